@@ -1,0 +1,21 @@
+"""Masked-image pre-training for OpenMMLab: MixMAE and MR-MAE as MMEngine plugins.
+
+Importing this package registers everything in scope ``mim_plugins``; in a config, write
+``custom_imports = dict(imports=['mim_plugins'])``.
+"""
+
+from . import algorithms, backbones, data_preprocessors, datasets, decoders, engine, heads
+from . import transforms
+from .version import __version__
+
+__all__ = [
+    "__version__",
+    "algorithms",
+    "backbones",
+    "data_preprocessors",
+    "datasets",
+    "decoders",
+    "engine",
+    "heads",
+    "transforms",
+]

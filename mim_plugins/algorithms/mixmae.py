@@ -1,0 +1,116 @@
+"""MixMAE: mixed and masked autoencoder for hierarchical Vision Transformers."""
+
+import torch
+from mmengine.model import BaseModel
+from torch import Tensor
+
+from ..layers import unpatchify
+from ..registry import MODELS
+from ..transforms import MixedImages, unmix
+
+
+@MODELS.register_module()
+class MixMAE(BaseModel):
+    """MixMAE pre-training (arXiv 2205.13137).
+
+    Two images are mixed by a mask, encoded together without seeing each other, and both are
+    reconstructed. Width, stride and grid of the encoder are passed on to decoder, head and mixing:
+    a config states them once, in the backbone.
+
+    Args:
+        backbone: a hierarchical encoder with ``forward_mixed``, ``encoder_stride``, ``img_size``
+            and ``stage_channels``, such as :class:`MaskedSwin`.
+        decoder: config of the decoder, such as :class:`MixMAEDecoder`.
+        head: config of the loss, such as :class:`PixelHead`.
+        data_preprocessor: config of :class:`MixDataPreprocessor` with a ``batch_transform``.
+        init_cfg: MMEngine's.
+
+    Raises:
+        ValueError: the backbone cannot read a mask, the preprocessor does not mix, or the mask
+            ratio leaves an image without a visible or a masked token.
+    """
+
+    def __init__(
+        self,
+        backbone: dict,
+        decoder: dict,
+        head: dict,
+        data_preprocessor: dict,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(MODELS.build(data_preprocessor), init_cfg)
+        self.backbone = MODELS.build(backbone)
+        if not hasattr(self.backbone, "forward_mixed"):
+            raise ValueError(
+                f"MixMAE: backbone {type(self.backbone).__name__} has no forward_mixed(images,"
+                " mask); use mim_plugins.MaskedSwin, mim_plugins.MaskedPVT or a subclass of"
+                " HierarchicalBackbone"
+            )
+        mixing = getattr(self.data_preprocessor, "batch_transform", None)
+        if mixing is None:
+            raise ValueError(
+                "MixMAE: data_preprocessor must be a mim_plugins.MixDataPreprocessor with"
+                " batch_transform=dict(type='mim_plugins.MixImages')"
+            )
+        stride, img_size = self.backbone.encoder_stride, self.backbone.img_size
+        mixing.fit(stride, img_size)
+        self.decoder = MODELS.build(
+            decoder,
+            default_args=dict(
+                in_channels=self.backbone.stage_channels[-1],
+                grid=(img_size[0] // stride, img_size[1] // stride),
+                patch_size=stride,
+            ),
+        )
+        self.head = MODELS.build(head, default_args=dict(patch_size=stride))
+
+    def forward(
+        self,
+        inputs: MixedImages | Tensor,
+        data_samples: list | None = None,
+        mode: str = "tensor",
+    ) -> dict[str, Tensor] | tuple[Tensor, ...]:
+        """MMEngine's entry: ``'loss'`` of a mixed batch, or ``'tensor'`` features of images.
+
+        Raises:
+            ValueError: another ``mode``.
+        """
+        if mode == "loss":
+            return self.loss(inputs)
+        if mode == "tensor":
+            return self.extract_feat(inputs)
+        raise ValueError(f"MixMAE.forward: mode={mode!r} must be 'loss' or 'tensor'")
+
+    def loss(self, batch: MixedImages) -> dict[str, Tensor]:
+        """One step: encode the mixtures, reconstruct both images, compare with the originals."""
+        tokens = self.backbone.forward_mixed(batch.mixed, batch.mask)  # (B, L, D)
+        from_own, from_partner = self.decoder(tokens, batch.mask)  # (B, L, P) each
+        prediction = unmix(from_own, from_partner, batch.mask, batch.partner)  # (B, L, P)
+        return dict(loss=self.head(prediction, batch.images))
+
+    def extract_feat(self, images: Tensor) -> tuple[Tensor, ...]:
+        """The backbone's features of plain images (B, 3, H, W)."""
+        return self.backbone(images)
+
+    @torch.no_grad()
+    def reconstruct(self, batch: MixedImages) -> tuple[Tensor, Tensor]:
+        """Both images of each mixture, visible patches as they are and hidden ones predicted.
+
+        Returns:
+            The own images and the partner images (B, C, H, W) each, normalised like the input.
+        """
+        from_own, from_partner = self.decoder(
+            self.backbone.forward_mixed(batch.mixed, batch.mask), batch.mask
+        )
+        stride = self.backbone.encoder_stride
+        hidden = batch.mask.repeat_interleave(stride, 1).repeat_interleave(stride, 2)[:, None]
+
+        def complete(prediction: Tensor, images: Tensor, hidden: Tensor) -> Tensor:
+            pixels = self.head.to_pixels(prediction, images)
+            predicted = unpatchify(pixels, stride, tuple(batch.mask.shape[1:]))
+            return torch.where(hidden, predicted, images)
+
+        return (
+            complete(from_own, batch.images, hidden),
+            complete(from_partner, batch.images[batch.partner], ~hidden),
+        )

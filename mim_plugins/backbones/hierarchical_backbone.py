@@ -1,0 +1,233 @@
+"""What hierarchical encoders share: the two ways through their stages, and their arguments."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+from torch.nn.modules.utils import _pair
+
+from ..layers import init_linear_and_norm
+
+
+class HierarchicalBackbone(BaseModule):
+    """Base of encoders whose stages each halve the grid of the one before.
+
+    ``forward_mixed`` reads mixed images with their mask, for MixMAE pre-training; ``forward``
+    reads plain images of any size and returns feature maps or pooled features, for transfer.
+
+    A subclass names its sizes in ``arch_settings`` (first key ``'depths'``), fills ``stages`` with
+    modules that map tokens (B, H, W, C) and a mask (M, H', W') or None to tokens (B, H', W', C'),
+    implements :meth:`embed`, and ends its constructor with :meth:`finish`.
+
+    Args:
+        arch: a name in ``arch_settings`` or its first letter, or a dict with the same keys.
+        img_size: side or (H, W), in pixels, that position embeddings and windows are made for.
+        patch_size: pixels per token side in the first stage.
+        out_indices: stages whose output ``forward`` returns, counted from 0; negative counts from
+            the last. Every returned stage has a LayerNorm; the last stage's is pre-trained.
+        out_type: ``'featmap'`` for maps (B, C, H, W), ``'avg_featmap'`` for their mean (B, C).
+        frozen_stages: -1 freezes nothing, 0 the patch embedding, n also the first n stages.
+        init_cfg: MMEngine's, such as ``dict(type='Pretrained', checkpoint=..., prefix=...)``.
+
+    Raises:
+        ValueError: unknown ``arch`` or ``out_type``, numbers per stage that do not agree,
+            ``img_size`` that is not a multiple of the encoder stride, stages out of range.
+    """
+
+    arch_settings: ClassVar[dict[str, dict]] = {}
+
+    def __init__(
+        self,
+        arch: str | dict,
+        img_size: int | Sequence[int],
+        patch_size: int,
+        out_indices: Sequence[int],
+        out_type: str,
+        frozen_stages: int,
+        init_cfg: dict | None,
+    ) -> None:
+        super().__init__(init_cfg)
+        self.settings = self._resolve_arch(arch)
+        self.depths: tuple[int, ...] = tuple(self.settings["depths"])
+        self.patch_size = patch_size
+        self.encoder_stride = patch_size * 2 ** (len(self.depths) - 1)
+        self.img_size: tuple[int, int] = tuple(_pair(img_size))
+        self.out_type = out_type
+        self.frozen_stages = frozen_stages
+        self._check_arguments(out_indices)
+        self.out_indices = tuple(index % len(self.depths) for index in out_indices)
+
+        dims = self.settings["embed_dims"]
+        if isinstance(dims, int):
+            dims = [dims * 2**stage for stage in range(len(self.depths))]
+        self.stage_channels: tuple[int, ...] = tuple(dims)
+        self.stages = nn.ModuleList()
+        last = len(self.depths) - 1
+        self.norm = nn.LayerNorm(self.stage_channels[last])
+        self.out_norms = nn.ModuleDict(
+            {str(i): nn.LayerNorm(self.stage_channels[i]) for i in self.out_indices if i != last}
+        )
+
+    def embed(self, images: Tensor) -> Tensor:
+        """Images (B, 3, H, W) to the tokens (B, H', W', C) that the first stage reads."""
+        raise NotImplementedError
+
+    def finish(self) -> None:
+        """Initialise the weights and freeze what is to be frozen, once all modules exist."""
+        self.apply(init_linear_and_norm)
+        self._freeze()
+
+    def forward_mixed(self, images: Tensor, mask: Tensor) -> Tensor:
+        """Encode mixed images; no token sees a token of the other image (MixMAE, section 3.2).
+
+        Args:
+            images: mixed images (B, 3, H, W), both sides multiples of ``encoder_stride``.
+            mask: bool (M, H / stride, W / stride), True = from the partner; M = 1 or B.
+
+        Returns:
+            Tokens (B, L, D) after the last LayerNorm, L = (H / stride) * (W / stride).
+
+        Raises:
+            ValueError: sides or mask do not fit ``encoder_stride``.
+        """
+        self._check_mixed(images, mask)
+        x = self.embed(images)
+        for index, stage in enumerate(self.stages):
+            factor = 2 ** (len(self.stages) - 1 - index)
+            x = stage(x, mask.repeat_interleave(factor, 1).repeat_interleave(factor, 2))
+        return self.norm(x).flatten(1, 2)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Features of plain images (B, 3, H, W) of any size, one tensor per ``out_indices``.
+
+        Maps are (B, C, ceil(H / stride), ceil(W / stride)) with the stage's own stride; pooled
+        features are (B, C).
+        """
+        x = self.embed(images)
+        outputs = {}
+        for index, stage in enumerate(self.stages):
+            x = stage(x, None)
+            if index in self.out_indices:
+                last = index == len(self.stages) - 1
+                tokens = (self.norm if last else self.out_norms[str(index)])(x)
+                outputs[index] = (
+                    tokens.mean(dim=(1, 2))
+                    if self.out_type == "avg_featmap"
+                    else tokens.permute(0, 3, 1, 2).contiguous()
+                )
+        return tuple(outputs[index] for index in self.out_indices)
+
+    def get_layer_depth(self, param_name: str, prefix: str = "") -> tuple[int, int]:
+        """Depth of a parameter for layer-wise learning rates, and the number of depths.
+
+        The embedding is 0, blocks are 1, 2, ..., a down-sampling counts with the block after it,
+        the last norm with the last block (the MixMAE authors' rule); whatever is outside the
+        backbone has the last depth.
+        """
+        parts = param_name.removeprefix(prefix).split(".")
+        depth = sum(self.depths)
+        if parts[0] in ("patch_embed", "pos_embed"):
+            depth = 0
+        elif parts[0] == "stages":
+            depth = sum(self.depths[: int(parts[1])]) + 1
+            depth += int(parts[3]) if parts[2] == "blocks" else 0
+        return depth, sum(self.depths) + 2
+
+    def train(self, mode: bool = True) -> "HierarchicalBackbone":
+        """Set training mode; what is frozen stays in evaluation mode."""
+        super().train(mode)
+        self._freeze()
+        return self
+
+    def stage_grid(self, stage: int) -> tuple[int, int]:
+        """Tokens (H, W) of a stage at ``img_size``."""
+        stride = self.patch_size * 2**stage
+        return self.img_size[0] // stride, self.img_size[1] // stride
+
+    def drop_path_rates(self, last: float) -> list[list[float]]:
+        """Stochastic depth per stage and block, growing linearly from 0 to ``last``."""
+        rates = iter(torch.linspace(0, last, sum(self.depths)).tolist())
+        return [[next(rates) for _ in range(depth)] for depth in self.depths]
+
+    def per_stage(self, name: str, value: int | Sequence[int]) -> tuple[int, ...]:
+        """One positive number per stage from an argument that may be a single number.
+
+        Raises:
+            ValueError: their count is not the number of stages, or one is below 1.
+        """
+        stages = len(self.depths)
+        values = (value,) * stages if isinstance(value, int) else tuple(value)
+        if len(values) != stages or min(values) < 1:
+            raise ValueError(
+                f"{name}={value}: expected one number or {stages} (one per stage), each >= 1"
+            )
+        return values
+
+    def _freeze(self) -> None:
+        if self.frozen_stages < 0:
+            return
+        for module in (self.patch_embed, *self.stages[: self.frozen_stages]):
+            module.eval()
+            module.requires_grad_(False)
+
+    def _resolve_arch(self, arch: str | dict) -> dict:
+        name, keys = type(self).__name__, set(next(iter(self.arch_settings.values())))
+        if isinstance(arch, str):
+            matches = [size for size in self.arch_settings if arch.lower() in (size, size[0])]
+            if not matches:
+                raise ValueError(
+                    f"{name}: arch={arch!r} is unknown; choose one of {list(self.arch_settings)} or"
+                    f" give a dict with {sorted(keys)}"
+                )
+            return self.arch_settings[matches[0]]
+        if set(arch) != keys:
+            raise ValueError(
+                f"{name}: arch={dict(arch)} must have exactly the keys {sorted(keys)}"
+            )
+        stages = len(arch["depths"])
+        for key, value in arch.items():
+            if isinstance(value, Sequence) and len(value) != stages:
+                raise ValueError(
+                    f"{name}: arch[{key!r}]={value} has {len(value)} entries, but arch['depths']"
+                    f" has {stages}; both need one per stage"
+                )
+        return dict(arch)
+
+    def _check_arguments(self, out_indices: Sequence[int]) -> None:
+        name, stages = type(self).__name__, len(self.depths)
+        if any(side < 1 or side % self.encoder_stride for side in self.img_size):
+            raise ValueError(
+                f"{name}: img_size={self.img_size} must be multiples of the encoder stride"
+                f" {self.encoder_stride} (patch_size {self.patch_size} * 2**{stages - 1})"
+            )
+        if self.out_type not in ("featmap", "avg_featmap"):
+            raise ValueError(
+                f"{name}: out_type={self.out_type!r} must be 'featmap' or 'avg_featmap'"
+            )
+        valid = [index % stages for index in out_indices if -stages <= index < stages]
+        if not valid or len(valid) != len(out_indices) or len(set(valid)) != len(valid):
+            raise ValueError(
+                f"{name}: out_indices={tuple(out_indices)} must be distinct stages between"
+                f" {-stages} and {stages - 1}"
+            )
+        if not -1 <= self.frozen_stages <= stages:
+            raise ValueError(
+                f"{name}: frozen_stages={self.frozen_stages} must be between -1 and {stages}"
+            )
+
+    def _check_mixed(self, images: Tensor, mask: Tensor) -> None:
+        batch, _, height, width = images.shape
+        stride = self.encoder_stride
+        if height % stride or width % stride:
+            raise ValueError(
+                f"images of {height}x{width} pixels: in pre-training both sides must be multiples"
+                f" of the encoder stride {stride}"
+            )
+        grid = (height // stride, width // stride)
+        if mask.ndim != 3 or tuple(mask.shape[1:]) != grid or mask.shape[0] not in (1, batch):
+            raise ValueError(
+                f"mask of shape {tuple(mask.shape)} must be (1, {grid[0]}, {grid[1]}) or"
+                f" ({batch}, {grid[0]}, {grid[1]}) for images of {height}x{width} pixels"
+            )

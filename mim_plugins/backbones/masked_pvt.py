@@ -1,0 +1,190 @@
+"""Pyramid Vision Transformer that also reads images mixed from two.
+
+Papers: PVT (arXiv 2102.12122; sizes from its table 1) and MixMAE (arXiv 2205.13137), which
+pre-trains PVT as one of its hierarchical encoders.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+from torchvision.ops import StochasticDepth
+
+from ..layers import (
+    PatchEmbed,
+    feed_forward,
+    resize_on_load,
+    resize_position_embedding,
+    same_group,
+    sincos_position_embedding,
+)
+from ..registry import MODELS
+from .hierarchical_backbone import HierarchicalBackbone
+
+
+class _SubsampledAttention(nn.Module):
+    """Attention of all tokens to one token per ``ratio`` x ``ratio`` block (PVT, eq. 2)."""
+
+    def __init__(self, dim: int, num_heads: int, ratio: int, qkv_bias: bool) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.ratio = ratio
+        self.q = nn.Linear(dim, dim, bias=qkv_bias)
+        self.kv = nn.Linear(dim, 2 * dim, bias=qkv_bias)
+        self.proj = nn.Linear(dim, dim)
+        if ratio > 1:
+            self.sr = nn.Conv2d(dim, dim, ratio, ratio)
+            self.norm = nn.LayerNorm(dim)
+
+    def forward(self, x: Tensor, grid: tuple[int, int], allowed: Tensor | None) -> Tensor:
+        """Tokens (B, H * W, C); ``allowed`` (M, H * W, H * W / ratio**2)."""
+        batch, _, dim = x.shape
+        context = x
+        if self.ratio > 1:
+            context = x.transpose(1, 2).reshape(batch, dim, *grid)
+            context = F.pad(context, (0, -grid[1] % self.ratio, 0, -grid[0] % self.ratio))
+            context = self.norm(self.sr(context).flatten(2).transpose(1, 2))
+        query = self.q(x).reshape(batch, -1, self.num_heads, dim // self.num_heads).transpose(1, 2)
+        key, value = (
+            self.kv(context)
+            .reshape(batch, -1, 2, self.num_heads, dim // self.num_heads)
+            .permute(2, 0, 3, 1, 4)
+        )
+        permission = None if allowed is None else allowed[:, None]
+        x = F.scaled_dot_product_attention(query, key, value, attn_mask=permission)
+        return self.proj(x.transpose(1, 2).reshape(batch, -1, dim))
+
+
+class _PVTBlock(nn.Module):
+    """Pre-norm sub-sampled attention and feed-forward network."""
+
+    def __init__(
+        self,
+        dim: int,
+        num_heads: int,
+        mlp_ratio: float,
+        ratio: int,
+        qkv_bias: bool,
+        drop_path_rate: float,
+    ) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(dim)
+        self.attn = _SubsampledAttention(dim, num_heads, ratio, qkv_bias)
+        self.norm2 = nn.LayerNorm(dim)
+        self.mlp = feed_forward(dim, int(dim * mlp_ratio), drop_rate=0.0)
+        self.drop_path = StochasticDepth(drop_path_rate, mode="row")
+
+    def forward(self, x: Tensor, grid: tuple[int, int], allowed: Tensor | None) -> Tensor:
+        """Tokens (B, H * W, C) to (B, H * W, C)."""
+        x = x + self.drop_path(self.attn(self.norm1(x), grid, allowed))
+        return x + self.drop_path(self.mlp(self.norm2(x)))
+
+
+class _PVTStage(nn.Module):
+    """Optional patch embedding that halves the grid, position embedding, then blocks."""
+
+    def __init__(
+        self,
+        downsample: PatchEmbed | None,
+        blocks: Sequence[_PVTBlock],
+        pos_embed: Tensor,
+        with_cp: bool,
+    ) -> None:
+        super().__init__()
+        self.with_cp = with_cp
+        self.downsample = downsample
+        self.blocks = nn.ModuleList(blocks)
+        self.register_buffer("pos_embed", pos_embed)
+        self.register_load_state_dict_pre_hook(resize_on_load("pos_embed"))
+
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """Tokens (B, H, W, C); ``mask`` (M, H', W') on the grid after down-sampling."""
+        if self.downsample is not None:
+            x = self.downsample(x.permute(0, 3, 1, 2))
+        grid = (x.shape[1], x.shape[2])
+        x = (x + resize_position_embedding(self.pos_embed, grid)).flatten(1, 2)
+        allowed = None
+        if mask is not None:
+            ratio = self.blocks[0].attn.ratio
+            allowed = same_group(mask.flatten(1), mask[:, ::ratio, ::ratio].flatten(1))
+        for block in self.blocks:
+            if self.with_cp and torch.is_grad_enabled():
+                x = checkpoint(block, x, grid, allowed, use_reentrant=False)
+            else:
+                x = block(x, grid, allowed)
+        return x.unflatten(1, grid)
+
+
+@MODELS.register_module()
+class MaskedPVT(HierarchicalBackbone):
+    """Hierarchical PVT encoder for MixMAE pre-training and for transfer.
+
+    How the mask enters the sub-sampled global attention: a key stands for a block of
+    ``ratio`` x ``ratio`` tokens, made by a convolution whose kernel equals its stride. ``ratio``
+    times the stage's stride is the encoder stride in every stage (8 * 4 = 4 * 8 = 2 * 16 = 32), so
+    a block is exactly one cell of the mask: all of its tokens come from one image. A query may
+    attend to a key if its own image is the image of the key's block; nothing has to be split and
+    nothing leaks. Patch embeddings do not overlap either. As MixMAE fixes its position
+    embeddings, the stages add sine-cosine ones in place of PVT's learnt ones.
+
+    Args:
+        arch: ``'tiny'``, ``'small'``, ``'medium'``, ``'large'`` (or their first letter) or a dict
+            with ``embed_dims``, ``depths``, ``num_heads`` and ``mlp_ratios``, one entry per stage.
+        img_size: side or (H, W), in pixels, that position embeddings are made for.
+        patch_size: pixels per token side in the first stage.
+        in_channels: channels of the image.
+        qkv_bias: add a bias to queries, keys and values.
+        drop_path_rate: stochastic depth, growing linearly from 0 to this rate at the last block.
+        with_cp: gradient checkpointing of every block: less memory, one more forward pass.
+        out_indices, out_type, frozen_stages, init_cfg: see :class:`HierarchicalBackbone`.
+
+    Raises:
+        ValueError: see :class:`HierarchicalBackbone`.
+    """
+
+    _widths = dict(
+        embed_dims=(64, 128, 320, 512), num_heads=(1, 2, 5, 8), mlp_ratios=(8, 8, 4, 4)
+    )
+    arch_settings = {
+        "tiny": dict(depths=(2, 2, 2, 2), **_widths),
+        "small": dict(depths=(3, 4, 6, 3), **_widths),
+        "medium": dict(depths=(3, 4, 18, 3), **_widths),
+        "large": dict(depths=(3, 8, 27, 3), **_widths),
+    }
+
+    def __init__(
+        self,
+        arch: str | dict = "small",
+        img_size: int | Sequence[int] = 224,
+        patch_size: int = 4,
+        in_channels: int = 3,
+        qkv_bias: bool = True,
+        drop_path_rate: float = 0.0,
+        with_cp: bool = False,
+        out_indices: Sequence[int] = (-1,),
+        out_type: str = "featmap",
+        frozen_stages: int = -1,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(
+            arch, img_size, patch_size, out_indices, out_type, frozen_stages, init_cfg
+        )
+        heads, mlp_ratios = self.settings["num_heads"], self.settings["mlp_ratios"]
+        self.patch_embed = PatchEmbed(in_channels, self.stage_channels[0], patch_size)
+        for stage, rates in enumerate(self.drop_path_rates(drop_path_rate)):
+            dim = self.stage_channels[stage]
+            ratio = 2 ** (len(self.depths) - 1 - stage)
+            blocks = [
+                _PVTBlock(dim, heads[stage], mlp_ratios[stage], ratio, qkv_bias, rate)
+                for rate in rates
+            ]
+            downsample = PatchEmbed(self.stage_channels[stage - 1], dim, 2) if stage else None
+            pos_embed = sincos_position_embedding(dim, self.stage_grid(stage))
+            self.stages.append(_PVTStage(downsample, blocks, pos_embed, with_cp))
+        self.finish()
+
+    def embed(self, images: Tensor) -> Tensor:
+        """Patch embedding: images (B, 3, H, W) to tokens (B, H', W', C)."""
+        return self.patch_embed(images)

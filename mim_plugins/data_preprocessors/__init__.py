@@ -1,0 +1,3 @@
+from .mix_data_preprocessor import MixDataPreprocessor
+
+__all__ = ["MixDataPreprocessor"]

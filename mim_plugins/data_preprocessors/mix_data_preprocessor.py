@@ -1,0 +1,29 @@
+"""Data preprocessor that normalises images and mixes them, on the device."""
+
+from mmengine.model import ImgDataPreprocessor
+
+from ..registry import MODELS, TRANSFORMS
+
+
+@MODELS.register_module()
+class MixDataPreprocessor(ImgDataPreprocessor):
+    """MMEngine's image preprocessor, followed in training by a batch transform.
+
+    Args:
+        batch_transform: config or object that maps images (B, C, H, W) to what the algorithm's
+            loss takes; :class:`MixImages` for MixMAE.
+        **kwargs: of MMEngine's ``ImgDataPreprocessor`` (``mean``, ``std``, ``bgr_to_rgb``, ...).
+    """
+
+    def __init__(self, batch_transform: dict | None = None, **kwargs) -> None:
+        super().__init__(**kwargs)
+        if isinstance(batch_transform, dict):
+            batch_transform = TRANSFORMS.build(batch_transform)
+        self.batch_transform = batch_transform
+
+    def forward(self, data: dict, training: bool = False) -> dict:
+        """Normalise ``data['inputs']``; in training, also mix it. Other entries pass unchanged."""
+        data = super().forward(data, training)
+        if training and self.batch_transform is not None:
+            data["inputs"] = self.batch_transform(data["inputs"])
+        return data

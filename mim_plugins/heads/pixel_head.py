@@ -1,0 +1,47 @@
+"""Loss on reconstructed pixels."""
+
+from mmengine.model import BaseModule
+from torch import Tensor
+
+from ..layers import patch_statistics, patchify
+from ..registry import MODELS
+
+
+@MODELS.register_module()
+class PixelHead(BaseModule):
+    """Mean squared error of predicted patches, as in MAE (arXiv 2111.06377, section 3).
+
+    Args:
+        patch_size: pixels per patch side; given by the algorithm.
+        norm_pix: normalise every target patch to mean 0 and variance 1.
+        init_cfg: MMEngine's.
+    """
+
+    def __init__(
+        self, patch_size: int, norm_pix: bool = True, init_cfg: dict | None = None
+    ) -> None:
+        super().__init__(init_cfg)
+        self.patch_size = patch_size
+        self.norm_pix = norm_pix
+
+    def forward(self, prediction: Tensor, images: Tensor) -> Tensor:
+        """Mean over all patches and values: predictions (B, L, P), images (B, C, H, W).
+
+        Computed in float32, whatever the precision of the network.
+        """
+        return (prediction.float() - self.target(images)).square().mean()
+
+    def target(self, images: Tensor) -> Tensor:
+        """What the decoder should predict for ``images``: (B, L, P)."""
+        patches = patchify(images.float(), self.patch_size)
+        if not self.norm_pix:
+            return patches
+        mean, std = patch_statistics(patches)
+        return (patches - mean) / std
+
+    def to_pixels(self, prediction: Tensor, images: Tensor) -> Tensor:
+        """Undo the target's normalisation with the statistics of the true patches: (B, L, P)."""
+        if not self.norm_pix:
+            return prediction.float()
+        mean, std = patch_statistics(patchify(images.float(), self.patch_size))
+        return prediction.float() * std + mean

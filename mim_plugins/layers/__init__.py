@@ -1,0 +1,35 @@
+from .feed_forward import feed_forward
+from .patch_embed import PatchEmbed
+from .patch_merging import PatchMerging
+from .patches import patch_statistics, patchify, unpatchify
+from .position_embedding import (
+    resize_on_load,
+    resize_position_embedding,
+    sincos_position_embedding,
+)
+from .weight_init import init_linear_and_norm
+from .window_attention import WindowAttention
+from .windows import (
+    WindowLayout,
+    relative_position_index,
+    resize_relative_position_bias,
+    same_group,
+)
+
+__all__ = [
+    "PatchEmbed",
+    "PatchMerging",
+    "WindowAttention",
+    "WindowLayout",
+    "feed_forward",
+    "init_linear_and_norm",
+    "patch_statistics",
+    "patchify",
+    "relative_position_index",
+    "resize_on_load",
+    "resize_position_embedding",
+    "resize_relative_position_bias",
+    "same_group",
+    "sincos_position_embedding",
+    "unpatchify",
+]
