@@ -4,9 +4,19 @@ Importing this package registers everything in scope ``mim_plugins``; in a confi
 ``custom_imports = dict(imports=['mim_plugins'])``.
 """
 
-from . import algorithms, backbones, data_preprocessors, datasets, decoders, engine, heads
-from . import transforms
+from . import (
+    algorithms,
+    backbones,
+    data_preprocessors,
+    datasets,
+    decoders,
+    engine,
+    heads,
+    transforms,
+)
 from .version import __version__
+
+engine.allow_mmengine_checkpoints()
 
 __all__ = [
     "__version__",

@@ -1,5 +1,7 @@
 """MixMAE: mixed and masked autoencoder for hierarchical Vision Transformers."""
 
+from typing import Any
+
 import torch
 from mmengine.model import BaseModel
 from torch import Tensor
@@ -66,11 +68,11 @@ class MixMAE(BaseModel):
 
     def forward(
         self,
-        inputs: MixedImages | Tensor,
+        inputs: Any,
         data_samples: list | None = None,
         mode: str = "tensor",
     ) -> dict[str, Tensor] | tuple[Tensor, ...]:
-        """MMEngine's entry: ``'loss'`` of a mixed batch, or ``'tensor'`` features of images.
+        """MMEngine's entry: ``'loss'`` of ``MixedImages``, or ``'tensor'`` features of images.
 
         Raises:
             ValueError: another ``mode``.
@@ -107,7 +109,7 @@ class MixMAE(BaseModel):
 
         def complete(prediction: Tensor, images: Tensor, hidden: Tensor) -> Tensor:
             pixels = self.head.to_pixels(prediction, images)
-            predicted = unpatchify(pixels, stride, tuple(batch.mask.shape[1:]))
+            predicted = unpatchify(pixels, stride, (batch.mask.shape[1], batch.mask.shape[2]))
             return torch.where(hidden, predicted, images)
 
         return (

@@ -183,9 +183,7 @@ class HierarchicalBackbone(BaseModule):
                 )
             return self.arch_settings[matches[0]]
         if set(arch) != keys:
-            raise ValueError(
-                f"{name}: arch={dict(arch)} must have exactly the keys {sorted(keys)}"
-            )
+            raise ValueError(f"{name}: arch={dict(arch)} must have exactly the keys {sorted(keys)}")
         stages = len(arch["depths"])
         for key, value in arch.items():
             if isinstance(value, Sequence) and len(value) != stages:

@@ -5,6 +5,7 @@ pre-trains PVT as one of its hierarchical encoders.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -85,6 +86,8 @@ class _PVTBlock(nn.Module):
 class _PVTStage(nn.Module):
     """Optional patch embedding that halves the grid, position embedding, then blocks."""
 
+    pos_embed: Tensor
+
     def __init__(
         self,
         downsample: PatchEmbed | None,
@@ -95,7 +98,7 @@ class _PVTStage(nn.Module):
         super().__init__()
         self.with_cp = with_cp
         self.downsample = downsample
-        self.blocks = nn.ModuleList(blocks)
+        self.blocks: Any = nn.ModuleList(blocks)
         self.register_buffer("pos_embed", pos_embed)
         self.register_load_state_dict_pre_hook(resize_on_load("pos_embed"))
 
@@ -144,9 +147,7 @@ class MaskedPVT(HierarchicalBackbone):
         ValueError: see :class:`HierarchicalBackbone`.
     """
 
-    _widths = dict(
-        embed_dims=(64, 128, 320, 512), num_heads=(1, 2, 5, 8), mlp_ratios=(8, 8, 4, 4)
-    )
+    _widths = dict(embed_dims=(64, 128, 320, 512), num_heads=(1, 2, 5, 8), mlp_ratios=(8, 8, 4, 4))
     arch_settings = {
         "tiny": dict(depths=(2, 2, 2, 2), **_widths),
         "small": dict(depths=(3, 4, 6, 3), **_widths),
@@ -168,9 +169,7 @@ class MaskedPVT(HierarchicalBackbone):
         frozen_stages: int = -1,
         init_cfg: dict | None = None,
     ) -> None:
-        super().__init__(
-            arch, img_size, patch_size, out_indices, out_type, frozen_stages, init_cfg
-        )
+        super().__init__(arch, img_size, patch_size, out_indices, out_type, frozen_stages, init_cfg)
         heads, mlp_ratios = self.settings["num_heads"], self.settings["mlp_ratios"]
         self.patch_embed = PatchEmbed(in_channels, self.stage_channels[0], patch_size)
         for stage, rates in enumerate(self.drop_path_rates(drop_path_rate)):

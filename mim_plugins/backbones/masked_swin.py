@@ -6,6 +6,7 @@ defaults are those of the MixMAE authors' public code.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -70,26 +71,31 @@ class _SwinStage(nn.Module):
         self.window = window
         self.with_cp = with_cp
         self.downsample = downsample or nn.Identity()
-        self.blocks = nn.ModuleList(blocks)
+        self.blocks: Any = nn.ModuleList(blocks)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """Tokens (B, H, W, C); ``mask`` (M, H', W') on the grid after down-sampling."""
         x = self.downsample(x)
         grid = (x.shape[1], x.shape[2])
-        layout, allowed = None, None
+        layout = WindowLayout.fit(grid, self.window)
+        x, allowed = layout.partition(x), _permission(layout, mask, x.device)
         for block in self.blocks:
             # blocks without shift share one layout: tokens stay in windows for the whole stage
             wanted = WindowLayout.fit(grid, self.window, block.shifted)
             if layout != wanted:
-                x = wanted.partition(x if layout is None else layout.merge(x))
+                x, allowed = wanted.partition(layout.merge(x)), _permission(wanted, mask, x.device)
                 layout = wanted
-                groups = layout.groups(mask, x.device)
-                allowed = None if groups is None else same_group(groups, groups)
             if self.with_cp and torch.is_grad_enabled():
                 x = checkpoint(block, x, layout.window, allowed, use_reentrant=False)
             else:
                 x = block(x, layout.window, allowed)
         return layout.merge(x)
+
+
+def _permission(layout: WindowLayout, mask: Tensor | None, device: torch.device) -> Tensor | None:
+    """Which tokens of a window may attend to each other: (M, nW, N, N), None for all."""
+    groups = layout.groups(mask, device)
+    return None if groups is None else same_group(groups, groups)
 
 
 @MODELS.register_module()
@@ -126,6 +132,8 @@ class MaskedSwin(HierarchicalBackbone):
         "huge": dict(depths=(2, 2, 18, 2), embed_dims=352, num_heads=(11, 22, 44, 88)),
     }
 
+    pos_embed: Tensor
+
     def __init__(
         self,
         arch: str | dict = "base",
@@ -145,9 +153,7 @@ class MaskedSwin(HierarchicalBackbone):
         frozen_stages: int = -1,
         init_cfg: dict | None = None,
     ) -> None:
-        super().__init__(
-            arch, img_size, patch_size, out_indices, out_type, frozen_stages, init_cfg
-        )
+        super().__init__(arch, img_size, patch_size, out_indices, out_type, frozen_stages, init_cfg)
         windows = self.per_stage("window_size", window_size)
         heads = self.settings["num_heads"]
         self.patch_embed = PatchEmbed(in_channels, self.stage_channels[0], patch_size)
@@ -180,4 +186,6 @@ class MaskedSwin(HierarchicalBackbone):
     def embed(self, images: Tensor) -> Tensor:
         """Patch and position embedding: images (B, 3, H, W) to tokens (B, H', W', C)."""
         x = self.patch_embed(images)
-        return self.pos_drop(x + resize_position_embedding(self.pos_embed, tuple(x.shape[1:3])))
+        return self.pos_drop(
+            x + resize_position_embedding(self.pos_embed, (x.shape[1], x.shape[2]))
+        )

@@ -1,5 +1,8 @@
 """Data preprocessor that normalises images and mixes them, on the device."""
 
+from collections.abc import Callable
+from typing import Any
+
 from mmengine.model import ImgDataPreprocessor
 
 from ..registry import MODELS, TRANSFORMS
@@ -15,11 +18,13 @@ class MixDataPreprocessor(ImgDataPreprocessor):
         **kwargs: of MMEngine's ``ImgDataPreprocessor`` (``mean``, ``std``, ``bgr_to_rgb``, ...).
     """
 
-    def __init__(self, batch_transform: dict | None = None, **kwargs) -> None:
+    def __init__(self, batch_transform: dict | Callable | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if isinstance(batch_transform, dict):
-            batch_transform = TRANSFORMS.build(batch_transform)
-        self.batch_transform = batch_transform
+        self.batch_transform: Callable | None = (
+            TRANSFORMS.build(batch_transform)
+            if isinstance(batch_transform, dict)
+            else batch_transform
+        )
 
     def forward(self, data: dict, training: bool = False) -> dict:
         """Normalise ``data['inputs']``; in training, also mix it. Other entries pass unchanged."""

@@ -29,6 +29,8 @@ class MixMAEDecoder(BaseModule):
         init_cfg: MMEngine's.
     """
 
+    pos_embed: Tensor
+
     def __init__(
         self,
         in_channels: int,
@@ -79,7 +81,7 @@ class MixMAEDecoder(BaseModule):
         mask_token = self.mask_token.to(x.dtype)
         own = torch.where(from_partner, mask_token, x)
         partner = torch.where(from_partner, x, mask_token)
-        pos_embed = resize_position_embedding(self.pos_embed, tuple(mask.shape[1:]))
+        pos_embed = resize_position_embedding(self.pos_embed, (mask.shape[1], mask.shape[2]))
         x = torch.cat([own, partner]) + pos_embed.flatten(1, 2)  # (2 * B, L, D')
         for block in self.blocks:
             x = block(x)

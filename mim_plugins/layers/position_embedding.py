@@ -1,5 +1,7 @@
 """Fixed 2-D sine-cosine position embeddings and the resizing of position embeddings."""
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -42,7 +44,7 @@ def resize_position_embedding(embedding: Tensor, grid: tuple[int, int]) -> Tenso
     return resized.permute(0, 2, 3, 1).to(embedding.dtype)
 
 
-def resize_on_load(name: str):
+def resize_on_load(name: str) -> Callable[..., None]:
     """Load-state-dict pre-hook that resizes the position embedding called ``name``."""
 
     def hook(module: nn.Module, state_dict: dict, prefix: str, *_: object) -> None:

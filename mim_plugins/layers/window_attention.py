@@ -20,6 +20,8 @@ class WindowAttention(nn.Module):
         proj_drop: dropout rate of the output.
     """
 
+    relative_position_index: Tensor
+
     def __init__(
         self,
         dim: int,

@@ -31,7 +31,9 @@ class MixImages:
         encoder_stride: int | None = None,
     ) -> None:
         if isinstance(mask_ratio, bool) or not 0 < mask_ratio < 1:
-            raise ValueError(f"MixImages: mask_ratio={mask_ratio} must be between 0 and 1, excluded")
+            raise ValueError(
+                f"MixImages: mask_ratio={mask_ratio} must be between 0 and 1, excluded"
+            )
         if not 0 <= range_mask_ratio < 1 - mask_ratio:
             raise ValueError(
                 f"MixImages: range_mask_ratio={range_mask_ratio} must be at least 0 and below"

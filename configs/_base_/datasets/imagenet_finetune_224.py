@@ -1,0 +1,69 @@
+# Labelled images: <data_root>/train/<class>/*, <data_root>/val/<class>/* (or meta/val.txt).
+data_preprocessor = dict(
+    num_classes=1000,
+    mean=[123.675, 116.28, 103.53],
+    std=[58.395, 57.12, 57.375],
+    to_rgb=True,
+)
+# images are BGR until the preprocessor turns them
+bgr_mean = data_preprocessor["mean"][::-1]
+bgr_std = data_preprocessor["std"][::-1]
+
+train_pipeline = [
+    dict(type="LoadImageFromFile"),
+    dict(type="RandomResizedCrop", scale=224, backend="pillow", interpolation="bicubic"),
+    dict(type="RandomFlip", prob=0.5),
+    dict(
+        type="RandAugment",
+        policies="timm_increasing",
+        num_policies=2,
+        total_level=10,
+        magnitude_level=9,
+        magnitude_std=0.5,
+        hparams=dict(pad_val=[round(x) for x in bgr_mean], interpolation="bicubic"),
+    ),
+    dict(
+        type="RandomErasing",
+        erase_prob=0.25,
+        mode="rand",
+        min_area_ratio=0.02,
+        max_area_ratio=1 / 3,
+        fill_color=bgr_mean,
+        fill_std=bgr_std,
+    ),
+    dict(type="PackInputs"),
+]
+test_pipeline = [
+    dict(type="LoadImageFromFile"),
+    dict(
+        type="ResizeEdge",
+        scale=256,
+        edge="short",
+        backend="pillow",
+        interpolation="bicubic",
+    ),
+    dict(type="CenterCrop", crop_size=224),
+    dict(type="PackInputs"),
+]
+dataset = dict(type="ImageNet", data_root="data/imagenet")
+loader = dict(
+    batch_size=128,
+    num_workers=8,
+    persistent_workers=True,
+    pin_memory=True,
+    collate_fn=dict(type="default_collate"),
+)
+train_dataloader = dict(
+    **loader,
+    drop_last=True,
+    sampler=dict(type="DefaultSampler", shuffle=True),
+    dataset=dict(**dataset, split="train", pipeline=train_pipeline),
+)
+val_dataloader = dict(
+    **loader,
+    sampler=dict(type="DefaultSampler", shuffle=False),
+    dataset=dict(**dataset, split="val", pipeline=test_pipeline),
+)
+val_evaluator = dict(type="Accuracy", topk=(1, 5))
+test_dataloader = val_dataloader
+test_evaluator = val_evaluator

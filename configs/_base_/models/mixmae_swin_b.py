@@ -1,0 +1,13 @@
+model = dict(
+    type="mim_plugins.MixMAE",
+    backbone=dict(type="mim_plugins.MaskedSwin", arch="base"),
+    decoder=dict(type="mim_plugins.MixMAEDecoder", embed_dims=512, depth=8, num_heads=16),
+    head=dict(type="mim_plugins.PixelHead", norm_pix=True),
+    data_preprocessor=dict(
+        type="mim_plugins.MixDataPreprocessor",
+        mean=[123.675, 116.28, 103.53],
+        std=[58.395, 57.12, 57.375],
+        bgr_to_rgb=True,
+        batch_transform=dict(type="mim_plugins.MixImages", mask_ratio=0.5),
+    ),
+)

@@ -1,0 +1,88 @@
+"""Fitting a config to the machine that it runs on, for the command-line tools."""
+
+import os
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+
+from ..datasets import DataNotFoundError
+
+_LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
+
+
+def apply_data_root(cfg: Config, data_root: str | None) -> None:
+    """Read all data sets of ``cfg`` from ``data_root``; None leaves them."""
+    if data_root is None:
+        return
+    for dataset in _datasets(cfg):
+        dataset["data_root"] = data_root
+
+
+def require_data(cfg: Config, loaders: tuple[str, ...] = _LOADERS) -> None:
+    """Check that the data roots exist before anything is built.
+
+    Raises:
+        DataNotFoundError: naming the first folder that does not exist.
+    """
+    for dataset in _datasets(cfg, loaders):
+        root = dataset.get("data_root")
+        if root and not Path(root).expanduser().is_dir():
+            raise DataNotFoundError(
+                f"there is no data folder '{root}' for {dataset['type']}; give the data set's"
+                " folder with --data-root. For ImageNet it holds train/CLASS/IMAGE.JPEG and"
+                " val/CLASS/IMAGE.JPEG; any folder of images will do for pre-training"
+            )
+
+
+def fit_precision(cfg: Config) -> str | None:
+    """Replace a mixed precision that this machine does not have; returns what was done.
+
+    bfloat16 falls back to float16 on GPUs without it, and to float32 where there is no GPU.
+    """
+    wrapper = cfg.get("optim_wrapper")
+    if wrapper is None or wrapper.get("type") != "AmpOptimWrapper":
+        return None
+    if not torch.cuda.is_available():
+        wrapper["type"] = "OptimWrapper"
+        wrapper.pop("dtype", None)
+        wrapper.pop("loss_scale", None)
+        return "no GPU: training in float32 in place of mixed precision"
+    if wrapper.get("dtype") == "bfloat16" and not torch.cuda.is_bf16_supported():
+        wrapper["dtype"] = "float16"
+        return "this GPU has no bfloat16: training in float16"
+    return None
+
+
+def use_cpu_processes(cfg: Config) -> None:
+    """Let a distributed run use gloo processes where there is no GPU; MMEngine alone cannot."""
+    if cfg.get("launcher", "none") != "pytorch" or torch.cuda.is_available():
+        return
+    if not torch.distributed.is_initialized():
+        torch.distributed.init_process_group("gloo")
+    cfg["model_wrapper_cfg"] = dict(
+        type="MMDistributedDataParallel", device_ids=None, broadcast_buffers=False
+    )
+
+
+def set_work_dir(cfg: Config, config_file: str, work_dir: str | None) -> None:
+    """Choose the work folder: the given one, the config's, or one named after the config."""
+    if work_dir is not None:
+        cfg["work_dir"] = work_dir
+    elif cfg.get("work_dir") is None:
+        cfg["work_dir"] = os.path.join("work_dirs", Path(config_file).stem)
+
+
+def _datasets(cfg: Config, loaders: tuple[str, ...] = _LOADERS) -> list[dict]:
+    """The data sets of the loaders, those inside wrappers such as ``RepeatDataset`` included."""
+    found = []
+    waiting = [cfg[name].get("dataset") for name in loaders if cfg.get(name)]
+    while waiting:
+        dataset = waiting.pop()
+        if not isinstance(dataset, dict):
+            continue
+        if "dataset" in dataset or "datasets" in dataset:
+            waiting.extend([dataset.get("dataset"), *dataset.get("datasets", [])])
+        else:
+            found.append(dataset)
+    return found

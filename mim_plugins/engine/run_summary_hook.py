@@ -1,0 +1,46 @@
+"""Hook that says what a run is going to do, and refuses one that would do nothing."""
+
+from mmengine.dist import get_world_size
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from ..registry import HOOKS
+
+
+@HOOKS.register_module()
+class RunSummaryHook(Hook):
+    """Log global batch, learning rate and images before the first iteration.
+
+    Raises:
+        ValueError: the data set is smaller than one batch and incomplete batches are dropped; no
+            step would be taken, without a word.
+    """
+
+    priority = "VERY_HIGH"
+
+    def before_train(self, runner: Runner) -> None:
+        """Check the training data and log one line."""
+        loader = runner.train_dataloader
+        images, steps = len(loader.dataset), len(loader)
+        batch = loader.batch_size * get_world_size()
+        if steps == 0:
+            raise ValueError(
+                f"the training set has {images} images, fewer than one batch of {batch}, and"
+                " incomplete batches are dropped: no step would be taken. Set"
+                " train_dataloader.batch_size to a smaller number"
+            )
+        wrapper = runner.optim_wrapper
+        accumulate = wrapper._accumulative_counts
+        lr = max(group.get("initial_lr", group["lr"]) for group in wrapper.optimizer.param_groups)
+        runner.logger.info(
+            f"Training on {images} images: global batch {batch * accumulate} = {get_world_size()}"
+            f" processes * {loader.batch_size} images * {accumulate} accumulated, {steps}"
+            f" iterations per epoch, highest learning rate {lr:.3g}"
+        )
+        recipe = (runner.cfg.get("auto_scale_lr") or {}).get("base_batch_size")
+        scaled = (runner.cfg.get("auto_scale_lr") or {}).get("enable", False)
+        if recipe and recipe != batch * accumulate and not scaled:
+            runner.logger.warning(
+                f"The recipe's learning rate is for a global batch of {recipe}, this run has"
+                f" {batch * accumulate}: add --auto-scale-lr to scale it"
+            )

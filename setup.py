@@ -1,0 +1,48 @@
+"""Packaging of mim_plugins, with its configs and tools inside the wheel."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+
+version: dict[str, str] = {}
+exec((ROOT / "mim_plugins/version.py").read_text(), version)
+
+# mmcv is not named: mmcv-lite does for pre-training and classification, mmdet and mmseg need mmcv
+# with compiled ops, and one environment must not hold both. README says which to install.
+requires = [
+    "mmengine>=0.10.7,<0.11",
+    "mmpretrain>=1.2.0,<1.3",
+    "numpy>=1.24",
+    "torch>=2.6",
+    "torchvision>=0.21",
+]
+extras = dict(
+    targets=["open_clip_torch>=3.3,<4", "timm>=1.0.20,<2"],
+    det=["mmdet>=3.3.0,<3.4"],
+    seg=["mmsegmentation>=1.2.2,<1.3", "ftfy", "regex"],
+    quickstart=["matplotlib>=3.8", "scikit-learn>=1.4"],
+    dev=["mypy>=1.14", "pytest>=8", "ruff>=0.14", "wheel"],
+)
+extras["all"] = sorted({name for names in extras.values() for name in names})
+
+setup(
+    name="mim_plugins",
+    version=version["__version__"],
+    description="MixMAE and MR-MAE pre-training as plugins for MMEngine runners",
+    long_description=(ROOT / "README.md").read_text(),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    packages=find_packages(include=["mim_plugins", "mim_plugins.*"]),
+    # .mim holds links to configs/ and tools/, where MMEngine and mim look for them
+    package_data={"mim_plugins": [".mim/**/*.py", ".mim/**/*.sh", "py.typed"]},
+    install_requires=requires,
+    extras_require=extras,
+    classifiers=[
+        "License :: OSI Approved :: Apache Software License",
+        "Programming Language :: Python :: 3",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+)
