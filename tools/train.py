@@ -67,11 +67,12 @@ def main() -> None:
     try:
         cfg = merge_args(Config.fromfile(args.config), args)
         run_config.require_data(cfg, ("train_dataloader", "val_dataloader"))
-        change = run_config.fit_precision(cfg)
+        changes = (run_config.fit_precision(cfg), run_config.fit_schedule(cfg))
         run_config.use_cpu_processes(cfg)
         runner = Runner.from_cfg(cfg)
-        if change is not None:
+        for change in filter(None, changes):
             runner.logger.warning(change)
+        run_config.require_steps(runner)
         runner.train()
     except DataNotFoundError as error:
         sys.exit(f"error: {error}")

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import ClassVar
 
-import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.nn.modules.utils import _pair
@@ -148,7 +147,8 @@ class HierarchicalBackbone(BaseModule):
 
     def drop_path_rates(self, last: float) -> list[list[float]]:
         """Stochastic depth per stage and block, growing linearly from 0 to ``last``."""
-        rates = iter(torch.linspace(0, last, sum(self.depths)).tolist())
+        steps = max(sum(self.depths) - 1, 1)
+        rates = (last * block / steps for block in range(sum(self.depths)))
         return [[next(rates) for _ in range(depth)] for depth in self.depths]
 
     def per_stage(self, name: str, value: int | Sequence[int]) -> tuple[int, ...]:

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import torch
 from mmengine.config import Config
+from mmengine.dist import get_world_size
+from mmengine.runner import Runner
 
 from ..datasets import DataNotFoundError
 
@@ -35,6 +37,21 @@ def require_data(cfg: Config, loaders: tuple[str, ...] = _LOADERS) -> None:
             )
 
 
+def require_steps(runner: Runner) -> None:
+    """Check that an epoch has at least one step; MMEngine's own message does not say why.
+
+    Raises:
+        DataNotFoundError: the training set is smaller than one batch, and dropped.
+    """
+    loader = runner.train_dataloader
+    if len(loader) == 0:
+        batch = loader.batch_size * get_world_size()
+        raise DataNotFoundError(
+            f"the training set has {len(loader.dataset)} images, fewer than one batch of {batch}:"
+            " no step would be taken. Set train_dataloader.batch_size to a smaller number"
+        )
+
+
 def fit_precision(cfg: Config) -> str | None:
     """Replace a mixed precision that this machine does not have; returns what was done.
 
@@ -52,6 +69,22 @@ def fit_precision(cfg: Config) -> str | None:
         wrapper["dtype"] = "float16"
         return "this GPU has no bfloat16: training in float16"
     return None
+
+
+def fit_schedule(cfg: Config) -> str | None:
+    """Leave out schedulers that begin after the run's last epoch; returns what was done.
+
+    A trial run that is shorter than its recipe's warm-up would otherwise be refused by MMEngine.
+    """
+    epochs = (cfg.get("train_cfg") or {}).get("max_epochs")
+    schedulers = cfg.get("param_scheduler")
+    if epochs is None or not isinstance(schedulers, list):
+        return None
+    kept = [s for s in schedulers if not s.get("by_epoch", True) or s.get("begin", 0) < epochs]
+    cfg["param_scheduler"] = kept
+    if len(kept) == len(schedulers):
+        return None
+    return f"the run ends after {epochs} epochs, within the recipe's warm-up"
 
 
 def use_cpu_processes(cfg: Config) -> None:

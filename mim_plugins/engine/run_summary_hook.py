@@ -1,4 +1,4 @@
-"""Hook that says what a run is going to do, and refuses one that would do nothing."""
+"""Hook that says what a run is going to do."""
 
 from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
@@ -11,24 +11,16 @@ from ..registry import HOOKS
 class RunSummaryHook(Hook):
     """Log global batch, learning rate and images before the first iteration.
 
-    Raises:
-        ValueError: the data set is smaller than one batch and incomplete batches are dropped; no
-            step would be taken, without a word.
+    Warns if the global batch is not the one that the recipe's learning rate is for.
     """
 
     priority = "VERY_HIGH"
 
     def before_train(self, runner: Runner) -> None:
-        """Check the training data and log one line."""
+        """Log one line, and another one if the learning rate does not fit."""
         loader = runner.train_dataloader
         images, steps = len(loader.dataset), len(loader)
         batch = loader.batch_size * get_world_size()
-        if steps == 0:
-            raise ValueError(
-                f"the training set has {images} images, fewer than one batch of {batch}, and"
-                " incomplete batches are dropped: no step would be taken. Set"
-                " train_dataloader.batch_size to a smaller number"
-            )
         wrapper = runner.optim_wrapper
         accumulate = wrapper._accumulative_counts
         lr = max(group.get("initial_lr", group["lr"]) for group in wrapper.optimizer.param_groups)

@@ -1,0 +1,154 @@
+import pytest
+import torch
+from mmengine.optim import build_optim_wrapper
+from torch import nn
+
+from mim_plugins.registry import MODELS
+
+TYPE = "mim_plugins.LayerDecayOptimWrapperConstructor"
+
+
+def wrapper_cfg(**paramwise):
+    return dict(
+        optimizer=dict(type="AdamW", lr=1.0, weight_decay=0.05),
+        constructor=TYPE,
+        paramwise_cfg=paramwise,
+    )
+
+
+class TinyModel(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.backbone = MODELS.build(
+            dict(
+                type="MaskedSwin",
+                arch=dict(embed_dims=8, depths=(1, 2), num_heads=(1, 2)),
+                img_size=16,
+                patch_size=2,
+                window_size=4,
+            )
+        )
+        self.decoder = MODELS.build(
+            dict(
+                type="MixMAEDecoder",
+                in_channels=16,
+                grid=(4, 4),
+                patch_size=4,
+                embed_dims=16,
+                depth=1,
+                num_heads=2,
+            )
+        )
+        self.head = nn.Linear(16, 3)
+
+
+@pytest.fixture
+def model():
+    return TinyModel()
+
+
+def settings(model, wrapper):
+    """Learning rate and weight decay of every parameter, by name."""
+    names = {id(p): name for name, p in model.named_parameters()}
+    return {
+        names[id(p)]: (group["lr"], group["weight_decay"])
+        for group in wrapper.optimizer.param_groups
+        for p in group["params"]
+    }
+
+
+def test_weight_decay_spares_what_the_authors_spare(model):
+    found = settings(model, build_optim_wrapper(model, wrapper_cfg()))
+    spared = {name for name, (_, decay) in found.items() if decay == 0}
+    # timm's rule, written out independently: one dimension, biases, and the mask token
+    expected = {
+        name
+        for name, p in model.named_parameters()
+        if p.ndim == 1 or name.endswith(".bias") or name == "decoder.mask_token"
+    }
+    assert spared == expected
+    table = "backbone.stages.0.blocks.0.attn.relative_position_bias_table"
+    assert found[table][1] == 0.05
+    assert found["head.weight"][1] == 0.05
+
+
+def test_every_trainable_parameter_is_in_one_group(model):
+    wrapper = build_optim_wrapper(model, wrapper_cfg(layer_decay_rate=0.7))
+    in_groups = [id(p) for g in wrapper.optimizer.param_groups for p in g["params"]]
+    assert sorted(in_groups) == sorted(id(p) for p in model.parameters())
+
+
+def test_learning_rates_decay_from_the_head_to_the_embedding(model):
+    found = settings(model, build_optim_wrapper(model, wrapper_cfg(layer_decay_rate=0.5)))
+    # three blocks: embedding, block 1, block 2 (with the merging before it), block 3 and norm, head
+    assert found["backbone.patch_embed.proj.weight"][0] == 0.5**4
+    assert found["backbone.stages.0.blocks.0.attn.qkv.weight"][0] == 0.5**3
+    assert found["backbone.stages.1.downsample.reduction.weight"][0] == 0.5**2
+    assert found["backbone.stages.1.blocks.0.mlp.fc1.weight"][0] == 0.5**2
+    assert found["backbone.stages.1.blocks.1.mlp.fc1.weight"][0] == 0.5
+    assert found["backbone.norm.weight"][0] == 0.5
+    assert found["decoder.pred.weight"][0] == 1.0
+    assert found["head.weight"][0] == 1.0
+
+
+def test_without_a_rate_all_learning_rates_are_equal(model):
+    found = settings(model, build_optim_wrapper(model, wrapper_cfg()))
+    assert {lr for lr, _ in found.values()} == {1.0}
+
+
+def test_equal_settings_share_a_group(model):
+    wrapper = build_optim_wrapper(model, wrapper_cfg())
+    assert len(wrapper.optimizer.param_groups) == 2
+
+
+def test_frozen_parameters_are_left_out(model):
+    model.head.requires_grad_(False)
+    found = settings(model, build_optim_wrapper(model, wrapper_cfg()))
+    assert not any(name.startswith("head") for name in found)
+
+
+def test_works_in_mmpretrain_classifiers():
+    pytest.importorskip("mmpretrain")
+    from mmengine.registry import DefaultScope
+    from mmpretrain.registry import MODELS as CLASSIFIERS
+
+    with DefaultScope.overwrite_default_scope("mmpretrain"):
+        classifier = CLASSIFIERS.build(
+            dict(
+                type="ImageClassifier",
+                backbone=dict(
+                    type="mim_plugins.MaskedSwin",
+                    arch=dict(embed_dims=8, depths=(1, 1), num_heads=(1, 2)),
+                    img_size=16,
+                    window_size=4,
+                    out_type="avg_featmap",
+                ),
+                head=dict(type="LinearClsHead", num_classes=3, in_channels=16),
+            )
+        )
+    found = settings(classifier, build_optim_wrapper(classifier, wrapper_cfg(layer_decay_rate=0.5)))
+    assert found["head.fc.weight"][0] == 1.0
+    assert found["backbone.patch_embed.norm.weight"][0] == 0.5**3
+
+
+@pytest.mark.parametrize("paramwise", [{"layer_decay_rate": 0}, {"layer_decay_rate": 1.1}])
+def test_rate_out_of_range_is_refused(model, paramwise):
+    with pytest.raises(ValueError, match="layer_decay_rate"):
+        build_optim_wrapper(model, wrapper_cfg(**paramwise))
+
+
+def test_unknown_setting_is_refused(model):
+    with pytest.raises(ValueError, match="custom_keys"):
+        build_optim_wrapper(model, wrapper_cfg(custom_keys={}))
+
+
+def test_layer_decay_needs_a_backbone_with_depths():
+    with pytest.raises(ValueError, match="get_layer_depth"):
+        build_optim_wrapper(nn.Sequential(nn.Linear(2, 2)), wrapper_cfg(layer_decay_rate=0.5))
+
+
+def test_groups_step_like_plain_adamw(model):
+    wrapper = build_optim_wrapper(model, wrapper_cfg())
+    before = model.head.weight.detach().clone()
+    wrapper.update_params(model.head(torch.ones(1, 16)).sum())
+    assert not torch.equal(before, model.head.weight)

@@ -1,0 +1,107 @@
+from contextlib import nullcontext
+from types import SimpleNamespace
+
+import pytest
+import torch
+from mmengine.config import Config
+from torch.utils.data import DataLoader
+
+from mim_plugins.datasets import DataNotFoundError
+from mim_plugins.engine import run_config
+
+
+@pytest.fixture
+def cfg():
+    return Config(
+        dict(
+            train_dataloader=dict(
+                dataset=dict(type="RepeatDataset", dataset=dict(type="A", data_root="a"))
+            ),
+            val_dataloader=dict(dataset=dict(type="B", data_root="b")),
+            test_dataloader=None,
+            optim_wrapper=dict(type="AmpOptimWrapper", dtype="bfloat16", loss_scale="dynamic"),
+            train_cfg=dict(max_epochs=100),
+            param_scheduler=[
+                dict(type="LinearLR", begin=0, end=5, by_epoch=True),
+                dict(type="CosineAnnealingLR", begin=5, by_epoch=True),
+            ],
+        )
+    )
+
+
+def test_data_root_reaches_every_data_set_and_those_inside_wrappers(cfg):
+    run_config.apply_data_root(cfg, "new")
+    assert cfg.train_dataloader.dataset.dataset.data_root == "new"
+    assert cfg.val_dataloader.dataset.data_root == "new"
+
+
+def test_no_data_root_leaves_the_config(cfg):
+    run_config.apply_data_root(cfg, None)
+    assert cfg.val_dataloader.dataset.data_root == "b"
+
+
+def test_missing_data_is_named_with_a_remedy(cfg):
+    with pytest.raises(DataNotFoundError, match=r"'b'.*--data-root"):
+        run_config.require_data(cfg, ("val_dataloader",))
+
+
+def test_present_data_passes(cfg, tmp_path):
+    run_config.apply_data_root(cfg, str(tmp_path))
+    run_config.require_data(cfg)
+
+
+def test_without_gpu_mixed_precision_becomes_float32(cfg, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert "float32" in run_config.fit_precision(cfg)
+    assert cfg.optim_wrapper == dict(type="OptimWrapper")
+
+
+def test_without_bfloat16_mixed_precision_becomes_float16(cfg, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: False)
+    assert "float16" in run_config.fit_precision(cfg)
+    assert cfg.optim_wrapper.dtype == "float16"
+
+
+def test_with_bfloat16_mixed_precision_stays(cfg, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
+    assert run_config.fit_precision(cfg) is None
+    assert cfg.optim_wrapper.dtype == "bfloat16"
+
+
+def test_schedule_of_a_full_run_stays(cfg):
+    assert run_config.fit_schedule(cfg) is None
+    assert len(cfg.param_scheduler) == 2
+
+
+def test_run_within_the_warm_up_keeps_only_the_warm_up(cfg):
+    cfg.train_cfg.max_epochs = 5
+    assert "warm-up" in run_config.fit_schedule(cfg)
+    assert [s.type for s in cfg.param_scheduler] == ["LinearLR"]
+
+
+@pytest.mark.parametrize(
+    ("given", "in_config", "expected"),
+    [("x", "y", "x"), (None, "y", "y"), (None, None, "work_dirs/swin_b_600e")],
+)
+def test_work_dir_is_the_given_or_the_configs_or_named_after_it(given, in_config, expected):
+    cfg = Config(dict(work_dir=in_config))
+    run_config.set_work_dir(cfg, "configs/mixmae/swin_b_600e.py", given)
+    assert cfg.work_dir == expected
+
+
+def test_single_process_run_starts_no_process_group(cfg):
+    cfg.launcher = "none"
+    run_config.use_cpu_processes(cfg)
+    assert "model_wrapper_cfg" not in cfg
+    assert not torch.distributed.is_initialized()
+
+
+@pytest.mark.parametrize(("images", "refused"), [(3, True), (4, False)])
+def test_set_smaller_than_one_batch_is_refused(images, refused):
+    loader = DataLoader(list(range(images)), batch_size=4, drop_last=True)
+    runner = SimpleNamespace(train_dataloader=loader)
+    expected = pytest.raises(DataNotFoundError, match=r"3 images.*batch of 4.*batch_size")
+    with expected if refused else nullcontext():
+        run_config.require_steps(runner)
