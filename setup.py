@@ -23,7 +23,7 @@ extras = dict(
     det=["mmdet>=3.3.0,<3.4"],
     seg=["mmsegmentation>=1.2.2,<1.3", "ftfy", "regex"],
     quickstart=["matplotlib>=3.8", "scikit-learn>=1.4"],
-    dev=["mypy>=1.14", "pytest>=8", "ruff>=0.14", "wheel"],
+    dev=["mypy>=1.14", "pytest>=8", "pytest-xdist>=3.6", "ruff>=0.14", "wheel"],
 )
 extras["all"] = sorted({name for names in extras.values() for name in names})
 

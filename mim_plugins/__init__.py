@@ -14,11 +14,14 @@ from . import (
     heads,
     transforms,
 )
+from .paths import CONFIG_DIR, TOOLS_DIR
 from .version import __version__
 
 engine.allow_mmengine_checkpoints()
 
 __all__ = [
+    "CONFIG_DIR",
+    "TOOLS_DIR",
     "__version__",
     "algorithms",
     "backbones",

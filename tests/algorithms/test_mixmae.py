@@ -1,0 +1,270 @@
+import copy
+
+import numpy as np
+import pytest
+import torch
+from mmengine.optim import OptimWrapper
+from torch import nn
+
+from mim_plugins.registry import MODELS
+from mim_plugins.transforms import MixedImages, mix
+
+STRIDE = 16
+
+
+def random_images(batch_size=4, size=64):
+    return dict(inputs=list(torch.randint(0, 256, (batch_size, 3, size, size), dtype=torch.uint8)))
+
+
+def mixed_batch(mixmae, batch_size=4, size=64):
+    return mixmae.data_preprocessor(random_images(batch_size, size), training=True)["inputs"]
+
+
+def slow_loss(batch, from_own, from_partner):
+    """Mean over images, tokens and values, by loops over images and mask cells."""
+    images, mask = batch.images.double().numpy(), batch.mask.numpy()
+    partner = batch.partner.tolist()
+    errors = []
+    for image in range(len(images)):
+        for row, col in np.ndindex(*mask.shape[1:]):
+            pixels = images[
+                image, :, row * STRIDE : (row + 1) * STRIDE, col * STRIDE : (col + 1) * STRIDE
+            ]
+            values = pixels.transpose(1, 2, 0).reshape(-1)
+            target = (values - values.mean()) / np.sqrt(values.var(ddof=1) + 1e-6)
+            token = row * mask.shape[2] + col
+            if mask[image % len(mask), row, col]:  # hidden in its own mixture
+                prediction = from_own[image, token]
+            else:  # hidden in the mixture of the image that it lends to
+                prediction = from_partner[partner.index(image), token]
+            errors.append((prediction.double().numpy() - target) ** 2)
+    return np.mean(errors)
+
+
+@pytest.mark.parametrize("batch_size", [2, 3])
+def test_the_loss_is_finite_and_reaches_every_parameter(mixmae, batch_size):
+    losses = mixmae(mixed_batch(mixmae, batch_size), mode="loss")
+    losses["loss"].backward()
+
+    assert losses["loss"].isfinite()
+    for name, parameter in mixmae.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+        assert parameter.grad.abs().sum() > 0, name
+
+
+@pytest.mark.parametrize("per_pair", [False, True])
+@pytest.mark.parametrize("batch_size", [2, 3, 4, 5])
+def test_the_loss_equals_a_slow_reference(mixmae_config, batch_size, per_pair):
+    mixmae_config["data_preprocessor"]["batch_transform"]["per_pair"] = per_pair
+    mixmae = MODELS.build(mixmae_config).eval()
+    batch = mixed_batch(mixmae, batch_size)
+
+    with torch.no_grad():
+        loss = mixmae.loss(batch)["loss"]
+        tokens = mixmae.backbone.forward_mixed(batch.mixed, batch.mask)
+        from_own, from_partner = mixmae.decoder(tokens, batch.mask)
+
+    assert loss.item() == pytest.approx(slow_loss(batch, from_own, from_partner), rel=1e-5)
+
+
+@pytest.mark.parametrize("per_pair", [False, True])
+@pytest.mark.parametrize("changed_side", ["own", "partner"])
+def test_tokens_of_one_image_do_not_see_the_other_image(mixmae_config, changed_side, per_pair):
+    mixmae_config["data_preprocessor"]["batch_transform"]["per_pair"] = per_pair
+    mixmae = MODELS.build(mixmae_config).eval()
+    batch = mixed_batch(mixmae)
+    changed_cells = batch.mask if changed_side == "partner" else ~batch.mask
+    pixels = changed_cells.repeat_interleave(STRIDE, 1).repeat_interleave(STRIDE, 2)[:, None]
+    changed = torch.where(pixels, 3 * torch.randn_like(batch.mixed), batch.mixed)
+
+    with torch.no_grad():
+        before = mixmae.backbone.forward_mixed(batch.mixed, batch.mask)
+        after = mixmae.backbone.forward_mixed(changed, batch.mask)
+
+    other = changed_cells.flatten(1).expand(4, -1)
+    assert torch.equal(before[~other], after[~other])
+    assert (before[other] - after[other]).abs().amax(dim=1).min() > 1e-3
+
+
+def test_a_hidden_patch_does_not_reach_its_own_prediction(mixmae):
+    mixmae.eval()
+    batch = mixed_batch(mixmae)
+    other = MixedImages(torch.randn_like(batch.images), None, batch.mask, batch.partner)
+    # image 0 keeps its visible pixels in mixture 0, everything it hides there changes
+    hidden = batch.mask.repeat_interleave(STRIDE, 1).repeat_interleave(STRIDE, 2)[:, None]
+    images = torch.where(hidden, other.images, batch.images)
+    mixed = mix(images, batch.mask, batch.partner)
+
+    with torch.no_grad():
+        before, _ = mixmae.decoder(
+            mixmae.backbone.forward_mixed(batch.mixed, batch.mask), batch.mask
+        )
+        after, _ = mixmae.decoder(mixmae.backbone.forward_mixed(mixed, batch.mask), batch.mask)
+
+    assert torch.equal(before, after)
+
+
+def test_training_on_one_batch_lowers_the_loss(mixmae):
+    # two ramps, that is two different targets, each the same for all of its patches
+    ramp = torch.linspace(0, 255, 64)
+    inputs = [ramp.expand(3, 64, 64), ramp[:, None].expand(3, 64, 64)]
+    batch = mixmae.data_preprocessor(dict(inputs=inputs), training=True)["inputs"]
+    optimizer = torch.optim.AdamW(mixmae.parameters(), lr=3e-3)
+
+    losses = []
+    for _ in range(30):
+        loss = mixmae(batch, mode="loss")["loss"]
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+
+    # predicting zero costs 1, predicting the mean of both targets 0.5
+    assert losses[0] > 0.9
+    assert losses[-1] < 0.4
+
+
+@pytest.mark.parametrize("batch_size", [2, 3])
+def test_reconstruction_keeps_visible_pixels_and_predicts_the_others(mixmae, batch_size):
+    batch = mixed_batch(mixmae, batch_size)
+
+    own, partner = mixmae.reconstruct(batch)
+
+    assert own.shape == partner.shape == batch.images.shape
+    hidden = batch.mask.repeat_interleave(STRIDE, 1).repeat_interleave(STRIDE, 2)
+    hidden = hidden[:, None].expand_as(own)
+    partner_images = batch.images[batch.partner]
+    assert torch.equal(own[~hidden], batch.images[~hidden])
+    assert torch.equal(partner[hidden], partner_images[hidden])
+    assert not torch.isclose(own[hidden], batch.images[hidden]).all()
+    assert not torch.isclose(partner[~hidden], partner_images[~hidden]).all()
+    assert not own.requires_grad
+
+
+def test_reconstruction_from_perfect_predictions_is_the_original(mixmae):
+    class PerfectDecoder(nn.Module):
+        def forward(self, tokens, mask):
+            target = mixmae.head.target(batch.images)
+            return target, target[batch.partner]
+
+    batch = mixed_batch(mixmae, 3)
+    mixmae.decoder = PerfectDecoder()
+
+    own, partner = mixmae.reconstruct(batch)
+
+    assert torch.allclose(own, batch.images, atol=1e-4)
+    assert torch.allclose(partner, batch.images[batch.partner], atol=1e-4)
+    assert mixmae.loss(batch)["loss"].item() == 0
+
+
+def test_the_seed_decides_the_loss(mixmae):
+    data = random_images()
+
+    def loss_of(seed):
+        torch.manual_seed(seed)
+        batch = mixmae.data_preprocessor(copy.deepcopy(data), training=True)["inputs"]
+        return mixmae(batch, mode="loss")["loss"].item()
+
+    assert loss_of(1) == loss_of(1)
+    assert loss_of(1) != loss_of(2)
+
+
+def test_a_training_step_of_mmengine_changes_the_weights(mixmae):
+    optimizer = OptimWrapper(torch.optim.SGD(mixmae.parameters(), lr=0.1))
+    before = copy.deepcopy(mixmae.state_dict())
+
+    logged = mixmae.train_step(random_images(), optimizer)
+
+    assert logged["loss"].isfinite()
+    for name, _ in mixmae.named_parameters():
+        assert not torch.equal(mixmae.state_dict()[name], before[name]), name
+
+
+def test_other_image_sizes_can_be_trained_on(mixmae):
+    losses = mixmae(mixed_batch(mixmae, size=96), mode="loss")
+
+    assert losses["loss"].isfinite()
+
+
+def test_tensor_mode_gives_the_features_of_the_backbone(mixmae):
+    mixmae.eval()
+    images = torch.randn(2, 3, 64, 64)
+
+    features = mixmae(images)
+
+    assert [tuple(feature.shape) for feature in features] == [(2, 32, 4, 4)]
+    assert torch.equal(features[0], mixmae.backbone(images)[0])
+
+
+def test_another_mode_is_refused(mixmae):
+    with pytest.raises(ValueError, match="mode='predict'"):
+        mixmae(torch.randn(2, 3, 64, 64), mode="predict")
+
+
+def test_a_batch_of_one_is_refused(mixmae):
+    with pytest.raises(ValueError, match="batch_size=1"):
+        mixed_batch(mixmae, batch_size=1)
+
+
+def test_building_leaves_the_config_as_it_was_and_works_twice(mixmae_config):
+    before = copy.deepcopy(mixmae_config)
+
+    first, second = MODELS.build(mixmae_config), MODELS.build(mixmae_config)
+
+    assert mixmae_config == before
+    second.load_state_dict(first.state_dict())
+
+
+def test_width_stride_and_grid_come_from_the_backbone(mixmae):
+    assert mixmae.decoder.embed.in_features == 32
+    assert mixmae.decoder.pos_embed.shape[1:3] == (4, 4)
+    assert mixmae.decoder.pred.out_features == STRIDE * STRIDE * 3
+    assert mixmae.head.patch_size == STRIDE
+    assert mixmae.data_preprocessor.batch_transform.encoder_stride == STRIDE
+
+
+def test_a_backbone_that_cannot_read_a_mask_is_refused(mixmae_config):
+    class Plain(nn.Module):
+        pass
+
+    MODELS.register_module(name="PlainForTest", module=Plain, force=True)
+    mixmae_config["backbone"] = dict(type="mim_plugins.PlainForTest")
+
+    with pytest.raises(ValueError, match=r"Plain has no forward_mixed.*MaskedSwin"):
+        MODELS.build(mixmae_config)
+
+
+@pytest.mark.parametrize("kind", ["mim_plugins.MixDataPreprocessor", "ImgDataPreprocessor"])
+def test_a_preprocessor_that_does_not_mix_is_refused(mixmae_config, kind):
+    mixmae_config["data_preprocessor"] = dict(type=kind)
+
+    with pytest.raises(ValueError, match=r"data_preprocessor.*batch_transform"):
+        MODELS.build(mixmae_config)
+
+
+def test_a_ratio_that_masks_nothing_is_refused_when_building(mixmae_config):
+    mixmae_config["data_preprocessor"]["batch_transform"]["mask_ratio"] = 0.05  # of 16 cells
+
+    with pytest.raises(ValueError, match=r"mask_ratio=0\.05 masks 0 of 16 cells"):
+        MODELS.build(mixmae_config)
+
+
+def test_bfloat16_autocast_gives_a_finite_loss_close_to_that_of_float32(mixmae):
+    batch = mixed_batch(mixmae)
+    expected = mixmae(batch, mode="loss")["loss"].item()
+
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = mixmae(batch, mode="loss")["loss"]
+    loss.backward()
+
+    assert loss.dtype == torch.float32
+    assert loss.item() == pytest.approx(expected, rel=0.05)
+    assert all(parameter.grad.isfinite().all() for parameter in mixmae.parameters())
+
+
+def test_a_checkpoint_of_another_image_size_is_loaded(mixmae_config):
+    saved = MODELS.build(mixmae_config)
+    mixmae_config["backbone"]["img_size"] = 96
+
+    MODELS.build(mixmae_config).load_state_dict(saved.state_dict())

@@ -1,0 +1,80 @@
+import copy
+
+import pytest
+import torch
+
+from mim_plugins.data_preprocessors import MixDataPreprocessor
+from mim_plugins.registry import MODELS
+from mim_plugins.transforms import MixedImages, MixImages
+
+CONFIG = dict(
+    type="mim_plugins.MixDataPreprocessor",
+    mean=[10.0, 20.0, 30.0],
+    std=[1.0, 2.0, 4.0],
+    bgr_to_rgb=True,
+    batch_transform=dict(type="mim_plugins.MixImages", encoder_stride=8),
+)
+
+
+@pytest.fixture
+def data():
+    images = torch.randint(0, 256, (4, 3, 16, 16), dtype=torch.uint8)
+    return dict(inputs=list(images), data_samples=["a", "b", "c", "d"])
+
+
+def normalised(data):
+    rgb = torch.stack(data["inputs"])[:, [2, 1, 0]].float()
+    mean, std = torch.tensor([10.0, 20.0, 30.0]), torch.tensor([1.0, 2.0, 4.0])
+    return (rgb - mean[:, None, None]) / std[:, None, None]
+
+
+def test_evaluation_normalises_and_does_not_mix(data):
+    expected = normalised(data)
+
+    output = MODELS.build(CONFIG)(data, training=False)
+
+    assert torch.allclose(output["inputs"], expected)
+
+
+def test_training_mixes_normalised_images(data):
+    expected = normalised(data)
+
+    batch = MODELS.build(CONFIG)(data, training=True)["inputs"]
+
+    assert isinstance(batch, MixedImages)
+    assert torch.allclose(batch.images, expected)
+    own = torch.isclose(batch.mixed, expected)
+    assert own.any()
+    assert not own.all()
+
+
+def test_training_without_a_batch_transform_only_normalises(data):
+    expected = normalised(data)
+    config = {key: value for key, value in CONFIG.items() if key != "batch_transform"}
+
+    output = MODELS.build(config)(data, training=True)
+
+    assert torch.allclose(output["inputs"], expected)
+
+
+def test_other_entries_pass_unchanged(data):
+    output = MODELS.build(CONFIG)(data, training=True)
+
+    assert output["data_samples"] == ["a", "b", "c", "d"]
+
+
+def test_a_batch_transform_may_be_an_object(data):
+    transform = MixImages(encoder_stride=4)
+
+    preprocessor = MixDataPreprocessor(batch_transform=transform)
+
+    assert preprocessor.batch_transform is transform
+    assert preprocessor(data, training=True)["inputs"].mask.shape == (1, 4, 4)
+
+
+def test_the_config_is_left_as_it_was():
+    before = copy.deepcopy(CONFIG)
+
+    MODELS.build(CONFIG)
+
+    assert before == CONFIG

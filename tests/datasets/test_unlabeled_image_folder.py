@@ -1,0 +1,167 @@
+import os
+
+import pytest
+from PIL import Image
+
+from mim_plugins.datasets import DataNotFoundError, UnlabeledImageFolder
+from mim_plugins.registry import DATASETS
+
+
+@pytest.fixture
+def make(tmp_path):
+    """Writes tiny images at paths under the data root and returns the root."""
+
+    def write(*names):
+        for name in names:
+            file = tmp_path / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (4, 4)).save(file)
+        return tmp_path
+
+    return write
+
+
+def names_in(dataset, root):
+    paths = [dataset.get_data_info(index)["img_path"] for index in range(len(dataset))]
+    assert all(os.path.isfile(path) for path in paths)
+    return [os.path.relpath(path, root) for path in paths]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["1.png", "2.png"],
+        ["cat/1.png", "dog/1.png"],
+        ["a/b/c/1.png", "a/b/2.png", "a/3.png"],
+    ],
+    ids=["flat", "classes", "nested"],
+)
+def test_reads_all_images_of_a_folder_of_any_depth(make, names):
+    root = make(*names)
+
+    assert sorted(names_in(UnlabeledImageFolder(str(root)), root)) == sorted(names)
+
+
+def test_prefers_the_sub_folder_of_the_recipe(make):
+    root = make("train/cat/1.png", "val/cat/2.png", "3.png")
+
+    dataset = UnlabeledImageFolder(str(root), data_prefix=dict(img_path="train"))
+
+    assert names_in(dataset, root) == ["train/cat/1.png"]
+
+
+def test_reads_the_folder_itself_if_it_has_no_splits(make):
+    root = make("cat/1.png", "2.png")
+
+    dataset = UnlabeledImageFolder(str(root), data_prefix="train")
+
+    assert sorted(names_in(dataset, root)) == ["2.png", "cat/1.png"]
+
+
+def test_finds_images_by_suffix_in_any_case_and_ignores_other_files(make):
+    images = ["1.JPEG", "2.jpg", "3.webp", "4.PNG", "5.bmp", "6.tif", "7.ppm"]
+    root = make(*images)
+    for other in ("notes.txt", "labels.json", "jpg", "8.jpg.part"):
+        (root / other).write_text("no image")
+
+    assert names_in(UnlabeledImageFolder(str(root)), root) == images
+
+
+def test_order_is_sorted_whatever_the_file_system_says(make, monkeypatch):
+    names = ["b/2.png", "a/1.png", "c/3.png", "a/0.png"]
+    root = make(*names)
+    walk = os.walk
+    monkeypatch.setattr(os, "walk", lambda *args, **kwargs: reversed(list(walk(*args, **kwargs))))
+
+    assert names_in(UnlabeledImageFolder(str(root)), root) == sorted(names)
+
+
+def test_follows_linked_folders(make, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    Image.new("RGB", (4, 4)).save(elsewhere / "1.png")
+    root = make("2.png")
+    (root / "linked").symlink_to(elsewhere)
+
+    assert names_in(UnlabeledImageFolder(str(root)), root) == ["2.png", "linked/1.png"]
+
+
+@pytest.mark.parametrize("line", ["{}", "{} 7", "{}\t7", "  {}  ", "{} -1"])
+@pytest.mark.parametrize("name", ["cat/1.png", "a folder/an image.JPEG"])
+def test_reads_an_annotation_file_with_or_without_labels(make, name, line):
+    root = make(f"train/{name}", "train/not listed.png")
+    (root / "list.txt").write_text(f"\n{line.format(name)}\n\n")
+
+    dataset = UnlabeledImageFolder(str(root), ann_file="list.txt", data_prefix="train")
+
+    assert names_in(dataset, root) == [f"train/{name}"]
+
+
+def test_items_go_through_the_pipeline(make):
+    root = make("1.png")
+
+    dataset = UnlabeledImageFolder(str(root), pipeline=[lambda item: item["img_path"]])
+
+    assert dataset[0] == str(root / "1.png")
+
+
+def test_some_indices_can_be_chosen(make):
+    root = make("1.png", "2.png", "3.png")
+
+    assert names_in(UnlabeledImageFolder(str(root), indices=2), root) == ["1.png", "2.png"]
+
+
+def test_is_reachable_from_a_config(make):
+    root = make("1.png")
+
+    dataset = DATASETS.build(dict(type="mim_plugins.UnlabeledImageFolder", data_root=str(root)))
+
+    assert len(dataset) == 1
+
+
+def test_a_home_folder_may_be_abbreviated(make, monkeypatch):
+    root = make("data/1.png")
+    monkeypatch.setenv("HOME", str(root))
+
+    assert len(UnlabeledImageFolder("~/data")) == 1
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(DataNotFoundError, match=r"no folder '.*nowhere'.*--data-root"):
+        UnlabeledImageFolder(str(tmp_path / "nowhere"), data_prefix="train")
+
+
+def test_an_empty_folder_is_named_with_the_suffixes_looked_for(tmp_path):
+    (tmp_path / "notes.txt").write_text("no image")
+
+    with pytest.raises(DataNotFoundError, match=rf"no images in '{tmp_path}'.*\.jpeg.*--data-root"):
+        UnlabeledImageFolder(str(tmp_path))
+
+
+def test_a_root_with_other_splits_only_is_not_taken_for_training_images(make):
+    root = make("val/cat/1.png")
+
+    with pytest.raises(DataNotFoundError, match=r"no folder '.*train', but .* has other splits"):
+        UnlabeledImageFolder(str(root), data_prefix="train")
+
+
+def test_a_missing_annotation_file_is_named(make):
+    root = make("1.png")
+
+    with pytest.raises(DataNotFoundError, match=r"no annotation file '.*list\.txt'"):
+        UnlabeledImageFolder(str(root), ann_file="list.txt")
+
+
+def test_an_annotation_file_that_lists_a_missing_image_is_named_with_it(make):
+    root = make("1.png")
+    (root / "list.txt").write_text("train/1.png 0\n")
+
+    with pytest.raises(DataNotFoundError, match=r"list\.txt' lists '.*train/1\.png'.*relative to"):
+        UnlabeledImageFolder(str(root), ann_file="list.txt")
+
+
+def test_an_empty_annotation_file_is_an_error(make):
+    root = make("1.png")
+    (root / "list.txt").write_text("\n")
+
+    with pytest.raises(DataNotFoundError, match="no images"):
+        UnlabeledImageFolder(str(root), ann_file="list.txt")

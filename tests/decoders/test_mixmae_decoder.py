@@ -1,0 +1,131 @@
+import pytest
+import torch
+
+from mim_plugins.decoders import MixMAEDecoder
+from mim_plugins.registry import MODELS
+
+
+@pytest.fixture
+def decoder():
+    return MixMAEDecoder(
+        in_channels=12, grid=(3, 4), patch_size=2, embed_dims=16, depth=2, num_heads=2
+    )
+
+
+def random_mask(masks=1, grid=(3, 4)):
+    return torch.rand(masks, *grid) < 0.5
+
+
+@pytest.mark.parametrize("masks", [1, 2])
+def test_predicts_one_patch_per_token_and_image(decoder, masks):
+    own, partner = decoder(torch.randn(2, 12, 12), random_mask(masks))
+
+    assert own.shape == partner.shape == (2, 12, 2 * 2 * 3)
+
+
+@pytest.mark.parametrize("masks", [1, 2])
+@pytest.mark.parametrize("branch", ["own", "partner"])
+def test_a_branch_does_not_see_the_other_images_tokens(decoder, branch, masks):
+    mask = random_mask(masks)
+    tokens = torch.randn(2, 12, 12, requires_grad=True)
+
+    own, partner = decoder(tokens, mask)
+    (own if branch == "own" else partner).square().sum().backward()
+
+    hidden = mask.flatten(1).expand(2, -1)
+    hidden = hidden if branch == "own" else ~hidden
+    influence = tokens.grad.abs().sum(dim=-1)
+    assert (influence[hidden] == 0).all()
+    assert (influence[~hidden] > 0).all()
+
+
+def test_a_branch_is_bit_identical_when_the_hidden_tokens_change(decoder):
+    mask, tokens = random_mask(), torch.randn(2, 12, 12)
+    changed = torch.where(mask.flatten(1)[..., None], torch.randn_like(tokens), tokens)
+
+    own_before, partner_before = decoder(tokens, mask)
+    own_after, partner_after = decoder(changed, mask)
+
+    assert torch.equal(own_before, own_after)
+    assert not torch.allclose(partner_before, partner_after)
+
+
+def test_inverting_the_mask_exchanges_the_branches(decoder):
+    mask, tokens = random_mask(), torch.randn(2, 12, 12)
+
+    own, partner = decoder(tokens, mask)
+    partner_inverted, own_inverted = decoder(tokens, ~mask)
+
+    assert torch.allclose(own, own_inverted, atol=1e-5)
+    assert torch.allclose(partner, partner_inverted, atol=1e-5)
+
+
+def test_predictions_depend_on_the_position_of_a_masked_token(decoder):
+    mask = torch.ones(1, 3, 4, dtype=torch.bool)
+
+    own, _ = decoder(torch.randn(1, 12, 12), mask)
+
+    assert (own[0, 1:] - own[0, :1]).abs().amax(dim=1).min() > 1e-4
+
+
+@pytest.mark.parametrize("grid", [(3, 4), (5, 2)])
+def test_every_parameter_gets_a_gradient_at_any_grid(decoder, grid):
+    length = grid[0] * grid[1]
+
+    own, partner = decoder(torch.randn(2, length, 12), random_mask(grid=grid))
+    (own.square().sum() + partner.square().sum()).backward()
+
+    assert own.shape == (2, length, 12)
+    for name, parameter in decoder.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().sum() > 0, name
+
+
+def test_inference_equals_training_as_there_is_no_dropout(decoder):
+    mask, tokens = random_mask(), torch.randn(2, 12, 12)
+
+    training = decoder(tokens, mask)
+    with torch.no_grad():
+        inference = decoder.eval()(tokens, mask)
+
+    for expected, got in zip(training, inference, strict=True):
+        assert torch.allclose(got, expected, atol=1e-5)
+
+
+def test_a_checkpoint_of_another_grid_is_loaded(decoder):
+    arguments = dict(in_channels=12, patch_size=2, embed_dims=16, depth=2, num_heads=2)
+    other = MixMAEDecoder(grid=(6, 6), **arguments)
+
+    other.load_state_dict(decoder.state_dict())
+
+    assert other.pos_embed.shape == (1, 6, 6, 16)
+    assert torch.equal(other.mask_token, decoder.mask_token)
+
+
+def test_the_position_embedding_is_fixed(decoder):
+    assert "pos_embed" not in dict(decoder.named_parameters())
+    assert "pos_embed" in decoder.state_dict()
+
+
+def test_only_the_mask_token_is_spared_from_weight_decay_by_name(decoder):
+    assert decoder.no_weight_decay() == {"mask_token"}
+    assert decoder.no_weight_decay() <= set(dict(decoder.named_parameters()))
+
+
+def test_other_channels_of_the_image_are_possible():
+    decoder = MODELS.build(
+        dict(
+            type="mim_plugins.MixMAEDecoder",
+            in_channels=4,
+            grid=(2, 2),
+            patch_size=2,
+            embed_dims=8,
+            depth=1,
+            num_heads=2,
+            out_channels=1,
+        )
+    )
+
+    own, _ = decoder(torch.randn(1, 4, 4), random_mask(grid=(2, 2)))
+
+    assert own.shape == (1, 4, 4)

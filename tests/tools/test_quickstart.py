@@ -1,0 +1,228 @@
+"""The quick start's parts, without any training."""
+
+import importlib
+import io
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.dataset import default_collate
+from mmpretrain.registry import DATASETS, MODELS
+
+import mim_plugins  # noqa: F401  registers everything
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIGS = ROOT / "configs/quickstart"
+
+
+@pytest.fixture
+def load(monkeypatch):
+    """Import a module of tools/quickstart, which is a folder of scripts and no package."""
+    monkeypatch.syspath_prepend(str(ROOT / "tools/quickstart"))
+
+    def load_module(name: str):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+        return importlib.import_module(name)
+
+    return load_module
+
+
+def read_list(file: Path) -> list[str]:
+    return file.read_text().splitlines()
+
+
+def test_digits_are_written_with_disjoint_splits(load, tmp_path):
+    digits = load("digits")
+    digits.write_digits(tmp_path, labels_per_class=5, seeds=(0, 1))
+
+    images = sorted((tmp_path / "images").rglob("*.png"))
+    test = set(read_list(tmp_path / "test.txt"))
+    labelled = [read_list(tmp_path / digits.label_file(seed)) for seed in (0, 1)]
+
+    assert len(images) == digits.DIGITS == 1797
+    assert len(test) == digits.TEST_DIGITS
+    assert labelled[0] != labelled[1]
+    for lines in labelled:
+        assert not test & set(lines)
+        assert sorted(line.split()[1] for line in lines) == [
+            str(c) for c in range(10) for _ in "12345"
+        ]
+    for line in [*test, *labelled[0]]:
+        name, label = line.split()
+        assert (tmp_path / "images" / name).is_file()
+        assert name.split("/")[0] == label
+
+
+def test_equal_seeds_draw_equal_labels(load, tmp_path):
+    digits = load("digits")
+    for name in ("a", "b"):
+        digits.write_digits(tmp_path / name, labels_per_class=3, seeds=(7,))
+    for file in (digits.label_file(7), "test.txt"):
+        assert (tmp_path / "a" / file).read_text() == (tmp_path / "b" / file).read_text()
+
+
+def write(text):
+    return lambda folder: (folder / "file").write_text(text) and None
+
+
+def interrupt(folder):
+    (folder / "file").write_text("half")
+    raise KeyboardInterrupt
+
+
+def test_interrupted_step_is_done_anew_and_complete_one_is_kept(load, tmp_path):
+    stages = load("stages")
+    first = stages.Stages(tmp_path, ["a", "b"], "code 1")
+    first.run("a", "", write("kept"))
+    with pytest.raises(KeyboardInterrupt):
+        first.run("b", "", interrupt)
+    assert first.is_complete("a")
+    assert not first.is_complete("b")
+
+    second = stages.Stages(tmp_path, ["a", "b"], "code 1")
+    assert (second.run("a", "", interrupt) / "file").read_text() == "kept"
+    assert (second.run("b", "", write("whole")) / "file").read_text() == "whole"
+
+
+def test_everything_is_done_anew_after_a_complete_run(load, tmp_path):
+    stages = load("stages")
+    for text in ("old", "new"):
+        run = stages.Stages(tmp_path, ["a", "b"], "code 1")
+        for name in ("a", "b"):
+            assert (run.run(name, "", write(text)) / "file").read_text() == text
+
+
+def test_changed_code_discards_the_step_and_all_after_it(load, tmp_path):
+    stages = load("stages")
+    old = stages.Stages(tmp_path, ["a", "b", "c"], "code 1")
+    old.run("a", "", write("old"))
+    old.run("b", "", write("old"))
+
+    new = stages.Stages(tmp_path, ["a", "b", "c"], "code 2")
+    new.run("a", "", write("new"))
+    assert new.is_complete("a")
+    assert not (tmp_path / "b").exists()
+
+
+EPOCH_LINE = (
+    "11/21 05:54:54 - mmengine - INFO - Epoch(train)   [7][14/14]  base_lr: 1.9980e-03 lr:"
+    " 1.9980e-03  eta: 0:06:32  time: 0.2348  data_time: 0.0102  loss: 0.6025\n"
+)
+PARAMETER_PAGE = [
+    "backbone.patch_embed.projection.weight - torch.Size([48, 3, 4, 4]): \n",
+    "The value is the same before and after calling `init_weights` of MixMAE  \n",
+    "11/21 05:54:23 - mmengine - INFO - Hooks will be executed in the following order:\n",
+    "(BELOW_NORMAL) LoggerHook   before_train_epoch\n",
+    "train_cfg = dict(by_epoch=True, max_epochs=100)\n",
+]
+
+
+def test_only_progress_passes(load):
+    progress = load("progress")
+    shown = progress.progress_of(EPOCH_LINE)
+    assert shown.startswith("Epoch(train) [7][14/14] lr:")
+    assert "eta: 0:06:32" in shown
+    assert "loss: 0.6025" in shown
+    assert progress.progress_of("x - Epoch(val) [20][6/6]    accuracy/top1: 82.3\n")
+    assert not any(map(progress.progress_of, PARAMETER_PAGE))
+
+
+def test_training_output_goes_to_the_log(load, tmp_path, capsys):
+    progress = load("progress")
+    lines = [*PARAMETER_PAGE, EPOCH_LINE]
+    command = [sys.executable, "-c", f"print({''.join(lines)!r}, end='')"]
+    progress.run_training(command, tmp_path / "log")
+    assert (tmp_path / "log").read_text() == "".join(lines)
+    assert capsys.readouterr().out == f"      {progress.progress_of(EPOCH_LINE)}\n"
+
+
+def test_failed_training_names_its_log(load, tmp_path):
+    progress = load("progress")
+    with pytest.raises(progress.StepFailedError, match=r"(?s)no such thing.*/log'"):
+        progress.run_training([sys.executable, "-c", "exit('no such thing')"], tmp_path / "log")
+
+
+def test_progress_is_one_line_on_a_terminal(load):
+    progress = load("progress")
+
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    terminal = Terminal()
+    line = progress.ProgressLine(terminal)
+    line.show("a" * 500)
+    line.show("b")
+    line.close()
+    assert "\n" not in terminal.getvalue()
+    assert terminal.getvalue().endswith("b\r\x1b[K")
+
+
+def test_table_shows_seeds_and_means(load):
+    report = load("report")
+    table = report.result_table({"pre-trained": [90.0, 91.0, 95.0], "scratch": [80.0, 82.0, 84.0]})
+    rows = [line.split() for line in table.splitlines()]
+    assert rows[1] == ["pre-trained", "90.0", "91.0", "95.0", "92.0"]
+    assert rows[2] == ["scratch", "80.0", "82.0", "84.0", "82.0"]
+    assert "beats scratch by 10.0 points" in table
+
+
+def test_table_reports_a_loss_as_one(load):
+    report = load("report")
+    table = report.result_table({"pre-trained": [80.0], "scratch": [81.5]})
+    assert "does not beat scratch: -1.5 points" in table
+
+
+def test_accuracy_is_the_last_one_logged(load, tmp_path):
+    report = load("report")
+    with pytest.raises(ValueError, match="no accuracy"):
+        report.read_accuracy(tmp_path)
+    folder = tmp_path / "20260101_000000/vis_data"
+    folder.mkdir(parents=True)
+    (folder / "scalars.json").write_text(
+        '{"loss": 1.0, "step": 1}\n{"accuracy/top1": 50.0}\n{"accuracy/top1": 75.5}\n'
+    )
+    assert report.read_accuracy(tmp_path) == 75.5
+
+
+def test_pretraining_config_takes_a_step():
+    cfg = Config.fromfile(CONFIGS / "mixmae_digits.py")
+    model = MODELS.build(cfg.model).train()
+    images = torch.randint(256, (4, 3, 32, 32), dtype=torch.uint8)
+    loss = model(**model.data_preprocessor(dict(inputs=images), True), mode="loss")["loss"]
+    loss.backward()
+    assert loss.isfinite()
+
+
+def test_finetuning_config_takes_a_step(load, tmp_path):
+    load("digits").write_digits(tmp_path, labels_per_class=2, seeds=(0,))
+    cfg = Config.fromfile(CONFIGS / "finetune_digits.py")
+    data = dict(cfg.train_dataloader.dataset.dataset, data_root=str(tmp_path))
+    dataset = DATASETS.build(data)
+    cfg.model.backbone.init_cfg = None
+    model = MODELS.build(cfg.model | dict(data_preprocessor=cfg.data_preprocessor)).train()
+
+    batch = model.data_preprocessor(default_collate([dataset[i] for i in range(4)]), True)
+    loss = model(**batch, mode="loss")["loss"]
+    loss.backward()
+
+    assert len(dataset) == 20
+    assert batch["inputs"].shape == (4, 3, 32, 32)
+    assert loss.isfinite()
+
+
+def test_picture_shows_five_columns_per_pair(load, tmp_path):
+    cfg = Config.fromfile(CONFIGS / "mixmae_digits.py")
+    load("digits").write_digits(tmp_path, labels_per_class=2, seeds=(0,))
+    cfg.train_dataloader.dataset.data_root = str(tmp_path)
+    cfg.pretrain_checkpoint = str(tmp_path / "epoch.pth")
+    torch.save(MODELS.build(cfg.model).state_dict(), cfg.pretrain_checkpoint)
+
+    columns = load("picture").mixtures_and_reconstructions(cfg, pairs=3)
+
+    original_a, original_b, mixture, *_ = (column.round().long() for column in columns)
+    assert [column.shape for column in columns] == [(3, 3, 32, 32)] * 5
+    assert ((mixture == original_a) | (mixture == original_b)).all()
+    assert 0 <= original_a.min() <= original_a.max() <= 255

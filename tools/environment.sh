@@ -1,0 +1,46 @@
+# Sourced by quickstart.sh and run_tests.sh: one .venv for both, made step by step. A script sets
+# `log` (the installation's log file) and `stamp` (the mark of a complete installation).
+python=.venv/bin/python
+
+fail() {
+    tail -n 15 "$log" >&2
+    echo "error: $1; the whole log is '$log'" >&2
+    exit 1
+}
+
+# step MESSAGE COMMAND...: run a command with its output in the log
+step() {
+    echo "$1"
+    shift
+    "$@" >>"$log" 2>&1 || fail "'$*' failed"
+}
+
+# installed DISTRIBUTION...: is one of them in .venv?
+installed() {
+    "$python" - "$@" <<'PY'
+import sys
+from importlib.metadata import distributions
+sys.exit(not {d.metadata["Name"] for d in distributions()} & set(sys.argv[1:]))
+PY
+}
+
+# what an installation depends on, as a checksum
+fingerprint() {
+    cat setup.py pyproject.toml requirements/base.txt tools/environment.sh "$0" | cksum
+}
+
+complete() {
+    [[ -f $stamp && $(<"$stamp") == "$(fingerprint)" ]]
+}
+
+# start_installation: begin the log, make .venv, install what both scripts need
+start_installation() {
+    mkdir -p "$(dirname "$log")"
+    : >"$log"
+    if ! "$python" -m pip --version >>"$log" 2>&1; then
+        step "making .venv" "${PYTHON:-python3}" -m venv --clear .venv
+    fi
+    rm -f "$stamp"
+    step "installing PyTorch and the OpenMMLab packages, 2 to 10 minutes" \
+        "$python" -m pip install -r requirements/base.txt
+}
