@@ -48,11 +48,12 @@ class MixMAE(BaseModel):
                 " mask); use mim_plugins.MaskedSwin, mim_plugins.MaskedPVT or a subclass of"
                 " HierarchicalBackbone"
             )
-        mixing = getattr(self.data_preprocessor, "batch_transform", None)
-        if mixing is None:
+        mixing: Any = getattr(self.data_preprocessor, "batch_transform", None)
+        if not hasattr(mixing, "fit"):
             raise ValueError(
                 "MixMAE: data_preprocessor must be a mim_plugins.MixDataPreprocessor with"
-                " batch_transform=dict(type='mim_plugins.MixImages')"
+                " batch_transform=dict(type='mim_plugins.MixImages') or another transform that has"
+                " fit(encoder_stride, img_size) and returns MixedImages"
             )
         stride, img_size = self.backbone.encoder_stride, self.backbone.img_size
         mixing.fit(stride, img_size)

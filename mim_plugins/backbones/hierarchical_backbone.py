@@ -42,7 +42,7 @@ class HierarchicalBackbone(BaseModule):
         arch: str | dict,
         img_size: int | Sequence[int],
         patch_size: int,
-        out_indices: Sequence[int],
+        out_indices: int | Sequence[int],
         out_type: str,
         frozen_stages: int,
         init_cfg: dict | None,
@@ -55,13 +55,14 @@ class HierarchicalBackbone(BaseModule):
         self.img_size: tuple[int, int] = tuple(_pair(img_size))
         self.out_type = out_type
         self.frozen_stages = frozen_stages
-        self._check_arguments(out_indices)
-        self.out_indices = tuple(index % len(self.depths) for index in out_indices)
-
+        if isinstance(out_indices, int):
+            out_indices = (out_indices,)
         dims = self.settings["embed_dims"]
         if isinstance(dims, int):
             dims = [dims * 2**stage for stage in range(len(self.depths))]
         self.stage_channels: tuple[int, ...] = tuple(dims)
+        self._check_arguments(out_indices)
+        self.out_indices = tuple(index % len(self.depths) for index in out_indices)
         self.stages = nn.ModuleList()
         last = len(self.depths) - 1
         self.norm = nn.LayerNorm(self.stage_channels[last])
@@ -72,6 +73,10 @@ class HierarchicalBackbone(BaseModule):
     def embed(self, images: Tensor) -> Tensor:
         """Images (B, 3, H, W) to the tokens (B, H', W', C) that the first stage reads."""
         raise NotImplementedError
+
+    def embedding_modules(self) -> list[nn.Module]:
+        """What :meth:`embed` consists of, to be frozen with the first stages."""
+        return [self.patch_embed]
 
     def finish(self) -> None:
         """Initialise the weights and freeze what is to be frozen, once all modules exist."""
@@ -122,8 +127,8 @@ class HierarchicalBackbone(BaseModule):
         """Depth of a parameter for layer-wise learning rates, and the number of depths.
 
         The embedding is 0, blocks are 1, 2, ..., a down-sampling counts with the block after it,
-        the last norm with the last block (the MixMAE authors' rule); whatever is outside the
-        backbone has the last depth.
+        the last norm with the last block (the MixMAE authors' rule). The last of the depths is
+        left to the head.
         """
         parts = param_name.removeprefix(prefix).split(".")
         depth = sum(self.depths)
@@ -152,23 +157,25 @@ class HierarchicalBackbone(BaseModule):
         return [[next(rates) for _ in range(depth)] for depth in self.depths]
 
     def per_stage(self, name: str, value: int | Sequence[int]) -> tuple[int, ...]:
-        """One positive number per stage from an argument that may be a single number.
+        """One positive whole number per stage from an argument that may be a single number.
 
         Raises:
-            ValueError: their count is not the number of stages, or one is below 1.
+            ValueError: their count is not the number of stages, or one is no such number.
         """
         stages = len(self.depths)
-        values = (value,) * stages if isinstance(value, int) else tuple(value)
-        if len(values) != stages or min(values) < 1:
+        values: tuple = tuple(value) if isinstance(value, (list, tuple)) else (value,) * stages
+        whole = all(isinstance(v, int) and not isinstance(v, bool) and v >= 1 for v in values)
+        if len(values) != stages or not whole:
             raise ValueError(
-                f"{name}={value}: expected one number or {stages} (one per stage), each >= 1"
+                f"{name}={value}: expected one whole number or {stages} (one per stage), each"
+                " at least 1"
             )
         return values
 
     def _freeze(self) -> None:
         if self.frozen_stages < 0:
             return
-        for module in (self.patch_embed, *self.stages[: self.frozen_stages]):
+        for module in (*self.embedding_modules(), *self.stages[: self.frozen_stages]):
             module.eval()
             module.requires_grad_(False)
 
@@ -186,19 +193,22 @@ class HierarchicalBackbone(BaseModule):
             raise ValueError(f"{name}: arch={dict(arch)} must have exactly the keys {sorted(keys)}")
         stages = len(arch["depths"])
         for key, value in arch.items():
-            if isinstance(value, Sequence) and len(value) != stages:
+            if key == "embed_dims" and isinstance(value, int):
+                continue  # doubled from stage to stage
+            if not isinstance(value, (list, tuple)) or len(value) != stages:
                 raise ValueError(
-                    f"{name}: arch[{key!r}]={value} has {len(value)} entries, but arch['depths']"
-                    f" has {stages}; both need one per stage"
+                    f"{name}: arch[{key!r}]={value!r} must list {stages} numbers, one per stage as"
+                    " in arch['depths']"
                 )
         return dict(arch)
 
     def _check_arguments(self, out_indices: Sequence[int]) -> None:
         name, stages = type(self).__name__, len(self.depths)
-        if any(side < 1 or side % self.encoder_stride for side in self.img_size):
+        stride = self.encoder_stride
+        if len(self.img_size) != 2 or any(side < 1 or side % stride for side in self.img_size):
             raise ValueError(
-                f"{name}: img_size={self.img_size} must be multiples of the encoder stride"
-                f" {self.encoder_stride} (patch_size {self.patch_size} * 2**{stages - 1})"
+                f"{name}: img_size={self.img_size} must be one side or (H, W), multiples of the"
+                f" encoder stride {stride} (patch_size {self.patch_size} * 2**{stages - 1})"
             )
         if self.out_type not in ("featmap", "avg_featmap"):
             raise ValueError(
@@ -209,6 +219,12 @@ class HierarchicalBackbone(BaseModule):
             raise ValueError(
                 f"{name}: out_indices={tuple(out_indices)} must be distinct stages between"
                 f" {-stages} and {stages - 1}"
+            )
+        heads = self.settings.get("num_heads", (1,) * stages)
+        if any(dim % num for dim, num in zip(self.stage_channels, heads, strict=True)):
+            raise ValueError(
+                f"{name}: the stages' widths {self.stage_channels} must be multiples of"
+                f" num_heads={tuple(heads)}"
             )
         if not -1 <= self.frozen_stages <= stages:
             raise ValueError(

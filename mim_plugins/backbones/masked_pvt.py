@@ -164,7 +164,7 @@ class MaskedPVT(HierarchicalBackbone):
         qkv_bias: bool = True,
         drop_path_rate: float = 0.0,
         with_cp: bool = False,
-        out_indices: Sequence[int] = (-1,),
+        out_indices: int | Sequence[int] = (-1,),
         out_type: str = "featmap",
         frozen_stages: int = -1,
         init_cfg: dict | None = None,

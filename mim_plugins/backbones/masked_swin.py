@@ -148,7 +148,7 @@ class MaskedSwin(HierarchicalBackbone):
         attn_drop_rate: float = 0.0,
         drop_path_rate: float = 0.0,
         with_cp: bool = False,
-        out_indices: Sequence[int] = (-1,),
+        out_indices: int | Sequence[int] = (-1,),
         out_type: str = "featmap",
         frozen_stages: int = -1,
         init_cfg: dict | None = None,
@@ -182,6 +182,10 @@ class MaskedSwin(HierarchicalBackbone):
             downsample = PatchMerging(self.stage_channels[stage - 1], dim) if stage else None
             self.stages.append(_SwinStage(downsample, blocks, window, with_cp))
         self.finish()
+
+    def embedding_modules(self) -> list[nn.Module]:
+        """Patch embedding and the dropout after it."""
+        return [self.patch_embed, self.pos_drop]
 
     def embed(self, images: Tensor) -> Tensor:
         """Patch and position embedding: images (B, 3, H, W) to tokens (B, H', W', C)."""

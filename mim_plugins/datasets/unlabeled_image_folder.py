@@ -28,7 +28,8 @@ class UnlabeledImageFolder(BaseDataset):
         **kwargs: of MMEngine's ``BaseDataset`` (``pipeline``, ``indices``, ...).
 
     Raises:
-        DataNotFoundError: the folder, the annotation file or any image in it is missing.
+        DataNotFoundError: the folder, the annotation file or the first image that it lists is
+            missing, or there is no image at all.
     """
 
     METAINFO = dict(classes=None)

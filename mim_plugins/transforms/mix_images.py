@@ -30,9 +30,9 @@ class MixImages:
         per_pair: bool = False,
         encoder_stride: int | None = None,
     ) -> None:
-        if isinstance(mask_ratio, bool) or not 0 < mask_ratio < 1:
+        if not isinstance(mask_ratio, float) or not 0 < mask_ratio < 1:
             raise ValueError(
-                f"MixImages: mask_ratio={mask_ratio} must be between 0 and 1, excluded"
+                f"MixImages: mask_ratio={mask_ratio!r} must be between 0 and 1, excluded"
             )
         if not 0 <= range_mask_ratio < 1 - mask_ratio:
             raise ValueError(
@@ -59,7 +59,6 @@ class MixImages:
         self.encoder_stride = encoder_stride
         cells = (img_size[0] // encoder_stride) * (img_size[1] // encoder_stride)
         count_masked(cells, self.mask_ratio)
-        count_masked(cells, self.mask_ratio + self.range_mask_ratio)
 
     def __call__(self, images: Tensor) -> MixedImages:
         """Mix normalised images (B, C, H, W).

@@ -54,7 +54,7 @@ def count_masked(num_cells: int, mask_ratio: float) -> int:
     Raises:
         ValueError: the ratio leaves one of the two images without a cell.
     """
-    masked = int(num_cells * mask_ratio)
+    masked = int(num_cells * mask_ratio)  # rounded down, as in the authors' code
     if not 0 < masked < num_cells:
         raise ValueError(
             f"mask_ratio={mask_ratio} masks {masked} of {num_cells} cells; at least one cell must"

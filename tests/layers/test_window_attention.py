@@ -1,0 +1,161 @@
+import math
+
+import pytest
+import torch
+
+from mim_plugins.layers import (
+    WindowAttention,
+    WindowLayout,
+    resize_relative_position_bias,
+    same_group,
+)
+
+
+def naive_attention(attention, x, window, allowed):
+    """Pair by pair in Python numbers, from the module's weights."""
+    batch, windows, tokens, dim = x.shape
+    heads, size = attention.num_heads, dim // attention.num_heads
+    side = 2 * attention.window - 1
+    output = torch.zeros_like(x)
+    for b in range(batch):
+        for w in range(windows):
+            qkv = x[b, w] @ attention.qkv.weight.T + attention.qkv.bias
+            query, key, value = qkv.split(dim, dim=1)
+            for head in range(heads):
+                part = slice(head * size, (head + 1) * size)
+                for i in range(tokens):
+                    weights = []
+                    for j in range(tokens):
+                        if allowed is not None and not allowed[b % len(allowed), w, i, j]:
+                            weights.append(0.0)
+                            continue
+                        row = i // window[1] - j // window[1] + attention.window - 1
+                        col = i % window[1] - j % window[1] + attention.window - 1
+                        bias = attention.relative_position_bias_table[row * side + col, head]
+                        score = query[i, part] @ key[j, part] / math.sqrt(size) + bias
+                        weights.append(math.exp(score.item()))
+                    weights = torch.tensor(weights, dtype=x.dtype) / sum(weights)
+                    output[b, w, i, part] = weights @ value[:, part]
+    return output @ attention.proj.weight.T + attention.proj.bias
+
+
+def random_permission(masks, layout):
+    groups = layout.groups(torch.rand(masks, *layout.grid) < 0.5, torch.device("cpu"))
+    return same_group(groups, groups)
+
+
+@pytest.fixture
+def attention():
+    module = WindowAttention(dim=8, window=3, num_heads=2).double().eval()
+    for parameter in module.parameters():
+        torch.nn.init.normal_(parameter)
+    return module.requires_grad_(False)
+
+
+@pytest.mark.parametrize("window", [(3, 3), (2, 3), (1, 2)])
+@pytest.mark.parametrize("masks", [0, 1, 2])
+def test_equals_a_naive_loop_over_pairs(attention, window, masks):
+    layout = WindowLayout((2 * window[0], window[1]), window)
+    x = torch.randn(2, 2, window[0] * window[1], 8, dtype=torch.float64)
+    allowed = random_permission(masks, layout) if masks else None
+
+    output = attention(x, window, allowed)
+
+    assert torch.allclose(output, naive_attention(attention, x, window, allowed), atol=1e-10)
+
+
+def test_forbidden_tokens_have_exactly_no_influence(attention):
+    layout = WindowLayout((6, 6), (3, 3), (1, 1))
+    mask = torch.rand(1, 6, 6) < 0.5
+    groups = layout.groups(mask, torch.device("cpu"))
+    allowed = same_group(groups, groups)
+    x = torch.randn(1, 6, 6, 8, dtype=torch.float64)
+    changed = torch.where(mask[..., None], 100 * torch.randn_like(x), x)
+
+    before = layout.merge(attention(layout.partition(x), (3, 3), allowed))
+    after = layout.merge(attention(layout.partition(changed), (3, 3), allowed))
+
+    assert torch.equal(before[~mask], after[~mask])
+    assert not torch.allclose(before[mask], after[mask])
+
+
+def test_forbidden_tokens_get_exactly_no_gradient(attention):
+    mask = torch.tensor([[0, 1, 0, 1, 1, 0, 0, 0, 1]]).bool()
+    allowed = same_group(mask, mask)[:, None]
+    x = torch.randn(1, 1, 9, 8, dtype=torch.float64, requires_grad=True)
+
+    attention(x, (3, 3), allowed)[:, 0][~mask].square().sum().backward()
+
+    assert torch.equal(x.grad[:, 0][mask], torch.zeros_like(x.grad[:, 0][mask]))
+    assert (x.grad[:, 0][~mask].abs().sum(dim=-1) > 0).all()
+
+
+def test_one_mask_per_image_equals_running_the_images_one_by_one(attention):
+    allowed = random_permission(3, WindowLayout((6, 3), (3, 3)))
+    x = torch.randn(3, 2, 9, 8, dtype=torch.float64)
+
+    together = attention(x, (3, 3), allowed)
+
+    for image in range(3):
+        alone = attention(x[image : image + 1], (3, 3), allowed[image : image + 1])
+        assert torch.allclose(together[image : image + 1], alone, atol=1e-12)
+
+
+def test_permitting_all_pairs_equals_no_permission(attention):
+    x = torch.randn(2, 4, 9, 8, dtype=torch.float64)
+
+    all_pairs = attention(x, (3, 3), torch.ones(1, 4, 9, 9, dtype=torch.bool))
+
+    assert torch.allclose(all_pairs, attention(x, (3, 3)), atol=1e-12)
+
+
+def test_the_bias_of_a_smaller_window_is_that_of_the_same_offsets(attention):
+    full = attention.relative_position_bias((3, 3)).reshape(2, 3, 3, 3, 3)
+    small = attention.relative_position_bias((2, 2)).reshape(2, 2, 2, 2, 2)
+
+    assert torch.equal(small, full[:, :2, :2, :2, :2])
+
+
+def test_a_checkpoint_of_another_window_is_resized_when_loaded():
+    small, large = WindowAttention(8, 3, 2), WindowAttention(8, 5, 2)
+    torch.nn.init.normal_(small.relative_position_bias_table)
+    state = small.state_dict()
+
+    large.load_state_dict(state)
+
+    expected = resize_relative_position_bias(small.relative_position_bias_table, 5)
+    assert torch.equal(large.relative_position_bias_table, expected)
+    assert torch.equal(large.qkv.weight, small.qkv.weight)
+    assert state["relative_position_bias_table"].shape == (25, 2)  # the caller's dict is untouched
+
+
+def test_a_checkpoint_of_the_same_window_is_loaded_bit_by_bit():
+    saved, loaded = WindowAttention(8, 3, 2), WindowAttention(8, 3, 2)
+
+    loaded.load_state_dict(saved.state_dict())
+
+    table = saved.relative_position_bias_table
+    assert torch.equal(loaded.relative_position_bias_table, table)
+
+
+@pytest.mark.parametrize("window", [3, 5])
+def test_a_checkpoint_of_another_head_count_is_refused(window):
+    state = WindowAttention(8, 3, 4).state_dict()
+
+    with pytest.raises(RuntimeError, match="relative_position_bias_table"):
+        WindowAttention(8, window, 2).load_state_dict(state)
+
+
+def test_dropout_of_attention_acts_in_training_only():
+    attention = WindowAttention(8, 3, 2, attn_drop=0.5)
+    x = torch.randn(1, 1, 9, 8)
+
+    assert not torch.equal(attention(x, (3, 3)), attention(x, (3, 3)))
+    attention.eval()
+    assert torch.equal(attention(x, (3, 3)), attention(x, (3, 3)))
+
+
+def test_the_index_is_not_part_of_a_checkpoint():
+    names = set(WindowAttention(8, 3, 2, qkv_bias=False).state_dict())
+
+    assert names == {"relative_position_bias_table", "qkv.weight", "proj.weight", "proj.bias"}
