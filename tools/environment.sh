@@ -26,10 +26,10 @@ PY
 
 # what an installation depends on, as a checksum
 fingerprint() {
-    cat setup.py pyproject.toml requirements/base.txt tools/environment.sh "$0" | cksum
+    cat setup.py pyproject.toml requirements/base.txt tools/environment.sh "tools/$(basename "$0")" | cksum
 }
 
-complete() {
+is_complete() {
     [[ -f $stamp && $(<"$stamp") == "$(fingerprint)" ]]
 }
 

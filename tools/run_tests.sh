@@ -27,7 +27,7 @@ install() {
     fingerprint >"$stamp"
 }
 
-complete && has_mmcv_operators || install
+is_complete && has_mmcv_operators || install
 export OMP_NUM_THREADS=1
 "$python" -m ruff check .
 "$python" -m ruff format --check .

@@ -1,3 +1,5 @@
+from .mimic import Mimic
 from .mixmae import MixMAE
+from .mrmae import MRMAE
 
-__all__ = ["MixMAE"]
+__all__ = ["MRMAE", "Mimic", "MixMAE"]

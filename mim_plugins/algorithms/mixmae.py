@@ -8,7 +8,8 @@ from torch import Tensor
 
 from ..layers import unpatchify
 from ..registry import MODELS
-from ..transforms import MixedImages, unmix
+from ..transforms import MixedImages, mix_tokens, unmix
+from .mimic_utils import build_mimics, mimic_loss_name, to_pixels
 
 
 @MODELS.register_module()
@@ -25,6 +26,8 @@ class MixMAE(BaseModel):
         decoder: config of the decoder, such as :class:`MixMAEDecoder`.
         head: config of the loss, such as :class:`PixelHead`.
         data_preprocessor: config of :class:`MixDataPreprocessor` with a ``batch_transform``.
+        mimics: named configs of :class:`Mimic`: teachers whose features each token mimics at its
+            place in its own image (MR-MAE's idea, in neither paper).
         init_cfg: MMEngine's.
 
     Raises:
@@ -38,6 +41,7 @@ class MixMAE(BaseModel):
         decoder: dict,
         head: dict,
         data_preprocessor: dict,
+        mimics: dict[str, dict] | None = None,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(MODELS.build(data_preprocessor), init_cfg)
@@ -66,6 +70,7 @@ class MixMAE(BaseModel):
             ),
         )
         self.head = MODELS.build(head, default_args=dict(patch_size=stride))
+        self.mimics: Any = build_mimics(mimics, self.backbone.stage_channels[-1])
 
     def forward(
         self,
@@ -89,7 +94,22 @@ class MixMAE(BaseModel):
         tokens = self.backbone.forward_mixed(batch.mixed, batch.mask)  # (B, L, D)
         from_own, from_partner = self.decoder(tokens, batch.mask)  # (B, L, P) each
         prediction = unmix(from_own, from_partner, batch.mask, batch.partner)  # (B, L, P)
-        return dict(loss=self.head(prediction, batch.images))
+        return dict(
+            loss_rec=self.head(prediction, batch.images), **self.mimic_losses(batch, tokens)
+        )
+
+    def mimic_losses(self, batch: MixedImages, tokens: Tensor) -> dict[str, Tensor]:
+        """Distance of each token (B, L, D) to the teachers' features of its own image."""
+        if not self.mimics:
+            return {}
+        grid = (batch.mask.shape[1], batch.mask.shape[2])
+        pixels = to_pixels(batch.images, self.data_preprocessor)
+        losses = {}
+        for name, mimic in self.mimics.items():
+            features = mimic.teach(pixels, grid).features  # (B, L, D')
+            target = mix_tokens(features, batch.mask, batch.partner)
+            losses[mimic_loss_name(name, self.mimics)] = mimic(tokens, target)
+        return losses
 
     def extract_feat(self, images: Tensor) -> tuple[Tensor, ...]:
         """The backbone's features of plain images (B, 3, H, W)."""

@@ -1,5 +1,16 @@
 from .hierarchical_backbone import HierarchicalBackbone
+from .masked_conv_vit import MaskedConvViT
 from .masked_pvt import MaskedPVT
 from .masked_swin import MaskedSwin
+from .masked_vit import MaskedViT
+from .visible_backbone import VisibleBackbone, VisibleTokens
 
-__all__ = ["HierarchicalBackbone", "MaskedPVT", "MaskedSwin"]
+__all__ = [
+    "HierarchicalBackbone",
+    "MaskedConvViT",
+    "MaskedPVT",
+    "MaskedSwin",
+    "MaskedViT",
+    "VisibleBackbone",
+    "VisibleTokens",
+]

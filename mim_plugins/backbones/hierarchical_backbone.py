@@ -5,9 +5,9 @@ from typing import ClassVar
 
 from mmengine.model import BaseModule
 from torch import Tensor, nn
-from torch.nn.modules.utils import _pair
 
 from ..layers import init_linear_and_norm
+from .arguments import check_img_size, check_out_indices, check_out_type, resolve_arch
 
 
 class HierarchicalBackbone(BaseModule):
@@ -48,21 +48,20 @@ class HierarchicalBackbone(BaseModule):
         init_cfg: dict | None,
     ) -> None:
         super().__init__(init_cfg)
-        self.settings = self._resolve_arch(arch)
+        self.settings = resolve_arch(type(self).__name__, self.arch_settings, arch)
         self.depths: tuple[int, ...] = tuple(self.settings["depths"])
         self.patch_size = patch_size
         self.encoder_stride = patch_size * 2 ** (len(self.depths) - 1)
-        self.img_size: tuple[int, int] = tuple(_pair(img_size))
-        self.out_type = out_type
+        name = type(self).__name__
+        self.img_size = check_img_size(name, img_size, self.encoder_stride)
+        self.out_type = check_out_type(name, out_type)
+        self.out_indices = check_out_indices(name, out_indices, len(self.depths))
         self.frozen_stages = frozen_stages
-        if isinstance(out_indices, int):
-            out_indices = (out_indices,)
         dims = self.settings["embed_dims"]
         if isinstance(dims, int):
             dims = [dims * 2**stage for stage in range(len(self.depths))]
         self.stage_channels: tuple[int, ...] = tuple(dims)
-        self._check_arguments(out_indices)
-        self.out_indices = tuple(index % len(self.depths) for index in out_indices)
+        self._check_arguments()
         self.stages = nn.ModuleList()
         last = len(self.depths) - 1
         self.norm = nn.LayerNorm(self.stage_channels[last])
@@ -179,47 +178,8 @@ class HierarchicalBackbone(BaseModule):
             module.eval()
             module.requires_grad_(False)
 
-    def _resolve_arch(self, arch: str | dict) -> dict:
-        name, keys = type(self).__name__, set(next(iter(self.arch_settings.values())))
-        if isinstance(arch, str):
-            matches = [size for size in self.arch_settings if arch.lower() in (size, size[0])]
-            if not matches:
-                raise ValueError(
-                    f"{name}: arch={arch!r} is unknown; choose one of {list(self.arch_settings)} or"
-                    f" give a dict with {sorted(keys)}"
-                )
-            return self.arch_settings[matches[0]]
-        if set(arch) != keys:
-            raise ValueError(f"{name}: arch={dict(arch)} must have exactly the keys {sorted(keys)}")
-        stages = len(arch["depths"])
-        for key, value in arch.items():
-            if key == "embed_dims" and isinstance(value, int):
-                continue  # doubled from stage to stage
-            if not isinstance(value, (list, tuple)) or len(value) != stages:
-                raise ValueError(
-                    f"{name}: arch[{key!r}]={value!r} must list {stages} numbers, one per stage as"
-                    " in arch['depths']"
-                )
-        return dict(arch)
-
-    def _check_arguments(self, out_indices: Sequence[int]) -> None:
+    def _check_arguments(self) -> None:
         name, stages = type(self).__name__, len(self.depths)
-        stride = self.encoder_stride
-        if len(self.img_size) != 2 or any(side < 1 or side % stride for side in self.img_size):
-            raise ValueError(
-                f"{name}: img_size={self.img_size} must be one side or (H, W), multiples of the"
-                f" encoder stride {stride} (patch_size {self.patch_size} * 2**{stages - 1})"
-            )
-        if self.out_type not in ("featmap", "avg_featmap"):
-            raise ValueError(
-                f"{name}: out_type={self.out_type!r} must be 'featmap' or 'avg_featmap'"
-            )
-        valid = [index % stages for index in out_indices if -stages <= index < stages]
-        if not valid or len(valid) != len(out_indices) or len(set(valid)) != len(valid):
-            raise ValueError(
-                f"{name}: out_indices={tuple(out_indices)} must be distinct stages between"
-                f" {-stages} and {stages - 1}"
-            )
         heads = self.settings.get("num_heads", (1,) * stages)
         if any(dim % num for dim, num in zip(self.stage_channels, heads, strict=True)):
             raise ValueError(

@@ -47,10 +47,15 @@ def _fill(replacement: str, match: re.Match) -> str:
 
 
 def _grid_from_tokens(name: str, tensor: Tensor) -> Tensor:
-    """Give a position embedding (1, L, D) of a square grid its (1, H, W, D) shape."""
+    """Give a position embedding (1, L, D) of a square grid its (1, H, W, D) shape.
+
+    The row of a [CLS] token before it must be zero: :func:`_fold_cls_position` has moved it.
+    """
     if not name.endswith("pos_embed"):
         return tensor
     side = int(tensor.shape[1] ** 0.5)
+    if side * side + 1 == tensor.shape[1] and not tensor[:, 0].any():
+        tensor = tensor[:, 1:]
     if side * side != tensor.shape[1]:
         raise ValueError(f"{name} has {tensor.shape[1]} tokens, which is not a square grid")
     return tensor.reshape(1, side, side, -1)
@@ -69,11 +74,28 @@ def _mmcv_merging_to_timm(name: str, tensor: Tensor) -> Tensor:
     return blocks.permute(order).reshape(tensor.shape).contiguous()
 
 
-_TIMM_BLOCK_TO_TORCH: Rules = (
-    (r"decoder_blocks\.(\d+)\.attn\.qkv\.(\w+)", r"decoder.blocks.\1.self_attn.in_proj_\2"),
-    (r"decoder_blocks\.(\d+)\.attn\.proj\.(\w+)", r"decoder.blocks.\1.self_attn.out_proj.\2"),
-    (r"decoder_blocks\.(\d+)\.mlp\.fc(\d)\.(\w+)", r"decoder.blocks.\1.linear\2.\3"),
-    (r"decoder_blocks\.(\d+)\.(norm\d\.\w+)", r"decoder.blocks.\1.\2"),
+def _mmpretrain_block(theirs: str, ours: str) -> Rules:
+    """Rules of mmpretrain's Transformer blocks; ``theirs`` may capture one group, for ``ours``."""
+    group = theirs.count("(")
+    block, rest = f"\\{group + 1}", f"\\{group + 2}"
+    return (
+        (rf"{theirs}\.(\d+)\.ln(\d\.\w+)", f"{ours}.{block}.norm{rest}"),
+        (rf"{theirs}\.(\d+)\.(attn\..*)", f"{ours}.{block}.{rest}"),
+        (rf"{theirs}\.(\d+)\.ffn\.layers\.0\.0\.(\w+)", f"{ours}.{block}.mlp.fc1.{rest}"),
+        (rf"{theirs}\.(\d+)\.ffn\.layers\.1\.(\w+)", f"{ours}.{block}.mlp.fc2.{rest}"),
+    )
+
+
+_TIMM_DECODER: Rules = (
+    (r"decoder_(blocks\..*|pos_embed|embed\.\w+|norm\.\w+|pred\.\w+)", r"decoder.\1"),
+    (r"mask_token", "decoder.mask_token"),
+)
+
+_MMPRETRAIN_DECODER: Rules = (
+    (r"neck\.(mask_token)", r"decoder.\1"),
+    (r"neck\.decoder_(pos_embed|embed\.\w+|pred\.\w+)", r"decoder.\1"),
+    (r"neck\.ln1\.(\w+)", r"decoder.norm.\1"),
+    *_mmpretrain_block(r"neck\.decoder_blocks", "decoder.blocks"),
 )
 
 MIXMIM_AUTHORS = Layout(
@@ -86,9 +108,7 @@ MIXMIM_AUTHORS = Layout(
         (r"layers\.(\d+)\.downsample\.(.*)", r"backbone.stages.\1+1.downsample.\2"),
         (r"layers\.(\d+\.blocks\..*)", r"backbone.stages.\1"),
         (r"head\.(\w+)", r"head.fc.\1"),
-        *_TIMM_BLOCK_TO_TORCH,
-        (r"decoder_(pos_embed|embed\.\w+|norm\.\w+|pred\.\w+)", r"decoder.\1"),
-        (r"mask_token", "decoder.mask_token"),
+        *_TIMM_DECODER,
     ),
     transform=_grid_from_tokens,
 )
@@ -102,39 +122,69 @@ MIXMIM_MMPRETRAIN = Layout(
         (r"backbone\.patch_embed\.projection\.(\w+)", r"backbone.patch_embed.proj.\1"),
         (r"(backbone\.(?:patch_embed\.)?norm\.\w+)", r"\1"),
         (r"backbone\.layers\.(\d+)\.downsample\.(.*)", r"backbone.stages.\1+1.downsample.\2"),
-        (r"backbone\.layers\.(\d+\.blocks\.\d+)\.ln(\d\.\w+)", r"backbone.stages.\1.norm\2"),
-        (r"backbone\.layers\.(\d+\.blocks\.\d+\.attn\..*)", r"backbone.stages.\1"),
-        (
-            r"backbone\.layers\.(\d+\.blocks\.\d+)\.ffn\.layers\.0\.0\.(\w+)",
-            r"backbone.stages.\1.mlp.fc1.\2",
-        ),
-        (
-            r"backbone\.layers\.(\d+\.blocks\.\d+)\.ffn\.layers\.1\.(\w+)",
-            r"backbone.stages.\1.mlp.fc2.\2",
-        ),
+        *_mmpretrain_block(r"backbone\.layers\.(\d+\.blocks)", r"backbone.stages.\1"),
         (r"(head\.fc\.\w+)", r"\1"),
-        (r"neck\.(mask_token)", r"decoder.\1"),
-        (r"neck\.decoder_(pos_embed|embed\.\w+|pred\.\w+)", r"decoder.\1"),
-        (r"neck\.ln1\.(\w+)", r"decoder.norm.\1"),
-        (
-            r"neck\.decoder_blocks\.(\d+)\.attn\.qkv\.(\w+)",
-            r"decoder.blocks.\1.self_attn.in_proj_\2",
-        ),
-        (
-            r"neck\.decoder_blocks\.(\d+)\.attn\.proj\.(\w+)",
-            r"decoder.blocks.\1.self_attn.out_proj.\2",
-        ),
-        (r"neck\.decoder_blocks\.(\d+)\.ln(\d\.\w+)", r"decoder.blocks.\1.norm\2"),
-        (
-            r"neck\.decoder_blocks\.(\d+)\.ffn\.layers\.0\.0\.(\w+)",
-            r"decoder.blocks.\1.linear1.\2",
-        ),
-        (r"neck\.decoder_blocks\.(\d+)\.ffn\.layers\.1\.(\w+)", r"decoder.blocks.\1.linear2.\2"),
+        *_MMPRETRAIN_DECODER,
     ),
     transform=_mmcv_merging_to_timm,
 )
 
-LAYOUTS = (MIXMIM_AUTHORS, MIXMIM_MMPRETRAIN)
+MCMAE_AUTHORS = Layout(
+    name="MCMAE/ConvMAE of the authors",
+    signature=frozenset({"patch_embed4.weight", "blocks3.0.attn.qkv.weight"}),
+    rules=(
+        (r"blocks([12])\.(.*)", r"backbone.stage\1.\2"),
+        (r"blocks3\.(.*)", r"backbone.blocks.\1"),
+        (r"(pos_embed|patch_embed\d\..*|stage\d_output_decode\.\w+)", r"backbone.\1"),
+        (r"((?:fc_)?norm\.\w+)", r"backbone.\1"),
+        (r"head\.(\w+)", r"head.fc.\1"),
+        *_TIMM_DECODER,
+    ),
+    transform=_grid_from_tokens,
+)
+
+MAE_AUTHORS = Layout(
+    name="MAE of the authors",
+    signature=frozenset({"cls_token", "blocks.0.attn.qkv.weight", "patch_embed.proj.weight"}),
+    rules=(
+        (r"patch_embed\.proj\.(\w+)", r"backbone.patch_embed.\1"),
+        (r"(cls_token|pos_embed|blocks\..*|(?:fc_)?norm\.\w+)", r"backbone.\1"),
+        (r"head\.(\w+)", r"head.fc.\1"),
+        *_TIMM_DECODER,
+    ),
+    transform=_grid_from_tokens,
+)
+
+MAE_MMPRETRAIN = Layout(
+    name="MAE of mmpretrain",
+    signature=frozenset({"backbone.cls_token", "backbone.layers.0.ln1.weight"}),
+    rules=(
+        (r"data_preprocessor\..*", None),
+        (r"(backbone\.(?:cls_token|pos_embed))", r"\1"),
+        (r"backbone\.patch_embed\.projection\.(\w+)", r"backbone.patch_embed.\1"),
+        (r"backbone\.ln1\.(\w+)", r"backbone.norm.\1"),
+        (r"backbone\.ln2\.(\w+)", r"backbone.fc_norm.\1"),
+        *_mmpretrain_block(r"backbone\.layers", "backbone.blocks"),
+        (r"(head\.fc\.\w+)", r"\1"),
+        *_MMPRETRAIN_DECODER,
+    ),
+    transform=_grid_from_tokens,
+)
+
+LAYOUTS = (MIXMIM_AUTHORS, MIXMIM_MMPRETRAIN, MCMAE_AUTHORS, MAE_AUTHORS, MAE_MMPRETRAIN)
+
+
+def _fold_cls_position(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Move the position of a [CLS] token, which fine-tuning may have learnt, into the token."""
+    folded = dict(tensors)
+    for prefix in ("", "backbone."):
+        token, position = tensors.get(f"{prefix}cls_token"), tensors.get(f"{prefix}pos_embed")
+        if token is not None and position is not None:
+            folded[f"{prefix}cls_token"] = token + position[:, :1]
+            folded[f"{prefix}pos_embed"] = torch.cat(
+                [torch.zeros_like(position[:, :1]), position[:, 1:]], dim=1
+            )
+    return folded
 
 
 def recognise(names: set[str]) -> Layout:
@@ -162,7 +212,7 @@ def convert(tensors: dict[str, Tensor]) -> tuple[Layout, dict[str, Tensor]]:
     layout = recognise(set(tensors))
     converted: dict[str, Tensor] = {}
     unknown = []
-    for name, tensor in tensors.items():
+    for name, tensor in _fold_cls_position(tensors).items():
         try:
             new_name = layout.rename(name)
         except KeyError:

@@ -122,6 +122,7 @@ def _mixmim_config(text: str) -> dict:
             depth=config["decoder_depth"],
             num_heads=config["decoder_num_heads"],
             mlp_ratio=config["mlp_ratio"],
+            norm_eps=1e-5,
         ),
         head=dict(type="PixelHead", norm_pix=config["norm_pix_loss"]),
         data_preprocessor=dict(type="MixDataPreprocessor", batch_transform=dict(type="MixImages")),

@@ -1,3 +1,5 @@
+from .mae_decoder import MAEDecoder
 from .mixmae_decoder import MixMAEDecoder
+from .reconstruction_decoder import ReconstructionDecoder
 
-__all__ = ["MixMAEDecoder"]
+__all__ = ["MAEDecoder", "MixMAEDecoder", "ReconstructionDecoder"]

@@ -1,3 +1,4 @@
+from .mimic_head import MimicHead
 from .pixel_head import PixelHead
 
-__all__ = ["PixelHead"]
+__all__ = ["MimicHead", "PixelHead"]

@@ -24,12 +24,18 @@ class PixelHead(BaseModule):
         self.patch_size = patch_size
         self.norm_pix = norm_pix
 
-    def forward(self, prediction: Tensor, images: Tensor) -> Tensor:
-        """Mean over all patches and values: predictions (B, L, P), images (B, C, H, W).
+    def forward(self, prediction: Tensor, images: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Mean over all patches, or over those where ``mask`` is True.
 
         Computed in float32, whatever the precision of the network.
+
+        Args:
+            prediction: (B, L, P).
+            images: (B, C, H, W).
+            mask: bool (B, L), True = masked, hidden from the encoder.
         """
-        return (prediction.float() - self.target(images)).square().mean()
+        errors = (prediction.float() - self.target(images)).square().mean(dim=-1)  # (B, L)
+        return errors.mean() if mask is None else (errors * mask).sum() / mask.sum()
 
     def target(self, images: Tensor) -> Tensor:
         """What the decoder should predict for ``images``: (B, L, P)."""

@@ -1,4 +1,5 @@
 from .feed_forward import feed_forward
+from .masked_conv_block import MaskedConvBlock
 from .patch_embed import PatchEmbed
 from .patch_merging import PatchMerging
 from .patches import patch_statistics, patchify, unpatchify
@@ -7,6 +8,7 @@ from .position_embedding import (
     resize_position_embedding,
     sincos_position_embedding,
 )
+from .transformer_block import SelfAttention, TransformerBlock, run_blocks
 from .weight_init import init_linear_and_norm
 from .window_attention import WindowAttention
 from .windows import (
@@ -17,8 +19,11 @@ from .windows import (
 )
 
 __all__ = [
+    "MaskedConvBlock",
     "PatchEmbed",
     "PatchMerging",
+    "SelfAttention",
+    "TransformerBlock",
     "WindowAttention",
     "WindowLayout",
     "feed_forward",
@@ -29,6 +34,7 @@ __all__ = [
     "resize_on_load",
     "resize_position_embedding",
     "resize_relative_position_bias",
+    "run_blocks",
     "same_group",
     "sincos_position_embedding",
     "unpatchify",

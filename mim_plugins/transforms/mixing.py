@@ -81,6 +81,11 @@ def mix(images: Tensor, mask: Tensor, partner: Tensor) -> Tensor:
     return torch.where(pixels[:, None], images[partner], images)
 
 
+def mix_tokens(tokens: Tensor, mask: Tensor, partner: Tensor) -> Tensor:
+    """Mix tokens (B, L, D) as :func:`mix` mixes their images, for ``mask`` (M, h, w)."""
+    return torch.where(mask.flatten(1)[..., None], tokens[partner], tokens)
+
+
 def unmix(from_own: Tensor, from_partner: Tensor, mask: Tensor, partner: Tensor) -> Tensor:
     """Collect each image's predictions from the mixtures in which the patches were hidden.
 

@@ -31,8 +31,8 @@ def test_names_of_the_authors_become_ours():
         "backbone.pos_embed",
         "backbone.stages.0.blocks.0.attn.qkv.weight",
         "backbone.stages.2.downsample.norm.weight",
-        "decoder.blocks.3.self_attn.in_proj_bias",
-        "decoder.blocks.3.linear2.weight",
+        "decoder.blocks.3.attn.qkv.bias",
+        "decoder.blocks.3.mlp.fc2.weight",
         "decoder.pred.bias",
         "head.fc.weight",
     }

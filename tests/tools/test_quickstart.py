@@ -2,6 +2,7 @@
 
 import importlib
 import io
+import os
 import sys
 from pathlib import Path
 
@@ -144,6 +145,24 @@ def test_failed_training_names_its_log(load, tmp_path):
         progress.run_training([sys.executable, "-c", "exit('no such thing')"], tmp_path / "log")
 
 
+def test_interrupt_ends_the_training(load, tmp_path, monkeypatch):
+    progress = load("progress")
+
+    def interrupt_user(self, text):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(progress.ProgressLine, "show", interrupt_user)
+    program = (
+        "import os, time, pathlib; pathlib.Path('pid').write_text(str(os.getpid()));"
+        f" print({EPOCH_LINE!r}, flush=True); time.sleep(60)"
+    )
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        progress.run_training([sys.executable, "-c", program], tmp_path / "log")
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)
+
+
 def test_progress_is_one_line_on_a_terminal(load):
     progress = load("progress")
 
@@ -191,7 +210,7 @@ def test_pretraining_config_takes_a_step():
     cfg = Config.fromfile(CONFIGS / "mixmae_digits.py")
     model = MODELS.build(cfg.model).train()
     images = torch.randint(256, (4, 3, 32, 32), dtype=torch.uint8)
-    loss = model(**model.data_preprocessor(dict(inputs=images), True), mode="loss")["loss"]
+    loss = model(**model.data_preprocessor(dict(inputs=images), True), mode="loss")["loss_rec"]
     loss.backward()
     assert loss.isfinite()
 
@@ -216,7 +235,7 @@ def test_finetuning_config_takes_a_step(load, tmp_path):
 def test_picture_shows_five_columns_per_pair(load, tmp_path):
     cfg = Config.fromfile(CONFIGS / "mixmae_digits.py")
     load("digits").write_digits(tmp_path, labels_per_class=2, seeds=(0,))
-    cfg.train_dataloader.dataset.data_root = str(tmp_path)
+    cfg.data_root = str(tmp_path)
     cfg.pretrain_checkpoint = str(tmp_path / "epoch.pth")
     torch.save(MODELS.build(cfg.model).state_dict(), cfg.pretrain_checkpoint)
 

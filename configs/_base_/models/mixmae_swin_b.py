@@ -1,7 +1,9 @@
 model = dict(
     type="mim_plugins.MixMAE",
     backbone=dict(type="mim_plugins.MaskedSwin", arch="base"),
-    decoder=dict(type="mim_plugins.MixMAEDecoder", embed_dims=512, depth=8, num_heads=16),
+    decoder=dict(
+        type="mim_plugins.MixMAEDecoder", embed_dims=512, depth=8, num_heads=16, norm_eps=1e-5
+    ),
     head=dict(type="mim_plugins.PixelHead", norm_pix=True),
     data_preprocessor=dict(
         type="mim_plugins.MixDataPreprocessor",

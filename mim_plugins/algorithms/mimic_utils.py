@@ -1,0 +1,33 @@
+"""What the algorithms share that have teachers."""
+
+from mmengine.model import ImgDataPreprocessor
+from torch import Tensor, nn
+
+from ..registry import MODELS
+from .mimic import Mimic  # noqa: F401  registers the default type
+
+
+def build_mimics(mimics: dict[str, dict] | None, in_channels: int) -> nn.ModuleDict:
+    """Build the named :class:`Mimic` modules of an algorithm with tokens of ``in_channels``."""
+    defaults = dict(type="Mimic", in_channels=in_channels)
+    return nn.ModuleDict(
+        {name: MODELS.build({**defaults, **cfg}) for name, cfg in (mimics or {}).items()}
+    )
+
+
+def mimic_loss_name(name: str, mimics: nn.ModuleDict) -> str:
+    """Name of a mimic's loss in the log: ``loss_mimic``, with its own name among several."""
+    return "loss_mimic" if len(mimics) == 1 else f"loss_mimic_{name}"
+
+
+def to_pixels(images: Tensor, preprocessor: nn.Module) -> Tensor:
+    """Undo the preprocessor's normalisation: RGB in [0, 1], same shape.
+
+    Raises:
+        ValueError: the preprocessor does not normalise, so that the range of values is unknown.
+    """
+    if not isinstance(preprocessor, ImgDataPreprocessor) or not preprocessor._enable_normalize:
+        raise ValueError(
+            "teachers need to know the pixels: give the data_preprocessor mean and std"
+        )
+    return (images * preprocessor.std + preprocessor.mean) / 255

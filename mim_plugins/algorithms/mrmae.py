@@ -1,0 +1,160 @@
+"""MR-MAE: mimic before reconstruct."""
+
+from typing import Any
+
+import torch
+from mmengine.model import BaseModel
+from torch import Tensor
+
+from ..backbones import VisibleBackbone
+from ..registry import MODELS
+from ..targets import TeacherOutput
+from ..transforms import (
+    TokenMask,
+    count_visible,
+    focused_scores,
+    gather_tokens,
+    mask_by_scores,
+    uniform_scores,
+)
+from .mimic_utils import build_mimics, mimic_loss_name, to_pixels
+
+
+@MODELS.register_module()
+class MRMAE(BaseModel):
+    """MR-MAE pre-training (arXiv 2303.05475).
+
+    The visible tokens mimic a frozen teacher's features at the encoder's end, the masked ones are
+    reconstructed by the decoder; the two sets are disjoint. Without ``mimics`` this is MAE, or
+    MCMAE with a :class:`MaskedConvViT`.
+
+    Args:
+        backbone: a :class:`VisibleBackbone`, such as :class:`MaskedViT`.
+        decoder: config of the decoder, such as :class:`MAEDecoder`.
+        head: config of the pixel loss, such as :class:`PixelHead`.
+        mimics: named configs of :class:`Mimic`, such as ``dict(clip=dict(...))``.
+        mask_ratio: share of the tokens that are masked, between 0 and 1.
+        reconstruction_weight: factor of the pixel loss.
+        focus: name of the mimic whose teacher's [CLS] attention chooses the visible tokens
+            ("focused mimicking"); None draws them uniformly.
+        focus_temperature: see :func:`focused_scores`.
+        data_preprocessor: config of MMEngine's ``ImgDataPreprocessor`` or
+            :class:`MixDataPreprocessor`, with ``mean`` and ``std``.
+        init_cfg: MMEngine's.
+
+    Raises:
+        ValueError: a backbone that cannot read visible tokens only, a ``mask_ratio`` that leaves
+            no visible or no masked token, a ``focus`` that names no mimic or a teacher without
+            [CLS] attention.
+    """
+
+    def __init__(
+        self,
+        backbone: dict,
+        decoder: dict,
+        head: dict,
+        data_preprocessor: dict,
+        mimics: dict[str, dict] | None = None,
+        mask_ratio: float = 0.75,
+        reconstruction_weight: float = 1.0,
+        focus: str | None = None,
+        focus_temperature: float = 1.0,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(MODELS.build(data_preprocessor), init_cfg)
+        self.backbone = MODELS.build(backbone)
+        if not isinstance(self.backbone, VisibleBackbone):
+            raise ValueError(
+                f"MRMAE: backbone {type(self.backbone).__name__} has no forward_visible; use"
+                " mim_plugins.MaskedViT, mim_plugins.MaskedConvViT or a subclass of VisibleBackbone"
+            )
+        stride, img_size = self.backbone.encoder_stride, self.backbone.img_size
+        grid = (img_size[0] // stride, img_size[1] // stride)
+        count_visible(grid[0] * grid[1], mask_ratio)
+        dim = self.backbone.embed_dims
+        self.decoder = MODELS.build(
+            decoder, default_args=dict(in_channels=dim, grid=grid, patch_size=stride)
+        )
+        self.head = MODELS.build(head, default_args=dict(patch_size=stride))
+        self.mimics: Any = build_mimics(mimics, dim)
+        self.mask_ratio = mask_ratio
+        self.reconstruction_weight = reconstruction_weight
+        self.focus = focus
+        self.focus_temperature = focus_temperature
+        self._check_focus()
+
+    def forward(
+        self, inputs: Tensor, data_samples: list | None = None, mode: str = "tensor"
+    ) -> dict[str, Tensor] | tuple[Tensor, ...]:
+        """MMEngine's entry: ``'loss'``, or ``'tensor'`` features, of images (B, 3, H, W).
+
+        Raises:
+            ValueError: another ``mode``.
+        """
+        if mode == "loss":
+            return self.loss(inputs)
+        if mode == "tensor":
+            return self.extract_feat(inputs)
+        raise ValueError(f"MRMAE.forward: mode={mode!r} must be 'loss' or 'tensor'")
+
+    def loss(self, images: Tensor) -> dict[str, Tensor]:
+        """One step: ask the teachers, hide tokens, mimic the visible, reconstruct the masked."""
+        grid = self.token_grid(images)
+        lessons = self.ask_teachers(images, grid)
+        token_mask = self.draw_mask(images, lessons)
+        levels = sorted({level for mimic in self.mimics.values() for level in mimic.levels})
+        seen = self.backbone.forward_visible(images, token_mask, levels)
+        by_level = dict(zip(levels, seen.levels, strict=True))
+        losses = {}
+        for name, mimic in self.mimics.items():
+            target = gather_tokens(lessons[name].features, token_mask.ids_keep)  # (B, V, D')
+            fused = tuple(by_level[level] for level in mimic.levels)
+            losses[mimic_loss_name(name, self.mimics)] = mimic(seen.tokens, target, fused)
+        prediction = self.decoder(seen.tokens, seen.prefix, token_mask.ids_restore, grid)
+        reconstruction = self.head(prediction, images, token_mask.mask)
+        return dict(loss_rec=self.reconstruction_weight * reconstruction, **losses)
+
+    def token_grid(self, images: Tensor) -> tuple[int, int]:
+        """Tokens (h, w) of images (B, 3, H, W)."""
+        stride = self.backbone.encoder_stride
+        return images.shape[-2] // stride, images.shape[-1] // stride
+
+    @torch.no_grad()
+    def ask_teachers(self, images: Tensor, grid: tuple[int, int]) -> dict[str, TeacherOutput]:
+        """Every teacher's features of normalised images, on the student's grid."""
+        if not self.mimics:
+            return {}
+        pixels = to_pixels(images, self.data_preprocessor)
+        return {
+            name: mimic.teach(pixels, grid, with_attention=name == self.focus)
+            for name, mimic in self.mimics.items()
+        }
+
+    def draw_mask(self, images: Tensor, lessons: dict[str, TeacherOutput]) -> TokenMask:
+        """Choose the visible tokens uniformly, or by the focus teacher's attention."""
+        if self.focus is not None:
+            attention: Any = lessons[self.focus].attention
+            scores = focused_scores(attention, self.focus_temperature)
+        else:
+            height, width = self.token_grid(images)
+            scores = uniform_scores(len(images), height * width, images.device)
+        return mask_by_scores(scores, self.mask_ratio)
+
+    def extract_feat(self, images: Tensor) -> tuple[Tensor, ...]:
+        """The backbone's features of whole images (B, 3, H, W)."""
+        return self.backbone(images)
+
+    def _check_focus(self) -> None:
+        if self.focus is None:
+            return
+        if self.focus not in self.mimics:
+            raise ValueError(
+                f"MRMAE: focus={self.focus!r} must name one of the mimics {list(self.mimics)}"
+            )
+        if not self.mimics[self.focus].target.has_cls_attention:
+            raise ValueError(
+                f"MRMAE: focus={self.focus!r}, but this teacher has no [CLS] attention; choose"
+                " another teacher or focus=None"
+            )
+        if self.focus_temperature <= 0:
+            raise ValueError(f"MRMAE: focus_temperature={self.focus_temperature} must be above 0")

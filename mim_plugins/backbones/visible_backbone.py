@@ -1,0 +1,180 @@
+"""What the encoders of masked autoencoders share: Transformer blocks on visible tokens."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from ..layers import (
+    TransformerBlock,
+    init_linear_and_norm,
+    resize_on_load,
+    resize_position_embedding,
+    run_blocks,
+    sincos_position_embedding,
+)
+from ..transforms import TokenMask, gather_tokens
+from .arguments import check_img_size, check_out_type, resolve_arch
+
+_NORM_EPS = 1e-6
+
+
+class VisibleTokens(NamedTuple):
+    """What an encoder makes of the visible tokens."""
+
+    tokens: Tensor
+    """Visible tokens (B, V, D) after the last LayerNorm, in the order of ``ids_keep``."""
+    prefix: Tensor | None
+    """The [CLS] token (B, 1, D) after the last LayerNorm, of encoders that have one."""
+    levels: tuple[Tensor, ...]
+    """Visible tokens (B, V, D) after each Transformer block that was asked for."""
+
+
+class VisibleBackbone(BaseModule):
+    """Base of encoders that read only the visible tokens of an image in pre-training.
+
+    ``forward_visible`` is for pre-training; ``forward``, of the subclass, reads whole images of
+    any size, for transfer. A subclass names its sizes in ``arch_settings`` and implements
+    :meth:`embed`.
+
+    Args:
+        arch: a name in ``arch_settings`` or its first letter, or a dict with the same keys.
+        img_size: side or (H, W), in pixels, that the position embedding is made for.
+        encoder_stride: pixels per token side.
+        depth: Transformer blocks.
+        dim: channels D of the tokens.
+        num_heads: attention heads.
+        mlp_ratio: width of the feed-forward networks relative to ``dim``.
+        drop_path_rates: stochastic depth of each block.
+        out_type: ``'featmap'`` for maps (B, C, H, W), ``'avg_featmap'`` for pooled features
+            (B, D), with a LayerNorm of their own after pooling, as MAE's fine-tuning has.
+        with_cp: gradient checkpointing of every block: less memory, one more forward pass.
+        init_cfg: MMEngine's.
+
+    Raises:
+        ValueError: ``img_size`` that is not a multiple of the stride, unknown ``out_type``, width
+            that the heads do not divide.
+    """
+
+    arch_settings: ClassVar[dict[str, dict]] = {}
+    pos_embed: Tensor
+
+    def __init__(
+        self,
+        img_size: int | Sequence[int],
+        encoder_stride: int,
+        dim: int,
+        num_heads: int,
+        mlp_ratio: float,
+        drop_path_rates: Sequence[float],
+        out_type: str,
+        with_cp: bool,
+        init_cfg: dict | None,
+    ) -> None:
+        super().__init__(init_cfg)
+        name = type(self).__name__
+        if dim % num_heads:
+            raise ValueError(f"{name}: width {dim} must be a multiple of num_heads={num_heads}")
+        self.img_size = check_img_size(name, img_size, encoder_stride)
+        self.encoder_stride = encoder_stride
+        self.out_type = check_out_type(name, out_type)
+        self.with_cp = with_cp
+        self.embed_dims = dim
+        self.cls_token: nn.Parameter | None = None
+        grid = (self.img_size[0] // encoder_stride, self.img_size[1] // encoder_stride)
+        self.register_buffer("pos_embed", sincos_position_embedding(dim, grid))
+        self.register_load_state_dict_pre_hook(resize_on_load("pos_embed"))
+        self.blocks = nn.ModuleList(
+            TransformerBlock(dim, num_heads, mlp_ratio, rate, _NORM_EPS) for rate in drop_path_rates
+        )
+        if out_type == "avg_featmap":
+            self.fc_norm = nn.LayerNorm(dim, eps=_NORM_EPS)
+        else:
+            self.norm = nn.LayerNorm(dim, eps=_NORM_EPS)
+
+    @classmethod
+    def resolve_arch(cls, arch: str | dict) -> dict:
+        """The sizes that ``arch`` names.
+
+        Raises:
+            ValueError: see :func:`resolve_arch`.
+        """
+        return resolve_arch(cls.__name__, cls.arch_settings, arch)
+
+    def embed(self, images: Tensor, visible: Tensor | None) -> tuple[Tensor, Any]:
+        """Tokens (B, h, w, D) without positions, and what :meth:`fuse` and ``forward`` need.
+
+        ``visible`` (B, 1, h, w) is True at visible tokens; None shows all.
+        """
+        raise NotImplementedError
+
+    def fuse(self, tokens: Tensor, extra: Any, ids_keep: Tensor) -> Tensor:
+        """Visible tokens (B, V, D) as they go into the last norm."""
+        return tokens
+
+    def forward_visible(
+        self, images: Tensor, token_mask: TokenMask, levels: Sequence[int] = ()
+    ) -> VisibleTokens:
+        """Encode the visible tokens; masked ones have no influence.
+
+        Args:
+            images: (B, 3, H, W), both sides multiples of ``encoder_stride``.
+            token_mask: which tokens are visible, drawn on the (H, W) / ``encoder_stride`` grid.
+            levels: Transformer blocks, counted from 0, whose outputs are returned as well.
+
+        Raises:
+            ValueError: image and mask do not fit.
+        """
+        stride = self.encoder_stride
+        height, width = images.shape[-2:]
+        grid = (height // stride, width // stride)
+        if height % stride or width % stride or token_mask.mask.shape[1] != grid[0] * grid[1]:
+            raise ValueError(
+                f"images of {height}x{width} pixels: both sides must be multiples of the encoder"
+                f" stride {stride}, and the mask must have {grid[0]} * {grid[1]} tokens, but has"
+                f" {token_mask.mask.shape[1]}"
+            )
+        visible = ~token_mask.mask.reshape(-1, 1, *grid)
+        tokens, extra = self.embed(images, visible)
+        x = gather_tokens(self._add_positions(tokens), token_mask.ids_keep)
+        x, kept = run_blocks(self.blocks, self._add_prefix(x), self.with_cp, levels)
+        prefix = 0 if self.cls_token is None else 1
+        fused = self.fuse(x[:, prefix:], extra, token_mask.ids_keep)
+        return VisibleTokens(
+            self.norm(fused),
+            self.norm(x[:, :prefix]) if prefix else None,
+            tuple(level[:, prefix:] for level in kept),
+        )
+
+    def get_layer_depth(self, param_name: str, prefix: str = "") -> tuple[int, int]:
+        """Depth of a parameter for layer-wise learning rates, and the number of depths.
+
+        Embeddings and convolution stages are 0, Transformer blocks 1, 2, ...; the last norm has
+        the head's depth (the rule of MAE and MCMAE).
+        """
+        parts = param_name.removeprefix(prefix).split(".")
+        last = len(self.blocks) + 1
+        if parts[0] == "blocks":
+            return int(parts[1]) + 1, last + 1
+        return (last if parts[0] in ("norm", "fc_norm", "out_norms") else 0), last + 1
+
+    def no_weight_decay(self) -> set[str]:
+        """Parameters, by their name here, that weight decay spares besides biases and norms."""
+        return set() if self.cls_token is None else {"cls_token"}
+
+    def _add_positions(self, tokens: Tensor) -> Tensor:
+        """Tokens (B, h, w, D) to a sequence (B, L, D) with position embedding."""
+        grid = (tokens.shape[1], tokens.shape[2])
+        return (tokens + resize_position_embedding(self.pos_embed, grid)).flatten(1, 2)
+
+    def _add_prefix(self, x: Tensor) -> Tensor:
+        if self.cls_token is None:
+            return x
+        return torch.cat([self.cls_token.to(x.dtype).expand(len(x), -1, -1), x], dim=1)
+
+    def _init_weights(self) -> None:
+        self.apply(init_linear_and_norm)
+        if self.cls_token is not None:
+            nn.init.normal_(self.cls_token, std=0.02)

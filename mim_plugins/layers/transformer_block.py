@@ -1,0 +1,84 @@
+"""The plain Transformer block of ViT."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+from torchvision.ops import StochasticDepth
+
+from .feed_forward import feed_forward
+
+
+class SelfAttention(nn.Module):
+    """Multi-head self-attention over all tokens of a sequence.
+
+    Args:
+        dim: channels, a multiple of ``num_heads``.
+        num_heads: attention heads.
+    """
+
+    def __init__(self, dim: int, num_heads: int) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.proj = nn.Linear(dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Tokens (B, L, D) to (B, L, D)."""
+        batch, tokens, dim = x.shape
+        qkv = self.qkv(x).reshape(batch, tokens, 3, self.num_heads, dim // self.num_heads)
+        query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)
+        x = F.scaled_dot_product_attention(query, key, value)
+        return self.proj(x.transpose(1, 2).reshape(batch, tokens, dim))
+
+
+class TransformerBlock(nn.Module):
+    """Pre-norm self-attention and feed-forward network (ViT, arXiv 2010.11929).
+
+    Args:
+        dim: channels of the tokens.
+        num_heads: attention heads.
+        mlp_ratio: width of the feed-forward network relative to ``dim``.
+        drop_path_rate: stochastic depth of both branches.
+        norm_eps: epsilon of the LayerNorms.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        num_heads: int,
+        mlp_ratio: float = 4.0,
+        drop_path_rate: float = 0.0,
+        norm_eps: float = 1e-6,
+    ) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(dim, eps=norm_eps)
+        self.attn = SelfAttention(dim, num_heads)
+        self.norm2 = nn.LayerNorm(dim, eps=norm_eps)
+        self.mlp = feed_forward(dim, int(dim * mlp_ratio))
+        self.drop_path = StochasticDepth(drop_path_rate, mode="row")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Tokens (B, L, D) to (B, L, D)."""
+        x = x + self.drop_path(self.attn(self.norm1(x)))
+        return x + self.drop_path(self.mlp(self.norm2(x)))
+
+
+def run_blocks(
+    blocks: nn.ModuleList, x: Tensor, with_cp: bool, keep: Sequence[int] = ()
+) -> tuple[Tensor, list[Tensor]]:
+    """Apply ``blocks`` one after another; also return the outputs of those listed in ``keep``.
+
+    ``with_cp`` recomputes each block in the backward pass in place of storing its activations.
+    """
+    kept = {}
+    for index, block in enumerate(blocks):
+        if with_cp and torch.is_grad_enabled():
+            x = checkpoint(block, x, use_reentrant=False)
+        else:
+            x = block(x)
+        if index in keep:
+            kept[index] = x
+    return x, [kept[index] for index in keep]

@@ -1,0 +1,3 @@
+from .target_generator import TeacherOutput
+
+__all__ = ["TeacherOutput"]

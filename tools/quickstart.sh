@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Pre-train a small MixMAE on handwritten digits, fine-tune it with few labels, compare with
+# random weights; makes .venv first. PYTHON chooses the interpreter that .venv is made with.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+log=work_dirs/quickstart/install.log
+stamp=.venv/quickstart.stamp
+source tools/environment.sh
+
+install() {
+    start_installation
+    if ! installed mmcv mmcv-lite; then
+        step "installing mmcv-lite" "$python" -m pip install mmcv-lite==2.1.0
+    fi
+    step "installing mim_plugins" \
+        "$python" -m pip install --no-build-isolation -e '.[quickstart]'
+    step "checking the installation" \
+        "$python" -c "import matplotlib, mmcv, mmpretrain, sklearn, torchvision, mim_plugins"
+    fingerprint >"$stamp"
+}
+
+is_complete && installed mmcv mmcv-lite || install
+exec "$python" tools/quickstart
