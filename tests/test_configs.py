@@ -33,6 +33,8 @@ def build_without_memory(cfg):
     model_cfg = cfg.model
     if "data_preprocessor" in cfg:
         model_cfg.setdefault("data_preprocessor", cfg.data_preprocessor)
+    for mimic in model_cfg.get("mimics", {}).values():
+        mimic.target.pretrained = None  # the weights of the teachers are not at hand
     with torch.device("meta"):
         return MODELS.build(model_cfg)
 
@@ -96,7 +98,7 @@ def test_huge_has_the_parameters_of_the_authors_code():
     assert millions(model.backbone) == pytest.approx(600, rel=0.1)
 
 
-@pytest.mark.parametrize("name", [n for n in CONFIGS if n.startswith("mixmae/")])
+@pytest.mark.parametrize("name", [n for n in CONFIGS if not n.startswith("quickstart/")])
 def test_schedule_warms_up_and_ends_at_its_minimum(name):
     cfg = load(name)
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)

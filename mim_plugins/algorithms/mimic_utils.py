@@ -3,13 +3,13 @@
 from mmengine.model import ImgDataPreprocessor
 from torch import Tensor, nn
 
-from ..registry import MODELS
+from ..registry import MODELS, SCOPE
 from .mimic import Mimic  # noqa: F401  registers the default type
 
 
 def build_mimics(mimics: dict[str, dict] | None, in_channels: int) -> nn.ModuleDict:
     """Build the named :class:`Mimic` modules of an algorithm with tokens of ``in_channels``."""
-    defaults = dict(type="Mimic", in_channels=in_channels)
+    defaults = dict(type=f"{SCOPE}.Mimic", in_channels=in_channels)
     return nn.ModuleDict(
         {name: MODELS.build({**defaults, **cfg}) for name, cfg in (mimics or {}).items()}
     )

@@ -3,17 +3,17 @@
 from typing import Any
 
 import torch
-from mmengine.model import BaseModel
 from torch import Tensor
 
 from ..layers import unpatchify
 from ..registry import MODELS
 from ..transforms import MixedImages, mix_tokens, unmix
 from .mimic_utils import build_mimics, mimic_loss_name, to_pixels
+from .pretraining_model import PretrainingModel
 
 
 @MODELS.register_module()
-class MixMAE(BaseModel):
+class MixMAE(PretrainingModel):
     """MixMAE pre-training (arXiv 2205.13137).
 
     Two images are mixed by a mask, encoded together without seeing each other, and both are
@@ -44,7 +44,7 @@ class MixMAE(BaseModel):
         mimics: dict[str, dict] | None = None,
         init_cfg: dict | None = None,
     ) -> None:
-        super().__init__(MODELS.build(data_preprocessor), init_cfg)
+        super().__init__(data_preprocessor, init_cfg)
         self.backbone = MODELS.build(backbone)
         if not hasattr(self.backbone, "forward_mixed"):
             raise ValueError(
@@ -72,23 +72,6 @@ class MixMAE(BaseModel):
         self.head = MODELS.build(head, default_args=dict(patch_size=stride))
         self.mimics: Any = build_mimics(mimics, self.backbone.stage_channels[-1])
 
-    def forward(
-        self,
-        inputs: Any,
-        data_samples: list | None = None,
-        mode: str = "tensor",
-    ) -> dict[str, Tensor] | tuple[Tensor, ...]:
-        """MMEngine's entry: ``'loss'`` of ``MixedImages``, or ``'tensor'`` features of images.
-
-        Raises:
-            ValueError: another ``mode``.
-        """
-        if mode == "loss":
-            return self.loss(inputs)
-        if mode == "tensor":
-            return self.extract_feat(inputs)
-        raise ValueError(f"MixMAE.forward: mode={mode!r} must be 'loss' or 'tensor'")
-
     def loss(self, batch: MixedImages) -> dict[str, Tensor]:
         """One step: encode the mixtures, reconstruct both images, compare with the originals."""
         tokens = self.backbone.forward_mixed(batch.mixed, batch.mask)  # (B, L, D)
@@ -110,10 +93,6 @@ class MixMAE(BaseModel):
             target = mix_tokens(features, batch.mask, batch.partner)
             losses[mimic_loss_name(name, self.mimics)] = mimic(tokens, target)
         return losses
-
-    def extract_feat(self, images: Tensor) -> tuple[Tensor, ...]:
-        """The backbone's features of plain images (B, 3, H, W)."""
-        return self.backbone(images)
 
     @torch.no_grad()
     def reconstruct(self, batch: MixedImages) -> tuple[Tensor, Tensor]:

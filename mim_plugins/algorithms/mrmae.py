@@ -3,7 +3,6 @@
 from typing import Any
 
 import torch
-from mmengine.model import BaseModel
 from torch import Tensor
 
 from ..backbones import VisibleBackbone
@@ -18,10 +17,11 @@ from ..transforms import (
     uniform_scores,
 )
 from .mimic_utils import build_mimics, mimic_loss_name, to_pixels
+from .pretraining_model import PretrainingModel
 
 
 @MODELS.register_module()
-class MRMAE(BaseModel):
+class MRMAE(PretrainingModel):
     """MR-MAE pre-training (arXiv 2303.05475).
 
     The visible tokens mimic a frozen teacher's features at the encoder's end, the masked ones are
@@ -61,7 +61,7 @@ class MRMAE(BaseModel):
         focus_temperature: float = 1.0,
         init_cfg: dict | None = None,
     ) -> None:
-        super().__init__(MODELS.build(data_preprocessor), init_cfg)
+        super().__init__(data_preprocessor, init_cfg)
         self.backbone = MODELS.build(backbone)
         if not isinstance(self.backbone, VisibleBackbone):
             raise ValueError(
@@ -82,20 +82,6 @@ class MRMAE(BaseModel):
         self.focus = focus
         self.focus_temperature = focus_temperature
         self._check_focus()
-
-    def forward(
-        self, inputs: Tensor, data_samples: list | None = None, mode: str = "tensor"
-    ) -> dict[str, Tensor] | tuple[Tensor, ...]:
-        """MMEngine's entry: ``'loss'``, or ``'tensor'`` features, of images (B, 3, H, W).
-
-        Raises:
-            ValueError: another ``mode``.
-        """
-        if mode == "loss":
-            return self.loss(inputs)
-        if mode == "tensor":
-            return self.extract_feat(inputs)
-        raise ValueError(f"MRMAE.forward: mode={mode!r} must be 'loss' or 'tensor'")
 
     def loss(self, images: Tensor) -> dict[str, Tensor]:
         """One step: ask the teachers, hide tokens, mimic the visible, reconstruct the masked."""
@@ -139,10 +125,6 @@ class MRMAE(BaseModel):
             height, width = self.token_grid(images)
             scores = uniform_scores(len(images), height * width, images.device)
         return mask_by_scores(scores, self.mask_ratio)
-
-    def extract_feat(self, images: Tensor) -> tuple[Tensor, ...]:
-        """The backbone's features of whole images (B, 3, H, W)."""
-        return self.backbone(images)
 
     def _check_focus(self) -> None:
         if self.focus is None:

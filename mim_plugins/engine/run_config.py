@@ -1,16 +1,50 @@
 """Fitting a config to the machine that it runs on, for the command-line tools."""
 
+import argparse
 import os
 from pathlib import Path
 
 import torch
-from mmengine.config import Config
+from mmengine.config import Config, DictAction
 from mmengine.dist import get_world_size
 from mmengine.runner import Runner
 
 from ..datasets import DataNotFoundError
 
 _LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
+
+
+def command_line(description: str | None) -> argparse.ArgumentParser:
+    """The arguments that train.py and test.py have in common."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("config", help="config file")
+    parser.add_argument("--work-dir", help="folder for logs and checkpoints")
+    parser.add_argument("--data-root", help="folder of the data, in place of the config's")
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        action=DictAction,
+        default={},
+        help="override entries of the config, as key=value; lists as key='[a,b]'",
+    )
+    parser.add_argument("--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none")
+    parser.add_argument("--local_rank", "--local-rank", type=int, default=0)
+    return parser
+
+
+def read_config(args: argparse.Namespace) -> Config:
+    """The config that the common arguments name, with their choices in it."""
+    os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
+    cfg = Config.fromfile(args.config)
+    options = dict(args.cfg_options)
+    apply_data_root(cfg, args.data_root or options.pop("data_root", None))
+    cfg.merge_from_dict(options)
+    cfg.launcher = args.launcher
+    if args.work_dir is not None:
+        cfg.work_dir = args.work_dir
+    elif cfg.get("work_dir") is None:
+        cfg.work_dir = os.path.join("work_dirs", Path(args.config).stem)
+    return cfg
 
 
 def apply_data_root(cfg: Config, data_root: str | None) -> None:
@@ -96,14 +130,6 @@ def use_cpu_processes(cfg: Config) -> None:
     cfg["model_wrapper_cfg"] = dict(
         type="MMDistributedDataParallel", device_ids=None, broadcast_buffers=False
     )
-
-
-def set_work_dir(cfg: Config, config_file: str, work_dir: str | None) -> None:
-    """Choose the work folder: the given one, the config's, or one named after the config."""
-    if work_dir is not None:
-        cfg["work_dir"] = work_dir
-    elif cfg.get("work_dir") is None:
-        cfg["work_dir"] = os.path.join("work_dirs", Path(config_file).stem)
 
 
 def _datasets(cfg: Config, loaders: tuple[str, ...] = _LOADERS) -> list[dict]:

@@ -3,10 +3,12 @@ import copy
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from mmengine.optim import OptimWrapper
 from torch import nn
 
 from mim_plugins.registry import MODELS
+from mim_plugins.targets import TeacherOutput
 from mim_plugins.transforms import MixedImages, mix
 
 STRIDE = 16
@@ -268,3 +270,156 @@ def test_a_checkpoint_of_another_image_size_is_loaded(mixmae_config):
     mixmae_config["backbone"]["img_size"] = 96
 
     MODELS.build(mixmae_config).load_state_dict(saved.state_dict())
+
+
+class Colours(nn.Module):
+    """Teacher that tells fixed mixtures of each token's mean colour."""
+
+    has_cls_attention = False
+
+    def __init__(self, out_channels=5, seed=0):
+        super().__init__()
+        self.out_channels = out_channels
+        generator = torch.Generator().manual_seed(seed)
+        mixture = 3 * torch.randn(3, out_channels, generator=generator)
+        self.register_buffer("mixture", mixture, persistent=False)
+        self.grids = []
+
+    def forward(self, pixels, grid, with_attention=False):
+        self.grids.append(grid)
+        colours = F.adaptive_avg_pool2d(pixels, grid).flatten(2).transpose(1, 2)
+        return TeacherOutput(colours @ self.mixture, None)
+
+
+MODELS.register_module(name="ColoursOfMixMAETest", module=Colours, force=True)
+COLOURS = dict(type="mim_plugins.ColoursOfMixMAETest")
+
+
+def colourful_images(batch_size, grid=(4, 4)):
+    """RGB images whose cells have colours of their own, and noise."""
+    colours = torch.randint(20, 236, (batch_size, 3, *grid))
+    cells = colours.repeat_interleave(STRIDE, 2).repeat_interleave(STRIDE, 3)
+    return (cells + torch.randint(-20, 20, cells.shape)).to(torch.uint8)
+
+
+def slow_mimic_loss(mimic, tokens, pixels, batch, from_own_image=True):
+    """Mean squared error of projected tokens and colours of the image that each token is of."""
+    head, mixture = mimic.head, mimic.target.mixture.double().numpy()
+    weight, bias = head.proj.weight.double().numpy(), head.proj.bias.double().numpy()
+    mask, partner = batch.mask.numpy(), batch.partner.tolist()
+    errors = []
+    for mixture_index in range(len(pixels)):
+        for row, col in np.ndindex(*mask.shape[1:]):
+            is_partner = mask[mixture_index % len(mask), row, col]
+            source = partner[mixture_index] if is_partner == from_own_image else mixture_index
+            cell = pixels[
+                source, :, row * STRIDE : (row + 1) * STRIDE, col * STRIDE : (col + 1) * STRIDE
+            ]
+            target = cell.double().numpy().mean(axis=(1, 2)) @ mixture
+            token = tokens[mixture_index, row * mask.shape[2] + col].double().numpy()
+            errors.append(((weight @ token + bias - target) ** 2).mean())
+    return np.mean(errors)
+
+
+@pytest.mark.parametrize("per_pair", [False, True])
+@pytest.mark.parametrize("batch_size", [2, 3, 5])
+@torch.no_grad()
+def test_every_token_mimics_the_teacher_at_its_place_in_its_own_image(
+    mixmae_config, batch_size, per_pair
+):
+    mixmae_config["data_preprocessor"]["batch_transform"]["per_pair"] = per_pair
+    mixmae = MODELS.build(mixmae_config | dict(mimics=dict(t=dict(target=COLOURS)))).eval()
+    pixels = colourful_images(batch_size)
+    batch = mixmae.data_preprocessor(dict(inputs=list(pixels)), training=True)["inputs"]
+
+    loss = mixmae.loss(batch)["loss_mimic"].item()
+
+    tokens = mixmae.backbone.forward_mixed(batch.mixed, batch.mask)
+    arguments = (mixmae.mimics["t"], tokens, pixels.float() / 255, batch)
+    assert loss == pytest.approx(slow_mimic_loss(*arguments), rel=1e-4)
+    of_the_other = slow_mimic_loss(*arguments, from_own_image=False)
+    assert abs(loss - of_the_other) > 2e-3 * loss
+
+
+def test_without_teachers_reconstruction_is_the_only_loss(mixmae):
+    assert set(mixmae.loss(mixed_batch(mixmae))) == {"loss_rec"}
+    assert len(mixmae.mimics) == 0
+
+
+def test_one_teacher_gives_a_loss_without_its_name_and_several_with(mixmae_config):
+    one = MODELS.build(mixmae_config | dict(mimics=dict(clip=dict(target=COLOURS))))
+    two = MODELS.build(
+        mixmae_config | dict(mimics=dict(clip=dict(target=COLOURS), dino=dict(target=COLOURS)))
+    )
+
+    assert set(one.loss(mixed_batch(one))) == {"loss_rec", "loss_mimic"}
+    assert set(two.loss(mixed_batch(two))) == {"loss_rec", "loss_mimic_clip", "loss_mimic_dino"}
+
+
+def test_a_teacher_changes_neither_the_reconstruction_nor_its_loss(mixmae_config):
+    plain = MODELS.build(mixmae_config).eval()
+    taught = MODELS.build(mixmae_config | dict(mimics=dict(t=dict(target=COLOURS)))).eval()
+    taught.load_state_dict(plain.state_dict(), strict=False)
+    batch = mixed_batch(plain)
+
+    assert torch.equal(plain.loss(batch)["loss_rec"], taught.loss(batch)["loss_rec"])
+
+
+def test_the_mimic_loss_reaches_encoder_and_head_and_both_its_weight(mixmae_config):
+    mimics = dict(t=dict(target=COLOURS, weight=2.0, distance="smooth_l1"))
+    mixmae = MODELS.build(mixmae_config | dict(mimics=mimics))
+    batch = mixed_batch(mixmae)
+
+    loss = mixmae.loss(batch)["loss_mimic"]
+    loss.backward()
+    mixmae.mimics["t"].weight = 1.0
+
+    assert loss.item() == pytest.approx(2 * mixmae.loss(batch)["loss_mimic"].item(), rel=1e-5)
+    for part in (mixmae.backbone, mixmae.mimics):
+        for name, parameter in part.named_parameters():
+            assert parameter.grad is not None, name
+            assert parameter.grad.abs().sum() > 0, name
+    assert all(parameter.grad is None for parameter in mixmae.decoder.parameters())
+
+
+def test_a_finer_teacher_is_asked_on_its_own_grid(mixmae_config):
+    mimics = dict(t=dict(target=COLOURS, teacher_scale=2))
+    mixmae = MODELS.build(mixmae_config | dict(mimics=mimics))
+
+    losses = mixmae.loss(mixed_batch(mixmae))
+
+    assert mixmae.mimics["t"].target.grids == [(8, 8)]
+    assert losses["loss_mimic"].isfinite()
+
+
+def test_teachers_need_a_preprocessor_that_normalises(mixmae_config):
+    for key in ("mean", "std"):
+        del mixmae_config["data_preprocessor"][key]
+    mixmae = MODELS.build(mixmae_config | dict(mimics=dict(t=dict(target=COLOURS))))
+
+    with pytest.raises(ValueError, match="mean and std"):
+        mixmae.loss(mixed_batch(mixmae))
+
+
+def test_fusing_levels_is_refused_when_building_as_no_level_is_given(mixmae_config):
+    mimics = dict(t=dict(target=COLOURS, levels=(0,)))
+
+    with pytest.raises(ValueError, match="levels"):
+        MODELS.build(mixmae_config | dict(mimics=mimics))
+
+
+def test_training_on_one_batch_lowers_the_mimic_loss(mixmae_config):
+    mixmae = MODELS.build(mixmae_config | dict(mimics=dict(t=dict(target=COLOURS))))
+    inputs = dict(inputs=list(colourful_images(2)))
+    batch = mixmae.data_preprocessor(inputs, training=True)["inputs"]
+    optimizer = torch.optim.AdamW(mixmae.parameters(), lr=5e-3)
+
+    history = []
+    for _ in range(30):
+        losses = mixmae(batch, mode="loss")
+        optimizer.zero_grad()
+        sum(losses.values()).backward()
+        optimizer.step()
+        history.append(losses["loss_mimic"].item())
+
+    assert history[-1] < 0.5 * history[0]

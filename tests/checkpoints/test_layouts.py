@@ -1,9 +1,16 @@
 import pytest
 import torch
 
-from mim_plugins.checkpoints import convert, recognise
-from mim_plugins.checkpoints.layouts import MIXMIM_AUTHORS, MIXMIM_MMPRETRAIN
+from mim_plugins.checkpoints import LAYOUTS, convert, recognise
+from mim_plugins.checkpoints.layouts import (
+    MAE_AUTHORS,
+    MAE_MMPRETRAIN,
+    MCMAE_AUTHORS,
+    MIXMIM_AUTHORS,
+    MIXMIM_MMPRETRAIN,
+)
 from mim_plugins.layers import PatchMerging
+from mim_plugins.registry import MODELS
 
 
 def authors_checkpoint(**more):
@@ -71,3 +78,231 @@ def test_unknown_tensor_in_a_known_layout_is_refused():
 def test_position_embedding_of_no_square_grid_is_refused():
     with pytest.raises(ValueError, match="15 tokens"):
         convert(authors_checkpoint(absolute_pos_embed=torch.randn(1, 15, 8)))
+
+
+DIM = 8
+# every name of a pre-training checkpoint of two blocks, and ours
+TIMM_BLOCK = ("norm1", "attn.qkv", "attn.proj", "norm2", "mlp.fc1", "mlp.fc2")
+MMPRETRAIN_BLOCK = ("ln1", "attn.qkv", "attn.proj", "ln2", "ffn.layers.0.0", "ffn.layers.1")
+CONV_BLOCK = ("norm1", "conv1", "attn", "conv2", "norm2", "mlp.fc1", "mlp.fc2")
+
+
+def blocks(theirs, their_modules, ours, our_modules):
+    return {
+        f"{theirs}.{index}.{their}": f"{ours}.{index}.{our}"
+        for index in range(2)
+        for their, our in zip(their_modules, our_modules, strict=True)
+    }
+
+
+TIMM_DECODER = {
+    "decoder_embed": "decoder.embed",
+    "decoder_norm": "decoder.norm",
+    "decoder_pred": "decoder.pred",
+    **blocks("decoder_blocks", TIMM_BLOCK, "decoder.blocks", TIMM_BLOCK),
+}
+MODULES = {
+    MAE_AUTHORS: {
+        "patch_embed.proj": "backbone.patch_embed",
+        "norm": "backbone.norm",
+        **blocks("blocks", TIMM_BLOCK, "backbone.blocks", TIMM_BLOCK),
+        **TIMM_DECODER,
+    },
+    MAE_MMPRETRAIN: {
+        "backbone.patch_embed.projection": "backbone.patch_embed",
+        "backbone.ln1": "backbone.norm",
+        "neck.decoder_embed": "decoder.embed",
+        "neck.ln1": "decoder.norm",
+        "neck.decoder_pred": "decoder.pred",
+        **blocks("backbone.layers", MMPRETRAIN_BLOCK, "backbone.blocks", TIMM_BLOCK),
+        **blocks("neck.decoder_blocks", MMPRETRAIN_BLOCK, "decoder.blocks", TIMM_BLOCK),
+    },
+    MCMAE_AUTHORS: {
+        **{
+            f"patch_embed{stage}.{part}": f"backbone.patch_embed{stage}.{part}"
+            for stage in (1, 2, 3)
+            for part in ("proj", "norm")
+        },
+        "patch_embed4": "backbone.patch_embed4",
+        "stage1_output_decode": "backbone.stage1_output_decode",
+        "stage2_output_decode": "backbone.stage2_output_decode",
+        "norm": "backbone.norm",
+        **blocks("blocks1", CONV_BLOCK, "backbone.stage1", CONV_BLOCK),
+        **blocks("blocks2", CONV_BLOCK, "backbone.stage2", CONV_BLOCK),
+        **blocks("blocks3", TIMM_BLOCK, "backbone.blocks", TIMM_BLOCK),
+        **TIMM_DECODER,
+    },
+}
+TOKENS = {
+    MAE_AUTHORS: {
+        "cls_token": "backbone.cls_token",
+        "pos_embed": "backbone.pos_embed",
+        "mask_token": "decoder.mask_token",
+        "decoder_pos_embed": "decoder.pos_embed",
+    },
+    MAE_MMPRETRAIN: {
+        "backbone.cls_token": "backbone.cls_token",
+        "backbone.pos_embed": "backbone.pos_embed",
+        "neck.mask_token": "decoder.mask_token",
+        "neck.decoder_pos_embed": "decoder.pos_embed",
+    },
+    MCMAE_AUTHORS: {
+        "pos_embed": "backbone.pos_embed",
+        "mask_token": "decoder.mask_token",
+        "decoder_pos_embed": "decoder.pos_embed",
+    },
+}
+VIT_LIKE = pytest.mark.parametrize(
+    "layout", [MAE_AUTHORS, MAE_MMPRETRAIN], ids=["authors", "mmpretrain"]
+)
+ALL = pytest.mark.parametrize(
+    "layout", sorted(MODULES, key=lambda layout: layout.name), ids=lambda layout: layout.name
+)
+
+
+def names_of(layout):
+    """Every name of a checkpoint of ``layout``, and ours."""
+    modules = {
+        f"{theirs}.{part}": f"{ours}.{part}"
+        for theirs, ours in MODULES[layout].items()
+        for part in ("weight", "bias")
+    }
+    return modules | TOKENS[layout]
+
+
+def checkpoint_of(layout):
+    """Every tensor under its name, on a grid of 2x2 tokens; the decoder's [CLS] has position 0."""
+    prefix_tokens = 0 if layout is MCMAE_AUTHORS else 1
+    tensors = {}
+    for name in names_of(layout):
+        if name.endswith("pos_embed"):
+            tensors[name] = torch.randn(1, 4 + prefix_tokens, DIM)
+            if "decoder" in name:
+                tensors[name][:, :prefix_tokens] = 0
+        elif name.endswith("token"):
+            tensors[name] = torch.randn(1, 1, DIM)
+        else:
+            tensors[name] = torch.randn(DIM)
+    return tensors
+
+
+@ALL
+def test_every_name_of_a_pre_training_checkpoint_becomes_ours(layout):
+    tensors, names = checkpoint_of(layout), names_of(layout)
+
+    recognised, ours = convert(tensors)
+
+    assert recognised is layout
+    assert set(ours) == set(names.values())
+    for theirs, our_name in names.items():
+        if not theirs.endswith(("pos_embed", "cls_token")):
+            assert torch.equal(ours[our_name], tensors[theirs]), theirs
+
+
+@ALL
+def test_our_names_are_those_of_our_model(layout):
+    arch = dict(depth=2, embed_dims=DIM, num_heads=2)
+    backbone = dict(type="MaskedViT", arch=arch, img_size=32)
+    if layout is MCMAE_AUTHORS:
+        sizes = dict(depths=(2, 2, 2), embed_dims=(DIM,) * 3, mlp_ratios=(1, 1, 1), num_heads=2)
+        backbone = dict(type="MaskedConvViT", arch=sizes, img_size=32)
+    model = MODELS.build(
+        dict(
+            type="MRMAE",
+            backbone=backbone,
+            decoder=dict(type="MAEDecoder", embed_dims=DIM, depth=2, num_heads=2),
+            head=dict(type="PixelHead"),
+            data_preprocessor=dict(type="MixDataPreprocessor"),
+        )
+    )
+
+    assert set(names_of(layout).values()) == set(model.state_dict())
+
+
+@ALL
+def test_positions_become_a_grid(layout):
+    tensors = checkpoint_of(layout)
+
+    _, ours = convert(tensors)
+
+    for theirs, our_name in TOKENS[layout].items():
+        if theirs.endswith("pos_embed"):
+            assert ours[our_name].shape == (1, 2, 2, DIM)
+            assert torch.equal(ours[our_name].flatten(1, 2), tensors[theirs][:, -4:])
+
+
+@VIT_LIKE
+def test_the_position_of_the_class_token_is_added_to_the_token(layout):
+    tensors = checkpoint_of(layout)
+    prefix = "" if layout is MAE_AUTHORS else "backbone."
+    token, position = tensors[f"{prefix}cls_token"], tensors[f"{prefix}pos_embed"]
+
+    _, ours = convert(tensors)
+
+    assert torch.equal(ours["backbone.cls_token"][0, 0], token[0, 0] + position[0, 0])
+    assert position[0, 0].any()
+
+
+@ALL
+def test_converting_leaves_the_callers_tensors_as_they_were(layout):
+    tensors = checkpoint_of(layout)
+    before = {name: tensor.clone() for name, tensor in tensors.items()}
+
+    convert(tensors)
+
+    assert all(torch.equal(tensor, before[name]) for name, tensor in tensors.items())
+    assert set(tensors) == set(before)
+
+
+@pytest.mark.parametrize(
+    ("layout", "theirs", "ours"),
+    [
+        (MAE_AUTHORS, "head.weight", "head.fc.weight"),
+        (MAE_AUTHORS, "fc_norm.bias", "backbone.fc_norm.bias"),
+        (MAE_MMPRETRAIN, "head.fc.weight", "head.fc.weight"),
+        (MAE_MMPRETRAIN, "backbone.ln2.bias", "backbone.fc_norm.bias"),
+        (MAE_MMPRETRAIN, "data_preprocessor.mean", None),
+        (MCMAE_AUTHORS, "head.weight", "head.fc.weight"),
+        (MCMAE_AUTHORS, "fc_norm.bias", "backbone.fc_norm.bias"),
+    ],
+    ids=lambda value: getattr(value, "name", value),
+)
+def test_names_of_fine_tuned_checkpoints_become_ours(layout, theirs, ours):
+    tensors = checkpoint_of(layout)
+    value = torch.randn(DIM)
+
+    recognised, converted = convert(tensors | {theirs: value})
+
+    assert recognised is layout
+    added = set(converted) - set(names_of(layout).values())
+    assert added == (set() if ours is None else {ours})
+    assert ours is None or torch.equal(converted[ours], value)
+
+
+@ALL
+def test_encoders_without_their_decoders_are_recognised(layout):
+    encoder = {
+        name: tensor
+        for name, tensor in checkpoint_of(layout).items()
+        if not name.startswith(("neck.", "decoder_", "mask_token"))
+    }
+
+    recognised, ours = convert(encoder)
+
+    assert recognised is layout
+    assert all(name.startswith("backbone.") for name in ours)
+
+
+@ALL
+def test_no_checkpoint_carries_the_signatures_of_two_layouts(layout):
+    names = set(checkpoint_of(layout))
+
+    others = [other for other in LAYOUTS if other is not layout]
+    assert layout.signature <= names
+    assert not any(other.signature <= names for other in others)
+
+
+@ALL
+def test_an_unknown_tensor_is_refused_whatever_the_layout(layout):
+    with pytest.raises(ValueError, match=rf"{layout.name}.*unknown: surprise\.weight"):
+        convert(checkpoint_of(layout) | {"surprise.weight": torch.zeros(1)})

@@ -92,27 +92,7 @@ def test_inference_equals_training_as_there_is_no_dropout(decoder):
         assert torch.allclose(got, expected, atol=1e-5)
 
 
-def test_a_checkpoint_of_another_grid_is_loaded(decoder):
-    arguments = dict(in_channels=12, patch_size=2, embed_dims=16, depth=2, num_heads=2)
-    other = MixMAEDecoder(grid=(6, 6), **arguments)
-
-    other.load_state_dict(decoder.state_dict())
-
-    assert other.pos_embed.shape == (1, 6, 6, 16)
-    assert torch.equal(other.mask_token, decoder.mask_token)
-
-
-def test_the_position_embedding_is_fixed(decoder):
-    assert "pos_embed" not in dict(decoder.named_parameters())
-    assert "pos_embed" in decoder.state_dict()
-
-
-def test_only_the_mask_token_is_spared_from_weight_decay_by_name(decoder):
-    assert decoder.no_weight_decay() == {"mask_token"}
-    assert decoder.no_weight_decay() <= set(dict(decoder.named_parameters()))
-
-
-def test_other_channels_of_the_image_are_possible():
+def test_is_built_by_name_for_other_channels_of_the_image():
     decoder = MODELS.build(
         dict(
             type="mim_plugins.MixMAEDecoder",

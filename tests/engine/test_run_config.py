@@ -82,13 +82,27 @@ def test_run_within_the_warm_up_keeps_only_the_warm_up(cfg):
 
 
 @pytest.mark.parametrize(
-    ("given", "in_config", "expected"),
-    [("x", "y", "x"), (None, "y", "y"), (None, None, "work_dirs/swin_b_600e")],
+    ("arguments", "in_config", "expected"),
+    [(["--work-dir", "x"], "y", "x"), ([], "y", "y"), ([], None, "work_dirs/recipe")],
 )
-def test_work_dir_is_the_given_or_the_configs_or_named_after_it(given, in_config, expected):
-    cfg = Config(dict(work_dir=in_config))
-    run_config.set_work_dir(cfg, "configs/mixmae/swin_b_600e.py", given)
-    assert cfg.work_dir == expected
+def test_work_dir_is_the_given_or_the_configs_or_named_after_it(
+    tmp_path, arguments, in_config, expected
+):
+    (tmp_path / "recipe.py").write_text(f"work_dir = {in_config!r}\n")
+    args = run_config.command_line(None).parse_args([str(tmp_path / "recipe.py"), *arguments])
+    assert run_config.read_config(args).work_dir == expected
+
+
+def test_options_override_the_config_and_name_the_data(tmp_path):
+    file = tmp_path / "recipe.py"
+    file.write_text("lr = 1\ntrain_dataloader = dict(dataset=dict(type='A', data_root='a'))\n")
+    args = run_config.command_line(None).parse_args(
+        [str(file), "--cfg-options", "lr=2", "data_root=b"]
+    )
+    cfg = run_config.read_config(args)
+    assert cfg.lr == 2
+    assert cfg.train_dataloader.dataset.data_root == "b"
+    assert "data_root" not in cfg
 
 
 def test_single_process_run_starts_no_process_group(cfg):

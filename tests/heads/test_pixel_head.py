@@ -85,3 +85,54 @@ def test_every_predicted_value_gets_a_gradient(images):
     PixelHead(patch_size=4)(prediction, images).backward()
 
     assert (prediction.grad != 0).all()
+
+
+def test_with_a_mask_the_loss_is_the_mean_over_masked_patches_of_all_images(images):
+    head, prediction = PixelHead(patch_size=4), torch.randn(2, 6, 48)
+    mask = torch.tensor([[1, 0, 0, 1, 1, 0], [0, 0, 1, 0, 0, 0]]).bool()  # unequal numbers
+
+    difference = (prediction - head.target(images)).double()
+
+    places = [(0, 0), (0, 3), (0, 4), (1, 2)]
+    expected = sum((difference[place] ** 2).mean().item() for place in places) / len(places)
+    assert head(prediction, images, mask).item() == pytest.approx(expected, rel=1e-5)
+    assert head(prediction, images).item() != pytest.approx(expected, rel=1e-3)
+
+
+def test_predictions_of_visible_patches_do_not_matter(images):
+    head, mask = PixelHead(patch_size=4), torch.rand(2, 6) < 0.5
+    prediction = torch.randn(2, 6, 48, requires_grad=True)
+    changed = torch.where(mask[..., None], prediction, 100.0)
+
+    loss = head(prediction, images, mask)
+    loss.backward()
+
+    assert torch.equal(loss, head(changed, images, mask))
+    assert (prediction.grad[~mask] == 0).all()
+    assert (prediction.grad[mask] != 0).all()
+
+
+def test_the_loss_is_zero_when_the_masked_patches_are_predicted(images):
+    head, mask = PixelHead(patch_size=4), torch.rand(2, 6) < 0.5
+    prediction = torch.where(mask[..., None], head.target(images), 5.0)
+
+    assert head(prediction, images, mask) == 0
+    assert head(prediction, images, ~mask) > 1
+
+
+def test_masking_every_patch_equals_no_mask(images):
+    head, prediction = PixelHead(patch_size=4), torch.randn(2, 6, 48)
+
+    loss = head(prediction, images, torch.ones(2, 6, dtype=torch.bool))
+
+    assert loss.item() == pytest.approx(head(prediction, images).item(), rel=1e-6)
+
+
+def test_the_masked_loss_is_computed_in_float32(images):
+    head, mask = PixelHead(patch_size=4), torch.rand(2, 6) < 0.5
+    prediction = torch.randn(2, 6, 48).to(torch.bfloat16)
+
+    loss = head(prediction, images, mask)
+
+    assert loss.dtype == torch.float32
+    assert loss == head(prediction.float(), images, mask)

@@ -1,0 +1,119 @@
+"""Targets from the image models of timm."""
+
+import difflib
+import os
+from typing import Any
+
+from ..registry import MODELS
+from .target_generator import TargetGenerator
+from .timm_tower import TimmTower
+from .weights import (
+    cannot_download,
+    does_not_fit,
+    existing_file,
+    fast_hub,
+    import_library,
+    reproducible_init,
+    warn_random,
+)
+
+
+@MODELS.register_module()
+class TimmTarget(TargetGenerator):
+    """Patch features of a timm model: DINO, DINOv2, DINOv3, SigLIP, EVA, BEiT, MAE and others.
+
+    Any plain vision transformer of timm serves, whatever its patch size, position embedding and
+    registers; convolutional and hierarchical models do not.
+
+    Args:
+        model_name: timm's name, with the tag of its weights.
+        pretrained: True to load, and download if need be, the weights of the tag; the path of a
+            file that holds them; or None for random weights, with a warning.
+        features: ``'norm'``: after the model's last norm, as timm's ``forward_features`` returns
+            them (models that average before their norm, such as BEiT, have none there); or the
+            index of a block, from 0 or backwards from -1: that block's output, without norm.
+        normalize, dtype: see :class:`TargetGenerator`.
+        cache_dir: where downloads are kept; None for the library's own place.
+
+    Raises:
+        ImportError: timm is not installed.
+        FileNotFoundError: the weights are neither at hand nor to be downloaded.
+        ValueError: there is no such model, tag or feature, the model has no token grid, or the
+            file does not fit.
+    """
+
+    def __init__(
+        self,
+        model_name: str = "vit_base_patch16_224.dino",
+        pretrained: bool | str | None = True,
+        features: int | str = "norm",
+        normalize: bool = False,
+        dtype: str | None = None,
+        cache_dir: str | None = None,
+    ) -> None:
+        timm = import_library("timm", "TimmTarget")
+        trunk = _build(timm, model_name, pretrained or None, cache_dir)
+        constants = timm.data.resolve_model_data_config(trunk)
+        tower = TimmTower(trunk, features, model_name)
+        super().__init__(tower, constants["mean"], constants["std"], normalize, dtype)
+
+
+def _build(timm: Any, name: str, pretrained: bool | str | None, cache_dir: str | None) -> Any:
+    """The timm model with its weights."""
+    repository, file = _published_at(timm, name, needed=pretrained is True)
+    with reproducible_init():
+        if pretrained is None:
+            warn_random("TimmTarget", name)
+            return timm.create_model(name)
+        if pretrained is not True:
+            return _load(timm, name, existing_file(pretrained, "True for those of the tag"))
+        try:
+            with fast_hub():
+                return timm.create_model(name, pretrained=True, cache_dir=cache_dir)
+        except RuntimeError:
+            raise  # the weights are there, and do not fit
+        except Exception as error:  # the hub's client and sockets have errors of their own
+            raise cannot_download(name, repository, file, error) from None
+
+
+def _load(timm: Any, name: str, path: str) -> Any:
+    """The timm model with weights of a file, converted as timm converts those of the tag."""
+    try:
+        state = timm.models.load_state_dict(path, weights_only=True)
+        trunk = timm.create_model(
+            name, pretrained=True, pretrained_cfg_overlay=dict(state_dict=state)
+        )
+    except Exception as error:  # what a strange file raises is not documented
+        raise does_not_fit(path, name, error) from None
+    trunk.pretrained_cfg["state_dict"] = None  # or the weights are held twice
+    return trunk
+
+
+def _published_at(timm: Any, name: str, needed: bool) -> tuple[str, str]:
+    """The hub's repository, empty for another server, and the file of the weights ``name``.
+
+    Raises:
+        ValueError: unknown model or tag, or none is published although ``needed``.
+    """
+    arch = name.partition(".")[0]
+    if not timm.is_model(arch):
+        near = ", ".join(difflib.get_close_matches(arch, timm.list_models(), n=5))
+        raise ValueError(
+            f"model_name='{name}': timm {timm.__version__} has no model '{arch}'; see"
+            f" timm.list_models(){', for instance ' + near if near else ''}"
+        )
+    tags = ", ".join(timm.list_models(f"{arch}.*", pretrained=True)) or "none"
+    try:
+        config = timm.get_pretrained_cfg(name)
+    except RuntimeError:
+        raise ValueError(f"model_name='{name}': timm has no such tag; it has {tags}") from None
+    if config is not None and config.hf_hub_id:
+        return config.hf_hub_id, config.hf_hub_filename or "model.safetensors"
+    if config is not None and config.url:
+        return "", os.path.basename(config.url)
+    if needed:
+        raise ValueError(
+            f"model_name='{name}': no weights are published under this name; those with weights"
+            f" are {tags}; pretrained='/path/to/file' loads your own"
+        )
+    return "", ""

@@ -1,0 +1,78 @@
+"""timm's plain vision transformers as towers."""
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from .cls_attention import LastFusedAttention, over_patches
+from .tower import Tower, chosen_block, output_channels
+
+# what timm's plain transformers share and its CNNs and hierarchical models lack
+_NEEDED = ("blocks", "forward_intermediates", "num_prefix_tokens", "patch_embed", "set_input_size")
+
+
+class TimmTower(Tower):
+    """Patch tokens of a timm model.
+
+    Args:
+        trunk: the timm model; blocks that are not needed and its head are removed from it.
+        features: ``'norm'`` (the model's last norm, as in ``forward_features``), ``'projection'``
+            if there is one, or the index of a block.
+        name: what errors call the model.
+        projection: maps tokens after the last norm into the space shared with text, if any.
+
+    Raises:
+        ValueError: the model has no single grid of patch tokens, or no such features.
+    """
+
+    def __init__(
+        self, trunk: Any, features: int | str, name: str, projection: nn.Module | None = None
+    ) -> None:
+        super().__init__()
+        strides = {stage["reduction"] for stage in getattr(trunk, "feature_info", [])}
+        if not all(hasattr(trunk, needed) for needed in _NEEDED) or len(strides) != 1:
+            raise ValueError(
+                f"model_name='{name}' ({type(trunk).__name__}) has no grid of patch tokens; use a"
+                " plain vision transformer such as 'vit_base_patch16_224.dino' in timm or"
+                " 'ViT-B-16' in open_clip"
+            )
+        words = ("norm",) if projection is None else ("projection", "norm")
+        self.block = chosen_block(features, len(trunk.blocks), words)
+        self.norm = isinstance(features, str)
+        trunk.prune_intermediate_layers([self.block], prune_norm=not self.norm, prune_head=True)
+        self.trunk = trunk
+        self.projection = projection if projection and features == "projection" else nn.Identity()
+        self.patch_size = strides.pop()
+        self.grid = tuple(trunk.patch_embed.grid_size)
+        self.out_channels = output_channels(self.projection, trunk.num_features)
+        attention = getattr(trunk.blocks[-1], "attn", None)
+        self.has_cls_attention = trunk.cls_token is not None and hasattr(attention, "fused_attn")
+        for module in trunk.modules():
+            if hasattr(module, "fused_attn"):
+                module.fused_attn = True  # even where TIMM_FUSED_ATTN=0: attention is read from it
+
+    def forward(self, images: Tensor, with_attention: bool) -> tuple[Tensor, Tensor | None]:
+        """See :class:`Tower`."""
+        if not with_attention:
+            return self._features(images), None
+        with LastFusedAttention() as recorder:
+            features = self._features(images)
+        weights = recorder.first_token_weights()
+        return features, over_patches(weights, self.trunk.num_prefix_tokens)
+
+    def _features(self, images: Tensor) -> Tensor:
+        tokens = self.trunk.forward_intermediates(
+            images,
+            indices=[self.block],
+            norm=self.norm,
+            output_fmt="NLC",
+            intermediates_only=True,
+        )[0]  # (B, L, C)
+        return self.projection(tokens)
+
+    def resize(self, grid: tuple[int, int]) -> None:
+        """Resize position embeddings, relative biases and rotary embeddings with timm's method."""
+        self.trunk.set_input_size(img_size=(grid[0] * self.patch_size, grid[1] * self.patch_size))
+        for parameter in self.trunk.parameters():
+            parameter.requires_grad = False
+        self.grid = grid

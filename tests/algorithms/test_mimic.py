@@ -1,0 +1,160 @@
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from mim_plugins.algorithms import Mimic
+from mim_plugins.registry import MODELS
+from mim_plugins.targets import TeacherOutput
+
+
+class Colours(nn.Module):
+    """Teacher that tells each token's mean colour, and attends to bright tokens."""
+
+    out_channels = 3
+    has_cls_attention = True
+
+    def __init__(self):
+        super().__init__()
+        self.calls = []
+
+    def forward(self, pixels, grid, with_attention=False):
+        self.calls.append((grid, with_attention))
+        colours = F.adaptive_avg_pool2d(pixels, grid).flatten(2).transpose(1, 2)
+        attention = colours.sum(dim=-1).softmax(dim=1) if with_attention else None
+        return TeacherOutput(colours, attention)
+
+
+MODELS.register_module(name="ColoursOfMimicTest", module=Colours, force=True)
+TARGET = dict(type="mim_plugins.ColoursOfMimicTest")
+
+
+def build(**changes):
+    return MODELS.build(dict(type="mim_plugins.Mimic", target=TARGET, in_channels=6, **changes))
+
+
+def slow_colours(pixels, grid):
+    """Mean colour of each cell of ``grid``, by loops: (B, L, 3)."""
+    height, width = pixels.shape[2] // grid[0], pixels.shape[3] // grid[1]
+    return torch.stack(
+        [
+            torch.stack(
+                [
+                    image[:, row * height : (row + 1) * height, col * width : (col + 1) * width]
+                    .double()
+                    .mean(dim=(1, 2))
+                    .float()
+                    for row in range(grid[0])
+                    for col in range(grid[1])
+                ]
+            )
+            for image in pixels
+        ]
+    )
+
+
+def test_the_teacher_sees_the_students_grid():
+    mimic, pixels = build(), torch.rand(2, 3, 24, 32)
+
+    lesson = mimic.teach(pixels, (3, 4))
+
+    assert mimic.target.calls == [((3, 4), False)]
+    assert torch.allclose(lesson.features, slow_colours(pixels, (3, 4)), atol=1e-6)
+    assert lesson.attention is None
+
+
+def test_attention_is_passed_on_when_asked_for():
+    mimic, pixels = build(), torch.rand(2, 3, 24, 32)
+
+    lesson = mimic.teach(pixels, (3, 4), with_attention=True)
+
+    assert torch.equal(lesson.attention, mimic.target(pixels, (3, 4), True).attention)
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+def test_a_finer_teachers_features_are_averaged_over_the_students_cells(scale):
+    mimic, pixels = build(teacher_scale=scale), torch.rand(2, 3, 24, 32)
+    fine = (3 * scale, 4 * scale)
+
+    features = mimic.teach(pixels, (3, 4)).features
+
+    told = mimic.target(pixels, fine).features
+    for row in range(3):
+        for col in range(4):
+            cells = [
+                (scale * row + i) * fine[1] + scale * col + j
+                for i in range(scale)
+                for j in range(scale)
+            ]
+            expected = sum(told[:, cell] for cell in cells) / scale**2
+            assert torch.allclose(features[:, row * 4 + col], expected, atol=1e-6)
+    assert mimic.target.calls[0] == (fine, False)
+
+
+@pytest.mark.parametrize("scale", [1, 2, 4])
+def test_attention_stays_a_distribution_and_is_summed_over_the_students_cells(scale):
+    mimic, pixels = build(teacher_scale=scale), torch.rand(2, 3, 24, 32)
+    pixels[0, :, :8, 8:16] += 3  # one bright cell: row 0, column 1
+
+    attention = mimic.teach(pixels, (3, 4), with_attention=True).attention
+
+    fine = mimic.target(pixels, (3 * scale, 4 * scale), True).attention
+    expected = fine.reshape(2, 3, scale, 4, scale).sum(dim=(2, 4)).reshape(2, 12)
+    assert torch.allclose(attention, expected, atol=1e-6)
+    assert torch.allclose(attention.sum(dim=1), torch.ones(2), atol=1e-5)
+    assert attention[0].argmax() == 1
+
+
+@pytest.mark.parametrize("weight", [0, 0.5, 3])
+def test_the_weight_is_a_factor_of_the_loss(weight):
+    plain, weighted = build(), build(weight=weight)
+    weighted.load_state_dict(plain.state_dict())
+    tokens, features = torch.randn(2, 5, 6), torch.randn(2, 5, 3)
+
+    expected = weight * plain(tokens, features).item()
+
+    assert weighted(tokens, features).item() == pytest.approx(expected, rel=1e-6)
+    assert plain.weight == 1
+
+
+def test_the_head_maps_the_students_width_to_the_teachers_with_the_distance_asked_for():
+    mimic = build(distance="cosine", levels=[0, 2])
+
+    assert mimic.head.proj.weight.shape == (3, 6)
+    assert mimic.head.distance == "cosine"
+    assert len(mimic.head.fusion) == 2
+    assert mimic.levels == (0, 2)
+
+
+def test_levels_are_fused():
+    mimic, tokens, features = build(levels=(1,)), torch.randn(2, 5, 6), torch.randn(2, 5, 3)
+    level = torch.randn(2, 5, 6)
+
+    fused = tokens + mimic.head.fusion[0](level)
+
+    expected = (mimic.head.proj(fused) - features).square().mean()
+    assert mimic(tokens, features, (level,)).item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (dict(weight=-0.1), r"Mimic: weight=-0\.1 must be at least 0"),
+        (dict(teacher_scale=0), "teacher_scale=0 at least 1"),
+        (dict(distance="l3"), "distance='l3'"),
+    ],
+)
+def test_a_wrong_argument_is_refused_with_its_name_and_value(changes, message):
+    with pytest.raises(ValueError, match=message):
+        build(**changes)
+
+
+def test_building_leaves_the_config_as_it_was():
+    config = dict(type="mim_plugins.Mimic", target=dict(TARGET), in_channels=6, levels=[0])
+    before = copy.deepcopy(config)
+
+    assert isinstance(MODELS.build(config), Mimic)
+
+    assert config == before

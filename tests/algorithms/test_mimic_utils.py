@@ -1,0 +1,129 @@
+import copy
+
+import pytest
+import torch
+from mmengine.model import BaseDataPreprocessor
+from torch import nn
+
+from mim_plugins.algorithms.mimic_utils import build_mimics, mimic_loss_name, to_pixels
+from mim_plugins.registry import MODELS
+
+
+class Silent(nn.Module):
+    out_channels = 3
+    has_cls_attention = False
+
+
+MODELS.register_module(name="SilentOfMimicUtilsTest", module=Silent, force=True)
+TARGET = dict(type="mim_plugins.SilentOfMimicUtilsTest")
+NORMALISATION = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375])
+
+
+def random_images(size=8):
+    return torch.randint(0, 256, (2, 3, size, size), dtype=torch.uint8)
+
+
+def preprocessor(kind, **arguments):
+    return MODELS.build(dict(type=kind, **arguments))
+
+
+@pytest.mark.parametrize("kind", ["ImgDataPreprocessor", "mim_plugins.MixDataPreprocessor"])
+def test_rgb_images_come_back_between_0_and_1(kind):
+    rgb, normalise = random_images(), preprocessor(kind, **NORMALISATION)
+
+    pixels = to_pixels(normalise(dict(inputs=list(rgb)))["inputs"], normalise)
+
+    assert torch.allclose(pixels, rgb.float() / 255, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["ImgDataPreprocessor", "mim_plugins.MixDataPreprocessor"])
+def test_bgr_images_come_back_as_rgb(kind):
+    rgb, normalise = random_images(), preprocessor(kind, bgr_to_rgb=True, **NORMALISATION)
+    bgr = rgb.flip(1)
+
+    pixels = to_pixels(normalise(dict(inputs=list(bgr)))["inputs"], normalise)
+
+    assert torch.allclose(pixels, rgb.float() / 255, atol=1e-6)
+
+
+def test_one_mean_for_all_channels_is_possible():
+    rgb, normalise = random_images(), preprocessor("ImgDataPreprocessor", mean=[127.5], std=[64.0])
+
+    pixels = to_pixels(normalise(dict(inputs=list(rgb)))["inputs"], normalise)
+
+    assert torch.allclose(pixels, rgb.float() / 255, atol=1e-6)
+
+
+def test_the_normalised_images_are_left_as_they_were():
+    normalise = preprocessor("ImgDataPreprocessor", **NORMALISATION)
+    images = normalise(dict(inputs=list(random_images())))["inputs"]
+    before = images.clone()
+
+    to_pixels(images, normalise)
+
+    assert torch.equal(images, before)
+
+
+@pytest.mark.parametrize(
+    "normalise",
+    [
+        preprocessor("ImgDataPreprocessor"),
+        preprocessor("mim_plugins.MixDataPreprocessor"),
+        BaseDataPreprocessor(),
+    ],
+    ids=lambda normalise: type(normalise).__name__,
+)
+def test_a_preprocessor_that_does_not_normalise_is_refused(normalise):
+    with pytest.raises(ValueError, match="data_preprocessor mean and std"):
+        to_pixels(torch.randn(1, 3, 8, 8), normalise)
+
+
+def test_a_preprocessor_that_makes_bgr_of_rgb_still_gives_rgb_pixels():
+    rgb = random_images()
+    normalise = preprocessor("ImgDataPreprocessor", rgb_to_bgr=True, **NORMALISATION)
+    images = normalise(dict(inputs=list(rgb)))["inputs"]
+
+    try:
+        pixels = to_pixels(images, normalise)
+    except ValueError as refusal:  # as good as undoing it
+        assert "rgb_to_bgr" in str(refusal)  # noqa: PT017
+    else:
+        assert torch.allclose(pixels, rgb.float() / 255, atol=1e-6)
+
+
+def test_mimics_are_built_by_name_with_the_students_width():
+    configs = dict(clip=dict(target=TARGET), dino=dict(target=TARGET, weight=0.5, levels=(0,)))
+    before = copy.deepcopy(configs)
+
+    mimics = build_mimics(configs, in_channels=6)
+
+    assert list(mimics) == ["clip", "dino"]
+    assert mimics["clip"].head.proj.weight.shape == (3, 6)
+    assert mimics["dino"].weight == 0.5
+    assert mimics["dino"].levels == (0,)
+    assert configs == before
+
+
+def test_another_type_of_mimic_is_possible():
+    class Other(nn.Module):
+        def __init__(self, target, in_channels):
+            super().__init__()
+
+    MODELS.register_module(name="OtherMimicForTest", module=Other, force=True)
+
+    mimics = build_mimics(dict(a=dict(type="OtherMimicForTest", target=TARGET)), in_channels=6)
+
+    assert type(mimics["a"]) is Other
+
+
+@pytest.mark.parametrize("configs", [None, {}])
+def test_no_configs_give_no_mimics(configs):
+    assert len(build_mimics(configs, in_channels=6)) == 0
+
+
+def test_a_loss_carries_its_mimics_name_only_among_several():
+    one = build_mimics(dict(clip=dict(target=TARGET)), in_channels=6)
+    two = build_mimics(dict(clip=dict(target=TARGET), dino=dict(target=TARGET)), in_channels=6)
+
+    assert [mimic_loss_name(name, one) for name in one] == ["loss_mimic"]
+    assert [mimic_loss_name(name, two) for name in two] == ["loss_mimic_clip", "loss_mimic_dino"]

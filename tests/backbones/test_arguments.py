@@ -1,0 +1,154 @@
+import re
+
+import pytest
+
+from mim_plugins.backbones.arguments import (
+    check_img_size,
+    check_out_indices,
+    check_out_type,
+    resolve_arch,
+)
+
+PLAIN = {
+    "small": dict(depth=2, embed_dims=8, num_heads=2),
+    "base": dict(depth=4, embed_dims=16, num_heads=4),
+}
+STAGED = {
+    "tiny": dict(depths=(1, 2, 1), embed_dims=(8, 16, 32), num_heads=2),
+    "huge": dict(depths=(2, 4, 2), embed_dims=(16, 32, 64), num_heads=4),
+}
+WIDTH_OF_THE_FIRST = {"tiny": dict(depths=(1, 2), embed_dims=8, num_heads=(2, 4))}
+
+
+@pytest.mark.parametrize("arch", ["base", "b", "Base", "B"])
+def test_a_name_or_its_first_letter_gives_the_known_sizes(arch):
+    assert resolve_arch("Net", PLAIN, arch) == PLAIN["base"]
+
+
+@pytest.mark.parametrize("arch", ["", "ba", "large", "bases"])
+def test_an_unknown_name_is_refused_with_the_known_ones_and_the_keys(arch):
+    expected = (
+        f"Net: arch={arch!r} is unknown; choose one of ['small', 'base'] or give a dict with"
+        " ['depth', 'embed_dims', 'num_heads']"
+    )
+
+    with pytest.raises(ValueError, match=re.escape(expected)):
+        resolve_arch("Net", PLAIN, arch)
+
+
+@pytest.mark.parametrize(
+    ("known", "arch"),
+    [
+        (PLAIN, dict(depth=1, embed_dims=4, num_heads=1)),
+        (STAGED, dict(depths=(1, 1, 1), embed_dims=(4, 4, 4), num_heads=1)),
+        (STAGED, dict(depths=[1, 1, 1], embed_dims=[4, 4, 4], num_heads=1)),
+        (WIDTH_OF_THE_FIRST, dict(depths=(1, 1), embed_dims=4, num_heads=(1, 1))),
+        (WIDTH_OF_THE_FIRST, dict(depths=(1, 1), embed_dims=(4, 8), num_heads=(1, 1))),
+    ],
+)
+def test_a_dict_of_the_same_form_is_copied(known, arch):
+    before = repr(arch)
+
+    resolved = resolve_arch("Net", known, arch)
+
+    assert resolved == arch
+    assert resolved is not arch
+    assert repr(arch) == before
+
+
+@pytest.mark.parametrize(
+    "arch",
+    [
+        dict(depth=1, embed_dims=4),
+        dict(depth=1, embed_dims=4, num_heads=1, mlp_ratio=4),
+        dict(depths=1, embed_dims=4, num_heads=1),
+        {},
+    ],
+)
+def test_missing_and_unknown_keys_are_refused(arch):
+    with pytest.raises(ValueError, match=r"Net: arch=\{.*\} must have exactly the keys \['depth'"):
+        resolve_arch("Net", PLAIN, arch)
+
+
+@pytest.mark.parametrize("key", ["depth", "num_heads", "embed_dims"])
+@pytest.mark.parametrize("value", [0, -1, 1.5, "2", None, (1, 2), ()])
+def test_what_is_one_number_must_be_above_0(key, value):
+    arch = dict(depth=1, embed_dims=4, num_heads=1) | {key: value}
+
+    with pytest.raises(ValueError, match=rf"Net: arch\['{key}'\]={re.escape(repr(value))}"):
+        resolve_arch("Net", PLAIN, arch)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("embed_dims", (4, 4)),
+        ("embed_dims", (4, 4, 4, 4)),
+        ("depths", 3),
+        ("num_heads", 0),
+        ("num_heads", (1, 1)),
+    ],
+)
+def test_numbers_per_stage_must_be_as_many_as_the_depths(key, value):
+    arch = dict(depths=(1, 1, 1), embed_dims=(4, 4, 4), num_heads=1) | {key: value}
+
+    with pytest.raises(
+        ValueError, match=rf"Net: arch\['\w+'\]=.* must list {0 if key == 'depths' else 3} "
+    ):
+        resolve_arch("Net", STAGED, arch)
+
+
+@pytest.mark.parametrize(
+    ("img_size", "expected"),
+    [(64, (64, 64)), ((32, 96), (32, 96)), ([32, 96], (32, 96))],
+)
+def test_one_side_or_two_give_height_and_width(img_size, expected):
+    assert check_img_size("Net", img_size, 16) == expected
+
+
+@pytest.mark.parametrize(
+    ("img_size", "shown"),
+    [
+        (60, (60, 60)),
+        ((64, 60), (64, 60)),
+        (0, (0, 0)),
+        (-16, (-16, -16)),
+        ((64, 64, 64), (64, 64, 64)),
+        ((64,), (64,)),
+        ((), ()),
+    ],
+)
+def test_sides_that_are_no_multiples_of_the_stride_are_refused(img_size, shown):
+    message = (
+        f"Net: img_size={shown} must be one side or (H, W), multiples of the encoder stride 16"
+    )
+
+    with pytest.raises(ValueError, match=re.escape(message)):
+        check_img_size("Net", img_size, 16)
+
+
+@pytest.mark.parametrize("out_type", ["featmap", "avg_featmap"])
+def test_known_output_types_are_returned(out_type):
+    assert check_out_type("Net", out_type) == out_type
+
+
+@pytest.mark.parametrize("out_type", ["cls_token", "", None])
+def test_other_output_types_are_refused(out_type):
+    with pytest.raises(ValueError, match=rf"Net: out_type={out_type!r} must be one of .*featmap"):
+        check_out_type("Net", out_type)
+
+
+@pytest.mark.parametrize(
+    ("indices", "expected"),
+    [(2, (2,)), (-1, (3,)), ((0, -1), (0, 3)), ([3, 1], (3, 1)), ((-4,), (0,))],
+)
+def test_indices_are_counted_from_0_and_keep_their_order(indices, expected):
+    assert check_out_indices("Net", indices, 4) == expected
+
+
+@pytest.mark.parametrize("indices", [(), (4,), (-5,), (0, 0), (3, -1), (0, 4)])
+def test_indices_out_of_range_or_given_twice_are_refused(indices):
+    message = f"Net: out_indices={indices} must be distinct and between -4 and 3"
+
+    with pytest.raises(ValueError, match=re.escape(message)):
+        check_out_indices("Net", indices, 4)

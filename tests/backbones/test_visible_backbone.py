@@ -1,0 +1,403 @@
+import copy
+import math
+import re
+
+import pytest
+import torch
+from torch import nn
+
+from mim_plugins.backbones import VisibleBackbone
+from mim_plugins.registry import MODELS
+from mim_plugins.transforms import TokenMask
+
+STRIDE = 16
+BLOCKS = 3
+
+# 6x6 tokens at 96 pixels
+ENCODERS = dict(
+    vit=dict(
+        type="mim_plugins.MaskedViT",
+        arch=dict(depth=BLOCKS, embed_dims=16, num_heads=2),
+        img_size=96,
+        mlp_ratio=2,
+    ),
+    vit_without_cls=dict(
+        type="mim_plugins.MaskedViT",
+        arch=dict(depth=BLOCKS, embed_dims=16, num_heads=2),
+        img_size=96,
+        with_cls_token=False,
+    ),
+    conv_vit=dict(
+        type="mim_plugins.MaskedConvViT",
+        arch=dict(depths=(1, 2, BLOCKS), embed_dims=(8, 12, 16), mlp_ratios=(2, 2, 2), num_heads=2),
+        img_size=96,
+    ),
+    conv_vit_without_fusion=dict(
+        type="mim_plugins.MaskedConvViT",
+        arch=dict(depths=(1, 2, BLOCKS), embed_dims=(8, 12, 16), mlp_ratios=(2, 2, 2), num_heads=2),
+        img_size=96,
+        fuse_stages=False,
+    ),
+)
+
+
+@pytest.fixture(params=sorted(ENCODERS))
+def config(request):
+    return copy.deepcopy(ENCODERS[request.param])
+
+
+@pytest.fixture
+def build(config):
+    return lambda **changes: MODELS.build(config | changes)
+
+
+def mask_of(order, visible):
+    """Mask that shows the first ``visible`` tokens of ``order`` (B, L) in that order."""
+    mask = torch.ones_like(order, dtype=torch.bool)
+    for image, row in enumerate(order.tolist()):
+        mask[image, row[:visible]] = False
+    return TokenMask(order[:, :visible], order.argsort(dim=1), mask)
+
+
+def random_mask(images=2, tokens=36, visible=9):
+    return mask_of(torch.stack([torch.randperm(tokens) for _ in range(images)]), visible)
+
+
+def pixels_of(mask, cols=6):
+    """Token mask (B, L) to pixel mask (B, 1, H, W)."""
+    grid = mask.reshape(len(mask), 1, -1, cols)
+    return grid.repeat_interleave(STRIDE, 2).repeat_interleave(STRIDE, 3)
+
+
+def test_visible_tokens_their_class_token_and_levels_have_the_stated_shapes(build):
+    encoder = build().eval()
+
+    seen = encoder.forward_visible(torch.randn(2, 3, 96, 96), random_mask(), levels=(0, 2))
+
+    assert seen.tokens.shape == (2, 9, 16)
+    assert [tuple(level.shape) for level in seen.levels] == [(2, 9, 16), (2, 9, 16)]
+    if encoder.cls_token is None:
+        assert seen.prefix is None
+    else:
+        assert seen.prefix.shape == (2, 1, 16)
+
+
+def test_masked_pixels_do_not_change_a_bit(build):
+    encoder, images, token_mask = build().eval(), torch.randn(2, 3, 96, 96), random_mask()
+    hidden = pixels_of(token_mask.mask)
+    changed = torch.where(hidden, 10 * torch.randn_like(images), images)
+
+    with torch.no_grad():
+        before = encoder.forward_visible(images, token_mask, levels=(0, 1, 2))
+        after = encoder.forward_visible(changed, token_mask, levels=(0, 1, 2))
+
+    assert torch.equal(before.tokens, after.tokens)
+    assert before.prefix is None or torch.equal(before.prefix, after.prefix)
+    for level_before, level_after in zip(before.levels, after.levels, strict=True):
+        assert torch.equal(level_before, level_after)
+
+
+def test_a_visible_patch_changes_every_visible_token(build):
+    encoder, images, token_mask = build().eval(), torch.randn(2, 3, 96, 96), random_mask()
+    token = token_mask.ids_keep[0, 0].item()
+    row, col = STRIDE * (token // 6), STRIDE * (token % 6)
+    changed = images.clone()
+    changed[0, :, row : row + STRIDE, col : col + STRIDE] = torch.randn(3, STRIDE, STRIDE)
+
+    with torch.no_grad():
+        before = encoder.forward_visible(images, token_mask).tokens
+        after = encoder.forward_visible(changed, token_mask).tokens
+
+    difference = (before - after).abs().amax(dim=2)
+    assert difference[0].min() > 1e-6
+    assert difference[0].argmax() == 0
+    assert torch.equal(before[1], after[1])
+
+
+def test_gradients_on_masked_pixels_are_zero_and_on_all_visible_ones_not(build):
+    encoder, token_mask = build().eval(), random_mask()
+    images = torch.randn(2, 3, 96, 96, requires_grad=True)
+
+    seen = encoder.forward_visible(images, token_mask, levels=(0, 1, 2))
+    outputs = [seen.tokens, *seen.levels] + ([] if seen.prefix is None else [seen.prefix])
+    sum((output * torch.randn_like(output)).sum() for output in outputs).backward()
+
+    hidden = pixels_of(token_mask.mask).expand_as(images)
+    assert (images.grad[hidden] == 0).all()
+    assert (images.grad[~hidden] != 0).all()
+
+
+def test_tokens_come_in_the_order_of_ids_keep(build):
+    encoder, images, token_mask = build().eval(), torch.randn(2, 3, 96, 96), random_mask()
+    order = torch.randperm(9)
+    permuted = token_mask._replace(ids_keep=token_mask.ids_keep[:, order])
+
+    with torch.no_grad():
+        seen = encoder.forward_visible(images, token_mask, levels=(1,))
+        seen_permuted = encoder.forward_visible(images, permuted, levels=(1,))
+
+    assert not torch.allclose(seen.tokens, seen_permuted.tokens, atol=1e-3)
+    assert torch.allclose(seen.tokens[:, order], seen_permuted.tokens, atol=1e-5)
+    assert torch.allclose(seen.levels[0][:, order], seen_permuted.levels[0], atol=1e-5)
+    if seen.prefix is not None:
+        assert torch.allclose(seen.prefix, seen_permuted.prefix, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [(96, 96), (64, 128)])
+def test_with_every_token_visible_the_tokens_are_those_of_the_whole_image(build, size):
+    encoder, images = build().eval(), torch.randn(2, 3, *size)
+    order = torch.stack([torch.randperm(size[0] * size[1] // STRIDE**2) for _ in range(2)])
+
+    with torch.no_grad():
+        seen = encoder.forward_visible(images, mask_of(order, order.shape[1]))
+        (featmap,) = encoder(images)
+
+    tokens = featmap.flatten(2).transpose(1, 2)
+    expected = torch.stack([tokens[image, order[image]] for image in range(2)])
+    assert torch.allclose(seen.tokens, expected, atol=1e-5)
+
+
+def test_images_of_a_batch_do_not_see_each_other(build):
+    encoder, images, token_mask = build().eval(), torch.randn(3, 3, 96, 96), random_mask(3)
+
+    with torch.no_grad():
+        together = encoder.forward_visible(images, token_mask).tokens
+
+        for image in range(3):
+            part = slice(image, image + 1)
+            alone = encoder.forward_visible(
+                images[part], TokenMask(*(field[part] for field in token_mask))
+            )
+            assert torch.allclose(together[part], alone.tokens, atol=1e-5)
+
+
+def test_levels_are_the_outputs_of_the_blocks_asked_for(build):
+    encoder, outputs = build().eval(), []
+    for block in encoder.blocks:
+        block.register_forward_hook(lambda *call: outputs.append(call[-1]))
+
+    seen = encoder.forward_visible(torch.randn(2, 3, 96, 96), random_mask(), levels=(0, 2))
+
+    prefix = 0 if encoder.cls_token is None else 1
+    assert len(outputs) == BLOCKS
+    assert torch.equal(seen.levels[0], outputs[0][:, prefix:])
+    assert torch.equal(seen.levels[1], outputs[2][:, prefix:])
+    assert encoder.forward_visible(torch.randn(2, 3, 96, 96), random_mask()).levels == ()
+
+
+def test_tokens_are_normalised(build):
+    seen = build().eval().forward_visible(torch.randn(2, 3, 96, 96), random_mask())
+
+    for tokens in (seen.tokens, seen.prefix):
+        if tokens is not None:
+            assert torch.allclose(tokens.mean(dim=-1), torch.zeros(()), atol=1e-5)
+            assert torch.allclose(tokens.var(dim=-1, unbiased=False), torch.ones(()), atol=1e-2)
+
+
+def test_every_parameter_gets_a_gradient_in_pre_training(build):
+    encoder = build()
+
+    tokens = encoder.forward_visible(torch.randn(2, 3, 96, 96), random_mask()).tokens
+    (tokens * torch.randn_like(tokens)).sum().backward()
+
+    for name, parameter in encoder.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().sum() > 0, name
+
+
+@pytest.mark.parametrize("method", ["forward", "forward_visible"])
+def test_gradient_checkpointing_changes_neither_outputs_nor_gradients(build, method):
+    plain, checkpointed = build(), build(with_cp=True)
+    checkpointed.load_state_dict(plain.state_dict())
+    images, token_mask, calls = torch.randn(2, 3, 96, 96), random_mask(), []
+    for block in checkpointed.blocks:
+        block.register_forward_pre_hook(lambda block, _: calls.append(block))
+
+    for encoder in (plain, checkpointed):
+        if method == "forward":
+            output = encoder(images)[0]
+        else:
+            output = encoder.forward_visible(images, token_mask).tokens
+        output.pow(3).sum().backward()
+
+    assert len(calls) == 2 * BLOCKS
+    for (name, expected), (_, got) in zip(
+        plain.named_parameters(), checkpointed.named_parameters(), strict=True
+    ):
+        assert torch.allclose(got.grad, expected.grad, atol=1e-4), name
+
+
+@pytest.mark.parametrize("size", [(90, 96), (96, 100)])
+def test_images_in_pre_training_must_be_multiples_of_the_stride(build, size):
+    with pytest.raises(ValueError, match=f"{size[0]}x{size[1]} pixels.*stride 16"):
+        build().forward_visible(torch.randn(2, 3, *size), random_mask())
+
+
+def test_a_mask_for_another_grid_is_refused(build):
+    with pytest.raises(ValueError, match=r"must have 4 \* 8 tokens, but has 36"):
+        build().forward_visible(torch.randn(2, 3, 64, 128), random_mask())
+
+
+@pytest.mark.parametrize("size", [(96, 96), (50, 70), (33, 100), (128, 64), (7, 5)])
+def test_whole_images_of_any_size_are_padded_to_the_stride(build, size):
+    encoder, images = build().eval(), torch.randn(2, 3, *size)
+    grid = (math.ceil(size[0] / STRIDE), math.ceil(size[1] / STRIDE))
+    padded = torch.zeros(2, 3, grid[0] * STRIDE, grid[1] * STRIDE)
+    padded[:, :, : size[0], : size[1]] = images
+
+    (featmap,) = encoder(images)
+
+    assert featmap.shape == (2, 16, *grid)
+    assert featmap.isfinite().all()
+    assert torch.equal(featmap, encoder(padded)[0])
+
+
+def test_equal_content_at_other_places_has_other_features(build):
+    (featmap,) = build().eval()(torch.ones(1, 3, 96, 96))
+
+    for row, col in [(2, 3), (3, 2), (3, 3)]:  # inside, where no padding reaches
+        assert not torch.allclose(featmap[..., 2, 2], featmap[..., row, col], atol=1e-3)
+
+
+def test_pooled_features_are_the_norm_of_the_mean_of_the_tokens(build):
+    maps, pooled = build().eval(), build(out_type="avg_featmap").eval()
+    state = {
+        name.replace("norm.", "fc_norm.", 1) if name.startswith("norm.") else name: value
+        for name, value in maps.state_dict().items()
+    }
+    pooled.load_state_dict(state)
+    maps.norm = nn.Identity()
+    images = torch.randn(2, 3, 50, 70)
+
+    (feature,) = pooled(images)
+
+    expected = pooled.fc_norm(maps(images)[0].mean(dim=(2, 3)))
+    assert torch.allclose(feature, expected, atol=1e-5)
+
+
+def test_pooled_features_have_a_norm_of_their_own_in_place_of_the_last(build):
+    pooled, maps = set(build(out_type="avg_featmap").state_dict()), set(build().state_dict())
+
+    assert maps - pooled == {"norm.weight", "norm.bias"}
+    assert pooled - maps == {"fc_norm.weight", "fc_norm.bias"}
+
+
+@pytest.mark.parametrize("img_size", [64, (128, 32)])
+def test_a_checkpoint_of_another_image_size_gives_the_features_of_its_origin(build, img_size):
+    # both resize the position embedding: one when it sees the image, the other when it is loaded
+    saved, loaded = build().eval(), build(img_size=img_size).eval()
+    before = {name: value.shape for name, value in saved.state_dict().items()}
+
+    state = saved.state_dict()
+    loaded.load_state_dict(state)
+
+    images = torch.randn(1, 3, *loaded.img_size)
+    assert torch.allclose(loaded(images)[0], saved(images)[0], atol=1e-5)
+    assert {name: value.shape for name, value in state.items()} == before
+
+
+def test_a_checkpoint_of_the_same_size_gives_bit_identical_features(build):
+    saved, loaded = build().eval(), build().eval()
+    images = torch.randn(1, 3, 50, 70)
+    assert not torch.equal(saved(images)[0], loaded(images)[0])
+
+    loaded.load_state_dict(saved.state_dict())
+
+    assert torch.equal(saved(images)[0], loaded(images)[0])
+
+
+def test_the_position_embedding_is_fixed_and_saved(build):
+    encoder = build()
+
+    assert "pos_embed" not in dict(encoder.named_parameters())
+    assert encoder.state_dict()["pos_embed"].shape == (1, 6, 6, 16)
+
+
+@pytest.mark.parametrize("out_type", ["featmap", "avg_featmap"])
+def test_depths_for_layer_decay_are_those_of_mae(build, out_type):
+    encoder = build(out_type=out_type)
+
+    for name, _ in encoder.named_parameters():
+        parts = name.split(".")
+        expected = 0
+        if parts[0] == "blocks":
+            expected = int(parts[1]) + 1
+        elif parts[0] in ("norm", "fc_norm"):
+            expected = BLOCKS + 1
+        assert encoder.get_layer_depth(name) == (expected, BLOCKS + 2), name
+        assert encoder.get_layer_depth("backbone." + name, "backbone.")[0] == expected, name
+
+
+def test_the_class_token_is_spared_from_weight_decay(build):
+    encoder = build()
+
+    spared = encoder.no_weight_decay()
+
+    assert spared == (set() if encoder.cls_token is None else {"cls_token"})
+    assert spared <= set(dict(encoder.named_parameters()))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (dict(arch="gigantic"), "arch='gigantic' is unknown; choose one of"),
+        (dict(arch=dict(depths=(1, 1))), r"arch=\{'depths': \(1, 1\)\} must have exactly the keys"),
+        (dict(img_size=60), r"img_size=\(60, 60\).*encoder stride 16"),
+        (dict(img_size=(64, 72)), r"img_size=\(64, 72\)"),
+        (dict(out_type="cls_token"), "out_type='cls_token'"),
+        (dict(out_indices=(3,)), r"out_indices=\(3,\).*-3 and 2"),
+        (dict(out_indices=(0, -3)), r"out_indices=\(0, -3\).*distinct"),
+    ],
+)
+def test_a_wrong_argument_is_refused_with_its_name_and_value(build, changes, message):
+    with pytest.raises(ValueError, match=message):
+        build(**changes)
+
+
+def test_a_width_that_the_heads_do_not_divide_is_refused(build, config):
+    name = config["type"].removeprefix("mim_plugins.")
+
+    with pytest.raises(ValueError, match=f"{name}: width 16 must be a multiple of num_heads=3"):
+        build(arch=config["arch"] | dict(num_heads=3))
+
+
+def test_the_config_is_left_as_it_was(config):
+    before = repr(config)
+
+    MODELS.build(config)
+
+    assert repr(config) == before
+
+
+def test_linear_maps_start_as_xavier_with_zero_biases(build):
+    for module in build().modules():
+        if isinstance(module, nn.Linear):
+            bound = math.sqrt(6 / (module.in_features + module.out_features))
+            assert 0.9 * bound < module.weight.abs().max() <= bound
+            assert (module.bias == 0).all()
+
+
+def test_bfloat16_autocast_gives_tokens_close_to_those_of_float32(build):
+    encoder, images, token_mask = build().eval(), torch.randn(2, 3, 96, 96), random_mask()
+    expected = encoder.forward_visible(images, token_mask).tokens
+
+    with torch.autocast("cpu", torch.bfloat16):
+        tokens = encoder.forward_visible(images, token_mask).tokens
+
+    assert (tokens.float() - expected).abs().mean() < 0.05
+
+
+def test_a_subclass_must_say_how_it_embeds_images():
+    unfinished = VisibleBackbone(96, STRIDE, 16, 2, 4.0, [0.0], "featmap", False, None)
+
+    with pytest.raises(NotImplementedError):
+        unfinished.forward_visible(torch.randn(2, 3, 96, 96), random_mask())
+
+
+def test_names_of_sizes_are_looked_up_in_the_subclass():
+    class Sized(VisibleBackbone):
+        arch_settings = {"tiny": dict(depth=1, embed_dims=4)}
+
+    assert Sized.resolve_arch("t") == dict(depth=1, embed_dims=4)
+    with pytest.raises(ValueError, match=re.escape("Sized: arch='b' is unknown")):
+        Sized.resolve_arch("b")

@@ -1,0 +1,159 @@
+import pytest
+import torch
+from torch import nn
+
+from mim_plugins.decoders import MAEDecoder
+from mim_plugins.registry import MODELS
+
+
+@pytest.fixture
+def decoder():
+    return MAEDecoder(
+        in_channels=12, grid=(3, 4), patch_size=2, embed_dims=16, depth=2, num_heads=2
+    ).eval()
+
+
+@pytest.fixture
+def transparent_decoder():
+    """A decoder that returns what its blocks would read: tokens in place, plus positions."""
+    decoder = MAEDecoder(
+        in_channels=8, grid=(3, 4), patch_size=2, embed_dims=8, depth=0, num_heads=2
+    )
+    decoder.embed = decoder.norm = decoder.pred = nn.Identity()
+    return decoder
+
+
+def random_order(images=2, tokens=12):
+    """For each image the tokens in the order visible, then masked (B, L)."""
+    return torch.stack([torch.randperm(tokens) for _ in range(images)])
+
+
+@pytest.mark.parametrize("prefixes", [0, 1, 3])
+def test_predicts_one_patch_per_token_of_the_image(decoder, prefixes):
+    prefix = torch.randn(2, prefixes, 12) if prefixes else None
+
+    patches = decoder(torch.randn(2, 5, 12), prefix, random_order().argsort(dim=1), (3, 4))
+
+    assert patches.shape == (2, 12, 2 * 2 * 3)
+
+
+def test_visible_tokens_are_put_at_their_places_and_mask_tokens_at_the_others(transparent_decoder):
+    tokens, order = torch.randn(2, 5, 8), random_order()
+
+    patches = transparent_decoder(tokens, None, order.argsort(dim=1), (3, 4))
+
+    positions = transparent_decoder.pos_embed.flatten(1, 2)[0]
+    for image in range(2):
+        for place, token in enumerate(order[image].tolist()):
+            content = tokens[image, place] if place < 5 else transparent_decoder.mask_token[0, 0]
+            assert torch.equal(patches[image, token], content + positions[token])
+
+
+@pytest.mark.parametrize("prefixes", [1, 2])
+def test_a_prefix_has_no_position_and_does_not_shift_the_patches(transparent_decoder, prefixes):
+    tokens, ids_restore = torch.randn(2, 5, 8), random_order().argsort(dim=1)
+    read = []
+    predict = transparent_decoder.predict
+    transparent_decoder.predict = lambda x: read.append(x) or predict(x)
+    prefix = torch.randn(2, prefixes, 8)
+
+    with_prefix = transparent_decoder(tokens, prefix, ids_restore, (3, 4))
+    without_prefix = transparent_decoder(tokens, None, ids_restore, (3, 4))
+
+    assert torch.equal(with_prefix, without_prefix)
+    assert torch.equal(read[0][:, :prefixes], prefix)
+
+
+def test_the_prefix_is_seen_by_the_patches(decoder):
+    tokens, ids_restore = torch.randn(2, 5, 12), random_order().argsort(dim=1)
+    prefix = torch.randn(2, 1, 12, requires_grad=True)
+
+    patches = decoder(tokens, prefix, ids_restore, (3, 4))
+    patches[0].square().sum().backward()
+
+    assert (prefix.grad[0] != 0).any()
+    assert (prefix.grad[1] == 0).all()
+    assert not torch.allclose(patches, decoder(tokens, None, ids_restore, (3, 4)), atol=1e-4)
+
+
+def test_the_order_of_the_visible_tokens_does_not_matter(decoder):
+    tokens, order, shuffle = torch.randn(2, 5, 12), random_order(), torch.randperm(5)
+    shuffled = torch.cat([order[:, :5][:, shuffle], order[:, 5:]], dim=1)
+
+    patches = decoder(tokens, None, order.argsort(dim=1), (3, 4))
+    same = decoder(tokens[:, shuffle], None, shuffled.argsort(dim=1), (3, 4))
+    inconsistent = decoder(tokens, None, shuffled.argsort(dim=1), (3, 4))
+
+    assert torch.equal(patches, same)
+    assert not torch.allclose(patches, inconsistent, atol=1e-4)
+
+
+def test_the_order_of_the_masked_tokens_does_not_matter(decoder):
+    tokens, order = torch.randn(2, 5, 12), random_order()
+    shuffled = torch.cat([order[:, :5], order[:, 5:].flip(1)], dim=1)
+
+    patches = decoder(tokens, None, order.argsort(dim=1), (3, 4))
+
+    assert torch.equal(patches, decoder(tokens, None, shuffled.argsort(dim=1), (3, 4)))
+
+
+def test_predictions_of_masked_tokens_depend_on_their_places(decoder):
+    order = random_order()
+
+    patches = decoder(torch.randn(2, 5, 12), None, order.argsort(dim=1), (3, 4))
+
+    masked = patches[0, order[0, 5:]]
+    assert torch.pdist(masked).min() > 1e-3
+
+
+def test_every_visible_token_reaches_every_patch_of_its_image_only(decoder):
+    tokens = torch.randn(2, 5, 12, requires_grad=True)
+    ids_restore = random_order().argsort(dim=1)
+
+    for patch in range(12):
+        tokens.grad = None
+        patches = decoder(tokens, None, ids_restore, (3, 4))
+        patches[0, patch].square().sum().backward()
+        assert (tokens.grad[0].abs().sum(dim=1) > 0).all()
+        assert (tokens.grad[1] == 0).all()
+
+
+@pytest.mark.parametrize("grid", [(3, 4), (5, 2)])
+def test_every_parameter_gets_a_gradient_at_any_grid(decoder, grid):
+    length = grid[0] * grid[1]
+    ids_restore = random_order(tokens=length).argsort(dim=1)
+
+    patches = decoder(torch.randn(2, 3, 12), torch.randn(2, 1, 12), ids_restore, grid)
+    (patches * torch.randn_like(patches)).sum().backward()
+
+    assert patches.shape == (2, length, 12)
+    for name, parameter in decoder.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().sum() > 0, name
+
+
+def test_bfloat16_autocast_gives_patches_close_to_those_of_float32(decoder):
+    tokens, prefix = torch.randn(2, 5, 12), torch.randn(2, 1, 12)
+    ids_restore = random_order().argsort(dim=1)
+    expected = decoder(tokens, prefix, ids_restore, (3, 4))
+
+    with torch.autocast("cpu", torch.bfloat16):
+        patches = decoder(tokens, prefix, ids_restore, (3, 4))
+
+    assert (patches.float() - expected).abs().mean() < 0.05
+
+
+def test_is_reached_through_the_registry_by_name():
+    decoder = MODELS.build(
+        dict(
+            type="mim_plugins.MAEDecoder",
+            in_channels=4,
+            grid=(2, 2),
+            patch_size=2,
+            embed_dims=8,
+            depth=1,
+            num_heads=2,
+        )
+    )
+
+    assert type(decoder) is MAEDecoder

@@ -1,0 +1,49 @@
+"""Tiny teachers with random weights, built by the libraries themselves."""
+
+import json
+
+import pytest
+
+VISION = dict(image_size=64, patch_size=16, width=32, layers=3, head_width=8)
+TEXT = dict(context_length=8, vocab_size=64, width=16, heads=2, layers=1)
+TRUNKS = {
+    "tiny-clip": VISION,
+    "tiny-clip-14": VISION | dict(image_size=56, patch_size=14),
+    "tiny-clip-wide": VISION | dict(width=48),
+    "tiny-coca": VISION | dict(attentional_pool=True, attn_pooler_heads=2),
+    "tiny-qk-norm": VISION | dict(qk_norm=True, no_ln_pre=True),
+    "tiny-resnet": dict(image_size=64, layers=[1, 1, 1, 1], width=8),
+    "tiny-siglip": dict(
+        image_size=160, timm_model_name="test_vit3", timm_pool="map", timm_proj="none"
+    ),
+    "tiny-trunk": dict(image_size=160, timm_model_name="test_vit", timm_pool="token"),
+}
+
+
+@pytest.fixture(scope="session")
+def open_clip(tmp_path_factory):
+    """open_clip, with the tiny models above among its own."""
+    library = pytest.importorskip("open_clip")
+    folder = tmp_path_factory.mktemp("open_clip")
+    for name, vision in TRUNKS.items():
+        config = dict(embed_dim=24, vision_cfg=vision, text_cfg=TEXT, custom_text=True)
+        (folder / f"{name}.json").write_text(json.dumps(config))
+    library.add_model_config(folder)
+    return library
+
+
+@pytest.fixture(scope="session")
+def timm():
+    return pytest.importorskip("timm")
+
+
+@pytest.fixture
+def unreachable_hub(monkeypatch):
+    """No network, whatever the machine has."""
+
+    def refuse(*_, **__):
+        raise OSError("no network")
+
+    monkeypatch.setattr("socket.create_connection", refuse)
+    monkeypatch.setattr("urllib.request.getproxies", dict)
+    monkeypatch.setattr("urllib.request.urlopen", refuse)

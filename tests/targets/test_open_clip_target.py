@@ -1,0 +1,259 @@
+"""OpenCLIPTarget as configs build it: names, tags, weights, constants and errors."""
+
+import copy
+import sys
+import time
+import warnings
+
+import pytest
+import torch
+from mmengine.registry import MODELS
+
+from mim_plugins.targets import OpenCLIPTarget
+from mim_plugins.targets.open_clip_target import _facts
+from mim_plugins.targets.weights import reproducible_init
+
+IMAGENET = dict(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+
+
+@pytest.fixture
+def trained(open_clip):
+    """A tiny CLIP that differs from its initialisation here."""
+    torch.manual_seed(7)
+    return open_clip.create_model("tiny-clip").eval()
+
+
+@pytest.fixture
+def weights(trained, tmp_path):
+    path = tmp_path / "open_clip_model.pt"
+    torch.save(trained.state_dict(), path)
+    return str(path)
+
+
+@pytest.fixture
+def tags(open_clip, weights, monkeypatch):
+    """Tags of the tiny CLIP, whose weights lie in a file; the last are at a hub."""
+    plain = dict(open_clip.get_pretrained_cfg("ViT-B-16", "laion2b_s34b_b88k"), file=weights)
+    hub = {key: value for key, value in plain.items() if key != "file"}
+    known = dict(
+        plain=plain,
+        imagenet=plain | IMAGENET,
+        quick=plain | dict(quick_gelu=True),
+        hub=hub | dict(hf_hub="some/repository/", url=""),
+        link=hub | dict(hf_hub="", url="https://localhost/some/weights.pt"),
+    )
+    registry = pytest.importorskip("open_clip.pretrained")._PRETRAINED
+    monkeypatch.setitem(registry, "tiny-clip", known)
+    return known
+
+
+def random_target(*args, **kwargs):
+    with pytest.warns(UserWarning, match="random network"):
+        return OpenCLIPTarget(*args, pretrained=None, **kwargs)
+
+
+def normalised(pixels, mean, std):
+    return (pixels - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
+
+
+@pytest.mark.parametrize("suffix", ["pt", "safetensors"])
+@torch.no_grad()
+def test_a_file_is_loaded_and_gives_the_librarys_features(trained, weights, tmp_path, suffix):
+    if suffix == "safetensors":
+        weights = str(tmp_path / "open_clip_model.safetensors")
+        pytest.importorskip("safetensors.torch").save_file(trained.state_dict(), weights)
+    config = dict(type="mim_plugins.OpenCLIPTarget", model_name="tiny-clip", pretrained=weights)
+    target = MODELS.build(config)
+    pixels = torch.rand(2, 3, 64, 64)
+    visual = copy.deepcopy(trained.visual)
+    visual.output_tokens = True
+    tokens = visual(normalised(pixels, target.mean, target.std))[1]
+
+    output = target(pixels, (4, 4), with_attention=True)
+    assert torch.allclose(output.features, tokens @ visual.proj, atol=1e-5)
+    assert output.features.shape == (2, 16, target.out_channels)
+    assert torch.allclose(output.attention.sum(dim=1), torch.ones(2))
+
+
+def test_a_tag_brings_weights_constants_and_activation(open_clip, tags, trained):
+    def activation(target):
+        return type(target._towers[4, 4].visual.transformer.resblocks[0].mlp.gelu).__name__
+
+    plain, imagenet, quick = (
+        OpenCLIPTarget("tiny-clip", tag) for tag in ("plain", "imagenet", "quick")
+    )
+    for target in (plain, imagenet, quick):
+        weight = target._towers[4, 4].visual.conv1.weight
+        assert torch.equal(weight, trained.visual.conv1.weight)
+    assert (plain.mean, plain.std) == (tags["plain"]["mean"], tags["plain"]["std"])
+    assert (imagenet.mean, imagenet.std) == (IMAGENET["mean"], IMAGENET["std"])
+    assert activation(plain) == activation(imagenet) == "GELU"
+    assert activation(quick) == "QuickGELU"
+
+
+def test_a_file_without_a_tag_is_refused_where_tags_disagree(tags, weights):
+    with pytest.raises(ValueError, match=r"set tag to the one it holds, of plain, imagenet, quick"):
+        OpenCLIPTarget("tiny-clip", weights)
+    assert OpenCLIPTarget("tiny-clip", weights, tag="imagenet").mean == IMAGENET["mean"]
+
+
+def test_a_file_gets_the_constants_on_which_all_tags_agree(tags, weights):
+    for tag in ("plain", "quick", "hub", "link"):
+        del tags[tag]
+    assert OpenCLIPTarget("tiny-clip", weights).mean == IMAGENET["mean"]
+
+
+@pytest.mark.parametrize(
+    ("name", "tag"),
+    [("ViT-B-16", "openai"), ("ViT-B-16-SigLIP", None), ("ViT-L-14", "laion2b_s32b_b82k")],
+)
+def test_published_tags_keep_their_own_constants(open_clip, name, tag):
+    known = tag or open_clip.list_pretrained_tags_by_model(name)[0]
+    expected = open_clip.get_pretrained_cfg(name, known)
+    facts = _facts(open_clip, name, tag, path="/a/file")
+
+    assert (facts["mean"], facts["std"]) == (expected["mean"], expected["std"])
+    assert facts["quick_gelu"] == expected.get("quick_gelu", False)
+    assert facts["quick_gelu"] == (tag == "openai")
+
+
+def test_a_teacher_of_patch_14_on_a_student_of_patch_16(open_clip):
+    target = random_target("tiny-clip-14", features="norm")
+    output = target(torch.rand(1, 3, 224, 224), (14, 14), with_attention=True)
+
+    assert target.patch_size == 14
+    assert output.features.shape == (1, 196, 32)
+    assert output.attention.shape == (1, 196)
+    assert tuple(target._towers[14, 14].visual.positional_embedding.shape) == (197, 32)
+
+
+@torch.no_grad()
+def test_a_timm_trunk_with_token_pooling_projects_every_token(open_clip):
+    target = random_target("tiny-trunk")
+    with reproducible_init():
+        visual = open_clip.create_model("tiny-trunk", pretrained_text=False).visual.eval()
+    pixels = torch.rand(2, 3, 160, 160)
+    images = normalised(pixels, target.mean, target.std)
+    tokens = visual.head(visual.trunk.head(visual.trunk.forward_features(images)))
+    output = target(pixels, (10, 10), with_attention=True)
+
+    assert torch.allclose(visual(images), tokens[:, 0], atol=1e-5)
+    assert torch.allclose(output.features, tokens[:, 1:], atol=1e-5)
+    assert target.out_channels == 24
+    assert output.attention.shape == (2, 100)
+
+
+@torch.no_grad()
+def test_a_siglip_trunk_has_norm_but_neither_projection_nor_attention(open_clip):
+    target = random_target("tiny-siglip", features="norm")
+    with reproducible_init():
+        visual = open_clip.create_model("tiny-siglip", pretrained_text=False).visual.eval()
+    pixels = torch.rand(1, 3, 160, 160)
+    expected = visual.trunk.forward_features(normalised(pixels, target.mean, target.std))
+
+    prefix = visual.trunk.num_prefix_tokens
+    assert torch.allclose(target(pixels, (10, 10)).features, expected[:, prefix:], atol=1e-5)
+    assert not target.has_cls_attention
+    with pytest.raises(ValueError, match="features='projection': this teacher offers 'norm' or"):
+        random_target("tiny-siglip", features="projection")
+
+
+def test_bfloat16_is_close(weights):
+    pixels = torch.rand(2, 3, 64, 64)
+    exact = OpenCLIPTarget("tiny-clip", weights)(pixels, (4, 4), True)
+    with torch.autocast("cpu", torch.bfloat16):
+        followed = OpenCLIPTarget("tiny-clip", weights)(pixels, (4, 4), True)
+    chosen = OpenCLIPTarget("tiny-clip", weights, dtype="bfloat16")(pixels, (4, 4), True)
+
+    assert torch.equal(followed.features, chosen.features)
+    assert chosen.features.dtype == chosen.attention.dtype == torch.float32
+    assert torch.allclose(chosen.features, exact.features, atol=0.1)
+    assert torch.allclose(chosen.attention, exact.attention, atol=5e-3)
+    assert not torch.equal(chosen.features, exact.features)
+
+
+def test_half_moves_the_teacher_and_it_still_runs(weights):
+    pixels = torch.rand(1, 3, 64, 64)
+    target = OpenCLIPTarget("tiny-clip", weights)
+    exact = target(pixels, (3, 3), True)
+    rounded = target.bfloat16()(pixels, (3, 3), True)
+
+    assert torch.allclose(rounded.features, exact.features, atol=0.15)
+    assert torch.allclose(rounded.attention, exact.attention, atol=1e-2)
+
+
+def test_random_weights_are_the_same_every_time_and_leave_the_students_seed(open_clip):
+    pixels = torch.rand(1, 3, 64, 64)
+    features = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        state = torch.get_rng_state()
+        features.append(random_target("tiny-clip")(pixels, (4, 4)).features)
+        assert torch.equal(torch.get_rng_state(), state)
+
+    assert torch.equal(*features)
+
+
+def test_without_network_one_error_names_tag_file_and_option(tags, unreachable_hub, tmp_path):
+    start = time.monotonic()
+    with pytest.raises(FileNotFoundError) as raised:
+        OpenCLIPTarget("tiny-clip", "hub", cache_dir=str(tmp_path))
+    message = str(raised.value)
+    assert time.monotonic() - start < 5
+    assert message.startswith("the weights 'tiny-clip hub' are not in the local cache and cannot")
+    assert message.endswith(
+        "get 'some/repository/open_clip_model.safetensors' of the hub where there is a network,"
+        " and set pretrained='/path/to/open_clip_model.safetensors', tag='hub'"
+    )
+    assert raised.value.__suppress_context__
+
+    with pytest.raises(
+        FileNotFoundError, match=r"get 'weights\.pt' where .*weights\.pt', tag='link'"
+    ):
+        OpenCLIPTarget("tiny-clip", "link", cache_dir=str(tmp_path))
+
+
+def test_the_default_teacher_without_network(open_clip, unreachable_hub, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"'ViT-B-16 openai' .*safetensors', tag='openai'"):
+        OpenCLIPTarget(cache_dir=str(tmp_path))
+
+
+def test_unknown_names_and_tags_are_refused_with_those_there_are(tags, tmp_path):
+    with pytest.raises(ValueError, match=r"open_clip [\d.]+ has no such model; see .*ViT-B-16"):
+        OpenCLIPTarget("ViT-B-17")
+    with pytest.raises(FileNotFoundError, match=r"there is no such file.* tiny-clip \(plain, imag"):
+        OpenCLIPTarget("tiny-clip", "openai")
+    with pytest.raises(ValueError, match="tag='quick' contradicts pretrained='plain'"):
+        OpenCLIPTarget("tiny-clip", "plain", tag="quick")
+    assert OpenCLIPTarget("tiny-clip", "imagenet", tag="imagenet").mean == IMAGENET["mean"]
+    with pytest.raises(ValueError, match="tag='openai': open_clip's tags of tiny-clip are plain"):
+        OpenCLIPTarget("tiny-clip", str(tmp_path), tag="openai")
+
+
+def test_files_that_are_damaged_unsafe_or_of_another_model(open_clip, weights, tmp_path):
+    with pytest.raises(ValueError, match=r"cannot be loaded into 'tiny-clip-wide'.*size mismatch"):
+        OpenCLIPTarget("tiny-clip-wide", weights)
+    torch.save({"other.weight": torch.zeros(1)}, tmp_path / "other.pt")
+    with pytest.raises(ValueError, match=r"Missing key.*logit_scale|Missing key.*visual"):
+        OpenCLIPTarget("tiny-clip", str(tmp_path / "other.pt"))
+    (tmp_path / "broken.pt").write_bytes(b"not a checkpoint")
+    with pytest.raises(ValueError, match="damaged"):
+        OpenCLIPTarget("tiny-clip", str(tmp_path / "broken.pt"))
+    torch.save(dict(state_dict=print), tmp_path / "code.pt")
+    with pytest.raises(ValueError, match="holds more than weights"):
+        OpenCLIPTarget("tiny-clip", str(tmp_path / "code.pt"))
+
+
+def test_convolutional_towers_and_wrong_features_are_refused(open_clip):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(ValueError, match=r"model_name='tiny-resnet' \(ModifiedResNet\) has no"):
+            OpenCLIPTarget("tiny-resnet", None)
+        with pytest.raises(ValueError, match=r"features=3: .* from -3 to 2"):
+            OpenCLIPTarget("tiny-clip", None, features=3)
+
+
+def test_without_the_library_the_error_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "open_clip", None)
+    with pytest.raises(ImportError, match=r"OpenCLIPTarget needs open_clip .*'mim_plugins\["):
+        OpenCLIPTarget()

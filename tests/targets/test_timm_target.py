@@ -1,0 +1,168 @@
+"""TimmTarget as configs build it: names, weights, constants and errors."""
+
+import sys
+import time
+import warnings
+
+import pytest
+import torch
+from mmengine.registry import MODELS
+
+from mim_plugins.targets import TimmTarget
+
+TINY = "test_vit.r160_in1k"  # 64 channels, 6 blocks, 160 pixels, [CLS] token
+
+
+@pytest.fixture
+def trained(timm):
+    """A tiny model of timm that differs from its initialisation."""
+    torch.manual_seed(7)
+    return timm.create_model(TINY).eval()
+
+
+@pytest.fixture
+def weights(trained, tmp_path):
+    path = tmp_path / "model.pth"
+    torch.save(trained.state_dict(), path)
+    return str(path)
+
+
+@pytest.mark.parametrize("suffix", ["pth", "safetensors"])
+def test_a_file_is_loaded_and_gives_the_librarys_features(timm, trained, tmp_path, suffix):
+    path = tmp_path / f"model.{suffix}"
+    if suffix == "pth":
+        torch.save(dict(state_dict=trained.state_dict()), path)
+    else:
+        pytest.importorskip("safetensors.torch").save_file(trained.state_dict(), path)
+    target = MODELS.build(
+        dict(type="mim_plugins.TimmTarget", model_name=TINY, pretrained=str(path))
+    )
+    pixels = torch.rand(2, 3, 160, 160)
+    constants = timm.get_pretrained_cfg(TINY)
+    mean, std = torch.tensor([constants.mean, constants.std]).view(2, 1, 3, 1, 1)
+    with torch.no_grad():
+        expected = trained.forward_features((pixels - mean) / std)[:, 1:]
+
+    output = target(pixels, (10, 10), with_attention=True)
+    assert torch.allclose(output.features, expected, atol=1e-5)
+    assert output.features.shape == (2, 100, target.out_channels)
+    assert torch.allclose(output.attention.sum(dim=1), torch.ones(2))
+    assert target._towers[10, 10].trunk.pretrained_cfg["state_dict"] is None
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["vit_small_patch16_224.dino", "vit_tiny_patch16_224.augreg_in21k_ft_in1k", TINY],
+)
+def test_normalisation_is_that_of_the_tag(timm, name):
+    with pytest.warns(UserWarning, match="random"):
+        target = TimmTarget(name, pretrained=None)
+    config = timm.get_pretrained_cfg(name)
+
+    assert (target.mean, target.std) == (config.mean, config.std)
+
+
+@pytest.mark.parametrize(("features", "blocks"), [("norm", 6), (2, 3), (-6, 1)])
+def test_only_the_blocks_needed_are_kept(weights, features, blocks):
+    target = TimmTarget(TINY, weights, features)
+    assert len(target._towers[10, 10].trunk.blocks) == blocks
+
+
+def test_a_student_of_224_pixels_with_a_teacher_of_another_patch_size(timm):
+    with pytest.warns(UserWarning, match="random"):
+        target = TimmTarget("vit_small_patch14_reg4_dinov2", pretrained=None, features=1)
+    output = target(torch.rand(1, 3, 224, 224), (14, 14), with_attention=True)
+
+    assert target.patch_size == 14
+    assert output.features.shape == (1, 196, 384)
+    assert output.attention.shape == (1, 196)
+    assert target._towers[14, 14].trunk.patch_embed.img_size == (196, 196)
+
+
+def test_bfloat16_is_close(weights):
+    pixels = torch.rand(2, 3, 160, 160)
+    exact = TimmTarget(TINY, weights)(pixels, (10, 10), True)
+    with torch.autocast("cpu", torch.bfloat16):
+        half = TimmTarget(TINY, weights)(pixels, (10, 10), True)
+
+    assert half.features.dtype == half.attention.dtype == torch.float32
+    assert torch.allclose(half.features, exact.features, atol=0.1)
+    assert torch.allclose(half.attention, exact.attention, atol=1e-3)
+
+
+def test_random_weights_are_the_same_every_time_and_leave_the_students_seed(timm):
+    pixels = torch.rand(1, 3, 160, 160)
+    features = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        state = torch.get_rng_state()
+        with pytest.warns(UserWarning, match="pretrained=None, so the targets of 'test_vit' are"):
+            features.append(TimmTarget("test_vit", pretrained=None)(pixels, (10, 10)).features)
+        assert torch.equal(torch.get_rng_state(), state)
+
+    assert torch.equal(*features)
+
+
+def test_a_model_without_cls_token_says_so_before_it_runs(timm):
+    with pytest.warns(UserWarning, match="random"):
+        target = TimmTarget("test_vit3", pretrained=None)
+    assert not target.has_cls_attention
+    with pytest.raises(ValueError, match=r"no \[CLS\] token"):
+        target(torch.rand(1, 3, 160, 160), (10, 10), with_attention=True)
+
+
+def test_without_network_one_error_names_tag_file_and_option(timm, unreachable_hub, tmp_path):
+    start = time.monotonic()
+    with pytest.raises(FileNotFoundError) as raised:
+        TimmTarget(TINY, cache_dir=str(tmp_path))
+    message = str(raised.value)
+
+    assert time.monotonic() - start < 5
+    assert message.startswith(f"the weights '{TINY}' are not in the local cache and cannot be")
+    assert message.endswith(
+        f"get 'timm/{TINY}/model.safetensors' of the hub where there is a network, and set"
+        " pretrained='/path/to/model.safetensors'"
+    )
+    assert raised.value.__suppress_context__
+
+
+def test_unknown_names_and_tags_are_refused_with_those_there_are(timm):
+    with pytest.raises(
+        ValueError, match=r"timm [\d.]+ has no model .* instance .*vit_base_patch16"
+    ):
+        TimmTarget("vit_base_patch16_225")
+    with pytest.raises(ValueError, match=rf"has no such tag; it has {TINY}"):
+        TimmTarget("test_vit.dino")
+    with pytest.raises(ValueError, match=r"'test_vit4': no weights are published"):
+        TimmTarget("test_vit4")
+
+
+def test_files_that_are_missing_damaged_unsafe_or_of_another_model(weights, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"'/no\.pth': there is no such file; .* True for"):
+        TimmTarget(TINY, "/no.pth")
+    with pytest.raises(ValueError, match=r"cannot be loaded into 'vit_tiny_.*Missing key.*blocks"):
+        TimmTarget("vit_tiny_patch16_224", weights)
+    torch.save({"other.weight": torch.zeros(1)}, tmp_path / "other.pth")
+    with pytest.raises(ValueError, match=r"Missing key.*: .cls_token., .*Unexpected key.*other"):
+        TimmTarget(TINY, str(tmp_path / "other.pth"))
+    (tmp_path / "broken.pth").write_bytes(b"not a checkpoint")
+    with pytest.raises(ValueError, match="damaged"):
+        TimmTarget(TINY, str(tmp_path / "broken.pth"))
+    torch.save(dict(model=print), tmp_path / "code.pth")
+    with pytest.raises(ValueError, match="holds more than weights"):
+        TimmTarget(TINY, str(tmp_path / "code.pth"))
+
+
+def test_convolutional_models_and_wrong_features_are_refused(timm):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(ValueError, match=r"model_name='test_resnet' \(ResNet\) has no grid"):
+            TimmTarget("test_resnet", pretrained=None)
+        with pytest.raises(ValueError, match="features='projection'"):
+            TimmTarget("test_vit", pretrained=None, features="projection")
+
+
+def test_without_the_library_the_error_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "timm", None)
+    with pytest.raises(ImportError, match=r"TimmTarget needs timm .* pip install 'mim_plugins\["):
+        TimmTarget()

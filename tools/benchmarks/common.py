@@ -1,0 +1,221 @@
+"""Measuring training steps of several models in turn, each in a process of its own."""
+
+import gc
+import multiprocessing
+import time
+import traceback
+from contextlib import nullcontext
+from multiprocessing.connection import Connection
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from contestants import Setup, build
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+PARTS = ("forward", "backward", "optimizer")
+WARMUP_STEPS = 2
+MIB = 2**20
+
+
+class ContestantError(Exception):
+    """A contestant could not be built or run; the text ends with its traceback."""
+
+
+class Contestant:
+    """A model in a process of its own, which does a training step when asked.
+
+    Args:
+        name: one of the ``CONTESTANTS`` of the setup's method.
+        setup: what it shares with the others.
+        threads: CPU threads of the process; None leaves PyTorch's choice.
+    """
+
+    def __init__(self, name: str, setup: Setup, threads: int | None) -> None:
+        self.name = name
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(
+            target=_serve, args=(theirs, name, setup, threads), daemon=True
+        )
+        self._process.start()
+        theirs.close()
+        self.flops: float = self._receive()
+
+    def step(self) -> dict[str, float]:
+        """Seconds of each of the ``PARTS`` of one more step."""
+        self._pipe.send("step")
+        return self._receive()
+
+    def finish(self) -> float:
+        """End the process; returns the peak memory in bytes."""
+        self._pipe.send("finish")
+        peak = self._receive()
+        self._process.join()
+        return peak
+
+    def _receive(self) -> Any:
+        try:
+            answer = self._pipe.recv()
+        except EOFError:
+            raise ContestantError(f"the process of {self.name} was killed") from None
+        if isinstance(answer, str):
+            raise ContestantError(f"{self.name} failed\n{answer}")
+        return answer
+
+
+def _serve(pipe: Connection, name: str, setup: Setup, threads: int | None) -> None:
+    """What a contestant's process does; a string as an answer is a traceback."""
+    try:
+        if threads:
+            torch.set_num_threads(threads)
+        meter = MemoryMeter(setup.device)
+        step = TrainStep(name, setup)
+        pipe.send(step.count_flops())
+        for _ in range(WARMUP_STEPS):
+            step()
+        gc.collect()
+        meter.restart()
+        while pipe.recv() == "step":
+            pipe.send(step())
+        pipe.send(meter.peak())
+    except Exception:  # whatever it is, the parent reports it
+        pipe.send(traceback.format_exc())
+
+
+class TrainStep:
+    """Forward, backward and AdamW of one contestant on one batch of noise."""
+
+    def __init__(self, name: str, setup: Setup) -> None:
+        self.setup = setup
+        self.model, self.loss = build(name, setup)
+        trained = [p for p in self.model.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.AdamW(trained, lr=1e-5)
+        torch.manual_seed(1)
+        shape = (setup.batch, 3, setup.img_size, setup.img_size)
+        self.images = torch.randn(shape).to(setup.device)
+
+    def __call__(self) -> dict[str, float]:
+        """Seconds of each part.
+
+        Raises:
+            ValueError: the loss is not finite.
+        """
+        marks = [self._now()]
+        loss = self._forward()
+        marks.append(self._now())
+        loss.backward()
+        marks.append(self._now())
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        marks.append(self._now())
+        if not torch.isfinite(loss):
+            raise ValueError("the loss is not finite")
+        pairs = zip(marks, marks[1:], strict=False)
+        return dict(zip(PARTS, (end - start for start, end in pairs), strict=True))
+
+    def count_flops(self) -> int:
+        """Floating-point operations of forward and backward, those in attention included."""
+        with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+            self._forward().backward()
+        self.optimizer.zero_grad()
+        return counter.get_total_flops()
+
+    def _forward(self) -> Tensor:
+        device, dtype = torch.device(self.setup.device), getattr(torch, self.setup.dtype)
+        narrow = dtype != torch.float32
+        with torch.autocast(device.type, dtype) if narrow else nullcontext():
+            return self.loss(self.images)
+
+    def _now(self) -> float:
+        synchronise(self.setup.device)
+        return time.perf_counter()
+
+
+class MemoryMeter:
+    """Peak memory: CUDA's allocated bytes, or a process's resident bytes beyond its imports."""
+
+    def __init__(self, device: str) -> None:
+        self.on_cuda = device.startswith("cuda")
+        self.before = 0 if self.on_cuda else _resident("VmRSS")
+
+    def restart(self) -> None:
+        """Forget the peak so far."""
+        if self.on_cuda:
+            torch.cuda.reset_peak_memory_stats()
+            return
+        try:
+            Path("/proc/self/clear_refs").write_text("5")
+        except OSError:
+            return  # the peak of building the model then counts as well
+
+    def peak(self) -> float:
+        """Bytes."""
+        if self.on_cuda:
+            return torch.cuda.max_memory_allocated()
+        return _resident("VmHWM") - self.before
+
+
+def _resident(field: str) -> int:
+    """A field of Linux's process status, in bytes."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(field):
+            return int(line.split()[1]) * 1024
+    raise RuntimeError(f"/proc/self/status has no {field}")
+
+
+def synchronise(device: str) -> None:
+    """Wait for the device to have done its work."""
+    if device.startswith("cuda"):
+        torch.cuda.synchronize()
+
+
+class MatrixProduct:
+    """The device's own rate of matrix products, to which models are compared."""
+
+    def __init__(self, device: str, dtype: str) -> None:
+        self.device = device
+        side = 8192 if device.startswith("cuda") else 1536
+        self.matrix = torch.randn(side, side).to(device, getattr(torch, dtype))
+        self()  # warm-up
+
+    @torch.no_grad()
+    def __call__(self) -> float:
+        """Floating-point operations per second of one product."""
+        synchronise(self.device)
+        start = time.perf_counter()
+        nn.functional.linear(self.matrix, self.matrix)
+        synchronise(self.device)
+        return 2 * len(self.matrix) ** 3 / (time.perf_counter() - start)
+
+
+def compete(names: tuple[str, ...], setup: Setup, repeats: int, threads: int | None) -> dict:
+    """Steps of all contestants in turn, A B C A B C ..., and what they took.
+
+    Returns:
+        ``matmul_flops_per_s`` and, under ``contestants``, for each name the seconds of every
+        repeat (``steps``), ``flops`` and ``peak_bytes``.
+
+    Raises:
+        ContestantError: one of them failed.
+    """
+    if threads:
+        torch.set_num_threads(threads)
+    product = MatrixProduct(setup.device, setup.dtype)
+    contestants = [Contestant(name, setup, threads) for name in names]
+    steps: dict[str, list[dict[str, float]]] = {name: [] for name in names}
+    rates = []
+    for _ in range(repeats):
+        rates.append(product())
+        for contestant in contestants:
+            steps[contestant.name].append(contestant.step())
+    return dict(
+        matmul_flops_per_s=median(rates),
+        contestants={
+            c.name: dict(steps=steps[c.name], flops=c.flops, peak_bytes=c.finish())
+            for c in contestants
+        },
+    )
