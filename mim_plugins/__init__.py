@@ -12,6 +12,7 @@ from . import (
     decoders,
     engine,
     heads,
+    targets,
     transforms,
 )
 from .paths import CONFIG_DIR, TOOLS_DIR
@@ -30,5 +31,6 @@ __all__ = [
     "decoders",
     "engine",
     "heads",
+    "targets",
     "transforms",
 ]

@@ -36,11 +36,11 @@ data_preprocessor = dict(num_classes=10, mean=_base_.mean, std=_base_.std)
 dataset = dict(type="CustomDataset", data_root=_base_.data_root, data_prefix="images")
 train_dataloader = dict(
     **_base_.loader,
-    batch_size=60,
+    batch_size=30,
     sampler=dict(type="DefaultSampler", shuffle=True),
     dataset=dict(
         type="RepeatDataset",
-        times=40,
+        times=20,
         dataset=dict(**dataset, ann_file="labels_seed0.txt", pipeline=_base_.train_pipeline),
     ),
 )

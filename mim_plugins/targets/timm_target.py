@@ -66,7 +66,7 @@ def _build(timm: Any, name: str, pretrained: bool | str | None, cache_dir: str |
             warn_random("TimmTarget", name)
             return timm.create_model(name)
         if pretrained is not True:
-            return _load(timm, name, existing_file(pretrained, "True for those of the tag"))
+            return _load(timm, name, existing_file(str(pretrained), "True for those of the tag"))
         try:
             with fast_hub():
                 return timm.create_model(name, pretrained=True, cache_dir=cache_dir)

@@ -115,7 +115,7 @@ def cannot_download(
 
 def does_not_fit(value: str, model_name: str, error: Exception) -> ValueError:
     """The error to raise when a file cannot be read or belongs to another model."""
-    lines, length = (4, 250) if "state_dict" in str(error) else (1, 100)
+    lines, length = (4, 250) if "state_dict" in str(error) else (1, 160)
     return ValueError(
         f"pretrained='{value}' cannot be loaded into '{model_name}': it is damaged, of another"
         " model, or holds more than weights"

@@ -4,7 +4,9 @@ import gc
 import multiprocessing
 import time
 import traceback
+import warnings
 from contextlib import nullcontext
+from itertools import pairwise
 from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median
@@ -12,12 +14,13 @@ from typing import Any
 
 import torch
 from contestants import Setup, build
+from mmengine.logging import MMLogger
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 PARTS = ("forward", "backward", "optimizer")
-WARMUP_STEPS = 2
+WARMUP_STEPS = 1
 MIB = 2**20
 
 
@@ -43,7 +46,10 @@ class Contestant:
         )
         self._process.start()
         theirs.close()
-        self.flops: float = self._receive()
+
+    def wait(self) -> float:
+        """Wait until it is built and warm; returns the operations of a step."""
+        return self._receive()
 
     def step(self) -> dict[str, float]:
         """Seconds of each of the ``PARTS`` of one more step."""
@@ -72,13 +78,16 @@ def _serve(pipe: Connection, name: str, setup: Setup, threads: int | None) -> No
     try:
         if threads:
             torch.set_num_threads(threads)
+        warnings.filterwarnings("ignore", message=".*pretrained=None")  # only speed matters
+        MMLogger.get_instance("benchmark", log_level="ERROR")  # no word per initialised tensor
         meter = MemoryMeter(setup.device)
         step = TrainStep(name, setup)
-        pipe.send(step.count_flops())
+        flops = step.count_flops()
         for _ in range(WARMUP_STEPS):
             step()
         gc.collect()
         meter.restart()
+        pipe.send(flops)  # ready: nothing runs any more unless asked for
         while pipe.recv() == "step":
             pipe.send(step())
         pipe.send(meter.peak())
@@ -114,8 +123,8 @@ class TrainStep:
         marks.append(self._now())
         if not torch.isfinite(loss):
             raise ValueError("the loss is not finite")
-        pairs = zip(marks, marks[1:], strict=False)
-        return dict(zip(PARTS, (end - start for start, end in pairs), strict=True))
+        seconds = (end - start for start, end in pairwise(marks))
+        return dict(zip(PARTS, seconds, strict=True))
 
     def count_flops(self) -> int:
         """Floating-point operations of forward and backward, those in attention included."""
@@ -207,6 +216,7 @@ def compete(names: tuple[str, ...], setup: Setup, repeats: int, threads: int | N
     product = MatrixProduct(setup.device, setup.dtype)
     contestants = [Contestant(name, setup, threads) for name in names]
     steps: dict[str, list[dict[str, float]]] = {name: [] for name in names}
+    flops = {contestant.name: contestant.wait() for contestant in contestants}
     rates = []
     for _ in range(repeats):
         rates.append(product())
@@ -215,7 +225,7 @@ def compete(names: tuple[str, ...], setup: Setup, repeats: int, threads: int | N
     return dict(
         matmul_flops_per_s=median(rates),
         contestants={
-            c.name: dict(steps=steps[c.name], flops=c.flops, peak_bytes=c.finish())
+            c.name: dict(steps=steps[c.name], flops=flops[c.name], peak_bytes=c.finish())
             for c in contestants
         },
     )

@@ -24,7 +24,7 @@ SMOKE_EVALUATION = ("--probe-images", "500", "--finetune-epochs", "1")
 
 
 class Experiment:
-    """The jobs of one work folder; what a folder holds already is not done again.
+    """The jobs of one work folder; those that have a ``<name>.done`` are not done again.
 
     Args:
         work: the work folder.
@@ -38,12 +38,14 @@ class Experiment:
         self.smoke = smoke
 
     def run(self, name: str, *command: str | Path) -> None:
-        """Run a job in a process of its own, with its output in ``<name>.log``.
+        """Run a job in a process of its own, with its output in ``<name>.log``, unless it is done.
 
         Raises:
             SystemExit: it failed.
         """
-        start, log = time.monotonic(), self.work / f"{name}.log"
+        start, log, done = time.monotonic(), self.work / f"{name}.log", self.work / f"{name}.done"
+        if done.is_file():
+            return
         known = os.environ.get("PYTHONPATH")
         path = os.pathsep.join([str(HERE), *([known] if known else [])])
         env = os.environ | dict(PYTHONPATH=path, OMP_NUM_THREADS="1")
@@ -53,13 +55,13 @@ class Experiment:
             ).returncode
         if code:
             raise SystemExit(f"error: {name} failed; its log is '{log}'")
+        done.touch()
         print(f"{name}: done in {time.monotonic() - start:.0f} s", flush=True)
 
     def teach(self) -> dict[str, float]:
         """Train the teacher, and probe it."""
         small = SMOKE_TEACHER if self.smoke else ()
-        if not self.weights.is_file():
-            self.run("teacher", HERE / "teacher.py", self.arrays, self.weights, *small)
+        self.run("teacher", HERE / "teacher.py", self.arrays, self.weights, *small)
         return self.evaluate("teacher_probe", METHODS["mrmae"], "--teacher", self.weights)
 
     def baseline(self, seed: int) -> dict[str, Any]:
@@ -76,8 +78,7 @@ class Experiment:
         if teacher is not None:
             options.append(f"model.mimics.teacher.target.pretrained={self.weights}")
         options += SMOKE_STUDENT if self.smoke else ()
-        if not (folder / "last_checkpoint").is_file() or not (self.work / f"{name}.log").is_file():
-            self.run(name, TRAIN, config, "--work-dir", folder, "--cfg-options", *options)
+        self.run(name, TRAIN, config, "--work-dir", folder, "--cfg-options", *options)
         found = sorted(
             folder.glob("epoch_*.pth"), key=lambda file: int(re.sub(r"\D", "", file.stem))
         )
@@ -90,16 +91,15 @@ class Experiment:
         """The result of ``evaluate.py``."""
         result = self.work / f"{name}.json"
         small = SMOKE_EVALUATION if self.smoke else ()
-        if not result.is_file():
-            script = HERE / "evaluate.py"
-            self.run(name, script, self.arrays, result, "--config", config, *options, *small)
+        script = HERE / "evaluate.py"
+        self.run(name, script, self.arrays, result, "--config", config, *options, *small)
         return json.loads(result.read_text())
 
 
 def read_losses(folder: Path) -> dict[str, list[float]]:
-    """Every logged loss of a student by its name, and the epoch at which it was logged."""
+    """Every logged loss of a student by its name, and the epochs and steps of the logs."""
     losses: dict[str, list[float]] = {}
-    for file in sorted(folder.glob("*/vis_data/scalars.json")):
+    for file in sorted(folder.glob("*/vis_data/scalars.json"))[-1:]:  # of the last attempt
         for entry in map(json.loads, file.read_text().splitlines()):
             for key in ("epoch", "step", "loss_rec", "loss_mimic"):
                 if key in entry:
@@ -108,12 +108,13 @@ def read_losses(folder: Path) -> dict[str, list[float]]:
 
 
 def run_all(experiment: Experiment, seeds: list[int], processes: int) -> dict[str, Any]:
-    """All jobs, ``processes`` at a time; those that need no teacher while it is trained."""
+    """All jobs, ``processes`` at a time, seed by seed; MR-MAE waits for the teacher."""
     with ThreadPoolExecutor(processes) as pool:
         teacher = pool.submit(experiment.teach)
-        jobs = {f"mae {seed}": pool.submit(experiment.learn, "mae", seed, None) for seed in seeds}
-        jobs |= {f"random {seed}": pool.submit(experiment.baseline, seed) for seed in seeds}
+        jobs = {}
         for seed in seeds:
+            jobs[f"mae {seed}"] = pool.submit(experiment.learn, "mae", seed, None)
+            jobs[f"random {seed}"] = pool.submit(experiment.baseline, seed)
             jobs[f"mrmae {seed}"] = pool.submit(experiment.learn, "mrmae", seed, teacher)
         return {"teacher": teacher.result()} | {name: job.result() for name, job in jobs.items()}
 

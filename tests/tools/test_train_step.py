@@ -1,0 +1,80 @@
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TINY = dict(
+    mixmae=dict(embed_dims=16, depths=[1, 1, 1, 1], num_heads=[1, 1, 2, 2]),
+    mrmae=dict(embed_dims=32, depth=1, num_heads=2),
+)
+TEACHER = "vit_tiny_patch16_224"
+
+
+def benchmark(*arguments):
+    return subprocess.run(
+        [sys.executable, ROOT / "tools/benchmarks/train_step.py", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def numbers(value):
+    if isinstance(value, dict):
+        return [number for entry in value.values() for number in numbers(entry)]
+    return [value] if isinstance(value, (int, float)) else []
+
+
+@pytest.mark.parametrize(
+    ("method", "contestants"),
+    [
+        ("mixmae", ["MixMAE", "mmpretrain"]),
+        ("mrmae", ["MR-MAE", "MAE", "naive MR-MAE", "mmpretrain"]),
+    ],
+)
+def test_contestants_are_measured_side_by_side(tmp_path, method, contestants):
+    pytest.importorskip("timm")
+    file = tmp_path / "result.json"
+    small = ["--batch", 2, "--img-size", 64, "--repeats", 2, "--threads", 1, "--device", "cpu"]
+    arch = json.dumps(TINY[method])
+    result = benchmark(
+        "--method", method, "--arch", arch, "--teacher", TEACHER, "--json", file, *small
+    )
+    assert result.returncode == 0, result.stderr
+    for name in contestants:
+        assert f"\n{name} " in result.stdout
+
+    measured = json.loads(file.read_text())
+    assert list(measured["contestants"]) == contestants
+    for key in ("images_per_s", "peer_images_per_s", "speedup", "memory_ratio", "mfu"):
+        assert measured[key] > 0
+    assert all(math.isfinite(number) for number in numbers(measured))
+    assert 0 < measured["mfu"] < 1.5
+    rows = measured["contestants"]
+    for row in rows.values():
+        parts = [row[f"{part}_s"] for part in ("forward", "backward", "optimizer")]
+        assert sum(part["min"] for part in parts) <= row["step_s"]["min"]
+        assert row["step_s"]["min"] <= row["step_s"]["median"] <= row["step_s"]["max"]
+    if method == "mrmae":  # the graph of the naive teacher costs operations, a frozen one's half
+        ours, mae, naive = (rows[name]["gflops"] for name in contestants[:3])
+        assert mae < ours < naive
+        assert mae == pytest.approx(rows["mmpretrain"]["gflops"], rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--arch", "medium"], "arch='medium' is unknown"),
+        (["--batch", "3"], "--batch must be even"),
+        (["--img-size", "100"], "--img-size must be a multiple of 32"),
+    ],
+)
+def test_wrong_arguments_are_one_line(arguments, message):
+    result = benchmark("--method", "mixmae", *arguments)
+    assert result.returncode != 0
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
