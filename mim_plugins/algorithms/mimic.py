@@ -1,5 +1,6 @@
 """A teacher and the loss that makes a student mimic it."""
 
+import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor
@@ -50,6 +51,7 @@ class Mimic(BaseModule):
         self.teacher_scale = teacher_scale
         self.head = MimicHead(in_channels, self.target.out_channels, distance, len(self.levels))
 
+    @torch.no_grad()
     def teach(
         self, pixels: Tensor, grid: tuple[int, int], with_attention: bool = False
     ) -> TeacherOutput:

@@ -1,6 +1,7 @@
 """What the algorithms share that have teachers."""
 
-from mmengine.model import ImgDataPreprocessor
+from typing import Any
+
 from torch import Tensor, nn
 
 from ..registry import MODELS, SCOPE
@@ -20,13 +21,13 @@ def mimic_loss_name(name: str, mimics: nn.ModuleDict) -> str:
     return "loss_mimic" if len(mimics) == 1 else f"loss_mimic_{name}"
 
 
-def to_pixels(images: Tensor, preprocessor: nn.Module) -> Tensor:
+def to_pixels(images: Tensor, preprocessor: Any) -> Tensor:
     """Undo the preprocessor's normalisation: RGB in [0, 1], same shape.
 
     Raises:
-        ValueError: the preprocessor does not normalise, so that the range of values is unknown.
+        ValueError: the preprocessor has no ``mean`` and ``std``, so that the values are unknown.
     """
-    if not isinstance(preprocessor, ImgDataPreprocessor) or not preprocessor._enable_normalize:
+    if not hasattr(preprocessor, "mean") or not hasattr(preprocessor, "std"):
         raise ValueError(
             "teachers need to know the pixels: give the data_preprocessor mean and std"
         )

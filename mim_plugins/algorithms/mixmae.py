@@ -71,6 +71,12 @@ class MixMAE(PretrainingModel):
         )
         self.head = MODELS.build(head, default_args=dict(patch_size=stride))
         self.mimics: Any = build_mimics(mimics, self.backbone.stage_channels[-1])
+        for name, mimic in self.mimics.items():
+            if mimic.levels:
+                raise ValueError(
+                    f"MixMAE: levels={mimic.levels} of mimic {name!r}: the stages of a hierarchical"
+                    " encoder have different grids and are not fused; leave levels out"
+                )
 
     def loss(self, batch: MixedImages) -> dict[str, Tensor]:
         """One step: encode the mixtures, reconstruct both images, compare with the originals."""

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from ..backbones import VisibleBackbone
@@ -68,6 +67,11 @@ class MRMAE(PretrainingModel):
                 f"MRMAE: backbone {type(self.backbone).__name__} has no forward_visible; use"
                 " mim_plugins.MaskedViT, mim_plugins.MaskedConvViT or a subclass of VisibleBackbone"
             )
+        if self.backbone.out_type != "featmap":
+            raise ValueError(
+                f"MRMAE: the backbone's out_type={self.backbone.out_type!r} must be 'featmap' in"
+                " pre-training"
+            )
         stride, img_size = self.backbone.encoder_stride, self.backbone.img_size
         grid = (img_size[0] // stride, img_size[1] // stride)
         count_visible(grid[0] * grid[1], mask_ratio)
@@ -81,6 +85,7 @@ class MRMAE(PretrainingModel):
         self.reconstruction_weight = reconstruction_weight
         self.focus = focus
         self.focus_temperature = focus_temperature
+        self._check_levels()
         self._check_focus()
 
     def loss(self, images: Tensor) -> dict[str, Tensor]:
@@ -105,7 +110,6 @@ class MRMAE(PretrainingModel):
         stride = self.backbone.encoder_stride
         return images.shape[-2] // stride, images.shape[-1] // stride
 
-    @torch.no_grad()
     def ask_teachers(self, images: Tensor, grid: tuple[int, int]) -> dict[str, TeacherOutput]:
         """Every teacher's features of normalised images, on the student's grid."""
         if not self.mimics:
@@ -126,7 +130,18 @@ class MRMAE(PretrainingModel):
             scores = uniform_scores(len(images), height * width, images.device)
         return mask_by_scores(scores, self.mask_ratio)
 
+    def _check_levels(self) -> None:
+        blocks = len(self.backbone.blocks)
+        for name, mimic in self.mimics.items():
+            if not all(0 <= level < blocks for level in mimic.levels):
+                raise ValueError(
+                    f"MRMAE: levels={mimic.levels} of mimic {name!r} must be between 0 and"
+                    f" {blocks - 1}, the backbone's blocks"
+                )
+
     def _check_focus(self) -> None:
+        if self.focus_temperature <= 0:
+            raise ValueError(f"MRMAE: focus_temperature={self.focus_temperature} must be above 0")
         if self.focus is None:
             return
         if self.focus not in self.mimics:
@@ -138,5 +153,3 @@ class MRMAE(PretrainingModel):
                 f"MRMAE: focus={self.focus!r}, but this teacher has no [CLS] attention; choose"
                 " another teacher or focus=None"
             )
-        if self.focus_temperature <= 0:
-            raise ValueError(f"MRMAE: focus_temperature={self.focus_temperature} must be above 0")

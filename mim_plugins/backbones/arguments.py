@@ -7,11 +7,18 @@ from torch.nn.modules.utils import _pair
 OUT_TYPES = ("featmap", "avg_featmap")
 
 
-def resolve_arch(name: str, known: dict[str, dict], arch: str | dict) -> dict:
+def resolve_arch(
+    name: str,
+    known: dict[str, dict],
+    arch: str | dict,
+    may_double: tuple[str, ...] = (),
+    fixed_stages: bool = False,
+) -> dict:
     """Sizes of ``arch``: a key of ``known`` or its first letter, or a dict with the same entries.
 
-    In a dict, ``depths`` lists the stages' blocks; every other entry lists one number per stage,
-    or is a number where the known sizes have one (``embed_dims`` may be either).
+    In a dict, an entry is a number where the known sizes have one, and else lists one number per
+    stage. The entries ``may_double`` may be either: a number doubles from stage to stage. The
+    number of stages is that of ``depths``; with ``fixed_stages`` it is the known sizes'.
 
     Raises:
         ValueError: an unknown name, other entries, or lists of other lengths.
@@ -27,18 +34,31 @@ def resolve_arch(name: str, known: dict[str, dict], arch: str | dict) -> dict:
         return known[matches[0]]
     if set(arch) != set(template):
         raise ValueError(f"{name}: arch={dict(arch)} must have exactly the keys {sorted(template)}")
+    depths = arch.get("depths")
+    stages = len(template.get("depths", ())) if fixed_stages else _length(depths)
     for key, value in arch.items():
-        may_be_number = key == "embed_dims" or isinstance(template[key], int)
-        if may_be_number and isinstance(value, int) and value > 0:
+        if (isinstance(template[key], int) or key in may_double) and _is_positive(value):
             continue
-        depths = arch.get("depths")
-        stages = len(depths) if isinstance(depths, (list, tuple)) else 0
-        if not isinstance(value, (list, tuple)) or len(value) != stages:
+        if isinstance(template[key], int) and key not in may_double:
+            raise ValueError(f"{name}: arch[{key!r}]={value!r} must be a positive whole number")
+        if (
+            not isinstance(value, (list, tuple))
+            or len(value) != max(stages, 1)
+            or not all(isinstance(v, (int, float)) and v > 0 for v in value)
+        ):
             raise ValueError(
-                f"{name}: arch[{key!r}]={value!r} must list {stages} numbers, one per stage as in"
-                " arch['depths']"
+                f"{name}: arch[{key!r}]={value!r} must list {stages} numbers above 0, one per stage"
+                " as in arch['depths']"
             )
     return dict(arch)
+
+
+def _length(value: object) -> int:
+    return len(value) if isinstance(value, (list, tuple)) else 0
+
+
+def _is_positive(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
 def check_img_size(name: str, img_size: int | Sequence[int], stride: int) -> tuple[int, int]:

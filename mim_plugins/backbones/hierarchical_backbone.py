@@ -48,7 +48,9 @@ class HierarchicalBackbone(BaseModule):
         init_cfg: dict | None,
     ) -> None:
         super().__init__(init_cfg)
-        self.settings = resolve_arch(type(self).__name__, self.arch_settings, arch)
+        self.settings = resolve_arch(
+            type(self).__name__, self.arch_settings, arch, may_double=("embed_dims",)
+        )
         self.depths: tuple[int, ...] = tuple(self.settings["depths"])
         self.patch_size = patch_size
         self.encoder_stride = patch_size * 2 ** (len(self.depths) - 1)

@@ -40,10 +40,8 @@ class VisibleBackbone(BaseModule):
     :meth:`embed`.
 
     Args:
-        arch: a name in ``arch_settings`` or its first letter, or a dict with the same keys.
         img_size: side or (H, W), in pixels, that the position embedding is made for.
         encoder_stride: pixels per token side.
-        depth: Transformer blocks.
         dim: channels D of the tokens.
         num_heads: attention heads.
         mlp_ratio: width of the feed-forward networks relative to ``dim``.
@@ -101,7 +99,7 @@ class VisibleBackbone(BaseModule):
         Raises:
             ValueError: see :func:`resolve_arch`.
         """
-        return resolve_arch(cls.__name__, cls.arch_settings, arch)
+        return resolve_arch(cls.__name__, cls.arch_settings, arch, fixed_stages=True)
 
     def embed(self, images: Tensor, visible: Tensor | None) -> tuple[Tensor, Any]:
         """Tokens (B, h, w, D) without positions, and what :meth:`fuse` and ``forward`` need.
@@ -130,11 +128,12 @@ class VisibleBackbone(BaseModule):
         stride = self.encoder_stride
         height, width = images.shape[-2:]
         grid = (height // stride, width // stride)
-        if height % stride or width % stride or token_mask.mask.shape[1] != grid[0] * grid[1]:
+        fits = tuple(token_mask.mask.shape) == (len(images), grid[0] * grid[1])
+        if height % stride or width % stride or not fits:
             raise ValueError(
-                f"images of {height}x{width} pixels: both sides must be multiples of the encoder"
-                f" stride {stride}, and the mask must have {grid[0]} * {grid[1]} tokens, but has"
-                f" {token_mask.mask.shape[1]}"
+                f"{len(images)} images of {height}x{width} pixels: both sides must be multiples of"
+                f" the encoder stride {stride}, and the mask must be ({len(images)}, {grid[0]} *"
+                f" {grid[1]}), but is {tuple(token_mask.mask.shape)}"
             )
         visible = ~token_mask.mask.reshape(-1, 1, *grid)
         tokens, extra = self.embed(images, visible)

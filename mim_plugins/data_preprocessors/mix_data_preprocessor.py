@@ -16,9 +16,17 @@ class MixDataPreprocessor(ImgDataPreprocessor):
         batch_transform: config or object that maps images (B, C, H, W) to what the algorithm's
             loss takes; :class:`MixImages` for MixMAE.
         **kwargs: of MMEngine's ``ImgDataPreprocessor`` (``mean``, ``std``, ``bgr_to_rgb``, ...).
+
+    Raises:
+        ValueError: ``rgb_to_bgr``: encoders and teachers here read RGB.
     """
 
     def __init__(self, batch_transform: dict | Callable | None = None, **kwargs: Any) -> None:
+        if kwargs.get("rgb_to_bgr"):
+            raise ValueError(
+                "MixDataPreprocessor: rgb_to_bgr=True, but encoders and teachers read RGB; use"
+                " bgr_to_rgb=True for images loaded as BGR"
+            )
         super().__init__(**kwargs)
         self.batch_transform: Callable | None = (
             TRANSFORMS.build(batch_transform)

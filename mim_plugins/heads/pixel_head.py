@@ -32,7 +32,7 @@ class PixelHead(BaseModule):
         Args:
             prediction: (B, L, P).
             images: (B, C, H, W).
-            mask: bool (B, L), True = masked, hidden from the encoder.
+            mask: bool (B, L), True = masked, hidden from the encoder; at least one is.
         """
         errors = (prediction.float() - self.target(images)).square().mean(dim=-1)  # (B, L)
         return errors.mean() if mask is None else (errors * mask).sum() / mask.sum()

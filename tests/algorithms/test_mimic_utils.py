@@ -78,19 +78,6 @@ def test_a_preprocessor_that_does_not_normalise_is_refused(normalise):
         to_pixels(torch.randn(1, 3, 8, 8), normalise)
 
 
-def test_a_preprocessor_that_makes_bgr_of_rgb_still_gives_rgb_pixels():
-    rgb = random_images()
-    normalise = preprocessor("ImgDataPreprocessor", rgb_to_bgr=True, **NORMALISATION)
-    images = normalise(dict(inputs=list(rgb)))["inputs"]
-
-    try:
-        pixels = to_pixels(images, normalise)
-    except ValueError as refusal:  # as good as undoing it
-        assert "rgb_to_bgr" in str(refusal)  # noqa: PT017
-    else:
-        assert torch.allclose(pixels, rgb.float() / 255, atol=1e-6)
-
-
 def test_mimics_are_built_by_name_with_the_students_width():
     configs = dict(clip=dict(target=TARGET), dino=dict(target=TARGET, weight=0.5, levels=(0,)))
     before = copy.deepcopy(configs)

@@ -49,7 +49,7 @@ def test_an_unknown_name_is_refused_with_the_known_ones_and_the_keys(arch):
 def test_a_dict_of_the_same_form_is_copied(known, arch):
     before = repr(arch)
 
-    resolved = resolve_arch("Net", known, arch)
+    resolved = resolve_arch("Net", known, arch, may_double=("embed_dims",))
 
     assert resolved == arch
     assert resolved is not arch
@@ -85,8 +85,6 @@ def test_what_is_one_number_must_be_above_0(key, value):
         ("embed_dims", (4, 4)),
         ("embed_dims", (4, 4, 4, 4)),
         ("depths", 3),
-        ("num_heads", 0),
-        ("num_heads", (1, 1)),
     ],
 )
 def test_numbers_per_stage_must_be_as_many_as_the_depths(key, value):
@@ -96,6 +94,22 @@ def test_numbers_per_stage_must_be_as_many_as_the_depths(key, value):
         ValueError, match=rf"Net: arch\['\w+'\]=.* must list {0 if key == 'depths' else 3} "
     ):
         resolve_arch("Net", STAGED, arch)
+
+
+@pytest.mark.parametrize("value", [0, (1, 1), True, "2"])
+def test_one_number_stays_one_number(value):
+    arch = dict(depths=(1, 1, 1), embed_dims=(4, 4, 4), num_heads=value)
+
+    with pytest.raises(ValueError, match=r"arch\['num_heads'\]=.*positive whole number"):
+        resolve_arch("Net", STAGED, arch)
+
+
+def test_a_known_number_of_stages_may_be_required():
+    arch = dict(depths=(1, 1), embed_dims=(4, 4), num_heads=1)
+
+    assert resolve_arch("Net", STAGED, arch) == arch
+    with pytest.raises(ValueError, match=r"must list 3"):
+        resolve_arch("Net", STAGED, arch, fixed_stages=True)
 
 
 @pytest.mark.parametrize(

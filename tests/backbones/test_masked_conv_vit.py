@@ -199,7 +199,7 @@ def test_stages_have_the_depths_and_ratios_of_the_arch():
     [
         (dict(embed_dims=(8, 12)), r"arch\['embed_dims'\]=\(8, 12\) must list 3"),
         (dict(embed_dims=16), r"arch\['embed_dims'\]=16"),
-        (dict(depths=(1, 1)), r"arch\['\w+'\]=.* must list 2"),
+        (dict(depths=(1, 1)), r"arch\['depths'\]=.* must list 3"),
         (
             dict(depths=(1, 1, 1, 1), embed_dims=(8, 8, 8, 8), mlp_ratios=(1, 1, 1, 1)),
             r"arch\['\w+'\]=.*3",

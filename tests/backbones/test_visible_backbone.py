@@ -234,7 +234,7 @@ def test_images_in_pre_training_must_be_multiples_of_the_stride(build, size):
 
 
 def test_a_mask_for_another_grid_is_refused(build):
-    with pytest.raises(ValueError, match=r"must have 4 \* 8 tokens, but has 36"):
+    with pytest.raises(ValueError, match=r"4 \* 8\), but is \(2, 36\)"):
         build().forward_visible(torch.randn(2, 3, 64, 128), random_mask())
 
 

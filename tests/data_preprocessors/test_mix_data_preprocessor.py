@@ -78,3 +78,8 @@ def test_the_config_is_left_as_it_was():
     MODELS.build(CONFIG)
 
     assert before == CONFIG
+
+
+def test_images_are_never_turned_to_bgr():
+    with pytest.raises(ValueError, match="rgb_to_bgr=True"):
+        MODELS.build(dict(type="MixDataPreprocessor", rgb_to_bgr=True))
