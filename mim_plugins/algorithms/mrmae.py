@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ..backbones import VisibleBackbone
+from ..backbones import VisibleBackbone, VisibleTokens
 from ..registry import MODELS
 from ..targets import TeacherOutput
 from ..transforms import (
@@ -85,6 +85,7 @@ class MRMAE(PretrainingModel):
         self.reconstruction_weight = reconstruction_weight
         self.focus = focus
         self.focus_temperature = focus_temperature
+        self.levels: list[int] = _used_levels(self.mimics)
         self._check_levels()
         self._check_focus()
 
@@ -93,17 +94,25 @@ class MRMAE(PretrainingModel):
         grid = self.token_grid(images)
         lessons = self.ask_teachers(images, grid)
         token_mask = self.draw_mask(images, lessons)
-        levels = sorted({level for mimic in self.mimics.values() for level in mimic.levels})
-        seen = self.backbone.forward_visible(images, token_mask, levels)
-        by_level = dict(zip(levels, seen.levels, strict=True))
-        losses = {}
-        for name, mimic in self.mimics.items():
-            target = gather_tokens(lessons[name].features, token_mask.ids_keep)  # (B, V, D')
-            fused = tuple(by_level[level] for level in mimic.levels)
-            losses[mimic_loss_name(name, self.mimics)] = mimic(seen.tokens, target, fused)
+        seen = self.backbone.forward_visible(images, token_mask, self.levels)
         prediction = self.decoder(seen.tokens, seen.prefix, token_mask.ids_restore, grid)
         reconstruction = self.head(prediction, images, token_mask.mask)
-        return dict(loss_rec=self.reconstruction_weight * reconstruction, **losses)
+        return dict(
+            loss_rec=self.reconstruction_weight * reconstruction,
+            **self.mimic_losses(seen, lessons, token_mask.ids_keep),
+        )
+
+    def mimic_losses(
+        self, seen: VisibleTokens, lessons: dict[str, TeacherOutput], ids_keep: Tensor
+    ) -> dict[str, Tensor]:
+        """Distance of the visible tokens to every teacher's features at the same places."""
+        by_level = dict(zip(self.levels, seen.levels, strict=True))
+        losses = {}
+        for name, mimic in self.mimics.items():
+            target = gather_tokens(lessons[name].features, ids_keep)  # (B, V, D')
+            fused = tuple(by_level[level] for level in mimic.levels)
+            losses[mimic_loss_name(name, self.mimics)] = mimic(seen.tokens, target, fused)
+        return losses
 
     def token_grid(self, images: Tensor) -> tuple[int, int]:
         """Tokens (h, w) of images (B, 3, H, W)."""
@@ -153,3 +162,8 @@ class MRMAE(PretrainingModel):
                 f"MRMAE: focus={self.focus!r}, but this teacher has no [CLS] attention; choose"
                 " another teacher or focus=None"
             )
+
+
+def _used_levels(mimics: Any) -> list[int]:
+    """Layers of the encoder that any of the ``mimics`` fuses."""
+    return sorted({level for mimic in mimics.values() for level in mimic.levels})
