@@ -37,7 +37,7 @@ setup(
     python_requires=">=3.10",
     packages=find_packages(include=["mim_plugins", "mim_plugins.*"]),
     # .mim holds links to configs/ and tools/, where MMEngine and mim look for them
-    package_data={"mim_plugins": [".mim/**/*.py", ".mim/**/*.sh", "py.typed"]},
+    package_data={"mim_plugins": [".mim/**/*.py", ".mim/**/*.sh", ".mim/**/*.md", "py.typed"]},
     install_requires=requires,
     extras_require=extras,
     classifiers=[

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from mmengine.registry import init_default_scope
+from mmengine.registry import DefaultScope
 
 from mim_plugins.checkpoints import convert, relative_error
 from mim_plugins.registry import MODELS
@@ -12,12 +12,17 @@ pytest.importorskip("mmpretrain", exc_type=ImportError)
 TOLERANCE = 1e-4
 
 
+@pytest.fixture(scope="module", autouse=True)
+def scope():
+    with DefaultScope.overwrite_default_scope("mmpretrain"):
+        yield
+
+
 @pytest.fixture(scope="module")
 def theirs():
     from mmpretrain.registry import MODELS as THEIR_MODELS
 
     torch.manual_seed(0)
-    init_default_scope("mmpretrain")
     model = THEIR_MODELS.build(
         dict(
             type="MAE",

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.registry import init_default_scope
+from mmengine.registry import DefaultScope
 
 from mim_plugins.checkpoints import convert, relative_error
 from mim_plugins.registry import MODELS
@@ -16,12 +16,17 @@ CONFIG = Path(__file__).parents[1] / "configs/mixmae/swin_b_600e.py"
 TOLERANCE = 1e-4
 
 
+@pytest.fixture(scope="module", autouse=True)
+def scope():
+    with DefaultScope.overwrite_default_scope("mmpretrain"):
+        yield
+
+
 @pytest.fixture(scope="module")
 def theirs():
     from mmpretrain.registry import MODELS as THEIR_MODELS
 
     torch.manual_seed(0)
-    init_default_scope("mmpretrain")
     model = THEIR_MODELS.build(
         dict(
             type="MixMIM",

@@ -33,7 +33,7 @@ def test_authors_training_checkpoint_loads_into_our_backbone(tmp_path):
 
     backbone = MODELS.build(
         dict(
-            type="MaskedSwin",
+            type="mim_plugins.MaskedSwin",
             arch=dict(embed_dims=16, depths=(1, 1, 2, 1), num_heads=(1, 2, 4, 8)),
             img_size=128,
             window_size=(8, 8, 8, 4),
