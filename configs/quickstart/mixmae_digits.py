@@ -3,7 +3,7 @@
 Paper:    arXiv 2205.13137 (method). Sizes and schedule are our choice; pixels are not normalised
           per patch, for most patches of a digit are plain.
 Result:   see finetune_digits.py.
-Cost:     1,400 steps of 128 images, about 4 minutes on one CPU core.
+Cost:     1,960 steps of 128 images, about 5 minutes on one CPU core.
 Command:  bash tools/quickstart.sh, or after it tools/train.py configs/quickstart/mixmae_digits.py
 """
 

@@ -1,7 +1,7 @@
 # scikit-learn's handwritten digits, drawn by tools/quickstart as 32x32 grey images, and an encoder
 # of their size: 8x8 tokens of 4x4 pixels, then 4x4 tokens.
 data_root = "work_dirs/quickstart/digits"
-pretrain_epochs = 100
+pretrain_epochs = 140
 pretrain_checkpoint = f"work_dirs/quickstart/pretrain/epoch_{pretrain_epochs}.pth"
 img_size = 32
 backbone = dict(

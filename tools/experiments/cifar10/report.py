@@ -79,6 +79,6 @@ def draw_bars(axes: Any, results: dict[str, Any], seeds: list[int]) -> None:
             axes.plot([x] * len(values), values, "k.", ms=4)
             axes.annotate(f"{mean(values):.1f}", (x, max(values) + 1), ha="center", fontsize=8)
     axes.set_xticks(range(len(kinds)), list(kinds.values()))
-    axes.set(ylabel="top-1, %", title="after pre-training: mean, and seeds as points")
+    axes.set(ylabel="top-1, %", title="at the end: mean, seeds as points")
     axes.set_ylim(0, axes.get_ylim()[1] * 1.25)
     axes.legend(fontsize=8, ncols=3, loc="upper center")
