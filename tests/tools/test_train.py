@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -78,8 +79,15 @@ def write_config(path, base, settings, more):
     return path
 
 
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
 def run(*command, check=True):
     environment = dict(os.environ, OMP_NUM_THREADS="1", CUDA_VISIBLE_DEVICES="")
+    environment["PORT"] = str(free_port())
     environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
     result = subprocess.run(
         [str(part) for part in command],
