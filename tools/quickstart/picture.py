@@ -7,10 +7,9 @@ import torch
 from matplotlib.figure import Figure
 from mmengine.config import Config
 from mmengine.runner import load_checkpoint
-from mmpretrain.registry import MODELS
 from torch import Tensor
 
-import mim_plugins  # noqa: F401  registers everything
+from mim_plugins.registry import MODELS
 
 TITLES = ("original A", "original B", "mixture", "reconstruction A", "reconstruction B")
 CAPTION = "Reconstructions: patches that the mixture shows as they are, the others as predicted"
