@@ -19,8 +19,9 @@ class MimicHead(BaseModule):
     """Mimic loss of MR-MAE (arXiv 2303.05475, section 3.2).
 
     The student's tokens are projected linearly to the teacher's width. With ``num_levels`` above
-    0, linear maps of as many intermediate layers are added first ("multi-layer fusion"). The
-    paper's public record settles neither the distance nor the form of the fusion: both are ours.
+    0, linear maps of as many intermediate layers, normalised without affine weights, are added
+    first ("multi-layer fusion"). The paper's public record settles neither the distance nor the
+    form of the fusion: both are ours.
 
     Args:
         in_channels: channels D of the student's tokens.
@@ -58,5 +59,6 @@ class MimicHead(BaseModule):
             levels: the same tokens (B, V, D) after earlier layers.
         """
         for linear, level in zip(self.fusion, levels, strict=True):
-            tokens = tokens + linear(level)
+            # unlike the last tokens, inner layers have no norm behind them and differ in scale
+            tokens = tokens + linear(F.layer_norm(level, level.shape[-1:]))
         return _DISTANCES[self.distance](self.proj(tokens).float(), target.float())

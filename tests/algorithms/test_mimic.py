@@ -132,7 +132,7 @@ def test_levels_are_fused():
     mimic, tokens, features = build(levels=(1,)), torch.randn(2, 5, 6), torch.randn(2, 5, 3)
     level = torch.randn(2, 5, 6)
 
-    fused = tokens + mimic.head.fusion[0](level)
+    fused = tokens + mimic.head.fusion[0](nn.functional.layer_norm(level, (6,)))
 
     expected = (mimic.head.proj(fused) - features).square().mean()
     assert mimic(tokens, features, (level,)).item() == pytest.approx(expected.item(), rel=1e-5)

@@ -92,7 +92,9 @@ def test_linear_maps_of_the_levels_are_added_before_the_projection():
 
     fused = tokens.clone()
     for linear, level in zip(head.fusion, levels, strict=True):
-        fused = fused + level @ linear.weight.T + linear.bias
+        mean, variance = level.mean(-1, keepdim=True), level.var(-1, keepdim=True, correction=0)
+        normal = (level - mean) / (variance + 1e-5).sqrt()
+        fused = fused + normal @ linear.weight.T + linear.bias
     expected = slow_distance("mse", fused @ head.proj.weight.T + head.proj.bias, target)
 
     assert head(tokens, target, levels).item() == pytest.approx(expected, rel=1e-5)
