@@ -37,7 +37,7 @@ def resolve_arch(
     depths = arch.get("depths")
     stages = len(template.get("depths", ())) if fixed_stages else _length(depths)
     for key, value in arch.items():
-        if (isinstance(template[key], int) or key in may_double) and _is_positive(value):
+        if (isinstance(template[key], int) or key in may_double) and is_positive_int(value):
             continue
         if isinstance(template[key], int) and key not in may_double:
             raise ValueError(f"{name}: arch[{key!r}]={value!r} must be a positive whole number")
@@ -57,7 +57,8 @@ def _length(value: object) -> int:
     return len(value) if isinstance(value, (list, tuple)) else 0
 
 
-def _is_positive(value: object) -> bool:
+def is_positive_int(value: object) -> bool:
+    """Is ``value`` a whole number above 0, and no bool?"""
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 

@@ -7,7 +7,13 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from ..layers import init_linear_and_norm
-from .arguments import check_img_size, check_out_indices, check_out_type, resolve_arch
+from .arguments import (
+    check_img_size,
+    check_out_indices,
+    check_out_type,
+    is_positive_int,
+    resolve_arch,
+)
 
 
 class HierarchicalBackbone(BaseModule):
@@ -48,9 +54,7 @@ class HierarchicalBackbone(BaseModule):
         init_cfg: dict | None,
     ) -> None:
         super().__init__(init_cfg)
-        self.settings = resolve_arch(
-            type(self).__name__, self.arch_settings, arch, may_double=("embed_dims",)
-        )
+        self.settings = self.resolve_arch(arch)
         self.depths: tuple[int, ...] = tuple(self.settings["depths"])
         self.patch_size = patch_size
         self.encoder_stride = patch_size * 2 ** (len(self.depths) - 1)
@@ -70,6 +74,15 @@ class HierarchicalBackbone(BaseModule):
         self.out_norms = nn.ModuleDict(
             {str(i): nn.LayerNorm(self.stage_channels[i]) for i in self.out_indices if i != last}
         )
+
+    @classmethod
+    def resolve_arch(cls, arch: str | dict) -> dict:
+        """The sizes that ``arch`` names.
+
+        Raises:
+            ValueError: see :func:`resolve_arch`.
+        """
+        return resolve_arch(cls.__name__, cls.arch_settings, arch, may_double=("embed_dims",))
 
     def embed(self, images: Tensor) -> Tensor:
         """Images (B, 3, H, W) to the tokens (B, H', W', C) that the first stage reads."""
@@ -165,8 +178,7 @@ class HierarchicalBackbone(BaseModule):
         """
         stages = len(self.depths)
         values: tuple = tuple(value) if isinstance(value, (list, tuple)) else (value,) * stages
-        whole = all(isinstance(v, int) and not isinstance(v, bool) and v >= 1 for v in values)
-        if len(values) != stages or not whole:
+        if len(values) != stages or not all(map(is_positive_int, values)):
             raise ValueError(
                 f"{name}={value}: expected one whole number or {stages} (one per stage), each"
                 " at least 1"

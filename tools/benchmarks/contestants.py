@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from mim_plugins.algorithms import MRMAE
 from mim_plugins.algorithms.mimic_utils import to_pixels
 from mim_plugins.backbones import MaskedSwin, MaskedViT
-from mim_plugins.backbones.arguments import resolve_arch
 from mim_plugins.checkpoints import convert
 from mim_plugins.registry import MODELS
 from mim_plugins.targets import TeacherOutput
@@ -52,7 +51,7 @@ class Setup:
         """
         backbone = MaskedSwin if self.method == "mixmae" else MaskedViT
         arch = json.loads(self.arch) if self.arch.startswith("{") else self.arch
-        return resolve_arch(backbone.__name__, backbone.arch_settings, arch)
+        return backbone.resolve_arch(arch)
 
 
 class NaiveMRMAE(MRMAE):
