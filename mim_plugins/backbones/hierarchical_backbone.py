@@ -6,8 +6,10 @@ from typing import ClassVar
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from ..checkpoints import load_strictly
 from ..layers import init_linear_and_norm
 from .arguments import (
+    check_frozen_stages,
     check_img_size,
     check_out_indices,
     check_out_type,
@@ -42,6 +44,10 @@ class HierarchicalBackbone(BaseModule):
     """
 
     arch_settings: ClassVar[dict[str, dict]] = {}
+    init_cfg: dict | list[dict] | None
+    # see load_pretrained: norms of intermediate outputs come with transfer
+    may_be_new: ClassVar[dict[str, str]] = {"out_norms.": ""}
+    may_be_left: ClassVar[tuple[str, ...]] = ("out_norms.",)
 
     def __init__(
         self,
@@ -96,6 +102,16 @@ class HierarchicalBackbone(BaseModule):
         """Initialise the weights and freeze what is to be frozen, once all modules exist."""
         self.apply(init_linear_and_norm)
         self._freeze()
+
+    def init_weights(self) -> None:
+        """Initialise as ``init_cfg`` says, with ``Pretrained`` loaded strictly.
+
+        Raises:
+            CheckpointError: the checkpoint cannot be read or does not fit; see
+                :func:`load_pretrained`.
+        """
+        self.init_cfg = load_strictly(self.init_cfg)
+        super().init_weights()
 
     def forward_mixed(self, images: Tensor, mask: Tensor) -> Tensor:
         """Encode mixed images; no token sees a token of the other image (MixMAE, section 3.2).
@@ -170,18 +186,23 @@ class HierarchicalBackbone(BaseModule):
         rates = (last * block / steps for block in range(sum(self.depths)))
         return [[next(rates) for _ in range(depth)] for depth in self.depths]
 
-    def per_stage(self, name: str, value: int | Sequence[int]) -> tuple[int, ...]:
+    def per_stage(
+        self, name: str, value: int | str | Sequence[int | str], word: str | None = None
+    ) -> tuple:
         """One positive whole number per stage from an argument that may be a single number.
+
+        A ``word`` may stand in place of a number.
 
         Raises:
             ValueError: their count is not the number of stages, or one is no such number.
         """
         stages = len(self.depths)
         values: tuple = tuple(value) if isinstance(value, (list, tuple)) else (value,) * stages
-        if len(values) != stages or not all(map(is_positive_int, values)):
+        valid = (is_positive_int(each) or (each == word and word is not None) for each in values)
+        if len(values) != stages or not all(valid):
             raise ValueError(
-                f"{name}={value}: expected one whole number or {stages} (one per stage), each"
-                " at least 1"
+                f"{name}={value!r}: expected one whole number or {stages} (one per stage), each"
+                " at least 1" + (f" or {word!r}" if word else "")
             )
         return values
 
@@ -200,10 +221,7 @@ class HierarchicalBackbone(BaseModule):
                 f"{name}: the stages' widths {self.stage_channels} must be multiples of"
                 f" num_heads={tuple(heads)}"
             )
-        if not -1 <= self.frozen_stages <= stages:
-            raise ValueError(
-                f"{name}: frozen_stages={self.frozen_stages} must be between -1 and {stages}"
-            )
+        check_frozen_stages(name, self.frozen_stages, stages)
 
     def _check_mixed(self, images: Tensor, mask: Tensor) -> None:
         batch, _, height, width = images.shape

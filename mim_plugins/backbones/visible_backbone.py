@@ -7,16 +7,18 @@ import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from ..checkpoints import load_strictly
 from ..layers import (
     TransformerBlock,
     init_linear_and_norm,
     resize_on_load,
     resize_position_embedding,
     run_blocks,
+    run_windowed_blocks,
     sincos_position_embedding,
 )
 from ..transforms import TokenMask, gather_tokens
-from .arguments import check_img_size, check_out_type, resolve_arch
+from .arguments import check_img_size, check_out_type, check_windows, resolve_arch
 
 _NORM_EPS = 1e-6
 
@@ -50,13 +52,22 @@ class VisibleBackbone(BaseModule):
             (B, D), with a LayerNorm of their own after pooling, as MAE's fine-tuning has.
         with_cp: gradient checkpointing of every block: less memory, one more forward pass.
         init_cfg: MMEngine's.
+        window_size: for large images, ``forward`` attends in windows of this side, in tokens; None
+            for the whole image. See :func:`run_windowed_blocks`. The weights are the same.
+        global_blocks: the Transformer blocks, counted from 0, that attend over the whole image
+            in spite of ``window_size``; none if left out. ViTDet has four, evenly spaced.
+        frozen_stages: -1 freezes nothing; the subclass says what else.
 
     Raises:
         ValueError: ``img_size`` that is not a multiple of the stride, unknown ``out_type``, width
-            that the heads do not divide.
+            that the heads do not divide, windows, global blocks or frozen stages that do not exist.
     """
 
     arch_settings: ClassVar[dict[str, dict]] = {}
+    init_cfg: dict | list[dict] | None
+    # see load_pretrained: feature maps go through norm, pooled features through fc_norm
+    may_be_new: ClassVar[dict[str, str]] = {"fc_norm.": "norm.", "norm.": "fc_norm."}
+    may_be_left: ClassVar[tuple[str, ...]] = ("fc_norm.", "norm.")
     pos_embed: Tensor
 
     def __init__(
@@ -70,6 +81,9 @@ class VisibleBackbone(BaseModule):
         out_type: str,
         with_cp: bool,
         init_cfg: dict | None,
+        window_size: int | None = None,
+        global_blocks: int | Sequence[int] = (),
+        frozen_stages: int = -1,
     ) -> None:
         super().__init__(init_cfg)
         name = type(self).__name__
@@ -79,6 +93,9 @@ class VisibleBackbone(BaseModule):
         self.encoder_stride = encoder_stride
         self.out_type = check_out_type(name, out_type)
         self.with_cp = with_cp
+        self.window_size = window_size
+        self.global_blocks = check_windows(name, window_size, global_blocks, len(drop_path_rates))
+        self.frozen_stages = frozen_stages
         self.embed_dims = dim
         self.cls_token: nn.Parameter | None = None
         grid = (self.img_size[0] // encoder_stride, self.img_size[1] // encoder_stride)
@@ -101,11 +118,25 @@ class VisibleBackbone(BaseModule):
         """
         return resolve_arch(cls.__name__, cls.arch_settings, arch, fixed_stages=True)
 
+    def init_weights(self) -> None:
+        """Initialise as ``init_cfg`` says, with ``Pretrained`` loaded strictly.
+
+        Raises:
+            CheckpointError: the checkpoint cannot be read or does not fit; see
+                :func:`load_pretrained`.
+        """
+        self.init_cfg = load_strictly(self.init_cfg)
+        super().init_weights()
+
     def embed(self, images: Tensor, visible: Tensor | None) -> tuple[Tensor, Any]:
         """Tokens (B, h, w, D) without positions, and what :meth:`fuse` and ``forward`` need.
 
         ``visible`` (B, 1, h, w) is True at visible tokens; None shows all.
         """
+        raise NotImplementedError
+
+    def frozen_parts(self) -> list[nn.Module | nn.Parameter]:
+        """What ``frozen_stages`` freezes."""
         raise NotImplementedError
 
     def fuse(self, tokens: Tensor, extra: Any, ids_keep: Tensor) -> Tensor:
@@ -159,6 +190,12 @@ class VisibleBackbone(BaseModule):
             return int(parts[1]) + 1, last + 1
         return (last if parts[0] in ("norm", "fc_norm", "out_norms") else 0), last + 1
 
+    def train(self, mode: bool = True) -> "VisibleBackbone":
+        """Set training mode; what is frozen stays in evaluation mode."""
+        super().train(mode)
+        self._freeze()
+        return self
+
     def no_weight_decay(self) -> set[str]:
         """Parameters, by their name here, that weight decay spares besides biases and norms."""
         return set() if self.cls_token is None else {"cls_token"}
@@ -167,6 +204,24 @@ class VisibleBackbone(BaseModule):
         """Tokens (B, h, w, D) to a sequence (B, L, D) with position embedding."""
         grid = (tokens.shape[1], tokens.shape[2])
         return (tokens + resize_position_embedding(self.pos_embed, grid)).flatten(1, 2)
+
+    def _run_blocks(
+        self, x: Tensor, grid: tuple[int, int], keep: Sequence[int] = ()
+    ) -> tuple[Tensor, list[Tensor]]:
+        """All blocks on whole images (B, P + L, D), in windows if so chosen."""
+        if self.window_size is None:
+            return run_blocks(self.blocks, x, self.with_cp, keep)
+        return run_windowed_blocks(
+            self.blocks, x, grid, self.window_size, self.global_blocks, self.with_cp, keep
+        )
+
+    def _freeze(self) -> None:
+        if self.frozen_stages < 0:
+            return
+        for part in self.frozen_parts():
+            part.requires_grad_(False)
+            if isinstance(part, nn.Module):
+                part.eval()
 
     def _add_prefix(self, x: Tensor) -> Tensor:
         if self.cls_token is None:
@@ -177,3 +232,4 @@ class VisibleBackbone(BaseModule):
         self.apply(init_linear_and_norm)
         if self.cls_token is not None:
             nn.init.normal_(self.cls_token, std=0.02)
+        self._freeze()

@@ -144,8 +144,8 @@ MCMAE_AUTHORS = Layout(
 )
 
 MAE_AUTHORS = Layout(
-    name="MAE of the authors",
-    signature=frozenset({"cls_token", "blocks.0.attn.qkv.weight", "patch_embed.proj.weight"}),
+    name="MAE of the authors or ViT of timm",
+    signature=frozenset({"pos_embed", "blocks.0.attn.qkv.weight", "patch_embed.proj.weight"}),
     rules=(
         (r"patch_embed\.proj\.(\w+)", r"backbone.patch_embed.\1"),
         (r"(cls_token|pos_embed|blocks\..*|(?:fc_)?norm\.\w+)", r"backbone.\1"),
@@ -171,7 +171,25 @@ MAE_MMPRETRAIN = Layout(
     transform=_grid_from_tokens,
 )
 
-LAYOUTS = (MIXMIM_AUTHORS, MIXMIM_MMPRETRAIN, MCMAE_AUTHORS, MAE_AUTHORS, MAE_MMPRETRAIN)
+# timm's Swin has neither position embedding nor norms between the stages; our export adds them
+SWIN_TIMM = Layout(
+    name="Swin of timm with our position embedding",
+    signature=frozenset({"pos_embed", "layers.0.blocks.0.attn.qkv.weight"}),
+    rules=(
+        (r"(pos_embed|patch_embed\..*|norm\.\w+|out_norms\..*)", r"backbone.\1"),
+        (r"layers\.(\d+\.(?:downsample|blocks)\..*)", r"backbone.stages.\1"),
+        (r"(head\.fc\.\w+)", r"\1"),
+    ),
+)
+
+LAYOUTS = (
+    MIXMIM_AUTHORS,
+    MIXMIM_MMPRETRAIN,
+    MCMAE_AUTHORS,
+    MAE_AUTHORS,
+    MAE_MMPRETRAIN,
+    SWIN_TIMM,
+)
 
 
 def _fold_cls_position(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -179,12 +197,17 @@ def _fold_cls_position(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     folded = dict(tensors)
     for prefix in ("", "backbone."):
         token, position = tensors.get(f"{prefix}cls_token"), tensors.get(f"{prefix}pos_embed")
-        if token is not None and position is not None:
+        if token is not None and position is not None and position[:, :1].any():
             folded[f"{prefix}cls_token"] = token + position[:, :1]
             folded[f"{prefix}pos_embed"] = torch.cat(
                 [torch.zeros_like(position[:, :1]), position[:, 1:]], dim=1
             )
     return folded
+
+
+def find_layout(names: set[str]) -> Layout | None:
+    """The layout whose signature is among ``names``; None if there is none."""
+    return next((layout for layout in LAYOUTS if layout.signature <= names), None)
 
 
 def recognise(names: set[str]) -> Layout:
@@ -193,9 +216,9 @@ def recognise(names: set[str]) -> Layout:
     Raises:
         ValueError: none is; the message lists the known ones.
     """
-    for layout in LAYOUTS:
-        if layout.signature <= names:
-            return layout
+    layout = find_layout(names)
+    if layout is not None:
+        return layout
     known = "; ".join(layout.name for layout in LAYOUTS)
     raise ValueError(
         f"its {len(names)} tensors are not named as in any known checkpoint ({known}). First names:"

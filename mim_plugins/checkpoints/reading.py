@@ -1,53 +1,62 @@
 """Reading checkpoints that other people wrote, without running code from them."""
 
 import argparse
+import os
 import pickle
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from mmengine.runner import CheckpointLoader
 from torch import Tensor
+
+from .checkpoint_error import CheckpointError
 
 # where training scripts keep the weights inside a checkpoint, most specific first
 _WEIGHT_KEYS = ("state_dict", "model", "module")
+_FETCH_AGAIN = "fetch or copy it again"
+_OTHER_FILES = 5  # of a folder, named when a file is missing
 
 
 def read_tensors(path: str | Path) -> dict[str, Tensor]:
     """The named tensors of a ``.pth``, ``.safetensors`` or reference ``.npz`` file.
 
     A ``.pth`` may be a bare state dict or hold one under ``state_dict``, ``model`` or ``module``;
-    besides tensors, only plain data, NumPy arrays and ``argparse.Namespace`` (which the MixMIM and
-    MAE authors' scripts store) are read. In an ``.npz``, names begin with ``param/``.
+    besides tensors, only plain data, NumPy arrays, MMEngine's log buffers and
+    ``argparse.Namespace`` (which the MixMIM and MAE authors' scripts store) are read. An address
+    with a scheme (``https://``, ``s3://``, ...) goes through MMEngine's ``CheckpointLoader``, with
+    the same restriction. In an ``.npz``, names begin with ``param/``.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file is damaged, holds code, or holds no tensors.
+        CheckpointError: there is no such file, or it is damaged, holds code, or no tensors.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no checkpoint '{path}'")
+    if not str(path):
+        raise CheckpointError(
+            "checkpoint='' names no file: give a checkpoint's path (in a config,"
+            " model.backbone.init_cfg.checkpoint), or init_cfg=None for random weights"
+        )
+    if "://" in str(path):
+        return _find_weights(_read_remote(str(path)), path)
+    path = Path(path).expanduser()
+    begin = _beginning(path)
     if path.suffix == ".npz":
         return read_reference(path)["param"]
-    if path.suffix == ".safetensors":
+    if path.suffix == ".safetensors" or (begin[8:9] == b"{" and not begin.startswith(b"PK")):
         return _read_safetensors(path)
-    try:
-        with torch.serialization.safe_globals([argparse.Namespace]):
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ValueError(
-            f"'{path}' cannot be read as a checkpoint: it is damaged, or holds more than weights"
-            f" ({reason})"
-        ) from error
-    return _find_weights(content, path)
+    load = partial(torch.load, path, map_location="cpu", weights_only=True)
+    return _find_weights(_unpickle(load, path), path)
 
 
 def read_reference(path: str | Path) -> dict[str, Any]:
     """A reference file: a dict of tensors, ``group/name`` keys gathered in nested dicts.
 
     Raises:
-        ValueError: the file is damaged or has no ``param/`` entries.
+        CheckpointError: the file is damaged or has no ``param/`` entries.
     """
     content: dict[str, Any] = {}
     try:
@@ -61,21 +70,150 @@ def read_reference(path: str | Path) -> dict[str, Any]:
                     is_text = value.dtype.kind == "U"
                     content[key] = str(value) if is_text else torch.from_numpy(np.asarray(value))
     except (OSError, ValueError, EOFError) as error:
-        raise ValueError(f"'{path}' cannot be read as an .npz file ({error})") from error
+        raise CheckpointError(f"'{path}' cannot be read as an .npz file ({error})") from error
     if "param" not in content:
-        raise ValueError(f"'{path}' has no entries named param/..., so it holds no weights")
+        raise CheckpointError(f"'{path}' has no entries named param/..., so it holds no weights")
     return content
+
+
+def _beginning(path: Path) -> bytes:
+    """The first bytes of a file, once it is clear that it may be a checkpoint."""
+    if path.is_dir():
+        raise CheckpointError(f"'{path}' is a folder, not a checkpoint; {_others(path)}")
+    if not path.exists():
+        raise CheckpointError(f"there is no checkpoint '{path}': {_others(path.parent)}")
+    try:
+        with path.open("rb") as file:
+            begin = file.read(512)
+    except OSError as error:
+        raise CheckpointError(f"'{path}' cannot be opened: {error.strerror}") from error
+    text = begin.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if not begin:
+        raise CheckpointError(
+            f"'{path}' is empty: the run, copy or download that wrote it was stopped;"
+            f" {_FETCH_AGAIN}, or name an earlier checkpoint"
+        )
+    if text.startswith((b"<!doctype", b"<html", b"<?xml", b"<head", b"<!--")):
+        raise CheckpointError(
+            f"'{path}' is a web page (HTML), not a checkpoint: its address led to a log-in,"
+            " confirmation or error page; open the address in a browser and save the file itself"
+        )
+    if text.startswith(b"version https://git-lfs"):
+        raise CheckpointError(
+            f"'{path}' is a Git LFS pointer, not the checkpoint: run 'git lfs pull' where it came"
+            " from"
+        )
+    return begin
+
+
+def _others(folder: Path) -> str:
+    if not folder.is_dir():
+        return f"the folder '{folder}' does not exist; correct the path"
+    files = sorted(f.name for f in folder.iterdir() if f.suffix in (".pth", ".pt", ".safetensors"))
+    if not files:
+        return f"no file in '{folder}' ends in .pth, .pt or .safetensors; correct the path"
+    more = f" and {len(files) - _OTHER_FILES} more" if len(files) > _OTHER_FILES else ""
+    return f"correct the path; '{folder}' holds {', '.join(files[:_OTHER_FILES])}{more}"
+
+
+@contextmanager
+def _plain_data_only() -> Iterator[None]:
+    """Let ``torch.load`` read weights and what training scripts store beside them, no code.
+
+    The variable makes it so where MMEngine, or PyTorch's download function, ask for everything.
+    """
+    variable = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
+    before = os.environ.get(variable)
+    numpy_core = np._core if hasattr(np, "_core") else np.core
+    numpy_1 = [  # under the names that NumPy 1 wrote
+        (numpy_core.multiarray.scalar, "numpy.core.multiarray.scalar"),
+        (numpy_core.multiarray._reconstruct, "numpy.core.multiarray._reconstruct"),
+    ]
+    os.environ[variable] = "1"
+    try:
+        with torch.serialization.safe_globals([argparse.Namespace, *numpy_1]):
+            yield
+    finally:
+        if before is None:
+            del os.environ[variable]
+        else:
+            os.environ[variable] = before
+
+
+def _read_remote(address: str) -> object:
+    if address.endswith((".safetensors", ".npz")):
+        raise CheckpointError(
+            f"'{address}': only PyTorch files are read from an address; download it and give its"
+            " path"
+        )
+    try:
+        load = partial(CheckpointLoader.load_checkpoint, address, map_location="cpu")
+        return _unpickle(load, address)
+    except CheckpointError:
+        raise
+    except Exception as error:  # each storage has errors of its own
+        raise CheckpointError(
+            f"'{address}' cannot be fetched ({type(error).__name__}: {_reason(error)}); check"
+            " address and network, or download it and give its path"
+        ) from error
+
+
+def _unpickle(load: Callable[[], object], path: str | Path) -> object:
+    try:
+        with _plain_data_only():
+            return load()
+    except (
+        pickle.UnpicklingError,
+        RuntimeError,
+        ValueError,
+        EOFError,
+        LookupError,
+        OSError,
+    ) as error:
+        if "://" in str(path) and isinstance(error, (LookupError, OSError)):
+            raise  # the storage's, not the file's
+        code = re.search(r"GLOBAL (\S+)|asks for (attribute \S+ of \S+)", str(error))
+        if code:
+            raise CheckpointError(
+                f"'{path}' holds more than weights ({code[1] or code[2]}): such objects can run"
+                " code, so nothing of it was loaded; ask its author for a file made by"
+                " torch.save(model.state_dict(), ...)"
+            ) from error
+        cut_off = "central directory" in str(error) or isinstance(error, EOFError)
+        cause = "it was cut off while being written or copied" if cut_off else _reason(error)
+        cached = ", after deleting its copy in PyTorch's hub folder" if "://" in str(path) else ""
+        raise CheckpointError(
+            f"'{path}' is damaged or no PyTorch checkpoint ({cause}); {_FETCH_AGAIN}{cached}, or"
+            " name another one"
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    """The line of a message that says what happened, without PyTorch's advice to run the code."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if isinstance(error, pickle.UnpicklingError):
+        lines = [line for line in lines if line.startswith("Unsupported")]
+    return lines[0][:160] if lines else type(error).__name__
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
     try:
+        from safetensors import SafetensorError
         from safetensors.torch import load_file
     except ImportError as error:
-        raise ValueError(f"reading '{path}' needs the package safetensors") from error
-    return load_file(path)
+        raise CheckpointError(
+            f"reading '{path}' needs the package safetensors: pip install safetensors"
+        ) from error
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f"'{path}' is damaged or no safetensors file ({_reason(error)}); {_FETCH_AGAIN}"
+        ) from error
+    return _find_weights(tensors, path)
 
 
-def _find_weights(content: object, path: Path) -> dict[str, Tensor]:
+def _find_weights(content: object, path: str | Path) -> dict[str, Tensor]:
     for key in _WEIGHT_KEYS:
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
@@ -86,8 +224,8 @@ def _find_weights(content: object, path: Path) -> dict[str, Tensor]:
         if isinstance(value, Tensor)
     }
     if not tensors:
-        raise ValueError(
+        raise CheckpointError(
             f"'{path}' holds no weights: none of its entries, nor of those under"
-            f" {', '.join(_WEIGHT_KEYS)}, is a tensor"
+            f" {', '.join(_WEIGHT_KEYS)}, is a tensor; name the checkpoint of a model"
         )
     return tensors

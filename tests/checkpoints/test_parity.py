@@ -90,6 +90,7 @@ def test_missing_entries_of_the_config_are_refused(reference):
 def test_a_known_layout_without_a_parity_check_is_refused():
     weights = {
         "cls_token": torch.zeros(1, 1, 8),
+        "pos_embed": torch.zeros(1, 5, 8),
         "blocks.0.attn.qkv.weight": torch.zeros(24, 8),
         "patch_embed.proj.weight": torch.zeros(8, 3, 2, 2),
     }

@@ -1,11 +1,15 @@
 import argparse
+import functools
+import http.server
 import os
+import pickle
+import threading
 
 import numpy as np
 import pytest
 import torch
 
-from mim_plugins.checkpoints import read_reference, read_tensors
+from mim_plugins.checkpoints import CheckpointError, read_reference, read_tensors
 
 WEIGHT = torch.arange(6.0).reshape(2, 3)
 
@@ -40,19 +44,63 @@ def test_reference_groups_its_entries(tmp_path):
     assert torch.equal(read_tensors(tmp_path / "x.npz")["a"], WEIGHT)
 
 
-def test_missing_file(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"nothing\.pth"):
+def test_a_missing_file_is_named_with_those_beside_it(tmp_path):
+    torch.save({"a": WEIGHT}, tmp_path / "epoch_1.pth")
+    with pytest.raises(CheckpointError, match=r"no checkpoint '.*nothing\.pth'.*epoch_1\.pth"):
         read_tensors(tmp_path / "nothing.pth")
+    with pytest.raises(CheckpointError, match=r"folder '.*absent' does not exist"):
+        read_tensors(tmp_path / "absent" / "x.pth")
+    with pytest.raises(CheckpointError, match=r"is a folder.*epoch_1\.pth"):
+        read_tensors(tmp_path)
 
 
-@pytest.mark.parametrize("share", [0.0, 0.5])
-def test_truncated_file_is_named(tmp_path, share):
-    file = tmp_path / "x.pth"
-    torch.save({"a": torch.zeros(1000)}, file)
+def test_an_empty_path_says_where_to_set_it():
+    with pytest.raises(CheckpointError, match=r"init_cfg\.checkpoint"):
+        read_tensors("")
+
+
+@pytest.mark.parametrize("name", ["x.pth", "x.safetensors"])
+@pytest.mark.parametrize("share", [0.3, 0.9])
+def test_truncated_file_is_named(tmp_path, share, name):
+    file = tmp_path / name
+    if name.endswith(".pth"):
+        torch.save({"a": torch.zeros(1000)}, file)
+    else:
+        pytest.importorskip("safetensors.torch").save_file({"a": torch.zeros(1000)}, file)
     content = file.read_bytes()
     file.write_bytes(content[: int(len(content) * share)])
-    with pytest.raises(ValueError, match=r"x\.pth.*damaged"):
+    with pytest.raises(CheckpointError, match=rf"{name}.*damaged.*again"):
         read_tensors(file)
+
+
+@pytest.mark.parametrize("name", ["x.pth", "x.safetensors"])
+@pytest.mark.parametrize(
+    ("content", "cause"),
+    [
+        (b"", "is empty"),
+        (b"\n <!DOCTYPE html><title>Sign in</title>", r"web page \(HTML\)"),
+        (b"<html><body>404</body></html>", r"web page \(HTML\)"),
+        (b"version https://git-lfs.github.com/spec/v1\noid", "git lfs pull"),
+        (b"\x01\x02" * 400, "damaged"),
+    ],
+)
+def test_what_is_no_checkpoint_is_told(tmp_path, content, cause, name):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(CheckpointError, match=rf"{name}.*{cause}") as caught:
+        read_tensors(tmp_path / name)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_pickle_that_is_no_checkpoint_is_refused(tmp_path):
+    (tmp_path / "x.pth").write_bytes(pickle.dumps([1, 2, 3]))
+    with pytest.raises(CheckpointError, match=r"x\.pth.*no PyTorch checkpoint"):
+        read_tensors(tmp_path / "x.pth")
+
+
+def test_safetensors_are_known_by_their_content(tmp_path):
+    safetensors = pytest.importorskip("safetensors.torch")
+    safetensors.save_file({"a": WEIGHT}, tmp_path / "x.pth")
+    assert torch.equal(read_tensors(tmp_path / "x.pth")["a"], WEIGHT)
 
 
 class Malicious:
@@ -62,10 +110,49 @@ class Malicious:
 
 def test_code_in_a_checkpoint_is_not_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TORCH_FORCE_WEIGHTS_ONLY_LOAD", "0")
     torch.save({"model": {"a": WEIGHT}, "args": Malicious()}, "x.pth")
-    with pytest.raises(ValueError, match=r"x\.pth.*more than weights"):
+    with pytest.raises(CheckpointError, match=r"x\.pth.*more than weights.*mkdir") as caught:
         read_tensors("x.pth")
     assert not os.path.exists("executed")
+    assert "weights_only" not in str(caught.value)  # PyTorch's advice is to run the code
+    assert os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] == "0"
+
+
+def test_scalars_of_numpy_1_are_read(tmp_path):
+    file = tmp_path / "x.pth"
+    content = {"state_dict": {"a": WEIGHT}, "best": np.float64(3)}
+    torch.save(content, file, pickle_protocol=2, _use_new_zipfile_serialization=False)
+    file.write_bytes(file.read_bytes().replace(b"numpy._core", b"numpy.core"))
+    assert b"numpy.core" in file.read_bytes()
+    assert torch.equal(read_tensors(file)["a"], WEIGHT)
+
+
+@pytest.fixture
+def server(tmp_path, monkeypatch):
+    """Address of a server of the folder ``tmp_path / 'served'``."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "hub"))
+    (tmp_path / "served").mkdir()
+    handler = functools.partial(
+        http.server.SimpleHTTPRequestHandler, directory=str(tmp_path / "served")
+    )
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{running.server_port}"
+        running.shutdown()
+
+
+def test_an_address_is_read_as_strictly_as_a_file(tmp_path, monkeypatch, server):
+    monkeypatch.chdir(tmp_path)
+    torch.save({"state_dict": {"a": WEIGHT}}, "served/good.pth")
+    torch.save({"a": WEIGHT, "args": Malicious()}, "served/bad.pth")
+
+    assert torch.equal(read_tensors(f"{server}/good.pth")["a"], WEIGHT)
+    with pytest.raises(CheckpointError, match=r"bad\.pth.*more than weights"):
+        read_tensors(f"{server}/bad.pth")
+    assert not os.path.exists("executed")
+    with pytest.raises(CheckpointError, match=r"absent\.pth' cannot be fetched.*404"):
+        read_tensors(f"{server}/absent.pth")
 
 
 def test_file_without_weights_is_refused(tmp_path):

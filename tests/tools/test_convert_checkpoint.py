@@ -1,27 +1,44 @@
 import argparse
-import subprocess
+import runpy
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
+import pytest
 import torch
 
 from mim_plugins.checkpoints import read_tensors
 from mim_plugins.registry import MODELS
 
 ROOT = Path(__file__).parents[2]
+TOOL = ROOT / "tools/convert_checkpoint.py"
 GOLDEN = ROOT / "tests/data/mixmim_tiny.npz"
 
 
-def convert(*arguments):
-    return subprocess.run(
-        [sys.executable, ROOT / "tools/convert_checkpoint.py", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+class Result(NamedTuple):
+    returncode: int
+    stdout: str
+    stderr: str
 
 
-def test_authors_training_checkpoint_loads_into_our_backbone(tmp_path):
+@pytest.fixture
+def convert(monkeypatch, capsys):
+    """Runs the tool in this process, as the command line would."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", [str(TOOL), *map(str, arguments)])
+        try:
+            runpy.run_path(str(TOOL), run_name="__main__")
+            message = None
+        except SystemExit as stop:
+            message = stop.code
+        out, err = capsys.readouterr()
+        return Result(0 if message is None else 1, out, f"{err}{message}\n" if message else err)
+
+    return run
+
+
+def test_authors_training_checkpoint_loads_into_our_backbone(tmp_path, convert):
     weights = read_tensors(GOLDEN)
     torch.save(
         {"model": weights, "epoch": 599, "args": argparse.Namespace(lr=1.2e-3)},
@@ -51,7 +68,7 @@ def test_authors_training_checkpoint_loads_into_our_backbone(tmp_path):
     )
 
 
-def test_unknown_checkpoint_is_one_line_and_writes_nothing(tmp_path):
+def test_unknown_checkpoint_is_one_line_and_writes_nothing(tmp_path, convert):
     torch.save({"conv.weight": torch.zeros(1)}, tmp_path / "other.pth")
     result = convert(tmp_path / "other.pth", tmp_path / "ours.pth")
     assert result.returncode == 1
@@ -59,3 +76,18 @@ def test_unknown_checkpoint_is_one_line_and_writes_nothing(tmp_path):
     assert "other.pth" in result.stderr
     assert "Traceback" not in result.stderr
     assert not (tmp_path / "ours.pth").exists()
+
+
+def test_a_damaged_file_and_an_existing_target_are_told(tmp_path, convert):
+    (tmp_path / "empty.pth").touch()
+    result = convert(tmp_path / "empty.pth", tmp_path / "ours.pth")
+    assert result.returncode == 1
+    assert "is empty" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+    (tmp_path / "ours.pth").write_text("kept")
+    result = convert(GOLDEN, tmp_path / "ours.pth")
+    assert result.returncode == 1
+    assert "exists already" in result.stderr
+    assert (tmp_path / "ours.pth").read_text() == "kept"
+    assert convert(GOLDEN, tmp_path / "ours.pth", "--force").returncode == 0

@@ -1,0 +1,52 @@
+"""MMEngine's ``Pretrained`` initialisation, made strict for this package's backbones."""
+
+from mmengine.model.weight_init import PretrainedInit, update_init_info
+from torch import nn
+
+from .pretrained import load_pretrained
+
+
+class StrictPretrainedInit:
+    """Load a backbone's weights with :func:`load_pretrained`, as an initialiser of MMEngine.
+
+    MMEngine's own ``PretrainedInit`` only warns if no tensor fits, and training then begins from
+    random weights.
+
+    Args:
+        checkpoint: path or address of the file.
+        prefix: what the encoder's names begin with in the file.
+        map_location: there for MMEngine's sake; tensors are read on the CPU and copied to where
+            the parameters are.
+    """
+
+    def __init__(
+        self, checkpoint: str, prefix: str | None = None, map_location: str = "cpu"
+    ) -> None:
+        self.checkpoint = checkpoint
+        self.prefix = prefix
+
+    def __call__(self, module: nn.Module) -> None:
+        """Load ``module``, and note it in MMEngine's record of initialisations.
+
+        Raises:
+            CheckpointError: see :func:`load_pretrained`.
+        """
+        load_pretrained(module, self.checkpoint, self.prefix)
+        if hasattr(module, "_params_init_info"):
+            update_init_info(module, init_info=f"Pretrained: loaded from {self.checkpoint}")
+
+
+def load_strictly(init_cfg: dict | list[dict] | None) -> dict | list[dict] | None:
+    """``init_cfg`` with :class:`StrictPretrainedInit` in place of MMEngine's ``Pretrained``."""
+    given = [init_cfg] if isinstance(init_cfg, dict) else list(init_cfg or ())
+    pretrained = [cfg for cfg in given if _is_pretrained(cfg)]
+    if not pretrained:
+        return init_cfg
+    # last, as in MMEngine, so that no other initialisation overwrites the weights
+    others = [cfg for cfg in given if not _is_pretrained(cfg)]
+    return others + [{**cfg, "type": StrictPretrainedInit} for cfg in pretrained]
+
+
+def _is_pretrained(cfg: dict) -> bool:
+    kind = cfg.get("type")
+    return kind is PretrainedInit or kind in ("Pretrained", "mmengine.Pretrained")

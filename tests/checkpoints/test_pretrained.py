@@ -1,0 +1,134 @@
+import pytest
+import torch
+from torch import nn
+
+from mim_plugins.checkpoints import CheckpointError, load_pretrained
+from mim_plugins.layers import resize_on_load
+
+
+class Encoder(nn.Module):
+    may_be_new = {"extra.": "", "pooled.": "last.", "last.": "pooled."}
+    may_be_left = ("extra.", "pooled.", "last.", "aside.")
+
+    def __init__(self, parts=("last",), depth=2, dim=4, grid=2):
+        super().__init__()
+        self.blocks = nn.ModuleList(
+            nn.ModuleDict(dict(norm1=nn.LayerNorm(dim), fc=nn.Linear(dim, dim)))
+            for _ in range(depth)
+        )
+        for block in self.blocks:
+            nn.init.normal_(block["norm1"].weight)
+        self.register_buffer("pos_embed", torch.randn(1, grid, grid, dim))
+        self.register_load_state_dict_pre_hook(resize_on_load("pos_embed"))
+        for part in parts:
+            self.add_module(part, nn.Linear(dim, dim))
+
+
+def save(path, module, prefix="backbone.", **more):
+    tensors = {prefix + name: tensor for name, tensor in module.state_dict().items()}
+    torch.save({"state_dict": tensors | more}, path)
+    return str(path)
+
+
+@pytest.fixture
+def file(tmp_path):
+    return tmp_path / "x.pth"
+
+
+def test_every_tensor_is_loaded_and_one_line_says_so(file, monkeypatch):
+    lines = []
+    monkeypatch.setattr(
+        "mim_plugins.checkpoints.pretrained.print_log", lambda text, logger: lines.append(text)
+    )
+    saved, loaded = Encoder(), Encoder()
+    save(file, saved, **{"decoder.a": torch.ones(1), "decoder.b": torch.ones(1)})
+    report = load_pretrained(loaded, file, "backbone.")
+    assert all(torch.equal(t, saved.state_dict()[n]) for n, t in loaded.state_dict().items())
+    assert report == (len(saved.state_dict()), (), {"decoder": 2}, ())
+    assert len(lines) == 1
+    assert f"loaded {report.loaded} tensors" in lines[0]
+    assert "left in the file: 2 (decoder 2)" in lines[0]
+    assert "\n" not in lines[0]
+
+
+def test_resized_tensors_are_reported(file):
+    save(file, Encoder(grid=2))
+    report = load_pretrained(Encoder(grid=5), file, "backbone.")
+    assert report.resized == ("pos_embed",)
+
+
+def test_what_may_be_new_or_left_is_reported(file):
+    save(file, Encoder(("last", "aside")))
+    report = load_pretrained(Encoder(("pooled", "extra")), file, "backbone.")
+    assert report.new == ("extra.bias", "extra.weight", "pooled.bias", "pooled.weight")
+    assert report.left == {"backbone.last": 2, "backbone.aside": 2}
+
+
+def test_a_part_is_new_only_if_another_stands_for_it(file):
+    save(file, Encoder(()))
+    with pytest.raises(CheckpointError, match=r"2 missing in the file: pooled\.bias, pooled\.weig"):
+        load_pretrained(Encoder(("pooled",)), file, "backbone.")
+
+
+def test_half_a_part_is_missing_not_new(file):
+    tensors = {f"backbone.{n}": t for n, t in Encoder(("extra",)).state_dict().items()}
+    del tensors["backbone.extra.bias"]
+    torch.save(tensors, file)
+    with pytest.raises(CheckpointError, match=r"1 missing in the file: extra\.bias"):
+        load_pretrained(Encoder(("extra",)), file, "backbone.")
+
+
+def test_what_is_unknown_is_listed(file):
+    save(file, Encoder(), **{"backbone.surprise": torch.ones(1)})
+    with pytest.raises(CheckpointError, match=r"x\.pth.*1 unknown to the model: surprise"):
+        load_pretrained(Encoder(), file, "backbone.")
+
+
+def test_another_architecture_is_told_with_its_sizes(file):
+    save(file, Encoder(depth=4, dim=8))
+    with pytest.raises(
+        CheckpointError,
+        match=r"file holds blocks 4 x 8, the model blocks 2 x 4.*unknown to the model: blocks\.2"
+        r".*of another shape: blocks\.0\.fc\.bias 8 in the file, 4 in the model",
+    ) as caught:
+        load_pretrained(Encoder(), file, "backbone.")
+    assert "\n" not in str(caught.value)
+
+
+def test_the_prefix_of_another_part_is_told_which_fits(file):
+    save(file, Encoder(), **{"decoder.blocks.0.norm1.weight": torch.ones(4)})
+    with pytest.raises(CheckpointError, match=r"use prefix='backbone\.'"):
+        load_pretrained(Encoder(), file, "decoder.")
+
+
+def test_values_that_are_not_finite_are_refused(file):
+    saved = Encoder()
+    saved.blocks[1]["fc"].weight.data[0, 0] = float("nan")
+    save(file, saved)
+    with pytest.raises(CheckpointError, match=r"NaN.*blocks\.1\.fc\.weight"):
+        load_pretrained(Encoder(), file, "backbone.")
+
+
+class Late(nn.Module):
+    """Refuses its tensor only while it is loaded, after another has been copied."""
+
+    def __init__(self, rows):
+        super().__init__()
+        self.first = nn.Linear(2, 2)
+        self.second = nn.Module()
+        self.second.relative_position_bias_table = nn.Parameter(torch.randn(rows, 2))
+
+
+def test_a_load_that_fails_half_way_changes_nothing(file):
+    save(file, Late(10))
+    module = Late(9)
+    before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
+    with pytest.raises(CheckpointError, match=r"x\.pth.*relative_position_bias_table"):
+        load_pretrained(module, file, "backbone.")
+    assert all(torch.equal(tensor, before[name]) for name, tensor in module.state_dict().items())
+
+
+def test_a_module_that_declares_nothing_is_loaded_without_exceptions(file):
+    save(file, nn.Linear(2, 2, bias=False), "")
+    with pytest.raises(CheckpointError, match="missing in the file: bias"):
+        load_pretrained(nn.Linear(2, 2), file)

@@ -1,0 +1,129 @@
+import pytest
+import torch
+
+from mim_plugins.checkpoints import CheckpointError
+from mim_plugins.checkpoints.selection import (
+    backbone_class,
+    better_prefix,
+    describe_blocks,
+    select_encoder,
+)
+from mim_plugins.registry import MODELS
+
+NAMES = ("a.weight", "b.weight", "b.bias", "c.bias")
+
+
+def tensors(*names):
+    return {name: torch.full((1,), float(i)) for i, name in enumerate(names)}
+
+
+def fit(names):
+    return len(names & set(NAMES)) / len(NAMES)
+
+
+def select(content, prefix):
+    return select_encoder(content, prefix, fit, "x.pth", "Model")
+
+
+WHOLE = tensors(*(f"backbone.{name}" for name in NAMES), "decoder.x", "decoder.y", "mimics.z")
+
+
+@pytest.mark.parametrize("prefix", ["backbone.", "backbone"])
+def test_the_prefix_divides_encoder_and_rest(prefix):
+    encoder = select(WHOLE, prefix)
+    assert encoder.tensors == {name: WHOLE[f"backbone.{name}"] for name in NAMES}
+    assert encoder.left == {"decoder": 2, "mimics": 1}
+
+
+@pytest.mark.parametrize("prefix", [None, "backbone."])
+def test_a_plain_backbone_needs_no_prefix_and_bears_the_usual_one(prefix):
+    encoder = select(tensors(*NAMES), prefix)
+    assert set(encoder.tensors) == set(NAMES)
+    assert encoder.left == {}
+
+
+@pytest.mark.parametrize("prefix", [None, "encoder.", "backbone.backbone."])
+def test_a_wrong_prefix_is_told_which_fits(prefix):
+    with pytest.raises(
+        CheckpointError, match=r"'x\.pth'.*'backbone\.' \(4\), 'decoder\.' \(2\).*'backbone\.', wh"
+    ):
+        select(WHOLE, prefix)
+
+
+def test_a_deep_prefix_is_found():
+    content = tensors(*(f"model.student.{name}" for name in NAMES))
+    with pytest.raises(CheckpointError, match=r"use prefix='model\.student\.'"):
+        select(content, "backbone.")
+
+
+def test_any_other_prefix_is_wrong_for_a_plain_backbone():
+    with pytest.raises(CheckpointError, match="prefix=None"):
+        select(tensors(*NAMES), "encoder.")
+
+
+def test_a_file_without_an_encoder_is_told_so():
+    with pytest.raises(CheckpointError, match="none of them fits"):
+        select(tensors("conv1.weight", "layer1.0.conv1.weight"), None)
+
+
+def test_better_prefix_is_silent_if_the_given_one_is_best():
+    assert better_prefix(WHOLE, "backbone.", fit) is None
+    assert "backbone." in better_prefix(WHOLE, "decoder.", fit)
+
+
+@pytest.mark.parametrize("prefix", [None, "backbone."])
+def test_a_foreign_layout_is_converted(prefix):
+    content = tensors(
+        "absolute_pos_embed", "layers.0.blocks.0.attn.qkv.weight", "decoder_pred.bias"
+    )
+    content["absolute_pos_embed"] = torch.randn(1, 4, 8)
+    encoder = select(content, prefix)
+    assert set(encoder.tensors) == {"pos_embed", "stages.0.blocks.0.attn.qkv.weight"}
+    assert encoder.left == {"decoder": 1}
+    assert "MixMIM" in encoder.origin
+
+
+def test_one_stage_of_another_encoder_is_no_advice():
+    content = tensors(*(f"backbone.stages.2.{name}" for name in NAMES))
+    assert better_prefix(content, "backbone.", fit) is None
+
+
+def test_a_foreign_layout_has_no_other_prefix():
+    content = tensors("absolute_pos_embed", "layers.0.blocks.0.attn.qkv.weight")
+    with pytest.raises(CheckpointError, match=r"MixMIM.*use prefix='backbone\.'"):
+        select(content, "encoder.")
+
+
+def test_an_unknown_tensor_of_a_foreign_layout_names_the_file():
+    content = tensors("absolute_pos_embed", "layers.0.blocks.0.attn.qkv.weight", "surprise")
+    content["absolute_pos_embed"] = torch.randn(1, 4, 8)
+    with pytest.raises(CheckpointError, match=r"x\.pth.*surprise"):
+        select(content, None)
+
+
+TINY = dict(
+    MaskedSwin=dict(arch=dict(embed_dims=8, depths=(1, 1), num_heads=(1, 2)), window_size=4),
+    MaskedPVT=dict(
+        arch=dict(embed_dims=(8, 16), depths=(1, 1), num_heads=(1, 2), mlp_ratios=(2, 2))
+    ),
+    MaskedViT=dict(arch=dict(depth=3, embed_dims=8, num_heads=2), with_cls_token=False),
+    MaskedConvViT=dict(
+        arch=dict(depths=(1, 1, 2), embed_dims=(8, 8, 16), mlp_ratios=(2, 2, 2), num_heads=2)
+    ),
+)
+
+
+@pytest.mark.parametrize("name", sorted(TINY))
+def test_backbones_are_known_by_their_tensors(name):
+    backbone = MODELS.build(dict(type=f"mim_plugins.{name}", img_size=32, **TINY[name]))
+    assert backbone_class(backbone.state_dict()) == name
+
+
+def test_others_are_not_known():
+    assert backbone_class({"conv1.weight", "norm.weight"}) is None
+
+
+def test_blocks_are_counted_with_their_width():
+    vit = MODELS.build(dict(type="mim_plugins.MaskedViT", img_size=32, **TINY["MaskedViT"]))
+    shapes = {name: tuple(tensor.shape) for name, tensor in vit.state_dict().items()}
+    assert describe_blocks(shapes) == "blocks 3 x 8"

@@ -1,0 +1,37 @@
+import pytest
+import torch
+from mmengine.model.weight_init import PretrainedInit
+from torch import nn
+
+from mim_plugins.checkpoints import CheckpointError, StrictPretrainedInit, load_strictly
+
+PRETRAINED = dict(type="Pretrained", checkpoint="x.pth", prefix="backbone.")
+CONSTANT = dict(type="Constant", layer="Linear", val=1.0)
+
+
+@pytest.mark.parametrize("kind", ["Pretrained", "mmengine.Pretrained", PretrainedInit])
+def test_pretrained_becomes_strict(kind):
+    given = PRETRAINED | dict(type=kind)
+    strict = load_strictly(given)
+    assert strict == [PRETRAINED | dict(type=StrictPretrainedInit)]
+    assert given["type"] is kind
+    assert load_strictly(strict) == strict
+
+
+@pytest.mark.parametrize("init_cfg", [None, CONSTANT, [CONSTANT]])
+def test_other_initialisation_is_left_alone(init_cfg):
+    assert load_strictly(init_cfg) is init_cfg
+
+
+def test_pretrained_weights_come_last():
+    strict = load_strictly([PRETRAINED, CONSTANT])
+    assert [cfg["type"] for cfg in strict] == ["Constant", StrictPretrainedInit]
+
+
+def test_it_loads_the_module_it_is_called_with(tmp_path):
+    saved, loaded = nn.Linear(2, 3), nn.Linear(2, 3)
+    torch.save(saved.state_dict(), tmp_path / "x.pth")
+    StrictPretrainedInit(str(tmp_path / "x.pth"), map_location="cpu")(loaded)
+    assert torch.equal(loaded.weight, saved.weight)
+    with pytest.raises(CheckpointError, match=r"no checkpoint.*absent\.pth"):
+        StrictPretrainedInit(str(tmp_path / "absent.pth"))(loaded)

@@ -1,0 +1,82 @@
+import runpy
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import torch
+
+from mim_plugins.checkpoints import load_pretrained
+from mim_plugins.registry import MODELS
+
+TOOL = Path(__file__).parents[2] / "tools/export_backbone.py"
+SWIN = dict(
+    type="mim_plugins.MaskedSwin",
+    arch=dict(embed_dims=8, depths=(1, 1), num_heads=(1, 2)),
+    img_size=32,
+    window_size=4,
+)
+
+
+class Result(NamedTuple):
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def export(monkeypatch, capsys):
+    """Runs the tool in this process, as the command line would."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", [str(TOOL), *map(str, arguments)])
+        try:
+            runpy.run_path(str(TOOL), run_name="__main__")
+            message = None
+        except SystemExit as stop:
+            message = stop.code
+        out, err = capsys.readouterr()
+        return Result(0 if message is None else 1, out, f"{err}{message}\n" if message else err)
+
+    return run
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    backbone = MODELS.build(SWIN)
+    tensors = {f"backbone.{name}": tensor for name, tensor in backbone.state_dict().items()}
+    torch.save({"state_dict": tensors | {"decoder.x": torch.ones(1)}}, tmp_path / "epoch_1.pth")
+    return tmp_path / "epoch_1.pth", backbone
+
+
+def test_the_exported_file_loads_and_is_not_overwritten_unasked(tmp_path, checkpoint, export):
+    pytest.importorskip("safetensors")
+    source, saved = checkpoint
+    out = tmp_path / "encoder.safetensors"
+
+    first = export(source, out)
+    assert first.returncode == 0, first.stderr
+    assert f"MaskedSwin (prefix 'backbone.'): {len(saved.state_dict())} tensors" in first.stdout
+    loaded = MODELS.build(SWIN)
+    load_pretrained(loaded, out)
+    assert all(torch.equal(t, saved.state_dict()[n]) for n, t in loaded.state_dict().items())
+
+    again = export(source, out)
+    assert again.returncode == 1
+    assert "exists already" in again.stderr
+    assert export(source, out, "--force").returncode == 0
+
+
+def test_swin_for_timm_tells_what_timm_lacks(tmp_path, checkpoint, export):
+    result = export(checkpoint[0], tmp_path / "timm.pth", "--format", "timm")
+    assert result.returncode == 0, result.stderr
+    assert "has no pos_embed" in result.stdout
+
+
+def test_an_error_is_one_line_and_writes_nothing(tmp_path, export):
+    (tmp_path / "page.pth").write_text("<html>404</html>")
+    result = export(tmp_path / "page.pth", tmp_path / "out.safetensors")
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: ")
+    assert result.stderr.count("\n") == 1
+    assert not (tmp_path / "out.safetensors").exists()

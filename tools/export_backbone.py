@@ -1,0 +1,48 @@
+"""Write the encoder of a checkpoint to a file of its own.
+
+CHECKPOINT: of pre-training or fine-tuning with this package, or a public one of MixMIM, ConvMAE or
+MAE (the authors' or mmpretrain's). OUT loads with
+``init_cfg=dict(type='Pretrained', checkpoint=OUT)``, whatever the format.
+"""
+
+import argparse
+import sys
+
+from mim_plugins.checkpoints import FORMATS, CheckpointError, export_backbone
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("checkpoint", help="checkpoint to read: .pth or .safetensors")
+    parser.add_argument("out", help="file to write; for format safetensors, .safetensors")
+    parser.add_argument(
+        "--format",
+        choices=FORMATS,
+        default="safetensors",
+        help="safetensors (default) and torch: our names; timm: timm's names, for MaskedViT and"
+        " MaskedSwin, as .safetensors or .pth by the ending of OUT",
+    )
+    parser.add_argument(
+        "--prefix", default="backbone.", help="what the encoder's names begin with (backbone.)"
+    )
+    parser.add_argument("--force", action="store_true", help="overwrite OUT")
+    args = parser.parse_args()
+    try:
+        done = export_backbone(args.checkpoint, args.out, args.format, args.prefix, args.force)
+    except CheckpointError as error:
+        sys.exit(f"error: {error}")
+    count = len(done.tensors)
+    print(f"{done.backbone or 'encoder'} ({done.origin}): {count} tensors -> {args.out}")
+    if done.foreign:
+        print(
+            f"note: timm's SwinTransformer has no {', '.join(done.foreign)}: take that out before"
+            " a strict load. Without the position embedding, which MaskedSwin adds"
+            " after patch_embed, the features differ; timm also shifts every second window, as"
+            " MaskedSwin does with shift_windows=True only."
+        )
+
+
+if __name__ == "__main__":
+    main()
