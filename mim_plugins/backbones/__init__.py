@@ -1,3 +1,4 @@
+from .frozen_backbone import FrozenBackbone
 from .hierarchical_backbone import HierarchicalBackbone
 from .masked_conv_vit import MaskedConvViT
 from .masked_pvt import MaskedPVT
@@ -6,6 +7,7 @@ from .masked_vit import MaskedViT
 from .visible_backbone import VisibleBackbone, VisibleTokens
 
 __all__ = [
+    "FrozenBackbone",
     "HierarchicalBackbone",
     "MaskedConvViT",
     "MaskedPVT",

@@ -88,6 +88,45 @@ def check_out_type(name: str, out_type: str) -> str:
     return out_type
 
 
+def check_windows(
+    name: str, window_size: int | None, global_blocks: int | Sequence[int], depth: int
+) -> tuple[int, ...]:
+    """``global_blocks`` of ``depth`` blocks, counted from 0; negative ones count from the last.
+
+    Raises:
+        ValueError: ``window_size`` is neither None nor a positive whole number, a block is out of
+            range or named twice, or there are global blocks but no windows.
+    """
+    if window_size is not None and not is_positive_int(window_size):
+        raise ValueError(
+            f"{name}: window_size={window_size!r} must be a whole number above 0, or None for"
+            " attention over the whole image"
+        )
+    given = (global_blocks,) if isinstance(global_blocks, int) else tuple(global_blocks)
+    valid = {block % depth for block in given if -depth <= block < depth}
+    if len(valid) != len(given):
+        raise ValueError(
+            f"{name}: global_blocks={given} must be distinct and between {-depth} and {depth - 1}"
+        )
+    if given and window_size is None:
+        raise ValueError(
+            f"{name}: global_blocks={given} without window_size; without windows every block is"
+            " global"
+        )
+    return tuple(sorted(valid))
+
+
+def check_frozen_stages(name: str, frozen_stages: int, last: int) -> int:
+    """``frozen_stages``, if it is between -1 and ``last``.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if not -1 <= frozen_stages <= last:
+        raise ValueError(f"{name}: frozen_stages={frozen_stages} must be between -1 and {last}")
+    return frozen_stages
+
+
 def check_out_indices(name: str, indices: int | Sequence[int], count: int) -> tuple[int, ...]:
     """``indices`` of ``count`` outputs, counted from 0; negative ones count from the last.
 

@@ -25,8 +25,8 @@ class HierarchicalBackbone(BaseModule):
     reads plain images of any size and returns feature maps or pooled features, for transfer.
 
     A subclass names its sizes in ``arch_settings`` (first key ``'depths'``), fills ``stages`` with
-    modules that map tokens (B, H, W, C) and a mask (M, H', W') or None to tokens (B, H', W', C'),
-    implements :meth:`embed`, and ends its constructor with :meth:`finish`.
+    modules that map tokens (B, H, W, C) and a mask (M, H', W') on the CPU, or None, to tokens
+    (B, H', W', C'), implements :meth:`embed`, and ends its constructor with :meth:`finish`.
 
     Args:
         arch: a name in ``arch_settings`` or its first letter, or a dict with the same keys.
@@ -128,6 +128,7 @@ class HierarchicalBackbone(BaseModule):
         """
         self._check_mixed(images, mask)
         x = self.embed(images)
+        mask = mask.cpu()  # stages count its tokens: waiting for the device once is enough
         for index, stage in enumerate(self.stages):
             factor = 2 ** (len(self.stages) - 1 - index)
             x = stage(x, mask.repeat_interleave(factor, 1).repeat_interleave(factor, 2))

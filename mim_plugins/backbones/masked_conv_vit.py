@@ -11,10 +11,10 @@ from typing import NamedTuple
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import MaskedConvBlock, PatchEmbed, run_blocks
+from ..layers import MaskedConvBlock, PatchEmbed
 from ..registry import MODELS
 from ..transforms import gather_tokens
-from .arguments import check_out_indices
+from .arguments import check_frozen_stages, check_out_indices
 from .visible_backbone import VisibleBackbone
 
 
@@ -40,7 +40,10 @@ class MaskedConvViT(VisibleBackbone):
             pre-training. The authors' classification models leave it out.
         out_indices: stages (0, 1, 2 at strides 4, 8, 16) whose maps ``forward`` returns, each with
             a LayerNorm; the last stage's is pre-trained.
-        out_type, with_cp, init_cfg: see :class:`VisibleBackbone`.
+        frozen_stages: -1 freezes nothing, 0 the first patch embedding, 1 also the first
+            convolution stage, 2 also the second one with the embedding before it, 2 + n also the
+            embedding before the Transformer blocks and the first n of these.
+        out_type, with_cp, window_size, global_blocks, init_cfg: see :class:`VisibleBackbone`.
 
     Raises:
         ValueError: see :class:`VisibleBackbone`.
@@ -61,6 +64,9 @@ class MaskedConvViT(VisibleBackbone):
         ),
     }
 
+    may_be_new = VisibleBackbone.may_be_new | {"out_norms.": ""}
+    may_be_left = (*VisibleBackbone.may_be_left, "out_norms.", "stage1_output", "stage2_output")
+
     def __init__(
         self,
         arch: str | dict = "base",
@@ -71,6 +77,9 @@ class MaskedConvViT(VisibleBackbone):
         out_indices: int | Sequence[int] = (-1,),
         out_type: str = "featmap",
         with_cp: bool = False,
+        window_size: int | None = None,
+        global_blocks: int | Sequence[int] = (),
+        frozen_stages: int = -1,
         init_cfg: dict | None = None,
     ) -> None:
         settings = self.resolve_arch(arch)
@@ -88,8 +97,12 @@ class MaskedConvViT(VisibleBackbone):
             out_type,
             with_cp,
             init_cfg,
+            window_size,
+            global_blocks,
+            frozen_stages,
         )
         self.out_indices = check_out_indices(type(self).__name__, out_indices, 3)
+        check_frozen_stages(type(self).__name__, frozen_stages, 2 + depths[2])
         self.patch_embed1 = PatchEmbed(in_channels, dims[0], 4)
         self.patch_embed2 = PatchEmbed(dims[0], dims[1], 2)
         self.patch_embed3 = PatchEmbed(dims[1], dims[2], 2)
@@ -125,6 +138,17 @@ class MaskedConvViT(VisibleBackbone):
             return tokens
         return tokens + gather_tokens(self._projected(extra), ids_keep)
 
+    def frozen_parts(self) -> list[nn.Module | nn.Parameter]:
+        """The first ``frozen_stages`` of: each convolution stage, each Transformer block."""
+        parts: list[nn.Module | nn.Parameter] = [self.patch_embed1]
+        if self.frozen_stages >= 1:
+            parts.append(self.stage1)
+        if self.frozen_stages >= 2:
+            parts += [self.patch_embed2, self.stage2]
+        if self.frozen_stages >= 3:
+            parts += [self.patch_embed3, self.patch_embed4, *self.blocks[: self.frozen_stages - 2]]
+        return parts
+
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Features of whole images (B, 3, H, W) of any size.
 
@@ -132,7 +156,7 @@ class MaskedConvViT(VisibleBackbone):
         ``out_type='avg_featmap'``, one pooled (B, D) of the last stage.
         """
         tokens, maps = self.embed(images, None)
-        x, _ = run_blocks(self.blocks, self._add_positions(tokens), self.with_cp)
+        x, _ = self._run_blocks(self._add_positions(tokens), (tokens.shape[1], tokens.shape[2]))
         if self.fuse_stages:
             x = x + self._projected(maps)
         if self.out_type == "avg_featmap":

@@ -103,7 +103,7 @@ class _PVTStage(nn.Module):
         self.register_load_state_dict_pre_hook(resize_on_load("pos_embed"))
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        """Tokens (B, H, W, C); ``mask`` (M, H', W') on the grid after down-sampling."""
+        """Tokens (B, H, W, C); ``mask`` (M, H', W') on its grid, on the CPU."""
         if self.downsample is not None:
             x = self.downsample(x.permute(0, 3, 1, 2))
         grid = (x.shape[1], x.shape[2])
@@ -111,6 +111,7 @@ class _PVTStage(nn.Module):
         allowed = None
         if mask is not None:
             ratio = self.blocks[0].attn.ratio
+            mask = mask.to(x.device)
             allowed = same_group(mask.flatten(1), mask[:, ::ratio, ::ratio].flatten(1))
         for block in self.blocks:
             if self.with_cp and torch.is_grad_enabled():

@@ -10,22 +10,25 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 from torchvision.ops import StochasticDepth
 
 from ..layers import (
     PatchEmbed,
     PatchMerging,
+    TokenGroups,
     WindowAttention,
     WindowLayout,
     feed_forward,
     resize_on_load,
     resize_position_embedding,
+    run_block,
     same_group,
     sincos_position_embedding,
 )
 from ..registry import MODELS
 from .hierarchical_backbone import HierarchicalBackbone
+
+GLOBAL = "global"
 
 
 class _SwinBlock(nn.Module):
@@ -51,9 +54,15 @@ class _SwinBlock(nn.Module):
         self.mlp = feed_forward(dim, int(dim * mlp_ratio), drop_rate)
         self.drop_path = StochasticDepth(drop_path_rate, mode="row")
 
-    def forward(self, x: Tensor, window: tuple[int, int], allowed: Tensor | None) -> Tensor:
-        """Tokens (B, nW, N, C) to (B, nW, N, C)."""
-        x = x + self.drop_path(self.attn(self.norm1(x), window, allowed))
+    def forward(
+        self,
+        x: Tensor,
+        window: tuple[int, int],
+        allowed: Tensor | None = None,
+        groups: TokenGroups | None = None,
+    ) -> Tensor:
+        """Tokens (B, nW, N, C) to (B, nW, N, C); see :meth:`WindowAttention.forward`."""
+        x = x + self.drop_path(self.attn(self.norm1(x), window, allowed, groups))
         return x + self.drop_path(self.mlp(self.norm2(x)))
 
 
@@ -65,37 +74,57 @@ class _SwinStage(nn.Module):
         downsample: PatchMerging | None,
         blocks: Sequence[_SwinBlock],
         window: int,
+        attends_globally: bool,
         with_cp: bool,
     ) -> None:
         super().__init__()
         self.window = window
+        self.attends_globally = attends_globally
         self.with_cp = with_cp
         self.downsample = downsample or nn.Identity()
         self.blocks: Any = nn.ModuleList(blocks)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        """Tokens (B, H, W, C); ``mask`` (M, H', W') on the grid after down-sampling."""
+        """Tokens (B, H, W, C); ``mask`` (M, H', W') on its grid, on the CPU."""
         x = self.downsample(x)
         grid = (x.shape[1], x.shape[2])
-        layout = WindowLayout.fit(grid, self.window)
-        x, allowed = layout.partition(x), _permission(layout, mask, x.device)
+        window = max(grid) if self.attends_globally else self.window
+        windows = _Windows(WindowLayout.fit(grid, window), mask, x.device)
+        x = windows.cut(x)
         for block in self.blocks:
             # blocks without shift share one layout: tokens stay in windows for the whole stage
-            wanted = WindowLayout.fit(grid, self.window, block.shifted)
-            if layout != wanted:
-                x, allowed = wanted.partition(layout.merge(x)), _permission(wanted, mask, x.device)
-                layout = wanted
-            if self.with_cp and torch.is_grad_enabled():
-                x = checkpoint(block, x, layout.window, allowed, use_reentrant=False)
-            else:
-                x = block(x, layout.window, allowed)
-        return layout.merge(x)
+            wanted = WindowLayout.fit(grid, window, block.shifted)
+            if windows.layout != wanted:
+                x = windows.join(x)
+                windows = _Windows(wanted, mask, x.device)
+                x = windows.cut(x)
+            scope = (windows.layout.window, windows.allowed, windows.groups)
+            x = run_block(block, self.with_cp, x, *scope)
+        return windows.join(x)
 
 
-def _permission(layout: WindowLayout, mask: Tensor | None, device: torch.device) -> Tensor | None:
-    """Which tokens of a window may attend to each other: (M, nW, N, N), None for all."""
-    groups = layout.groups(mask, device)
-    return None if groups is None else same_group(groups, groups)
+class _Windows:
+    """Windows of a stage, and who attends to whom in them: groups if they are dense, else pairs."""
+
+    def __init__(self, layout: WindowLayout, mask: Tensor | None, device: torch.device) -> None:
+        self.layout = layout
+        self.allowed: Tensor | None = None
+        self.groups: TokenGroups | None = None
+        numbers = layout.groups(mask)
+        if mask is not None and numbers is not None:
+            self.groups = TokenGroups.of(numbers, device)
+        if numbers is not None and self.groups is None:
+            numbers = numbers.to(device, non_blocking=True)
+            self.allowed = same_group(numbers, numbers)  # (M, nW, N, N)
+
+    def cut(self, x: Tensor) -> Tensor:
+        """Tokens (B, H, W, C) to windows (B, nW, N, C)."""
+        x = self.layout.partition(x)
+        return x if self.groups is None else self.groups.sort(x)
+
+    def join(self, x: Tensor) -> Tensor:
+        """Windows (B, nW, N, C) to tokens (B, H, W, C)."""
+        return self.layout.merge(x if self.groups is None else self.groups.restore(x))
 
 
 @MODELS.register_module()
@@ -110,7 +139,11 @@ class MaskedSwin(HierarchicalBackbone):
         patch_size: pixels per token side in the first stage.
         in_channels: channels of the image.
         window_size: window side per stage, or one for all. A window larger than the stage's grid
-            at ``img_size`` is reduced to the grid.
+            at ``img_size`` is reduced to the grid. ``'global'`` in place of a side: the stage
+            attends over its whole grid, at any input size; its relative position bias is made for
+            the grid at ``img_size`` and resized at run time for larger ones. Time and memory grow
+            with the square of the tokens: the biases of one block take heads * L**2 numbers, 32 M
+            in Swin-B's last stage at 1024 pixels (L = 1024) and 256 M in the one before.
         shift_windows: shift every second block's windows by half a window, as in Swin.
         mlp_ratio: width of the feed-forward networks relative to their input.
         qkv_bias: add a bias to queries, keys and values.
@@ -140,7 +173,7 @@ class MaskedSwin(HierarchicalBackbone):
         img_size: int | Sequence[int] = 224,
         patch_size: int = 4,
         in_channels: int = 3,
-        window_size: int | Sequence[int] = (14, 14, 14, 7),
+        window_size: int | str | Sequence[int | str] = (14, 14, 14, 7),
         shift_windows: bool = False,
         mlp_ratio: float = 4.0,
         qkv_bias: bool = True,
@@ -154,7 +187,7 @@ class MaskedSwin(HierarchicalBackbone):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(arch, img_size, patch_size, out_indices, out_type, frozen_stages, init_cfg)
-        windows = self.per_stage("window_size", window_size)
+        windows = self.per_stage("window_size", window_size, word=GLOBAL)
         heads = self.settings["num_heads"]
         self.patch_embed = PatchEmbed(in_channels, self.stage_channels[0], patch_size)
         self.register_buffer(
@@ -164,7 +197,9 @@ class MaskedSwin(HierarchicalBackbone):
         self.pos_drop = nn.Dropout(drop_rate)
         for stage, rates in enumerate(self.drop_path_rates(drop_path_rate)):
             dim = self.stage_channels[stage]
-            window = min(windows[stage], *self.stage_grid(stage))
+            attends_globally = windows[stage] == GLOBAL
+            grid = self.stage_grid(stage)
+            window = max(grid) if attends_globally else min(windows[stage], *grid)
             blocks = [
                 _SwinBlock(
                     dim,
@@ -180,7 +215,7 @@ class MaskedSwin(HierarchicalBackbone):
                 for index, rate in enumerate(rates)
             ]
             downsample = PatchMerging(self.stage_channels[stage - 1], dim) if stage else None
-            self.stages.append(_SwinStage(downsample, blocks, window, with_cp))
+            self.stages.append(_SwinStage(downsample, blocks, window, attends_globally, with_cp))
         self.finish()
 
     def embedding_modules(self) -> list[nn.Module]:

@@ -8,9 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ..layers import run_blocks
 from ..registry import MODELS
-from .arguments import check_out_indices
+from .arguments import check_frozen_stages, check_out_indices
 from .visible_backbone import VisibleBackbone
 
 
@@ -29,7 +28,9 @@ class MaskedViT(VisibleBackbone):
         with_cls_token: put a learnt [CLS] token before the sequence, as MAE does.
         out_indices: blocks whose output ``forward`` returns; the last block's goes through the
             last LayerNorm.
-        out_type, with_cp, init_cfg: see :class:`VisibleBackbone`.
+        frozen_stages: -1 freezes nothing, 0 the embeddings ([CLS] token included), n also the
+            first n blocks.
+        out_type, with_cp, window_size, global_blocks, init_cfg: see :class:`VisibleBackbone`.
 
     Raises:
         ValueError: see :class:`VisibleBackbone`.
@@ -55,6 +56,9 @@ class MaskedViT(VisibleBackbone):
         out_indices: int | Sequence[int] = (-1,),
         out_type: str = "featmap",
         with_cp: bool = False,
+        window_size: int | None = None,
+        global_blocks: int | Sequence[int] = (),
+        frozen_stages: int = -1,
         init_cfg: dict | None = None,
     ) -> None:
         settings = self.resolve_arch(arch)
@@ -70,8 +74,12 @@ class MaskedViT(VisibleBackbone):
             out_type,
             with_cp,
             init_cfg,
+            window_size,
+            global_blocks,
+            frozen_stages,
         )
         self.out_indices = check_out_indices(type(self).__name__, out_indices, depth)
+        check_frozen_stages(type(self).__name__, frozen_stages, depth)
         self.patch_embed = nn.Conv2d(in_channels, dim, patch_size, patch_size)
         # as a linear map of the patch, following MAE
         nn.init.xavier_uniform_(self.patch_embed.weight.flatten(1))
@@ -86,6 +94,11 @@ class MaskedViT(VisibleBackbone):
         images = nn.functional.pad(images, (0, -width % stride, 0, -height % stride))
         return self.patch_embed(images).permute(0, 2, 3, 1), None
 
+    def frozen_parts(self) -> list[nn.Module | nn.Parameter]:
+        """Embeddings and the first ``frozen_stages`` blocks."""
+        prefix = [] if self.cls_token is None else [self.cls_token]
+        return [self.patch_embed, *prefix, *self.blocks[: self.frozen_stages]]
+
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Features of whole images (B, 3, H, W) of any size.
 
@@ -94,11 +107,12 @@ class MaskedViT(VisibleBackbone):
         """
         tokens, _ = self.embed(images, None)
         x = self._add_prefix(self._add_positions(tokens))
-        x, kept = run_blocks(self.blocks, x, self.with_cp, self.out_indices)
+        grid = (tokens.shape[1], tokens.shape[2])
+        x, kept = self._run_blocks(x, grid, self.out_indices)
         prefix = 0 if self.cls_token is None else 1
         if self.out_type == "avg_featmap":
             return (self.fc_norm(x[:, prefix:].mean(dim=1)),)
-        last, grid = len(self.blocks) - 1, tokens.shape[1:3]
+        last = len(self.blocks) - 1
         return tuple(
             (self.norm(level) if index == last else level)[:, prefix:]
             .transpose(1, 2)

@@ -8,9 +8,11 @@ from .position_embedding import (
     resize_position_embedding,
     sincos_position_embedding,
 )
-from .transformer_block import SelfAttention, TransformerBlock, run_blocks
+from .token_groups import TokenGroups
+from .transformer_block import SelfAttention, TransformerBlock, run_block, run_blocks
 from .weight_init import init_linear_and_norm
 from .window_attention import WindowAttention
+from .windowed_blocks import run_windowed_blocks
 from .windows import (
     WindowLayout,
     relative_position_index,
@@ -23,6 +25,7 @@ __all__ = [
     "PatchEmbed",
     "PatchMerging",
     "SelfAttention",
+    "TokenGroups",
     "TransformerBlock",
     "WindowAttention",
     "WindowLayout",
@@ -34,7 +37,9 @@ __all__ = [
     "resize_on_load",
     "resize_position_embedding",
     "resize_relative_position_bias",
+    "run_block",
     "run_blocks",
+    "run_windowed_blocks",
     "same_group",
     "sincos_position_embedding",
     "unpatchify",

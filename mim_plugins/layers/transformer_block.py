@@ -1,6 +1,7 @@
 """The plain Transformer block of ViT."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -25,13 +26,21 @@ class SelfAttention(nn.Module):
         self.qkv = nn.Linear(dim, 3 * dim)
         self.proj = nn.Linear(dim, dim)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Tokens (B, L, D) to (B, L, D)."""
-        batch, tokens, dim = x.shape
-        qkv = self.qkv(x).reshape(batch, tokens, 3, self.num_heads, dim // self.num_heads)
+    def forward(self, x: Tensor, allowed: Tensor | None = None) -> Tensor:
+        """Tokens (B, L, D) to (B, L, D), or windows (B, nW, L, D) to (B, nW, L, D).
+
+        ``allowed`` (1, nW, L, L), for windows only, is True where a query (rows) may attend to a
+        key (columns); None permits all pairs.
+        """
+        shape = x.shape
+        # attention has fast paths for four dimensions only: windows become images of their own
+        qkv = self.qkv(x).reshape(-1, shape[-2], 3, self.num_heads, shape[-1] // self.num_heads)
         query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)
-        x = F.scaled_dot_product_attention(query, key, value)
-        return self.proj(x.transpose(1, 2).reshape(batch, tokens, dim))
+        permission = None
+        if allowed is not None:
+            permission = allowed.expand(shape[0], -1, -1, -1).flatten(0, 1)[:, None]
+        x = F.scaled_dot_product_attention(query, key, value, attn_mask=permission)
+        return self.proj(x.transpose(1, 2).reshape(shape))
 
 
 class TransformerBlock(nn.Module):
@@ -60,10 +69,17 @@ class TransformerBlock(nn.Module):
         self.mlp = feed_forward(dim, int(dim * mlp_ratio))
         self.drop_path = StochasticDepth(drop_path_rate, mode="row")
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Tokens (B, L, D) to (B, L, D)."""
-        x = x + self.drop_path(self.attn(self.norm1(x)))
+    def forward(self, x: Tensor, allowed: Tensor | None = None) -> Tensor:
+        """Tokens (B, L, D) to (B, L, D), or windows; see :meth:`SelfAttention.forward`."""
+        x = x + self.drop_path(self.attn(self.norm1(x), allowed))
         return x + self.drop_path(self.mlp(self.norm2(x)))
+
+
+def run_block(block: nn.Module, with_cp: bool, *inputs: Any) -> Tensor:
+    """Apply one block; ``with_cp`` recomputes it in the backward pass."""
+    if with_cp and torch.is_grad_enabled():
+        return checkpoint(block, *inputs, use_reentrant=False)
+    return block(*inputs)
 
 
 def run_blocks(
@@ -75,10 +91,7 @@ def run_blocks(
     """
     kept = {}
     for index, block in enumerate(blocks):
-        if with_cp and torch.is_grad_enabled():
-            x = checkpoint(block, x, use_reentrant=False)
-        else:
-            x = block(x)
+        x = run_block(block, with_cp, x)
         if index in keep:
             kept[index] = x
     return x, [kept[index] for index in keep]

@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .token_groups import TokenGroups
 from .windows import relative_position_index, resize_relative_position_bias
 
 
@@ -13,7 +14,8 @@ class WindowAttention(nn.Module):
     Args:
         dim: channels C, a multiple of ``num_heads``.
         window: side of the window that the bias table is made for; smaller windows use its
-            middle. A checkpoint's table for another window is resized when it is loaded.
+            middle, for larger ones it is resized at run time. A checkpoint's table for another
+            window is resized when it is loaded.
         num_heads: attention heads.
         qkv_bias: add a bias to queries, keys and values.
         attn_drop: dropout rate of the attention weights.
@@ -49,44 +51,78 @@ class WindowAttention(nn.Module):
         self.proj_drop = nn.Dropout(proj_drop)
         self.register_load_state_dict_pre_hook(_resize_bias_table)
 
-    def relative_position_bias(self, window: tuple[int, int]) -> Tensor:
-        """Bias (heads, N, N) of a window that is not larger than the table's."""
-        index = self.relative_position_index
-        if window != (self.window, self.window):
-            index = relative_position_index(window, (self.window, self.window), index.device)
-        return self.relative_position_bias_table[index].permute(2, 0, 1)
+    def relative_position_bias(
+        self, window: tuple[int, int], order: Tensor | None = None
+    ) -> Tensor:
+        """Bias of a window (Wh, Ww) for all pairs of its tokens: (1, 1, heads, N, N).
 
-    def forward(self, x: Tensor, window: tuple[int, int], allowed: Tensor | None = None) -> Tensor:
+        With the places (M, nW, n) of some tokens in their windows, bias of the pairs of these
+        tokens: (M, nW, heads, n, n).
+        """
+        own = (self.window, self.window)
+        table: Tensor = self.relative_position_bias_table
+        index = self.relative_position_index
+        covered = (max(window[0], self.window), max(window[1], self.window))
+        if covered != own:
+            table = resize_relative_position_bias(table, covered)
+        if window != own:
+            index = relative_position_index(window, covered, index.device)
+        if order is None:
+            return table[index].permute(2, 0, 1)[None, None]
+        pairs = index[order[..., :, None], order[..., None, :]]  # (M, nW, n, n)
+        return table[pairs].permute(0, 1, 4, 2, 3)
+
+    def forward(
+        self,
+        x: Tensor,
+        window: tuple[int, int],
+        allowed: Tensor | None = None,
+        groups: TokenGroups | None = None,
+    ) -> Tensor:
         """Attend inside each window.
 
         Args:
-            x: tokens (B, nW, N, C).
+            x: tokens (B, nW, N, C), sorted by ``groups`` if these are given.
             window: (Wh, Ww) with Wh * Ww = N.
             allowed: (M, nW, N, N), True where a query (rows) may attend to a key (columns), with
                 M = 1 or B; None permits all pairs.
+            groups: the tokens' order in groups that attend each to itself only, in place of
+                ``allowed``.
 
         Returns:
-            Tokens (B, nW, N, C).
+            Tokens (B, nW, N, C), in the order of ``x``.
         """
-        batch, windows, tokens, dim = x.shape
-        qkv = self.qkv(x).reshape(batch, windows, tokens, 3, self.num_heads, -1)
-        # windows and heads share an axis, so that one bias serves all images without a copy
-        qkv = qkv.permute(3, 0, 1, 4, 2, 5).reshape(3, batch, -1, tokens, dim // self.num_heads)
-        query, key, value = qkv.unbind(0)
-        bias = self.relative_position_bias(window).to(query.dtype)
-        if allowed is None:
-            bias = bias.expand(1, windows, -1, -1, -1)
+        qkv = self.qkv(x).unflatten(-1, (3, self.num_heads, -1))  # (B, nW, N, 3, heads, C / heads)
+        if groups is None:
+            bias = self.relative_position_bias(window)
+            if allowed is not None:
+                bias = bias.masked_fill(~allowed[:, :, None], float("-inf"))
+            x = self._attend(qkv, bias)
         else:
-            bias = bias.masked_fill(~allowed[:, :, None], float("-inf"))  # (M, nW, heads, N, N)
+            parts = zip(
+                qkv.split(groups.sizes, 2), groups.order.split(groups.sizes, 2), strict=True
+            )
+            x = torch.cat(
+                [self._attend(t, self.relative_position_bias(window, o)) for t, o in parts], dim=2
+            )
+        return self.proj_drop(self.proj(x))
+
+    def _attend(self, qkv: Tensor, bias: Tensor) -> Tensor:
+        """Attend: (B, nW, n, 3, heads, C / heads), bias (M, nW or 1, heads, n, n); (B, nW, n, C)."""
+        batch, windows, tokens = qkv.shape[:3]
+        # windows and heads share an axis, so that one bias serves all images without a copy
+        qkv = qkv.permute(3, 0, 1, 4, 2, 5).reshape(3, batch, -1, tokens, qkv.shape[-1])
+        query, key, value = qkv.unbind(0)
+        bias = bias.expand(-1, windows, -1, -1, -1).flatten(1, 2).to(query.dtype)
         x = F.scaled_dot_product_attention(
             query,
             key,
             value,
-            attn_mask=bias.flatten(1, 2),
+            attn_mask=bias,
             dropout_p=self.attn_drop if self.training else 0.0,
-        )  # (B, nW * heads, N, C / heads)
-        x = x.reshape(batch, windows, self.num_heads, tokens, -1).transpose(2, 3)
-        return self.proj_drop(self.proj(x.reshape(batch, windows, tokens, dim)))
+        )  # (B, nW * heads, n, C / heads)
+        x = x.unflatten(1, (windows, self.num_heads)).transpose(2, 3)
+        return x.reshape(batch, windows, tokens, -1)
 
 
 def _resize_bias_table(module: WindowAttention, state_dict: dict, prefix: str, *_: object) -> None:

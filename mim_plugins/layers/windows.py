@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.modules.utils import _pair
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class WindowLayout:
             x = x.roll(self.shift, dims=(1, 2))
         return x[:, :height, :width]
 
-    def groups(self, mask: Tensor | None, device: torch.device) -> Tensor | None:
+    def groups(self, mask: Tensor | None, device: torch.device | None = None) -> Tensor | None:
         """Number each token's attention group: (M, nW, N), or None when each window is one group.
 
         Tokens attend to each other only if their numbers are equal. A number tells the image that
@@ -111,8 +112,10 @@ def relative_position_index(
     return index.reshape(window[0] * window[1], window[0] * window[1])
 
 
-def resize_relative_position_bias(table: Tensor, window: int) -> Tensor:
+def resize_relative_position_bias(table: Tensor, window: int | tuple[int, int]) -> Tensor:
     """Bicubic resize of a square window's bias table (rows, heads) to that of ``window``.
+
+    ``window`` is a side, or (Wh, Ww).
 
     Raises:
         ValueError: the rows of ``table`` are not those of a square window.
@@ -123,7 +126,7 @@ def resize_relative_position_bias(table: Tensor, window: int) -> Tensor:
             f"relative_position_bias_table has {table.shape[0]} rows, which is not (2 * window - 1)"
             " squared for any square window; it cannot be resized"
         )
-    new_side = 2 * window - 1
+    size = [2 * length - 1 for length in _pair(window)]
     square = table.float().T.reshape(1, -1, side, side)
-    square = F.interpolate(square, size=(new_side, new_side), mode="bicubic", align_corners=False)
-    return square.reshape(table.shape[1], new_side**2).T.to(table.dtype)
+    square = F.interpolate(square, size=size, mode="bicubic", align_corners=False)
+    return square.flatten(2)[0].T.to(table.dtype)

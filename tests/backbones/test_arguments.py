@@ -3,9 +3,11 @@ import re
 import pytest
 
 from mim_plugins.backbones.arguments import (
+    check_frozen_stages,
     check_img_size,
     check_out_indices,
     check_out_type,
+    check_windows,
     resolve_arch,
 )
 
@@ -166,3 +168,37 @@ def test_indices_out_of_range_or_given_twice_are_refused(indices):
 
     with pytest.raises(ValueError, match=re.escape(message)):
         check_out_indices("Net", indices, 4)
+
+
+@pytest.mark.parametrize(
+    ("window", "given", "expected"),
+    [(None, (), ()), (2, (), ()), (2, -1, (3,)), (2, (2, 0), (0, 2))],
+)
+def test_global_blocks_are_counted_from_0_and_in_order(window, given, expected):
+    assert check_windows("Net", window, given, 4) == expected
+
+
+@pytest.mark.parametrize(
+    ("window", "given", "message"),
+    [
+        (0, (), "Net: window_size=0 must be"),
+        (True, (), "Net: window_size=True"),
+        (2, 4, "Net: global_blocks=(4,) must be distinct and between -4 and 3"),
+        (2, (0, 0), "Net: global_blocks=(0, 0)"),
+        (None, 1, "Net: global_blocks=(1,) without window_size"),
+    ],
+)
+def test_wrong_windows_are_refused(window, given, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        check_windows("Net", window, given, 4)
+
+
+@pytest.mark.parametrize("stages", [-1, 0, 3])
+def test_frozen_stages_in_range_pass(stages):
+    assert check_frozen_stages("Net", stages, 3) == stages
+
+
+@pytest.mark.parametrize("stages", [-2, 4])
+def test_frozen_stages_out_of_range_are_refused(stages):
+    with pytest.raises(ValueError, match=f"Net: frozen_stages={stages} must be between -1 and 3"):
+        check_frozen_stages("Net", stages, 3)

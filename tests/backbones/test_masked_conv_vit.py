@@ -213,3 +213,64 @@ def test_an_arch_without_three_stages_is_refused(changes, message):
 
 def test_other_channels_of_the_image_are_possible():
     assert tiny(in_channels=1)(torch.randn(1, 1, 64, 64))[0].shape == (1, 16, 4, 4)
+
+
+def test_windows_as_large_as_the_grid_change_nothing():
+    plain, windowed = tiny(out_indices=(0, 1, 2)), tiny(out_indices=(0, 1, 2), window_size=4)
+    windowed.load_state_dict(plain.state_dict())
+    images = torch.randn(2, 3, 64, 50)
+
+    for expected, found in zip(plain(images), windowed(images), strict=True):
+        assert torch.allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(("global_blocks", "meet"), [((), False), ((0,), True)])
+def test_windows_do_not_see_each_other_but_in_global_blocks(global_blocks, meet):
+    encoder = tiny(window_size=3, global_blocks=global_blocks, fuse_stages=False)
+    tokens = torch.randn(1, 5, 7, 16)
+    encoder.embed = lambda *_: (tokens, None)  # convolutions see across windows
+    (before,) = encoder(torch.zeros(1, 3, 80, 112))
+    tokens = tokens.clone()
+    tokens[:, 3:] += torch.randn(2, 7, 16)
+
+    (after,) = encoder(torch.zeros(1, 3, 80, 112))
+
+    assert torch.equal(before[:, :, :3], after[:, :, :3]) is not meet
+
+
+def test_pre_training_reads_no_windows():
+    plain, windowed = tiny(), tiny(window_size=2)
+    windowed.load_state_dict(plain.state_dict())
+    images, mask = torch.randn(2, 3, 64, 64), random_mask()
+
+    expected = plain.forward_visible(images, mask)
+
+    assert torch.equal(windowed.forward_visible(images, mask).tokens, expected.tokens)
+
+
+@pytest.mark.parametrize(
+    ("frozen_stages", "frozen"),
+    [
+        (-1, ()),
+        (0, ("patch_embed1.",)),
+        (1, ("patch_embed1.", "stage1.")),
+        (2, ("patch_embed1.", "stage1.", "patch_embed2.", "stage2.")),
+        (3, ("patch_embed", "stage1.", "stage2.", "blocks.0.")),
+    ],
+)
+def test_frozen_stages_get_no_gradient_and_stay_in_evaluation(frozen_stages, frozen):
+    encoder = tiny(frozen_stages=frozen_stages, drop_path_rate=0.5).train()
+
+    encoder(torch.randn(2, 3, 64, 64))[0].square().mean().backward()
+
+    for name, parameter in encoder.named_parameters():
+        assert parameter.requires_grad != name.startswith(frozen), name
+        assert (parameter.grad is None) == name.startswith(frozen), name
+    for name, module in encoder.named_modules():
+        assert module.training != f"{name}.".startswith(frozen), name
+
+
+@pytest.mark.parametrize("frozen_stages", [-2, 5])
+def test_stages_that_do_not_exist_cannot_be_frozen(frozen_stages):
+    with pytest.raises(ValueError, match=f"frozen_stages={frozen_stages} .*-1 and 4"):
+        tiny(frozen_stages=frozen_stages)

@@ -2,6 +2,7 @@ import itertools
 
 import pytest
 import torch
+from torch import nn
 
 from mim_plugins.backbones import MaskedSwin
 from mim_plugins.layers import resize_relative_position_bias
@@ -131,7 +132,7 @@ def test_padding_of_windows_has_no_influence(size):
         area = (slice(None), slice(row, row + 4), slice(col, col + 4))
         tokens = x[area]
         window = (tokens.shape[1], tokens.shape[2])
-        output = block(tokens.flatten(1, 2)[:, None], window, None)
+        output = block(tokens.flatten(1, 2)[:, None], window)
         expected[area] = output.reshape(tokens.shape)
     expected = backbone.norm(expected).permute(0, 3, 1, 2)
     assert torch.allclose(feature, expected, atol=1e-4)
@@ -161,6 +162,94 @@ def test_a_checkpoint_of_other_windows_is_resized_when_loaded():
     expected = resize_relative_position_bias(saved.state_dict()[name], 8)
     assert torch.equal(loaded.state_dict()[name], expected)
     assert loaded(torch.randn(1, 3, 32, 32))[0].isfinite().all()
+
+
+@pytest.mark.parametrize("size", [(32, 32), (24, 32), (8, 20), (30, 26)])
+@pytest.mark.parametrize("with_cp", [False, True])
+def test_global_attention_is_a_window_that_covers_the_grid(size, with_cp):
+    windowed, attending_globally = one_stage(2, window=8), one_stage(2, "global", with_cp=with_cp)
+    attending_globally.load_state_dict(windowed.state_dict())
+    nn.init.normal_(windowed.stages[0].blocks[0].attn.relative_position_bias_table)
+    attending_globally.load_state_dict(windowed.state_dict())
+    images = torch.randn(2, 3, *size)
+
+    (expected,), (found,) = windowed(images), attending_globally(images)
+
+    assert torch.allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [(32, 64), (61, 35), (20, 48)])
+def test_global_attention_reaches_every_token_of_any_input(size):
+    seen = influence_on(one_stage(1, window="global"), (0, 0), size)
+
+    assert seen.all()
+    assert not influence_on(one_stage(1, window=4), (0, 0), size).all()
+
+
+@pytest.mark.parametrize("grid", [(8, 16), (15, 9), (5, 12)])
+def test_global_attention_beyond_its_table_equals_a_table_resized_beforehand(grid):
+    backbone = one_stage(1, window="global")
+    attention = backbone.stages[0].blocks[0].attn
+    nn.init.normal_(attention.relative_position_bias_table)
+
+    bias = attention.relative_position_bias(grid)[0, 0].unflatten(1, grid).unflatten(3, grid)
+
+    rows, cols = max(grid[0], 8), max(grid[1], 8)
+    table = resize_relative_position_bias(attention.relative_position_bias_table, (rows, cols))
+    table = table.unflatten(0, (2 * rows - 1, 2 * cols - 1))
+    for query, key in [((0, 0), (4, 7)), ((3, 5), (1, 2)), ((4, 8), (0, 0))]:
+        offset = (query[0] - key[0] + rows - 1, query[1] - key[1] + cols - 1)
+        assert torch.equal(bias[:, query[0], query[1], key[0], key[1]], table[offset])
+
+
+def test_global_attention_may_be_chosen_per_stage():
+    backbone = MaskedSwin(
+        arch=dict(embed_dims=8, depths=(1, 1), num_heads=(1, 1)),
+        img_size=32,
+        window_size=(4, "global"),
+        out_indices=(0, 1),
+    ).eval()
+    images = torch.randn(1, 3, 96, 64)
+    changed = images.clone()
+    changed[:, :, 64:] = 0
+
+    first, last = backbone(images)
+    first_changed, last_changed = backbone(changed)
+
+    assert torch.equal(first[:, :, :16], first_changed[:, :, :16])
+    assert not torch.isclose(last, last_changed).all(dim=1).any()
+    assert [stage.window for stage in backbone.stages] == [4, 4]
+
+
+@pytest.mark.parametrize("with_cp", [False, True])
+def test_global_attention_keeps_mixed_images_apart(with_cp):
+    backbone = one_stage(2, window="global", with_cp=with_cp)
+    mask = torch.rand(1, 16, 10) < 0.5
+    mask[0, 3, 3] = False
+
+    seen = influence_on(backbone, (3, 3), size=(64, 40), mask=mask)
+
+    assert torch.equal(seen, ~mask[0])
+
+
+def test_global_attention_is_not_shifted_and_learns_its_table():
+    backbone = one_stage(2, window="global", shift=True, img_size=16)
+    plain = one_stage(2, window="global", img_size=16)
+    plain.load_state_dict(backbone.state_dict())
+    images = torch.randn(1, 3, 40, 24)
+
+    (found,) = backbone(images)
+    (found * torch.randn_like(found)).sum().backward()
+
+    assert torch.equal(found, plain(images)[0])
+    for block in backbone.stages[0].blocks:
+        assert block.attn.relative_position_bias_table.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("window", ["all", ("global", "global")])
+def test_another_word_for_a_window_is_refused(window):
+    with pytest.raises(ValueError, match=r"window_size=.*'global'"):
+        one_stage(1, window)
 
 
 def test_the_position_embedding_is_fixed_and_saved():

@@ -5,6 +5,7 @@ from torch import nn
 from mim_plugins.backbones import MaskedViT
 from mim_plugins.layers import patchify, sincos_position_embedding
 from mim_plugins.registry import MODELS
+from mim_plugins.transforms import TokenMask
 
 
 def tiny(**changes):
@@ -102,6 +103,93 @@ def test_out_indices_decide_the_order_of_the_maps():
 
     assert torch.equal(last, all_maps(images)[2])
     assert torch.equal(first, all_maps(images)[0])
+
+
+@pytest.mark.parametrize("with_cls_token", [False, True])
+def test_windows_as_large_as_the_grid_change_nothing(with_cls_token):
+    plain = tiny(with_cls_token=with_cls_token, out_indices=(0, 2))
+    windowed = tiny(with_cls_token=with_cls_token, out_indices=(0, 2), window_size=6)
+    windowed.load_state_dict(plain.state_dict())
+    images = torch.randn(2, 3, 48, 40)
+
+    for expected, found in zip(plain(images), windowed(images), strict=True):
+        assert torch.allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(("global_blocks", "meet"), [((), False), ((-1,), True), (1, True)])
+def test_windows_do_not_see_each_other_but_in_global_blocks(global_blocks, meet):
+    encoder = tiny(window_size=3, global_blocks=global_blocks)
+    images = torch.randn(1, 3, 40, 56)  # 5 x 7 tokens: windows at the border are padded
+    changed = images.clone()
+    changed[:, :, 24:] += 1.0
+
+    (before,), (after,) = encoder(images), encoder(changed)
+
+    assert torch.equal(before[:, :, :3], after[:, :, :3]) is not meet
+    assert not torch.isclose(before[:, :, 3:], after[:, :, 3:]).all(dim=1).any()
+
+
+def test_padding_of_windows_has_no_influence():
+    encoder = tiny(window_size=4, out_type="avg_featmap")
+    images = torch.randn(1, 3, 40, 32)  # 5 x 4 tokens: one whole window, and one of one row
+    encoder.pos_embed.zero_()
+
+    (pooled,) = encoder(images)
+
+    x = encoder.patch_embed(images).flatten(2).transpose(1, 2)
+    parts = []
+    for window in (x[:, :16], x[:, 16:]):
+        y = torch.cat([encoder.cls_token, window], dim=1)
+        for block in encoder.blocks:
+            y = block(y)
+        parts.append(y[:, 1:])
+    expected = encoder.fc_norm(torch.cat(parts, dim=1).mean(dim=1))
+    assert torch.allclose(pooled, expected, atol=1e-5)
+
+
+def test_pre_training_reads_no_windows():
+    plain, windowed = tiny(), tiny(window_size=2, global_blocks=(1,))
+    windowed.load_state_dict(plain.state_dict())
+    order = torch.randperm(36)[None]
+    mask = TokenMask(order[:, :9], order.argsort(dim=1), order.argsort(dim=1) >= 9)
+    images = torch.randn(1, 3, 48, 48)
+
+    expected = plain.forward_visible(images, mask)
+
+    assert torch.equal(windowed.forward_visible(images, mask).tokens, expected.tokens)
+
+
+@pytest.mark.parametrize("frozen_stages", [-1, 0, 2, 3])
+def test_frozen_stages_get_no_gradient_and_stay_in_evaluation(frozen_stages):
+    encoder = tiny(frozen_stages=frozen_stages, drop_path_rate=0.5).train()
+
+    encoder(torch.randn(2, 3, 48, 48))[0].square().mean().backward()
+
+    frozen = [f"blocks.{block}." for block in range(frozen_stages)]
+    if frozen_stages >= 0:
+        frozen += ["patch_embed.", "cls_token"]
+    for name, parameter in encoder.named_parameters():
+        assert parameter.requires_grad != name.startswith(tuple(frozen)), name
+        assert (parameter.grad is None) == name.startswith(tuple(frozen)), name
+    for name, module in encoder.named_modules():
+        assert module.training != f"{name}.".startswith(tuple(frozen)), name
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (dict(window_size=0), "window_size=0"),
+        (dict(window_size="global"), "window_size='global'.*None"),
+        (dict(window_size=2, global_blocks=(3,)), r"global_blocks=\(3,\).*-3 and 2"),
+        (dict(window_size=2, global_blocks=(2, -1)), r"global_blocks=\(2, -1\).*distinct"),
+        (dict(global_blocks=(1,)), "without window_size"),
+        (dict(frozen_stages=4), "frozen_stages=4.*-1 and 3"),
+        (dict(frozen_stages=-2), "frozen_stages=-2"),
+    ],
+)
+def test_wrong_windows_and_stages_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        tiny(**changes)
 
 
 def test_patch_size_and_channels_of_the_image_may_differ():

@@ -116,6 +116,27 @@ def test_the_bias_of_a_smaller_window_is_that_of_the_same_offsets(attention):
     assert torch.equal(small, full[:, :2, :2, :2, :2])
 
 
+@pytest.mark.parametrize("window", [(4, 4), (2, 5), (6, 1)])
+def test_a_window_larger_than_the_table_uses_the_table_resized_to_it(attention, window):
+    larger = WindowAttention(dim=8, window=max(window), num_heads=2).double().eval()
+    state = attention.state_dict()
+    covered = (max(window[0], 3), max(window[1], 3))
+    table = resize_relative_position_bias(attention.relative_position_bias_table, covered)
+    # put into the middle of a table of a square window that is large enough
+    side = 2 * larger.window - 1
+    square = torch.zeros(side, side, 2, dtype=torch.float64)
+    rows, cols = 2 * covered[0] - 1, 2 * covered[1] - 1
+    table = table.reshape(rows, cols, 2)
+    top, left = (rows - 1) // 2 - (window[0] - 1), (cols - 1) // 2 - (window[1] - 1)
+    used = table[top : rows - top, left : cols - left]
+    top, left = larger.window - window[0], larger.window - window[1]
+    square[top : side - top, left : side - left] = used
+    larger.load_state_dict(state | dict(relative_position_bias_table=square.flatten(0, 1)))
+    x = torch.randn(1, 2, window[0] * window[1], 8, dtype=torch.float64)
+
+    assert torch.allclose(attention(x, window), larger(x, window), atol=1e-6)
+
+
 def test_a_checkpoint_of_another_window_is_resized_when_loaded():
     small, large = WindowAttention(8, 3, 2), WindowAttention(8, 5, 2)
     torch.nn.init.normal_(small.relative_position_bias_table)

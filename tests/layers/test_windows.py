@@ -191,6 +191,17 @@ def test_a_bias_of_row_offsets_stays_one_when_resized():
     assert resized[0, 0, 0] != resized[3, 0, 0]
 
 
+def test_a_bias_table_is_resized_to_a_window_that_is_not_square():
+    offsets = torch.arange(-2.0, 3.0)
+    table = (offsets[:, None] + 0 * offsets[None, :]).reshape(25, 1)
+
+    resized = resize_relative_position_bias(table, (6, 3)).reshape(11, 5)
+
+    assert torch.equal(resized[:, 0], resized[:, 4])  # depends on the row alone
+    assert (resized[1:, 0] > resized[:-1, 0]).all()
+    assert resized[5, 0] == pytest.approx(0, abs=1e-6)
+
+
 def test_heads_are_resized_independently():
     table = torch.randn(25, 3)
 

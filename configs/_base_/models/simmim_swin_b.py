@@ -1,0 +1,22 @@
+# mmpretrain's SimMIM at 224 px: windows of 7 in place of 6, which fit 192 px.
+model = dict(
+    type="SimMIM",
+    backbone=dict(
+        type="SimMIMSwinTransformer",
+        arch="base",
+        img_size=224,
+        stage_cfgs=dict(block_cfgs=dict(window_size=7)),
+    ),
+    neck=dict(type="SimMIMLinearDecoder", in_channels=1024, encoder_stride=32),
+    head=dict(
+        type="SimMIMHead",
+        patch_size=4,
+        loss=dict(type="PixelReconstructionLoss", criterion="L1", channel=3),
+    ),
+)
+data_preprocessor = dict(
+    type="SelfSupDataPreprocessor",
+    mean=[123.675, 116.28, 103.53],
+    std=[58.395, 57.12, 57.375],
+    to_rgb=True,
+)

@@ -1,0 +1,68 @@
+import pytest
+import torch
+
+from mim_plugins.backbones import FrozenBackbone
+from mim_plugins.evaluation import pooled_features
+
+ENCODERS = dict(
+    swin=dict(
+        type="mim_plugins.MaskedSwin",
+        arch=dict(embed_dims=8, depths=(1, 2, 1), num_heads=(1, 2, 4)),
+        window_size=4,
+    ),
+    vit=dict(type="mim_plugins.MaskedViT", arch=dict(depth=2, embed_dims=16, num_heads=2)),
+    mcmae=dict(
+        type="mim_plugins.MaskedConvViT",
+        arch=dict(depths=(1, 1, 2), embed_dims=(8, 8, 16), mlp_ratios=(2, 2, 2), num_heads=2),
+    ),
+)
+
+
+@pytest.fixture(params=list(ENCODERS))
+def encoder_config(request):
+    return ENCODERS[request.param] | dict(img_size=64, drop_path_rate=0.5)
+
+
+def test_nothing_learns_and_nothing_is_random_even_in_training_mode(encoder_config):
+    frozen = FrozenBackbone(encoder_config)
+    before = {name: tensor.clone() for name, tensor in frozen.state_dict().items()}
+    head = torch.nn.Linear(frozen(torch.zeros(1, 3, 64, 64))[0].shape[1], 2)
+    model = torch.nn.ModuleDict(dict(backbone=frozen, head=head)).train()
+    images = torch.randn(4, 3, 64, 64)
+
+    (features,) = frozen(images)
+    head(features).sum().backward()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1.0, weight_decay=0.5)
+    optimizer.step()
+
+    assert head.weight.grad is not None
+    assert all(p.grad is None and not p.requires_grad for p in frozen.parameters())
+    assert all(torch.equal(frozen.state_dict()[name], old) for name, old in before.items())
+    assert not any(module.training for module in frozen.modules())
+    assert torch.equal(frozen(images)[0], features)
+
+
+def test_features_are_those_of_the_encoder(encoder_config):
+    frozen = FrozenBackbone(encoder_config)
+    images = torch.randn(2, 3, 64, 64)
+
+    (features,) = frozen(images)
+
+    assert features.ndim == 2
+    assert torch.equal(features, pooled_features(frozen.encoder, images))
+
+
+def test_the_encoder_loads_its_checkpoint(encoder_config, tmp_path):
+    trained = FrozenBackbone(encoder_config).encoder
+    for parameter in trained.parameters():
+        torch.nn.init.normal_(parameter)
+    file = tmp_path / "pretrained.pth"
+    torch.save({f"backbone.{name}": t for name, t in trained.state_dict().items()}, file)
+
+    init_cfg = dict(type="Pretrained", checkpoint=str(file), prefix="backbone.")
+    frozen = FrozenBackbone(encoder_config | dict(init_cfg=init_cfg))
+    frozen.init_weights()
+
+    for name, tensor in trained.state_dict().items():
+        assert torch.equal(frozen.encoder.state_dict()[name], tensor), name
+    assert not any(p.requires_grad for p in frozen.parameters())

@@ -1,0 +1,111 @@
+import itertools
+
+import pytest
+import torch
+from torch import nn
+
+from mim_plugins.layers import TransformerBlock, run_blocks, run_windowed_blocks
+
+
+@pytest.fixture
+def blocks():
+    modules = nn.ModuleList(TransformerBlock(8, 2, 2.0) for _ in range(3)).eval()
+    for parameter in modules.parameters():
+        nn.init.normal_(parameter, std=0.5)
+    return modules
+
+
+def run(blocks, x, grid, window, global_blocks=(), with_cp=False, keep=()):
+    return run_windowed_blocks(blocks, x, grid, window, global_blocks, with_cp, keep)
+
+
+@pytest.mark.parametrize("prefix", [0, 1, 2])
+@pytest.mark.parametrize("global_blocks", [(), (1,), (0, 2)])
+@pytest.mark.parametrize("grid", [(4, 4), (3, 4), (2, 1)])
+def test_a_window_that_covers_the_grid_is_global_attention(blocks, prefix, global_blocks, grid):
+    x = torch.randn(2, prefix + grid[0] * grid[1], 8)
+
+    found, kept = run(blocks, x, grid, 4, global_blocks, keep=(0, 1))
+
+    expected, levels = run_blocks(blocks, x, False, (0, 1))
+    assert torch.allclose(found, expected, atol=1e-5)
+    assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(kept, levels, strict=True))
+
+
+@pytest.mark.parametrize("prefix", [0, 1])
+@pytest.mark.parametrize("grid", [(6, 6), (5, 7), (4, 8), (3, 10)])
+def test_every_window_is_run_by_itself_and_padding_has_no_influence(blocks, prefix, grid):
+    x = torch.randn(2, prefix + grid[0] * grid[1], 8)
+
+    found, _ = run(blocks, x, grid, 3)
+
+    # windows at the border are simply smaller: there is no padding in this reference
+    tokens = x[:, prefix:].unflatten(1, grid)
+    expected, prefixes = torch.empty_like(tokens), []
+    for row, col in itertools.product(range(0, grid[0], 3), range(0, grid[1], 3)):
+        area = (slice(None), slice(row, row + 3), slice(col, col + 3))
+        window = tokens[area]
+        alone = torch.cat([x[:, :prefix], window.flatten(1, 2)], dim=1)
+        alone, _ = run_blocks(blocks, alone, False)
+        expected[area] = alone[:, prefix:].reshape(window.shape)
+        prefixes.append(alone[:, :prefix])
+    assert torch.allclose(found[:, prefix:].unflatten(1, grid), expected, atol=1e-5)
+    assert torch.allclose(found[:, :prefix], torch.stack(prefixes).mean(dim=0), atol=1e-5)
+
+
+@pytest.mark.parametrize("prefix", [0, 1])
+def test_other_windows_have_exactly_no_influence(blocks, prefix):
+    x = torch.randn(1, prefix + 35, 8)
+    changed = x.clone()
+    grid_of_changed = changed[:, prefix:].unflatten(1, (5, 7))
+    grid_of_changed[:, 3:, 3:] += 100.0  # a view: all of the last two windows of the second row
+
+    before, _ = run(blocks, x, (5, 7), 3)
+    after, _ = run(blocks, changed, (5, 7), 3)
+
+    before, after = (y[:, prefix:].unflatten(1, (5, 7)) for y in (before, after))
+    assert torch.equal(before[:, :3], after[:, :3])
+    assert torch.equal(before[:, 3:, :3], after[:, 3:, :3])
+    assert not torch.equal(before[:, 3:, 3:], after[:, 3:, 3:])
+
+
+def test_one_global_block_lets_all_tokens_meet(blocks):
+    x = torch.randn(1, 36, 8, requires_grad=True)
+
+    found, _ = run(blocks, x, (6, 6), 3, global_blocks=(1,))
+    (found[0, 0] * torch.randn(8)).sum().backward()
+
+    assert (x.grad[0].abs().sum(dim=1) > 0).all()
+
+
+def test_kept_outputs_are_those_after_each_block(blocks):
+    x = torch.randn(2, 1 + 35, 8)
+
+    _, kept = run(blocks, x, (5, 7), 3, global_blocks=(1,), keep=(2, 0, 1))
+
+    for index, level in zip((2, 0, 1), kept, strict=True):
+        expected, _ = run(blocks[: index + 1], x, (5, 7), 3, global_blocks=(1,))
+        assert torch.equal(level, expected)
+
+
+def test_recomputing_changes_no_gradient(blocks):
+    gradients = []
+    for with_cp in (False, True):
+        blocks.zero_grad()
+        x = torch.randn(2, 35, 8, generator=torch.Generator().manual_seed(1))
+        output, _ = run(blocks, x, (5, 7), 3, (1,), with_cp)
+        output.square().mean().backward()
+        gradients.append([parameter.grad.clone() for parameter in blocks.parameters()])
+
+    assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(*gradients, strict=True))
+
+
+def test_stochastic_depth_drops_whole_images_not_windows():
+    block = TransformerBlock(8, 2, 2.0, drop_path_rate=0.5).train()
+    x = torch.randn(16, 36, 8)
+
+    found, _ = run(nn.ModuleList([block]), x, (6, 6), 3)
+
+    unchanged = (found == x).all(dim=-1)  # both branches dropped
+    assert (unchanged.all(dim=1) | ~unchanged.any(dim=1)).all()
+    assert unchanged.any()
