@@ -15,6 +15,3 @@ _base_ = [
 ]
 
 train_cfg = dict(max_epochs=100)
-model = dict(
-    backbone=dict(init_cfg=dict(checkpoint="work_dirs/swin_b_600e/epoch_600.pth")),
-)

@@ -7,12 +7,12 @@ Command:  tools/dist_train.sh configs/mrmae/mcmae_b_finetune_100e.py 8 \
               --cfg-options model.backbone.init_cfg.checkpoint=CHECKPOINT
 """
 
-_base_ = "vit_b_finetune_100e.py"
+_base_ = [
+    "../_base_/models/classifier_mcmae_b.py",
+    "../_base_/datasets/imagenet_finetune_224.py",
+    "../_base_/schedules/finetune_adamw.py",
+    "../_base_/default_runtime.py",
+]
 
-model = dict(
-    backbone=dict(
-        type="mim_plugins.MaskedConvViT",
-        fuse_stages=False,
-        init_cfg=dict(checkpoint="work_dirs/mcmae_b_400e/epoch_400.pth"),
-    ),
-)
+train_cfg = dict(max_epochs=100)
+optim_wrapper = dict(paramwise_cfg=dict(layer_decay_rate=0.65))

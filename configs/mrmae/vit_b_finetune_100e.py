@@ -7,21 +7,12 @@ Command:  tools/dist_train.sh configs/mrmae/vit_b_finetune_100e.py 8 \
               --cfg-options model.backbone.init_cfg.checkpoint=CHECKPOINT
 """
 
-_base_ = "../mixmae/swin_b_finetune_100e.py"
+_base_ = [
+    "../_base_/models/classifier_vit_b.py",
+    "../_base_/datasets/imagenet_finetune_224.py",
+    "../_base_/schedules/finetune_adamw.py",
+    "../_base_/default_runtime.py",
+]
 
-model = dict(
-    backbone=dict(
-        _delete_=True,
-        type="mim_plugins.MaskedViT",
-        arch="base",
-        drop_path_rate=0.1,
-        out_type="avg_featmap",
-        init_cfg=dict(
-            type="Pretrained",
-            checkpoint="work_dirs/vit_b_400e/epoch_400.pth",
-            prefix="backbone.",
-        ),
-    ),
-    head=dict(in_channels=768),
-)
+train_cfg = dict(max_epochs=100)
 optim_wrapper = dict(paramwise_cfg=dict(layer_decay_rate=0.65))

@@ -1,6 +1,6 @@
 # Images without labels: <data_root>/train/**, or any folder of images.
 train_pipeline = [
-    dict(type="LoadImageFromFile"),
+    dict(type="mim_plugins.LoadImage"),
     dict(
         type="RandomResizedCrop",
         scale=224,
@@ -23,6 +23,7 @@ train_dataloader = dict(
         type="mim_plugins.UnlabeledImageFolder",
         data_root="data/imagenet",
         data_prefix=dict(img_path="train"),
+        on_damage="replace",  # and DataFaultHook counts
         pipeline=train_pipeline,
     ),
 )

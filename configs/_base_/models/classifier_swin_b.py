@@ -1,4 +1,5 @@
-# mean and std are those of the classification data preprocessor, in the data set's file
+# Swin-B as pre-trained by mixmae/swin_b_600e.py, fine-tuned on images of 224 pixels. Mean and std
+# are those of the classification data preprocessor, in the data set's file.
 model = dict(
     type="ImageClassifier",
     backbone=dict(
@@ -6,7 +7,11 @@ model = dict(
         arch="base",
         drop_path_rate=0.1,
         out_type="avg_featmap",
-        init_cfg=dict(type="Pretrained", checkpoint="", prefix="backbone."),
+        init_cfg=dict(
+            type="Pretrained",
+            checkpoint="work_dirs/swin_b_600e/epoch_600.pth",
+            prefix="backbone.",
+        ),
     ),
     head=dict(
         type="LinearClsHead",

@@ -32,7 +32,7 @@ param_scheduler = [
         convert_to_iter_based=True,
     ),
 ]
-train_cfg = dict(by_epoch=True, val_interval=5)
+train_cfg = dict(type="mim_plugins.ResumableEpochLoop", val_interval=5)
 val_cfg = dict()
 test_cfg = dict()
 auto_scale_lr = dict(base_batch_size=total_batch, enable=False)

@@ -31,5 +31,5 @@ param_scheduler = [
         convert_to_iter_based=True,
     ),
 ]
-train_cfg = dict(by_epoch=True)
+train_cfg = dict(type="mim_plugins.ResumableEpochLoop")
 auto_scale_lr = dict(base_batch_size=total_batch, enable=False)

@@ -1,0 +1,21 @@
+# MR-MAE's MCMAE encoder and the neck that detectors read it through; a config puts them into a
+# model. Windows, global blocks, drop path and pooled extra levels: the MCMAE authors' public
+# detection code. It normalises with SyncBN; GN is our choice, as it does not depend on the batch.
+encoder = dict(
+    type="mim_plugins.MaskedConvViT",
+    arch="base",
+    fuse_stages=False,
+    window_size=16,
+    global_blocks=(0, 3, 6, 10),
+    out_indices=(0, 1, 2),
+    drop_path_rate=0.1,
+    init_cfg=dict(
+        type="Pretrained",
+        checkpoint="work_dirs/mcmae_b_400e/epoch_400.pth",
+        prefix="backbone.",
+    ),
+)
+head_norm = dict(type="GN", num_groups=32)
+encoder_neck = dict(
+    type="FPN", in_channels=[256, 384, 768], out_channels=256, num_outs=5, norm_cfg=head_norm
+)

@@ -1,0 +1,13 @@
+# MMSegmentation's runtime, with this package in it; checkpoints are counted in iterations.
+_base_ = "mmseg::_base_/default_runtime.py"
+
+custom_imports = dict(imports=["mim_plugins"], allow_failed_imports=False)
+custom_hooks = [dict(type="mim_plugins.RunSummaryHook")]
+default_hooks = dict(
+    logger=dict(type="LoggerHook", interval=50, log_metric_by_epoch=False),
+    checkpoint=dict(
+        type="CheckpointHook", by_epoch=False, interval=16_000, max_keep_ckpts=2, save_last=True
+    ),
+    visualization=dict(type="SegVisualizationHook"),
+)
+randomness = dict(seed=0, diff_rank_seed=True)

@@ -1,0 +1,13 @@
+"""MixMAE, Swin-H/W14 with the optimizer's state shared out among the GPUs (ZeRO stage 1).
+
+Paper:    arXiv 2205.13137 for the method; sharding is ours, and changes memory, not the training.
+Result:   no published number.
+Cost:     as swin_h_600e.py; memory per GPU: docs/clusters.md. Not measured.
+Command:  NNODES=2 tools/dist_train.sh configs/mixmae/swin_h_600e_zero.py 8
+"""
+
+_base_ = "swin_h_600e.py"
+
+optim_wrapper = dict(
+    optimizer=dict(type="mim_plugins.ShardedOptimizer", optimizer_type="AdamW"),
+)

@@ -1,0 +1,109 @@
+"""Places365-Standard, read from its official lists."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from mmengine.dataset import BaseDataset
+
+from ..registry import DATASETS
+from .data_not_found_error import DataNotFoundError
+
+NUM_CLASSES = 365
+_LISTS = dict(train="places365_train_standard.txt", val="places365_val.txt")
+_FOLDERS = dict(
+    small=dict(train="data_256", val="val_256"), large=dict(train="data_large", val="val_large")
+)
+_ARCHIVES = dict(
+    small="train_256_places365standard.tar and val_256.tar",
+    large="train_large_places365standard.tar and val_large.tar",
+)
+
+
+@DATASETS.register_module()
+class Places365(BaseDataset):
+    """Labelled images of Places365-Standard, with its 365 classes.
+
+    The official archives, unpacked side by side::
+
+        data_root/
+          categories_places365.txt  places365_train_standard.txt  places365_val.txt
+          data_256/a/airfield/IMAGE.jpg  val_256/IMAGE.jpg        (small)
+          data_large/a/airfield/IMAGE.jpg  val_large/IMAGE.jpg    (large)
+
+    Args:
+        split: ``'train'`` or ``'val'``.
+        size: ``'small'``, images resized to 256 x 256, or ``'large'``, whose short edge has at
+            least 512 pixels.
+        data_root: the folder.
+        **kwargs: of MMEngine's ``BaseDataset`` (``pipeline``, ``ann_file``, ``data_prefix``, ...).
+
+    Raises:
+        ValueError: another split or size, or lists that are not those of Places365.
+        DataNotFoundError: a list or its first image is missing.
+    """
+
+    def __init__(self, split: str, size: str = "small", data_root: str = "", **kwargs: Any) -> None:
+        if split not in _LISTS:
+            raise ValueError(f"Places365: split={split!r} must be one of {list(_LISTS)}")
+        if size not in _FOLDERS:
+            raise ValueError(f"Places365: size={size!r} must be one of {list(_FOLDERS)}")
+        self.size = size
+        defaults = dict(
+            ann_file=_LISTS[split],
+            data_prefix=dict(img_path=_FOLDERS[size][split]),
+            test_mode=split == "val",
+        )
+        super().__init__(data_root=os.path.expanduser(data_root), **(defaults | kwargs))
+
+    def load_data_list(self) -> list[dict]:
+        """One ``dict(img_path=..., gt_label=...)`` per line, in the list's order."""
+        names = self._read(Path(self.data_root, "categories_places365.txt"))
+        labels = sorted(label for _, label in names)
+        if labels != list(range(NUM_CLASSES)):
+            raise ValueError(
+                f"categories_places365.txt in '{self.data_root}' has {len(labels)} classes, but"
+                f" Places365 has {NUM_CLASSES}, numbered from 0"
+            )
+        # '/a/airport_terminal' is class 'airport_terminal'; '/f/field/wild' is 'field/wild'
+        self._metainfo["classes"] = tuple(
+            name.lstrip("/").split("/", 1)[-1]
+            for name, _ in sorted(names, key=lambda entry: entry[1])
+        )
+        # paths of the training list begin with a slash, which is that of the image folder
+        folder = self.data_prefix["img_path"]
+        images = [
+            (os.path.join(folder, name.lstrip("/")), label)
+            for name, label in self._read(Path(self.ann_file))
+        ]
+        for path, label in images:
+            if label >= NUM_CLASSES:
+                raise ValueError(
+                    f"'{self.ann_file}' gives '{path}' the label {label}, but labels are 0 to"
+                    f" {NUM_CLASSES - 1}"
+                )
+        if not images or not os.path.isfile(images[0][0]):
+            first = f", such as '{images[0][0]}'," if images else ""
+            raise DataNotFoundError(
+                f"the images that '{self.ann_file}' lists{first} are not there. {self._help()}"
+            )
+        return [dict(img_path=path, gt_label=label) for path, label in images]
+
+    def _read(self, file: Path) -> list[tuple[str, int]]:
+        """Lines ``NAME LABEL``."""
+        if not file.is_file():
+            raise DataNotFoundError(f"there is no file '{file}'. {self._help()}")
+        entries = []
+        for line in filter(None, map(str.strip, file.read_text().splitlines())):
+            name, _, label = line.rpartition(" ")
+            if not name or not label.isdigit():
+                raise ValueError(f"'{file}' has the line '{line}'; expected a name and a label")
+            entries.append((name, int(label)))
+        return entries
+
+    def _help(self) -> str:
+        return (
+            "Unpack filelist_places365-standard.tar and"
+            f" {_ARCHIVES[self.size]} into '{self.data_root or '.'}', or name the folder with"
+            " --data-root."
+        )

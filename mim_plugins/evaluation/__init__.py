@@ -1,0 +1,17 @@
+from .features import extract_features, pooled_features
+from .knn import KNNAccuracy, check_neighbours, knn_accuracy
+from .labeled_features import LabeledFeatures
+from .labeled_loader import build_labeled_loader, check_same_classes
+from .random_state import preserved_random_state
+
+__all__ = [
+    "KNNAccuracy",
+    "LabeledFeatures",
+    "build_labeled_loader",
+    "check_neighbours",
+    "check_same_classes",
+    "extract_features",
+    "knn_accuracy",
+    "pooled_features",
+    "preserved_random_state",
+]

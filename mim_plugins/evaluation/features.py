@@ -1,0 +1,111 @@
+"""Pooled features of labelled images, by one process or many."""
+
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from mmengine.dist import all_gather, get_world_size
+from mmengine.model.utils import stack_batch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from .labeled_features import LabeledFeatures
+
+
+@torch.no_grad()
+def extract_features(
+    backbone: nn.Module,
+    data_preprocessor: Callable[[dict, bool], dict],
+    loader: DataLoader,
+    dtype: torch.dtype = torch.float32,
+    progress: Callable[[int, int], None] | None = None,
+) -> LabeledFeatures:
+    """Pooled features of all images of ``loader``, on the CPU.
+
+    In a distributed run every process computes its share and all get the whole, each image once
+    and in the data set's order; the loader's sampler must be MMEngine's ``DefaultSampler`` without
+    shuffling. The backbone computes in evaluation mode; its modes are restored.
+
+    Args:
+        backbone: see :func:`pooled_features`.
+        data_preprocessor: the model's, called for evaluation: it normalises and does not mix.
+        loader: of batches with ``inputs`` and ``data_samples`` that have a ``gt_label``.
+        dtype: of the computation; half precisions use autocast.
+        progress: called with the batches done and their number.
+
+    Raises:
+        ValueError: an image without label.
+    """
+    device = next(backbone.parameters()).device
+    features, labels = [], []
+    with _evaluation_mode(backbone):
+        for step, batch in enumerate(loader, 1):
+            labels.append(_labels(batch))
+            images = data_preprocessor(batch, False)["inputs"]
+            if isinstance(images, list):
+                images = stack_batch(images)
+            with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+                pooled = pooled_features(backbone, images)
+            features.append(pooled.float().cpu())
+            if progress is not None:
+                progress(step, len(loader))
+    total = len(loader.dataset)  # type: ignore[arg-type]
+    return LabeledFeatures(
+        _gather_shares(torch.cat(features), total), _gather_shares(torch.cat(labels), total)
+    )
+
+
+def pooled_features(backbone: nn.Module, images: Tensor) -> Tensor:
+    """Features (B, D) of whole images (B, 3, H, W): the mean over the positions of the last output.
+
+    ``backbone`` may be one of ours or of mmpretrain, and return maps (B, D, H, W), tokens
+    (B, L, D), whose first ``num_extra_tokens`` are left out, or pooled features (B, D). Encoders
+    whose ``forward`` takes a mask, as mmpretrain's for pre-training do, are called without one.
+
+    Raises:
+        ValueError: an output of another shape.
+    """
+    has_mask = "mask" in inspect.signature(backbone.forward).parameters
+    outputs = backbone(images, mask=None) if has_mask else backbone(images)
+    last = outputs[-1] if isinstance(outputs, (tuple, list)) else outputs
+    if last.ndim == 4:
+        return last.mean(dim=(2, 3))
+    if last.ndim == 3:
+        return last[:, getattr(backbone, "num_extra_tokens", 0) :].mean(dim=1)
+    if last.ndim != 2:
+        raise ValueError(
+            f"{type(backbone).__name__} returns {tuple(last.shape)}; expected (B, D, H, W),"
+            " (B, L, D) or (B, D)"
+        )
+    return last
+
+
+@contextmanager
+def _evaluation_mode(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode within the block; every module has its own mode again after it."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+def _labels(batch: dict[str, Any]) -> Tensor:
+    samples = batch.get("data_samples") or [None]
+    if any(getattr(sample, "gt_label", None) is None for sample in samples):
+        raise ValueError(
+            "the data set has images without a label (gt_label); give one with labels, such as"
+            " mmpretrain's CustomDataset of class folders"
+        )
+    return torch.cat([sample.gt_label.reshape(1).cpu() for sample in samples])
+
+
+def _gather_shares(share: Tensor, total: int) -> Tensor:
+    """Put together what each process has of every ``get_world_size()``-th item, without padding."""
+    if get_world_size() == 1:
+        return share
+    return torch.stack(all_gather(share), dim=1).flatten(0, 1)[:total].cpu()

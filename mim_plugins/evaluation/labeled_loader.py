@@ -1,0 +1,116 @@
+"""Loaders of labelled images for evaluations, with a central crop by default."""
+
+from collections.abc import Sequence
+
+from mmengine.dist import get_world_size
+from mmengine.runner import Runner
+from torch.utils.data import DataLoader, Subset
+
+from ..datasets import DataNotFoundError
+
+
+def build_labeled_loader(
+    dataset: dict,
+    img_size: int | Sequence[int] = 224,
+    batch_size: int = 128,
+    num_workers: int = 4,
+    max_images: int | None = None,
+) -> DataLoader:
+    """A loader in the data set's order, split among the processes of a distributed run.
+
+    Args:
+        dataset: config of a data set. Without ``type``, it is mmpretrain's ``CustomDataset``,
+            whose ``data_prefix`` has a folder per class; without ``pipeline``, images are resized
+            to 256 / 224 of ``img_size`` and cropped centrally.
+        img_size: side or (H, W) of the default crop.
+        batch_size: images per process.
+        num_workers: loading processes.
+        max_images: read this many, evenly spaced over the data set (and so over classes that are
+            listed one after the other), the same ones every time; None reads all.
+
+    Raises:
+        DataNotFoundError: a folder or file of the data set is missing.
+        ValueError: no labels, fewer images than processes, or ``max_images`` below 1.
+    """
+    if max_images is not None and max_images < 1:
+        raise ValueError(f"max_images={max_images} must be at least 1, or None for all images")
+    built = _build_dataset(dict(pipeline=central_crop(img_size)) | dataset)
+    total = len(built)
+    if total < get_world_size():
+        raise ValueError(f"{total} images are fewer than the {get_world_size()} processes")
+    if max_images is not None and max_images < total:
+        chosen = [index * total // max_images for index in range(max_images)]
+        built = Subset(built, chosen)
+    return Runner.build_dataloader(
+        dict(
+            dataset=built,
+            batch_size=batch_size,
+            num_workers=num_workers,
+            sampler=dict(type="DefaultSampler", shuffle=False),
+            collate_fn=dict(type="default_collate"),
+        ),
+        seed=0,  # shuffles nothing; without one, the processes would draw one
+    )
+
+
+def central_crop(img_size: int | Sequence[int]) -> list[dict]:
+    """The usual evaluation pipeline: short edge to 256 / 224 of the size, then a central crop."""
+    height, width = (img_size, img_size) if isinstance(img_size, int) else img_size
+    return [
+        dict(type="mmpretrain.LoadImageFromFile"),
+        dict(
+            type="mmpretrain.ResizeEdge",
+            scale=round(max(height, width) * 256 / 224),
+            edge="short",
+            backend="pillow",
+            interpolation="bicubic",
+        ),
+        dict(type="mmpretrain.CenterCrop", crop_size=(width, height)),
+        dict(type="mmpretrain.PackInputs"),
+    ]
+
+
+def check_same_classes(references: DataLoader, queries: DataLoader) -> None:
+    """Check that both data sets number the same classes in the same way.
+
+    Raises:
+        ValueError: they name different classes.
+    """
+    first, second = (_classes(loader) for loader in (references, queries))
+    if first is None or second is None or tuple(first) == tuple(second):
+        return
+    only = sorted(set(map(str, first)) ^ set(map(str, second)))[:3]
+    raise ValueError(
+        f"the references have {len(first)} classes and the queries {len(second)}, or their order"
+        f" differs (such as {', '.join(only) or 'the order'}): their labels would not mean the"
+        " same. Both folders need the same class folders"
+    )
+
+
+def _build_dataset(cfg: dict) -> Subset:
+    from mmpretrain.registry import DATASETS
+
+    cfg = dict(type="mmpretrain.CustomDataset") | cfg
+    where = f"{cfg.get('data_root', '')}, {cfg.get('data_prefix', cfg.get('split', ''))}"
+    try:
+        built = DATASETS.build(cfg)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        if isinstance(error, DataNotFoundError):
+            raise
+        raise DataNotFoundError(
+            f"no labelled images for {cfg['type']} ({where}): {error}. Expected"
+            " ROOT/train/CLASS/IMAGE.JPEG and ROOT/val/CLASS/IMAGE.JPEG"
+        ) from error
+    if "gt_label" not in built.get_data_info(0):
+        raise ValueError(
+            f"{cfg['type']} ({where}) has no labels (gt_label); give a data set with labels, such"
+            " as mmpretrain's CustomDataset of class folders"
+        )
+    return built
+
+
+def _classes(loader: DataLoader) -> Sequence[str] | None:
+    dataset = loader.dataset
+    if isinstance(dataset, Subset):
+        dataset = dataset.dataset
+    return getattr(dataset, "metainfo", {}).get("classes")

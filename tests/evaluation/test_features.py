@@ -1,0 +1,171 @@
+import pytest
+import torch
+from mmengine.model import ImgDataPreprocessor
+from mmengine.structures import BaseDataElement
+from torch import nn
+from torch.multiprocessing.spawn import spawn
+from torch.utils.data import DataLoader
+
+from mim_plugins.evaluation import extract_features, pooled_features
+from mim_plugins.registry import MODELS
+
+
+class Brightness(nn.Module):
+    """Returns maps whose mean over the positions is the image's mean colour."""
+
+    def __init__(self, shape="maps"):
+        super().__init__()
+        self.shape = shape
+        self.scale = nn.Parameter(torch.ones(1))
+        self.dropout = nn.Dropout(0.5)
+
+    def forward(self, images):
+        maps = self.dropout(images * self.scale)
+        if self.shape == "maps":
+            return (maps[:, :, :1] * 0, maps)
+        if self.shape == "tokens":
+            return maps.flatten(2).transpose(1, 2)
+        return (maps.mean(dim=(2, 3)),)
+
+
+def sample(index):
+    return dict(
+        inputs=torch.full((3, 4, 4), float(index)),
+        data_samples=BaseDataElement(gt_label=torch.tensor([index % 3])),
+    )
+
+
+def collate(samples):
+    return dict(
+        inputs=torch.stack([s["inputs"] for s in samples]),
+        data_samples=[s["data_samples"] for s in samples],
+    )
+
+
+def loader(count, sampler=None):
+    return DataLoader(
+        [sample(index) for index in range(count)], 2, collate_fn=collate, sampler=sampler
+    )
+
+
+PREPROCESSOR = ImgDataPreprocessor(mean=[1.0] * 3, std=[2.0] * 3)
+
+
+@pytest.mark.parametrize("shape", ["maps", "tokens", "pooled"])
+def test_features_are_those_of_normalised_images_in_the_order_of_the_data(shape):
+    result = extract_features(Brightness(shape), PREPROCESSOR, loader(7))
+
+    expected = (torch.arange(7.0) - 1) / 2
+    torch.testing.assert_close(result.features, expected[:, None].expand(7, 3))
+    assert result.labels.tolist() == [0, 1, 2, 0, 1, 2, 0]
+    assert not result.features.requires_grad
+
+
+def test_every_module_has_its_mode_again():
+    model = nn.Sequential(Brightness("pooled"), nn.Flatten(), nn.Dropout())
+    model.train()
+    model[0].eval()
+    model[0].forward = lambda images: images.mean(dim=(2, 3))
+    before = [module.training for module in model.modules()]
+
+    extract_features(model, PREPROCESSOR, loader(3))
+
+    assert [module.training for module in model.modules()] == before
+    assert before.count(False) == 2
+
+
+def test_modes_are_restored_after_an_error_too():
+    model = Brightness().train()
+    with pytest.raises(ValueError, match="without a label"):
+        extract_features(model, PREPROCESSOR, [dict(inputs=torch.zeros(1, 3, 4, 4))])
+    assert model.training
+
+
+def test_a_data_set_without_labels_is_refused():
+    unlabeled = [dict(inputs=torch.zeros(3, 4, 4), data_samples=BaseDataElement())]
+    with pytest.raises(ValueError, match="gt_label"):
+        extract_features(Brightness(), PREPROCESSOR, DataLoader(unlabeled, collate_fn=collate))
+
+
+def test_half_precision_is_used_and_returned_as_single(build_backbone):
+    backbone = build_backbone(out_type="avg_featmap")
+    images = [dict(sample(i), inputs=torch.randn(3, 64, 64)) for i in range(2)]
+    data = DataLoader(images, 2, collate_fn=collate)
+
+    half = extract_features(backbone, PREPROCESSOR, data, torch.bfloat16).features
+    single = extract_features(backbone, PREPROCESSOR, data).features
+
+    assert half.dtype == torch.float32
+    assert not torch.equal(half, single)
+    torch.testing.assert_close(half, single, atol=0.1, rtol=0.1)
+
+
+def test_progress_counts_batches():
+    seen = []
+    extract_features(Brightness(), PREPROCESSOR, loader(5), progress=lambda *a: seen.append(a))
+    assert seen == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_the_last_map_of_a_backbone_is_pooled(build_backbone):
+    backbone, images = build_backbone(out_indices=(0, 2)).eval(), torch.randn(2, 3, 64, 64)
+    pooled = build_backbone(out_type="avg_featmap").eval()
+    pooled.load_state_dict(backbone.state_dict(), strict=False)
+
+    torch.testing.assert_close(pooled_features(backbone, images), pooled(images)[0])
+
+
+def test_encoders_that_take_a_mask_are_called_without_one():
+    class Masked(nn.Module):
+        num_extra_tokens = 1
+
+        def forward(self, x, mask=True):
+            assert mask is None
+            return torch.tensor([[[9.0], [1.0], [3.0]]])
+
+    assert pooled_features(Masked(), torch.zeros(1, 3, 4, 4)).tolist() == [[2.0]]
+
+
+def test_an_output_of_another_shape_is_refused():
+    class Flat(nn.Module):
+        def forward(self, x):
+            return x.sum()
+
+    with pytest.raises(ValueError, match="Flat returns"):
+        pooled_features(Flat(), torch.zeros(1, 3, 4, 4))
+
+
+def test_mixing_is_left_out(mixmae_config):
+    with_mixing = MODELS.build(mixmae_config["data_preprocessor"])
+    without = MODELS.build(mixmae_config["data_preprocessor"] | dict(batch_transform=None))
+    model = Brightness()
+
+    features = [extract_features(model, p, loader(4)).features for p in (with_mixing, without)]
+
+    assert torch.equal(*features)
+    mean = with_mixing.mean.flatten()
+    torch.testing.assert_close(features[0][0], -mean / with_mixing.std.flatten())
+
+
+def _extract_in_process(rank, folder, count):
+    from mmengine.dataset import DefaultSampler
+
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2
+    )
+    data = [sample(index) for index in range(count)]
+    result = extract_features(
+        Brightness(), PREPROCESSOR, loader(count, DefaultSampler(data, shuffle=False))
+    )
+    torch.save(tuple(result), f"{folder}/rank{rank}.pth")
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize("count", [7])
+def test_two_processes_get_every_image_once_and_in_order(tmp_path, count):
+    spawn(_extract_in_process, (str(tmp_path), count), nprocs=2)
+
+    expected = extract_features(Brightness(), PREPROCESSOR, loader(count))
+    for rank in range(2):
+        features, labels = torch.load(tmp_path / f"rank{rank}.pth")
+        assert torch.equal(features, expected.features)
+        assert torch.equal(labels, expected.labels)

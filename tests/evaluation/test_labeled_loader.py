@@ -1,0 +1,101 @@
+import numpy as np
+import pytest
+import torch
+from mmengine.registry import DefaultScope
+from PIL import Image
+
+from mim_plugins.datasets import DataNotFoundError
+from mim_plugins.evaluation import build_labeled_loader, check_same_classes
+
+pytest.importorskip("mmpretrain", exc_type=ImportError)
+
+
+@pytest.fixture(autouse=True)
+def scope():
+    with DefaultScope.overwrite_default_scope("mmpretrain"):
+        yield
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Three classes of four images in train, two of val; grey values tell images apart."""
+    for split, names in (("train", "abc"), ("val", "ab")):
+        for place, name in enumerate(names):
+            folder = tmp_path / split / name
+            folder.mkdir(parents=True)
+            for index in range(4):
+                pixels = np.full((50, 70, 3), 40 * place + 10 * index, np.uint8)
+                Image.fromarray(pixels).save(folder / f"{index}.png")
+    return tmp_path
+
+
+def build(root, split="train", **kwargs):
+    settings = dict(img_size=32, batch_size=5, num_workers=0) | kwargs
+    return build_labeled_loader(dict(data_root=str(root), data_prefix=split), **settings)
+
+
+def contents(loader):
+    batches = list(loader)
+    images = torch.cat([batch["inputs"] for batch in batches])
+    labels = [int(sample.gt_label) for batch in batches for sample in batch["data_samples"]]
+    return images, labels
+
+
+def test_reads_class_folders_in_order_with_a_central_crop(root):
+    images, labels = contents(build(root))
+
+    assert images.shape == (12, 3, 32, 32)
+    assert images.dtype == torch.uint8
+    assert images[:, 0, 0, 0].tolist() == [0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 110]
+    assert labels == [0] * 4 + [1] * 4 + [2] * 4
+
+
+def test_the_crop_may_be_oblong(root):
+    assert contents(build(root, img_size=(32, 48)))[0].shape[2:] == (32, 48)
+
+
+@pytest.mark.parametrize(("limit", "chosen"), [(3, [0, 40, 80]), (6, [0, 20, 40, 60, 80, 100])])
+def test_a_subset_is_spread_over_the_classes_and_always_the_same(root, limit, chosen):
+    for _ in range(2):
+        images, _ = contents(build(root, max_images=limit))
+        assert images[:, 0, 0, 0].tolist() == chosen
+
+
+def test_a_larger_limit_than_the_data_reads_all(root):
+    assert len(build(root, max_images=100).dataset) == 12
+
+
+def test_a_given_type_and_pipeline_are_kept(root):
+    dataset = dict(
+        type="CustomDataset",
+        data_root=str(root),
+        data_prefix="val",
+        pipeline=[dict(type="LoadImageFromFile"), dict(type="PackInputs")],
+    )
+    images, labels = contents(build_labeled_loader(dataset, num_workers=0))
+    assert images.shape == (8, 3, 50, 70)
+    assert labels == [0] * 4 + [1] * 4
+    assert "pipeline" in dataset
+
+
+def test_a_missing_folder_is_named_with_the_layout(root):
+    with pytest.raises(DataNotFoundError, match=r"test.*ROOT/train/CLASS/IMAGE"):
+        build(root, "test")
+
+
+def test_a_data_set_without_labels_is_refused(root):
+    with pytest.raises(ValueError, match=r"UnlabeledImageFolder.*no labels"):
+        build_labeled_loader(
+            dict(type="mim_plugins.UnlabeledImageFolder", data_root=str(root), data_prefix="train")
+        )
+
+
+def test_a_limit_of_none_at_all_is_refused(root):
+    with pytest.raises(ValueError, match="max_images=0"):
+        build(root, max_images=0)
+
+
+def test_other_classes_in_the_queries_are_refused(root):
+    check_same_classes(build(root), build(root, max_images=3))
+    with pytest.raises(ValueError, match=r"3 classes and the queries 2.*such as c"):
+        check_same_classes(build(root), build(root, "val"))

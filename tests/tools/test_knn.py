@@ -1,0 +1,116 @@
+"""tools/knn.py as a user calls it, on tiny models and images."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from mim_plugins.registry import MODELS
+
+ROOT = Path(__file__).parents[2]
+BACKBONE = dict(
+    arch=dict(embed_dims=8, depths=(1, 1, 1, 1), num_heads=(1, 1, 2, 2)),
+    img_size=64,
+    window_size=4,
+)
+COLORS = dict(blue=2, green=1, red=0)
+
+pytest.importorskip("mmpretrain", exc_type=ImportError)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """Noisy images whose class is their colour, and a config that reads them."""
+    folder = tmp_path_factory.mktemp("knn")
+    generator = np.random.default_rng(0)
+    for split, count in (("train", 6), ("val", 2)):
+        for name, channel in COLORS.items():
+            (folder / "data" / split / name).mkdir(parents=True)
+            for index in range(count):
+                pixels = generator.integers(0, 60, (64, 64, 3), dtype=np.uint8)
+                pixels[..., channel] += 150
+                Image.fromarray(pixels).save(folder / "data" / split / name / f"{index}.png")
+    for name, base in (
+        ("pretrain", "mixmae/swin_b_600e.py"),
+        ("finetune", "mixmae/swin_b_finetune_100e.py"),
+    ):
+        (folder / f"{name}.py").write_text(
+            f"_base_ = {str(ROOT / 'configs' / base)!r}\n"
+            f"model = dict(backbone={dict(BACKBONE, arch=dict(BACKBONE['arch'], _delete_=True))})\n"
+        )
+    return folder
+
+
+def knn(*arguments, code=0):
+    command = [sys.executable, "tools/knn.py", *arguments, "--workers", 0, "--batch-size", 8]
+    result = subprocess.run(
+        [str(part) for part in command],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=dict(os.environ, OMP_NUM_THREADS="1", CUDA_VISIBLE_DEVICES=""),
+    )
+    assert result.returncode == code, result.stdout + result.stderr
+    return result
+
+
+def table(result):
+    rows = [line.split() for line in result.stdout.splitlines()]
+    return {int(row[0]): (float(row[1]), float(row[2])) for row in rows if row[0].isdigit()
+            and len(row) == 3}  # fmt: skip
+
+
+def test_a_checkpoint_is_evaluated_for_several_k(root, tmp_path):
+    torch.manual_seed(0)
+    backbone = MODELS.build(dict(type="mim_plugins.MaskedSwin", **BACKBONE))
+    weights = {f"backbone.{name}": tensor for name, tensor in backbone.state_dict().items()}
+    torch.save(dict(state_dict=weights | {"decoder.x": torch.zeros(1)}), tmp_path / "epoch_1.pth")
+
+    arguments = ("--data-root", root / "data", "--k", 3, 1, 500)
+    result = knn(root / "pretrain.py", tmp_path / "epoch_1.pth", *arguments)
+
+    assert "18 references, 6 queries, 64 features" in result.stdout
+    assert "k=500 is left out: there are only 18 reference images" in result.stdout
+    assert list(table(result)) == [1, 3]
+    # the colour alone tells the classes apart, also to an untrained encoder
+    assert all(top1 > 60 and top5 == 100 for top1, top5 in table(result).values())
+    # the same weights by another way, and the same data for another config
+    again = knn(root / "pretrain.py", "--random", *arguments)
+    assert table(again) == table(result)
+
+
+def test_a_classification_config_brings_its_own_data(root):
+    config = root / "own_data.py"
+    config.write_text(
+        f"_base_ = {str(root / 'finetune.py')!r}\n"
+        + "".join(
+            f"{split}_dataloader = dict(dataset=dict(_delete_=True, type='CustomDataset',"
+            f" data_prefix={split!r}, pipeline=_base_.{pipeline}_pipeline))\n"
+            for split, pipeline in (("train", "train"), ("val", "test"))
+        )
+    )
+    result = knn(config, "--random", "--data-root", root / "data", "--k", 3, "--max-references", 9)
+    assert "9 references, 6 queries" in result.stdout
+    assert list(table(result)) == [3]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("--random", "--data-root", "nowhere"), 1, "no labelled images"),
+        (("none.pth", "--data-root", "DATA"), 1, "none.pth"),
+        (("--data-root", "DATA"), 2, "either a checkpoint or --random"),
+        (("--random", "--data-root", "DATA", "--k", "0"), 1, "k=(0,)"),
+        (("--random", "--data-root", "DATA", "--k", "50"), 1, "which is 18"),
+    ],
+)
+def test_what_is_wrong_gets_one_clear_line(root, arguments, code, message):
+    arguments = [root / "data" if part == "DATA" else part for part in arguments]
+    result = knn(root / "pretrain.py", *arguments, code=code)
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr

@@ -1,0 +1,117 @@
+"""tools/make_label_subset.py as a user calls it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from mmengine.registry import DefaultScope
+
+TOOL = Path(__file__).parents[2] / "tools/make_label_subset.py"
+COUNTS = dict(a=200, b=50, c=3)
+
+
+@pytest.fixture
+def root(tmp_path):
+    for name, count in COUNTS.items():
+        (tmp_path / "train" / name).mkdir(parents=True)
+        for index in range(count):
+            (tmp_path / "train" / name / f"{name}_{index:03d}.JPEG").touch()
+    return tmp_path
+
+
+def make(root, *arguments, code=0):
+    command = [sys.executable, TOOL, root, *arguments]
+    result = subprocess.run([str(part) for part in command], capture_output=True, text=True)
+    assert result.returncode == code, result.stderr
+    return result
+
+
+def lines(file):
+    return [line.split(" ") for line in file.read_text().splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("fraction", "name", "counts"),
+    [
+        ("0.01", "train_1percent.txt", [2, 1, 1]),
+        ("0.1", "train_10percent.txt", [20, 5, 1]),
+        ("1", "train_100percent.txt", [200, 50, 3]),
+    ],
+)
+def test_takes_the_fraction_of_every_class(root, fraction, name, counts):
+    result = make(root, "--fraction", fraction)
+
+    entries = lines(root / "meta" / name)
+    assert [sum(label == str(i) for _, label in entries) for i in range(3)] == counts
+    assert len({path for path, _ in entries}) == sum(counts)
+    for path, label in entries:
+        assert (root / "train" / path).is_file()
+        assert path[0] == "abc"[int(label)]
+    assert f"{sum(counts)} of 253 images" in result.stdout
+
+
+def test_depends_on_the_seed_alone(root):
+    for out, seed in (("0", 0), ("again", 0), ("1", 1)):
+        make(root, "--fraction", "0.1", "--seed", seed, "--out", root / out)
+
+    assert (root / "0").read_text() == (root / "again").read_text()
+    assert (root / "0").read_text() != (root / "1").read_text()
+
+
+def test_takes_named_images_with_and_without_their_folder(root):
+    # the first form is that of SimCLR's lists
+    (root / "names.txt").write_text("b_007.JPEG\na_100.JPEG\nc/c_001.JPEG\n")
+
+    make(root, "--names", root / "names.txt", "--out", root / "list.txt")
+
+    assert lines(root / "list.txt") == [
+        ["a/a_100.JPEG", "0"], ["b/b_007.JPEG", "1"], ["c/c_001.JPEG", "2"],
+    ]  # fmt: skip
+
+
+def test_mmpretrain_reads_the_list_as_it_numbers_the_folders(root):
+    datasets = pytest.importorskip("mmpretrain.datasets", exc_type=ImportError)
+    make(root, "--fraction", "0.01")
+    with DefaultScope.overwrite_default_scope("mmpretrain"):
+        arguments = dict(data_root=str(root), data_prefix="train", extensions=(".jpeg",))
+        whole = datasets.CustomDataset(**arguments)
+        subset = datasets.CustomDataset(**arguments, ann_file="meta/train_1percent.txt")
+
+    labels = {info["img_path"]: info["gt_label"] for info in whole}
+    assert len(subset) == 4
+    assert all(labels[info["img_path"]] == info["gt_label"] for info in subset)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("--fraction", "0"), 2, "--fraction 0.0 must be above 0"),
+        (("--fraction", "0.1", "--split", "test"), 1, "there is no folder"),
+        (("--names", "names.txt"), 2, "--names needs --out"),
+        ((), 2, "required"),
+    ],
+)
+def test_wrong_arguments_get_one_clear_line(root, arguments, code, message):
+    result = make(root, *arguments, code=code)
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [("d_1.JPEG", "'d_1.JPEG' is not there"), ("same.JPEG", "several images")]
+)
+def test_names_must_mean_one_image(root, name, message):
+    for folder in "ab":
+        (root / "train" / folder / "same.JPEG").touch()
+    (root / "names.txt").write_text(name)
+
+    result = make(root, "--names", root / "names.txt", "--out", root / "list.txt", code=1)
+
+    assert message in result.stderr
+    assert not (root / "list.txt").exists()
+
+
+def test_a_class_without_images_is_refused(root):
+    (root / "train/empty").mkdir()
+    assert "has no images" in make(root, "--fraction", "0.1", code=1).stderr

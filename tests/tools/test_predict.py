@@ -1,0 +1,141 @@
+"""tools/predict.py and test.py as a user calls them, after a tiny training."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parents[2]
+COLORS = dict(blue=2, green=1, red=0)
+
+pytest.importorskip("mmpretrain", exc_type=ImportError)
+
+
+def run(*command, code=0):
+    result = subprocess.run(
+        [str(part) for part in (sys.executable, *command)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=dict(os.environ, OMP_NUM_THREADS="1", CUDA_VISIBLE_DEVICES=""),
+        timeout=300,
+    )
+    assert result.returncode == code, result.stdout[-3000:] + result.stderr[-3000:]
+    return result
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Config, checkpoint and data of a classifier of colours."""
+    folder = tmp_path_factory.mktemp("predict")
+    generator = np.random.default_rng(0)
+    for split, count in (("train", 8), ("val", 4)):
+        for name, channel in COLORS.items():
+            (folder / split / name).mkdir(parents=True)
+            for index in range(count):
+                pixels = generator.integers(0, 40, (32, 32, 3), dtype=np.uint8)
+                pixels[..., channel] += 200
+                Image.fromarray(pixels).save(folder / split / name / f"{index}.png")
+    config = folder / "colors.py"
+    config.write_text(
+        f"""
+_base_ = {str(ROOT / "configs/mixmae/swin_b_finetune_100e.py")!r}
+model = dict(
+    backbone=dict(
+        arch=dict(_delete_=True, embed_dims=[8, 16], depths=[1, 1], num_heads=[1, 2]),
+        img_size=32, window_size=4, init_cfg=None,
+    ),
+    head=dict(num_classes=3, in_channels=16),
+    train_cfg=dict(augments=None),
+)
+data_preprocessor = dict(num_classes=3)
+pipeline = [dict(type="LoadImageFromFile"), dict(type="PackInputs")]
+settings = dict(batch_size=8, num_workers=0, persistent_workers=False, pin_memory=False)
+dataset = dict(_delete_=True, type="CustomDataset", pipeline=pipeline)
+train_dataloader = dict(
+    **settings,
+    dataset=dict(_delete_=True, type="RepeatDataset", times=20,
+                 dataset=dict(type="CustomDataset", pipeline=pipeline, data_prefix="train")),
+)
+val_dataloader = dict(**settings, dataset=dict(**dataset, data_prefix="val"))
+test_dataloader = val_dataloader
+val_evaluator = dict(topk=(1,))
+test_evaluator = val_evaluator
+optim_wrapper = dict(optimizer=dict(lr=0.01), paramwise_cfg=dict(layer_decay_rate=1.0))
+param_scheduler = []
+train_cfg = dict(max_epochs=1, val_interval=1)
+"""
+    )
+    run("tools/train.py", config, "--data-root", folder, "--work-dir", folder / "run")
+    return config, folder / "run/epoch_1.pth", folder
+
+
+def test_test_py_prints_the_accuracy(trained):
+    config, checkpoint, folder = trained
+    out = folder / "metrics.json"
+
+    result = run("tools/test.py", config, checkpoint, "--data-root", folder, "--work-dir",
+                 folder / "test", "--out", out)  # fmt: skip
+
+    assert json.loads(out.read_text())["accuracy/top1"] > 90
+    assert "accuracy/top1" in result.stdout + result.stderr
+
+
+def test_images_get_their_classes_with_probabilities_in_order(trained):
+    config, checkpoint, folder = trained
+    images = [folder / f"val/{name}/0.png" for name in COLORS]
+
+    result = run("tools/predict.py", config, checkpoint, *images)
+
+    blocks = re.split(r"^(?=\S)", result.stdout, flags=re.MULTILINE)
+    blocks = [block.splitlines() for block in blocks if block.startswith(str(folder))]
+    assert [block[0] for block in blocks] == [str(image) for image in images]
+    for label, (name, (_, *lines)) in enumerate(zip(COLORS, blocks, strict=True)):
+        rows = [line.split() for line in lines]
+        assert rows[0][1:] == ["%", str(label), name]
+        scores = [float(row[0]) for row in rows]
+        assert scores == sorted(scores, reverse=True)
+        # of three classes, all are shown
+        assert sum(scores) == pytest.approx(100, abs=0.05)
+
+
+def test_topk_limits_the_list(trained):
+    config, checkpoint, folder = trained
+    result = run("tools/predict.py", config, checkpoint, folder / "val/red/0.png", "--topk", 1)
+    assert len([line for line in result.stdout.splitlines() if " %  " in line]) == 1
+
+
+@pytest.mark.parametrize(
+    ("config", "checkpoint", "image", "message"),
+    [
+        (None, "none.pth", None, "there is no file 'none.pth'"),
+        (None, None, "none.jpg", "there is no file 'none.jpg'"),
+        ("configs/mixmae/swin_b_600e.py", None, None, "is no classification config"),
+    ],
+)
+def test_what_is_missing_gets_one_clear_line(trained, config, checkpoint, image, message):
+    result = run(
+        "tools/predict.py",
+        config or trained[0],
+        checkpoint or trained[1],
+        image or trained[2] / "val/red/0.png",
+        code=1,
+    )
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_file_that_is_no_image_gets_one_clear_line(trained):
+    config, checkpoint, folder = trained
+    (folder / "text.jpg").write_text("no image")
+
+    result = run("tools/predict.py", config, checkpoint, folder / "text.jpg", code=1)
+
+    assert "text.jpg" in result.stderr
+    assert "Traceback" not in result.stderr

@@ -1,0 +1,121 @@
+"""Write a list of some of the labelled training images, for fine-tuning with few labels.
+
+DATA_ROOT holds train/CLASS/IMAGE. Each line is 'CLASS/IMAGE LABEL', as ann_file of mmpretrain's
+ImageNet and CustomDataset; labels number the class folders in alphabetical order.
+"""
+
+import argparse
+import random
+import sys
+from pathlib import Path
+
+SUFFIXES = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("data_root", type=Path, help="folder with train/CLASS/IMAGE")
+    choice = parser.add_mutually_exclusive_group(required=True)
+    choice.add_argument(
+        "--fraction", type=float, help="share of each class, such as 0.01; at least one image"
+    )
+    choice.add_argument(
+        "--names",
+        type=Path,
+        help="file with one image name per line, with or without folder, such as SimCLR's lists",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="which images a fraction takes")
+    parser.add_argument("--split", default="train", help="folder in DATA_ROOT")
+    parser.add_argument(
+        "--out", type=Path, help="file to write; DATA_ROOT/meta/train_1percent.txt for 0.01"
+    )
+    args = parser.parse_args()
+    if args.fraction is not None and not 0 < args.fraction <= 1:
+        parser.error(f"--fraction {args.fraction} must be above 0 and at most 1")
+    if args.out is None and args.names is not None:
+        parser.error("--names needs --out, the file to write")
+    return args
+
+
+def images_by_class(folder: Path) -> dict[str, list[str]]:
+    """Sorted file names, relative to the class's folder, of each class in alphabetical order.
+
+    Raises:
+        ValueError: there is no such folder, or a class without images.
+    """
+    if not folder.is_dir():
+        raise ValueError(f"there is no folder '{folder}'; it must hold a folder per class")
+    classes = {}
+    for child in sorted(path for path in folder.iterdir() if path.is_dir()):
+        files = (file for file in child.rglob("*") if file.suffix.lower() in SUFFIXES)
+        classes[child.name] = sorted(file.relative_to(child).as_posix() for file in files)
+        if not classes[child.name]:
+            raise ValueError(f"class folder '{child}' has no images ({' '.join(SUFFIXES)})")
+    if not classes:
+        raise ValueError(f"'{folder}' has no class folders")
+    return classes
+
+
+def draw(classes: dict[str, list[str]], fraction: float, seed: int) -> dict[str, list[str]]:
+    """``fraction`` of each class, rounded, at least one; the same for the same seed."""
+    drawn = {}
+    for name, files in classes.items():
+        # of its own per class, so that other classes do not change what is drawn
+        generator = random.Random(f"{seed} {name}")
+        count = max(1, round(len(files) * fraction))
+        drawn[name] = sorted(generator.sample(files, count))
+    return drawn
+
+
+def select(classes: dict[str, list[str]], names: list[str]) -> dict[str, list[str]]:
+    """The images named, by their file names alone or by class and name.
+
+    Raises:
+        ValueError: a name that is not there, or in several classes.
+    """
+    places: dict[str, set[tuple[str, str]]] = {}
+    for folder, files in classes.items():
+        for file in files:
+            for key in (f"{folder}/{file}", file, file.rpartition("/")[2]):
+                places.setdefault(key, set()).add((folder, file))
+    selected: dict[str, set[str]] = {name: set() for name in classes}
+    for name in names:
+        found = sorted(places.get(name, ()))
+        if len(found) != 1:
+            where = ", ".join("/".join(place) for place in found)
+            problem = f"means several images ({where})" if found else "is not there"
+            raise ValueError(f"image '{name}' {problem}")
+        ((folder, file),) = found
+        selected[folder].add(file)
+    return {name: sorted(files) for name, files in selected.items()}
+
+
+def main() -> None:
+    args = parse_args()
+    try:
+        classes = images_by_class(args.data_root / args.split)
+        if args.names is not None:
+            chosen = select(classes, args.names.read_text().split())
+        else:
+            chosen = draw(classes, args.fraction, args.seed)
+    except (OSError, ValueError) as error:
+        sys.exit(f"error: {error}")
+    out = args.out or args.data_root / f"meta/{args.split}_{100 * args.fraction:g}percent.txt"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    lines = [
+        f"{name}/{file} {label}\n"
+        for label, (name, files) in enumerate(chosen.items())
+        for file in files
+    ]
+    out.write_text("".join(lines))
+    sizes = [len(files) for files in chosen.values()]
+    print(
+        f"{len(lines)} of {sum(map(len, classes.values()))} images, {min(sizes)} to {max(sizes)}"
+        f" of each of {len(classes)} classes: {out}"
+    )
+
+
+if __name__ == "__main__":
+    main()
