@@ -6,15 +6,21 @@ Importing this package registers everything in scope ``mim_plugins``; in a confi
 
 from . import (
     algorithms,
+    analysis,
+    apis,
     backbones,
     data_preprocessors,
     datasets,
     decoders,
     engine,
+    evaluation,
     heads,
+    necks,
     targets,
     transforms,
+    visualization,
 )
+from .apis import extract_features, get_model, list_models, reconstruct
 from .paths import CONFIG_DIR, TOOLS_DIR
 from .version import __version__
 
@@ -25,12 +31,21 @@ __all__ = [
     "TOOLS_DIR",
     "__version__",
     "algorithms",
+    "analysis",
+    "apis",
     "backbones",
     "data_preprocessors",
     "datasets",
     "decoders",
     "engine",
+    "evaluation",
+    "extract_features",
+    "get_model",
     "heads",
+    "list_models",
+    "necks",
+    "reconstruct",
     "targets",
     "transforms",
+    "visualization",
 ]

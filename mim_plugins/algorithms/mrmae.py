@@ -1,10 +1,12 @@
 """MR-MAE: mimic before reconstruct."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 from ..backbones import VisibleBackbone, VisibleTokens
+from ..layers import unpatchify
 from ..registry import MODELS
 from ..targets import TeacherOutput
 from ..transforms import (
@@ -17,6 +19,17 @@ from ..transforms import (
 )
 from .mimic_utils import build_mimics, mimic_loss_name, to_pixels
 from .pretraining_model import PretrainingModel
+
+
+class Reconstruction(NamedTuple):
+    """What MR-MAE makes of masked images."""
+
+    images: Tensor
+    """Images (B, C, H, W), normalised: visible patches as they are, masked ones predicted."""
+    hidden: Tensor
+    """Bool (B, 1, H, W), True = masked."""
+    attention: Tensor | None
+    """The focus teacher's [CLS] attention (B, h, w), where one chose the visible tokens."""
 
 
 @MODELS.register_module()
@@ -100,6 +113,24 @@ class MRMAE(PretrainingModel):
         return dict(
             loss_rec=self.reconstruction_weight * reconstruction,
             **self.mimic_losses(seen, lessons, token_mask.ids_keep),
+        )
+
+    @torch.no_grad()
+    def reconstruct(self, images: Tensor) -> Reconstruction:
+        """Mask normalised images (B, 3, H, W) as in training and predict what is hidden."""
+        grid, stride = self.token_grid(images), self.backbone.encoder_stride
+        lessons = self.ask_teachers(images, grid)
+        token_mask = self.draw_mask(images, lessons)
+        seen = self.backbone.forward_visible(images, token_mask)
+        prediction = self.decoder(seen.tokens, seen.prefix, token_mask.ids_restore, grid)
+        predicted = unpatchify(self.head.to_pixels(prediction, images), stride, grid)
+        cells = token_mask.mask.unflatten(1, grid)
+        hidden = cells.repeat_interleave(stride, 1).repeat_interleave(stride, 2)[:, None]
+        attention = lessons[self.focus].attention if self.focus is not None else None
+        return Reconstruction(
+            torch.where(hidden, predicted, images),
+            hidden,
+            None if attention is None else attention.unflatten(1, grid),
         )
 
     def mimic_losses(

@@ -58,7 +58,11 @@ class MimicHead(BaseModule):
             target: teacher's features of the same tokens (B, V, out_channels).
             levels: the same tokens (B, V, D) after earlier layers.
         """
+        return _DISTANCES[self.distance](self.predict(tokens, levels).float(), target.float())
+
+    def predict(self, tokens: Tensor, levels: tuple[Tensor, ...] = ()) -> Tensor:
+        """The teacher's features (B, V, out_channels) as the student's tokens tell them."""
         for linear, level in zip(self.fusion, levels, strict=True):
             # unlike the last tokens, inner layers have no norm behind them and differ in scale
             tokens = tokens + linear(F.layer_norm(level, level.shape[-1:]))
-        return _DISTANCES[self.distance](self.proj(tokens).float(), target.float())
+        return self.proj(tokens)

@@ -665,3 +665,41 @@ def test_a_level_that_the_backbone_does_not_have_is_refused_when_building(build,
 def test_a_backbone_that_pools_its_tokens_is_refused_when_building(build, config):
     with pytest.raises(ValueError, match="out_type"):
         build(backbone=config["backbone"] | dict(out_type="avg_featmap"))
+
+
+# reconstruction
+
+
+def test_reconstruction_keeps_visible_patches_and_predicts_the_masked_ones(build):
+    model = build(focus="colours").eval()
+    images = prepared(model, random_pixels())
+    token_mask = random_mask()
+    fix_mask(model, token_mask)
+
+    result = model.reconstruct(images)
+
+    cells = token_mask.mask.reshape(3, GRID, GRID)
+    assert torch.equal(result.hidden[:, 0, ::STRIDE, ::STRIDE], cells)
+    hidden = result.hidden.expand_as(images)
+    assert torch.equal(result.images[~hidden], images[~hidden])
+    assert not torch.isclose(result.images[hidden], images[hidden]).all()
+    assert not result.images.requires_grad
+    assert result.attention.shape == (3, GRID, GRID)
+    assert torch.allclose(result.attention.sum(dim=(1, 2)), torch.ones(3))
+
+
+def test_reconstruction_and_loss_agree_on_the_predictions(build):
+    model = build(mimics=None).eval()
+    images = prepared(model, random_pixels())
+    fix_mask(model, random_mask())
+
+    result = model.reconstruct(images)
+
+    assert result.attention is None
+    patches = F.unfold(result.images, STRIDE, stride=STRIDE).transpose(1, 2)
+    originals = F.unfold(images, STRIDE, stride=STRIDE).transpose(1, 2)
+    std = originals.std(dim=-1, keepdim=True)
+    errors = ((patches - originals) / std).square().mean(dim=-1)
+    masked = errors[errors > 0]
+    assert len(masked) == 3 * (TOKENS - VISIBLE)
+    assert masked.mean().item() == pytest.approx(model.loss(images)["loss_rec"].item(), rel=1e-3)

@@ -1,0 +1,26 @@
+from .activation_memory import activation_bytes
+from .complexity import (
+    Stage,
+    StepCost,
+    count_parameters,
+    encoder_stages,
+    forward_cost,
+    multiply_accumulates,
+    step_cost,
+    transfer_cost,
+)
+from .training_log import read_run, smooth
+
+__all__ = [
+    "Stage",
+    "StepCost",
+    "activation_bytes",
+    "count_parameters",
+    "encoder_stages",
+    "forward_cost",
+    "multiply_accumulates",
+    "read_run",
+    "smooth",
+    "step_cost",
+    "transfer_cost",
+]

@@ -1,0 +1,26 @@
+"""Memory that a training step keeps for its backward pass, without a GPU."""
+
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor
+
+
+def activation_bytes(forward: Callable[[], Tensor], parameters: Iterable[Tensor]) -> int:
+    """Bytes of the tensors that autograd keeps until the backward pass of ``forward()``.
+
+    Tensors that share memory count once, ``parameters`` (and what only refers to them) not at all.
+    Temporary memory of single operations is not included. Works on any device, ``meta`` too.
+    """
+    excluded = {parameter.untyped_storage()._cdata for parameter in parameters}
+    kept: dict[int, torch.UntypedStorage] = {}  # holding a storage keeps its number unique
+
+    def pack(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage._cdata not in excluded:
+            kept[storage._cdata] = storage
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        forward()
+    return sum(storage.nbytes() for storage in kept.values())

@@ -1,0 +1,130 @@
+"""Size and cost of a model, counted on shapes alone, before any training."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from .activation_memory import activation_bytes
+
+
+class Stage(NamedTuple):
+    """One resolution of an encoder."""
+
+    stride: int
+    """Pixels per token side."""
+    grid: tuple[int, int]
+    """Tokens (h, w) of a whole image."""
+    channels: int
+    blocks: int
+
+
+class StepCost(NamedTuple):
+    """Cost of one image in a training step, without the optimizer; see
+    :func:`multiply_accumulates`."""
+
+    forward: float
+    """Multiply-accumulates of the forward pass."""
+    step: float
+    """Of forward and backward."""
+    memory: float
+    """Bytes kept from the forward for the backward pass, in float32."""
+
+
+def count_parameters(module: nn.Module) -> dict[str, int]:
+    """Parameters of each direct child that has any, by name."""
+    counts = {
+        name: sum(parameter.numel() for parameter in child.parameters())
+        for name, child in module.named_children()
+    }
+    direct = sum(parameter.numel() for parameter in module.parameters(recurse=False))
+    return {name: count for name, count in (counts | {"(itself)": direct}).items() if count}
+
+
+def multiply_accumulates(run: Callable[[], Any]) -> float:
+    """Multiply-accumulates of the matrix products and convolutions of ``run()``.
+
+    This is what papers call FLOPs. Attention counts as the dense products that it is, masked pairs
+    included; element-wise work (norms, softmax, GELU) does not count.
+    """
+    # the fused kernels are not all known to the counter, their mathematics is
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        run()
+    return counter.get_total_flops() / 2
+
+
+def forward_cost(backbone: nn.Module, img_size: tuple[int, int]) -> float:
+    """Multiply-accumulates of a backbone's features of one image of ``img_size`` (H, W)."""
+    image = torch.zeros(1, 3, *img_size, device=_device(backbone))
+    with torch.no_grad():
+        return multiply_accumulates(lambda: backbone(image))
+
+
+def transfer_cost(backbone: nn.Module, img_size: tuple[int, int]) -> StepCost:
+    """Cost per image of a backbone in fine-tuning, at ``img_size`` (H, W)."""
+
+    def loss(batch: int) -> Tensor:
+        outputs = backbone(torch.zeros(batch, 3, *img_size, device=_device(backbone)))
+        return torch.stack([output.sum() for output in outputs]).sum()
+
+    return _cost(loss, backbone)
+
+
+def step_cost(model: Any, img_size: tuple[int, int]) -> StepCost:
+    """Cost per image of a pre-training step of MixMAE or MRMAE, frozen teachers included."""
+
+    def loss(batch: int) -> Tensor:
+        inputs = torch.zeros(batch, 3, *img_size, device=_device(model))
+        mixing = getattr(model.data_preprocessor, "batch_transform", None)
+        return torch.stack(list(model.loss(mixing(inputs) if mixing else inputs).values())).sum()
+
+    return _cost(loss, model)
+
+
+def _cost(loss: Callable[[int], Tensor], model: nn.Module) -> StepCost:
+    images = 2  # fewer cannot be mixed
+    forward = multiply_accumulates(lambda: loss(images)) / images
+    step = multiply_accumulates(lambda: loss(images).backward()) / images
+    model.zero_grad()
+    # the difference of two batches leaves out what all images share
+    memory = [
+        activation_bytes(lambda n=n: loss(n), model.parameters())  # type: ignore[misc]
+        for n in (images, 2 * images)
+    ]
+    return StepCost(forward, step, (memory[1] - memory[0]) / images)
+
+
+def encoder_stages(backbone: Any, img_size: tuple[int, int]) -> list[Stage]:
+    """Resolutions of a backbone of this package for images of (H, W); of others none."""
+    if hasattr(backbone, "stage_channels"):
+        strides = [backbone.patch_size * 2**stage for stage in range(len(backbone.depths))]
+        widths, depths = backbone.stage_channels, backbone.depths
+    elif hasattr(backbone, "encoder_stride"):
+        # a plain encoder, or one with convolution stages of doubled resolution before it
+        before = [
+            getattr(backbone, name)
+            for name in ("stage1", "stage2")
+            if isinstance(getattr(backbone, name, None), nn.ModuleList)
+        ]
+        strides = [backbone.encoder_stride // 2**n for n in range(len(before), -1, -1)]
+        widths = [*(_width(stage) for stage in before), backbone.embed_dims]
+        depths = [*map(len, before), len(backbone.blocks)]
+    else:
+        return []
+    height, width = img_size
+    return [
+        Stage(stride, (-(-height // stride), -(-width // stride)), channels, depth)
+        for stride, channels, depth in zip(strides, widths, depths, strict=True)
+    ]
+
+
+def _width(stage: nn.ModuleList) -> int:
+    norms = [module for module in stage.modules() if isinstance(module, nn.LayerNorm)]
+    return norms[0].normalized_shape[0]
+
+
+def _device(module: nn.Module) -> torch.device:
+    return next(module.parameters()).device

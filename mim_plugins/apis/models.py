@@ -1,0 +1,136 @@
+"""Building models from configs, with their weights."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.logging import print_log
+from mmengine.registry import MODELS, DefaultScope
+from torch import Tensor
+
+from ..checkpoints import convert, read_tensors, recognise
+from ..checkpoints.checkpoint_error import CheckpointError
+from .catalogue import find_config
+
+_LISTED = 8
+
+
+def get_model(
+    name_or_config: str | Path | Config,
+    checkpoint: str | Path | None = None,
+    device: str | torch.device = "cpu",
+    teachers: bool = False,
+    cfg_options: dict | None = None,
+) -> Any:
+    """Build the model of a config, in evaluation mode.
+
+    It is the algorithm of a pre-training config and the classifier, detector or segmentor of a
+    fine-tuning config. Classifiers also work in mmpretrain's ``ImageClassificationInferencer``.
+
+    Args:
+        name_or_config: a name of :func:`list_models`, a config file or a config.
+        checkpoint: weights of the whole model, all of which must fit; None leaves random weights,
+            with a warning.
+        device: where the model is put.
+        teachers: also build the teachers of MR-MAE, whose weights must be at hand. They are needed
+            for similarity maps and focused masks only; without them, masks are uniform.
+        cfg_options: changes of the config, as ``{'model.backbone.img_size': 192}``.
+
+    Raises:
+        FileNotFoundError: there is no such config, or a teacher's weights are not at hand.
+        CheckpointError: the checkpoint cannot be read or does not fit.
+    """
+    cfg = _read_config(name_or_config)
+    cfg.merge_from_dict(cfg_options or {})
+    model = build_model(cfg, teachers)
+    if checkpoint is None:
+        print_log("get_model: no checkpoint, so the weights are random", level=30)
+    else:
+        load_weights(model, checkpoint, may_be_left=() if teachers else ("mimics.",))
+    return model.to(device).eval()
+
+
+def _read_config(name_or_config: str | Path | Config) -> Config:
+    """A config of its own, that may be changed."""
+    if isinstance(name_or_config, Config):
+        return copy.deepcopy(name_or_config)
+    return Config.fromfile(find_config(name_or_config))
+
+
+def build_model(cfg: Config, teachers: bool = True) -> Any:
+    """The model of ``cfg`` with random weights, without MR-MAE's ``teachers`` if so wanted."""
+    model_cfg = copy.deepcopy(cfg.model)
+    if not teachers and "mimics" in model_cfg:
+        model_cfg.mimics = None
+        if "focus" in model_cfg:
+            model_cfg.focus = None
+    if cfg.get("data_preprocessor") is not None:
+        model_cfg.setdefault("data_preprocessor", cfg.data_preprocessor)
+    with DefaultScope.overwrite_default_scope(cfg.get("default_scope") or "mmpretrain"):
+        model = MODELS.build(model_cfg)
+    model._config = cfg  # where mmpretrain's inferencers look for the test pipeline
+    return model
+
+
+def load_weights(model: Any, checkpoint: str | Path, may_be_left: tuple[str, ...] = ()) -> None:
+    """Load a whole model's weights; every tensor of the model must be in the file and vice versa.
+
+    Other people's checkpoints that :func:`convert` knows are converted.
+
+    Args:
+        model: any module.
+        checkpoint: path or address, see :func:`read_tensors`.
+        may_be_left: beginnings of names in the file that are not needed.
+
+    Raises:
+        CheckpointError: the file cannot be read, or does not fit the model.
+    """
+    tensors, own = read_tensors(checkpoint), set(model.state_dict())
+    if not own & set(tensors):
+        tensors = _converted(tensors)
+    tensors = {
+        name: tensor
+        for name, tensor in tensors.items()
+        if name in own or not name.startswith((*may_be_left, "data_preprocessor."))
+    }
+    missing, unknown = sorted(own - set(tensors)), sorted(set(tensors) - own)
+    problem = _mismatch(missing, unknown, own)
+    if problem:
+        raise CheckpointError(f"'{checkpoint}' does not fit {type(model).__name__}: {problem}")
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        reason = "; ".join(line.strip() for line in str(error).splitlines()[1 : _LISTED + 1])
+        raise CheckpointError(
+            f"'{checkpoint}' is of another size than {type(model).__name__}: {reason}"
+        ) from None
+
+
+def _converted(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """``tensors`` under our names where their layout is known, else as they are."""
+    try:
+        recognise(set(tensors))
+    except ValueError:
+        return tensors
+    return convert(tensors)[1]
+
+
+def _mismatch(missing: list[str], unknown: list[str], own: set[str]) -> str:
+    """What does not agree and what to do about it; empty if all does."""
+    if not missing and not unknown:
+        return ""
+    decoder = {name for name in own if name.startswith("decoder.")}
+    if decoder and decoder <= set(missing):
+        return (
+            "it has no decoder, so that nothing can be reconstructed; it holds an encoder or a"
+            " fine-tuned model. Give the checkpoint of the pre-training itself (epoch_N.pth)"
+        )
+    found = [
+        f"{len(names)} tensors {what}: {', '.join(names[:_LISTED])}"
+        + (" ..." if len(names) > _LISTED else "")
+        for names, what in ((missing, "missing in the file"), (unknown, "unknown to the model"))
+        if names
+    ]
+    return "; ".join(found) + ". Give the config that the checkpoint was trained with"

@@ -1,0 +1,34 @@
+"""Pictures of what a pre-trained model reconstructs."""
+
+from typing import Any
+
+from torch import Tensor
+
+from ..visualization import reconstruction_panels
+from .images import Images, normalise, read_images
+
+
+def reconstruct(model: Any, images: Images, seed: int = 0) -> dict[str, Tensor]:
+    """Mask images, or mix them pairwise, and reconstruct what is hidden.
+
+    Images are resized to the backbone's ``img_size`` and cropped in their centre.
+
+    Args:
+        model: MixMAE or MRMAE with the weights of a pre-training, as :func:`get_model` returns
+            it.
+        images: see :func:`extract_features`; at least two for MixMAE.
+        seed: of masks and mixtures.
+
+    Returns:
+        RGB bytes (rows, 3, H, W) in natural colours by title, such as ``'original'``,
+        ``'visible'``, ``'reconstruction'``; see :func:`reconstruction_panels`.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: a model that reconstructs nothing, too few images, or one that cannot be read.
+    """
+    backbone = getattr(model, "backbone", None)
+    size = getattr(backbone, "img_size", (224, 224))
+    pixels = read_images(images, max(size), (size[0], size[1]))
+    device = next(model.parameters()).device
+    return reconstruction_panels(model, normalise(pixels, model.data_preprocessor, device), seed)

@@ -1,0 +1,120 @@
+"""Hook that shows, during training, what a model reconstructs."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from torch import Tensor
+
+from ..apis.images import normalise, read_images
+from ..registry import HOOKS
+from ..visualization import draw_grid, reconstruction_panels, undisturbed
+from ..visualization.panels import panel_caption
+
+
+@HOOKS.register_module()
+class ReconstructionHook(Hook):
+    """Send a picture of reconstructions to the visualizer's backends (files, TensorBoard, WandB).
+
+    The images, their masks and their mixtures are the same every time. Only the main process
+    draws, in evaluation mode and float32; the training stays the same to the bit.
+
+    Args:
+        interval: epochs between pictures.
+        by_epoch: if not, ``interval`` is in iterations.
+        images: indices of training images, which go once through the training pipeline, or paths
+            of image files, which are resized and cropped in their centre. MixMAE needs at least 2.
+        name: of the picture in the backends.
+        seed: of masks, mixtures and the pipeline.
+
+    Raises:
+        ValueError: ``interval`` below 1, no ``images``; before the first iteration: a model that
+            reconstructs nothing, or parameters that are distributed over processes.
+        FileNotFoundError: before the first iteration: there is no such image.
+    """
+
+    priority = "LOW"
+
+    def __init__(
+        self,
+        interval: int = 10,
+        by_epoch: bool = True,
+        images: Sequence[int | str] = (0, 1, 2, 3, 4, 5, 6, 7),
+        name: str = "reconstruction",
+        seed: int = 0,
+    ) -> None:
+        if interval < 1:
+            raise ValueError(f"ReconstructionHook: interval={interval} must be at least 1")
+        if not images:
+            raise ValueError("ReconstructionHook: images is empty; give indices or paths")
+        self.interval = interval
+        self.by_epoch = by_epoch
+        self.images = tuple(images)
+        self.name = name
+        self.seed = seed
+        self._batch: Tensor | None = None
+
+    def before_train(self, runner: Runner) -> None:
+        """Read the images and draw once, so that what is wrong is known before training."""
+        if not is_main_process():
+            return
+        model = _unwrap(runner.model)
+        with undisturbed(model, self.seed):
+            self._batch = self._read(runner, model)
+        reconstruction_panels(model, self._batch, self.seed)
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Draw after every ``interval``-th epoch."""
+        if self.by_epoch and self.every_n_epochs(runner, self.interval):
+            self.draw(runner, runner.iter)
+
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: dict | tuple | list | None = None,
+        outputs: dict | None = None,
+    ) -> None:
+        """Draw after every ``interval``-th iteration."""
+        if not self.by_epoch and self.every_n_train_iters(runner, self.interval):
+            self.draw(runner, runner.iter + 1)
+
+    def draw(self, runner: Runner, step: int) -> None:
+        """Draw and send the picture, filed under the number of iterations done."""
+        if self._batch is None:  # not the main process
+            return
+        panels = reconstruction_panels(_unwrap(runner.model), self._batch, self.seed)
+        runner.visualizer.add_image(self.name, draw_grid(panels, panel_caption(panels)), step)
+
+    def _read(self, runner: Runner, model: Any) -> Tensor:
+        """Normalised images (B, 3, H, W) on the model's device."""
+        device = next(model.parameters()).device
+        indices = [image for image in self.images if isinstance(image, int)]
+        if len(indices) == len(self.images):
+            dataset = runner.train_dataloader.dataset
+            beyond = [index for index in indices if not -len(dataset) <= index < len(dataset)]
+            if beyond:
+                raise ValueError(
+                    f"ReconstructionHook: images={beyond} are not among the {len(dataset)} of the"
+                    " training set"
+                )
+            items = [dataset[index]["inputs"] for index in indices]
+            return model.data_preprocessor(dict(inputs=items), False)["inputs"]
+        size = model.backbone.img_size
+        pixels = read_images(list(map(str, self.images)), max(size), tuple(size))
+        return normalise(pixels, model.data_preprocessor, torch.device(device))
+
+
+def _unwrap(model: Any) -> Any:
+    if not is_model_wrapper(model):
+        return model
+    if "Distributed" in type(model).__name__ and "FullySharded" not in type(model).__name__:
+        return model.module
+    raise ValueError(
+        f"ReconstructionHook: {type(model).__name__} keeps parameters on several processes; leave"
+        " the hook out and use tools/visualize_reconstruction.py on a checkpoint"
+    )

@@ -1,0 +1,82 @@
+"""How well a student's tokens predict a teacher's features, token by token."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..algorithms.mimic_utils import to_pixels
+from ..transforms import (
+    MixedImages,
+    TokenMask,
+    count_visible,
+    gather_tokens,
+    mask_by_scores,
+    mix_tokens,
+    uniform_scores,
+)
+
+
+@torch.no_grad()
+def similarity_maps(model: Any, images: Tensor) -> dict[str, Tensor]:
+    """Cosine similarity of every token's prediction to each teacher's feature.
+
+    MR-MAE's encoder predicts visible tokens only: it is run once for each of several complementary
+    masks, so that every token is visible in at least one of them.
+
+    Args:
+        model: an :class:`MRMAE`.
+        images: normalised images (B, 3, H, W).
+
+    Returns:
+        By the mimic's name, similarities (B, h, w) between -1 and 1.
+    """
+    grid = model.token_grid(images)
+    lessons = model.ask_teachers(images, grid)
+    maps = {name: images.new_zeros(len(images), grid[0] * grid[1]) for name in lessons}
+    for token_mask in complementary_masks(images, grid[0] * grid[1], model.mask_ratio):
+        seen = model.backbone.forward_visible(images, token_mask, model.levels)
+        by_level = dict(zip(model.levels, seen.levels, strict=True))
+        for name, mimic in model.mimics.items():
+            fused = tuple(by_level[level] for level in mimic.levels)
+            prediction = mimic.head.predict(seen.tokens, fused).float()
+            target = gather_tokens(lessons[name].features, token_mask.ids_keep)
+            similarity = F.cosine_similarity(prediction, target, dim=-1)
+            maps[name].scatter_(1, token_mask.ids_keep, similarity)
+    return {name: values.unflatten(1, grid) for name, values in maps.items()}
+
+
+@torch.no_grad()
+def mixture_similarity_maps(model: Any, batch: MixedImages) -> dict[str, Tensor]:
+    """Cosine similarity of each token of a mixture to the teachers' features of its own image.
+
+    Args:
+        model: a :class:`MixMAE` with mimics.
+        batch: mixtures, (B, 3, H, W).
+
+    Returns:
+        By the mimic's name, similarities (B, h, w) between -1 and 1.
+    """
+    grid = (batch.mask.shape[1], batch.mask.shape[2])
+    if not model.mimics:
+        return {}
+    tokens = model.backbone.forward_mixed(batch.mixed, batch.mask)
+    pixels = to_pixels(batch.images, model.data_preprocessor)
+    maps = {}
+    for name, mimic in model.mimics.items():
+        target = mix_tokens(mimic.teach(pixels, grid).features, batch.mask, batch.partner)
+        prediction = mimic.head.predict(tokens).float()
+        maps[name] = F.cosine_similarity(prediction, target, dim=-1).unflatten(1, grid)
+    return maps
+
+
+def complementary_masks(images: Tensor, tokens: int, mask_ratio: float) -> list[TokenMask]:
+    """Random masks of ``mask_ratio``, of which at least one shows each of the ``tokens``.
+
+    As many as are needed; where the visible tokens do not divide all, some are shown twice.
+    """
+    visible = count_visible(tokens, mask_ratio)
+    rank = uniform_scores(len(images), tokens, images.device).argsort(dim=1)
+    starts = (min(start, tokens - visible) for start in range(0, tokens, visible))
+    return [mask_by_scores(((rank - start) % tokens).float(), mask_ratio) for start in starts]

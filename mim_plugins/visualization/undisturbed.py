@@ -1,0 +1,27 @@
+"""Looking at a model without leaving a trace."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+from ..evaluation.random_state import preserved_random_state
+
+
+@contextmanager
+def undisturbed(model: nn.Module, seed: int) -> Iterator[None]:
+    """Evaluation mode, no gradients and random numbers of ``seed`` within the block.
+
+    After it, every module has its own mode again and the random generators their states, so that
+    a training goes on as if nothing had been.
+    """
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        with preserved_random_state(), torch.no_grad():
+            torch.manual_seed(seed)
+            yield
+    finally:
+        for module, training in modes:
+            module.training = training

@@ -1,0 +1,46 @@
+import pytest
+import torch
+from torch import nn
+
+from mim_plugins.analysis import activation_bytes
+from mim_plugins.registry import MODELS
+
+
+def test_bytes_are_those_of_what_the_backward_needs():
+    layer, images = nn.Linear(8, 4, bias=False), torch.zeros(16, 8, requires_grad=True)
+    # linear keeps its input, tanh its output; the weight is a parameter
+    forward = lambda: layer(images.clone()).tanh()  # noqa: E731
+    assert activation_bytes(forward, layer.parameters()) == 4 * (16 * 8 + 16 * 4)
+
+
+def test_shared_memory_counts_once():
+    x = torch.zeros(10, requires_grad=True)
+    y = x.clone()
+    assert activation_bytes(lambda: y * y[:] * y.view(2, 5).reshape(10), [x]) == 4 * (10 + 10)
+
+
+def test_nothing_is_kept_without_gradients():
+    layer = nn.Linear(8, 4)
+    with torch.no_grad():
+        assert activation_bytes(lambda: layer(torch.zeros(2, 8)), layer.parameters()) == 0
+
+
+@pytest.mark.parametrize("with_cp", [False, True])
+def test_shapes_alone_give_the_bytes_of_a_real_pass(with_cp):
+    cfg = dict(
+        type="mim_plugins.MaskedSwin",
+        arch=dict(embed_dims=8, depths=(2, 2), num_heads=(1, 2)),
+        img_size=32,
+        window_size=4,
+        with_cp=with_cp,
+    )
+    kept = {}
+    for device in ("cpu", "meta"):
+        with torch.device(device):
+            model = MODELS.build(cfg)
+            kept[device] = activation_bytes(
+                lambda m=model: m(torch.zeros(2, 3, 32, 32))[0].sum(), model.parameters()
+            )
+    tokens = 2 * 64 * 8 * 4  # bytes of the first stage's
+    assert kept["meta"] == pytest.approx(kept["cpu"], rel=0.02)
+    assert kept["cpu"] > 2 * tokens

@@ -1,0 +1,41 @@
+"""Configs of tiny models, as files of the recipes would give them."""
+
+import pytest
+from mmengine.config import Config
+
+from mim_plugins.apis import find_config
+
+SWIN = dict(
+    type="mim_plugins.MaskedSwin",
+    arch=dict(embed_dims=8, depths=(1, 1), num_heads=(1, 2)),
+    img_size=32,
+    window_size=4,
+)
+
+
+@pytest.fixture
+def pretrain_cfg():
+    cfg = Config.fromfile(find_config("mixmae/swin_b_600e"))
+    cfg.model.backbone = dict(SWIN)
+    cfg.model.decoder.update(embed_dims=16, depth=1, num_heads=2)
+    return cfg
+
+
+@pytest.fixture
+def finetune_cfg():
+    cfg = Config.fromfile(find_config("mixmae/swin_b_finetune_100e"))
+    cfg.model.backbone = dict(SWIN, out_type="avg_featmap")
+    cfg.model.head.update(num_classes=5, in_channels=16)
+    cfg.data_preprocessor.num_classes = 5
+    pipeline = cfg.test_dataloader.dataset.pipeline
+    pipeline[1].scale, pipeline[2].crop_size = 37, 32
+    return cfg
+
+
+@pytest.fixture
+def mrmae_cfg():
+    cfg = Config.fromfile(find_config("mrmae/vit_b_400e"))
+    cfg.model.backbone.update(arch=dict(depth=1, embed_dims=32, num_heads=2), img_size=64)
+    cfg.model.decoder.update(embed_dims=16, depth=1, num_heads=2)
+    cfg.model.focus = "clip"
+    return cfg

@@ -1,0 +1,51 @@
+import pytest
+from mmengine.config import Config
+
+from mim_plugins import CONFIG_DIR, list_models
+from mim_plugins.apis import find_config
+
+
+def test_names_are_those_of_the_configs():
+    names = list_models()
+    assert "mixmae/swin_b_600e" in names
+    assert names == sorted(names)
+    assert not any("_base_" in name or name.endswith(".py") for name in names)
+    assert all((CONFIG_DIR / f"{name}.py").is_file() for name in names)
+
+
+def test_a_pattern_chooses():
+    names = list_models("mrmae/vit_b_*")
+    assert "mrmae/vit_b_400e" in names
+    assert all(name.startswith("mrmae/vit_b_") for name in names)
+    assert list_models("nothing*") == []
+
+
+@pytest.mark.parametrize("name", ["mixmae/swin_b_600e", "swin_b_600e", "mixmae/swin_b_600e.py"])
+def test_a_name_in_full_or_short_finds_its_config(name):
+    assert find_config(name) == CONFIG_DIR / "mixmae/swin_b_600e.py"
+    assert Config.fromfile(find_config(name)).model.type == "mim_plugins.MixMAE"
+
+
+def test_every_full_name_finds_its_own_config():
+    for name in list_models():
+        assert find_config(name) == CONFIG_DIR / f"{name}.py"
+
+
+def test_a_path_is_taken_as_it_is(tmp_path):
+    (tmp_path / "swin_b_600e.py").write_text("")
+    assert find_config(tmp_path / "swin_b_600e.py") == tmp_path / "swin_b_600e.py"
+
+
+def test_an_unknown_name_lists_similar_ones():
+    with pytest.raises(FileNotFoundError, match=r"mixmae/swim_b_600e.*mixmae/swin_b_600e"):
+        find_config("mixmae/swim_b_600e")
+
+
+def test_an_ambiguous_name_lists_its_meanings(tmp_path, monkeypatch):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "same.py").write_text("")
+    monkeypatch.setattr("mim_plugins.apis.catalogue.CONFIG_DIR", tmp_path)
+    with pytest.raises(ValueError, match="a/same, b/same"):
+        find_config("same")
+    assert find_config("b/same") == tmp_path / "b/same.py"

@@ -1,0 +1,124 @@
+import copy
+from pathlib import Path
+
+import pytest
+import torch
+
+from mim_plugins import get_model
+from mim_plugins.algorithms import MixMAE
+from mim_plugins.apis import build_model, load_weights
+from mim_plugins.checkpoints.checkpoint_error import CheckpointError
+
+
+@pytest.fixture
+def save(tmp_path):
+    def write(weights):
+        torch.save(dict(state_dict=weights), tmp_path / "weights.pth")
+        return tmp_path / "weights.pth"
+
+    return write
+
+
+def weights_of(cfg, teachers=False):
+    torch.manual_seed(7)
+    return build_model(cfg, teachers).state_dict()
+
+
+def test_a_pretraining_config_gives_its_algorithm_with_all_weights(pretrain_cfg, save):
+    before = copy.deepcopy(pretrain_cfg.to_dict())
+    weights = weights_of(pretrain_cfg)
+
+    model = get_model(pretrain_cfg, save(weights))
+
+    assert isinstance(model, MixMAE)
+    assert not model.training
+    assert pretrain_cfg.to_dict() == before
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, weights[name]), name
+
+
+def test_a_finetuning_config_gives_its_classifier(finetune_cfg, save):
+    weights = weights_of(finetune_cfg)
+    model = get_model(finetune_cfg, save(weights))
+    assert type(model).__name__ == "ImageClassifier"
+    assert torch.equal(model.head.fc.weight, weights["head.fc.weight"])
+    assert model.data_preprocessor.to_rgb
+
+
+def test_a_name_and_options_are_enough():
+    sizes = dict(depths=(1, 1), embed_dims=8, num_heads=(1, 1), _delete_=True)
+    options = {"model.backbone.arch": sizes, "model.backbone.img_size": 32}
+    options |= {"model.backbone.window_size": 4, "model.decoder.depth": 1}
+    model = get_model("swin_b_600e", cfg_options=options)
+    assert model.backbone.img_size == (32, 32)
+
+
+def test_teachers_are_left_out_unless_wanted(mrmae_cfg, save):
+    model = get_model(mrmae_cfg, save(weights_of(mrmae_cfg) | {"mimics.clip.head.proj.bias": ONE}))
+    assert len(model.mimics) == 0
+    assert model.focus is None
+    mrmae_cfg.model.mimics.clip.target.pretrained = "nowhere.safetensors"
+    with pytest.raises((FileNotFoundError, ImportError)):
+        get_model(mrmae_cfg, teachers=True)
+
+
+ONE = torch.ones(1)
+GOLDEN = Path(__file__).parents[1] / "data/mixmim_tiny.npz"
+
+
+def test_a_checkpoint_without_decoder_is_refused(pretrain_cfg, save):
+    encoder = {n: t for n, t in weights_of(pretrain_cfg).items() if n.startswith("backbone.")}
+    with pytest.raises(CheckpointError, match=r"has no decoder.*epoch_N\.pth"):
+        get_model(pretrain_cfg, save(encoder))
+
+
+def test_a_finetuned_checkpoint_has_no_decoder_either(pretrain_cfg, finetune_cfg, save):
+    with pytest.raises(CheckpointError, match="has no decoder"):
+        get_model(pretrain_cfg, save(weights_of(finetune_cfg)))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda w: w.pop("backbone.norm.bias"), "1 tensors missing.*backbone.norm.bias"),
+        (lambda w: w.update(extra=ONE), "1 tensors unknown to the model: extra"),
+        (lambda w: w.update({"backbone.norm.bias": ONE}), r"size.*backbone.norm.bias"),
+        (lambda w: [w.pop(n) for n in list(w)] and w.update(a=ONE), "missing"),
+    ],
+)
+def test_weights_that_do_not_fit_are_refused(finetune_cfg, save, change, message):
+    weights = weights_of(finetune_cfg)
+    change(weights)
+    with pytest.raises(CheckpointError, match=f"(?s)ImageClassifier.*{message}"):
+        get_model(finetune_cfg, save(weights))
+
+
+def test_no_checkpoint_and_a_missing_one(finetune_cfg, tmp_path):
+    assert get_model(finetune_cfg) is not None
+    with pytest.raises((CheckpointError, FileNotFoundError), match=r"nothing\.pth"):
+        load_weights(torch.nn.Linear(1, 1), tmp_path / "nothing.pth")
+
+
+def test_weights_of_the_authors_are_converted():
+    from mim_plugins.checkpoints import read_reference
+    from mim_plugins.checkpoints.parity import _mixmim_model
+    from mim_plugins.registry import MODELS
+
+    reference = read_reference(GOLDEN)
+    model = MODELS.build(_mixmim_model(reference["config"]))
+    load_weights(model, GOLDEN)
+    assert torch.equal(model.backbone.norm.weight, reference["param"]["norm.weight"])
+
+
+def test_classifiers_work_in_mmpretrains_inferencer(finetune_cfg, save):
+    import numpy as np
+    from mmpretrain import ImageClassificationInferencer
+
+    weights = weights_of(finetune_cfg)
+    model = get_model(finetune_cfg, save(weights))
+    image = np.random.default_rng(0).integers(0, 255, (50, 60, 3), dtype=np.uint8)
+
+    (result,) = ImageClassificationInferencer(model)(image)
+
+    assert result["pred_scores"].shape == (5,)
+    assert result["pred_scores"].sum() == pytest.approx(1, abs=1e-5)

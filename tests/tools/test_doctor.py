@@ -1,0 +1,187 @@
+"""tools/doctor.py on faked machines."""
+
+import argparse
+import importlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+GOOD = {
+    "torch": "2.11.0+cu128",
+    "torchvision": "0.26.0",
+    "mmcv": "2.1.0",
+    "mmengine": "0.10.7",
+    "mmpretrain": "1.2.0",
+    "numpy": "2.4.6",
+}
+
+
+@pytest.fixture
+def doctor(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "tools"))
+    monkeypatch.delitem(sys.modules, "doctor", raising=False)
+    return importlib.import_module("doctor")
+
+
+@pytest.fixture
+def fake(doctor, monkeypatch):
+    """Pretends that these packages are installed, and that all but ``broken`` import."""
+
+    def install(broken=(), **versions):
+        packages = GOOD | {name.replace("_lite", "-lite"): v for name, v in versions.items()}
+        monkeypatch.setattr(doctor, "installed", packages.get)
+        monkeypatch.setattr(doctor, "import_error", lambda n: "boom" if n in broken else "")
+        return doctor
+
+    return install
+
+
+def levels(results):
+    return [result.level for result in results]
+
+
+def test_good_packages_are_ok(fake):
+    doctor = fake(mmdet="3.3.0", mmsegmentation="1.2.2", timm="1.0.31", open_clip_torch="3.3.0")
+    for check in (doctor.check_torch, doctor.check_mmcv, doctor.check_packages):
+        assert set(levels(check())) == {"OK"}
+
+
+@pytest.mark.parametrize(
+    ("check", "versions", "level", "words"),
+    [
+        ("check_torch", dict(torch=None), "FAIL", "torch is missing: pip install"),
+        ("check_torch", dict(torch="2.5.1"), "FAIL", "torch 2.5.1"),
+        (
+            "check_torch",
+            dict(torchvision="0.25.0"),
+            "FAIL",
+            "torchvision 0.26.*, but there is 0.25",
+        ),
+        ("check_torch", dict(torchvision=None), "FAIL", "but there is none: pip install"),
+        ("check_torch", dict(torch="2.6.0", torchvision="0.21.0"), "OK", "torch 2.6.0"),
+        ("check_torch", dict(broken=("torchvision",)), "FAIL", "do not import: boom"),
+        ("check_mmcv", dict(mmcv_lite="2.1.0"), "FAIL", "overwrite each other: pip uninstall"),
+        ("check_mmcv", dict(mmcv=None), "FAIL", "mmcv is missing"),
+        ("check_mmcv", dict(mmcv=None, mmcv_lite="2.1.0"), "OK", "no detection"),
+        ("check_mmcv", dict(mmcv="2.2.0"), "WARN", "refuse 2.2.0"),
+        ("check_mmcv", dict(mmcv="1.7.2"), "FAIL", "1.7.2"),
+        ("check_mmcv", dict(broken=("mmcv.ops",)), "WARN", "MMCV_WITH_OPS=1"),
+        ("check_packages", dict(mmpretrain=None), "FAIL", "mmpretrain is missing: pip install"),
+        ("check_packages", dict(mmengine="0.11.0"), "FAIL", "mmengine>=0.10.7,<0.11"),
+        ("check_packages", dict(mmdet="3.0.0"), "WARN", "mmdet 3.0.0, for detection"),
+        ("check_packages", dict(timm=None), "OK", "timm is not installed"),
+        ("check_packages", dict(broken=("cv2",)), "FAIL", "OpenCV does not import: boom"),
+    ],
+)
+def test_each_fault_is_told_with_its_cure(fake, check, versions, level, words):
+    results = list(getattr(fake(**versions), check)())
+    matching = [result.level for result in results if words in result.text]
+    assert matching == [level], results
+
+
+def fake_torch(doctor, monkeypatch, devices, bf16=True, nccl=True):
+    cuda = SimpleNamespace(
+        is_available=lambda: devices > 0,
+        device_count=lambda: devices,
+        get_device_properties=lambda _: SimpleNamespace(name="Card", total_memory=80 * 2**30),
+        is_bf16_supported=lambda: bf16,
+    )
+    torch = SimpleNamespace(
+        cuda=cuda,
+        version=SimpleNamespace(cuda="12.8", hip=None),
+        distributed=SimpleNamespace(is_nccl_available=lambda: nccl),
+    )
+    monkeypatch.setattr(doctor, "try_import", lambda name: torch if name == "torch" else None)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (dict(devices=0), ["WARN"]),
+        (dict(devices=1), ["OK", "OK"]),
+        (dict(devices=1, bf16=False, nccl=False), ["OK", "WARN"]),
+        (dict(devices=2, nccl=False), ["OK", "OK", "OK", "FAIL"]),
+    ],
+)
+def test_gpus(doctor, monkeypatch, arguments, expected):
+    fake_torch(doctor, monkeypatch, **arguments)
+    assert levels(doctor.check_gpu()) == expected
+
+
+@pytest.mark.parametrize(("free", "level"), [(2**20, "WARN"), (100 * 2**30, "OK")])
+def test_little_space_is_a_warning(doctor, monkeypatch, tmp_path, free, level):
+    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
+    assert levels(doctor.check_shared_memory(str(tmp_path))) == [level]
+    assert levels(doctor.check_disk(str(tmp_path / "not/yet/there"))) == [level]
+
+
+def test_a_folder_that_cannot_be_written_to_fails(doctor, monkeypatch, tmp_path):
+    monkeypatch.setattr(doctor.os, "access", lambda *_: False)
+    assert levels(doctor.check_disk(str(tmp_path))) == ["FAIL"]
+
+
+@pytest.mark.parametrize(("value", "level"), [("1", "OK"), ("999", "WARN"), ("many", "WARN")])
+def test_threads(doctor, monkeypatch, value, level):
+    monkeypatch.setenv("OMP_NUM_THREADS", value)
+    monkeypatch.setattr(doctor, "try_import", lambda _: None)
+    assert levels(doctor.check_threads()) == [level]
+    opencv = SimpleNamespace(getNumThreads=lambda: 999)
+    monkeypatch.setattr(doctor, "try_import", lambda _: opencv)
+    assert levels(doctor.check_threads()) == [level, "WARN"]
+
+
+def arguments(**given):
+    return argparse.Namespace(**(dict(config=None, data_root=None, work_dir=".") | given))
+
+
+def test_a_broken_check_is_a_failure_and_the_others_go_on(fake, monkeypatch):
+    doctor = fake()
+    monkeypatch.setattr(doctor, "check_python", lambda: 1 / 0)
+    results = list(doctor.run_checks(arguments()))
+    assert results[0].level == "FAIL"
+    assert "ZeroDivisionError" in results[0].text
+    assert len(results) > 5
+
+
+def test_a_configs_data_weights_and_teachers_are_looked_for(doctor, tmp_path):
+    results = list(doctor.check_config("mixmae/swin_b_finetune_100e", str(tmp_path / "none")))
+    text = "\n".join(result.text for result in results)
+    assert levels(results) == ["OK", "FAIL", "FAIL"]
+    assert "there is no data folder" in text
+    assert "no pre-trained weights 'work_dirs/swin_b_600e/epoch_600.pth'" in text
+    fine = list(doctor.check_config("mixmae/swin_b_600e", str(tmp_path)))
+    assert levels(fine) == ["OK", "OK"]
+
+
+def test_a_teacher_without_weights_fails_and_says_where_to_set_them(doctor):
+    target = dict(type="mim_plugins.OpenCLIPTarget", pretrained="nowhere.safetensors")
+    result = doctor.check_teacher("clip", target)
+    assert result.level == "FAIL"
+    assert "nowhere.safetensors" in result.text or "open_clip" in result.text
+    assert "model.mimics.clip.target.pretrained=FILE" in result.text
+
+
+def test_a_config_that_does_not_exist_fails(doctor):
+    (result,) = doctor.check_config("mixmae/nothing", None)
+    assert result.level == "FAIL"
+
+
+def test_it_runs_and_fails_where_no_package_is_installed(tmp_path):
+    # isolated from the environment's packages
+    result = subprocess.run(
+        [sys.executable, "-S", "-E", str(ROOT / "tools/doctor.py"), "--config", "swin_b_600e"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=dict(PATH=os.environ["PATH"]),
+        cwd=tmp_path,
+    )
+    assert result.returncode == 1
+    assert "FAIL  torch is missing" in result.stdout
+    assert "mim_plugins does not import" in result.stdout
+    assert not result.stderr

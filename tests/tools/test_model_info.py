@@ -1,0 +1,63 @@
+"""tools/model_info.py on configs of the repository."""
+
+import importlib
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def info(monkeypatch, capsys):
+    monkeypatch.syspath_prepend(str(ROOT / "tools"))
+    monkeypatch.delitem(sys.modules, "model_info", raising=False)
+    tool = importlib.import_module("model_info")
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["model_info.py", *arguments])
+        tool.main()
+        return capsys.readouterr().out
+
+    return run
+
+
+def number(text, label):
+    (line,) = [line for line in text.splitlines() if line.strip().startswith(label)]
+    return float(line.strip().removeprefix(label).split()[0])
+
+
+def test_a_pretraining_config(info):
+    text = info("mixmae/swin_b_600e")
+    assert number(text, "backbone, features") == 16.3
+    assert number(text, "pre-training, forward") > 16.3
+    assert number(text, "parameters") == pytest.approx(114.2, abs=0.1)
+    assert "MixMAE with MaskedSwin" in text
+    rows = [line.split() for line in text.splitlines()]
+    assert ["0", "4", "56x56", "3136", "128", "2"] in rows
+    assert ["3", "32", "7x7", "49", "1024", "2"] in rows
+
+
+def test_a_finetuning_config_and_another_size(info):
+    text = info("mixmae/swin_b_finetune_100e", "--img-size", "256", "192")
+    assert "256x192 pixels" in text
+    assert number(text, "training, forward") == number(text, "backbone, features") > 0
+    assert "pre-training" not in text
+
+
+def test_teachers_need_no_weights_and_their_cost_is_told(info):
+    pytest.importorskip("timm")
+    text = info("mrmae/vit_b_dino_400e")
+    assert number(text, "of which teachers") == pytest.approx(17.5, abs=0.3)
+    assert number(text, "pre-training, forward") > number(text, "of which teachers")
+
+
+def test_options_change_the_model(info):
+    text = info("mixmae/swin_b_600e", "--cfg-options", "model.decoder.depth=1")
+    assert number(text, "parameters") < 100
+
+
+def test_an_unknown_config_is_an_error_in_one_line(info):
+    with pytest.raises(SystemExit, match=r"error: .*neither a config file"):
+        info("mixmae/nothing")

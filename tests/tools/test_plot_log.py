@@ -1,0 +1,83 @@
+"""tools/plot_log.py on logs as MMEngine writes them."""
+
+import importlib
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def tool(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "tools"))
+    monkeypatch.delitem(sys.modules, "plot_log", raising=False)
+    return importlib.import_module("plot_log")
+
+
+@pytest.fixture
+def runs(tmp_path):
+    for name, scale in (("first", 1.0), ("second", 2.0)):
+        folder = tmp_path / name / "20260101_000000/vis_data"
+        folder.mkdir(parents=True)
+        entries = [
+            dict(lr=0.1, loss=scale / step, time=0.5, iter=step, step=step)
+            for step in range(10, 60, 10)
+        ]
+        if name == "first":
+            entries.append({"accuracy/top1": 61.25, "step": 1})
+        (folder / "scalars.json").write_text("\n".join(map(json.dumps, entries)))
+    return [str(tmp_path / "first"), str(tmp_path / "second")]
+
+
+def main(tool, monkeypatch, *arguments):
+    monkeypatch.setattr(sys, "argv", ["plot_log.py", *map(str, arguments)])
+    tool.main()
+
+
+def test_the_table_shows_last_values_of_all_runs(tool, runs, tmp_path, monkeypatch, capsys):
+    main(tool, monkeypatch, *runs, "--smooth", "0.5", "--out", tmp_path / "new/curves.png")
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["last", "value", "first", "second"] in rows
+    assert ["iteration", "50", "50"] in rows
+    assert ["loss", "0.02", "0.04"] in rows
+    assert ["accuracy/top1", "61.25", "-"] in rows
+    assert ["iterations/s", "2", "2"] in rows
+    width, height = Image.open(tmp_path / "new/curves.png").size
+    assert width == 3 * 420
+    assert height == 2 * 300
+
+
+def test_curves_are_those_of_the_log_and_rates_are_not_smoothed(tool, runs):
+    curves = {Path(run).name: tool.read_run(run) for run in runs}
+    figure = tool.draw(curves, ["loss", "lr"], 0.5, False)
+    loss, lr = figure.axes
+    assert [line.get_label() for line in loss.lines if not line.get_alpha()] == ["first", "second"]
+    raw = loss.lines[0]
+    assert list(raw.get_xdata()) == [10, 20, 30, 40, 50]
+    assert list(raw.get_ydata()) == [1 / step for step in range(10, 60, 10)]
+    assert len(loss.lines) == 4
+    assert len(lr.lines) == 2
+
+
+def test_keys_can_be_chosen(tool, runs):
+    curves = dict(a=tool.read_run(runs[0]))
+    assert tool.chosen_keys(curves, None) == ["accuracy/top1", "loss", "lr", "iterations/s"]
+    assert tool.chosen_keys(curves, ["time"]) == ["time"]
+    with pytest.raises(ValueError, match="no run logged nonsense; there are accuracy/top1"):
+        tool.chosen_keys(curves, ["nonsense"])
+
+
+@pytest.mark.parametrize("arguments", [["nowhere"], ["--smooth", "1.5"], ["--keys", "nonsense"]])
+def test_errors_are_one_line(tool, runs, arguments, monkeypatch):
+    given = arguments if arguments == ["nowhere"] else [runs[0], *arguments]
+    with pytest.raises(SystemExit, match=r"error: .*(nowhere|smooth|nonsense)"):
+        main(tool, monkeypatch, *given)
+
+
+def test_runs_of_one_name_are_told_apart_by_their_paths(tool):
+    assert tool.names(["a/x", "b/x"]) == ["a/x", "b/x"]
+    assert tool.names(["a/x", "b/y"]) == ["x", "y"]

@@ -1,0 +1,63 @@
+"""tools/visualize_reconstruction.py as a user calls it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from PIL import Image
+
+from mim_plugins.registry import MODELS
+
+ROOT = Path(__file__).parents[2]
+CONFIG = ROOT / "configs/quickstart/mixmae_digits.py"
+
+
+@pytest.fixture
+def images(tmp_path):
+    generator = np.random.default_rng(0)
+    (tmp_path / "images").mkdir()
+    for index in range(3):
+        pixels = generator.integers(0, 255, (40, 50, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"images/{index}.png")
+    return tmp_path / "images"
+
+
+def call(*arguments, **kwargs):
+    tool = [sys.executable, str(ROOT / "tools/visualize_reconstruction.py")]
+    return subprocess.run(
+        [*tool, *map(str, arguments)], capture_output=True, text=True, timeout=300, **kwargs
+    )
+
+
+def save(tmp_path, keep=""):
+    weights = MODELS.build(Config.fromfile(CONFIG).model).state_dict()
+    torch.save({n: t for n, t in weights.items() if n.startswith(keep)}, tmp_path / "w.pth")
+    return tmp_path / "w.pth"
+
+
+def test_a_folder_of_images_becomes_a_picture(tmp_path, images):
+    out = tmp_path / "new/picture.png"
+    result = call(CONFIG, save(tmp_path), images, "--out", out)
+    assert result.returncode == 0, result.stderr
+    picture = np.asarray(Image.open(out))
+    # 2 rows of 5 images of 32 pixels, magnified 4 times
+    assert picture.shape[1] == 6 + 5 * (128 + 6)
+    assert picture.shape[0] > 2 * (128 + 6)
+
+
+def test_a_checkpoint_without_decoder_is_refused(tmp_path, images):
+    result = call(CONFIG, save(tmp_path, keep="backbone."), images, cwd=tmp_path)
+    assert result.returncode == 1
+    assert "has no decoder" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "reconstructions.png").exists()
+
+
+def test_a_missing_image_is_named(tmp_path):
+    result = call(CONFIG, save(tmp_path), tmp_path / "nowhere.png", cwd=tmp_path)
+    assert result.returncode == 1
+    assert "error: there is no image" in result.stderr

@@ -1,0 +1,36 @@
+import pytest
+import torch
+from mmengine.model import ImgDataPreprocessor
+
+from mim_plugins.visualization import heat_map, natural_colours
+
+
+@pytest.mark.parametrize(
+    "arguments", [{}, dict(mean=[120.0, 110.0, 100.0], std=[60.0, 50.0, 40.0])]
+)
+def test_natural_colours_undo_the_preprocessor(arguments):
+    preprocessor = ImgDataPreprocessor(**arguments, bgr_to_rgb=True)
+    bgr = torch.randint(256, (2, 3, 4, 4), dtype=torch.uint8)
+
+    images = preprocessor(dict(inputs=list(bgr)))["inputs"]
+
+    assert torch.equal(natural_colours(images, preprocessor), bgr.flip(1))
+
+
+def test_natural_colours_are_clipped():
+    colours = natural_colours(torch.tensor([-5.0, 300.0]).reshape(1, 1, 1, 2), None)
+    assert colours.flatten().tolist() == [0, 255]
+
+
+def test_heat_map_goes_from_dark_to_bright_and_shows_nan_in_grey():
+    values = torch.tensor([[[-1.0, 0.0], [1.0, float("nan")]]])
+
+    colours = heat_map(values, 0, 1, (4, 6))
+
+    assert colours.dtype == torch.uint8
+    assert colours.shape == (1, 3, 4, 6)
+    below, low, high, missing = (colours[0, :, y, x] for y, x in ((0, 0), (0, 5), (3, 0), (3, 5)))
+    assert torch.equal(below, low)
+    assert low.sum() < high.sum()
+    assert missing.tolist() == [127] * 3
+    assert torch.equal(colours[0, :, 0, 0], colours[0, :, 1, 2])  # one colour per cell

@@ -1,0 +1,83 @@
+import pytest
+import torch
+import torch.nn.functional as F
+
+from mim_plugins.backbones import VisibleTokens
+from mim_plugins.registry import MODELS
+from mim_plugins.transforms import gather_tokens
+from mim_plugins.visualization import (
+    complementary_masks,
+    mixture_similarity_maps,
+    similarity_maps,
+)
+
+
+@pytest.mark.parametrize(("ratio", "masks"), [(0.75, 4), (0.5, 2), (0.6, 3), (0.3, 2)])
+def test_complementary_masks_show_every_token_and_hide_as_many_as_in_training(ratio, masks):
+    found = complementary_masks(torch.zeros(3, 3, 64, 64), 16, ratio)
+
+    assert len(found) == masks
+    shown = torch.stack([~mask.mask for mask in found])
+    assert shown.any(dim=0).all()
+    for mask in found:
+        assert mask.ids_keep.shape[1] == int(16 * (1 - ratio))
+        assert ((~mask.mask).sum(dim=1) == int(16 * (1 - ratio))).all()
+        assert torch.equal((~mask.mask).nonzero()[:, 1].reshape(3, -1), mask.ids_keep.sort(1)[0])
+
+
+def test_similarity_is_1_where_the_student_knows_and_minus_1_where_it_tells_the_opposite(
+    build, prepare, monkeypatch
+):
+    model = build().eval()
+    images = prepare(model)
+    told = model.ask_teachers(images, (4, 4))["colours"].features.clone()
+    told[:, 5] *= -2
+
+    def see(images, token_mask, levels):
+        return VisibleTokens(gather_tokens(told, token_mask.ids_keep), None, ())
+
+    monkeypatch.setattr(model.backbone, "forward_visible", see)
+    model.mimics["colours"].head.proj = torch.nn.Identity()
+
+    maps = similarity_maps(model, images)
+
+    expected = torch.ones(4, 16)
+    expected[:, 5] = -1
+    assert torch.allclose(maps["colours"], expected.reshape(4, 4, 4), atol=1e-5)
+
+
+def test_fused_levels_are_used(build, prepare, colours):
+    model = build(mimics=dict(a=colours | dict(levels=(0,)), b=colours)).eval()
+    torch.manual_seed(0)
+    maps = similarity_maps(model, prepare(model))
+    model.mimics["a"].head.fusion[0].weight.data *= 50
+    torch.manual_seed(0)
+    changed = similarity_maps(model, prepare(model))
+    assert set(maps) == {"a", "b"}
+    assert not torch.allclose(maps["a"], changed["a"])
+    assert torch.equal(maps["b"], changed["b"])
+
+
+def test_tokens_of_a_mixture_are_compared_with_their_own_image(mixmae_config, colours, prepare):
+    model = MODELS.build(mixmae_config | dict(mimics=dict(c=colours))).eval()
+    images = prepare(model)
+    batch = model.data_preprocessor.batch_transform(images)
+
+    (values,) = mixture_similarity_maps(model, batch).values()
+
+    tokens = model.mimics["c"].head.proj(model.backbone.forward_mixed(batch.mixed, batch.mask))
+    pixels = (images * model.data_preprocessor.std + model.data_preprocessor.mean) / 255
+    features = model.mimics["c"].target(pixels, (4, 4)).features
+    row, col = 1, 2
+    for image in range(4):
+        partner = int(batch.partner[image])
+        source = partner if batch.mask[0, row, col] else image
+        expected = F.cosine_similarity(tokens[image, 6], features[source, 6], dim=0)
+        assert values[image, row, col].item() == pytest.approx(expected.item(), abs=1e-5)
+
+
+def test_without_teachers_there_are_no_maps(build, mixmae, prepare):
+    model = build(mimics=None)
+    assert similarity_maps(model, prepare(model)) == {}
+    batch = mixmae.data_preprocessor.batch_transform(prepare(mixmae))
+    assert mixture_similarity_maps(mixmae, batch) == {}

@@ -1,0 +1,49 @@
+import random
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from mim_plugins.visualization import undisturbed
+
+
+def draw_numbers():
+    return random.random(), np.random.rand(), torch.rand(1).item()
+
+
+def seed_all():
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_modes_and_random_states_are_restored(fails):
+    model = nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.5))
+    model[1].eval()  # a part that is frozen
+    seed_all()
+    expected = draw_numbers()
+    seed_all()
+
+    try:
+        with undisturbed(model, seed=3):
+            assert not any(module.training for module in model.modules())
+            assert not torch.is_grad_enabled()
+            draw_numbers()
+            if fails:
+                raise KeyError
+    except KeyError:
+        pass
+
+    assert [module.training for module in model.modules()] == [True, True, False]
+    assert torch.is_grad_enabled()
+    assert draw_numbers() == expected
+
+
+def test_the_seed_decides_the_numbers_within():
+    drawn = []
+    for seed in (1, 1, 2):
+        with undisturbed(nn.Identity(), seed):
+            drawn.append(torch.rand(1).item())
+    assert drawn[0] == drawn[1] != drawn[2]
