@@ -108,7 +108,10 @@ class WindowAttention(nn.Module):
         return self.proj_drop(self.proj(x))
 
     def _attend(self, qkv: Tensor, bias: Tensor) -> Tensor:
-        """Attend: (B, nW, n, 3, heads, C / heads), bias (M, nW or 1, heads, n, n); (B, nW, n, C)."""
+        """Attention of tokens (B, nW, n, 3, heads, C / heads), giving (B, nW, n, C).
+
+        ``bias`` is (M, nW or 1, heads, n, n).
+        """
         batch, windows, tokens = qkv.shape[:3]
         # windows and heads share an axis, so that one bias serves all images without a copy
         qkv = qkv.permute(3, 0, 1, 4, 2, 5).reshape(3, batch, -1, tokens, qkv.shape[-1])
