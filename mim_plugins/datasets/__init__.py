@@ -1,4 +1,16 @@
 from .data_not_found_error import DataNotFoundError
+from .fault_tolerant_dataset import FaultTolerantDataset
+from .inaturalist import INaturalist
+from .places365 import Places365
+from .replacement import prepare_or_replace, replacement_index
 from .unlabeled_image_folder import UnlabeledImageFolder
 
-__all__ = ["DataNotFoundError", "UnlabeledImageFolder"]
+__all__ = [
+    "DataNotFoundError",
+    "FaultTolerantDataset",
+    "INaturalist",
+    "Places365",
+    "UnlabeledImageFolder",
+    "prepare_or_replace",
+    "replacement_index",
+]

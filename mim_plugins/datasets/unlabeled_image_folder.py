@@ -9,9 +9,10 @@ from mmengine.logging import print_log
 
 from ..registry import DATASETS
 from .data_not_found_error import DataNotFoundError
+from .replacement import check_on_damage, prepare_or_replace
 
 IMAGE_SUFFIXES = (
-    ".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp",
+    ".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp",
 )  # fmt: skip
 
 
@@ -25,9 +26,13 @@ class UnlabeledImageFolder(BaseDataset):
         ann_file: optional text file, relative to ``data_root``, with one image path per line,
             relative to the folder that is read; a label after the path is ignored.
         data_prefix: ``dict(img_path=...)``, the sub-folder.
+        on_damage: ``'stop'`` the run at the first image that ``mim_plugins.LoadImage`` cannot read,
+            or ``'replace'`` it by another sample (see :func:`replacement_index`), recorded for
+            :class:`DataFaultHook`; choose it together with the hook. Not in test mode.
         **kwargs: of MMEngine's ``BaseDataset`` (``pipeline``, ``indices``, ...).
 
     Raises:
+        ValueError: another ``on_damage``.
         DataNotFoundError: the folder, the annotation file or the first image that it lists is
             missing, or there is no image at all.
     """
@@ -39,8 +44,11 @@ class UnlabeledImageFolder(BaseDataset):
         data_root: str,
         ann_file: str = "",
         data_prefix: dict | str = "",
+        on_damage: str = "stop",
         **kwargs: Any,
     ) -> None:
+        check_on_damage("UnlabeledImageFolder", on_damage)
+        self.on_damage = on_damage
         if not isinstance(data_prefix, dict):
             data_prefix = dict(img_path=data_prefix)
         super().__init__(
@@ -50,18 +58,16 @@ class UnlabeledImageFolder(BaseDataset):
             **kwargs,
         )
 
+    def prepare_data(self, idx: int) -> Any:
+        """Load and transform sample ``idx``, or the one that replaces a damaged image."""
+        if self.on_damage == "stop" or self.test_mode:
+            return super().prepare_data(idx)
+        return prepare_or_replace(super().prepare_data, idx, len(self))
+
     def load_data_list(self) -> list[dict]:
         """One ``dict(img_path=...)`` per image, in sorted order."""
         folder = self._image_folder()
-        if self.ann_file:
-            paths = self._read_annotation_file(folder)
-        else:
-            paths = sorted(
-                os.path.join(parent, name)
-                for parent, _, names in os.walk(folder, followlinks=True)
-                for name in names
-                if name.lower().endswith(IMAGE_SUFFIXES)
-            )
+        paths = self._read_annotation_file(folder) if self.ann_file else find_images(folder)
         if not paths:
             raise DataNotFoundError(
                 f"no images in '{folder}' or its sub-folders (looked for"
@@ -90,16 +96,35 @@ class UnlabeledImageFolder(BaseDataset):
                 f"there is no annotation file '{file}'; set ann_file='' to read all images of the"
                 f" folder. {_LAYOUT_HELP}"
             )
-        paths = []
-        for line in filter(None, map(str.strip, file.read_text().splitlines())):
-            name = line if line.lower().endswith(IMAGE_SUFFIXES) else line.rsplit(maxsplit=1)[0]
-            paths.append(str(folder / name))
+        paths = read_image_list(file, folder)
         if paths and not os.path.isfile(paths[0]):
             raise DataNotFoundError(
                 f"'{file}' lists '{paths[0]}', which does not exist; its paths must be relative to"
                 f" '{folder}'. {_LAYOUT_HELP}"
             )
         return paths
+
+
+def find_images(folder: str | Path) -> list[str]:
+    """Paths of all image files under a folder, sorted; linked folders are followed."""
+    return sorted(
+        os.path.join(parent, name)
+        for parent, _, names in os.walk(folder, followlinks=True)
+        for name in names
+        if name.lower().endswith(IMAGE_SUFFIXES)
+    )
+
+
+def read_image_list(file: Path, folder: Path) -> list[str]:
+    """Paths of the images that ``file`` lists, one per line, relative to ``folder``.
+
+    A label after the path is ignored.
+    """
+    paths = []
+    for line in filter(None, map(str.strip, file.read_text().splitlines())):
+        name = line if line.lower().endswith(IMAGE_SUFFIXES) else line.rsplit(maxsplit=1)[0]
+        paths.append(str(folder / name))
+    return paths
 
 
 _LAYOUT_HELP = (

@@ -2,14 +2,14 @@
 
 from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
+from mmengine.runner import IterBasedTrainLoop, Runner
 
 from ..registry import HOOKS
 
 
 @HOOKS.register_module()
 class RunSummaryHook(Hook):
-    """Log global batch, learning rate and images before the first iteration.
+    """Log global batch, learning rate, images and epochs before the first iteration.
 
     Warns if the global batch is not the one that the recipe's learning rate is for.
     """
@@ -19,20 +19,30 @@ class RunSummaryHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Log one line, and another one if the learning rate does not fit."""
         loader = runner.train_dataloader
-        images, steps = len(loader.dataset), len(loader)
+        images = len(loader.dataset)
         batch = loader.batch_size * get_world_size()
         wrapper = runner.optim_wrapper
         accumulate = wrapper._accumulative_counts
         lr = max(group.get("initial_lr", group["lr"]) for group in wrapper.optimizer.param_groups)
         runner.logger.info(
             f"Training on {images} images: global batch {batch * accumulate} = {get_world_size()}"
-            f" processes * {loader.batch_size} images * {accumulate} accumulated, {steps}"
-            f" iterations per epoch, highest learning rate {lr:.3g}"
+            f" processes * {loader.batch_size} images * {accumulate} accumulated,"
+            f" {_length(runner, batch)}, highest learning rate {lr:.3g}"
         )
         recipe = (runner.cfg.get("auto_scale_lr") or {}).get("base_batch_size")
         scaled = (runner.cfg.get("auto_scale_lr") or {}).get("enable", False)
         if recipe and recipe != batch * accumulate and not scaled:
             runner.logger.warning(
                 f"The recipe's learning rate is for a global batch of {recipe}, this run has"
-                f" {batch * accumulate}: add --auto-scale-lr to scale it"
+                f" {batch * accumulate}: add --auto-scale-lr to scale it, or"
+                " --keep-global-batch to accumulate gradients"
             )
+
+
+def _length(runner: Runner, batch: int) -> str:
+    """How long the run is: iterations of an epoch, or of all where the loop has no epochs."""
+    loader = runner.train_dataloader
+    if not isinstance(runner.train_loop, IterBasedTrainLoop):
+        return f"{runner.max_epochs} epochs of {len(loader)} iterations"
+    passes = runner.max_iters * batch / max(len(loader.dataset), 1)
+    return f"{runner.max_iters} iterations = {passes:.3g} passes over the images"

@@ -40,7 +40,7 @@ def extract_features(
     """
     device = next(backbone.parameters()).device
     features, labels = [], []
-    with _evaluation_mode(backbone):
+    with evaluation_mode(backbone):
         for step, batch in enumerate(loader, 1):
             labels.append(_labels(batch))
             images = data_preprocessor(batch, False)["inputs"]
@@ -83,7 +83,7 @@ def pooled_features(backbone: nn.Module, images: Tensor) -> Tensor:
 
 
 @contextmanager
-def _evaluation_mode(model: nn.Module) -> Iterator[None]:
+def evaluation_mode(model: nn.Module) -> Iterator[None]:
     """Evaluation mode within the block; every module has its own mode again after it."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()

@@ -1,3 +1,7 @@
+from .damaged_image_error import DamagedImageError
+from .decode import decode_image
+from .load_image import LoadImage
+from .load_random_resized_crop import LoadRandomResizedCrop
 from .mix_images import MixImages
 from .mixing import (
     MixedImages,
@@ -19,12 +23,16 @@ from .token_masks import (
 )
 
 __all__ = [
+    "DamagedImageError",
+    "LoadImage",
+    "LoadRandomResizedCrop",
     "MixImages",
     "MixedImages",
     "TokenMask",
     "choose_partners",
     "count_masked",
     "count_visible",
+    "decode_image",
     "focused_scores",
     "gather_tokens",
     "inverse_permutation",

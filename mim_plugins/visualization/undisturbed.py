@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
+from ..evaluation.features import evaluation_mode
 from ..evaluation.random_state import preserved_random_state
 
 
@@ -16,12 +17,6 @@ def undisturbed(model: nn.Module, seed: int) -> Iterator[None]:
     After it, every module has its own mode again and the random generators their states, so that
     a training goes on as if nothing had been.
     """
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        with preserved_random_state(), torch.no_grad():
-            torch.manual_seed(seed)
-            yield
-    finally:
-        for module, training in modes:
-            module.training = training
+    with evaluation_mode(model), preserved_random_state(), torch.no_grad():
+        torch.manual_seed(seed)
+        yield

@@ -1,10 +1,13 @@
 import os
 
 import pytest
+from image_files import damaged_files
+from mmengine.registry import DefaultScope
 from PIL import Image
 
-from mim_plugins.datasets import DataNotFoundError, UnlabeledImageFolder
+from mim_plugins.datasets import DataNotFoundError, UnlabeledImageFolder, replacement_index
 from mim_plugins.registry import DATASETS
+from mim_plugins.transforms import DamagedImageError
 
 
 @pytest.fixture
@@ -59,9 +62,9 @@ def test_reads_the_folder_itself_if_it_has_no_splits(make):
 
 
 def test_finds_images_by_suffix_in_any_case_and_ignores_other_files(make):
-    images = ["1.JPEG", "2.jpg", "3.webp", "4.PNG", "5.bmp", "6.tif", "7.ppm"]
+    images = ["1.JPEG", "2.jpg", "3.webp", "4.PNG", "5.bmp", "6.tif", "7.ppm", "8.gif"]
     root = make(*images)
-    for other in ("notes.txt", "labels.json", "jpg", "8.jpg.part"):
+    for other in ("notes.txt", "labels.json", "jpg", "9.jpg.part"):
         (root / other).write_text("no image")
 
     assert names_in(UnlabeledImageFolder(str(root)), root) == images
@@ -165,3 +168,46 @@ def test_an_empty_annotation_file_is_an_error(make):
 
     with pytest.raises(DataNotFoundError, match="no images"):
         UnlabeledImageFolder(str(root), ann_file="list.txt")
+
+
+PIPELINE = [dict(type="mim_plugins.LoadImage"), dict(type="PackInputs")]
+
+
+@pytest.fixture
+def damaged_root(make):
+    root = make("0.png", "2.png", "3.png")
+    (root / "1.jpg").write_bytes(damaged_files()["half.jpg"][0])
+    return root
+
+
+@pytest.fixture
+def _mmpretrain_scope():
+    with DefaultScope.overwrite_default_scope("mmpretrain"):
+        yield
+
+
+@pytest.mark.usefixtures("_mmpretrain_scope")
+def test_a_damaged_image_is_replaced_and_recorded_if_asked_for(damaged_root):
+    dataset = UnlabeledImageFolder(str(damaged_root), on_damage="replace", pipeline=PIPELINE)
+
+    sample = dataset[1]["data_samples"]
+
+    other = dataset.get_data_info(replacement_index(1, 1, 4))["img_path"]
+    assert sample.img_path == other
+    assert list(sample.damaged_images) == [str(damaged_root / "1.jpg")]
+
+
+@pytest.mark.usefixtures("_mmpretrain_scope")
+@pytest.mark.parametrize(
+    "options", [dict(), dict(on_damage="stop"), dict(on_damage="replace", test_mode=True)]
+)
+def test_a_damaged_image_stops_otherwise_and_in_tests(damaged_root, options):
+    dataset = UnlabeledImageFolder(str(damaged_root), pipeline=PIPELINE, **options)
+
+    with pytest.raises(DamagedImageError, match=r"1\.jpg': truncated"):
+        dataset[1]
+
+
+def test_another_choice_on_damage_is_refused(make):
+    with pytest.raises(ValueError, match="on_damage='skip' must be one of"):
+        UnlabeledImageFolder(str(make("1.png")), on_damage="skip")

@@ -1,0 +1,102 @@
+"""Feature pyramid made of the one map of a plain Vision Transformer."""
+
+import math
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+from torchvision.models.convnext import LayerNorm2d
+
+from ..registry import MODELS
+
+_NORM_EPS = 1e-6
+
+
+@MODELS.register_module()
+class SimpleFeaturePyramid(BaseModule):
+    """ViTDet's neck (arXiv 2203.16527, section 3): every level comes from the encoder's last map.
+
+    A level of scale 2**n, n > 0, is up-sampled by n transposed convolutions of stride 2, each
+    halving the channels, with LayerNorm and GELU between them; n < 0 is max-pooled -n times. Then
+    follow a 1x1 and a 3x3 convolution to ``out_channels``, each with LayerNorm.
+
+    Args:
+        in_channels: channels C of the encoder's map.
+        out_channels: channels of all levels.
+        num_outs: levels returned; those beyond ``scale_factors`` are the last one sub-sampled by 2,
+            as in FPN.
+        scale_factors: size of each level relative to the map, finest first: at stride 16, the
+            default gives strides 4, 8, 16 and 32.
+        init_cfg: MMEngine's.
+
+    Raises:
+        ValueError: scales that are not powers of 2, channels that cannot be halved so often, fewer
+            ``num_outs`` than scales.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int = 256,
+        num_outs: int = 5,
+        scale_factors: Sequence[float] = (4, 2, 1, 0.5),
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        exponents = [math.log2(scale) if scale > 0 else math.nan for scale in scale_factors]
+        if not exponents or not all(exponent.is_integer() for exponent in exponents):
+            raise ValueError(
+                f"SimpleFeaturePyramid: scale_factors={tuple(scale_factors)} must be powers of 2,"
+                " such as (4, 2, 1, 0.5)"
+            )
+        if num_outs < len(exponents):
+            raise ValueError(
+                f"SimpleFeaturePyramid: num_outs={num_outs} must be at least the"
+                f" {len(exponents)} levels of scale_factors"
+            )
+        most = 2 ** max(0, int(max(exponents)))
+        if in_channels % most:
+            raise ValueError(
+                f"SimpleFeaturePyramid: in_channels={in_channels} must be a multiple of {most},"
+                " as the finest level halves them so often"
+            )
+        self.num_outs = num_outs
+        self.levels = nn.ModuleList(
+            _level(in_channels, out_channels, int(exponent)) for exponent in exponents
+        )
+
+    def forward(self, maps: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """The encoder's outputs, one map (B, C, H, W), to ``num_outs`` maps (B, out, H', W').
+
+        Raises:
+            ValueError: the encoder returns more than one map.
+        """
+        if len(maps) != 1:
+            raise ValueError(
+                f"SimpleFeaturePyramid reads one map, but the backbone returns {len(maps)}: set its"
+                " out_indices to one block"
+            )
+        outputs = [level(maps[0]) for level in self.levels]
+        while len(outputs) < self.num_outs:
+            outputs.append(F.max_pool2d(outputs[-1], 1, 2))
+        return tuple(outputs)
+
+
+def _level(in_channels: int, out_channels: int, exponent: int) -> nn.Sequential:
+    """Map (B, C, H, W) to (B, out, H * 2**exponent, W * 2**exponent)."""
+    layers: list[nn.Module] = []
+    channels = in_channels
+    for step in range(exponent):
+        if step:
+            layers += [LayerNorm2d(channels, eps=_NORM_EPS), nn.GELU()]
+        layers.append(nn.ConvTranspose2d(channels, channels // 2, 2, 2))
+        channels //= 2
+    layers += [nn.MaxPool2d(2) for _ in range(-exponent)]
+    return nn.Sequential(
+        *layers,
+        nn.Conv2d(channels, out_channels, 1, bias=False),
+        LayerNorm2d(out_channels, eps=_NORM_EPS),
+        nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False),
+        LayerNorm2d(out_channels, eps=_NORM_EPS),
+    )

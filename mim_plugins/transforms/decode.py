@@ -1,0 +1,105 @@
+"""Decoding of image files, with all damage that the decoders notice turned into errors."""
+
+import io
+import os
+import re
+import sys
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import cv2
+import numpy as np
+
+from .damaged_image_error import DamagedImageError
+
+# what libjpeg and libtiff print when they return garbage in place of broken data
+_GARBAGE = re.compile(r"Corrupt JPEG data[^\n]*|Premature end of JPEG[^\n]*|TIFF_Error[^\n]*")
+_lock = threading.Lock()
+
+
+def decode_image(data: bytes, path: str = "") -> np.ndarray:
+    """Decode an image file to 8-bit BGR (H, W, 3), as mmcv's default backend does.
+
+    Grey and palette images get three equal or looked-up channels, CMYK is converted, 16 bits are
+    scaled to 8, an alpha channel is dropped (hidden colours stay), of an animation the first frame
+    is taken, and the EXIF orientation is applied. (torchvision's image folders ignore EXIF.)
+
+    Damaged JPEG data decodes to garbage without an error, and the decoder tells it on standard
+    error only; it is read there. What stays undetected: bytes that were replaced by others with a
+    valid meaning, and any change in formats without checksums (BMP, PNM, most WebP and TIFF).
+
+    Args:
+        data: the file's content.
+        path: its name, for the message.
+
+    Raises:
+        DamagedImageError: the content is empty, no image, truncated, corrupt, or of a kind that
+            OpenCV cannot read (32-bit float).
+    """
+    if not data:
+        raise _error(path, "empty", "the file has 0 bytes")
+    image = None
+    with _decoder_messages() as messages, suppress(cv2.error):
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    text = "\n".join(messages)
+    if image is None:
+        raise _error(path, *_diagnose(data))
+    garbage = _GARBAGE.search(text)
+    if garbage:
+        raise _error(path, "corrupt", garbage[0].strip())
+    if text:
+        sys.stderr.write(text)
+    return image
+
+
+def _error(path: str, kind: str, cause: str) -> DamagedImageError:
+    return DamagedImageError(f"damaged image '{path}': {kind} ({cause})", path, kind)
+
+
+@contextmanager
+def _decoder_messages() -> Iterator[list[str]]:
+    """Collects what C code writes to standard error meanwhile; the list is filled at the end."""
+    messages: list[str] = []
+    with _lock:
+        try:
+            original = os.dup(2)
+        except OSError:  # no standard error at all
+            yield messages
+            return
+        reader, writer = os.pipe()
+        os.set_blocking(reader, False)
+        os.set_blocking(writer, False)  # a decoder must never wait for us to read
+        os.dup2(writer, 2)
+        try:
+            yield messages
+        finally:
+            os.dup2(original, 2)
+            os.close(original)
+            os.close(writer)
+            try:
+                text = os.read(reader, 1 << 16).decode(errors="replace")
+            except BlockingIOError:
+                text = ""
+            os.close(reader)
+            if text:
+                messages.append(text)
+
+
+def _diagnose(data: bytes) -> tuple[str, str]:
+    """Kind and cause of content that OpenCV refused; pillow tells the kinds apart."""
+    from PIL import Image, UnidentifiedImageError
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            with Image.open(io.BytesIO(data)) as image:
+                image.load()
+                return "unsupported", f"OpenCV cannot read {image.format} of mode {image.mode}"
+        except UnidentifiedImageError:
+            return "not an image", f"begins with {data[:8]!r}"
+        except Exception as error:  # pillow's decoders raise OSError, SyntaxError, ValueError, ...
+            words = str(error)
+            kind = "truncated" if "truncated" in words.lower() else "corrupt"
+            return kind, words

@@ -1,0 +1,150 @@
+"""Decoding of only what a crop needs of a JPEG file, by the optional package simplejpeg."""
+
+import re
+import struct
+import threading
+from typing import NamedTuple
+
+import numpy as np
+
+try:
+    import simplejpeg
+except ImportError:  # the extra [fast] is not installed
+    simplejpeg = None
+
+AVAILABLE = simplejpeg is not None
+SCALES = (4, 2)  # of libjpeg-turbo's quick ones; at 8, much of the colour is lost
+
+# APP1 with EXIF's tag 0x0112 (orientation, one short) in either byte order, and its value
+_ORIENTATION = re.compile(rb"\x12\x01\x03\0\x01\0\0\0(..)|\x01\x12\0\x03\0\0\0\x01(..)", re.DOTALL)
+# what libjpeg says if we end the image above its last row; it reports the first fault only
+_ENDED_EARLY = re.compile(r"extraneous bytes before marker 0xd9")
+_START_OF_FRAME = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+_PROGRESSIVE, _RESTARTS, _START_OF_SCAN, _EXIF = 0xC2, 0xDD, 0xDA, 0xE1
+_CONTEXT_ROWS = 2  # that chroma up-sampling looks at below the crop
+_SCRATCH_BYTES = 1 << 24
+
+
+class Box(NamedTuple):
+    """A crop, in pixels of the whole image."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+class JpegHeader(NamedTuple):
+    """What the header of a JPEG file tells."""
+
+    height: int
+    width: int
+    height_at: int
+    """Offset of the two bytes with the height."""
+    can_end_early: bool
+    """One scan from top to bottom, without restart markers."""
+
+
+class _Scratch(threading.local):
+    """Memory into which images are decoded, kept, for new pages cost time in every image."""
+
+    def __init__(self) -> None:
+        self.memory = np.empty(0, np.uint8)
+
+    def take(self, size: int) -> np.ndarray:
+        if size > _SCRATCH_BYTES:
+            return np.empty(size, np.uint8)
+        if size > len(self.memory):
+            self.memory = np.empty(size, np.uint8)
+        return self.memory
+
+
+_scratch = _Scratch()
+
+
+def read_header(data: bytes) -> JpegHeader | None:
+    """Header of a JPEG file in grey or colour that is stored as it is to be shown.
+
+    None for everything else, for which a general decoder is to be used: other formats, CMYK, more
+    than 8 bits, lossless and arithmetic coding, an EXIF orientation, broken headers.
+    """
+    if data[:2] != b"\xff\xd8":
+        return None
+    frame = None
+    restarts = False
+    at = 2
+    try:
+        while data[at + 1] != _START_OF_SCAN:
+            marker, length = struct.unpack_from(">HH", data, at)
+            if not 0xFFC0 <= marker < 0xFFFF or length < 2:
+                return None
+            marker &= 0xFF
+            if marker == _EXIF and _is_turned(data[at : at + 2 + length]):
+                return None
+            if marker == _RESTARTS:
+                restarts = data[at + 4 : at + 6] != b"\0\0"
+            if marker in _START_OF_FRAME:
+                bits, height, width, colours = struct.unpack_from(">BHHB", data, at + 4)
+                frame = (marker, bits, height, width, colours, at + 5)
+            at += 2 + length
+    except (IndexError, struct.error):
+        return None
+    if frame is None:
+        return None
+    marker, bits, height, width, colours, height_at = frame
+    if marker > _PROGRESSIVE or bits != 8 or colours not in (1, 3) or not height or not width:
+        return None
+    one_scan = marker != _PROGRESSIVE and not restarts and data[at + 4] == colours
+    return JpegHeader(height, width, height_at, one_scan)
+
+
+def decode_region(
+    data: bytes, header: JpegHeader, box: Box, size: tuple[int, int], to_end: bool = False
+) -> np.ndarray | None:
+    """Decode the crop ``box`` to BGR (h, w, 3); None if the decoder complains of the data.
+
+    The crop is decoded at 1/2 or 1/4 of its size where it remains at least ``size`` (H, W);
+    without that, the pixels are those of the whole image. The result may share memory with that of
+    the next call.
+
+    Args:
+        data: the file's content.
+        header: of ``data``.
+        box: inside the image.
+        size: that the crop will be resized to.
+        to_end: decode the rows below the crop as well: many overwritten bytes are only noticed
+            because the data do not end with the image.
+    """
+    scale = next((s for s in SCALES if box.height >= s * size[0] and box.width >= s * size[1]), 1)
+    rows = min(header.height, box.top + box.height + _CONTEXT_ROWS * scale)
+    ends_early = rows < header.height and header.can_end_early and not to_end
+    if ends_early:
+        # the decoder is told that the image ends where the crop does
+        at = header.height_at
+        data = data[:at] + rows.to_bytes(2, "big") + data[at + 2 :]
+    else:
+        rows = header.height
+    shape = (-(-rows // scale), -(-header.width // scale), 3)
+    memory = _scratch.take(shape[0] * shape[1] * 3)
+    try:
+        simplejpeg.decode_jpeg(
+            data,
+            "BGR",
+            min_height=shape[0] if scale > 1 else 0,
+            min_width=shape[1] if scale > 1 else 0,
+            min_factor=min(scale, 2),
+            buffer=memory,
+        )
+    except ValueError as error:  # decoded as far as possible all the same
+        if not ends_early or not _ENDED_EARLY.search(str(error)):
+            return None
+    image = memory[: shape[0] * shape[1] * 3].reshape(shape)
+    top, left, height, width = box
+    return image[
+        top // scale : -(-(top + height) // scale), left // scale : -(-(left + width) // scale)
+    ]
+
+
+def _is_turned(segment: bytes) -> bool:
+    found = _ORIENTATION.search(segment) if segment[4:8] == b"Exif" else None
+    return found is not None and (found[1] or found[2]) not in (b"\x01\0", b"\0\x01")

@@ -1,0 +1,141 @@
+"""Transform that reads one image file and makes a random crop of it, decoding little else."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+from mmengine import fileio
+from mmengine.logging import print_log
+from torch.nn import functional as F
+
+from ..registry import TRANSFORMS
+from . import jpeg_region
+from .decode import decode_image
+from .jpeg_region import Box
+from .load_image import LoadImage
+
+BACKENDS = ("fast", "exact")
+
+
+@TRANSFORMS.register_module()
+class LoadRandomResizedCrop:
+    """Read a random crop of ``img_path`` into ``img`` (BGR), resized bicubically.
+
+    It stands for :class:`LoadImage`, mmpretrain's ``RandomResizedCrop`` with
+    ``backend='pillow', interpolation='bicubic'`` and mmcv's ``RandomFlip``: the same crops and
+    flips for the same state of NumPy's random numbers, and the same errors on damaged files.
+
+    Args:
+        scale: side, or (H, W), of the result.
+        crop_ratio_range: area of the crop as a share of the image's.
+        aspect_ratio_range: width of the crop relative to its height.
+        flip_prob: share of the crops that are mirrored; None draws no random number for it.
+        backend: ``'exact'`` gives mmpretrain's pixels. ``'fast'`` resizes by PyTorch, whose
+            rounding differs, and, with the package simplejpeg (extra ``fast``), decodes JPEG files
+            only down to the crop's last row, and at 1/2 or 1/4 size where the crop remains
+            at least ``scale``.
+        to_end: decode below the crop all the same, which notices more files with overwritten bytes
+            (truncated ones are always noticed).
+        backend_args: of MMEngine's file backends, for files that are not on a local disk.
+
+    Raises:
+        ValueError: another ``backend``, a range that is none, or ``flip_prob`` is no share.
+        DamagedImageError: when called on a file that is missing, unreadable or damaged.
+    """
+
+    def __init__(
+        self,
+        scale: int | tuple[int, int],
+        crop_ratio_range: tuple[float, float] = (0.2, 1.0),
+        aspect_ratio_range: tuple[float, float] = (3 / 4, 4 / 3),
+        flip_prob: float | None = None,
+        backend: str = "fast",
+        to_end: bool = False,
+        backend_args: dict | None = None,
+    ) -> None:
+        from mmpretrain.datasets.transforms import RandomResizedCrop
+
+        if backend not in BACKENDS:
+            raise ValueError(
+                f"LoadRandomResizedCrop: backend={backend!r} must be one of {BACKENDS}"
+            )
+        if flip_prob is not None and not 0 <= flip_prob <= 1:
+            raise ValueError(f"LoadRandomResizedCrop: flip_prob={flip_prob} must be from 0 to 1")
+        self.crop = RandomResizedCrop(
+            scale,
+            crop_ratio_range=crop_ratio_range,
+            aspect_ratio_range=aspect_ratio_range,
+            backend="pillow",
+            interpolation="bicubic",
+        )
+        self.size: tuple[int, int] = tuple(self.crop.scale)
+        self.flip_prob = flip_prob
+        self.backend = backend
+        self.to_end = to_end
+        self.load_whole = LoadImage(backend_args)
+        self.reads_headers = backend == "fast" and jpeg_region.AVAILABLE
+        if backend == "fast" and not jpeg_region.AVAILABLE:
+            print_log(
+                "LoadRandomResizedCrop: simplejpeg is not installed, so whole images are decoded;"
+                " pip install 'mim_plugins[fast]' makes loading faster",
+                logger="current",
+            )
+
+    def __call__(self, results: dict) -> dict:
+        """Add ``img`` (H, W, 3), ``img_shape`` and ``ori_shape`` (H, W) to a copy.
+
+        With ``flip_prob``, also ``flip`` and ``flip_direction``.
+        """
+        region, ori_shape = self._draw_region(self._read(results), results["img_path"])
+        image = resize_fast(region, self.size) if self.backend == "fast" else self._resize(region)
+        results = dict(results, img_shape=self.size, ori_shape=ori_shape)
+        if self.flip_prob is not None:
+            flip = bool(np.random.random() < self.flip_prob)
+            results |= dict(flip=flip, flip_direction="horizontal" if flip else None)
+            image = image[:, ::-1] if flip else image
+        return dict(results, img=image)
+
+    def _read(self, results: dict) -> bytes:
+        path, backend_args = results["img_path"], self.load_whole.backend_args
+        try:
+            if backend_args is None and "://" not in path:
+                with open(path, "rb", buffering=0) as file:
+                    return file.read()
+            return fileio.get(path, backend_args=backend_args)
+        except OSError:
+            self.load_whole(results)  # says what is wrong
+            raise
+
+    def _draw_region(self, data: bytes, path: str) -> tuple[np.ndarray, tuple[int, int]]:
+        """The pixels of a random crop, maybe scaled down, and the whole image's (H, W)."""
+        header = jpeg_region.read_header(data) if self.reads_headers else None
+        if header is not None:
+            shape = header.height, header.width
+            box = self._draw_box(shape)
+            region = jpeg_region.decode_region(data, header, box, self.size, self.to_end)
+            if region is not None:
+                return region, shape
+            image = decode_image(data, path)  # in most cases an error that says what is wrong
+        else:
+            image = decode_image(data, path)
+            shape = image.shape[0], image.shape[1]
+            box = self._draw_box(shape)
+        top, left, height, width = box
+        return image[top : top + height, left : left + width], shape
+
+    def _draw_box(self, shape: tuple[int, int]) -> Box:
+        return Box(*self.crop.rand_crop_params(SimpleNamespace(shape=shape)))
+
+    def _resize(self, region: np.ndarray) -> np.ndarray:
+        from mmcv.image import imresize
+
+        return imresize(region, self.size[::-1], interpolation="bicubic", backend="pillow")
+
+
+def resize_fast(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Resize 8-bit (h, w, C) to (H, W, C), bicubically with antialiasing, by PyTorch.
+
+    The result is a view of memory in the order (C, H, W), in which batches are collated.
+    """
+    pixels = torch.from_numpy(image).permute(2, 0, 1)[None]
+    return F.interpolate(pixels, size, mode="bicubic", antialias=True)[0].permute(1, 2, 0).numpy()

@@ -1,0 +1,69 @@
+import pytest
+from image_files import damaged_files, good_files
+from mmengine.registry import DefaultScope
+
+from mim_plugins.datasets import FaultTolerantDataset, replacement_index
+from mim_plugins.registry import DATASETS
+from mim_plugins.transforms import DamagedImageError
+
+
+@pytest.fixture
+def config(tmp_path):
+    """A labelled data set of mmpretrain, three good images of class a, one damaged of class b."""
+    for name in ("a/0.jpg", "a/1.jpg", "a/2.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(good_files()["rgb.jpg"])
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b/3.jpg").write_bytes(damaged_files()["half.jpg"][0])
+    pipeline = [dict(type="mim_plugins.LoadImage"), dict(type="PackInputs")]
+    return dict(type="CustomDataset", data_prefix=str(tmp_path), pipeline=pipeline)
+
+
+@pytest.fixture(autouse=True)
+def _scope():
+    with DefaultScope.overwrite_default_scope("mmpretrain"):
+        yield
+
+
+def build(config, **options):
+    return DATASETS.build(dict(type="mim_plugins.FaultTolerantDataset", dataset=config, **options))
+
+
+def test_good_samples_pass_as_they_are(config):
+    dataset = build(config)
+    dataset.full_init()
+    assert len(dataset) == 4
+    assert dataset.metainfo["classes"] == ("a", "b")
+    assert dataset.get_data_info(3)["img_path"].endswith("b/3.jpg")
+    assert dataset[0]["data_samples"].gt_label.item() == 0
+    assert "damaged_images" not in dataset[0]["data_samples"].metainfo
+
+
+def test_a_damaged_image_is_replaced_with_image_and_label_of_another_and_recorded(config):
+    dataset = build(config)
+    sample = dataset[3]["data_samples"]
+    assert sample.img_path == dataset.get_data_info(replacement_index(3, 1, 4))["img_path"]
+    assert sample.gt_label.item() == 0
+    (path,) = sample.damaged_images
+    assert path.endswith("b/3.jpg")
+    assert "truncated" in sample.damaged_images[path]
+
+
+def test_stop_raises_at_the_first_damaged_image(config):
+    with pytest.raises(DamagedImageError, match=r"b/3\.jpg': truncated"):
+        build(config, on_damage="stop")[3]
+
+
+def test_evaluation_data_are_refused(config):
+    with pytest.raises(ValueError, match="test_mode=True"):
+        build(config | dict(test_mode=True))
+
+
+def test_another_choice_is_refused(config):
+    with pytest.raises(ValueError, match="on_damage='skip' must be one of"):
+        build(config, on_damage="skip")
+
+
+def test_takes_a_data_set_that_is_built(config):
+    inner = DATASETS.build(config)
+    assert FaultTolerantDataset(inner).dataset is inner

@@ -1,0 +1,95 @@
+"""One real file of each kind of image and of each kind of damage, for tests on data."""
+
+import io
+
+import cv2
+import numpy as np
+from PIL import Image
+
+HEIGHT, WIDTH = 48, 64
+
+
+def picture():
+    """A smooth RGB picture (48, 64, 3), left half dark, right half bright, red at the top."""
+    rows, columns = np.mgrid[:HEIGHT, :WIDTH]
+    red = 250 - 4 * rows
+    green = 40 + 3 * columns
+    blue = 60 + rows + columns
+    return np.stack([red, green, blue], axis=-1).astype(np.uint8)
+
+
+def textured():
+    """A picture whose JPEG file is mostly picture data."""
+    noise = np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)
+    return Image.fromarray(noise)
+
+
+def encode(image, kind, **options):
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def good_files():
+    """Content of a file of each kind, by name; all show the picture, in colour or in grey."""
+    rgb = Image.fromarray(picture())
+    grey = rgb.convert("L")
+    clear = rgb.copy()
+    clear.putalpha(Image.fromarray(np.tile(np.arange(WIDTH, dtype=np.uint8), (HEIGHT, 1))))
+    grey16 = Image.fromarray(np.asarray(grey).astype(np.uint16) * 257)
+    rgb16 = cv2.imencode(".png", picture()[..., ::-1].astype(np.uint16) * 257)[1].tobytes()
+    frames = dict(save_all=True, append_images=[Image.new("RGB", rgb.size, (255, 0, 0))])
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was turned: show it rotated by 90 degrees
+    turned = rgb.transpose(Image.Transpose.ROTATE_90)
+    return {
+        "rgb.jpg": encode(rgb, "JPEG", quality=95, subsampling=0),
+        "progressive.jpg": encode(rgb, "JPEG", quality=95, subsampling=0, progressive=True),
+        "cmyk.jpg": encode(rgb.convert("CMYK"), "JPEG", quality=95),
+        "turned.jpg": encode(turned, "JPEG", quality=95, subsampling=0, exif=exif),
+        "png named.jpg": encode(rgb, "PNG"),
+        "rgb.png": encode(rgb, "PNG"),
+        "rgba.png": encode(clear, "PNG"),
+        "palette.png": encode(rgb.quantize(128), "PNG"),
+        "palette clear.png": encode(rgb.quantize(128), "PNG", transparency=0),
+        "rgb16.png": rgb16,
+        "animated.png": encode(rgb, "PNG", **frames),
+        "rgb.webp": encode(rgb, "WEBP", lossless=True),
+        "rgba.webp": encode(clear, "WEBP", lossless=True, exact=True),
+        "animated.webp": encode(rgb, "WEBP", lossless=True, **frames),
+        "still.gif": encode(rgb, "GIF"),
+        "animated.gif": encode(rgb, "GIF", **frames),
+        "rgb.tif": encode(rgb, "TIFF", compression="tiff_lzw"),
+        "cmyk.tif": encode(rgb.convert("CMYK"), "TIFF"),
+        "rgb.bmp": encode(rgb, "BMP"),
+        "rgb.ppm": encode(rgb, "PPM"),
+        "grey.jpg": encode(grey, "JPEG", quality=95),
+        "grey.png": encode(grey, "PNG"),
+        "grey alpha.png": encode(clear.convert("LA"), "PNG"),
+        "grey16.png": encode(grey16, "PNG"),
+        "grey16.tif": encode(grey16, "TIFF"),
+        "grey16.pgm": encode(grey16, "PPM"),
+    }
+
+
+def damaged_files():
+    """Content of damaged files and the kind that each must be recognised as, by name."""
+    jpeg = encode(textured(), "JPEG", quality=95)
+    middle = len(jpeg) // 2
+    other = bytes(np.random.default_rng(1).integers(0, 255, 64, dtype=np.uint8))
+    png = encode(textured(), "PNG")
+    floats = Image.fromarray(picture()[..., 0].astype(np.float32))
+    return {
+        "empty.jpg": (b"", "empty"),
+        "page.jpg": (b"<!doctype html><title>404</title>", "not an image"),
+        "half.jpg": (jpeg[:middle], "truncated"),
+        "no end.jpg": (jpeg[:-40], "truncated"),
+        "overwritten.jpg": (jpeg[:middle] + other + jpeg[middle + 64 :], "corrupt"),
+        "zeros.jpg": (jpeg[:middle] + bytes(512) + jpeg[middle + 512 :], "corrupt"),
+        "half.png": (png[: len(png) // 2], "truncated"),
+        "overwritten.png": (png[:2000] + other + png[2064:], "corrupt"),
+        "half.webp": (encode(textured(), "WEBP")[:1000], "corrupt"),
+        "half.gif": (encode(textured(), "GIF")[:3000], "truncated"),
+        "half.bmp": (encode(textured(), "BMP")[:9000], "truncated"),
+        "float.tif": (encode(floats, "TIFF"), "unsupported"),
+    }

@@ -1,0 +1,113 @@
+"""tools/check_dataset.py as a user calls it."""
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from image_files import damaged_files, good_files
+
+from mim_plugins.datasets import UnlabeledImageFolder
+
+ROOT = Path(__file__).parents[2]
+
+
+spec = importlib.util.spec_from_file_location("check_dataset", ROOT / "tools/check_dataset.py")
+tool = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(tool)
+
+
+@pytest.fixture
+def check(monkeypatch, capfd):
+    """Runs the tool in this process and returns exit code, output and error."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["check_dataset.py", *map(str, arguments)])
+        code = 0
+        try:
+            tool.main()
+        except SystemExit as end:
+            code = end.code
+        return code, capfd.readouterr().out
+
+    return run
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Every kind of good and of damaged image, in two sub-folders."""
+    folder = tmp_path / "images"
+    for name, data in good_files().items():
+        (folder / "good").mkdir(parents=True, exist_ok=True)
+        (folder / "good" / name).write_bytes(data)
+    for name, (data, _) in damaged_files().items():
+        (folder / "bad").mkdir(parents=True, exist_ok=True)
+        (folder / "bad" / name).write_bytes(data)
+    return folder
+
+
+def test_reports_every_damaged_file_and_writes_both_lists(tmp_path, folder):
+    arguments = (
+        folder,
+        "--workers",
+        2,
+        "--out",
+        tmp_path / "bad.txt",
+        "--write-list",
+        tmp_path / "good.txt",
+    )
+    result = subprocess.run(
+        [sys.executable, "tools/check_dataset.py", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=120,
+    )
+
+    good, damaged = good_files(), damaged_files()
+    assert result.returncode == 1, result.stderr
+    assert f"{len(good) + len(damaged)} images: {len(good)} good" in result.stdout
+    assert "1 JPEG, mode CMYK" in result.stdout
+    assert "4 PNG, mode RGB\n" in result.stdout  # rgb, rgb16, animated, named .jpg
+    assert "1 with the suffix of another format" in result.stdout
+    assert "width: 64 to 64 pixels" in result.stdout
+    for name, (_, kind) in damaged.items():
+        assert f"damaged image '{folder / 'bad' / name}': {kind} (" in result.stdout
+    listed = dict(line.split("\t") for line in (tmp_path / "bad.txt").read_text().splitlines())
+    assert listed == {str(folder / "bad" / name): kind for name, (_, kind) in damaged.items()}
+
+    dataset = UnlabeledImageFolder(str(folder), ann_file=str(tmp_path / "good.txt"))
+    paths = [dataset.get_data_info(index)["img_path"] for index in range(len(dataset))]
+    assert paths == sorted(str(folder / "good" / name) for name in good)
+
+
+def test_good_images_end_with_0_and_a_list_limits_the_check(tmp_path, folder, check):
+    (tmp_path / "list.txt").write_text("good/rgb.png 5\ngood/rgb.jpg\n")
+
+    code, output = check(folder, "--workers", 1, "--list", tmp_path / "list.txt")
+
+    assert code == 0
+    assert "2 images: 2 good, 0 damaged" in output
+
+
+def test_a_listed_file_that_does_not_exist_is_damage(tmp_path, folder, check):
+    (tmp_path / "list.txt").write_text("good/gone.png\ngood/rgb.jpg\n")
+
+    code, output = check(folder, "--workers", 1, "--list", tmp_path / "list.txt")
+
+    assert code == 1
+    assert "gone.png': missing" in output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["{0}/nowhere"], "there is no folder"),
+        (["{0}"], "no images in"),
+        (["{0}", "--list", "{0}/none.txt"], "there is no file"),
+    ],
+)
+def test_mistakes_get_one_line(tmp_path, check, arguments, message):
+    code, _ = check(*[argument.format(tmp_path) for argument in arguments])
+    assert code.startswith(f"error: {message}")

@@ -1,0 +1,99 @@
+import os
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+from image_files import damaged_files, encode, good_files, picture, textured
+from mmcv import imfrombytes
+from PIL import Image
+
+from mim_plugins.transforms import DamagedImageError, decode_image
+
+GOOD = good_files()
+DAMAGED = damaged_files()
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_every_kind_of_image_gives_the_right_pixels(name):
+    expected = picture()
+    if name.startswith("grey"):
+        luma = np.asarray(Image.fromarray(expected).convert("L"))
+        expected = np.stack([luma] * 3, axis=-1)
+
+    image = decode_image(GOOD[name])
+
+    assert image.dtype == np.uint8
+    assert image.shape == expected.shape
+    error = np.abs(image[..., ::-1].astype(int) - expected)
+    # JPEG and palettes are not exact; a wrong frame, channel, bit depth or turn is 40 away and more
+    assert error.mean() < 4
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_pixels_are_those_of_the_default_backend_of_mmcv(name):
+    assert np.array_equal(decode_image(GOOD[name]), imfrombytes(GOOD[name]))
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_damage_is_an_error_with_path_and_kind(name):
+    data, kind = DAMAGED[name]
+
+    with pytest.raises(DamagedImageError, match=rf"^damaged image 'x/{name}': {kind} \(.+\)$") as e:
+        decode_image(data, f"x/{name}")
+    assert (e.value.path, e.value.kind) == (f"x/{name}", kind)
+
+
+def test_most_jpegs_with_random_bytes_in_them_are_found():
+    data = encode(textured(), "JPEG", quality=90)
+    generator = np.random.default_rng(0)
+    found = 0
+    for _ in range(40):
+        start = int(generator.integers(len(data) // 4, len(data) // 2))
+        noise = generator.integers(0, 256, 256, dtype=np.uint8).tobytes()
+        try:
+            decode_image(data[:start] + noise + data[start + 256 :])
+        except DamagedImageError:
+            found += 1
+    assert found >= 36
+
+
+def test_a_message_of_something_else_on_standard_error_is_passed_on(monkeypatch, capfd):
+    original = cv2.imdecode
+
+    def talking(*arguments):
+        os.write(2, b"from another library\n")
+        return original(*arguments)
+
+    monkeypatch.setattr(cv2, "imdecode", talking)
+    decode_image(GOOD["rgb.png"])
+
+    assert capfd.readouterr().err == "from another library\n"
+
+
+def test_standard_error_is_the_old_one_after_good_and_bad_images(capfd):
+    decode_image(GOOD["rgb.jpg"])
+    with pytest.raises(DamagedImageError):
+        decode_image(DAMAGED["overwritten.jpg"][0])
+    os.write(2, b"still here\n")
+
+    assert capfd.readouterr().err == "still here\n"
+
+
+def test_open_files_do_not_pile_up():
+    before = len(os.listdir("/dev/fd"))
+    for data in (GOOD["rgb.jpg"], GOOD["rgb.png"]) * 5:
+        decode_image(data)
+    assert len(os.listdir("/dev/fd")) == before
+
+
+def test_works_without_standard_error(tmp_path):
+    file = tmp_path / "image.jpg"
+    file.write_bytes(GOOD["rgb.jpg"])
+    code = (
+        "import os, sys; os.close(2); from mim_plugins.transforms import decode_image;"
+        f"print(decode_image(open({str(file)!r}, 'rb').read()).shape)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert result.stdout.splitlines()[-1:] == ["(48, 64, 3)"]

@@ -1,0 +1,217 @@
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from image_files import damaged_files, encode, good_files, textured
+from mmcv.transforms import LoadImageFromFile, RandomFlip
+from mmengine.dataset import default_collate, pseudo_collate
+from mmpretrain.datasets.transforms import PackInputs, RandomResizedCrop
+from mmpretrain.models import SelfSupDataPreprocessor
+from PIL import Image
+
+from mim_plugins.data_preprocessors import MixDataPreprocessor
+from mim_plugins.registry import TRANSFORMS
+from mim_plugins.transforms import DamagedImageError, LoadRandomResizedCrop, jpeg_region
+
+SIZE = 32
+DATA = Path(os.environ.get("MIM_PLUGINS_DATA", "missing"), "imagenet_sample")
+needs_decoder = pytest.mark.skipif(not jpeg_region.AVAILABLE, reason="simplejpeg is missing")
+
+
+def theirs(size=SIZE):
+    load = LoadImageFromFile()
+    crop = RandomResizedCrop(
+        size, crop_ratio_range=(0.2, 1.0), backend="pillow", interpolation="bicubic"
+    )
+    return lambda results: crop(load(results))
+
+
+def run(transforms, paths, seed=0):
+    """Packed samples of the files, in turn, with one stream of random numbers."""
+    np.random.seed(seed)
+    samples = []
+    for path in paths:
+        results = dict(img_path=str(path))
+        for transform in transforms:
+            results = transform(results)
+        samples.append(results)
+    return samples
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A file of each kind, and larger and smaller JPEG files."""
+    for name, data in good_files().items():
+        (tmp_path / name).write_bytes(data)
+    generator = np.random.default_rng(0)
+    for height, width in [(20, 90), (90, 20), (16, 16), (300, 400), (1, 1)]:
+        small = generator.integers(0, 256, (5, 6, 3), dtype=np.uint8)
+        image = Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC)
+        (tmp_path / f"{height}x{width}.jpg").write_bytes(encode(image, "JPEG"))
+    return sorted(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("flips", [True, False])
+def test_the_exact_backend_gives_the_pixels_of_mmpretrain(folder, flips):
+    last = [RandomFlip(0.5), PackInputs()]
+    load = LoadRandomResizedCrop(SIZE, flip_prob=0.5 if flips else None, backend="exact")
+
+    ours = run([load, *last[flips:]], folder * 3)
+    peers = run([theirs(), *last], folder * 3)
+
+    for own, peer in zip(ours, peers, strict=True):
+        assert torch.equal(own["inputs"], peer["inputs"])
+        assert own["data_samples"].ori_shape == peer["data_samples"].ori_shape
+        for key in ("flip", "flip_direction"):
+            assert own["data_samples"].get(key) == peer["data_samples"].get(key)
+
+
+@pytest.mark.parametrize("prob", [0.0, 0.2, 0.9, 1.0])
+def test_flips_and_random_state_are_those_of_mmcv(folder, prob):
+    ours = run([LoadRandomResizedCrop(SIZE, flip_prob=prob)], folder * 3)
+    after = np.random.random()
+    peers = run([theirs(), RandomFlip(prob)], folder * 3)
+
+    assert after == np.random.random()
+    assert [own["flip"] for own in ours] == [peer["flip"] for peer in peers]
+
+
+@pytest.mark.parametrize("decoder", [True, False])
+def test_the_fast_backend_gives_nearly_these_pixels(folder, decoder, monkeypatch):
+    if decoder and not jpeg_region.AVAILABLE:
+        pytest.skip("simplejpeg is missing")
+    monkeypatch.setattr(jpeg_region, "AVAILABLE", decoder)
+    ours = run([LoadRandomResizedCrop(SIZE, flip_prob=0.5), PackInputs()], folder * 3)
+    peers = run([theirs(), RandomFlip(0.5), PackInputs()], folder * 3)
+
+    for own, peer in zip(ours, peers, strict=True):
+        assert own["inputs"].dtype == torch.uint8
+        assert own["inputs"].is_contiguous()
+        assert (own["inputs"].float() - peer["inputs"].float()).abs().mean() < 3
+        assert own["data_samples"].flip == peer["data_samples"].flip
+
+
+@needs_decoder
+@pytest.mark.skipif(not DATA.is_dir(), reason="MIM_PLUGINS_DATA has no imagenet_sample")
+def test_real_photographs_differ_by_less_than_two_levels():
+    paths = sorted(DATA.iterdir())[:40]
+
+    ours = run([LoadRandomResizedCrop(224), PackInputs()], paths)
+    peers = run([theirs(224), PackInputs()], paths)
+
+    differences = [
+        (own["inputs"].float() - peer["inputs"].float()).abs().mean().item()
+        for own, peer in zip(ours, peers, strict=True)
+    ]
+    assert sum(differences) / len(differences) < 1
+    assert max(differences) < 8
+
+
+@pytest.mark.parametrize("backend", ["fast", "exact"])
+def test_the_random_state_afterwards_is_that_of_mmpretrain(folder, backend):
+    for path in folder:
+        run([LoadRandomResizedCrop(SIZE, backend=backend)], [path])
+        ours = np.random.random()
+        run([theirs()], [path])
+        assert ours == np.random.random()
+
+
+@pytest.mark.parametrize("backend", ["fast", "exact"])
+@pytest.mark.parametrize("collate", [default_collate, pseudo_collate])
+def test_both_preprocessors_take_its_batches(folder, backend, collate):
+    config = dict(mean=[123.7, 116.3, 103.5], std=[58.4, 57.1, 57.4])
+    loads = LoadRandomResizedCrop(SIZE, backend=backend), theirs()
+    ours, peers = (
+        collate(run([load, RandomFlip(0.5), PackInputs()], folder[:8])) for load in loads
+    )
+    tolerance = 0 if backend == "exact" else 8 / 57  # levels of single pixels, normalised
+    expected = MixDataPreprocessor(bgr_to_rgb=True, **config)(peers)["inputs"]
+
+    mixed = MixDataPreprocessor(bgr_to_rgb=True, **config)(ours)["inputs"]
+    assert mixed.shape == (8, 3, SIZE, SIZE)
+    assert (mixed - expected).abs().mean() <= tolerance
+    if collate is default_collate:
+        batch = SelfSupDataPreprocessor(to_rgb=True, **config)(ours)["inputs"]
+        assert torch.equal(batch, mixed)
+
+
+@pytest.mark.parametrize("backend", ["fast", "exact"])
+def test_results_do_not_share_memory(folder, backend):
+    samples = run([LoadRandomResizedCrop(SIZE, backend=backend)], folder)
+    copies = [sample["img"].copy() for sample in samples]
+
+    run([LoadRandomResizedCrop(SIZE, backend=backend)], folder[::-1])
+
+    assert all(np.array_equal(s["img"], c) for s, c in zip(samples, copies, strict=True))
+
+
+@pytest.mark.parametrize("backend", ["fast", "exact"])
+@pytest.mark.parametrize("name", damaged_files())
+def test_damage_is_the_error_of_load_image(tmp_path, name, backend):
+    data, kind = damaged_files()[name]
+    path = tmp_path / name
+    path.write_bytes(data)
+    load = LoadRandomResizedCrop(SIZE, crop_ratio_range=(1, 1), backend=backend, to_end=True)
+
+    with pytest.raises(DamagedImageError, match=f"{kind} ") as error:
+        load(dict(img_path=str(path)))
+    assert error.value.path == str(path)
+
+
+@pytest.mark.parametrize("backend", ["fast", "exact"])
+def test_a_missing_file_is_an_error_of_that_kind(tmp_path, backend):
+    with pytest.raises(DamagedImageError, match=r"missing \(no such file\)"):
+        LoadRandomResizedCrop(SIZE, backend=backend)(dict(img_path=str(tmp_path / "no.jpg")))
+
+
+@pytest.mark.parametrize("backend", ["fast", "exact"])
+def test_a_truncated_file_is_noticed_without_to_end(tmp_path, backend):
+    path = tmp_path / "cut.jpg"
+    path.write_bytes(encode(textured(), "JPEG", quality=95)[:-40])
+    load = LoadRandomResizedCrop(SIZE, crop_ratio_range=(0.05, 0.1), backend=backend)
+
+    for seed in range(10):
+        np.random.seed(seed)
+        with pytest.raises(DamagedImageError, match="truncated"):
+            load(dict(img_path=str(path)))
+
+
+def test_the_size_may_be_a_pair(folder):
+    for backend in ("fast", "exact"):
+        sample = LoadRandomResizedCrop((16, 48), backend=backend)(dict(img_path=str(folder[0])))
+        assert sample["img"].shape == (16, 48, 3)
+        assert sample["img_shape"] == (16, 48)
+
+
+def test_a_missing_decoder_is_said(monkeypatch, caplog):
+    monkeypatch.setattr(jpeg_region, "AVAILABLE", False)
+    messages = []
+    monkeypatch.setattr(
+        "mim_plugins.transforms.load_random_resized_crop.print_log",
+        lambda message, logger: messages.append(message),
+    )
+
+    LoadRandomResizedCrop(SIZE)
+    assert len(messages) == 1
+    assert "mim_plugins[fast]" in messages[0]
+    LoadRandomResizedCrop(SIZE, backend="exact")
+    assert len(messages) == 1
+
+
+def test_another_backend_is_refused():
+    with pytest.raises(ValueError, match=r"backend='cv2'.*'fast', 'exact'"):
+        LoadRandomResizedCrop(SIZE, backend="cv2")
+
+
+@pytest.mark.parametrize("prob", [-0.1, 1.1, float("nan")])
+def test_a_flip_prob_outside_zero_to_one_is_refused(prob):
+    with pytest.raises(ValueError, match=f"flip_prob={prob}"):
+        LoadRandomResizedCrop(SIZE, flip_prob=prob)
+
+
+def test_is_reachable_from_a_config():
+    transform = TRANSFORMS.build(dict(type="mim_plugins.LoadRandomResizedCrop", scale=SIZE))
+
+    assert isinstance(transform, LoadRandomResizedCrop)

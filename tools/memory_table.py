@@ -1,0 +1,163 @@
+"""Compute the memory that MixMAE pre-training needs per GPU, for Swin-B, L and H at 224 px.
+
+The forward pass runs on the CPU with batches of 2 and 4 images, which takes minutes and about 8 GB
+for H, and what it keeps for the backward pass is counted, each storage once. 1 GB is 10^9 bytes.
+Prints Markdown.
+"""
+
+import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from mmengine.config import Config
+from torch import nn
+
+from mim_plugins.registry import MODELS
+
+CONFIG = Path(__file__).parents[1] / "configs/mixmae/swin_b_600e.py"
+GB = 1e9
+RESERVE = 0.1  # share of the GPU for CUDA, cuBLAS, fragmentation and temporary tensors
+ADAMW_STATES = 2
+
+
+class Activations(NamedTuple):
+    """Bytes that the forward pass keeps for the backward pass."""
+
+    per_image: float
+    fixed: float
+    """Independent of the batch: low-precision copies of the weights, bias tables and masks."""
+    block: float
+    """Per image, the largest block's: what gradient checkpointing needs again."""
+
+
+def build(arch: str, with_cp: bool) -> nn.Module:
+    cfg = Config.fromfile(CONFIG)
+    cfg.model.backbone.update(arch=arch, with_cp=with_cp)
+    return MODELS.build(cfg.model).train()
+
+
+@contextmanager
+def saved_for_backward(model: nn.Module) -> Iterator[dict[int, torch.Tensor]]:
+    """Tensors that autograd keeps meanwhile, one per storage, without weights and buffers."""
+    own = {id_of(tensor) for tensor in [*model.parameters(), *model.buffers()]}
+    kept: dict[int, torch.Tensor] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        if id_of(tensor) not in own:
+            kept[id_of(tensor)] = tensor
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        yield kept
+
+
+def id_of(tensor: torch.Tensor) -> int:
+    return tensor.untyped_storage()._cdata
+
+
+def total(kept: dict[int, torch.Tensor]) -> int:
+    return sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
+
+
+def kept_bytes(model: Any, batch: int, dtype: torch.dtype) -> tuple[int, int]:
+    """Bytes kept for the backward pass by a step of ``batch`` images: in all, and by one block."""
+    largest, before, handles = 0, 0, []
+    with saved_for_backward(model) as kept:
+
+        def enter(*_: object) -> None:
+            nonlocal before
+            before = total(kept)
+
+        def leave(*_: object) -> None:
+            nonlocal largest
+            largest = max(largest, total(kept) - before)
+
+        for module in model.backbone.modules():
+            if type(module).__name__.endswith("Block"):
+                handles += [
+                    module.register_forward_pre_hook(enter),
+                    module.register_forward_hook(leave),
+                ]
+        with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
+            data = model.data_preprocessor(dict(inputs=torch.zeros(batch, 3, 224, 224)), True)
+            loss = model.loss(data["inputs"])
+        del loss
+    for handle in handles:
+        handle.remove()
+    return total(kept), largest
+
+
+def activations(arch: str, with_cp: bool, dtype: torch.dtype) -> Activations:
+    """From batches of 2 and of 4 images: what grows with the batch and what does not."""
+    model = build(arch, with_cp)
+    (two, block2), (four, block4) = (kept_bytes(model, batch, dtype) for batch in (2, 4))
+    return Activations((four - two) / 2, 2 * two - four, (block4 - block2) / 2)
+
+
+def parameters(arch: str) -> int:
+    with torch.device("meta"):
+        return sum(p.numel() for p in build(arch, False).parameters() if p.requires_grad)
+
+
+def state_rows(counts: dict[str, int], gpus: int) -> list[str]:
+    rows = [
+        "| model | parameters | weights | gradients | DDP buckets | AdamW state |"
+        f" AdamW state, ZeRO on {gpus} GPUs |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for arch, count in counts.items():
+        size = 4 * count / GB
+        rows.append(
+            f"| Swin-{arch[0].upper()} | {count / 1e6:.0f} M | {size:.2f} GB | {size:.2f} GB |"
+            f" {size:.2f} GB | {ADAMW_STATES * size:.2f} GB | {ADAMW_STATES * size / gpus:.2f} GB |"
+        )
+    return rows
+
+
+def images_that_fit(memory: float, count: int, kept: Activations, cp: bool, shards: int) -> int:
+    """Largest batch on a GPU of ``memory`` bytes, an even number."""
+    state = 4 * count * (3 + ADAMW_STATES / shards)  # weights, gradients, buckets, AdamW
+    free = memory * (1 - RESERVE) - state - kept.fixed
+    per_image = kept.per_image + (kept.block if cp else 0)
+    return max(0, int(free / per_image) // 2 * 2)
+
+
+def batch_rows(counts: dict[str, int], gpus: int) -> list[str]:
+    sizes = (40, 80, 141)
+    rows = [
+        "| model | precision | checkpointing | per image | "
+        + " | ".join(f"images in {size} GB" for size in sizes)
+        + " | measured |",
+        "| --- " * (5 + len(sizes)) + "|",
+    ]
+    for arch, count in counts.items():
+        for dtype in (torch.float32, torch.bfloat16):
+            whole = activations(arch, False, dtype)
+            for cp in (False, True):
+                kept = activations(arch, True, dtype)._replace(block=whole.block) if cp else whole
+                fits = " | ".join(
+                    f"{images_that_fit(size * GB, count, kept, cp, 1)}"
+                    f" ({images_that_fit(size * GB, count, kept, cp, gpus)})"
+                    for size in sizes
+                )
+                rows.append(
+                    f"| Swin-{arch[0].upper()} | {str(dtype)[6:]} | {'yes' if cp else 'no'} |"
+                    f" {kept.per_image / 1e6:.0f} MB | {fits} | |"
+                )
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--archs", nargs="+", default=["base", "large", "huge"])
+    parser.add_argument("--gpus", type=int, default=16, help="processes that share a ZeRO state")
+    args = parser.parse_args()
+    counts = {arch: parameters(arch) for arch in args.archs}
+    print("\n".join([*state_rows(counts, args.gpus), "", *batch_rows(counts, args.gpus)]))
+
+
+if __name__ == "__main__":
+    main()

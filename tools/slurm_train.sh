@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# Train as a Slurm job:  tools/slurm_train.sh PARTITION JOB_NAME CONFIG WORK_DIR [arguments of train.py]
+# Set by the environment: GPUS (8 in all), GPUS_PER_NODE (8), CPUS_PER_TASK (5), SRUN_ARGS, PORT.
+# A run that saved itself because Slurm asked for its end (exit code 85) is queued again and goes on.
+set -euo pipefail
+source "$(dirname "$0")/launch.sh"
+if [ $# -lt 4 ]; then
+    sed -n '2,4s/^# //p' "$0" >&2
+    exit 2
+fi
+partition=$1 job_name=$2 config=$3 work_dir=$4
+shift 4
+mark=$work_dir/preempted
+mkdir -p "$work_dir"
+
+# In each task: code 85 becomes a mark and code 0, for srun would kill the tasks that are not done
+# yet. The shell waits for Python, which handles the signals.
+task='trap : TERM USR1; mark=$1; shift; code=0; "$@" || code=$?
+      if [ "$code" = 85 ]; then touch "$mark"; code=0; fi; exit "$code"'
+trap : TERM USR1
+
+resume=()
+if ((${SLURM_RESTART_COUNT:-0} > 0)); then
+    resume=(--resume)
+fi
+while true; do
+    rm -f "$mark"
+    launch_slurm "$partition" "$job_name" bash -c "$task" task "$mark" \
+        python -u "$tools/train.py" "$config" --work-dir "$work_dir" --launcher slurm \
+        "$@" ${resume[@]+"${resume[@]}"}
+    if [ ! -e "$mark" ]; then
+        exit 0
+    fi
+    rm -f "$mark"
+    if [ -n "${SLURM_JOB_ID:-}" ]; then
+        exec scontrol requeue "$SLURM_JOB_ID" # a batch job: it starts anew with SLURM_RESTART_COUNT
+    fi
+    resume=(--resume)
+done
