@@ -20,6 +20,7 @@ requires = [
 ]
 extras = dict(
     targets=["open_clip_torch>=3.3,<4", "timm>=1.0.20,<2"],
+    fast=["simplejpeg>=1.8,<2"],
     det=["mmdet>=3.3.0,<3.4"],
     seg=["mmsegmentation>=1.2.2,<1.3", "ftfy", "regex"],
     quickstart=["matplotlib>=3.8", "scikit-learn>=1.4"],

@@ -4,6 +4,7 @@ import os
 import sys
 
 import mmengine
+from mmengine.config import Config, ConfigDict
 from mmengine.runner import Runner
 
 import mim_plugins  # noqa: F401  registers everything
@@ -11,9 +12,23 @@ from mim_plugins.datasets import DataNotFoundError
 from mim_plugins.engine import run_config
 
 
+def use_test_time_augmentation(cfg: Config, name: str) -> None:
+    """Wrap the model in the config's ``tta_model``, which reads its ``tta_pipeline``."""
+    if "tta_model" not in cfg or "tta_pipeline" not in cfg:
+        sys.exit(f"error: {name} has no tta_model and tta_pipeline; leave out --tta")
+    cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+    # MMEngine lets the config's preprocessor overrule the one inside the wrapped model
+    if "data_preprocessor" in cfg.model:
+        cfg.data_preprocessor = cfg.model.data_preprocessor
+    cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
+
+
 def main() -> None:
     parser = run_config.command_line(__doc__)
     parser.add_argument("checkpoint", help="checkpoint file")
+    parser.add_argument(
+        "--tta", action="store_true", help="average over the config's scales and flips"
+    )
     parser.add_argument("--out", help="write the metrics to this .json or .pkl file")
     args = parser.parse_args()
     cfg = run_config.read_config(args)
@@ -24,6 +39,8 @@ def main() -> None:
     cfg.load_from = args.checkpoint
     # the checkpoint holds every weight; a pre-training checkpoint need not be at hand
     cfg.model.backbone.init_cfg = None
+    if args.tta:
+        use_test_time_augmentation(cfg, args.config)
     try:
         run_config.require_data(cfg, ("test_dataloader",))
         run_config.fit_precision(cfg)

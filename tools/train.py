@@ -1,4 +1,8 @@
-"""Train a model from a config: pre-training and fine-tuning, one process or many."""
+"""Train a model from a config: pre-training and fine-tuning, one process or many.
+
+Exit codes: 0 trained; 1 an error; 85 saved because a signal asked for the end: start it again with
+--resume.
+"""
 
 import argparse
 import sys
@@ -7,8 +11,11 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 import mim_plugins  # noqa: F401  registers everything
+from mim_plugins.checkpoints import CheckpointError
 from mim_plugins.datasets import DataNotFoundError
-from mim_plugins.engine import run_config
+from mim_plugins.engine import NonFiniteLossError, global_batch, run_config
+from mim_plugins.engine.global_batch_error import GlobalBatchError
+from mim_plugins.transforms import DamagedImageError
 
 
 def parse_args() -> argparse.Namespace:
@@ -17,7 +24,7 @@ def parse_args() -> argparse.Namespace:
         "--resume",
         nargs="?",
         const="auto",
-        help="go on from the newest checkpoint of the work folder, or from the one given",
+        help="go on from the newest whole checkpoint of the work folder, or from the one given",
     )
     parser.add_argument("--amp", action="store_true", help="train in mixed precision")
     parser.add_argument("--no-validate", action="store_true", help="do not evaluate")
@@ -25,6 +32,11 @@ def parse_args() -> argparse.Namespace:
         "--auto-scale-lr",
         action="store_true",
         help="scale the learning rate by the ratio of this run's global batch to the recipe's",
+    )
+    parser.add_argument(
+        "--keep-global-batch",
+        action="store_true",
+        help="accumulate gradients until an update sees the recipe's global batch",
     )
     return parser.parse_args()
 
@@ -48,15 +60,24 @@ def main() -> None:
     try:
         cfg = prepare_config(args)
         run_config.require_data(cfg, ("train_dataloader", "val_dataloader"))
-        changes = (run_config.fit_precision(cfg), run_config.fit_schedule(cfg))
+        changes = [
+            run_config.fit_precision(cfg),
+            run_config.fit_schedule(cfg),
+            run_config.use_resumable_parts(cfg),
+        ]
+        if args.keep_global_batch:
+            changes.append(global_batch.keep_global_batch(cfg))
         run_config.use_cpu_processes(cfg)
         runner = Runner.from_cfg(cfg)
+        global_batch.scale_lr_with_accumulation(runner)
         for change in filter(None, changes):
             runner.logger.warning(change)
         run_config.require_steps(runner)
         runner.train()
-    except DataNotFoundError as error:
+    except (CheckpointError, DataNotFoundError, GlobalBatchError, NonFiniteLossError) as error:
         sys.exit(f"error: {error}")
+    except DamagedImageError as error:
+        sys.exit(f"error: {error.summary}")
 
 
 if __name__ == "__main__":

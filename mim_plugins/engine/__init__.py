@@ -1,11 +1,39 @@
 from . import run_config
+from .atomic_checkpoint_hook import AtomicCheckpointHook
+from .atomic_local_backend import AtomicLocalBackend
+from .data_fault_hook import DataFaultHook
+from .knn_hook import KNNHook
 from .layer_decay_optim_wrapper_constructor import LayerDecayOptimWrapperConstructor
+from .loss_guard_hook import LossGuardHook
+from .non_finite_loss_error import NonFiniteLossError
+from .preemption_hook import REQUEUE_EXIT_CODE, PreemptionHook
+from .reconstruction_hook import ReconstructionHook
+from .resumable_data_loader import ResumableDataLoader
+from .resumable_epoch_loop import ResumableEpochLoop
+from .resumable_iter_loop import ResumableIterLoop
 from .run_summary_hook import RunSummaryHook
 from .safe_globals import allow_mmengine_checkpoints
+from .sharded_optimizer import build_sharded_optimizer, gather_optimizer_state
+from .stall_watchdog_hook import StallWatchdogHook
 
 __all__ = [
+    "REQUEUE_EXIT_CODE",
+    "AtomicCheckpointHook",
+    "AtomicLocalBackend",
+    "DataFaultHook",
+    "KNNHook",
     "LayerDecayOptimWrapperConstructor",
+    "LossGuardHook",
+    "NonFiniteLossError",
+    "PreemptionHook",
+    "ReconstructionHook",
+    "ResumableDataLoader",
+    "ResumableEpochLoop",
+    "ResumableIterLoop",
     "RunSummaryHook",
+    "StallWatchdogHook",
     "allow_mmengine_checkpoints",
+    "build_sharded_optimizer",
+    "gather_optimizer_state",
     "run_config",
 ]

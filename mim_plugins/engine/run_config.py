@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import subprocess
 from pathlib import Path
 
 import torch
@@ -11,6 +12,10 @@ from mmengine.runner import Runner
 
 from ..datasets import DataNotFoundError
 
+_RESUMABLE = dict(
+    EpochBasedTrainLoop="mim_plugins.ResumableEpochLoop",
+    IterBasedTrainLoop="mim_plugins.ResumableIterLoop",
+)
 _LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
 
 
@@ -48,11 +53,20 @@ def read_config(args: argparse.Namespace) -> Config:
 
 
 def apply_data_root(cfg: Config, data_root: str | None) -> None:
-    """Read all data sets of ``cfg`` from ``data_root``; None leaves them."""
+    """Read all data sets of ``cfg`` from ``data_root``; None leaves them.
+
+    Annotation files that an evaluator names with the old folder in front follow, as COCO's.
+    """
     if data_root is None:
         return
+    roots = {dataset["data_root"] for dataset in _datasets(cfg) if dataset.get("data_root")}
     for dataset in _datasets(cfg):
         dataset["data_root"] = data_root
+    for evaluator in _evaluators(cfg):
+        file = evaluator.get("ann_file")
+        for root in roots:
+            if isinstance(file, str) and Path(file).is_relative_to(root):
+                evaluator["ann_file"] = str(Path(data_root) / Path(file).relative_to(root))
 
 
 def require_data(cfg: Config, loaders: tuple[str, ...] = _LOADERS) -> None:
@@ -66,9 +80,21 @@ def require_data(cfg: Config, loaders: tuple[str, ...] = _LOADERS) -> None:
         if root and not Path(root).expanduser().is_dir():
             raise DataNotFoundError(
                 f"there is no data folder '{root}' for {dataset['type']}; give the data set's"
-                " folder with --data-root. For ImageNet it holds train/CLASS/IMAGE.JPEG and"
-                " val/CLASS/IMAGE.JPEG; any folder of images will do for pre-training"
+                f" folder with --data-root. {_layout(dataset['type'])}"
             )
+
+
+def _layout(dataset: str) -> str:
+    """What the folder of a data set of this type holds."""
+    if "Coco" in dataset:
+        return (
+            "For COCO it holds annotations/instances_train2017.json,"
+            " annotations/instances_val2017.json, train2017/ and val2017/"
+        )
+    return (
+        "For ImageNet it holds train/CLASS/IMAGE.JPEG and val/CLASS/IMAGE.JPEG; any folder of"
+        " images will do for pre-training"
+    )
 
 
 def require_steps(runner: Runner) -> None:
@@ -106,30 +132,78 @@ def fit_precision(cfg: Config) -> str | None:
 
 
 def fit_schedule(cfg: Config) -> str | None:
-    """Leave out schedulers that begin after the run's last epoch; returns what was done.
+    """Leave out schedulers that begin after the run's end; returns what was done.
 
     A trial run that is shorter than its recipe's warm-up would otherwise be refused by MMEngine.
     """
-    epochs = (cfg.get("train_cfg") or {}).get("max_epochs")
     schedulers = cfg.get("param_scheduler")
-    if epochs is None or not isinstance(schedulers, list):
+    if not isinstance(schedulers, list):
         return None
-    kept = [s for s in schedulers if not s.get("by_epoch", True) or s.get("begin", 0) < epochs]
+    lengths = cfg.get("train_cfg") or {}
+    ends = {True: lengths.get("max_epochs"), False: lengths.get("max_iters")}
+    kept = [s for s in schedulers if _begins_before(s, ends[s.get("by_epoch", True)])]
     cfg["param_scheduler"] = kept
     if len(kept) == len(schedulers):
         return None
-    return f"the run ends after {epochs} epochs, within the recipe's warm-up"
+    length = f"{ends[True]} epochs" if ends[True] is not None else f"{ends[False]} iterations"
+    return f"the run ends after {length}, within the recipe's warm-up"
+
+
+def _begins_before(scheduler: dict, end: int | None) -> bool:
+    return end is None or scheduler.get("begin", 0) < end
+
+
+def use_resumable_parts(cfg: Config) -> str | None:
+    """Put this package's loop and checkpoint hook where MMEngine's are; returns what was done.
+
+    They take the same arguments, so that any project's config trains a run that survives.
+    """
+    changes = []
+    loop = cfg.get("train_cfg")
+    if loop:
+        by_epoch = loop.pop("by_epoch", None)
+        default = {True: "EpochBasedTrainLoop", False: "IterBasedTrainLoop"}.get(by_epoch)
+        named = loop.get("type", default)
+        loop["type"] = _RESUMABLE.get(named, named)
+        changes += [loop["type"]] if loop["type"] != named else []
+    hook = (cfg.get("default_hooks") or {}).get("checkpoint")
+    if hook and hook.get("type") == "CheckpointHook":
+        hook["type"] = "mim_plugins.AtomicCheckpointHook"
+        changes.append(hook["type"])
+    return f"for exact resuming (docs/reliability.md): {', '.join(changes)}" if changes else None
 
 
 def use_cpu_processes(cfg: Config) -> None:
     """Let a distributed run use gloo processes where there is no GPU; MMEngine alone cannot."""
-    if cfg.get("launcher", "none") != "pytorch" or torch.cuda.is_available():
+    launcher = cfg.get("launcher", "none")
+    if launcher not in ("pytorch", "slurm") or torch.cuda.is_available():
         return
     if not torch.distributed.is_initialized():
+        if launcher == "slurm":
+            _take_slurm_environment()
         torch.distributed.init_process_group("gloo")
     cfg["model_wrapper_cfg"] = dict(
         type="MMDistributedDataParallel", device_ids=None, broadcast_buffers=False
     )
+
+
+def _take_slurm_environment() -> None:
+    """Say in PyTorch's variables what Slurm says in its own."""
+    names = dict(RANK="SLURM_PROCID", LOCAL_RANK="SLURM_LOCALID", WORLD_SIZE="SLURM_NTASKS")
+    os.environ.update({name: os.environ[slurm] for name, slurm in names.items()})
+    os.environ.setdefault("MASTER_PORT", "29500")
+    if "MASTER_ADDR" not in os.environ:
+        command = ["scontrol", "show", "hostnames", os.environ["SLURM_NODELIST"]]
+        os.environ["MASTER_ADDR"] = subprocess.check_output(command, text=True).split()[0]
+
+
+def _evaluators(cfg: Config) -> list[dict]:
+    """The metrics of validation and test, each of which may be one or a list."""
+    found: list[dict] = []
+    for name in ("val_evaluator", "test_evaluator"):
+        given = cfg.get(name) or []
+        found.extend(given if isinstance(given, (list, tuple)) else [given])
+    return found
 
 
 def _datasets(cfg: Config, loaders: tuple[str, ...] = _LOADERS) -> list[dict]:

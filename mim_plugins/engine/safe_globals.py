@@ -26,8 +26,11 @@ def allow_mmengine_checkpoints() -> None:
         [
             HistoryBuffer,
             (_history_buffer_method, "builtins.getattr"),
-            numpy_core.multiarray._reconstruct,
-            numpy_core.multiarray.scalar,
+            *(
+                (getattr(numpy_core.multiarray, name), f"numpy.{core}.multiarray.{name}")
+                for name in ("_reconstruct", "scalar")
+                for core in ("core", "_core")  # NumPy 1 and 2
+            ),
             np.ndarray,
             np.dtype,
             type(np.dtype("f8")),

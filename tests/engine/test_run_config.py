@@ -35,6 +35,23 @@ def test_data_root_reaches_every_data_set_and_those_inside_wrappers(cfg):
     assert cfg.val_dataloader.dataset.data_root == "new"
 
 
+@pytest.mark.parametrize("as_list", [False, True])
+def test_annotations_of_evaluators_follow_the_data_root(cfg, as_list):
+    metric = dict(type="CocoMetric", ann_file="b/annotations/val.json")
+    cfg.val_evaluator = [metric, dict(type="Other")] if as_list else metric
+    cfg.test_evaluator = dict(type="CocoMetric", ann_file="elsewhere/b/val.json")
+    run_config.apply_data_root(cfg, "new/coco")
+    found = cfg.val_evaluator[0] if as_list else cfg.val_evaluator
+    assert found.ann_file == "new/coco/annotations/val.json"
+    assert cfg.test_evaluator.ann_file == "elsewhere/b/val.json"
+
+
+def test_missing_coco_is_told_its_layout(cfg):
+    cfg.val_dataloader.dataset.type = "CocoDataset"
+    with pytest.raises(DataNotFoundError, match=r"annotations/instances_val2017\.json"):
+        run_config.require_data(cfg, ("val_dataloader",))
+
+
 def test_no_data_root_leaves_the_config(cfg):
     run_config.apply_data_root(cfg, None)
     assert cfg.val_dataloader.dataset.data_root == "b"
@@ -81,6 +98,23 @@ def test_run_within_the_warm_up_keeps_only_the_warm_up(cfg):
     assert [s.type for s in cfg.param_scheduler] == ["LinearLR"]
 
 
+def test_run_in_iterations_within_the_warm_up_keeps_only_the_warm_up():
+    cfg = Config(
+        dict(
+            train_cfg=dict(type="IterBasedTrainLoop", max_iters=20),
+            param_scheduler=[
+                dict(type="LinearLR", begin=0, end=20, by_epoch=False),
+                dict(type="PolyLR", begin=20, by_epoch=False),
+            ],
+        )
+    )
+    assert (
+        run_config.fit_schedule(cfg)
+        == "the run ends after 20 iterations, within the recipe's warm-up"
+    )
+    assert [s.type for s in cfg.param_scheduler] == ["LinearLR"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "in_config", "expected"),
     [(["--work-dir", "x"], "y", "x"), ([], "y", "y"), ([], None, "work_dirs/recipe")],
@@ -119,3 +153,29 @@ def test_set_smaller_than_one_batch_is_refused(images, refused):
     expected = pytest.raises(DataNotFoundError, match=r"3 images.*batch of 4.*batch_size")
     with expected if refused else nullcontext():
         run_config.require_steps(runner)
+
+
+@pytest.mark.parametrize(
+    ("loop", "expected"),
+    [
+        (dict(by_epoch=True, max_epochs=2), "mim_plugins.ResumableEpochLoop"),
+        (dict(by_epoch=False, max_iters=2), "mim_plugins.ResumableIterLoop"),
+        (dict(type="EpochBasedTrainLoop", max_epochs=2), "mim_plugins.ResumableEpochLoop"),
+        (dict(type="IterBasedTrainLoop", max_iters=2), "mim_plugins.ResumableIterLoop"),
+        (
+            dict(type="mim_plugins.ResumableIterLoop", by_epoch=True),
+            "mim_plugins.ResumableIterLoop",
+        ),
+        (dict(type="SomeLoop"), "SomeLoop"),
+    ],
+)
+def test_loops_of_mmengine_are_replaced_by_resumable_ones(loop, expected):
+    cfg = Config(
+        dict(train_cfg=loop, default_hooks=dict(checkpoint=dict(type="CheckpointHook", interval=3)))
+    )
+    text = run_config.use_resumable_parts(cfg)
+    assert cfg.train_cfg.type == expected
+    assert "by_epoch" not in cfg.train_cfg
+    assert cfg.default_hooks.checkpoint == dict(type="mim_plugins.AtomicCheckpointHook", interval=3)
+    assert "AtomicCheckpointHook" in text
+    assert run_config.use_resumable_parts(cfg) is None

@@ -4,6 +4,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.optim import OptimWrapper
+from mmengine.runner import IterBasedTrainLoop
 from torch.utils.data import DataLoader
 
 from mim_plugins.engine import RunSummaryHook
@@ -20,7 +21,7 @@ class Log:
         self.warnings.append(text)
 
 
-def make_runner(images=10, batch=4, accumulate=2, recipe=None, enable=False):
+def make_runner(images=10, batch=4, accumulate=2, recipe=None, enable=False, loop=None):
     parameter = torch.nn.Parameter(torch.zeros(1))
     return SimpleNamespace(
         train_dataloader=DataLoader(list(range(images)), batch_size=batch, drop_last=True),
@@ -28,7 +29,10 @@ def make_runner(images=10, batch=4, accumulate=2, recipe=None, enable=False):
             torch.optim.SGD([parameter], lr=0.5), accumulative_counts=accumulate
         ),
         cfg=Config(dict(auto_scale_lr=dict(base_batch_size=recipe, enable=enable))),
+        max_epochs=3,
         logger=Log(),
+        train_loop=loop,
+        max_iters=getattr(loop, "max_iters", None),
     )
 
 
@@ -38,8 +42,19 @@ def test_global_batch_and_learning_rate_are_logged():
     (line,) = runner.logger.infos
     assert "10 images" in line
     assert "global batch 8" in line
-    assert "2 iterations per epoch" in line
+    assert "3 epochs of 2 iterations" in line
     assert "0.5" in line
+
+
+def test_length_of_a_run_in_iterations_is_told_in_passes_over_the_images():
+    # an InfiniteSampler's loader has the length of one pass, which is not that of the run
+    loop = object.__new__(IterBasedTrainLoop)
+    loop._max_iters = 30
+    runner = make_runner(loop=loop)
+    RunSummaryHook().before_train(runner)
+    (line,) = runner.logger.infos
+    assert "30 iterations = 12 passes over the images" in line
+    assert "epochs" not in line
 
 
 @pytest.mark.parametrize(

@@ -133,6 +133,80 @@ def test_pretrain_resume_and_report(tmp_path, pretrain_config):
     assert (tmp_path / "run/epoch_3.pth").is_file()
 
 
+def test_signal_saves_and_exits_with_85_and_the_resumed_run_is_the_same(tmp_path, pretrain_config):
+    write_images(tmp_path / "images", 8)
+    pretrain_config.write_text(
+        pretrain_config.read_text().replace("num_workers=0", "num_workers=1")
+    )
+    arguments = (pretrain_config, "--data-root", tmp_path / "images", "--work-dir")
+    train(*arguments, tmp_path / "whole")
+
+    killer = tmp_path / "killer.py"
+    killer.write_text(
+        "import os, signal\n"
+        "from mmengine.hooks import Hook\n"
+        "from mmengine.registry import HOOKS\n"
+        "@HOOKS.register_module()\n"
+        "class Killer(Hook):\n"
+        "    def before_train_iter(self, runner, batch_idx, data_batch=None):\n"
+        "        if runner.iter == 2:  # as a cluster: the workers get it as well\n"
+        "            os.killpg(os.getpgid(0), signal.SIGTERM)\n"
+    )
+    plain = pretrain_config.read_text()
+    pretrain_config.write_text(plain + "custom_imports = dict(imports=['mim_plugins', 'killer'])\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(tmp_path))
+        stopped = run(
+            "setsid", "--wait", sys.executable, "tools/train.py", *arguments, tmp_path / "run",
+            "--cfg-options", "custom_hooks.0.type=Killer", check=False,
+        )  # fmt: skip
+    assert stopped.returncode == 85, stopped.stderr[-2000:]
+    assert (tmp_path / "run/interrupted.pth").is_file()
+
+    pretrain_config.write_text(plain)
+    train(*arguments, tmp_path / "run", "--resume")
+    assert not (tmp_path / "run/interrupted.pth").exists()
+    whole, resumed = (state_dict(tmp_path / name / "epoch_2.pth") for name in ("whole", "run"))
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_plain_configs_of_mmengine_do_not_execute_the_checkpoints_code(tmp_path, pretrain_config):
+    write_images(tmp_path / "images", 8)
+    pretrain_config.write_text(
+        pretrain_config.read_text()
+        + "default_hooks['checkpoint'] = dict(type='CheckpointHook', _delete_=True, interval=1)\n"
+        "train_cfg = dict(by_epoch=True, max_epochs=1, _delete_=True)\n"
+    )
+    arguments = (
+        pretrain_config,
+        "--data-root",
+        tmp_path / "images",
+        "--work-dir",
+        tmp_path / "run",
+    )
+    first = train(*arguments)
+    assert "for exact resuming (docs/reliability.md)" in first.stdout
+    checkpoint = torch.load(tmp_path / "run/epoch_1.pth")
+    checkpoint["meta"]["config"] = f"open({str(tmp_path / 'executed')!r}, 'w')"
+    torch.save(checkpoint, tmp_path / "file.pth")
+    more = train(*arguments, "--resume", tmp_path / "file.pth",
+                 "--cfg-options", "train_cfg.max_epochs=2")  # fmt: skip
+    assert "meta['config'] of the checkpoint is ignored" in more.stdout
+    assert not (tmp_path / "executed").exists()
+
+
+def test_only_damaged_checkpoints_get_one_clear_line(tmp_path, pretrain_config):
+    write_images(tmp_path / "images", 8)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/epoch_1.pth").write_bytes(b"PK")
+    result = train(pretrain_config, "--data-root", tmp_path / "images", "--work-dir",
+                   tmp_path / "run", "--resume", check=False)  # fmt: skip
+    assert result.returncode == 1
+    assert "error:" in result.stderr
+    assert "none that can be resumed from" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
 @pytest.mark.parametrize("layout", ["classes", "annotation"])
 def test_layouts_of_the_data(tmp_path, pretrain_config, layout):
     write_images(tmp_path / "data/train/cat", 4, seed=1)

@@ -1,0 +1,208 @@
+"""Hook that keeps a loadable checkpoint at every moment of a run."""
+
+import copy
+import shutil
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+from mmengine.dist import broadcast_object_list, is_main_process
+from mmengine.hooks import CheckpointHook
+from mmengine.runner import Runner
+
+from ..checkpoints import CheckpointError
+from ..registry import HOOKS
+from .atomic_local_backend import ATOMIC_BACKEND, PARTIAL_SUFFIX, write_durably
+from .checkpoint_files import POINTER, choose_checkpoint, require_whole
+from .sharded_optimizer import gather_optimizer_state
+
+INTERRUPTED = "interrupted.pth"
+_BEST_PATHS = ("best_ckpt_path", "best_ckpt_path_dict")
+
+
+@HOOKS.register_module()
+class AtomicCheckpointHook(CheckpointHook):
+    """MMEngine's checkpoint hook, safe against kills, full disks and damaged files.
+
+    A file gets its name when it is complete and on the disk; then ``last_checkpoint`` changes,
+    and only then old files go, so that the disk needs room for one checkpoint more than
+    ``max_keep_ckpts``. If saving fails, that is logged as an error, training goes on, and the next
+    interval tries again.
+
+    A resumed run starts from the newest whole file (see :func:`choose_checkpoint`). The text
+    ``meta['config']``, which MMEngine would execute, is dropped from what is loaded.
+
+    Args:
+        *args: of MMEngine's hook.
+        backend_args: of MMEngine's hook; by default files are local, and written atomically.
+        **kwargs: of MMEngine's hook.
+    """
+
+    backend_args: dict | None
+    file_backend: Any
+    last_ckpt: str | None
+
+    def __init__(self, *args: Any, backend_args: dict | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, backend_args=backend_args, **kwargs)
+        self._is_local = "://" not in str(self.out_dir or "")
+        if self.backend_args is None and self.file_client_args is None and self._is_local:
+            self.backend_args = dict(backend=ATOMIC_BACKEND)
+
+    def before_run(self, runner: Runner) -> None:
+        """Choose the checkpoint to resume from.
+
+        Raises:
+            CheckpointError: on all processes, if there should be one but none is whole.
+        """
+        if not runner._resume:
+            return
+        outcome: list = [None]
+        if is_main_process():
+            try:
+                outcome = [self._choose(runner)]
+            except CheckpointError as error:
+                outcome = [error]
+        broadcast_object_list(outcome)
+        if isinstance(outcome[0], CheckpointError):
+            raise outcome[0]
+        runner._load_from, warnings = outcome[0]
+        for warning in warnings:
+            runner.logger.warning(warning)
+
+    def before_train(self, runner: Runner) -> None:
+        """Remove what a killed process left half written."""
+        super().before_train(runner)
+        if is_main_process() and self._is_local:
+            for partial in Path(self.out_dir).glob("*.pth" + PARTIAL_SUFFIX):
+                partial.unlink()
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Drop the text that MMEngine would execute as Python when it resumes."""
+        meta = checkpoint.get("meta")
+        if isinstance(meta, dict) and meta.pop("config", None) is not None:
+            runner.logger.warning(
+                "meta['config'] of the checkpoint is ignored: MMEngine would execute it"
+            )
+
+    def save_interrupted(self, runner: Runner) -> bool:
+        """Save the run as it is after the current iteration; returns False if that failed.
+
+        The file is removed when the next regular checkpoint is complete.
+        """
+        meta = dict(epoch=runner.epoch, iter=runner.iter + 1)
+        return self._write(runner, INTERRUPTED, meta)
+
+    def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
+        """Save ``step``, let ``last_checkpoint`` name it, then remove what is too old."""
+        before = list(getattr(self, "keep_ckpt_ids", ()))
+        kept, outdated = [*(old for old in before if old != step), step], []
+        if self.max_keep_ckpts > 0:
+            kept, outdated = kept[-self.max_keep_ckpts :], kept[: -self.max_keep_ckpts]
+            self._remember_kept(runner, kept)
+        name = self.filename_tmpl.format(step)
+        path = self.file_backend.join_path(self.out_dir, name)
+        runner.message_hub.update_info("last_ckpt", path)
+        if self._write(runner, name, meta):
+            self.last_ckpt = path
+            self._remove([*map(self.filename_tmpl.format, outdated), INTERRUPTED])
+        elif self.max_keep_ckpts > 0:
+            self._remember_kept(runner, before)
+
+    def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
+        """As MMEngine's, but the best file so far goes when the new one is complete."""
+        gather_optimizer_state(runner)
+        backend, hub = self.file_backend, runner.message_hub
+        known = {key: value for key, value in hub.runtime_info.items() if key.startswith("best_")}
+        paths = {key: copy.copy(getattr(self, key, None)) for key in _BEST_PATHS}
+        self.file_backend = removals = _DeferredRemovals(backend)
+        try:
+            super()._save_best_checkpoint(runner, metrics)
+            removals.perform()
+        except OSError as error:
+            self._report(runner, "the best checkpoint", error)
+            for key in [key for key in hub.runtime_info if key.startswith("best_")]:
+                hub.pop_info(key)
+            hub.update_info_dict(known)
+            for key in filter(paths.get, paths):
+                setattr(self, key, paths[key])
+        finally:
+            self.file_backend = backend
+
+    def _write(self, runner: Runner, name: str, meta: dict) -> bool:
+        """Save under ``name`` and let ``last_checkpoint`` name it."""
+        path = self.file_backend.join_path(self.out_dir, name)
+        gather_optimizer_state(runner)
+        try:
+            runner.save_checkpoint(
+                self.out_dir,
+                name,
+                self.file_client_args,
+                save_optimizer=self.save_optimizer,
+                save_param_scheduler=self.save_param_scheduler,
+                meta=meta,
+                by_epoch=self.by_epoch,
+                backend_args=self.backend_args,
+                **self.args,
+            )
+            if is_main_process():
+                write_durably(Path(runner.work_dir) / POINTER, path.encode())
+        except OSError as error:
+            self._report(runner, path, error)
+            return False
+        return True
+
+    def _report(self, runner: Runner, name: str, error: OSError) -> None:
+        free = shutil.disk_usage(runner.work_dir).free / 2**20
+        runner.logger.error(
+            f"{name} could NOT be saved: {error}; {free:.0f} MiB are free in {runner.work_dir}."
+            f" Training goes on. The last whole checkpoint is kept ({self.last_ckpt}); make room,"
+            " the next interval tries again"
+        )
+
+    def _remember_kept(self, runner: Runner, steps: list[int]) -> None:
+        self.keep_ckpt_ids = deque(steps, self.max_keep_ckpts)
+        runner.message_hub.update_info("keep_ckpt_ids", steps)
+
+    def _remove(self, names: list[str]) -> None:
+        if not is_main_process():
+            return
+        for path in (self.file_backend.join_path(self.out_dir, name) for name in names):
+            if self.file_backend.isfile(path):
+                self.file_backend.remove(path)
+            elif self.file_backend.isdir(path):
+                self.file_backend.rmtree(path)  # deepspeed's
+
+    def _choose(self, runner: Runner) -> tuple[str | None, list[str]]:
+        """The file to resume from, the user's choice first, and warnings."""
+        if runner._load_from is not None:
+            require_whole(runner._load_from)
+            return runner._load_from, []
+        folder = Path(runner.work_dir)
+        if not self._is_local:
+            return None, []  # MMEngine asks last_checkpoint
+        files = folder if self.out_dir is None else Path(self.out_dir) / folder.name
+        path, warnings = choose_checkpoint(files, folder / POINTER)
+        if path is None:
+            return None, [f"nothing to resume in {files}: training starts at iteration 0"]
+        return str(path), warnings
+
+
+class _DeferredRemovals:
+    """A file backend that puts removals off until :meth:`perform`."""
+
+    def __init__(self, backend: Any) -> None:
+        self._backend = backend
+        self._waiting: list = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._backend, name)
+
+    def remove(self, path: str) -> None:
+        self._waiting.append((self._backend.remove, path))
+
+    def rmtree(self, path: str) -> None:
+        self._waiting.append((self._backend.rmtree, path))
+
+    def perform(self) -> None:
+        for remove, path in self._waiting:
+            remove(path)

@@ -1,0 +1,75 @@
+"""Training loop in epochs whose resumed runs equal uninterrupted ones."""
+
+from typing import Any
+
+from mmengine.runner import EpochBasedTrainLoop, Runner
+from torch import nn
+from torch.utils.data import DataLoader
+
+from ..registry import LOOPS
+from .randomness import seed_generators
+from .resumable_data_loader import build_resumable_data_loader, iteration_key
+
+_POSITION = "position_in_epoch"
+
+
+@LOOPS.register_module()
+class ResumableEpochLoop(EpochBasedTrainLoop):
+    """MMEngine's epoch loop, with random numbers that do not depend on where one stopped.
+
+    Model-side numbers (masks, drop path, mixing) follow from the run's seed, the rank and the
+    iteration; a sample's augmentation from the seed, the rank, the epoch and its place in it. A
+    checkpoint that was saved within an epoch resumes at the next batch, without reading past
+    images.
+
+    Args:
+        runner: the runner.
+        dataloader: of the training images, or its config.
+        *args: of MMEngine's loop.
+        **kwargs: of MMEngine's loop.
+    """
+
+    def __init__(
+        self, runner: Runner, dataloader: DataLoader | dict, *args: Any, **kwargs: Any
+    ) -> None:
+        super().__init__(runner, build_resumable_data_loader(runner, dataloader), *args, **kwargs)
+
+    def run(self) -> nn.Module:
+        """Train from the current epoch and iteration on."""
+        self.dataloader.take_seeds_of(self.runner)
+        return super().run()
+
+    def run_epoch(self) -> None:
+        """Train on what is left of the current epoch."""
+        self.runner.call_hook("before_train_epoch")
+        self.runner.model.train()
+        done = self._batches_done()
+        for idx, data_batch in enumerate(self.dataloader.batches(self._epoch, done), done):
+            self.run_iter(idx, data_batch)
+        self.runner.call_hook("after_train_epoch")
+        self._epoch += 1
+
+    def run_iter(self, idx: int, data_batch: Any) -> None:
+        """Train on one batch."""
+        self.runner.message_hub.update_info(
+            _POSITION, dict(epoch=self._epoch, batches=idx + 1, of=len(self.dataloader))
+        )
+        seed_generators(*iteration_key(self.runner), cuda=True)
+        super().run_iter(idx, data_batch)
+
+    def _batches_done(self) -> int:
+        """Batches of the current epoch that the checkpoint, if any, has seen."""
+        length = len(self.dataloader)
+        if _POSITION not in self.runner.message_hub.runtime_info:
+            # a checkpoint of another loop, or none
+            done = self._iter - self._epoch * length
+            return done if 0 <= done <= length else 0
+        position = self.runner.message_hub.get_info(_POSITION)
+        if position["epoch"] != self._epoch:
+            return 0
+        if position["of"] != length:
+            self.runner.logger.warning(
+                f"The checkpoint's epochs have {position['of']} iterations, this run's {length}:"
+                " it goes on at the same part of the epoch, but not with the same batches"
+            )
+        return position["batches"] * length // position["of"]

@@ -1,0 +1,197 @@
+import os
+import pickle
+import resource
+import shutil
+import signal
+
+import pytest
+import torch
+from mmengine.hooks import Hook
+from toy_run import ToyModel, toy_runner
+
+from mim_plugins.checkpoints import CheckpointError
+from mim_plugins.engine.atomic_local_backend import AtomicLocalBackend
+
+
+class Killed(BaseException):
+    pass
+
+
+def names(folder):
+    return sorted(path.name for path in folder.glob("*.pth*"))
+
+
+def pointed_at(folder):
+    return (folder / "last_checkpoint").read_text()
+
+
+@pytest.mark.parametrize("keep", [1, 2, -1])
+def test_newest_files_are_kept_and_named(tmp_path, keep):
+    toy_runner(tmp_path, iterations=4, checkpoint=dict(max_keep_ckpts=keep)).train()
+    kept = range(1, 5) if keep == -1 else range(5 - keep, 5)
+    assert names(tmp_path) == [f"iter_{i}.pth" for i in kept]
+    assert pointed_at(tmp_path) == str(tmp_path / "iter_4.pth")
+    runner = toy_runner(tmp_path, iterations=6, checkpoint=dict(max_keep_ckpts=keep), resume=True)
+    runner.train()
+    kept = range(1, 7) if keep == -1 else range(7 - keep, 7)
+    assert names(tmp_path) == [f"iter_{i}.pth" for i in kept]
+
+
+@pytest.mark.parametrize("moment", ["write", "rename", "pointer", "remove"])
+def test_killed_at_any_moment_of_a_save_a_whole_file_is_left(tmp_path, monkeypatch, moment):
+    """The second save, with room for one, is cut; the run goes on from the first or second."""
+
+    def kill_at(owner, name, matches):
+        original = getattr(owner, name)
+
+        def replacement(*arguments):
+            if matches(*map(str, arguments)):
+                raise Killed
+            return original(*arguments)
+
+        monkeypatch.setattr(owner, name, replacement)
+
+    if moment == "write":
+        kill_at(AtomicLocalBackend, "put", lambda *a: "iter_2" in a[-1])
+    elif moment == "rename":
+        kill_at(os, "replace", lambda source, target: "iter_2" in target)
+    elif moment == "pointer":
+        written = []
+        kill_at(
+            os, "replace",
+            lambda source, target: "last" in target and (written.append(1) or len(written) == 2),
+        )  # fmt: skip
+    else:
+        kill_at(AtomicLocalBackend, "remove", lambda *a: "iter_1" in a[-1])
+    with pytest.raises(Killed):
+        toy_runner(tmp_path, checkpoint=dict(max_keep_ckpts=1)).train()
+    monkeypatch.undo()
+
+    runner = toy_runner(tmp_path, iterations=5, resume=True)
+    runner.call_hook("before_run")
+    reached = torch.load(runner._load_from)["meta"]["iter"]
+    assert reached == (2 if moment in ("pointer", "remove") else 1)
+    runner.train()
+    assert runner.iter == 5
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_nothing_to_resume_starts_anew_and_says_so(tmp_path, caplog):
+    runner = toy_runner(tmp_path, resume=True)
+    runner.logger.addHandler(caplog.handler)
+    runner.train()
+    assert "training starts at iteration 0" in caplog.text
+    assert runner.iter == 4
+
+
+def test_damaged_files_alone_are_an_error_not_a_new_run(tmp_path):
+    toy_runner(tmp_path, checkpoint=dict(max_keep_ckpts=2)).train()
+    for path in tmp_path.glob("*.pth"):
+        path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(CheckpointError, match="none that can be resumed from"):
+        toy_runner(tmp_path, resume=True).train()
+    with pytest.raises(CheckpointError, match="is damaged"):
+        toy_runner(tmp_path, resume=True, load_from=str(tmp_path / "iter_4.pth")).train()
+
+
+def test_full_disk_is_logged_training_goes_on_and_the_next_save_works(tmp_path, caplog):
+    class Limit(Hook):
+        """Lets files grow to 1 KB in iterations 2 and 3, as a full disk would."""
+
+        def before_train_iter(self, runner, *args, **kwargs):
+            hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+            limit = 1000 if runner.iter in (1, 2) else hard
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+
+    runner = toy_runner(tmp_path, iterations=4, checkpoint=dict(max_keep_ckpts=1))
+    runner.register_hook(Limit())
+    runner.logger.addHandler(caplog.handler)
+    previous = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    left = []
+    runner.logger.error = lambda text: left.append((text, names(tmp_path)))
+    try:
+        runner.train()
+    finally:
+        signal.signal(signal.SIGXFSZ, previous)
+    assert [files for _, files in left] == [["iter_1.pth"]] * 2
+    assert "could NOT be saved" in left[0][0]
+    assert "iter_1.pth)" in left[1][0]
+    assert names(tmp_path) == ["iter_4.pth"]
+
+
+def test_best_file_stays_until_the_better_one_is_complete(tmp_path, monkeypatch):
+    runner = toy_runner(tmp_path, checkpoint=dict(save_best="acc", rule="greater"))
+    hook = next(hook for hook in runner.hooks if hasattr(hook, "save_best"))
+    runner.train()
+    hook.after_val_epoch(runner, dict(acc=0.5))
+    (best,) = tmp_path.glob("best_*.pth")
+    first = tmp_path / "first.pth"
+    os.rename(best, first)
+    hook.best_ckpt_path = str(first)
+
+    def fail(*_):
+        assert first.is_file()
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fail)
+        hook.after_val_epoch(runner, dict(acc=0.6))
+    assert first.is_file()
+    assert runner.message_hub.get_info("best_score") == 0.5
+    hook.after_val_epoch(runner, dict(acc=0.6))
+    assert not first.is_file()
+    assert best.is_file()
+
+
+class Malicious:
+    def __init__(self, file):
+        self.file = file
+
+    def __reduce__(self):
+        return open, (str(self.file), "w")
+
+
+@pytest.mark.parametrize("automatic", [True, False])
+def test_code_in_the_meta_data_is_not_executed(tmp_path, caplog, automatic):
+    toy_runner(tmp_path / "run", iterations=1).train()
+    file = tmp_path / "run/iter_1.pth"
+    checkpoint = torch.load(file)
+    checkpoint["meta"]["config"] = f"open({str(tmp_path / 'executed')!r}, 'w')"
+    torch.save(checkpoint, file)
+    runner = toy_runner(
+        tmp_path / "run", iterations=2, resume=True, load_from=None if automatic else str(file)
+    )
+    runner.logger.addHandler(caplog.handler)
+    runner.train()
+    assert runner.iter == 2
+    assert "meta['config'] of the checkpoint is ignored" in caplog.text
+    assert not (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize("how", ["resume", "auto", "load_from", "init_cfg"])
+def test_malicious_pickle_is_refused(tmp_path, how):
+    (tmp_path / "run").mkdir()
+    file = tmp_path / "run/iter_1.pth"
+    toy_runner(tmp_path / "good", iterations=1).train()
+    checkpoint = torch.load(tmp_path / "good/iter_1.pth")
+    torch.save(checkpoint | dict(extra=Malicious(tmp_path / "executed")), file)
+    model = ToyModel()
+    if how == "init_cfg":
+        model.init_cfg = dict(type="Pretrained", checkpoint=str(file))
+    runner = toy_runner(
+        tmp_path / "run",
+        model=model,
+        resume=how in ("resume", "auto"),
+        load_from=str(file) if how in ("resume", "load_from") else None,
+    )
+    with pytest.raises((pickle.UnpicklingError, CheckpointError), match="open"):
+        runner.train()
+    assert not (tmp_path / "executed").exists()
+
+
+def test_moved_work_folder_is_resumed(tmp_path):
+    toy_runner(tmp_path / "old", iterations=2).train()
+    shutil.move(tmp_path / "old", tmp_path / "new")
+    runner = toy_runner(tmp_path / "new", iterations=3, resume=True)
+    runner.train()
+    assert pointed_at(tmp_path / "new") == str(tmp_path / "new/iter_3.pth")

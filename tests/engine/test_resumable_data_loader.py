@@ -1,0 +1,44 @@
+import os
+import signal
+import time
+
+import pytest
+import torch
+from torch.utils.data import DataLoader, IterableDataset
+
+from mim_plugins.engine import ResumableDataLoader
+
+
+class Numbers:
+    def __len__(self):
+        return 8
+
+    def __getitem__(self, index):
+        return torch.tensor([index, os.getpid()])
+
+
+def test_reads_as_the_loader_that_it_was_given():
+    loader = ResumableDataLoader(DataLoader(Numbers(), batch_size=3, drop_last=True))
+    assert (len(loader), loader.batch_size) == (2, 3)
+    assert [batch[:, 0].tolist() for batch in loader] == [[0, 1, 2], [3, 4, 5]]
+    assert [batch[:, 0].tolist() for batch in loader.batches(0, 1)] == [[3, 4, 5]]
+
+
+def test_workers_start_late_and_outlive_sigterm():
+    loader = ResumableDataLoader(DataLoader(Numbers(), batch_size=1, num_workers=1))
+    iterator = iter(loader)
+    first = next(iterator)
+    worker = int(first[0, 1])
+    assert worker != os.getpid()
+    os.kill(worker, signal.SIGTERM)
+    time.sleep(0.2)
+    assert [int(batch[0, 0]) for batch in iterator] == list(range(1, 8))
+
+
+def test_data_without_indices_is_refused():
+    class Stream(IterableDataset):
+        def __iter__(self):
+            yield 1
+
+    with pytest.raises(TypeError, match="Stream cannot be resumed exactly"):
+        ResumableDataLoader(DataLoader(Stream(), batch_size=None))

@@ -1,0 +1,53 @@
+"""Running a function in two gloo processes forked from the test."""
+
+import multiprocessing
+import os
+import socket
+
+import torch
+
+
+def in_two_processes(function, *arguments, timeout=120):
+    """Call ``function(rank, *arguments)`` in each; returns exit codes and what it returned."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    context = multiprocessing.get_context("fork")
+    results = context.Queue()
+    processes = [
+        context.Process(target=_run, args=(rank, port, results, function, arguments))
+        for rank in range(2)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(timeout)
+        if process.is_alive():
+            process.kill()
+            process.join()
+    returned = {}
+    while not results.empty():
+        returned.update([results.get()])
+    return [process.exitcode for process in processes], returned
+
+
+def _run(rank, port, results, function, arguments):
+    os.environ.update(
+        RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2", MASTER_ADDR="127.0.0.1",
+        MASTER_PORT=str(port), CUDA_VISIBLE_DEVICES="",
+    )  # fmt: skip
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group("gloo")
+    try:
+        results.put((rank, function(rank, *arguments)))
+    finally:
+        results.close()
+        results.join_thread()
+
+
+DISTRIBUTED = dict(
+    launcher="pytorch",
+    model_wrapper_cfg=dict(
+        type="MMDistributedDataParallel", device_ids=None, broadcast_buffers=False
+    ),
+)

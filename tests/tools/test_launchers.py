@@ -1,0 +1,221 @@
+"""tools/slurm_train.sh and slurm_test.sh with a stand-in for Slurm, on the CPU."""
+
+import os
+import socket
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parents[2]
+
+# what the scripts use of srun: a process per task that knows its number, the highest exit code
+SRUN = """#!/usr/bin/env bash
+asked="$*"
+echo "${asked//$'\\n'/ }" >>"$SLURM_TEST/srun"
+tasks=1
+while [[ $1 == -* ]]; do
+    case $1 in
+        -p) shift ;;
+        --ntasks=*) tasks=${1#*=} ;;
+    esac
+    shift
+done
+pids=()
+for ((i = 0; i < tasks; i++)); do
+    SLURM_PROCID=$i SLURM_LOCALID=$i SLURM_NTASKS=$tasks SLURM_NODELIST="node[1-2]" "$@" &
+    pids+=($!)
+done
+worst=0
+for pid in "${pids[@]}"; do
+    code=0; wait "$pid" || code=$?
+    ((code > worst)) && worst=$code
+done
+exit "$worst"
+"""
+SCONTROL = """#!/usr/bin/env bash
+printf '%s\\n' "$*" >>"$SLURM_TEST/scontrol"
+[[ $1 == show ]] && echo 127.0.0.1
+exit 0
+"""
+
+
+@pytest.fixture
+def slurm(tmp_path):
+    """Runs a command with the stand-ins first in PATH, and keeps what they were asked."""
+    stubs = tmp_path / "stubs"
+    stubs.mkdir()
+
+    def stub(name, text):
+        (stubs / name).write_text(text)
+        (stubs / name).chmod(0o755)
+
+    stub("srun", SRUN)
+    stub("scontrol", SCONTROL)
+
+    def run(*command, python=None, **variables):
+        if python:
+            stub("python", python)
+        path = f"{stubs}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("SLURM_")}
+        result = subprocess.run(
+            list(map(str, command)),
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+            timeout=300,
+            env=inherited
+            | dict(PATH=path, SLURM_TEST=str(tmp_path), OMP_NUM_THREADS="1",
+                   CUDA_VISIBLE_DEVICES="")
+            | variables,
+        )  # fmt: skip
+        return result
+
+    run.asked = lambda name: (
+        (tmp_path / name).read_text().splitlines() if (tmp_path / name).exists() else []
+    )
+    return run
+
+
+# stands for train.py: saves itself twice, then ends well; keeps its arguments
+TWICE_PREEMPTED = """#!/usr/bin/env bash
+echo "$*" >>"$SLURM_TEST/python$SLURM_PROCID"
+[[ $(wc -l <"$SLURM_TEST/python$SLURM_PROCID") -lt 3 ]] && exit 85
+exit 0
+"""
+
+
+def test_openmmlabs_variables_reach_srun(slurm):
+    result = slurm(
+        "bash", "tools/slurm_test.sh", "part", "job", "config.py", "a.pth", "--out", "m.json",
+        python="#!/bin/sh\necho \"$@\"\n", GPUS="3", GPUS_PER_NODE="2", CPUS_PER_TASK="7",
+        SRUN_ARGS="--qos=low --time=60",
+    )  # fmt: skip
+    assert result.returncode == 0
+    (line,) = slurm.asked("srun")
+    assert line.startswith(
+        "-p part --job-name=job --gres=gpu:2 --ntasks=3 --ntasks-per-node=2 --cpus-per-task=7"
+        " --kill-on-bad-exit=1 --qos=low --time=60 python -u"
+    )
+    assert (
+        result.stdout.splitlines()
+        == ["-u tools/test.py config.py a.pth --launcher slurm --out m.json"] * 3
+    )
+
+
+@pytest.mark.parametrize(("gpus", "per_node"), [("2", "2"), ("16", "8")])
+def test_a_job_asks_for_no_more_gpus_per_machine_than_it_has_tasks(slurm, gpus, per_node):
+    slurm("bash", "tools/slurm_test.sh", "p", "j", "c", "a.pth", python="#!/bin/sh\n", GPUS=gpus)
+    assert (
+        f"--gres=gpu:{per_node} --ntasks={gpus} --ntasks-per-node={per_node}"
+        in (slurm.asked("srun")[0])
+    )
+
+
+def test_a_run_that_saved_itself_is_started_again_with_resume(slurm, tmp_path):
+    result = slurm(
+        "bash", "tools/slurm_train.sh", "part", "job", "config.py", tmp_path / "run", "--amp",
+        python=TWICE_PREEMPTED, GPUS="2",
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    first, second, third = slurm.asked("python1")
+    assert first.endswith(f"config.py --work-dir {tmp_path}/run --launcher slurm --amp")
+    assert second == third == f"{first} --resume"
+    assert slurm.asked("scontrol") == []
+    assert not (tmp_path / "run/preempted").exists()
+
+
+def test_a_batch_job_that_saved_itself_is_queued_again(slurm, tmp_path):
+    command = ("bash", "tools/slurm_train.sh", "part", "job", "config.py", tmp_path / "run")
+    batch = dict(GPUS="2", SLURM_JOB_ID="123")
+
+    assert slurm(*command, python=TWICE_PREEMPTED, **batch).returncode == 0
+    assert slurm.asked("scontrol") == ["requeue 123"]
+    assert len(slurm.asked("python0")) == 1
+
+    slurm(*command, python=TWICE_PREEMPTED, SLURM_RESTART_COUNT="1", **batch)
+    assert slurm.asked("python0")[1].endswith("--resume")
+
+
+def test_a_failure_is_not_repeated(slurm, tmp_path):
+    result = slurm(
+        "bash", "tools/slurm_train.sh", "part", "job", "config.py", tmp_path / "run",
+        python='#!/bin/sh\nexit $((SLURM_PROCID * 3))\n', GPUS="2",
+    )  # fmt: skip
+    assert result.returncode == 3
+    assert len(slurm.asked("srun")) == 1
+    assert slurm.asked("scontrol") == []
+
+
+@pytest.mark.parametrize("script", ["slurm_train.sh", "slurm_test.sh", "dist_train.sh"])
+def test_too_few_arguments_print_the_usage(slurm, script):
+    result = slurm("bash", f"tools/{script}", "part")
+    assert result.returncode == 2
+    assert f"tools/{script}" in result.stderr
+    assert slurm.asked("srun") == []
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    """A small model's config, and the arguments that let it train on eight images."""
+    generator = np.random.default_rng(0)
+    (tmp_path / "images").mkdir()
+    for index in range(8):
+        pixels = generator.integers(0, 255, (70, 90, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"images/{index}.jpg")
+    config = tmp_path / "tiny.py"
+    config.write_text(f"""
+_base_ = {str(ROOT / "configs/mixmae/swin_b_600e.py")!r}
+model = dict(
+    backbone=dict(arch=dict(_delete_=True, embed_dims=8, depths=(1, 1, 1, 1),
+                            num_heads=(1, 1, 2, 2)), img_size=64, window_size=4),
+    decoder=dict(embed_dims=16, depth=1, num_heads=2))
+train_pipeline = _base_.train_pipeline
+train_pipeline[1]['scale'] = 64
+train_dataloader = dict(batch_size=2, num_workers=0, persistent_workers=False, pin_memory=False,
+                        dataset=dict(pipeline=train_pipeline))
+train_cfg = dict(max_epochs=1)
+""")
+    return config, (
+        "--data-root", tmp_path / "images", "--keep-global-batch",
+        "--cfg-options", "auto_scale_lr.base_batch_size=8",
+    )  # fmt: skip
+
+
+@pytest.fixture
+def port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return str(listener.getsockname()[1])
+
+
+def test_slurm_trains_on_the_cpu_with_gloo(slurm, tmp_path, tiny, port):
+    config, arguments = tiny
+    result = slurm(
+        "bash", "tools/slurm_train.sh", "part", "job", config, tmp_path / "run", *arguments,
+        GPUS="2", PORT=port,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert "global batch 8 = 2 processes * 2 images * 2 accumulated" in result.stdout
+    assert "show hostnames node[1-2]" in slurm.asked("scontrol")
+    assert (tmp_path / "run/epoch_1.pth").is_file()
+
+
+def test_two_machines_train_together(slurm, tmp_path, tiny, port):
+    config, arguments = tiny
+
+    def machine(rank):
+        return slurm(
+            "bash", "tools/dist_train.sh", config, 1, "--work-dir", tmp_path / "run", *arguments,
+            NNODES="2", NODE_RANK=str(rank), MASTER_ADDR="127.0.0.1", PORT=port,
+        )  # fmt: skip
+
+    with ThreadPoolExecutor() as pool:
+        first, second = pool.map(machine, (0, 1))
+    assert (first.returncode, second.returncode) == (0, 0), first.stderr[-3000:]
+    assert "global batch 8 = 2 processes * 2 images * 2 accumulated" in first.stdout + first.stderr
+    assert (tmp_path / "run/epoch_1.pth").is_file()

@@ -1,0 +1,62 @@
+"""The arithmetic of tools/memory_table.py, on a small encoder."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+import torch
+
+ARCH = dict(embed_dims=8, depths=(2, 2, 2, 2), num_heads=(1, 2, 4, 8))
+FILE = Path(__file__).parents[2] / "tools/memory_table.py"
+spec = importlib.util.spec_from_file_location("memory_table", FILE)
+table = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(table)
+
+
+@pytest.fixture(scope="module")
+def whole():
+    return table.activations(ARCH, False, torch.float32)
+
+
+def test_a_larger_batch_keeps_what_the_smaller_ones_predict(whole):
+    six, _ = table.kept_bytes(table.build(ARCH, False), 6, torch.float32)
+    assert six == pytest.approx(6 * whole.per_image + whole.fixed, rel=1e-3)
+
+
+def test_trainable_parameters_are_counted():
+    model = table.build(ARCH, False)
+    assert table.parameters(ARCH) == sum(p.numel() for p in model.parameters() if p.requires_grad)
+
+
+def test_checkpointing_and_low_precision_keep_less(whole):
+    checkpointed = table.activations(ARCH, True, torch.float32)
+    low = table.activations(ARCH, False, torch.bfloat16)
+    assert checkpointed.per_image < whole.per_image
+    assert low.per_image < whole.per_image
+    assert 0 < whole.block < whole.per_image
+    assert low.fixed > whole.fixed  # copies of the weights
+
+
+def test_weights_are_not_counted_as_activations():
+    layer = torch.nn.Linear(1000, 1000)
+    inputs = torch.zeros(1, 1000, requires_grad=True)
+    with table.saved_for_backward(layer) as kept:
+        layer(inputs)
+    assert table.total(kept) == 4 * 1000
+
+
+def test_a_storage_that_is_kept_twice_counts_once():
+    layer = torch.nn.Linear(4, 4)
+    inputs = torch.zeros(2, 4, requires_grad=True)
+    with table.saved_for_backward(layer) as kept:
+        _ = layer(inputs) + layer(inputs[:1])
+    assert table.total(kept) == 4 * 2 * 4
+
+
+@pytest.mark.parametrize(("shards", "expected"), [(1, 40), (2, 42)])
+def test_largest_batch(shards, expected):
+    # 100 bytes: 10 in reserve; 1 weight: 4 + 4 + 4 + 8 bytes, the last 8 shared
+    kept = table.Activations(per_image=1.5, fixed=9.0, block=0.5)
+    assert table.images_that_fit(100, 1, kept, False, shards) == expected
+    assert table.images_that_fit(100, 1, kept, True, shards) < expected
+    assert table.images_that_fit(25, 1, kept, False, shards) == 0
