@@ -1,6 +1,8 @@
-_base_ = "mmdet::_base_/default_runtime.py"
+_base_ = ["mmdet::_base_/default_runtime.py", "reliability.py"]
 
 custom_imports = dict(imports=["mim_plugins"], allow_failed_imports=False)
-custom_hooks = [dict(type="mim_plugins.RunSummaryHook")]
-default_hooks = dict(checkpoint=dict(interval=1, max_keep_ckpts=2, save_last=True))
+custom_hooks = [dict(type="mim_plugins.RunSummaryHook"), *_base_.reliability_hooks]
+default_hooks = dict(
+    checkpoint=dict(**_base_.atomic_checkpoint, interval=1, max_keep_ckpts=2, save_last=True),
+)
 randomness = dict(seed=0, diff_rank_seed=True)

@@ -1,12 +1,16 @@
 # MMSegmentation's runtime, with this package in it; checkpoints are counted in iterations.
-_base_ = "mmseg::_base_/default_runtime.py"
+_base_ = ["mmseg::_base_/default_runtime.py", "reliability.py"]
 
 custom_imports = dict(imports=["mim_plugins"], allow_failed_imports=False)
-custom_hooks = [dict(type="mim_plugins.RunSummaryHook")]
+custom_hooks = [dict(type="mim_plugins.RunSummaryHook"), *_base_.reliability_hooks]
 default_hooks = dict(
     logger=dict(type="LoggerHook", interval=50, log_metric_by_epoch=False),
     checkpoint=dict(
-        type="CheckpointHook", by_epoch=False, interval=16_000, max_keep_ckpts=2, save_last=True
+        **_base_.atomic_checkpoint,
+        by_epoch=False,
+        interval=16_000,
+        max_keep_ckpts=2,
+        save_last=True,
     ),
     visualization=dict(type="SegVisualizationHook"),
 )

@@ -15,9 +15,8 @@ _base_ = [
     "../_base_/default_runtime.py",
 ]
 
-load, *_, pack = _base_.train_pipeline
 train_pipeline = [
-    load,
+    _base_.train_pipeline[0],
     dict(type="ColorJitter", brightness=0.4, contrast=0.4, saturation=0.4, hue=0.0),
     dict(type="RandomFlip", prob=0.5, direction="horizontal"),
     dict(
@@ -35,7 +34,7 @@ train_pipeline = [
         max_num_patches=75,
         min_num_patches=16,
     ),
-    pack,
+    _base_.train_pipeline[-1],
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 # the tokenizer's decoder takes no part in the loss

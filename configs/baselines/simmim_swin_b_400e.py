@@ -21,7 +21,6 @@ mask = dict(
     model_patch_size=4,
     mask_ratio=0.6,
 )
-*images, pack = _base_.train_pipeline
-train_pipeline = [*images, mask, pack]
+train_pipeline = [*_base_.train_pipeline[:-1], mask, _base_.train_pipeline[-1]]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 train_cfg = dict(max_epochs=400)

@@ -10,7 +10,7 @@ bgr_mean = data_preprocessor["mean"][::-1]
 bgr_std = data_preprocessor["std"][::-1]
 
 train_pipeline = [
-    dict(type="LoadImageFromFile"),
+    dict(type="mim_plugins.LoadImage"),
     dict(type="RandomResizedCrop", scale=224, backend="pillow", interpolation="bicubic"),
     dict(type="RandomFlip", prob=0.5),
     dict(
@@ -34,7 +34,7 @@ train_pipeline = [
     dict(type="PackInputs"),
 ]
 test_pipeline = [
-    dict(type="LoadImageFromFile"),
+    dict(type="mim_plugins.LoadImage"),
     dict(
         type="ResizeEdge",
         scale=256,

@@ -2,7 +2,7 @@
 _base_ = "imagenet_finetune_224.py"
 
 train_pipeline = [
-    dict(type="LoadImageFromFile"),
+    dict(type="mim_plugins.LoadImage"),
     dict(type="RandomResizedCrop", scale=224, backend="pillow", interpolation="bicubic"),
     dict(type="RandomFlip", prob=0.5),
     dict(type="PackInputs"),

@@ -6,6 +6,8 @@ model = dict(
         _delete_=True,
         type="mim_plugins.MaskedSwin",
         arch="base",
+        # a pre-trained window sees 224 pixels of 512; the last stage, which is cheap, sees all
+        window_size=(14, 14, 14, "global"),
         drop_path_rate=0.3,
         out_indices=(0, 1, 2, 3),
         init_cfg=dict(type="Pretrained", checkpoint="", prefix="backbone."),

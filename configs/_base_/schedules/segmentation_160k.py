@@ -14,7 +14,7 @@ param_scheduler = [
     dict(type="LinearLR", start_factor=1e-6, begin=0, end=warmup_iters, by_epoch=False),
     dict(type="PolyLR", power=1.0, eta_min=0.0, begin=warmup_iters, by_epoch=False),
 ]
-train_cfg = dict(type="IterBasedTrainLoop", max_iters=160_000, val_interval=16_000)
+train_cfg = dict(type="mim_plugins.ResumableIterLoop", max_iters=160_000, val_interval=16_000)
 val_cfg = dict(type="ValLoop")
 test_cfg = dict(type="TestLoop")
 auto_scale_lr = dict(base_batch_size=total_batch, enable=False)
