@@ -4,38 +4,24 @@ import copy
 
 import pytest
 import torch
+from mmengine.registry import DefaultScope
+from tiny_models import TINY_BACKBONES
 
 from mim_plugins.registry import MODELS
-
-# encoder stride 16, mask grid 4x4 at 64 pixels, stage grids 16, 8, 4
-TINY_BACKBONES = dict(
-    large_windows=dict(
-        type="mim_plugins.MaskedSwin",
-        arch=dict(embed_dims=8, depths=(1, 2, 1), num_heads=(1, 2, 4)),
-        img_size=64,
-        window_size=(8, 8, 4),
-    ),
-    # 3 divides none of the grids: padding, cyclic shift and image mask act together
-    shifted_windows=dict(
-        type="mim_plugins.MaskedSwin",
-        arch=dict(embed_dims=8, depths=(2, 2, 2), num_heads=(1, 2, 4)),
-        img_size=64,
-        window_size=3,
-        shift_windows=True,
-    ),
-    pvt=dict(
-        type="mim_plugins.MaskedPVT",
-        arch=dict(
-            embed_dims=(8, 16, 32), depths=(1, 2, 1), num_heads=(1, 2, 4), mlp_ratios=(2, 2, 2)
-        ),
-        img_size=64,
-    ),
-)
 
 
 @pytest.fixture(autouse=True)
 def _fixed_seed():
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def _same_scope_as_before():
+    """Undo the default scope that a runner sets for the whole process."""
+    scopes = DefaultScope._instance_dict.copy()
+    yield
+    DefaultScope._instance_dict.clear()
+    DefaultScope._instance_dict.update(scopes)
 
 
 @pytest.fixture(params=sorted(TINY_BACKBONES))

@@ -220,7 +220,7 @@ def test_probes_follow_the_published_protocol():
     assert (cfg.train_cfg.max_epochs, cfg.warmup_epochs) == (90, 10)
     assert cfg.train_dataloader.batch_size * 8 == cfg.auto_scale_lr.base_batch_size == 16384
     names = [transform.type for transform in cfg.train_dataloader.dataset.pipeline]
-    assert names == ["LoadImageFromFile", "RandomResizedCrop", "RandomFlip", "PackInputs"]
+    assert names == ["mim_plugins.LoadImage", "RandomResizedCrop", "RandomFlip", "PackInputs"]
     assert cfg.model.head.loss.type == "CrossEntropyLoss"
     assert not cfg.model.train_cfg.augments
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 import torch.multiprocessing
-from conftest import TINY_BACKBONES
 from mmengine.config import Config
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
+from tiny_models import TINY_BACKBONES
 from torch.utils.data import Dataset
 
 from mim_plugins.engine import run_config

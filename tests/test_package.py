@@ -1,6 +1,7 @@
 """The package as it is installed: what the wheel holds, what importing it loads."""
 
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -19,6 +20,14 @@ def run(*command, **kwargs):
     return result.stdout
 
 
+def working_tree(*folders):
+    """Every file of the checkout that git does not ignore."""
+    names = run(
+        *("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"), *folders, cwd=ROOT
+    ).split("\0")
+    return [name for name in names if name and os.path.lexists(ROOT / name)]
+
+
 def test_import_loads_none_of_the_optional_packages():
     heavy = ("mmcv", "mmdet", "mmpretrain", "mmseg", "open_clip", "timm")
     loaded = run(
@@ -34,7 +43,10 @@ def wheel(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wheel")
     source = folder / "source"
     # a copy, since building leaves folders behind
-    run("git", "clone", "--quiet", "--no-hardlinks", ROOT, source)
+    for name in working_tree():
+        copy = source / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, copy, follow_symlinks=False)
     run(
         *(sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation"),
         *("--wheel-dir", folder, source),
@@ -43,25 +55,79 @@ def wheel(tmp_path_factory):
     return file
 
 
-def test_wheel_holds_every_config_and_tool(wheel):
+@pytest.fixture(scope="module")
+def outside(wheel, tmp_path_factory):
+    """Runs Python code in a folder outside the checkout, with the wheel's package installed."""
+    folder = tmp_path_factory.mktemp("outside")
+    zipfile.ZipFile(wheel).extractall(folder / "site")
+    env = dict(os.environ, PYTHONPATH=str(folder / "site"))
+
+    def run_outside(code, **files):
+        for stem, text in files.items():
+            (folder / f"{stem}.py").write_text(text)
+        return run(sys.executable, "-c", code, cwd=folder, env=env)
+
+    run_outside.site = folder / "site"
+    return run_outside
+
+
+def test_wheel_holds_every_config_tool_and_metafile(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
-    tracked = run("git", "ls-files", "configs", "tools", cwd=ROOT).split()
-    shipped = {f"mim_plugins/.mim/{name}" for name in tracked}
-    assert shipped - names == set()
+    files = [
+        name
+        for name in working_tree("configs", "tools", "model-index.yml")
+        if name.endswith((".py", ".sh", ".yml"))
+    ]
+    assert {f"mim_plugins/.mim/{name}" for name in files} - names == set()
+    assert "mim_plugins/.mim/model-index.yml" in names
     assert "mim_plugins/py.typed" in names
 
 
-def test_installed_wheel_finds_its_configs_outside_the_checkout(wheel, tmp_path):
-    zipfile.ZipFile(wheel).extractall(tmp_path / "site")
-    output = run(
-        sys.executable,
-        "-c",
+def test_index_of_the_installed_wheel_names_files_that_are_there(outside):
+    output = outside(
+        "import yaml\n"
+        "from mim_plugins.paths import CONFIG_DIR\n"
+        "mim = CONFIG_DIR.parent\n"
+        "files = yaml.safe_load((mim / 'model-index.yml').read_text())['Import']\n"
+        "models = [m for f in files for m in yaml.safe_load((mim / f).read_text())['Models']]\n"
+        "assert len(models) > 50\n"
+        "print(mim, [m['Config'] for m in models if not (mim / m['Config']).is_file()])"
+    )
+    assert output.split() == [str(outside.site / "mim_plugins/.mim"), "[]"]
+
+
+def test_installed_wheel_finds_its_configs_outside_the_checkout(outside):
+    output = outside(
         "import mim_plugins\n"
         "from mmengine.config import Config\n"
         "cfg = Config.fromfile(mim_plugins.CONFIG_DIR / 'mixmae/swin_l_600e.py')\n"
         "print(mim_plugins.__file__, cfg.model.backbone.arch)",
-        cwd=tmp_path,
-        env=dict(os.environ, PYTHONPATH=str(tmp_path / "site")),
     )
-    assert str(tmp_path / "site") in output
+    assert str(outside.site) in output
     assert output.split()[-1] == "large"
+
+
+def test_config_of_another_project_inherits_from_ours_in_any_program(outside):
+    # as mmpretrain's tools/train.py, the program knows nothing of mim_plugins
+    output = outside(
+        "import sys\n"
+        "from mmengine.config import Config\n"
+        "assert 'mim_plugins' not in sys.modules\n"
+        "cfg = Config.fromfile('inheriting.py')\n"
+        "print(cfg.model.head.num_classes, cfg.model.backbone.arch, cfg.train_cfg.max_epochs)\n"
+        "from mmengine.registry import init_default_scope\n"
+        "from mmpretrain.registry import TRANSFORMS\n"
+        "init_default_scope(cfg.default_scope)\n"
+        "steps = [TRANSFORMS.build(t) for t in cfg.train_dataloader.dataset.pipeline]\n"
+        "print(len(steps) == len(cfg.train_pipeline), sys.modules['mim_plugins'].__file__)",
+        inheriting=(
+            "_base_ = f\"{__import__('mim_plugins').CONFIG_DIR}/mixmae/swin_b_finetune_100e.py\"\n"
+            "train_pipeline = _base_.train_pipeline\n"
+            "train_dataloader = dict(dataset=dict(pipeline=train_pipeline))\n"
+            "model = dict(head=dict(num_classes=7))\n"
+        ),
+    )
+    assert output.split() == [
+        *("7", "base", "100", "True"),
+        str(outside.site / "mim_plugins/__init__.py"),
+    ]

@@ -112,6 +112,7 @@ class MixMAE(PretrainingModel):
         )
         stride = self.backbone.encoder_stride
         hidden = batch.mask.repeat_interleave(stride, 1).repeat_interleave(stride, 2)[:, None]
+        hidden = hidden.to(batch.images.device)
 
         def complete(prediction: Tensor, images: Tensor, hidden: Tensor) -> Tensor:
             pixels = self.head.to_pixels(prediction, images)

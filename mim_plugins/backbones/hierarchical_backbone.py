@@ -128,7 +128,7 @@ class HierarchicalBackbone(BaseModule):
         """
         self._check_mixed(images, mask)
         x = self.embed(images)
-        mask = mask.cpu()  # stages count its tokens: waiting for the device once is enough
+        mask = mask.cpu()  # where stages count its tokens without waiting for the device
         for index, stage in enumerate(self.stages):
             factor = 2 ** (len(self.stages) - 1 - index)
             x = stage(x, mask.repeat_interleave(factor, 1).repeat_interleave(factor, 2))

@@ -226,7 +226,7 @@ class VisibleBackbone(BaseModule):
     def _add_prefix(self, x: Tensor) -> Tensor:
         if self.cls_token is None:
             return x
-        return torch.cat([self.cls_token.to(x.dtype).expand(len(x), -1, -1), x], dim=1)
+        return torch.cat([self.cls_token.to(x.dtype).expand(x.shape[0], -1, -1), x], dim=1)
 
     def _init_weights(self) -> None:
         self.apply(init_linear_and_norm)

@@ -27,7 +27,7 @@ class MixMAEDecoder(ReconstructionDecoder):
             and predictions (B, L, P) from the partner's tokens (the own replaced).
         """
         x = self.embed(tokens)
-        from_partner = mask.flatten(1)[..., None]  # (M, L, 1)
+        from_partner = mask.to(x.device, non_blocking=True).flatten(1)[..., None]  # (M, L, 1)
         mask_token = self.mask_token.to(x.dtype)
         own = torch.where(from_partner, mask_token, x)
         partner = torch.where(from_partner, x, mask_token)

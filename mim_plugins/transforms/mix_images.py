@@ -74,15 +74,16 @@ class MixImages:
                 f"MixImages: images of {height}x{width} pixels cannot be mixed with"
                 f" encoder_stride={stride}; both sides must be multiples of it"
             )
-        partner = choose_partners(batch, images.device)
+        partner = choose_partners(batch)
         grid = (height // stride, width // stride)
         ratio = self.mask_ratio
         if self.range_mask_ratio:
             ratio += self.range_mask_ratio * torch.rand(()).item()
         if self.per_pair:
-            mask = sample_masks(batch, grid, ratio, images.device)[_exchange_groups(partner)]
+            mask = sample_masks(batch, grid, ratio)[_exchange_groups(partner)]
         else:
-            mask = sample_masks(1, grid, ratio, images.device)
+            mask = sample_masks(1, grid, ratio)
+        partner = partner.to(images.device, non_blocking=True)
         return MixedImages(images, mix(images, mask, partner), mask, partner)
 
 

@@ -19,7 +19,7 @@ class MixedImages(NamedTuple):
     mixed: Tensor
     """Mixtures (B, C, H, W)."""
     mask: Tensor
-    """Bool (M, h, w), True = from the partner."""
+    """Bool (M, h, w), True = from the partner. On the CPU, where the encoder counts its tokens."""
     partner: Tensor
     """Index of each image's partner (B,), a permutation without fixed point."""
 
@@ -77,13 +77,14 @@ def sample_masks(
 def mix(images: Tensor, mask: Tensor, partner: Tensor) -> Tensor:
     """Mix images (B, C, H, W) by ``mask`` (M, h, w), each cell H / h by W / w pixels."""
     height, width = images.shape[-2] // mask.shape[-2], images.shape[-1] // mask.shape[-1]
+    mask = mask.to(images.device, non_blocking=True)
     pixels = mask.repeat_interleave(height, 1).repeat_interleave(width, 2)  # (M, H, W)
     return torch.where(pixels[:, None], images[partner], images)
 
 
 def mix_tokens(tokens: Tensor, mask: Tensor, partner: Tensor) -> Tensor:
     """Mix tokens (B, L, D) as :func:`mix` mixes their images, for ``mask`` (M, h, w)."""
-    return torch.where(mask.flatten(1)[..., None], tokens[partner], tokens)
+    return torch.where(_per_token(mask, tokens), tokens[partner], tokens)
 
 
 def unmix(from_own: Tensor, from_partner: Tensor, mask: Tensor, partner: Tensor) -> Tensor:
@@ -101,4 +102,9 @@ def unmix(from_own: Tensor, from_partner: Tensor, mask: Tensor, partner: Tensor)
         Predictions (B, L, P) in the order of the images before mixing.
     """
     lender = inverse_permutation(partner)
-    return torch.where(mask.flatten(1)[..., None], from_own, from_partner[lender])
+    return torch.where(_per_token(mask, from_own), from_own, from_partner[lender])
+
+
+def _per_token(mask: Tensor, tokens: Tensor) -> Tensor:
+    """Mask (M, h, w) as (M, L, 1), where ``tokens`` are."""
+    return mask.to(tokens.device, non_blocking=True).flatten(1)[..., None]

@@ -11,7 +11,7 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from PIL import Image
-from torch.multiprocessing.spawn import spawn
+from torch.multiprocessing import start_processes
 
 from mim_plugins.datasets import DataNotFoundError
 from mim_plugins.engine import KNNHook, run_config
@@ -258,7 +258,9 @@ def _train_in_process(rank, root, work_dir, model):
 def test_two_processes_agree_with_one(root, tmp_path, mrmae_config, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     work_dir = str(tmp_path / "run")
-    spawn(_train_in_process, (str(root), work_dir, mrmae_config), nprocs=2)
+    start_processes(
+        _train_in_process, (str(root), work_dir, mrmae_config), nprocs=2, start_method="fork"
+    )
 
     (first, weights), (second, _) = (torch.load(f"{work_dir}_rank{rank}.pth") for rank in range(2))
     assert first == second

@@ -3,7 +3,7 @@ import torch
 from mmengine.model import ImgDataPreprocessor
 from mmengine.structures import BaseDataElement
 from torch import nn
-from torch.multiprocessing.spawn import spawn
+from torch.multiprocessing import start_processes
 from torch.utils.data import DataLoader
 
 from mim_plugins.evaluation import extract_features, pooled_features
@@ -162,7 +162,7 @@ def _extract_in_process(rank, folder, count):
 
 @pytest.mark.parametrize("count", [7])
 def test_two_processes_get_every_image_once_and_in_order(tmp_path, count):
-    spawn(_extract_in_process, (str(tmp_path), count), nprocs=2)
+    start_processes(_extract_in_process, (str(tmp_path), count), nprocs=2, start_method="fork")
 
     expected = extract_features(Brightness(), PREPROCESSOR, loader(count))
     for rank in range(2):

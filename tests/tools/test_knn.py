@@ -61,8 +61,11 @@ def knn(*arguments, code=0):
 
 def table(result):
     rows = [line.split() for line in result.stdout.splitlines()]
-    return {int(row[0]): (float(row[1]), float(row[2])) for row in rows if row[0].isdigit()
-            and len(row) == 3}  # fmt: skip
+    return {
+        int(row[0]): (float(row[1]), float(row[2]))
+        for row in rows
+        if len(row) == 3 and row[0].isdigit()
+    }
 
 
 def test_a_checkpoint_is_evaluated_for_several_k(root, tmp_path):

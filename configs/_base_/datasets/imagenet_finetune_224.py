@@ -34,7 +34,8 @@ train_pipeline = [
     dict(type="PackInputs"),
 ]
 test_pipeline = [
-    dict(type="mim_plugins.LoadImage"),
+    # mmcv's, which mmpretrain's inferencer replaces for images in memory
+    dict(type="LoadImageFromFile"),
     dict(
         type="ResizeEdge",
         scale=256,

@@ -1,4 +1,4 @@
-# mmpretrain's BEiT v2 of the 300-epoch recipe. The tokenizer's weights come from OpenMMLab's server.
+# mmpretrain's BEiT v2 of the 300-epoch recipe; the tokenizer's weights are OpenMMLab's.
 layer_scale = 0.1
 model = dict(
     type="BEiT",

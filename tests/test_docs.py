@@ -1,0 +1,231 @@
+"""README.md and docs/: links, anchors, files and messages that they name exist; MkDocs builds them.
+
+No network: addresses of other hosts are not opened.
+"""
+
+import ast
+import re
+import shutil
+import subprocess
+import sys
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
+FENCE = re.compile(r"^( *)```.*?^\1```", re.DOTALL | re.MULTILINE)
+LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+TROUBLES = DOCS / "troubleshooting.md"
+# quoted messages of Python, PyTorch, MMEngine, mmcv, mmpretrain and NumPy
+FOREIGN = {
+    "No module named 'mmcv'",
+    "No module named 'mmcv._ext'",
+    "No module named 'pkg_resources'",
+    "No module named 'torch'",
+    "\"...\" not implemented for 'BFloat16'",
+    "A module that was compiled using NumPy 1.x cannot be run in NumPy 2",
+    "Address already in use",
+    "CUDA out of memory",
+    "Expected to have finished reduction in the prior iteration",
+    "MMCV==... is used but incompatible",
+    "MaskedSwin is not in the mmengine::model registry",
+    "The model and loaded state dict do not match exactly",
+    "The number of subfolders (...) doesn't match the number of specified classes (1000)",
+    "Too many open files",
+    "Watchdog caught collective operation timeout",
+    "Weights only load failed",
+    "in child config cannot inherit from base because",
+    "mim_plugin.MaskedSwin is not in the mmengine::model registry",
+    "operator torchvision::nms does not exist",
+    "unable to open shared memory object",
+}
+# configs that docs/extending.md asks the reader to write
+NOT_OURS = {
+    "configs/mixmae/convnet_300e.py",
+    "configs/mixmae/swin_b_rectangles_600e.py",
+    "configs/mrmae/stem_vit_b_400e.py",
+    "configs/mrmae/vit_b_resnet_400e.py",
+}
+
+
+def names(pages):
+    return [page.name for page in pages]
+
+
+def prose(page):
+    """The page without its code blocks."""
+    return FENCE.sub("", page.read_text())
+
+
+def anchors(page):
+    """Anchors of the headings, as GitHub and MkDocs both make them."""
+    headings = re.findall(r"^#+ +(.*)$", prose(page), re.MULTILINE)
+    plain = (re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading) for heading in headings)
+    kept = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in plain)
+    return {re.sub(r"[\s\-]+", "-", heading.strip()) for heading in kept}
+
+
+def broken_links(page):
+    """Relative links of a page that lead nowhere."""
+    broken = []
+    for target in LINK.findall(prose(page)):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        file = (page.parent / path).resolve() if path else page
+        lost = anchor and file.suffix == ".md" and file.is_file() and anchor not in anchors(file)
+        if not file.exists() or lost:
+            broken.append(target)
+    return broken
+
+
+def named_files(page):
+    """Files of this project that a page names, with braces and stars as a shell reads them."""
+    text = page.read_text()
+    found = set(
+        re.findall(r"(?<![\w/.-])(?:configs|tools|tests|docs|mim_plugins)/[\w./*{},-]+", text)
+    )
+    found |= {
+        f"configs/{name}"
+        for name in re.findall(
+            r"`((?:mixmae|mrmae|transfer|baselines|quickstart)/[^`\s]+\.py)`", text
+        )
+    }
+    return {name.rstrip(".,-") for name in found} - NOT_OURS
+
+
+def expand(name):
+    """``a_{b,c}.py`` to ``a_b.py`` and ``a_c.py``."""
+    braces = re.search(r"\{([^{}]*)\}", name)
+    if not braces:
+        return [name]
+    start, end = braces.span()
+    choices = braces[1].split(",")
+    return [done for each in choices for done in expand(name[:start] + each + name[end:])]
+
+
+@cache
+def templates():
+    """All strings of the package and its tools, with {} for what an f-string fills in."""
+    strings = set()
+    for folder in ("mim_plugins", "tools"):
+        for file in sorted((ROOT / folder).rglob("*.py")):
+            for node in ast.walk(ast.parse(file.read_text())):
+                if isinstance(node, ast.JoinedStr):
+                    parts = (getattr(part, "value", None) for part in node.values)
+                    strings.add("".join(p if isinstance(p, str) else "{}" for p in parts))
+                elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                    strings.add(node.value)
+    return strings
+
+
+def is_ours(message):
+    """Does one of our strings hold the message, where '...' stands for any values?"""
+    pattern = re.compile(r".*?".join(map(re.escape, message.split("..."))), re.DOTALL)
+    return any(pattern.search(each) for each in templates())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=names(PAGES))
+def test_relative_links_and_anchors_resolve(page):
+    assert broken_links(page) == []
+
+
+def test_checker_finds_broken_links(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(
+        "# One `two`\n[a](#one-two) [b](#three) [c](page.md#one-two) [d](none.md) [e](https://x.y/z)\n"
+        "```\n# no heading\n[f](code.md)\n```\n[g](page.md#no-heading)\n"
+    )
+
+    assert broken_links(page) == ["#three", "none.md", "page.md#no-heading"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=names(PAGES))
+def test_files_that_a_page_names_exist(page):
+    missing = [
+        name
+        for given in sorted(named_files(page))
+        for name in expand(given)
+        if not (any(ROOT.glob(name)) if "*" in name else (ROOT / name).exists())
+    ]
+
+    assert missing == []
+
+
+def test_every_recipe_is_in_the_model_zoo_or_transfer():
+    text = (DOCS / "model_zoo.md").read_text() + (DOCS / "transfer.md").read_text()
+    variants = re.compile(r"_base_|quickstart|_whole\.py$")
+
+    missing = [
+        name
+        for file in sorted((ROOT / "configs").rglob("*.py"))
+        if not variants.search(name := file.relative_to(ROOT / "configs").as_posix())
+        and f"`{name}`" not in text
+    ]
+
+    assert missing == []
+
+
+def test_published_and_own_results_have_columns_of_their_own():
+    rows = [
+        [cell.strip() for cell in line.strip("|\n").split("|")]
+        for line in (DOCS / "model_zoo.md").read_text().splitlines()
+        if line.startswith("|")
+    ]
+    headers = [row for row in rows if any("published" in cell for cell in row)]
+
+    assert headers
+    assert all(row[-1] == "own" for row in headers)
+    assert all(row[-1] == "not run" for row in rows if row not in headers and "---" not in row)
+
+
+def test_every_page_is_in_the_navigation():
+    pages = re.findall(r": (\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
+
+    assert sorted(pages) == names(sorted(DOCS.glob("*.md")))
+
+
+def test_messages_in_troubleshooting_are_real():
+    """Each is a string of this package, or one of those known from others."""
+    quoted = re.findall(r"^\| `([^`|]+)`(?=[ ,|(])", TROUBLES.read_text(), re.MULTILINE)
+
+    strange = [each for each in quoted if not is_ours(each) and each not in FOREIGN]
+
+    assert len(quoted) > 30
+    assert strange == []
+    assert not is_ours("a message that nobody wrote")
+
+
+def test_own_classes_in_transfer_md_are_a_config(tmp_path):
+    """The config that docs/transfer.md shows reads, and holds what it says."""
+    (code,) = re.findall(
+        r"```python\n(_base_ = .*?)```", (DOCS / "transfer.md").read_text(), re.DOTALL
+    )
+    for folder in ("_base_", "mixmae"):
+        shutil.copytree(ROOT / "configs" / folder, tmp_path / folder)
+    (tmp_path / "mixmae/flowers.py").write_text(code)
+
+    cfg = Config.fromfile(tmp_path / "mixmae/flowers.py")
+
+    assert cfg.model.head.num_classes == cfg.data_preprocessor.num_classes == 4
+    assert cfg.data_preprocessor.mean == [123.675, 116.28, 103.53]
+    for loader, part in ((cfg.train_dataloader, "train"), (cfg.val_dataloader, "val")):
+        assert loader.dataset.type == "CustomDataset"
+        assert loader.dataset.data_prefix == part
+        assert loader.dataset.pipeline[-1].type == "PackInputs"
+
+
+@pytest.mark.skipif(find_spec("mkdocs") is None, reason="needs mkdocs: pip install '.[docs]'")
+def test_mkdocs_builds_without_warnings(tmp_path):
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
+
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+    assert result.returncode == 0, result.stderr
+    assert "WARNING" not in result.stderr
+    assert (tmp_path / "troubleshooting.html").is_file()

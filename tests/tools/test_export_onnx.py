@@ -1,0 +1,146 @@
+import runpy
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+
+from mim_plugins import get_model
+
+TOOL = Path(__file__).parents[2] / "tools/export_onnx.py"
+MEAN_STD = dict(mean=[120.0, 110.0, 100.0], std=[60.0, 50.0, 40.0])
+SWIN = dict(
+    type="mim_plugins.MaskedSwin",
+    arch=dict(embed_dims=8, depths=(1, 1), num_heads=(1, 2)),
+    img_size=32,
+    window_size=4,
+)
+BACKBONES = dict(
+    swin=(dict(SWIN, out_type="avg_featmap"), 16),
+    # 3 does not divide the grid: padded and shifted windows
+    shifted=(dict(SWIN, out_type="avg_featmap", window_size=3, shift_windows=True), 16),
+    vit=(
+        dict(
+            type="mim_plugins.MaskedViT",
+            arch=dict(depth=1, embed_dims=16, num_heads=2),
+            img_size=32,
+            out_type="avg_featmap",
+        ),
+        16,
+    ),
+    mcmae=(
+        dict(
+            type="mim_plugins.MaskedConvViT",
+            arch=dict(depths=(1, 1, 1), embed_dims=(8, 8, 16), mlp_ratios=(2, 2, 2), num_heads=2),
+            img_size=32,
+            out_type="avg_featmap",
+        ),
+        16,
+    ),
+)
+
+
+@pytest.fixture
+def export(monkeypatch, capsys, tmp_path):
+    """Runs the tool in this process; returns its file's session and what it printed."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", [str(TOOL), *map(str, arguments)])
+        runpy.run_path(str(TOOL), run_name="__main__")
+        return capsys.readouterr().out
+
+    return run
+
+
+def save(model_cfg, folder):
+    """The files of a run: config and checkpoint; and its model."""
+    file = folder / "config.py"
+    Config(dict(default_scope="mmpretrain", model=model_cfg)).dump(file)
+    model = get_model(file)
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    torch.save({"state_dict": model.state_dict()}, folder / "epoch_1.pth")
+    return file, folder / "epoch_1.pth", model
+
+
+def classifier(backbone, width):
+    return dict(
+        type="ImageClassifier",
+        backbone=backbone,
+        head=dict(type="LinearClsHead", num_classes=5, in_channels=width),
+        data_preprocessor=dict(type="ClsDataPreprocessor", num_classes=5, to_rgb=True, **MEAN_STD),
+    )
+
+
+def run_onnx(file, images):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    return onnxruntime.InferenceSession(str(file)).run(None, {"images": images.numpy()})[0]
+
+
+@pytest.mark.parametrize("name", sorted(BACKBONES))
+@torch.no_grad()
+def test_logits_of_raw_pixels_are_those_of_pytorch(name, export, tmp_path):
+    pytest.importorskip("onnxscript")
+    pytest.importorskip("onnxruntime")
+    config, checkpoint, model = save(classifier(*BACKBONES[name]), tmp_path)
+    out = tmp_path / "model.onnx"
+    printed = export(config, checkpoint, out, "--dynamic-batch")
+    assert "onnxruntime and PyTorch differ by" in printed
+
+    for batch in (1, 3):
+        images = torch.randint(256, (batch, 3, 32, 32)).float()
+        mean, std = (torch.tensor(MEAN_STD[key])[:, None, None] for key in ("mean", "std"))
+        expected = model.head(model.extract_feat((images - mean) / std)).numpy()
+        assert expected.shape == (batch, 5)
+        found = run_onnx(out, images)
+        np.testing.assert_allclose(found, expected, atol=1e-4 * abs(expected).max())
+    assert np.ptp(found, axis=0).max() > 1e-3, "all images look the same to the graph"
+    assert not list(tmp_path.glob(".onnx-*"))
+
+
+@torch.no_grad()
+def test_pretraining_gives_the_encoders_pooled_features_at_another_size(export, tmp_path):
+    pytest.importorskip("onnxscript")
+    pytest.importorskip("onnxruntime")
+    model_cfg = dict(
+        type="mim_plugins.MixMAE",
+        backbone=SWIN,
+        decoder=dict(type="mim_plugins.MixMAEDecoder", embed_dims=16, depth=1, num_heads=2),
+        head=dict(type="mim_plugins.PixelHead"),
+        data_preprocessor=dict(
+            type="mim_plugins.MixDataPreprocessor",
+            batch_transform=dict(type="mim_plugins.MixImages"),
+            **MEAN_STD,
+        ),
+    )
+    config, checkpoint, model = save(model_cfg, tmp_path)
+    printed = export(config, checkpoint, tmp_path / "encoder.onnx", "--img-size", 48)
+    assert "1 images of 48x48" in printed
+
+    images = torch.randint(256, (1, 3, 48, 48)).float()
+    mean, std = (torch.tensor(MEAN_STD[key])[:, None, None] for key in ("mean", "std"))
+    expected = model.backbone((images - mean) / std)[-1].mean(dim=(2, 3)).numpy()
+    found = run_onnx(tmp_path / "encoder.onnx", images)
+    np.testing.assert_allclose(found, expected, atol=1e-4 * abs(expected).max())
+
+
+def test_checkpoint_that_does_not_fit_and_existing_file_are_refused(export, tmp_path, capsys):
+    pytest.importorskip("onnxscript")
+    pytest.importorskip("onnxruntime")
+    config, checkpoint, _ = save(classifier(*BACKBONES["swin"]), tmp_path)
+    torch.save({"state_dict": {"x": torch.ones(1)}}, tmp_path / "other.pth")
+    with pytest.raises(SystemExit, match=r"error: .*other.pth"):
+        export(config, tmp_path / "other.pth", tmp_path / "out.onnx")
+    (tmp_path / "out.onnx").write_text("kept")
+    with pytest.raises(SystemExit):
+        export(config, checkpoint, tmp_path / "out.onnx")
+    assert "exists already" in capsys.readouterr().err
+    assert (tmp_path / "out.onnx").read_text() == "kept"
+
+
+def test_missing_packages_are_named(export, tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(SystemExit, match=r"no package onnx: pip install 'mim_plugins\[onnx\]'"):
+        export("mixmae/swin_b_600e", "x.pth", tmp_path / "out.onnx")
