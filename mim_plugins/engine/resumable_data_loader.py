@@ -1,5 +1,6 @@
 """Data loader that starts where a run was stopped."""
 
+import atexit
 import functools
 import signal
 from collections.abc import Callable, Iterator
@@ -51,13 +52,18 @@ class ResumableDataLoader(DataLoader):
             persistent_workers=loader.persistent_workers,
         )
         self.position = position
+        self._workers: list[Any] = []
+        # before multiprocessing's own, which asks workers to leave and waits until they do
+        atexit.register(_end_workers, self._workers)
         # PyTorch leaves it out beside a batch sampler, but hooks read it
         vars(self)["batch_size"] = position.batch_size
 
     def batches(self, epoch: int, start: int) -> Iterator:
         """Batches of ``epoch``, without the first ``start``."""
         self.position.start_at(epoch, start)
-        return super().__iter__()
+        iterator = super().__iter__()
+        self._workers[:] = getattr(iterator, "_workers", [])
+        return iterator
 
     def __iter__(self) -> Any:
         """Batches from the run's first one on."""
@@ -108,6 +114,14 @@ def _start_worker(inner: Callable[[int], Any] | None, worker_id: int) -> None:
     signal.signal(signal.SIGTERM, _leave_later)
     if inner is not None:
         inner(worker_id)
+
+
+def _end_workers(workers: list[Any]) -> None:
+    """End at once the workers that the end of the process finds."""
+    if workers:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # PyTorch's handler would complain
+    for worker in workers:
+        worker.kill()
 
 
 def _leave_later(*_: object) -> None:

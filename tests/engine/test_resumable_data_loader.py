@@ -1,5 +1,7 @@
 import os
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -33,6 +35,24 @@ def test_workers_start_late_and_outlive_sigterm():
     os.kill(worker, signal.SIGTERM)
     time.sleep(0.2)
     assert [int(batch[0, 0]) for batch in iterator] == list(range(1, 8))
+
+
+def test_workers_do_not_hold_up_the_end_of_the_process():
+    script = """
+import torch
+from torch.utils.data import DataLoader
+from mim_plugins.engine import ResumableDataLoader
+
+loader = ResumableDataLoader(
+    DataLoader(torch.arange(4), num_workers=1, persistent_workers=True)
+)
+print(len(list(loader)), flush=True)
+"""
+    command = [sys.executable, "-c", script]
+    # less than the minute that workers outlive a SIGTERM
+    result = subprocess.run(command, capture_output=True, text=True, timeout=50, check=True)
+    assert result.stdout == "4\n"
+    assert "Traceback" not in result.stderr
 
 
 def test_data_without_indices_is_refused():
