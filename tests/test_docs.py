@@ -5,7 +5,6 @@ No network: addresses of other hosts are not opened.
 
 import ast
 import re
-import shutil
 import subprocess
 import sys
 from functools import cache
@@ -13,7 +12,6 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from mmengine.config import Config
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -34,6 +32,7 @@ FOREIGN = {
     "Expected to have finished reduction in the prior iteration",
     "MMCV==... is used but incompatible",
     "MaskedSwin is not in the mmengine::model registry",
+    "SyncBatchNorm layers only work with GPU modules",
     "The model and loaded state dict do not match exactly",
     "The number of subfolders (...) doesn't match the number of specified classes (1000)",
     "Too many open files",
@@ -199,25 +198,6 @@ def test_messages_in_troubleshooting_are_real():
     assert len(quoted) > 30
     assert strange == []
     assert not is_ours("a message that nobody wrote")
-
-
-def test_own_classes_in_transfer_md_are_a_config(tmp_path):
-    """The config that docs/transfer.md shows reads, and holds what it says."""
-    (code,) = re.findall(
-        r"```python\n(_base_ = .*?)```", (DOCS / "transfer.md").read_text(), re.DOTALL
-    )
-    for folder in ("_base_", "mixmae"):
-        shutil.copytree(ROOT / "configs" / folder, tmp_path / folder)
-    (tmp_path / "mixmae/flowers.py").write_text(code)
-
-    cfg = Config.fromfile(tmp_path / "mixmae/flowers.py")
-
-    assert cfg.model.head.num_classes == cfg.data_preprocessor.num_classes == 4
-    assert cfg.data_preprocessor.mean == [123.675, 116.28, 103.53]
-    for loader, part in ((cfg.train_dataloader, "train"), (cfg.val_dataloader, "val")):
-        assert loader.dataset.type == "CustomDataset"
-        assert loader.dataset.data_prefix == part
-        assert loader.dataset.pipeline[-1].type == "PackInputs"
 
 
 @pytest.mark.skipif(find_spec("mkdocs") is None, reason="needs mkdocs: pip install '.[docs]'")

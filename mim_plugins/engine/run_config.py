@@ -4,6 +4,7 @@ import argparse
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.config import Config, DictAction
@@ -33,6 +34,9 @@ def command_line(description: str | None) -> argparse.ArgumentParser:
         help="override entries of the config, as key=value; lists as key='[a,b]'",
     )
     parser.add_argument("--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none")
+    parser.add_argument(
+        "--traceback", action="store_true", help="show where an error comes from, not one line"
+    )
     parser.add_argument("--local_rank", "--local-rank", type=int, default=0)
     return parser
 
@@ -82,6 +86,11 @@ def require_data(cfg: Config, loaders: tuple[str, ...] = _LOADERS) -> None:
                 f"there is no data folder '{root}' for {dataset['type']}; give the data set's"
                 f" folder with --data-root. {_layout(dataset['type'])}"
             )
+        missing = _missing_ade20k_folder(dataset)
+        if missing:
+            raise DataNotFoundError(
+                f"there is no folder '{missing}' for {dataset['type']}. {_layout(dataset['type'])}"
+            )
 
 
 def _layout(dataset: str) -> str:
@@ -91,10 +100,24 @@ def _layout(dataset: str) -> str:
             "For COCO it holds annotations/instances_train2017.json,"
             " annotations/instances_val2017.json, train2017/ and val2017/"
         )
+    if "ADE20K" in dataset:
+        return (
+            "For ADE20K it holds images/training/, images/validation/, annotations/training/ and"
+            " annotations/validation/"
+        )
     return (
         "For ImageNet it holds train/CLASS/IMAGE.JPEG and val/CLASS/IMAGE.JPEG; any folder of"
         " images will do for pre-training"
     )
+
+
+def _missing_ade20k_folder(dataset: dict) -> Path | None:
+    """The first of an ADE20K data set's folders that is not there; MMSegmentation names none."""
+    if "ADE20K" not in str(dataset["type"]):
+        return None
+    root = Path(dataset.get("data_root") or "").expanduser()
+    folders = (root / prefix for prefix in dataset.get("data_prefix", {}).values())
+    return next((folder for folder in folders if not folder.is_dir()), None)
 
 
 def require_steps(runner: Runner) -> None:
@@ -174,7 +197,10 @@ def use_resumable_parts(cfg: Config) -> str | None:
 
 
 def use_cpu_processes(cfg: Config) -> None:
-    """Let a distributed run use gloo processes where there is no GPU; MMEngine alone cannot."""
+    """Let a distributed run use gloo processes where there is no GPU; MMEngine alone cannot.
+
+    Batch norms are then each process's own: PyTorch's synchronised ones need a GPU.
+    """
     launcher = cfg.get("launcher", "none")
     if launcher not in ("pytorch", "slurm") or torch.cuda.is_available():
         return
@@ -182,9 +208,21 @@ def use_cpu_processes(cfg: Config) -> None:
         if launcher == "slurm":
             _take_slurm_environment()
         torch.distributed.init_process_group("gloo")
+    _replace_sync_batch_norms(cfg["model"])
     cfg["model_wrapper_cfg"] = dict(
         type="MMDistributedDataParallel", device_ids=None, broadcast_buffers=False
     )
+
+
+def _replace_sync_batch_norms(cfg: Any) -> None:
+    """Name ``BN`` where a config, at any depth, names ``SyncBN``."""
+    if isinstance(cfg, dict):
+        if cfg.get("type") == "SyncBN":
+            cfg["type"] = "BN"
+        cfg = list(cfg.values())
+    if isinstance(cfg, (list, tuple)):
+        for part in cfg:
+            _replace_sync_batch_norms(part)
 
 
 def _take_slurm_environment() -> None:

@@ -179,3 +179,27 @@ def test_loops_of_mmengine_are_replaced_by_resumable_ones(loop, expected):
     assert cfg.default_hooks.checkpoint == dict(type="mim_plugins.AtomicCheckpointHook", interval=3)
     assert "AtomicCheckpointHook" in text
     assert run_config.use_resumable_parts(cfg) is None
+
+
+def test_processes_without_gpu_have_batch_norms_of_their_own(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    head = dict(type="Head", norm_cfg=dict(type="SyncBN", requires_grad=True))
+    cfg = Config(dict(launcher="pytorch", model=dict(heads=[head], neck=dict(type="FPN"))))
+
+    run_config.use_cpu_processes(cfg)
+
+    assert cfg.model.heads[0].norm_cfg == dict(type="BN", requires_grad=True)
+    assert cfg.model.neck == dict(type="FPN")
+
+
+def test_missing_folder_of_ade20k_is_named(tmp_path):
+    (tmp_path / "images/validation").mkdir(parents=True)
+    prefix = dict(img_path="images/training", seg_map_path="annotations/training")
+    dataset = dict(type="ADE20KDataset", data_root=str(tmp_path), data_prefix=prefix)
+    cfg = Config(dict(train_dataloader=dict(dataset=dataset)))
+    with pytest.raises(DataNotFoundError, match=r"images/training.*annotations/validation/"):
+        run_config.require_data(cfg)
+    for folder in prefix.values():
+        (tmp_path / folder).mkdir(parents=True)
+    run_config.require_data(cfg)

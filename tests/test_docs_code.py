@@ -1,0 +1,116 @@
+"""Code in README.md and docs/: names, configs, commands. See test_extending.py for that page."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+import mim_plugins  # noqa: F401  registers the names
+from mim_plugins import registry
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
+REGISTRIES = [each for each in vars(registry).values() if isinstance(each, registry.Registry)]
+
+
+def blocks(page, language):
+    """Code blocks of a page."""
+    return re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.DOTALL)
+
+
+def python_blocks():
+    """Page, number and code of every Python block."""
+    return [(p.name, i, code) for p in PAGES for i, code in enumerate(blocks(p, "python"))]
+
+
+def config_blocks():
+    """Those that inherit from one of our configs."""
+    for page, number, code in python_blocks():
+        code = re.sub(r"^# \S+\.py\n", "", code)
+        if re.match(r'_base_ = "\w+\.py"', code):
+            yield page, number, code
+
+
+def commands(page):
+    """Tools that a page's commands call, each with its options."""
+    for block in blocks(page, "bash"):
+        for line in block.replace("\\\n", " ").splitlines():
+            tool = re.search(r"(?<!\S)tools/([\w/]+\.(?:py|sh))", line)
+            if tool:
+                yield tool[1], re.findall(r"(?<=\s)(--[a-z][a-z-]+)", line[tool.end() :])
+
+
+def tool_source(tool):
+    """What a tool's options are read from."""
+    worker = re.sub(r"^(dist|slurm)_(\w+)\.sh$", r"\2.py", tool)
+    files = [ROOT / "tools" / worker]
+    if worker in ("train.py", "test.py"):
+        files.append(ROOT / "mim_plugins/engine/run_config.py")
+    return "".join(file.read_text() for file in files)
+
+
+def test_names_of_the_package_in_configs_are_registered():
+    registered = {name for registry in REGISTRIES for name in registry.module_dict}
+
+    unknown = {
+        (page.name, name)
+        for page in PAGES
+        for name in re.findall(r"[\"'=]mim_plugins\.([A-Z]\w+)", page.read_text())
+        if name not in registered and page.name != "extending.md"
+    }
+
+    assert unknown == set()
+
+
+@pytest.mark.parametrize(("page", "number", "code"), python_blocks())
+def test_python_code_compiles(page, number, code):
+    compile(code, f"{page}, block {number}", "exec")
+
+
+@pytest.mark.parametrize(("page", "number", "code"), list(config_blocks()))
+def test_configs_of_the_pages_read(page, number, code, tmp_path):
+    """Every block that inherits from one of our configs, beside it."""
+    (base,) = re.findall(r'^_base_ = "(\w+\.py)"', code)
+    (folder,) = (file.parent.name for file in (ROOT / "configs").glob(f"m*/{base}"))
+    for name in ("_base_", "mixmae", "mrmae"):
+        shutil.copytree(ROOT / "configs" / name, tmp_path / name)
+    file = tmp_path / folder / f"block_{number}.py"
+    file.write_text(re.sub(r"^custom_imports.*$", "", code, flags=re.MULTILINE))
+
+    cfg = Config.fromfile(file)
+
+    before = Config.fromfile(ROOT / "configs" / folder / base)
+    assert cfg.pretty_text != before.pretty_text
+    assert cfg.model.type == before.model.type
+
+
+def test_config_for_own_classes_is_complete(tmp_path):
+    (code,) = (code for page, _, code in config_blocks() if page == "transfer.md")
+    for name in ("_base_", "mixmae"):
+        shutil.copytree(ROOT / "configs" / name, tmp_path / name)
+    (tmp_path / "mixmae/flowers.py").write_text(code)
+
+    cfg = Config.fromfile(tmp_path / "mixmae/flowers.py")
+
+    assert cfg.model.head.num_classes == cfg.data_preprocessor.num_classes == 4
+    assert cfg.data_preprocessor.mean == [123.675, 116.28, 103.53]
+    for loader, part in ((cfg.train_dataloader, "train"), (cfg.val_dataloader, "val")):
+        assert loader.dataset.type == "CustomDataset"
+        assert loader.dataset.data_prefix == part
+        assert loader.dataset.pipeline[-1].type == "PackInputs"
+
+
+def test_options_of_commands_exist():
+    unknown = [
+        (page.name, tool, option)
+        for page in PAGES
+        for tool, options in commands(page)
+        for option in options
+        if option not in tool_source(tool)
+    ]
+
+    assert unknown == []
+    assert "--nonsense" not in tool_source("dist_train.sh")
