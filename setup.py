@@ -15,6 +15,7 @@ requires = [
     "mmengine>=0.10.7,<0.11",
     "mmpretrain>=1.2.0,<1.3",
     "numpy>=1.24",
+    "safetensors>=0.4",
     "torch>=2.6",
     "torchvision>=0.21",
 ]
@@ -23,7 +24,9 @@ extras = dict(
     fast=["simplejpeg>=1.8,<2"],
     det=["mmdet>=3.3.0,<3.4"],
     seg=["mmsegmentation>=1.2.2,<1.3", "ftfy", "regex"],
+    onnx=["onnx>=1.19", "onnxruntime>=1.23", "onnxscript>=0.5.4"],
     quickstart=["matplotlib>=3.8", "scikit-learn>=1.4"],
+    docs=["mkdocs>=1.6,<2"],
     dev=["mypy>=1.14", "pytest>=8", "pytest-xdist>=3.6", "ruff>=0.14", "wheel"],
 )
 extras["all"] = sorted({name for names in extras.values() for name in names})
@@ -37,8 +40,8 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["mim_plugins", "mim_plugins.*"]),
-    # .mim holds links to configs/ and tools/, where MMEngine and mim look for them
-    package_data={"mim_plugins": [".mim/**/*.py", ".mim/**/*.sh", ".mim/**/*.md", "py.typed"]},
+    # .mim holds links to configs, tools and model-index.yml, where MMEngine and mim look for them
+    package_data={"mim_plugins": [".mim/**/*.py", ".mim/**/*.sh", ".mim/**/*.yml", "py.typed"]},
     install_requires=requires,
     extras_require=extras,
     classifiers=[

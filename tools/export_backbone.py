@@ -6,9 +6,9 @@ MAE (the authors' or mmpretrain's). OUT loads with
 """
 
 import argparse
-import sys
 
-from mim_plugins.checkpoints import FORMATS, CheckpointError, export_backbone
+from mim_plugins.checkpoints import FORMATS, export_backbone
+from mim_plugins.engine import user_errors
 
 
 def main() -> None:
@@ -29,10 +29,8 @@ def main() -> None:
     )
     parser.add_argument("--force", action="store_true", help="overwrite OUT")
     args = parser.parse_args()
-    try:
+    with user_errors():
         done = export_backbone(args.checkpoint, args.out, args.format, args.prefix, args.force)
-    except CheckpointError as error:
-        sys.exit(f"error: {error}")
     count = len(done.tensors)
     print(f"{done.backbone or 'encoder'} ({done.origin}): {count} tensors -> {args.out}")
     if done.foreign:

@@ -5,11 +5,9 @@ import sys
 
 import mmengine
 from mmengine.config import Config, ConfigDict
-from mmengine.runner import Runner
 
 import mim_plugins  # noqa: F401  registers everything
-from mim_plugins.datasets import DataNotFoundError
-from mim_plugins.engine import run_config
+from mim_plugins.engine import ConsoleRunner, run_config, user_errors
 
 
 def use_test_time_augmentation(cfg: Config, name: str) -> None:
@@ -31,7 +29,8 @@ def main() -> None:
     )
     parser.add_argument("--out", help="write the metrics to this .json or .pkl file")
     args = parser.parse_args()
-    cfg = run_config.read_config(args)
+    with user_errors(args.traceback):
+        cfg = run_config.read_config(args)
     if cfg.get("test_dataloader") is None:
         sys.exit(f"error: {args.config} has no test data; evaluate with a fine-tuning config")
     if not os.path.isfile(args.checkpoint):
@@ -41,13 +40,11 @@ def main() -> None:
     cfg.model.backbone.init_cfg = None
     if args.tta:
         use_test_time_augmentation(cfg, args.config)
-    try:
+    with user_errors(args.traceback):
         run_config.require_data(cfg, ("test_dataloader",))
         run_config.fit_precision(cfg)
         run_config.use_cpu_processes(cfg)
-        metrics = Runner.from_cfg(cfg).test()
-    except DataNotFoundError as error:
-        sys.exit(f"error: {error}")
+        metrics = ConsoleRunner.from_cfg(cfg).test()
     if args.out:
         mmengine.dump(metrics, args.out)
 

@@ -5,17 +5,11 @@ Exit codes: 0 trained; 1 an error; 85 saved because a signal asked for the end: 
 """
 
 import argparse
-import sys
 
 from mmengine.config import Config
-from mmengine.runner import Runner
 
 import mim_plugins  # noqa: F401  registers everything
-from mim_plugins.checkpoints import CheckpointError
-from mim_plugins.datasets import DataNotFoundError
-from mim_plugins.engine import NonFiniteLossError, global_batch, run_config
-from mim_plugins.engine.global_batch_error import GlobalBatchError
-from mim_plugins.transforms import DamagedImageError
+from mim_plugins.engine import ConsoleRunner, global_batch, run_config, user_errors
 
 
 def parse_args() -> argparse.Namespace:
@@ -57,27 +51,27 @@ def prepare_config(args: argparse.Namespace) -> Config:
 
 def main() -> None:
     args = parse_args()
-    try:
-        cfg = prepare_config(args)
-        run_config.require_data(cfg, ("train_dataloader", "val_dataloader"))
-        changes = [
-            run_config.fit_precision(cfg),
-            run_config.fit_schedule(cfg),
-            run_config.use_resumable_parts(cfg),
-        ]
-        if args.keep_global_batch:
-            changes.append(global_batch.keep_global_batch(cfg))
-        run_config.use_cpu_processes(cfg)
-        runner = Runner.from_cfg(cfg)
-        global_batch.scale_lr_with_accumulation(runner)
-        for change in filter(None, changes):
-            runner.logger.warning(change)
-        run_config.require_steps(runner)
-        runner.train()
-    except (CheckpointError, DataNotFoundError, GlobalBatchError, NonFiniteLossError) as error:
-        sys.exit(f"error: {error}")
-    except DamagedImageError as error:
-        sys.exit(f"error: {error.summary}")
+    with user_errors(args.traceback):
+        train(args)
+
+
+def train(args: argparse.Namespace) -> None:
+    cfg = prepare_config(args)
+    run_config.require_data(cfg, ("train_dataloader", "val_dataloader"))
+    changes = [
+        run_config.fit_precision(cfg),
+        run_config.fit_schedule(cfg),
+        run_config.use_resumable_parts(cfg),
+    ]
+    if args.keep_global_batch:
+        changes.append(global_batch.keep_global_batch(cfg))
+    run_config.use_cpu_processes(cfg)
+    runner = ConsoleRunner.from_cfg(cfg)
+    global_batch.scale_lr_with_accumulation(runner)
+    for change in filter(None, changes):
+        runner.logger.warning(change)
+    run_config.require_steps(runner)
+    runner.train()
 
 
 if __name__ == "__main__":

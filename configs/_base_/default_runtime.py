@@ -3,6 +3,7 @@ _base_ = ["mmpretrain::_base_/default_runtime.py", "reliability.py"]
 custom_imports = dict(imports=["mim_plugins"], allow_failed_imports=False)
 custom_hooks = [
     dict(type="mim_plugins.RunSummaryHook"),
+    dict(type="mim_plugins.ThroughputHook"),
     dict(type="mim_plugins.DataFaultHook"),
     *_base_.reliability_hooks,
 ]

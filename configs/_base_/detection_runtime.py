@@ -1,7 +1,11 @@
 _base_ = ["mmdet::_base_/default_runtime.py", "reliability.py"]
 
 custom_imports = dict(imports=["mim_plugins"], allow_failed_imports=False)
-custom_hooks = [dict(type="mim_plugins.RunSummaryHook"), *_base_.reliability_hooks]
+custom_hooks = [
+    dict(type="mim_plugins.RunSummaryHook"),
+    dict(type="mim_plugins.ThroughputHook"),
+    *_base_.reliability_hooks,
+]
 default_hooks = dict(
     checkpoint=dict(**_base_.atomic_checkpoint, interval=1, max_keep_ckpts=2, save_last=True),
 )

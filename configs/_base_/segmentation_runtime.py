@@ -2,7 +2,11 @@
 _base_ = ["mmseg::_base_/default_runtime.py", "reliability.py"]
 
 custom_imports = dict(imports=["mim_plugins"], allow_failed_imports=False)
-custom_hooks = [dict(type="mim_plugins.RunSummaryHook"), *_base_.reliability_hooks]
+custom_hooks = [
+    dict(type="mim_plugins.RunSummaryHook"),
+    dict(type="mim_plugins.ThroughputHook"),
+    *_base_.reliability_hooks,
+]
 default_hooks = dict(
     logger=dict(type="LoggerHook", interval=50, log_metric_by_epoch=False),
     checkpoint=dict(

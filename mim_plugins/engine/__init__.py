@@ -1,6 +1,7 @@
 from . import run_config
 from .atomic_checkpoint_hook import AtomicCheckpointHook
 from .atomic_local_backend import AtomicLocalBackend
+from .console_runner import ConsoleRunner
 from .data_fault_hook import DataFaultHook
 from .knn_hook import KNNHook
 from .layer_decay_optim_wrapper_constructor import LayerDecayOptimWrapperConstructor
@@ -15,11 +16,14 @@ from .run_summary_hook import RunSummaryHook
 from .safe_globals import allow_mmengine_checkpoints
 from .sharded_optimizer import build_sharded_optimizer, gather_optimizer_state
 from .stall_watchdog_hook import StallWatchdogHook
+from .throughput_hook import ThroughputHook
+from .user_errors import user_errors
 
 __all__ = [
     "REQUEUE_EXIT_CODE",
     "AtomicCheckpointHook",
     "AtomicLocalBackend",
+    "ConsoleRunner",
     "DataFaultHook",
     "KNNHook",
     "LayerDecayOptimWrapperConstructor",
@@ -32,8 +36,10 @@ __all__ = [
     "ResumableIterLoop",
     "RunSummaryHook",
     "StallWatchdogHook",
+    "ThroughputHook",
     "allow_mmengine_checkpoints",
     "build_sharded_optimizer",
     "gather_optimizer_state",
     "run_config",
+    "user_errors",
 ]

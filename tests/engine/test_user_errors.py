@@ -1,0 +1,52 @@
+import pytest
+import torch
+
+from mim_plugins.checkpoints import CheckpointError
+from mim_plugins.datasets import DataNotFoundError
+from mim_plugins.engine import NonFiniteLossError, user_errors
+from mim_plugins.engine.global_batch_error import GlobalBatchError
+from mim_plugins.engine.user_errors import TRACEBACK_VARIABLE
+from mim_plugins.transforms import DamagedImageError
+
+
+@pytest.fixture(autouse=True)
+def _no_traceback_wanted(monkeypatch):
+    monkeypatch.delenv(TRACEBACK_VARIABLE, raising=False)
+
+
+def end(error, **kwargs):
+    """The exit code that a tool ends with."""
+    with pytest.raises(SystemExit) as stop, user_errors(**kwargs):
+        raise error
+    return stop.value.code
+
+
+@pytest.mark.parametrize(
+    "kind", [CheckpointError, DataNotFoundError, GlobalBatchError, NonFiniteLossError]
+)
+def test_our_errors_become_one_line(kind):
+    assert end(kind("first half,\n  second half")) == "error: first half, second half"
+
+
+def test_error_out_of_a_workers_traceback_is_its_summary():
+    message = "Caught DamagedImageError in worker 0.\nTraceback:\nDamagedImageError: 'a.jpg' is cut"
+    assert end(DamagedImageError(message)) == "error: 'a.jpg' is cut"
+
+
+def test_missing_file_and_full_memory_say_what_to_do(tmp_path):
+    with pytest.raises(SystemExit, match=r"error: there is no file '.*none\.py'$"), user_errors():
+        (tmp_path / "none.py").open()
+    assert "lower train_dataloader.batch_size" in end(torch.cuda.OutOfMemoryError("CUDA ..."))
+
+
+def test_traceback_is_shown_on_request(monkeypatch):
+    with pytest.raises(CheckpointError, match="why"), user_errors(traceback=True):
+        raise CheckpointError("why")
+    monkeypatch.setenv(TRACEBACK_VARIABLE, "1")
+    with pytest.raises(CheckpointError, match="why"), user_errors():
+        raise CheckpointError("why")
+
+
+def test_errors_of_the_program_pass():
+    with pytest.raises(ZeroDivisionError), user_errors():
+        raise ZeroDivisionError

@@ -1,0 +1,162 @@
+import json
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+
+TOOL = Path(__file__).parents[2] / "tools/prepare_dataset.py"
+
+
+@pytest.fixture
+def prepare(monkeypatch, capsys):
+    """Runs the tool in this process; returns what it printed."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", [str(TOOL), *map(str, arguments)])
+        runpy.run_path(str(TOOL), run_name="__main__")
+        return capsys.readouterr().out
+
+    return run
+
+
+def touch(root, *names):
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+
+
+def write(root, name, content):
+    touch(root, name)
+    (root / name).write_text(content if isinstance(content, str) else json.dumps(content))
+
+
+TRAIN = ("train/n01/a.JPEG", "train/n02/b.JPEG", "train/n02/c.JPEG")
+VAL = ("val/ILSVRC2012_val_00000001.JPEG", "val/ILSVRC2012_val_00000002.JPEG")
+
+
+def test_imagenet_with_class_folders(prepare, tmp_path):
+    touch(tmp_path, *TRAIN, "val/n01/x.JPEG", "val/n02/y.JPEG")
+    printed = prepare("imagenet", tmp_path)
+    assert "train: 3 images; note: 2 classes; ImageNet-1k has 1000" in printed
+    assert "val: 2 images; note: the official split has 50000" in printed
+    assert f"usable: give it as --data-root {tmp_path}" in printed
+
+
+def test_imagenet_with_different_classes_in_val_would_shift_labels(prepare, tmp_path):
+    touch(tmp_path, *TRAIN, "val/n02/y.JPEG")
+    with pytest.raises(SystemExit, match=r"different class folders \(n01 ...\)"):
+        prepare("imagenet", tmp_path)
+
+
+def test_flat_val_names_where_labels_are(prepare, tmp_path):
+    touch(tmp_path, *TRAIN, *VAL)
+    with pytest.raises(SystemExit, match=r"LOC_val_solution.csv .* ILSVRC2012_devkit_t12"):
+        prepare("imagenet", tmp_path)
+
+
+def test_list_written_from_kaggles_labels_is_what_mmpretrain_reads(prepare, tmp_path):
+    from mmpretrain.datasets import ImageNet
+
+    touch(tmp_path, *TRAIN, *VAL)
+    csv = "ImageId,PredictionString\n"
+    csv += "ILSVRC2012_val_00000002,n01 1 2 3 4 n01 5 6 7 8\nILSVRC2012_val_00000001,n02 1 2 3 4\n"
+    write(tmp_path, "LOC_val_solution.csv", csv)
+    assert "meta/val.txt: 2 labels" in prepare("imagenet", tmp_path)
+    data = ImageNet(str(tmp_path), split="val", pipeline=[])
+    found = {Path(data[i]["img_path"]).name: data[i]["gt_label"] for i in range(len(data))}
+    assert found == {Path(VAL[0]).name: 1, Path(VAL[1]).name: 0}
+    # the second time there is nothing to write
+    assert "wrote" not in prepare("imagenet", tmp_path)
+
+
+def test_list_written_from_the_devkit(prepare, tmp_path):
+    io = pytest.importorskip("scipy.io")
+    import numpy as np
+
+    touch(tmp_path / "root", *TRAIN, *VAL)
+    devkit = tmp_path / "ILSVRC2012_devkit_t12"
+    write(devkit, "data/ILSVRC2012_validation_ground_truth.txt", "7\n3\n")
+    synsets = np.array(
+        [(3, "n01"), (7, "n02")], dtype=[("ILSVRC2012_ID", object), ("WNID", object)]
+    )
+    io.savemat(devkit / "data/meta.mat", dict(synsets=synsets))
+    prepare("imagenet", tmp_path / "root", "--val-labels", devkit)
+    lines = (tmp_path / "root/meta/val.txt").read_text().splitlines()
+    assert lines == [f"{Path(VAL[0]).name} 1", f"{Path(VAL[1]).name} 0"]
+
+
+def test_packed_classes_and_missing_folder(prepare, tmp_path):
+    with pytest.raises(SystemExit, match=r"has no train: unpack ILSVRC2012_img_train.tar there"):
+        prepare("imagenet", tmp_path)
+    touch(tmp_path, "train/n01.tar", *VAL)
+    with pytest.raises(SystemExit, match=r"1 archives such as n01.tar: unpack each"):
+        prepare("imagenet", tmp_path)
+    with pytest.raises(SystemExit, match=r"there is no folder"):
+        prepare("imagenet", tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(("year", "classes"), [(2018, 8142), (2019, 1010)])
+def test_inaturalist(prepare, tmp_path, year, classes, capsys):
+    for split in ("train", "val"):
+        images = [f"train_val{year}/Aves/0/{split}{i}.jpg" for i in range(2)]
+        content = dict(
+            categories=[dict(id=i) for i in range(classes)],
+            images=[dict(id=i, file_name=name) for i, name in enumerate(images)],
+            annotations=[dict(image_id=i, category_id=i) for i in range(2)],
+        )
+        write(tmp_path, f"{split}{year}.json", content)
+        touch(tmp_path, *images)
+    assert "train: 2 images" in prepare(f"inat{year}", tmp_path)
+    (tmp_path / f"train_val{year}/Aves/0/val1.jpg").unlink()
+    with pytest.raises(SystemExit, match="not a usable inat"):
+        prepare(f"inat{year}", tmp_path)
+    assert "error: val: 1 listed images are missing, such as" in capsys.readouterr().out
+    (tmp_path / f"val{year}.json").unlink()
+    with pytest.raises(SystemExit, match=rf"val{year}.json.tar.gz"):
+        prepare(f"inat{year}", tmp_path)
+
+
+def test_places365_in_both_sizes(prepare, tmp_path):
+    write(tmp_path, "categories_places365.txt", "".join(f"/a/scene{i} {i}\n" for i in range(365)))
+    write(tmp_path, "places365_train_standard.txt", "/a/scene0/x.jpg 0\n")
+    write(tmp_path, "places365_val.txt", "y.jpg 3\n")
+    touch(tmp_path, "data_256/a/scene0/x.jpg", "val_256/y.jpg")
+    assert "train: 1 images" in prepare("places365", tmp_path)
+    touch(tmp_path, "data_large/a/scene0/x.jpg")
+    with pytest.raises(SystemExit, match=r"val_large\.tar"):
+        prepare("places365", tmp_path)
+
+
+def test_places205(prepare, tmp_path):
+    folder = "data/vision/torralba/deeplearning/images256"
+    for split in ("train", "val"):
+        write(
+            tmp_path, f"trainvalsplit_places205/{split}_places205.csv", f"a/abbey/{split}.jpg 0\n"
+        )
+        touch(tmp_path, f"{folder}/a/abbey/{split}.jpg")
+    assert "val: 1 images" in prepare("places205", tmp_path)
+    write(tmp_path, "trainvalsplit_places205/val_places205.csv", "a/abbey/val.jpg 205\n")
+    with pytest.raises(SystemExit, match=r"'a/abbey/val.jpg 205'; .* label from 0 to 204"):
+        prepare("places205", tmp_path)
+
+
+def test_coco(prepare, tmp_path):
+    for split in ("train2017", "val2017"):
+        content = dict(images=[dict(file_name="1.jpg")], annotations=[], categories=[{}] * 80)
+        write(tmp_path, f"annotations/instances_{split}.json", content)
+        touch(tmp_path, f"{split}/1.jpg")
+    assert "train2017: 1 images; note: the official split has 118287" in prepare("coco", tmp_path)
+    (tmp_path / "annotations/instances_val2017.json").unlink()
+    with pytest.raises(SystemExit, match=r"instances_val2017\.json: unpack .*trainval2017\.zip"):
+        prepare("coco", tmp_path)
+
+
+def test_ade20k(prepare, tmp_path):
+    for split in ("training", "validation"):
+        touch(tmp_path, f"images/{split}/1.jpg", f"annotations/{split}/1.png")
+    assert "validation: 1 images" in prepare("ade20k", tmp_path)
+    (tmp_path / "annotations/training/1.png").unlink()
+    touch(tmp_path, "annotations/training/2.png")
+    with pytest.raises(SystemExit, match=r"1 images of training have no '1.png'"):
+        prepare("ade20k", tmp_path)

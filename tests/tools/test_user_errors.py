@@ -1,0 +1,40 @@
+"""Every tool that a wrong path may be given to says so in one line, and more on request."""
+
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+
+TOOLS = Path(__file__).parents[2] / "tools"
+
+
+@pytest.fixture
+def run(monkeypatch):
+    monkeypatch.delenv("MIM_PLUGINS_TRACEBACK", raising=False)
+
+    def run_tool(name, *arguments):
+        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
+        runpy.run_path(str(TOOLS / name), run_name="__main__")
+
+    return run_tool
+
+
+COMMANDS = [
+    ("train.py", "none.py"),
+    ("test.py", "none.py", "none.pth"),
+    ("export_backbone.py", "none.pth", "out.safetensors"),
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=[command[0] for command in COMMANDS])
+def test_one_line(run, command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit, match=r"^error: .*'none\.(py|pth)'[^\n]*$"):
+        run(*command)
+
+
+@pytest.mark.parametrize("command", COMMANDS[:2], ids=[command[0] for command in COMMANDS[:2]])
+def test_traceback_on_request(run, command):
+    with pytest.raises(FileNotFoundError, match="none"):
+        run(*command, "--traceback")

@@ -1,0 +1,167 @@
+"""Write a classifier, or an encoder's pooled features, as an ONNX file.
+
+The graph reads RGB images (B, 3, H, W) as float32 numbers from 0 to 255, not normalised, and gives
+the classes' logits (B, classes) of a fine-tuned classifier or, of a pre-training config and with
+--features, the mean over the encoder's last tokens (B, D). The file is compared with PyTorch by
+onnxruntime before it gets its name.
+"""
+
+import argparse
+import logging
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+from mmengine.config import DictAction
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from mim_plugins import get_model
+from mim_plugins.apis.images import normalise
+from mim_plugins.engine import user_errors
+from mim_plugins.evaluation.features import pooled_features
+
+TOLERANCE = 1e-4
+"""Largest difference to PyTorch, as a share of the largest output."""
+_PROTOBUF_LIMIT = 2**31 - 2**24
+
+
+class _FromPixels(nn.Module):
+    """A model with its normalisation in front; images (B, 3, H, W) to logits or features."""
+
+    def __init__(self, model: nn.Module, features: bool) -> None:
+        super().__init__()
+        self.model = model
+        self.features = features
+
+    def forward(self, images: Tensor) -> Tensor:
+        inputs = normalise(images, self.model.data_preprocessor, images.device)
+        if self.features:
+            return pooled_features(self.model.backbone, inputs)
+        return self.model(inputs, mode="tensor")
+
+
+def is_classifier(model: nn.Module) -> bool:
+    from mmpretrain.models import BaseClassifier
+
+    return isinstance(model, BaseClassifier)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without the exporter's notes on its own internals."""
+    level = logging.getLogger("onnxscript").level
+    logging.getLogger("onnxscript").setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.getLogger("onnxscript").setLevel(level)
+
+
+def export(module: _FromPixels, size: int, out: Path, args: argparse.Namespace) -> None:
+    """Write the graph; weights that exceed what one file may hold go to ``out`` + '.data'."""
+    # two images: with one, PyTorch takes the batch for a constant
+    images = torch.zeros(2 if args.dynamic_batch else args.batch_size, 3, size, size)
+    weights = sum(p.numel() * p.element_size() for p in module.parameters())
+    # fused attention kernels have memory layouts that the exporter's decomposition contradicts
+    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), quiet():
+        program = torch.onnx.export(
+            module,
+            (images,),
+            dynamo=True,
+            verbose=False,
+            opset_version=args.opset,
+            input_names=["images"],
+            output_names=["features" if module.features else "logits"],
+            dynamic_shapes={"images": {0: torch.export.Dim("batch")}}
+            if args.dynamic_batch
+            else None,
+        )
+        program.save(str(out), external_data=weights > _PROTOBUF_LIMIT)
+
+
+@torch.no_grad()
+def largest_difference(module: _FromPixels, size: int, file: Path, batches: list[int]) -> float:
+    """Of the outputs for random images, as a share of the largest output."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    worst = 0.0
+    for batch in batches:
+        images = torch.randint(256, (batch, 3, size, size)).float()
+        expected = module(images)
+        found = torch.from_numpy(session.run(None, {"images": images.numpy()})[0])
+        worst = max(worst, float((found - expected).abs().max() / expected.abs().max()))
+    return worst
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("config", help="config file, or a name such as mixmae/swin_b_finetune_100e")
+    parser.add_argument("checkpoint", help="checkpoint of a run with this config")
+    parser.add_argument("out", type=Path, help="file to write, OUT.onnx")
+    parser.add_argument("--features", action="store_true", help="features also of a classifier")
+    parser.add_argument("--img-size", type=int, help="side in pixels (default: the backbone's)")
+    parser.add_argument("--opset", type=int, default=18, help="ONNX operator set (18)")
+    parser.add_argument("--dynamic-batch", action="store_true", help="accept any number of images")
+    parser.add_argument("--batch-size", type=int, default=1, help="without --dynamic-batch (1)")
+    parser.add_argument(
+        "--check",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help=f"compare with PyTorch by onnxruntime; at most {TOLERANCE:g} of the largest output",
+    )
+    parser.add_argument("--force", action="store_true", help="overwrite OUT")
+    parser.add_argument("--cfg-options", nargs="+", action=DictAction, default={})
+    args = parser.parse_args()
+    if args.out.suffix != ".onnx":
+        parser.error(f"OUT '{args.out}' must end in .onnx")
+    if args.out.exists() and not args.force:
+        parser.error(f"'{args.out}' exists already; --force overwrites it")
+    return args
+
+
+def require_packages(check: bool) -> None:
+    for name in ("onnx", "onnxscript", *(["onnxruntime"] if check else [])):
+        if find_spec(name) is None:
+            way_out = " or add --no-check" if name == "onnxruntime" else ""
+            sys.exit(f"error: no package {name}: pip install 'mim_plugins[onnx]'{way_out}")
+
+
+def main() -> None:
+    args = parse_args()
+    require_packages(args.check)
+    with user_errors():
+        model = get_model(args.config, args.checkpoint, cfg_options=args.cfg_options)
+    module = _FromPixels(model, args.features or not is_classifier(model)).eval()
+    size = args.img_size or max(getattr(model.backbone, "img_size", (224, 224)))
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".onnx-", dir=args.out.parent) as folder:
+        unfinished = Path(folder) / args.out.name
+        export(module, size, unfinished, args)
+        if args.check:
+            batches = [1, 3] if args.dynamic_batch else [args.batch_size]
+            difference = largest_difference(module, size, unfinished, batches)
+            if not difference <= TOLERANCE:
+                sys.exit(
+                    f"error: onnxruntime differs from PyTorch by {difference:.1e}; not written"
+                )
+            print(f"onnxruntime and PyTorch differ by {difference:.1e} of the largest output")
+        for file in Path(folder).iterdir():
+            os.replace(file, args.out.parent / file.name)
+    images = "any number of" if args.dynamic_batch else str(args.batch_size)
+    print(f"{args.out}: {images} images of {size}x{size}, RGB from 0 to 255, opset {args.opset}")
+
+
+if __name__ == "__main__":
+    main()
