@@ -343,7 +343,7 @@ def import_error(name: str) -> str:
 def first_line(error: Exception) -> str:
     """The beginning of an error's message."""
     lines = str(error).strip().splitlines()
-    return lines[0][:400] if lines else type(error).__name__
+    return lines[0] if lines else type(error).__name__
 
 
 if __name__ == "__main__":

@@ -1,0 +1,317 @@
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F
+from mmengine.optim import OptimWrapper
+from mrmae_fakes import (
+    GRID,
+    STRIDE,
+    TOKENS,
+    VISIBLE,
+    colours_target,
+    drawn_masks,
+    fix_mask,
+    prepared,
+    random_mask,
+    random_pixels,
+)
+
+from mim_plugins.targets import TeacherOutput
+
+# which tokens are visible
+
+
+def test_uniform_masks_show_a_quarter_and_differ_between_images_and_steps(build):
+    model = build()
+    drawn = drawn_masks(model)
+
+    for _ in range(2):
+        model.loss(torch.randn(3, 3, 96, 96))
+
+    masks = torch.cat([token_mask.mask for token_mask in drawn])
+    assert (masks.sum(dim=1) == TOKENS - VISIBLE).all()
+    assert len({tuple(mask.tolist()) for mask in masks}) == 6
+
+
+def test_uniform_masks_do_not_depend_on_the_images(build):
+    model, drawn = build(), []
+    for image in (torch.zeros(3, 3, 96, 96), torch.randn(3, 3, 96, 96)):
+        torch.manual_seed(5)
+        drawn.append(model.draw_mask(image, {}))
+
+    assert torch.equal(drawn[0].ids_keep, drawn[1].ids_keep)
+
+
+def test_focus_shows_the_tokens_that_its_teacher_attends_to(build):
+    model = build(focus="colours", focus_temperature=1e-6)
+    drawn, pixels = drawn_masks(model), random_pixels()
+
+    model.loss(prepared(model, pixels))
+
+    means = F.avg_pool2d(pixels.flip(1).float(), STRIDE).flatten(2).sum(dim=1)  # (B, L)
+    brightest = means.argsort(dim=1, descending=True)[:, :VISIBLE]
+    assert torch.equal(drawn[0].ids_keep.sort().values, brightest.sort().values)
+    assert model.mimics["colours"].target.asked_for_attention == [True]
+
+
+def test_focus_draws_at_random_in_proportion_to_the_attention(build):
+    model = build(focus="colours")
+    attention = torch.full((2000, TOKENS), 1.0)
+    attention[:, 7] = 20.0
+
+    token_mask = model.draw_mask(
+        torch.empty(2000, 3, 96, 96, device="meta"), dict(colours=TeacherOutput(None, attention))
+    )
+
+    frequency = (~token_mask.mask).float().mean(dim=0)
+    assert frequency[7] > 0.95
+    others = torch.cat([frequency[:7], frequency[8:]])
+    assert torch.allclose(others, torch.full((35,), (VISIBLE - 1) / 35), atol=0.05)
+
+
+def test_only_the_teacher_in_focus_is_asked_for_attention(build):
+    mimics = dict(
+        a=dict(target=colours_target(has_cls_attention=False)), b=dict(target=colours_target())
+    )
+    model = build(mimics=mimics, focus="b")
+
+    model.loss(prepared(model, random_pixels()))
+
+    assert model.mimics["a"].target.asked_for_attention == [False]
+    assert model.mimics["b"].target.asked_for_attention == [True]
+
+
+def test_without_focus_no_teacher_is_asked_for_attention(build):
+    model = build()
+
+    model.loss(prepared(model, random_pixels()))
+
+    assert model.mimics["colours"].target.asked_for_attention == [False]
+
+
+@pytest.mark.parametrize("mask_ratio", [0.5, 0.9])
+def test_the_mask_ratio_decides_how_many_tokens_the_encoder_reads(build, mask_ratio):
+    model = build(mask_ratio=mask_ratio)
+    drawn = drawn_masks(model)
+
+    model.loss(torch.randn(2, 3, 96, 96))
+
+    assert drawn[0].ids_keep.shape == (2, int(TOKENS * (1 - mask_ratio)))
+
+
+# training as a whole
+
+
+def test_training_on_one_batch_lowers_both_losses(build):
+    # grey cells of random brightness for the teacher, with the same ramp in all for the decoder
+    brightness = torch.randint(40, 200, (2, 1, GRID, GRID)).float()
+    cells = brightness.repeat_interleave(STRIDE, 2).repeat_interleave(STRIDE, 3)
+    ramp = torch.linspace(-30, 30, STRIDE).repeat(GRID)
+    model = build(mask_ratio=0.5)
+    images = prepared(model, (cells + ramp).expand(2, 3, 96, 96))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
+
+    history = []
+    for _ in range(40):
+        losses = model(images, mode="loss")
+        optimizer.zero_grad()
+        sum(losses.values()).backward()
+        optimizer.step()
+        history.append({name: loss.item() for name, loss in losses.items()})
+
+    for name in ("loss_rec", "loss_mimic"):
+        assert history[-1][name] < 0.5 * history[0][name], name
+
+
+@pytest.mark.parametrize("focus", [None, "colours"])
+def test_the_seed_decides_the_losses(build, focus):
+    model, pixels = build(focus=focus), random_pixels()
+
+    def losses_of(seed):
+        torch.manual_seed(seed)
+        losses = model.loss(prepared(model, pixels))
+        return [loss.item() for loss in losses.values()]
+
+    assert losses_of(1) == losses_of(1)
+    assert losses_of(1) != losses_of(2)
+
+
+def test_a_training_step_of_mmengine_changes_the_weights_and_logs_both_losses(build):
+    model = build()
+    optimizer = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1))
+    before = copy.deepcopy(model.state_dict())
+
+    logged = model.train_step(dict(inputs=list(random_pixels())), optimizer)
+
+    total = logged["loss_rec"] + logged["loss_mimic"]
+    assert logged["loss"].item() == pytest.approx(total.item(), rel=1e-6)
+    for name, _ in model.named_parameters():
+        assert not torch.equal(model.state_dict()[name], before[name]), name
+
+
+@pytest.mark.parametrize(("height", "width"), [(4, 4), (4, 8)])
+def test_other_image_sizes_can_be_trained_on(build, height, width):
+    model = build(focus="colours")
+
+    losses = model.loss(prepared(model, random_pixels(2, height, width)))
+
+    assert all(loss.isfinite() for loss in losses.values())
+
+
+def test_a_batch_of_one_can_be_trained_on(build):
+    model = build()
+
+    losses = model.loss(prepared(model, random_pixels(1)))
+
+    assert all(loss.isfinite() for loss in losses.values())
+
+
+def test_bfloat16_autocast_gives_losses_close_to_those_of_float32(build):
+    model = build()
+    fix_mask(model, random_mask())
+    images = prepared(model, random_pixels())
+    expected = model.loss(images)
+
+    with torch.autocast("cpu", torch.bfloat16):
+        losses = model.loss(images)
+    sum(losses.values()).backward()
+
+    for name, loss in losses.items():
+        assert loss.dtype == torch.float32
+        assert loss.item() == pytest.approx(expected[name].item(), rel=0.05)
+    assert all(parameter.grad.isfinite().all() for parameter in model.parameters())
+
+
+def test_a_checkpoint_of_another_image_size_is_loaded(build, config):
+    larger = build(backbone=config["backbone"] | dict(img_size=128))
+
+    larger.load_state_dict(build().state_dict())
+
+    assert larger.loss(torch.randn(2, 3, 128, 128))["loss_rec"].isfinite()
+
+
+# the interface
+
+
+def test_tensor_mode_gives_the_features_of_the_backbone(build):
+    model, images = build().eval(), torch.randn(2, 3, 96, 96)
+
+    features = model(images)
+
+    assert [tuple(feature.shape) for feature in features] == [(2, 32, GRID, GRID)]
+    assert torch.equal(features[0], model.backbone(images)[0])
+
+
+def test_width_stride_and_grid_come_from_the_backbone(build):
+    model = build()
+
+    assert model.decoder.embed.in_features == 32
+    assert model.decoder.pos_embed.shape[1:3] == (GRID, GRID)
+    assert model.decoder.pred.out_features == STRIDE * STRIDE * 3
+    assert model.head.patch_size == STRIDE
+    assert model.mimics["colours"].head.proj.weight.shape == (5, 32)
+
+
+def test_building_leaves_the_config_as_it_was_and_works_twice(build, config):
+    before = copy.deepcopy(config)
+
+    first, second = build(), build()
+
+    assert config == before
+    second.load_state_dict(first.state_dict())
+
+
+def test_another_mode_is_refused(build):
+    with pytest.raises(ValueError, match="mode='predict'"):
+        build()(torch.randn(2, 3, 96, 96), mode="predict")
+
+
+def test_images_that_are_no_multiples_of_the_stride_are_refused(build):
+    model = build()
+
+    with pytest.raises(ValueError, match=r"90x96 pixels.*stride 16"):
+        model.loss(torch.randn(2, 3, 90, 96))
+
+
+NO_ATTENTION = dict(colours=dict(target=colours_target(has_cls_attention=False)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (dict(mask_ratio=0.99), r"mask_ratio=0\.99 leaves 0 of 36 tokens visible"),
+        (dict(mask_ratio=0.0), r"mask_ratio=0\.0 leaves 36 of 36"),
+        (dict(focus="clip"), r"focus='clip' must name one of the mimics \['colours'\]"),
+        (dict(focus="clip", mimics=None), r"focus='clip' must name one of the mimics \[\]"),
+        (dict(focus="colours", mimics=NO_ATTENTION), r"focus='colours'.*no \[CLS\] attention"),
+        (dict(focus="colours", focus_temperature=0), "focus_temperature=0 must be above 0"),
+        (dict(focus="colours", focus_temperature=-1.5), r"focus_temperature=-1\.5"),
+    ],
+)
+def test_a_wrong_argument_is_refused_with_its_name_and_value(build, changes, message):
+    with pytest.raises(ValueError, match=message):
+        build(**changes)
+
+
+def test_a_backbone_that_cannot_read_visible_tokens_is_refused(build):
+    swin = dict(
+        type="mim_plugins.MaskedSwin",
+        arch=dict(embed_dims=8, depths=(1, 1), num_heads=(1, 2)),
+        img_size=64,
+        window_size=8,
+    )
+
+    with pytest.raises(ValueError, match=r"MRMAE: backbone MaskedSwin has no forward_visible"):
+        build(backbone=swin)
+
+
+@pytest.mark.parametrize("level", [2, -1])
+def test_a_level_that_the_backbone_does_not_have_is_refused_when_building(build, level):
+    mimics = dict(colours=dict(target=colours_target(), levels=(level,)))
+
+    with pytest.raises(ValueError, match="levels"):
+        build(mimics=mimics)
+
+
+def test_a_backbone_that_pools_its_tokens_is_refused_when_building(build, config):
+    with pytest.raises(ValueError, match="out_type"):
+        build(backbone=config["backbone"] | dict(out_type="avg_featmap"))
+
+
+# reconstruction
+
+
+def test_reconstruction_keeps_visible_patches_and_predicts_the_masked_ones(build):
+    model = build(focus="colours").eval()
+    images = prepared(model, random_pixels())
+    token_mask = random_mask()
+    fix_mask(model, token_mask)
+
+    result = model.reconstruct(images)
+
+    cells = token_mask.mask.reshape(3, GRID, GRID)
+    assert torch.equal(result.hidden[:, 0, ::STRIDE, ::STRIDE], cells)
+    hidden = result.hidden.expand_as(images)
+    assert torch.equal(result.images[~hidden], images[~hidden])
+    assert not torch.isclose(result.images[hidden], images[hidden]).all()
+    assert not result.images.requires_grad
+    assert result.attention.shape == (3, GRID, GRID)
+    assert torch.allclose(result.attention.sum(dim=(1, 2)), torch.ones(3))
+
+
+def test_reconstruction_and_loss_agree_on_the_predictions(build):
+    model = build(mimics=None).eval()
+    images = prepared(model, random_pixels())
+    fix_mask(model, random_mask())
+
+    result = model.reconstruct(images)
+
+    assert result.attention is None
+    patches = F.unfold(result.images, STRIDE, stride=STRIDE).transpose(1, 2)
+    originals = F.unfold(images, STRIDE, stride=STRIDE).transpose(1, 2)
+    std = originals.std(dim=-1, keepdim=True)
+    errors = ((patches - originals) / std).square().mean(dim=-1)
+    masked = errors[errors > 0]
+    assert len(masked) == 3 * (TOKENS - VISIBLE)
+    assert masked.mean().item() == pytest.approx(model.loss(images)["loss_rec"].item(), rel=1e-3)
