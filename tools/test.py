@@ -44,7 +44,8 @@ def main() -> None:
         run_config.require_data(cfg, ("test_dataloader",))
         run_config.fit_precision(cfg)
         run_config.use_cpu_processes(cfg)
-        metrics = ConsoleRunner.from_cfg(cfg).test()
+        with run_config.leaving_process_group():
+            metrics = ConsoleRunner.from_cfg(cfg).test()
     if args.out:
         mmengine.dump(metrics, args.out)
 

@@ -71,7 +71,8 @@ def train(args: argparse.Namespace) -> None:
     for change in filter(None, changes):
         runner.logger.warning(change)
     run_config.require_steps(runner)
-    runner.train()
+    with run_config.leaving_process_group():
+        runner.train()
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 import argparse
 import os
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -212,6 +214,27 @@ def use_cpu_processes(cfg: Config) -> None:
     cfg["model_wrapper_cfg"] = dict(
         type="MMDistributedDataParallel", device_ids=None, broadcast_buffers=False
     )
+
+
+@contextmanager
+def leaving_process_group() -> Iterator[None]:
+    """Take leave of the run's other processes, if there are any, after the block has ended well.
+
+    Without it, threads of gloo that are still alive at the end of a process can abort it. After an
+    error the others may wait for something else, and are left.
+    """
+    try:
+        yield
+    except SystemExit:  # of a run that was saved because a signal asked for its end
+        _leave_process_group()
+        raise
+    _leave_process_group()
+
+
+def _leave_process_group() -> None:
+    if torch.distributed.is_initialized():
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()
 
 
 def _replace_sync_batch_norms(cfg: Any) -> None:

@@ -1,3 +1,5 @@
+import uuid
+
 import pytest
 import torch
 from image_files import damaged_files, good_files
@@ -61,7 +63,7 @@ def make_runner(tmp_path, folder):
             custom_hooks=[dict(type="mim_plugins.DataFaultHook", **(hook or dict(max_share=0.5)))],
             randomness=dict(seed=0),
             default_scope="mmpretrain",
-            experiment_name=f"{work_dir}_{torch.rand(()).item()}",
+            experiment_name=f"{tmp_path}_{work_dir}_{uuid.uuid4()}",
             **options,
         )
         return runner, model

@@ -1,3 +1,4 @@
+import contextlib
 from contextlib import nullcontext
 from types import SimpleNamespace
 
@@ -203,3 +204,21 @@ def test_missing_folder_of_ade20k_is_named(tmp_path):
     for folder in prefix.values():
         (tmp_path / folder).mkdir(parents=True)
     run_config.require_data(cfg)
+
+
+@pytest.mark.parametrize("end", [None, SystemExit(85)])
+def test_processes_take_leave_of_each_other_at_a_good_end(monkeypatch, end):
+    calls = []
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    for name in ("barrier", "destroy_process_group"):
+        monkeypatch.setattr(torch.distributed, name, lambda name=name: calls.append(name))
+    with contextlib.suppress(SystemExit), run_config.leaving_process_group():
+        if end is not None:
+            raise end
+    assert calls == ["barrier", "destroy_process_group"]
+
+
+def test_after_an_error_no_process_waits_for_the_others(monkeypatch):
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    with pytest.raises(ValueError, match="broken"), run_config.leaving_process_group():
+        raise ValueError("broken")
