@@ -1,11 +1,9 @@
 import argparse
-import runpy
-import sys
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 import torch
+from tool_runs import run_tool
 
 from mim_plugins.checkpoints import read_tensors
 from mim_plugins.registry import MODELS
@@ -15,27 +13,10 @@ TOOL = ROOT / "tools/convert_checkpoint.py"
 GOLDEN = ROOT / "tests/data/mixmim_tiny.npz"
 
 
-class Result(NamedTuple):
-    returncode: int
-    stdout: str
-    stderr: str
-
-
 @pytest.fixture
 def convert(monkeypatch, capsys):
-    """Runs the tool in this process, as the command line would."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", [str(TOOL), *map(str, arguments)])
-        try:
-            runpy.run_path(str(TOOL), run_name="__main__")
-            message = None
-        except SystemExit as stop:
-            message = stop.code
-        out, err = capsys.readouterr()
-        return Result(0 if message is None else 1, out, f"{err}{message}\n" if message else err)
-
-    return run
+    """Runs the tool as the command line would."""
+    return lambda *arguments: run_tool(TOOL, arguments, monkeypatch, capsys)
 
 
 def test_authors_training_checkpoint_loads_into_our_backbone(tmp_path, convert):

@@ -1,10 +1,8 @@
-import runpy
-import sys
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 import torch
+from tool_runs import run_tool
 
 from mim_plugins.checkpoints import load_pretrained
 from mim_plugins.registry import MODELS
@@ -18,27 +16,10 @@ SWIN = dict(
 )
 
 
-class Result(NamedTuple):
-    returncode: int
-    stdout: str
-    stderr: str
-
-
 @pytest.fixture
 def export(monkeypatch, capsys):
-    """Runs the tool in this process, as the command line would."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", [str(TOOL), *map(str, arguments)])
-        try:
-            runpy.run_path(str(TOOL), run_name="__main__")
-            message = None
-        except SystemExit as stop:
-            message = stop.code
-        out, err = capsys.readouterr()
-        return Result(0 if message is None else 1, out, f"{err}{message}\n" if message else err)
-
-    return run
+    """Runs the tool as the command line would."""
+    return lambda *arguments: run_tool(TOOL, arguments, monkeypatch, capsys)
 
 
 @pytest.fixture
