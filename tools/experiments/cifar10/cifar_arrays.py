@@ -4,14 +4,16 @@ import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
+from mmpretrain.structures import DataSample
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from mim_plugins.registry import DATASETS
+from mim_plugins.registry import DATASETS, TRANSFORMS
 
 SPLITS = dict(train=50_000, test=10_000)
 CLASSES = 10
@@ -74,35 +76,75 @@ def load(folder: Path, split: str, count: int | None = None) -> tuple[Tensor, Te
     return torch.from_numpy(images.transpose(0, 3, 1, 2).copy()), torch.from_numpy(labels)
 
 
-def augment(images: Tensor) -> Tensor:
-    """Each of (B, 3, H, W) moved by up to four pixels with reflected borders, and half flipped."""
-    size = images.shape[-1]
+def pad(images: Tensor) -> Tensor:
+    """Images (N, 3, H, W) with four reflected pixels around, for :func:`augment`."""
     padded = torch.nn.functional.pad(images.float(), [PADDING] * 4, mode="reflect")
-    moves = torch.randint(0, 2 * PADDING + 1, (len(images), 2)).tolist()
-    flips = (torch.rand(len(images)) < 0.5).tolist()
-    moved = []
-    for image, (top, left), flip in zip(padded, moves, flips, strict=True):
-        crop = image[:, top : top + size, left : left + size]
-        moved.append(crop.flip(-1) if flip else crop)
-    return torch.stack(moved)
+    return padded.to(images.dtype)
+
+
+def augment(padded: Tensor) -> Tensor:
+    """A window (3, H, W) of one of :func:`pad`'s images at a random place, half of them flipped."""
+    places = 2 * PADDING + 1
+    top, left = (int(torch.randint(places, ())) for _ in range(2))
+    flip = bool(torch.rand(()) < 0.5)
+    size = padded.shape[-1] - 2 * PADDING
+    window = padded[:, top : top + size, left : left + size]
+    return window.flip(-1) if flip else window
+
+
+def choose_labelled(labels: Tensor, per_class: int, seed: int) -> Tensor:
+    """Indices of equally many images of each class, others for another seed."""
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.randperm(len(labels), generator=generator)
+    return torch.cat([order[labels[order] == label][:per_class] for label in range(CLASSES)])
 
 
 @DATASETS.register_module()
 class CifarArrays(Dataset):
-    """Augmented training images without labels, as a runner takes them.
+    """Images of a split as a runner takes them.
 
     Args:
         data_root: folder that :func:`decode_once` filled.
-        images: how many of the training images to use.
+        images: how many images to use, the first of the shuffled split.
+        split: ``'train'``, whose images are augmented, or ``'test'``.
+        mask: config of the transform that draws a mask for each image (SimMIM); None for none.
+        labelled: give the images their labels.
+        per_class: use only this many images of each class, with labels; None uses all.
+        seed: chooses these images.
     """
 
-    def __init__(self, data_root: str, images: int) -> None:
-        self.images, _ = load(Path(data_root), "train", images)
+    def __init__(
+        self,
+        data_root: str,
+        images: int,
+        split: str = "train",
+        mask: dict | None = None,
+        labelled: bool = False,
+        per_class: int | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.images, self.labels = load(Path(data_root), split, images)
+        if per_class is not None:
+            chosen = choose_labelled(self.labels, per_class, seed)
+            self.images, self.labels = self.images[chosen], self.labels[chosen]
+        self.augmented = split == "train"
+        if self.augmented:
+            self.images = pad(self.images)
+        self.mask: Any = TRANSFORMS.build(mask) if mask else None
+        self.labelled = labelled
 
     def __len__(self) -> int:
         """Number of images."""
         return len(self.images)
 
-    def __getitem__(self, index: int) -> dict[str, Tensor]:
-        """An image in another augmentation at every call."""
-        return dict(inputs=augment(self.images[index : index + 1])[0])
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """An image (3, H, W) of 0 to 255, in another augmentation at every call."""
+        image = self.images[index]
+        item: dict[str, Any] = dict(inputs=augment(image) if self.augmented else image)
+        if self.mask or self.labelled:
+            item["data_samples"] = sample = DataSample()
+            if self.mask:
+                sample.set_field(torch.from_numpy(self.mask({})["mask"]), "mask")
+            if self.labelled:
+                sample.set_gt_label(self.labels[index])
+        return item

@@ -1,84 +1,114 @@
-"""The experiment's table and picture."""
+"""The experiment's tables and picture."""
 
+from collections.abc import Iterable
 from pathlib import Path
-from statistics import mean
+from statistics import mean, stdev
 from typing import Any
 
 from matplotlib.figure import Figure
 
-NAMES = dict(random="random weights", mae="MAE", mrmae="MR-MAE")
-COLOURS = dict(random="tab:gray", mae="tab:blue", mrmae="tab:orange")
+NAMES = dict(
+    random_swin="random weights, Swin",
+    mixmae="MixMAE",
+    simmim="SimMIM",
+    random_vit="random weights, ViT",
+    mae="MAE",
+    mrmae="MR-MAE",
+)
+COLOURS = dict(mixmae="tab:red", simmim="tab:purple", mae="tab:blue", mrmae="tab:orange")
+FAMILIES = dict(Swin=("random_swin", "mixmae", "simmim"), ViT=("random_vit", "mae", "mrmae"))
+LOSSES = dict(loss_rec="pixels", loss="pixels", loss_mimic="features")
 
 
-def final(result: dict[str, Any], kind: str) -> float:
-    """Accuracy at the end of pre-training: of the last ``probe``, or of ``finetune``."""
-    if kind == "finetune":
-        return result["finetune"]
-    return result["probes"][max(result["probes"], key=int)]
+def heading(kind: str) -> str:
+    """Title of the column of an evaluation."""
+    share = kind.removeprefix("finetune_")
+    return dict(knn="k-NN", probe="linear probe").get(kind, f"{share} % labels")
 
 
-def result_table(results: dict[str, Any], seeds: list[int]) -> str:
-    """A Markdown table with the accuracy of every start, evaluation and seed."""
-    header = ["start", *(f"{kind}, seed {s}" for kind in ("probe", "few labels") for s in seeds)]
-    header[len(seeds) + 1 : len(seeds) + 1] = ["probe, mean"]
-    header.append("few labels, mean")
-    lines = [header, ["---"] * len(header)]
+def spread(values: list[float]) -> str:
+    """Mean and standard deviation over the seeds."""
+    return f"{mean(values):.1f}" + (f" ± {stdev(values):.1f}" if len(values) > 1 else "")
+
+
+def markdown(rows: Iterable[Iterable[str]]) -> str:
+    """A Markdown table; the first row is its head."""
+    lines = [f"| {' | '.join(row)} |\n" for row in rows]
+    lines.insert(1, "|" + " --- |" * (lines[0].count(" | ") + 1) + "\n")
+    return "".join(lines)
+
+
+def accuracy_table(results: dict[str, Any], epochs: dict[str, int]) -> str:
+    """Accuracies of every method after this many epochs, and of random weights."""
+    kinds = list(results["runs"][0]["final"])
+    rows = [["start", "epochs", "minutes", *map(heading, kinds)]]
     for name, title in NAMES.items():
-        cells = [title]
-        for kind in ("probe", "finetune"):
-            values = [final(results[f"{name} {seed}"], kind) for seed in seeds]
-            cells += [f"{value:.1f}" for value in [*values, mean(values)]]
-        lines.append(cells)
+        length = epochs.get(name, 0)
+        finals = [r["final"] for r in results["runs"] if (r["name"], r["epochs"]) == (name, length)]
+        minutes = length * results["seconds_per_epoch"].get(name, 0) / 60
+        cells = [spread([final[kind] for final in finals]) for kind in kinds]
+        rows.append([title, str(length), f"{minutes:.1f}", *cells])
+    return markdown(rows)
+
+
+def report(results: dict[str, Any]) -> str:
+    """Both tables, Markdown."""
+    equal = dict.fromkeys(results["equal_time"], results["equal_epochs"])
+    seeds = len(results["seeds"])
     teacher = results["teacher"]
-    empty = [""] * len(seeds)
-    lines.append(["teacher", *empty, f"{teacher['probe']:.1f}", *empty, ""])
-    rows = "".join(f"| {' | '.join(line)} |\n" for line in lines)
-    return f"{rows}\nTeacher's own classifier: {teacher['accuracy']:.1f} %\n"
+    return (
+        f"Equal epochs (top-1 in %, {seeds} seeds):\n\n{accuracy_table(results, equal)}\n"
+        f"Equal time:\n\n{accuracy_table(results, results['equal_time'])}\n"
+        f"The teacher's own classifier: {teacher['accuracy']:.1f} %;"
+        f" linear probe of its features: {teacher['probe']:.1f} %, k-NN: {teacher['knn']:.1f} %\n"
+    )
 
 
-def draw_curves(results: dict[str, Any], seeds: list[int], file: Path) -> None:
-    """Losses and probe accuracy over epochs, and the final accuracies with every seed."""
-    figure = Figure(figsize=(12, 3.6), layout="constrained")
-    losses, probes, bars = figure.subplots(1, 3)
-    for name in ("mae", "mrmae"):
-        for seed in seeds:
-            result = results[f"{name} {seed}"]
-            label = NAMES[name] if seed == seeds[0] else None
-            draw_losses(losses, result["losses"], COLOURS[name], label)
-            curve = results[f"random {seed}"]["probes"] | result["probes"]
-            points = sorted((int(epoch), value) for epoch, value in curve.items())
-            probes.plot(*zip(*points, strict=True), "o-", color=COLOURS[name], label=label)
-    losses.set(xlabel="epoch", ylabel="loss", title="pre-training losses")
-    probes.axhline(results["teacher"]["probe"], color="k", ls=":", label="teacher")
-    probes.set(xlabel="epoch", ylabel="top-1, %", title="linear probe on frozen features")
-    draw_bars(bars, results, seeds)
-    for axes in (losses, probes):
-        axes.legend(fontsize=8)
+def draw(results: dict[str, Any], file: Path) -> None:
+    """Accuracy against time of pre-training, and losses over epochs, for Swin and for ViT."""
+    figure = Figure(figsize=(13, 7), layout="constrained")
+    for row, (family, names) in zip(figure.subplots(2, 3), FAMILIES.items(), strict=True):
+        for axes, kind in zip(row, ("knn", "probe"), strict=False):
+            draw_accuracy(axes, results, names, kind)
+            axes.set(xlabel="minutes of pre-training", ylabel="top-1, %")
+            axes.set_title(f"{family}: {heading(kind)}")
+        draw_losses(row[2], results, names)
+        row[2].set(xlabel="epoch", ylabel="loss", title=f"{family}: losses, seed 0, equal time")
+        for axes in row:
+            axes.legend(fontsize=8)
+            axes.grid(alpha=0.3)
     figure.savefig(file, dpi=90)
 
 
-def draw_losses(axes: Any, losses: dict[str, list[float]], colour: str, label: str | None) -> None:
-    """Reconstruction as a full line, mimicry as a dashed one, over epochs."""
-    scale = max(losses["epoch"]) / max(losses["step"])
-    epochs = [step * scale for step in losses["step"]]
-    axes.plot(epochs, losses["loss_rec"], color=colour, label=label and f"{label}: pixels")
-    if "loss_mimic" in losses:
-        text = label and f"{label}: features"
-        axes.plot(epochs, losses["loss_mimic"], "--", color=colour, label=text)
+def draw_accuracy(axes: Any, results: dict[str, Any], names: tuple[str, ...], kind: str) -> None:
+    """A line for every run through its checkpoints; random weights are a dotted line."""
+    runs = [run for run in results["runs"] if run["name"] in names]
+    level = mean(run["final"][kind] for run in runs if run["name"] == names[0])
+    axes.axhline(level, color="gray", ls=":", label=NAMES[names[0]])
+    for name in names[1:]:
+        label: str | None = NAMES[name]
+        minutes = results["seconds_per_epoch"][name] / 60
+        for run in runs:
+            if run["name"] == name:
+                points = sorted((int(e) * minutes, v[kind]) for e, v in run["curve"].items())
+                axes.plot(
+                    *zip(*points, strict=True), "o-", ms=3, lw=1, color=COLOURS[name], label=label
+                )
+                label = None
 
 
-def draw_bars(axes: Any, results: dict[str, Any], seeds: list[int]) -> None:
-    """Mean final accuracies as bars, seeds as points."""
-    kinds = dict(probe="linear probe", finetune="few labels")
-    for place, kind in enumerate(kinds):
-        for offset, (name, title) in enumerate(NAMES.items()):
-            values = [final(results[f"{name} {seed}"], kind) for seed in seeds]
-            x = place + 0.27 * (offset - 1)
-            label = title if place == 0 else None
-            axes.bar(x, mean(values), 0.25, color=COLOURS[name], label=label)
-            axes.plot([x] * len(values), values, "k.", ms=4)
-            axes.annotate(f"{mean(values):.1f}", (x, max(values) + 1), ha="center", fontsize=8)
-    axes.set_xticks(range(len(kinds)), list(kinds.values()))
-    axes.set(ylabel="top-1, %", title="at the end: mean, seeds as points")
-    axes.set_ylim(0, axes.get_ylim()[1] * 1.25)
-    axes.legend(fontsize=8, ncols=3, loc="upper center")
+def draw_losses(axes: Any, results: dict[str, Any], names: tuple[str, ...]) -> None:
+    """What the first seed's longer runs logged: pixels as full lines, features as dashed ones."""
+    for run in results["runs"]:
+        name = run["name"]
+        wanted = run["epochs"] == results["equal_time"].get(name) and name in names
+        if not wanted or run["seed"] != results["seeds"][0]:
+            continue
+        logs = run["losses"]
+        scale = run["epochs"] / max(logs["step"])
+        epochs = [step * scale for step in logs["step"]]
+        kinds = [key for key in ("loss_rec", "loss_mimic") if key in logs] or ["loss"]
+        for kind in kinds:
+            style = "--" if kind == "loss_mimic" else "-"
+            label = f"{NAMES[name]}: {LOSSES[kind]}"
+            axes.plot(epochs, logs[kind], style, lw=1, color=COLOURS[name], label=label)

@@ -1,63 +1,26 @@
-"""The teacher: a small timm ViT, trained on CIFAR-10 with labels before any student."""
+"""Train the teacher: a small timm ViT, on CIFAR-10 with labels, before any student."""
 
 import argparse
 import json
 import math
 import time
 from pathlib import Path
-from typing import Any
 
 import timm
 import torch
 import torch.nn.functional as F
-from cifar_arrays import CLASSES, TEST_IMAGES, augment, load
-from timm.layers import PatchEmbed
-from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
+from cifar_arrays import TEST_IMAGES, augment, load, pad
+from cifar_vit import normalised
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-MEAN, STD = (0.491, 0.482, 0.447), (0.247, 0.244, 0.262)
-IMAGES, EPOCHS, BATCH, LEARNING_RATE, WEIGHT_DECAY, SMOOTHING = 25_000, 3, 128, 1e-3, 0.05, 0.1
-
-default_cfgs = generate_default_cfgs(
-    {"cifar_vit": dict(input_size=(3, 32, 32), mean=MEAN, std=STD, num_classes=CLASSES)}
-)
+BATCH, LEARNING_RATE, WEIGHT_DECAY, SMOOTHING = 128, 1e-3, 0.05, 0.1
 
 
-class ConvPatchEmbed(PatchEmbed):
-    """Patch embedding of three small convolutions, which learns faster than one large one."""
-
-    def __init__(self, embed_dim: int, in_chans: int = 3, **kwargs: Any) -> None:
-        super().__init__(embed_dim=embed_dim, in_chans=in_chans, **kwargs)
-        channels = [in_chans, embed_dim // 4, embed_dim // 2, embed_dim]
-        layers: list[nn.Module] = []
-        for index, stride in enumerate((1, 2, 2)):
-            before, after = channels[index : index + 2]
-            layers.append(nn.Conv2d(before, after, 3, stride, padding=1, bias=False))
-            layers += [nn.BatchNorm2d(after), nn.ReLU()]
-        self.proj = nn.Sequential(*layers)
-
-
-@register_model
-def cifar_vit(pretrained: bool = False, **kwargs: Any) -> nn.Module:
-    """ViT of width 128 and depth 2 on 8x8 tokens, whose mean after the norm is classified."""
-    sizes = dict(img_size=32, patch_size=4, embed_dim=128, depth=2, num_heads=4)
-    pooling = dict(global_pool="avg", fc_norm=False, class_token=False)
-    kwargs = dict(embed_layer=ConvPatchEmbed, num_classes=CLASSES) | kwargs
-    return build_model_with_cfg(
-        VisionTransformer, "cifar_vit", pretrained, **sizes, **pooling, **kwargs
-    )
-
-
-def normalised(images: Tensor) -> Tensor:
-    """Images (B, 3, H, W) of 0 to 255 as the teacher reads them."""
-    mean, std = torch.tensor([MEAN, STD]).view(2, 1, 3, 1, 1)
-    return (images.float() / 255 - mean) / std
-
-
-def train(folder: Path, images_used: int, epochs: int) -> nn.Module:
+def train(folder: Path, images_used: int, epochs: int) -> VisionTransformer:
     """Train on the first images of the training split, with a one-cycle learning rate."""
     images, labels = load(folder, "train", images_used)
+    padded = pad(images)
     torch.manual_seed(0)
     model = timm.create_model("cifar_vit")
     optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY)
@@ -66,8 +29,12 @@ def train(folder: Path, images_used: int, epochs: int) -> nn.Module:
     for epoch in range(epochs):
         start, total = time.monotonic(), 0.0
         for chosen in torch.randperm(len(images)).split(BATCH):
-            outputs = model(normalised(augment(images[chosen])))
-            loss = F.cross_entropy(outputs, labels[chosen], label_smoothing=SMOOTHING)
+            batch = torch.stack([augment(padded[i]) for i in chosen])
+            tokens = model.forward_features(normalised(batch))
+            # both learn: the class token, whose attention focuses, and the others, to be mimicked
+            outputs = model.head(torch.cat([tokens[:, 0], tokens[:, 1:].mean(dim=1)]))
+            truth = labels[chosen].repeat(2)
+            loss = F.cross_entropy(outputs, truth, label_smoothing=SMOOTHING)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -92,8 +59,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("arrays", type=Path, help="folder of the decoded data")
     parser.add_argument("weights", type=Path, help="file to write")
-    parser.add_argument("--images", type=int, default=IMAGES)
-    parser.add_argument("--epochs", type=int, default=EPOCHS)
+    parser.add_argument("--images", type=int, required=True)
+    parser.add_argument("--epochs", type=int, required=True)
     args = parser.parse_args()
     model = train(args.arrays, args.images, args.epochs)
     result = dict(accuracy=accuracy(model, *load(args.arrays, "test", TEST_IMAGES)))

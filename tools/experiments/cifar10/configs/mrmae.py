@@ -1,10 +1,7 @@
-"""The MAE of config_mae.py, whose visible tokens also mimic the teacher; all else is equal."""
+"""The MAE of mae.py, whose visible tokens also mimic the teacher; all else is equal."""
 
-_base_ = "config_mae.py"
+_base_ = "mae.py"
 
-custom_imports = dict(
-    imports=["mim_plugins", "cifar_arrays", "teacher"], allow_failed_imports=False
-)
 model = dict(
     mimics=dict(
         teacher=dict(

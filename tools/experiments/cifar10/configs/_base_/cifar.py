@@ -1,23 +1,14 @@
-"""MAE of a small ViT on 10,000 CIFAR-10 images; all of its hyper-parameters."""
+"""Images, optimizer and schedule of every pre-training of the comparison."""
 
-custom_imports = dict(imports=["mim_plugins", "cifar_arrays"], allow_failed_imports=False)
-
-epochs, warmup_epochs, batch = 8, 1, 128
-model = dict(
-    type="mim_plugins.MRMAE",
-    backbone=dict(
-        type="mim_plugins.MaskedViT",
-        arch=dict(depth=4, embed_dims=96, num_heads=3),
-        img_size=32,
-        patch_size=4,
-    ),
-    decoder=dict(type="mim_plugins.MAEDecoder", embed_dims=64, depth=2, num_heads=2),
-    head=dict(type="mim_plugins.PixelHead", norm_pix=True),
-    mask_ratio=0.75,
-    data_preprocessor=dict(
-        type="mmengine.ImgDataPreprocessor", mean=[125.3, 123.0, 113.9], std=[63.0, 62.1, 66.7]
-    ),
+custom_imports = dict(
+    imports=["mim_plugins", "cifar_arrays", "cifar_vit", "mask_token_swin", "variants"],
+    allow_failed_imports=False,
 )
+
+epochs, batch = 10, 128
+warmup_epochs = epochs / 10
+img_size, classes = 32, 10
+mean, std = [125.3, 123.0, 113.9], [63.0, 62.1, 66.7]
 train_dataloader = dict(
     batch_size=batch,
     num_workers=0,
@@ -38,6 +29,6 @@ param_scheduler = [
 train_cfg = dict(by_epoch=True, max_epochs=epochs)
 default_hooks = dict(
     logger=dict(type="LoggerHook", interval=26),
-    checkpoint=dict(type="CheckpointHook", interval=4, save_optimizer=False),
+    checkpoint=dict(type="CheckpointHook", interval=epochs, save_optimizer=False),
 )
 randomness = dict(seed=0)

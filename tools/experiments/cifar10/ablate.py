@@ -1,0 +1,91 @@
+"""What each idea of MixMAE and MR-MAE is worth on CIFAR-10: one of them changed at a time."""
+
+import argparse
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from compare import add_arguments, prepare
+from report import heading, markdown, spread
+
+# by method and name of the variant; the method itself is in the comparison
+VARIANTS: dict[str, dict[str, dict[str, Any]]] = dict(
+    mixmae=dict(
+        ratio25={"model.data_preprocessor.batch_transform.mask_ratio": 0.25},
+        ratio75={"model.data_preprocessor.batch_transform.mask_ratio": 0.75},
+        unmasked_attention={"model.backbone.type": "mim_plugins.UnmaskedAttentionSwin"},
+        single_reconstruction={"model.type": "mim_plugins.SingleReconstruction"},
+        plain_pixels={"model.head.norm_pix": False},
+        mask_per_pair={"model.data_preprocessor.batch_transform.per_pair": True},
+    ),
+    mrmae=dict(
+        ratio50={"model.mask_ratio": 0.5},
+        ratio25={"model.mask_ratio": 0.25},
+        focused={"model.focus": "teacher"},
+        weight_quarter={"model.mimics.teacher.weight": 0.25},
+        weight4={"model.mimics.teacher.weight": 4.0},
+        fusion={"model.mimics.teacher.levels": [0, 1, 2]},
+        smooth_l1={"model.mimics.teacher.distance": "smooth_l1"},
+        cosine={"model.mimics.teacher.distance": "cosine"},
+        only_mimic={"model.reconstruction_weight": 0.0},
+        plain_pixels={"model.head.norm_pix": False},
+    ),
+)
+
+
+def table(results: list[dict[str, Any]]) -> str:
+    """A row for every variant."""
+    kinds = list(results[0]["final"])
+    rows = [["method", "change", *map(heading, kinds)]]
+    for method, variants in VARIANTS.items():
+        for variant in ("", *variants):
+            finals = [
+                r["final"] for r in results if (r["method"], r["variant"]) == (method, variant)
+            ]
+            cells = [spread([final[kind] for final in finals]) for kind in kinds]
+            change = VARIANTS[method].get(variant, {"": "none"})
+            rows.append([method, "; ".join(f"`{k}={v!r}`" if k else v for k, v in change.items())])
+            rows[-1] += cells
+    return markdown(rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_arguments(parser)
+    args = parser.parse_args()
+    start = time.monotonic()
+    experiment = prepare(args)
+    experiment.size = replace(experiment.size, finetune={})
+    experiment.teach()
+    with ThreadPoolExecutor(args.processes) as pool:
+        jobs = {
+            (method, variant): [
+                pool.submit(
+                    experiment.pretrain,
+                    method,
+                    experiment.size.ablation_epochs,
+                    seed,
+                    variant,
+                    changes,
+                )
+                for seed in args.seeds
+            ]
+            for method, variants in VARIANTS.items()
+            for variant, changes in ({"": {}} | variants).items()
+        }
+        results = [
+            dict(method=method, variant=variant, **job.result())
+            for (method, variant), seeds in jobs.items()
+            for job in seeds
+        ]
+    (experiment.work / "ablations.json").write_text(json.dumps(results))
+    text = table(results)
+    Path(experiment.work / "ablations.md").write_text(text)
+    print(f"\n{text}\nin {(time.monotonic() - start) / 60:.0f} minutes")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""MixMAE, SimMIM, MAE and MR-MAE on CIFAR-10: at equal epochs, and in equal time."""
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import torch
+from cifar_arrays import decode_once
+from experiment import Experiment
+from report import draw, report
+from sizes import SIZES
+
+METHODS = ("mixmae", "simmim", "mae", "mrmae")
+RANDOM = dict(random_swin="mixmae", random_vit="mae")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What this script and ablate.py are told."""
+    parser.add_argument("--data", type=Path, required=True, help="cifar10.tar.xz, or its folder")
+    parser.add_argument(
+        "--work-dir", type=Path, required=True, help="for all outputs; a run goes on where it ended"
+    )
+    parser.add_argument("--size", choices=SIZES, default="small", help="see sizes.py")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
+    parser.add_argument(
+        "--processes",
+        type=int,
+        default=1 if torch.cuda.is_available() else 2,
+        help="single-threaded jobs at a time",
+    )
+
+
+def prepare(args: argparse.Namespace) -> Experiment:
+    """The experiment in its work folder, with the data decoded."""
+    work = args.work_dir.resolve()
+    work.mkdir(parents=True, exist_ok=True)
+    decode_once(args.data, work / "arrays")
+    return Experiment(work, SIZES[args.size])
+
+
+def equal_times(experiment: Experiment) -> tuple[dict[str, float], dict[str, int]]:
+    """Seconds per epoch, and the epochs of each method in the time of the most expensive one."""
+    epochs = experiment.size.epochs
+    configs = {
+        method: experiment.config(f"calibrate_{method}", method, epochs, 0, {})
+        for method in METHODS
+    }
+    measured = experiment.calibrate(configs)
+    seconds = {method: measured[f"calibrate_{method}"] for method in METHODS}
+    budget = epochs * max(seconds.values())
+    return seconds, {method: round(budget / each) for method, each in seconds.items()}
+
+
+def run_all(experiment: Experiment, seeds: list[int], processes: int) -> dict[str, Any]:
+    """All jobs, ``processes`` at a time, seed by seed."""
+    teacher = experiment.teach()
+    seconds, long = equal_times(experiment)
+    epochs = experiment.size.epochs
+    jobs: dict[tuple[str, int, int], Future] = {}
+    with ThreadPoolExecutor(processes) as pool:
+
+        def start(key: tuple[str, int, int], job: Callable[..., Any], *args: Any) -> None:
+            if key not in jobs:
+                jobs[key] = pool.submit(job, *args)
+
+        for seed in seeds:
+            for name, method in RANDOM.items():
+                start((name, 0, seed), experiment.random, method, seed)
+            for method in METHODS:
+                for length in (epochs, long[method]):
+                    start((method, length, seed), experiment.pretrain, method, length, seed)
+        runs = [
+            dict(name=name, epochs=length, seed=seed, **job.result())
+            for (name, length, seed), job in jobs.items()
+        ]
+    return dict(
+        teacher=teacher,
+        seconds_per_epoch=seconds,
+        equal_epochs=epochs,
+        equal_time=long,
+        seeds=seeds,
+        runs=runs,
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_arguments(parser)
+    args = parser.parse_args()
+    start = time.monotonic()
+    experiment = prepare(args)
+    results = run_all(experiment, args.seeds, args.processes)
+    (experiment.work / "results.json").write_text(json.dumps(results))
+    text = report(results)
+    (experiment.work / "report.md").write_text(text)
+    picture = experiment.work / "cifar10.png"
+    draw(results, picture)
+    minutes = (time.monotonic() - start) / 60
+    print(f"\n{text}\nin {minutes:.0f} minutes; picture: {picture}")
+
+
+if __name__ == "__main__":
+    main()

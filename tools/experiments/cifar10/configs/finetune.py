@@ -1,0 +1,48 @@
+"""Fine-tuning of an encoder, or training from random weights, with a share of the labels.
+
+The encoder, the share and its epochs are set by compare.py.
+"""
+
+_base_ = "_base_/cifar.py"
+
+epochs, batch = 20, 50
+warmup_epochs = epochs / 10
+model = dict(
+    type="mmpretrain.ImageClassifier",
+    backbone=dict(type="mim_plugins.MaskedSwin"),
+    head=dict(
+        type="mmpretrain.LinearClsHead",
+        num_classes=_base_.classes,
+        in_channels=128,
+        loss=dict(type="mmpretrain.CrossEntropyLoss"),
+    ),
+)
+data_preprocessor = dict(
+    type="mmpretrain.ClsDataPreprocessor",
+    num_classes=_base_.classes,
+    mean=_base_.mean,
+    std=_base_.std,
+)
+train_dataloader = dict(batch_size=batch, drop_last=False, dataset=dict(labelled=True))
+val_dataloader = dict(
+    batch_size=500,
+    num_workers=0,
+    sampler=dict(type="mmengine.DefaultSampler", shuffle=False),
+    collate_fn=dict(type="default_collate"),
+    dataset=dict(
+        type="mim_plugins.CifarArrays",
+        data_root="arrays",
+        images=5_000,
+        split="test",
+        labelled=True,
+    ),
+)
+val_evaluator = dict(type="mmpretrain.Accuracy", topk=(1,))
+val_cfg = dict()
+optim_wrapper = dict(optimizer=dict(lr=1e-3, betas=(0.9, 0.999)))
+param_scheduler = [
+    dict(type="LinearLR", start_factor=1e-3, end=warmup_epochs, convert_to_iter_based=True),
+    dict(type="CosineAnnealingLR", begin=warmup_epochs, convert_to_iter_based=True),
+]
+train_cfg = dict(by_epoch=True, max_epochs=epochs, val_interval=epochs)
+default_hooks = dict(checkpoint=dict(interval=epochs))
