@@ -61,7 +61,10 @@ class _SwinBlock(nn.Module):
         allowed: Tensor | None = None,
         groups: TokenGroups | None = None,
     ) -> Tensor:
-        """Tokens (B, nW, N, C) to (B, nW, N, C); see :meth:`WindowAttention.forward`."""
+        """Tokens in windows, or sorted by ``groups``, to such tokens.
+
+        See :meth:`WindowAttention.forward`.
+        """
         x = x + self.drop_path(self.attn(self.norm1(x), window, allowed, groups))
         return x + self.drop_path(self.mlp(self.norm2(x)))
 
@@ -112,18 +115,20 @@ class _Windows:
         self.groups: TokenGroups | None = None
         numbers = layout.groups(mask)
         if mask is not None and numbers is not None:
-            self.groups = TokenGroups.of(numbers, device)
+            # many blocks of sizes that change with the mask: slow to launch, and to compile
+            ragged = device.type == "cpu" and not torch.compiler.is_compiling()
+            self.groups = TokenGroups.of(numbers, device, ragged)
         if numbers is not None and self.groups is None:
             numbers = numbers.to(device, non_blocking=True)
             self.allowed = same_group(numbers, numbers)  # (M, nW, N, N)
 
     def cut(self, x: Tensor) -> Tensor:
-        """Tokens (B, H, W, C) to windows (B, nW, N, C)."""
+        """Tokens (B, H, W, C) to windows (B, nW, N, C), or sorted by group (B, nW * N, C)."""
         x = self.layout.partition(x)
         return x if self.groups is None else self.groups.sort(x)
 
     def join(self, x: Tensor) -> Tensor:
-        """Windows (B, nW, N, C) to tokens (B, H, W, C)."""
+        """What :meth:`cut` made to tokens (B, H, W, C)."""
         return self.layout.merge(x if self.groups is None else self.groups.restore(x))
 
 

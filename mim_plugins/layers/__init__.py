@@ -1,3 +1,4 @@
+from .biased_attention import biased_attention
 from .feed_forward import feed_forward
 from .masked_conv_block import MaskedConvBlock
 from .patch_embed import PatchEmbed
@@ -29,6 +30,7 @@ __all__ = [
     "TransformerBlock",
     "WindowAttention",
     "WindowLayout",
+    "biased_attention",
     "feed_forward",
     "init_linear_and_norm",
     "patch_statistics",

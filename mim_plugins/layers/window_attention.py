@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .biased_attention import biased_attention, has_fast_path
 from .token_groups import TokenGroups
 from .windows import relative_position_index, resize_relative_position_bias
 
@@ -52,12 +53,12 @@ class WindowAttention(nn.Module):
         self.register_load_state_dict_pre_hook(_resize_bias_table)
 
     def relative_position_bias(
-        self, window: tuple[int, int], order: Tensor | None = None
+        self, window: tuple[int, int], places: Tensor | None = None
     ) -> Tensor:
         """Bias of a window (Wh, Ww) for all pairs of its tokens: (1, 1, heads, N, N).
 
-        With the places (M, nW, n) of some tokens in their windows, bias of the pairs of these
-        tokens: (M, nW, heads, n, n).
+        With the places (M, K, n) of the tokens of K groups in their windows, bias of the pairs in
+        these groups: (M, K, heads, n, n).
         """
         own = (self.window, self.window)
         table: Tensor = self.relative_position_bias_table
@@ -67,9 +68,9 @@ class WindowAttention(nn.Module):
             table = resize_relative_position_bias(table, covered)
         if window != own:
             index = relative_position_index(window, covered, index.device)
-        if order is None:
+        if places is None:
             return table[index].permute(2, 0, 1)[None, None]
-        pairs = index[order[..., :, None], order[..., None, :]]  # (M, nW, n, n)
+        pairs = index[places[..., :, None], places[..., None, :]]  # (M, K, n, n)
         return table[pairs].permute(0, 1, 4, 2, 3)
 
     def forward(
@@ -82,7 +83,7 @@ class WindowAttention(nn.Module):
         """Attend inside each window.
 
         Args:
-            x: tokens (B, nW, N, C), sorted by ``groups`` if these are given.
+            x: tokens (B, nW, N, C), or (B, nW * N, C) sorted by ``groups`` if these are given.
             window: (Wh, Ww) with Wh * Ww = N.
             allowed: (M, nW, N, N), True where a query (rows) may attend to a key (columns), with
                 M = 1 or B; None permits all pairs.
@@ -90,42 +91,42 @@ class WindowAttention(nn.Module):
                 ``allowed``.
 
         Returns:
-            Tokens (B, nW, N, C), in the order of ``x``.
+            Tokens as ``x`` has them.
         """
-        qkv = self.qkv(x).unflatten(-1, (3, self.num_heads, -1))  # (B, nW, N, 3, heads, C / heads)
+        qkv = self.qkv(x).unflatten(-1, (3, self.num_heads, -1))  # (..., 3, heads, C / heads)
         if groups is None:
             bias = self.relative_position_bias(window)
             if allowed is not None:
                 bias = bias.masked_fill(~allowed[:, :, None], float("-inf"))
             x = self._attend(qkv, bias)
         else:
-            parts = zip(
-                qkv.split(groups.sizes, 2), groups.order.split(groups.sizes, 2), strict=True
-            )
+            parts = zip(groups.split(qkv), groups.places(), strict=True)
             x = torch.cat(
-                [self._attend(t, self.relative_position_bias(window, o)) for t, o in parts], dim=2
+                [
+                    self._attend(part, self.relative_position_bias(window, places)).flatten(1, 2)
+                    for part, places in parts
+                ],
+                dim=1,
             )
         return self.proj_drop(self.proj(x))
 
     def _attend(self, qkv: Tensor, bias: Tensor) -> Tensor:
-        """Attention of tokens (B, nW, n, 3, heads, C / heads), giving (B, nW, n, C).
+        """Attention of tokens (B, K, n, 3, heads, C / heads) in K groups, giving (B, K, n, C).
 
-        ``bias`` is (M, nW or 1, heads, n, n).
+        ``bias`` is (M, K or 1, heads, n, n).
         """
-        batch, windows, tokens = qkv.shape[:3]
-        # windows and heads share an axis, so that one bias serves all images without a copy
+        batch, groups, tokens = qkv.shape[:3]
+        # groups and heads share an axis, so that one bias serves all images without a copy
         qkv = qkv.permute(3, 0, 1, 4, 2, 5).reshape(3, batch, -1, tokens, qkv.shape[-1])
-        query, key, value = qkv.unbind(0)
-        bias = bias.expand(-1, windows, -1, -1, -1).flatten(1, 2).to(query.dtype)
-        x = F.scaled_dot_product_attention(
-            query,
-            key,
-            value,
-            attn_mask=bias,
-            dropout_p=self.attn_drop if self.training else 0.0,
-        )  # (B, nW * heads, n, C / heads)
-        x = x.unflatten(1, (windows, self.num_heads)).transpose(2, 3)
-        return x.reshape(batch, windows, tokens, -1)
+        bias = bias.expand(-1, groups, -1, -1, -1).flatten(1, 2).to(qkv.dtype)
+        dropout = self.attn_drop if self.training else 0.0
+        if bias.requires_grad and dropout == 0 and has_fast_path(qkv):
+            x = biased_attention(qkv, bias)
+        else:
+            query, key, value = qkv.unbind(0)
+            x = F.scaled_dot_product_attention(query, key, value, attn_mask=bias, dropout_p=dropout)
+        x = x.unflatten(1, (groups, self.num_heads)).transpose(2, 3)  # (B, K, n, heads, C / heads)
+        return x.reshape(batch, groups, tokens, -1)
 
 
 def _resize_bias_table(module: WindowAttention, state_dict: dict, prefix: str, *_: object) -> None:

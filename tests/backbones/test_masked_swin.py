@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from mim_plugins.backbones import MaskedSwin
-from mim_plugins.layers import resize_relative_position_bias
+from mim_plugins.layers import TokenGroups, resize_relative_position_bias
 
 
 def one_stage(depth, window, shift=False, img_size=32, **changes):
@@ -113,6 +113,51 @@ def test_image_mask_and_shift_act_together():
     assert not seen[mask[0]].any()
     assert seen[:4, :4].sum() == (~mask[0, :4, :4]).sum()
     assert seen[4:, 4:].any()
+
+
+@pytest.mark.parametrize("masks", [1, 3])
+@pytest.mark.parametrize("shift", [False, True])
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [(torch.float32, 1e-4), (torch.bfloat16, 0.05)], ids=["f32", "bf16"]
+)
+def test_attention_in_groups_equals_masked_attention(monkeypatch, masks, shift, dtype, tolerance):
+    backbone = MaskedSwin(
+        arch=dict(embed_dims=8, depths=(2, 2), num_heads=(2, 2)),
+        img_size=56,
+        window_size=(4, 7),
+        shift_windows=shift,
+    )
+    for name, parameter in backbone.named_parameters():
+        if "bias_table" in name:
+            nn.init.normal_(parameter)
+    images, weight = torch.randn(3, 3, 56, 56), torch.randn(3, 49, 16)
+    # two images meet in a window in any share: the window's corner, a row or all of it
+    mask = torch.zeros(masks, 7, 7, dtype=torch.bool)
+    mask[:, :4, :3] = True
+    mask[-1, 6, 6] = True
+    blocks = []
+    make = TokenGroups.of
+
+    def remember(*args):
+        groups = make(*args)
+        blocks.append(groups and groups.blocks)
+        return groups
+
+    def run(of):
+        monkeypatch.setattr(TokenGroups, "of", of)
+        backbone.zero_grad()
+        pixels = images.clone().requires_grad_()
+        with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+            output = backbone.forward_mixed(pixels, mask)
+        (output.float() * weight).sum().backward()
+        return [output, pixels.grad, *(p.grad.clone() for p in backbone.parameters())]
+
+    found, expected = run(remember), run(lambda *_: None)
+
+    assert masks > 1 or max(map(len, filter(None, blocks))) > 2  # sizes differ between windows
+    for ours, theirs in zip(found, expected, strict=True):
+        difference = (ours.double() - theirs.double()).norm()
+        assert difference <= tolerance * theirs.double().norm() + 1e-12
 
 
 @pytest.mark.parametrize("size", [(24, 40), (20, 20), (8, 36), (32, 32)])

@@ -6,6 +6,8 @@ import torch
 from mim_plugins.layers import TokenGroups, WindowAttention, same_group
 
 CPU = torch.device("cpu")
+EQUAL = torch.tensor([[[0, 0, 1, 0, 1], [1, 0, 1, 0, 0], [0, 1, 0, 1, 0]]])
+RAGGED = torch.tensor([[[0, 0, 1, 0, 1], [1, 1, 1, 1, 1], [0, 1, 0, 0, 0], [0, 0, 1, 0, 1]]])
 
 
 def numbers_with(*counts, masks=1, windows=1):
@@ -16,38 +18,87 @@ def numbers_with(*counts, masks=1, windows=1):
     )
 
 
-@pytest.mark.parametrize(("masks", "windows"), [(1, 1), (1, 3), (2, 3)])
-def test_sorted_tokens_are_grouped_and_restored(masks, windows):
-    numbers = numbers_with(4, 5, masks=masks, windows=windows)
-    groups = TokenGroups.of(numbers, CPU)
-    assert groups.sizes == (4, 5)
-    x = numbers[..., None].expand(-1, -1, -1, 2).expand(2, -1, -1, -1).double()
-    ordered = groups.sort(x)
-    assert (ordered[:, :, :4] == 0).all()
-    assert (ordered[:, :, 4:] == 1).all()
-    x = torch.randn(2, windows, 9, 3)
+@pytest.mark.parametrize(
+    ("numbers", "blocks"),
+    [
+        (EQUAL, ((3, 2), (3, 3))),
+        (RAGGED, ((1, 1), (2, 2), (2, 3), (1, 4), (1, 5))),
+        (torch.tensor([[[-8, 3, 0, 3, -8, -8]]]), ((1, 1), (1, 2), (1, 3))),
+        (torch.tensor([[[0, 1, 1, 0]], [[1, 1, 0, 0]]]), ((2, 2),)),
+    ],
+    ids=["equal", "ragged", "padding_and_shift", "per_image"],
+)
+def test_each_block_holds_whole_groups_of_one_size(numbers, blocks):
+    groups = TokenGroups.of(numbers, CPU, ragged=True)
+    assert groups.blocks == blocks
+    windows = torch.arange(numbers.shape[1])[None, :, None].expand_as(numbers)
+    names = torch.stack([windows, numbers], dim=-1)  # (M, nW, N, 2), equal within a group only
+    for part, (count, size) in zip(groups.split(groups.sort(names)), blocks, strict=True):
+        assert part.shape[1:] == (count, size, 2)
+        assert (part == part[:, :, :1]).all()
+
+
+@pytest.mark.parametrize("numbers", [EQUAL, RAGGED, numbers_with(4, 5, masks=2, windows=3)])
+def test_sorted_tokens_are_restored(numbers):
+    groups = TokenGroups.of(numbers, CPU, ragged=True)
+    x = torch.randn(2, *numbers.shape[1:], 3)
     assert torch.equal(groups.restore(groups.sort(x)), x)
 
 
-def test_padding_and_shift_numbers_are_groups_too():
-    groups = TokenGroups.of(torch.tensor([[[-8, 3, 0, 3, -8, -8]]]), CPU)
-    assert groups.sizes == (3, 1, 2)
-    assert groups.order.tolist() == [[[0, 4, 5, 2, 1, 3]]]
+def test_places_are_those_in_the_tokens_own_window():
+    groups = TokenGroups.of(RAGGED, CPU, ragged=True)
+    ordered = groups.split(groups.sort(RAGGED[..., None].expand(1, -1, -1, 1)))
+    for part, places in zip(ordered, groups.places(), strict=True):
+        assert (places < 5).all()
+        # a group's numbers, looked up at its places in one of the windows that hold such a group
+        for row, where in zip(part[0, :, :, 0], places[0], strict=True):
+            assert any(
+                (window[where] == row).all() and (window == row[0]).sum() == len(row)
+                for window in RAGGED[0]
+            )
 
 
-def test_unequal_windows_or_masks_have_no_dense_groups():
-    unequal = torch.tensor([[0, 0, 0, 1], [0, 0, 1, 1]])
-    assert TokenGroups.of(unequal[None], CPU) is None
-    assert TokenGroups.of(unequal[:, None], CPU) is None
+def test_masks_whose_groups_differ_in_size_have_no_dense_groups():
+    unequal = torch.tensor([[[0, 0, 0, 1]], [[0, 0, 1, 1]]])
+    assert TokenGroups.of(unequal, CPU, ragged=True) is None
 
 
-@pytest.mark.parametrize("masks", [1, 2])
+def test_windows_that_differ_have_dense_groups_only_if_they_may_be_ragged():
+    assert TokenGroups.of(RAGGED, CPU, ragged=False) is None
+    assert TokenGroups.of(EQUAL, CPU, ragged=False).blocks == ((3, 2), (3, 3))
+
+
+@pytest.mark.parametrize("images", [1, 2])
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        numbers_with(4, 5),
+        numbers_with(4, 5, windows=3),
+        numbers_with(9, windows=2),
+        torch.cat([numbers_with(9), numbers_with(1, 8), 1 + numbers_with(9)], dim=1),
+        torch.cat([numbers_with(2, 3, 4, windows=2), numbers_with(0, 5, 4)], dim=1),
+    ],
+    ids=["one_window", "equal_windows", "one_group", "empty_groups", "three_groups"],
+)
+def test_attention_in_groups_equals_masked_attention(numbers, images):
+    check_equal(numbers, images, torch.float64, 1e-12)
+
+
 @pytest.mark.parametrize("windows", [1, 3])
-def test_attention_in_groups_equals_masked_attention(masks, windows):
-    attention = WindowAttention(dim=8, window=3, num_heads=2).double()
-    numbers = numbers_with(4, 5, masks=masks, windows=windows)
-    groups = TokenGroups.of(numbers, CPU)
-    x = torch.randn(2, windows, 9, 8, dtype=torch.double)
+def test_attention_in_groups_per_image_equals_masked_attention(windows):
+    check_equal(numbers_with(4, 5, masks=2, windows=windows), 2, torch.float64, 1e-12)
+
+
+def test_attention_in_groups_equals_masked_attention_in_single_precision():
+    check_equal(torch.cat([numbers_with(9), numbers_with(1, 8)], dim=1), 2, torch.float32, 1e-5)
+
+
+def check_equal(numbers, images, dtype, tolerance):
+    """Values and all gradients of both ways."""
+    attention = WindowAttention(dim=8, window=3, num_heads=2).to(dtype)
+    torch.nn.init.normal_(attention.relative_position_bias_table)
+    groups = TokenGroups.of(numbers, CPU, ragged=True)
+    x = torch.randn(images, numbers.shape[1], 9, 8, dtype=dtype)
     weight = torch.randn_like(x)
 
     def run(grouped):
@@ -61,4 +112,4 @@ def test_attention_in_groups_equals_masked_attention(masks, windows):
         return [output, given.grad, *(p.grad.clone() for p in attention.parameters())]
 
     for grouped, masked in zip(run(True), run(False), strict=True):
-        torch.testing.assert_close(grouped, masked, rtol=0, atol=1e-12)
+        torch.testing.assert_close(grouped, masked, rtol=tolerance, atol=tolerance)

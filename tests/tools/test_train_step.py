@@ -1,5 +1,6 @@
 import json
 import math
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,12 +15,13 @@ TINY = dict(
 TEACHER = "vit_tiny_patch16_224"
 
 
-def benchmark(*arguments):
+def benchmark(*arguments, **environment):
     return subprocess.run(
         [sys.executable, ROOT / "tools/benchmarks/train_step.py", *map(str, arguments)],
         capture_output=True,
         text=True,
         timeout=300,
+        env=os.environ | environment,
     )
 
 
@@ -42,7 +44,7 @@ def test_contestants_are_measured_side_by_side(tmp_path, method, contestants):
     small = ["--batch", 2, "--img-size", 64, "--repeats", 2, "--threads", 1, "--device", "cpu"]
     arch = json.dumps(TINY[method])
     result = benchmark(
-        "--method", method, "--arch", arch, "--teacher", TEACHER, "--json", file, *small
+        "--method", method, "--arch", arch, "--teacher", TEACHER, "--json", file, "--fused", *small
     )
     assert result.returncode == 0, result.stderr
     for name in contestants:
@@ -55,7 +57,10 @@ def test_contestants_are_measured_side_by_side(tmp_path, method, contestants):
     assert all(math.isfinite(number) for number in numbers(measured))
     assert 0 < measured["mfu"] < 1.5
     rows = measured["contestants"]
+    assert measured["fused"] is True
     for row in rows.values():
+        assert row["warmup_s"] > 0
+        assert row["late_graphs"] == 0
         parts = [row[f"{part}_s"] for part in ("forward", "backward", "optimizer")]
         assert sum(part["min"] for part in parts) <= row["step_s"]["min"]
         assert row["step_s"]["min"] <= row["step_s"]["median"] <= row["step_s"]["max"]
@@ -77,4 +82,23 @@ def test_wrong_arguments_are_one_line(arguments, message):
     result = benchmark("--method", "mixmae", *arguments)
     assert result.returncode != 0
     assert message in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_without_a_compiler_the_option_says_so_in_one_line():
+    small = ["--arch", json.dumps(TINY["mixmae"]), "--batch", 2, "--img-size", 64, "--repeats", 1]
+    # no cache of kernels that were compiled where there was a compiler
+    result = benchmark(
+        "--method",
+        "mixmae",
+        *small,
+        "--device",
+        "cpu",
+        "--compile",
+        CXX="/nowhere/g++",
+        PATH="",
+        TORCHINDUCTOR_FORCE_DISABLE_CACHES="1",
+    )
+    assert result.returncode != 0
+    assert "error: --compile: torch.compile does not work for cpu here" in result.stderr
     assert "Traceback" not in result.stderr

@@ -20,6 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 PARTS = ("forward", "backward", "optimizer")
 WARMUP_STEPS = 1
+COMPILED_WARMUP_STEPS = 3  # each with a mask of its own
 PRODUCTS = 4
 MIB = 2**20
 
@@ -40,6 +41,8 @@ class Contestant:
     def __init__(self, name: str, setup: Setup, threads: int | None) -> None:
         self.name = name
         context = multiprocessing.get_context("spawn")
+        self.warmup_s = 0.0  # seconds of the steps before the first that is measured
+        self.late_graphs = 0  # graphs that were compiled after these
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(
             target=_serve, args=(theirs, name, setup, threads), daemon=True
@@ -49,7 +52,8 @@ class Contestant:
 
     def wait(self) -> float:
         """Wait until it is built and warm; returns the operations of a step."""
-        return self._receive()
+        self.warmup_s, flops = self._receive()
+        return flops
 
     def step(self) -> dict[str, float]:
         """Seconds of each of the ``PARTS`` of one more step."""
@@ -59,7 +63,7 @@ class Contestant:
     def finish(self) -> float:
         """End the process; returns the peak memory in bytes."""
         self._pipe.send("finish")
-        peak = self._receive()
+        peak, self.late_graphs = self._receive()
         self._process.join()
         return peak
 
@@ -83,14 +87,19 @@ def _serve(pipe: Connection, name: str, setup: Setup, threads: int | None) -> No
         meter = MemoryMeter(setup.device)
         step = TrainStep(name, setup)
         flops = step.count_flops()
-        for _ in range(WARMUP_STEPS):
+        if setup.compile:
+            step.compile()
+        start = time.perf_counter()
+        for _ in range(COMPILED_WARMUP_STEPS if setup.compile else WARMUP_STEPS):
             step()
+        warmup_s = time.perf_counter() - start
         gc.collect()
         meter.restart()
-        pipe.send(flops)  # ready: nothing runs any more unless asked for
+        graphs = compiled_graphs()
+        pipe.send((warmup_s, flops))  # ready: nothing runs any more unless asked for
         while pipe.recv() == "step":
             pipe.send(step())
-        pipe.send(meter.peak())
+        pipe.send((meter.peak(), compiled_graphs() - graphs))
     except Exception:  # whatever it is, the parent reports it
         pipe.send(traceback.format_exc())
 
@@ -102,10 +111,16 @@ class TrainStep:
         self.setup = setup
         self.model, self.loss = build(name, setup)
         trained = [p for p in self.model.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.AdamW(trained, lr=1e-5)
+        # None leaves PyTorch's choice
+        self.optimizer = torch.optim.AdamW(trained, lr=1e-5, fused=setup.fused or None)
         torch.manual_seed(1)
         shape = (setup.batch, 3, setup.img_size, setup.img_size)
         self.images = torch.randn(shape).to(setup.device)
+
+    def compile(self) -> None:
+        """From now on, compile the loss."""
+        # sizes never change, so that each stage may have kernels of its own
+        self.loss = torch.compile(self.loss, dynamic=False)
 
     def __call__(self) -> dict[str, float]:
         """Seconds of each part.
@@ -142,6 +157,29 @@ class TrainStep:
     def _now(self) -> float:
         synchronise(self.setup.device)
         return time.perf_counter()
+
+
+def compiled_graphs() -> int:
+    """Graphs that torch.compile has made in this process so far."""
+    from torch._dynamo.utils import counters
+
+    return counters["stats"]["unique_graphs"]
+
+
+def check_compiler(device: str) -> None:
+    """Compile something small.
+
+    Raises:
+        ContestantError: there is no compiler that works.
+    """
+    try:
+        torch.compile(lambda x: x.sin() + 1)(torch.ones(8, device=device))
+    except Exception as error:  # which one depends on what is missing
+        reason = next(line for line in str(error).splitlines() if line.strip())
+        raise ContestantError(
+            f"--compile: torch.compile does not work for {device} here ({reason}). It needs a C++"
+            " compiler such as g++ on the CPU, and Triton as well on a GPU; leave --compile out"
+        ) from None
 
 
 class MemoryMeter:
@@ -209,13 +247,16 @@ def compete(names: tuple[str, ...], setup: Setup, repeats: int, threads: int | N
 
     Returns:
         ``matmul_flops_per_s``, the best that was seen, and, under ``contestants``, for each name
-        the seconds of every repeat (``steps``), ``flops`` and ``peak_bytes``.
+        the seconds of every repeat (``steps``), ``flops``, ``peak_bytes``, and, for
+        torch.compile, ``warmup_s`` and ``late_graphs``.
 
     Raises:
         ContestantError: one of them failed.
     """
     if threads:
         torch.set_num_threads(threads)
+    if setup.compile:
+        check_compiler(setup.device)
     product = MatrixProduct(setup.device, setup.dtype)
     contestants = [Contestant(name, setup, threads) for name in names]
     steps: dict[str, list[dict[str, float]]] = {name: [] for name in names}
@@ -228,7 +269,13 @@ def compete(names: tuple[str, ...], setup: Setup, repeats: int, threads: int | N
     return dict(
         matmul_flops_per_s=max(rates),
         contestants={
-            c.name: dict(steps=steps[c.name], flops=flops[c.name], peak_bytes=c.finish())
+            c.name: dict(
+                steps=steps[c.name],
+                flops=flops[c.name],
+                peak_bytes=c.finish(),
+                warmup_s=c.warmup_s,
+                late_graphs=c.late_graphs,
+            )
             for c in contestants
         },
     )

@@ -42,6 +42,8 @@ class Setup:
     dtype: str
     teacher: str
     teacher_dtype: str | None
+    compile: bool = False
+    fused: bool = False
 
     def sizes(self) -> dict[str, Any]:
         """The encoder's sizes.

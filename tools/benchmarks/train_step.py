@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import median
 
 import torch
-from common import MIB, PARTS, ContestantError, compete
+from common import COMPILED_WARMUP_STEPS, MIB, PARTS, ContestantError, compete
 from contestants import CONTESTANTS, PEER, Setup
 
 
@@ -34,6 +34,13 @@ def parse_args() -> argparse.Namespace:
         help="precision of MR-MAE's teacher; that of the student if left out",
     )
     parser.add_argument("--threads", type=int, help="CPU threads of each contestant")
+    parser.add_argument(
+        "--compile",
+        action="store_true",
+        help="torch.compile the forward pass, and so the backward pass, of every contestant; the"
+        " steps in which that happens are not measured, and their time is told apart",
+    )
+    parser.add_argument("--fused", action="store_true", help="AdamW's fused kernel for everyone")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result there")
     args = parser.parse_args()
     if args.batch < 2 or args.batch % 2:
@@ -66,6 +73,8 @@ def summarise(raw: dict, setup: Setup) -> dict:
             peak_memory_mib=measured["peak_bytes"] / MIB,
             gflops=measured["flops"] / 1e9,
             mfu=measured["flops"] / total["median"] / rate,
+            warmup_s=measured["warmup_s"],
+            late_graphs=measured["late_graphs"],
         )
     ours, peer = contestants[CONTESTANTS[setup.method][0]], contestants[PEER]
     return dict(
@@ -123,6 +132,12 @@ def main() -> None:
         f"{CONTESTANTS[setup.method][0]} against {PEER}: speed {result['speedup']:.2f},"
         f" memory {result['memory_ratio']:.2f}"
     )
+    if setup.compile:
+        for name, row in result["contestants"].items():
+            print(
+                f"{name}: {row['warmup_s']:.0f} s for the first {COMPILED_WARMUP_STEPS} steps, in"
+                f" which it is compiled; {row['late_graphs']} graphs compiled after them"
+            )
     if args.json:
         args.json.write_text(json.dumps(result, indent=1))
 
