@@ -161,3 +161,33 @@ def test_fine_tuning_at_384_uses_the_authors_windows_and_crops():
     assert [stage.window for stage in model.backbone.stages] == [16, 16, 24, 12]
     assert cfg.train_dataloader.dataset.pipeline[1].scale == 384
     assert cfg.test_dataloader.dataset.pipeline[2].crop_size == 384
+
+
+def test_pre_training_loads_fast_and_one_option_makes_it_exact():
+    cfg = load("mixmae/swin_b_600e.py")
+    pipeline = cfg.train_dataloader.dataset.pipeline
+    assert [transform.type for transform in pipeline] == [
+        "mim_plugins.LoadRandomResizedCrop",
+        "PackInputs",
+    ]
+    fast = TRANSFORMS.build(pipeline[0])
+    assert (fast.backend, fast.to_end) == ("fast", True)
+
+    cfg.merge_from_dict({"train_dataloader.dataset.pipeline.0.backend": "exact"})
+    exact = TRANSFORMS.build(cfg.train_dataloader.dataset.pipeline[0])
+    assert (exact.backend, exact.size, exact.flip_prob) == ("exact", (224, 224), 0.5)
+    assert exact.crop.crop_ratio_range == (0.2, 1.0)
+
+
+def test_baselines_load_their_images_as_ours_do():
+    ours = load("mixmae/swin_b_600e.py").train_dataloader.dataset.pipeline
+    mae, simmim, beit = (
+        load(f"baselines/{name}_400e.py").train_dataloader.dataset.pipeline
+        for name in ("mae_vit_b", "simmim_swin_b", "beitv2_vit_b")
+    )
+    assert mae == ours
+    assert [simmim[0], simmim[-1]] == ours
+    assert [t.type for t in simmim[1:-1]] == ["SimMIMMaskGenerator"]
+    # two views of one picture: it must be loaded whole
+    assert (beit[0].type, beit[-1]) == ("mim_plugins.LoadImage", ours[-1])
+    assert "LoadRandomResizedCrop" not in str(beit)

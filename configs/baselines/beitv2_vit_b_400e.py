@@ -16,7 +16,7 @@ _base_ = [
 ]
 
 train_pipeline = [
-    _base_.train_pipeline[0],
+    dict(type="mim_plugins.LoadImage"),
     dict(type="ColorJitter", brightness=0.4, contrast=0.4, saturation=0.4, hue=0.0),
     dict(type="RandomFlip", prob=0.5, direction="horizontal"),
     dict(

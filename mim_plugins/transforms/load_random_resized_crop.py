@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import torch
 from mmengine import fileio
@@ -87,13 +88,13 @@ class LoadRandomResizedCrop:
         With ``flip_prob``, also ``flip`` and ``flip_direction``.
         """
         region, ori_shape = self._draw_region(self._read(results), results["img_path"])
-        image = resize_fast(region, self.size) if self.backend == "fast" else self._resize(region)
         results = dict(results, img_shape=self.size, ori_shape=ori_shape)
+        flip = False
         if self.flip_prob is not None:
             flip = bool(np.random.random() < self.flip_prob)
             results |= dict(flip=flip, flip_direction="horizontal" if flip else None)
-            image = image[:, ::-1] if flip else image
-        return dict(results, img=image)
+        resize = resize_fast if self.backend == "fast" else resize_exact
+        return dict(results, img=resize(region, self.size, flip))
 
     def _read(self, results: dict) -> bytes:
         path, backend_args = results["img_path"], self.load_whole.backend_args
@@ -126,16 +127,28 @@ class LoadRandomResizedCrop:
     def _draw_box(self, shape: tuple[int, int]) -> Box:
         return Box(*self.crop.rand_crop_params(SimpleNamespace(shape=shape)))
 
-    def _resize(self, region: np.ndarray) -> np.ndarray:
-        from mmcv.image import imresize
 
-        return imresize(region, self.size[::-1], interpolation="bicubic", backend="pillow")
+def resize_exact(image: np.ndarray, size: tuple[int, int], flip: bool = False) -> np.ndarray:
+    """Resize 8-bit (h, w, C) to (H, W, C), bicubically with antialiasing, by pillow."""
+    from mmcv.image import imresize
+
+    image = imresize(image, size[::-1], interpolation="bicubic", backend="pillow")
+    return image[:, ::-1] if flip else image
 
 
-def resize_fast(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def resize_fast(image: np.ndarray, size: tuple[int, int], flip: bool = False) -> np.ndarray:
     """Resize 8-bit (h, w, C) to (H, W, C), bicubically with antialiasing, by PyTorch.
 
     The result is a view of memory in the order (C, H, W), in which batches are collated.
     """
-    pixels = torch.from_numpy(image).permute(2, 0, 1)[None]
-    return F.interpolate(pixels, size, mode="bicubic", antialias=True)[0].permute(1, 2, 0).numpy()
+    # the batch axis first: PyTorch then leaves the order of the axes to OpenCV, which is faster
+    pixels = torch.from_numpy(image)[None].permute(0, 3, 1, 2)
+    pixels = F.interpolate(pixels, size, mode="bicubic", antialias=True)
+    resized = pixels[0].permute(1, 2, 0).numpy()
+    planes = np.empty((resized.shape[2], *size), np.uint8)
+    if flip:
+        for plane, channel in zip(planes, cv2.split(resized), strict=True):
+            cv2.flip(channel, 1, plane)
+    else:
+        cv2.split(resized, list(planes))
+    return planes.transpose(1, 2, 0)

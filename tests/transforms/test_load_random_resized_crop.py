@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from image_files import damaged_files, encode, good_files, textured
 from mmcv.transforms import LoadImageFromFile, RandomFlip
 from mmengine.dataset import default_collate, pseudo_collate
@@ -14,6 +15,7 @@ from PIL import Image
 from mim_plugins.data_preprocessors import MixDataPreprocessor
 from mim_plugins.registry import TRANSFORMS
 from mim_plugins.transforms import DamagedImageError, LoadRandomResizedCrop, jpeg_region
+from mim_plugins.transforms.load_random_resized_crop import resize_fast
 
 SIZE = 32
 DATA = Path(os.environ.get("MIM_PLUGINS_DATA", "missing"), "imagenet_sample")
@@ -135,6 +137,20 @@ def test_both_preprocessors_take_its_batches(folder, backend, collate):
     if collate is default_collate:
         batch = SelfSupDataPreprocessor(to_rgb=True, **config)(ours)["inputs"]
         assert torch.equal(batch, mixed)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_fast_resizing_mirrors_exactly_and_gives_planes(channels):
+    image = np.random.default_rng(0).integers(0, 256, (40, 50, channels), dtype=np.uint8)
+
+    plain, mirrored = (resize_fast(image[3:30, 5:45], (16, 24), flip) for flip in (False, True))
+
+    pixels = torch.from_numpy(image[3:30, 5:45].copy()).permute(2, 0, 1)[None]
+    expected = F.interpolate(pixels, (16, 24), mode="bicubic", antialias=True)[0].numpy()
+    assert np.array_equal(plain.transpose(2, 0, 1), expected)
+    assert np.array_equal(mirrored, plain[:, ::-1])
+    assert plain.transpose(2, 0, 1).flags.c_contiguous
+    assert mirrored.transpose(2, 0, 1).flags.c_contiguous
 
 
 @pytest.mark.parametrize("backend", ["fast", "exact"])

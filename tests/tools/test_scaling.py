@@ -1,0 +1,106 @@
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parents[2] / "tools/benchmarks"
+TINY = dict(
+    mixmae=dict(embed_dims=8, depths=[1, 1, 1, 1], num_heads=[1, 1, 2, 2]),
+    mrmae=dict(embed_dims=32, depth=1, num_heads=2),
+)
+COMMON = ["--device", "cpu", "--repeats", 2, "--json"]
+
+
+def benchmark(*arguments):
+    return subprocess.run(
+        [sys.executable, FOLDER / "scaling.py", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+@pytest.fixture(scope="module")
+def scaling():
+    """The tool as a module; its neighbours are found as they are for a script."""
+    before = set(sys.modules)
+    sys.path.insert(0, str(FOLDER))
+    try:
+        spec = importlib.util.spec_from_file_location("scaling", FOLDER / "scaling.py")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        yield module
+    finally:
+        sys.path.remove(str(FOLDER))
+        for name in set(sys.modules) - before & {"common", "contestants", "train_step"}:
+            del sys.modules[name]
+
+
+@pytest.mark.parametrize("power", [0, 1, 1.5, 2])
+def test_the_exponent_is_the_power(scaling, power):
+    sizes = [2, 4, 16, 50]
+    assert scaling.exponent(sizes, [3 * size**power for size in sizes]) == pytest.approx(power)
+
+
+def test_one_size_has_no_exponent(scaling):
+    assert scaling.exponent([2, 2], [1, 3]) is None
+    assert scaling.slope([5], [1]) is None
+
+
+def test_work_grows_linearly_with_the_batch_and_memory_with_it(tmp_path):
+    file = tmp_path / "result.json"
+    arch = json.dumps(TINY["mixmae"])
+    result = benchmark(
+        *("--sweeps", "batch", "--batches", 2, 8, "--img-size", 128, "--arch", arch),
+        *("--archs", arch, *COMMON, file),
+    )
+
+    assert result.returncode == 0, result.stderr
+    measured = json.loads(file.read_text())
+    small, large = measured["batch"]["rows"]
+    assert (small["batch"], large["batch"]) == (2, 8)
+    assert large["gflops"] == 4 * small["gflops"]
+    assert large["peak_memory_mib"] > small["peak_memory_mib"]
+    assert measured["batch"]["peak_mib_per_image"] > 0
+    assert measured["batch"]["exponents"]["gflops"] == pytest.approx(1)
+    for row in (small, large):
+        assert 0 < row["least_s"] <= row["step_s"] <= row["most_s"]
+        assert row["images_per_s"] == pytest.approx(row["batch"] / row["step_s"])
+    assert "exponents over batch: step" in result.stdout
+
+
+def test_processes_share_gradients_and_do_a_batch_each(tmp_path):
+    file = tmp_path / "result.json"
+    arch = json.dumps(TINY["mrmae"])
+    result = benchmark(
+        *("--method", "mrmae", "--sweeps", "processes", "model", "--processes", 1, 2),
+        *("--img-size", 64, "--arch", arch, "--archs", arch, "--teacher", "vit_tiny_patch16_224"),
+        *COMMON, file,
+    )  # fmt: skip
+
+    assert result.returncode == 0, result.stderr
+    measured = json.loads(file.read_text())
+    single, two = measured["processes"]["rows"]
+    assert (single["processes"], two["processes"]) == (1, 2)
+    assert single["gflops"] == two["gflops"] == measured["model"]["rows"][0]["gflops"]
+    assert two["images_per_s"] == pytest.approx(2 * measured["setup"]["batch"] / two["step_s"])
+    assert "exponents" not in measured["processes"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--batches", 3], "--batch and --batches must be even"),
+        (["--processes", 0], "--processes must be at least 1"),
+        (["--img-sizes", 224, 256], "take multiples of 224"),
+        (["--arch", "medium"], "arch='medium' is unknown"),
+    ],
+)
+def test_wrong_arguments_are_one_line(arguments, message):
+    result = benchmark(*arguments)
+    assert result.returncode != 0
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr

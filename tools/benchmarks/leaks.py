@@ -1,0 +1,152 @@
+"""Memory of a long run: does anything grow from step to step?
+
+A tiny MixMAE or MR-MAE (with a tiny teacher) trains by the shipped recipe, hooks, checkpoints and
+data loading included, on images of noise; each step draws new masks. Every 100 steps the tensors
+and all objects that Python's garbage collector knows are counted, and the resident memory is read.
+"""
+
+import argparse
+import gc
+import json
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from PIL import Image
+
+import mim_plugins
+from mim_plugins.engine import run_config
+
+INTERVAL = 100
+SIDE, IMAGES, BATCH = 32, 20, 2
+RECIPES = dict(mixmae="mixmae/swin_b_600e.py", mrmae="mrmae/vit_b_400e.py")
+ARCHS = dict(
+    mixmae=dict(embed_dims=8, depths=(1, 1), num_heads=(1, 2)),
+    mrmae=dict(embed_dims=16, depth=1, num_heads=2),
+)
+TEACHER = dict(
+    _delete_=True,
+    type="mim_plugins.TimmTarget",
+    model_name="vit_tiny_patch16_224",
+    pretrained=None,
+    normalize=True,
+)
+MIB = 2**20
+
+
+class CensusHook(Hook):
+    """Counts what is alive, every ``INTERVAL`` steps."""
+
+    priority = "LOWEST"
+
+    def __init__(self) -> None:
+        self.counts: list[dict[str, float]] = []
+
+    def after_train_iter(self, runner: Runner, *_: object, **__: object) -> None:
+        """Count, after every other hook of the step."""
+        if (runner.iter + 1) % INTERVAL:
+            return
+        gc.collect()
+        objects = gc.get_objects()
+        tensors = [thing for thing in objects if issubclass(type(thing), torch.Tensor)]
+        storages = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in tensors}
+        self.counts.append(
+            dict(
+                step=runner.iter + 1,
+                tensors=len(tensors),
+                tensor_mib=sum(storages.values()) / MIB,
+                objects=len(objects),
+                resident_mib=resident_bytes() / MIB,
+            )
+        )
+
+
+def resident_bytes() -> int:
+    """Of this process, on Linux."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--method", choices=sorted(RECIPES), default="mixmae")
+    parser.add_argument("--steps", type=int, default=500, help=f"a multiple of {INTERVAL}")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the counts there")
+    args = parser.parse_args()
+    if args.steps < 2 * INTERVAL or args.steps % INTERVAL:
+        parser.error(f"--steps must be a multiple of {INTERVAL}, and at least {2 * INTERVAL}")
+    return args
+
+
+def write_images(folder: Path) -> None:
+    folder.mkdir()
+    generator = np.random.default_rng(0)
+    for index in range(IMAGES):
+        pixels = generator.integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{index}.jpg")
+
+
+def tiny_recipe(method: str, folder: Path, steps: int) -> Config:
+    """The shipped recipe with a tiny model, on the images in ``folder``."""
+    cfg = Config.fromfile(Path(mim_plugins.CONFIG_DIR) / RECIPES[method])
+    model = dict(
+        backbone=dict(arch=dict(_delete_=True, **ARCHS[method]), img_size=SIDE),
+        decoder=dict(embed_dims=16, depth=1, num_heads=2),
+    )
+    if method == "mixmae":
+        model["backbone"]["window_size"] = 4
+    else:
+        model["mimics"] = dict(clip=dict(target=TEACHER))
+    loader = dict(batch_size=BATCH, num_workers=0, persistent_workers=False, pin_memory=False)
+    cfg.merge_from_dict(
+        dict(
+            model=model,
+            train_dataloader=loader,
+            train_cfg=dict(max_epochs=steps * BATCH // IMAGES),
+            work_dir=str(folder / "run"),
+            log_level="ERROR",
+        )
+    )
+    cfg.train_dataloader.dataset.pipeline[0].scale = SIDE
+    run_config.apply_data_root(cfg, str(folder / "images"))
+    run_config.fit_precision(cfg)
+    run_config.fit_schedule(cfg)
+    run_config.use_resumable_parts(cfg)
+    return cfg
+
+
+def train(method: str, steps: int) -> list[dict[str, float]]:
+    """The counts of a run."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_images(folder / "images")
+        runner = Runner.from_cfg(tiny_recipe(method, folder, steps))
+        census = CensusHook()
+        runner.register_hook(census)
+        runner.train()
+    return census.counts
+
+
+def main() -> None:
+    args = parse_args()
+    counts = train(args.method, args.steps)
+    print(f"{'step':>6} {'tensors':>8} {'their MiB':>10} {'objects':>8} {'resident MiB':>13}")
+    for count in counts:
+        print(
+            "{step:>6} {tensors:>8} {tensor_mib:>10.2f} {objects:>8} {resident_mib:>13.1f}".format(
+                **count
+            )
+        )
+    if args.json:
+        args.json.write_text(json.dumps(counts, indent=1))
+
+
+if __name__ == "__main__":
+    main()
