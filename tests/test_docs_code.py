@@ -49,7 +49,11 @@ def tool_source(tool):
     files = [ROOT / "tools" / worker]
     if worker in ("train.py", "test.py"):
         files.append(ROOT / "mim_plugins/engine/run_config.py")
-    return "".join(file.read_text() for file in files)
+    source = "".join(file.read_text() for file in files)
+    for name in ("config_options", "device_option"):  # options that several tools share
+        if f"add_{name.removesuffix('s')}" in source:
+            source += (ROOT / f"mim_plugins/engine/{name}.py").read_text()
+    return source
 
 
 def test_names_of_the_package_in_configs_are_registered():

@@ -2,13 +2,15 @@
 
 GOLDEN.npz holds ``config`` (JSON with the model's sizes), ``param/<name>`` (weights under the
 authors' names), ``input``, the masks, ``latent``, ``reconstruction``, ``loss``,
-``grad_norm/<name>`` and, optionally, ``finetune_features``. Exit status 1: above the tolerance.
+``grad_norm/<name>`` and, optionally, ``finetune_features``. Exit status 1: above the tolerance, or
+the file cannot be used.
 """
 
 import argparse
 import sys
 
-from mim_plugins.checkpoints import compare_with_reference, read_reference
+from mim_plugins.checkpoints import CheckpointError, compare_with_reference, read_reference
+from mim_plugins.engine import user_errors
 
 
 def main() -> None:
@@ -20,11 +22,8 @@ def main() -> None:
         "--tolerance", type=float, default=1e-4, help="largest relative error that passes"
     )
     args = parser.parse_args()
-    try:
-        errors = compare_with_reference(read_reference(args.golden))
-    except (OSError, KeyError, ValueError) as error:
-        print(f"error: {args.golden}: {error}", file=sys.stderr)
-        sys.exit(2)
+    with user_errors():
+        errors = compare(args.golden)
     print(f"{'relative error':>14}  quantity")
     for name, error in errors.items():
         verdict = "" if error <= args.tolerance else "  <-- above the tolerance"
@@ -36,6 +35,21 @@ def main() -> None:
         f" {len(errors)} quantities, tolerance {args.tolerance:.0e}"
     )
     sys.exit(0 if passed else 1)
+
+
+def compare(golden: str) -> dict[str, float]:
+    """Relative errors by quantity.
+
+    Raises:
+        CheckpointError: the file cannot be read, or lacks something.
+    """
+    reference = read_reference(golden)
+    try:
+        return compare_with_reference(reference)
+    except (KeyError, ValueError) as error:
+        raise CheckpointError(
+            f"'{golden}' is no complete reference file: {error}; see --help for what it holds"
+        ) from error
 
 
 if __name__ == "__main__":

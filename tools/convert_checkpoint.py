@@ -7,11 +7,18 @@ prefix='backbone.')`` reads SRC as it is.
 """
 
 import argparse
-import sys
 
 import torch
+from torch import Tensor
 
-from mim_plugins.checkpoints import CheckpointError, convert, read_tensors, write_atomically
+from mim_plugins.checkpoints import (
+    CheckpointError,
+    Layout,
+    convert,
+    read_tensors,
+    write_checkpoint,
+)
+from mim_plugins.engine import user_errors
 
 
 def main() -> None:
@@ -22,20 +29,27 @@ def main() -> None:
     parser.add_argument("dst", help="file to write: .pth")
     parser.add_argument("--force", action="store_true", help="overwrite DST")
     args = parser.parse_args()
-    try:
-        tensors = read_tensors(args.src)
-    except CheckpointError as error:
-        sys.exit(f"error: {error}")
-    try:
-        layout, state_dict = convert(tensors)
+    with user_errors():
+        layout, state_dict = read_converted(args.src)
         content = dict(meta=dict(converted_from=layout.name), state_dict=state_dict)
-        write_atomically(args.dst, lambda path: torch.save(content, path), args.force)
-    except CheckpointError as error:
-        sys.exit(f"error: {error}")
-    except ValueError as error:
-        sys.exit(f"error: '{args.src}': {error}; give a checkpoint of one of these")
+        write_checkpoint(args.dst, lambda path: torch.save(content, path), args.force)
     parts = sorted({name.split(".")[0] for name in state_dict})
     print(f"{layout.name}: {len(state_dict)} tensors ({', '.join(parts)}) -> {args.dst}")
+
+
+def read_converted(file: str) -> tuple[Layout, dict[str, Tensor]]:
+    """The layout of a checkpoint, and its tensors under our names.
+
+    Raises:
+        CheckpointError: it cannot be read, or its layout is none that is known.
+    """
+    tensors = read_tensors(file)
+    try:
+        return convert(tensors)
+    except CheckpointError:
+        raise
+    except ValueError as error:
+        raise CheckpointError(f"'{file}': {error}; give a checkpoint of one of these") from error
 
 
 if __name__ == "__main__":

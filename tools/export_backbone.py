@@ -29,7 +29,7 @@ def main() -> None:
     )
     parser.add_argument("--force", action="store_true", help="overwrite OUT")
     args = parser.parse_args()
-    with user_errors():
+    with user_errors(also=(OSError, ValueError)):
         done = export_backbone(args.checkpoint, args.out, args.format, args.prefix, args.force)
     count = len(done.tensors)
     print(f"{done.backbone or 'encoder'} ({done.origin}): {count} tensors -> {args.out}")

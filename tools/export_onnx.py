@@ -18,13 +18,13 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import torch
-from mmengine.config import DictAction
+from mmengine.logging import MMLogger
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from mim_plugins import get_model
 from mim_plugins.apis.images import normalise
-from mim_plugins.engine import user_errors
+from mim_plugins.engine import BUILD_ERRORS, add_config_options, user_errors
 from mim_plugins.evaluation.features import pooled_features
 
 TOLERANCE = 1e-4
@@ -122,7 +122,7 @@ def parse_args() -> argparse.Namespace:
         help=f"compare with PyTorch by onnxruntime; at most {TOLERANCE:g} of the largest output",
     )
     parser.add_argument("--force", action="store_true", help="overwrite OUT")
-    parser.add_argument("--cfg-options", nargs="+", action=DictAction, default={})
+    add_config_options(parser)
     args = parser.parse_args()
     if args.out.suffix != ".onnx":
         parser.error(f"OUT '{args.out}' must end in .onnx")
@@ -141,10 +141,13 @@ def require_packages(check: bool) -> None:
 def main() -> None:
     args = parse_args()
     require_packages(args.check)
-    with user_errors():
+    MMLogger.get_instance("export_onnx", log_level="WARNING")
+    with user_errors(also=BUILD_ERRORS):
         model = get_model(args.config, args.checkpoint, cfg_options=args.cfg_options)
-    module = _FromPixels(model, args.features or not is_classifier(model)).eval()
-    size = args.img_size or max(getattr(model.backbone, "img_size", (224, 224)))
+        module = _FromPixels(model, args.features or not is_classifier(model)).eval()
+        size = args.img_size or max(getattr(model.backbone, "img_size", (224, 224)))
+        with torch.no_grad():
+            module(torch.zeros(1, 3, size, size))  # a wrong size has a clear error only here
     args.out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".onnx-", dir=args.out.parent) as folder:
         unfinished = Path(folder) / args.out.name

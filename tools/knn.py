@@ -8,14 +8,21 @@ import argparse
 import sys
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.utils import ProgressBar
 from torch.utils.data import DataLoader
 
 import mim_plugins  # noqa: F401  registers everything
+from mim_plugins.apis import change_config, read_config
 from mim_plugins.checkpoints import load_pretrained
-from mim_plugins.engine import run_config
+from mim_plugins.engine import (
+    BUILD_ERRORS,
+    add_config_options,
+    add_device_option,
+    run_config,
+    user_errors,
+)
 from mim_plugins.engine.knn_hook import PRECISIONS
 from mim_plugins.evaluation import (
     LabeledFeatures,
@@ -32,7 +39,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("config", help="config file of the pre-training or classification")
+    parser.add_argument("config", help="config file, or a name such as mixmae/swin_b_600e")
     parser.add_argument("checkpoint", nargs="?", help="checkpoint file of a run with this config")
     parser.add_argument("--random", action="store_true", help="evaluate random weights, seed 0")
     parser.add_argument("--data-root", help="folder of the data, in place of the config's")
@@ -42,15 +49,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=4, help="loading processes")
     parser.add_argument("--max-references", type=int, help="look in so many images, evenly spaced")
     parser.add_argument("--max-queries", type=int, help="classify so many images, evenly spaced")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    add_device_option(parser)
     parser.add_argument("--precision", choices=list(PRECISIONS), default="float32")
-    parser.add_argument(
-        "--cfg-options",
-        nargs="+",
-        action=DictAction,
-        default={},
-        help="override entries of the config, as key=value; lists as key='[a,b]'",
-    )
+    add_config_options(parser)
     args = parser.parse_args()
     if (args.checkpoint is None) != args.random:
         parser.error("give either a checkpoint or --random")
@@ -126,9 +127,9 @@ def features_of(
 
 
 def evaluate(args: argparse.Namespace) -> None:
-    cfg = Config.fromfile(args.config)
+    cfg = read_config(args.config)
     run_config.apply_data_root(cfg, args.data_root)
-    cfg.merge_from_dict(args.cfg_options)
+    change_config(cfg, args.cfg_options)
     init_default_scope(cfg.get("default_scope") or "mmpretrain")
     loaders = build_loaders(cfg, args)
     check_same_classes(*loaders)
@@ -149,10 +150,9 @@ def evaluate(args: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    try:
-        evaluate(parse_args())
-    except (FileNotFoundError, ValueError) as error:
-        sys.exit(f"error: {error}")
+    args = parse_args()
+    with user_errors(also=BUILD_ERRORS):
+        evaluate(args)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import torch
 from mmengine.config import Config
 from torch import nn
 
+from mim_plugins.engine import BUILD_ERRORS, user_errors
 from mim_plugins.registry import MODELS
 
 CONFIG = Path(__file__).parents[1] / "configs/mixmae/swin_b_600e.py"
@@ -155,7 +156,10 @@ def main() -> None:
     parser.add_argument("--archs", nargs="+", default=["base", "large", "huge"])
     parser.add_argument("--gpus", type=int, default=16, help="processes that share a ZeRO state")
     args = parser.parse_args()
-    counts = {arch: parameters(arch) for arch in args.archs}
+    if args.gpus < 1:
+        parser.error(f"--gpus {args.gpus} must be at least 1")
+    with user_errors(also=BUILD_ERRORS):
+        counts = {arch: parameters(arch) for arch in args.archs}
     print("\n".join([*state_rows(counts, args.gpus), "", *batch_rows(counts, args.gpus)]))
 
 

@@ -5,12 +5,11 @@ cost and memory are those of the backbone.
 """
 
 import argparse
-import sys
 import warnings
 from typing import Any
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.logging import MMLogger
 
 from mim_plugins.algorithms import MRMAE, MixMAE
@@ -23,7 +22,8 @@ from mim_plugins.analysis import (
     step_cost,
     transfer_cost,
 )
-from mim_plugins.apis import build_model, find_config
+from mim_plugins.apis import build_model, change_config, read_config
+from mim_plugins.engine import BUILD_ERRORS, add_config_options, user_errors
 from mim_plugins.registry import MODELS
 
 BYTES_PER_PARAMETER = 16  # weight, gradient and AdamW's two moments, in float32
@@ -33,14 +33,12 @@ def main() -> None:
     args = parse_args()
     MMLogger.get_instance("model_info", log_level="ERROR")
     warnings.filterwarnings("ignore", message=".*pretrained=None")  # only shapes matter
-    try:
-        cfg = Config.fromfile(find_config(args.config))
-        cfg.merge_from_dict(args.cfg_options)
+    with user_errors(also=BUILD_ERRORS):
+        cfg = read_config(args.config)
+        change_config(cfg, args.cfg_options)
         model = build_on_meta(cfg)
         size = chosen_size(model.backbone, args.img_size)
         print("\n".join(report(args.config, model, size)))
-    except (OSError, ValueError, ImportError, KeyError) as error:
-        sys.exit(f"error: {error}")
 
 
 def parse_args() -> argparse.Namespace:
@@ -55,7 +53,7 @@ def parse_args() -> argparse.Namespace:
         metavar="PIXELS",
         help="side, or height and width, in place of the backbone's img_size",
     )
-    parser.add_argument("--cfg-options", nargs="+", action=DictAction, default={})
+    add_config_options(parser)
     return parser.parse_args()
 
 

@@ -6,12 +6,12 @@ joined. Also prints every key's last value.
 
 import argparse
 import math
-import sys
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
 from mim_plugins.analysis.training_log import THROUGHPUT, Curves, read_run, smooth
+from mim_plugins.engine import user_errors
 
 COLUMNS = 3
 EXACT = ("lr", "base_lr")  # not to be smoothed
@@ -19,14 +19,12 @@ EXACT = ("lr", "base_lr")  # not to be smoothed
 
 def main() -> None:
     args = parse_args()
-    try:
+    with user_errors(also=(OSError, ValueError)):
         runs = dict(zip(names(args.runs), map(read_run, args.runs), strict=True))
         keys = chosen_keys(runs, args.keys)
         figure = draw(runs, keys, args.smooth, args.log_scale)
-    except (OSError, ValueError) as error:
-        sys.exit(f"error: {error}")
-    Path(args.out).parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(args.out, dpi=100)
+        Path(args.out).parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(args.out, dpi=100)
     print(last_values(runs))
     print(f"curves of {', '.join(keys)}: {args.out}")
 

@@ -3,29 +3,28 @@
 import argparse
 import os
 import sys
+from collections.abc import Sequence
+from typing import Any
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 
-import mim_plugins  # noqa: F401  registers everything
+from mim_plugins import get_model
+from mim_plugins.apis import change_config, read_config
+from mim_plugins.engine import BUILD_ERRORS, add_config_options, add_device_option, user_errors
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("config", help="classification config file")
+    parser.add_argument("config", help="classification config file, or its name")
     parser.add_argument("checkpoint", help="checkpoint file of a run with this config")
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="image files")
     parser.add_argument("--topk", type=int, default=5, help="classes to print")
     parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument(
-        "--cfg-options",
-        nargs="+",
-        action=DictAction,
-        default={},
-        help="override entries of the config, as key=value; lists as key='[a,b]'",
-    )
+    add_device_option(parser)
+    add_config_options(parser)
     args = parser.parse_args()
     if args.topk < 1:
         parser.error(f"--topk {args.topk} must be at least 1")
@@ -41,29 +40,47 @@ def check(cfg: Config, args: argparse.Namespace) -> None:
             sys.exit(f"error: there is no file '{file}'")
 
 
+def class_names(checkpoint: str) -> Sequence[str] | None:
+    """Names of the classes of the data set that a run's checkpoint was trained on, if it says."""
+    if not checkpoint.endswith(".pth"):
+        return None
+    content = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
+    return content.get("meta", {}).get("dataset_meta", {}).get("classes")
+
+
 def main() -> None:
     args = parse_args()
-    cfg = Config.fromfile(args.config)
-    cfg.merge_from_dict(args.cfg_options)
-    check(cfg, args)
+    MMLogger.get_instance("predict", log_level="WARNING")
+    with user_errors(also=BUILD_ERRORS):
+        cfg = read_config(args.config)
+        change_config(cfg, args.cfg_options)
+        check(cfg, args)
+        init_default_scope(cfg.get("default_scope") or "mmpretrain")
+        # the checkpoint holds every weight; a pre-training checkpoint need not be at hand
+        cfg.model.backbone.init_cfg = None
+        model = get_model(cfg, args.checkpoint, args.device)
+        show(args, *predict(model, args))
+
+
+def predict(model: Any, args: argparse.Namespace) -> tuple[list[dict], Sequence[str] | None]:
+    """What mmpretrain's inferencer says of each image, and the names of the classes."""
     from mmpretrain import ImageClassificationInferencer
     from mmpretrain.utils import progress
 
     # a bar would end in the line of the first result
     progress.disable_progress_bar = True
-    init_default_scope(cfg.get("default_scope") or "mmpretrain")
-    # the checkpoint holds every weight; a pre-training checkpoint need not be at hand
-    cfg.model.backbone.init_cfg = None
-    inferencer = ImageClassificationInferencer(cfg, args.checkpoint, device=args.device)
-    try:
-        results = inferencer(args.images, batch_size=args.batch_size)
-    except (OSError, ValueError) as error:
-        sys.exit(f"error: {error}")
+    inferencer = ImageClassificationInferencer(
+        model, device=args.device, classes=class_names(args.checkpoint)
+    )
+    return inferencer(args.images, batch_size=args.batch_size), inferencer.classes
+
+
+def show(args: argparse.Namespace, results: list[dict], classes: Sequence[str] | None) -> None:
     for image, result in zip(args.images, results, strict=True):
         print(image)
         scores = torch.from_numpy(result["pred_scores"])
         for score, label in zip(*scores.topk(min(args.topk, len(scores))), strict=True):
-            name = inferencer.classes[label] if inferencer.classes else ""
+            name = classes[label] if classes else ""
             print(f"  {100 * score:6.2f} %  {int(label):5d}  {name}".rstrip())
 
 

@@ -1,13 +1,18 @@
 """Evaluate a checkpoint on the test data of a config."""
 
 import os
+import re
 import sys
 
 import mmengine
 from mmengine.config import Config, ConfigDict
+from torch import nn
 
 import mim_plugins  # noqa: F401  registers everything
-from mim_plugins.engine import ConsoleRunner, run_config, user_errors
+from mim_plugins.checkpoints import CheckpointError, read_tensors
+from mim_plugins.engine import BUILD_ERRORS, ConsoleRunner, run_config, user_errors
+
+METRIC_FILES = (".json", ".pkl")
 
 
 def use_test_time_augmentation(cfg: Config, name: str) -> None:
@@ -21,6 +26,22 @@ def use_test_time_augmentation(cfg: Config, name: str) -> None:
     cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
 
 
+def require_weights(model: nn.Module, checkpoint: str) -> None:
+    """Check that a checkpoint holds every weight: MMEngine evaluates random ones in their place.
+
+    Raises:
+        CheckpointError: it cannot be read, or lacks some.
+    """
+    names = {re.sub(r"^(module\.)+", "", name) for name in model.state_dict()}
+    found = {re.sub(r"^(module\.)+", "", name) for name in read_tensors(checkpoint)}
+    missing = sorted(n for n in names - found if not n.startswith("data_preprocessor."))
+    if missing:
+        raise CheckpointError(
+            f"'{checkpoint}' lacks {len(missing)} of the model's {len(names)} tensors, such as"
+            f" {', '.join(missing[:3])}: give the checkpoint of a run with this config"
+        )
+
+
 def main() -> None:
     parser = run_config.command_line(__doc__)
     parser.add_argument("checkpoint", help="checkpoint file")
@@ -29,6 +50,8 @@ def main() -> None:
     )
     parser.add_argument("--out", help="write the metrics to this .json or .pkl file")
     args = parser.parse_args()
+    if args.out and not args.out.endswith(METRIC_FILES):
+        parser.error(f"--out '{args.out}' must end in one of {' '.join(METRIC_FILES)}")
     with user_errors(args.traceback):
         cfg = run_config.read_config(args)
     if cfg.get("test_dataloader") is None:
@@ -44,9 +67,14 @@ def main() -> None:
         run_config.require_data(cfg, ("test_dataloader",))
         run_config.fit_precision(cfg)
         run_config.use_cpu_processes(cfg)
+        with user_errors(args.traceback, BUILD_ERRORS):
+            runner = ConsoleRunner.from_cfg(cfg)
+            runner.test_loop  # noqa: B018  builds data set and metrics
+        require_weights(runner.model, args.checkpoint)
         with run_config.leaving_process_group():
-            metrics = ConsoleRunner.from_cfg(cfg).test()
+            metrics = runner.test()
     if args.out:
+        mmengine.mkdir_or_exist(os.path.dirname(os.path.abspath(args.out)))
         mmengine.dump(metrics, args.out)
 
 

@@ -5,11 +5,18 @@ Exit codes: 0 trained; 1 an error; 85 saved because a signal asked for the end: 
 """
 
 import argparse
+import logging
 
 from mmengine.config import Config
 
 import mim_plugins  # noqa: F401  registers everything
-from mim_plugins.engine import ConsoleRunner, global_batch, run_config, user_errors
+from mim_plugins.engine import (
+    BUILD_ERRORS,
+    ConsoleRunner,
+    global_batch,
+    run_config,
+    user_errors,
+)
 
 
 def parse_args() -> argparse.Namespace:
@@ -42,7 +49,7 @@ def prepare_config(args: argparse.Namespace) -> Config:
     if args.amp:
         cfg.optim_wrapper.type = "AmpOptimWrapper"
     if args.auto_scale_lr:
-        cfg.auto_scale_lr.enable = True
+        global_batch.scale_lr(cfg)
     if args.resume is not None:
         cfg.resume = True
         cfg.load_from = None if args.resume == "auto" else args.resume
@@ -58,20 +65,22 @@ def main() -> None:
 def train(args: argparse.Namespace) -> None:
     cfg = prepare_config(args)
     run_config.require_data(cfg, ("train_dataloader", "val_dataloader"))
-    changes = [
-        run_config.fit_precision(cfg),
-        run_config.fit_schedule(cfg),
-        run_config.use_resumable_parts(cfg),
-    ]
+    warnings = [run_config.fit_precision(cfg), run_config.fit_schedule(cfg)]
+    notes = [run_config.use_resumable_parts(cfg)]
     if args.keep_global_batch:
-        changes.append(global_batch.keep_global_batch(cfg))
+        notes.append(global_batch.keep_global_batch(cfg))
     run_config.use_cpu_processes(cfg)
-    runner = ConsoleRunner.from_cfg(cfg)
-    global_batch.scale_lr_with_accumulation(runner)
-    for change in filter(None, changes):
-        runner.logger.warning(change)
-    run_config.require_steps(runner)
-    with run_config.leaving_process_group():
+    with user_errors(args.traceback, BUILD_ERRORS):
+        runner = ConsoleRunner.from_cfg(cfg)
+        global_batch.scale_lr_with_accumulation(runner)
+        run_config.require_steps(runner)
+    if args.keep_global_batch:
+        warnings.append(global_batch.too_few_iterations(runner))
+    for level, texts in ((logging.INFO, notes), (logging.WARNING, warnings)):
+        for text in filter(None, texts):
+            runner.logger.log(level, text)
+    setup_errors = user_errors(args.traceback, BUILD_ERRORS, until=runner.has_begun)
+    with setup_errors, run_config.leaving_process_group():
         runner.train()
 
 

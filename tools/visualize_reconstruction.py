@@ -6,29 +6,30 @@ colours: the normalisation of pixels and patches is undone.
 """
 
 import argparse
-import sys
 from pathlib import Path
 
-from mmengine.config import DictAction
 from PIL import Image
 
 from mim_plugins.apis import get_model, reconstruct
 from mim_plugins.datasets.unlabeled_image_folder import IMAGE_SUFFIXES
+from mim_plugins.engine import BUILD_ERRORS, add_config_options, add_device_option, user_errors
+from mim_plugins.sampling import evenly_spaced
 from mim_plugins.visualization import draw_grid
 from mim_plugins.visualization.panels import panel_caption
+
+PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 
 
 def main() -> None:
     args = parse_args()
     out = Path(args.out)
-    try:
-        images = find_images(args.images)[: args.max_images]
+    with user_errors(also=BUILD_ERRORS):
+        found = find_images(args.images)
+        images = [found[index] for index in evenly_spaced(len(found), args.max_images)]
         model = get_model(
             args.config, args.checkpoint, args.device, not args.no_teachers, args.cfg_options
         )
         panels = reconstruct(model, images, args.seed)
-    except (OSError, ValueError, ImportError) as error:
-        sys.exit(f"error: {error}")
     out.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(draw_grid(panels, panel_caption(panels))).save(out)
     print(f"{len(images)} images, {len(panels)} panels each: {out}")
@@ -43,15 +44,20 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("images", nargs="+", help="image files or folders; two or more for MixMAE")
     parser.add_argument("--out", default="reconstructions.png", help="the picture to write")
     parser.add_argument("--seed", type=int, default=0, help="of masks and mixtures")
-    parser.add_argument("--max-images", type=int, default=12, help="take the first of them")
-    parser.add_argument("--device", default="cpu", help="such as cuda")
+    parser.add_argument("--max-images", type=int, default=12, help="take so many, evenly spaced")
+    add_device_option(parser)
     parser.add_argument(
         "--no-teachers",
         action="store_true",
         help="leave out MR-MAE's teachers, whose weights are not at hand: masks are then uniform",
     )
-    parser.add_argument("--cfg-options", nargs="+", action=DictAction, default={})
-    return parser.parse_args()
+    add_config_options(parser)
+    args = parser.parse_args()
+    if args.max_images < 1:
+        parser.error(f"--max-images {args.max_images} must be at least 1")
+    if Path(args.out).suffix.lower() not in PICTURES:
+        parser.error(f"--out '{args.out}' must end in one of {' '.join(PICTURES)}")
+    return args
 
 
 def find_images(paths: list[str]) -> list[Path]:

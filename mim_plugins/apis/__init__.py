@@ -1,17 +1,21 @@
-from .catalogue import find_config, list_models
+from .catalogue import change_config, find_config, list_models, read_config
+from .config_error import ConfigError
 from .features import Features, extract_features
 from .images import read_images
 from .models import build_model, get_model, load_weights
 from .reconstruction import reconstruct
 
 __all__ = [
+    "ConfigError",
     "Features",
     "build_model",
+    "change_config",
     "extract_features",
     "find_config",
     "get_model",
     "list_models",
     "load_weights",
+    "read_config",
     "read_images",
     "reconstruct",
 ]

@@ -4,7 +4,10 @@ import difflib
 from fnmatch import fnmatch
 from pathlib import Path
 
+from mmengine.config import Config
+
 from ..paths import CONFIG_DIR
+from .config_error import ConfigError
 
 
 def list_models(pattern: str | None = None) -> list[str]:
@@ -47,3 +50,41 @@ def find_config(name: str | Path) -> Path:
             f"'{name}' is neither a config file nor a name of mim_plugins.list_models(){hint}"
         )
     return CONFIG_DIR / f"{matches[0]}.py"
+
+
+def read_config(name: str | Path) -> Config:
+    """The config of a file or of a name, see :func:`find_config`.
+
+    Raises:
+        FileNotFoundError: there is no such config, or one that it is based on.
+        ConfigError: it is no valid config.
+    """
+    path = find_config(name)
+    try:
+        return Config.fromfile(path)
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # configs are programs
+        raise ConfigError(f"config '{path}': {_reason(error)}; mend it") from error
+
+
+def change_config(cfg: Config, options: dict | None) -> None:
+    """Apply changes such as ``{'model.backbone.img_size': 192}``.
+
+    Raises:
+        ConfigError: one of them does not fit the config.
+    """
+    try:
+        cfg.merge_from_dict(options or {})
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ConfigError(
+            f"the options {options} do not fit '{cfg.filename}': {_reason(error)}"
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, SyntaxError):
+        return f"line {error.lineno}: {error.msg}"
+    if isinstance(error, KeyError) and error.args:
+        return f"KeyError: {error.args[0]}"
+    return f"{type(error).__name__}: {error}"

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..checkpoints import convert, read_tensors, recognise
 from ..checkpoints.checkpoint_error import CheckpointError
-from .catalogue import find_config
+from .catalogue import change_config, read_config
 
 _LISTED = 8
 
@@ -40,23 +40,20 @@ def get_model(
 
     Raises:
         FileNotFoundError: there is no such config, or a teacher's weights are not at hand.
+        ConfigError: the config, or one of ``cfg_options``, is wrong.
         CheckpointError: the checkpoint cannot be read or does not fit.
     """
-    cfg = _read_config(name_or_config)
-    cfg.merge_from_dict(cfg_options or {})
+    if isinstance(name_or_config, Config):
+        cfg = copy.deepcopy(name_or_config)
+    else:
+        cfg = read_config(name_or_config)
+    change_config(cfg, cfg_options)
     model = build_model(cfg, teachers)
     if checkpoint is None:
         print_log("get_model: no checkpoint, so the weights are random", level=30)
     else:
         load_weights(model, checkpoint, may_be_left=() if teachers else ("mimics.",))
     return model.to(device).eval()
-
-
-def _read_config(name_or_config: str | Path | Config) -> Config:
-    """A config of its own, that may be changed."""
-    if isinstance(name_or_config, Config):
-        return copy.deepcopy(name_or_config)
-    return Config.fromfile(find_config(name_or_config))
 
 
 def build_model(cfg: Config, teachers: bool = True) -> Any:

@@ -3,13 +3,14 @@ from .export import FORMATS, Exported, export_backbone, to_timm
 from .layouts import LAYOUTS, Layout, convert, find_layout, recognise
 from .parity import compare_with_reference, relative_error
 from .pretrained import LoadReport, load_pretrained
-from .reading import read_reference, read_tensors
+from .reading import plain_data_only, read_reference, read_tensors
 from .strict_pretrained_init import StrictPretrainedInit, load_strictly
-from .writing import write_atomically
+from .writing import PARTIAL_SUFFIX, write_atomically, write_checkpoint
 
 __all__ = [
     "FORMATS",
     "LAYOUTS",
+    "PARTIAL_SUFFIX",
     "CheckpointError",
     "Exported",
     "Layout",
@@ -21,10 +22,12 @@ __all__ = [
     "find_layout",
     "load_pretrained",
     "load_strictly",
+    "plain_data_only",
     "read_reference",
     "read_tensors",
     "recognise",
     "relative_error",
     "to_timm",
     "write_atomically",
+    "write_checkpoint",
 ]

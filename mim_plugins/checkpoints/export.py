@@ -11,7 +11,7 @@ from torch import Tensor
 from .checkpoint_error import CheckpointError
 from .reading import read_tensors
 from .selection import BACKBONE, backbone_class, select_encoder
-from .writing import write_atomically
+from .writing import write_checkpoint
 
 FORMATS = ("safetensors", "timm", "torch")
 _FORMAT_VERSION = "1"
@@ -96,7 +96,7 @@ def export_backbone(
         else:
             torch.save(content, path)
 
-    write_atomically(target, write, overwrite)
+    write_checkpoint(target, write, overwrite)
     has_foreign = file_format == "timm" and backbone == "MaskedSwin"
     extra = [name for name in tensors if name.startswith(("pos_embed", "out_norms."))]
     return Exported(backbone, encoder.origin, tensors, tuple(extra) if has_foreign else ())

@@ -4,6 +4,7 @@ import argparse
 import os
 import pickle
 import re
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -69,8 +70,13 @@ def read_reference(path: str | Path) -> dict[str, Any]:
                 else:
                     is_text = value.dtype.kind == "U"
                     content[key] = str(value) if is_text else torch.from_numpy(np.asarray(value))
-    except (OSError, ValueError, EOFError) as error:
-        raise CheckpointError(f"'{path}' cannot be read as an .npz file ({error})") from error
+    except FileNotFoundError as error:
+        raise CheckpointError(f"there is no file '{path}': correct the path") from error
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise CheckpointError(
+            f"'{path}' is damaged or no .npz file ({type(error).__name__}); {_FETCH_AGAIN}, or name"
+            " another one"
+        ) from error
     if "param" not in content:
         raise CheckpointError(f"'{path}' has no entries named param/..., so it holds no weights")
     return content
@@ -117,7 +123,7 @@ def _others(folder: Path) -> str:
 
 
 @contextmanager
-def _plain_data_only() -> Iterator[None]:
+def plain_data_only() -> Iterator[None]:
     """Let ``torch.load`` read weights and what training scripts store beside them, no code.
 
     The variable makes it so where MMEngine, or PyTorch's download function, ask for everything.
@@ -160,7 +166,7 @@ def _read_remote(address: str) -> object:
 
 def _unpickle(load: Callable[[], object], path: str | Path) -> object:
     try:
-        with _plain_data_only():
+        with plain_data_only():
             return load()
     except (
         pickle.UnpicklingError,

@@ -6,11 +6,37 @@ from pathlib import Path
 
 from .checkpoint_error import CheckpointError
 
+PARTIAL_SUFFIX = ".partial"
 
-def write_atomically(
+
+def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
+    """Let ``write`` make a file beside ``path``, then give it that name.
+
+    So ``path`` is old or new, never half. File and folder are on the disk when this returns, also
+    if the power fails. A killed process may leave a file that ends in :data:`PARTIAL_SUFFIX`.
+
+    Raises:
+        OSError: the disk is full, or another failure; ``path`` is then as before. So it is if
+            ``write`` raises, whatever that is.
+    """
+    path = Path(path)
+    partial = path.with_name(f"{path.name}.{os.getpid()}{PARTIAL_SUFFIX}")
+    try:
+        partial.touch()
+        usual = partial.stat().st_mode
+        write(partial)
+        partial.chmod(usual)  # safetensors makes files that only their owner reads
+        _flush(partial, os.O_RDWR)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    _flush(path.parent, os.O_RDONLY)
+
+
+def write_checkpoint(
     path: str | Path, write: Callable[[Path], object], overwrite: bool = False
 ) -> None:
-    """Let ``write`` make a file beside ``path``, then give it that name.
+    """Write a file that a user named, as :func:`write_atomically` does.
 
     Raises:
         CheckpointError: ``path`` exists and ``overwrite`` is off, its folder does not exist, or
@@ -25,14 +51,16 @@ def write_atomically(
         raise CheckpointError(
             f"'{path}' exists already: name another file, or overwrite it with --force"
         )
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        write(temporary)
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)  # safetensors makes files that only their owner reads
-        os.replace(temporary, path)
-    except (OSError, RuntimeError) as error:
+        write_atomically(path, write)
+    except (OSError, RuntimeError) as error:  # PyTorch's writer raises the latter
         raise CheckpointError(f"cannot write '{path}': {error}; check space and rights") from error
+
+
+def _flush(path: Path, flags: int) -> None:
+    """Have what was written to a file, or the names in a folder, on the disk."""
+    descriptor = os.open(path, flags)
+    try:
+        os.fsync(descriptor)
     finally:
-        temporary.unlink(missing_ok=True)
+        os.close(descriptor)

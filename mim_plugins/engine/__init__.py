@@ -1,8 +1,10 @@
 from . import run_config
 from .atomic_checkpoint_hook import AtomicCheckpointHook
 from .atomic_local_backend import AtomicLocalBackend
+from .config_options import add_config_options
 from .console_runner import ConsoleRunner
 from .data_fault_hook import DataFaultHook
+from .device_option import add_device_option
 from .knn_hook import KNNHook
 from .layer_decay_optim_wrapper_constructor import LayerDecayOptimWrapperConstructor
 from .loss_guard_hook import LossGuardHook
@@ -17,9 +19,10 @@ from .safe_globals import allow_mmengine_checkpoints
 from .sharded_optimizer import build_sharded_optimizer, gather_optimizer_state
 from .stall_watchdog_hook import StallWatchdogHook
 from .throughput_hook import ThroughputHook
-from .user_errors import user_errors
+from .user_errors import BUILD_ERRORS, user_errors
 
 __all__ = [
+    "BUILD_ERRORS",
     "REQUEUE_EXIT_CODE",
     "AtomicCheckpointHook",
     "AtomicLocalBackend",
@@ -37,6 +40,8 @@ __all__ = [
     "RunSummaryHook",
     "StallWatchdogHook",
     "ThroughputHook",
+    "add_config_options",
+    "add_device_option",
     "allow_mmengine_checkpoints",
     "build_sharded_optimizer",
     "gather_optimizer_state",

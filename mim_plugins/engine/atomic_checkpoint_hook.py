@@ -10,9 +10,9 @@ from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
-from ..checkpoints import CheckpointError
+from ..checkpoints import PARTIAL_SUFFIX, CheckpointError, write_atomically
 from ..registry import HOOKS
-from .atomic_local_backend import ATOMIC_BACKEND, PARTIAL_SUFFIX, write_durably
+from .atomic_local_backend import ATOMIC_BACKEND
 from .checkpoint_files import POINTER, choose_checkpoint, require_whole
 from .sharded_optimizer import gather_optimizer_state
 
@@ -73,7 +73,9 @@ class AtomicCheckpointHook(CheckpointHook):
         """Remove what a killed process left half written."""
         super().before_train(runner)
         if is_main_process() and self._is_local:
-            for partial in Path(self.out_dir).glob("*.pth" + PARTIAL_SUFFIX):
+            checkpoints = Path(self.out_dir).glob(f"*.pth.*{PARTIAL_SUFFIX}")
+            pointers = Path(runner.work_dir).glob(f"{POINTER}.*{PARTIAL_SUFFIX}")
+            for partial in (*checkpoints, *pointers):
                 partial.unlink()
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
@@ -145,7 +147,8 @@ class AtomicCheckpointHook(CheckpointHook):
                 **self.args,
             )
             if is_main_process():
-                write_durably(Path(runner.work_dir) / POINTER, path.encode())
+                pointer = Path(runner.work_dir) / POINTER
+                write_atomically(pointer, lambda partial: partial.write_bytes(path.encode()))
         except OSError as error:
             self._report(runner, path, error)
             return False

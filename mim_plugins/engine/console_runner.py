@@ -1,10 +1,13 @@
 """MMEngine's runner with a console that fits a screen; its log file holds everything."""
 
 import logging
+import os
 from typing import Any
 
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
+
+from ..checkpoints import plain_data_only
 
 # what MMEngine and mmpretrain say at every start, and nobody at the console can act on
 _FILE_ONLY = (
@@ -21,8 +24,11 @@ _FILE_ONLY = (
 class ConsoleRunner(Runner):
     """Runner that shows environment, config and hooks in the log file only, not on the console.
 
-    So it does with notes of the libraries that a user cannot act on. Nothing else differs.
+    So it does with notes of the libraries that a user cannot act on. Beside that, it never runs
+    code from a checkpoint, whichever MMEngine is installed.
     """
+
+    _has_begun = False
 
     def build_logger(
         self, log_level: int | str = "INFO", log_file: str | None = None, **kwargs: Any
@@ -34,6 +40,29 @@ class ConsoleRunner(Runner):
                 handler.addFilter(_is_for_the_console)
         logger.info(f"Environment, config and hooks: {logger.log_file}")
         return logger
+
+    def has_begun(self) -> bool:
+        """Has training come to its first epoch? An error before that is one of the set-up."""
+        return self._has_begun
+
+    def load_checkpoint(self, *args: Any, **kwargs: Any) -> Any:
+        """Load a checkpoint as MMEngine does, but plain data only.
+
+        PyTorch refuses the rest by default; onedl-mmengine then unpickles without restriction. A
+        user's own ``TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD`` keeps its meaning.
+
+        Raises:
+            pickle.UnpicklingError: the file holds more than plain data.
+        """
+        if os.environ.get("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"):
+            return super().load_checkpoint(*args, **kwargs)
+        with plain_data_only():
+            return super().load_checkpoint(*args, **kwargs)
+
+    def call_hook(self, fn_name: str, **kwargs: Any) -> None:
+        """Call the hooks of a moment of the run, as MMEngine does, and note the first epoch."""
+        self._has_begun = self._has_begun or fn_name == "before_train_epoch"
+        super().call_hook(fn_name, **kwargs)
 
 
 def _is_for_the_console(record: logging.LogRecord) -> bool:

@@ -7,7 +7,7 @@ from mmengine.runner import Runner
 
 from .global_batch_error import GlobalBatchError
 
-_WORLD_SIZE = {
+PROCESSES_VARIABLE = {
     "none": None,
     "pytorch": "WORLD_SIZE",
     "slurm": "SLURM_NTASKS",
@@ -17,8 +17,18 @@ _WORLD_SIZE = {
 
 def launched_processes(cfg: Config) -> int:
     """Number of processes that ``cfg.launcher`` started, known before they are connected."""
-    variable = _WORLD_SIZE[cfg.get("launcher", "none")]
+    variable = PROCESSES_VARIABLE[cfg.get("launcher", "none")]
     return int(os.environ[variable]) if variable else 1
+
+
+def scale_lr(cfg: Config) -> None:
+    """Ask MMEngine to scale the learning rate by this run's global batch over the recipe's.
+
+    Raises:
+        GlobalBatchError: the recipe names no global batch.
+    """
+    _recipe_batch(cfg, "--auto-scale-lr")
+    cfg.auto_scale_lr.enable = True
 
 
 def keep_global_batch(cfg: Config) -> str:
@@ -30,12 +40,7 @@ def keep_global_batch(cfg: Config) -> str:
         GlobalBatchError: the recipe names no global batch, counts iterations in place of epochs, or
             its batch is no multiple of the images that one iteration of all processes takes.
     """
-    recipe = (cfg.get("auto_scale_lr") or {}).get("base_batch_size")
-    if not recipe:
-        raise GlobalBatchError(
-            "--keep-global-batch: the config states no global batch; add"
-            " auto_scale_lr=dict(base_batch_size=..., enable=False)"
-        )
+    recipe = _recipe_batch(cfg, "--keep-global-batch")
     if not cfg.train_cfg.get("by_epoch", True):
         raise GlobalBatchError(
             "--keep-global-batch: this recipe counts iterations, and accumulation would leave it"
@@ -58,6 +63,29 @@ def keep_global_batch(cfg: Config) -> str:
     cfg.optim_wrapper.accumulative_counts = counts
     return (
         f"global batch {recipe} kept: {processes} processes * {batch} images * {counts} accumulated"
+    )
+
+
+def _recipe_batch(cfg: Config, option: str) -> int:
+    recipe = (cfg.get("auto_scale_lr") or {}).get("base_batch_size")
+    if not recipe:
+        raise GlobalBatchError(
+            f"{option}: the config states no global batch; add"
+            " auto_scale_lr=dict(base_batch_size=..., enable=False)"
+        )
+    return recipe
+
+
+def too_few_iterations(runner: Runner) -> str | None:
+    """What is wrong if an epoch has fewer iterations than are accumulated, or None."""
+    counts = (runner.cfg.get("optim_wrapper") or {}).get("accumulative_counts", 1)
+    iterations = len(runner.train_dataloader)
+    if counts <= iterations:
+        return None
+    return (
+        f"--keep-global-batch accumulates {counts} iterations, but an epoch has {iterations}, so"
+        " that whole epochs pass without an update: leave it out and give --auto-scale-lr, or"
+        " train on more images"
     )
 
 

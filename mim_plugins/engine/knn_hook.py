@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from ..evaluation.features import extract_features
 from ..evaluation.knn import check_neighbours, knn_accuracy
 from ..evaluation.labeled_loader import build_labeled_loader, check_same_classes
-from ..evaluation.random_state import preserved_random_state
+from ..randomness import preserved_random_state
 from ..registry import HOOKS
 
 PRECISIONS = dict(float32=torch.float32, bfloat16=torch.bfloat16, float16=torch.float16)

@@ -4,6 +4,7 @@ from typing import Any
 
 from mmengine.logging import print_log
 from mmengine.optim import DefaultOptimWrapperConstructor
+from mmengine.registry import OPTIMIZERS
 from torch import nn
 
 from ..registry import OPTIM_WRAPPER_CONSTRUCTORS
@@ -31,8 +32,8 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         paramwise_cfg: may hold ``layer_decay_rate``, 1.0 if left out.
 
     Raises:
-        ValueError: a rate outside (0, 1], another key, or layer decay for a model in which no
-            sub-module has ``get_layer_depth``.
+        ValueError: a rate outside (0, 1], another key, an optimizer that is not registered, or
+            layer decay for a model in which no sub-module has ``get_layer_depth``.
     """
 
     def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None) -> None:
@@ -43,6 +44,12 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             raise ValueError(
                 f"LayerDecayOptimWrapperConstructor: paramwise_cfg={paramwise_cfg} may hold only"
                 " layer_decay_rate, above 0 and at most 1"
+            )
+        kind = (optim_wrapper_cfg.get("optimizer") or {}).get("type")
+        if isinstance(kind, str) and OPTIMIZERS.get(kind) is None:
+            raise ValueError(
+                f"LayerDecayOptimWrapperConstructor: optimizer.type='{kind}' is not registered;"
+                " correct it (such as AdamW), or import what defines it with custom_imports"
             )
         super().__init__(optim_wrapper_cfg, paramwise_cfg)
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..apis.images import normalise, read_images
 from ..registry import HOOKS
+from ..sampling import evenly_spaced
 from ..visualization import draw_grid, reconstruction_panels, undisturbed
 from ..visualization.panels import panel_caption
 
@@ -26,8 +27,9 @@ class ReconstructionHook(Hook):
     Args:
         interval: epochs between pictures.
         by_epoch: if not, ``interval`` is in iterations.
-        images: indices of training images, which go once through the training pipeline, or paths
-            of image files, which are resized and cropped in their centre. MixMAE needs at least 2.
+        images: how many training images, evenly spaced over the data set; or the indices of
+            training images; or paths of image files. Training images go once through the training
+            pipeline, files are resized and cropped in their centre. MixMAE needs at least 2.
         name: of the picture in the backends.
         seed: of masks, mixtures and the pipeline.
 
@@ -43,17 +45,19 @@ class ReconstructionHook(Hook):
         self,
         interval: int = 10,
         by_epoch: bool = True,
-        images: Sequence[int | str] = (0, 1, 2, 3, 4, 5, 6, 7),
+        images: int | Sequence[int | str] = 8,
         name: str = "reconstruction",
         seed: int = 0,
     ) -> None:
         if interval < 1:
             raise ValueError(f"ReconstructionHook: interval={interval} must be at least 1")
+        if isinstance(images, int) and images < 1:
+            raise ValueError(f"ReconstructionHook: images={images} must be at least 1")
         if not images:
-            raise ValueError("ReconstructionHook: images is empty; give indices or paths")
+            raise ValueError("ReconstructionHook: images is empty; give a number, indices or paths")
         self.interval = interval
         self.by_epoch = by_epoch
-        self.images = tuple(images)
+        self.images = images if isinstance(images, int) else tuple(images)
         self.name = name
         self.seed = seed
         self._batch: Tensor | None = None
@@ -93,8 +97,11 @@ class ReconstructionHook(Hook):
     def _read(self, runner: Runner, model: Any) -> Tensor:
         """Normalised images (B, 3, H, W) on the model's device."""
         device = next(model.parameters()).device
-        indices = [image for image in self.images if isinstance(image, int)]
-        if len(indices) == len(self.images):
+        images = self.images
+        if isinstance(images, int):
+            images = tuple(evenly_spaced(len(runner.train_dataloader.dataset), images))
+        indices = [image for image in images if isinstance(image, int)]
+        if len(indices) == len(images):
             dataset = runner.train_dataloader.dataset
             beyond = [index for index in indices if not -len(dataset) <= index < len(dataset)]
             if beyond:
@@ -105,7 +112,7 @@ class ReconstructionHook(Hook):
             items = [dataset[index]["inputs"] for index in indices]
             return model.data_preprocessor(dict(inputs=items), False)["inputs"]
         size = model.backbone.img_size
-        pixels = read_images(list(map(str, self.images)), max(size), tuple(size))
+        pixels = read_images(list(map(str, images)), max(size), tuple(size))
         return normalise(pixels, model.data_preprocessor, torch.device(device))
 
 

@@ -7,8 +7,8 @@ from mmengine.runner import IterBasedTrainLoop, Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
+from ..randomness import seed_generators
 from ..registry import LOOPS
-from .randomness import seed_generators
 from .resumable_data_loader import build_resumable_data_loader, iteration_key
 
 

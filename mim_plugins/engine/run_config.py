@@ -9,11 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.dist import get_world_size
 from mmengine.runner import Runner
 
+from ..apis import ConfigError, change_config
+from ..apis import read_config as read_config_file
 from ..datasets import DataNotFoundError
+from .config_options import add_config_options
+from .global_batch import PROCESSES_VARIABLE
 
 _RESUMABLE = dict(
     EpochBasedTrainLoop="mim_plugins.ResumableEpochLoop",
@@ -25,16 +29,10 @@ _LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
 def command_line(description: str | None) -> argparse.ArgumentParser:
     """The arguments that train.py and test.py have in common."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("config", help="config file")
+    parser.add_argument("config", help="config file, or a name such as mixmae/swin_b_600e")
     parser.add_argument("--work-dir", help="folder for logs and checkpoints")
     parser.add_argument("--data-root", help="folder of the data, in place of the config's")
-    parser.add_argument(
-        "--cfg-options",
-        nargs="+",
-        action=DictAction,
-        default={},
-        help="override entries of the config, as key=value; lists as key='[a,b]'",
-    )
+    add_config_options(parser)
     parser.add_argument("--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none")
     parser.add_argument(
         "--traceback", action="store_true", help="show where an error comes from, not one line"
@@ -44,18 +42,34 @@ def command_line(description: str | None) -> argparse.ArgumentParser:
 
 
 def read_config(args: argparse.Namespace) -> Config:
-    """The config that the common arguments name, with their choices in it."""
+    """The config that the common arguments name, with their choices in it.
+
+    Raises:
+        FileNotFoundError: there is no such config.
+        ConfigError: it is wrong, an option does not fit it, or no launcher started this process.
+    """
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
-    cfg = Config.fromfile(args.config)
     options = dict(args.cfg_options)
-    apply_data_root(cfg, args.data_root or options.pop("data_root", None))
-    cfg.merge_from_dict(options)
+    data_root = args.data_root or options.pop("data_root", None)
+    cfg = read_config_file(args.config)
+    apply_data_root(cfg, data_root)
+    change_config(cfg, options)
     cfg.launcher = args.launcher
+    _require_launcher(args.launcher)
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
     elif cfg.get("work_dir") is None:
         cfg.work_dir = os.path.join("work_dirs", Path(args.config).stem)
     return cfg
+
+
+def _require_launcher(launcher: str) -> None:
+    variable = PROCESSES_VARIABLE[launcher]
+    if variable and variable not in os.environ:
+        raise ConfigError(
+            f"--launcher {launcher}: {variable} is not set, so nothing started the processes; use"
+            " tools/dist_train.sh, tools/slurm_train.sh or mpirun, or leave --launcher out"
+        )
 
 
 def apply_data_root(cfg: Config, data_root: str | None) -> None:

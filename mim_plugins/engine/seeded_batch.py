@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from .randomness import generator_states, restore_generators, seed_generators
+from ..randomness import preserved_random_state, seed_generators
 
 
 class SeededBatch(list):
@@ -24,13 +24,10 @@ class SeededBatch(list):
 
     def __iter__(self) -> Iterator:
         """Indices, with the generators seeded for each."""
-        states = generator_states()
-        try:
+        with preserved_random_state(cuda=False):
             for place, index in enumerate(super().__iter__()):
                 seed_generators(*self.key, place)
                 yield index
-        finally:
-            restore_generators(states)
 
     def __reduce__(self) -> tuple:
         """How a batch travels to a worker."""

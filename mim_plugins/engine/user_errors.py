@@ -2,11 +2,12 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
 
+from ..apis import ConfigError
 from ..checkpoints import CheckpointError
 from ..datasets import DataNotFoundError
 from ..transforms import DamagedImageError
@@ -16,6 +17,7 @@ from .non_finite_loss_error import NonFiniteLossError
 TRACEBACK_VARIABLE = "MIM_PLUGINS_TRACEBACK"
 USER_ERRORS = (
     CheckpointError,
+    ConfigError,
     DamagedImageError,
     DataNotFoundError,
     FileNotFoundError,
@@ -24,20 +26,34 @@ USER_ERRORS = (
     torch.cuda.OutOfMemoryError,
 )
 
+BUILD_ERRORS = (AttributeError, ImportError, KeyError, OSError, TypeError, ValueError)
+"""What building a model, a data set or a hook raises if their config is wrong."""
+
 
 @contextmanager
-def user_errors(traceback: bool = False) -> Iterator[None]:
+def user_errors(
+    traceback: bool = False,
+    also: tuple[type[Exception], ...] = (),
+    until: Callable[[], bool] = lambda: False,
+) -> Iterator[None]:
     """End the program with one line if an error of :data:`USER_ERRORS` comes out of the block.
 
-    ``traceback``, or 1 in the environment variable ``MIM_PLUGINS_TRACEBACK``, lets it pass with
-    all that Python says of it.
+    Args:
+        traceback: let the error pass with all that Python says of it, as 1 in the environment
+            variable ``MIM_PLUGINS_TRACEBACK`` does.
+        also: other errors that, in this block, come of what the user gave.
+        until: they do so as long as this gives False.
     """
+    kinds: tuple[type[BaseException], ...] = (*USER_ERRORS, *also)
     try:
         yield
-    except USER_ERRORS as error:
-        if traceback or os.environ.get(TRACEBACK_VARIABLE) == "1":
+    except kinds as error:
+        is_known = isinstance(error, USER_ERRORS)
+        if traceback or os.environ.get(TRACEBACK_VARIABLE) == "1" or (not is_known and until()):
             raise
-        sys.exit(f"error: {_one_line(error)}")
+        ours = is_known or type(error).__module__ != "builtins"
+        more = "" if ours else f" ({TRACEBACK_VARIABLE}=1 shows where it comes from)"
+        sys.exit(f"error: {_one_line(error)}{more}")
 
 
 def _one_line(error: BaseException) -> str:
@@ -49,4 +65,6 @@ def _one_line(error: BaseException) -> str:
     if isinstance(error, FileNotFoundError) and error.filename:
         return f"there is no file '{error.filename}'"
     text = error.summary if isinstance(error, DamagedImageError) else str(error)
+    if isinstance(error, KeyError) and error.args:
+        text = str(error.args[0])
     return " ".join(text.split())

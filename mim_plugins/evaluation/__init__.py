@@ -2,7 +2,6 @@ from .features import extract_features, pooled_features
 from .knn import KNNAccuracy, check_neighbours, knn_accuracy
 from .labeled_features import LabeledFeatures
 from .labeled_loader import build_labeled_loader, check_same_classes
-from .random_state import preserved_random_state
 
 __all__ = [
     "KNNAccuracy",
@@ -13,5 +12,4 @@ __all__ = [
     "extract_features",
     "knn_accuracy",
     "pooled_features",
-    "preserved_random_state",
 ]

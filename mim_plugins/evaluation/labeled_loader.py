@@ -7,6 +7,7 @@ from mmengine.runner import Runner
 from torch.utils.data import DataLoader, Subset
 
 from ..datasets import DataNotFoundError
+from ..sampling import evenly_spaced
 
 
 def build_labeled_loader(
@@ -39,8 +40,7 @@ def build_labeled_loader(
     if total < get_world_size():
         raise ValueError(f"{total} images are fewer than the {get_world_size()} processes")
     if max_images is not None and max_images < total:
-        chosen = [index * total // max_images for index in range(max_images)]
-        built = Subset(built, chosen)
+        built = Subset(built, evenly_spaced(total, max_images))
     return Runner.build_dataloader(
         dict(
             dataset=built,

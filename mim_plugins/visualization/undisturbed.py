@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from ..evaluation.features import evaluation_mode
-from ..evaluation.random_state import preserved_random_state
+from ..randomness import preserved_random_state
 
 
 @contextmanager

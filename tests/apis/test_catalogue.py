@@ -2,7 +2,7 @@ import pytest
 from mmengine.config import Config
 
 from mim_plugins import CONFIG_DIR, list_models
-from mim_plugins.apis import find_config
+from mim_plugins.apis import ConfigError, change_config, find_config, read_config
 
 
 def test_names_are_those_of_the_configs():
@@ -49,3 +49,32 @@ def test_an_ambiguous_name_lists_its_meanings(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="a/same, b/same"):
         find_config("same")
     assert find_config("b/same") == tmp_path / "b/same.py"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("model = dict(\n", r"line 1: '\(' was never closed"),
+        ("x = undefined\n", "NameError: name 'undefined' is not defined"),
+        ("_base_ = ['{}/swin_b_600e.py', '{}/swin_l_600e.py']\n", "KeyError: Duplicate key"),
+    ],
+)
+def test_a_config_that_python_refuses_is_named_with_the_reason(tmp_path, text, reason):
+    (tmp_path / "bad.py").write_text(text.replace("{}", str(CONFIG_DIR / "mixmae")))
+    with pytest.raises(ConfigError, match=rf"config '.*bad\.py': {reason}"):
+        read_config(tmp_path / "bad.py")
+
+
+def test_a_missing_base_is_a_missing_file(tmp_path):
+    (tmp_path / "a.py").write_text("_base_ = 'none.py'\n")
+    with pytest.raises(FileNotFoundError, match=r"none\.py"):
+        read_config(tmp_path / "a.py")
+
+
+def test_options_change_a_config_or_are_refused():
+    cfg = read_config("mixmae/swin_b_600e")
+    change_config(cfg, {"model.backbone.img_size": 192})
+    assert cfg.model.backbone.img_size == 192
+    change_config(cfg, None)
+    with pytest.raises(ConfigError, match=r"param_scheduler\.9.* do not fit .*swin_b_600e\.py"):
+        change_config(cfg, {"param_scheduler.9.end": 1})

@@ -165,3 +165,15 @@ def test_reference_without_weights_is_refused(tmp_path):
     np.savez(tmp_path / "x.npz", loss=1.0)
     with pytest.raises(ValueError, match="param/"):
         read_tensors(tmp_path / "x.npz")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(None, "there is no file '.*x.npz': correct"), (b"garbage", "damaged or no .npz file")],
+)
+def test_a_reference_file_that_is_missing_or_damaged_is_named(tmp_path, content, message):
+    if content is not None:
+        (tmp_path / "x.npz").write_bytes(content)
+    with pytest.raises(CheckpointError, match=message) as caught:
+        read_reference(tmp_path / "x.npz")
+    assert "unsafely" not in str(caught.value)

@@ -1,6 +1,23 @@
+import os
+import signal
+import subprocess
+import sys
+
 import pytest
 
-from mim_plugins.checkpoints import CheckpointError, write_atomically
+from mim_plugins.checkpoints import (
+    PARTIAL_SUFFIX,
+    CheckpointError,
+    write_atomically,
+    write_checkpoint,
+)
+
+
+@pytest.fixture
+def target(tmp_path):
+    file = tmp_path / "x.pth"
+    file.write_text("old")
+    return file
 
 
 def test_a_file_gets_its_name_when_it_is_complete(tmp_path):
@@ -18,47 +35,100 @@ def test_a_file_gets_its_name_when_it_is_complete(tmp_path):
     assert list(tmp_path.iterdir()) == [target]
 
 
+def test_it_is_on_the_disk_before_it_gets_its_name_and_the_name_afterwards(target, monkeypatch):
+    done = []
+    fsync, replace = os.fsync, os.replace
+
+    def note_fsync(descriptor):
+        done.append(os.readlink(f"/proc/self/fd/{descriptor}").rpartition(".")[2])
+        fsync(descriptor)
+
+    def note_replace(*names):
+        done.append("renamed")
+        replace(*names)
+
+    monkeypatch.setattr(os, "fsync", note_fsync)
+    monkeypatch.setattr(os, "replace", note_replace)
+    write_atomically(target, lambda path: path.write_text("new"))
+
+    assert done == [PARTIAL_SUFFIX[1:], "renamed", str(target.parent)]
+
+
 def test_a_file_may_be_read_by_those_whom_the_system_permits(tmp_path):
     (tmp_path / "usual").touch()
 
-    def write(path):
-        path.touch(mode=0o600)
+    def write(path):  # as safetensors does
+        (tmp_path / "own").touch(mode=0o600)
+        os.replace(tmp_path / "own", path)
 
     write_atomically(tmp_path / "x.pth", write)
 
     assert (tmp_path / "x.pth").stat().st_mode == (tmp_path / "usual").stat().st_mode
 
 
-def test_nothing_is_overwritten_unasked(tmp_path):
-    target = tmp_path / "x.pth"
-    target.write_text("old")
-
-    with pytest.raises(CheckpointError, match=r"x\.pth' exists already.*--force"):
-        write_atomically(target, lambda path: path.write_text("new"))
-    assert target.read_text() == "old"
-
-    write_atomically(target, lambda path: path.write_text("new"), overwrite=True)
-    assert target.read_text() == "new"
-
-
-@pytest.mark.parametrize("error", [OSError("no space left"), KeyboardInterrupt()])
-def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path, error):
-    target = tmp_path / "x.pth"
-    target.write_text("old")
-
+@pytest.mark.parametrize("error", [OSError("no space left"), KeyboardInterrupt(), ValueError()])
+def test_a_failed_write_leaves_the_old_file_and_no_other(target, error):
     def write(path):
         path.write_text("half")
         raise error
 
-    with pytest.raises((CheckpointError, KeyboardInterrupt)):
-        write_atomically(target, write, overwrite=True)
+    with pytest.raises(type(error)):
+        write_atomically(target, write)
 
     assert target.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [target]
+    assert list(target.parent.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("moment", ["fsync", "replace"])
+def test_a_failed_flush_or_renaming_leaves_the_old_file_and_no_other(target, monkeypatch, moment):
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, moment, fail)
+    with pytest.raises(OSError, match="No space left"):
+        write_atomically(target, lambda path: path.write_text("new"))
+
+    assert target.read_text() == "old"
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_a_killed_process_leaves_the_old_file(target):
+    program = (
+        "import os, signal, sys\n"
+        "from mim_plugins.checkpoints import write_atomically\n"
+        "os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "write_atomically(sys.argv[1], lambda path: path.write_text('new'))\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program, str(target)])
+
+    assert ended.returncode == -signal.SIGKILL
+    assert target.read_text() == "old"
+    (rest,) = set(target.parent.iterdir()) - {target}
+    assert rest.match(f"x.pth.*{PARTIAL_SUFFIX}")
+
+
+def test_nothing_is_overwritten_unasked(target):
+    with pytest.raises(CheckpointError, match=r"x\.pth' exists already.*--force"):
+        write_checkpoint(target, lambda path: path.write_text("new"))
+    assert target.read_text() == "old"
+
+    write_checkpoint(target, lambda path: path.write_text("new"), overwrite=True)
+    assert target.read_text() == "new"
+
+
+@pytest.mark.parametrize("error", [OSError("disk full"), RuntimeError("PytorchStreamWriter")])
+def test_a_failure_is_told_to_the_user(target, error):
+    def write(path):
+        path.write_text("half")
+        raise error
+
+    with pytest.raises(CheckpointError, match=rf"cannot write '.*x\.pth': {error}; check space"):
+        write_checkpoint(target, write, overwrite=True)
+    assert target.read_text() == "old"
 
 
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(CheckpointError, match=r"no folder '.*absent'"):
-        write_atomically(tmp_path / "absent" / "x.pth", lambda path: None)
+        write_checkpoint(tmp_path / "absent" / "x.pth", lambda path: None)
     with pytest.raises(CheckpointError, match="is a folder"):
-        write_atomically(tmp_path, lambda path: None, overwrite=True)
+        write_checkpoint(tmp_path, lambda path: None, overwrite=True)

@@ -1,6 +1,9 @@
 import logging
+import os
+import pickle
 from pathlib import Path
 
+import pytest
 import torch
 from mmengine.config import Config
 from mmengine.model import BaseModel
@@ -46,3 +49,39 @@ def test_errors_and_other_levels_are_as_in_mmengine(tmp_path):
     assert console.level == file.level == logging.INFO
     record = logging.LogRecord("x", logging.ERROR, "f", 1, "broken", (), None)
     assert console.filter(record)
+
+
+def test_training_has_begun_with_its_first_epoch(tmp_path):
+    runner = build(tmp_path)
+    runner.hooks.clear()
+    for name in ("before_run", "before_train"):
+        runner.call_hook(name)
+        assert not runner.has_begun()
+    for name in ("before_train_epoch", "after_train"):
+        runner.call_hook(name)
+        assert runner.has_begun()
+
+
+class Malicious:
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.folder),)
+
+
+def test_code_in_a_checkpoint_is_not_run_even_by_an_mmengine_that_would(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "mmengine.runner.runner._load_checkpoint",
+        lambda file, map_location: torch.load(file, map_location, weights_only=False),
+    )
+    runner = build(tmp_path / "run")
+    executed = tmp_path / "executed"
+    torch.save(dict(state_dict={}, args=Malicious(executed)), tmp_path / "x.pth")
+    with pytest.raises(pickle.UnpicklingError, match="mkdir"):
+        runner.load_checkpoint(str(tmp_path / "x.pth"))
+    assert not executed.exists()
+
+    monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
+    runner.load_checkpoint(str(tmp_path / "x.pth"))
+    assert executed.exists()

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 from mmengine.config import Config
@@ -9,7 +11,9 @@ from torch import nn
 from mim_plugins.engine.global_batch import (
     keep_global_batch,
     launched_processes,
+    scale_lr,
     scale_lr_with_accumulation,
+    too_few_iterations,
 )
 from mim_plugins.engine.global_batch_error import GlobalBatchError
 
@@ -69,8 +73,31 @@ def test_a_recipe_that_counts_iterations_is_refused():
 
 
 def test_a_config_without_a_global_batch_is_refused():
-    with pytest.raises(GlobalBatchError, match="states no global batch"):
+    with pytest.raises(GlobalBatchError, match=r"--keep-global-batch: .* states no global batch"):
         keep_global_batch(make_config(recipe=None, launcher="none"))
+    with pytest.raises(GlobalBatchError, match=r"--auto-scale-lr: .* states no global batch"):
+        scale_lr(Config({}))
+
+
+def test_scaling_of_the_rate_is_switched_on():
+    cfg = make_config(launcher="none")
+    scale_lr(cfg)
+    assert cfg.auto_scale_lr == dict(base_batch_size=2048, enable=True)
+
+
+@pytest.mark.parametrize(("counts", "iterations"), [(1, 1), (32, 32), (32, 40), (32, 31), (2, 1)])
+def test_more_accumulated_than_an_epoch_has_is_told_with_the_remedy(counts, iterations):
+    runner = SimpleNamespace(
+        cfg=Config(dict(optim_wrapper=dict(accumulative_counts=counts))),
+        train_dataloader=range(iterations),
+    )
+    text = too_few_iterations(runner)
+    if counts <= iterations:
+        assert text is None
+    else:
+        assert f"accumulates {counts} iterations, but an epoch has {iterations}" in text
+        assert "--auto-scale-lr" in text
+        assert "\n" not in text
 
 
 class Regression(BaseModel):

@@ -142,6 +142,11 @@ def test_unknown_setting_is_refused(model):
         build_optim_wrapper(model, wrapper_cfg(custom_keys={}))
 
 
+def test_unknown_optimizer_is_refused(model):
+    with pytest.raises(ValueError, match=r"optimizer\.type='AdamV' is not registered"):
+        build_optim_wrapper(model, wrapper_cfg() | dict(optimizer=dict(type="AdamV", lr=1.0)))
+
+
 def test_layer_decay_needs_a_backbone_with_depths():
     with pytest.raises(ValueError, match="get_layer_depth"):
         build_optim_wrapper(nn.Sequential(nn.Linear(2, 2)), wrapper_cfg(layer_decay_rate=0.5))

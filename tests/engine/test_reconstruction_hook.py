@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -114,11 +116,30 @@ def test_the_frozen_part_of_an_encoder_stays_in_evaluation_mode(folder, tmp_path
     assert runner.model.backbone.stages[1].training
 
 
+def test_images_are_spread_over_the_data_set():
+    read = []
+
+    class Folder(list):
+        def __getitem__(self, index):
+            read.append(index)
+            return dict(inputs=torch.zeros(1))
+
+    class Model(torch.nn.Linear):
+        def data_preprocessor(self, data, training):
+            return dict(inputs=torch.stack(data["inputs"]))
+
+    runner = SimpleNamespace(train_dataloader=SimpleNamespace(dataset=Folder(range(50))))
+    assert ReconstructionHook(images=5)._read(runner, Model(1, 1)).shape == (5, 1)
+    assert read == [0, 10, 20, 30, 40]
+    assert ReconstructionHook()._read(runner, Model(1, 1)).shape == (8, 1)
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
         (dict(interval=0), ValueError, "interval=0"),
         (dict(images=()), ValueError, "images is empty"),
+        (dict(images=0), ValueError, "images=0 must be at least 1"),
         (dict(images=(0, 8)), ValueError, r"images=\[8\] are not among the 8"),
         (dict(images=("nowhere.jpg", "b.jpg")), FileNotFoundError, "nowhere.jpg"),
         (dict(images=(0,)), ValueError, "at least 2 images"),

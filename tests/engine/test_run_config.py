@@ -7,6 +7,7 @@ import torch
 from mmengine.config import Config
 from torch.utils.data import DataLoader
 
+from mim_plugins.apis import ConfigError
 from mim_plugins.datasets import DataNotFoundError
 from mim_plugins.engine import run_config
 
@@ -222,3 +223,15 @@ def test_after_an_error_no_process_waits_for_the_others(monkeypatch):
     monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
     with pytest.raises(ValueError, match="broken"), run_config.leaving_process_group():
         raise ValueError("broken")
+
+
+def test_a_launcher_that_did_not_start_the_process_is_refused(monkeypatch):
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    parser = run_config.command_line(None)
+    arguments = ["mixmae/swin_b_600e", "--launcher", "pytorch"]
+    with pytest.raises(ConfigError, match=r"WORLD_SIZE is not set.*tools/dist_train\.sh"):
+        run_config.read_config(parser.parse_args(arguments))
+
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    cfg = run_config.read_config(parser.parse_args(arguments))
+    assert (cfg.launcher, cfg.work_dir) == ("pytorch", "work_dirs/swin_b_600e")

@@ -1,9 +1,10 @@
 import pytest
 import torch
 
+from mim_plugins.apis import ConfigError
 from mim_plugins.checkpoints import CheckpointError
 from mim_plugins.datasets import DataNotFoundError
-from mim_plugins.engine import NonFiniteLossError, user_errors
+from mim_plugins.engine import BUILD_ERRORS, NonFiniteLossError, user_errors
 from mim_plugins.engine.global_batch_error import GlobalBatchError
 from mim_plugins.engine.user_errors import TRACEBACK_VARIABLE
 from mim_plugins.transforms import DamagedImageError
@@ -22,7 +23,8 @@ def end(error, **kwargs):
 
 
 @pytest.mark.parametrize(
-    "kind", [CheckpointError, DataNotFoundError, GlobalBatchError, NonFiniteLossError]
+    "kind",
+    [CheckpointError, ConfigError, DataNotFoundError, GlobalBatchError, NonFiniteLossError],
 )
 def test_our_errors_become_one_line(kind):
     assert end(kind("first half,\n  second half")) == "error: first half, second half"
@@ -45,6 +47,24 @@ def test_traceback_is_shown_on_request(monkeypatch):
     monkeypatch.setenv(TRACEBACK_VARIABLE, "1")
     with pytest.raises(CheckpointError, match="why"), user_errors():
         raise CheckpointError("why")
+
+
+def test_other_errors_of_a_block_name_the_way_to_the_traceback(monkeypatch):
+    line = end(KeyError("Nix is not in the registry"), also=BUILD_ERRORS)
+    assert line == (
+        f"error: Nix is not in the registry ({TRACEBACK_VARIABLE}=1 shows where it comes from)"
+    )
+    assert end(CheckpointError("why"), also=BUILD_ERRORS) == "error: why"
+    monkeypatch.setenv(TRACEBACK_VARIABLE, "1")
+    with pytest.raises(KeyError), user_errors(also=BUILD_ERRORS):
+        raise KeyError("Nix")
+
+
+def test_other_errors_are_those_of_the_user_until_something_has_happened():
+    assert "why" in end(ValueError("why"), also=(ValueError,), until=lambda: False)
+    with pytest.raises(ValueError, match="why"), user_errors(False, (ValueError,), lambda: True):
+        raise ValueError("why")
+    assert end(CheckpointError("why"), until=lambda: True) == "error: why"
 
 
 def test_errors_of_the_program_pass():

@@ -41,6 +41,6 @@ def test_a_wrong_weight_fails_with_status_1(tmp_path, content):
 def test_file_of_another_kind_is_one_line(tmp_path):
     (tmp_path / "x.npz").write_bytes(b"no zip file")
     result = check(tmp_path / "x.npz")
-    assert result.returncode == 2
+    assert result.returncode == 1
     assert result.stderr.startswith("error: ")
     assert "Traceback" not in result.stderr

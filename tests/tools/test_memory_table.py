@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tool_runs import run_tool
 
 ARCH = dict(embed_dims=8, depths=(2, 2, 2, 2), num_heads=(1, 2, 4, 8))
 FILE = Path(__file__).parents[2] / "tools/memory_table.py"
@@ -60,3 +61,13 @@ def test_largest_batch(shards, expected):
     assert table.images_that_fit(100, 1, kept, False, shards) == expected
     assert table.images_that_fit(100, 1, kept, True, shards) < expected
     assert table.images_that_fit(25, 1, kept, False, shards) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"), [(["--gpus", 0], "--gpus 0 must"), (["--archs", "nix"], "arch='nix'")]
+)
+def test_wrong_values_are_told_in_one_line(monkeypatch, capsys, arguments, message):
+    result = run_tool(FILE, arguments, monkeypatch, capsys)
+    assert result.returncode == 1
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr

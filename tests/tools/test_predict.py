@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 ROOT = Path(__file__).parents[2]
@@ -139,3 +140,28 @@ def test_a_file_that_is_no_image_gets_one_clear_line(trained):
 
     assert "text.jpg" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("tool", ["tools/test.py", "tools/predict.py"])
+def test_a_checkpoint_without_all_weights_is_refused(trained, tool):
+    """MMEngine would go on with random ones."""
+    config, checkpoint, folder = trained
+    weights = torch.load(checkpoint, weights_only=True)["state_dict"]
+    del weights["head.fc.bias"]
+    torch.save(dict(state_dict=weights), folder / "part.pth")
+    more = (
+        [folder / "val/red/0.png"]
+        if "predict" in tool
+        else ["--data-root", folder, "--work-dir", folder / "x"]
+    )
+
+    result = run(tool, config, folder / "part.pth", *more, code=1)
+
+    assert re.search(r"error: '.*part\.pth' .*head\.fc\.bias", result.stderr)
+    assert "Traceback" not in result.stderr
+
+
+def test_metrics_are_not_lost_to_a_wrong_name(trained):
+    config, checkpoint, _ = trained
+    result = run("tools/test.py", config, checkpoint, "--out", "metrics.txt", code=2)
+    assert "--out 'metrics.txt' must end in one of .json .pkl" in result.stderr

@@ -45,7 +45,7 @@ def pretrain_config(tmp_path):
             default_hooks=dict(logger=dict(interval=1), checkpoint=dict(interval=1)),
         ),
         "train_pipeline = _base_.train_pipeline\n"
-        "train_pipeline[1]['scale'] = 64\n"
+        "train_pipeline[0]['scale'] = 64\n"
         "train_dataloader['dataset'] = dict(pipeline=train_pipeline)\n",
     )
 
@@ -269,6 +269,30 @@ def test_set_smaller_than_a_batch_is_refused(tmp_path, pretrain_config):
     assert result.returncode == 1
     assert "fewer than one batch" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_levels_of_notes_and_an_accumulation_longer_than_an_epoch(tmp_path, pretrain_config):
+    write_images(tmp_path / "images", 8)
+    data = ("--data-root", tmp_path / "images", "--work-dir", tmp_path / "run")
+    loop = "train_cfg={'type':'EpochBasedTrainLoop','max_epochs':1}"
+    result = train(pretrain_config, *data, "--keep-global-batch", "--cfg-options", loop)
+    assert "INFO - for exact resuming (docs/reliability.md)" in result.stdout
+    assert "INFO - global batch 2048 kept" in result.stdout
+    assert "WARNING - --keep-global-batch accumulates 512 iterations, but an epoch has 2" in (
+        result.stdout
+    )
+
+
+def test_what_is_wrong_before_the_first_epoch_is_one_line(tmp_path, pretrain_config):
+    write_images(tmp_path / "images", 8)
+    data = ("--data-root", tmp_path / "images", "--work-dir", tmp_path / "run")
+    wrong = ("--cfg-options", "optim_wrapper.optimizer.type=AdamV")
+    result = train(pretrain_config, *data, *wrong, check=False)
+    assert result.returncode == 1
+    assert "error: LayerDecayOptimWrapperConstructor: optimizer.type='AdamV'" in result.stderr
+    assert "Traceback" not in result.stderr
+    result = train(pretrain_config, *data, "--traceback", *wrong, check=False)
+    assert "Traceback" in result.stderr
 
 
 def test_two_processes_train_on_the_cpu(tmp_path, pretrain_config):

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from mim_plugins.checkpoints import CheckpointError
+
 TOOLS = Path(__file__).parents[2] / "tools"
 
 
@@ -23,18 +25,34 @@ def run(monkeypatch):
 COMMANDS = [
     ("train.py", "none.py"),
     ("test.py", "none.py", "none.pth"),
+    ("check_parity.py", "none.npz"),
+    ("convert_checkpoint.py", "none.pth", "out.pth"),
     ("export_backbone.py", "none.pth", "out.safetensors"),
+    ("export_onnx.py", "none.py", "none.pth", "out.onnx"),
+    ("knn.py", "none.py", "--random"),
+    ("model_info.py", "none.py"),
+    ("plot_log.py", "none.pth"),
+    ("predict.py", "none.py", "none.pth", "none.jpg"),
+    ("visualize_reconstruction.py", "none.py", "none.pth", "none.pth"),
 ]
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=[command[0] for command in COMMANDS])
 def test_one_line(run, command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit, match=r"^error: .*'none\.(py|pth)'[^\n]*$"):
+    with pytest.raises(SystemExit, match=r"^error: .*'none\.(py|pth|npz)'[^\n]*$"):
+        run(*command)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=[command[0] for command in COMMANDS])
+def test_traceback_on_request(run, command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MIM_PLUGINS_TRACEBACK", "1")
+    with pytest.raises((FileNotFoundError, CheckpointError), match="none"):
         run(*command)
 
 
 @pytest.mark.parametrize("command", COMMANDS[:2], ids=[command[0] for command in COMMANDS[:2]])
-def test_traceback_on_request(run, command):
+def test_traceback_by_option(run, command):
     with pytest.raises(FileNotFoundError, match="none"):
         run(*command, "--traceback")

@@ -9,6 +9,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from PIL import Image
+from tool_runs import run_tool
 
 from mim_plugins.registry import MODELS
 
@@ -61,3 +62,28 @@ def test_a_missing_image_is_named(tmp_path):
     result = call(CONFIG, save(tmp_path), tmp_path / "nowhere.png", cwd=tmp_path)
     assert result.returncode == 1
     assert "error: there is no image" in result.stderr
+
+
+def test_fewer_images_than_there_are_come_from_all_of_them(tmp_path, images, monkeypatch, capsys):
+    """Sorted files begin with those of one class."""
+    chosen = []
+
+    def note(model, files, seed):
+        chosen.extend(file.name for file in files)
+        raise ValueError("seen enough")
+
+    monkeypatch.setattr("mim_plugins.apis.reconstruct", note)
+    for index in range(3, 12):
+        (images / f"{index:02d}.png").write_bytes((images / "0.png").read_bytes())
+    arguments = [CONFIG, save(tmp_path), images, "--max-images", 4]
+    result = run_tool(ROOT / "tools/visualize_reconstruction.py", arguments, monkeypatch, capsys)
+    assert "seen enough" in result.stderr
+    assert chosen == sorted(file.name for file in images.iterdir())[::3]
+
+
+@pytest.mark.parametrize(("option", "value"), [("--max-images", 0), ("--out", "picture.txt")])
+def test_wrong_values_are_refused_at_once(tmp_path, monkeypatch, capsys, option, value):
+    arguments = [CONFIG, "none.pth", "none.png", option, value]
+    result = run_tool(ROOT / "tools/visualize_reconstruction.py", arguments, monkeypatch, capsys)
+    assert result.returncode == 1
+    assert f"error: {option} " in result.stderr

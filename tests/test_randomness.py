@@ -1,0 +1,65 @@
+import random
+
+import numpy as np
+import pytest
+import torch
+
+from mim_plugins.randomness import preserved_random_state, seed_generators
+
+
+def draw():
+    return random.random(), np.random.rand(), torch.rand(1).item()
+
+
+def seed():
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
+
+
+def test_numbers_follow_from_the_key():
+    draws = {}
+    for key in [(0, 0, 1), (0, 1, 0), (1, 0, 0), (0, 0, 1, 0)]:
+        seed_generators(*key)
+        draws[key] = draw()
+        draw()
+        seed_generators(*key)
+        assert draw() == draws[key]
+    assert len(set(draws.values())) == len({value for each in draws.values() for value in each}) / 3
+
+
+@pytest.mark.parametrize("cuda", [True, False])
+def test_what_is_drawn_or_seeded_inside_leaves_no_trace(cuda):
+    seed()
+    expected = draw()
+
+    seed()
+    with preserved_random_state(cuda):
+        inside = draw()
+        seed_generators(5)
+
+    assert inside == expected
+    assert draw() == expected
+
+
+def test_an_exception_leaves_no_trace_either():
+    seed()
+    expected = draw()
+
+    seed()
+    with pytest.raises(KeyError), preserved_random_state():
+        {}[draw()]
+
+    assert draw() == expected
+
+
+def test_the_gpu_is_left_alone_if_so_wanted(monkeypatch):
+    def touch():
+        raise AssertionError("the GPU was touched")
+
+    monkeypatch.setattr(torch.cuda, "is_available", touch)
+    monkeypatch.setattr(torch.cuda, "current_device", touch)
+    with preserved_random_state(cuda=False):
+        draw()
+    with pytest.raises(AssertionError, match="touched"), preserved_random_state():
+        draw()
