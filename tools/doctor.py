@@ -32,6 +32,14 @@ OPTIONAL = {
     "timm": ("1.0.20", "2", "DINO teachers", "pip install -e '.[targets]'"),
 }
 MMCV = ("2.0.0", "2.2.0")
+# forks under the same import names: distribution, lowest version, first version that is too new
+FORKS = {
+    "mmcv": ("onedl-mmcv", "2.3.6", "2.4"),
+    "mmengine": ("onedl-mmengine", "0.10.12", "0.11"),
+    "mmpretrain": ("onedl-mmpretrain", "1.3.6", "1.4"),
+    "mmdet": ("onedl-mmdetection", "3.5.1", "3.6"),
+    "mmsegmentation": ("onedl-mmsegmentation", "1.4.2", "1.5"),
+}
 GIB = 2**30
 LEAST_DISK, LEAST_SHM = 20 * GIB, 2 * GIB
 
@@ -111,6 +119,12 @@ def check_torch() -> Iterator[Result]:
 
 
 def check_mmcv() -> Iterator[Result]:
+    if has_fork("mmcv"):
+        yield check_fork("mmcv", ["mmcv", "mmcv-lite"])
+        broken = import_error("mmcv.ops")
+        if broken:
+            yield Result(WARN, f"{FORKS['mmcv'][0]} has no compiled operators ({broken})")
+        return
     full, lite = installed("mmcv"), installed("mmcv-lite")
     version = full or lite
     if full and lite:
@@ -150,8 +164,33 @@ def check_mmcv() -> Iterator[Result]:
         )
 
 
+def has_fork(name: str) -> bool:
+    return name in FORKS and installed(FORKS[name][0]) is not None
+
+
+def check_fork(name: str, originals: list[str]) -> Result:
+    """A fork that is installed: of a known version, and not over the package it replaces."""
+    fork, low, high = FORKS[name]
+    version = installed(fork) or ""
+    both = [original for original in originals if installed(original)]
+    if both:
+        return Result(
+            FAIL,
+            f"{fork} and {both[0]} overwrite each other: pip uninstall -y {fork} {both[0]}, then"
+            " install one of them",
+        )
+    if not in_range(version, low, high):
+        return Result(
+            WARN, f"{fork} {version} is not >={low},<{high}: pip install '{fork}>={low},<{high}'"
+        )
+    return Result(OK, f"{fork} {version}, for {name}")
+
+
 def check_packages() -> Iterator[Result]:
     for name, (low, high) in REQUIRED.items():
+        if has_fork(name):
+            yield check_fork(name, [name])
+            continue
         version = installed(name)
         if version is not None and in_range(version, low, high):
             yield Result(OK, f"{name} {version}")
@@ -159,6 +198,9 @@ def check_packages() -> Iterator[Result]:
         limits = f">={low}" + (f",<{high}" if high else "")
         yield Result(FAIL, f"{name} {version or 'is missing'}: pip install '{name}{limits}'")
     for name, (low, high, purpose, fix) in OPTIONAL.items():
+        if has_fork(name):
+            yield check_fork(name, [name])
+            continue
         version = installed(name)
         if version is None:
             yield Result(OK, f"{name} is not installed; only for {purpose}: {fix}")

@@ -1,27 +1,80 @@
 #!/usr/bin/env bash
-# Set up .venv with everything, then lint, type-check and test. Arguments go to pytest.
-# PYTHON chooses the interpreter that .venv is made with, JOBS the number of test processes.
+# Set up an environment with everything, then lint, type-check and test. Arguments go to pytest.
+#   --stack official  the pinned versions, in .venv; also without --stack
+#   --stack onedl     the forks onedl-*, in .venv-onedl; tests only
+#   --stack oldest    the lowest versions that setup.py accepts, in .venv-oldest; tests only
+# PYTHON chooses the interpreter that an environment is made with, JOBS the number of test processes.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-log=work_dirs/run_tests/install.log
-stamp=.venv/run_tests.stamp
+stack=official
+arguments=()
+while (($#)); do
+    case $1 in
+        --stack)
+            stack=${2-}
+            shift
+            ;;
+        --stack=*) stack=${1#*=} ;;
+        *) arguments+=("$1") ;;
+    esac
+    (($# == 0)) || shift
+done
+
+mmcv=mmcv==2.1.0
+mmcv_options=()
+suffix=-$stack
+case $stack in
+    official) suffix= ;;
+    onedl) mmcv=onedl-mmcv==2.3.6 ;;
+    # pip's cache does not tell for which torch a wheel of mmcv was compiled
+    oldest) mmcv_options=(--no-cache-dir) ;;
+    *)
+        echo "error: --stack is '$stack'; allowed are official, onedl and oldest" >&2
+        exit 2
+        ;;
+esac
+
+log=work_dirs/run_tests/install$suffix.log
+stamp=.venv$suffix/run_tests.stamp
 source tools/environment.sh
+use_environment ".venv$suffix"
 
 has_mmcv_operators() {
-    installed mmcv && ! installed mmcv-lite && "$python" -c "import mmcv._ext" 2>>"$log"
+    installed "${mmcv%%=*}" && ! installed mmcv-lite && "$python" -c "import mmcv._ext" 2>>"$log"
+}
+
+compile_mmcv() {
+    step "removing mmcv-lite" "$python" -m pip uninstall -y mmcv-lite "${mmcv%%=*}"
+    step "installing what mmcv's build needs" "$python" -m pip install ninja psutil
+    step "compiling mmcv once, about 7 minutes on 2 cores" \
+        env MMCV_WITH_OPS=1 "$python" -m pip install --no-build-isolation \
+        "${mmcv_options[@]}" "$mmcv"
+}
+
+install_packages() {
+    start_installation
+    has_mmcv_operators || compile_mmcv
+    step "installing mim_plugins with all extras" \
+        "$python" -m pip install --no-build-isolation -e '.[all]'
+}
+
+# another stack's packages do not go by the names or versions that pip would choose for mim_plugins
+install_other_packages() {
+    make_environment
+    local needs=work_dirs/run_tests/$stack.txt
+    # the forks' metadata are read by setuptools 77 or newer only
+    step "installing build tools" "$python" -m pip install 'setuptools>=77,<80' wheel packaging
+    step "installing mim_plugins alone" \
+        "$python" -m pip install --no-deps --no-build-isolation -e .
+    "$python" tools/stack_requirements.py "$stack" >"$needs" || fail "$needs could not be written"
+    step "installing PyTorch, the OpenMMLab packages and all extras, 2 to 10 minutes" \
+        "$python" -m pip install --no-build-isolation -r "$needs"
+    has_mmcv_operators || compile_mmcv
 }
 
 install() {
-    start_installation
-    if ! has_mmcv_operators; then
-        step "removing mmcv-lite" "$python" -m pip uninstall -y mmcv-lite mmcv
-        step "installing what mmcv's build needs" "$python" -m pip install ninja psutil
-        step "compiling mmcv once, about 7 minutes on 2 cores" \
-            env MMCV_WITH_OPS=1 "$python" -m pip install --no-build-isolation mmcv==2.1.0
-    fi
-    step "installing mim_plugins with all extras" \
-        "$python" -m pip install --no-build-isolation -e '.[all]'
+    if [[ $stack == official ]]; then install_packages; else install_other_packages; fi
     step "checking the installation" \
         "$python" -c "import mmcv.ops, mmdet, mmpretrain, mmseg, open_clip, timm, mim_plugins"
     fingerprint >"$stamp"
@@ -29,7 +82,9 @@ install() {
 
 is_complete && has_mmcv_operators || install
 export OMP_NUM_THREADS=1
-"$python" -m ruff check .
-"$python" -m ruff format --check .
-"$python" -m mypy
-exec "$python" -m pytest -n "${JOBS:-2}" "$@"
+if [[ $stack == official ]]; then
+    "$python" -m ruff check .
+    "$python" -m ruff format --check .
+    "$python" -m mypy
+fi
+exec "$python" -m pytest -n "${JOBS:-2}" "${arguments[@]}"

@@ -135,11 +135,14 @@ def plain_data_only() -> Iterator[None]:
         (numpy_core.multiarray.scalar, "numpy.core.multiarray.scalar"),
         (numpy_core.multiarray._reconstruct, "numpy.core.multiarray._reconstruct"),
     ]
+    allowed = torch.serialization.get_safe_globals()
     os.environ[variable] = "1"
     try:
         with torch.serialization.safe_globals([argparse.Namespace, *numpy_1]):
             yield
     finally:
+        # leaving safe_globals also takes away what was allowed before
+        torch.serialization.add_safe_globals(allowed)
         if before is None:
             del os.environ[variable]
         else:

@@ -119,6 +119,13 @@ def test_code_in_a_checkpoint_is_not_run(tmp_path, monkeypatch):
     assert os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] == "0"
 
 
+def test_reading_leaves_the_allowed_types_as_they_were(tmp_path):
+    torch.save({"a": WEIGHT}, tmp_path / "x.pth")
+    before = set(torch.serialization.get_safe_globals())
+    read_tensors(tmp_path / "x.pth")
+    assert set(torch.serialization.get_safe_globals()) == before
+
+
 def test_scalars_of_numpy_1_are_read(tmp_path):
     file = tmp_path / "x.pth"
     content = {"state_dict": {"a": WEIGHT}, "best": np.float64(3)}

@@ -33,7 +33,8 @@ def fake(doctor, monkeypatch):
     """Pretends that these packages are installed, and that all but ``broken`` import."""
 
     def install(broken=(), **versions):
-        packages = GOOD | {name.replace("_lite", "-lite"): v for name, v in versions.items()}
+        hyphens = {name.replace("_lite", "-lite"): v for name, v in versions.items()}
+        packages = GOOD | {name.replace("onedl_", "onedl-"): v for name, v in hyphens.items()}
         monkeypatch.setattr(doctor, "installed", packages.get)
         monkeypatch.setattr(doctor, "import_error", lambda n: "boom" if n in broken else "")
         return doctor
@@ -82,6 +83,40 @@ def test_each_fault_is_told_with_its_cure(fake, check, versions, level, words):
     results = list(getattr(fake(**versions), check)())
     matching = [result.level for result in results if words in result.text]
     assert matching == [level], results
+
+
+NO_ORIGINALS = dict(mmcv=None, mmengine=None, mmpretrain=None)
+FORKS = dict(
+    onedl_mmcv="2.3.6",
+    onedl_mmengine="0.10.12",
+    onedl_mmpretrain="1.3.6",
+    onedl_mmdetection="3.5.1",
+    onedl_mmsegmentation="1.4.2",
+)
+
+
+def test_forks_stand_in_for_the_packages(fake):
+    doctor = fake(**NO_ORIGINALS, **FORKS)
+    results = [*doctor.check_mmcv(), *doctor.check_packages()]
+    assert set(levels(results)) == {"OK"}, results
+    text = "\n".join(result.text for result in results)
+    for name, version in FORKS.items():
+        assert f"{name.replace('_', '-')} {version}" in text
+
+
+@pytest.mark.parametrize(
+    ("check", "versions", "level", "words"),
+    [
+        ("check_mmcv", dict(mmcv="2.1.0"), "FAIL", "onedl-mmcv and mmcv overwrite each other"),
+        ("check_mmcv", dict(mmcv_lite="2.1.0"), "FAIL", "onedl-mmcv and mmcv-lite overwrite"),
+        ("check_mmcv", dict(broken=("mmcv.ops",)), "WARN", "no compiled operators (boom)"),
+        ("check_packages", dict(mmpretrain="1.2.0"), "FAIL", "pip uninstall -y onedl-mmpretrain"),
+        ("check_packages", dict(onedl_mmdetection="3.4.0"), "WARN", "3.4.0 is not >=3.5.1,<3.6"),
+    ],
+)
+def test_each_fault_of_forks_is_told(fake, check, versions, level, words):
+    results = list(getattr(fake(**(NO_ORIGINALS | FORKS | versions)), check)())
+    assert [result.level for result in results if words in result.text] == [level], results
 
 
 def fake_torch(doctor, monkeypatch, devices, bf16=True, nccl=True):

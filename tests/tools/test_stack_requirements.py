@@ -1,0 +1,62 @@
+"""tools/stack_requirements.py and the choice of a stack in tools/run_tests.sh."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from tool_runs import run_tool
+
+ROOT = Path(__file__).parents[2]
+TOOL = ROOT / "tools/stack_requirements.py"
+NEEDS = [
+    "mmengine<0.11,>=0.10.7",
+    "torch>=2.6",
+    "ftfy; extra == 'seg'",
+    "mmdet<3.4,>=3.3.0; extra == 'all'",
+    "timm<2,>=1.0.20; extra == 'all'",
+    "regex; extra == 'all'",
+]
+
+
+@pytest.fixture
+def requirements(monkeypatch, capsys):
+    """Lines that the tool prints for a stack."""
+    monkeypatch.setattr("importlib.metadata.requires", lambda name: NEEDS)
+
+    def lines(stack):
+        result = run_tool(TOOL, [stack], monkeypatch, capsys)
+        assert result.returncode == 0, result.stderr
+        return result.stdout.splitlines()
+
+    return lines
+
+
+def test_oldest_pins_each_lower_bound(requirements):
+    needs = requirements("oldest")
+    assert {"mmengine==0.10.7", "torch==2.6", "mmdet==3.3.0", "timm==1.0.20", "regex"} < set(needs)
+    assert not any(need.startswith("ftfy") for need in needs)
+
+
+def test_forks_replace_every_package_of_openmmlab(requirements):
+    needs = requirements("onedl")
+    assert not any(need.startswith("mm") for need in needs)
+    assert {"torch>=2.6", "timm<2,>=1.0.20", "regex"} < set(needs)
+    files = [Path(need.split()[1]) for need in needs if need.startswith("-")]
+    assert all(file.is_file() for file in files)
+    pins = "".join(file.read_text() for file in files)
+    assert "\nonedl-mmengine==" in pins
+    assert "\ntorch==" in pins
+
+
+@pytest.mark.parametrize(
+    "options", [["--stack", "newest"], ["--stack=newest"], ["-k", "x", "--stack"]]
+)
+def test_an_unknown_stack_is_one_line_with_the_allowed_ones(options):
+    result = subprocess.run(
+        ["bash", ROOT / "tools/run_tests.sh", *options], capture_output=True, text=True, timeout=60
+    )
+    assert result.returncode == 2
+    assert result.stdout == ""
+    given = "newest" if "newest" in options[-1] else ""
+    allowed = "official, onedl and oldest"
+    assert result.stderr == f"error: --stack is '{given}'; allowed are {allowed}\n"
