@@ -16,6 +16,7 @@ from .jpeg_region import Box
 from .load_image import LoadImage
 
 BACKENDS = ("fast", "exact")
+ONCE = "once"
 
 
 @TRANSFORMS.register_module()
@@ -36,11 +37,13 @@ class LoadRandomResizedCrop:
             only down to the crop's last row, and at 1/2 or 1/4 size where the crop remains
             at least ``scale``.
         to_end: decode below the crop all the same, which notices more files with overwritten bytes
-            (truncated ones are always noticed).
+            (truncated ones are always noticed). ``'once'``: until this worker has found the file
+            sound, by its ``sample_idx``, which MMEngine's data sets give; pixels are the same.
         backend_args: of MMEngine's file backends, for files that are not on a local disk.
 
     Raises:
-        ValueError: another ``backend``, a range that is none, or ``flip_prob`` is no share.
+        ValueError: another ``backend`` or ``to_end``, a range that is none, or ``flip_prob`` is no
+            share.
         DamagedImageError: when called on a file that is missing, unreadable or damaged.
     """
 
@@ -51,7 +54,7 @@ class LoadRandomResizedCrop:
         aspect_ratio_range: tuple[float, float] = (3 / 4, 4 / 3),
         flip_prob: float | None = None,
         backend: str = "fast",
-        to_end: bool = False,
+        to_end: bool | str = False,
         backend_args: dict | None = None,
     ) -> None:
         from mmpretrain.datasets.transforms import RandomResizedCrop
@@ -59,6 +62,10 @@ class LoadRandomResizedCrop:
         if backend not in BACKENDS:
             raise ValueError(
                 f"LoadRandomResizedCrop: backend={backend!r} must be one of {BACKENDS}"
+            )
+        if to_end not in (True, False, ONCE):
+            raise ValueError(
+                f"LoadRandomResizedCrop: to_end={to_end!r} must be True, False or {ONCE!r}"
             )
         if flip_prob is not None and not 0 <= flip_prob <= 1:
             raise ValueError(f"LoadRandomResizedCrop: flip_prob={flip_prob} must be from 0 to 1")
@@ -73,6 +80,7 @@ class LoadRandomResizedCrop:
         self.flip_prob = flip_prob
         self.backend = backend
         self.to_end = to_end
+        self._sound = bytearray()  # 1 for every sample_idx whose file was decoded to its end
         self.load_whole = LoadImage(backend_args)
         self.reads_headers = backend == "fast" and jpeg_region.AVAILABLE
         if backend == "fast" and not jpeg_region.AVAILABLE:
@@ -87,7 +95,11 @@ class LoadRandomResizedCrop:
 
         With ``flip_prob``, also ``flip`` and ``flip_direction``.
         """
-        region, ori_shape = self._draw_region(self._read(results), results["img_path"])
+        data, index = self._read(results), results.get("sample_idx")
+        to_end = bool(self.to_end) and not self._is_sound(index)
+        region, ori_shape = self._draw_region(data, results["img_path"], to_end)
+        if to_end and index is not None:
+            self._remember(index)
         results = dict(results, img_shape=self.size, ori_shape=ori_shape)
         flip = False
         if self.flip_prob is not None:
@@ -107,13 +119,23 @@ class LoadRandomResizedCrop:
             self.load_whole(results)  # says what is wrong
             raise
 
-    def _draw_region(self, data: bytes, path: str) -> tuple[np.ndarray, tuple[int, int]]:
+    def _is_sound(self, index: int | None) -> bool:
+        return index is not None and index < len(self._sound) and bool(self._sound[index])
+
+    def _remember(self, index: int) -> None:
+        if self.to_end == ONCE:
+            self._sound.extend(bytes(max(0, index + 1 - len(self._sound))))
+            self._sound[index] = 1
+
+    def _draw_region(
+        self, data: bytes, path: str, to_end: bool
+    ) -> tuple[np.ndarray, tuple[int, int]]:
         """The pixels of a random crop, maybe scaled down, and the whole image's (H, W)."""
         header = jpeg_region.read_header(data) if self.reads_headers else None
         if header is not None:
             shape = header.height, header.width
             box = self._draw_box(shape)
-            region = jpeg_region.decode_region(data, header, box, self.size, self.to_end)
+            region = jpeg_region.decode_region(data, header, box, self.size, to_end)
             if region is not None:
                 return region, shape
             image = decode_image(data, path)  # in most cases an error that says what is wrong

@@ -194,6 +194,70 @@ def test_a_truncated_file_is_noticed_without_to_end(tmp_path, backend):
             load(dict(img_path=str(path)))
 
 
+@pytest.fixture
+def ends(monkeypatch):
+    """Whether each JPEG region that is decoded is decoded to its end."""
+    asked = []
+    decode = jpeg_region.decode_region
+
+    def decode_region(data, header, box, size, to_end):
+        asked.append(to_end)
+        return decode(data, header, box, size, to_end)
+
+    monkeypatch.setattr(jpeg_region, "decode_region", decode_region)
+    return asked
+
+
+def test_once_decodes_each_file_to_its_end_until_it_was_sound(folder, ends):
+    load = LoadRandomResizedCrop(SIZE, to_end="once")
+    samples = [dict(img_path=str(path), sample_idx=i) for i, path in enumerate(folder)]
+    first = run_seeded(load, samples)
+    looked_through = len(ends)
+    assert all(ends)
+    again = run_seeded(load, samples)
+    assert not any(ends[looked_through:])
+    assert all(np.array_equal(a["img"], b["img"]) for a, b in zip(first, again, strict=True))
+
+
+def test_once_never_trusts_a_damaged_file(tmp_path, ends):
+    data, _ = damaged_files()["overwritten.jpg"]
+    path = tmp_path / "x.jpg"
+    path.write_bytes(data)
+    load = LoadRandomResizedCrop(SIZE, crop_ratio_range=(0.05, 0.1), to_end="once")
+    for _ in range(3):
+        with pytest.raises(DamagedImageError):
+            load(dict(img_path=str(path), sample_idx=0))
+    assert ends == [True] * 3
+
+
+def test_once_without_an_index_always_decodes_to_the_end(folder, ends):
+    load = LoadRandomResizedCrop(SIZE, to_end="once")
+    for _ in range(2):
+        run_seeded(load, [dict(img_path=str(path)) for path in folder])
+    assert all(ends)
+
+
+def test_data_sets_give_the_index_that_once_needs(folder, ends):
+    from mim_plugins.datasets import UnlabeledImageFolder
+
+    transform = dict(type="mim_plugins.LoadRandomResizedCrop", scale=SIZE, to_end="once")
+    data = UnlabeledImageFolder(data_root=str(folder[0].parent), pipeline=[transform])
+    for _ in range(2):
+        for index in range(len(data)):
+            data[index]
+    assert sum(ends) == len(ends) // 2
+
+
+def test_another_to_end_is_an_error():
+    with pytest.raises(ValueError, match="to_end='twice' must be True, False or 'once'"):
+        LoadRandomResizedCrop(SIZE, to_end="twice")
+
+
+def run_seeded(load, samples):
+    np.random.seed(0)
+    return [load(sample) for sample in samples]
+
+
 def test_the_size_may_be_a_pair(folder):
     for backend in ("fast", "exact"):
         sample = LoadRandomResizedCrop((16, 48), backend=backend)(dict(img_path=str(folder[0])))

@@ -42,8 +42,8 @@ PIPELINES = {
         dict(type="RandomFlip", prob=0.5),
         dict(type="PackInputs"),
     ],
-    FAST: _ours(backend="fast"),
-    TO_END: _ours(backend="fast", to_end=True),  # as the recipes have it
+    FAST: _ours(backend="fast"),  # every later one
+    TO_END: _ours(backend="fast", to_end=True),  # a recipe's first pass
     EXACT: _ours(backend="exact"),
 }
 GPU_RATES = (500, 1000, 2000, 4000)  # images/s

@@ -1,7 +1,7 @@
 # Images without labels: <data_root>/train/**, or any folder of images. The fast backend's pixels
 # differ from pillow's by 0.2 of 255 levels on average; it wants simplejpeg and does without:
-# docs/benchmarks.md. backend=exact: the same crops and flips in pillow's pixels; to_end=False:
-# faster, but most overwritten bytes go unnoticed (docs/data.md). Either one by
+# docs/benchmarks.md. to_end="once": a worker looks through each file once for damage, later crops
+# are decoded only as far as they reach. backend=exact: the same crops and flips in pillow's pixels:
 # --cfg-options train_dataloader.dataset.pipeline.0.backend=exact
 train_pipeline = [
     dict(
@@ -10,7 +10,7 @@ train_pipeline = [
         crop_ratio_range=(0.2, 1.0),
         flip_prob=0.5,
         backend="fast",
-        to_end=True,
+        to_end="once",
     ),
     dict(type="PackInputs"),
 ]
