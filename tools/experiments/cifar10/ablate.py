@@ -1,4 +1,4 @@
-"""What each idea of MixMAE and MR-MAE is worth on CIFAR-10: one of them changed at a time."""
+"""What each idea of MixMAE and MR-MAE is worth on CIFAR-10: one thing changed at a time."""
 
 import argparse
 import json
@@ -20,6 +20,13 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = dict(
         single_reconstruction={"model.type": "mim_plugins.SingleReconstruction"},
         plain_pixels={"model.head.norm_pix": False},
         mask_per_pair={"model.data_preprocessor.batch_transform.per_pair": True},
+        lr_half={"optim_wrapper.optimizer.lr": 7.5e-4},
+        lr_double={"optim_wrapper.optimizer.lr": 3e-3},
+    ),
+    simmim=dict(
+        ratio50={"train_dataloader.dataset.mask.mask_ratio": 0.5},
+        lr_half={"optim_wrapper.optimizer.lr": 7.5e-4},
+        lr_double={"optim_wrapper.optimizer.lr": 3e-3},
     ),
     mrmae=dict(
         ratio50={"model.mask_ratio": 0.5},
