@@ -19,6 +19,7 @@ from ..layers import (
     WindowAttention,
     WindowLayout,
     feed_forward,
+    ragged_pays,
     resize_on_load,
     resize_position_embedding,
     run_block,
@@ -115,9 +116,7 @@ class _Windows:
         self.groups: TokenGroups | None = None
         numbers = layout.groups(mask)
         if mask is not None and numbers is not None:
-            # many blocks of sizes that change with the mask: slow to launch, and to compile
-            ragged = device.type == "cpu" and not torch.compiler.is_compiling()
-            self.groups = TokenGroups.of(numbers, device, ragged)
+            self.groups = TokenGroups.of(numbers, device, ragged_pays(device))
         if numbers is not None and self.groups is None:
             numbers = numbers.to(device, non_blocking=True)
             self.allowed = same_group(numbers, numbers)  # (M, nW, N, N)

@@ -9,7 +9,7 @@ from .position_embedding import (
     resize_position_embedding,
     sincos_position_embedding,
 )
-from .token_groups import TokenGroups
+from .token_groups import TokenGroups, ragged_pays
 from .transformer_block import SelfAttention, TransformerBlock, run_block, run_blocks
 from .weight_init import init_linear_and_norm
 from .window_attention import WindowAttention
@@ -35,6 +35,7 @@ __all__ = [
     "init_linear_and_norm",
     "patch_statistics",
     "patchify",
+    "ragged_pays",
     "relative_position_index",
     "resize_on_load",
     "resize_position_embedding",

@@ -68,6 +68,14 @@ class TokenGroups:
         return self.split(self.order.remainder(self.window_tokens))
 
 
+def ragged_pays(device: torch.device) -> bool:
+    """Whether many blocks, of sizes that change with the mask, beat masked attention in windows.
+
+    Not where each block has to be launched, or compiled.
+    """
+    return device.type == "cpu" and not torch.compiler.is_compiling()
+
+
 def _take(x: Tensor, order: Tensor) -> Tensor:
     """Tokens (B, L, C) in this order (M, L)."""
     return x.gather(1, order[..., None].expand(len(x), -1, x.shape[-1]))

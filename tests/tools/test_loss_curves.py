@@ -34,7 +34,7 @@ def test_both_models_learn_the_same_from_the_same(tmp_path):
     assert result.returncode == 0, result.stderr
     curves = json.loads(file.read_text())
     assert len(curves["ours"]) == len(curves["peer"]) == 6
-    assert curves["max_relative_error"] < 1e-9  # rounding of float64, enlarged by six steps
+    assert curves["max_relative_error"] < 1e-6  # our loss itself is computed in float32
     assert curves["ours"][-1] < curves["ours"][0]
     assert "largest relative difference" in result.stdout
     assert picture.stat().st_size > 1000

@@ -274,8 +274,8 @@ def test_set_smaller_than_a_batch_is_refused(tmp_path, pretrain_config):
 def test_levels_of_notes_and_an_accumulation_longer_than_an_epoch(tmp_path, pretrain_config):
     write_images(tmp_path / "images", 8)
     data = ("--data-root", tmp_path / "images", "--work-dir", tmp_path / "run")
-    loop = "train_cfg={'type':'EpochBasedTrainLoop','max_epochs':1}"
-    result = train(pretrain_config, *data, "--keep-global-batch", "--cfg-options", loop)
+    loop = ("train_cfg.type=EpochBasedTrainLoop", "train_cfg.max_epochs=1")
+    result = train(pretrain_config, *data, "--keep-global-batch", "--cfg-options", *loop)
     assert "INFO - for exact resuming (docs/reliability.md)" in result.stdout
     assert "INFO - global batch 2048 kept" in result.stdout
     assert "WARNING - --keep-global-batch accumulates 512 iterations, but an epoch has 2" in (
