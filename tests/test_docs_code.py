@@ -50,6 +50,8 @@ def tool_source(tool):
     if worker in ("train.py", "test.py"):
         files.append(ROOT / "mim_plugins/engine/run_config.py")
     source = "".join(file.read_text() for file in files)
+    for module in re.findall(r"^from (\w+) import .*add_arguments", source, re.M):
+        source += files[0].with_name(f"{module}.py").read_text()
     for name in ("config_options", "device_option"):  # options that several tools share
         if f"add_{name.removesuffix('s')}" in source:
             source += (ROOT / f"mim_plugins/engine/{name}.py").read_text()

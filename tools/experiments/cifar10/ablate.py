@@ -29,7 +29,6 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = dict(
         lr_double={"optim_wrapper.optimizer.lr": 3e-3},
     ),
     mrmae=dict(
-        ratio50={"model.mask_ratio": 0.5},
         ratio25={"model.mask_ratio": 0.25},
         focused={"model.focus": "teacher"},
         weight_quarter={"model.mimics.teacher.weight": 0.25},
@@ -37,8 +36,6 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = dict(
         fusion={"model.mimics.teacher.levels": [0, 1, 2]},
         smooth_l1={"model.mimics.teacher.distance": "smooth_l1"},
         cosine={"model.mimics.teacher.distance": "cosine"},
-        only_mimic={"model.reconstruction_weight": 0.0},
-        plain_pixels={"model.head.norm_pix": False},
     ),
 )
 

@@ -52,7 +52,7 @@ SIZES = dict(
         labelled=5_000,
         test_images=5_000,
         epochs=10,
-        ablation_epochs=4,
+        ablation_epochs=3,
         finetune={1: 50, 10: 15, 100: 3},
         teacher=dict(images=25_000, epochs=3),
     ),
