@@ -9,6 +9,7 @@ from . import (
     analysis,
     apis,
     backbones,
+    checkpoints,
     data_preprocessors,
     datasets,
     decoders,
@@ -24,7 +25,7 @@ from .apis import extract_features, get_model, list_models, reconstruct
 from .paths import CONFIG_DIR, TOOLS_DIR
 from .version import __version__
 
-engine.allow_mmengine_checkpoints()
+checkpoints.allow_mmengine_checkpoints()
 
 __all__ = [
     "CONFIG_DIR",

@@ -4,6 +4,7 @@ from .layouts import LAYOUTS, Layout, convert, find_layout, recognise
 from .parity import compare_with_reference, relative_error
 from .pretrained import LoadReport, load_pretrained
 from .reading import plain_data_only, read_reference, read_tensors
+from .safe_globals import allow_mmengine_checkpoints
 from .strict_pretrained_init import StrictPretrainedInit, load_strictly
 from .writing import PARTIAL_SUFFIX, write_atomically, write_checkpoint
 
@@ -16,6 +17,7 @@ __all__ = [
     "Layout",
     "LoadReport",
     "StrictPretrainedInit",
+    "allow_mmengine_checkpoints",
     "compare_with_reference",
     "convert",
     "export_backbone",

@@ -17,6 +17,7 @@ from mmengine.runner import CheckpointLoader
 from torch import Tensor
 
 from .checkpoint_error import CheckpointError
+from .safe_globals import allow_mmengine_checkpoints
 
 # where training scripts keep the weights inside a checkpoint, most specific first
 _WEIGHT_KEYS = ("state_dict", "model", "module")
@@ -135,6 +136,7 @@ def plain_data_only() -> Iterator[None]:
         (numpy_core.multiarray.scalar, "numpy.core.multiarray.scalar"),
         (numpy_core.multiarray._reconstruct, "numpy.core.multiarray._reconstruct"),
     ]
+    allow_mmengine_checkpoints()  # what other loaders may have taken back
     allowed = torch.serialization.get_safe_globals()
     os.environ[variable] = "1"
     try:

@@ -15,7 +15,6 @@ from .resumable_data_loader import ResumableDataLoader
 from .resumable_epoch_loop import ResumableEpochLoop
 from .resumable_iter_loop import ResumableIterLoop
 from .run_summary_hook import RunSummaryHook
-from .safe_globals import allow_mmengine_checkpoints
 from .sharded_optimizer import build_sharded_optimizer, gather_optimizer_state
 from .stall_watchdog_hook import StallWatchdogHook
 from .throughput_hook import ThroughputHook
@@ -42,7 +41,6 @@ __all__ = [
     "ThroughputHook",
     "add_config_options",
     "add_device_option",
-    "allow_mmengine_checkpoints",
     "build_sharded_optimizer",
     "gather_optimizer_state",
     "run_config",

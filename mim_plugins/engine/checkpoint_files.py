@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import torch
 
-from ..checkpoints import CheckpointError
+from ..checkpoints import CheckpointError, allow_mmengine_checkpoints
 
 POINTER = "last_checkpoint"
 
@@ -49,6 +49,7 @@ def read_progress(path: Path) -> Progress | None:
     Raises:
         CheckpointError: the file cannot be read, or holds anything but plain data.
     """
+    allow_mmengine_checkpoints()  # other loaders may have taken it back
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         if "optimizer" not in checkpoint or "message_hub" not in checkpoint:

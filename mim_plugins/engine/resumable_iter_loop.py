@@ -1,6 +1,6 @@
 """Training loop in iterations whose resumed runs equal uninterrupted ones."""
 
-import itertools
+from collections.abc import Iterator
 from typing import Any
 
 from mmengine.runner import IterBasedTrainLoop, Runner
@@ -10,6 +10,30 @@ from torch.utils.data import DataLoader
 from ..randomness import seed_generators
 from ..registry import LOOPS
 from .resumable_data_loader import build_resumable_data_loader, iteration_key
+
+
+class _Batches:
+    """Batches from the current iteration on, for loops that first want to pass over past ones.
+
+    MMEngine's asks for every past batch and drops it; its fork's says how many to skip.
+    """
+
+    def __init__(self, past: int, batches: Iterator) -> None:
+        self.past = past
+        self.batches = batches
+
+    def __iter__(self) -> Iterator:
+        return self
+
+    def __next__(self) -> Any:
+        if self.past:
+            self.past -= 1
+            return None
+        return next(self.batches)
+
+    def skip_iter(self, count: int) -> None:
+        """Pass over ``count`` past batches."""
+        self.past -= count
 
 
 @LOOPS.register_module()
@@ -35,9 +59,7 @@ class ResumableIterLoop(IterBasedTrainLoop):
     def run(self) -> nn.Module:
         """Train from the current iteration on."""
         self.dataloader.take_seeds_of(self.runner)
-        # MMEngine asks for every past batch and drops it
-        past = itertools.repeat(None, self._iter)
-        self.dataloader_iterator = itertools.chain(past, self.dataloader.batches(0, self._iter))
+        self.dataloader_iterator = _Batches(self._iter, self.dataloader.batches(0, self._iter))
         return super().run()
 
     def run_iter(self, data_batch: Any) -> None:

@@ -5,7 +5,12 @@ import pytest
 import torch
 from mmengine.logging import HistoryBuffer
 
-import mim_plugins  # noqa: F401  importing it allow-lists
+from mim_plugins.checkpoints import allow_mmengine_checkpoints
+
+
+@pytest.fixture(autouse=True)
+def _allowed():
+    allow_mmengine_checkpoints()  # importing mim_plugins did, but other loaders may take it back
 
 
 def test_log_buffers_and_numpy_scalars_load_with_weights_only(tmp_path):
