@@ -133,14 +133,12 @@ class Experiment:
     ) -> dict[int, float]:
         """Test accuracy after training the whole encoder, by the share of labels in percent."""
         accuracies = {}
+        backbone, prefix = encoder_of(Config.fromfile(config))
+        if checkpoint:
+            backbone.init_cfg = dict(type="Pretrained", checkpoint=str(checkpoint), prefix=prefix)
+        dims = backbone.arch.embed_dims
         for share, epochs in self.size.finetune.items():
             cfg = self._read("finetune")
-            backbone, prefix = encoder_of(Config.fromfile(config))
-            if checkpoint:
-                backbone.init_cfg = dict(
-                    type="Pretrained", checkpoint=str(checkpoint), prefix=prefix
-                )
-            dims = backbone.arch.embed_dims
             cfg.merge_from_dict(
                 {
                     "model.backbone": dict(_delete_=True, **backbone, out_type="avg_featmap"),

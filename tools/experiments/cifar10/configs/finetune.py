@@ -6,7 +6,6 @@ The encoder, the share and its epochs are set by compare.py.
 _base_ = "_base_/cifar.py"
 
 epochs, batch = 20, 50
-warmup_epochs = epochs / 10
 model = dict(
     type="mmpretrain.ImageClassifier",
     backbone=dict(type="mim_plugins.MaskedSwin"),
@@ -40,9 +39,5 @@ val_dataloader = dict(
 val_evaluator = dict(type="mmpretrain.Accuracy", topk=(1,))
 val_cfg = dict()
 optim_wrapper = dict(optimizer=dict(lr=1e-3, betas=(0.9, 0.999)))
-param_scheduler = [
-    dict(type="LinearLR", start_factor=1e-3, end=warmup_epochs, convert_to_iter_based=True),
-    dict(type="CosineAnnealingLR", begin=warmup_epochs, convert_to_iter_based=True),
-]
 train_cfg = dict(by_epoch=True, max_epochs=epochs, val_interval=epochs)
 default_hooks = dict(checkpoint=dict(interval=epochs))
