@@ -58,8 +58,16 @@ def tool_source(tool):
     return source
 
 
+def names_of_experiments():
+    """What tools/experiments registers, read without running it."""
+    pattern = r"^@[A-Z_]+\.register_module\(\)\nclass (\w+)"
+    files = (ROOT / "tools/experiments").rglob("*.py")
+    return {name for file in files for name in re.findall(pattern, file.read_text(), re.M)}
+
+
 def test_names_of_the_package_in_configs_are_registered():
     registered = {name for registry in REGISTRIES for name in registry.module_dict}
+    registered |= names_of_experiments()
 
     unknown = {
         (page.name, name)
