@@ -127,7 +127,5 @@ def test_config_of_another_project_inherits_from_ours_in_any_program(outside):
             "model = dict(head=dict(num_classes=7))\n"
         ),
     )
-    assert output.split() == [
-        *("7", "base", "100", "True"),
-        str(outside.site / "mim_plugins/__init__.py"),
-    ]
+    ours = ["7 base 100", f"True {outside.site / 'mim_plugins/__init__.py'}"]
+    assert output.splitlines()[-2:] == ours  # onedl-mmengine has a line of its own before them

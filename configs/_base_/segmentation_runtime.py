@@ -1,5 +1,9 @@
 # MMSegmentation's runtime, with this package in it; checkpoints are counted in iterations.
-_base_ = ["mmseg::_base_/default_runtime.py", "reliability.py"]
+# A path, for onedl-mmengine does not find mmseg::
+_base_ = [
+    f"{__import__('mmseg').__path__[0]}/.mim/configs/_base_/default_runtime.py",
+    "reliability.py",
+]
 
 custom_imports = dict(imports=["mim_plugins"], allow_failed_imports=False)
 custom_hooks = [

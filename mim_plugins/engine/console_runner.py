@@ -2,6 +2,7 @@
 
 import logging
 import os
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from mmengine.logging import MMLogger
@@ -54,15 +55,22 @@ class ConsoleRunner(Runner):
         Raises:
             pickle.UnpicklingError: the file holds more than plain data.
         """
-        if os.environ.get("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"):
+        with _plain_data_by_default():
             return super().load_checkpoint(*args, **kwargs)
-        with plain_data_only():
-            return super().load_checkpoint(*args, **kwargs)
+
+    def _init_model_weights(self) -> None:  # where MMEngine reads the files of init_cfg
+        with _plain_data_by_default():
+            super()._init_model_weights()
 
     def call_hook(self, fn_name: str, **kwargs: Any) -> None:
         """Call the hooks of a moment of the run, as MMEngine does, and note the first epoch."""
         self._has_begun = self._has_begun or fn_name == "before_train_epoch"
         super().call_hook(fn_name, **kwargs)
+
+
+def _plain_data_by_default() -> AbstractContextManager[None]:
+    unrestricted = os.environ.get("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD")
+    return nullcontext() if unrestricted else plain_data_only()
 
 
 def _is_for_the_console(record: logging.LogRecord) -> bool:

@@ -41,10 +41,11 @@ def toy_runner(
     hooks=(),
     checkpoint=None,
     model_wrapper_cfg=None,
+    runner=Runner,
     **settings,
 ):
-    """A runner of ``iterations`` iterations of 4 images that saves after each."""
-    return Runner(
+    """A ``runner`` of ``iterations`` iterations of 4 images that saves after each."""
+    return runner(
         model=model or ToyModel(),
         work_dir=str(work_dir),
         train_dataloader=dict(

@@ -59,7 +59,7 @@ def test_pipelines_are_measured_on_the_same_crops(tmp_path, folder):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--repeats", 0], "--repeats must be at least 1"),
+        (["--repeats", 0], "--repeats: 0 must be at least 1"),
         (["--workers", 0], "--workers must be from 1 to"),
         (["--images", 100, "--batch", 64, "--workers", 1], "--images must be at least 2"),
         (["--workers", 1, "--images", 128], "no images in"),

@@ -43,9 +43,9 @@ def test_both_models_learn_the_same_from_the_same(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--batch", 3], "--batch must be even"),
-        (["--img-size", 100], "--img-size must be a multiple of 32"),
-        (["--steps", 0], "--steps must be at least 1"),
+        (["--batch", 3], "--batch: 3 must be even"),
+        (["--img-size", 100], "--img-size: 100 must be a multiple of 32"),
+        (["--steps", 0], "--steps: 0 must be at least 1"),
         ([], "no images in"),
     ],
 )

@@ -93,8 +93,8 @@ def test_processes_share_gradients_and_do_a_batch_each(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--batches", 3], "--batch and --batches must be even"),
-        (["--processes", 0], "--processes must be at least 1"),
+        (["--batches", 3], "--batches: 3 must be even"),
+        (["--processes", 0], "--processes: 0 must be at least 1"),
         (["--img-sizes", 224, 256], "take multiples of 224"),
         (["--arch", "medium"], "arch='medium' is unknown"),
     ],

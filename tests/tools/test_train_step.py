@@ -74,8 +74,8 @@ def test_contestants_are_measured_side_by_side(tmp_path, method, contestants):
     ("arguments", "message"),
     [
         (["--arch", "medium"], "arch='medium' is unknown"),
-        (["--batch", "3"], "--batch must be even"),
-        (["--img-size", "100"], "--img-size must be a multiple of 32"),
+        (["--batch", "3"], "--batch: 3 must be even"),
+        (["--img-size", "100"], "--img-size: 100 must be a multiple of 32"),
     ],
 )
 def test_wrong_arguments_are_one_line(arguments, message):

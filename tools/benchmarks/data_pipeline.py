@@ -18,6 +18,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from arguments import positive
 from mmengine.dataset import default_collate
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
@@ -85,19 +86,17 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument("data_root", help="folder of images, with sub-folders or without")
     parser.add_argument("--images", type=int, default=2048, help="crops in a measurement")
-    parser.add_argument("--batch", type=int, default=64, help="crops in a batch")
-    parser.add_argument("--repeats", type=int, default=5, help="measurements of each pipeline")
+    parser.add_argument("--batch", type=positive, default=64, help="crops in a batch")
+    parser.add_argument("--repeats", type=positive, default=5, help="measurements of each pipeline")
     parser.add_argument(
         "--workers", type=int, default=cores, help="measure with 1 worker and with this many"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result there")
     args = parser.parse_args()
-    if args.repeats < 1:
-        parser.error("--repeats must be at least 1")
     if not 1 <= args.workers <= cores:
         parser.error(f"--workers must be from 1 to {cores}, the cores at hand")
-    if args.batch < 1 or args.images < 2 * args.batch * args.workers:
-        parser.error("--images must be at least 2 * --batch * --workers, --batch at least 1")
+    if args.images < 2 * args.batch * args.workers:
+        parser.error("--images must be at least 2 * --batch * --workers")
     return args
 
 

@@ -14,12 +14,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from arguments import batch_size, image_side, positive
 from contestants import PEER, PIXELS, Setup, build
 from mmengine.logging import MMLogger
 from torch import Tensor, nn
 
 from mim_plugins.datasets import DataNotFoundError
 from mim_plugins.datasets.unlabeled_image_folder import find_images
+from mim_plugins.engine import add_device_option
 from mim_plugins.transforms import (
     DamagedImageError,
     LoadRandomResizedCrop,
@@ -40,22 +42,15 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument("data_root", help="folder of images, with sub-folders or without")
     parser.add_argument("--arch", default=json.dumps(ARCH), help="a name, or a JSON object")
-    parser.add_argument("--steps", type=int, default=200)
-    parser.add_argument("--batch", type=int, default=8, help="images per step")
-    parser.add_argument("--img-size", type=int, default=96, help="pixels, a multiple of 32")
+    parser.add_argument("--steps", type=positive, default=200)
+    parser.add_argument("--batch", type=batch_size, default=8, help="images per step")
+    parser.add_argument("--img-size", type=image_side, default=96, help="pixels, a multiple of 32")
     parser.add_argument("--lr", type=float, default=1e-4, help="learning rate of AdamW")
     parser.add_argument("--dtype", choices=["float32", "float64"], default="float32")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    add_device_option(parser)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all losses there")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw both curves there")
-    args = parser.parse_args()
-    if args.batch < 2 or args.batch % 2:
-        parser.error("--batch must be even: the peer mixes the middle image of others with itself")
-    if args.steps < 1:
-        parser.error("--steps must be at least 1")
-    if args.img_size < 64 or args.img_size % 32:
-        parser.error("--img-size must be a multiple of 32, and at least 64")
-    return args
+    return parser.parse_args()
 
 
 def steps(crops: Tensor, args: argparse.Namespace) -> Iterator[Step]:

@@ -24,11 +24,14 @@ from typing import Any
 
 import torch
 import torch.multiprocessing
+from arguments import batch_size, image_side, positive
 from common import MIB, ContestantError, MemoryMeter, TrainStep
 from contestants import CONTESTANTS, Setup, windows
 from mmengine.logging import MMLogger
 from torch import Tensor, distributed, nn
 from train_step import spread
+
+from mim_plugins.engine import add_device_option
 
 SWEEPS = ("batch", "pixels", "model", "processes")
 FIGURES = dict(step_s="step", least_s="fastest step", cpu_s="CPU time", gflops="GFLOP")
@@ -43,36 +46,28 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument("--method", choices=sorted(CONTESTANTS), default="mixmae")
     parser.add_argument("--sweeps", nargs="+", choices=SWEEPS, default=SWEEPS)
-    parser.add_argument("--batches", nargs="+", type=int, default=[2, 4, 8])
-    parser.add_argument("--img-sizes", nargs="+", type=int, default=[224, 448])
+    parser.add_argument("--batches", nargs="+", type=batch_size, default=[2, 4, 8])
+    parser.add_argument("--img-sizes", nargs="+", type=image_side, default=[224, 448])
     parser.add_argument("--archs", nargs="+", help="names, or JSON objects; all that have a name")
-    parser.add_argument("--processes", nargs="+", type=int, default=[1, 2])
+    parser.add_argument("--processes", nargs="+", type=positive, default=[1, 2])
     parser.add_argument("--arch", default="base", help="of the other sweeps")
-    parser.add_argument("--batch", type=int, default=2, help="of the other sweeps")
-    parser.add_argument("--img-size", type=int, default=224, help="of the other sweeps")
-    parser.add_argument("--repeats", type=int, default=5, help="timed steps of a row")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--batch", type=batch_size, default=2, help="of the other sweeps")
+    parser.add_argument("--img-size", type=image_side, default=224, help="of the other sweeps")
+    parser.add_argument("--repeats", type=positive, default=5, help="timed steps of a row")
+    add_device_option(parser)
     parser.add_argument("--dtype", choices=["float32", "bfloat16", "float16"], default="float32")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads of each process")
+    parser.add_argument("--threads", type=positive, default=1, help="CPU threads of each process")
     parser.add_argument("--teacher", default="vit_base_patch16_224", help="MR-MAE's, in timm")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result there")
     args = parser.parse_args()
     args.archs = args.archs or (
         ["base", "large", "huge"] if args.method == "mixmae" else ["small", "base", "large"]
     )
-    if any(batch < 2 or batch % 2 for batch in [*args.batches, args.batch]):
-        parser.error("--batch and --batches must be even, and at least 2")
-    if min(args.repeats, args.threads, *args.processes) < 1:
-        parser.error("--repeats, --threads and --processes must be at least 1")
-    if any(side < 64 or side % 32 for side in [*args.img_sizes, args.img_size]):
-        parser.error("--img-size and --img-sizes must be multiples of 32, and at least 64")
     if len({tuple(windows(side)) for side in args.img_sizes}) > 1 and args.method == "mixmae":
         parser.error(
             "--img-sizes: windows must be the same for all, so take multiples of 224; now they are "
             + ", ".join(f"{windows(side)} at {side} px" for side in args.img_sizes)
         )
-    if args.device.startswith("cuda") and not torch.cuda.is_available():
-        parser.error("--device: there is no CUDA device")
     if args.device.startswith("cuda") and max(args.processes) > torch.cuda.device_count():
         parser.error(f"--processes: there are {torch.cuda.device_count()} CUDA devices")
     return args

@@ -11,9 +11,11 @@ import sys
 from pathlib import Path
 from statistics import median
 
-import torch
+from arguments import batch_size, image_side, positive
 from common import COMPILED_WARMUP_STEPS, MIB, PARTS, ContestantError, compete
 from contestants import CONTESTANTS, PEER, Setup
+
+from mim_plugins.engine import add_device_option
 
 
 def parse_args() -> argparse.Namespace:
@@ -22,10 +24,12 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument("--method", choices=sorted(CONTESTANTS), required=True)
     parser.add_argument("--arch", default="base", help="encoder: a name, or a JSON object")
-    parser.add_argument("--batch", type=int, default=8, help="images per step")
-    parser.add_argument("--img-size", type=int, default=224, help="pixels, a multiple of 32")
-    parser.add_argument("--repeats", type=int, default=10, help="timed steps of each contestant")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--batch", type=batch_size, default=8, help="images per step")
+    parser.add_argument("--img-size", type=image_side, default=224, help="pixels, a multiple of 32")
+    parser.add_argument(
+        "--repeats", type=positive, default=10, help="timed steps of each contestant"
+    )
+    add_device_option(parser)
     parser.add_argument("--dtype", choices=["float32", "bfloat16", "float16"], default="float32")
     parser.add_argument("--teacher", default="vit_base_patch16_224", help="timm's name of a ViT")
     parser.add_argument(
@@ -33,7 +37,7 @@ def parse_args() -> argparse.Namespace:
         choices=["float32", "bfloat16", "float16"],
         help="precision of MR-MAE's teacher; that of the student if left out",
     )
-    parser.add_argument("--threads", type=int, help="CPU threads of each contestant")
+    parser.add_argument("--threads", type=positive, help="CPU threads of each contestant")
     parser.add_argument(
         "--compile",
         action="store_true",
@@ -42,16 +46,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument("--fused", action="store_true", help="AdamW's fused kernel for everyone")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result there")
-    args = parser.parse_args()
-    if args.batch < 2 or args.batch % 2:
-        parser.error("--batch must be even: the peer mixes the middle image of others with itself")
-    if args.repeats < 1:
-        parser.error("--repeats must be at least 1")
-    if args.img_size < 64 or args.img_size % 32:
-        parser.error("--img-size must be a multiple of 32, and at least 64")
-    if args.device.startswith("cuda") and not torch.cuda.is_available():
-        parser.error("--device: there is no CUDA device")
-    return args
+    return parser.parse_args()
 
 
 def spread(values: list[float]) -> dict[str, float]:

@@ -1,5 +1,6 @@
 # MMSegmentation's UperNet; the recipe adds the crop size, which training and inference share
-_base_ = "mmseg::_base_/models/upernet_swin.py"
+# The base is a path, for onedl-mmengine does not find mmseg::
+_base_ = f"{__import__('mmseg').__path__[0]}/.mim/configs/_base_/models/upernet_swin.py"
 
 model = dict(
     backbone=dict(
