@@ -4,7 +4,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ from experiment import Experiment
 from report import draw, report
 from sizes import SIZES
 
-METHODS = ("mixmae", "simmim", "mae", "mrmae")
+RIVALS = (("mixmae", "simmim"), ("mae", "mrmae"))  # each two on one encoder
+METHODS = tuple(method for rivals in RIVALS for method in rivals)
 RANDOM = dict(random_swin="mixmae", random_vit="mae")
 
 
@@ -43,7 +44,7 @@ def prepare(args: argparse.Namespace) -> Experiment:
 
 
 def equal_times(experiment: Experiment) -> tuple[dict[str, float], dict[str, int]]:
-    """Seconds per epoch, and the epochs of each method in the time of the most expensive one."""
+    """Seconds per epoch, and the epochs of each method in the time of the dearer rival."""
     epochs = experiment.size.epochs
     configs = {
         method: experiment.config(f"calibrate_{method}", method, epochs, 0, {})
@@ -51,15 +52,14 @@ def equal_times(experiment: Experiment) -> tuple[dict[str, float], dict[str, int
     }
     measured = experiment.calibrate(configs)
     seconds = {method: measured[f"calibrate_{method}"] for method in METHODS}
-    budget = epochs * max(seconds.values())
-    return seconds, {method: round(budget / each) for method, each in seconds.items()}
+    dearer = {
+        method: max(seconds[each] for each in rivals) for rivals in RIVALS for method in rivals
+    }
+    return seconds, {method: round(epochs * dearer[method] / seconds[method]) for method in METHODS}
 
 
 def run_all(experiment: Experiment, seeds: list[int], processes: int) -> dict[str, Any]:
-    """All jobs, ``processes`` at a time, seed by seed."""
-    teacher = experiment.teach()
-    seconds, long = equal_times(experiment)
-    epochs = experiment.size.epochs
+    """All jobs, ``processes`` at a time, the trainings seed by seed."""
     jobs: dict[tuple[str, int, int], Future] = {}
     with ThreadPoolExecutor(processes) as pool:
 
@@ -67,9 +67,15 @@ def run_all(experiment: Experiment, seeds: list[int], processes: int) -> dict[st
             if key not in jobs:
                 jobs[key] = pool.submit(job, *args)
 
+        teaching = pool.submit(experiment.teach)
         for seed in seeds:
             for name, method in RANDOM.items():
                 start((name, 0, seed), experiment.random, method, seed)
+        wait([teaching, *jobs.values()])  # the calibration has the machine to itself
+        teacher = teaching.result()
+        seconds, long = equal_times(experiment)
+        epochs = experiment.size.epochs
+        for seed in seeds:
             for method in METHODS:
                 for length in (epochs, long[method]):
                     start((method, length, seed), experiment.pretrain, method, length, seed)

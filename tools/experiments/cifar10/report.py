@@ -60,7 +60,7 @@ def report(results: dict[str, Any]) -> str:
         f"Equal epochs (top-1 in %, {seeds} seeds):\n\n{accuracy_table(results, equal)}\n"
         f"Equal time:\n\n{accuracy_table(results, results['equal_time'])}\n"
         f"The teacher's own classifier: {teacher['accuracy']:.1f} %;"
-        f" linear probe of its features: {teacher['probe']:.1f} %, k-NN: {teacher['knn']:.1f} %\n"
+        f" linear probe of its features: {teacher['probe']:.1f} %, k-NN: {teacher['knn']:.1f} %.\n"
     )
 
 
