@@ -34,7 +34,7 @@ TINY = {
 }
 NUM_CLASSES = dict(imagenet=1000, inat2018=8142, inat2019=1010, places205=205, places365=365)
 TRANSFER = [
-    f"transfer/{data}/{model}_finetune_100e.py"
+    f"transfer/{data}/{model}_{data}_100e.py"
     for data in NUM_CLASSES
     if data != "imagenet"
     for model in ("mixmae_swin_b", "mrmae_vit_b", "mrmae_mcmae_b")

@@ -34,6 +34,12 @@ def load(name):
     return Config.fromfile(ROOT / name)
 
 
+def test_each_config_has_a_work_folder_of_its_own():
+    # it is named after the file: of two with one name, one would resume from the other
+    stems = [file.stem for file in ROOT.rglob("*.py") if "_base_" not in file.parts]
+    assert {stem for stem in stems if stems.count(stem) > 1} == set()
+
+
 def build_without_memory(cfg):
     """The model on the meta device: shapes only."""
     model_cfg = cfg.model

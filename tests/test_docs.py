@@ -21,8 +21,11 @@ LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 TROUBLES = DOCS / "troubleshooting.md"
 # quoted messages of Python, PyTorch, MMEngine, mmcv, mmpretrain and NumPy
 FOREIGN = {
+    "No module named 'mim_plugins'",
     "No module named 'mmcv'",
     "No module named 'mmcv._ext'",
+    "No module named 'mmdet'",
+    "No module named 'mmseg'",
     "No module named 'pkg_resources'",
     "No module named 'torch'",
     "\"...\" not implemented for 'BFloat16'",

@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -57,6 +57,9 @@ def main() -> None:
     )
     parser.add_argument("--config", help="also check what this config needs")
     parser.add_argument("--data-root", help="folder of the data, in place of the config's")
+    parser.add_argument(
+        "--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help="as for train.py"
+    )
     parser.add_argument("--work-dir", default="work_dirs", help="where checkpoints will go")
     args = parser.parse_args()
     failed = False
@@ -79,7 +82,7 @@ def run_checks(args: argparse.Namespace) -> Iterator[Result]:
         lambda: check_disk(args.work_dir),
     ]
     if args.config:
-        checks.append(lambda: check_config(args.config, args.data_root))
+        checks.append(lambda: check_config(args.config, args.data_root, args.cfg_options))
     elif args.data_root:
         checks.append(lambda: check_folder(args.data_root))
     for check in checks:
@@ -226,12 +229,20 @@ def check_gpu() -> Iterator[Result]:
     for index in range(torch.cuda.device_count()):
         facts = torch.cuda.get_device_properties(index)
         yield Result(OK, f"GPU {index}: {facts.name}, {facts.total_memory / GIB:.0f} GiB")
-    if torch.cuda.is_bf16_supported():
+    if torch.cuda.is_bf16_supported(including_emulation=False):
         yield Result(OK, "bfloat16 is supported")
     else:
         yield Result(WARN, "no bfloat16: recipes train in float16 here; watch for NaN losses")
     if torch.cuda.device_count() > 1 and not torch.distributed.is_nccl_available():
         yield Result(FAIL, "torch has no NCCL, which several GPUs need: install a CUDA build")
+    operators = try_import("mmcv.ops")
+    if operators is not None and operators.get_compiling_cuda_version() == "not available":
+        yield Result(
+            WARN,
+            "mmcv's operators are built for the CPU only; for detection and segmentation on GPUs,"
+            " with the CUDA toolkit: FORCE_CUDA=1 MMCV_WITH_OPS=1 pip install --no-build-isolation"
+            " --no-cache-dir --force-reinstall --no-deps mmcv==2.1.0",
+        )
 
 
 def check_threads() -> Iterator[Result]:
@@ -296,18 +307,22 @@ def check_folder(data_root: str) -> Iterator[Result]:
         yield Result(OK, f"data folder '{data_root}'")
 
 
-def check_config(name: str, data_root: str | None) -> Iterator[Result]:
+def check_config(name: str, data_root: str | None, options: Sequence[str] = ()) -> Iterator[Result]:
     """What a config needs beyond the packages: data, weights, teachers."""
     try:
         from mmengine.config import Config
 
-        from mim_plugins.apis import find_config
-        from mim_plugins.engine import run_config
+        from mim_plugins.apis import change_config, find_config
+        from mim_plugins.engine import add_config_options, run_config
     except Exception as error:  # what is missing has its own line above
         yield Result(FAIL, f"mim_plugins does not import: {first_line(error)}; mend the above")
         return
     try:
         cfg = Config.fromfile(find_config(name))
+        if options:
+            parser = argparse.ArgumentParser()
+            add_config_options(parser)  # which reads MMEngine's syntax
+            change_config(cfg, parser.parse_args(["--cfg-options", *options]).cfg_options)
     except Exception as error:  # configs are programs
         yield Result(FAIL, f"config '{name}' cannot be read: {first_line(error)}")
         return

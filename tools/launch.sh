@@ -1,10 +1,15 @@
 # Sourced by dist_train.sh, dist_test.sh, slurm_train.sh and slurm_test.sh.
 tools=$(dirname "${BASH_SOURCE[0]}")
+# modules of yours beside the folder of tools are found, as with OpenMMLab's launchers
+PYTHONPATH=$(cd "$tools/.." && pwd)${PYTHONPATH:+:$PYTHONPATH}
+export PYTHONPATH
 
 # launch SCRIPT PROCESSES ARGUMENTS...: run one of our tools on PROCESSES processes of this machine
 launch() {
     local script=$1 processes=$2
     shift 2
+    # torchrun's option --signals-to-handle, by which it hands on SIGUSR1, too; older ones have none
+    export PET_SIGNALS_TO_HANDLE=${PET_SIGNALS_TO_HANDLE:-SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1}
     exec python -m torch.distributed.run \
         --nnodes="${NNODES:-1}" \
         --node_rank="${NODE_RANK:-0}" \

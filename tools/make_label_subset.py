@@ -9,7 +9,7 @@ import random
 import sys
 from pathlib import Path
 
-SUFFIXES = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+from mim_plugins.datasets.unlabeled_image_folder import IMAGE_SUFFIXES
 
 
 def parse_args() -> argparse.Namespace:
@@ -49,10 +49,10 @@ def images_by_class(folder: Path) -> dict[str, list[str]]:
         raise ValueError(f"there is no folder '{folder}'; it must hold a folder per class")
     classes = {}
     for child in sorted(path for path in folder.iterdir() if path.is_dir()):
-        files = (file for file in child.rglob("*") if file.suffix.lower() in SUFFIXES)
+        files = (file for file in child.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES)
         classes[child.name] = sorted(file.relative_to(child).as_posix() for file in files)
         if not classes[child.name]:
-            raise ValueError(f"class folder '{child}' has no images ({' '.join(SUFFIXES)})")
+            raise ValueError(f"class folder '{child}' has no images ({' '.join(IMAGE_SUFFIXES)})")
     if not classes:
         raise ValueError(f"'{folder}' has no class folders")
     return classes

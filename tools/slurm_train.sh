@@ -14,8 +14,11 @@ mark=$work_dir/preempted
 mkdir -p "$work_dir"
 
 # In each task: code 85 becomes a mark and code 0, for srun would kill the tasks that are not done
-# yet. The shell waits for Python, which handles the signals.
-task='trap : TERM USR1; mark=$1; shift; code=0; "$@" || code=$?
+# yet. The shell hands the signals on to Python, for Slurm may send them to the shell alone.
+task='trap : TERM USR1; mark=$1; shift; "$@" & child=$!; code=0
+      trap "kill -TERM $child" TERM; trap "kill -USR1 $child" USR1
+      wait "$child" || code=$?
+      while kill -0 "$child" 2>/dev/null; do code=0; wait "$child" || code=$?; done
       if [ "$code" = 85 ]; then touch "$mark"; code=0; fi; exit "$code"'
 trap : TERM USR1
 

@@ -6,6 +6,7 @@ Paper:    arXiv 2205.13137. Image and window sizes from the authors' public code
 Result:   86.3 % top-1, 89.6 M parameters, 52.6 GFLOPs (published by the authors).
 Cost:     16 GPUs * 64 images; 125,000 steps of 1024 images.
 Command:  NNODES=2 tools/dist_train.sh configs/mixmae/swin_b_384_finetune_100e.py 8
+          on each machine: docs/clusters.md
 """
 
 _base_ = "swin_b_finetune_100e.py"

@@ -4,6 +4,7 @@ Paper:    arXiv 2205.13137. Size from the authors' public code; the schedule of 
           gradient checkpointing are our choice.
 Cost:     16 GPUs * 128 images (our choice); 375,000 steps of 2048 images.
 Command:  NNODES=2 tools/dist_train.sh configs/mixmae/swin_h_600e.py 8
+          on each machine: docs/clusters.md
 """
 
 _base_ = "swin_b_600e.py"

@@ -4,6 +4,7 @@ Paper:    arXiv 2205.13137 for the method; sharding is ours, and changes memory,
 Result:   no published number.
 Cost:     as swin_h_600e.py; memory per GPU: docs/clusters.md. Not measured.
 Command:  NNODES=2 tools/dist_train.sh configs/mixmae/swin_h_600e_zero.py 8
+          on each machine: docs/clusters.md
 """
 
 _base_ = "swin_h_600e.py"

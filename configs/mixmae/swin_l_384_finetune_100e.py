@@ -4,6 +4,7 @@ Paper:    arXiv 2205.13137. As swin_b_384_finetune_100e.py; its settings for L a
 Result:   86.9 % top-1, 199 M parameters, 112 GFLOPs (published by the authors).
 Cost:     16 GPUs * 64 images; 125,000 steps of 1024 images.
 Command:  NNODES=2 tools/dist_train.sh configs/mixmae/swin_l_384_finetune_100e.py 8
+          on each machine: docs/clusters.md
 """
 
 _base_ = "swin_b_384_finetune_100e.py"

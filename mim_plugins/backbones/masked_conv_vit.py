@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers import MaskedConvBlock, PatchEmbed
+from ..layers import MaskedConvBlock, PatchEmbed, run_block
 from ..registry import MODELS
 from ..transforms import gather_tokens
 from .arguments import check_frozen_stages, check_out_indices
@@ -176,7 +176,7 @@ class MaskedConvViT(VisibleBackbone):
         if visible is not None:
             visible = visible.repeat_interleave(factor, 2).repeat_interleave(factor, 3)
         for block in blocks:
-            x = block(x, visible)
+            x = run_block(block, self.with_cp, x, visible)
         return x
 
     def _projected(self, maps: _ConvMaps) -> Tensor:

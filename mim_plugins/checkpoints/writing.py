@@ -1,5 +1,7 @@
 """Writing files whole or not at all."""
 
+import contextlib
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -12,8 +14,9 @@ PARTIAL_SUFFIX = ".partial"
 def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
     """Let ``write`` make a file beside ``path``, then give it that name.
 
-    So ``path`` is old or new, never half. File and folder are on the disk when this returns, also
-    if the power fails. A killed process may leave a file that ends in :data:`PARTIAL_SUFFIX`.
+    So ``path`` is old or new, never half. File and folder, where the file system can flush one, are
+    on the disk when this returns, also if the power fails. A killed process may leave a file that
+    ends in :data:`PARTIAL_SUFFIX`.
 
     Raises:
         OSError: the disk is full, or another failure; ``path`` is then as before. So it is if
@@ -25,12 +28,18 @@ def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
         partial.touch()
         usual = partial.stat().st_mode
         write(partial)
-        partial.chmod(usual)  # safetensors makes files that only their owner reads
+        if partial.stat().st_mode != usual:  # safetensors makes files that only their owner reads
+            with contextlib.suppress(OSError):  # some network file systems refuse it
+                partial.chmod(usual)
         _flush(partial, os.O_RDWR)
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
-    _flush(path.parent, os.O_RDONLY)
+    try:
+        _flush(path.parent, os.O_RDONLY)
+    except OSError as error:  # some file systems cannot flush a folder
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
 
 
 def write_checkpoint(

@@ -14,6 +14,7 @@ from ..checkpoints import PARTIAL_SUFFIX, CheckpointError, write_atomically
 from ..registry import HOOKS
 from .atomic_local_backend import ATOMIC_BACKEND
 from .checkpoint_files import POINTER, choose_checkpoint, require_whole
+from .resumed_schedule import follow_config
 from .sharded_optimizer import gather_optimizer_state
 
 INTERRUPTED = "interrupted.pth"
@@ -30,7 +31,8 @@ class AtomicCheckpointHook(CheckpointHook):
     interval tries again.
 
     A resumed run starts from the newest whole file (see :func:`choose_checkpoint`). The text
-    ``meta['config']``, which MMEngine would execute, is dropped from what is loaded.
+    ``meta['config']``, which MMEngine would execute, is dropped from what is loaded, and schedule
+    and learning rate are those of the config (see :func:`follow_config`).
 
     Args:
         *args: of MMEngine's hook.
@@ -44,6 +46,7 @@ class AtomicCheckpointHook(CheckpointHook):
 
     def __init__(self, *args: Any, backend_args: dict | None = None, **kwargs: Any) -> None:
         super().__init__(*args, backend_args=backend_args, **kwargs)
+        self._postponed: list[tuple[int, dict]] | None = None
         self._is_local = "://" not in str(self.out_dir or "")
         if self.backend_args is None and self.file_client_args is None and self._is_local:
             self.backend_args = dict(backend=ATOMIC_BACKEND)
@@ -79,12 +82,15 @@ class AtomicCheckpointHook(CheckpointHook):
                 partial.unlink()
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Drop the text that MMEngine would execute as Python when it resumes."""
+        """Drop the text that MMEngine would execute; let schedule and rate follow the config."""
         meta = checkpoint.get("meta")
         if isinstance(meta, dict) and meta.pop("config", None) is not None:
             runner.logger.warning(
                 "meta['config'] of the checkpoint is ignored: MMEngine would execute it"
             )
+        if runner._resume:
+            for change in follow_config(runner, checkpoint):
+                runner.logger.warning(f"Resuming: {change}")
 
     def save_interrupted(self, runner: Runner) -> bool:
         """Save the run as it is after the current iteration; returns False if that failed.
@@ -96,6 +102,9 @@ class AtomicCheckpointHook(CheckpointHook):
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
         """Save ``step``, let ``last_checkpoint`` name it, then remove what is too old."""
+        if self._postponed is not None:
+            self._postponed.append((step, meta))
+            return
         before = list(getattr(self, "keep_ckpt_ids", ()))
         kept, outdated = [*(old for old in before if old != step), step], []
         if self.max_keep_ckpts > 0:
@@ -112,28 +121,40 @@ class AtomicCheckpointHook(CheckpointHook):
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
         """As MMEngine's, but the best file so far goes when the new one is complete."""
-        gather_optimizer_state(runner)
+        if not self.save_best:
+            return
         backend, hub = self.file_backend, runner.message_hub
         known = {key: value for key, value in hub.runtime_info.items() if key.startswith("best_")}
         paths = {key: copy.copy(getattr(self, key, None)) for key in _BEST_PATHS}
         self.file_backend = removals = _DeferredRemovals(backend)
+        self._postponed = postponed = []
+        failure = None
         try:
             super()._save_best_checkpoint(runner, metrics)
-            removals.perform()
         except OSError as error:
-            self._report(runner, "the best checkpoint", error)
-            for key in [key for key in hub.runtime_info if key.startswith("best_")]:
-                hub.pop_info(key)
-            hub.update_info_dict(known)
-            for key in filter(paths.get, paths):
-                setattr(self, key, paths[key])
+            failure = error
         finally:
-            self.file_backend = backend
+            self.file_backend, self._postponed = backend, None
+        if self._all_saved(runner, "the best checkpoint", failure):
+            # the last checkpoint again, which then names the best one
+            for step, meta in postponed:
+                self._save_checkpoint_with_step(runner, step, meta)
+            try:
+                removals.perform()
+            except OSError as error:
+                runner.logger.warning(f"the best checkpoint so far cannot be removed: {error}")
+            return
+        for key in [key for key in hub.runtime_info if key.startswith("best_")]:
+            hub.pop_info(key)
+        hub.update_info_dict(known)
+        for key in filter(paths.get, paths):
+            setattr(self, key, paths[key])
 
     def _write(self, runner: Runner, name: str, meta: dict) -> bool:
         """Save under ``name`` and let ``last_checkpoint`` name it."""
         path = self.file_backend.join_path(self.out_dir, name)
         gather_optimizer_state(runner)
+        failure = None
         try:
             runner.save_checkpoint(
                 self.out_dir,
@@ -150,9 +171,19 @@ class AtomicCheckpointHook(CheckpointHook):
                 pointer = Path(runner.work_dir) / POINTER
                 write_atomically(pointer, lambda partial: partial.write_bytes(path.encode()))
         except OSError as error:
-            self._report(runner, path, error)
-            return False
-        return True
+            failure = error
+        return self._all_saved(runner, path, failure)
+
+    def _all_saved(self, runner: Runner, name: str, failure: OSError | None) -> bool:
+        """Whether the main process, which alone writes, succeeded; all processes must ask.
+
+        They go on alike, or some would wait for others in the next gathering.
+        """
+        if failure is not None:
+            self._report(runner, name, failure)
+        outcome = [failure is None]
+        broadcast_object_list(outcome)
+        return outcome[0]
 
     def _report(self, runner: Runner, name: str, error: OSError) -> None:
         free = shutil.disk_usage(runner.work_dir).free / 2**20

@@ -41,7 +41,7 @@ def keep_global_batch(cfg: Config) -> str:
             its batch is no multiple of the images that one iteration of all processes takes.
     """
     recipe = _recipe_batch(cfg, "--keep-global-batch")
-    if not cfg.train_cfg.get("by_epoch", True):
+    if cfg.train_cfg.get("max_epochs") is None:
         raise GlobalBatchError(
             "--keep-global-batch: this recipe counts iterations, and accumulation would leave it"
             " fewer updates; set optim_wrapper.accumulative_counts, train_cfg.max_iters and the"

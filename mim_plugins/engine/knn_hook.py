@@ -1,5 +1,6 @@
 """Hook that classifies images by their nearest neighbours while a model is pre-trained."""
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,8 @@ from ..evaluation.knn import check_neighbours, knn_accuracy
 from ..evaluation.labeled_loader import build_labeled_loader, check_same_classes
 from ..randomness import preserved_random_state
 from ..registry import HOOKS
+from .resumable_data_loader import let_workers_outlive_signals
+from .stall_watchdog_hook import StallWatchdogHook
 
 PRECISIONS = dict(float32=torch.float32, bfloat16=torch.bfloat16, float16=torch.float16)
 
@@ -28,7 +31,9 @@ class KNNHook(Hook):
     visualisation backend (the JSON log, TensorBoard, WandB; at the iteration's number) and the
     message hub.
 
-    In a distributed run the processes share the work.
+    In a distributed run the processes share the work. The checkpoint of the same epoch or iteration
+    is saved before the evaluation, so that nothing is lost if that fails; the message hub in it is
+    without this result.
 
     Args:
         references: config of the labelled data set in which neighbours are looked for. Left out:
@@ -52,6 +57,8 @@ class KNNHook(Hook):
             references than ``k``.
         DataNotFoundError: before the first iteration: data that is not there.
     """
+
+    priority = 95  # after the checkpoint hook, before PreemptionHook ends a run
 
     def __init__(
         self,
@@ -99,6 +106,8 @@ class KNNHook(Hook):
                 )
                 for dataset, limit in zip((self.references, self.queries), self.limits, strict=True)
             ]
+        for loader in self._loaders:
+            let_workers_outlive_signals(loader)
         check_same_classes(*self._loaders)
         check_neighbours((self.k,), _size(self._loaders[0]), self.temperature)
 
@@ -121,9 +130,20 @@ class KNNHook(Hook):
     def evaluate(self, runner: Runner) -> None:
         """Compute the accuracy and log it."""
         model = _unwrap(runner.model)
+        watchdogs = [hook for hook in runner.hooks if isinstance(hook, StallWatchdogHook)]
+        batches = itertools.count()  # of both data sets: a progress that never goes back
+
+        def note_progress(*_: int) -> None:
+            done = next(batches)
+            for watchdog in watchdogs:
+                watchdog.note_evaluation(done)
+
+        note_progress()
         with preserved_random_state():
             references, queries = (
-                extract_features(model.backbone, model.data_preprocessor, loader, self.dtype)
+                extract_features(
+                    model.backbone, model.data_preprocessor, loader, self.dtype, note_progress
+                )
                 for loader in self._loaders
             )
         device = next(model.backbone.parameters()).device

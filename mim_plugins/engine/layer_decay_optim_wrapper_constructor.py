@@ -39,6 +39,8 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None) -> None:
         # an empty paramwise_cfg would make MMEngine skip the grouping
         paramwise_cfg = dict(layer_decay_rate=1.0) | dict(paramwise_cfg or {})
+        # MMEngine's Config leaves it there if the base config has no paramwise_cfg to replace
+        paramwise_cfg.pop("_delete_", None)
         rate = paramwise_cfg["layer_decay_rate"]
         if set(paramwise_cfg) != {"layer_decay_rate"} or not 0 < rate <= 1:
             raise ValueError(

@@ -8,9 +8,11 @@ from mmengine.dist import all_reduce, barrier
 from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import Runner
+from torch.utils.data import DataLoader
 
 from ..registry import HOOKS
 from .atomic_checkpoint_hook import AtomicCheckpointHook
+from .resumable_data_loader import let_workers_outlive_signals
 
 #: Exit code of a run that was saved because a signal asked for its end: start it again, --resume.
 REQUEUE_EXIT_CODE = 85
@@ -49,8 +51,11 @@ class PreemptionHook(Hook):
         self._previous: dict[signal.Signals, Any] = {}
 
     def before_train(self, runner: Runner) -> None:
-        """Listen to the signals."""
+        """Listen to the signals; workers of the validation are to live on too."""
         self._checkpoint_hook(runner)
+        loader = getattr(runner.val_loop, "dataloader", None)
+        if isinstance(loader, DataLoader):
+            let_workers_outlive_signals(loader)
         self._received = self._stopping = False
         for number in self.signals:
             self._previous[number] = signal.signal(number, self._receive)

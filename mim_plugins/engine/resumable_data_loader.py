@@ -2,6 +2,7 @@
 
 import atexit
 import functools
+import multiprocessing
 import signal
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -19,9 +20,7 @@ _SAMPLER_SEED = "sampler_seed"
 class ResumableDataLoader(DataLoader):
     """Batches of another loader, from any position on, each sample with a seed of its own.
 
-    Workers are started when the first batch is asked for. They outlive a SIGTERM by a minute: a
-    cluster that ends a job sends it to all processes, and the run needs its workers until the
-    iteration is over and its checkpoint saved.
+    Workers are started when the first batch is asked for; see :func:`let_workers_outlive_signals`.
 
     Args:
         loader: what to read and how; it is not iterated.
@@ -45,25 +44,21 @@ class ResumableDataLoader(DataLoader):
             collate_fn=loader.collate_fn,
             pin_memory=loader.pin_memory,
             timeout=loader.timeout,
-            worker_init_fn=functools.partial(_start_worker, loader.worker_init_fn),
+            worker_init_fn=loader.worker_init_fn,
             multiprocessing_context=loader.multiprocessing_context,
             generator=loader.generator,
             prefetch_factor=loader.prefetch_factor,
             persistent_workers=loader.persistent_workers,
         )
         self.position = position
-        self._workers: list[Any] = []
-        # before multiprocessing's own, which asks workers to leave and waits until they do
-        atexit.register(_end_workers, self._workers)
+        let_workers_outlive_signals(self)
         # PyTorch leaves it out beside a batch sampler, but hooks read it
         vars(self)["batch_size"] = position.batch_size
 
     def batches(self, epoch: int, start: int) -> Iterator:
         """Batches of ``epoch``, without the first ``start``."""
         self.position.start_at(epoch, start)
-        iterator = super().__iter__()
-        self._workers[:] = getattr(iterator, "_workers", [])
-        return iterator
+        return super().__iter__()
 
     def __iter__(self) -> Any:
         """Batches from the run's first one on."""
@@ -93,6 +88,21 @@ def build_resumable_data_loader(
     return ResumableDataLoader(dataloader, endless)
 
 
+def let_workers_outlive_signals(loader: DataLoader) -> None:
+    """Keep the workers that ``loader`` starts from now on, when a job is about to be ended.
+
+    A cluster sends SIGTERM or SIGUSR1 to all processes, and the run needs its workers until the
+    iteration is over and its checkpoint saved. They outlive SIGTERM by a minute and ignore SIGUSR1.
+    """
+    inner = loader.worker_init_fn
+    if isinstance(inner, functools.partial) and inner.func is _start_worker:
+        return
+    loader.worker_init_fn = functools.partial(_start_worker, inner)
+    # before multiprocessing's own, which asks workers to leave and waits until they do
+    atexit.unregister(_end_workers)
+    atexit.register(_end_workers)
+
+
 def base_seed(runner: Runner) -> int:
     """The seed of the run, the same on all ranks."""
     return runner.seed - (get_rank() if _ranks_differ(runner) else 0)
@@ -112,12 +122,14 @@ def _ranks_differ(runner: Runner) -> bool:
 
 def _start_worker(inner: Callable[[int], Any] | None, worker_id: int) -> None:
     signal.signal(signal.SIGTERM, _leave_later)
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     if inner is not None:
         inner(worker_id)
 
 
-def _end_workers(workers: list[Any]) -> None:
+def _end_workers() -> None:
     """End at once the workers that the end of the process finds."""
+    workers = [child for child in multiprocessing.active_children() if child.daemon]
     if workers:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # PyTorch's handler would complain
     for worker in workers:

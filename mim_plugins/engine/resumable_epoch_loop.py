@@ -9,8 +9,7 @@ from torch.utils.data import DataLoader
 from ..randomness import seed_generators
 from ..registry import LOOPS
 from .resumable_data_loader import build_resumable_data_loader, iteration_key
-
-_POSITION = "position_in_epoch"
+from .resumed_schedule import POSITION
 
 
 @LOOPS.register_module()
@@ -20,7 +19,7 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
     Model-side numbers (masks, drop path, mixing) follow from the run's seed, the rank and the
     iteration; a sample's augmentation from the seed, the rank, the epoch and its place in it. A
     checkpoint that was saved within an epoch resumes at the next batch, without reading past
-    images.
+    images; with another number of iterations per epoch, at the same part of the epoch.
 
     Args:
         runner: the runner.
@@ -52,7 +51,7 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
     def run_iter(self, idx: int, data_batch: Any) -> None:
         """Train on one batch."""
         self.runner.message_hub.update_info(
-            _POSITION, dict(epoch=self._epoch, batches=idx + 1, of=len(self.dataloader))
+            POSITION, dict(epoch=self._epoch, batches=idx + 1, of=len(self.dataloader))
         )
         seed_generators(*iteration_key(self.runner), cuda=True)
         super().run_iter(idx, data_batch)
@@ -60,16 +59,11 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
     def _batches_done(self) -> int:
         """Batches of the current epoch that the checkpoint, if any, has seen."""
         length = len(self.dataloader)
-        if _POSITION not in self.runner.message_hub.runtime_info:
+        if POSITION not in self.runner.message_hub.runtime_info:
             # a checkpoint of another loop, or none
             done = self._iter - self._epoch * length
             return done if 0 <= done <= length else 0
-        position = self.runner.message_hub.get_info(_POSITION)
+        position = self.runner.message_hub.get_info(POSITION)
         if position["epoch"] != self._epoch:
             return 0
-        if position["of"] != length:
-            self.runner.logger.warning(
-                f"The checkpoint's epochs have {position['of']} iterations, this run's {length}:"
-                " it goes on at the same part of the epoch, but not with the same batches"
-            )
         return position["batches"] * length // position["of"]

@@ -164,7 +164,9 @@ def fit_precision(cfg: Config) -> str | None:
         wrapper.pop("dtype", None)
         wrapper.pop("loss_scale", None)
         return "no GPU: training in float32 in place of mixed precision"
-    if wrapper.get("dtype") == "bfloat16" and not torch.cuda.is_bf16_supported():
+    # PyTorch would emulate it, slowly, on GPUs before Ampere
+    supported = torch.cuda.is_bf16_supported(including_emulation=False)
+    if wrapper.get("dtype") == "bfloat16" and not supported:
         wrapper["dtype"] = "float16"
         return "this GPU has no bfloat16: training in float16"
     return None

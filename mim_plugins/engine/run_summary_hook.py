@@ -2,6 +2,7 @@
 
 from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
+from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import IterBasedTrainLoop, Runner
 
 from ..registry import HOOKS
@@ -11,29 +12,36 @@ from ..registry import HOOKS
 class RunSummaryHook(Hook):
     """Log global batch, learning rate, images and epochs before the first iteration.
 
-    Warns if the global batch is not the one that the recipe's learning rate is for.
+    Warns if the global batch is not the one that the recipe's learning rate is for. Of several
+    optimizers, each has its own lines.
     """
 
     priority = "VERY_HIGH"
 
     def before_train(self, runner: Runner) -> None:
         """Log one line, and another one if the learning rate does not fit."""
+        wrapper = runner.optim_wrapper
+        if not isinstance(wrapper, OptimWrapperDict):
+            return self._summarise(runner, wrapper)
+        for name, part in wrapper.items():
+            self._summarise(runner, part, f"{name}: ")
+
+    def _summarise(self, runner: Runner, wrapper: OptimWrapper, name: str = "") -> None:
         loader = runner.train_dataloader
         images = len(loader.dataset)
         batch = loader.batch_size * get_world_size()
-        wrapper = runner.optim_wrapper
         accumulate = wrapper._accumulative_counts
         lr = max(group.get("initial_lr", group["lr"]) for group in wrapper.optimizer.param_groups)
         runner.logger.info(
-            f"Training on {images} images: global batch {batch * accumulate} = {get_world_size()}"
-            f" processes * {loader.batch_size} images * {accumulate} accumulated,"
-            f" {_length(runner, batch)}, highest learning rate {lr:.3g}"
+            f"{name}Training on {images} images: global batch {batch * accumulate} ="
+            f" {get_world_size()} processes * {loader.batch_size} images * {accumulate}"
+            f" accumulated, {_length(runner, batch)}, highest learning rate {lr:.3g}"
         )
         recipe = (runner.cfg.get("auto_scale_lr") or {}).get("base_batch_size")
         scaled = (runner.cfg.get("auto_scale_lr") or {}).get("enable", False)
         if recipe and recipe != batch * accumulate and not scaled:
             runner.logger.warning(
-                f"The recipe's learning rate is for a global batch of {recipe}, this run has"
+                f"{name}The recipe's learning rate is for a global batch of {recipe}, this run has"
                 f" {batch * accumulate}: add --auto-scale-lr to scale it, or"
                 " --keep-global-batch to accumulate gradients"
             )

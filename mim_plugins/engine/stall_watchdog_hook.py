@@ -1,5 +1,6 @@
 """Hook that ends a run in which a process hangs, and names that process."""
 
+import contextlib
 import faulthandler
 import json
 import os
@@ -27,7 +28,8 @@ class StallWatchdogHook(Hook):
     So each has a thread that writes how far it has come (iteration and stage) to a file in
     ``heartbeats`` in the work folder, which all must share. When nothing has moved for ``timeout``
     seconds, the processes that are furthest behind are named, print where they are, and all
-    exit with code 1. A run of one process is not watched.
+    exit with code 1. A run of one process is not watched, nor what hooks prepare before the first
+    epoch, such as a scan of a data set.
 
     Args:
         timeout: seconds without progress; above the longest pause of a healthy run (loading of the
@@ -47,11 +49,12 @@ class StallWatchdogHook(Hook):
         self._period = min(timeout / 4, 30)
         self._stop = threading.Event()
         self._handle: Any = None
+        self._thread: threading.Thread | None = None
         self._progress = (0, 0, 0)
         self._since = time.monotonic()
 
     def before_train(self, runner: Runner) -> None:
-        """Start to watch."""
+        """Prepare to watch."""
         self._runner = runner
         if runner.world_size == 1:
             return
@@ -62,11 +65,13 @@ class StallWatchdogHook(Hook):
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         self._handle = model.register_forward_hook(self._after_forward)
         self._stop.clear()
-        threading.Thread(target=self._watch, daemon=True).start()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Note the progress."""
+        """Note the progress; start to watch at the first epoch."""
         self._advance(0)
+        if self._thread is not None and self._thread.ident is None:
+            self._thread.start()
 
     def before_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | tuple | list | None = None
@@ -92,7 +97,15 @@ class StallWatchdogHook(Hook):
         outputs: Any = None,
     ) -> None:
         """Note the progress."""
-        self._advance(3, batch=batch_idx + 1)
+        self.note_evaluation(batch_idx + 1)
+
+    def note_evaluation(self, batches: int) -> None:
+        """Note the progress of an evaluation, also one that another hook does.
+
+        Args:
+            batches: evaluated so far.
+        """
+        self._advance(STAGES.index("validation"), batch=batches)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Give saving the whole time limit."""
@@ -120,7 +133,8 @@ class StallWatchdogHook(Hook):
 
     def _watch(self) -> None:
         while not self._stop.wait(self._period):
-            self._publish()
+            with contextlib.suppress(OSError):  # a full disk: try again in the next round
+                self._publish()
             if time.monotonic() - self._since > self.timeout:
                 self._end_run()
 
@@ -138,9 +152,11 @@ class StallWatchdogHook(Hook):
         """Ranks that are furthest behind, and what to say about them."""
         progress: dict[int, tuple[int, ...]] = {}
         for rank in range(self._runner.world_size):
-            file = self._folder / f"rank_{rank}.json"
-            if file.is_file():
-                progress[rank] = tuple(json.loads(file.read_text()))
+            with contextlib.suppress(OSError, ValueError):  # missing, unreadable or half a file
+                text = (self._folder / f"rank_{rank}.json").read_text()
+                progress[rank] = tuple(json.loads(text))
+        if not progress:
+            return [], f"no progress for {self.timeout:g} s, nor news of any rank in {self._folder}"
         last = min(progress.values())
         stalled = [rank for rank, reached in progress.items() if reached == last]
         where = f"iteration {last[0] + 1}, {STAGES[last[1]]}"

@@ -4,15 +4,20 @@ Letters: B images, M masks (1 when the batch shares one, else B), h x w mask gri
 cells, P values per predicted patch. Mask polarity: True = taken from the partner image.
 """
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 
-class MixedImages(NamedTuple):
+@dataclass(frozen=True)
+class MixedImages:
     """A batch mixed pairwise: mixture ``i`` holds image ``i`` where its mask is False and image
-    ``partner[i]`` where it is True."""
+    ``partner[i]`` where it is True.
+
+    No tuple, for PyTorch's DistributedDataParallel would move a tuple's tensors, and so the mask,
+    to the GPU.
+    """
 
     images: Tensor
     """Images before mixing (B, C, H, W)."""

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from ..evaluation.features import evaluation_mode
-from ..randomness import preserved_random_state
+from ..randomness import preserved_random_state, seed_generators
 
 
 @contextmanager
@@ -18,5 +18,5 @@ def undisturbed(model: nn.Module, seed: int) -> Iterator[None]:
     a training goes on as if nothing had been.
     """
     with evaluation_mode(model), preserved_random_state(), torch.no_grad():
-        torch.manual_seed(seed)
+        seed_generators(seed, cuda=True)
         yield

@@ -274,3 +274,13 @@ def test_frozen_stages_get_no_gradient_and_stay_in_evaluation(frozen_stages, fro
 def test_stages_that_do_not_exist_cannot_be_frozen(frozen_stages):
     with pytest.raises(ValueError, match=f"frozen_stages={frozen_stages} .*-1 and 4"):
         tiny(frozen_stages=frozen_stages)
+
+
+def test_gradient_checkpointing_covers_the_convolutions_too():
+    encoder, calls = tiny(with_cp=True), []
+    for block in (*encoder.stage1, *encoder.stage2):
+        block.register_forward_pre_hook(lambda block, _: calls.append(block))
+
+    encoder.forward_visible(torch.randn(2, 3, 64, 64), random_mask()).tokens.sum().backward()
+
+    assert len(calls) == 2 * len(set(calls)) == 6

@@ -1,7 +1,9 @@
+import errno
 import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -64,6 +66,48 @@ def test_a_file_may_be_read_by_those_whom_the_system_permits(tmp_path):
     write_atomically(tmp_path / "x.pth", write)
 
     assert (tmp_path / "x.pth").stat().st_mode == (tmp_path / "usual").stat().st_mode
+
+
+@pytest.mark.parametrize("mode", [0o600, None])
+def test_a_file_system_that_refuses_rights_gets_the_file(target, monkeypatch, mode):
+    def refuse(*_):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    def write(path):
+        path.write_text("new")
+        if mode is not None:
+            os.chmod(path, mode)
+
+    monkeypatch.setattr(Path, "chmod", refuse)
+    write_atomically(target, write)
+
+    assert target.read_text() == "new"
+
+
+@pytest.mark.parametrize(
+    ("number", "of_folder", "tolerated"),
+    [
+        (errno.EINVAL, True, True),
+        (errno.ENOTSUP, True, True),
+        (errno.EIO, True, False),
+        (errno.EINVAL, False, False),
+    ],
+)
+def test_only_a_folder_need_not_be_flushed(target, monkeypatch, number, of_folder, tolerated):
+    fsync = os.fsync
+
+    def fail(descriptor):
+        if os.path.isdir(f"/proc/self/fd/{descriptor}") == of_folder:
+            raise OSError(number, os.strerror(number))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fail)
+    if tolerated:
+        write_atomically(target, lambda path: path.write_text("new"))
+        assert target.read_text() == "new"
+    else:
+        with pytest.raises(OSError, match=os.strerror(number)):
+            write_atomically(target, lambda path: path.write_text("new"))
 
 
 @pytest.mark.parametrize("error", [OSError("no space left"), KeyboardInterrupt(), ValueError()])

@@ -10,9 +10,10 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from stacks import ON_FORKS
 from toy_run import ToyModel, toy_runner
+from two_processes import DISTRIBUTED, in_two_processes
 
 from mim_plugins.checkpoints import CheckpointError
-from mim_plugins.engine import ConsoleRunner
+from mim_plugins.engine import ConsoleRunner, atomic_checkpoint_hook
 from mim_plugins.engine.atomic_local_backend import AtomicLocalBackend
 
 
@@ -144,6 +145,56 @@ def test_best_file_stays_until_the_better_one_is_complete(tmp_path, monkeypatch)
     hook.after_val_epoch(runner, dict(acc=0.6))
     assert not first.is_file()
     assert best.is_file()
+
+
+@pytest.mark.parametrize("save_best", [None, "acc"])
+def test_validation_alone_gathers_no_optimizer_state(tmp_path, monkeypatch, save_best):
+    runner = toy_runner(
+        tmp_path, checkpoint=dict(save_best=save_best, rule="greater" if save_best else None)
+    )
+    runner.train()
+    hook = next(hook for hook in runner.hooks if hasattr(hook, "save_best"))
+    runner.message_hub.update_info("best_score", 0.9)
+    gathered = []
+    monkeypatch.setattr(atomic_checkpoint_hook, "gather_optimizer_state", gathered.append)
+    hook.after_val_epoch(runner, dict(acc=0.5))
+    assert gathered == []
+
+
+def save_best_with_a_full_disk(rank, folder, moment):
+    runner = toy_runner(
+        folder,
+        checkpoint=dict(save_best="acc", rule="greater"),
+        **DISTRIBUTED,
+    )
+    runner.optim_wrapper["optimizer"] = dict(
+        type="mim_plugins.ShardedOptimizer", optimizer_type="SGD", lr=0.1
+    )
+    hook = next(hook for hook in runner.hooks if hasattr(hook, "save_best"))
+    fsync = os.fsync
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    if moment == "training":
+        os.fsync = fail
+    runner.train()
+    last = hook.last_ckpt
+    os.fsync = fail
+    hook.after_val_epoch(runner, dict(acc=0.5))
+    known = runner.message_hub.runtime_info.get("best_score")
+    os.fsync = fsync
+    hook.after_val_epoch(runner, dict(acc=0.4))
+    return last, known, runner.message_hub.get_info("best_score"), hook.last_ckpt
+
+
+@pytest.mark.parametrize("moment", ["training", "validation"])
+def test_processes_agree_that_saving_failed(tmp_path, moment):
+    codes, results = in_two_processes(save_best_with_a_full_disk, tmp_path, moment, timeout=30)
+    assert codes == [0, 0]
+    last = None if moment == "training" else str(tmp_path / "iter_4.pth")
+    assert results == dict.fromkeys(range(2), (last, None, 0.4, last))
+    assert list(tmp_path.glob("best_*.pth"))
 
 
 class Malicious:

@@ -67,9 +67,16 @@ def test_what_does_not_fit_is_refused_with_what_would(monkeypatch, world, batch,
         keep_global_batch(make_config(batch))
 
 
-def test_a_recipe_that_counts_iterations_is_refused():
+@pytest.mark.parametrize(
+    "iterations",
+    [
+        dict(by_epoch=False, max_iters=10),
+        dict(type="mim_plugins.ResumableIterLoop", max_iters=10),  # as tools/train.py leaves it
+    ],
+)
+def test_a_recipe_that_counts_iterations_is_refused(iterations):
     with pytest.raises(GlobalBatchError, match="counts iterations"):
-        keep_global_batch(make_config(launcher="none", by_epoch=False, max_iters=10))
+        keep_global_batch(make_config(launcher="none", **iterations))
 
 
 def test_a_config_without_a_global_batch_is_refused():

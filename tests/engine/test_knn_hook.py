@@ -3,6 +3,8 @@
 import json
 import os
 import random
+import signal
+import time
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from PIL import Image
 from torch.multiprocessing import start_processes
 
 from mim_plugins.datasets import DataNotFoundError
-from mim_plugins.engine import KNNHook, run_config
+from mim_plugins.engine import KNNHook, StallWatchdogHook, run_config
 
 pytest.importorskip("mmpretrain", exc_type=ImportError)
 
@@ -180,6 +182,48 @@ def test_evaluates_by_iterations(root, tmp_path, mrmae_config):
 
     logged = [r for r in records(tmp_path / "run") if "knn_top1" in r]
     assert [(r["epoch"], r["step"]) for r in logged] == [(1, 2), (2, 4), (2, 6)]
+
+
+def test_the_epoch_is_saved_before_it_is_evaluated(root, tmp_path, mrmae_config, monkeypatch):
+    saved = []
+    evaluate = KNNHook.evaluate
+
+    def note(hook, runner):
+        saved.append(sorted(path.name for path in (tmp_path / "run").glob("*.pth")))
+        evaluate(hook, runner)
+
+    monkeypatch.setattr(KNNHook, "evaluate", note)
+    train(root, tmp_path / "run", mrmae_config, make_hook())
+
+    assert saved == [["epoch_1.pth"], ["epoch_1.pth", "epoch_2.pth"]]
+
+
+def test_a_watchdog_sees_the_evaluation_advance(root, tmp_path, mrmae_config, monkeypatch):
+    noted = []
+    monkeypatch.setattr(StallWatchdogHook, "note_evaluation", lambda _, done: noted.append(done))
+    config = make_config(root, tmp_path, mrmae_config, make_hook(), epochs=1)
+    config.custom_hooks.append(dict(type="mim_plugins.StallWatchdogHook"))
+    Runner.from_cfg(config).train()
+
+    # batches of 4 of 18 references and 9 queries, after the start
+    assert noted == list(range(5 + 3 + 1))
+
+
+def test_workers_outlive_a_signal_to_all(root, tmp_path, mrmae_config):
+    hook = make_hook(num_workers=1)
+    runner = Runner.from_cfg(make_config(root, tmp_path, mrmae_config, hook, epochs=1))
+    runner.train()
+
+    (knn,) = (hook for hook in runner.hooks if isinstance(hook, KNNHook))
+    for loader in knn._loaders:
+        iterator = iter(loader)
+        (worker,) = iterator._workers
+        first = next(iterator)
+        os.kill(worker.pid, signal.SIGTERM)
+        time.sleep(0.2)
+        assert len(first["inputs"]) + sum(len(batch["inputs"]) for batch in iterator) == len(
+            loader.dataset
+        )
 
 
 def test_subsets_are_used(root, tmp_path, mrmae_config):

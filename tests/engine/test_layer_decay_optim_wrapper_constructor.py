@@ -142,6 +142,12 @@ def test_unknown_setting_is_refused(model):
         build_optim_wrapper(model, wrapper_cfg(custom_keys={}))
 
 
+def test_settings_that_replace_none_are_as_without_delete(model):
+    # MMEngine's Config leaves _delete_ in a dict that the base config does not have
+    wrapper = build_optim_wrapper(model, wrapper_cfg(layer_decay_rate=1.0, _delete_=True))
+    assert settings(model, wrapper) == settings(model, build_optim_wrapper(model, wrapper_cfg()))
+
+
 def test_unknown_optimizer_is_refused(model):
     with pytest.raises(ValueError, match=r"optimizer\.type='AdamV' is not registered"):
         build_optim_wrapper(model, wrapper_cfg() | dict(optimizer=dict(type="AdamV", lr=1.0)))

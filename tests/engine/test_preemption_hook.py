@@ -1,9 +1,12 @@
+import multiprocessing
 import os
 import signal
+import time
 
 import pytest
+from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
-from toy_run import toy_runner
+from toy_run import ToyImages, ToyModel, toy_runner
 from two_processes import DISTRIBUTED, in_two_processes
 
 from mim_plugins.engine import REQUEUE_EXIT_CODE, PreemptionHook
@@ -43,6 +46,60 @@ def test_signal_saves_exits_and_the_run_goes_on(tmp_path, number):
     assert rest.model.weight.tolist() == whole.model.weight.tolist()
     assert not (tmp_path / "run/interrupted.pth").exists()
     signal.signal(number, handler)
+
+
+class Predicting(ToyModel):
+    def forward(self, inputs, data_samples=None, mode="loss"):
+        return data_samples if mode == "predict" else super().forward(inputs, data_samples, mode)
+
+
+class Count(BaseMetric):
+    def process(self, data_batch, data_samples):
+        self.results.extend(data_samples)
+
+    def compute_metrics(self, results):
+        return dict(count=len(results))
+
+
+class SignalToAll(Hook):
+    """As a launcher does, which ends the group of processes."""
+
+    def __init__(self, number):
+        self.number, self.workers = number, []
+
+    def before_train_iter(self, runner, *args, **kwargs):
+        if runner.iter == 1:
+            self.workers = multiprocessing.active_children()
+            for process in (*self.workers, multiprocessing.current_process()):
+                os.kill(process.pid, self.number)
+            time.sleep(1)  # PyTorch would raise here, were a worker gone
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_workers_of_training_and_validation_outlive_a_signal_to_all(tmp_path, number):
+    handler = signal.getsignal(number)
+    loader = dict(
+        batch_size=4, num_workers=1, persistent_workers=True, dataset=ToyImages(),
+        sampler=dict(type="DefaultSampler", shuffle=False),
+    )  # fmt: skip
+    runner = toy_runner(
+        tmp_path, Predicting(), hooks=[PreemptionHook()], checkpoint=dict(interval=3),
+        val_dataloader=loader, val_cfg=dict(), val_evaluator=[Count()],
+    )  # fmt: skip
+    runner._train_dataloader |= dict(num_workers=1, persistent_workers=True)
+    runner._train_loop["val_interval"] = 1
+    sender = SignalToAll(number)
+    runner.register_hook(sender)
+    try:
+        with pytest.raises(SystemExit):
+            runner.train()
+    finally:
+        signal.signal(number, handler)
+    assert len(sender.workers) == 2
+    assert all(worker.is_alive() for worker in sender.workers)
+    assert (tmp_path / "interrupted.pth").is_file()
+    for worker in sender.workers:
+        worker.kill()
 
 
 def test_gradients_that_wait_for_an_update_are_not_lost(tmp_path):

@@ -116,6 +116,18 @@ def test_the_frozen_part_of_an_encoder_stays_in_evaluation_mode(folder, tmp_path
     assert runner.model.backbone.stages[1].training
 
 
+def test_the_seed_decides_the_crops(folder, tmp_path):
+    runner = run(folder, tmp_path / "run")
+    batches = []
+    for state, seed in ((1, 0), (2, 0), (2, 1)):
+        np.random.seed(state)
+        watcher = ReconstructionHook(images=4, seed=seed)
+        watcher.before_train(runner)
+        batches.append(watcher._batch)
+    assert torch.equal(batches[0], batches[1])
+    assert not torch.equal(batches[1], batches[2])
+
+
 def test_images_are_spread_over_the_data_set():
     read = []
 

@@ -9,6 +9,7 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset
 
 from mim_plugins.engine import ResumableDataLoader
+from mim_plugins.engine.resumable_data_loader import let_workers_outlive_signals
 
 
 class Numbers:
@@ -26,26 +27,43 @@ def test_reads_as_the_loader_that_it_was_given():
     assert [batch[:, 0].tolist() for batch in loader.batches(0, 1)] == [[3, 4, 5]]
 
 
-def test_workers_start_late_and_outlive_sigterm():
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_workers_start_late_and_outlive_signals(number):
     loader = ResumableDataLoader(DataLoader(Numbers(), batch_size=1, num_workers=1))
     iterator = iter(loader)
     first = next(iterator)
     worker = int(first[0, 1])
     assert worker != os.getpid()
-    os.kill(worker, signal.SIGTERM)
+    os.kill(worker, number)
     time.sleep(0.2)
     assert [int(batch[0, 0]) for batch in iterator] == list(range(1, 8))
 
 
-def test_workers_do_not_hold_up_the_end_of_the_process():
-    script = """
+def test_workers_of_a_plain_loader_start_as_they_did_and_outlive_sigterm(tmp_path):
+    loader = DataLoader(
+        Numbers(), num_workers=1, worker_init_fn=lambda number: (tmp_path / f"{number}").touch()
+    )
+    let_workers_outlive_signals(loader)
+    once = loader.worker_init_fn
+    let_workers_outlive_signals(loader)
+    assert loader.worker_init_fn is once
+    iterator = iter(loader)
+    os.kill(int(next(iterator)[0, 1]), signal.SIGTERM)
+    time.sleep(0.2)
+    assert [int(batch[0, 0]) for batch in iterator] == list(range(1, 8))
+    assert (tmp_path / "0").exists()
+
+
+@pytest.mark.parametrize("kind", ["ResumableDataLoader(plain)", "plain"])
+def test_workers_do_not_hold_up_the_end_of_the_process(kind):
+    script = f"""
 import torch
 from torch.utils.data import DataLoader
-from mim_plugins.engine import ResumableDataLoader
+from mim_plugins.engine.resumable_data_loader import *
 
-loader = ResumableDataLoader(
-    DataLoader(torch.arange(4), num_workers=1, persistent_workers=True)
-)
+plain = DataLoader(torch.arange(4), num_workers=1, persistent_workers=True)
+loader = {kind}
+let_workers_outlive_signals(loader)
 print(len(list(loader)), flush=True)
 """
     command = [sys.executable, "-c", script]

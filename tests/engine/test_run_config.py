@@ -77,14 +77,16 @@ def test_without_gpu_mixed_precision_becomes_float32(cfg, monkeypatch):
 
 def test_without_bfloat16_mixed_precision_becomes_float16(cfg, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: False)
+    monkeypatch.setattr(
+        torch.cuda, "is_bf16_supported", lambda including_emulation: including_emulation
+    )
     assert "float16" in run_config.fit_precision(cfg)
     assert cfg.optim_wrapper.dtype == "float16"
 
 
 def test_with_bfloat16_mixed_precision_stays(cfg, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: True)
     assert run_config.fit_precision(cfg) is None
     assert cfg.optim_wrapper.dtype == "bfloat16"
 

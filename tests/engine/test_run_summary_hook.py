@@ -3,7 +3,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.optim import OptimWrapper
+from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import IterBasedTrainLoop
 from torch.utils.data import DataLoader
 
@@ -65,3 +65,19 @@ def test_batch_other_than_the_recipes_warns_unless_scaled(recipe, enable, warns)
     runner = make_runner(recipe=recipe, enable=enable)
     RunSummaryHook().before_train(runner)
     assert bool(runner.logger.warnings) == warns
+
+
+def test_each_of_several_optimizers_has_its_lines():
+    runner = make_runner(recipe=8)
+    other = OptimWrapper(torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.25))
+    runner.optim_wrapper = OptimWrapperDict(encoder=runner.optim_wrapper, teacher=other)
+    RunSummaryHook().before_train(runner)
+    encoder, teacher = runner.logger.infos
+    assert encoder.startswith("encoder: ")
+    assert "global batch 8" in encoder
+    assert encoder.endswith("learning rate 0.5")
+    assert teacher.startswith("teacher: ")
+    assert "global batch 4" in teacher
+    assert teacher.endswith("learning rate 0.25")
+    (warning,) = runner.logger.warnings
+    assert warning.startswith("teacher: ")

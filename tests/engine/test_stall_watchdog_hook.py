@@ -1,8 +1,10 @@
+import errno
 import json
 import time
 from types import SimpleNamespace
 
 import pytest
+from mmengine.hooks import Hook
 from toy_run import ToyModel, toy_runner
 from two_processes import DISTRIBUTED, in_two_processes
 
@@ -69,6 +71,63 @@ def test_healthy_processes_end_well(tmp_path):
     codes, _ = in_two_processes(hang_in_forward, tmp_path, None)
     assert codes == [0, 0]
     assert not list(tmp_path.glob("error_*"))
+
+
+class Busy(Hook):
+    """Spends more than the time limit before training and after an iteration."""
+
+    def before_train(self, runner):
+        time.sleep(5)
+
+    def after_train_iter(self, runner, *args, **kwargs):
+        if runner.iter == 1:
+            (watchdog,) = (hook for hook in runner.hooks if isinstance(hook, StallWatchdogHook))
+            for done in range(10):
+                watchdog.note_evaluation(done)
+                time.sleep(0.5)
+
+
+def train_with_pauses(rank, folder):
+    hooks = [StallWatchdogHook(timeout=2), Busy()]
+    toy_runner(folder, hooks=hooks, **DISTRIBUTED).train()
+
+
+def test_preparation_and_noted_evaluations_may_take_longer(tmp_path):
+    codes, _ = in_two_processes(train_with_pauses, tmp_path)
+    assert codes == [0, 0]
+
+
+@pytest.mark.parametrize("content", ["", "[4, 2", None])
+def test_what_cannot_be_read_is_no_news(tmp_path, content):
+    hook = make(tmp_path, 3, {0: (4, 2, 0), 1: (4, 0, 0)})
+    file = tmp_path / "rank_2.json"
+    file.mkdir() if content is None else file.write_text(content)
+    ranks, report = hook._find_stalled()
+    assert ranks == [1]
+    assert "no news of rank 2" in report
+
+
+def test_without_any_news_nobody_is_blamed(tmp_path):
+    ranks, report = make(tmp_path, 2, {})._find_stalled()
+    assert ranks == []
+    assert f"nor news of any rank in {tmp_path}" in report
+
+
+def test_watching_goes_on_when_the_progress_cannot_be_written(tmp_path, monkeypatch):
+    hook = make(tmp_path, 2, {})
+    hook._runner.rank = 0
+    hook._period = 0.01
+    attempts = []
+
+    def publish():
+        attempts.append(1)
+        if len(attempts) == 3:
+            hook._stop.set()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(hook, "_publish", publish)
+    hook._watch()
+    assert len(attempts) == 3
 
 
 def test_timeout_must_be_positive():

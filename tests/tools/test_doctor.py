@@ -119,19 +119,20 @@ def test_each_fault_of_forks_is_told(fake, check, versions, level, words):
     assert [result.level for result in results if words in result.text] == [level], results
 
 
-def fake_torch(doctor, monkeypatch, devices, bf16=True, nccl=True):
+def fake_torch(doctor, monkeypatch, devices, bf16=True, nccl=True, mmcv_cuda="12.8"):
     cuda = SimpleNamespace(
         is_available=lambda: devices > 0,
         device_count=lambda: devices,
         get_device_properties=lambda _: SimpleNamespace(name="Card", total_memory=80 * 2**30),
-        is_bf16_supported=lambda: bf16,
+        is_bf16_supported=lambda including_emulation: bf16 or including_emulation,
     )
     torch = SimpleNamespace(
         cuda=cuda,
         version=SimpleNamespace(cuda="12.8", hip=None),
         distributed=SimpleNamespace(is_nccl_available=lambda: nccl),
     )
-    monkeypatch.setattr(doctor, "try_import", lambda name: torch if name == "torch" else None)
+    operators = SimpleNamespace(get_compiling_cuda_version=lambda: mmcv_cuda)
+    monkeypatch.setattr(doctor, "try_import", {"torch": torch, "mmcv.ops": operators}.get)
 
 
 @pytest.mark.parametrize(
@@ -141,6 +142,7 @@ def fake_torch(doctor, monkeypatch, devices, bf16=True, nccl=True):
         (dict(devices=1), ["OK", "OK"]),
         (dict(devices=1, bf16=False, nccl=False), ["OK", "WARN"]),
         (dict(devices=2, nccl=False), ["OK", "OK", "OK", "FAIL"]),
+        (dict(devices=1, mmcv_cuda="not available"), ["OK", "OK", "WARN"]),
     ],
 )
 def test_gpus(doctor, monkeypatch, arguments, expected):
@@ -171,7 +173,9 @@ def test_threads(doctor, monkeypatch, value, level):
 
 
 def arguments(**given):
-    return argparse.Namespace(**(dict(config=None, data_root=None, work_dir=".") | given))
+    return argparse.Namespace(
+        **(dict(config=None, data_root=None, cfg_options=[], work_dir=".") | given)
+    )
 
 
 def test_a_broken_check_is_a_failure_and_the_others_go_on(fake, monkeypatch):
@@ -189,6 +193,10 @@ def test_a_configs_data_weights_and_teachers_are_looked_for(doctor, tmp_path):
     assert levels(results) == ["OK", "FAIL", "FAIL"]
     assert "there is no data folder" in text
     assert "no pre-trained weights 'work_dirs/swin_b_600e/epoch_600.pth'" in text
+    (tmp_path / "weights.pth").touch()
+    given = [f"model.backbone.init_cfg.checkpoint={tmp_path / 'weights.pth'}"]
+    results = doctor.check_config("mixmae/swin_b_finetune_100e", str(tmp_path / "none"), given)
+    assert levels(results) == ["OK", "FAIL", "OK"]
     fine = list(doctor.check_config("mixmae/swin_b_600e", str(tmp_path)))
     assert levels(fine) == ["OK", "OK"]
 

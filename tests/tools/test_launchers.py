@@ -1,14 +1,18 @@
 """tools/slurm_train.sh and slurm_test.sh with a stand-in for Slurm, on the CPU."""
 
+import inspect
 import os
+import signal
 import socket
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch.distributed.run
 from PIL import Image
 
 ROOT = Path(__file__).parents[2]
@@ -30,6 +34,11 @@ for ((i = 0; i < tasks; i++)); do
     SLURM_PROCID=$i SLURM_LOCALID=$i SLURM_NTASKS=$tasks SLURM_NODELIST="node[1-2]" "$@" &
     pids+=($!)
 done
+if [[ -n ${SIGNAL_ONCE:-} && ! -e $SLURM_TEST/signalled ]]; then
+    touch "$SLURM_TEST/signalled"
+    until [[ -e $SLURM_TEST/ready ]]; do sleep 0.05; done
+    kill "-$SIGNAL_ONCE" "${pids[@]}" # as Slurm does: not to what these have started
+fi
 worst=0
 for pid in "${pids[@]}"; do
     code=0; wait "$pid" || code=$?
@@ -87,6 +96,15 @@ echo "$*" >>"$SLURM_TEST/python$SLURM_PROCID"
 [[ $(wc -l <"$SLURM_TEST/python$SLURM_PROCID") -lt 3 ]] && exit 85
 exit 0
 """
+# stands for train.py: waits until it is asked to save itself, then ends well
+WAITS_FOR_A_SIGNAL = """#!/usr/bin/env bash
+echo "$*" >>"$SLURM_TEST/python$SLURM_PROCID"
+[[ $(wc -l <"$SLURM_TEST/python$SLURM_PROCID") -gt 1 ]] && exit 0
+trap 'exit 85' TERM USR1
+touch "$SLURM_TEST/ready"
+for _ in {1..100}; do sleep 0.1; done
+exit 1
+"""
 
 
 def test_openmmlabs_variables_reach_srun(slurm):
@@ -127,6 +145,17 @@ def test_a_run_that_saved_itself_is_started_again_with_resume(slurm, tmp_path):
     assert second == third == f"{first} --resume"
     assert slurm.asked("scontrol") == []
     assert not (tmp_path / "run/preempted").exists()
+
+
+@pytest.mark.parametrize("name", ["TERM", "USR1"])
+def test_a_signal_to_the_task_reaches_python(slurm, tmp_path, name):
+    result = slurm(
+        "bash", "tools/slurm_train.sh", "part", "job", "config.py", tmp_path / "run",
+        python=WAITS_FOR_A_SIGNAL, GPUS="1", SIGNAL_ONCE=name,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    first, second = slurm.asked("python0")
+    assert second == f"{first} --resume"
 
 
 def test_a_batch_job_that_saved_itself_is_queued_again(slurm, tmp_path):
@@ -219,3 +248,25 @@ def test_two_machines_train_together(slurm, tmp_path, tiny, port):
     assert (first.returncode, second.returncode) == (0, 0), first.stderr[-3000:]
     assert "global batch 8 = 2 processes * 2 images * 2 accumulated" in first.stdout + first.stderr
     assert (tmp_path / "run/epoch_1.pth").is_file()
+
+
+@pytest.mark.skipif(
+    "signals" not in inspect.getsource(torch.distributed.run),
+    reason="this torchrun hands on no SIGUSR1",
+)
+def test_torchrun_hands_on_the_signal_to_save(tmp_path, tiny, port):
+    config, arguments = tiny
+    command = ["bash", "tools/dist_train.sh", config, 1, "--work-dir", tmp_path / "run", *arguments]
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    variables = dict(PATH=path, PORT=port, OMP_NUM_THREADS="1", CUDA_VISIBLE_DEVICES="")
+    with subprocess.Popen(
+        [*map(str, command), "train_cfg.max_epochs=100000", "default_hooks.checkpoint.interval=5"],
+        cwd=ROOT,
+        env=os.environ | variables,
+    ) as run:
+        until = time.monotonic() + 120
+        while not list(tmp_path.glob("run/epoch_*.pth")) and time.monotonic() < until:
+            time.sleep(0.1)
+        run.send_signal(signal.SIGUSR1)
+        run.wait(60)
+    assert (tmp_path / "run/interrupted.pth").is_file()

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from mmengine.registry import DefaultScope
 
+from mim_plugins.datasets.unlabeled_image_folder import IMAGE_SUFFIXES
+
 TOOL = Path(__file__).parents[2] / "tools/make_label_subset.py"
 COUNTS = dict(a=200, b=50, c=3)
 
@@ -49,6 +51,18 @@ def test_takes_the_fraction_of_every_class(root, fraction, name, counts):
         assert (root / "train" / path).is_file()
         assert path[0] == "abc"[int(label)]
     assert f"{sum(counts)} of 253 images" in result.stdout
+
+
+def test_takes_every_kind_of_image_that_pretraining_reads(root):
+    for suffix in IMAGE_SUFFIXES:
+        (root / f"train/b/other{suffix}").touch()
+    (root / "train/b/notes.txt").touch()
+
+    make(root, "--fraction", "1", "--out", root / "list.txt")
+
+    listed = {path for path, _ in lines(root / "list.txt") if "b_" not in path}
+    expected = {f"b/other{suffix}" for suffix in IMAGE_SUFFIXES}
+    assert {path for path in listed if path.startswith("b/")} == expected
 
 
 def test_depends_on_the_seed_alone(root):

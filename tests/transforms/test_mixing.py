@@ -2,9 +2,11 @@ import itertools
 
 import pytest
 import torch
+from torch.distributed.utils import _to_kwargs
 
 from mim_plugins.layers import patchify
 from mim_plugins.transforms import (
+    MixedImages,
     choose_partners,
     count_masked,
     inverse_permutation,
@@ -139,3 +141,10 @@ def test_each_patch_is_predicted_from_a_mixture_in_which_it_was_hidden(batch_siz
             else:  # it is the partner in a mixture that shows its own image here
                 assert partner[from_mixture] == image
                 assert not hidden_by
+
+
+def test_distributed_data_parallel_leaves_the_mask_where_it_is():
+    images, mask = torch.zeros(2, 3, 4, 4), torch.ones(1, 2, 2, dtype=torch.bool)
+    batch = MixedImages(images, images, mask, torch.tensor([1, 0]))
+    _, (moved,) = _to_kwargs((), dict(inputs=batch), torch.device("meta"), False)
+    assert moved["inputs"] is batch

@@ -1,18 +1,18 @@
-"""Fine-tuning of MR-MAE's MCMAE-B on iNaturalist 2018 at 224 px, 100 epochs.
+"""Fine-tuning of MixMAE Swin-B/W14 on iNaturalist 2018 at 224 px, 100 epochs.
 
-Paper:    arXiv 2303.05475, 2205.03892. Its settings for this data set could not be verified:
-          those of ImageNet-1k are our choice.
+Paper:    arXiv 2205.13137. Its settings for this data set could not be verified: those of
+          ImageNet-1k are our choice.
 Result:   no verified published number.
 Data:     8,142 species, 437,513 training and 24,426 validation images: train_val2018.tar.gz,
           train2018.json.tar.gz, val2018.json.tar.gz, unpacked in data/inat2018; see
           docs/classification.md.
 Cost:     8 GPUs * 128 images; 42,700 steps of 1024 images. Not measured.
-Command:  tools/dist_train.sh configs/transfer/inat2018/mrmae_mcmae_b_finetune_100e.py 8 \
+Command:  tools/dist_train.sh configs/transfer/inat2018/mixmae_swin_b_inat2018_100e.py 8 \
               --cfg-options model.backbone.init_cfg.checkpoint=CHECKPOINT
 """
 
 _base_ = [
-    "../../_base_/models/classifier_mcmae_b.py",
+    "../../_base_/models/classifier_swin_b.py",
     "../../_base_/datasets/inat2018_224.py",
     "../../_base_/schedules/finetune_adamw.py",
     "../../_base_/default_runtime.py",
@@ -20,4 +20,3 @@ _base_ = [
 
 train_cfg = dict(max_epochs=100)
 model = dict(head=dict(num_classes=_base_.num_classes))
-optim_wrapper = dict(paramwise_cfg=dict(layer_decay_rate=0.65))

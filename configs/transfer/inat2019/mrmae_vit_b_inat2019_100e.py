@@ -1,18 +1,18 @@
-"""Fine-tuning of MR-MAE ViT-B/16 on Places365-Standard at 224 px, 100 epochs.
+"""Fine-tuning of MR-MAE ViT-B/16 on iNaturalist 2019 at 224 px, 100 epochs.
 
 Paper:    arXiv 2303.05475. Its settings for this data set could not be verified: those of
           ImageNet-1k are our choice.
 Result:   no verified published number.
-Data:     365 scenes: filelist_places365-standard.tar, train_256_places365standard.tar and
-          val_256.tar, unpacked in data/places365; see docs/classification.md.
+Data:     1,010 species: train_val2019.tar.gz, train2019.json.tar.gz, val2019.json.tar.gz,
+          unpacked in data/inat2019; see docs/classification.md.
 Cost:     8 GPUs * 128 images; steps of 1024 images. Not measured.
-Command:  tools/dist_train.sh configs/transfer/places365/mrmae_vit_b_finetune_100e.py 8 \
+Command:  tools/dist_train.sh configs/transfer/inat2019/mrmae_vit_b_inat2019_100e.py 8 \
               --cfg-options model.backbone.init_cfg.checkpoint=CHECKPOINT
 """
 
 _base_ = [
     "../../_base_/models/classifier_vit_b.py",
-    "../../_base_/datasets/places365_224.py",
+    "../../_base_/datasets/inat2019_224.py",
     "../../_base_/schedules/finetune_adamw.py",
     "../../_base_/default_runtime.py",
 ]
