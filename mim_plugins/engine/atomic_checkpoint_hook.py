@@ -127,7 +127,8 @@ class AtomicCheckpointHook(CheckpointHook):
         known = {key: value for key, value in hub.runtime_info.items() if key.startswith("best_")}
         paths = {key: copy.copy(getattr(self, key, None)) for key in _BEST_PATHS}
         self.file_backend = removals = _DeferredRemovals(backend)
-        self._postponed = postponed = []
+        postponed: list[tuple[int, dict]] = []
+        self._postponed = postponed
         failure = None
         try:
             super()._save_best_checkpoint(runner, metrics)
