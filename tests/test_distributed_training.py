@@ -1,12 +1,12 @@
 """Runs on several gloo processes against runs on one: losses, gradients, weights, seeds."""
 
 import os
-import socket
 from pathlib import Path
 
 import pytest
 import torch
 import torch.multiprocessing
+from free_port import free_port
 from mmengine.config import Config
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
@@ -156,10 +156,7 @@ def in_process(rank, task, world, port, folder):
 
 def on_processes(task, world, folder):
     """What ``task(folder, world)`` returns on each of ``world`` processes."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
-    arguments = (task, world, port, folder)
+    arguments = (task, world, free_port(), folder)
     torch.multiprocessing.start_processes(in_process, arguments, world, start_method="fork")
     return [torch.load(folder / f"{task.__name__}_{world}_{rank}.pt") for rank in range(world)]
 
@@ -258,7 +255,7 @@ def test_zero_shards_the_optimizer_and_gives_the_same_weights_resumed_or_not(tmp
     assert sum(rank["states"][1] for rank in ranks) == whole
     assert all(0 < rank["states"][1] < whole for rank in ranks)
     saved = {
-        name: torch.load(tmp_path / name / "epoch_2.pth", weights_only=True)["optimizer"]
+        name: torch.load(tmp_path / name / "epoch_2.pth", weights_only=False)["optimizer"]
         for name in ("plain", "zero")
     }
     assert len(saved["zero"]["state"]) == len(saved["plain"]["state"]) == whole

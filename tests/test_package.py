@@ -128,4 +128,5 @@ def test_config_of_another_project_inherits_from_ours_in_any_program(outside):
         ),
     )
     ours = ["7 base 100", f"True {outside.site / 'mim_plugins/__init__.py'}"]
-    assert output.splitlines()[-2:] == ours  # onedl-mmengine has a line of its own before them
+    # onedl-mmengine has a line of its own
+    assert [line for line in output.splitlines() if "OneDL" not in line] == ours

@@ -2,16 +2,14 @@
 
 import multiprocessing
 import os
-import socket
 
 import torch
+from free_port import free_port
 
 
 def in_two_processes(function, *arguments, timeout=120):
     """Call ``function(rank, *arguments)`` in each; returns exit codes and what it returned."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
+    port = free_port()
     context = multiprocessing.get_context("fork")
     results = context.Queue()
     processes = [

@@ -3,7 +3,6 @@
 import inspect
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch.distributed.run
+from free_port import free_port
 from PIL import Image
 
 ROOT = Path(__file__).parents[2]
@@ -217,9 +217,7 @@ train_cfg = dict(max_epochs=1)
 
 @pytest.fixture
 def port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return str(listener.getsockname()[1])
+    return str(free_port())
 
 
 def test_slurm_trains_on_the_cpu_with_gloo(slurm, tmp_path, tiny, port):

@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from free_port import free_port
 from PIL import Image
 
 ROOT = Path(__file__).parents[2]
@@ -77,12 +77,6 @@ def write_config(path, base, settings, more):
     lines += [f"{name} = {value!r}" for name, value in settings.items()]
     path.write_text("\n".join(lines) + "\n" + more)
     return path
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 def run(*command, check=True):
