@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from mmengine.runner import Runner
+from mmengine.runner import IterBasedTrainLoop, Runner
 
 POSITION = "position_in_epoch"
 """Where a run's message hub holds epoch, batches and iterations ``of`` it; see the epoch loop."""
@@ -47,12 +47,14 @@ def follow_config(runner: Runner, checkpoint: dict) -> list[str]:
 
 def _iterations_per_epoch(runner: Runner, checkpoint: dict) -> tuple[int, int]:
     """Those of the checkpoint's run, and of this one; equal where epochs do not count."""
+    if isinstance(runner.train_loop, IterBasedTrainLoop):
+        return 1, 1
     new = len(runner.train_dataloader)
     info = (checkpoint.get("message_hub") or {}).get("runtime_info", {})
     epochs, iterations = checkpoint["meta"].get("epoch", 0), checkpoint["meta"].get("iter", 0)
     if POSITION in info:
         return info[POSITION]["of"], new
-    if getattr(runner.train_loop, "_max_epochs", None) and epochs and iterations % epochs == 0:
+    if epochs and iterations % epochs == 0:
         return iterations // epochs, new  # saved by another loop, at an epoch's end
     return new, new
 
