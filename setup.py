@@ -20,14 +20,14 @@ requires = [
     "torchvision>=0.21",
 ]
 extras = dict(
-    targets=["open_clip_torch>=3.3,<4", "timm>=1.0.20,<2"],
+    targets=["open_clip_torch>=3.3,<4", "timm>=1.0.31,<2"],
     fast=["simplejpeg>=1.8,<2"],
     det=["mmdet>=3.3.0,<3.4"],
     seg=["mmsegmentation>=1.2.2,<1.3", "ftfy", "regex"],
     onnx=["onnx>=1.19", "onnxruntime>=1.23", "onnxscript>=0.5.4"],
     quickstart=["matplotlib>=3.8", "scikit-learn>=1.4"],
     docs=["mkdocs>=1.6,<2"],
-    dev=["mypy>=1.14", "pytest>=8", "pytest-xdist>=3.6", "ruff>=0.14", "wheel"],
+    dev=["mypy>=1.14", "pytest>=8.2", "pytest-xdist>=3.6", "ruff>=0.14", "wheel"],
 )
 extras["all"] = sorted({name for names in extras.values() for name in names})
 

@@ -29,7 +29,7 @@ OPTIONAL = {
     "mmdet": ("3.3.0", "3.4", "detection", "pip install -e '.[det]'"),
     "mmsegmentation": ("1.2.2", "1.3", "segmentation", "pip install -e '.[seg]'"),
     "open_clip_torch": ("3.3.0", "4", "CLIP teachers", "pip install -e '.[targets]'"),
-    "timm": ("1.0.20", "2", "DINO teachers", "pip install -e '.[targets]'"),
+    "timm": ("1.0.31", "2", "DINO teachers", "pip install -e '.[targets]'"),
 }
 MMCV = ("2.0.0", "2.2.0")
 # forks under the same import names: distribution, lowest version, first version that is too new

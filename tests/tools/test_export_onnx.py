@@ -79,6 +79,12 @@ def run_onnx(file, images):
     return onnxruntime.InferenceSession(str(file)).run(None, {"images": images.numpy()})[0]
 
 
+needs_newer_torch = pytest.mark.skipif(
+    torch.__version__.startswith("2.6."), reason="torch 2.6 cannot export these models"
+)
+
+
+@needs_newer_torch
 @pytest.mark.parametrize("name", sorted(BACKBONES))
 @torch.no_grad()
 def test_logits_of_raw_pixels_are_those_of_pytorch(name, export, tmp_path):
@@ -100,6 +106,7 @@ def test_logits_of_raw_pixels_are_those_of_pytorch(name, export, tmp_path):
     assert not list(tmp_path.glob(".onnx-*"))
 
 
+@needs_newer_torch
 @torch.no_grad()
 def test_pretraining_gives_the_encoders_pooled_features_at_another_size(export, tmp_path):
     pytest.importorskip("onnxscript")

@@ -13,7 +13,7 @@ NEEDS = [
     "torch>=2.6",
     "ftfy; extra == 'seg'",
     "mmdet<3.4,>=3.3.0; extra == 'all'",
-    "timm<2,>=1.0.20; extra == 'all'",
+    "timm<2,>=1.0.31; extra == 'all'",
     "regex; extra == 'all'",
 ]
 
@@ -33,14 +33,14 @@ def requirements(monkeypatch, capsys):
 
 def test_oldest_pins_each_lower_bound(requirements):
     needs = requirements("oldest")
-    assert {"mmengine==0.10.7", "torch==2.6", "mmdet==3.3.0", "timm==1.0.20", "regex"} < set(needs)
+    assert {"mmengine==0.10.7", "torch==2.6", "mmdet==3.3.0", "timm==1.0.31", "regex"} < set(needs)
     assert not any(need.startswith("ftfy") for need in needs)
 
 
 def test_forks_replace_every_package_of_openmmlab(requirements):
     needs = requirements("onedl")
     assert not any(need.startswith("mm") for need in needs)
-    assert {"torch>=2.6", "timm<2,>=1.0.20", "regex"} < set(needs)
+    assert {"torch>=2.6", "timm<2,>=1.0.31", "regex"} < set(needs)
     files = [Path(need.split()[1]) for need in needs if need.startswith("-")]
     assert all(file.is_file() for file in files)
     pins = "".join(file.read_text() for file in files)
