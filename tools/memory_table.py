@@ -1,6 +1,6 @@
 """Compute the memory that MixMAE pre-training needs per GPU, for Swin-B, L and H at 224 px.
 
-The forward pass runs on the CPU with batches of 2 and 4 images, which takes minutes and about 8 GB
+The forward pass runs on the CPU with batches of 2 and 4 images, which takes minutes and about 10 GB
 for H, and what it keeps for the backward pass is counted, each storage once. 1 GB is 10^9 bytes.
 Prints Markdown.
 """
@@ -48,6 +48,7 @@ def saved_for_backward(model: nn.Module) -> Iterator[dict[int, torch.Tensor]]:
     kept: dict[int, torch.Tensor] = {}
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
+        tensor = tensor.detach()  # a node that keeps its own output would never be freed
         if id_of(tensor) not in own:
             kept[id_of(tensor)] = tensor
         return tensor

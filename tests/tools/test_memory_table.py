@@ -1,6 +1,7 @@
 """The arithmetic of tools/memory_table.py, on a small encoder."""
 
 import importlib.util
+import weakref
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,17 @@ def test_weights_are_not_counted_as_activations():
     with table.saved_for_backward(layer) as kept:
         layer(inputs)
     assert table.total(kept) == 4 * 1000
+
+
+def test_nothing_stays_in_memory_afterwards():
+    inputs = torch.zeros(3, requires_grad=True)
+    with table.saved_for_backward(torch.nn.Sigmoid()) as kept:
+        output = inputs.sigmoid()  # a node that keeps its own output
+    assert table.total(kept) == 4 * 3
+    output.grad_fn.metadata["lives with the node"] = marker = torch.nn.Identity()
+    alive = weakref.ref(marker)
+    del output, kept, marker
+    assert alive() is None
 
 
 def test_a_storage_that_is_kept_twice_counts_once():
