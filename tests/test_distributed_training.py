@@ -15,7 +15,7 @@ from mmengine.runner import Runner
 from tiny_models import TINY_BACKBONES
 from torch.utils.data import Dataset
 
-from mim_plugins.engine import run_config
+from mim_plugins.engine import process_group
 from mim_plugins.transforms import MixedImages, MixImages, mix
 
 ROOT = Path(__file__).parents[1]
@@ -117,7 +117,7 @@ def make_runner(work_dir, world, mixing, optimizer, epochs=2, shuffle=False, **o
             ),
         )
     )
-    run_config.use_cpu_processes(cfg)
+    process_group.use_cpu_processes(cfg)
     cfg.model.data_preprocessor.batch_transform = mixing
     runner = Runner(
         model=cfg.model,

@@ -1,16 +1,18 @@
 """Evaluate a checkpoint on the test data of a config."""
 
+import argparse
 import os
 import re
 import sys
 
 import mmengine
 from mmengine.config import Config, ConfigDict
+from mmengine.dist import is_main_process
 from torch import nn
 
 import mim_plugins  # noqa: F401  registers everything
 from mim_plugins.checkpoints import CheckpointError, read_tensors
-from mim_plugins.engine import BUILD_ERRORS, ConsoleRunner, run_config, user_errors
+from mim_plugins.engine import BUILD_ERRORS, ConsoleRunner, process_group, run_config, user_errors
 
 METRIC_FILES = (".json", ".pkl")
 
@@ -64,16 +66,19 @@ def main() -> None:
     if args.tta:
         use_test_time_augmentation(cfg, args.config)
     with user_errors(args.traceback):
-        run_config.require_data(cfg, ("test_dataloader",))
-        run_config.fit_precision(cfg)
-        run_config.use_cpu_processes(cfg)
-        with user_errors(args.traceback, BUILD_ERRORS):
-            runner = ConsoleRunner.from_cfg(cfg)
-            runner.test_loop  # noqa: B018  builds data set and metrics
-        require_weights(runner.model, args.checkpoint)
-        with run_config.leaving_process_group():
-            metrics = runner.test()
-    if args.out:
+        process_group.then_leave_process_group(lambda: test(cfg, args))
+
+
+def test(cfg: Config, args: argparse.Namespace) -> None:
+    run_config.require_data(cfg, ("test_dataloader",))
+    run_config.fit_precision(cfg)
+    process_group.use_cpu_processes(cfg)
+    with user_errors(args.traceback, BUILD_ERRORS):
+        runner = ConsoleRunner.from_cfg(cfg)
+        runner.test_loop  # noqa: B018  builds data set and metrics
+    require_weights(runner.model, args.checkpoint)
+    metrics = runner.test()
+    if args.out and is_main_process():
         mmengine.mkdir_or_exist(os.path.dirname(os.path.abspath(args.out)))
         mmengine.dump(metrics, args.out)
 

@@ -14,6 +14,7 @@ from mim_plugins.engine import (
     BUILD_ERRORS,
     ConsoleRunner,
     global_batch,
+    process_group,
     run_config,
     user_errors,
 )
@@ -59,7 +60,7 @@ def prepare_config(args: argparse.Namespace) -> Config:
 def main() -> None:
     args = parse_args()
     with user_errors(args.traceback):
-        train(args)
+        process_group.then_leave_process_group(lambda: train(args))
 
 
 def train(args: argparse.Namespace) -> None:
@@ -69,7 +70,7 @@ def train(args: argparse.Namespace) -> None:
     notes = [run_config.use_resumable_parts(cfg)]
     if args.keep_global_batch:
         notes.append(global_batch.keep_global_batch(cfg))
-    run_config.use_cpu_processes(cfg)
+    process_group.use_cpu_processes(cfg)
     with user_errors(args.traceback, BUILD_ERRORS):
         runner = ConsoleRunner.from_cfg(cfg)
         global_batch.scale_lr_with_accumulation(runner)
@@ -79,8 +80,7 @@ def train(args: argparse.Namespace) -> None:
     for level, texts in ((logging.INFO, notes), (logging.WARNING, warnings)):
         for text in filter(None, texts):
             runner.logger.log(level, text)
-    setup_errors = user_errors(args.traceback, BUILD_ERRORS, until=runner.has_begun)
-    with setup_errors, run_config.leaving_process_group():
+    with user_errors(args.traceback, BUILD_ERRORS, until=runner.has_begun):
         runner.train()
 
 

@@ -19,7 +19,7 @@ def activation_bytes(forward: Callable[[], Tensor], parameters: Iterable[Tensor]
         storage = tensor.untyped_storage()
         if storage._cdata not in excluded:
             kept[storage._cdata] = storage
-        return tensor
+        return tensor.detach()  # a node that keeps its own output would never be freed
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         forward()

@@ -1,4 +1,4 @@
-from . import run_config
+from . import process_group, run_config
 from .atomic_checkpoint_hook import AtomicCheckpointHook
 from .atomic_local_backend import AtomicLocalBackend
 from .config_options import add_config_options
@@ -43,6 +43,7 @@ __all__ = [
     "add_device_option",
     "build_sharded_optimizer",
     "gather_optimizer_state",
+    "process_group",
     "run_config",
     "user_errors",
 ]

@@ -2,11 +2,7 @@
 
 import argparse
 import os
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -212,66 +208,6 @@ def use_resumable_parts(cfg: Config) -> str | None:
         hook["type"] = "mim_plugins.AtomicCheckpointHook"
         changes.append(hook["type"])
     return f"for exact resuming (docs/reliability.md): {', '.join(changes)}" if changes else None
-
-
-def use_cpu_processes(cfg: Config) -> None:
-    """Let a distributed run use gloo processes where there is no GPU; MMEngine alone cannot.
-
-    Batch norms are then each process's own: PyTorch's synchronised ones need a GPU.
-    """
-    launcher = cfg.get("launcher", "none")
-    if launcher not in ("pytorch", "slurm") or torch.cuda.is_available():
-        return
-    if not torch.distributed.is_initialized():
-        if launcher == "slurm":
-            _take_slurm_environment()
-        torch.distributed.init_process_group("gloo")
-    _replace_sync_batch_norms(cfg["model"])
-    cfg["model_wrapper_cfg"] = dict(
-        type="MMDistributedDataParallel", device_ids=None, broadcast_buffers=False
-    )
-
-
-@contextmanager
-def leaving_process_group() -> Iterator[None]:
-    """Take leave of the run's other processes, if there are any, after the block has ended well.
-
-    Without it, threads of gloo that are still alive at the end of a process can abort it. After an
-    error the others may wait for something else, and are left.
-    """
-    try:
-        yield
-    except SystemExit:  # of a run that was saved because a signal asked for its end
-        _leave_process_group()
-        raise
-    _leave_process_group()
-
-
-def _leave_process_group() -> None:
-    if torch.distributed.is_initialized():
-        torch.distributed.barrier()
-        torch.distributed.destroy_process_group()
-
-
-def _replace_sync_batch_norms(cfg: Any) -> None:
-    """Name ``BN`` where a config, at any depth, names ``SyncBN``."""
-    if isinstance(cfg, dict):
-        if cfg.get("type") == "SyncBN":
-            cfg["type"] = "BN"
-        cfg = list(cfg.values())
-    if isinstance(cfg, (list, tuple)):
-        for part in cfg:
-            _replace_sync_batch_norms(part)
-
-
-def _take_slurm_environment() -> None:
-    """Say in PyTorch's variables what Slurm says in its own."""
-    names = dict(RANK="SLURM_PROCID", LOCAL_RANK="SLURM_LOCALID", WORLD_SIZE="SLURM_NTASKS")
-    os.environ.update({name: os.environ[slurm] for name, slurm in names.items()})
-    os.environ.setdefault("MASTER_PORT", "29500")
-    if "MASTER_ADDR" not in os.environ:
-        command = ["scontrol", "show", "hostnames", os.environ["SLURM_NODELIST"]]
-        os.environ["MASTER_ADDR"] = subprocess.check_output(command, text=True).split()[0]
 
 
 def _evaluators(cfg: Config) -> list[dict]:

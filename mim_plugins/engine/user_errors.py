@@ -26,8 +26,18 @@ USER_ERRORS = (
     torch.cuda.OutOfMemoryError,
 )
 
-BUILD_ERRORS = (AttributeError, ImportError, KeyError, OSError, TypeError, ValueError)
+BUILD_ERRORS = (
+    AssertionError,  # of mmpretrain, mmdet and mmseg
+    AttributeError,
+    ImportError,
+    KeyError,
+    OSError,
+    TypeError,
+    ValueError,
+)
 """What building a model, a data set or a hook raises if their config is wrong."""
+
+_NEEDS_OPERATORS = "mmcv._ext|mmdet|mmseg"
 
 
 @contextmanager
@@ -67,4 +77,13 @@ def _one_line(error: BaseException) -> str:
     text = error.summary if isinstance(error, DamagedImageError) else str(error)
     if isinstance(error, KeyError) and error.args:
         text = str(error.args[0])
-    return " ".join(text.split())
+    return " ".join(text.split()) + _remedy(text)
+
+
+def _remedy(text: str) -> str:
+    if not re.search(rf"No module named '({_NEEDS_OPERATORS})|mmdet is not installed", text):
+        return ""
+    return (
+        "; detection and segmentation need mmcv with compiled operators and then"
+        " pip install 'mim_plugins[det,seg]', see docs/compatibility.md"
+    )

@@ -1,3 +1,5 @@
+import weakref
+
 import pytest
 import torch
 from torch import nn
@@ -47,3 +49,17 @@ def test_shapes_alone_give_the_bytes_of_a_real_pass(with_cp, monkeypatch):
     tokens = 2 * 64 * 8 * 4  # bytes of the first stage's
     assert kept["meta"] == pytest.approx(kept["cpu"], rel=0.02)
     assert kept["cpu"] > 2 * tokens
+
+
+def test_nothing_stays_in_memory_afterwards():
+    inputs = torch.zeros(3, requires_grad=True)
+    alive = []
+
+    def forward():
+        output = inputs.sigmoid()  # a node that keeps its own output
+        output.grad_fn.metadata["lives with the node"] = marker = torch.nn.Identity()
+        alive.append(weakref.ref(marker))
+        return output
+
+    assert activation_bytes(forward, []) == 4 * 3
+    assert alive[0]() is None

@@ -16,7 +16,7 @@ from PIL import Image
 from torch.multiprocessing import start_processes
 
 from mim_plugins.datasets import DataNotFoundError
-from mim_plugins.engine import KNNHook, StallWatchdogHook, run_config
+from mim_plugins.engine import KNNHook, StallWatchdogHook, process_group
 
 pytest.importorskip("mmpretrain", exc_type=ImportError)
 
@@ -288,7 +288,7 @@ def _train_in_process(rank, root, work_dir, model):
     )
     with DefaultScope.overwrite_default_scope("mmpretrain"):
         cfg = make_config(root, work_dir, model, make_hook(), launcher="pytorch")
-        run_config.use_cpu_processes(cfg)
+        process_group.use_cpu_processes(cfg)
         runner = Runner.from_cfg(cfg)
         runner.train()
         # the trained model, evaluated again with each process's result

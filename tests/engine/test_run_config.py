@@ -1,4 +1,3 @@
-import contextlib
 from contextlib import nullcontext
 from types import SimpleNamespace
 
@@ -143,13 +142,6 @@ def test_options_override_the_config_and_name_the_data(tmp_path):
     assert "data_root" not in cfg
 
 
-def test_single_process_run_starts_no_process_group(cfg):
-    cfg.launcher = "none"
-    run_config.use_cpu_processes(cfg)
-    assert "model_wrapper_cfg" not in cfg
-    assert not torch.distributed.is_initialized()
-
-
 @pytest.mark.parametrize(("images", "refused"), [(3, True), (4, False)])
 def test_set_smaller_than_one_batch_is_refused(images, refused):
     loader = DataLoader(list(range(images)), batch_size=4, drop_last=True)
@@ -185,18 +177,6 @@ def test_loops_of_mmengine_are_replaced_by_resumable_ones(loop, expected):
     assert run_config.use_resumable_parts(cfg) is None
 
 
-def test_processes_without_gpu_have_batch_norms_of_their_own(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
-    head = dict(type="Head", norm_cfg=dict(type="SyncBN", requires_grad=True))
-    cfg = Config(dict(launcher="pytorch", model=dict(heads=[head], neck=dict(type="FPN"))))
-
-    run_config.use_cpu_processes(cfg)
-
-    assert cfg.model.heads[0].norm_cfg == dict(type="BN", requires_grad=True)
-    assert cfg.model.neck == dict(type="FPN")
-
-
 def test_missing_folder_of_ade20k_is_named(tmp_path):
     (tmp_path / "images/validation").mkdir(parents=True)
     prefix = dict(img_path="images/training", seg_map_path="annotations/training")
@@ -207,24 +187,6 @@ def test_missing_folder_of_ade20k_is_named(tmp_path):
     for folder in prefix.values():
         (tmp_path / folder).mkdir(parents=True)
     run_config.require_data(cfg)
-
-
-@pytest.mark.parametrize("end", [None, SystemExit(85)])
-def test_processes_take_leave_of_each_other_at_a_good_end(monkeypatch, end):
-    calls = []
-    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
-    for name in ("barrier", "destroy_process_group"):
-        monkeypatch.setattr(torch.distributed, name, lambda name=name: calls.append(name))
-    with contextlib.suppress(SystemExit), run_config.leaving_process_group():
-        if end is not None:
-            raise end
-    assert calls == ["barrier", "destroy_process_group"]
-
-
-def test_after_an_error_no_process_waits_for_the_others(monkeypatch):
-    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
-    with pytest.raises(ValueError, match="broken"), run_config.leaving_process_group():
-        raise ValueError("broken")
 
 
 def test_a_launcher_that_did_not_start_the_process_is_refused(monkeypatch):

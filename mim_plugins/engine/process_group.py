@@ -1,0 +1,80 @@
+"""The processes of a distributed run: gloo where there is no GPU, and their leave."""
+
+import gc
+import importlib
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import torch
+from mmengine.config import Config
+
+T = TypeVar("T")
+
+
+def use_cpu_processes(cfg: Config) -> None:
+    """Let a distributed run use gloo processes where there is no GPU; MMEngine alone cannot.
+
+    Batch norms are then each process's own: PyTorch's synchronised ones need a GPU.
+    """
+    launcher = cfg.get("launcher", "none")
+    if launcher not in ("pytorch", "slurm") or torch.cuda.is_available():
+        return
+    if not torch.distributed.is_initialized():
+        if launcher == "slurm":
+            _take_slurm_environment()
+        # has default arguments that would hold a group that is there before it
+        importlib.import_module("torch.distributed.nn.functional")
+        torch.distributed.init_process_group("gloo")
+    _replace_sync_batch_norms(cfg["model"])
+    cfg["model_wrapper_cfg"] = dict(
+        type="MMDistributedDataParallel", device_ids=None, broadcast_buffers=False
+    )
+
+
+def then_leave_process_group(run: Callable[[], T]) -> T:
+    """Take leave of the run's other processes, if there are any, after ``run()`` has ended well.
+
+    ``run`` must not hand out its runner: only once that is freed do the threads of gloo end, which
+    can abort a process that ends before them. After an error the others may wait for something
+    else, and are left.
+    """
+    try:
+        result = run()
+    except SystemExit as stop:  # of a run that was saved because a signal asked for its end
+        code = stop.code
+    else:
+        _leave_process_group()
+        return result
+    _leave_process_group()
+    sys.exit(code)
+
+
+def _leave_process_group() -> None:
+    if torch.distributed.is_initialized():
+        gc.collect()  # a runner is part of cycles
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()
+
+
+def _replace_sync_batch_norms(cfg: Any) -> None:
+    """Name ``BN`` where a config, at any depth, names ``SyncBN``."""
+    if isinstance(cfg, dict):
+        if cfg.get("type") == "SyncBN":
+            cfg["type"] = "BN"
+        cfg = list(cfg.values())
+    if isinstance(cfg, (list, tuple)):
+        for part in cfg:
+            _replace_sync_batch_norms(part)
+
+
+def _take_slurm_environment() -> None:
+    """Say in PyTorch's variables what Slurm says in its own."""
+    names = dict(RANK="SLURM_PROCID", LOCAL_RANK="SLURM_LOCALID", WORLD_SIZE="SLURM_NTASKS")
+    os.environ.update({name: os.environ[slurm] for name, slurm in names.items()})
+    os.environ.setdefault("MASTER_PORT", "29500")
+    if "MASTER_ADDR" not in os.environ:
+        command = ["scontrol", "show", "hostnames", os.environ["SLURM_NODELIST"]]
+        os.environ["MASTER_ADDR"] = subprocess.check_output(command, text=True).split()[0]
