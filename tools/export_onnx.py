@@ -73,18 +73,24 @@ def export(module: _FromPixels, size: int, out: Path, args: argparse.Namespace) 
     weights = sum(p.numel() * p.element_size() for p in module.parameters())
     # fused attention kernels have memory layouts that the exporter's decomposition contradicts
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), quiet():
-        program = torch.onnx.export(
-            module,
-            (images,),
-            dynamo=True,
-            verbose=False,
-            opset_version=args.opset,
-            input_names=["images"],
-            output_names=["features" if module.features else "logits"],
-            dynamic_shapes={"images": {0: torch.export.Dim("batch")}}
-            if args.dynamic_batch
-            else None,
-        )
+        try:
+            program = torch.onnx.export(
+                module,
+                (images,),
+                dynamo=True,
+                verbose=False,
+                opset_version=args.opset,
+                input_names=["images"],
+                output_names=["features" if module.features else "logits"],
+                dynamic_shapes={"images": {0: torch.export.Dim("batch")}}
+                if args.dynamic_batch
+                else None,
+            )
+        except RuntimeError as error:  # of the exporter or a pass of its libraries
+            raise RuntimeError(
+                f"torch {torch.__version__} does not export this model; that of torch 2.11 exports"
+                " all encoders of mim_plugins"
+            ) from error
         program.save(str(out), external_data=weights > _PROTOBUF_LIMIT)
 
 
@@ -151,7 +157,8 @@ def main() -> None:
     args.out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".onnx-", dir=args.out.parent) as folder:
         unfinished = Path(folder) / args.out.name
-        export(module, size, unfinished, args)
+        with user_errors(also=(RuntimeError,)):
+            export(module, size, unfinished, args)
         if args.check:
             batches = [1, 3] if args.dynamic_batch else [args.batch_size]
             difference = largest_difference(module, size, unfinished, batches)
