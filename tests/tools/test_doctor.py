@@ -35,8 +35,9 @@ def fake(doctor, monkeypatch):
     def install(broken=(), **versions):
         hyphens = {name.replace("_lite", "-lite"): v for name, v in versions.items()}
         packages = GOOD | {name.replace("onedl_", "onedl-"): v for name, v in hyphens.items()}
-        monkeypatch.setattr(doctor, "installed", packages.get)
-        monkeypatch.setattr(doctor, "import_error", lambda n: "boom" if n in broken else "")
+        module = importlib.import_module("checks.packages")
+        monkeypatch.setattr(module, "installed", packages.get)
+        monkeypatch.setattr(module, "import_error", lambda n: "boom" if n in broken else "")
         return doctor
 
     return install

@@ -1,0 +1,208 @@
+"""Checks of Python and of the packages: versions that go together, and that they import."""
+
+import importlib
+import re
+import sys
+from collections.abc import Iterator
+from importlib import metadata
+from typing import Any, NamedTuple
+
+OK, WARN, FAIL = "OK", "WARN", "FAIL"
+PYTHON = (3, 10)
+# minor version of torch to that of its torchvision: 2.6 with 0.21, and one more with each
+TORCHVISION_OFFSET = 15
+# what must be there, and what some recipes need: lowest version, first version that is too new
+REQUIRED = {
+    "mmengine": ("0.10.7", "0.11"),
+    "mmpretrain": ("1.2.0", "1.3"),
+    "numpy": ("1.24", None),
+}
+OPTIONAL = {
+    "mmdet": ("3.3.0", "3.4", "detection", "pip install -e '.[det]'"),
+    "mmsegmentation": ("1.2.2", "1.3", "segmentation", "pip install -e '.[seg]'"),
+    "open_clip_torch": ("3.3.0", "4", "CLIP teachers", "pip install -e '.[targets]'"),
+    "timm": ("1.0.31", "2", "DINO teachers", "pip install -e '.[targets]'"),
+}
+MMCV = ("2.0.0", "2.2.0")
+# forks under the same import names: distribution, lowest version, first version that is too new
+FORKS = {
+    "mmcv": ("onedl-mmcv", "2.3.6", "2.4"),
+    "mmengine": ("onedl-mmengine", "0.10.12", "0.11"),
+    "mmpretrain": ("onedl-mmpretrain", "1.3.6", "1.4"),
+    "mmdet": ("onedl-mmdetection", "3.5.1", "3.6"),
+    "mmsegmentation": ("onedl-mmsegmentation", "1.4.2", "1.5"),
+}
+
+
+class Result(NamedTuple):
+    """What a check found."""
+
+    level: str
+    text: str
+
+
+def check_python() -> Iterator[Result]:
+    version = sys.version_info
+    level = OK if version[:2] >= PYTHON else FAIL
+    fix = "" if level == OK else f"; needs {PYTHON[0]}.{PYTHON[1]} or newer: install another one"
+    yield Result(level, f"python {version[0]}.{version[1]}.{version[2]}{fix}")
+
+
+def check_torch() -> Iterator[Result]:
+    torch, vision = installed("torch"), installed("torchvision")
+    if torch is None or numbers(torch) < (2, 6):
+        yield Result(
+            FAIL, f"torch {torch or 'is missing'}: pip install torch==2.11.0 torchvision==0.26.0"
+        )
+        return
+    wanted = f"0.{numbers(torch)[1] + TORCHVISION_OFFSET}"
+    if vision is None or numbers(vision)[:2] != numbers(wanted)[:2]:
+        yield Result(
+            FAIL,
+            f"torch {torch} goes with torchvision {wanted}.*, but there is"
+            f" {vision or 'none'}: pip install 'torchvision=={wanted}.*'",
+        )
+        return
+    broken = import_error("torchvision")
+    if broken:
+        yield Result(FAIL, f"torch {torch}, torchvision {vision} do not import: {broken}")
+    else:
+        yield Result(OK, f"torch {torch} with torchvision {vision}")
+
+
+def check_mmcv() -> Iterator[Result]:
+    if has_fork("mmcv"):
+        yield check_fork("mmcv", ["mmcv", "mmcv-lite"])
+        broken = import_error("mmcv.ops")
+        if broken:
+            yield Result(WARN, f"{FORKS['mmcv'][0]} has no compiled operators ({broken})")
+        return
+    full, lite = installed("mmcv"), installed("mmcv-lite")
+    version = full or lite
+    if full and lite:
+        yield Result(
+            FAIL,
+            "mmcv and mmcv-lite overwrite each other: pip uninstall -y mmcv mmcv-lite, then install"
+            " one of them",
+        )
+    elif version is None:
+        yield Result(
+            FAIL,
+            "mmcv is missing: pip install mmcv-lite==2.1.0, or mmcv==2.1.0 for detection and"
+            " segmentation",
+        )
+    elif not in_range(version, *MMCV):
+        level = FAIL if numbers(version) < numbers(MMCV[0]) else WARN
+        yield Result(
+            level,
+            f"mmcv {version}: mmdet and mmsegmentation refuse {MMCV[1]} and newer, and"
+            f" {MMCV[0]} is the oldest: pip install mmcv==2.1.0 (or mmcv-lite==2.1.0)",
+        )
+    elif lite:
+        yield Result(
+            OK, f"mmcv-lite {lite}: pre-training and classification, no detection or segmentation"
+        )
+    else:
+        broken = import_error("mmcv.ops")
+        yield (
+            Result(
+                WARN,
+                f"mmcv {full} has no compiled operators ({broken}); for detection and segmentation:"
+                " MMCV_WITH_OPS=1 pip install --no-build-isolation --force-reinstall --no-deps"
+                " mmcv==2.1.0",
+            )
+            if broken
+            else Result(OK, f"mmcv {full} with compiled operators")
+        )
+
+
+def has_fork(name: str) -> bool:
+    return name in FORKS and installed(FORKS[name][0]) is not None
+
+
+def check_fork(name: str, originals: list[str]) -> Result:
+    """A fork that is installed: of a known version, and not over the package it replaces."""
+    fork, low, high = FORKS[name]
+    version = installed(fork) or ""
+    both = [original for original in originals if installed(original)]
+    if both:
+        return Result(
+            FAIL,
+            f"{fork} and {both[0]} overwrite each other: pip uninstall -y {fork} {both[0]}, then"
+            " install one of them",
+        )
+    if not in_range(version, low, high):
+        return Result(
+            WARN, f"{fork} {version} is not >={low},<{high}: pip install '{fork}>={low},<{high}'"
+        )
+    return Result(OK, f"{fork} {version}, for {name}")
+
+
+def check_packages() -> Iterator[Result]:
+    for name, (low, high) in REQUIRED.items():
+        if has_fork(name):
+            yield check_fork(name, [name])
+            continue
+        version = installed(name)
+        if version is not None and in_range(version, low, high):
+            yield Result(OK, f"{name} {version}")
+            continue
+        limits = f">={low}" + (f",<{high}" if high else "")
+        yield Result(FAIL, f"{name} {version or 'is missing'}: pip install '{name}{limits}'")
+    for name, (low, high, purpose, fix) in OPTIONAL.items():
+        if has_fork(name):
+            yield check_fork(name, [name])
+            continue
+        version = installed(name)
+        if version is None:
+            yield Result(OK, f"{name} is not installed; only for {purpose}: {fix}")
+        elif not in_range(version, low, high):
+            yield Result(WARN, f"{name} {version}, for {purpose}, is not >={low},<{high}: {fix}")
+        else:
+            yield Result(OK, f"{name} {version}, for {purpose}")
+    if installed("numpy") and numbers(installed("numpy") or "0") >= (2,):
+        broken = import_error("cv2")
+        if broken:
+            yield Result(FAIL, f"OpenCV does not import: {broken}: pip install -U opencv-python")
+
+
+def installed(name: str) -> str | None:
+    """Version of an installed distribution, None if there is none."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    """The leading numbers of a version: '2.11.0+cu128' is (2, 11, 0)."""
+    found = re.match(r"\d+(?:\.\d+)*", version)
+    return tuple(map(int, found[0].split("."))) if found else (0,)
+
+
+def in_range(version: str, low: str, high: str | None) -> bool:
+    """Is ``low`` <= ``version`` < ``high``?"""
+    return numbers(low) <= numbers(version) and (high is None or numbers(version) < numbers(high))
+
+
+def try_import(name: str) -> Any:
+    """The module, or None if it does not import for whatever reason."""
+    try:
+        return importlib.import_module(name)
+    except Exception:  # broken packages raise anything
+        return None
+
+
+def import_error(name: str) -> str:
+    """Why a module does not import, in a line; empty if it does."""
+    try:
+        importlib.import_module(name)
+    except Exception as error:  # broken packages raise anything
+        return first_line(error)
+    return ""
+
+
+def first_line(error: Exception) -> str:
+    """The beginning of an error's message."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
