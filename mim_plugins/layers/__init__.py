@@ -9,8 +9,9 @@ from .position_embedding import (
     resize_position_embedding,
     sincos_position_embedding,
 )
+from .self_attention import SelfAttention
 from .token_groups import TokenGroups, ragged_pays
-from .transformer_block import SelfAttention, TransformerBlock, run_block, run_blocks
+from .transformer_block import TransformerBlock, run_block, run_blocks
 from .weight_init import init_linear_and_norm
 from .window_attention import WindowAttention
 from .windowed_blocks import run_windowed_blocks

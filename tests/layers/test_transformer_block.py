@@ -1,9 +1,10 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from slow_attention import slow_attention
 from torch import nn
 
-from mim_plugins.layers import SelfAttention, TransformerBlock, run_blocks
+from mim_plugins.layers import TransformerBlock, run_blocks
 
 
 class Scale(nn.Module):
@@ -17,43 +18,6 @@ class Scale(nn.Module):
     def forward(self, x):
         self.calls += 1
         return x * self.number + 1
-
-
-def slow_attention(attention, x):
-    """Attention by loops over images, heads and queries."""
-    batch, tokens, dim = x.shape
-    width = dim // attention.num_heads
-    projected = x @ attention.qkv.weight.T + attention.qkv.bias
-    joined = torch.zeros(batch, tokens, dim)
-    for image in range(batch):
-        for head in range(attention.num_heads):
-            channels = slice(head * width, (head + 1) * width)
-            query, key, value = (part[:, channels] for part in projected[image].split(dim, dim=-1))
-            for token in range(tokens):
-                weights = (key @ query[token] / width**0.5).softmax(dim=0)
-                joined[image, token, channels] = weights @ value
-    return joined @ attention.proj.weight.T + attention.proj.bias
-
-
-def test_attention_equals_a_slow_reference():
-    attention, x = SelfAttention(12, num_heads=3), torch.randn(2, 5, 12)
-
-    assert torch.allclose(attention(x), slow_attention(attention, x), atol=1e-5)
-
-
-def test_attention_follows_the_order_of_its_tokens():
-    attention, x = SelfAttention(12, num_heads=3), torch.randn(2, 5, 12)
-    order = torch.tensor([3, 0, 4, 1, 2])
-
-    assert torch.allclose(attention(x[:, order]), attention(x)[:, order], atol=1e-6)
-
-
-def test_attention_stays_within_an_image():
-    attention, x = SelfAttention(12, num_heads=3), torch.randn(2, 5, 12)
-    changed = torch.stack([x[0], torch.randn(5, 12)])
-
-    assert torch.equal(attention(x)[0], attention(changed)[0])
-    assert not torch.allclose(attention(x)[1], attention(changed)[1])
 
 
 def test_a_block_is_attention_and_a_feed_forward_network_each_after_a_norm():
