@@ -4,6 +4,8 @@ Importing this package registers everything in scope ``mim_plugins``; in a confi
 ``custom_imports = dict(imports=['mim_plugins'])``.
 """
 
+import warnings
+
 from . import (
     algorithms,
     analysis,
@@ -26,6 +28,8 @@ from .paths import CONFIG_DIR, TOOLS_DIR
 from .version import __version__
 
 checkpoints.allow_mmengine_checkpoints()
+# mmcv-lite says so at every start; pre-training and classification have no use for that module
+warnings.filterwarnings("ignore", message="Fail to import ``MultiScaleDeformableAttention``")
 
 __all__ = [
     "CONFIG_DIR",

@@ -38,6 +38,18 @@ def test_import_loads_none_of_the_optional_packages():
     assert loaded.strip() == "[]"
 
 
+def test_import_silences_mmcv_lites_warning_and_no_other():
+    shown = run(
+        sys.executable,
+        "-c",
+        "import warnings, mim_plugins\n"
+        "warnings.showwarning = lambda message, *more: print(message)\n"
+        "warnings.warn('Fail to import ``MultiScaleDeformableAttention`` from ``mmcv.ops``')\n"
+        "warnings.warn('other')",
+    )
+    assert shown == "other\n"
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wheel")

@@ -9,6 +9,7 @@ import sys
 
 import torch
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from mmengine.utils import ProgressBar
 from torch.utils.data import DataLoader
@@ -62,6 +63,7 @@ def build_backbone(cfg: Config, args: argparse.Namespace) -> torch.nn.Module:
     torch.manual_seed(0)
     backbone = MODELS.build(dict(cfg.model.backbone) | dict(init_cfg=None))
     if args.random:
+        MMLogger.get_current_instance().setLevel("WARNING")  # else it names every parameter
         backbone.init_weights()
     else:
         load_pretrained(backbone, args.checkpoint, "backbone.")

@@ -2,6 +2,10 @@
 # Pre-train a small MixMAE on handwritten digits, fine-tune it with few labels, compare with
 # random weights; makes .venv first. PYTHON chooses the interpreter that .venv is made with.
 set -euo pipefail
+if [[ ${1-} == --help ]]; then
+    sed -n '2,3s/^# //p' "$0"
+    exit
+fi
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 log=work_dirs/quickstart/install.log

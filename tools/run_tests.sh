@@ -16,6 +16,10 @@ while (($#)); do
             shift
             ;;
         --stack=*) stack=${1#*=} ;;
+        --help)
+            sed -n '2,6s/^# //p' tools/run_tests.sh
+            exit
+            ;;
         *) arguments+=("$1") ;;
     esac
     (($# == 0)) || shift

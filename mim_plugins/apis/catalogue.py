@@ -65,7 +65,8 @@ def read_config(name: str | Path) -> Config:
     except FileNotFoundError:
         raise
     except Exception as error:  # configs are programs
-        raise ConfigError(f"config '{path}': {_reason(error)}; mend it") from error
+        remedy = "" if isinstance(error, ImportError) else "; mend it"
+        raise ConfigError(f"config '{path}': {_reason(error)}{remedy}") from error
 
 
 def change_config(cfg: Config, options: dict | None) -> None:

@@ -62,7 +62,7 @@ def load_pretrained(
     used = {name: t for name, t in encoder.tensors.items() if name not in left}
     problems = _problems(own, used, new)
     if problems:
-        remedy = better_prefix(tensors, prefix or "", fit) or (
+        remedy = better_prefix(tensors, encoder.tensors, fit) or (
             f"build {model} with the arguments of the run that wrote the file, or give another"
             " checkpoint"
         )

@@ -89,24 +89,25 @@ def select_encoder(
     wrong = f"no tensor begins with prefix='{prefix}'" if prefix else "it is no plain backbone"
     raise CheckpointError(
         f"'{source}' does not fit {model}: {wrong}; its prefixes (tensors): {listed}{more};"
-        f" {better_prefix(tensors, prefix, fit) or 'none of them fits: give another checkpoint'}"
+        f" {better_prefix(tensors, under, fit) or 'none of them fits: give another checkpoint'}"
     )
 
 
 def better_prefix(
-    tensors: dict[str, Tensor], prefix: str, fit: Callable[[set[str]], float]
+    tensors: dict[str, Tensor], found: Iterable[str], fit: Callable[[set[str]], float]
 ) -> str | None:
-    """Advice to use another prefix that fits clearly better than ``prefix``, if there is one."""
+    """Advice to use another prefix, if its names fit clearly better than those ``found``."""
     under: dict[str, set[str]] = {"": set(tensors)}
     for name in tensors:
         parts = name.split(".")
         for count in range(1, min(_MAX_PARTS, len(parts) - 1) + 1):
-            if parts[count - 1].isdigit():
-                break  # one stage of another encoder has the names of a plain one
+            # one stage of another encoder, or a decoder, has the names of a plain encoder
+            if parts[count - 1].isdigit() or parts[count - 1] == "decoder":
+                break
             head = ".".join(parts[:count]) + "."
             under.setdefault(head, set()).add(name.removeprefix(head))
     best = max(under, key=lambda head: fit(under[head]))
-    if fit(under[best]) < max(_MIN_FIT, 2 * fit(under.get(prefix, set()))):
+    if fit(under[best]) < max(_MIN_FIT, 2 * fit(set(found))):
         return None
     return f"use prefix='{best}', which fits" if best else "use no prefix (prefix=None)"
 

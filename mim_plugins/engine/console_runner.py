@@ -2,6 +2,7 @@
 
 import logging
 import os
+import warnings
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -20,6 +21,12 @@ _FILE_ONLY = (
     "Exp name:",
     "Hooks will be executed in the following order",
 )
+_IGNORED_WARNINGS = (
+    r"Setting (OMP|MKL)_NUM_THREADS environment variable",
+    r"'pin_memory' argument is set as true but no accelerator is found",
+    # misfires while gradients are accumulated, and while float16's loss scale is sought
+    r"Detected call of `scheduler\.step\(\)` before `optimizer\.step\(\)`",
+)
 
 
 class ConsoleRunner(Runner):
@@ -30,6 +37,11 @@ class ConsoleRunner(Runner):
     """
 
     _has_begun = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        for message in _IGNORED_WARNINGS:
+            warnings.filterwarnings("ignore", message=message)
+        super().__init__(*args, **kwargs)
 
     def build_logger(
         self, log_level: int | str = "INFO", log_file: str | None = None, **kwargs: Any

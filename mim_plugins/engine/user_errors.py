@@ -1,6 +1,7 @@
 """Errors that a user can mend, as one line in place of a traceback."""
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -37,7 +38,7 @@ BUILD_ERRORS = (
 )
 """What building a model, a data set or a hook raises if their config is wrong."""
 
-_NEEDS_OPERATORS = "mmcv._ext|mmdet|mmseg"
+_MISSING = re.compile(r"No module named '(mmcv\._ext|mmdet|mmseg)\b|mmdet is not installed")
 
 
 @contextmanager
@@ -81,7 +82,7 @@ def _one_line(error: BaseException) -> str:
 
 
 def _remedy(text: str) -> str:
-    if not re.search(rf"No module named '({_NEEDS_OPERATORS})|mmdet is not installed", text):
+    if not _MISSING.search(text):
         return ""
     return (
         "; detection and segmentation need mmcv with compiled operators and then"

@@ -95,6 +95,12 @@ def test_another_architecture_is_told_with_its_sizes(file):
     assert "\n" not in str(caught.value)
 
 
+def test_another_architecture_of_a_plain_encoder_is_no_matter_of_the_prefix(file):
+    save(file, Encoder(depth=4, dim=8), prefix="")
+    with pytest.raises(CheckpointError, match="build Encoder with the arguments of the run"):
+        load_pretrained(Encoder(), file, "backbone.")
+
+
 def test_the_prefix_of_another_part_is_told_which_fits(file):
     save(file, Encoder(), **{"decoder.blocks.0.norm1.weight": torch.ones(4)})
     with pytest.raises(CheckpointError, match=r"use prefix='backbone\.'"):

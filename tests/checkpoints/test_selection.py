@@ -67,8 +67,14 @@ def test_a_file_without_an_encoder_is_told_so():
 
 
 def test_better_prefix_is_silent_if_the_given_one_is_best():
-    assert better_prefix(WHOLE, "backbone.", fit) is None
-    assert "backbone." in better_prefix(WHOLE, "decoder.", fit)
+    assert better_prefix(WHOLE, NAMES, fit) is None
+    assert "backbone." in better_prefix(WHOLE, ("x", "y"), fit)
+
+
+def test_better_prefix_is_silent_on_a_plain_backbone_and_never_names_the_decoder():
+    assert better_prefix(tensors(*NAMES), NAMES, fit) is None
+    decoder = tensors(*(f"decoder.{name}" for name in NAMES), "backbone.other")
+    assert better_prefix(decoder, ("other",), fit) is None
 
 
 @pytest.mark.parametrize("prefix", [None, "backbone."])

@@ -1,6 +1,7 @@
 import logging
 import os
 import pickle
+import warnings
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,20 @@ def test_errors_and_other_levels_are_as_in_mmengine(tmp_path):
     assert console.level == file.level == logging.INFO
     record = logging.LogRecord("x", logging.ERROR, "f", 1, "broken", (), None)
     assert console.filter(record)
+
+
+def test_warnings_that_nobody_can_act_on_are_not_shown(tmp_path):
+    ignored = (
+        "Setting MKL_NUM_THREADS environment variable for each process to be 1 in default",
+        "'pin_memory' argument is set as true but no accelerator is found, then",
+        "Detected call of `scheduler.step()` before `optimizer.step()`. In PyTorch 1.1.0",
+    )
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter("always")
+        build(tmp_path)
+        for message in (*ignored, "This DataLoader will create 8 worker processes"):
+            warnings.warn(message, stacklevel=1)
+    assert [str(w.message)[:15] for w in shown] == ["This DataLoader"]
 
 
 def test_training_has_begun_with_its_first_epoch(tmp_path):

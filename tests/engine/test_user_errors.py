@@ -70,3 +70,23 @@ def test_other_errors_are_those_of_the_user_until_something_has_happened():
 def test_errors_of_the_program_pass():
     with pytest.raises(ZeroDivisionError), user_errors():
         raise ZeroDivisionError
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "No module named 'mmcv._ext'",
+        "No module named 'mmseg.models'",
+        "mmdet is not installed, please install mmdet manually",
+    ],
+)
+def test_missing_operators_and_extras_are_told_with_the_remedy(text):
+    for line in (end(ImportError(text), also=BUILD_ERRORS), end(ConfigError(f"config: {text}"))):
+        assert "pip install 'mim_plugins[det,seg]'" in line
+    assert "pip install" not in end(ImportError("No module named 'mmsegments'"), also=BUILD_ERRORS)
+
+
+def test_asserts_of_other_packages_while_building_are_one_line():
+    assert end(AssertionError("2 subfolders, 1000 classes"), also=BUILD_ERRORS).startswith(
+        "error: 2 subfolders, 1000 classes"
+    )

@@ -60,3 +60,18 @@ def test_an_unknown_stack_is_one_line_with_the_allowed_ones(options):
     given = "newest" if "newest" in options[-1] else ""
     allowed = "official, onedl and oldest"
     assert result.stderr == f"error: --stack is '{given}'; allowed are {allowed}\n"
+
+
+@pytest.mark.parametrize("script", ["run_tests.sh", "quickstart.sh"])
+def test_help_explains_and_starts_nothing(script, tmp_path):
+    result = subprocess.run(
+        ["bash", ROOT / "tools" / script, "--help"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=tmp_path,
+    )
+    assert result.returncode == 0, result.stderr
+    assert "PYTHON chooses the interpreter" in result.stdout
+    assert "set -e" not in result.stdout
+    assert "installing" not in result.stdout
