@@ -17,6 +17,13 @@ from mim_plugins.engine import BUILD_ERRORS, ConsoleRunner, process_group, run_c
 METRIC_FILES = (".json", ".pkl")
 
 
+class EvaluationRunner(ConsoleRunner):
+    """Runner that leaves the config that a training has put into its work folder as it is."""
+
+    def dump_config(self) -> None:
+        """Do nothing: the config of the evaluation stands in its log and its ``vis_data``."""
+
+
 def use_test_time_augmentation(cfg: Config, name: str) -> None:
     """Wrap the model in the config's ``tta_model``, which reads its ``tta_pipeline``."""
     if "tta_model" not in cfg or "tta_pipeline" not in cfg:
@@ -74,7 +81,7 @@ def test(cfg: Config, args: argparse.Namespace) -> None:
     run_config.fit_precision(cfg)
     process_group.use_cpu_processes(cfg)
     with user_errors(args.traceback, BUILD_ERRORS):
-        runner = ConsoleRunner.from_cfg(cfg)
+        runner = EvaluationRunner.from_cfg(cfg)
         runner.test_loop  # noqa: B018  builds data set and metrics
     require_weights(runner.model, args.checkpoint)
     metrics = runner.test()

@@ -88,8 +88,8 @@ def choose_checkpoint(folder: Path, pointer: Path) -> Choice:
         lost.append(f"{named}: named by {POINTER}, but not there or not a training checkpoint")
     raise CheckpointError(
         f"'{folder}' has checkpoints, but none that can be resumed from:\n  "
-        + "\n  ".join(lost)
-        + "\nStart again without --resume or in another --work-dir, or name a file with"
+        + ";\n  ".join(lost)
+        + ".\nStart again without --resume or in another --work-dir, or name a file with"
         " --resume FILE"
     )
 

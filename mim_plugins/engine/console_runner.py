@@ -20,10 +20,16 @@ _FILE_ONLY = (
     "Distributed training is not used, all SyncBatchNorm",
     "Exp name:",
     "Hooks will be executed in the following order",
+    "The prefix is not set in metric class",
 )
 _IGNORED_WARNINGS = (
     r"Setting (OMP|MKL)_NUM_THREADS environment variable",
     r"'pin_memory' argument is set as true but no accelerator is found",
+    # mmseg of its own parts, which its configs ask for
+    r"``build_loss`` would be deprecated",
+    r"Default ``avg_non_ignore`` is False",
+    r"`reduce_zero_label` will be deprecated",
+    r"The draw is False, it means that the hook for visualization",
     # misfires while gradients are accumulated, and while float16's loss scale is sought
     r"Detected call of `scheduler\.step\(\)` before `optimizer\.step\(\)`",
 )

@@ -1,6 +1,7 @@
 """Errors that a user can mend, as one line in place of a traceback."""
 
 import os
+import pickle
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -24,6 +25,7 @@ USER_ERRORS = (
     FileNotFoundError,
     GlobalBatchError,
     NonFiniteLossError,
+    pickle.UnpicklingError,  # of MMEngine, for load_from and init_cfg
     torch.cuda.OutOfMemoryError,
 )
 
@@ -72,6 +74,14 @@ def _one_line(error: BaseException) -> str:
         return (
             "the GPU's memory is full: lower train_dataloader.batch_size, with --keep-global-batch"
             " so that an update sees as many images, or set model.backbone.with_cp=True"
+        )
+    if isinstance(error, pickle.UnpicklingError):
+        found = re.search(r"GLOBAL (\S+)", str(error))
+        return (
+            f"a checkpoint holds more than weights{f' ({found[1]})' if found else ''}: such objects"
+            " can run code, so nothing of it was loaded; convert the file with"
+            " tools/convert_checkpoint.py, or ask its author for one made by"
+            " torch.save(model.state_dict(), ...)"
         )
     if isinstance(error, FileNotFoundError) and error.filename:
         return f"there is no file '{error.filename}'"

@@ -57,6 +57,10 @@ def test_warnings_that_nobody_can_act_on_are_not_shown(tmp_path):
         "Setting MKL_NUM_THREADS environment variable for each process to be 1 in default",
         "'pin_memory' argument is set as true but no accelerator is found, then",
         "Detected call of `scheduler.step()` before `optimizer.step()`. In PyTorch 1.1.0",
+        "``build_loss`` would be deprecated soon, please use ``mmseg.registry.MODELS.build()`` ",
+        "Default ``avg_non_ignore`` is False, if you would like to ignore the certain label",
+        "`reduce_zero_label` will be deprecated, if you would like to ignore the zero label",
+        "The draw is False, it means that the hook for visualization will not take effect.",
     )
     with warnings.catch_warnings(record=True) as shown:
         warnings.simplefilter("always")

@@ -1,3 +1,5 @@
+from argparse import Namespace
+
 import pytest
 import torch
 
@@ -39,6 +41,15 @@ def test_missing_file_and_full_memory_say_what_to_do(tmp_path):
     with pytest.raises(SystemExit, match=r"error: there is no file '.*none\.py'$"), user_errors():
         (tmp_path / "none.py").open()
     assert "lower train_dataloader.batch_size" in end(torch.cuda.OutOfMemoryError("CUDA ..."))
+
+
+def test_refused_code_in_a_checkpoint_is_named(tmp_path):
+    torch.save(dict(model={}, args=Namespace(lr=1)), tmp_path / "a.pth")
+    with (
+        pytest.raises(SystemExit, match=r"more than weights \(argparse\.Namespace\)"),
+        user_errors(),
+    ):
+        torch.load(tmp_path / "a.pth", weights_only=True)
 
 
 def test_traceback_is_shown_on_request(monkeypatch):

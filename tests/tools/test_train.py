@@ -333,6 +333,8 @@ def test_fine_tune_from_a_pre_training_checkpoint_and_evaluate(
         if name.startswith("backbone."):
             assert torch.equal(tuned[name], tensor), name
 
+    config_of_run = tmp_path / "fine" / Path(finetune_config).name
+    before = config_of_run.read_bytes()
     run(
         sys.executable,
         "tools/test.py",
@@ -340,11 +342,12 @@ def test_fine_tune_from_a_pre_training_checkpoint_and_evaluate(
         tmp_path / "fine/epoch_1.pth",
         *data,
         "--work-dir",
-        tmp_path / "test",
+        tmp_path / "fine",
         "--out",
         tmp_path / "metrics.json",
     )
     assert 0 <= json.loads((tmp_path / "metrics.json").read_text())["accuracy/top1"] <= 100
+    assert config_of_run.read_bytes() == before
 
 
 def test_evaluating_a_pre_training_config_is_refused(tmp_path, pretrain_config):

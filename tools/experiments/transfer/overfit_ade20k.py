@@ -7,10 +7,9 @@ it was shown. It says nothing about quality on other images.
 import argparse
 
 from mmengine.config import Config
-from mmengine.runner import Runner
 
 from mim_plugins import CONFIG_DIR
-from mim_plugins.engine import run_config
+from mim_plugins.engine import ConsoleRunner, run_config
 
 CONFIG = CONFIG_DIR / "transfer/ade20k/upernet_mixmae_swin_b_160k.py"
 SIZE = (192, 192)  # pixels that every image is resized to
@@ -43,8 +42,8 @@ def small_config(data_root: str, split: str, work_dir: str, iterations: int) -> 
     for loader in (cfg.val_dataloader, cfg.test_dataloader):
         loader.dataset.pipeline[1] = resize
     warmup, decay = cfg.param_scheduler
-    warmup.update(start_factor=0.01, end=20)
-    decay.update(begin=20)
+    warmup.update(start_factor=0.01, end=min(20, iterations // 2))
+    decay.update(begin=warmup.end)
     cfg.merge_from_dict(
         {
             "model.data_preprocessor.size": SIZE,
@@ -79,7 +78,7 @@ def small_config(data_root: str, split: str, work_dir: str, iterations: int) -> 
 def main() -> None:
     args = parse_args()
     cfg = small_config(args.data_root, args.split, args.work_dir, args.iterations)
-    runner = Runner.from_cfg(cfg)
+    runner = ConsoleRunner.from_cfg(cfg)
     runner.train()
     metrics = runner.test()
     images = len(runner.test_dataloader.dataset)

@@ -9,10 +9,9 @@ import json
 from pathlib import Path
 
 from mmengine.config import Config
-from mmengine.runner import Runner
 
 from mim_plugins import CONFIG_DIR
-from mim_plugins.engine import run_config
+from mim_plugins.engine import ConsoleRunner, run_config
 
 CONFIG = CONFIG_DIR / "transfer/coco/mask_rcnn_mixmae_swin_b_36e.py"
 SIDE = 256  # pixels of the images' longer side
@@ -124,7 +123,7 @@ def main() -> None:
     data_root, work_dir = args.data_root.resolve(), args.work_dir.resolve()
     subset = work_dir / "subset.json"
     write_subset(data_root, args.images, subset)
-    runner = Runner.from_cfg(small_config(data_root, work_dir, subset, args.iterations))
+    runner = ConsoleRunner.from_cfg(small_config(data_root, work_dir, subset, args.iterations))
     runner.train()
     report(f"{args.images} training images after {args.iterations} iterations", runner.test())
     if args.val:
