@@ -10,7 +10,7 @@ launch() {
     shift 2
     # torchrun's option --signals-to-handle, by which it hands on SIGUSR1, too; older ones have none
     export PET_SIGNALS_TO_HANDLE=${PET_SIGNALS_TO_HANDLE:-SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1}
-    exec python -m torch.distributed.run \
+    exec python "$tools/launch.py" \
         --nnodes="${NNODES:-1}" \
         --node_rank="${NODE_RANK:-0}" \
         --master_addr="${MASTER_ADDR:-127.0.0.1}" \

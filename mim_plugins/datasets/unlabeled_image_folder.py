@@ -73,7 +73,8 @@ class UnlabeledImageFolder(BaseDataset):
                 f"no images in '{folder}' or its sub-folders (looked for"
                 f" {' '.join(IMAGE_SUFFIXES)}). {_LAYOUT_HELP}"
             )
-        print_log(f"{len(paths)} images in '{folder}'", logger="current")
+        origin = f", named by '{self.ann_file}'" if self.ann_file else ""
+        print_log(f"{len(paths)} images in '{folder}'{origin}", logger="current")
         return [dict(img_path=path) for path in paths]
 
     def _image_folder(self) -> Path:

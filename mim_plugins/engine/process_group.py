@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 import torch
 from mmengine.config import Config
 
+from .preemption_hook import REQUEUE_EXIT_CODE
+
 T = TypeVar("T")
 
 
@@ -43,7 +45,9 @@ def then_leave_process_group(run: Callable[[], T]) -> T:
     """
     try:
         result = run()
-    except SystemExit as stop:  # of a run that was saved because a signal asked for its end
+    except SystemExit as stop:
+        if stop.code != REQUEUE_EXIT_CODE:
+            raise
         code = stop.code
     else:
         _leave_process_group()

@@ -3,7 +3,9 @@
 import os
 import pickle
 import re
+import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -16,6 +18,7 @@ from ..transforms import DamagedImageError
 from .global_batch_error import GlobalBatchError
 from .non_finite_loss_error import NonFiniteLossError
 
+_HEAD_START = 10.0  # seconds
 TRACEBACK_VARIABLE = "MIM_PLUGINS_TRACEBACK"
 USER_ERRORS = (
     CheckpointError,
@@ -64,6 +67,7 @@ def user_errors(
         is_known = isinstance(error, USER_ERRORS)
         if traceback or os.environ.get(TRACEBACK_VARIABLE) == "1" or (not is_known and until()):
             raise
+        _let_the_first_process_speak()
         ours = is_known or type(error).__module__ != "builtins"
         more = "" if ours else f" ({TRACEBACK_VARIABLE}=1 shows where it comes from)"
         sys.exit(f"error: {_one_line(error)}{more}")
@@ -89,6 +93,17 @@ def _one_line(error: BaseException) -> str:
     if isinstance(error, KeyError) and error.args:
         text = str(error.args[0])
     return " ".join(text.split()) + _remedy(text)
+
+
+def _let_the_first_process_speak() -> None:
+    """Wait in a machine's other processes: most errors are all processes' own.
+
+    The launcher ends them as soon as the first one has ended. If it goes on, theirs is another
+    error, and is told.
+    """
+    if any(os.environ.get(name, "0") != "0" for name in ("LOCAL_RANK", "SLURM_LOCALID")):
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # nothing is left to be saved
+        time.sleep(_HEAD_START)
 
 
 def _remedy(text: str) -> str:

@@ -52,13 +52,14 @@ def test_processes_take_leave_of_each_other_at_a_good_end(monkeypatch, code):
     assert calls == ["barrier", "destroy_process_group"]
 
 
-def test_after_an_error_no_process_waits_for_the_others(monkeypatch):
+@pytest.mark.parametrize("error", [ValueError("broken"), SystemExit("error: broken")])
+def test_after_an_error_no_process_waits_for_the_others(monkeypatch, error):
     monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
 
     def run():
-        raise ValueError("broken")
+        raise error
 
-    with pytest.raises(ValueError, match="broken"):
+    with pytest.raises(type(error), match="broken"):
         process_group.then_leave_process_group(run)
 
 

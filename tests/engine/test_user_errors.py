@@ -1,3 +1,4 @@
+import signal
 from argparse import Namespace
 
 import pytest
@@ -101,3 +102,20 @@ def test_asserts_of_other_packages_while_building_are_one_line():
     assert end(AssertionError("2 subfolders, 1000 classes"), also=BUILD_ERRORS).startswith(
         "error: 2 subfolders, 1000 classes"
     )
+
+
+@pytest.mark.parametrize("variable", ["LOCAL_RANK", "SLURM_LOCALID"])
+def test_other_processes_speak_only_if_the_launcher_lets_them_live(monkeypatch, variable):
+    waits = []
+    monkeypatch.setattr("time.sleep", waits.append)
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        monkeypatch.setenv(variable, "0")
+        assert end(ConfigError("mine")) == "error: mine"
+        assert not waits
+        monkeypatch.setenv(variable, "3")
+        assert end(ConfigError("mine")) == "error: mine"
+        assert len(waits) == 1
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGTERM, handler)
