@@ -9,9 +9,13 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from mmpretrain.utils import register_all_modules
 
 from mim_plugins.paths import CONFIG_DIR
 from mim_plugins.registry import MODELS, TRANSFORMS
+
+register_all_modules(init_default_scope=False)  # once: a fixture puts sys.modules back
 
 PAGE = Path(__file__).parents[1] / "docs/extending.md"
 MAX_LINES = 30
@@ -71,7 +75,9 @@ def build(tmp_path, monkeypatch):
         (tmp_path / config).write_text(blocks()[config])
         cfg = Config.fromfile(tmp_path / config)
         cfg.merge_from_dict(dict(model=copy.deepcopy(TINY[module])))
-        return MODELS.build(cfg.model), importlib.import_module(module)
+        # a run builds its model in the scope of the config
+        with DefaultScope.overwrite_default_scope(cfg.default_scope):
+            return MODELS.build(cfg.model), importlib.import_module(module)
 
     return build_part
 

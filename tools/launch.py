@@ -8,7 +8,6 @@ import logging
 import signal
 import sys
 
-from torch.distributed import DistNetworkError
 from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.run import main
@@ -27,7 +26,7 @@ def launch() -> None:
         sys.exit(128 + killed)
     except SignalException as stop:
         sys.exit(128 + stop.sigval)
-    except DistNetworkError as error:
+    except RuntimeError as error:  # DistNetworkError in newer versions
         if "EADDRINUSE" not in str(error):
             raise
         sys.exit("error: another program has the port, address already in use: set PORT=29511")
