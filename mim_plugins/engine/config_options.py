@@ -21,7 +21,13 @@ class ConfigOptions(DictAction):
         for value in values or ():
             if not value.partition("=")[1]:
                 parser.error(f"{option_string}: '{value}' is not key=value, such as model.head.a=1")
-        super().__call__(parser, namespace, values, option_string)
+        try:
+            super().__call__(parser, namespace, values, option_string)
+        except RecursionError:  # of MMEngine, on brackets in a dict
+            parser.error(
+                f"{option_string}: only lists and tuples nest here; a dict of them goes into"
+                " a config file with _base_"
+            )
 
 
 def add_config_options(parser: argparse.ArgumentParser) -> None:

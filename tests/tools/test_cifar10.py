@@ -1,6 +1,7 @@
 """Parts of the CIFAR-10 experiment."""
 
 import importlib
+from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
@@ -142,3 +143,16 @@ def test_every_variant_changes_its_method(module):
                 cfg.model.mimics.teacher.target.pretrained = None
             cfg.model.setdefault("data_preprocessor", cfg.get("data_preprocessor"))
             MODELS.build(cfg.model)
+
+
+def test_results_of_another_size_are_not_taken_for_this_ones(module, tmp_path, monkeypatch):
+    compare = module("compare")
+    monkeypatch.setattr(compare, "decode_once", lambda *_: None)
+
+    def prepare(size):
+        return compare.prepare(Namespace(work_dir=tmp_path, data=tmp_path, size=size))
+
+    for _ in range(2):
+        assert prepare("smoke").size == compare.SIZES["smoke"]
+    with pytest.raises(SystemExit, match="holds results of --size smoke: another --work-dir"):
+        prepare("small")

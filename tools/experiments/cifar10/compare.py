@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -39,6 +40,10 @@ def prepare(args: argparse.Namespace) -> Experiment:
     """The experiment in its work folder, with the data decoded."""
     work = args.work_dir.resolve()
     work.mkdir(parents=True, exist_ok=True)
+    mark = work / "size"
+    if mark.exists() and (size := mark.read_text()) != args.size:
+        sys.exit(f"error: '{args.work_dir}' holds results of --size {size}: another --work-dir")
+    mark.write_text(args.size)
     decode_once(args.data, work / "arrays")
     return Experiment(work, SIZES[args.size])
 
