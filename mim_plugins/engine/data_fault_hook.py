@@ -75,7 +75,7 @@ class DataFaultHook(Hook):
         replaced = sum(all_gather_object(self._replaced))
         if self._damaged:
             runner.logger.warning(
-                f"{len(self._damaged)} damaged images, listed in"
+                f"damaged images: {len(self._damaged)}, listed in"
                 f" {Path(runner.work_dir) / FILE_NAME}; samples replaced in this run: {replaced}"
             )
 

@@ -94,7 +94,7 @@ def test_the_run_goes_on_and_names_each_damaged_image_once(
     log = read_log()
     assert log.count("half.jpg': truncated") == 1
     assert log.count("overwritten.jpg': corrupt") == 1
-    assert "2 damaged images, listed in" in log
+    assert "damaged images: 2, listed in" in log
     assert "samples replaced in this run: 4" in log  # two in each of two epochs
 
 
@@ -131,7 +131,7 @@ def test_a_resumed_run_knows_the_damaged_images(tmp_path, make_runner, read_log)
     runner.train()
 
     assert "half.jpg': truncated" not in read_log("more")
-    assert "2 damaged images, listed in" in read_log("more")
+    assert "damaged images: 2, listed in" in read_log("more")
 
 
 def test_without_damage_nothing_is_written(tmp_path, folder, make_runner, read_log):

@@ -77,7 +77,8 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--method", choices=sorted(RECIPES), default="mixmae")
-    parser.add_argument("--steps", type=int, default=500, help=f"a multiple of {INTERVAL}")
+    steps_help = f"a multiple of {INTERVAL}, at least {2 * INTERVAL}"
+    parser.add_argument("--steps", type=int, default=500, help=steps_help)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the counts there")
     args = parser.parse_args()
     if args.steps < 2 * INTERVAL or args.steps % INTERVAL:

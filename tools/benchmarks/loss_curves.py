@@ -185,6 +185,7 @@ def main() -> None:
         args.json.write_text(json.dumps(result, indent=1))
     if args.plot:
         plot(result, args.plot)
+        print(f"picture: {args.plot}")
 
 
 if __name__ == "__main__":
