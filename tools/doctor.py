@@ -22,9 +22,14 @@ from checks.packages import (
     check_python,
     check_torch,
     first_line,
+    import_error,
     try_import,
 )
 
+OPERATORS = (
+    "detection and segmentation need mmcv with compiled operators and then"
+    " pip install -e '.[det,seg]': docs/compatibility.md"
+)
 GIB = 2**30
 LEAST_DISK, LEAST_SHM = 20 * GIB, 2 * GIB
 
@@ -177,9 +182,14 @@ def check_config(name: str, data_root: str | None, options: Sequence[str] = ()) 
             add_config_options(parser)  # which reads MMEngine's syntax
             change_config(cfg, parser.parse_args(["--cfg-options", *options]).cfg_options)
     except Exception as error:  # configs are programs
-        yield Result(FAIL, f"config '{name}' cannot be read: {first_line(error)}")
+        remedy = f"; {OPERATORS}" if isinstance(error, ImportError) else ""
+        yield Result(FAIL, f"config '{name}' cannot be read: {first_line(error)}{remedy}")
         return
     yield Result(OK, f"config '{name}'")
+    scope = cfg.get("default_scope")
+    broken = scope in ("mmdet", "mmseg") and (import_error("mmcv.ops") or import_error(scope))
+    if broken:
+        yield Result(FAIL, f"{broken}; {OPERATORS}")
     run_config.apply_data_root(cfg, data_root)
     try:
         run_config.require_data(cfg)

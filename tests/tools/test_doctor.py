@@ -202,6 +202,29 @@ def test_a_configs_data_weights_and_teachers_are_looked_for(doctor, tmp_path):
     assert levels(fine) == ["OK", "OK"]
 
 
+@pytest.mark.parametrize(
+    ("name", "scope"),
+    [
+        ("transfer/coco/mask_rcnn_mixmae_swin_b_36e", "mmdet"),
+        ("transfer/ade20k/upernet_mixmae_swin_b_160k", "mmseg"),
+    ],
+)
+def test_detection_and_segmentation_need_their_packages(doctor, monkeypatch, name, scope):
+    lacking = dict.fromkeys(("mmcv.ops", scope), "boom")
+    monkeypatch.setattr(doctor, "import_error", lambda name: lacking.get(name, ""))
+    for missing in (scope, "mmcv.ops"):
+        assert ("FAIL", f"boom; {doctor.OPERATORS}") in doctor.check_config(name, None)
+        lacking.pop(missing)
+    assert doctor.OPERATORS not in str(list(doctor.check_config(name, None)))
+
+
+def test_a_config_whose_packages_are_missing_names_the_cure(doctor, tmp_path):
+    (tmp_path / "config.py").write_text("raise ImportError('mmdet is not installed')")
+    (result,) = doctor.check_config(str(tmp_path / "config.py"), None)
+    assert result.level == "FAIL"
+    assert result.text.endswith(f"mmdet is not installed; {doctor.OPERATORS}")
+
+
 def test_a_teacher_without_weights_fails_and_says_where_to_set_them(doctor):
     target = dict(type="mim_plugins.OpenCLIPTarget", pretrained="nowhere.safetensors")
     result = doctor.check_teacher("clip", target)
