@@ -16,6 +16,7 @@ import torch
 from mmengine.config import Config
 from torch import nn
 
+from mim_plugins.analysis import saved_for_backward
 from mim_plugins.engine import BUILD_ERRORS, user_errors
 from mim_plugins.registry import MODELS
 
@@ -41,28 +42,8 @@ def build(arch: str, with_cp: bool) -> nn.Module:
     return MODELS.build(cfg.model).train()
 
 
-@contextmanager
-def saved_for_backward(model: nn.Module) -> Iterator[dict[int, torch.Tensor]]:
-    """Tensors that autograd keeps meanwhile, one per storage, without weights and buffers."""
-    own = {id_of(tensor) for tensor in [*model.parameters(), *model.buffers()]}
-    kept: dict[int, torch.Tensor] = {}
-
-    def keep(tensor: torch.Tensor) -> torch.Tensor:
-        tensor = tensor.detach()  # a node that keeps its own output would never be freed
-        if id_of(tensor) not in own:
-            kept[id_of(tensor)] = tensor
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        yield kept
-
-
-def id_of(tensor: torch.Tensor) -> int:
-    return tensor.untyped_storage()._cdata
-
-
-def total(kept: dict[int, torch.Tensor]) -> int:
-    return sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
+def total(kept: dict[int, torch.UntypedStorage]) -> int:
+    return sum(storage.nbytes() for storage in kept.values())
 
 
 @contextmanager
@@ -78,7 +59,7 @@ def attention_of_gpus() -> Iterator[None]:
 def kept_bytes(model: Any, batch: int, dtype: torch.dtype) -> tuple[int, int]:
     """Bytes kept for the backward pass by a step of ``batch`` images: in all, and by one block."""
     largest, before, handles = 0, 0, []
-    with saved_for_backward(model) as kept:
+    with saved_for_backward([*model.parameters(), *model.buffers()]) as kept:
 
         def enter(*_: object) -> None:
             nonlocal before

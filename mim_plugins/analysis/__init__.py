@@ -1,4 +1,4 @@
-from .activation_memory import activation_bytes
+from .activation_memory import activation_bytes, saved_for_backward
 from .complexity import (
     Stage,
     StepCost,
@@ -20,6 +20,7 @@ __all__ = [
     "forward_cost",
     "multiply_accumulates",
     "read_run",
+    "saved_for_backward",
     "smooth",
     "step_cost",
     "transfer_cost",
