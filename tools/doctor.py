@@ -26,10 +26,6 @@ from checks.packages import (
     try_import,
 )
 
-OPERATORS = (
-    "detection and segmentation need mmcv with compiled operators and then"
-    " pip install -e '.[det,seg]': docs/compatibility.md"
-)
 GIB = 2**30
 LEAST_DISK, LEAST_SHM = 20 * GIB, 2 * GIB
 
@@ -171,7 +167,7 @@ def check_config(name: str, data_root: str | None, options: Sequence[str] = ()) 
         from mmengine.config import Config
 
         from mim_plugins.apis import change_config, find_config
-        from mim_plugins.engine import add_config_options, run_config
+        from mim_plugins.engine import add_config_options, missing_packages_remedy, run_config
     except Exception as error:  # what is missing has its own line above
         yield Result(FAIL, f"mim_plugins does not import: {first_line(error)}; mend the above")
         return
@@ -182,14 +178,15 @@ def check_config(name: str, data_root: str | None, options: Sequence[str] = ()) 
             add_config_options(parser)  # which reads MMEngine's syntax
             change_config(cfg, parser.parse_args(["--cfg-options", *options]).cfg_options)
     except Exception as error:  # configs are programs
-        remedy = f"; {OPERATORS}" if isinstance(error, ImportError) else ""
-        yield Result(FAIL, f"config '{name}' cannot be read: {first_line(error)}{remedy}")
+        reason = first_line(error)
+        remedy = missing_packages_remedy(reason)
+        yield Result(FAIL, f"config '{name}' cannot be read: {reason}{remedy}")
         return
     yield Result(OK, f"config '{name}'")
     scope = cfg.get("default_scope")
     broken = scope in ("mmdet", "mmseg") and (import_error("mmcv.ops") or import_error(scope))
     if broken:
-        yield Result(FAIL, f"{broken}; {OPERATORS}")
+        yield Result(FAIL, f"{broken}{missing_packages_remedy(broken)}")
     run_config.apply_data_root(cfg, data_root)
     try:
         run_config.require_data(cfg)

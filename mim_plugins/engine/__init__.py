@@ -18,7 +18,7 @@ from .run_summary_hook import RunSummaryHook
 from .sharded_optimizer import build_sharded_optimizer, gather_optimizer_state
 from .stall_watchdog_hook import StallWatchdogHook
 from .throughput_hook import ThroughputHook
-from .user_errors import BUILD_ERRORS, user_errors
+from .user_errors import BUILD_ERRORS, missing_packages_remedy, user_errors
 
 __all__ = [
     "BUILD_ERRORS",
@@ -43,6 +43,7 @@ __all__ = [
     "add_device_option",
     "build_sharded_optimizer",
     "gather_optimizer_state",
+    "missing_packages_remedy",
     "process_group",
     "run_config",
     "user_errors",

@@ -92,7 +92,7 @@ def _one_line(error: BaseException) -> str:
     text = error.summary if isinstance(error, DamagedImageError) else str(error)
     if isinstance(error, KeyError) and error.args:
         text = str(error.args[0])
-    return " ".join(text.split()) + _remedy(text)
+    return " ".join(text.split()) + missing_packages_remedy(text)
 
 
 def _let_the_first_process_speak() -> None:
@@ -106,7 +106,8 @@ def _let_the_first_process_speak() -> None:
         time.sleep(_HEAD_START)
 
 
-def _remedy(text: str) -> str:
+def missing_packages_remedy(text: str) -> str:
+    """What to add to an error of a detection or segmentation package that is missing, or ``""``."""
     if not _MISSING.search(text):
         return ""
     return (
