@@ -24,9 +24,11 @@ from . import (
     visualization,
 )
 from .apis import extract_features, get_model, list_models, reconstruct
+from .compat import leave_out_multimodal_models
 from .paths import CONFIG_DIR, TOOLS_DIR
 from .version import __version__
 
+leave_out_multimodal_models()
 checkpoints.allow_mmengine_checkpoints()
 # mmcv-lite says so at every start; pre-training and classification have no use for that module
 warnings.filterwarnings("ignore", message="Fail to import ``MultiScaleDeformableAttention``")

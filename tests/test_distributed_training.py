@@ -21,7 +21,7 @@ from mim_plugins.transforms import MixedImages, MixImages, mix
 ROOT = Path(__file__).parents[1]
 IMAGES = 16
 GLOBAL_BATCH = 8
-RANDOMNESS = Config.fromfile(ROOT / "configs/_base_/default_runtime.py").randomness
+RANDOMNESS = Config.fromfile(ROOT / "configs/_base_/pretrain_runtime.py").randomness
 
 
 class NumberedImages(Dataset):

@@ -3,6 +3,8 @@
 #   --stack official  the pinned versions, in .venv; also without --stack
 #   --stack onedl     the forks onedl-*, in .venv-onedl; tests only
 #   --stack oldest    the lowest versions that setup.py accepts, in .venv-oldest; tests only
+#   --stack newest    the newest releases, mmcv-lite and transformers 5, in .venv-newest; tests only,
+#                     without detection and segmentation
 # PYTHON chooses the interpreter that an environment is made with, JOBS the number of test processes.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -17,7 +19,7 @@ while (($#)); do
             ;;
         --stack=*) stack=${1#*=} ;;
         --help)
-            sed -n '2,6s/^# //p' tools/run_tests.sh
+            sed -n '2,8s/^# //p' tools/run_tests.sh
             exit
             ;;
         *) arguments+=("$1") ;;
@@ -33,8 +35,10 @@ case $stack in
     onedl) mmcv=onedl-mmcv==2.3.6 ;;
     # pip's cache does not tell for which torch a wheel of mmcv was compiled
     oldest) mmcv_options=(--no-cache-dir) ;;
+    # no release of mmcv compiles with torch 2.14 or newer: mmcv-lite
+    newest) mmcv= ;;
     *)
-        echo "error: --stack is '$stack'; allowed are official, onedl and oldest" >&2
+        echo "error: --stack is '$stack'; allowed are official, onedl, oldest and newest" >&2
         exit 2
         ;;
 esac
@@ -44,8 +48,13 @@ stamp=.venv$suffix/run_tests.stamp
 source tools/environment.sh
 use_environment ".venv$suffix"
 
-has_mmcv_operators() {
-    installed "${mmcv%%=*}" && ! installed mmcv-lite && "$python" -c "import mmcv._ext" 2>>"$log"
+has_mmcv() {
+    if [[ -z $mmcv ]]; then
+        installed mmcv-lite
+        return
+    fi
+    installed "${mmcv%%=*}" && ! installed mmcv-lite &&
+        "$python" -c "import mmcv._ext" 2>>"$log"
 }
 
 compile_mmcv() {
@@ -58,7 +67,7 @@ compile_mmcv() {
 
 install_packages() {
     start_installation
-    has_mmcv_operators || compile_mmcv
+    has_mmcv || compile_mmcv
     step "installing mim_plugins with all extras" \
         "$python" -m pip install --no-build-isolation -e '.[all]'
 }
@@ -74,17 +83,17 @@ install_other_packages() {
     "$python" tools/stack_requirements.py "$stack" >"$needs" || fail "$needs could not be written"
     step "installing PyTorch, the OpenMMLab packages and all extras, 2 to 10 minutes" \
         "$python" -m pip install --no-build-isolation -r "$needs"
-    has_mmcv_operators || compile_mmcv
+    has_mmcv || compile_mmcv
 }
 
 install() {
     if [[ $stack == official ]]; then install_packages; else install_other_packages; fi
     step "checking the installation" \
-        "$python" -c "import mmcv.ops, mmdet, mmpretrain, mmseg, open_clip, timm, mim_plugins"
+        "$python" -c "import mmcv${mmcv:+.ops, mmdet, mmseg}, mmpretrain, open_clip, timm, mim_plugins"
     fingerprint >"$stamp"
 }
 
-is_complete && has_mmcv_operators || install
+is_complete && has_mmcv || install
 export OMP_NUM_THREADS=1
 if [[ $stack == official ]]; then
     "$python" -m ruff check .

@@ -12,7 +12,7 @@ _base_ = [
     "../_base_/models/beitv2_vit_b.py",
     "../_base_/datasets/imagenet_pretrain_224.py",
     "../_base_/schedules/pretrain_adamw.py",
-    "../_base_/default_runtime.py",
+    "../_base_/mmpretrain_runtime.py",
 ]
 
 train_pipeline = [

@@ -11,7 +11,7 @@ _base_ = [
     "mmpretrain::_base_/models/mae_vit-base-p16.py",
     "../_base_/datasets/imagenet_pretrain_224.py",
     "../_base_/schedules/pretrain_adamw.py",
-    "../_base_/default_runtime.py",
+    "../_base_/mmpretrain_runtime.py",
 ]
 
 data_preprocessor = dict(

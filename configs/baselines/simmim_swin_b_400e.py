@@ -11,7 +11,7 @@ _base_ = [
     "../_base_/models/simmim_swin_b.py",
     "../_base_/datasets/imagenet_pretrain_224.py",
     "../_base_/schedules/pretrain_adamw.py",
-    "../_base_/default_runtime.py",
+    "../_base_/mmpretrain_runtime.py",
 ]
 
 mask = dict(

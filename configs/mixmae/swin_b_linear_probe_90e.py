@@ -13,7 +13,7 @@ _base_ = [
     "../_base_/models/classifier_swin_b.py",
     "../_base_/datasets/imagenet_linear_224.py",
     "../_base_/schedules/linear_probe_lars.py",
-    "../_base_/default_runtime.py",
+    "../_base_/mmpretrain_runtime.py",
 ]
 
 train_cfg = dict(max_epochs=90)

@@ -13,7 +13,7 @@ _base_ = [
     "../_base_/models/mrmae_vit_b.py",
     "../_base_/datasets/imagenet_pretrain_224.py",
     "../_base_/schedules/pretrain_adamw.py",
-    "../_base_/default_runtime.py",
+    "../_base_/pretrain_runtime.py",
 ]
 
 train_cfg = dict(max_epochs=400)

@@ -12,7 +12,7 @@ Command:  bash tools/quickstart.sh, or after it tools/train.py configs/quickstar
 _base_ = [
     "_base_/digits.py",
     "../_base_/models/classifier_swin_b.py",
-    "../_base_/default_runtime.py",
+    "../_base_/mmpretrain_runtime.py",
 ]
 
 max_epochs = 25

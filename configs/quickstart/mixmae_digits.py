@@ -10,7 +10,7 @@ Command:  bash tools/quickstart.sh, or after it tools/train.py configs/quickstar
 _base_ = [
     "_base_/digits.py",
     "../_base_/models/mixmae_swin_b.py",
-    "../_base_/default_runtime.py",
+    "../_base_/pretrain_runtime.py",
 ]
 
 max_epochs = _base_.pretrain_epochs

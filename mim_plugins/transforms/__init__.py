@@ -13,6 +13,7 @@ from .mixing import (
     sample_masks,
     unmix,
 )
+from .pack_inputs import PackInputs
 from .token_masks import (
     TokenMask,
     count_visible,
@@ -28,6 +29,7 @@ __all__ = [
     "LoadRandomResizedCrop",
     "MixImages",
     "MixedImages",
+    "PackInputs",
     "TokenMask",
     "choose_partners",
     "count_masked",

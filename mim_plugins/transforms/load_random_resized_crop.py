@@ -1,6 +1,6 @@
 """Transform that reads one image file and makes a random crop of it, decoding little else."""
 
-from types import SimpleNamespace
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -14,6 +14,7 @@ from . import jpeg_region
 from .decode import decode_image
 from .jpeg_region import Box
 from .load_image import LoadImage
+from .random_crop import sample_crop_box
 
 BACKENDS = ("fast", "exact")
 ONCE = "once"
@@ -49,7 +50,7 @@ class LoadRandomResizedCrop:
 
     def __init__(
         self,
-        scale: int | tuple[int, int],
+        scale: int | Sequence[int],
         crop_ratio_range: tuple[float, float] = (0.2, 1.0),
         aspect_ratio_range: tuple[float, float] = (3 / 4, 4 / 3),
         flip_prob: float | None = None,
@@ -57,8 +58,6 @@ class LoadRandomResizedCrop:
         to_end: bool | str = False,
         backend_args: dict | None = None,
     ) -> None:
-        from mmpretrain.datasets.transforms import RandomResizedCrop
-
         if backend not in BACKENDS:
             raise ValueError(
                 f"LoadRandomResizedCrop: backend={backend!r} must be one of {BACKENDS}"
@@ -69,14 +68,9 @@ class LoadRandomResizedCrop:
             )
         if flip_prob is not None and not 0 <= flip_prob <= 1:
             raise ValueError(f"LoadRandomResizedCrop: flip_prob={flip_prob} must be from 0 to 1")
-        self.crop = RandomResizedCrop(
-            scale,
-            crop_ratio_range=crop_ratio_range,
-            aspect_ratio_range=aspect_ratio_range,
-            backend="pillow",
-            interpolation="bicubic",
-        )
-        self.size: tuple[int, int] = tuple(self.crop.scale)
+        self.size = _check_size(scale)
+        self.crop_ratio_range = _check_range("crop_ratio_range", crop_ratio_range)
+        self.aspect_ratio_range = _check_range("aspect_ratio_range", aspect_ratio_range)
         self.flip_prob = flip_prob
         self.backend = backend
         self.to_end = to_end
@@ -147,7 +141,24 @@ class LoadRandomResizedCrop:
         return image[top : top + height, left : left + width], shape
 
     def _draw_box(self, shape: tuple[int, int]) -> Box:
-        return Box(*self.crop.rand_crop_params(SimpleNamespace(shape=shape)))
+        return sample_crop_box(*shape, self.crop_ratio_range, self.aspect_ratio_range)
+
+
+def _check_size(scale: int | Sequence[int]) -> tuple[int, int]:
+    size = (scale, scale) if isinstance(scale, int) else tuple(scale)
+    if len(size) != 2 or not all(isinstance(side, int) and side > 0 for side in size):
+        raise ValueError(
+            f"LoadRandomResizedCrop: scale={scale!r} must be a side or (H, W), in whole pixels"
+        )
+    return size
+
+
+def _check_range(name: str, limits: Sequence[float]) -> tuple[float, float]:
+    if len(limits) != 2 or not 0 < limits[0] <= limits[1]:
+        raise ValueError(
+            f"LoadRandomResizedCrop: {name}={limits!r} must be (lowest, highest), above 0"
+        )
+    return limits[0], limits[1]
 
 
 def resize_exact(image: np.ndarray, size: tuple[int, int], flip: bool = False) -> np.ndarray:

@@ -48,6 +48,20 @@ def fake(doctor, monkeypatch):
     return install
 
 
+@pytest.mark.parametrize(
+    ("versions", "expected"),
+    [
+        (dict(transformers="5.24.0", pycocotools="2.0.8"), 1),
+        (dict(transformers="6.0", pycocotools="2.0.8"), 1),
+        (dict(transformers="5.24.0"), 0),
+        (dict(transformers="4.57.1", pycocotools="2.0.8"), 0),
+    ],
+)
+def test_transformers_5_is_named_where_mmpretrain_would_import_it(fake, versions, expected):
+    texts = [r.text for r in fake(**versions).check_packages() if r.level == "WARN"]
+    assert sum("multimodal models need an older one" in text for text in texts) == expected
+
+
 def levels(results):
     return [result.level for result in results]
 
@@ -78,6 +92,15 @@ def test_good_packages_are_ok(fake):
         ("check_mmcv", dict(mmcv="2.2.0"), "WARN", "refuse 2.2.0"),
         ("check_mmcv", dict(mmcv="1.7.2"), "FAIL", "1.7.2"),
         ("check_mmcv", dict(broken=("mmcv.ops",)), "WARN", "MMCV_WITH_OPS=1"),
+        ("check_mmcv", dict(torch="2.14.1", mmcv=None), "FAIL", "needs torch older than 2.14"),
+        (
+            "check_mmcv",
+            dict(torch="2.15.0", broken=("mmcv.ops",)),
+            "WARN",
+            "mmcv 2.1.0 does not compile with torch 2.15.0",
+        ),
+        ("check_mmcv", dict(torch="2.14.1"), "OK", "with compiled operators"),
+        ("check_mmcv", dict(torch="2.14.1", mmcv=None, mmcv_lite="2.1.0"), "OK", "no detection"),
         ("check_packages", dict(mmpretrain=None), "FAIL", "mmpretrain is missing: pip install"),
         ("check_packages", dict(mmengine="0.11.0"), "FAIL", "mmengine>=0.10.7,<0.11"),
         ("check_packages", dict(mmdet="3.0.0"), "WARN", "mmdet 3.0.0, for detection"),

@@ -48,8 +48,15 @@ def test_forks_replace_every_package_of_openmmlab(requirements):
     assert "\ntorch==" in pins
 
 
+def test_newest_keeps_the_bounds_and_leaves_out_what_needs_operators(requirements):
+    needs = requirements("newest")
+    assert {"torch>=2.6", "timm<2,>=1.0.31", "regex", "transformers>=5"} < set(needs)
+    assert "mmcv-lite==2.1.0" in needs
+    assert not any(need.startswith(("mmdet", "mmseg")) for need in needs)
+
+
 @pytest.mark.parametrize(
-    "options", [["--stack", "newest"], ["--stack=newest"], ["-k", "x", "--stack"]]
+    "options", [["--stack", "latest"], ["--stack=latest"], ["-k", "x", "--stack"]]
 )
 def test_an_unknown_stack_is_one_line_with_the_allowed_ones(options):
     result = subprocess.run(
@@ -57,8 +64,8 @@ def test_an_unknown_stack_is_one_line_with_the_allowed_ones(options):
     )
     assert result.returncode == 2
     assert result.stdout == ""
-    given = "newest" if "newest" in options[-1] else ""
-    allowed = "official, onedl and oldest"
+    given = "latest" if "latest" in options[-1] else ""
+    allowed = "official, onedl, oldest and newest"
     assert result.stderr == f"error: --stack is '{given}'; allowed are {allowed}\n"
 
 

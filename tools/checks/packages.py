@@ -24,6 +24,10 @@ OPTIONAL = {
     "timm": ("1.0.31", "2", "DINO teachers", "pip install -e '.[targets]'"),
 }
 MMCV = ("2.0.0", "2.2.0")
+# the headers of this torch and of newer ones ask for C++20, mmcv's build for C++17
+NO_MMCV_OPERATORS = (2, 14)
+# mmpretrain's multimodal models do not import beside this one or newer ones
+TRANSFORMERS = (5,)
 # forks under the same import names: distribution, lowest version, first version that is too new
 FORKS = {
     "mmcv": ("onedl-mmcv", "2.3.6", "2.4"),
@@ -86,17 +90,29 @@ def check_mmcv() -> Iterator[Result]:
             " one of them",
         )
     elif version is None:
-        yield Result(
-            FAIL,
-            "mmcv is missing: pip install mmcv-lite==2.1.0, or mmcv==2.1.0 for detection and"
-            " segmentation",
+        alternative = (
+            f"; mmcv with operators, for detection and segmentation, needs torch older than"
+            f" {'.'.join(map(str, NO_MMCV_OPERATORS))}"
+            if numbers(installed("torch") or "0") >= NO_MMCV_OPERATORS
+            else ", or mmcv==2.1.0 for detection and segmentation"
         )
+        yield Result(FAIL, f"mmcv is missing: pip install mmcv-lite==2.1.0{alternative}")
     elif not in_range(version, *MMCV):
         level = FAIL if numbers(version) < numbers(MMCV[0]) else WARN
         yield Result(
             level,
             f"mmcv {version}: mmdet and mmsegmentation refuse {MMCV[1]} and newer, and"
             f" {MMCV[0]} is the oldest: pip install mmcv==2.1.0 (or mmcv-lite==2.1.0)",
+        )
+    elif full and numbers(installed("torch") or "0") >= NO_MMCV_OPERATORS:
+        broken = import_error("mmcv.ops")
+        yield Result(
+            WARN if broken else OK,
+            f"mmcv {full} does not compile with torch {installed('torch')}: for detection and"
+            " segmentation, pip install torch==2.11.0 torchvision==0.26.0 and build mmcv again;"
+            " for all else, pip install mmcv-lite==2.1.0 in its place"
+            if broken
+            else f"mmcv {full} with compiled operators",
         )
     elif lite:
         yield Result(
@@ -160,6 +176,13 @@ def check_packages() -> Iterator[Result]:
             yield Result(WARN, f"{name} {version}, for {purpose}, is not >={low},<{high}: {fix}")
         else:
             yield Result(OK, f"{name} {version}, for {purpose}")
+    transformers = installed("transformers")
+    if transformers and numbers(transformers) >= TRANSFORMERS and installed("pycocotools"):
+        yield Result(
+            WARN,
+            f"transformers {transformers}: mmpretrain's multimodal models need an older one"
+            " (pip install 'transformers<5') and are left out; nothing else changes",
+        )
     if installed("numpy") and numbers(installed("numpy") or "0") >= (2,):
         broken = import_error("cv2")
         if broken:

@@ -14,7 +14,7 @@ _base_ = [
     "../../_base_/models/classifier_vit_b.py",
     "../../_base_/datasets/inat2019_224.py",
     "../../_base_/schedules/finetune_adamw.py",
-    "../../_base_/default_runtime.py",
+    "../../_base_/mmpretrain_runtime.py",
 ]
 
 train_cfg = dict(max_epochs=100)

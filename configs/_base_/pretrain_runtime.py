@@ -1,0 +1,29 @@
+# Runtime of the methods of this package. A name without scope is looked up in mim_plugins, then in
+# MMEngine and mmpretrain, so pre-training does not import the models of mmpretrain.
+_base_ = "reliability.py"
+
+default_scope = "mim_plugins"
+custom_imports = dict(imports=["mim_plugins"], allow_failed_imports=False)
+custom_hooks = [
+    dict(type="mim_plugins.RunSummaryHook"),
+    dict(type="mim_plugins.ThroughputHook"),
+    dict(type="mim_plugins.DataFaultHook"),
+    *_base_.reliability_hooks,
+]
+default_hooks = dict(
+    timer=dict(type="IterTimerHook"),
+    logger=dict(type="LoggerHook", interval=50),
+    param_scheduler=dict(type="ParamSchedulerHook"),
+    checkpoint=dict(**_base_.atomic_checkpoint, interval=10, max_keep_ckpts=2, save_last=True),
+    sampler_seed=dict(type="DistSamplerSeedHook"),
+)
+env_cfg = dict(
+    cudnn_benchmark=False,
+    mp_cfg=dict(mp_start_method="fork", opencv_num_threads=0),
+    dist_cfg=dict(backend="nccl"),
+)
+visualizer = dict(type="Visualizer", vis_backends=[dict(type="LocalVisBackend")])
+log_level = "INFO"
+load_from = None
+resume = False
+randomness = dict(seed=0, diff_rank_seed=True)

@@ -1,0 +1,24 @@
+"""Adaptation of mmpretrain to packages that are newer than it is."""
+
+from importlib import import_module, metadata
+
+MULTIMODAL_LIMIT = 5
+"""First major version of transformers with which mmpretrain's multimodal models fail to import."""
+
+
+def leave_out_multimodal_models() -> None:
+    """Let mmpretrain be imported beside transformers 5, without its multimodal models.
+
+    mmpretrain 1.2 imports them with all its other models where transformers and pycocotools
+    (which mmdet brings) are installed, whatever their version, so the import of any model fails.
+    Where one of the two is missing, placeholders that ask for it stand in; this function brings
+    these about. In other environments it does nothing.
+    """
+    try:
+        version = metadata.version("transformers")
+        metadata.version("pycocotools")
+        metadata.version("mmpretrain")
+    except metadata.PackageNotFoundError:
+        return
+    if int(version.split(".")[0]) >= MULTIMODAL_LIMIT:
+        import_module("mmpretrain.utils.dependency").WITH_MULTIMODAL = False

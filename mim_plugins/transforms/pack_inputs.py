@@ -1,0 +1,40 @@
+"""Transform that packs a loaded image for the data preprocessor."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from mmengine.structures import BaseDataElement
+
+from ..registry import TRANSFORMS
+
+META_KEYS = ("sample_idx", "img_path", "ori_shape", "img_shape", "flip", "flip_direction")
+
+
+@TRANSFORMS.register_module()
+class PackInputs:
+    """Last step of a pre-training pipeline: image to tensor, metadata to a data sample.
+
+    mmpretrain's transform of the same name does the same and keeps labels besides; importing that
+    one imports all data sets of mmpretrain.
+
+    Args:
+        meta_keys: entries of the sample that the data sample keeps, where they exist.
+    """
+
+    def __init__(self, meta_keys: Sequence[str] = META_KEYS) -> None:
+        self.meta_keys = tuple(meta_keys)
+
+    def __call__(self, results: dict) -> dict:
+        """Return ``inputs`` (C, H, W) of ``img`` (H, W) or (H, W, C), and ``data_samples``.
+
+        Raises:
+            KeyError: there is no ``img``, because no step before this one loads it.
+        """
+        if "img" not in results:
+            raise KeyError("PackInputs: the sample has no 'img'; put mim_plugins.LoadImage first")
+        image = np.atleast_3d(results["img"])
+        # a copy where the order of memory asks for one
+        inputs = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
+        metainfo = {key: results[key] for key in self.meta_keys if key in results}
+        return dict(inputs=inputs, data_samples=BaseDataElement(metainfo=metainfo))
