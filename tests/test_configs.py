@@ -182,7 +182,7 @@ def test_pre_training_loads_fast_and_one_option_makes_it_exact():
     cfg.merge_from_dict({"train_dataloader.dataset.pipeline.0.backend": "exact"})
     exact = TRANSFORMS.build(cfg.train_dataloader.dataset.pipeline[0])
     assert (exact.backend, exact.size, exact.flip_prob) == ("exact", (224, 224), 0.5)
-    assert exact.crop.crop_ratio_range == (0.2, 1.0)
+    assert exact.crop_ratio_range == (0.2, 1.0)
 
 
 def test_baselines_load_their_images_as_ours_do():
