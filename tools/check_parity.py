@@ -46,9 +46,13 @@ def compare(golden: str) -> dict[str, float]:
     reference = read_reference(golden)
     try:
         return compare_with_reference(reference)
-    except (KeyError, ValueError) as error:
+    except CheckpointError:
+        raise
+    # entries of other types or shapes than the model's
+    except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())
         raise CheckpointError(
-            f"'{golden}' is no complete reference file: {error}; see --help for what it holds"
+            f"'{golden}' is no complete reference file: {reason}; see --help for what it holds"
         ) from error
 
 

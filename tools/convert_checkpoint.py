@@ -16,6 +16,7 @@ from mim_plugins.checkpoints import (
     Layout,
     convert,
     read_tensors,
+    require_weights,
     write_checkpoint,
 )
 from mim_plugins.engine import user_errors
@@ -41,15 +42,16 @@ def read_converted(file: str) -> tuple[Layout, dict[str, Tensor]]:
     """The layout of a checkpoint, and its tensors under our names.
 
     Raises:
-        CheckpointError: it cannot be read, or its layout is none that is known.
+        CheckpointError: it cannot be read, its layout is none that is known, or its tensors are no
+            finite floats.
     """
     tensors = read_tensors(file)
     try:
-        return convert(tensors)
-    except CheckpointError:
-        raise
+        layout, converted = convert(tensors)
     except ValueError as error:
         raise CheckpointError(f"'{file}': {error}; give a checkpoint of one of these") from error
+    require_weights(converted, file)
+    return layout, converted
 
 
 if __name__ == "__main__":

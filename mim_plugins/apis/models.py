@@ -10,8 +10,9 @@ from mmengine.logging import print_log
 from mmengine.registry import MODELS, DefaultScope
 from torch import Tensor
 
-from ..checkpoints import convert, read_tensors, recognise
+from ..checkpoints import convert, find_layout, read_tensors
 from ..checkpoints.checkpoint_error import CheckpointError
+from ..checkpoints.tensor_check import require_weights
 from .catalogue import change_config, read_config
 
 _LISTED = 8
@@ -82,11 +83,13 @@ def load_weights(model: Any, checkpoint: str | Path, may_be_left: tuple[str, ...
         may_be_left: beginnings of names in the file that are not needed.
 
     Raises:
-        CheckpointError: the file cannot be read, or does not fit the model.
+        CheckpointError: the file cannot be read, does not fit the model, or its tensors are no
+            floats that the model's types can hold, or not finite.
     """
-    tensors, own = read_tensors(checkpoint), set(model.state_dict())
+    tensors, state = read_tensors(checkpoint), model.state_dict()
+    own = set(state)
     if not own & set(tensors):
-        tensors = _converted(tensors)
+        tensors = _converted(tensors, checkpoint)
     tensors = {
         name: tensor
         for name, tensor in tensors.items()
@@ -96,22 +99,25 @@ def load_weights(model: Any, checkpoint: str | Path, may_be_left: tuple[str, ...
     problem = _mismatch(missing, unknown, own)
     if problem:
         raise CheckpointError(f"'{checkpoint}' does not fit {type(model).__name__}: {problem}")
+    require_weights(tensors, checkpoint, state)
     try:
         model.load_state_dict(tensors)
-    except RuntimeError as error:
-        reason = "; ".join(line.strip() for line in str(error).splitlines()[1 : _LISTED + 1])
+    except (RuntimeError, ValueError) as error:
+        lines = [line.strip() for line in str(error).splitlines()]
+        reason = "; ".join(lines[1 : _LISTED + 1] or lines)
         raise CheckpointError(
             f"'{checkpoint}' is of another size than {type(model).__name__}: {reason}"
         ) from None
 
 
-def _converted(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+def _converted(tensors: dict[str, Tensor], checkpoint: str | Path) -> dict[str, Tensor]:
     """``tensors`` under our names where their layout is known, else as they are."""
-    try:
-        recognise(set(tensors))
-    except ValueError:
+    if find_layout(set(tensors)) is None:
         return tensors
-    return convert(tensors)[1]
+    try:
+        return convert(tensors)[1]
+    except ValueError as error:
+        raise CheckpointError(f"'{checkpoint}': {error}; give another checkpoint") from error
 
 
 def _mismatch(missing: list[str], unknown: list[str], own: set[str]) -> str:

@@ -1,11 +1,13 @@
 from .checkpoint_error import CheckpointError
+from .conversion import convert
 from .export import FORMATS, Exported, export_backbone, to_timm
-from .layouts import LAYOUTS, Layout, convert, find_layout, recognise
+from .layouts import LAYOUTS, Layout, find_layout, recognise
 from .parity import compare_with_reference, relative_error
 from .pretrained import LoadReport, load_pretrained
 from .reading import plain_data_only, read_reference, read_tensors
 from .safe_globals import allow_mmengine_checkpoints
 from .strict_pretrained_init import StrictPretrainedInit, load_strictly
+from .tensor_check import require_plain, require_weights
 from .writing import PARTIAL_SUFFIX, write_atomically, write_checkpoint
 
 __all__ = [
@@ -29,6 +31,8 @@ __all__ = [
     "read_tensors",
     "recognise",
     "relative_error",
+    "require_plain",
+    "require_weights",
     "to_timm",
     "write_atomically",
     "write_checkpoint",

@@ -11,6 +11,7 @@ from torch import Tensor
 from .checkpoint_error import CheckpointError
 from .reading import read_tensors
 from .selection import BACKBONE, backbone_class, select_encoder
+from .tensor_check import require_weights
 from .writing import write_checkpoint
 
 FORMATS = ("safetensors", "timm", "torch")
@@ -63,7 +64,7 @@ def export_backbone(
         overwrite: replace ``target`` if it exists.
 
     Raises:
-        CheckpointError: ``source`` cannot be read or holds no encoder, timm has no such model, or
+        CheckpointError: ``source`` cannot be read, holds no encoder or no usable weights, timm has no such model, or
             ``target`` cannot be written.
     """
     if file_format not in FORMATS:
@@ -80,6 +81,7 @@ def export_backbone(
         str(source),
         "any backbone of mim_plugins",
     )
+    require_weights(encoder.tensors, source)
     backbone = backbone_class(encoder.tensors)
     tensors = {name: tensor.detach().contiguous() for name, tensor in encoder.tensors.items()}
     if file_format == "timm":

@@ -8,7 +8,6 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 Rules = tuple[tuple[str, str | None], ...]
@@ -49,16 +48,18 @@ def _fill(replacement: str, match: re.Match) -> str:
 def _grid_from_tokens(name: str, tensor: Tensor) -> Tensor:
     """Give a position embedding (1, L, D) of a square grid its (1, H, W, D) shape.
 
-    The row of a [CLS] token before it must be zero: :func:`_fold_cls_position` has moved it.
+    The row of a [CLS] token before it must be zero: :func:`convert` has moved it.
     """
     if not name.endswith("pos_embed"):
         return tensor
+    if tensor.ndim != 3 or len(tensor) != 1:
+        raise ValueError(f"{name} has shape {(*tensor.shape,)} in place of (1, L, D)")
     side = int(tensor.shape[1] ** 0.5)
     if side * side + 1 == tensor.shape[1] and not tensor[:, 0].any():
         tensor = tensor[:, 1:]
     if side * side != tensor.shape[1]:
         raise ValueError(f"{name} has {tensor.shape[1]} tokens, which is not a square grid")
-    return tensor.reshape(1, side, side, -1)
+    return tensor.reshape(1, side, side, tensor.shape[2])
 
 
 def _mmcv_merging_to_timm(name: str, tensor: Tensor) -> Tensor:
@@ -68,7 +69,9 @@ def _mmcv_merging_to_timm(name: str, tensor: Tensor) -> Tensor:
     """
     if ".downsample." not in name:
         return _grid_from_tokens(name, tensor)
-    channels = tensor.shape[-1] // 4
+    channels, rest = divmod(tensor.shape[-1] if tensor.ndim else 0, 4)
+    if rest or not channels:
+        raise ValueError(f"{name} has no four inputs per channel: its shape is {(*tensor.shape,)}")
     blocks = tensor.reshape(*tensor.shape[:-1], channels, 2, 2)  # (..., C, row, column)
     order = (*range(tensor.ndim - 1), tensor.ndim + 1, tensor.ndim, tensor.ndim - 1)
     return blocks.permute(order).reshape(tensor.shape).contiguous()
@@ -192,19 +195,6 @@ LAYOUTS = (
 )
 
 
-def _fold_cls_position(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Move the position of a [CLS] token, which fine-tuning may have learnt, into the token."""
-    folded = dict(tensors)
-    for prefix in ("", "backbone."):
-        token, position = tensors.get(f"{prefix}cls_token"), tensors.get(f"{prefix}pos_embed")
-        if token is not None and position is not None and position[:, :1].any():
-            folded[f"{prefix}cls_token"] = token + position[:, :1]
-            folded[f"{prefix}pos_embed"] = torch.cat(
-                [torch.zeros_like(position[:, :1]), position[:, 1:]], dim=1
-            )
-    return folded
-
-
 def find_layout(names: set[str]) -> Layout | None:
     """The layout whose signature is among ``names``; None if there is none."""
     return next((layout for layout in LAYOUTS if layout.signature <= names), None)
@@ -224,28 +214,3 @@ def recognise(names: set[str]) -> Layout:
         f"its {len(names)} tensors are not named as in any known checkpoint ({known}). First names:"
         f" {', '.join(sorted(names)[:5])}"
     )
-
-
-def convert(tensors: dict[str, Tensor]) -> tuple[Layout, dict[str, Tensor]]:
-    """Recognise a checkpoint's layout and return its tensors under our names.
-
-    Raises:
-        ValueError: the layout is not recognised, or holds a tensor that nothing here knows.
-    """
-    layout = recognise(set(tensors))
-    converted: dict[str, Tensor] = {}
-    unknown = []
-    for name, tensor in _fold_cls_position(tensors).items():
-        try:
-            new_name = layout.rename(name)
-        except KeyError:
-            unknown.append(name)
-            continue
-        if new_name is not None:
-            tensor = torch.as_tensor(tensor)
-            converted[new_name] = layout.transform(name, tensor) if layout.transform else tensor
-    if unknown:
-        raise ValueError(
-            f"recognised as {layout.name}, but these tensors are unknown: {', '.join(unknown)}"
-        )
-    return layout, converted

@@ -8,7 +8,9 @@ from torch import Tensor
 
 from ..registry import MODELS
 from ..transforms import MixedImages, TokenMask, mix, unmix
-from .layouts import MCMAE_AUTHORS, MIXMIM_AUTHORS, convert
+from .conversion import convert
+from .layouts import MCMAE_AUTHORS, MIXMIM_AUTHORS
+from .tensor_check import require_weights
 
 # entries of the references' configs; those with a value may be left out
 _MIXMIM_CONFIG = dict(
@@ -50,8 +52,8 @@ def compare_with_reference(reference: dict) -> dict[str, float]:
         For each compared quantity max |ours - reference| / max |reference|.
 
     Raises:
-        ValueError: the weights are of an unknown layout, or the config has entries that are
-            missing or unknown.
+        ValueError: the weights are of an unknown layout or no finite floats, or the config has
+            entries that are missing or unknown.
     """
     layout, weights = convert(reference["param"])
     if layout is MIXMIM_AUTHORS:
@@ -74,6 +76,7 @@ def compare_with_reference(reference: dict) -> dict[str, float]:
 
 def _load(model_cfg: dict, weights: dict[str, Tensor]) -> Any:
     model = MODELS.build(model_cfg)
+    require_weights(weights, "param/...", model.state_dict())
     model.load_state_dict(weights)
     return model.eval()
 

@@ -4,13 +4,13 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from .checkpoint_error import CheckpointError
 from .reading import read_tensors
 from .selection import BACKBONE, better_prefix, describe_blocks, select_encoder
+from .tensor_check import require_weights
 
 # tensors that modules resize when they are loaded, by their last name
 _RESIZED = ("pos_embed", "relative_position_bias_table")
@@ -48,7 +48,8 @@ def load_pretrained(
 
     Raises:
         CheckpointError: the file cannot be read, holds no such encoder, or its tensors are
-            missing, unknown, of other shapes or not finite.
+            missing, unknown, of other shapes, no floats that the module's type can hold, or not
+            finite.
     """
     own = module.state_dict()
     source, model = str(checkpoint), type(module).__name__
@@ -69,7 +70,7 @@ def load_pretrained(
         raise CheckpointError(
             f"'{source}' ({encoder.origin}) does not fit {model}: {problems}; {remedy}"
         )
-    _check_finite(used, source)
+    require_weights(used, source, own)
     _copy(module, own, used, source)
     resized = tuple(name for name, tensor in used.items() if tensor.shape != own[name].shape)
     report = LoadReport(
@@ -135,16 +136,6 @@ def _fits(name: str, given: Tensor, own: Tensor) -> bool:
 
 def _sides(tensor: Tensor) -> str:
     return "x".join(map(str, tensor.shape)) or "scalar"
-
-
-def _check_finite(tensors: dict[str, Tensor], source: str) -> None:
-    bad = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
-    if bad:
-        raise CheckpointError(
-            f"'{source}' holds NaN or infinite values in {len(bad)} of the encoder's"
-            f" {len(tensors)} tensors ({', '.join(bad[:_LISTED])}): its run diverged or the file is"
-            " damaged; take an earlier checkpoint"
-        )
 
 
 def _copy(module: nn.Module, own: dict[str, Tensor], given: dict[str, Tensor], source: str) -> None:

@@ -4,7 +4,6 @@ import argparse
 import os
 import pickle
 import re
-import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -18,6 +17,7 @@ from torch import Tensor
 
 from .checkpoint_error import CheckpointError
 from .safe_globals import allow_mmengine_checkpoints
+from .tensor_check import require_plain
 
 # where training scripts keep the weights inside a checkpoint, most specific first
 _WEIGHT_KEYS = ("state_dict", "model", "module")
@@ -65,22 +65,37 @@ def read_reference(path: str | Path) -> dict[str, Any]:
         with np.load(path, allow_pickle=False) as file:
             for key in file.files:
                 group, _, name = key.partition("/")
-                value = file[key]
+                value = _tensor_or_text(file[key], key, path)
                 if name:
-                    content.setdefault(group, {})[name] = torch.from_numpy(value)
+                    content.setdefault(group, {})[name] = value
                 else:
-                    is_text = value.dtype.kind == "U"
-                    content[key] = str(value) if is_text else torch.from_numpy(np.asarray(value))
+                    content[key] = value
+    except CheckpointError:
+        raise
     except FileNotFoundError as error:
         raise CheckpointError(f"there is no file '{path}': correct the path") from error
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except Exception as error:  # corrupt bytes and absurd sizes end in errors of any kind
         raise CheckpointError(
             f"'{path}' is damaged or no .npz file ({type(error).__name__}); {_FETCH_AGAIN}, or name"
             " another one"
         ) from error
     if "param" not in content:
         raise CheckpointError(f"'{path}' has no entries named param/..., so it holds no weights")
+    content["param"] = _find_weights(content["param"], path)
     return content
+
+
+def _tensor_or_text(value: np.ndarray, key: str, path: str | Path) -> Tensor | str:
+    if value.dtype.kind == "U" and value.ndim == 0:
+        return str(value)
+    try:
+        # files of other machines may hold the other byte order
+        return torch.from_numpy(np.asarray(value, value.dtype.newbyteorder("=")))
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"'{path}' holds '{key}' of NumPy's type {value.dtype}, which PyTorch does not have;"
+            " store it as float32"
+        ) from error
 
 
 def _beginning(path: Path) -> bytes:
@@ -239,4 +254,5 @@ def _find_weights(content: object, path: str | Path) -> dict[str, Tensor]:
             f"'{path}' holds no weights: none of its entries, nor of those under"
             f" {', '.join(_WEIGHT_KEYS)}, is a tensor; name the checkpoint of a model"
         )
+    require_plain(tensors, path)
     return tensors

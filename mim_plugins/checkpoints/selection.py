@@ -8,7 +8,8 @@ from typing import NamedTuple
 from torch import Tensor
 
 from .checkpoint_error import CheckpointError
-from .layouts import convert, find_layout
+from .conversion import convert
+from .layouts import find_layout
 
 BACKBONE = "backbone."
 _LISTED = 8  # of a checkpoint's prefixes

@@ -10,6 +10,7 @@ from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
 from ..checkpoints import plain_data_only
+from .loaded_weights import require_loadable
 
 # what MMEngine and mmpretrain say at every start, and nobody at the console can act on
 _FILE_ONLY = (
@@ -43,6 +44,7 @@ class ConsoleRunner(Runner):
     """
 
     _has_begun = False
+    _source = "the checkpoint"  # that is being loaded, for messages
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         for message in _IGNORED_WARNINGS:
@@ -64,26 +66,33 @@ class ConsoleRunner(Runner):
         """Has training come to its first epoch? An error before that is one of the set-up."""
         return self._has_begun
 
-    def load_checkpoint(self, *args: Any, **kwargs: Any) -> Any:
-        """Load a checkpoint as MMEngine does, but plain data only.
+    def load_checkpoint(self, filename: str, *args: Any, **kwargs: Any) -> Any:
+        """Load a checkpoint as MMEngine does, but plain data and usable weights only.
 
         PyTorch refuses the rest by default; onedl-mmengine then unpickles without restriction. A
         user's own ``TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD`` keeps its meaning.
 
         Raises:
             pickle.UnpicklingError: the file holds more than plain data.
+            CheckpointError: see :func:`require_loadable`.
         """
+        self._source = filename
         with _plain_data_by_default():
-            return super().load_checkpoint(*args, **kwargs)
+            return super().load_checkpoint(filename, *args, **kwargs)
 
     def _init_model_weights(self) -> None:  # where MMEngine reads the files of init_cfg
         with _plain_data_by_default():
             super()._init_model_weights()
 
     def call_hook(self, fn_name: str, **kwargs: Any) -> None:
-        """Call the hooks of a moment of the run, as MMEngine does, and note the first epoch."""
+        """Call the hooks of a moment of the run, as MMEngine does, and note the first epoch.
+
+        Between reading and loading a checkpoint, MMEngine has no other place for a check.
+        """
         self._has_begun = self._has_begun or fn_name == "before_train_epoch"
         super().call_hook(fn_name, **kwargs)
+        if fn_name == "after_load_checkpoint":
+            require_loadable(self.model, kwargs["checkpoint"], self._source)
 
 
 def _plain_data_by_default() -> AbstractContextManager[None]:
