@@ -1,10 +1,12 @@
 from .checkpoint_error import CheckpointError
 from .conversion import convert
 from .export import FORMATS, Exported, export_backbone, to_timm
+from .http_loader import load_from_http
 from .layouts import LAYOUTS, Layout, find_layout, recognise
 from .parity import compare_with_reference, relative_error
 from .pretrained import LoadReport, load_pretrained
-from .reading import plain_data_only, read_reference, read_tensors
+from .reading import plain_data_only, read_tensors
+from .reference import read_reference
 from .safe_globals import allow_mmengine_checkpoints
 from .strict_pretrained_init import StrictPretrainedInit, load_strictly
 from .tensor_check import require_plain, require_weights
@@ -24,6 +26,7 @@ __all__ = [
     "convert",
     "export_backbone",
     "find_layout",
+    "load_from_http",
     "load_pretrained",
     "load_strictly",
     "plain_data_only",

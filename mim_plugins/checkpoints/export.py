@@ -64,8 +64,8 @@ def export_backbone(
         overwrite: replace ``target`` if it exists.
 
     Raises:
-        CheckpointError: ``source`` cannot be read, holds no encoder or no usable weights, timm has no such model, or
-            ``target`` cannot be written.
+        CheckpointError: ``source`` cannot be read, holds no encoder or no usable weights, timm has
+            no such model, or ``target`` cannot be written.
     """
     if file_format not in FORMATS:
         raise CheckpointError(f"format {file_format!r} must be one of {FORMATS}")

@@ -4,11 +4,11 @@ import argparse
 import os
 import pickle
 import re
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,8 +16,11 @@ from mmengine.runner import CheckpointLoader
 from torch import Tensor
 
 from .checkpoint_error import CheckpointError
+from .download import copy_of, fetch
+from .reference import read_reference
 from .safe_globals import allow_mmengine_checkpoints
 from .tensor_check import require_plain
+from .watch import time_limit
 
 # where training scripts keep the weights inside a checkpoint, most specific first
 _WEIGHT_KEYS = ("state_dict", "model", "module")
@@ -43,7 +46,7 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
             " model.backbone.init_cfg.checkpoint), or init_cfg=None for random weights"
         )
     if "://" in str(path):
-        return _find_weights(_read_remote(str(path)), path)
+        return _read_remote(str(path))
     path = Path(path).expanduser()
     begin = _beginning(path)
     if path.suffix == ".npz":
@@ -52,50 +55,6 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
         return _read_safetensors(path)
     load = partial(torch.load, path, map_location="cpu", weights_only=True)
     return _find_weights(_unpickle(load, path), path)
-
-
-def read_reference(path: str | Path) -> dict[str, Any]:
-    """A reference file: a dict of tensors, ``group/name`` keys gathered in nested dicts.
-
-    Raises:
-        CheckpointError: the file is damaged or has no ``param/`` entries.
-    """
-    content: dict[str, Any] = {}
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            for key in file.files:
-                group, _, name = key.partition("/")
-                value = _tensor_or_text(file[key], key, path)
-                if name:
-                    content.setdefault(group, {})[name] = value
-                else:
-                    content[key] = value
-    except CheckpointError:
-        raise
-    except FileNotFoundError as error:
-        raise CheckpointError(f"there is no file '{path}': correct the path") from error
-    except Exception as error:  # corrupt bytes and absurd sizes end in errors of any kind
-        raise CheckpointError(
-            f"'{path}' is damaged or no .npz file ({type(error).__name__}); {_FETCH_AGAIN}, or name"
-            " another one"
-        ) from error
-    if "param" not in content:
-        raise CheckpointError(f"'{path}' has no entries named param/..., so it holds no weights")
-    content["param"] = _find_weights(content["param"], path)
-    return content
-
-
-def _tensor_or_text(value: np.ndarray, key: str, path: str | Path) -> Tensor | str:
-    if value.dtype.kind == "U" and value.ndim == 0:
-        return str(value)
-    try:
-        # files of other machines may hold the other byte order
-        return torch.from_numpy(np.asarray(value, value.dtype.newbyteorder("=")))
-    except (TypeError, ValueError) as error:
-        raise CheckpointError(
-            f"'{path}' holds '{key}' of NumPy's type {value.dtype}, which PyTorch does not have;"
-            " store it as float32"
-        ) from error
 
 
 def _beginning(path: Path) -> bytes:
@@ -166,15 +125,24 @@ def plain_data_only() -> Iterator[None]:
             os.environ[variable] = before
 
 
-def _read_remote(address: str) -> object:
+def _read_remote(address: str) -> dict[str, Tensor]:
+    if address.startswith(("http://", "https://")):
+        is_old = copy_of(address).exists()
+        path = fetch(address, read_tensors)
+        try:
+            return read_tensors(path)
+        except CheckpointError as error:
+            cause = f"delete this copy of '{address}' to fetch it again" if is_old else address
+            raise CheckpointError(f"{error} ({cause})") from error
     if address.endswith((".safetensors", ".npz")):
         raise CheckpointError(
-            f"'{address}': only PyTorch files are read from an address; download it and give its"
-            " path"
+            f"'{address}': only PyTorch files are read from such an address; download it and give"
+            " its path"
         )
     try:
         load = partial(CheckpointLoader.load_checkpoint, address, map_location="cpu")
-        return _unpickle(load, address)
+        with _socket_timeout():
+            return _find_weights(_unpickle(load, address), address)
     except CheckpointError:
         raise
     except Exception as error:  # each storage has errors of its own
@@ -182,6 +150,17 @@ def _read_remote(address: str) -> object:
             f"'{address}' cannot be fetched ({type(error).__name__}: {_reason(error)}); check"
             " address and network, or download it and give its path"
         ) from error
+
+
+@contextmanager
+def _socket_timeout() -> Iterator[None]:
+    """Give a time limit to the connections of MMEngine's other schemes, which set none."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(time_limit())
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
 
 
 def _unpickle(load: Callable[[], object], path: str | Path) -> object:

@@ -53,9 +53,7 @@ def require_weights(
         raise CheckpointError(f"'{source}' {problem}")
 
 
-def find_wrong_kinds(
-    given: Mapping[str, Tensor], own: Mapping[str, Tensor] | None = None
-) -> str:
+def find_wrong_kinds(given: Mapping[str, Tensor], own: Mapping[str, Tensor] | None = None) -> str:
     """Return which tensors are of another kind than the model's, ``""`` if none is.
 
     See :func:`require_weights` for the arguments. Values are not read.
@@ -68,8 +66,8 @@ def find_wrong_kinds(
     if not found:
         return ""
     return (
-        f"holds {len(found)} tensors that are no weights of this kind: {_listed(found)}; give a file"
-        " with weights in float16, bfloat16, float32 or float64"
+        f"holds {len(found)} tensors that are no weights of this kind: {_listed(found)}; give a"
+        " file with weights in float16, bfloat16, float32 or float64"
     )
 
 

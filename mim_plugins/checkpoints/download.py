@@ -1,0 +1,232 @@
+"""Downloads that end: with the whole file, or with one error and no half file."""
+
+import contextlib
+import errno
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+import threading
+import time
+import urllib.request
+from collections.abc import Callable
+from email.message import Message
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import unquote, urlsplit
+
+import torch
+from mmengine.dist import broadcast_object_list, is_main_process
+from mmengine.logging import print_log
+
+from .checkpoint_error import CheckpointError
+from .watch import time_limit, watch
+
+_ATTEMPTS = 3
+_CHUNK = 2**20
+_REPORT_EVERY = 10.0  # seconds
+_WORTH_REPEATING = (408, 425, 429)  # and all errors of the server itself, from 500
+_LOCAL_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EFBIG)
+_FOLDER_PREFIX = ".mim_plugins-"
+_ABANDONED_AFTER = 86400.0  # seconds
+
+
+def fetch(address: str, verify: Callable[[Path], object], path: Path | None = None) -> Path:
+    """Return the local copy of the file at an ``http(s)://`` address, downloading it if need be.
+
+    A copy that exists is taken as it is. A connection that breaks or
+    stalls is tried again, from where it broke if the server allows. All processes of a run must
+    call this: the first one downloads, then the others, which find the copy if they share a disk.
+
+    Args:
+        address: where the file is.
+        verify: called with the complete file before the copy gets its name; an error of it means
+            that nothing is kept.
+        path: where the copy is; None for :func:`copy_of`.
+
+    Raises:
+        CheckpointError: on all processes: the file is not there, the server stalls, or what it
+            sends is incomplete or not verified.
+    """
+    path = path or copy_of(address)
+    outcome: list[str | None] = [None]
+    if is_main_process():
+        try:
+            _fetch_if_missing(address, verify, path)
+        except CheckpointError as error:
+            outcome = [str(error)]
+    broadcast_object_list(outcome)
+    if outcome[0] is not None:
+        raise CheckpointError(outcome[0])
+    _fetch_if_missing(address, verify, path)
+    return path
+
+
+def copy_of(address: str) -> Path:
+    """Return where in PyTorch's hub folder the copy of an address is, or would be.
+
+    A name with a hash, as model zoos give them, is kept, so that copies of other programs are
+    found. Other names, such as ``epoch_300.pth``, are not unique: a digest of the address is added.
+    """
+    name = Path(unquote(urlsplit(address).path)).name
+    if not re.search(r"-[0-9a-f]{8,}\.\w+$", name):
+        digest = hashlib.sha256(address.encode()).hexdigest()[:8]
+        name = f"{Path(name).stem}-{digest}{Path(name).suffix}"
+    return Path(torch.hub.get_dir()).expanduser() / "checkpoints" / name
+
+
+def _fetch_if_missing(address: str, verify: Callable[[Path], object], path: Path) -> None:
+    if path.is_file():
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(path.parent)
+        with tempfile.TemporaryDirectory(prefix=_FOLDER_PREFIX, dir=path.parent) as folder:
+            partial = Path(folder) / path.name
+            partial.touch()
+            _download(address, partial)
+            try:
+                verify(partial)
+            except CheckpointError as error:
+                text = str(error).replace(str(partial), address)
+                raise CheckpointError(f"{text} (its copy was removed)") from error
+            os.replace(partial, path)
+    except OSError as error:
+        raise CheckpointError(
+            f"'{address}' cannot be stored as '{path}': {error.strerror or error}; check space and"
+            " rights, or set TORCH_HOME to another folder"
+        ) from error
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Remove what processes that were killed left of their downloads."""
+    for old in folder.glob(f"{_FOLDER_PREFIX}*"):
+        with contextlib.suppress(FileNotFoundError):  # another process has finished
+            last_write = max(path.stat().st_mtime for path in (old, *old.iterdir()))
+            if time.time() - last_write > _ABANDONED_AFTER:
+                shutil.rmtree(old, ignore_errors=True)
+
+
+def _download(address: str, partial: Path) -> None:
+    """Write the file at ``address`` to ``partial``, in several attempts if need be."""
+    print_log(f"fetching {address}", logger="current")
+    validator, count = "", 1
+    while failure := _try(attempt := _Attempt(address, partial, validator)):
+        if count == _ATTEMPTS or not _is_worth_repeating(failure):
+            tried = f", {count} times" if count > 1 else ""
+            raise CheckpointError(
+                f"'{address}' cannot be fetched{tried} ({type(failure).__name__}:"
+                f" {_reason(failure)}); nothing of it was kept: check address and network, or"
+                " download it and give its path"
+            ) from failure
+        print_log(f"{address}: {_reason(failure)}; trying again", logger="current", level=30)
+        validator, count = "" if _is_range_error(failure) else attempt.validator, count + 1
+        time.sleep(min(1.0, time_limit() / 10))
+
+
+def _try(attempt: "_Attempt") -> Exception | None:
+    """Return what kept an attempt from getting the file.
+
+    Raises:
+        OSError: it is the disk, not the server.
+    """
+    try:
+        watch(attempt.run, lambda: attempt.received)
+    except (OSError, HTTPException, ValueError) as error:
+        attempt.stop()
+        if isinstance(error, CheckpointError) or getattr(error, "errno", None) in _LOCAL_ERRORS:
+            raise
+        return error
+    return None
+
+
+def _is_worth_repeating(error: Exception) -> bool:
+    if isinstance(error, HTTPError):
+        return error.code >= 500 or error.code in _WORTH_REPEATING or _is_range_error(error)
+    return not isinstance(error, ValueError)  # a malformed address
+
+
+def _is_range_error(error: Exception) -> bool:
+    return isinstance(error, HTTPError) and error.code == 416
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:160] or type(error).__name__
+
+
+def _validator(headers: Message) -> str:
+    """Return the server's name for this version of the file, by which a part may be asked for."""
+    etag = headers.get("ETag", "")
+    return etag if etag and not etag.startswith("W/") else headers.get("Last-Modified", "")
+
+
+def _continues(headers: Message, have: int) -> bool:
+    return have > 0 and headers.get("Content-Range", "").startswith(f"bytes {have}-")
+
+
+class _Attempt:
+    """One connection that writes a file, from its present end on if the server allows.
+
+    Args:
+        address: where the file is.
+        partial: the file, which may hold the beginning.
+        validator: what the server called the version of the file that it began to send; without
+            one the file is sent from its beginning.
+    """
+
+    def __init__(self, address: str, partial: Path, validator: str) -> None:
+        self.address, self.partial, self.validator = address, partial, validator
+        self.received = 0
+        self._lock, self._stopped = threading.Lock(), False
+
+    def stop(self) -> None:
+        """Leave the file alone from now on."""
+        with self._lock:
+            self._stopped = True
+
+    def run(self) -> None:
+        """Send the request and write what comes.
+
+        Raises:
+            OSError: no connection, another answer than the file, or fewer bytes than announced.
+            HTTPException: the answer breaks the protocol.
+        """
+        headers = {"User-Agent": "mim_plugins", "Accept-Encoding": "identity"}
+        have = self.partial.stat().st_size
+        if have and self.validator:
+            headers |= {"Range": f"bytes={have}-", "If-Range": self.validator}
+        request = urllib.request.Request(self.address, headers=headers)
+        with urllib.request.urlopen(request, timeout=time_limit()) as response:
+            before, self.validator = self.validator, _validator(response.headers)
+            if response.status != 206:
+                have = 0
+            elif not _continues(response.headers, have) or self.validator != before:
+                self.validator = ""  # the next attempt begins anew
+                raise ConnectionError("the server sent another part, or the file has changed")
+            total = have + response.length if response.length is not None else None
+            size = self._write(response, have, total)
+        if total is not None and size < total:
+            raise ConnectionError(f"the connection ended after {size} of {total} bytes")
+
+    def _write(self, response: Any, size: int, total: int | None) -> int:
+        reported = time.monotonic()
+        with self.partial.open("r+b") as file:
+            file.truncate(size)
+            file.seek(size)
+            # not read(), which waits until all of the chunk has come
+            while chunk := response.read1(_CHUNK):
+                with self._lock:
+                    if self._stopped:
+                        return size
+                    file.write(chunk)
+                    file.flush()  # nothing is written later
+                size += len(chunk)
+                self.received += len(chunk)
+                if time.monotonic() - reported > _REPORT_EVERY:
+                    reported = time.monotonic()
+                    whole = f" of {total / 1e6:.0f}" if total is not None else ""
+                    print_log(f"{size / 1e6:.0f}{whole} MB fetched", logger="current")
+        return size
