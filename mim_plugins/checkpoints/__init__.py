@@ -1,5 +1,6 @@
 from .checkpoint_error import CheckpointError
 from .conversion import convert
+from .download import fetch
 from .export import FORMATS, Exported, export_backbone, to_timm
 from .http_loader import load_from_http
 from .layouts import LAYOUTS, Layout, find_layout, recognise
@@ -10,12 +11,15 @@ from .reference import read_reference
 from .safe_globals import allow_mmengine_checkpoints
 from .strict_pretrained_init import StrictPretrainedInit, load_strictly
 from .tensor_check import require_plain, require_weights
+from .torchscript import is_torchscript
+from .watch import TIMEOUT_VARIABLE, watch
 from .writing import PARTIAL_SUFFIX, write_atomically, write_checkpoint
 
 __all__ = [
     "FORMATS",
     "LAYOUTS",
     "PARTIAL_SUFFIX",
+    "TIMEOUT_VARIABLE",
     "CheckpointError",
     "Exported",
     "Layout",
@@ -25,7 +29,9 @@ __all__ = [
     "compare_with_reference",
     "convert",
     "export_backbone",
+    "fetch",
     "find_layout",
+    "is_torchscript",
     "load_from_http",
     "load_pretrained",
     "load_strictly",
@@ -37,6 +43,7 @@ __all__ = [
     "require_plain",
     "require_weights",
     "to_timm",
+    "watch",
     "write_atomically",
     "write_checkpoint",
 ]

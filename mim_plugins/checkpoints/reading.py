@@ -20,6 +20,7 @@ from .download import copy_of, fetch
 from .reference import read_reference
 from .safe_globals import allow_mmengine_checkpoints
 from .tensor_check import require_plain
+from .torchscript import is_torchscript
 from .watch import time_limit
 
 # where training scripts keep the weights inside a checkpoint, most specific first
@@ -83,6 +84,13 @@ def _beginning(path: Path) -> bytes:
         raise CheckpointError(
             f"'{path}' is a Git LFS pointer, not the checkpoint: run 'git lfs pull' where it came"
             " from"
+        )
+    if begin.startswith(b"PK") and is_torchscript(path):
+        raise CheckpointError(
+            f"'{path}' is a TorchScript archive (torch.jit.save), a program that may do more than"
+            " hold weights, so nothing of it was loaded; ask its author for a file made by"
+            " torch.save(model.state_dict(), ...). OpenAI's CLIP files serve as"
+            " OpenCLIPTarget(pretrained=FILE)"
         )
     return begin
 

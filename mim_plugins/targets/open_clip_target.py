@@ -2,20 +2,28 @@
 
 import difflib
 import os
+import tempfile
+from functools import partial
+from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
+from ..checkpoints import CheckpointError, fetch, is_torchscript
 from ..registry import MODELS
 from .clip_tower import ClipTower
+from .openai_archive import TAG, digest_in, read_openai_archive, require_digest
 from .target_generator import TargetGenerator
 from .timm_tower import TimmTower
 from .tower import Tower
 from .weights import (
     cannot_download,
+    check_file,
+    check_tensors,
     does_not_fit,
     existing_file,
-    fast_hub,
+    from_hub,
     import_library,
     reproducible_init,
     warn_random,
@@ -36,7 +44,8 @@ class OpenCLIPTarget(TargetGenerator):
     Args:
         model_name: open_clip's name of a model, such as ``'ViT-B-16'``.
         pretrained: open_clip's tag of the weights, downloaded if need be; the path of a file that
-            holds them; or None for random weights, with a warning.
+            holds them, also OpenAI's own TorchScript archive; or None for random weights, with a
+            warning.
         features: ``'projection'``: after the last norm and the projection into the space shared
             with text, applied to every patch token; ``'norm'``: after the last norm; or the index
             of a block, from 0 or backwards from -1: that block's output, without norm.
@@ -101,11 +110,36 @@ def _build(
     else:
         tags = ", ".join(open_clip.list_pretrained_tags_by_model(name)) or "there are none"
         path = existing_file(pretrained, f"one of open_clip's tags of {name} ({tags})")
-        facts = _facts(open_clip, name, tag, path)
+        facts = {} if is_torchscript(path) else _facts(open_clip, name, tag, path)
+    if is_torchscript(path):
+        return _from_archive(open_clip, name, tag, path)
+    check_file(path)
+    return _load(open_clip, name, path, facts, path)
+
+
+def _from_archive(open_clip: Any, name: str, tag: str | None, path: str) -> Any:
+    """The image tower with the weights of OpenAI's archive."""
+    if tag not in (None, TAG):
+        raise ValueError(
+            f"tag='{tag}' contradicts pretrained='{path}', a TorchScript archive as OpenAI's are;"
+            f" set tag='{TAG}' or leave it out"
+        )
+    weights = read_openai_archive(open_clip, name, path)
+    check_tensors(weights, path)
+    with tempfile.TemporaryDirectory() as folder:  # open_clip converts what it reads from a file
+        file = os.path.join(folder, "weights.pt")
+        torch.save(weights, file)
+        return _load(open_clip, name, file, open_clip.get_pretrained_cfg(name, TAG), path)
+
+
+def _load(open_clip: Any, name: str, path: str, facts: dict[str, Any], source: str) -> Any:
+    """The image tower with the weights of the file ``path``, which errors call ``source``."""
     try:
-        return _create(open_clip, name, path, facts)
+        visual = _create(open_clip, name, path, facts)
     except Exception as error:  # what a strange file raises is not documented
-        raise does_not_fit(path, name, error) from None
+        raise does_not_fit(source, name, error) from None
+    check_tensors(visual.state_dict(), source)
+    return visual
 
 
 def _create(open_clip: Any, name: str, path: str | None, facts: dict[str, Any]) -> Any:
@@ -144,12 +178,29 @@ def _facts(open_clip: Any, name: str, tag: str | None, path: str | None) -> dict
 def _download(open_clip: Any, name: str, tag: str, cache_dir: str | None) -> str:
     config = open_clip.get_pretrained_cfg(name, tag)
     try:
-        with fast_hub():
-            return open_clip.download_pretrained(config, cache_dir=cache_dir)
+        if config.get("url") and not config.get("hf_hub"):
+            return _fetch(config["url"], cache_dir)
+        return from_hub(
+            lambda: open_clip.download_pretrained(config, cache_dir=cache_dir), cache_dir
+        )
     except Exception as error:  # the hub's client, sockets and checksums have errors of their own
         repository, file = os.path.split(config.get("hf_hub", ""))
         file = file or (_HUB_FILE if repository else os.path.basename(config["url"]))
-        raise cannot_download(f"{name} {tag}", repository, file, error, tag) from None
+        cause = error.__cause__ if isinstance(error, CheckpointError) else None
+        raise cannot_download(f"{name} {tag}", repository, file, cause or error, tag) from None
+
+
+def _fetch(url: str, cache_dir: str | None) -> str:
+    """The copy of an address where open_clip would keep it; open_clip would wait forever."""
+    path = Path(cache_dir or "~/.cache/clip").expanduser() / os.path.basename(url)
+    digest = digest_in(url)
+    if digest and path.is_file():
+        try:
+            require_digest(path, digest)
+        except CheckpointError:  # an older program was stopped while it wrote the file
+            path.unlink(missing_ok=True)
+    verify = partial(require_digest, digest=digest) if digest else check_file
+    return str(fetch(url, verify, path))
 
 
 def _tower(open_clip: Any, visual: Any, features: int | str, name: str) -> Tower:

@@ -2,16 +2,24 @@
 
 import difflib
 import os
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import torch
+
+from ..checkpoints import CheckpointError, fetch, is_torchscript
 from ..registry import MODELS
 from .target_generator import TargetGenerator
 from .timm_tower import TimmTower
 from .weights import (
     cannot_download,
+    check_file,
+    check_tensors,
     does_not_fit,
     existing_file,
     fast_hub,
+    from_hub,
     import_library,
     reproducible_init,
     warn_random,
@@ -68,23 +76,58 @@ def _build(timm: Any, name: str, pretrained: bool | str | None, cache_dir: str |
         if pretrained is not True:
             return _load(timm, name, existing_file(str(pretrained), "True for those of the tag"))
         try:
-            with fast_hub():
-                return timm.create_model(name, pretrained=True, cache_dir=cache_dir)
+            _download(timm, name, cache_dir)
+            with fast_hub():  # what is in the cache now
+                trunk = timm.create_model(name, pretrained=True, cache_dir=cache_dir)
         except RuntimeError:
             raise  # the weights are there, and do not fit
         except Exception as error:  # the hub's client and sockets have errors of their own
-            raise cannot_download(name, repository, file, error) from None
+            cause = error.__cause__ if isinstance(error, CheckpointError) else None
+            raise cannot_download(name, repository, file, cause or error) from None
+        check_tensors(trunk.state_dict(), name)
+        return trunk
+
+
+def _download(timm: Any, name: str, cache_dir: str | None) -> None:
+    """Have the weights of a tag in timm's cache; timm would build the model meanwhile."""
+    config = timm.get_pretrained_cfg(name)
+    file = (config.hf_hub_filename,) if config.hf_hub_filename else ()
+    if config.file or config.state_dict:
+        return
+    if not config.hf_hub_id:
+        folder = Path(cache_dir or Path(torch.hub.get_dir()) / "checkpoints").expanduser()
+        fetch(config.url, check_file, folder / os.path.basename(urlsplit(config.url).path))
+    elif config.custom_load:
+        import huggingface_hub
+
+        from_hub(
+            lambda: huggingface_hub.hf_hub_download(config.hf_hub_id, *file, cache_dir=cache_dir),
+            cache_dir,
+        )
+    else:
+        load = timm.models.load_state_dict_from_hf
+        from_hub(lambda: load(config.hf_hub_id, *file, cache_dir=cache_dir), cache_dir)
 
 
 def _load(timm: Any, name: str, path: str) -> Any:
     """The timm model with weights of a file, converted as timm converts those of the tag."""
+    if is_torchscript(path):
+        raise CheckpointError(
+            f"pretrained='{path}' is a TorchScript archive, a program that may do more than hold"
+            " weights, so it was not loaded; OpenAI's CLIP files serve as"
+            " dict(type='OpenCLIPTarget', pretrained=FILE)"
+        )
     try:
         state = timm.models.load_state_dict(path, weights_only=True)
+        check_tensors(state, path)
         trunk = timm.create_model(
             name, pretrained=True, pretrained_cfg_overlay=dict(state_dict=state)
         )
+    except CheckpointError:
+        raise
     except Exception as error:  # what a strange file raises is not documented
         raise does_not_fit(path, name, error) from None
+    check_tensors(trunk.state_dict(), path)
     trunk.pretrained_cfg["state_dict"] = None  # or the weights are held twice
     return trunk
 

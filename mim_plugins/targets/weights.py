@@ -1,18 +1,25 @@
 """Where teachers' weights come from, and one clear error when they cannot be had."""
 
 import importlib
+import os
 import socket
 import urllib.request
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import torch
+from torch import Tensor
+
+from ..checkpoints import read_tensors, require_plain, require_weights, watch
 
 _CONNECT_SECONDS = 5.0
+_ARRAY_SUFFIXES = (".npz", ".npy")  # of weights from JAX, which the libraries read themselves
+
+Result = TypeVar("Result")
 
 
 def import_library(name: str, owner: str) -> Any:
@@ -81,6 +88,54 @@ def _is_reachable(url: str) -> bool:
     return True
 
 
+def from_hub(download: Callable[[], Result], cache_dir: str | None) -> Result:
+    """Return the result of a library's ``download`` from the hub, unless the server stalls.
+
+    What has come so far stays in the cache, where the hub's client goes on next time.
+
+    Raises:
+        TimeoutError: see :func:`watch`; other errors are the client's own.
+    """
+    with fast_hub():
+        return watch(download, lambda: _cached_bytes(cache_dir))
+
+
+def _cached_bytes(cache_dir: str | None) -> int:
+    """Return the size of all files in the hub's cache."""
+    try:
+        from huggingface_hub import constants
+    except ImportError:
+        return 0
+    total = 0
+    for root in (cache_dir or constants.HF_HUB_CACHE, os.path.join(constants.HF_HOME, "xet")):
+        for folder, _, files in os.walk(root):
+            for file in files:
+                with suppress(OSError):  # it has been renamed
+                    total += os.lstat(os.path.join(folder, file)).st_size
+    return total
+
+
+def check_file(path: str | Path) -> None:
+    """Check a teacher's file as the files of encoders are checked, before a library reads it.
+
+    Raises:
+        CheckpointError: it cannot be read, or holds no finite floats.
+    """
+    if Path(path).suffix not in _ARRAY_SUFFIXES:
+        require_weights(read_tensors(path), path)
+
+
+def check_tensors(content: Mapping[str, Any], source: str) -> None:
+    """Check the tensors that a library has read, or the model that it has loaded.
+
+    Raises:
+        CheckpointError: they are no finite floats.
+    """
+    tensors = {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
+    require_plain(tensors, source)
+    require_weights(tensors, source)
+
+
 def existing_file(value: str, alternative: str) -> str:
     """The path ``pretrained`` names.
 
@@ -97,7 +152,7 @@ def existing_file(value: str, alternative: str) -> str:
 
 
 def cannot_download(
-    weights: str, repository: str, file: str, error: Exception, tag: str = ""
+    weights: str, repository: str, file: str, error: BaseException, tag: str = ""
 ) -> FileNotFoundError:
     """The error to raise when ``weights`` are neither cached nor to be downloaded.
 
