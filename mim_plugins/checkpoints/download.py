@@ -52,15 +52,16 @@ def fetch(address: str, verify: Callable[[Path], object], path: Path | None = No
             sends is incomplete or not verified.
     """
     path = path or copy_of(address)
-    outcome: list[str | None] = [None]
+    failure: CheckpointError | None = None
     if is_main_process():
         try:
             _fetch_if_missing(address, verify, path)
         except CheckpointError as error:
-            outcome = [str(error)]
+            failure = error
+    outcome = [None if failure is None else str(failure)]
     broadcast_object_list(outcome)
     if outcome[0] is not None:
-        raise CheckpointError(outcome[0])
+        raise failure or CheckpointError(outcome[0])
     _fetch_if_missing(address, verify, path)
     return path
 

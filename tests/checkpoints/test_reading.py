@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from mim_plugins.checkpoints import CheckpointError, read_reference, read_tensors
+from mim_plugins.checkpoints import CheckpointError, read_tensors
 
 WEIGHT = torch.arange(6.0).reshape(2, 3)
 
@@ -33,15 +33,6 @@ def test_safetensors_are_read(tmp_path):
     safetensors = pytest.importorskip("safetensors.torch")
     safetensors.save_file({"a": WEIGHT}, tmp_path / "x.safetensors")
     assert torch.equal(read_tensors(tmp_path / "x.safetensors")["a"], WEIGHT)
-
-
-def test_reference_groups_its_entries(tmp_path):
-    np.savez(tmp_path / "x.npz", **{"param/a": WEIGHT.numpy(), "config": "{}", "loss": 1.5})
-    reference = read_reference(tmp_path / "x.npz")
-    assert reference["config"] == "{}"
-    assert reference["loss"].item() == 1.5
-    assert torch.equal(reference["param"]["a"], WEIGHT)
-    assert torch.equal(read_tensors(tmp_path / "x.npz")["a"], WEIGHT)
 
 
 def test_a_missing_file_is_named_with_those_beside_it(tmp_path):
@@ -166,21 +157,3 @@ def test_file_without_weights_is_refused(tmp_path):
     torch.save({"epoch": 3}, tmp_path / "x.pth")
     with pytest.raises(ValueError, match="holds no weights"):
         read_tensors(tmp_path / "x.pth")
-
-
-def test_reference_without_weights_is_refused(tmp_path):
-    np.savez(tmp_path / "x.npz", loss=1.0)
-    with pytest.raises(ValueError, match="param/"):
-        read_tensors(tmp_path / "x.npz")
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [(None, "there is no file '.*x.npz': correct"), (b"garbage", "damaged or no .npz file")],
-)
-def test_a_reference_file_that_is_missing_or_damaged_is_named(tmp_path, content, message):
-    if content is not None:
-        (tmp_path / "x.npz").write_bytes(content)
-    with pytest.raises(CheckpointError, match=message) as caught:
-        read_reference(tmp_path / "x.npz")
-    assert "unsafely" not in str(caught.value)

@@ -20,6 +20,19 @@ TRUNKS = {
 }
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_hub():
+    """Lead the hub's client, also in threads that outlive a test, to where nobody listens."""
+    try:
+        from huggingface_hub import constants
+    except ImportError:
+        return
+    constants.ENDPOINT = "http://127.0.0.1:9"
+    constants.HUGGINGFACE_CO_URL_TEMPLATE = (
+        constants.ENDPOINT + "/{repo_id}/resolve/{revision}/{filename}"
+    )
+
+
 @pytest.fixture(scope="session")
 def open_clip(tmp_path_factory):
     """open_clip, with the tiny models above among its own."""

@@ -1,14 +1,19 @@
 """OpenCLIPTarget as configs build it: names, tags, weights, constants and errors."""
 
 import copy
+import hashlib
 import sys
 import time
 import warnings
+from pathlib import Path
 
 import pytest
 import torch
+from faulty_server import faulty_server, head
 from mmengine.registry import MODELS
+from torch import nn
 
+from mim_plugins.checkpoints import TIMEOUT_VARIABLE, CheckpointError
 from mim_plugins.targets import OpenCLIPTarget
 from mim_plugins.targets.open_clip_target import _facts
 from mim_plugins.targets.weights import reproducible_init
@@ -257,3 +262,132 @@ def test_without_the_library_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "open_clip", None)
     with pytest.raises(ImportError, match=r"OpenCLIPTarget needs open_clip .*'mim_plugins\["):
         OpenCLIPTarget()
+
+
+class Archive(nn.Module):
+    """Has the state of a model, as OpenAI's archives have."""
+
+    def __init__(self, state):
+        super().__init__()
+        for name, tensor in state.items():
+            parts, module = name.split("."), self
+            for part in parts[:-1]:
+                if not hasattr(module, part):
+                    module.add_module(part, Container())
+                module = getattr(module, part)
+            module.register_buffer(parts[-1], tensor)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x
+
+
+class Container(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x
+
+
+@pytest.fixture
+def archive(open_clip, trained, tags, tmp_path):
+    """A TorchScript archive of the tiny CLIP, which open_clip takes for OpenAI's."""
+    path = tmp_path / "tiny.pt"
+    torch.jit.save(torch.jit.script(Archive(trained.half().state_dict())), path)
+    trained.float()
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    url = f"https://somewhere/{digest}/tiny.pt"
+    tags["openai"] = dict(tags["plain"], url=url, quick_gelu=True)
+    return str(path)
+
+
+def test_openais_archive_brings_weights_and_activation(archive, trained):
+    target = OpenCLIPTarget("tiny-clip", archive)
+    visual = target._towers[4, 4].visual
+    assert torch.equal(visual.conv1.weight, trained.visual.conv1.weight.half().float())
+    assert type(visual.transformer.resblocks[0].mlp.gelu).__name__ == "QuickGELU"
+    assert OpenCLIPTarget("tiny-clip", archive, tag="openai").mean == target.mean
+    with pytest.raises(ValueError, match=r"tag='plain' contradicts pretrained='.*tiny\.pt'"):
+        OpenCLIPTarget("tiny-clip", archive, tag="plain")
+
+
+def test_archives_of_others_are_refused(archive, tags, monkeypatch):
+    del tags["openai"]
+    with pytest.raises(
+        CheckpointError, match=r"tiny\.pt' is a TorchScript archive.*none of OpenAI"
+    ):
+        OpenCLIPTarget("tiny-clip", archive)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.to(torch.int64), r"visual\.conv1\.weight \(int64, where float32"),
+        (lambda t: t.to(torch.uint8), "uint8"),
+        (lambda t: t.to(torch.complex64), "complex64"),
+        (lambda t: t.to(torch.float8_e4m3fn), "float8_e4m3fn"),
+        (lambda t: t.to_sparse(), "sparse_coo"),
+        (lambda t: t.double() + 1e300, "up to 1.0e.300"),
+        (lambda t: t * float("nan"), r"NaN.*100 %"),
+    ],
+)
+def test_weights_of_another_kind_are_refused(trained, tmp_path, change, message):
+    state = dict(trained.state_dict())
+    state["visual.conv1.weight"] = change(state["visual.conv1.weight"])
+    torch.save(state, tmp_path / "w.pt")
+    with pytest.raises(CheckpointError, match=message) as caught:
+        OpenCLIPTarget("tiny-clip", str(tmp_path / "w.pt"))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.fixture
+def served(tags, weights, monkeypatch):
+    """A server that the tags ``hub`` and ``link`` lead to."""
+    constants = pytest.importorskip("huggingface_hub.constants")
+    monkeypatch.setenv(TIMEOUT_VARIABLE, "0.5")
+    monkeypatch.setattr("urllib.request.getproxies", dict)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    with faulty_server() as server:
+        tags["link"]["url"] = f"{server.address}/some/w-{'0' * 8}.pt"
+        monkeypatch.setattr(constants, "ENDPOINT", server.address)
+        monkeypatch.setattr(
+            constants,
+            "HUGGINGFACE_CO_URL_TEMPLATE",
+            server.address + "/{repo_id}/resolve/{revision}/{filename}",
+        )
+        yield server
+
+
+@pytest.mark.parametrize("tag", ["hub", "link"])
+def test_servers_that_stall_end_with_one_line(served, tmp_path, tag):
+    served.answers.append(served.stalls_after())
+    begin = time.monotonic()
+    with pytest.raises(
+        FileNotFoundError, match=r"cannot be downloaded \(\w*Time\w*: .*time"
+    ) as caught:
+        OpenCLIPTarget("tiny-clip", tag, cache_dir=str(tmp_path / "cache"))
+    assert time.monotonic() - begin < 8
+    assert "\n" not in str(caught.value)
+
+
+def test_a_hub_that_trickles_ends_with_one_line(served, tmp_path):
+    about = dict(ETag='"abc"', X_Repo_Commit="0" * 40, Content_Length=9999)
+    trickle = served.trickles_after(head(**about), b"x" * 9999)
+    served.answers[:] = [served.sends(head(**about)), trickle]
+    begin = time.monotonic()
+    with pytest.raises(FileNotFoundError, match=r"\(TimeoutError: the server sent \d+ bytes in"):
+        OpenCLIPTarget("tiny-clip", "hub", cache_dir=str(tmp_path / "cache"))
+    assert time.monotonic() - begin < 8
+
+
+def test_a_link_is_fetched_and_compared_with_its_digest(served, tags, weights, trained, tmp_path):
+    content = Path(weights).read_bytes()
+    served.answers.append(served.sends(head(Content_Length=len(content)), content))
+    cache = str(tmp_path / "cache")
+    with pytest.raises(FileNotFoundError, match="is not the file that open_clip expects"):
+        OpenCLIPTarget("tiny-clip", "link", cache_dir=cache)
+
+    name = f"w-{hashlib.sha256(content).hexdigest()[:8]}.pt"
+    tags["link"]["url"] = f"{served.address}/some/{name}"
+    (tmp_path / "cache" / name).write_bytes(content[:100])  # of an older program
+    target = OpenCLIPTarget("tiny-clip", "link", cache_dir=cache)
+    assert torch.equal(target._towers[4, 4].visual.conv1.weight, trained.visual.conv1.weight)
+    served.answers[:] = [served.sends(head("500 Oops"))]
+    OpenCLIPTarget("tiny-clip", "link", cache_dir=cache)

@@ -1,13 +1,16 @@
 """TimmTarget as configs build it: names, weights, constants and errors."""
 
+import dataclasses
 import sys
 import time
 import warnings
 
 import pytest
 import torch
+from faulty_server import faulty_server, head
 from mmengine.registry import MODELS
 
+from mim_plugins.checkpoints import TIMEOUT_VARIABLE, CheckpointError
 from mim_plugins.targets import TimmTarget
 
 TINY = "test_vit.r160_in1k"  # 64 channels, 6 blocks, 160 pixels, [CLS] token
@@ -166,3 +169,74 @@ def test_without_the_library_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(ImportError, match=r"TimmTarget needs timm .* pip install 'mim_plugins\["):
         TimmTarget()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.to(torch.int32), r"patch_embed\.proj\.weight \(int32, where float32"),
+        (lambda t: t > 0, r"\(bool, where"),
+        (lambda t: t.to(torch.float8_e5m2), "float8_e5m2"),
+        (lambda t: torch.quantize_per_tensor(t, 0.1, 0, torch.qint8), "quantized"),
+        (lambda t: t.to("meta"), "meta device"),
+        (lambda t: t.double() - 1e200, "exceed the range"),
+        (lambda t: t / 0, "NaN or infinite"),
+    ],
+)
+def test_weights_of_another_kind_are_refused(trained, tmp_path, change, message):
+    state = dict(trained.state_dict())
+    state["patch_embed.proj.weight"] = change(state["patch_embed.proj.weight"])
+    torch.save(dict(model=state), tmp_path / "w.pth")
+    with pytest.raises(CheckpointError, match=message):
+        TimmTarget(TINY, str(tmp_path / "w.pth"))
+
+
+def test_a_torchscript_archive_is_refused(trained, tmp_path):
+    torch.jit.save(torch.jit.script(torch.nn.Linear(1, 1)), tmp_path / "w.pt")
+    with pytest.raises(CheckpointError, match=r"TorchScript archive.*OpenCLIPTarget"):
+        TimmTarget(TINY, str(tmp_path / "w.pt"))
+
+
+@pytest.fixture
+def served(timm, monkeypatch, tmp_path):
+    """A server in place of the hub, with the time limit at half a second."""
+    constants = pytest.importorskip("huggingface_hub.constants")
+    monkeypatch.setenv(TIMEOUT_VARIABLE, "0.5")
+    monkeypatch.setattr("urllib.request.getproxies", dict)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    with faulty_server() as server:
+        template = server.address + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(constants, "ENDPOINT", server.address)
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        yield server
+
+
+def test_a_hub_that_stalls_or_trickles_ends_with_one_line(served, tmp_path):
+    about = dict(ETag='"abc"', X_Repo_Commit="0" * 40, Content_Length=9999)
+    trickle = served.trickles_after(head(**about), b"x" * 9999)
+    for answers in ([served.stalls_after()], [served.sends(head(**about)), trickle]):
+        served.answers[:] = answers
+        served.requests.clear()
+        begin = time.monotonic()
+        with pytest.raises(FileNotFoundError, match=r"\(TimeoutError: the server sent \d+ bytes"):
+            TimmTarget(TINY, cache_dir=str(tmp_path / "cache"))
+        assert time.monotonic() - begin < 8
+
+
+def test_weights_of_another_server_are_fetched_once(served, timm, trained, tmp_path, monkeypatch):
+    torch.save(trained.state_dict(), tmp_path / "w.pth")
+    content = (tmp_path / "w.pth").read_bytes()
+    config = dataclasses.replace(
+        timm.get_pretrained_cfg(TINY), hf_hub_id=None, url=f"{served.address}/a/w.pth"
+    )
+    monkeypatch.setattr("timm.models._builder.get_pretrained_cfg", lambda *_, **__: config)
+    monkeypatch.setattr(timm, "get_pretrained_cfg", lambda *_, **__: config)
+    served.answers[:] = [
+        served.sends(head(Content_Length=len(content), ETag='"1"'), content[:99]),
+        served.sends(head(Content_Length=len(content), ETag='"1"'), content),
+        served.sends(head("500 Oops")),
+    ]
+    for _ in range(2):
+        target = TimmTarget(TINY, cache_dir=str(tmp_path / "cache"))
+        weight = target._towers[10, 10].trunk.patch_embed.proj.weight
+        assert torch.equal(weight, trained.patch_embed.proj.weight)

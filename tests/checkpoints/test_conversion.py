@@ -1,0 +1,74 @@
+import pytest
+import torch
+
+from mim_plugins.checkpoints import CheckpointError, convert
+from mim_plugins.checkpoints.selection import select_encoder
+
+
+def mae(**changes):
+    """A file in the MAE authors' layout."""
+    names = {
+        "cls_token": torch.ones(1, 1, 4),
+        "pos_embed": torch.ones(1, 5, 4),
+        "patch_embed.proj.weight": torch.ones(4, 3, 2, 2),
+        "blocks.0.attn.qkv.weight": torch.ones(12, 4),
+    }
+    return names | {name.replace("__", "."): tensor for name, tensor in changes.items()}
+
+
+def test_integers_are_refused_before_arithmetic_makes_floats_of_them():
+    for name, tensor in (
+        ("cls_token", torch.ones(1, 1, 4, dtype=torch.int64)),
+        ("pos_embed", torch.ones(1, 5, 4, dtype=torch.uint8)),
+        ("blocks__0__attn__qkv__weight", torch.ones(12, 4, dtype=torch.bool)),
+        ("patch_embed__proj__weight", torch.ones(4, 3, 2, 2, dtype=torch.complex64)),
+    ):
+        with pytest.raises(ValueError, match=rf"MAE of the authors.*{name.replace('__', '.')} \("):
+            convert(mae(**{name: tensor}))
+
+
+def test_integers_that_are_dropped_do_not_matter():
+    tensors = {
+        "absolute_pos_embed": torch.ones(1, 4, 8),
+        "layers.0.blocks.0.attn.qkv.weight": torch.ones(24, 8),
+        "layers.0.blocks.0.attn.relative_position_index": torch.zeros(4, 4, dtype=torch.int64),
+    }
+    _, converted = convert(tensors)
+    assert set(converted) == {"backbone.pos_embed", "backbone.stages.0.blocks.0.attn.qkv.weight"}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        dict(pos_embed=torch.tensor(1.0)),
+        dict(pos_embed=torch.ones(4)),
+        dict(pos_embed=torch.ones(1, 2, 2, 4)),
+        dict(pos_embed=torch.ones(2, 5, 4)),
+        dict(pos_embed=torch.ones(1, 5, 3)),
+        dict(pos_embed=torch.ones(1, 7, 4)),
+        dict(cls_token=torch.ones(4)),
+        dict(decoder_pos_embed=torch.ones(5, 4)),
+    ],
+)
+def test_shapes_that_a_layout_never_has_are_one_clear_error(changes):
+    with pytest.raises(ValueError, match=r"pos_embed") as caught:
+        convert(mae(**changes))
+    assert "\n" not in str(caught.value)
+    with pytest.raises(CheckpointError, match=r"'f': .*pos_embed"):
+        select_encoder(mae(**changes), "backbone.", lambda names: 0, "f", "M")
+
+
+@pytest.mark.parametrize("shape", [(), (3, 6), (0,)])
+def test_merging_layers_without_four_inputs_are_refused(shape):
+    tensors = {
+        "backbone.absolute_pos_embed": torch.ones(1, 4, 8),
+        "backbone.layers.0.blocks.0.ln1.weight": torch.ones(8),
+        "backbone.layers.0.downsample.reduction.weight": torch.ones(shape),
+    }
+    with pytest.raises(ValueError, match=r"downsample\.reduction\.weight has no four inputs"):
+        convert(tensors)
+
+
+def test_an_empty_position_embedding_stays_empty():
+    _, converted = convert(mae(pos_embed=torch.ones(1, 0, 4)))
+    assert converted["backbone.pos_embed"].shape == (1, 0, 0, 4)

@@ -1,0 +1,95 @@
+import io
+
+import pytest
+import torch
+from faulty_server import faulty_server, head
+from mmengine.runner import CheckpointLoader
+from mmengine.runner.checkpoint import load_checkpoint
+
+from mim_plugins.checkpoints import TIMEOUT_VARIABLE, CheckpointError, load_from_http, read_tensors
+
+
+@pytest.fixture
+def server(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setenv(TIMEOUT_VARIABLE, "0.4")
+    monkeypatch.setattr("urllib.request.getproxies", dict)
+    with faulty_server() as running:
+        yield running
+
+
+def content_of(tensors):
+    buffer = io.BytesIO()
+    torch.save(dict(state_dict=tensors), buffer)
+    return buffer.getvalue()
+
+
+GOOD = {"weight": torch.full((1, 1), 3.0), "bias": torch.zeros(1)}
+READERS = (
+    read_tensors,
+    lambda address: load_checkpoint(torch.nn.Linear(1, 1), address),
+)
+
+
+def copies(tmp_path):
+    return [path.name for path in (tmp_path / "hub" / "checkpoints").rglob("*")]
+
+
+def test_mmengine_reads_addresses_through_it(server):
+    content = content_of(GOOD)
+    server.answers.append(server.sends(head(Content_Length=len(content)), content))
+    assert CheckpointLoader._get_checkpoint_loader("https://a/b.pth") is load_from_http
+    assert CheckpointLoader._get_checkpoint_loader("http://a/b.pth") is load_from_http
+    module = torch.nn.Linear(1, 1)
+    load_checkpoint(module, f"{server.address}/x.pth")
+    assert module.weight.item() == 3
+    assert len(server.requests) == 1
+    assert torch.equal(read_tensors(f"{server.address}/x.pth")["weight"], GOOD["weight"])
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("read", READERS)
+@pytest.mark.parametrize(
+    ("content", "cause"),
+    [
+        (b"<html>Sign in</html>", "web page"),
+        (b"", "is empty"),
+        (b"PK\x03\x04" + b"x" * 99, "damaged"),
+        (content_of(GOOD)[:-300], "damaged"),
+        (content_of({"weight": torch.eye(1).to_sparse()}), "sparse_coo"),
+    ],
+)
+def test_what_is_no_checkpoint_is_not_kept(server, tmp_path, content, cause, read):
+    server.answers.append(server.sends(head(), content))  # no length: nobody sees it was cut
+    with pytest.raises(CheckpointError, match=rf"127\.0\.0\.1.*x\.pth'.*{cause}") as caught:
+        read(f"{server.address}/x.pth")
+    assert "its copy was removed" in str(caught.value)
+    assert copies(tmp_path) == []
+
+
+@pytest.mark.parametrize("read", READERS)
+def test_a_server_that_stalls_ends_with_one_line(server, tmp_path, read):
+    content = content_of(GOOD)
+    begin = head(Content_Length=len(content), ETag='"1"') + content[:50]
+    server.answers.append(server.stalls_after(begin))
+    with pytest.raises(CheckpointError, match=r"x\.pth' cannot be fetched, 3 times \(TimeoutErr"):
+        read(f"{server.address}/x.pth")
+    assert copies(tmp_path) == []
+
+
+def test_a_copy_that_is_damaged_is_named(server, tmp_path):
+    content = content_of(GOOD)
+    server.answers.append(server.sends(head(Content_Length=len(content)), content))
+    read_tensors(f"{server.address}/x.pth")
+    (file,) = (tmp_path / "hub" / "checkpoints").iterdir()
+    file.write_bytes(content[:100])
+    with pytest.raises(CheckpointError, match=rf"{file.name}' is damaged.*delete this copy of"):
+        read_tensors(f"{server.address}/x.pth")
+
+
+def test_safetensors_are_read_from_an_address_too(server):
+    save = pytest.importorskip("safetensors.torch").save
+    content = save(GOOD)
+    server.answers.append(server.sends(head(Content_Length=len(content)), content))
+    tensors = read_tensors(f"{server.address}/model.safetensors")
+    assert torch.equal(tensors["weight"], GOOD["weight"])

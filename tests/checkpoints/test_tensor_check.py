@@ -1,0 +1,226 @@
+import pytest
+import torch
+from torch import nn
+
+from mim_plugins.checkpoints import (
+    CheckpointError,
+    load_pretrained,
+    read_tensors,
+    require_plain,
+    require_weights,
+)
+from mim_plugins.checkpoints.tensor_check import find_wrong_kinds
+
+OWN = {
+    "weight": torch.ones(2, 2),
+    "half": torch.ones(2, dtype=torch.float16),
+    "count": torch.tensor(3),
+    "small": torch.tensor([1], dtype=torch.uint8),
+    "flag": torch.tensor([True]),
+    "complex": torch.ones(1, dtype=torch.complex64),
+}
+
+
+def special_tensors():
+    weight = torch.eye(3)
+    return {
+        "sparse_coo": weight.to_sparse(),
+        "sparse_csr": weight.to_sparse_csr(),
+        "sparse_bsc": torch.eye(4).to_sparse_bsc((2, 2)),
+        "quantized, qint8": torch.quantize_per_tensor(weight, 0.1, 0, torch.qint8),
+        "quantized, quint8": torch.quantize_per_channel(
+            weight, torch.ones(3), torch.zeros(3), 0, torch.quint8
+        ),
+        "meta device": weight.to("meta"),
+        "nested": torch.nested.nested_tensor([torch.ones(2), torch.ones(3)]),
+        "NestedTensor": torch.nested.nested_tensor(
+            [torch.ones(2), torch.ones(3)], layout=torch.jagged
+        ),
+        r"1\.1e\+12 elements, of which the file holds 4 bytes": torch.ones(1).expand(2**40),
+        r"1\.1e\+15 elements": torch.ones(1).expand(2**20, 2**30),
+    }
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("kind", list(special_tensors()))
+def test_tensors_that_are_no_arrays_are_refused(tmp_path, kind):
+    tensor = special_tensors()[kind]
+    with pytest.raises(CheckpointError, match=rf"'f' holds 1 tensors.*: a \(.*{kind}.*\); ask"):
+        require_plain({"a": tensor, "b": torch.ones(1)}, "f")
+    torch.save({"state_dict": {"a": tensor}}, tmp_path / "x.pth")
+    with pytest.raises(CheckpointError, match=kind) as caught:
+        read_tensors(tmp_path / "x.pth")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_subclass_of_tensors_is_refused():
+    class Own(torch.Tensor):
+        pass
+
+    with pytest.raises(CheckpointError, match=r"a \(Own\)"):
+        require_plain({"a": torch.ones(1).as_subclass(Own)}, "f")
+
+
+def test_plain_tensors_of_all_sorts_pass():
+    base = torch.arange(12.0).reshape(3, 4)
+    require_plain(
+        dict(
+            view=base[1:, ::2],
+            turned=base.T,
+            parameter=nn.Parameter(base),
+            buffer=nn.Buffer(base),
+            expanded=torch.ones(1, 1, 5).expand(7, 3, 5),
+            empty=torch.empty(0, 3),
+            scalar=torch.tensor(1),
+            fp8=base.to(torch.float8_e4m3fn),  # its type is judged where the model's is known
+        ),
+        "f",
+    )
+
+
+@pytest.mark.parametrize(
+    "dtype",
+    [
+        torch.int64,
+        torch.int32,
+        torch.int16,
+        torch.int8,
+        torch.uint8,
+        torch.uint16,
+        torch.uint32,
+        torch.uint64,
+        torch.bool,
+        torch.complex32,
+        torch.complex64,
+        torch.complex128,
+        torch.float8_e4m3fn,
+        torch.float8_e5m2,
+        torch.float8_e4m3fnuz,
+    ],
+)
+@pytest.mark.parametrize("own", [OWN, None])
+def test_other_types_are_no_weights(dtype, own):
+    given = {"weight": torch.ones(2, 2).to(dtype)}
+    short = str(dtype).removeprefix("torch.")
+    message = rf"'f' holds 1 tensors that are no .*weight \({short}, where float32 belongs\)"
+    with pytest.raises(CheckpointError, match=message):
+        require_weights(given, "f", own)
+    assert find_wrong_kinds(given, own)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_floats_of_all_lengths_are_weights(dtype):
+    require_weights({"weight": torch.full((2, 2), -3.5, dtype=dtype)}, "f", OWN)
+    require_weights({"weight": torch.full((2, 2), -3.5, dtype=dtype)}, "f")
+    require_weights({"weight": torch.empty(0, dtype=dtype)}, "f", OWN)
+
+
+@pytest.mark.parametrize(
+    ("name", "tensor", "message"),
+    [
+        ("weight", torch.tensor([1.0, 1e300], dtype=torch.float64), r"up to 1\.0e\+300, float32"),
+        ("weight", torch.tensor(-3.5e38, dtype=torch.float64), r"up to 3\.5e\+38, float32"),
+        ("half", torch.tensor([65520.0]), r"up to 6\.6e\+04, float16"),
+        ("half", torch.tensor([1e38], dtype=torch.bfloat16), r"up to 1\.0e\+38, float16"),
+        ("small", torch.tensor([256]), r"small \(beyond uint8\)"),
+        ("small", torch.tensor([-1], dtype=torch.int8), r"small \(beyond uint8\)"),
+    ],
+)
+def test_values_beyond_the_models_type_are_refused(name, tensor, message):
+    with pytest.raises(CheckpointError, match=rf"exceed the range.*{message}"):
+        require_weights({name: tensor}, "f", OWN)
+
+
+@pytest.mark.parametrize(
+    ("name", "tensor"),
+    [
+        ("weight", torch.tensor([3.4e38, 1e-300], dtype=torch.float64)),
+        ("half", torch.tensor([65504.0, 1e-20])),
+        ("count", torch.tensor(2**40)),
+        ("count", torch.tensor(7, dtype=torch.uint8)),
+        ("small", torch.tensor([255])),
+        ("flag", torch.tensor([False])),
+        ("complex", torch.ones(1, dtype=torch.complex64)),
+        ("other", torch.ones(1, dtype=torch.complex64)),  # not of the model
+    ],
+)
+def test_what_the_models_type_holds_passes(name, tensor):
+    require_weights({name: tensor}, "f", OWN)
+
+
+@pytest.mark.parametrize(
+    ("name", "tensor"),
+    [
+        ("count", torch.tensor(3.0)),
+        ("count", torch.tensor(True)),
+        ("flag", torch.tensor([1])),
+        ("complex", torch.ones(1)),
+        ("complex", torch.ones(1, dtype=torch.complex128)),
+    ],
+)
+def test_buffers_keep_their_kind(name, tensor):
+    with pytest.raises(CheckpointError, match=f"{name} .*belongs"):
+        require_weights({name: tensor}, "f", OWN)
+
+
+def test_buffers_of_integers_pass_without_a_model():
+    names = ("bn.num_batches_tracked", "attn.relative_position_index", "position_ids")
+    require_weights({name: torch.tensor([1, 2]) for name in names}, "f")
+    for name in (*names, "index.weight"):
+        with pytest.raises(CheckpointError, match=name):
+            require_weights({name: torch.tensor([True])}, "f")
+    with pytest.raises(CheckpointError, match=r"index\.weight"):
+        require_weights({"index.weight": torch.tensor([1])}, "f")
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("own", [OWN, None])
+def test_the_first_bad_tensor_is_named_with_its_share(bad, own):
+    given = {"half": torch.ones(2), "weight": torch.tensor([[1, bad], [1, 1]])}
+    message = r"'f' holds NaN or infinite values in 1 of 2 tensors: weight \(25 % of its values\)"
+    with pytest.raises(CheckpointError, match=message):
+        require_weights(given, "f", own)
+
+
+def test_infinities_that_a_model_has_by_design_pass():
+    own = {"mask": torch.tensor([0.0, -float("inf")])}
+    require_weights({"mask": own["mask"].clone()}, "f", own)
+    require_weights({"mask": own["mask"].double()}, "f", own)
+    for values in ([-float("inf"), 0.0], [0.0, float("inf")], [0.0, float("nan")]):
+        with pytest.raises(CheckpointError, match="mask"):
+            require_weights({"mask": torch.tensor(values)}, "f", own)
+
+
+def test_many_are_counted_and_three_are_named():
+    given = {f"a{index}": torch.tensor([1]) for index in range(9)}
+    with pytest.raises(CheckpointError, match=r"holds 9 .*: a0 .*, a1 .*, a2 .* and 6 more; give"):
+        require_weights(given, "f")
+
+
+class Normed(nn.Module):
+    """An encoder with an integer buffer."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.BatchNorm1d(2)
+
+
+def test_an_encoders_integer_buffers_are_loaded(tmp_path):
+    saved, loaded = Normed(), Normed()
+    saved.norm.num_batches_tracked += 2**40
+    torch.save(saved.state_dict(), tmp_path / "x.pth")
+    load_pretrained(loaded, tmp_path / "x.pth")
+    assert loaded.norm.num_batches_tracked.item() == 2**40
+
+
+@pytest.mark.parametrize("name", ["norm.weight", "norm.num_batches_tracked"])
+def test_an_encoder_is_as_before_after_the_error(tmp_path, name):
+    tensors = Normed().state_dict()
+    tensors[name] = tensors[name].to(torch.complex64)
+    torch.save(tensors, tmp_path / "x.pth")
+    module = Normed()
+    before = {key: tensor.clone() for key, tensor in module.state_dict().items()}
+    with pytest.raises(CheckpointError, match=rf"x\.pth' holds 1 .*{name} \(complex64"):
+        load_pretrained(module, tmp_path / "x.pth")
+    assert all(torch.equal(before[key], t) for key, t in module.state_dict().items())
