@@ -90,7 +90,8 @@ def _find_wrong_values(given: Mapping[str, Tensor], own: Mapping[str, Tensor] | 
         elif tensor.dtype != wanted:
             values = tensor[torch.isfinite(tensor)]
             if not torch.isfinite(values.to(wanted)).all():
-                beyond.append(f"{name} (up to {values.abs().max().item():.1e}, {_short(wanted)})")
+                largest = values.abs().max().item()
+                beyond.append(f"{name} (up to {largest:.1e}, beyond {_short(wanted)})")
     if not_finite:
         return (
             f"holds NaN or infinite values in {len(not_finite)} of {len(given)} tensors:"

@@ -122,3 +122,52 @@ def test_classifiers_work_in_mmpretrains_inferencer(finetune_cfg, save):
 
     assert result["pred_scores"].shape == (5,)
     assert result["pred_scores"].sum() == pytest.approx(1, abs=1e-5)
+
+
+NAME = "backbone.norm.weight"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.to(torch.int64), r"norm\.weight \(int64, where float32 belongs\)"),
+        (lambda t: t > 0, r"\(bool, where"),
+        (lambda t: t.to(torch.complex128), r"\(complex128, where"),
+        (lambda t: t.to(torch.float8_e5m2), r"\(float8_e5m2, where"),
+        (lambda t: t.double() + 1e300, r"exceed the range .*1\.0e\+300"),
+        (lambda t: t.to_sparse(), "sparse_coo"),
+    ],
+)
+def test_weights_of_another_kind_are_refused(pretrain_cfg, save, change, message):
+    weights = weights_of(pretrain_cfg)
+    weights[NAME] = change(weights[NAME])
+    with pytest.raises(CheckpointError, match=rf"weights\.pth.*{message}"):
+        get_model(pretrain_cfg, save(weights))
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_the_first_tensor_that_is_not_finite_is_named(pretrain_cfg, save, bad):
+    weights = weights_of(pretrain_cfg)
+    size = weights[NAME].numel()
+    weights[NAME] = weights[NAME].clone()
+    weights[NAME][: size // 4] = bad
+    message = rf"weights\.pth' holds NaN .* 1 of \d+ tensors: {NAME} \(25 % of its values\)"
+    with pytest.raises(CheckpointError, match=message):
+        get_model(pretrain_cfg, save(weights))
+
+
+def test_a_converted_file_is_checked_too(tmp_path):
+    from mim_plugins.checkpoints import read_reference
+    from mim_plugins.checkpoints.parity import _mixmim_model
+    from mim_plugins.registry import MODELS
+
+    reference = read_reference(GOLDEN)
+    model = MODELS.build(_mixmim_model(reference["config"]))
+    for name, value, message in (
+        ("norm.weight", torch.ones(1).to(torch.int8), r"int8, where float32"),
+        ("surprise", ONE, "tensors are unknown: surprise"),
+        ("absolute_pos_embed", ONE, "absolute_pos_embed has shape"),
+    ):
+        torch.save(reference["param"] | {name: value}, tmp_path / "x.pth")
+        with pytest.raises(CheckpointError, match=rf"x\.pth'.*{message}"):
+            load_weights(model, tmp_path / "x.pth")

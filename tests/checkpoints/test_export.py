@@ -252,3 +252,36 @@ def test_what_is_no_encoder_is_refused(tmp_path):
 def test_format_and_ending_must_agree(tmp_path, target, file_format, message):
     with pytest.raises(CheckpointError, match=message):
         export_backbone(tmp_path / "x.pth", tmp_path / target, file_format)
+
+
+@pytest.mark.parametrize("file_format", ["safetensors", "torch", "timm"])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.to(torch.int32), r"int32, where float32"),
+        (lambda t: t.to(torch.bool), r"bool, where float32"),
+        (lambda t: t.to(torch.complex64), "complex64"),
+        (lambda t: t.to(torch.float8_e4m3fn), "float8_e4m3fn"),
+        (lambda t: t.double() * 0 - 1e39, "exceed the range"),
+        (lambda t: t * float("inf"), "NaN or infinite"),
+        (lambda t: t.to("meta"), "meta device"),
+    ],
+)
+def test_weights_of_another_kind_are_not_exported(tmp_path, file_format, change, message):
+    weights = {f"backbone.{n}": t for n, t in random_backbone(VIT).state_dict().items()}
+    weights["backbone.norm.weight"] = change(weights["backbone.norm.weight"])
+    torch.save(dict(state_dict=weights), tmp_path / "x.pth")
+    target = tmp_path / ("y.safetensors" if file_format == "safetensors" else "y.pth")
+    with pytest.raises(CheckpointError, match=rf"x\.pth' holds .*{message}"):
+        export_backbone(tmp_path / "x.pth", target, file_format)
+    assert not target.exists()
+
+
+def test_integer_buffers_of_other_encoders_are_exported(tmp_path):
+    weights = {
+        "backbone.conv.weight": torch.ones(1),
+        "backbone.bn.num_batches_tracked": torch.tensor(3),
+    }
+    torch.save(weights, tmp_path / "x.pth")
+    export_backbone(tmp_path / "x.pth", tmp_path / "y.pth", "torch")
+    assert read_tensors(tmp_path / "y.pth")["bn.num_batches_tracked"].dtype == torch.int64

@@ -1,5 +1,10 @@
+import json
+import struct
+
+import crafted_pickles
 import pytest
 import torch
+from crafted_pickles import Call, tensor
 from torch import nn
 
 from mim_plugins.checkpoints import (
@@ -119,10 +124,14 @@ def test_floats_of_all_lengths_are_weights(dtype):
 @pytest.mark.parametrize(
     ("name", "tensor", "message"),
     [
-        ("weight", torch.tensor([1.0, 1e300], dtype=torch.float64), r"up to 1\.0e\+300, float32"),
-        ("weight", torch.tensor(-3.5e38, dtype=torch.float64), r"up to 3\.5e\+38, float32"),
-        ("half", torch.tensor([65520.0]), r"up to 6\.6e\+04, float16"),
-        ("half", torch.tensor([1e38], dtype=torch.bfloat16), r"up to 1\.0e\+38, float16"),
+        (
+            "weight",
+            torch.tensor([1.0, 1e300], dtype=torch.float64),
+            r"up to 1\.0e\+300, beyond float32",
+        ),
+        ("weight", torch.tensor(-3.5e38, dtype=torch.float64), r"up to 3\.5e\+38, beyond float32"),
+        ("half", torch.tensor([65520.0]), r"up to 6\.6e\+04, beyond float16"),
+        ("half", torch.tensor([1e38], dtype=torch.bfloat16), r"up to 1\.0e\+38, beyond float16"),
         ("small", torch.tensor([256]), r"small \(beyond uint8\)"),
         ("small", torch.tensor([-1], dtype=torch.int8), r"small \(beyond uint8\)"),
     ],
@@ -224,3 +233,58 @@ def test_an_encoder_is_as_before_after_the_error(tmp_path, name):
     with pytest.raises(CheckpointError, match=rf"x\.pth' holds 1 .*{name} \(complex64"):
         load_pretrained(module, tmp_path / "x.pth")
     assert all(torch.equal(before[key], t) for key, t in module.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    "crafted",
+    [
+        tensor((2**40, 2), (2, 1)),
+        tensor((2**70, 2), (2, 1)),
+        tensor((-2, 2), (2, 1)),
+        tensor((2, 2), (2**62, 2**62)),
+        tensor((2, 2), (-1, -1)),
+        tensor((2, 2), (2, 1), offset=2**62),
+        tensor((2, 2), (2, 1), offset=-1),
+        tensor((2, 2), (2, 1), count=2**60),
+        tensor((2, 2), (2, 1), count=2**70),
+        tensor((2, 2), (2, 1), count=-1),
+        tensor((2.5, 2), (2, 1)),
+        tensor("ab", (2, 1)),
+        tensor((2, 2), (2, 1), storage=5),
+        tensor((2**30, 2**30), (0, 0)),
+        Call(torch._utils._rebuild_parameter, 5, True, {}),
+        Call(torch._utils._rebuild_meta_tensor_no_storage, torch.float32, (2**40,), (1,), False),
+    ],
+)
+def test_absurd_sizes_are_one_clear_error(tmp_path, crafted):
+    crafted_pickles.write(tmp_path / "x.pth", {"a": tensor((2, 2), (2, 1))})
+    assert read_tensors(tmp_path / "x.pth")["a"].shape == (2, 2)
+    crafted_pickles.write(tmp_path / "x.pth", {"a": crafted})
+    with pytest.raises(CheckpointError, match=r"x\.pth'") as caught:
+        read_tensors(tmp_path / "x.pth")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "shape"),
+    [
+        ("F8_E8M0", [4]),
+        ("F4", [8]),
+        ("F999", [4]),
+        ("F32", [2**40]),
+        ("F32", [2**63]),
+        ("F32", [-1]),
+        ("I64", [1]),
+        ("F8_E4M3", [4]),
+    ],
+)
+def test_safetensors_of_other_types_or_sizes_are_refused(tmp_path, dtype, shape):
+    pytest.importorskip("safetensors")
+    data = bytes(4) if dtype != "I64" else bytes(8)
+    entry = {"dtype": dtype, "shape": shape, "data_offsets": [0, len(data)]}
+    header = json.dumps({"weight": entry}).encode()
+    file = tmp_path / "x.safetensors"
+    file.write_bytes(struct.pack("<Q", len(header)) + header + data)
+    with pytest.raises(CheckpointError, match=r"x\.safetensors'") as caught:
+        require_weights(read_tensors(file), file)
+    assert "\n" not in str(caught.value)

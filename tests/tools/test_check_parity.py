@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tool_runs import run_tool
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests/data/mixmim_tiny.npz"
@@ -22,6 +23,13 @@ def check(*arguments):
 def content():
     with np.load(GOLDEN) as file:
         return dict(file)
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Runs the tool in this process."""
+    tool = ROOT / "tools/check_parity.py"
+    return lambda *arguments: run_tool(tool, arguments, monkeypatch, capsys)
 
 
 def test_reference_passes():
@@ -44,3 +52,26 @@ def test_file_of_another_kind_is_one_line(tmp_path):
     assert result.returncode == 1
     assert result.stderr.startswith("error: ")
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("param/norm.weight", lambda a: a.astype("i8")),
+        ("param/norm.weight", lambda a: a.astype("f8") + 1e300),
+        ("param/norm.weight", lambda a: a * np.nan),
+        ("param/norm.weight", lambda a: a[:-1]),
+        ("input", lambda a: a.astype("i8")),
+        ("input", lambda a: a[0]),
+        ("mask_s4", lambda a: a[:, :-1]),
+        ("config", lambda _: np.array("[]")),
+        ("config", lambda _: np.array(3)),
+    ],
+)
+def test_entries_of_another_kind_are_one_line(tmp_path, content, name, change, run):
+    assert name in content
+    np.savez(tmp_path / "x.npz", **content | {name: change(content[name])})
+    result = run(tmp_path / "x.npz")
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: ")
+    assert result.stderr.count("\n") == 1

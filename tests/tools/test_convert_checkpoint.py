@@ -72,3 +72,23 @@ def test_a_damaged_file_and_an_existing_target_are_told(tmp_path, convert):
     assert "exists already" in result.stderr
     assert (tmp_path / "ours.pth").read_text() == "kept"
     assert convert(GOLDEN, tmp_path / "ours.pth", "--force").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.to(torch.int64), "norm.weight (int64, where float32 belongs)"),
+        (lambda t: t.double() + 1e300, "exceed the range"),
+        (lambda t: t / 0, "NaN or infinite"),
+    ],
+)
+def test_weights_of_another_kind_are_one_line(tmp_path, convert, change, message):
+    weights = read_tensors(GOLDEN)
+    weights["norm.weight"] = change(weights["norm.weight"])
+    torch.save(weights, tmp_path / "x.pth")
+    result = convert(tmp_path / "x.pth", tmp_path / "ours.pth")
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: ")
+    assert message in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert not (tmp_path / "ours.pth").exists()
