@@ -212,3 +212,18 @@ def test_copies_of_different_addresses_are_different_files(tmp_path, monkeypatch
     assert {copy.parent for copy in copies} == {folder}
     assert copy_of("https://a/b/w.pth").suffix == ".pth"
     assert copy_of("https://a/b/w.pth") == copy_of("https://a/b/w.pth")
+
+
+def test_other_processes_report_the_first_ones_error(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "is_main_process", lambda: False)
+    monkeypatch.setattr(
+        module, "broadcast_object_list", lambda told: told.__setitem__(0, "no file")
+    )
+    server.answers.append(server.sends(LENGTH, BODY))
+    with pytest.raises(CheckpointError, match="no file"):
+        fetch(f"{server.address}/w.pth", lambda path: None, tmp_path / "w.pth")
+    assert server.requests == []
+
+    monkeypatch.setattr(module, "broadcast_object_list", lambda told: None)
+    path = fetch(f"{server.address}/w.pth", lambda path: None, tmp_path / "w.pth")
+    assert path.read_bytes() == BODY  # where the first process has another disk
