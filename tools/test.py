@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import sys
 
 import mmengine
@@ -12,7 +13,6 @@ from torch import nn
 import mim_plugins  # noqa: F401  registers everything
 from mim_plugins.checkpoints import CheckpointError, read_tensors
 from mim_plugins.engine import BUILD_ERRORS, ConsoleRunner, process_group, run_config, user_errors
-from mim_plugins.engine.loaded_weights import bare_name
 
 METRIC_FILES = (".json", ".pkl")
 
@@ -41,8 +41,8 @@ def require_weights(model: nn.Module, checkpoint: str) -> None:
     Raises:
         CheckpointError: it cannot be read, or lacks some.
     """
-    names = {bare_name(name) for name in model.state_dict()}
-    found = {bare_name(name) for name in read_tensors(checkpoint)}
+    names = {re.sub(r"^(module\.)+", "", name) for name in model.state_dict()}
+    found = {re.sub(r"^(module\.)+", "", name) for name in read_tensors(checkpoint)}
     missing = sorted(n for n in names - found if not n.startswith("data_preprocessor."))
     if missing:
         raise CheckpointError(
