@@ -115,7 +115,7 @@ def test_training_on_one_batch_lowers_the_loss(mixmae):
     optimizer = torch.optim.AdamW(mixmae.parameters(), lr=3e-3)
 
     losses = []
-    for _ in range(30):
+    for _ in range(60):
         loss = mixmae(batch, mode="loss")["loss_rec"]
         optimizer.zero_grad()
         loss.backward()
