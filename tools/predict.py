@@ -8,11 +8,14 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.dataset import default_collate
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
+from torch import Tensor
 
 from mim_plugins import get_model
 from mim_plugins.apis import change_config, read_config
+from mim_plugins.apis.inputs import are_one_size, evaluation_pipeline
 from mim_plugins.engine import BUILD_ERRORS, add_config_options, add_device_option, user_errors
 
 
@@ -28,6 +31,8 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     if args.topk < 1:
         parser.error(f"--topk {args.topk} must be at least 1")
+    if args.batch_size < 1:
+        parser.error(f"--batch-size {args.batch_size} must be at least 1")
     return args
 
 
@@ -62,23 +67,22 @@ def main() -> None:
         show(args, *predict(model, args))
 
 
-def predict(model: Any, args: argparse.Namespace) -> tuple[list[dict], Sequence[str] | None]:
-    """What mmpretrain's inferencer says of each image, and the names of the classes."""
-    from mmpretrain import ImageClassificationInferencer
-    from mmpretrain.utils import progress
+@torch.no_grad()
+def predict(model: Any, args: argparse.Namespace) -> tuple[list[Tensor], Sequence[str] | None]:
+    """Return each image's scores of all classes, and the names of the classes."""
+    pipeline, scores = evaluation_pipeline(model), []
+    for start in range(0, len(args.images), args.batch_size):
+        samples = pipeline(args.images[start : start + args.batch_size])
+        # padded to a common size, images would get other scores
+        for batch in [samples] if are_one_size(samples) else [[sample] for sample in samples]:
+            scores += [found.pred_score.cpu() for found in model.test_step(default_collate(batch))]
+    classes = class_names(args.checkpoint) or getattr(model, "_dataset_meta", {}).get("classes")
+    return scores, classes
 
-    # a bar would end in the line of the first result
-    progress.disable_progress_bar = True
-    inferencer = ImageClassificationInferencer(
-        model, device=args.device, classes=class_names(args.checkpoint)
-    )
-    return inferencer(args.images, batch_size=args.batch_size), inferencer.classes
 
-
-def show(args: argparse.Namespace, results: list[dict], classes: Sequence[str] | None) -> None:
-    for image, result in zip(args.images, results, strict=True):
+def show(args: argparse.Namespace, results: list[Tensor], classes: Sequence[str] | None) -> None:
+    for image, scores in zip(args.images, results, strict=True):
         print(image)
-        scores = torch.from_numpy(result["pred_scores"])
         for score, label in zip(*scores.topk(min(args.topk, len(scores))), strict=True):
             name = classes[label] if classes else ""
             print(f"  {100 * score:6.2f} %  {int(label):5d}  {name}".rstrip())

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from ..evaluation.features import pooled_features
-from .images import Images, evaluation_geometry, normalise, read_images
+from .inputs import are_one_size, evaluation_pipeline, model_inputs
+from .pixels import Images
 
 
 class Features(NamedTuple):
@@ -24,26 +25,31 @@ class Features(NamedTuple):
 def extract_features(model: Any, images: Images) -> Features:
     """Features of images by a model's backbone, without masks.
 
-    Images are resized and cropped as in the test pipeline of the model's config, in pre-training
-    configs to the backbone's ``img_size``, and normalised with the model's mean and standard
-    deviation.
+    Images go through the test pipeline of the model's config and its data preprocessor, whichever
+    way they are given. In pre-training configs, which have no test pipeline, their short edge is
+    resized to 256 / 224 of the backbone's ``img_size``, which is then cut out of their centre.
 
     Args:
         model: what :func:`get_model` returns, or another model with ``backbone`` and
             ``data_preprocessor``. It is used in the mode that it is in.
-        images: paths, PIL images, RGB arrays (H, W, 3) or RGB tensors (3, H, W), of any mix of
-            sizes; one of them, or a sequence. Numbers are bytes, or floats in [0, 1].
+        images: one image or a sequence of them, of any mix of kinds and sizes; see
+            :func:`to_pixels`.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: no image, or one that cannot be read.
+        ConfigError: the test pipeline cannot be followed.
+        ValueError: no image, one that cannot be read, or a test pipeline that leaves images in
+            several sizes.
     """
     backbone = model.backbone
-    geometry = evaluation_geometry(
-        getattr(model, "_config", None), getattr(backbone, "img_size", (224, 224))
-    )
-    device = next(backbone.parameters()).device
-    batch = normalise(read_images(images, *geometry), model.data_preprocessor, device)
+    samples = evaluation_pipeline(model)(images)
+    if not are_one_size(samples):
+        sizes = sorted({tuple(sample["inputs"].shape[1:]) for sample in samples})
+        raise ValueError(
+            f"images: the test pipeline leaves them in several sizes (H, W), such as {sizes[0]} and"
+            f" {sizes[-1]}; give images of one size at a time"
+        )
+    batch = model_inputs(model, samples)
     maps = _maps_of(backbone)(batch)
     maps = tuple(output for output in maps if isinstance(output, Tensor) and output.ndim == 4)
     if maps and getattr(backbone, "out_type", "") in ("featmap", "avg_featmap"):

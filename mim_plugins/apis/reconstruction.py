@@ -5,7 +5,9 @@ from typing import Any
 from torch import Tensor
 
 from ..visualization import reconstruction_panels
-from .images import Images, normalise, read_images
+from ..visualization.panels import check_reconstructs
+from .inputs import central_pipeline, model_inputs
+from .pixels import Images
 
 
 def reconstruct(model: Any, images: Images, seed: int = 0) -> dict[str, Tensor]:
@@ -27,8 +29,6 @@ def reconstruct(model: Any, images: Images, seed: int = 0) -> dict[str, Tensor]:
         FileNotFoundError: there is no such file.
         ValueError: a model that reconstructs nothing, too few images, or one that cannot be read.
     """
-    backbone = getattr(model, "backbone", None)
-    size = getattr(backbone, "img_size", (224, 224))
-    pixels = read_images(images, max(size), (size[0], size[1]))
-    device = next(model.parameters()).device
-    return reconstruction_panels(model, normalise(pixels, model.data_preprocessor, device), seed)
+    check_reconstructs(model)
+    samples = central_pipeline(model, max(model.backbone.img_size))(images)
+    return reconstruction_panels(model, model_inputs(model, samples), seed)

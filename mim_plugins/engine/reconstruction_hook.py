@@ -1,20 +1,22 @@
 """Hook that shows, during training, what a model reconstructs."""
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
-import torch
+import numpy as np
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
+from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor
 
-from ..apis.images import normalise, read_images
+from ..apis.inputs import central_pipeline, model_inputs
 from ..registry import HOOKS
 from ..sampling import evenly_spaced
 from ..visualization import draw_grid, reconstruction_panels, undisturbed
-from ..visualization.panels import panel_caption
+from ..visualization.panels import check_reconstructs, panel_caption
 
 
 @HOOKS.register_module()
@@ -22,7 +24,8 @@ class ReconstructionHook(Hook):
     """Send a picture of reconstructions to the visualizer's backends (files, TensorBoard, WandB).
 
     The images, their masks and their mixtures are the same every time. Only the main process
-    draws, in evaluation mode and float32; the training stays the same to the bit.
+    draws, in evaluation mode and float32; the training stays the same to the bit. A first picture is
+    drawn before training; one that fails later is left out with a warning.
 
     Args:
         interval: epochs between pictures.
@@ -35,7 +38,7 @@ class ReconstructionHook(Hook):
 
     Raises:
         ValueError: ``interval`` below 1, no ``images``; before the first iteration: a model that
-            reconstructs nothing, or parameters that are distributed over processes.
+            reconstructs nothing, images of neither 1 nor 3 channels, or parameters that are distributed over processes.
         FileNotFoundError: before the first iteration: there is no such image.
     """
 
@@ -67,9 +70,10 @@ class ReconstructionHook(Hook):
         if not is_main_process():
             return
         model = _unwrap(runner.model)
+        check_reconstructs(model)
         with undisturbed(model, self.seed):
             self._batch = self._read(runner, model)
-        reconstruction_panels(model, self._batch, self.seed)
+        self._picture(model)
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Draw after every ``interval``-th epoch."""
@@ -88,32 +92,43 @@ class ReconstructionHook(Hook):
             self.draw(runner, runner.iter + 1)
 
     def draw(self, runner: Runner, step: int) -> None:
-        """Draw and send the picture, filed under the number of iterations done."""
+        """Draw and send the picture, filed under the number of iterations done.
+
+        A picture that fails, as with a full disk or GPU, is left out with a warning.
+        """
         if self._batch is None:  # not the main process
             return
-        panels = reconstruction_panels(_unwrap(runner.model), self._batch, self.seed)
-        runner.visualizer.add_image(self.name, draw_grid(panels, panel_caption(panels)), step)
+        try:
+            picture = self._picture(_unwrap(runner.model))
+            runner.visualizer.add_image(self.name, picture, step)
+        except Exception as error:  # backends of any kind raise what they like
+            print_log(
+                f"ReconstructionHook: no picture at iteration {step}: {type(error).__name__}:"
+                f" {error}",
+                logger="current",
+                level=logging.WARNING,
+            )
+
+    def _picture(self, model: Any) -> np.ndarray:
+        panels = reconstruction_panels(model, self._batch, self.seed)
+        return draw_grid(panels, panel_caption(panels))
 
     def _read(self, runner: Runner, model: Any) -> Tensor:
-        """Normalised images (B, 3, H, W) on the model's device."""
-        device = next(model.parameters()).device
-        images = self.images
+        """Normalised images (B, C, H, W) on the model's device."""
+        dataset, images = runner.train_dataloader.dataset, self.images
         if isinstance(images, int):
-            images = tuple(evenly_spaced(len(runner.train_dataloader.dataset), images))
+            images = tuple(evenly_spaced(len(dataset), images))
         indices = [image for image in images if isinstance(image, int)]
-        if len(indices) == len(images):
-            dataset = runner.train_dataloader.dataset
-            beyond = [index for index in indices if not -len(dataset) <= index < len(dataset)]
-            if beyond:
-                raise ValueError(
-                    f"ReconstructionHook: images={beyond} are not among the {len(dataset)} of the"
-                    " training set"
-                )
-            items = [dataset[index]["inputs"] for index in indices]
-            return model.data_preprocessor(dict(inputs=items), False)["inputs"]
-        size = model.backbone.img_size
-        pixels = read_images(list(map(str, images)), max(size), tuple(size))
-        return normalise(pixels, model.data_preprocessor, torch.device(device))
+        if len(indices) < len(images):
+            pipeline = central_pipeline(model, max(model.backbone.img_size))
+            return model_inputs(model, pipeline(list(map(str, images))))
+        beyond = [index for index in indices if not -len(dataset) <= index < len(dataset)]
+        if beyond:
+            raise ValueError(
+                f"ReconstructionHook: images={beyond} are not among the {len(dataset)} of the"
+                " training set"
+            )
+        return model_inputs(model, [dataset[index] for index in indices])
 
 
 def _unwrap(model: Any) -> Any:

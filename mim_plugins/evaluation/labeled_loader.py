@@ -53,14 +53,19 @@ def build_labeled_loader(
     )
 
 
-def central_crop(img_size: int | Sequence[int]) -> list[dict]:
-    """The usual evaluation pipeline: short edge to 256 / 224 of the size, then a central crop."""
+def central_crop(img_size: int | Sequence[int], short_edge: int | None = None) -> list[dict]:
+    """The usual evaluation pipeline: resize the short edge, then crop centrally.
+
+    Args:
+        img_size: side or (H, W) of the crop.
+        short_edge: its pixels after resizing; None takes 256 / 224 of the crop's longer side.
+    """
     height, width = (img_size, img_size) if isinstance(img_size, int) else img_size
     return [
-        dict(type="mmpretrain.LoadImageFromFile"),
+        dict(type="mim_plugins.LoadImage"),
         dict(
-            type="mmpretrain.ResizeEdge",
-            scale=round(max(height, width) * 256 / 224),
+            type="mim_plugins.ResizeEdge",
+            scale=short_edge or round(max(height, width) * 256 / 224),
             edge="short",
             backend="pillow",
             interpolation="bicubic",

@@ -14,6 +14,7 @@ from .mixing import (
     unmix,
 )
 from .pack_inputs import PackInputs
+from .resize_edge import ResizeEdge
 from .token_masks import (
     TokenMask,
     count_visible,
@@ -30,6 +31,7 @@ __all__ = [
     "MixImages",
     "MixedImages",
     "PackInputs",
+    "ResizeEdge",
     "TokenMask",
     "choose_partners",
     "count_masked",

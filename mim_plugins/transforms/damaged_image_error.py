@@ -18,6 +18,7 @@ class DamagedImageError(ValueError):
         "truncated",
         "corrupt",
         "unsupported",
+        "too large",
     )
 
     def __init__(self, message: str, path: str = "", kind: str = "") -> None:

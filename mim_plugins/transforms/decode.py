@@ -13,9 +13,12 @@ import cv2
 import numpy as np
 
 from .damaged_image_error import DamagedImageError
+from .orientation import read_orientation, turn_upright
 
 # what libjpeg and libtiff print when they return garbage in place of broken data
 _GARBAGE = re.compile(r"Corrupt JPEG data[^\n]*|Premature end of JPEG[^\n]*|TIFF_Error[^\n]*")
+# above which OpenCV (pixels) and libpng (a side) refuse to decode
+MAX_PIXELS, _MAX_SIDE = 1 << 30, 1_000_000
 _lock = threading.Lock()
 
 
@@ -24,7 +27,8 @@ def decode_image(data: bytes, path: str = "") -> np.ndarray:
 
     Grey and palette images get three equal or looked-up channels, CMYK is converted, 16 bits are
     scaled to 8, an alpha channel is dropped (hidden colours stay), of an animation the first frame
-    is taken, and the EXIF orientation is applied. (torchvision's image folders ignore EXIF.)
+    is taken, and the EXIF orientation is applied, as :func:`read_orientation` reads it.
+    (torchvision's image folders ignore EXIF.)
 
     Damaged JPEG data decodes to garbage without an error, and the decoder tells it on standard
     error only; it is read there. What stays undetected: bytes that were replaced by others with a
@@ -35,14 +39,18 @@ def decode_image(data: bytes, path: str = "") -> np.ndarray:
         path: its name, for the message.
 
     Raises:
-        DamagedImageError: the content is empty, no image, truncated, corrupt, or of a kind that
-            OpenCV cannot read (32-bit float).
+        DamagedImageError: the content is empty, no image, truncated, corrupt, too large, or of a
+            kind that OpenCV cannot read (32-bit float).
     """
     if not data:
         raise _error(path, "empty", "the file has 0 bytes")
+    orientation = read_orientation(data)
+    flags = cv2.IMREAD_COLOR
+    if orientation is not None:  # OpenCV reads fewer kinds of tags
+        flags |= cv2.IMREAD_IGNORE_ORIENTATION
     image = None
     with _decoder_messages() as messages, suppress(cv2.error):
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     text = "\n".join(messages)
     if image is None:
         raise _error(path, *_diagnose(data))
@@ -51,7 +59,7 @@ def decode_image(data: bytes, path: str = "") -> np.ndarray:
         raise _error(path, "corrupt", garbage[0].strip())
     if text:
         sys.stderr.write(text)
-    return image
+    return image if orientation is None else turn_upright(image, orientation)
 
 
 def _error(path: str, kind: str, cause: str) -> DamagedImageError:
@@ -88,17 +96,22 @@ def _decoder_messages() -> Iterator[list[str]]:
 
 
 def _diagnose(data: bytes) -> tuple[str, str]:
-    """Kind and cause of content that OpenCV refused; pillow tells the kinds apart."""
+    """Kind and cause of content that OpenCV refused; Pillow distinguishes the kinds."""
     from PIL import Image, UnidentifiedImageError
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             with Image.open(io.BytesIO(data)) as image:
+                width, height = image.size
+                if max(width, height) > _MAX_SIDE or width * height > MAX_PIXELS:
+                    return "too large", f"{width}x{height} pixels"
                 image.load()
                 return "unsupported", f"OpenCV cannot read {image.format} of mode {image.mode}"
         except UnidentifiedImageError:
             return "not an image", f"begins with {data[:8]!r}"
+        except (Image.DecompressionBombError, MemoryError) as error:
+            return "too large", str(error) or "not enough memory"
         except Exception as error:  # pillow's decoders raise OSError, SyntaxError, ValueError, ...
             words = str(error)
             kind = "truncated" if "truncated" in words.lower() else "corrupt"

@@ -7,6 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .decode import MAX_PIXELS
+from .orientation import UPRIGHT, read_orientation
+
 try:
     import simplejpeg
 except ImportError:  # the extra [fast] is not installed
@@ -15,12 +18,12 @@ except ImportError:  # the extra [fast] is not installed
 AVAILABLE = simplejpeg is not None
 SCALES = (4, 2)  # of libjpeg-turbo's quick ones; at 8, much of the colour is lost
 
-# APP1 with EXIF's tag 0x0112 (orientation, one short) in either byte order, and its value
-_ORIENTATION = re.compile(rb"\x12\x01\x03\0\x01\0\0\0(..)|\x01\x12\0\x03\0\0\0\x01(..)", re.DOTALL)
+# what APP1 segments with an orientation contain: EXIF's tag in either byte order, or XMP's name
+_ORIENTATION = re.compile(rb"\x12\x01|\x01\x12|Orientation")
 # what libjpeg says if we end the image above its last row; it reports the first fault only
 _ENDED_EARLY = re.compile(r"extraneous bytes before marker 0xd9")
 _START_OF_FRAME = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
-_PROGRESSIVE, _RESTARTS, _START_OF_SCAN, _EXIF = 0xC2, 0xDD, 0xDA, 0xE1
+_PROGRESSIVE, _RESTARTS, _START_OF_SCAN, _METADATA = 0xC2, 0xDD, 0xDA, 0xE1
 _CONTEXT_ROWS = 2  # that chroma up-sampling looks at below the crop
 _SCRATCH_BYTES = 1 << 24
 
@@ -66,12 +69,13 @@ def read_header(data: bytes) -> JpegHeader | None:
     """Header of a JPEG file in grey or colour that is stored as it is to be shown.
 
     None for everything else, for which a general decoder is to be used: other formats, CMYK, more
-    than 8 bits, lossless and arithmetic coding, an EXIF orientation, broken headers.
+    than 8 bits, lossless and arithmetic coding, an EXIF orientation, sizes that the decoder
+    refuses, broken headers.
     """
     if data[:2] != b"\xff\xd8":
         return None
     frame = None
-    restarts = False
+    restarts = may_be_turned = False
     at = 2
     try:
         while data[at + 1] != _START_OF_SCAN:
@@ -79,8 +83,8 @@ def read_header(data: bytes) -> JpegHeader | None:
             if not 0xFFC0 <= marker < 0xFFFF or length < 2:
                 return None
             marker &= 0xFF
-            if marker == _EXIF and _is_turned(data[at : at + 2 + length]):
-                return None
+            if marker == _METADATA and _ORIENTATION.search(data, at, at + 2 + length):
+                may_be_turned = True
             if marker == _RESTARTS:
                 restarts = data[at + 4 : at + 6] != b"\0\0"
             if marker in _START_OF_FRAME:
@@ -92,7 +96,11 @@ def read_header(data: bytes) -> JpegHeader | None:
     if frame is None:
         return None
     marker, bits, height, width, colours, height_at = frame
-    if marker > _PROGRESSIVE or bits != 8 or colours not in (1, 3) or not height or not width:
+    if may_be_turned and read_orientation(data) != UPRIGHT:
+        return None
+    if marker > _PROGRESSIVE or bits != 8 or colours not in (1, 3):
+        return None
+    if not 0 < height * width <= MAX_PIXELS:
         return None
     one_scan = marker != _PROGRESSIVE and not restarts and data[at + 4] == colours
     return JpegHeader(height, width, height_at, one_scan)
@@ -143,8 +151,3 @@ def decode_region(
     return image[
         top // scale : -(-(top + height) // scale), left // scale : -(-(left + width) // scale)
     ]
-
-
-def _is_turned(segment: bytes) -> bool:
-    found = _ORIENTATION.search(segment) if segment[4:8] == b"Exif" else None
-    return found is not None and (found[1] or found[2]) not in (b"\x01\0", b"\0\x01")

@@ -35,26 +35,32 @@ def reconstruction_panels(model: Any, images: Tensor, seed: int = 0) -> dict[str
 
     Args:
         model: a :class:`MixMAE` or :class:`MRMAE`.
-        images: normalised images (B, 3, H, W) on the model's device; at least 2 for MixMAE.
+        images: normalised images (B, C, H, W) of 1 or 3 channels, on the model's device; at least
+            2 for MixMAE.
         seed: of masks and mixtures.
 
     Returns:
         RGB bytes (rows, 3, H, W).
 
     Raises:
-        ValueError: another model, or too few images.
+        ValueError: another model, too few images, or images of another number of channels.
     """
     model = getattr(model, "module", model)  # of a distributed wrapper
-    if not isinstance(model, (MixMAE, MRMAE)):
-        raise ValueError(
-            f"{type(model).__name__} reconstructs nothing: use the config and the checkpoint of a"
-            " pre-training with MixMAE or MRMAE"
-        )
+    check_reconstructs(model)
     with undisturbed(model, seed):
         return (
             _mixture_panels(model, images)
             if isinstance(model, MixMAE)
             else _masked_panels(model, images)
+        )
+
+
+def check_reconstructs(model: Any) -> None:
+    """Raise ValueError if ``model`` is no algorithm that reconstructs images."""
+    if not isinstance(model, (MixMAE, MRMAE)):
+        raise ValueError(
+            f"{type(model).__name__} reconstructs nothing: use the config and the checkpoint of a"
+            " pre-training with MixMAE or MRMAE"
         )
 
 

@@ -37,7 +37,7 @@ test_pipeline = [
     # mmcv's, which mmpretrain's inferencer replaces for images in memory
     dict(type="LoadImageFromFile"),
     dict(
-        type="ResizeEdge",
+        type="mim_plugins.ResizeEdge",
         scale=256,
         edge="short",
         backend="pillow",

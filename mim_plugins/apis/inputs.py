@@ -1,0 +1,110 @@
+"""What a model reads of images, by the transforms of its config and its data preprocessor."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from mmengine.dataset import default_collate, pseudo_collate
+from torch import Tensor, nn
+
+from ..evaluation.labeled_loader import central_crop
+from .config_error import ConfigError
+from .image_pipeline import ImagePipeline
+
+
+def evaluation_pipeline(model: Any) -> ImagePipeline:
+    """Build the test pipeline of the config that :func:`get_model` built ``model`` from.
+
+    It is the pipeline of the test data, else of the validation data. Models without either, as in
+    pre-training, get the pipeline of :func:`central_pipeline`.
+
+    Raises:
+        ConfigError: the pipeline cannot be built or followed, or the data sets have several.
+    """
+    cfg = getattr(model, "_config", None) or {}
+    for key in ("test_dataloader", "val_dataloader"):
+        if cfg.get(key) is None:
+            continue
+        pipelines = list(_pipelines(cfg[key]))
+        if not pipelines or any(pipeline != pipelines[0] for pipeline in pipelines):
+            raise ConfigError(
+                f"{key} has {len(pipelines)} different pipelines; give its data set one, by which"
+                " images are prepared"
+            )
+        return ImagePipeline(pipelines[0], _scope(cfg), f"the pipeline of {key}")
+    return central_pipeline(model)
+
+
+def central_pipeline(model: Any, short_edge: int | None = None) -> ImagePipeline:
+    """Build the pipeline that resizes images and cuts their centre out, of the backbone's size.
+
+    Images are grey for a backbone of one channel.
+
+    Args:
+        model: with ``backbone`` and ``data_preprocessor``.
+        short_edge: see :func:`central_crop`.
+    """
+    loader, *steps = central_crop(getattr(model.backbone, "img_size", 224), short_edge)
+    if _image_channels(model.backbone) == 1:
+        loader = dict(type="mmpretrain.LoadImageFromFile", color_type="grayscale")
+    before = [_reverse_channels] if _reads_rgb_as_loaded(model) else []
+    return ImagePipeline([loader, *before, *steps], name="the pipeline of a central crop")
+
+
+def model_inputs(model: Any, samples: Sequence[dict]) -> Tensor:
+    """Prepare what a pipeline gives of images as the model reads it: (B, C, H, W) on its device.
+
+    Images of different sizes are padded, if the data preprocessor does so.
+    """
+    batch = (default_collate if are_one_size(samples) else pseudo_collate)(samples)
+    inputs = model.data_preprocessor(batch, False)["inputs"]
+    return inputs.to(next(model.parameters()).device).float()
+
+
+def are_one_size(samples: Sequence[dict]) -> bool:
+    """Whether a pipeline gave images of one size, which can be a batch without padding."""
+    return len({sample["inputs"].shape for sample in samples}) == 1
+
+
+def _pipelines(node: Any) -> Iterator[Sequence]:
+    """The pipelines of a loader's data sets, also of those within wrappers."""
+    if isinstance(node, (list, tuple)):
+        for part in node:
+            yield from _pipelines(part)
+    elif isinstance(node, dict):
+        if "pipeline" in node:
+            yield node["pipeline"]
+        for key in ("dataset", "datasets"):
+            yield from _pipelines(node.get(key))
+
+
+def _scope(cfg: Any) -> str:
+    return cfg.get("default_scope") or "mmpretrain"
+
+
+def _image_channels(backbone: nn.Module) -> int:
+    """Channels of the images that a backbone reads, by its first convolution."""
+    first = next((m for m in backbone.modules() if isinstance(m, nn.Conv2d)), None)
+    return 3 if first is None else first.in_channels
+
+
+def _reads_rgb_as_loaded(model: Any) -> bool:
+    """Whether the images of the training data, in memory or of another loader, are RGB already.
+
+    Loading transforms give BGR, which mmpretrain's ``to_rgb=False`` leaves as it is.
+    """
+    preprocessor = model.data_preprocessor
+    if hasattr(preprocessor, "to_rgb") or getattr(preprocessor, "_channel_conversion", False):
+        return False
+    cfg = getattr(model, "_config", None) or {}
+    pipelines = _pipelines(cfg.get("train_dataloader"))
+    return not any(pipeline and _name(pipeline[0]).startswith("Load") for pipeline in pipelines)
+
+
+def _name(transform: Any) -> str:
+    kind = transform.get("type", "") if isinstance(transform, dict) else type(transform)
+    return kind.rpartition(".")[2] if isinstance(kind, str) else kind.__name__
+
+
+def _reverse_channels(results: dict) -> dict:
+    image = results["img"]
+    return results if image.ndim == 2 else dict(results, img=image[..., ::-1])

@@ -1,0 +1,161 @@
+"""Images of any kind as the pixels that the transforms read."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ..transforms import DamagedImageError, LoadImage, decode_image
+from ..transforms.orientation import image_orientation, turn_upright
+
+Images = Any
+"""One image or a sequence of them: see :func:`to_pixels`; or an array (B, H, W, C) or a tensor
+(B, C, H, W)."""
+
+_CHANNELS = (1, 3, 4)
+_KINDS = (
+    "give a path, a file's content or an open file, a PIL image, a grey or RGB array (H, W[, C]) or"
+    " a grey or RGB tensor ([C,] H, W)"
+)
+# what Pillow converts modes to whose numbers are no grey, RGB or alpha values
+_CONVERSIONS = dict(
+    CMYK="RGB", HSV="RGB", La="LA", P="RGBA", PA="RGBA", RGBX="RGB", RGBa="RGBA", YCbCr="RGB"
+)
+_SIXTEEN_BITS = ("JPEG2000", "PNG", "PPM")  # formats that Pillow may read into 32 bits
+
+
+def each_image(images: Images) -> Iterator[np.ndarray]:
+    """Read each image into BGR bytes (H, W, 3).
+
+    Raises:
+        ValueError: there is none, or one of them is no image.
+    """
+    is_numbers = isinstance(images, (np.ndarray, Tensor))
+    is_single = images.ndim in (2, 3) if is_numbers else _is_one(images)
+    index = -1
+    for index, image in enumerate([images] if is_single else images):
+        yield to_pixels(image, f"images[{index}]")
+    if index < 0:
+        raise ValueError("images: there are none; give at least one")
+
+
+def _is_one(images: Any) -> bool:
+    single = (str, os.PathLike, bytes, bytearray, memoryview, Image.Image)
+    return isinstance(images, single) or hasattr(images, "read") or not hasattr(images, "__iter__")
+
+
+def to_pixels(image: Any, name: str) -> np.ndarray:
+    """Read an image of any kind into 8-bit BGR (H, W, 3), as :class:`LoadImage` reads a file.
+
+    Grey images get three equal channels, 16 bits are scaled to 8, an alpha channel is dropped, and
+    the EXIF orientation of files and PIL images is applied.
+
+    Args:
+        image: a path, a file's content, a binary file, a PIL image of any mode but LAB, an array
+            (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) or a tensor with the channels first. Numbers
+            are bytes, 16-bit, truth values, or floats in [0, 1]; colors are RGB.
+        name: of the image in messages.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        DamagedImageError: a file that cannot be read or decoded.
+        ValueError: no image, or numbers of another shape, type or range.
+    """
+    if isinstance(image, (str, os.PathLike)):
+        path = Path(image).expanduser()
+        if not path.is_file():
+            raise FileNotFoundError(f"there is no image '{image}'")
+        return LoadImage()(dict(img_path=str(path)))["img"]
+    if isinstance(image, Image.Image):
+        return _from_pillow(image, name)
+    if isinstance(image, Tensor):
+        return _from_numbers(_to_array(image, name), name, tuple(image.shape))
+    if isinstance(image, np.ndarray):
+        return _from_numbers(image, name, image.shape)
+    content = image.read() if hasattr(image, "read") else image
+    if isinstance(content, (bytes, bytearray, memoryview)):
+        return decode_image(bytes(content), str(getattr(image, "name", name)))
+    raise ValueError(f"{name}: {type(image).__name__} is no image; {_KINDS}")
+
+
+def _from_pillow(image: Image.Image, name: str) -> np.ndarray:
+    path = str(getattr(image, "filename", "") or name)
+    try:
+        image.load()
+        orientation = image_orientation(image)
+        target = _CONVERSIONS.get(image.mode)
+        pixels = np.asarray(image.convert(target) if target else image)
+    except (OSError, SyntaxError, MemoryError) as error:  # decoding begins only now
+        kind = "truncated" if "truncated" in str(error).lower() else "corrupt"
+        raise DamagedImageError(f"damaged image '{path}': {kind} ({error})", path, kind) from error
+    except (AttributeError, KeyError, TypeError, ValueError) as error:  # closed, or an odd mode
+        raise ValueError(f"{name}: a PIL image that cannot be read ({error})") from error
+    if image.mode == "LAB":
+        raise ValueError(f"{name}: a PIL image of mode LAB; convert it with PIL.ImageCms first")
+    if image.mode in ("LA", "La"):
+        pixels = pixels[..., 0]
+    if image.mode == "I":
+        pixels = _from_whole_numbers(pixels, name, image.format in _SIXTEEN_BITS)
+    return turn_upright(_from_numbers(pixels, name, pixels.shape), orientation)
+
+
+def _from_whole_numbers(pixels: np.ndarray, name: str, is_file: bool) -> np.ndarray:
+    """32-bit pixels as the 16-bit ones that Pillow reads from files in this mode."""
+    low, high = int(pixels.min()), int(pixels.max())
+    if low < 0 or high > 65535 or (high <= 255 and not is_file):
+        raise ValueError(
+            f"{name}: a PIL image of mode I with numbers from {low} to {high}, whose white is"
+            " unknown; convert it to mode L (white is 255) or I;16 (white is 65535)"
+        )
+    return pixels.astype(np.uint16)
+
+
+def _to_array(image: Tensor, name: str) -> np.ndarray:
+    """A tensor ([C,] H, W) as an array (H, W[, C])."""
+    try:
+        image = image.detach().cpu()
+        if image.dtype in (torch.bfloat16, torch.float16):
+            image = image.float()
+        array = image.numpy()
+    except (RuntimeError, TypeError, NotImplementedError) as error:
+        raise ValueError(
+            f"{name}: a tensor of {image.dtype}, layout {image.layout} on '{image.device}' holds no"
+            f" pixels; {_KINDS}"
+        ) from error
+    return np.moveaxis(array, 0, -1) if array.ndim == 3 else array
+
+
+def _from_numbers(pixels: np.ndarray, name: str, shape: tuple[int, ...]) -> np.ndarray:
+    """BGR bytes (H, W, 3) of grey or RGB numbers (H, W[, C]); messages name ``shape``."""
+    if pixels.ndim == 2:
+        pixels = pixels[..., None]
+    if pixels.size == 0 or pixels.ndim != 3 or pixels.shape[2] not in _CHANNELS:
+        raise ValueError(
+            f"{name}: shape {tuple(shape)} is no image's; expected an array (H, W), (H, W, 1) of"
+            " grey, (H, W, 3) of RGB or (H, W, 4) of RGB and alpha, or a tensor (H, W), (1, H, W),"
+            " (3, H, W) or (4, H, W)"
+        )
+    rgb = _to_bytes(pixels[..., :3], name)
+    return np.ascontiguousarray(np.broadcast_to(rgb, (*rgb.shape[:2], 3))[..., ::-1])
+
+
+def _to_bytes(pixels: np.ndarray, name: str) -> np.ndarray:
+    kind = pixels.dtype.kind
+    if pixels.dtype == np.uint8:
+        return pixels
+    if kind == "b":
+        return pixels.astype(np.uint8) * np.uint8(255)
+    if kind == "u" and pixels.dtype.itemsize == 2:
+        return (pixels >> 8).astype(np.uint8)  # as the decoders scale files of 16 bits
+    if kind == "f" and np.isfinite(pixels).all() and 0 <= pixels.min() <= pixels.max() <= 1:
+        return np.round(pixels.astype(np.float32) * 255).astype(np.uint8)
+    extent = f" from {pixels.min()} to {pixels.max()}" if kind in "iuf" else ""
+    raise ValueError(
+        f"{name}: {pixels.dtype}{extent}; expected bytes (uint8), 16 bits (uint16), bool, or floats"
+        " in [0, 1] that are not normalized yet"
+    )

@@ -1,0 +1,74 @@
+"""How an image file asks to be turned before it is shown."""
+
+import io
+import re
+import warnings
+
+import numpy as np
+from PIL import Image, ImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+UPRIGHT = 1
+_ORIENTATION = 0x0112
+_SIGNATURES = dict(
+    JPEG=re.compile(rb"\xff\xd8\xff"),
+    PNG=re.compile(rb"\x89PNG\r\n\x1a\n"),
+    WebP=re.compile(rb"RIFF....WEBP", re.DOTALL),
+)
+
+
+def read_orientation(data: bytes) -> int | None:
+    """EXIF orientation, 1 to 8, of a JPEG, PNG or WebP file; None for other formats.
+
+    Pillow reads it, so that a file and the PIL image of it agree, whatever number type the tag is
+    stored with.
+    """
+    kind = next((kind for kind, found in _SIGNATURES.items() if found.match(data)), None)
+    if kind is None:
+        return None
+    try:
+        header = _open_header(kind, data)
+    except Exception:  # a broken header; whether there are pixels is for the decoder to find
+        return UPRIGHT
+    return UPRIGHT if header is None else image_orientation(header)
+
+
+def image_orientation(image: Image.Image) -> int:
+    """EXIF orientation of a PIL image, 1 to 8; 1 if there is none, or none that can be read."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            orientation = image.getexif().get(_ORIENTATION, UPRIGHT)
+            return int(orientation) if orientation in range(1, 9) else UPRIGHT
+    except Exception:  # broken metadata raise struct.error, SyntaxError, ValueError, ...
+        return UPRIGHT
+
+
+def turn_upright(image: np.ndarray, orientation: int) -> np.ndarray:
+    """Turn and mirror pixels (H, W) or (H, W, C) as ``orientation`` asks for."""
+    if orientation == UPRIGHT:
+        return image
+    if orientation >= 5:
+        image = image.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        image = image[::-1]
+    if orientation in (2, 3, 6, 7):
+        image = image[:, ::-1]
+    return np.ascontiguousarray(image)
+
+
+def _open_header(kind: str, data: bytes) -> ImageFile.ImageFile | None:
+    """The file as Pillow opens it, without its pixels; None if it has no metadata.
+
+    The classes of the formats, unlike ``Image.open``, set no limit on the size.
+    """
+    if kind == "JPEG":
+        return JpegImageFile(io.BytesIO(data))
+    if kind == "WebP":
+        return WebPImageFile(io.BytesIO(data)) if data[12:16] == b"VP8X" else None
+    header = PngImageFile(io.BytesIO(data))
+    # Pillow would decode all pixels to look for metadata behind them
+    found = {"exif", "Raw profile type exif", "XML:com.adobe.xmp"} & header.info.keys()
+    return header if found or b"eXIf" in data else None
