@@ -24,8 +24,8 @@ class ReconstructionHook(Hook):
     """Send a picture of reconstructions to the visualizer's backends (files, TensorBoard, WandB).
 
     The images, their masks and their mixtures are the same every time. Only the main process
-    draws, in evaluation mode and float32; the training stays the same to the bit. A first picture is
-    drawn before training; one that fails later is left out with a warning.
+    draws, in evaluation mode and float32; the training stays the same to the bit. The first picture
+    is drawn before training, but not sent; one that fails later is left out with a warning.
 
     Args:
         interval: epochs between pictures.
@@ -38,7 +38,8 @@ class ReconstructionHook(Hook):
 
     Raises:
         ValueError: ``interval`` below 1, no ``images``; before the first iteration: a model that
-            reconstructs nothing, images of neither 1 nor 3 channels, or parameters that are distributed over processes.
+            reconstructs nothing, images of neither 1 nor 3 channels, or parameters that are
+            distributed over processes.
         FileNotFoundError: before the first iteration: there is no such image.
     """
 
@@ -73,7 +74,7 @@ class ReconstructionHook(Hook):
         check_reconstructs(model)
         with undisturbed(model, self.seed):
             self._batch = self._read(runner, model)
-        self._picture(model)
+        self._picture(model, self._batch)
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Draw after every ``interval``-th epoch."""
@@ -99,7 +100,7 @@ class ReconstructionHook(Hook):
         if self._batch is None:  # not the main process
             return
         try:
-            picture = self._picture(_unwrap(runner.model))
+            picture = self._picture(_unwrap(runner.model), self._batch)
             runner.visualizer.add_image(self.name, picture, step)
         except Exception as error:  # backends of any kind raise what they like
             print_log(
@@ -109,8 +110,8 @@ class ReconstructionHook(Hook):
                 level=logging.WARNING,
             )
 
-    def _picture(self, model: Any) -> np.ndarray:
-        panels = reconstruction_panels(model, self._batch, self.seed)
+    def _picture(self, model: Any, batch: Tensor) -> np.ndarray:
+        panels = reconstruction_panels(model, batch, self.seed)
         return draw_grid(panels, panel_caption(panels))
 
     def _read(self, runner: Runner, model: Any) -> Tensor:

@@ -28,11 +28,13 @@ def read_orientation(data: bytes) -> int | None:
     kind = next((kind for kind, found in _SIGNATURES.items() if found.match(data)), None)
     if kind is None:
         return None
-    try:
-        header = _open_header(kind, data)
-    except Exception:  # a broken header; whether there are pixels is for the decoder to find
-        return UPRIGHT
-    return UPRIGHT if header is None else image_orientation(header)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            header = _open_header(kind, data)
+        except Exception:  # a broken header; whether there are pixels is for the decoder to find
+            return UPRIGHT
+        return UPRIGHT if header is None else image_orientation(header)
 
 
 def image_orientation(image: Image.Image) -> int:

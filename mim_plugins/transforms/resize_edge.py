@@ -10,7 +10,7 @@ from ..registry import TRANSFORMS
 
 EDGES = ("short", "long", "width", "height")
 BACKENDS = ("cv2", "pillow")
-_CV2_OFFSETS = 256  # first columns to choose among
+_CV2_OFFSETS = 256  # first pixels to choose among
 
 
 @TRANSFORMS.register_module()
@@ -96,54 +96,57 @@ def resize_middle(
 
     if max(size) <= longest:
         return imresize(image, size[::-1], interpolation=interpolation, backend=backend)
-    along = int(size[1] >= size[0])
-    lengthwise = image if along else image.swapaxes(0, 1)
-    across, full = size[1 - along], size[along]
-    left_out = (full - longest) // 4 * 2
+    axis = int(size[1] > size[0])
+    left_out = (size[axis] - longest) // 4 * 2
     resize = _resize_part_pillow if backend == "pillow" else _resize_part_cv2
-    part = resize(
-        np.ascontiguousarray(lengthwise), (across, full), left_out, full - left_out, interpolation
-    )
-    return part if along else np.ascontiguousarray(part.swapaxes(0, 1))
+    return resize(image, size, axis, slice(left_out, size[axis] - left_out), interpolation)
 
 
 def _resize_part_pillow(
-    image: np.ndarray, size: tuple[int, int], start: int, stop: int, interpolation: str
+    image: np.ndarray, size: tuple[int, int], axis: int, part: slice, interpolation: str
 ) -> np.ndarray:
-    """Columns ``start`` to ``stop`` of ``image`` resized to ``size`` (H, W), by Pillow."""
-    step = image.shape[1] / size[1]
-    first, last = _source_columns(image.shape[1], step, start, stop)
-    # offsets are taken within the part: Pillow keeps them in single precision
-    box = (start * step - first, 0, stop * step - first, image.shape[0])
-    part = Image.fromarray(np.ascontiguousarray(image[:, first:last]))
-    resample = Image.Resampling[interpolation.upper()]
-    return np.asarray(part.resize((stop - start, size[0]), resample, box=box))
+    """Rows (``axis`` 0) or columns ``part`` of ``image`` resized to ``size`` (H, W), by Pillow."""
+    step = image.shape[axis] / size[axis]
+    source = _source(image.shape[axis], step, part)
+    window = image[:, source] if axis else image[source]
+    # offsets are taken within the window: Pillow keeps them in single precision
+    start, stop = part.start * step - source.start, part.stop * step - source.start
+    length = part.stop - part.start
+    return np.asarray(
+        Image.fromarray(np.ascontiguousarray(window)).resize(
+            (length, size[0]) if axis else (size[1], length),
+            Image.Resampling[interpolation.upper()],
+            box=(start, 0, stop, image.shape[0]) if axis else (0, start, image.shape[1], stop),
+        )
+    )
 
 
 def _resize_part_cv2(
-    image: np.ndarray, size: tuple[int, int], start: int, stop: int, interpolation: str
+    image: np.ndarray, size: tuple[int, int], axis: int, part: slice, interpolation: str
 ) -> np.ndarray:
-    """Columns ``start`` to ``stop`` of ``image`` resized to ``size`` (H, W), by OpenCV."""
+    """The same as :func:`_resize_part_pillow`, by OpenCV."""
     from mmcv.image.geometric import cv2_interp_codes
 
-    step = image.shape[1] / size[1]
-    latest, last = _source_columns(image.shape[1], step, start, stop)
-    # OpenCV's parts begin with a whole pixel of both images: take the pair that nearly does
-    offsets = min(_CV2_OFFSETS, int((stop - start) * step))
-    candidates = range(max(0, latest - offsets), latest + 1)
-    first = min(candidates, key=lambda column: abs(column / step - round(column / step)))
+    step = image.shape[axis] / size[axis]
+    source = _source(image.shape[axis], step, part)
+    # OpenCV's windows begin with a whole pixel of both images: take the pair that nearly does
+    offsets = min(_CV2_OFFSETS, int((part.stop - part.start) * step))
+    candidates = range(max(0, source.start - offsets), source.start + 1)
+    first = min(candidates, key=lambda pixel: abs(pixel / step - round(pixel / step)))
+    source = slice(first, source.stop)
     resized = cv2.resize(
-        image[:, first:last],
+        image[:, source] if axis else image[source],
         None,
-        fx=1 / step,
+        fx=size[1] / image.shape[1],
         fy=size[0] / image.shape[0],
         interpolation=cv2_interp_codes[interpolation],
     )
-    at = start - round(first / step)
-    return resized[:, at : at + stop - start]
+    start, stop = part.start - round(first / step), part.stop - round(first / step)
+    return resized[:, start:stop] if axis else resized[start:stop]
 
 
-def _source_columns(width: int, step: float, start: int, stop: int) -> tuple[int, int]:
-    """First and last column of the original that a part of the resized image depends on."""
+def _source(length: int, step: float, part: slice) -> slice:
+    """Rows or columns of the original that a part of the resized image depends on."""
     margin = 4 * max(1.0, step) + 1  # the widest kernel, Lanczos of OpenCV, reaches 4 pixels
-    return max(0, math.floor(start * step - margin)), min(width, math.ceil(stop * step + margin))
+    first, last = part.start * step - margin, part.stop * step + margin
+    return slice(max(0, math.floor(first)), min(length, math.ceil(last)))

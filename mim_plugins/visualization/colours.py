@@ -13,8 +13,8 @@ _MISSING = 127  # grey
 def natural_colours(images: Tensor, preprocessor: Any) -> Tensor:
     """Normalised images (B, C, H, W) as people see them: RGB bytes (B, 3, H, W), 0 ... 255.
 
-    Images of one channel are grey. ``preprocessor`` is the model's data preprocessor; one without ``mean`` and ``std`` does not
-    normalise, so that values are those of the image files.
+    Images of one channel are grey. ``preprocessor`` is the model's data preprocessor; one without
+    ``mean`` and ``std`` does not normalise, so that values are those of the image files.
 
     Raises:
         ValueError: neither 1 nor 3 channels.

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
@@ -5,7 +7,7 @@ from mmengine.registry import TRANSFORMS, DefaultScope
 from PIL import Image
 
 from mim_plugins.apis import read_images
-from mim_plugins.apis.images import evaluation_geometry, normalise
+from mim_plugins.apis.images import normalise
 
 
 @pytest.fixture
@@ -55,27 +57,13 @@ def test_pixels_are_those_of_mmpretrains_pipeline(width, height):
     assert np.array_equal(ours[0].permute(1, 2, 0).numpy(), results["img"][..., ::-1])
 
 
-def test_grey_and_transparent_images_become_rgb(photo):
-    image = Image.fromarray(photo)
-    assert read_images([image.convert("L"), image.convert("RGBA")], 32, (32, 32)).shape[1] == 3
-
-
-@pytest.mark.parametrize(
-    ("image", "message"),
-    [
-        ([], "there are none"),
-        ([np.zeros((4, 4), np.uint8)], r"shape \(4, 4\)"),
-        ([np.zeros((3, 4, 4), np.uint8)], r"expected RGB \(H, W, 3\)"),
-        ([torch.zeros(1, 4, 4)], r"expected RGB \(3, H, W\)"),
-        ([torch.full((3, 4, 4), -1.2)], r"images\[0\].*not normalised"),
-        ([torch.full((3, 4, 4), float("nan"))], "nan"),
-        ([np.zeros((4, 4, 3), np.int64)], "int64"),
-        ([None], "NoneType is no image"),
-    ],
-)
-def test_what_is_no_image_is_refused(image, message):
-    with pytest.raises(ValueError, match=message):
-        read_images(image, 32, (32, 32))
+@pytest.mark.parametrize("size", [(20000, 1), (1, 20000), (3, 9000)])
+def test_very_long_images_take_little_memory(size):
+    tracemalloc.start()
+    batch = read_images(Image.new("RGB", size, (200, 100, 50)), 256, (224, 224))
+    assert tracemalloc.get_traced_memory()[1] < 50e6
+    tracemalloc.stop()
+    assert (batch == torch.tensor([200, 100, 50])[:, None, None]).all()
 
 
 def test_files_that_cannot_be_read_are_named(tmp_path):
@@ -84,14 +72,6 @@ def test_files_that_cannot_be_read_are_named(tmp_path):
     (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8 no image")
     with pytest.raises(ValueError, match=r"broken\.jpg"):
         read_images(tmp_path / "broken.jpg", 32, (32, 32))
-
-
-def test_geometry_is_that_of_the_test_pipeline(finetune_cfg, pretrain_cfg):
-    assert evaluation_geometry(finetune_cfg, (32, 32)) == (37, (32, 32))
-    assert evaluation_geometry(pretrain_cfg, (224, 224)) == (256, (224, 224))
-    assert evaluation_geometry(None, (64, 32)) == (73, (64, 32))
-    bare = dict(test_dataloader=dict(dataset=dict(dataset=dict(pipeline=[]))))
-    assert evaluation_geometry(bare, (32, 32)) == (32, (32, 32))
 
 
 def test_images_are_normalised_as_the_preprocessors_do(finetune_cfg, pretrain_cfg):

@@ -2,10 +2,11 @@
 
 import io
 import re
+import struct
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 HEIGHT, WIDTH = 48, 64
 READS_GIF = re.search(r"GIF:\s+YES", cv2.getBuildInformation()) is not None
@@ -30,6 +31,27 @@ def encode(image, kind, **options):
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
     return buffer.getvalue()
+
+
+def exif(orientation, tag_type="SHORT", endian="<"):
+    """EXIF metadata with an orientation only, its number stored as SHORT or LONG."""
+    start = (b"II*\0" if endian == "<" else b"MM\0*") + struct.pack(f"{endian}IH", 8, 1)
+    code, value = (3, "HH") if tag_type == "SHORT" else (4, "I")
+    numbers = (orientation, 0)[: len(value)]
+    tag = struct.pack(f"{endian}HHI{value}", 0x0112, code, 1, *numbers)
+    return b"Exif\0\0" + start + tag + bytes(4)
+
+
+def oriented(kind, orientation, tag_type="SHORT", endian="<"):
+    """A JPEG, PNG, WebP or TIFF file of the picture as a turned camera would store it."""
+    rgb = Image.fromarray(picture())
+    if kind != "TIFF":
+        options = dict(PNG={}, WEBP=dict(lossless=True), JPEG=dict(quality=95, subsampling=0))
+        return encode(rgb, kind, exif=exif(orientation, tag_type, endian), **options[kind])
+    tags = TiffImagePlugin.ImageFileDirectory_v2(prefix=b"II" if endian == "<" else b"MM")
+    tags.tagtype[0x0112] = 3 if tag_type == "SHORT" else 4
+    tags[0x0112] = orientation
+    return encode(rgb, kind, tiffinfo=tags)
 
 
 def good_files():

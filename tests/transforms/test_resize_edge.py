@@ -1,0 +1,102 @@
+import tracemalloc
+
+import numpy as np
+import pytest
+from mmpretrain.datasets.transforms import CenterCrop
+from mmpretrain.datasets.transforms import ResizeEdge as Theirs
+from PIL import Image
+
+from mim_plugins.registry import TRANSFORMS
+from mim_plugins.transforms import ResizeEdge
+from mim_plugins.transforms.resize_edge import resized_size
+
+WAYS = [
+    ("pillow", "nearest"), ("pillow", "bilinear"), ("pillow", "bicubic"), ("pillow", "lanczos"),
+    ("cv2", "bilinear"), ("cv2", "bicubic"), ("cv2", "area"), ("cv2", "lanczos"),
+]  # fmt: skip
+
+
+def smooth(height, width, channels=3):
+    """Pixels with some change everywhere."""
+    shape = (max(2, height // 5), max(2, width // 5), 3)
+    small = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    image = Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC)
+    return np.asarray(image if channels == 3 else image.convert("L"))
+
+
+def loaded(image):
+    return dict(img=image, img_shape=image.shape[:2], img_path="a.jpg")
+
+
+@pytest.mark.parametrize("edge", ["short", "long", "width", "height"])
+@pytest.mark.parametrize(("backend", "interpolation"), [("pillow", "bicubic"), ("cv2", "bilinear")])
+@pytest.mark.parametrize("size", [(50, 70), (70, 50), (40, 40), (33, 401)])
+def test_usual_images_are_resized_as_by_mmpretrain(edge, backend, interpolation, size):
+    image = smooth(*size)
+    ours = ResizeEdge(37, edge, backend, interpolation)(loaded(image))
+    theirs = Theirs(37, edge, backend, interpolation)(loaded(image))
+    assert ours.keys() == theirs.keys()
+    assert np.array_equal(ours.pop("img"), theirs.pop("img"))
+    assert ours == theirs
+
+
+@pytest.mark.parametrize(("backend", "interpolation"), WAYS)
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(
+    "size",
+    [(7, 901), (901, 7), (1, 2000), (2000, 3), (40, 1333), (1334, 41), (100, 5001), (64, 2048)],
+)
+def test_the_middle_of_long_images_has_the_pixels_of_the_whole(
+    size, channels, backend, interpolation
+):
+    image = smooth(*size, channels)
+    for crop in (CenterCrop(32), CenterCrop((33, 31)), CenterCrop((64, 24)), CenterCrop((3, 90))):
+        ours = ResizeEdge(64, "short", backend, interpolation, max_ratio=2)(loaded(image))
+        theirs = Theirs(64, "short", backend, interpolation)(loaded(image))
+        assert max(ours["img_shape"]) < 64 * 2 + 4
+        assert ours["scale_factor"] == pytest.approx(theirs["scale_factor"])
+        ours, theirs = crop(ours)["img"], crop(theirs)["img"]
+        assert ours.shape == theirs.shape
+        difference = np.abs(ours.astype(int) - theirs)
+        assert difference.max() <= (1 if backend == "pillow" else 4)
+        assert difference.mean() < 0.5
+
+
+@pytest.mark.parametrize(("backend", "interpolation"), WAYS)
+@pytest.mark.parametrize("size", [(1, 20000), (20000, 1), (2, 60000)])
+def test_memory_is_bounded(backend, interpolation, size):
+    image = np.full((*size, 3), 77, np.uint8)
+    tracemalloc.start()
+    results = ResizeEdge(256, "short", backend, interpolation)(loaded(image))
+    assert tracemalloc.get_traced_memory()[1] < 60e6
+    tracemalloc.stop()
+    assert results["img_shape"] == results["img"].shape[:2]
+    assert min(results["img_shape"]) == 256
+    assert 16 * 256 <= max(results["img_shape"]) < 16 * 256 + 4
+    assert (results["img"] == 77).all()
+
+
+def test_no_edge_becomes_zero():
+    assert resized_size((1, 20000), 32, "long") == (1, 32)
+    assert ResizeEdge(32, "long")(loaded(smooth(1, 20000)))["img"].shape == (1, 32, 3)
+
+
+def test_leaves_its_input_alone():
+    given = loaded(smooth(50, 70))
+    ResizeEdge(32)(given)
+    assert given["img"].shape == (50, 70, 3)
+    assert given["img_shape"] == (50, 70)
+
+
+@pytest.mark.parametrize(
+    "arguments", [dict(edge="shorter"), dict(backend="numpy"), dict(scale=0), dict(max_ratio=0.5)]
+)
+def test_arguments_that_make_no_sense_are_refused(arguments):
+    (name, value), *_ = arguments.items()
+    with pytest.raises(ValueError, match=f"ResizeEdge: .*{name}={value!r}"):
+        ResizeEdge(**(dict(scale=32) | arguments))
+
+
+def test_is_reachable_from_a_config():
+    transform = TRANSFORMS.build(dict(type="mim_plugins.ResizeEdge", scale=32))
+    assert isinstance(transform, ResizeEdge)
