@@ -1,14 +1,20 @@
+import copy
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
+from mmengine.hooks import Hook
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from PIL import Image
+from tiny_run import MIXMAE, MRMAE, tiny_config
+from tiny_run import run as train
 from torch.nn.parallel import DistributedDataParallel
 
 from mim_plugins.engine import ReconstructionHook
+from mim_plugins.registry import MODELS
 
 BACKBONE = dict(
     type="mim_plugins.MaskedSwin",
@@ -138,7 +144,7 @@ def test_images_are_spread_over_the_data_set():
 
     class Model(torch.nn.Linear):
         def data_preprocessor(self, data, training):
-            return dict(inputs=torch.stack(data["inputs"]))
+            return dict(inputs=data["inputs"])
 
     runner = SimpleNamespace(train_dataloader=SimpleNamespace(dataset=Folder(range(50))))
     assert ReconstructionHook(images=5)._read(runner, Model(1, 1)).shape == (5, 1)
@@ -185,6 +191,68 @@ def test_a_distributed_wrapper_is_looked_through(folder, tmp_path):
         torch.distributed.destroy_process_group()
     ((name, shape, step),) = runner.visualizer.images
     assert (name, shape[2], step) == ("reconstruction", 3, 4)
+
+
+GREY = [
+    dict(type="LoadImageFromFile", color_type="grayscale"),
+    dict(type="RandomResizedCrop", scale=32),
+    dict(type="PackInputs"),
+]
+
+
+@pytest.mark.parametrize("paths", [False, True])
+@pytest.mark.parametrize("model", [MIXMAE, MRMAE])
+def test_images_of_one_channel_are_drawn(folder, tmp_path, model, paths):
+    images = [str(folder / f"{index}.png") for index in range(4)] if paths else 4
+    cfg = tiny_config(tmp_path, "grey", model)
+    cfg.model.backbone.in_channels = cfg.model.decoder.out_channels = 1
+    cfg.model.data_preprocessor.update(mean=[120.0], std=[60.0])
+    cfg.train_dataloader.dataset.pipeline = GREY
+    cfg.visualizer.vis_backends = [dict(type="LocalVisBackend")]
+    cfg.custom_hooks.append(dict(type="mim_plugins.ReconstructionHook", interval=1, images=images))
+    train(cfg)
+    first, *_ = tmp_path.rglob("vis_image/*.png")
+    picture = np.asarray(Image.open(first))[60:]
+    assert (np.abs(picture - picture[..., :1].astype(int)) == 0).all()
+    assert len(np.unique(picture)) > 50
+
+
+@pytest.mark.parametrize("model", [MIXMAE, MRMAE])
+def test_other_channels_are_refused_before_training(model):
+    cfg = Config(copy.deepcopy(model))
+    cfg.backbone.in_channels = cfg.decoder.out_channels = 4
+    for key in ("mean", "std"):
+        del cfg.data_preprocessor[key]
+    dataset = [dict(inputs=torch.zeros(4, 32, 32), data_samples=None)] * 3
+    runner = SimpleNamespace(
+        model=MODELS.build(cfg), train_dataloader=SimpleNamespace(dataset=dataset)
+    )
+    with pytest.raises(ValueError, match="images of 4 channels cannot be drawn"):
+        ReconstructionHook(images=2).before_train(runner)
+
+
+@pytest.mark.parametrize("place", ["reconstruction_panels", "draw_grid", "add_image"])
+def test_a_picture_that_fails_later_does_not_end_training(folder, tmp_path, monkeypatch, place):
+    def fail(*_, **__):
+        raise RuntimeError("the GPU's memory is full")
+
+    class Failing(Hook):
+        def before_train_iter(self, runner, *args, **kwargs):
+            where = "mim_plugins.engine.reconstruction_hook"
+            if place == "add_image":
+                monkeypatch.setattr(runner.visualizer, place, fail)
+            else:
+                monkeypatch.setattr(f"{where}.{place}", fail)
+
+    said = []
+    monkeypatch.setattr(
+        "mim_plugins.engine.reconstruction_hook.print_log", lambda text, **_: said.append(text)
+    )
+    runner = run(folder, tmp_path / "run", Failing(), hook(interval=1))
+    assert runner.epoch == 2
+    message = "RuntimeError: the GPU's memory is full"
+    assert said == [f"ReconstructionHook: no picture at iteration {n}: {message}" for n in (2, 4)]
+    assert runner.model.training
 
 
 def test_only_the_main_process_draws(monkeypatch):

@@ -1,11 +1,13 @@
 import os
+import struct
 import subprocess
 import sys
+import zlib
 
 import cv2
 import numpy as np
 import pytest
-from image_files import damaged_files, encode, good_files, picture, textured
+from image_files import damaged_files, encode, good_files, oriented, picture, textured
 from mmcv import imfrombytes
 from PIL import Image
 
@@ -43,6 +45,38 @@ def test_damage_is_an_error_with_path_and_kind(name):
     with pytest.raises(DamagedImageError, match=rf"^damaged image 'x/{name}': {kind} \(.+\)$") as e:
         decode_image(data, f"x/{name}")
     assert (e.value.path, e.value.kind) == (f"x/{name}", kind)
+
+
+def blank_png(width, height):
+    """A small file of a large black PNG image of 1 bit per pixel."""
+
+    def chunk(name, data):
+        check = zlib.crc32(name + data)
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", check)
+
+    deflate = zlib.compressobj(9)
+    row = bytes(1 + (width + 7) // 8)
+    pixels = b"".join(deflate.compress(row) for _ in range(height)) + deflate.flush()
+    header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
+    parts = (b"IHDR", header), (b"IDAT", pixels), (b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
+
+
+@pytest.mark.parametrize(("width", "height"), [(34000, 34000), (2_000_000, 1), (1, 2_000_000)])
+def test_images_that_are_too_large_are_damaged(width, height, capfd, recwarn):
+    with pytest.raises(DamagedImageError, match=r"damaged image 'x\.png': too large \(.+\)$") as e:
+        decode_image(blank_png(width, height), "x.png")
+    assert e.value.kind in DamagedImageError.KINDS
+    assert "\n" not in str(e.value)
+    assert not recwarn
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("limit", [10, None])
+def test_limits_of_pillow_are_for_pillow(limit, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+    assert decode_image(GOOD["turned.jpg"]).shape == (48, 64, 3)
+    assert decode_image(oriented("PNG", 6)).shape == (64, 48, 3)
 
 
 def test_most_jpegs_with_random_bytes_in_them_are_found():

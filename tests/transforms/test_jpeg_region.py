@@ -2,7 +2,7 @@ import io
 
 import numpy as np
 import pytest
-from image_files import encode, good_files, textured
+from image_files import encode, good_files, oriented, textured
 from mmcv import imfrombytes
 from PIL import Image
 
@@ -50,15 +50,18 @@ def test_other_files_are_left_to_others(name):
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("tag_type", ["SHORT", "LONG"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_turned_images_are_left_to_others(orientation, order):
-    exif = Image.Exif()
-    exif.endian = order
-    exif[0x0112] = orientation
-
-    header = read_header(encode(smooth(), "JPEG", exif=exif))
+def test_turned_images_are_left_to_others(orientation, tag_type, order):
+    header = read_header(oriented("JPEG", orientation, tag_type, order))
 
     assert (header is None) == (orientation != 1)
+
+
+def test_turned_images_of_editors_are_left_to_others():
+    xmp = b'<rdf:Description tiff:Orientation="6"/>'
+    assert read_header(encode(smooth(), "JPEG", xmp=xmp)) is None
+    assert read_header(encode(smooth(), "JPEG", xmp=xmp.replace(b"6", b"1"))) is not None
 
 
 def test_broken_headers_are_left_to_others():
@@ -70,6 +73,12 @@ def test_broken_headers_are_left_to_others():
     assert read_header(data[:frame] + b"\xff\xff" + data[frame + 2 :]) is None
     assert read_header(data[: frame + 5] + b"\0\0" + data[frame + 7 :]) is None
     assert read_header(data[: frame + 4] + b"\x0c" + data[frame + 5 :]) is None
+
+
+def test_sizes_that_the_decoder_refuses_are_left_to_it():
+    data = encode(smooth(), "JPEG")
+    at = read_header(data).height_at
+    assert read_header(data[:at] + b"\xff\xf0\xff\xf0" + data[at + 4 :]) is None
 
 
 @needs_decoder

@@ -1,11 +1,12 @@
 import os
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from image_files import damaged_files, encode, good_files, textured
+from image_files import damaged_files, encode, good_files, oriented, textured
 from mmcv.transforms import LoadImageFromFile, RandomFlip
 from mmengine.dataset import default_collate, pseudo_collate
 from mmpretrain.datasets.transforms import PackInputs, RandomResizedCrop
@@ -14,7 +15,7 @@ from PIL import Image
 
 from mim_plugins.data_preprocessors import MixDataPreprocessor
 from mim_plugins.registry import TRANSFORMS
-from mim_plugins.transforms import DamagedImageError, LoadRandomResizedCrop, jpeg_region
+from mim_plugins.transforms import DamagedImageError, LoadImage, LoadRandomResizedCrop, jpeg_region
 from mim_plugins.transforms.load_random_resized_crop import resize_fast
 
 SIZE = 32
@@ -93,6 +94,40 @@ def test_the_fast_backend_gives_nearly_these_pixels(folder, decoder, monkeypatch
         assert own["inputs"].is_contiguous()
         assert (own["inputs"].float() - peer["inputs"].float()).abs().mean() < 3
         assert own["data_samples"].flip == peer["data_samples"].flip
+
+
+@pytest.mark.parametrize("backend", ["fast", "exact"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("tag_type", ["SHORT", "LONG"])
+@pytest.mark.parametrize("endian", "<>")
+def test_images_are_turned_as_by_load_image(tmp_path, backend, kind, tag_type, endian):
+    load = LoadRandomResizedCrop((24, 32), (1, 1), (0.1, 10), backend=backend)
+    for orientation in range(1, 9):
+        path = tmp_path / f"{orientation}.image"
+        path.write_bytes(oriented(kind, orientation, tag_type, endian))
+        whole = LoadImage()(dict(img_path=str(path)))["img"]
+        np.random.seed(0)
+        found = load(dict(img_path=str(path)))
+        np.random.seed(0)
+        top, left, height, width = load._draw_box(whole.shape[:2])
+        crop = Image.fromarray(whole[top : top + height, left : left + width])
+        expected = np.asarray(crop.resize((32, 24), Image.Resampling.BICUBIC))
+        assert found["ori_shape"] == whole.shape[:2]
+        assert np.abs(found["img"].astype(int) - expected).mean() < 1
+
+
+@pytest.mark.parametrize("backend", ["fast", "exact"])
+@pytest.mark.parametrize("size", [(20000, 1), (1, 20000), (20000, 2)])
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_very_long_images_take_little_memory(tmp_path, backend, size, kind):
+    path = tmp_path / "long"
+    path.write_bytes(encode(Image.new("RGB", size, (10, 20, 30)), kind, quality=100))
+    load = LoadRandomResizedCrop(224, backend=backend)
+    tracemalloc.start()
+    image = load(dict(img_path=str(path)))["img"]
+    assert tracemalloc.get_traced_memory()[1] < 20e6
+    tracemalloc.stop()
+    assert np.abs(image.astype(int) - [30, 20, 10]).max() <= 2
 
 
 @needs_decoder

@@ -19,7 +19,20 @@ def test_natural_colours_undo_the_preprocessor(arguments):
 
 def test_natural_colours_are_clipped():
     colours = natural_colours(torch.tensor([-5.0, 300.0]).reshape(1, 1, 1, 2), None)
-    assert colours.flatten().tolist() == [0, 255]
+    assert colours.flatten().tolist() == [0, 255] * 3
+
+
+def test_images_of_one_channel_are_grey():
+    preprocessor = ImgDataPreprocessor(mean=[100.0], std=[50.0])
+    grey = torch.randint(256, (2, 1, 4, 4), dtype=torch.uint8)
+    images = preprocessor(dict(inputs=list(grey)))["inputs"]
+    assert torch.equal(natural_colours(images, preprocessor), grey.expand(2, 3, 4, 4))
+
+
+@pytest.mark.parametrize("channels", [2, 4, 5])
+def test_images_of_other_channels_are_refused(channels):
+    with pytest.raises(ValueError, match=f"images of {channels} channels cannot be drawn"):
+        natural_colours(torch.zeros(1, channels, 4, 4), None)
 
 
 def test_heat_map_goes_from_dark_to_bright_and_shows_nan_in_grey():

@@ -1,0 +1,127 @@
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, DefaultScope
+
+from mim_plugins import extract_features, get_model
+from mim_plugins.apis import ConfigError, build_model
+from mim_plugins.apis.inputs import (
+    are_one_size,
+    central_pipeline,
+    evaluation_pipeline,
+    model_inputs,
+)
+
+STEPS = [
+    dict(type="LoadImageFromFile"),
+    dict(type="Resize", scale=(32, 32)),
+    dict(type="PackInputs"),
+]
+OTHER = [STEPS[0], dict(type="Resize", scale=(16, 16)), STEPS[2]]
+
+
+@pytest.fixture
+def photo():
+    return np.random.default_rng(0).integers(0, 255, (50, 70, 3), dtype=np.uint8)
+
+
+def prepared(cfg, photo):
+    model = build_model(cfg)
+    return model_inputs(model, evaluation_pipeline(model)(photo))
+
+
+def test_the_pipeline_is_that_of_the_test_data(finetune_cfg, photo):
+    before = prepared(finetune_cfg, photo)
+    finetune_cfg.val_dataloader = dict(dataset=dict(pipeline=OTHER))
+    assert torch.equal(prepared(finetune_cfg, photo), before)
+    finetune_cfg.test_dataloader.dataset.pipeline = OTHER
+    assert prepared(finetune_cfg, photo).shape == (1, 3, 16, 16)
+
+
+def test_validation_data_and_wrappers_are_looked_through(finetune_cfg, photo):
+    finetune_cfg.test_dataloader = None
+    inner = dict(type="A", dataset=dict(type="B", datasets=[dict(pipeline=STEPS)] * 2))
+    finetune_cfg.val_dataloader = dict(dataset=inner)
+    assert prepared(finetune_cfg, photo).shape == (1, 3, 32, 32)
+
+
+def test_several_pipelines_and_none_are_refused(finetune_cfg, photo):
+    datasets = [dict(pipeline=STEPS), dict(pipeline=OTHER)]
+    for dataset in (dict(type="ConcatDataset", datasets=datasets), dict(type="CIFAR10")):
+        finetune_cfg.test_dataloader = dict(dataset=dataset)
+        with pytest.raises(ConfigError, match=r"test_dataloader has \d different pipelines"):
+            prepared(finetune_cfg, photo)
+
+
+def test_without_a_test_pipeline_the_centre_is_cut_out(pretrain_cfg, photo):
+    from mim_plugins.apis import read_images
+
+    model = build_model(pretrain_cfg)
+    expected = read_images(photo, 37, (32, 32))
+    for pipeline in (evaluation_pipeline(model), central_pipeline(model)):
+        (sample,) = pipeline(photo)
+        assert torch.equal(sample["inputs"].flip(0), expected[0])
+
+
+def test_a_preprocessor_that_reads_rgb_gets_rgb(pretrain_cfg, photo):
+    expected = prepared(pretrain_cfg, photo)
+    pretrain_cfg.model.data_preprocessor.bgr_to_rgb = False
+    pretrain_cfg.train_dataloader.dataset = dict(type="CIFAR10")  # in memory, and RGB
+    assert torch.equal(prepared(pretrain_cfg, photo), expected)
+
+
+def test_bgr_stays_bgr_where_training_read_it(pretrain_cfg, photo):
+    pretrain_cfg.model.data_preprocessor.update(mean=[0.0] * 3, std=[1.0] * 3)
+    expected = prepared(pretrain_cfg, photo)
+    pretrain_cfg.model.data_preprocessor.bgr_to_rgb = False
+    assert torch.equal(prepared(pretrain_cfg, photo), expected.flip(1))
+
+
+def test_a_backbone_of_one_channel_gets_grey_images(pretrain_cfg, photo):
+    pretrain_cfg.model.backbone.in_channels = 1
+    pretrain_cfg.model.data_preprocessor.update(mean=[100.0], std=[50.0], bgr_to_rgb=False)
+    assert prepared(pretrain_cfg, photo).shape == (1, 1, 32, 32)
+    grey = np.stack([photo[..., 0]] * 3, axis=-1)
+    assert torch.equal(prepared(pretrain_cfg, grey), prepared(pretrain_cfg, photo[..., 0]))
+    assert extract_features(get_model(pretrain_cfg), photo).pooled.shape == (1, 16)
+
+
+def test_images_of_several_sizes_have_no_common_features(finetune_cfg, photo):
+    finetune_cfg.test_dataloader.dataset.pipeline = [STEPS[0], STEPS[2]]
+    model = get_model(finetune_cfg)
+    samples = evaluation_pipeline(model)([photo[:32, :32], photo])
+    assert not are_one_size(samples)
+    with pytest.raises(ValueError, match=r"several sizes \(H, W\), such as \(32, 32\) and \(50, 7"):
+        extract_features(model, [photo[:32, :32], photo])
+    assert extract_features(model, [photo[:32, :32]] * 2).pooled.shape[0] == 2
+
+
+@pytest.mark.parametrize("kind", ["SelfSupDataPreprocessor", "ImgDataPreprocessor",
+                                  "ClsDataPreprocessor", "BaseDataPreprocessor"])  # fmt: skip
+def test_preprocessors_of_every_kind_take_the_images(pretrain_cfg, photo, kind):
+    model = build_model(pretrain_cfg)
+    with DefaultScope.overwrite_default_scope("mmpretrain"):
+        model.data_preprocessor = MODELS.build(dict(type=kind))
+    inputs = model_inputs(model, evaluation_pipeline(model)([photo, photo]))
+    assert inputs.shape == (2, 3, 32, 32)
+    assert inputs.dtype == torch.float32
+
+
+def test_detectors_and_segmentors_have_pipelines_too(photo):
+    for package, pack in (("mmdet", "PackDetInputs"), ("mmseg", "PackSegInputs")):
+        pytest.importorskip(package, exc_type=ImportError)
+        steps = [
+            dict(type="LoadImageFromFile"),
+            dict(type="Resize", scale=(64, 32), keep_ratio=True),
+            dict(type="LoadAnnotations"),
+            dict(type=pack),
+        ]
+        cfg = Config(
+            dict(default_scope=package, test_dataloader=dict(dataset=dict(pipeline=steps)))
+        )
+        model = torch.nn.Identity()
+        model._config = cfg
+        (sample,) = evaluation_pipeline(model)(photo)
+        assert sample["inputs"].shape == (3, 32, 45)
+        assert sample["data_samples"].ori_shape == (50, 70)
