@@ -72,7 +72,7 @@ def test_every_kind_of_image_goes_through_the_whole_pipeline(name, wide):
         assert sample["inputs"].dtype == expected.dtype
         # decoders compute grey of colors with a rounding of their own
         difference = (sample["inputs"].float() - expected.float()).abs()
-        assert difference.max() <= (1 if name == "grey" else 0)
+        assert difference.max() <= (2 if name == "grey" else 0)
 
 
 def test_turned_files_and_images_give_the_same(tmp_path):

@@ -223,7 +223,7 @@ def test_other_channels_are_refused_before_training(model):
     cfg.backbone.in_channels = cfg.decoder.out_channels = 4
     for key in ("mean", "std"):
         del cfg.data_preprocessor[key]
-    dataset = [dict(inputs=torch.zeros(4, 32, 32), data_samples=None)] * 3
+    dataset = [dict(inputs=torch.zeros(4, 32, 32))] * 3
     runner = SimpleNamespace(
         model=MODELS.build(cfg), train_dataloader=SimpleNamespace(dataset=dataset)
     )

@@ -7,10 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
+from image_files import exif
 from PIL import Image
+from tool_runs import run_tool
 
 ROOT = Path(__file__).parents[2]
 COLORS = dict(blue=2, green=1, red=0)
@@ -104,6 +107,49 @@ def test_images_get_their_classes_with_probabilities_in_order(trained):
         assert scores == sorted(scores, reverse=True)
         # of three classes, all are shown
         assert sum(scores) == pytest.approx(100, abs=0.05)
+
+
+@pytest.fixture
+def predict(trained, monkeypatch, capsys):
+    """Runs the tool in this process; returns the lines below each image."""
+
+    def call(*images):
+        config, checkpoint, _ = trained
+        result = run_tool(
+            ROOT / "tools/predict.py", [config, checkpoint, *images], monkeypatch, capsys
+        )
+        assert result.returncode == 0, result.stderr
+        parts = result.stdout
+        for image in images:
+            parts = parts.replace(f"{image}\n", "\0")
+        return [part.splitlines() for part in parts.split("\0")[1:]]
+
+    return call
+
+
+def test_scores_do_not_depend_on_how_an_image_is_stored(trained, predict, tmp_path):
+    folder = trained[2]
+    pixels = np.asarray(Image.open(folder / "val/red/0.png"))
+    upright = Image.fromarray(pixels)
+    tag = exif(6, "LONG", ">")  # which OpenCV does not read
+    upright.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "turned.png", exif=tag)
+    cv2.imwrite(str(tmp_path / "16.png"), pixels[..., ::-1].astype(np.uint16) * 257)
+    upright.putalpha(100)
+    upright.save(tmp_path / "clear.png")
+    names = ("turned.png", "16.png", "clear.png")
+
+    expected, *others = predict(folder / "val/red/0.png", *(tmp_path / name for name in names))
+
+    assert len(expected) == 3
+    assert all(lines == expected for lines in others)
+
+
+def test_images_of_several_sizes_have_the_scores_of_each_alone(trained, predict, tmp_path):
+    image = Image.open(trained[2] / "val/blue/0.png")
+    for side in (32, 64):
+        image.resize((side, side)).save(tmp_path / f"{side}.png")
+    paths = [tmp_path / "32.png", tmp_path / "64.png"]
+    assert predict(*paths) == [predict(path)[0] for path in paths]
 
 
 def test_topk_limits_the_list(trained):
