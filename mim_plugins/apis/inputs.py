@@ -7,6 +7,8 @@ from mmengine.dataset import default_collate, pseudo_collate
 from torch import Tensor, nn
 
 from ..evaluation.labeled_loader import central_crop
+from ..registry import SCOPE
+from ..transforms import PackInputs
 from .config_error import ConfigError
 from .image_pipeline import ImagePipeline
 
@@ -43,11 +45,15 @@ def central_pipeline(model: Any, short_edge: int | None = None) -> ImagePipeline
         model: with ``backbone`` and ``data_preprocessor``.
         short_edge: see :func:`central_crop`.
     """
-    loader, *steps = central_crop(getattr(model.backbone, "img_size", 224), short_edge)
+    from mmcv.transforms import LoadImageFromFile
+
+    loader, *steps, _ = central_crop(getattr(model.backbone, "img_size", 224), short_edge)
     if _image_channels(model.backbone) == 1:
-        loader = dict(type="mmpretrain.LoadImageFromFile", color_type="grayscale")
+        loader = dict(type=LoadImageFromFile, color_type="grayscale")
     before = [_reverse_channels] if _reads_rgb_as_loaded(model) else []
-    return ImagePipeline([loader, *before, *steps], name="the pipeline of a central crop")
+    # pre-training imports nothing of mmpretrain, whose packing keeps labels besides
+    transforms: list[Any] = [loader, *before, *steps, PackInputs()]
+    return ImagePipeline(transforms, SCOPE, "the pipeline of a central crop")
 
 
 def model_inputs(model: Any, samples: Sequence[dict]) -> Tensor:

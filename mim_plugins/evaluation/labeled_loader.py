@@ -60,6 +60,8 @@ def central_crop(img_size: int | Sequence[int], short_edge: int | None = None) -
         img_size: side or (H, W) of the crop.
         short_edge: its pixels after resizing; None takes 256 / 224 of the crop's longer side.
     """
+    from mmcv.transforms import CenterCrop
+
     height, width = (img_size, img_size) if isinstance(img_size, int) else img_size
     return [
         dict(type="mim_plugins.LoadImage"),
@@ -70,7 +72,7 @@ def central_crop(img_size: int | Sequence[int], short_edge: int | None = None) -
             backend="pillow",
             interpolation="bicubic",
         ),
-        dict(type="mmpretrain.CenterCrop", crop_size=(width, height)),
+        dict(type=CenterCrop, crop_size=(width, height)),
         dict(type="mmpretrain.PackInputs"),
     ]
 

@@ -62,6 +62,8 @@ def test_without_a_test_pipeline_the_centre_is_cut_out(pretrain_cfg, photo):
     for pipeline in (evaluation_pipeline(model), central_pipeline(model)):
         (sample,) = pipeline(photo)
         assert torch.equal(sample["inputs"].flip(0), expected[0])
+        modules = {type(step).__module__.partition(".")[0] for step in pipeline._steps}
+        assert modules == {"mim_plugins", "mmcv"}  # pre-training imports nothing of mmpretrain
 
 
 def test_a_preprocessor_that_reads_rgb_gets_rgb(pretrain_cfg, photo):

@@ -1,11 +1,14 @@
 import numpy as np
 import pytest
 import torch
+from image_files import oriented
+from mmengine.dataset import Compose
 from mmengine.registry import DefaultScope
 from PIL import Image
 
 from mim_plugins.datasets import DataNotFoundError
 from mim_plugins.evaluation import build_labeled_loader, check_same_classes
+from mim_plugins.evaluation.labeled_loader import central_crop
 
 pytest.importorskip("mmpretrain", exc_type=ImportError)
 
@@ -48,6 +51,20 @@ def test_reads_class_folders_in_order_with_a_central_crop(root):
     assert images.dtype == torch.uint8
     assert images[:, 0, 0, 0].tolist() == [0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 110]
     assert labels == [0] * 4 + [1] * 4 + [2] * 4
+
+
+def test_long_and_turned_images_are_read_as_elsewhere(tmp_path):
+    Image.new("RGB", (20000, 1), (1, 2, 3)).save(tmp_path / "long.png")
+    (tmp_path / "turned.png").write_bytes(oriented("PNG", 6, "LONG", ">"))
+    pipeline = Compose(central_crop((32, 24), short_edge=40))
+    long, turned = (
+        pipeline(dict(img_path=str(tmp_path / name), gt_label=1))
+        for name in ("long.png", "turned.png")
+    )
+    assert long["inputs"].shape == (3, 32, 24)
+    assert (long["inputs"] == torch.tensor([3, 2, 1])[:, None, None]).all()
+    assert turned["data_samples"].ori_shape == (64, 48)
+    assert turned["data_samples"].gt_label == 1
 
 
 def test_the_crop_may_be_oblong(root):
