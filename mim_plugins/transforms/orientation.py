@@ -4,6 +4,7 @@ import io
 import re
 import warnings
 
+import cv2
 import numpy as np
 from PIL import Image, ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
@@ -12,6 +13,8 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 UPRIGHT = 1
 _ORIENTATION = 0x0112
+# OpenCV's number for left-right (1), upside-down (0) or both (-1), after 5 to 8 were transposed
+_MIRRORS = {2: 1, 3: -1, 4: 0, 6: 1, 7: -1, 8: 0}
 _SIGNATURES = dict(
     JPEG=re.compile(rb"\xff\xd8\xff"),
     PNG=re.compile(rb"\x89PNG\r\n\x1a\n"),
@@ -49,16 +52,11 @@ def image_orientation(image: Image.Image) -> int:
 
 
 def turn_upright(image: np.ndarray, orientation: int) -> np.ndarray:
-    """Turn and mirror pixels (H, W) or (H, W, C) as ``orientation`` asks for."""
-    if orientation == UPRIGHT:
-        return image
+    """Turn and mirror pixels (H, W, 3) as ``orientation`` asks for."""
     if orientation >= 5:
-        image = image.swapaxes(0, 1)
-    if orientation in (3, 4, 7, 8):
-        image = image[::-1]
-    if orientation in (2, 3, 6, 7):
-        image = image[:, ::-1]
-    return np.ascontiguousarray(image)
+        image = cv2.transpose(image)
+    mirror = _MIRRORS.get(orientation)
+    return image if mirror is None else cv2.flip(image, mirror)
 
 
 def _open_header(kind: str, data: bytes) -> ImageFile.ImageFile | None:

@@ -16,13 +16,12 @@ CORNERS = ("abcd", "badc", "dcba", "cdab", "acbd", "cadb", "dbca", "bdac")
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_pixels_are_turned_as_the_standard_says(orientation):
-    stored = np.array([list("abcd")]).reshape(2, 2).repeat(2, 0).repeat(3, 1)
-    for pixels in (stored, stored[..., None]):
-        upright = turn_upright(pixels, orientation)
-        assert upright.shape[:2] == ((4, 6) if orientation < 5 else (6, 4))
-        corners = [upright[y, x].item() for y in (0, -1) for x in (0, -1)]
-        assert "".join(corners) == CORNERS[orientation - 1]
-        assert upright.flags.c_contiguous
+    grey = np.frombuffer(b"abcd", np.uint8).reshape(2, 2).repeat(2, 0).repeat(3, 1)
+    upright = turn_upright(np.stack([grey] * 3, axis=-1), orientation)
+    assert upright.shape == ((4, 6, 3) if orientation < 5 else (6, 4, 3))
+    corners = [chr(upright[y, x, 2]) for y in (0, -1) for x in (0, -1)]
+    assert "".join(corners) == CORNERS[orientation - 1]
+    assert upright.flags.c_contiguous
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
