@@ -14,7 +14,7 @@ from ..checkpoints import PARTIAL_SUFFIX, CheckpointError, write_atomically
 from ..registry import HOOKS
 from .atomic_local_backend import ATOMIC_BACKEND
 from .checkpoint_files import POINTER, choose_checkpoint, require_whole
-from .resumed_schedule import follow_config
+from .resumed_schedule import follow_config, make_states_plain
 from .sharded_optimizer import gather_optimizer_state
 
 INTERRUPTED = "interrupted.pth"
@@ -91,6 +91,10 @@ class AtomicCheckpointHook(CheckpointHook):
         if runner._resume:
             for change in follow_config(runner, checkpoint):
                 runner.logger.warning(f"Resuming: {change}")
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Keep functions out of the file, which could not be loaded with them."""
+        make_states_plain(checkpoint)
 
     def save_interrupted(self, runner: Runner) -> bool:
         """Save the run as it is after the current iteration; returns False if that failed.

@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader
 from ..randomness import seed_generators
 from ..registry import LOOPS
 from .resumable_data_loader import build_resumable_data_loader, iteration_key
-from .resumed_schedule import POSITION
+from .resumed_position import POSITION
 
 
 @LOOPS.register_module()
