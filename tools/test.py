@@ -12,7 +12,14 @@ from torch import nn
 
 import mim_plugins  # noqa: F401  registers everything
 from mim_plugins.checkpoints import CheckpointError, read_tensors
-from mim_plugins.engine import BUILD_ERRORS, ConsoleRunner, process_group, run_config, user_errors
+from mim_plugins.engine import (
+    BUILD_ERRORS,
+    ConsoleRunner,
+    process_group,
+    require_end_of_evaluation,
+    run_config,
+    user_errors,
+)
 
 METRIC_FILES = (".json", ".pkl")
 
@@ -82,7 +89,7 @@ def test(cfg: Config, args: argparse.Namespace) -> None:
     process_group.use_cpu_processes(cfg)
     with user_errors(args.traceback, BUILD_ERRORS):
         runner = EvaluationRunner.from_cfg(cfg)
-        runner.test_loop  # noqa: B018  builds data set and metrics
+        require_end_of_evaluation(runner.test_loop, "test_dataloader")
     require_weights(runner.model, args.checkpoint)
     metrics = runner.test()
     if args.out and is_main_process():

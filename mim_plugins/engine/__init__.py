@@ -5,6 +5,7 @@ from .config_options import add_config_options
 from .console_runner import ConsoleRunner
 from .data_fault_hook import DataFaultHook
 from .device_option import add_device_option
+from .endless_sampler import require_end_of_evaluation
 from .knn_hook import KNNHook
 from .layer_decay_optim_wrapper_constructor import LayerDecayOptimWrapperConstructor
 from .loss_guard_hook import LossGuardHook
@@ -45,6 +46,7 @@ __all__ = [
     "gather_optimizer_state",
     "missing_packages_remedy",
     "process_group",
+    "require_end_of_evaluation",
     "run_config",
     "user_errors",
 ]

@@ -1,6 +1,7 @@
 """Batch sampler that starts where a run was stopped."""
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 from mmengine.dist import get_rank
@@ -57,7 +58,9 @@ class PositionedBatchSampler(Sampler):
         epoch, start = self._epoch, self._start
         while True:
             batch = -1
-            for batch, indices in enumerate(self._batches_of(epoch)):
+            # an epoch ends with its length, whatever the sampler gives
+            stop = None if self.endless else len(self)
+            for batch, indices in enumerate(islice(self._batches_of(epoch), stop)):
                 if batch >= start:
                     yield SeededBatch(indices, (self.seed, self._rank, epoch, batch))
             if not self.endless:

@@ -11,6 +11,7 @@ from mmengine.dist import get_rank
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
+from .endless_sampler import require_steps_of_training
 from .positioned_batch_sampler import PositionedBatchSampler
 
 _WORKER_GRACE = 60  # seconds that a worker outlives SIGTERM
@@ -79,13 +80,19 @@ class ResumableDataLoader(DataLoader):
 def build_resumable_data_loader(
     runner: Runner, dataloader: DataLoader | dict, endless: bool = False
 ) -> ResumableDataLoader:
-    """From a loader or its config, as MMEngine's loops take it."""
-    if isinstance(dataloader, dict):
-        loader: DataLoader = runner.build_dataloader(
-            dataloader, seed=runner.seed, diff_rank_seed=_ranks_differ(runner)
-        )
-        return ResumableDataLoader(loader, endless)
-    return ResumableDataLoader(dataloader, endless)
+    """From a loader or its config, as MMEngine's loops take it.
+
+    Raises:
+        ConfigError: the number of batches is unknown, or, unless ``endless``, infinite.
+    """
+    loader: DataLoader = (
+        runner.build_dataloader(dataloader, seed=runner.seed, diff_rank_seed=_ranks_differ(runner))
+        if isinstance(dataloader, dict)
+        else dataloader
+    )
+    resumable = ResumableDataLoader(loader, endless)
+    require_steps_of_training(loader, by_epoch=not endless)
+    return resumable
 
 
 def let_workers_outlive_signals(loader: DataLoader) -> None:

@@ -8,8 +8,10 @@ from torch.utils.data import DataLoader
 
 from ..randomness import seed_generators
 from ..registry import LOOPS
+from .endless_sampler import require_end_of_validation
 from .resumable_data_loader import build_resumable_data_loader, iteration_key
 from .resumed_position import POSITION
+from .schedule_length import check_count, check_intervals
 
 
 @LOOPS.register_module()
@@ -24,17 +26,31 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
     Args:
         runner: the runner.
         dataloader: of the training images, or its config.
+        max_epochs: epochs to train.
         *args: of MMEngine's loop.
         **kwargs: of MMEngine's loop.
+
+    Raises:
+        ConfigError: a number of epochs, or an interval of the loop or of a hook, is below 1; or the
+            sampler is endless. When the run begins: that of the validation is.
     """
 
     def __init__(
-        self, runner: Runner, dataloader: DataLoader | dict, *args: Any, **kwargs: Any
+        self,
+        runner: Runner,
+        dataloader: DataLoader | dict,
+        max_epochs: int,
+        *args: Any,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(runner, build_resumable_data_loader(runner, dataloader), *args, **kwargs)
+        check_count("train_cfg.max_epochs", max_epochs)
+        dataloader = build_resumable_data_loader(runner, dataloader)
+        super().__init__(runner, dataloader, max_epochs, *args, **kwargs)
+        check_intervals((self.val_interval, *self.dynamic_intervals), runner.hooks)
 
     def run(self) -> nn.Module:
         """Train from the current epoch and iteration on."""
+        require_end_of_validation(self.runner)
         self.dataloader.take_seeds_of(self.runner)
         return super().run()
 

@@ -9,7 +9,9 @@ from torch.utils.data import DataLoader
 
 from ..randomness import seed_generators
 from ..registry import LOOPS
+from .endless_sampler import require_end_of_validation
 from .resumable_data_loader import build_resumable_data_loader, iteration_key
+from .schedule_length import check_count, check_intervals
 
 
 class _Batches:
@@ -46,18 +48,31 @@ class ResumableIterLoop(IterBasedTrainLoop):
     Args:
         runner: the runner.
         dataloader: of the training images, or its config.
+        max_iters: iterations to train.
         *args: of MMEngine's loop.
         **kwargs: of MMEngine's loop.
+
+    Raises:
+        ConfigError: a number of iterations, or an interval of the loop or of a hook, is below 1; or
+            the loader has no length. When the run begins: the sampler of the validation is endless.
     """
 
     def __init__(
-        self, runner: Runner, dataloader: DataLoader | dict, *args: Any, **kwargs: Any
+        self,
+        runner: Runner,
+        dataloader: DataLoader | dict,
+        max_iters: int,
+        *args: Any,
+        **kwargs: Any,
     ) -> None:
+        check_count("train_cfg.max_iters", max_iters)
         dataloader = build_resumable_data_loader(runner, dataloader, endless=True)
-        super().__init__(runner, dataloader, *args, **kwargs)
+        super().__init__(runner, dataloader, max_iters, *args, **kwargs)
+        check_intervals((self.val_interval, *self.dynamic_intervals), runner.hooks)
 
     def run(self) -> nn.Module:
         """Train from the current iteration on."""
+        require_end_of_validation(self.runner)
         self.dataloader.take_seeds_of(self.runner)
         self.dataloader_iterator = _Batches(self._iter, self.dataloader.batches(0, self._iter))
         return super().run()

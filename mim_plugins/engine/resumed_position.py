@@ -95,8 +95,10 @@ def _saved_length(checkpoint: dict, new: int) -> tuple[int, int]:
         old = iterations // epochs
         is_certain = old == new or epochs > 1 or epoch > 0 or iteration == 0
     else:
-        old = iteration // epoch if epoch and iteration % epoch == 0 else new
-        is_certain = epoch * old <= iteration <= (epoch + 1) * old
+        fitting = {new} if epoch * new <= iteration <= (epoch + 1) * new else set()
+        if epoch and iteration % epoch == 0:
+            fitting.add(iteration // epoch)
+        is_certain, old = len(fitting) == 1, max(fitting, default=new)
     if not is_certain:
         raise CheckpointError(
             f"--resume: the checkpoint (epoch {epoch}, iteration {iteration}) does not state how"

@@ -40,17 +40,18 @@ def follow_config(runner: Runner, checkpoint: dict) -> list[str]:
         return []
     position, changes = move_position(runner, checkpoint)
     optimizer, states = checkpoint.get("optimizer"), checkpoint.get("param_schedulers")
-    if not isinstance(wrapper, OptimWrapperDict):
-        new, lines = _follow(wrapper, schedulers or [], states, optimizer, position)
-    else:
-        new, lines = {}, []
+    new: Any = {}
+    if isinstance(wrapper, OptimWrapperDict):
         for name, one in wrapper.items():
             own = [_part(each, name) for each in (schedulers, states, optimizer)]
-            new[name], more = _follow(one, own[0] or [], *own[1:], position)
-            lines += [f"{name}: {line}" for line in more]
+            new[name], lines = _follow(one, own[0], own[1], own[2], position)
+            changes += [f"{name}: {line}" for line in lines]
+    else:
+        new, lines = _follow(wrapper, schedulers, states, optimizer, position)
+        changes += lines
     if schedulers is not None:
         checkpoint["param_schedulers"] = new
-    return changes + lines
+    return changes
 
 
 def make_states_plain(checkpoint: dict) -> None:
@@ -70,13 +71,13 @@ def _part(whole: Any, name: str) -> Any:
 
 def _follow(
     wrapper: BaseOptimWrapper,
-    schedulers: list,
+    schedulers: list | None,
     states: Any,
     optimizer: Any,
     position: ResumedPosition,
 ) -> tuple[list[dict], list[str]]:
     """Return the states to load into the schedulers of one optimizer, and what was changed."""
-    built, saved = wrapper.param_groups, _saved_groups(optimizer)
+    built, saved, schedulers = wrapper.param_groups, _saved_groups(optimizer), schedulers or []
     states = [s for s in states if "param_name" in s] if isinstance(states, list) else []
     if saved and len(saved) != len(built):
         return states, []  # of another model, which PyTorch refuses
@@ -148,8 +149,9 @@ def _equal(first: Any, second: Any) -> bool:
 
 def _changed_base(name: str, saved: list[dict], built: list[dict]) -> list[str]:
     """Return a line if the values that a schedule starts from are others in the config."""
-    old, new = ([g.get(f"initial_{name}", g.get(name)) for g in some] for some in (saved, built))
-    if None in old or None in new or all(map(math.isclose, old, new)):
+    values = [[g.get(f"initial_{name}", g.get(name)) for g in some] for some in (saved, built)]
+    old, new = ([float(value) for value in some if value is not None] for some in values)
+    if len(old) != len(new) or not old or all(map(math.isclose, old, new)):
         return []
     word = "learning rate" if name == "lr" else name
     return [f"the highest {word} was {max(old):.3g} and is {max(new):.3g}, as configured"]

@@ -1,11 +1,226 @@
 import itertools
 
 import pytest
+from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
+from schedule_run import SGD, ScheduleRun, whole_and_resumed
 from toy_run import ToyImages, ToyModel
 
+from mim_plugins.checkpoints import CheckpointError
+from mim_plugins.engine.run_config import fit_schedule
+
 EPOCHS, HALF = 6, 3
+ADAM = dict(type="AdamW", lr=0.1, betas=(0.9, 0.95), weight_decay=0.05)
+LENGTH = 4  # iterations per epoch
+KINDS = {  # schedules of a run of epochs, in epochs
+    "constant": [dict(type="ConstantLR", factor=0.5, end=4)],
+    "cosine": [dict(type="CosineAnnealingLR", eta_min=0.01)],
+    "cosine_period": [dict(type="CosineAnnealingLR", T_max=2, eta_min_ratio=0.1)],
+    "warm_up_cosine": [
+        dict(type="LinearLR", start_factor=0.1, end=2),
+        dict(type="CosineAnnealingLR", begin=2, eta_min_ratio=0.01),
+    ],
+    "overlapping": [
+        dict(type="ExponentialLR", gamma=0.9, begin=1, end=4),
+        dict(type="CosineAnnealingLR", begin=2),
+    ],
+    "exponential": [dict(type="ExponentialLR", gamma=0.7)],
+    "linear": [dict(type="LinearLR", start_factor=1.0, end_factor=0.1)],
+    "steps": [
+        dict(type="MultiStepLR", milestones=[1, 2, 4], gamma=0.3),
+        dict(type="StepLR", step_size=3, gamma=0.5),
+    ],
+    "one_cycle": [dict(type="OneCycleLR", eta_max=0.3)],
+    "poly": [dict(type="PolyLR", power=0.9, eta_min=0.001)],
+    "restarts": [
+        dict(type="CosineRestartLR", periods=[2, 3, 5], restart_weights=[1, 0.5, 0.2], eta_min=0.0)
+    ],
+    "momentum": [
+        dict(type="LinearMomentum", start_factor=0.5, end=2),
+        dict(type="CosineAnnealingMomentum", begin=2, eta_min=0.2),
+        dict(type="PolyLR"),
+    ],
+    "weight_decay": [
+        dict(type="CosineAnnealingParamScheduler", param_name="weight_decay", eta_min=0.001)
+    ],
+    "none": None,
+}
+
+
+def in_units(schedulers, unit):
+    """The schedulers by epoch, converted to iterations, or with all lengths in iterations."""
+    if schedulers is None or unit == "epoch":
+        return schedulers
+    if unit == "converted":
+        return [scheduler | dict(convert_to_iter_based=True) for scheduler in schedulers]
+    found = []
+    for scheduler in schedulers:
+        scaled = dict(scheduler, by_epoch=False)
+        for key in ("begin", "end", "T_max", "step_size"):
+            if key in scaled:
+                scaled[key] *= LENGTH
+        for key in ("milestones", "periods"):
+            if key in scaled:
+                scaled[key] = [each * LENGTH for each in scaled[key]]
+        found.append(scaled)
+    return found
+
+
+CHANGES = {  # of the run that goes on, and the iteration of the checkpoint
+    "nothing": (dict(), 12),
+    "longer": (dict(epochs=9), 12),
+    "much_longer_within_an_epoch": (dict(epochs=40), 9),
+    "shorter": (dict(epochs=5), 15),
+    "half_the_batch": (dict(length=2 * LENGTH), 10),
+    "twice_the_processes": (dict(length=LENGTH // 2), 12),
+    "longer_with_other_batches": (dict(length=3, epochs=8), 13),
+    "other_rate": (dict(optimizer=SGD | dict(lr=0.02)), 12),
+    "at_the_end_of_a_trial_run": (dict(epochs=8), 24),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("unit", ["epoch", "converted", "iteration"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_schedule_from_there_on_is_the_configs(kind, unit, change):
+    schedulers = in_units(KINDS[kind], unit)
+    changed, stop = CHANGES[change]
+    before = dict(schedulers=schedulers)
+    whole, resumed, _ = whole_and_resumed(before, before | changed, stop)
+    assert resumed
+    assert resumed == whole
+
+
+@pytest.mark.parametrize("optimizer", [SGD, ADAM], ids=["sgd", "adam"])
+@pytest.mark.parametrize("names", [(), ("one", "other")], ids=["single", "several"])
+@pytest.mark.parametrize(("first", "second"), itertools.permutations(
+    ["warm_up_cosine", "one_cycle", "momentum", "weight_decay", "none"], 2
+))  # fmt: skip
+def test_schedulers_may_become_others(first, second, names, optimizer):
+    before = dict(schedulers=KINDS[first], optimizer=optimizer, names=names)
+    whole, resumed, changes = whole_and_resumed(before, before | dict(schedulers=KINDS[second]), 12)
+    assert resumed == whole
+    assert changes
+
+
+def test_optimizers_with_schedules_of_their_own_are_followed():
+    names = ("one", "other")
+    before = dict(schedulers=dict(one=KINDS["poly"], other=KINDS["warm_up_cosine"]), names=names)
+    after = before | dict(schedulers=dict(one=KINDS["cosine"], other=KINDS["warm_up_cosine"]))
+    whole, resumed, changes = whole_and_resumed(before, after | dict(epochs=7), 9)
+    assert resumed == whole
+    assert "one: CosineAnnealingLR follows the config, not the checkpoint" in changes
+    assert "other: CosineAnnealingLR follows the config, not the checkpoint" in changes
+
+
+@pytest.mark.parametrize("unit", ["epoch", "converted", "iteration"])
+@pytest.mark.parametrize("stop", [1, 4, 8])
+def test_a_trial_run_within_the_warm_up_goes_on_at_full_length(stop, unit):
+    schedulers = in_units(KINDS["warm_up_cosine"], unit)
+    trial = Config(dict(train_cfg=dict(max_epochs=2), param_scheduler=schedulers))
+    if unit != "iteration":
+        assert "warm-up" in fit_schedule(trial)
+    before = dict(schedulers=trial.param_scheduler[:1], epochs=2)
+    whole, resumed, changes = whole_and_resumed(before, dict(schedulers=schedulers), stop)
+    assert resumed == whole
+    assert "the checkpoint has 1 schedulers, the config 2" in changes[0]
+    assert resumed[-1][0]["lr"] < 0.02 < max(values[0]["lr"] for values in resumed)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("iterations", [30, 24, 20])
+def test_runs_in_iterations_follow_too(kind, iterations):
+    schedulers = in_units(KINDS[kind], "iteration")
+    before = dict(schedulers=schedulers, epochs=None, iterations=24)
+    after = before | dict(iterations=iterations, length=3)
+    whole, resumed, changes = whole_and_resumed(before, after, 13)
+    assert len(resumed) == iterations - 13
+    assert resumed == whole
+    assert iterations != 24 or not changes
+
+
+@pytest.mark.parametrize("missing", ["param_schedulers", "optimizer"])
+def test_without_states_in_the_file_the_schedule_is_the_configs(missing):
+    checkpoint = ScheduleRun(KINDS["warm_up_cosine"]).go(12).checkpoint()
+    del checkpoint[missing]
+    resumed, whole = ScheduleRun(KINDS["warm_up_cosine"]), ScheduleRun(KINDS["warm_up_cosine"])
+    resumed.resume(checkpoint)
+    assert resumed.go().trace == whole.go().trace[12:]
+
+
+def test_where_nothing_changes_the_states_are_the_checkpoints():
+    schedulers = in_units([*KINDS["warm_up_cosine"], *KINDS["momentum"]], "converted")
+    run = ScheduleRun(schedulers).go(7)
+    # as a hook that changes the rate may leave it
+    run.optim_wrapper.param_groups[0]["lr"] = 0.0123
+    resumed = ScheduleRun(schedulers)
+    assert resumed.resume(run.checkpoint()) == []
+    assert resumed.values() == run.values()
+    assert [s.state_dict() for s in resumed.param_schedulers] == [
+        s.state_dict() for s in run.param_schedulers
+    ]
+
+
+def test_a_schedule_that_was_left_behind_is_caught_up():
+    """A file that another version saved with its second scheduler at step 0."""
+    checkpoint = ScheduleRun(KINDS["warm_up_cosine"]).go(12).checkpoint()
+    checkpoint["param_schedulers"][1]["_global_step"] = 0
+    resumed, whole = ScheduleRun(KINDS["warm_up_cosine"]), ScheduleRun(KINDS["warm_up_cosine"])
+    assert "CosineAnnealingLR" in resumed.resume(checkpoint)[0]
+    assert resumed.go().trace == whole.go().trace[12:]
+
+
+PLATEAU = dict(type="ReduceOnPlateauLR", factor=0.5, patience=0, begin=2, monitor="loss")
+WARM_UP = dict(type="LinearLR", start_factor=0.1, end=2)
+LOSSES = [1, 2, 3, 4, 5, 0.5, 1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("changed", "scale"),
+    [
+        (dict(), 1),
+        (dict(epochs=9), 1),
+        (dict(optimizer=SGD | dict(lr=0.01)), 0.1),
+        (dict(epochs=9, optimizer=SGD | dict(lr=0.01)), 0.1),
+    ],
+)
+def test_a_schedule_by_metrics_goes_on_from_its_state(changed, scale):
+    before = dict(schedulers=[WARM_UP, PLATEAU], metrics=LOSSES)
+    whole, resumed, _ = whole_and_resumed(before, before | changed, 16)
+    assert whole[0][0]["lr"] == pytest.approx(0.025 * scale)
+    expected = [group["lr"] for values in whole for group in values]
+    found = [group["lr"] for values in resumed for group in values]
+    assert found == (expected if scale == 1 else pytest.approx(expected))
+
+
+def test_a_schedule_by_metrics_may_begin_later_than_the_checkpoint():
+    before = dict(schedulers=[WARM_UP, PLATEAU], metrics=LOSSES)
+    after = before | dict(schedulers=[WARM_UP, PLATEAU | dict(begin=5, factor=0.1)])
+    whole, resumed, _ = whole_and_resumed(before, after, 16)
+    assert resumed == whole
+
+
+@pytest.mark.parametrize(
+    "schedulers",
+    [
+        [WARM_UP, PLATEAU | dict(factor=0.3)],
+        [WARM_UP | dict(end=3), PLATEAU],
+        [PLATEAU],
+        [WARM_UP, PLATEAU, KINDS["poly"][0]],
+    ],
+)
+def test_another_schedule_by_metrics_is_refused(schedulers):
+    checkpoint = ScheduleRun([WARM_UP, PLATEAU], metrics=LOSSES).go(16).checkpoint()
+    with pytest.raises(CheckpointError, match=r"ReduceOnPlateauLR.*begin of.* to 5, or take"):
+        ScheduleRun(schedulers).resume(checkpoint)
+
+
+def test_a_schedule_by_metrics_cannot_be_added_to_the_past():
+    checkpoint = ScheduleRun([WARM_UP]).go(16).checkpoint()
+    with pytest.raises(CheckpointError, match="ReduceOnPlateauLR follows the metrics of past"):
+        ScheduleRun([WARM_UP, PLATEAU]).resume(checkpoint)
+    ScheduleRun([WARM_UP, PLATEAU | dict(begin=5)]).resume(checkpoint)
 
 
 class Rates(Hook):

@@ -42,16 +42,18 @@ def toy_runner(
     checkpoint=None,
     model_wrapper_cfg=None,
     runner=Runner,
+    train_cfg=None,
+    train_dataloader=None,
     **settings,
 ):
     """A ``runner`` of ``iterations`` iterations of 4 images that saves after each."""
+    sampler = dict(type="InfiniteSampler", shuffle=False)
     return runner(
         model=model or ToyModel(),
         work_dir=str(work_dir),
-        train_dataloader=dict(
-            batch_size=4, dataset=ToyImages(), sampler=dict(type="InfiniteSampler", shuffle=False)
-        ),
-        train_cfg=dict(type="mim_plugins.ResumableIterLoop", max_iters=iterations),
+        train_dataloader=train_dataloader
+        or dict(batch_size=4, dataset=ToyImages(), sampler=sampler),
+        train_cfg=train_cfg or dict(type="mim_plugins.ResumableIterLoop", max_iters=iterations),
         optim_wrapper=dict(optimizer=dict(type="SGD", lr=0.1)),
         default_hooks=dict(
             checkpoint=dict(type="mim_plugins.AtomicCheckpointHook", interval=1, by_epoch=False)
