@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader
 from ..randomness import seed_generators
 from ..registry import LOOPS
 from .endless_sampler import require_end_of_validation
+from .missed_validation import make_up_validation
 from .resumable_data_loader import build_resumable_data_loader, iteration_key
 from .resumed_position import POSITION
 from .schedule_length import check_count, check_intervals
@@ -51,11 +52,15 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
     def run(self) -> nn.Module:
         """Train from the current epoch and iteration on."""
         require_end_of_validation(self.runner)
+        self._begins = True
         self.dataloader.take_seeds_of(self.runner)
         return super().run()
 
     def run_epoch(self) -> None:
         """Train on what is left of the current epoch."""
+        if self._begins:
+            self._begins = False
+            make_up_validation(self, self._epoch)
         self.runner.call_hook("before_train_epoch")
         self.runner.model.train()
         done = self._batches_done()

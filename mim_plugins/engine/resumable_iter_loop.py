@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader
 from ..randomness import seed_generators
 from ..registry import LOOPS
 from .endless_sampler import require_end_of_validation
+from .missed_validation import make_up_validation
 from .resumable_data_loader import build_resumable_data_loader, iteration_key
 from .schedule_length import check_count, check_intervals
 
@@ -73,11 +74,16 @@ class ResumableIterLoop(IterBasedTrainLoop):
     def run(self) -> nn.Module:
         """Train from the current iteration on."""
         require_end_of_validation(self.runner)
+        self._begins = True
         self.dataloader.take_seeds_of(self.runner)
         self.dataloader_iterator = _Batches(self._iter, self.dataloader.batches(0, self._iter))
         return super().run()
 
     def run_iter(self, data_batch: Any) -> None:
         """Train on one batch."""
+        if self._begins:
+            self._begins = False
+            make_up_validation(self, self._iter)
+            self.runner.model.train()
         seed_generators(*iteration_key(self.runner), cuda=True)
         super().run_iter(data_batch)

@@ -19,8 +19,6 @@ class ResumedPosition(NamedTuple):
     """Complete epochs; 0 in a run that counts iterations."""
     epoch_length: int
     """Iterations of an epoch of this run."""
-    is_moved: bool
-    """Whether the checkpoint's epochs had another length."""
 
 
 def move_position(runner: Runner, checkpoint: dict) -> tuple[ResumedPosition, list[str]]:
@@ -59,7 +57,7 @@ def _in_iterations(runner: Runner, checkpoint: dict) -> tuple[ResumedPosition, l
         )
     meta["epoch"] = 0  # of MMEngine's iteration loop, up to its end
     length = len(runner.train_dataloader)
-    return ResumedPosition(meta["iter"], 0, length, False), changes
+    return ResumedPosition(meta["iter"], 0, length), changes
 
 
 def _in_epochs(runner: Runner, checkpoint: dict) -> tuple[ResumedPosition, list[str]]:
@@ -79,7 +77,7 @@ def _in_epochs(runner: Runner, checkpoint: dict) -> tuple[ResumedPosition, list[
             f" schedule goes on at iteration {moved}"
         )
     meta["iter"] = moved
-    return ResumedPosition(moved, epoch, new, old != new), changes
+    return ResumedPosition(moved, epoch, new), changes
 
 
 def _saved_length(checkpoint: dict, new: int) -> tuple[int, int]:

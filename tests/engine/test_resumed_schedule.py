@@ -251,6 +251,7 @@ def train(
     lr=0.1,
     loop="mim_plugins.ResumableEpochLoop",
     log=None,
+    param_scheduler=None,
     **changes,
 ):
     """Train on 8 images; the runner, and the learning rate of every iteration."""
@@ -263,7 +264,8 @@ def train(
         ),
         train_cfg=dict(type=loop, max_epochs=epochs),
         optim_wrapper=dict(optimizer=dict(type="SGD", lr=lr)),
-        param_scheduler=[
+        param_scheduler=param_scheduler
+        or [
             dict(type="LinearLR", start_factor=0.1, end=2, convert_to_iter_based=True),
             dict(type="CosineAnnealingLR", begin=2, end=epochs, convert_to_iter_based=True),
         ],
@@ -312,12 +314,36 @@ def test_with_other_batches_the_schedule_is_at_the_same_part_of_the_run(
     assert f"epochs have 2 iterations, this run's {length}" in caplog.text
 
 
-def test_a_run_that_is_made_longer_decays_to_its_new_end(resumed, caplog):
-    runner, rates = resumed(epochs=10)
-    assert len(rates) == (10 - HALF) * 2
-    assert all(later < earlier for earlier, later in itertools.pairwise(rates))
+def test_a_run_that_is_made_longer_has_the_rates_of_the_longer_run(resumed, tmp_path, caplog):
+    _, whole = train(tmp_path / "whole", epochs=10)
+    _, rates = resumed(epochs=10)
+    assert rates == whole[HALF * 2 :]
     assert "CosineAnnealingLR follows the config" in caplog.text
-    assert 0 < runner.optim_wrapper.param_groups[0]["lr"] < 0.01 * 0.1
+
+
+def test_a_trial_run_is_resumed_at_full_length(tmp_path, caplog):
+    schedule = [
+        dict(type="LinearLR", start_factor=0.1, end=4, convert_to_iter_based=True),
+        dict(type="CosineAnnealingLR", begin=4, convert_to_iter_based=True),
+    ]
+    trial = Config(dict(train_cfg=dict(max_epochs=2), param_scheduler=schedule))
+    assert "warm-up" in fit_schedule(trial)
+    train(tmp_path / "run", epochs=2, param_scheduler=trial.param_scheduler)
+    _, whole = train(tmp_path / "whole", epochs=10, param_scheduler=schedule)
+    _, rates = train(
+        tmp_path / "run", epochs=10, param_scheduler=schedule, resume=True, log=caplog.handler
+    )
+    assert rates == whole[4:]
+    assert "the checkpoint has 1 schedulers, the config 2" in caplog.text
+
+
+@pytest.mark.parametrize("epochs", [EPOCHS, 8])
+def test_schedules_whose_state_has_functions_are_resumed(tmp_path, epochs):
+    schedule = dict(type="OneCycleLR", eta_max=0.2, anneal_strategy="linear", by_epoch=True)
+    train(tmp_path / "run", Stop(), param_scheduler=schedule)
+    _, whole = train(tmp_path / "whole", epochs=epochs, param_scheduler=schedule)
+    _, rates = train(tmp_path / "run", epochs=epochs, param_scheduler=schedule, resume=True)
+    assert rates == whole[HALF * 2 :]
 
 
 def test_another_learning_rate_holds_from_there_on(resumed, tmp_path, caplog):

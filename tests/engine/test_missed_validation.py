@@ -1,0 +1,113 @@
+import pytest
+from mmengine.evaluator import BaseMetric, Evaluator
+from mmengine.hooks import Hook
+from toy_run import ToyImages, ToyModel, toy_runner
+
+LOSSES = [1, 2, 3, 4, 0.5, 6, 7, 8, 9, 10, 11, 12]
+FINITE = dict(batch_size=4, dataset=ToyImages(), sampler=dict(type="DefaultSampler", shuffle=False))
+LOOPS = {
+    "epochs": dict(type="mim_plugins.ResumableEpochLoop", max_epochs=6),
+    "epochs_seldom": dict(type="mim_plugins.ResumableEpochLoop", max_epochs=6, val_interval=2),
+    "epochs_dynamic": dict(
+        type="mim_plugins.ResumableEpochLoop",
+        max_epochs=6,
+        val_interval=3,
+        dynamic_intervals=[(4, 1)],
+    ),
+    "iterations": dict(type="mim_plugins.ResumableIterLoop", max_iters=12, val_interval=2),
+}
+
+
+class Classifier(ToyModel):
+    def forward(self, inputs, data_samples=None, mode="loss"):
+        return [0] if mode == "predict" else super().forward(inputs, data_samples, mode)
+
+
+class Loss(BaseMetric):
+    """Made up, from the iteration."""
+
+    default_prefix = "val"
+
+    def __init__(self, seen):
+        super().__init__()
+        self.seen = seen
+
+    def process(self, data_batch, data_samples):
+        self.results.append(0)
+
+    def compute_metrics(self, results):
+        return dict(loss=LOSSES[self.seen.iterations - 1])
+
+
+class Seen(Hook):
+    """The rate of each iteration, and the iterations that were validated."""
+
+    priority = "LOWEST"
+
+    def __init__(self, stop_before_validation):
+        self.stop = stop_before_validation
+        self.rates, self.validated = {}, []
+        self.iterations = 0
+
+    def before_train(self, runner):
+        self.iterations = runner.iter
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        assert runner.model.training
+        self.rates[runner.iter] = runner.optim_wrapper.param_groups[0]["lr"]
+
+    def after_train_iter(self, runner, *args, **kwargs):
+        self.iterations = runner.iter + 1
+
+    def before_val_epoch(self, runner):
+        if self.iterations == self.stop:
+            raise KeyboardInterrupt
+        self.validated.append(self.iterations)
+
+
+PLATEAU = dict(type="ReduceOnPlateauLR", monitor="val/loss", factor=0.5, patience=0)
+
+
+def train(folder, loop, stop=None, resume=False, schedule=PLATEAU):
+    """The rates and validations; a run that is to stop is killed as a validation begins."""
+    seen = Seen(stop)
+    runner = toy_runner(
+        folder,
+        Classifier(),
+        train_cfg=LOOPS[loop],
+        train_dataloader=FINITE,
+        checkpoint=dict(interval=1, by_epoch=True) if "epochs" in loop else dict(interval=2),
+        hooks=[seen],
+        param_scheduler=schedule,
+        val_dataloader=FINITE,
+        val_cfg=dict(),
+        val_evaluator=Evaluator(Loss(seen)),
+        resume=resume,
+    )
+    try:
+        runner.train()
+    except KeyboardInterrupt:
+        assert stop is not None
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("loop", "stop"),
+    [("epochs", 6), ("epochs", 8), ("epochs_seldom", 8), ("epochs_dynamic", 6),
+     ("epochs_dynamic", 8), ("iterations", 6)],
+)  # fmt: skip
+def test_killed_before_a_validation_the_schedule_is_the_same(tmp_path, loop, stop):
+    whole = train(tmp_path / "whole", loop)
+    before = train(tmp_path / "pieces", loop, stop)
+    after = train(tmp_path / "pieces", loop, resume=True)
+    assert min(after.rates) == stop
+    assert before.rates | after.rates == whole.rates
+    assert before.validated + after.validated == whole.validated
+    assert len(set(whole.rates.values())) > 1
+
+
+def test_without_a_schedule_by_metrics_nothing_is_made_up(tmp_path):
+    schedule = dict(type="PolyLR")
+    train(tmp_path, "epochs", 6, schedule=schedule)
+    resumed = train(tmp_path, "epochs", resume=True, schedule=schedule)
+    assert resumed.validated == [8, 10, 12]
