@@ -140,6 +140,21 @@ def test_runs_in_iterations_follow_too(kind, iterations):
     assert iterations != 24 or not changes
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_changed_twice_and_then_not_the_schedule_is_the_last_ones(kind):
+    schedulers = in_units(KINDS[kind], "converted")
+    last = dict(schedulers=schedulers, epochs=9, length=3, optimizer=SGD | dict(lr=0.03))
+    checkpoint = ScheduleRun(schedulers).go(9).checkpoint()
+    for arguments in (dict(schedulers=schedulers, epochs=7, length=8), last):
+        run = ScheduleRun(**arguments)
+        assert run.resume(checkpoint)
+        checkpoint = run.go(run.iter + 3).checkpoint()
+    run = ScheduleRun(**last)
+    assert run.resume(checkpoint) == []
+    start = run.iter
+    assert run.go().trace == ScheduleRun(**last).go().trace[start:]
+
+
 @pytest.mark.parametrize("missing", ["param_schedulers", "optimizer"])
 def test_without_states_in_the_file_the_schedule_is_the_configs(missing):
     checkpoint = ScheduleRun(KINDS["warm_up_cosine"]).go(12).checkpoint()
