@@ -5,12 +5,19 @@ from typing import Any
 
 from mmengine.dataset import DefaultSampler, InfiniteSampler
 from mmengine.runner import Runner
-from torch.utils.data import DataLoader, IterableDataset, SequentialSampler
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    IterableDataset,
+    RandomSampler,
+    SequentialSampler,
+)
 
 from ..apis import ConfigError
 from ..randomness import preserved_random_state
 
 _TRAINING = "train_dataloader"
+_FINITE = (BatchSampler, DefaultSampler, RandomSampler, SequentialSampler)
 
 
 def require_steps_of_training(loader: DataLoader, by_epoch: bool) -> None:
@@ -42,13 +49,12 @@ def require_end_of_evaluation(loop: Any, name: str) -> None:
         return
     _require_end(loader, name)
     _require_length(loader, name)
-    sampler = [each for each in _samplers(loader) if hasattr(each, "__len__")][-1]
-    if isinstance(sampler, (DefaultSampler, SequentialSampler)):
-        return
-    with preserved_random_state():
-        drawn = sum(1 for _ in islice(sampler, len(sampler) + 1))
-    if drawn > len(sampler):
-        _refuse(sampler, name)
+    for sampler in _samplers(loader):
+        if type(sampler) not in _FINITE and hasattr(sampler, "__len__"):
+            with preserved_random_state():
+                drawn = sum(1 for _ in islice(sampler, len(sampler) + 1))
+            if drawn > len(sampler):
+                _refuse(sampler, name, "gives more than its length")
 
 
 def require_end_of_validation(runner: Runner) -> None:
@@ -78,19 +84,20 @@ def _samplers(loader: DataLoader) -> list[Any]:
     """Return the batch sampler, if any, and the samplers within it, the innermost last."""
     found = [loader.sampler if loader.batch_sampler is None else loader.batch_sampler]
     while True:
-        inner = getattr(found[-1], "batch_sampler", None) or getattr(found[-1], "sampler", None)
+        outer = found[-1]
+        inner = getattr(outer, "batch_sampler", getattr(outer, "sampler", None))
         if inner is None or any(inner is each for each in found):
             return found
         found.append(inner)
 
 
-def _refuse(sampler: Any, name: str) -> None:
+def _refuse(sampler: Any, name: str, fault: str = "never ends") -> None:
     more = (
         ", or let train_cfg count iterations (max_iters, by_epoch=False)"
         if name == _TRAINING
         else ""
     )
     raise ConfigError(
-        f"{name}: {type(sampler).__name__} never ends, but the loop waits for its end; set"
+        f"{name}: {type(sampler).__name__} {fault}, but the loop waits for its end; set"
         f" {name}.sampler.type=DefaultSampler{more}"
     )

@@ -34,6 +34,23 @@ class Cycle:
         return len(IMAGES)
 
 
+class CycledDefault(DefaultSampler):
+    def __iter__(self):
+        return itertools.cycle(super().__iter__())
+
+
+class CycledBatches:
+    """An endless batch sampler on a finite sampler."""
+
+    sampler = DefaultSampler(IMAGES)
+
+    def __iter__(self):
+        return itertools.cycle([[0, 1], [2, 3]])
+
+    def __len__(self):
+        return 2
+
+
 class WithoutLength:
     def __iter__(self):
         return iter(IMAGES)
@@ -97,8 +114,16 @@ def test_mmdetections_sampler_of_two_sources_is_refused():
 
 
 def test_evaluations_find_unknown_endless_samplers_by_counting():
-    with pytest.raises(ConfigError, match=r"test_dataloader: Cycle never ends"):
+    with pytest.raises(ConfigError, match=r"test_dataloader: Cycle gives more than its length"):
         require_end_of_evaluation(SimpleNamespace(dataloader=loader(Cycle())), "test_dataloader")
+
+
+@pytest.mark.parametrize("sampler", [CycledBatches(), CycledDefault(IMAGES)])
+def test_evaluations_find_endless_samplers_of_any_kind(sampler):
+    around = isinstance(sampler, CycledBatches)
+    data = DataLoader(IMAGES, batch_sampler=sampler) if around else loader(sampler)
+    with pytest.raises(ConfigError, match="gives more than its length"):
+        require_end_of_evaluation(SimpleNamespace(dataloader=data), "val_dataloader")
 
 
 @pytest.mark.parametrize("by_epoch", [True, False])
@@ -106,6 +131,9 @@ def test_loaders_without_length_are_refused(by_epoch):
     with pytest.raises(ConfigError, match=r"train_dataloader.*'WithoutLength' has no len.*__len__"):
         require_steps_of_training(loader(WithoutLength()), by_epoch)
     loop = SimpleNamespace(dataloader=loader(WithoutLength()))
+    around = Around(BatchSampler(WithoutLength(), 4, drop_last=False))
+    with pytest.raises(ConfigError, match=r"'WithoutLength' has no len"):
+        require_steps_of_training(DataLoader(IMAGES, batch_sampler=around), by_epoch)
     with pytest.raises(ConfigError, match=r"val_dataloader.*'WithoutLength' has no len"):
         require_end_of_evaluation(loop, "val_dataloader")
 
@@ -169,6 +197,6 @@ def test_a_validation_without_end_is_refused_before_training(tmp_path, loop, sam
     runner = toy_runner(
         tmp_path, val_dataloader=val, val_cfg=dict(), val_evaluator=Evaluator([]), **changed
     )
-    with pytest.raises(ConfigError, match=f"val_dataloader: {sampler} never ends"):
+    with pytest.raises(ConfigError, match=f"val_dataloader: {sampler} .*set val_data"):
         runner.train()
     assert runner.iter == 0
