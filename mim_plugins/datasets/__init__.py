@@ -1,6 +1,8 @@
 from .data_not_found_error import DataNotFoundError
 from .fault_tolerant_dataset import FaultTolerantDataset
+from .image_net import ImageNet
 from .inaturalist import INaturalist
+from .labeled_image_folder import LabeledImageFolder
 from .places365 import Places365
 from .replacement import prepare_or_replace, replacement_index
 from .unlabeled_image_folder import UnlabeledImageFolder
@@ -9,6 +11,8 @@ __all__ = [
     "DataNotFoundError",
     "FaultTolerantDataset",
     "INaturalist",
+    "ImageNet",
+    "LabeledImageFolder",
     "Places365",
     "UnlabeledImageFolder",
     "prepare_or_replace",

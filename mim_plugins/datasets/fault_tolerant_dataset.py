@@ -47,6 +47,10 @@ class FaultTolerantDataset:
         """What the wrapped data set knows about sample ``idx``."""
         return self.dataset.get_data_info(idx)
 
+    def get_cat_ids(self, idx: int) -> list[int]:
+        """Return the classes in sample ``idx``, for MMEngine's ``ClassBalancedDataset``."""
+        return self.dataset.get_cat_ids(idx)
+
     def __len__(self) -> int:
         """Number of samples of the wrapped data set."""
         return len(self.dataset)

@@ -5,16 +5,16 @@ import os
 from pathlib import Path
 from typing import Any
 
-from mmengine.dataset import BaseDataset
-
 from ..registry import DATASETS
 from .data_not_found_error import DataNotFoundError
+from .labeled_dataset import LabeledDataset
+from .single_paths import check_single_paths
 
 NUM_CLASSES = {2018: 8142, 2019: 1010}
 
 
 @DATASETS.register_module()
-class INaturalist(BaseDataset):
+class INaturalist(LabeledDataset):
     """Labelled images of the iNaturalist competitions of 2018 (8,142 classes) and 2019 (1,010).
 
     The official archives, unpacked side by side::
@@ -42,6 +42,7 @@ class INaturalist(BaseDataset):
             raise ValueError(f"INaturalist: year={year!r} must be one of {list(NUM_CLASSES)}")
         if split not in ("train", "val"):
             raise ValueError(f"INaturalist: split={split!r} must be 'train' or 'val'")
+        check_single_paths("INaturalist", data_root=data_root, ann_file=kwargs.get("ann_file"))
         self.year = year
         kwargs = dict(ann_file=f"{split}{year}.json", test_mode=split == "val") | kwargs
         super().__init__(data_root=os.path.expanduser(data_root), **kwargs)
@@ -78,7 +79,7 @@ class INaturalist(BaseDataset):
     def _read(self, file: Path) -> dict:
         if not file.is_file():
             raise DataNotFoundError(f"there is no annotation file '{file}'. {self._help()}")
-        content = json.loads(file.read_text())
+        content = json.loads(file.read_bytes())
         missing = {"images", "annotations", "categories"} - set(content)
         if missing:
             raise ValueError(
@@ -91,7 +92,7 @@ class INaturalist(BaseDataset):
         file = Path(self.data_root, "categories.json")
         if not file.is_file():
             return {}
-        released = {c["id"]: str(c["name"]) for c in json.loads(file.read_text())}
+        released = {c["id"]: str(c["name"]) for c in json.loads(file.read_bytes())}
         return released if set(released) == set(known) else {}
 
     def _help(self) -> str:

@@ -4,10 +4,11 @@ import os
 from pathlib import Path
 from typing import Any
 
-from mmengine.dataset import BaseDataset
-
 from ..registry import DATASETS
 from .data_not_found_error import DataNotFoundError
+from .image_lists import read_labeled_list
+from .labeled_dataset import LabeledDataset
+from .single_paths import check_single_paths
 
 NUM_CLASSES = 365
 _LISTS = dict(train="places365_train_standard.txt", val="places365_val.txt")
@@ -21,7 +22,7 @@ _ARCHIVES = dict(
 
 
 @DATASETS.register_module()
-class Places365(BaseDataset):
+class Places365(LabeledDataset):
     """Labelled images of Places365-Standard, with its 365 classes.
 
     The official archives, unpacked side by side::
@@ -48,6 +49,7 @@ class Places365(BaseDataset):
             raise ValueError(f"Places365: split={split!r} must be one of {list(_LISTS)}")
         if size not in _FOLDERS:
             raise ValueError(f"Places365: size={size!r} must be one of {list(_FOLDERS)}")
+        check_single_paths("Places365", data_root=data_root, ann_file=kwargs.get("ann_file"))
         self.size = size
         defaults = dict(
             ann_file=_LISTS[split],
@@ -93,13 +95,7 @@ class Places365(BaseDataset):
         """Lines ``NAME LABEL``."""
         if not file.is_file():
             raise DataNotFoundError(f"there is no file '{file}'. {self._help()}")
-        entries = []
-        for line in filter(None, map(str.strip, file.read_text().splitlines())):
-            name, _, label = line.rpartition(" ")
-            if not name or not label.isdigit():
-                raise ValueError(f"'{file}' has the line '{line}'; expected a name and a label")
-            entries.append((name, int(label)))
-        return entries
+        return read_labeled_list(file)
 
     def _help(self) -> str:
         return (

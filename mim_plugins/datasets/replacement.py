@@ -27,7 +27,9 @@ def replacement_index(index: int, attempt: int, length: int) -> int:
     return (index + attempt * stride) % length
 
 
-def prepare_or_replace(prepare: Callable[[int], Any], index: int, length: int) -> Any:
+def prepare_or_replace(
+    prepare: Callable[[int], Any], index: int, length: int, max_attempts: int = MAX_ATTEMPTS
+) -> Any:
     """``prepare(index)``, or of another sample if the image is damaged.
 
     The sample that is handed out carries in its metainfo ``damaged_images`` the damage that it
@@ -37,13 +39,14 @@ def prepare_or_replace(prepare: Callable[[int], Any], index: int, length: int) -
         prepare: loads and transforms the sample of an index into ``dict(inputs, data_samples)``.
         index: of the wanted sample.
         length: of the data set.
+        max_attempts: samples to try.
 
     Raises:
-        DamagedImageError: 20 samples in a row are damaged, or the sample has no ``data_samples``
-            that could carry the record.
+        DamagedImageError: ``max_attempts`` samples in a row are damaged, or the sample has no
+            ``data_samples`` that could carry the record.
     """
     damaged: dict[str, str] = {}
-    for attempt in range(MAX_ATTEMPTS):
+    for attempt in range(max_attempts):
         try:
             sample = prepare(replacement_index(index, attempt, length) if attempt else index)
         except DamagedImageError as error:

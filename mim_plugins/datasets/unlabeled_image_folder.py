@@ -7,18 +7,20 @@ from typing import Any
 from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 
+from ..file_names import printable
 from ..registry import DATASETS
 from .data_not_found_error import DataNotFoundError
+from .image_files import IMAGE_SUFFIXES as IMAGE_SUFFIXES  # others import it from here
+from .image_files import find_images as find_images
+from .image_files import scan_images
+from .image_lists import read_image_list
 from .replacement import check_on_damage, prepare_or_replace
-
-IMAGE_SUFFIXES = (
-    ".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp",
-)  # fmt: skip
+from .single_paths import check_single_paths
 
 
 @DATASETS.register_module()
 class UnlabeledImageFolder(BaseDataset):
-    """All images under a folder, flat or in sub-folders of any depth.
+    """All images under a folder, flat or in sub-folders of any depth; see :func:`scan_images`.
 
     Args:
         data_root: the folder. If it has a sub-folder ``data_prefix['img_path']`` (``train`` in our
@@ -32,7 +34,7 @@ class UnlabeledImageFolder(BaseDataset):
         **kwargs: of MMEngine's ``BaseDataset`` (``pipeline``, ``indices``, ...).
 
     Raises:
-        ValueError: another ``on_damage``.
+        ValueError: another ``on_damage``, or several paths in place of one.
         DataNotFoundError: the folder, the annotation file or the first image that it lists is
             missing, or there is no image at all.
     """
@@ -47,7 +49,9 @@ class UnlabeledImageFolder(BaseDataset):
         on_damage: str = "stop",
         **kwargs: Any,
     ) -> None:
-        check_on_damage("UnlabeledImageFolder", on_damage)
+        name = type(self).__name__
+        check_on_damage(name, on_damage)
+        check_single_paths(name, data_root=data_root, data_prefix=data_prefix, ann_file=ann_file)
         self.on_damage = on_damage
         if not isinstance(data_prefix, dict):
             data_prefix = dict(img_path=data_prefix)
@@ -67,26 +71,27 @@ class UnlabeledImageFolder(BaseDataset):
     def load_data_list(self) -> list[dict]:
         """One ``dict(img_path=...)`` per image, in sorted order."""
         folder = self._image_folder()
-        paths = self._read_annotation_file(folder) if self.ann_file else find_images(folder)
+        paths = self._read_annotation_file(folder) if self.ann_file else _read_folder(folder)
         if not paths:
             raise DataNotFoundError(
-                f"no images in '{folder}' or its sub-folders (looked for"
+                f"no images in '{printable(folder)}' or its sub-folders (looked for"
                 f" {' '.join(IMAGE_SUFFIXES)}). {_LAYOUT_HELP}"
             )
-        origin = f", named by '{self.ann_file}'" if self.ann_file else ""
-        print_log(f"{len(paths)} images in '{folder}'{origin}", logger="current")
+        origin = f", named by '{printable(self.ann_file)}'" if self.ann_file else ""
+        print_log(f"{len(paths)} images in '{printable(folder)}'{origin}", logger="current")
         return [dict(img_path=path) for path in paths]
 
     def _image_folder(self) -> Path:
         root = Path(self.data_root)
         if not root.is_dir():
-            raise DataNotFoundError(f"there is no folder '{root}'. {_LAYOUT_HELP}")
+            raise DataNotFoundError(f"there is no folder '{printable(root)}'. {_LAYOUT_HELP}")
         folder = Path(self.data_prefix["img_path"])
         if folder.is_dir():
             return folder
         if any((root / split).is_dir() for split in ("train", "val", "test")):
             raise DataNotFoundError(
-                f"there is no folder '{folder}', but '{root}' has other splits. {_LAYOUT_HELP}"
+                f"there is no folder '{printable(folder)}', but '{printable(root)}' has other"
+                f" splits. {_LAYOUT_HELP}"
             )
         return root
 
@@ -94,38 +99,22 @@ class UnlabeledImageFolder(BaseDataset):
         file = Path(self.ann_file)
         if not file.is_file():
             raise DataNotFoundError(
-                f"there is no annotation file '{file}'; set ann_file='' to read all images of the"
-                f" folder. {_LAYOUT_HELP}"
+                f"there is no annotation file '{printable(file)}'; set ann_file='' to read all"
+                f" images of the folder. {_LAYOUT_HELP}"
             )
         paths = read_image_list(file, folder)
         if paths and not os.path.isfile(paths[0]):
             raise DataNotFoundError(
-                f"'{file}' lists '{paths[0]}', which does not exist; its paths must be relative to"
-                f" '{folder}'. {_LAYOUT_HELP}"
+                f"'{printable(file)}' lists '{printable(paths[0])}', which does not exist; its"
+                f" paths must be relative to '{printable(folder)}'. {_LAYOUT_HELP}"
             )
         return paths
 
 
-def find_images(folder: str | Path) -> list[str]:
-    """Paths of all image files under a folder, sorted; linked folders are followed."""
-    return sorted(
-        os.path.join(parent, name)
-        for parent, _, names in os.walk(folder, followlinks=True)
-        for name in names
-        if name.lower().endswith(IMAGE_SUFFIXES)
-    )
-
-
-def read_image_list(file: Path, folder: Path) -> list[str]:
-    """Paths of the images that ``file`` lists, one per line, relative to ``folder``.
-
-    A label after the path is ignored.
-    """
-    paths = []
-    for line in filter(None, map(str.strip, file.read_text().splitlines())):
-        name = line if line.lower().endswith(IMAGE_SUFFIXES) else line.rsplit(maxsplit=1)[0]
-        paths.append(str(folder / name))
-    return paths
+def _read_folder(folder: Path) -> list[str]:
+    scan = scan_images(folder)
+    scan.warn_of_left_out(folder)
+    return scan.paths
 
 
 _LAYOUT_HELP = (

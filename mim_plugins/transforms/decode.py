@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 import cv2
 import numpy as np
 
+from ..file_names import printable
 from .damaged_image_error import DamagedImageError
 from .orientation import read_orientation, turn_upright
 
@@ -63,7 +64,7 @@ def decode_image(data: bytes, path: str = "") -> np.ndarray:
 
 
 def _error(path: str, kind: str, cause: str) -> DamagedImageError:
-    return DamagedImageError(f"damaged image '{path}': {kind} ({cause})", path, kind)
+    return DamagedImageError(f"damaged image '{printable(path)}': {kind} ({cause})", path, kind)
 
 
 @contextmanager

@@ -1,7 +1,12 @@
 """Transform that reads one image file."""
 
+import errno
+import os
+import stat
+
 from mmengine import fileio
 
+from ..file_names import printable
 from ..registry import TRANSFORMS
 from .damaged_image_error import DamagedImageError
 from .decode import decode_image
@@ -31,14 +36,32 @@ class LoadImage:
 
     def _read(self, path: str) -> bytes:
         try:
+            if self.backend_args is None and "://" not in path:
+                return read_regular_file(path)
             return fileio.get(path, backend_args=self.backend_args)
         except FileNotFoundError as error:
             raise DamagedImageError(
-                f"damaged image '{path}': missing (no such file)", path, "missing"
+                f"damaged image '{printable(path)}': missing (no such file)", path, "missing"
             ) from error
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: a NUL byte in the path
+            reason = getattr(error, "strerror", None) or error
             raise DamagedImageError(
-                f"damaged image '{path}': unreadable ({error.strerror or error})",
-                path,
-                "unreadable",
+                f"damaged image '{printable(path)}': unreadable ({reason})", path, "unreadable"
             ) from error
+
+
+def read_regular_file(path: str) -> bytes:
+    """Return the content of a file.
+
+    Raises:
+        OSError: it is missing or unreadable, or no regular file: a pipe would wait forever, a
+            device might never end.
+    """
+    with open(path, "rb", buffering=0, opener=_open_without_waiting) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "no regular file", path)
+        return file.read()
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))

@@ -13,7 +13,7 @@ from ..registry import TRANSFORMS
 from . import jpeg_region
 from .decode import decode_image
 from .jpeg_region import Box
-from .load_image import LoadImage
+from .load_image import LoadImage, read_regular_file
 from .random_crop import sample_crop_box
 
 BACKENDS = ("fast", "exact")
@@ -106,8 +106,7 @@ class LoadRandomResizedCrop:
         path, backend_args = results["img_path"], self.load_whole.backend_args
         try:
             if backend_args is None and "://" not in path:
-                with open(path, "rb", buffering=0) as file:
-                    return file.read()
+                return read_regular_file(path)
             return fileio.get(path, backend_args=backend_args)
         except OSError:
             self.load_whole(results)  # says what is wrong

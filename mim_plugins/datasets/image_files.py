@@ -1,0 +1,193 @@
+"""The walk through folders of images that all readers of folders share."""
+
+import logging
+import os
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from mmengine.logging import print_log
+
+from ..file_names import printable
+from .data_not_found_error import DataNotFoundError
+
+IMAGE_SUFFIXES = (
+    ".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp",
+)  # fmt: skip
+
+# what systems, network drives and archivers keep beside files, besides names with a leading dot
+_HIDDEN = (
+    "#recycle", "#snapshot", "$recycle.bin", "@__thumb", "@eadir", "@recently-snapshot",
+    "@recycle", "@tmp", "__macosx", "__pycache__", "lost+found", "network trash folder",
+    "system volume information", "temporary items", "thumbs.db",
+)  # fmt: skip
+HIDDEN_FILES, HIDDEN_FOLDERS = "hidden image files", "hidden folders"
+CYCLES, REPEATED = "links to a folder above them", "links into folders read already"
+BROKEN, SPECIAL = "broken links", "devices, pipes or sockets"
+UNREADABLE = "unreadable folders"
+
+
+class ImageScan(NamedTuple):
+    """What a walk found."""
+
+    paths: list[str]
+    """Image files, sorted."""
+    sub_folders: list[str]
+    """Names of the folders directly under the walk's root, links included, sorted."""
+    left_out: dict[str, list[str]]
+    """Paths that were not followed or read, by kind."""
+
+    def describe_left_out(self) -> str:
+        """Return number and first example of what was left out by kind, in one line, or ``""``."""
+        return "; ".join(
+            f"{len(paths)} {kind} (such as '{printable(paths[0])}')"
+            for kind, paths in sorted(self.left_out.items())
+        )
+
+    def warn_of_left_out(self, folder: str | Path) -> None:
+        """Log what was left out of ``folder``, if anything, as a warning."""
+        text = self.describe_left_out()
+        if text:
+            print_log(f"left out of '{printable(folder)}': {text}", "current", logging.WARNING)
+
+
+def find_images(folder: str | Path) -> list[str]:
+    """Return the paths of all image files under a folder, sorted; see :func:`scan_images`."""
+    return scan_images(folder).paths
+
+
+def images_by_class(
+    folder: str | Path, suffixes: Sequence[str] = IMAGE_SUFFIXES
+) -> tuple[dict[str, list[str]], ImageScan]:
+    """Return the sorted paths of each class folder's images, and all that the walk found.
+
+    Classes are the sub-folders of ``folder`` in sorted order; their paths are relative to them.
+    """
+    scan = scan_images(folder, suffixes)
+    classes: dict[str, list[str]] = {name: [] for name in scan.sub_folders}
+    for path in scan.paths:
+        name, separator, rest = os.path.relpath(path, folder).partition(os.sep)
+        if separator:
+            classes[name].append(rest)
+    return classes, scan
+
+
+def scan_images(folder: str | Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> ImageScan:
+    """Find all image files under a folder, at any depth.
+
+    Every real folder is read once, however many links lead to it: by its own path if it is under
+    ``folder``, otherwise through the first link. A link to a folder above itself or above
+    ``folder`` is not followed. An image is a regular file, or a link to one, with one of
+    ``suffixes`` (given in lower case) in any case. Hidden files and folders are left out, see
+    :func:`is_hidden`.
+
+    Raises:
+        DataNotFoundError: ``folder`` cannot be read.
+    """
+    walk = _Walk(os.fspath(folder), tuple(suffixes))
+    walk.run()
+    return ImageScan(sorted(walk.paths), walk.sub_folders, walk.left_out)
+
+
+def is_hidden(name: str) -> bool:
+    """Return whether a name begins with a dot or is one that systems keep for themselves."""
+    return name.startswith(".") or name.lower() in _HIDDEN
+
+
+class _Walk:
+    """One walk from ``root`` down, folder by folder."""
+
+    def __init__(self, root: str, suffixes: tuple[str, ...]) -> None:
+        self.root = root
+        self.real_root = os.path.realpath(root)
+        self.suffixes = suffixes
+        self.paths: list[str] = []
+        self.sub_folders: list[str] = []
+        self.left_out: dict[str, list[str]] = {}
+        # pairs of path and real path; links wait until all real folders are read
+        self._folders = deque([(root, self.real_root)])
+        self._links: deque[tuple[str, str]] = deque()
+
+    def run(self) -> None:
+        seen: set[object] = set()
+        while self._folders or self._links:
+            path, real = (self._folders or self._links).popleft()
+            identity = _identity(real)
+            if identity in seen:
+                self._leave_out(REPEATED, path)
+                continue
+            seen.add(identity)
+            for entry in self._entries(path):
+                if _is_folder(entry):
+                    self._visit_folder(entry, path, real)
+                else:
+                    self._visit_file(entry)
+
+    def _entries(self, path: str) -> list[os.DirEntry[str]]:
+        try:
+            with os.scandir(path) as entries:
+                return sorted(entries, key=lambda entry: entry.name)
+        except OSError as error:
+            if path != self.root:
+                self._leave_out(UNREADABLE, path)
+                return []
+            raise DataNotFoundError(
+                f"the folder '{printable(path)}' cannot be read ({error.strerror or error})"
+            ) from error
+
+    def _visit_folder(self, entry: os.DirEntry[str], parent: str, real_parent: str) -> None:
+        if is_hidden(entry.name):
+            return self._leave_out(HIDDEN_FOLDERS, entry.path)
+        if not entry.is_symlink():
+            self._folders.append((entry.path, os.path.join(real_parent, entry.name)))
+        else:
+            target = os.path.realpath(entry.path)
+            if any(_contains(target, folder) for folder in (real_parent, self.real_root)):
+                return self._leave_out(CYCLES, entry.path)
+            self._links.append((entry.path, target))
+        if parent == self.root:
+            self.sub_folders.append(entry.name)
+
+    def _visit_file(self, entry: os.DirEntry[str]) -> None:
+        is_image = entry.name.lower().endswith(self.suffixes)
+        if is_hidden(entry.name):
+            if is_image:
+                self._leave_out(HIDDEN_FILES, entry.path)
+        elif entry.is_symlink() and not os.path.exists(entry.path):
+            self._leave_out(BROKEN, entry.path)  # under any name: it may have been a folder
+        elif is_image and _is_file(entry):
+            self.paths.append(entry.path)
+        elif is_image:
+            self._leave_out(SPECIAL, entry.path)
+
+    def _leave_out(self, kind: str, path: str) -> None:
+        self.left_out.setdefault(kind, []).append(path)
+
+
+def _identity(real: str) -> object:
+    """Return what two paths of the same folder share, a bind mount's included."""
+    try:
+        status = os.stat(real)
+    except OSError:
+        return real
+    return (status.st_dev, status.st_ino) if status.st_ino else real
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:
+        return False
+
+
+def _contains(folder: str, other: str) -> bool:
+    """Return whether ``other`` is the folder or below it; both are real paths."""
+    return other == folder or other.startswith(folder.rstrip(os.sep) + os.sep)

@@ -1,0 +1,59 @@
+"""Lists of images: text files of one path per line, with or without a label after it."""
+
+import os
+import re
+from pathlib import Path
+
+from ..file_names import printable, read_lines, unquote_name
+from .image_files import IMAGE_SUFFIXES
+
+_SUFFIX = "|".join(map(re.escape, IMAGE_SUFFIXES))
+# up to the last suffix that blanks and something else follow
+_NAME_AND_MORE = re.compile(rf"(.*(?:{_SUFFIX}))\s+\S.*", re.IGNORECASE)
+_QUOTED_AND_MORE = re.compile(r'("(?:[^"\\]|\\.)*")\s+\S.*')
+
+
+def read_image_list(file: str | Path, folder: str | Path) -> list[str]:
+    """Return the paths of the images that ``file`` lists, one per line, relative to ``folder``.
+
+    A label after the path is ignored. See :func:`read_lines` for encodings.
+
+    Raises:
+        ValueError: the file is no text.
+    """
+    return [os.path.join(folder, _name(line)) for line in read_lines(file)]
+
+
+def read_labeled_list(file: str | Path, classes: int | None = None) -> list[tuple[str, int]]:
+    """Return names and labels of a list of lines ``NAME LABEL``.
+
+    Args:
+        file: the list; see :func:`read_lines` for its encodings.
+        classes: labels must be below this number; None allows any from 0.
+
+    Raises:
+        ValueError: the file is no text, or a line is another one.
+    """
+    entries = []
+    for line in read_lines(file):
+        name, _, label = line.replace("\t", " ").rpartition(" ")
+        valid = name and label.isdecimal() and (classes is None or int(label) < classes)
+        if not valid:
+            labels = "from 0" if classes is None else f"from 0 to {classes - 1}"
+            raise ValueError(
+                f"'{printable(file)}' has the line '{printable(line)}'; expected a file name, a"
+                f" blank and a label {labels}"
+            )
+        entries.append((unquote_name(line[: len(name)].rstrip()), int(label)))
+    return entries
+
+
+def _name(line: str) -> str:
+    """Return the path in a line, without the label that may follow it."""
+    quoted = _QUOTED_AND_MORE.fullmatch(line)
+    if quoted or line.startswith('"'):
+        return unquote_name(quoted[1] if quoted else line)
+    if line.lower().endswith(IMAGE_SUFFIXES):
+        return line
+    found = _NAME_AND_MORE.fullmatch(line)
+    return found[1] if found else line.rsplit(maxsplit=1)[0]

@@ -1,0 +1,154 @@
+"""Images in a folder per class."""
+
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mmengine.logging import print_log
+
+from ..file_names import printable, read_lines
+from ..registry import DATASETS
+from .data_not_found_error import DataNotFoundError
+from .image_files import IMAGE_SUFFIXES, images_by_class, scan_images
+from .image_lists import read_image_list, read_labeled_list
+from .labeled_dataset import LabeledDataset
+from .single_paths import check_single_paths
+
+SPLITS = ("train", "val", "test")
+
+
+@DATASETS.register_module()
+class LabeledImageFolder(LabeledDataset):
+    """Labelled images, in one folder per class or named by a list.
+
+    It takes the arguments of mmpretrain's ``CustomDataset`` and numbers the same classes in the
+    same way, but finds its images by the walk that all readers of this package share
+    (:func:`scan_images`). So hidden folders are no classes, a link to a folder above does not
+    list images again, and pipes and devices are not opened.
+
+    Args:
+        data_root: folder that ``data_prefix`` and ``ann_file`` are relative to.
+        data_prefix: folder of the images, or ``dict(img_path=...)``. Its sub-folders are the
+            classes, numbered in sorted order.
+        ann_file: text file with lines ``PATH LABEL``, relative to the folder of the images, in
+            place of class folders.
+        split: ``'train'``, ``'val'`` or ``'test'``, in place of ``data_prefix``; the list
+            ``meta/SPLIT.txt`` in ``data_root`` is then read if it exists. ``'test'`` has no labels.
+        with_label: if not, all images under the folder, or of a list of paths, without labels.
+        extensions: suffixes of image files.
+        classes: names of the classes, or a text file with one per line; by default those of the
+            folders.
+        metainfo: of MMEngine's ``BaseDataset``; ``classes`` in it count likewise.
+        **kwargs: of MMEngine's ``BaseDataset`` (``pipeline``, ``indices``, ...).
+
+    Raises:
+        ValueError: another ``split``, several paths in place of one, a list with other lines, or
+            another number of class folders than ``classes``.
+        DataNotFoundError: the folder or the list is missing, or there is no image at all.
+    """
+
+    def __init__(
+        self,
+        data_root: str = "",
+        data_prefix: str | dict = "",
+        ann_file: str = "",
+        split: str = "",
+        with_label: bool = True,
+        extensions: Sequence[str] = IMAGE_SUFFIXES,
+        classes: str | Sequence[str] | None = None,
+        metainfo: dict | None = None,
+        **kwargs: Any,
+    ) -> None:
+        name = type(self).__name__
+        check_single_paths(name, data_root=data_root, data_prefix=data_prefix, ann_file=ann_file)
+        data_root, ann_file = map(os.path.expanduser, (data_root or "", ann_file or ""))
+        prefix = data_prefix.get("img_path", "") if isinstance(data_prefix, dict) else data_prefix
+        if split:
+            if split not in SPLITS:
+                raise ValueError(f"{name}: split={split!r} must be one of {SPLITS}")
+            with_label = with_label and split != "test"
+            prefix = prefix or split
+            listed = os.path.join("meta", f"{split}.txt")
+            if not ann_file and os.path.isfile(os.path.join(data_root, listed)):
+                ann_file = listed
+        if not (data_root or prefix or ann_file):
+            raise ValueError(f"{name}: give data_root, data_prefix or ann_file")
+        self.with_label = with_label
+        self.suffixes = tuple(suffix.lower() for suffix in extensions)
+        if classes is not None:
+            names = read_lines(os.path.expanduser(classes)) if isinstance(classes, str) else classes
+            metainfo = dict(classes=tuple(names)) | (metainfo or {})
+        super().__init__(
+            ann_file=ann_file,
+            metainfo=metainfo,
+            data_root=data_root,
+            data_prefix=dict(img_path=os.path.expanduser(prefix)),
+            **kwargs,
+        )
+
+    def load_data_list(self) -> list[dict]:
+        """Return one ``dict(img_path=...)`` per image, with ``gt_label`` where there are labels."""
+        folder = Path(self.data_prefix["img_path"] or self.data_root)
+        if self.ann_file:
+            return self._read_list(folder)
+        if not folder.is_dir():
+            raise DataNotFoundError(
+                f"{type(self).__name__}: there is no folder '{printable(folder)}'. {_LAYOUT}"
+            )
+        found = self._read_classes(folder) if self.with_label else self._read_all(folder)
+        if not found:
+            where = "the class folders of " if self.with_label else ""
+            raise DataNotFoundError(
+                f"{type(self).__name__}: no images in {where}'{printable(folder)}' (looked for"
+                f" {' '.join(self.suffixes)}). {_LAYOUT}"
+            )
+        return found
+
+    def _read_list(self, folder: Path) -> list[dict]:
+        if not os.path.isfile(self.ann_file):
+            raise DataNotFoundError(
+                f"{type(self).__name__}: there is no list '{printable(self.ann_file)}'; leave"
+                f" ann_file out to read class folders. {_LAYOUT}"
+            )
+        if not self.with_label:
+            return [dict(img_path=path) for path in read_image_list(self.ann_file, folder)]
+        return [
+            dict(img_path=os.path.join(folder, name), gt_label=label)
+            for name, label in read_labeled_list(self.ann_file)
+        ]
+
+    def _read_all(self, folder: Path) -> list[dict]:
+        scan = scan_images(folder, self.suffixes)
+        scan.warn_of_left_out(folder)
+        return [dict(img_path=path) for path in scan.paths]
+
+    def _read_classes(self, folder: Path) -> list[dict]:
+        classes, scan = images_by_class(folder, self.suffixes)
+        scan.warn_of_left_out(folder)
+        given = self._metainfo.get("classes")
+        if given is not None and len(given) != len(classes):
+            raise ValueError(
+                f"{type(self).__name__}: '{printable(folder)}' has {len(classes)} class folders,"
+                f" but {len(given)} class names are given ({', '.join(map(str, given[:2]))}, ...):"
+                " give the folder's, or type='mim_plugins.LabeledImageFolder' without classes"
+            )
+        if given is None:
+            self._metainfo["classes"] = tuple(classes)
+        empty = [printable(name) for name, paths in classes.items() if not paths]
+        if empty and len(empty) < len(classes):
+            print_log(
+                f"{len(empty)} class folders of '{printable(folder)}' have no images, such as"
+                f" {', '.join(empty[:3])}",
+                logger="current",
+                level=logging.WARNING,
+            )
+        return [
+            dict(img_path=os.path.join(folder, name, path), gt_label=label)
+            for label, (name, paths) in enumerate(classes.items())
+            for path in paths
+        ]
+
+
+_LAYOUT = "Lay the data out as FOLDER/CLASS/IMAGE.JPEG, and give the folder with --data-root."

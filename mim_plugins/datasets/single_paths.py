@@ -1,0 +1,33 @@
+"""Check that arguments which name one path do so."""
+
+import os
+from typing import Any
+
+
+def check_single_paths(name: str, **paths: Any) -> None:
+    """Check the arguments of a data set that are one path each.
+
+    Args:
+        name: type of the data set, for the message.
+        **paths: arguments by name; a dict, as ``data_prefix`` may be, contains one path per entry.
+
+    Raises:
+        ValueError: one is a list or no path at all.
+    """
+    for argument, value in paths.items():
+        for path in value.values() if isinstance(value, dict) else [value]:
+            if path is not None and not isinstance(path, (str, os.PathLike)):
+                raise ValueError(
+                    f"{name}: {argument}={path!r} must be one path. {concat_remedy(name, path)}"
+                )
+
+
+def concat_remedy(name: str, folders: Any) -> str:
+    """Return how a config reads several folders, as a sentence."""
+    several = isinstance(folders, (list, tuple)) and len(folders) > 1
+    shown = list(folders[:2]) if several else ["A", "B"]
+    parts = ", ".join(f"dict(type='{name}', data_root={str(root)!r}, ...)" for root in shown)
+    return (
+        "To read several folders, give each a data set of its own in the config:"
+        f" dataset=dict(type='ConcatDataset', datasets=[{parts}])"
+    )

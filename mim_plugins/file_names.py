@@ -1,0 +1,98 @@
+"""File names in messages and in lists, whatever bytes they are made of.
+
+A name on a disk is any bytes but ``/`` and NUL. Python represents those that are not UTF-8 by
+surrogates, which neither a text file nor a terminal accepts.
+"""
+
+import codecs
+import json
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+_BOMS = {  # UTF-32 first: its mark begins with that of UTF-16
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+# not str.splitlines(), which also splits at characters that names may contain, such as U+0085
+_LINE_END = re.compile(r"\r\n|\n|\r")
+
+
+def printable(name: str | os.PathLike) -> str:
+    r"""Return a name as one line that every terminal, log and text file accepts.
+
+    Line breaks, other characters without a glyph, and bytes that are not UTF-8 become escapes such
+    as ``\n`` and ``\xff``; all else stays.
+    """
+    return "".join(map(_printable_character, os.fspath(name)))
+
+
+def _printable_character(character: str) -> str:
+    if character.isprintable():
+        return character
+    if "\udc80" <= character <= "\udcff":  # a byte that is not UTF-8
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode()
+
+
+def quote_name(name: str) -> str:
+    """Return a name as it stands in a list of one name per line.
+
+    A name that is no line of its own (a line break in it, blanks at its ends, a quotation mark in
+    front) becomes a JSON string; :func:`unquote_name` is the inverse.
+    """
+    is_line = name == name.strip() and not name.startswith('"') and not _LINE_END.search(name)
+    return name if is_line else json.dumps(name, ensure_ascii=False)
+
+
+def unquote_name(text: str) -> str:
+    """Return the name that :func:`quote_name` wrote as ``text``."""
+    if len(text) < 2 or text[0] != '"' or text[-1] != '"':
+        return text
+    try:
+        return json.loads(text)
+    except ValueError:  # a name that begins and ends with a quotation mark
+        return text
+
+
+def read_lines(file: str | os.PathLike) -> list[str]:
+    """Return the lines of a text file without blanks at their ends; empty lines are left out.
+
+    The encoding is that of the byte order mark. Without a mark it is UTF-16 if the text contains
+    NUL bytes, which UTF-8 text does not, and UTF-8 otherwise; bytes that are not UTF-8 are kept as
+    those of file names are. Lines end as on Unix, Windows or the first Macintosh.
+
+    Raises:
+        ValueError: the file is no text.
+    """
+    data = Path(file).read_bytes()
+    marked = (name for mark, name in _BOMS.items() if data.startswith(mark))
+    encoding = next(marked, None) or _guess_encoding(data)
+    errors = "strict" if encoding.startswith("utf-16") else "surrogateescape"
+    try:
+        text = data.decode(encoding, errors)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"'{printable(file)}' is no text file: {error}") from error
+    if "\0" in text:
+        raise ValueError(
+            f"'{printable(file)}' is no text file: it contains NUL bytes; expected one image per"
+            " line, in UTF-8 or UTF-16"
+        )
+    return [line for line in map(str.strip, _LINE_END.split(text)) if line]
+
+
+def _guess_encoding(data: bytes) -> str:
+    if b"\0" not in data:
+        return "utf-8"
+    # ASCII characters, line ends at least, have their NUL byte second in little-endian text
+    return "utf-16-le" if data.index(b"\0") % 2 else "utf-16-be"
+
+
+def write_lines(file: str | os.PathLike, lines: Iterable[str]) -> None:
+    """Write a text file in UTF-8; bytes of file names that are not UTF-8 stay as they are."""
+    text = "".join(f"{line}\n" for line in lines)
+    Path(file).write_bytes(text.encode("utf-8", "surrogateescape"))
