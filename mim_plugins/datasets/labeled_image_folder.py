@@ -151,4 +151,7 @@ class LabeledImageFolder(LabeledDataset):
         ]
 
 
-_LAYOUT = "Lay the data out as FOLDER/CLASS/IMAGE.JPEG, and give the folder with --data-root."
+_LAYOUT = (
+    "Lay the data out as ROOT/train/CLASS/IMAGE.JPEG and ROOT/val/CLASS/IMAGE.JPEG, and give ROOT"
+    " with --data-root."
+)

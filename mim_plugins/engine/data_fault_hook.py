@@ -7,6 +7,8 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from ..datasets.replacement import RECORD
+from ..datasets.wrappers import count_images
+from ..file_names import quote_name, write_lines
 from ..registry import HOOKS
 from ..transforms import DamagedImageError
 
@@ -24,7 +26,7 @@ class DataFaultHook(Hook):
 
     Args:
         max_share: share of the data set's images that may be damaged, from 0 to 1. Images count
-            once, however often they are drawn.
+            once, however often they are drawn or a wrapper such as ``RepeatDataset`` repeats them.
         interval: iterations between two gatherings; they also take place after each epoch.
 
     Raises:
@@ -92,9 +94,8 @@ class DataFaultHook(Hook):
         for message in new.values():
             runner.logger.warning(f"{message}; replaced by another sample")
         if is_main_process():
-            lines = "".join(f"{path}\n" for path in sorted(self._damaged))
-            (Path(runner.work_dir) / FILE_NAME).write_text(lines)
-        images = len(runner.train_dataloader.dataset)
+            write_lines(Path(runner.work_dir) / FILE_NAME, map(quote_name, sorted(self._damaged)))
+        images = count_images(runner.train_dataloader.dataset)
         if len(self._damaged) > self.max_share * images:
             raise DamagedImageError(
                 f"{len(self._damaged)} of {images} images are known to be damaged, more than"

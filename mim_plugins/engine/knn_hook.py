@@ -1,7 +1,6 @@
 """Hook that classifies images by their nearest neighbours while a model is pre-trained."""
 
 import itertools
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -10,11 +9,15 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
+from ..datasets.wrappers import wrapped_datasets
 from ..evaluation.features import extract_features
 from ..evaluation.knn import check_neighbours, knn_accuracy
+from ..evaluation.labeled_features import LabeledFeatures
 from ..evaluation.labeled_loader import build_labeled_loader, check_same_classes
+from ..file_names import printable
 from ..randomness import preserved_random_state
 from ..registry import HOOKS
+from ..transforms import DamagedImageError
 from .resumable_data_loader import let_workers_outlive_signals
 from .stall_watchdog_hook import StallWatchdogHook
 
@@ -33,12 +36,14 @@ class KNNHook(Hook):
 
     In a distributed run the processes share the work. The checkpoint of the same epoch or iteration
     is saved before the evaluation, so that nothing is lost if that fails; the message hub in it is
-    without this result.
+    without this result. Corrupt images are left out and named; if too few remain, the evaluation is
+    skipped with a warning.
 
     Args:
         references: config of the labelled data set in which neighbours are looked for. Left out:
-            type ``CustomDataset`` of mmpretrain with class folders, ``data_prefix='train'``, the
-            ``data_root`` of the training set, and a central crop of the backbone's image size.
+            type :class:`LabeledImageFolder` with class folders, ``data_prefix='train'``, the
+            ``data_root`` of the training set, and a central crop of the backbone's image size. A
+            training set of several folders has no such default.
         queries: config of the labelled data set that is classified, likewise; ``'val'`` if left
             out.
         interval: epochs between evaluations.
@@ -53,8 +58,8 @@ class KNNHook(Hook):
 
     Raises:
         ValueError: numbers below 1 or an unknown ``precision``; before the first iteration: a
-            model without backbone, a data set without labels, two of different classes, or fewer
-            references than ``k``.
+            model without backbone, a data set without labels, two of different classes, fewer
+            references than ``k``, or nothing given beside a training set of several folders.
         DataNotFoundError: before the first iteration: data that is not there.
     """
 
@@ -80,8 +85,8 @@ class KNNHook(Hook):
             raise ValueError(f"KNNHook: precision={precision!r} must be one of {list(PRECISIONS)}")
         # an upper limit of k is known only with the data
         check_neighbours((k,), max_references or k, temperature)
-        self.references = dict(data_prefix="train") if references is None else dict(references)
-        self.queries = dict(data_prefix="val") if queries is None else dict(queries)
+        self.references = None if references is None else dict(references)
+        self.queries = None if queries is None else dict(queries)
         self.interval = interval
         self.by_epoch = by_epoch
         self.k = k
@@ -97,14 +102,12 @@ class KNNHook(Hook):
         model = _unwrap(runner.model)
         if getattr(model, "backbone", None) is None:
             raise ValueError(f"KNNHook: {type(model).__name__} has no backbone to evaluate")
-        default = _default_dataset(runner)
+        datasets = _complete_datasets(runner, self.references, self.queries)
         img_size = getattr(model.backbone, "img_size", 224)
         with preserved_random_state():
             self._loaders = [
-                build_labeled_loader(
-                    default | dataset, img_size, self.batch_size, self.num_workers, limit
-                )
-                for dataset, limit in zip((self.references, self.queries), self.limits, strict=True)
+                build_labeled_loader(dataset, img_size, self.batch_size, self.num_workers, limit)
+                for dataset, limit in zip(datasets, self.limits, strict=True)
             ]
         for loader in self._loaders:
             let_workers_outlive_signals(loader)
@@ -139,14 +142,28 @@ class KNNHook(Hook):
                 watchdog.note_evaluation(done)
 
         note_progress()
-        with preserved_random_state():
-            references, queries = (
-                extract_features(
-                    model.backbone, model.data_preprocessor, loader, self.dtype, note_progress
+        try:
+            with preserved_random_state():
+                references, queries = (
+                    extract_features(
+                        model.backbone, model.data_preprocessor, loader, self.dtype, note_progress
+                    )
+                    for loader in self._loaders
                 )
-                for loader in self._loaders
+        except DamagedImageError as error:  # all of them, on all processes alike
+            runner.logger.warning(f"k-NN evaluation skipped: {error.summary}")
+            return
+        if len(references.labels) < self.k or not len(queries.labels):
+            runner.logger.warning(
+                f"k-NN evaluation skipped: {len(references.labels)} references and"
+                f" {len(queries.labels)} queries can be read; k={self.k} needs as many references"
             )
-        device = next(model.backbone.parameters()).device
+            return
+        self._log(runner, references, queries)
+
+    def _log(self, runner: Runner, references: LabeledFeatures, queries: LabeledFeatures) -> None:
+        """Classify the queries, and log the accuracy."""
+        device = next(_unwrap(runner.model).backbone.parameters()).device
         accuracy = knn_accuracy(
             references.to(device), queries.to(device), (self.k,), self.temperature
         )[self.k]
@@ -169,13 +186,31 @@ def _unwrap(model: Any) -> Any:
     return model.module if is_model_wrapper(model) else model
 
 
-def _default_dataset(runner: Runner) -> dict:
-    """The folder of the training data, also of those within wrappers such as ``RepeatDataset``."""
-    dataset: Sequence | Any = runner.train_dataloader.dataset
-    while not hasattr(dataset, "data_root") and hasattr(dataset, "dataset"):
-        dataset = dataset.dataset
-    root = getattr(dataset, "data_root", None)
-    return dict(data_root=root) if root else {}
+def _complete_datasets(
+    runner: Runner, references: dict | None, queries: dict | None
+) -> tuple[dict, dict]:
+    """Return both configs, with the folder of the training data where none is given."""
+    roots = {
+        str(root)
+        for dataset in wrapped_datasets(runner.train_dataloader.dataset)
+        if (root := getattr(dataset, "data_root", None))
+    }
+    default = dict(data_root=roots.pop()) if len(roots) == 1 else {}
+    if not default and (references is None or queries is None):
+        found = f"several ({', '.join(map(printable, sorted(roots)))})" if roots else "none"
+        raise ValueError(
+            "KNNHook: the folders of the labelled images follow from the one data_root of the"
+            f" training data, of which there are {found}: give references=dict(data_root='FOLDER',"
+            " data_prefix='train') and queries=dict(data_root='FOLDER', data_prefix='val')"
+        )
+    references = dict(data_prefix="train") if references is None else references
+    queries = dict(data_prefix="val") if queries is None else queries
+    return _with_root(references, default), _with_root(queries, default)
+
+
+def _with_root(dataset: dict, default: dict) -> dict:
+    is_wrapper = "dataset" in dataset or "datasets" in dataset
+    return dataset if is_wrapper else default | dataset
 
 
 def _size(loader: DataLoader) -> int:

@@ -15,13 +15,15 @@ from ..apis import read_config as read_config_file
 from ..datasets import DataNotFoundError
 from ..transforms import MixImages, choose_partners
 from .config_options import add_config_options
+from .data_root import apply_data_root
+from .data_root import require_data as require_data
+from .data_root import use_drop_ins as use_drop_ins
 from .global_batch import PROCESSES_VARIABLE
 
 _RESUMABLE = dict(
     EpochBasedTrainLoop="mim_plugins.ResumableEpochLoop",
     IterBasedTrainLoop="mim_plugins.ResumableIterLoop",
 )
-_LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
 
 
 def command_line(description: str | None) -> argparse.ArgumentParser:
@@ -48,7 +50,7 @@ def read_config(args: argparse.Namespace) -> Config:
     """
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
     options = dict(args.cfg_options)
-    data_root = args.data_root or options.pop("data_root", None)
+    data_root = options.pop("data_root", None) if args.data_root is None else args.data_root
     cfg = read_config_file(args.config)
     apply_data_root(cfg, data_root)
     change_config(cfg, options)
@@ -68,70 +70,6 @@ def _require_launcher(launcher: str) -> None:
             f"--launcher {launcher}: {variable} is not set, so nothing started the processes; use"
             " tools/dist_train.sh, tools/slurm_train.sh or mpirun, or leave --launcher out"
         )
-
-
-def apply_data_root(cfg: Config, data_root: str | None) -> None:
-    """Read all data sets of ``cfg`` from ``data_root``; None leaves them.
-
-    Annotation files that an evaluator names with the old folder in front follow, as COCO's.
-    """
-    if data_root is None:
-        return
-    roots = {dataset["data_root"] for dataset in _datasets(cfg) if dataset.get("data_root")}
-    for dataset in _datasets(cfg):
-        dataset["data_root"] = data_root
-    for evaluator in _evaluators(cfg):
-        file = evaluator.get("ann_file")
-        for root in roots:
-            if isinstance(file, str) and Path(file).is_relative_to(root):
-                evaluator["ann_file"] = str(Path(data_root) / Path(file).relative_to(root))
-
-
-def require_data(cfg: Config, loaders: tuple[str, ...] = _LOADERS) -> None:
-    """Check that the data roots exist before anything is built.
-
-    Raises:
-        DataNotFoundError: naming the first folder that does not exist.
-    """
-    for dataset in _datasets(cfg, loaders):
-        root = dataset.get("data_root")
-        if root and not Path(root).expanduser().is_dir():
-            raise DataNotFoundError(
-                f"there is no data folder '{root}' for {dataset['type']}; give the data set's"
-                f" folder with --data-root. {_layout(dataset['type'])}"
-            )
-        missing = _missing_ade20k_folder(dataset)
-        if missing:
-            raise DataNotFoundError(
-                f"there is no folder '{missing}' for {dataset['type']}. {_layout(dataset['type'])}"
-            )
-
-
-def _layout(dataset: str) -> str:
-    """What the folder of a data set of this type holds."""
-    if "Coco" in dataset:
-        return (
-            "For COCO it holds annotations/instances_train2017.json,"
-            " annotations/instances_val2017.json, train2017/ and val2017/"
-        )
-    if "ADE20K" in dataset:
-        return (
-            "For ADE20K it holds images/training/, images/validation/, annotations/training/ and"
-            " annotations/validation/"
-        )
-    return (
-        "For ImageNet it holds train/CLASS/IMAGE.JPEG and val/CLASS/IMAGE.JPEG; any folder of"
-        " images will do for pre-training"
-    )
-
-
-def _missing_ade20k_folder(dataset: dict) -> Path | None:
-    """The first of an ADE20K data set's folders that is not there; MMSegmentation names none."""
-    if "ADE20K" not in str(dataset["type"]):
-        return None
-    root = Path(dataset.get("data_root") or "").expanduser()
-    folders = (root / prefix for prefix in dataset.get("data_prefix", {}).values())
-    return next((folder for folder in folders if not folder.is_dir()), None)
 
 
 def require_steps(runner: Runner) -> None:
@@ -214,27 +152,3 @@ def use_resumable_parts(cfg: Config) -> str | None:
         hook["type"] = "mim_plugins.AtomicCheckpointHook"
         changes.append(hook["type"])
     return f"for exact resuming (docs/reliability.md): {', '.join(changes)}" if changes else None
-
-
-def _evaluators(cfg: Config) -> list[dict]:
-    """The metrics of validation and test, each of which may be one or a list."""
-    found: list[dict] = []
-    for name in ("val_evaluator", "test_evaluator"):
-        given = cfg.get(name) or []
-        found.extend(given if isinstance(given, (list, tuple)) else [given])
-    return found
-
-
-def _datasets(cfg: Config, loaders: tuple[str, ...] = _LOADERS) -> list[dict]:
-    """The data sets of the loaders, those inside wrappers such as ``RepeatDataset`` included."""
-    found = []
-    waiting = [cfg[name].get("dataset") for name in loaders if cfg.get(name)]
-    while waiting:
-        dataset = waiting.pop()
-        if not isinstance(dataset, dict):
-            continue
-        if "dataset" in dataset or "datasets" in dataset:
-            waiting.extend([dataset.get("dataset"), *dataset.get("datasets", [])])
-        else:
-            found.append(dataset)
-    return found

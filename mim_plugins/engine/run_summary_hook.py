@@ -5,6 +5,7 @@ from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import IterBasedTrainLoop, Runner
 
+from ..datasets.wrappers import count_images
 from ..registry import HOOKS
 
 
@@ -28,12 +29,13 @@ class RunSummaryHook(Hook):
 
     def _summarise(self, runner: Runner, wrapper: OptimWrapper, name: str = "") -> None:
         loader = runner.train_dataloader
-        images = len(loader.dataset)
+        images, samples = count_images(loader.dataset), len(loader.dataset)
+        repeats = f" ({samples} samples with repeats)" if samples > images else ""
         batch = loader.batch_size * get_world_size()
         accumulate = wrapper._accumulative_counts
         lr = max(group.get("initial_lr", group["lr"]) for group in wrapper.optimizer.param_groups)
         runner.logger.info(
-            f"{name}Training on {images} images: global batch {batch * accumulate} ="
+            f"{name}Training on {images} images{repeats}: global batch {batch * accumulate} ="
             f" {get_world_size()} processes * {loader.batch_size} images * {accumulate}"
             f" accumulated, {_length(runner, batch)}, highest learning rate {lr:.3g}"
         )
@@ -52,5 +54,5 @@ def _length(runner: Runner, batch: int) -> str:
     loader = runner.train_dataloader
     if not isinstance(runner.train_loop, IterBasedTrainLoop):
         return f"{runner.max_epochs} epochs of {len(loader)} iterations"
-    passes = runner.max_iters * batch / max(len(loader.dataset), 1)
+    passes = runner.max_iters * batch / max(count_images(loader.dataset), 1)
     return f"{runner.max_iters} iterations = {passes:.3g} passes over the images"

@@ -1,17 +1,22 @@
 """Pooled features of labelled images, by one process or many."""
 
 import inspect
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
-from mmengine.dist import all_gather, get_world_size
+from mmengine.dist import all_gather, all_gather_object, get_world_size
+from mmengine.logging import print_log
 from mmengine.model.utils import stack_batch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from .labeled_features import LabeledFeatures
+from .readable_images import damage_record
+
+_NAMED = 5
 
 
 @torch.no_grad()
@@ -26,7 +31,8 @@ def extract_features(
 
     In a distributed run every process computes its share and all get the whole, each image once
     and in the data set's order; the loader's sampler must be MMEngine's ``DefaultSampler`` without
-    shuffling. The backbone computes in evaluation mode; its modes are restored.
+    shuffling. Images that :class:`ReadableImages` marks as corrupt are left out and named in a
+    warning. The backbone computes in evaluation mode; its modes are restored.
 
     Args:
         backbone: see :func:`pooled_features`.
@@ -39,10 +45,15 @@ def extract_features(
         ValueError: an image without label.
     """
     device = next(backbone.parameters()).device
-    features, labels = [], []
+    features, labels, readable = [], [], []
+    corrupt: dict[str, str] = {}
     with evaluation_mode(backbone):
         for step, batch in enumerate(loader, 1):
             labels.append(_labels(batch))
+            records = [damage_record(sample) for sample in batch["data_samples"]]
+            readable.append(torch.tensor([not record for record in records], dtype=torch.uint8))
+            for record in records:
+                corrupt.update(record)
             images = data_preprocessor(batch, False)["inputs"]
             if isinstance(images, list):
                 images = stack_batch(images)
@@ -52,9 +63,10 @@ def extract_features(
             if progress is not None:
                 progress(step, len(loader))
     total = len(loader.dataset)  # type: ignore[arg-type]
-    return LabeledFeatures(
-        _gather_shares(torch.cat(features), total), _gather_shares(torch.cat(labels), total)
-    )
+    shares = (_gather_shares(torch.cat(share), total) for share in (features, labels, readable))
+    all_features, all_labels, kept = shares
+    _name_corrupt(corrupt, total)
+    return LabeledFeatures(all_features[kept.bool()], all_labels[kept.bool()])
 
 
 def pooled_features(backbone: nn.Module, images: Tensor) -> Tensor:
@@ -99,9 +111,25 @@ def _labels(batch: dict[str, Any]) -> Tensor:
     if any(getattr(sample, "gt_label", None) is None for sample in samples):
         raise ValueError(
             "the data set has images without a label (gt_label); give one with labels, such as"
-            " mmpretrain's CustomDataset of class folders"
+            " mim_plugins.LabeledImageFolder"
         )
     return torch.cat([sample.gt_label.reshape(1).cpu() for sample in samples])
+
+
+def _name_corrupt(corrupt: dict[str, str], total: int) -> None:
+    """Name all processes' corrupt images in one warning."""
+    found: dict[str, str] = {}
+    for share in all_gather_object(corrupt):
+        found.update(share)
+    if not found:
+        return
+    messages = [found[path] for path in sorted(found)]
+    more = f"; and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+    print_log(
+        f"{len(found)} of {total} images are left out: {'; '.join(messages[:_NAMED])}{more}",
+        logger="current",
+        level=logging.WARNING,
+    )
 
 
 def _gather_shares(share: Tensor, total: int) -> Tensor:

@@ -1,13 +1,16 @@
 """Loaders of labelled images for evaluations, with a central crop by default."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from mmengine.dist import get_world_size
 from mmengine.runner import Runner
-from torch.utils.data import DataLoader, Subset
+from torch.utils.data import DataLoader, Dataset, Subset
 
 from ..datasets import DataNotFoundError
+from ..datasets.drop_ins import use_drop_in
 from ..sampling import evenly_spaced
+from .readable_images import ReadableImages
 
 
 def build_labeled_loader(
@@ -20,9 +23,10 @@ def build_labeled_loader(
     """A loader in the data set's order, split among the processes of a distributed run.
 
     Args:
-        dataset: config of a data set. Without ``type``, it is mmpretrain's ``CustomDataset``,
+        dataset: config of a data set. Without ``type``, it is :class:`LabeledImageFolder`,
             whose ``data_prefix`` has a folder per class; without ``pipeline``, images are resized
-            to 256 / 224 of ``img_size`` and cropped centrally.
+            to 256 / 224 of ``img_size`` and cropped centrally. Both hold for each part of a
+            ``ConcatDataset``. Corrupt images are marked, see :class:`ReadableImages`.
         img_size: side or (H, W) of the default crop.
         batch_size: images per process.
         num_workers: loading processes.
@@ -35,8 +39,10 @@ def build_labeled_loader(
     """
     if max_images is not None and max_images < 1:
         raise ValueError(f"max_images={max_images} must be at least 1, or None for all images")
-    built = _build_dataset(dict(pipeline=central_crop(img_size)) | dataset)
-    total = len(built)
+    built: Dataset = ReadableImages(
+        _build_dataset(_completed(dataset, dict(pipeline=central_crop(img_size))))
+    )
+    total = len(built)  # type: ignore[arg-type]
     if total < get_world_size():
         raise ValueError(f"{total} images are fewer than the {get_world_size()} processes")
     if max_images is not None and max_images < total:
@@ -94,16 +100,28 @@ def check_same_classes(references: DataLoader, queries: DataLoader) -> None:
     )
 
 
-def _build_dataset(cfg: dict) -> Subset:
+def _completed(dataset: dict, defaults: dict) -> dict:
+    """Return a copy of a config with the defaults in it, or in the data sets that it wraps."""
+    cfg = dict(dataset)
+    if "datasets" in cfg:
+        cfg["datasets"] = [_completed(part, defaults) for part in cfg["datasets"]]
+    elif "dataset" in cfg:
+        cfg["dataset"] = _completed(cfg["dataset"], defaults)
+    else:
+        cfg = dict(type="mim_plugins.LabeledImageFolder", _scope_="mmpretrain") | defaults | cfg
+        use_drop_in(cfg)
+    return cfg
+
+
+def _build_dataset(cfg: dict) -> Dataset:
     from mmpretrain.registry import DATASETS
 
-    cfg = dict(type="mmpretrain.CustomDataset") | cfg
     where = f"{cfg.get('data_root', '')}, {cfg.get('data_prefix', cfg.get('split', ''))}"
     try:
         built = DATASETS.build(cfg)
     except (FileNotFoundError, NotADirectoryError) as error:
         if isinstance(error, DataNotFoundError):
-            raise
+            raise DataNotFoundError(f"no labelled images: {error}") from error
         raise DataNotFoundError(
             f"no labelled images for {cfg['type']} ({where}): {error}. Expected"
             " ROOT/train/CLASS/IMAGE.JPEG and ROOT/val/CLASS/IMAGE.JPEG"
@@ -111,13 +129,13 @@ def _build_dataset(cfg: dict) -> Subset:
     if "gt_label" not in built.get_data_info(0):
         raise ValueError(
             f"{cfg['type']} ({where}) has no labels (gt_label); give a data set with labels, such"
-            " as mmpretrain's CustomDataset of class folders"
+            " as mim_plugins.LabeledImageFolder"
         )
     return built
 
 
 def _classes(loader: DataLoader) -> Sequence[str] | None:
-    dataset = loader.dataset
+    dataset: Any = loader.dataset
     if isinstance(dataset, Subset):
         dataset = dataset.dataset
     return getattr(dataset, "metainfo", {}).get("classes")

@@ -108,7 +108,7 @@ class LoadRandomResizedCrop:
             if backend_args is None and "://" not in path:
                 return read_regular_file(path)
             return fileio.get(path, backend_args=backend_args)
-        except OSError:
+        except (OSError, ValueError):
             self.load_whole(results)  # says what is wrong
             raise
 

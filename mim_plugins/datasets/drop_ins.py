@@ -1,0 +1,44 @@
+"""Data sets of this package in place of mmpretrain's that walk through folders by themselves."""
+
+from typing import Any
+
+_DROP_INS = dict(CustomDataset="mim_plugins.LabeledImageFolder", ImageNet="mim_plugins.ImageNet")
+# mmpretrain's default, so that the same files are read
+_SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif")
+
+
+def use_drop_in(dataset: dict, default_scope: str | None = "mmpretrain") -> str | None:
+    """Change the config of a data set of class folders to :class:`LabeledImageFolder`'s.
+
+    mmpretrain's ``CustomDataset`` and ``ImageNet`` take the same arguments, but list images again
+    at every link to a folder above, and number hidden folders as classes. Folders of remote
+    storage stay with them, as do other types.
+
+    Args:
+        dataset: config of one data set, which is changed.
+        default_scope: where a type without scope is looked up.
+
+    Returns:
+        The new type, or None if nothing changed.
+    """
+    given = dataset.get("type")
+    scope, name = _scope_and_name(given, default_scope)
+    if scope != "mmpretrain" or name not in _DROP_INS or _is_remote(dataset):
+        return None
+    dataset["type"] = _DROP_INS[name]
+    dataset.setdefault("extensions", _SUFFIXES)
+    dataset.setdefault("_scope_", "mmpretrain")  # of its transforms, as mmpretrain builds them
+    return dataset["type"]
+
+
+def _scope_and_name(given: Any, default_scope: str | None) -> tuple[str | None, str]:
+    if isinstance(given, type):
+        return given.__module__.partition(".")[0], given.__name__
+    scope, _, name = str(given).rpartition(".")
+    return scope or default_scope, name
+
+
+def _is_remote(dataset: dict) -> bool:
+    places = [dataset.get(key) for key in ("data_root", "data_prefix", "ann_file")]
+    places += [path for place in places if isinstance(place, dict) for path in place.values()]
+    return any(isinstance(place, str) and "://" in place for place in places)
