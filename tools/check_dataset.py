@@ -20,7 +20,10 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
-from mim_plugins.datasets.unlabeled_image_folder import find_images, read_image_list
+from mim_plugins.datasets import DataNotFoundError
+from mim_plugins.datasets.image_files import scan_images
+from mim_plugins.datasets.image_lists import read_image_list
+from mim_plugins.file_names import printable, quote_name, write_lines
 from mim_plugins.transforms import DamagedImageError, LoadImage
 
 SUFFIXES = {"BMP": (".bmp",), "GIF": (".gif",), "JPEG": (".jpg", ".jpeg"), "PNG": (".png",),
@@ -56,6 +59,14 @@ def parse_args() -> argparse.Namespace:
     if args.workers < 1:
         parser.error(f"--workers {args.workers} must be at least 1")
     return args
+
+
+def list_images(args: argparse.Namespace) -> tuple[list[str], str]:
+    """The paths to check, and what the folder holds besides that is no image for training."""
+    if args.list:
+        return read_image_list(args.list, args.root), ""
+    scan = scan_images(args.root)
+    return scan.paths, scan.describe_left_out()
 
 
 def check(path: str) -> Finding:
@@ -109,22 +120,27 @@ def report(findings: list[Finding]) -> list[str]:
 
 def write_lists(args: argparse.Namespace, findings: list[Finding]) -> None:
     if args.out:
-        lines = [f"{finding.path}\t{finding.kind}\n" for finding in findings if finding.kind]
-        args.out.write_text("".join(lines))
+        bad = (finding for finding in findings if finding.kind)
+        write_lines(args.out, (f"{quote_name(f.path)}\t{f.kind}" for f in bad))
     if args.write_list:
         good = [os.path.relpath(f.path, args.root) for f in findings if not f.kind]
-        args.write_list.write_text("".join(f"{path}\n" for path in good))
+        write_lines(args.write_list, map(quote_name, good))
 
 
 def main() -> None:
     args = parse_args()
     if not args.root.is_dir():
-        sys.exit(f"error: there is no folder '{args.root}'")
+        sys.exit(f"error: there is no folder '{printable(args.root)}'")
     if args.list and not args.list.is_file():
-        sys.exit(f"error: there is no file '{args.list}'")
-    paths = read_image_list(args.list, args.root) if args.list else find_images(args.root)
+        sys.exit(f"error: there is no file '{printable(args.list)}'")
+    try:
+        paths, left_out = list_images(args)
+    except (DataNotFoundError, ValueError) as error:
+        sys.exit(f"error: {error}")
+    if left_out:
+        print(f"left out: {left_out}")
     if not paths:
-        sys.exit(f"error: no images in '{args.list or args.root}'")
+        sys.exit(f"error: no images in '{printable(args.list or args.root)}'")
     try:
         findings = check_all(paths, args.workers)
     except BrokenProcessPool:

@@ -155,6 +155,8 @@ def check_folder(data_root: str) -> Iterator[Result]:
     folder = Path(data_root).expanduser()
     if not folder.is_dir():
         yield Result(FAIL, f"there is no data folder '{data_root}': give it with --data-root")
+    elif not os.access(folder, os.R_OK | os.X_OK):
+        yield Result(FAIL, f"the data folder '{data_root}' cannot be read: check its permissions")
     elif not any(folder.iterdir()):
         yield Result(FAIL, f"the data folder '{data_root}' is empty")
     else:
@@ -166,7 +168,7 @@ def check_config(name: str, data_root: str | None, options: Sequence[str] = ()) 
     try:
         from mmengine.config import Config
 
-        from mim_plugins.apis import change_config, find_config
+        from mim_plugins.apis import ConfigError, change_config, find_config
         from mim_plugins.engine import add_config_options, missing_packages_remedy, run_config
     except Exception as error:  # what is missing has its own line above
         yield Result(FAIL, f"mim_plugins does not import: {first_line(error)}; mend the above")
@@ -187,11 +189,11 @@ def check_config(name: str, data_root: str | None, options: Sequence[str] = ()) 
     broken = scope in ("mmdet", "mmseg") and (import_error("mmcv.ops") or import_error(scope))
     if broken:
         yield Result(FAIL, f"{broken}{missing_packages_remedy(broken)}")
-    run_config.apply_data_root(cfg, data_root)
     try:
+        run_config.apply_data_root(cfg, data_root)
         run_config.require_data(cfg)
         yield Result(OK, "the folders of its data sets are there")
-    except FileNotFoundError as error:
+    except (FileNotFoundError, ConfigError) as error:
         yield Result(FAIL, first_line(error))
     init = cfg.model.get("backbone", {}).get("init_cfg")
     file = init.get("checkpoint") if isinstance(init, dict) else None

@@ -15,7 +15,7 @@ from mmengine.utils import ProgressBar
 from torch.utils.data import DataLoader
 
 import mim_plugins  # noqa: F401  registers everything
-from mim_plugins.apis import change_config, read_config
+from mim_plugins.apis import ConfigError, change_config, read_config
 from mim_plugins.checkpoints import load_pretrained
 from mim_plugins.engine import (
     BUILD_ERRORS,
@@ -24,6 +24,7 @@ from mim_plugins.engine import (
     run_config,
     user_errors,
 )
+from mim_plugins.engine.data_root import unwrapped_configs
 from mim_plugins.engine.knn_hook import PRECISIONS
 from mim_plugins.evaluation import (
     LabeledFeatures,
@@ -82,25 +83,38 @@ def build_loaders(cfg: Config, args: argparse.Namespace) -> list[DataLoader]:
     limits = (args.max_references, args.max_queries)
     return [
         build_labeled_loader(dataset, img_size, args.batch_size, args.workers, limit)
-        for dataset, limit in zip(labelled_datasets(cfg), limits, strict=True)
+        for dataset, limit in zip(labelled_datasets(cfg, args.data_root), limits, strict=True)
     ]
 
 
-def labelled_datasets(cfg: Config) -> list[dict]:
+def labelled_datasets(cfg: Config, data_root: str | None) -> list[dict]:
     """Configs of the references and the queries."""
-    train = unwrapped(cfg.train_dataloader.dataset)
-    if cfg.get("val_dataloader") is None:
-        root = train.get("data_root", "")
-        return [dict(data_root=root, data_prefix=split) for split in ("train", "val")]
-    queries = unwrapped(cfg.val_dataloader.dataset)
-    return [train | dict(pipeline=queries["pipeline"]), queries]
+    train = unwrapped_configs(cfg.train_dataloader.dataset)
+    if is_pretraining(cfg):
+        roots = (
+            [data_root] if data_root else sorted({part.get("data_root") or "" for part in train})
+        )
+        if len(roots) > 1:
+            raise ConfigError(
+                f"the training data come from {len(roots)} folders ({', '.join(roots)}): give the"
+                " one that has train/CLASS and val/CLASS with --data-root"
+            )
+        return [dict(data_root=roots[0], data_prefix=split) for split in ("train", "val")]
+    run_config.apply_data_root(cfg, data_root)
+    run_config.require_data(cfg, ("train_dataloader", "val_dataloader"))
+    run_config.use_drop_ins(cfg)
+    queries = unwrapped_configs(cfg.val_dataloader.dataset)
+    pipeline = queries[0]["pipeline"]
+    return [concatenated([part | dict(pipeline=pipeline) for part in train]), concatenated(queries)]
 
 
-def unwrapped(dataset: dict) -> dict:
-    """What is in wrappers such as ``RepeatDataset``."""
-    while "dataset" in dataset:
-        dataset = dataset["dataset"]
-    return dict(dataset)
+def is_pretraining(cfg: Config) -> bool:
+    return cfg.get("val_dataloader") is None
+
+
+def concatenated(datasets: list[dict]) -> dict:
+    """One config for all; repeats and replacements of wrappers are left out."""
+    return datasets[0] if len(datasets) == 1 else dict(type="ConcatDataset", datasets=datasets)
 
 
 def usable_ks(ks: list[int], references: int, temperature: float) -> list[int]:
@@ -130,7 +144,6 @@ def features_of(
 
 def evaluate(args: argparse.Namespace) -> None:
     cfg = read_config(args.config)
-    run_config.apply_data_root(cfg, args.data_root)
     change_config(cfg, args.cfg_options)
     init_default_scope(cfg.get("default_scope") or "mmpretrain")
     loaders = build_loaders(cfg, args)
@@ -142,6 +155,7 @@ def evaluate(args: argparse.Namespace) -> None:
         features_of(backbone, data_preprocessor, loader, args, title)
         for loader, title in zip(loaders, ("references", "queries"), strict=True)
     )
+    ks = usable_ks(ks, len(references.labels), args.temperature)  # without corrupt images
     print(
         f"{len(references.labels)} references, {len(queries.labels)} queries,"
         f" {references.features.shape[1]} features, temperature {args.temperature}"

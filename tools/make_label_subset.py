@@ -9,7 +9,8 @@ import random
 import sys
 from pathlib import Path
 
-from mim_plugins.datasets.unlabeled_image_folder import IMAGE_SUFFIXES
+from mim_plugins.datasets import image_files
+from mim_plugins.file_names import printable, quote_name, read_lines, unquote_name, write_lines
 
 
 def parse_args() -> argparse.Namespace:
@@ -46,16 +47,26 @@ def images_by_class(folder: Path) -> dict[str, list[str]]:
         ValueError: there is no such folder, or a class without images.
     """
     if not folder.is_dir():
-        raise ValueError(f"there is no folder '{folder}'; it must hold a folder per class")
-    classes = {}
-    for child in sorted(path for path in folder.iterdir() if path.is_dir()):
-        files = (file for file in child.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES)
-        classes[child.name] = sorted(file.relative_to(child).as_posix() for file in files)
-        if not classes[child.name]:
-            raise ValueError(f"class folder '{child}' has no images ({' '.join(IMAGE_SUFFIXES)})")
+        raise ValueError(
+            f"there is no folder '{printable(folder)}'; it must hold a folder per class"
+        )
+    classes, scan = image_files.images_by_class(folder)
+    left_out = scan.describe_left_out()
+    if left_out:
+        print(f"left out: {left_out}", file=sys.stderr)
+    for name, files in classes.items():
+        if not files:
+            suffixes = " ".join(image_files.IMAGE_SUFFIXES)
+            raise ValueError(
+                f"class folder '{printable(folder / name)}' has no images ({suffixes})"
+            )
     if not classes:
-        raise ValueError(f"'{folder}' has no class folders")
+        raise ValueError(f"'{printable(folder)}' has no class folders")
     return classes
+
+
+def names_in(file: Path) -> list[str]:
+    return [unquote_name(line) for line in read_lines(file)]
 
 
 def draw(classes: dict[str, list[str]], fraction: float, seed: int) -> dict[str, list[str]]:
@@ -84,9 +95,9 @@ def select(classes: dict[str, list[str]], names: list[str]) -> dict[str, list[st
     for name in names:
         found = sorted(places.get(name, ()))
         if len(found) != 1:
-            where = ", ".join("/".join(place) for place in found)
+            where = ", ".join(printable("/".join(place)) for place in found)
             problem = f"means several images ({where})" if found else "is not there"
-            raise ValueError(f"image '{name}' {problem}")
+            raise ValueError(f"image '{printable(name)}' {problem}")
         ((folder, file),) = found
         selected[folder].add(file)
     return {name: sorted(files) for name, files in selected.items()}
@@ -97,7 +108,7 @@ def main() -> None:
     try:
         classes = images_by_class(args.data_root / args.split)
         if args.names is not None:
-            chosen = select(classes, args.names.read_text().split())
+            chosen = select(classes, names_in(args.names))
         else:
             chosen = draw(classes, args.fraction, args.seed)
     except (OSError, ValueError) as error:
@@ -105,11 +116,11 @@ def main() -> None:
     out = args.out or args.data_root / f"meta/{args.split}_{100 * args.fraction:g}percent.txt"
     out.parent.mkdir(parents=True, exist_ok=True)
     lines = [
-        f"{name}/{file} {label}\n"
+        f"{quote_name(f'{name}/{file}')} {label}"
         for label, (name, files) in enumerate(chosen.items())
         for file in files
     ]
-    out.write_text("".join(lines))
+    write_lines(out, lines)
     sizes = [len(files) for files in chosen.values()]
     print(
         f"{len(lines)} of {sum(map(len, classes.values()))} images, {min(sizes)} to {max(sizes)}"

@@ -1,4 +1,8 @@
-"""Predict the classes of images with a fine-tuned classifier."""
+"""Predict the classes of images with a fine-tuned classifier.
+
+Images that cannot be read are named and left out. Exit code 0: all were read. 1: some were not, or
+an error.
+"""
 
 import argparse
 import os
@@ -16,14 +20,18 @@ from torch import Tensor
 from mim_plugins import get_model
 from mim_plugins.apis import change_config, read_config
 from mim_plugins.apis.inputs import are_one_size, evaluation_pipeline
+from mim_plugins.datasets import DataNotFoundError
+from mim_plugins.datasets.image_files import find_images
 from mim_plugins.engine import BUILD_ERRORS, add_config_options, add_device_option, user_errors
+from mim_plugins.file_names import printable
+from mim_plugins.transforms import DamagedImageError, LoadImage
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("config", help="classification config file, or its name")
     parser.add_argument("checkpoint", help="checkpoint file of a run with this config")
-    parser.add_argument("images", nargs="+", metavar="IMAGE", help="image files")
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help="image files or folders")
     parser.add_argument("--topk", type=int, default=5, help="classes to print")
     parser.add_argument("--batch-size", type=int, default=32)
     add_device_option(parser)
@@ -41,8 +49,25 @@ def check(cfg: Config, args: argparse.Namespace) -> None:
     if cfg.get("test_dataloader") is None or "head" not in cfg.model:
         sys.exit(f"error: {args.config} is no classification config; predict with one of those")
     for file in (args.checkpoint, *args.images):
-        if not os.path.isfile(file):
-            sys.exit(f"error: there is no file '{file}'")
+        if not os.path.isfile(file) and not (file in args.images and os.path.isdir(file)):
+            sys.exit(f"error: there is no file '{printable(file)}'")
+
+
+def readable_images(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The images of files and folders that can be read, and the damage of the others."""
+    paths: list[str] = []
+    for argument in arguments:
+        paths += find_images(argument) if os.path.isdir(argument) else [argument]
+    readable, damage = [], []
+    for path in paths:
+        try:
+            LoadImage()(dict(img_path=path))
+            readable.append(path)
+        except DamagedImageError as error:
+            damage.append(str(error))
+    if not readable:
+        raise DataNotFoundError("; ".join(damage) or f"no images in {', '.join(arguments)}")
+    return readable, damage
 
 
 def class_names(checkpoint: str) -> Sequence[str] | None:
@@ -63,8 +88,11 @@ def main() -> None:
         init_default_scope(cfg.get("default_scope") or "mmpretrain")
         # the checkpoint holds every weight; a pre-training checkpoint need not be at hand
         cfg.model.backbone.init_cfg = None
+        args.images, damage = readable_images(args.images)
         model = get_model(cfg, args.checkpoint, args.device)
         show(args, *predict(model, args))
+    if damage:
+        sys.exit(f"error: {len(damage)} images cannot be read: {'; '.join(damage)}")
 
 
 @torch.no_grad()
@@ -82,7 +110,7 @@ def predict(model: Any, args: argparse.Namespace) -> tuple[list[Tensor], Sequenc
 
 def show(args: argparse.Namespace, results: list[Tensor], classes: Sequence[str] | None) -> None:
     for image, scores in zip(args.images, results, strict=True):
-        print(image)
+        print(printable(image))
         for score, label in zip(*scores.topk(min(args.topk, len(scores))), strict=True):
             name = classes[label] if classes else ""
             print(f"  {100 * score:6.2f} %  {int(label):5d}  {name}".rstrip())

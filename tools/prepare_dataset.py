@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mim_plugins.datasets import DataNotFoundError, INaturalist, Places365
+from mim_plugins.datasets.image_files import images_by_class, is_hidden
+from mim_plugins.datasets.image_lists import read_labeled_list
+from mim_plugins.file_names import printable, read_lines
 
-_IMAGES = (".jpg", ".jpeg", ".png")
 _SHOWN = 3
 
 
@@ -35,10 +37,6 @@ class UnusableError(Exception):
     """Something is missing; one message per thing, with the remedy."""
 
 
-def is_image(path: Path) -> bool:
-    return path.suffix.lower() in _IMAGES
-
-
 def require_files(root: Path, names: Iterable[str], remedy: str) -> None:
     missing = [name for name in names if not (root / name).exists()]
     if missing:
@@ -47,25 +45,15 @@ def require_files(root: Path, names: Iterable[str], remedy: str) -> None:
 
 def read_labels(file: Path, folder: Path, classes: int) -> list[str]:
     """Paths of a list ``NAME LABEL``, whose labels must be below ``classes``."""
-    paths = []
-    for line in filter(None, map(str.strip, file.read_text().splitlines())):
-        name, _, label = line.rpartition(" ")
-        if not name or not label.isdigit() or int(label) >= classes:
-            raise UnusableError(
-                f"'{file}' has the line '{line}'; expected a file name and a label from 0 to"
-                f" {classes - 1}"
-            )
-        paths.append(str(folder / name))
-    return paths
+    return [str(folder / name) for name, _ in read_labeled_list(file, classes)]
 
 
 def class_folders(folder: Path) -> dict[str, list[str]]:
-    """Images of each class folder, as mmpretrain numbers them: in sorted order."""
-    return {
-        entry.name: sorted(str(p) for p in entry.rglob("*") if is_image(p))
-        for entry in sorted(folder.iterdir())
-        if entry.is_dir()
-    }
+    """Images of each class folder, as they are numbered in training: in sorted order."""
+    classes, scan = images_by_class(folder)
+    if scan.left_out:
+        print(f"left out of '{printable(folder)}': {scan.describe_left_out()}")
+    return {name: [str(folder / name / path) for path in paths] for name, paths in classes.items()}
 
 
 def check_imagenet(root: Path, val_labels: Path | None) -> list[Split]:
@@ -82,7 +70,7 @@ def check_imagenet(root: Path, val_labels: Path | None) -> list[Split]:
     if empty or not classes:
         raise UnusableError(
             f"train has {len(classes)} class folders, {len(empty)} of them without images:"
-            f" {', '.join(empty[:_SHOWN]) or 'unpack ILSVRC2012_img_train.tar there'}"
+            f" {', '.join(map(printable, empty[:_SHOWN])) or 'unpack ILSVRC2012_img_train.tar there'}"
         )
     note = "" if len(classes) == 1000 else f"{len(classes)} classes; ImageNet-1k has 1000"
     train = Split("train", list(chain(*classes.values())), 1281167, note)
@@ -99,7 +87,7 @@ def _imagenet_val(root: Path, classes: list[str], val_labels: Path | None) -> Sp
         if folders and sorted(folders) != classes:
             different = sorted(set(folders) ^ set(classes))
             raise UnusableError(
-                f"val and train have different class folders ({', '.join(different[:_SHOWN])} ...),"
+                f"val and train have different class folders ({', '.join(map(printable, different[:_SHOWN]))} ...),"
                 " so that labels would differ: give both the same"
             )
         if folders:
@@ -130,7 +118,7 @@ def _write_val_list(root: Path, classes: list[str], source: Path | None) -> None
 
 
 def _kaggle_labels(file: Path) -> dict[str, str]:
-    with file.open(newline="") as stream:
+    with file.open(newline="", encoding="utf-8-sig") as stream:
         rows = csv.DictReader(stream)
         if rows.fieldnames != ["ImageId", "PredictionString"]:
             raise UnusableError(f"'{file}' is not LOC_val_solution.csv: its header is another one")
@@ -147,7 +135,7 @@ def _devkit_labels(folder: Path) -> dict[str, str]:
         raise UnusableError("meta.mat is read by scipy: pip install scipy") from None
     synsets = loadmat(data / names[0], simplify_cells=True)["synsets"]
     wnids = {int(synset["ILSVRC2012_ID"]): str(synset["WNID"]) for synset in synsets}
-    truth = [int(line) for line in (data / names[1]).read_text().split()]
+    truth = [int(line) for line in read_lines(data / names[1])]
     return {f"ILSVRC2012_val_{i:08d}": wnids[label] for i, label in enumerate(truth, 1)}
 
 
@@ -193,7 +181,7 @@ def check_coco(root: Path) -> list[Split]:
     require_files(root, names, remedy)
     found = []
     for name, file in lists.items():
-        content = json.loads(file.read_text())
+        content = json.loads(file.read_bytes())
         if not {"images", "annotations", "categories"} <= set(content):
             raise UnusableError(f"'{file}' has no images, annotations and categories")
         if len(content["categories"]) != 80:
@@ -211,7 +199,8 @@ def check_ade20k(root: Path) -> list[Split]:
     )
     found = []
     for split, official in splits.items():
-        images = sorted((root / "images" / split).glob("*.jpg"))
+        found_images = (root / "images" / split).glob("*.jpg")
+        images = sorted(path for path in found_images if not is_hidden(path.name))
         maps = [root / "annotations" / split / f"{image.stem}.png" for image in images]
         missing = [path for path in maps if not path.is_file()]
         if missing:
@@ -239,7 +228,7 @@ def report(split: Split) -> bool:
         notes.append(f"the official split has {split.official}")
     print(f"{split.name}: {count} images" + "".join(f"; note: {note}" for note in notes))
     if missing:
-        names = ", ".join(missing[:_SHOWN])
+        names = ", ".join(map(printable, missing[:_SHOWN]))
         print(f"error: {split.name}: {len(missing)} listed images are missing, such as {names}")
     return count > 0 and not missing
 

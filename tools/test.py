@@ -85,6 +85,7 @@ def main() -> None:
 
 def test(cfg: Config, args: argparse.Namespace) -> None:
     run_config.require_data(cfg, ("test_dataloader",))
+    run_config.use_drop_ins(cfg)
     run_config.fit_precision(cfg)
     process_group.use_cpu_processes(cfg)
     with user_errors(args.traceback, BUILD_ERRORS):

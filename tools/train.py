@@ -67,7 +67,7 @@ def train(args: argparse.Namespace) -> None:
     cfg = prepare_config(args)
     run_config.require_data(cfg, ("train_dataloader", "val_dataloader"))
     warnings = [run_config.fit_precision(cfg), run_config.fit_schedule(cfg)]
-    notes = [run_config.use_resumable_parts(cfg)]
+    notes = [run_config.use_resumable_parts(cfg), run_config.use_drop_ins(cfg)]
     if args.keep_global_batch:
         notes.append(global_batch.keep_global_batch(cfg))
     process_group.use_cpu_processes(cfg)

@@ -11,8 +11,9 @@ from pathlib import Path
 from PIL import Image
 
 from mim_plugins.apis import get_model, reconstruct
-from mim_plugins.datasets.unlabeled_image_folder import IMAGE_SUFFIXES
+from mim_plugins.datasets.image_files import find_images
 from mim_plugins.engine import BUILD_ERRORS, add_config_options, add_device_option, user_errors
+from mim_plugins.file_names import printable
 from mim_plugins.sampling import evenly_spaced
 from mim_plugins.visualization import draw_grid
 from mim_plugins.visualization.panels import panel_caption
@@ -24,7 +25,7 @@ def main() -> None:
     args = parse_args()
     out = Path(args.out)
     with user_errors(also=BUILD_ERRORS):
-        found = find_images(args.images)
+        found = images_of(args.images)
         images = [found[index] for index in evenly_spaced(len(found), args.max_images)]
         model = get_model(
             args.config, args.checkpoint, args.device, not args.no_teachers, args.cfg_options
@@ -60,7 +61,7 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def find_images(paths: list[str]) -> list[Path]:
+def images_of(paths: list[str]) -> list[Path]:
     """The files, and the images in the folders and below, in order.
 
     Raises:
@@ -68,13 +69,9 @@ def find_images(paths: list[str]) -> list[Path]:
     """
     found: list[Path] = []
     for path in map(Path, paths):
-        files = (
-            sorted(f for f in path.rglob("*") if f.suffix.lower() in IMAGE_SUFFIXES)
-            if path.is_dir()
-            else [path]
-        )
+        files = list(map(Path, find_images(path))) if path.is_dir() else [path]
         if not files or not files[0].is_file():
-            raise FileNotFoundError(f"there is no image '{path}'")
+            raise FileNotFoundError(f"there is no image '{printable(path)}'")
         found += files
     return found
 

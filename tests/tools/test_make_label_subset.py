@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from mmengine.registry import DefaultScope
 
-from mim_plugins.datasets.unlabeled_image_folder import IMAGE_SUFFIXES
+from mim_plugins.datasets.image_files import IMAGE_SUFFIXES
 
 TOOL = Path(__file__).parents[2] / "tools/make_label_subset.py"
 COUNTS = dict(a=200, b=50, c=3)

@@ -20,7 +20,7 @@ from mmengine.logging import MMLogger
 from torch import Tensor, nn
 
 from mim_plugins.datasets import DataNotFoundError
-from mim_plugins.datasets.unlabeled_image_folder import find_images
+from mim_plugins.datasets.image_files import find_images
 from mim_plugins.engine import add_device_option
 from mim_plugins.transforms import (
     DamagedImageError,

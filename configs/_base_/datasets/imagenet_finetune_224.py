@@ -46,7 +46,7 @@ test_pipeline = [
     dict(type="CenterCrop", crop_size=224),
     dict(type="PackInputs"),
 ]
-dataset = dict(type="ImageNet", data_root="data/imagenet")
+dataset = dict(type="mim_plugins.ImageNet", data_root="data/imagenet")
 loader = dict(
     batch_size=128,
     num_workers=8,
