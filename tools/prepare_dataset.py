@@ -37,6 +37,10 @@ class UnusableError(Exception):
     """Something is missing; one message per thing, with the remedy."""
 
 
+def shown(names: list[str]) -> str:
+    return ", ".join(map(printable, names[:_SHOWN]))
+
+
 def require_files(root: Path, names: Iterable[str], remedy: str) -> None:
     missing = [name for name in names if not (root / name).exists()]
     if missing:
@@ -70,7 +74,7 @@ def check_imagenet(root: Path, val_labels: Path | None) -> list[Split]:
     if empty or not classes:
         raise UnusableError(
             f"train has {len(classes)} class folders, {len(empty)} of them without images:"
-            f" {', '.join(map(printable, empty[:_SHOWN])) or 'unpack ILSVRC2012_img_train.tar there'}"
+            f" {shown(empty) or 'unpack ILSVRC2012_img_train.tar there'}"
         )
     note = "" if len(classes) == 1000 else f"{len(classes)} classes; ImageNet-1k has 1000"
     train = Split("train", list(chain(*classes.values())), 1281167, note)
@@ -87,7 +91,7 @@ def _imagenet_val(root: Path, classes: list[str], val_labels: Path | None) -> Sp
         if folders and sorted(folders) != classes:
             different = sorted(set(folders) ^ set(classes))
             raise UnusableError(
-                f"val and train have different class folders ({', '.join(map(printable, different[:_SHOWN]))} ...),"
+                f"val and train have different class folders ({shown(different)} ...),"
                 " so that labels would differ: give both the same"
             )
         if folders:
@@ -228,7 +232,7 @@ def report(split: Split) -> bool:
         notes.append(f"the official split has {split.official}")
     print(f"{split.name}: {count} images" + "".join(f"; note: {note}" for note in notes))
     if missing:
-        names = ", ".join(map(printable, missing[:_SHOWN]))
+        names = shown(missing)
         print(f"error: {split.name}: {len(missing)} listed images are missing, such as {names}")
     return count > 0 and not missing
 

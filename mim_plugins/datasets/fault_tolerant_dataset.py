@@ -47,9 +47,11 @@ class FaultTolerantDataset:
         """What the wrapped data set knows about sample ``idx``."""
         return self.dataset.get_data_info(idx)
 
-    def get_cat_ids(self, idx: int) -> list[int]:
-        """Return the classes in sample ``idx``, for MMEngine's ``ClassBalancedDataset``."""
-        return self.dataset.get_cat_ids(idx)
+    def __getattr__(self, name: str) -> Any:
+        """Return what else the wrapped data set has, such as ``get_cat_ids`` or ``CLASSES``."""
+        if name.startswith("_") or name == "dataset":  # not yet there while it is unpickled
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+        return getattr(self.dataset, name)
 
     def __len__(self) -> int:
         """Number of samples of the wrapped data set."""

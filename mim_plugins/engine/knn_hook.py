@@ -9,6 +9,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
+from ..apis import ConfigError
 from ..datasets.wrappers import wrapped_datasets
 from ..evaluation.features import extract_features
 from ..evaluation.knn import check_neighbours, knn_accuracy
@@ -198,7 +199,7 @@ def _complete_datasets(
     default = dict(data_root=roots.pop()) if len(roots) == 1 else {}
     if not default and (references is None or queries is None):
         found = f"several ({', '.join(map(printable, sorted(roots)))})" if roots else "none"
-        raise ValueError(
+        raise ConfigError(
             "KNNHook: the folders of the labelled images follow from the one data_root of the"
             f" training data, of which there are {found}: give references=dict(data_root='FOLDER',"
             " data_prefix='train') and queries=dict(data_root='FOLDER', data_prefix='val')"
