@@ -27,7 +27,6 @@ def use_drop_in(dataset: dict, default_scope: str | None = "mmpretrain") -> str 
         return None
     dataset["type"] = _DROP_INS[name]
     dataset.setdefault("extensions", _SUFFIXES)
-    dataset.setdefault("_scope_", "mmpretrain")  # of its transforms, as mmpretrain builds them
     return dataset["type"]
 
 

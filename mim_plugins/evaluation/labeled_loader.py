@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mmengine.dist import get_world_size
+from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader, Dataset, Subset
 
@@ -108,8 +109,9 @@ def _completed(dataset: dict, defaults: dict) -> dict:
     elif "dataset" in cfg:
         cfg["dataset"] = _completed(cfg["dataset"], defaults)
     else:
-        cfg = dict(type="mim_plugins.LabeledImageFolder", _scope_="mmpretrain") | defaults | cfg
-        use_drop_in(cfg)
+        cfg = dict(type="mim_plugins.LabeledImageFolder") | defaults | cfg
+        scope = DefaultScope.get_current_instance()
+        use_drop_in(cfg, scope.scope_name if scope else "mmpretrain")
     return cfg
 
 

@@ -31,44 +31,6 @@ def cfg():
     )
 
 
-def test_data_root_reaches_every_data_set_and_those_inside_wrappers(cfg):
-    run_config.apply_data_root(cfg, "new")
-    assert cfg.train_dataloader.dataset.dataset.data_root == "new"
-    assert cfg.val_dataloader.dataset.data_root == "new"
-
-
-@pytest.mark.parametrize("as_list", [False, True])
-def test_annotations_of_evaluators_follow_the_data_root(cfg, as_list):
-    metric = dict(type="CocoMetric", ann_file="b/annotations/val.json")
-    cfg.val_evaluator = [metric, dict(type="Other")] if as_list else metric
-    cfg.test_evaluator = dict(type="CocoMetric", ann_file="elsewhere/b/val.json")
-    run_config.apply_data_root(cfg, "new/coco")
-    found = cfg.val_evaluator[0] if as_list else cfg.val_evaluator
-    assert found.ann_file == "new/coco/annotations/val.json"
-    assert cfg.test_evaluator.ann_file == "elsewhere/b/val.json"
-
-
-def test_missing_coco_is_told_its_layout(cfg):
-    cfg.val_dataloader.dataset.type = "CocoDataset"
-    with pytest.raises(DataNotFoundError, match=r"annotations/instances_val2017\.json"):
-        run_config.require_data(cfg, ("val_dataloader",))
-
-
-def test_no_data_root_leaves_the_config(cfg):
-    run_config.apply_data_root(cfg, None)
-    assert cfg.val_dataloader.dataset.data_root == "b"
-
-
-def test_missing_data_is_named_with_a_remedy(cfg):
-    with pytest.raises(DataNotFoundError, match=r"'b'.*--data-root"):
-        run_config.require_data(cfg, ("val_dataloader",))
-
-
-def test_present_data_passes(cfg, tmp_path):
-    run_config.apply_data_root(cfg, str(tmp_path))
-    run_config.require_data(cfg)
-
-
 def test_without_gpu_mixed_precision_becomes_float32(cfg, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert "float32" in run_config.fit_precision(cfg)
@@ -185,18 +147,6 @@ def test_loops_of_mmengine_are_replaced_by_resumable_ones(loop, expected):
     assert cfg.default_hooks.checkpoint == dict(type="mim_plugins.AtomicCheckpointHook", interval=3)
     assert "AtomicCheckpointHook" in text
     assert run_config.use_resumable_parts(cfg) is None
-
-
-def test_missing_folder_of_ade20k_is_named(tmp_path):
-    (tmp_path / "images/validation").mkdir(parents=True)
-    prefix = dict(img_path="images/training", seg_map_path="annotations/training")
-    dataset = dict(type="ADE20KDataset", data_root=str(tmp_path), data_prefix=prefix)
-    cfg = Config(dict(train_dataloader=dict(dataset=dataset)))
-    with pytest.raises(DataNotFoundError, match=r"images/training.*annotations/validation/"):
-        run_config.require_data(cfg)
-    for folder in prefix.values():
-        (tmp_path / folder).mkdir(parents=True)
-    run_config.require_data(cfg)
 
 
 def test_a_launcher_that_did_not_start_the_process_is_refused(monkeypatch):

@@ -1,0 +1,39 @@
+from pathlib import Path
+
+import pytest
+
+from mim_plugins.datasets import INaturalist, LabeledImageFolder, Places365, UnlabeledImageFolder
+from mim_plugins.datasets.single_paths import check_single_paths
+
+
+@pytest.mark.parametrize("value", ["a", "", None, Path("a"), dict(img_path="a"), {}])
+def test_one_path_passes(value):
+    check_single_paths("Some", data_root=value)
+
+
+@pytest.mark.parametrize("value", [["a", "b"], ("a",), [], 3, dict(img_path=["a"]), {"a"}])
+def test_anything_else_is_refused_with_the_remedy(value):
+    with pytest.raises(ValueError, match=r"Some: data_prefix=.* must be one path\..*ConcatDataset"):
+        check_single_paths("Some", data_prefix=value)
+
+
+def test_the_remedy_shows_the_folders_given():
+    with pytest.raises(
+        ValueError, match=r"data_root='x', \.\.\.\), dict\(type='Some', data_root='y'"
+    ):
+        check_single_paths("Some", data_root=["x", "y", "z"])
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda root: UnlabeledImageFolder(root),
+        lambda root: LabeledImageFolder(root),
+        lambda root: LabeledImageFolder(data_prefix=root),
+        lambda root: INaturalist(2018, "train", root),
+        lambda root: Places365("train", data_root=root),
+    ],
+)
+def test_every_data_set_of_the_package_checks(build):
+    with pytest.raises(ValueError, match=r"=\['A', 'B'\] must be one path"):
+        build(["A", "B"])
