@@ -1,3 +1,5 @@
+import pickle
+
 import pytest
 from image_files import damaged_files, good_files
 from mmengine.registry import DefaultScope
@@ -67,3 +69,36 @@ def test_another_choice_is_refused(config):
 def test_takes_a_data_set_that_is_built(config):
     inner = DATASETS.build(config)
     assert FaultTolerantDataset(inner).dataset is inner
+
+
+def test_classes_can_be_balanced_around_it(config):
+    tolerant = dict(type="mim_plugins.FaultTolerantDataset", dataset=config)
+    balanced = DATASETS.build(
+        dict(type="ClassBalancedDataset", oversample_thr=0.5, dataset=tolerant)
+    )
+
+    labels = [balanced.get_cat_ids(index)[0] for index in range(len(balanced))]
+    assert labels == [0, 0, 0, 1, 1]  # one of four becomes two
+    assert all(balanced[index]["data_samples"].gt_label.item() == 0 for index in range(5))
+
+
+def test_what_else_the_wrapped_data_set_has_is_reached(config):
+    dataset = pickle.loads(pickle.dumps(build(config)))
+
+    assert dataset.get_gt_labels().tolist() == [0, 0, 0, 1]
+    assert dataset.CLASSES == ("a", "b")
+    with pytest.raises(AttributeError, match="nonsense"):
+        dataset.nonsense  # noqa: B018
+
+
+def test_it_wraps_and_is_wrapped_by_mmengines_wrappers(config):
+    joined = dict(type="ConcatDataset", datasets=[config, config])
+    outer = DATASETS.build(
+        dict(
+            type="RepeatDataset",
+            times=2,
+            dataset=dict(type="mim_plugins.FaultTolerantDataset", dataset=joined),
+        )
+    )
+    assert len(outer) == 16
+    assert "damaged_images" in outer[7]["data_samples"].metainfo

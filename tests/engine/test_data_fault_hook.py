@@ -1,4 +1,6 @@
+import os
 import uuid
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -9,6 +11,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 from mim_plugins.engine import DataFaultHook
+from mim_plugins.file_names import read_lines, unquote_name
 from mim_plugins.transforms import DamagedImageError
 
 
@@ -40,8 +43,14 @@ def folder(tmp_path):
 
 @pytest.fixture
 def make_runner(tmp_path, folder):
-    def make(workers=0, persistent=False, epochs=2, work_dir="run", hook=None, **options):
+    def make(workers=0, persistent=False, epochs=2, work_dir="run", hook=None, repeat=1, **options):
         model = MeanModel()
+        images = dict(
+            type="mim_plugins.UnlabeledImageFolder",
+            data_root=str(folder),
+            on_damage="replace",
+            pipeline=[dict(type="mim_plugins.LoadImage"), dict(type="PackInputs")],
+        )
         runner = Runner(
             model=model,
             work_dir=str(tmp_path / work_dir),
@@ -51,12 +60,9 @@ def make_runner(tmp_path, folder):
                 persistent_workers=persistent,
                 sampler=dict(type="DefaultSampler", shuffle=True),
                 collate_fn=dict(type="default_collate"),
-                dataset=dict(
-                    type="mim_plugins.UnlabeledImageFolder",
-                    data_root=str(folder),
-                    on_damage="replace",
-                    pipeline=[dict(type="mim_plugins.LoadImage"), dict(type="PackInputs")],
-                ),
+                dataset=dict(type="RepeatDataset", times=repeat, dataset=images)
+                if repeat > 1
+                else images,
             ),
             train_cfg=dict(by_epoch=True, max_epochs=epochs),
             optim_wrapper=dict(optimizer=dict(type="SGD", lr=0.1)),
@@ -150,3 +156,32 @@ def test_without_damage_nothing_is_written(tmp_path, folder, make_runner, read_l
 def test_impossible_arguments_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         DataFaultHook(**options)
+
+
+@pytest.mark.parametrize(("share", "stops"), [(0.3, False), (0.2, True)])
+def test_the_share_is_of_the_images_not_of_their_repeats(make_runner, share, stops):
+    runner, _ = make_runner(epochs=1, hook=dict(max_share=share), repeat=10)
+
+    expected = pytest.raises(DamagedImageError, match="2 of 8 images") if stops else nullcontext()
+    with expected:
+        runner.train()
+
+
+def test_damaged_images_of_any_name_are_reported_and_kept(make_runner, folder, tmp_path, read_log):
+    names = [b"not \xff UTF-8.jpg", b"line\nbreak.jpg", b" blank.jpg"]
+    for name in names:
+        with open(os.path.join(os.fsencode(folder), name), "wb") as file:
+            file.write(b"x")
+    runner, _ = make_runner(epochs=1)
+    runner.train()
+
+    listed = [unquote_name(line) for line in read_lines(tmp_path / "run/damaged_images.txt")]
+    expected = {os.path.join(os.fsencode(folder), name) for name in names}
+    assert expected < set(map(os.fsencode, listed))
+    assert len(listed) == 5
+    log = read_log()
+    assert r"not \xff UTF-8.jpg" in log
+    assert r"line\nbreak.jpg" in log
+    (checkpoint,) = (tmp_path / "run").glob("*.pth")
+    content = torch.load(checkpoint, weights_only=True)
+    assert set(content["message_hub"]["runtime_info"]["damaged_images"]) == set(listed)

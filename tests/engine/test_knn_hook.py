@@ -5,6 +5,7 @@ import os
 import random
 import signal
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from torch.multiprocessing import start_processes
 
 from mim_plugins.datasets import DataNotFoundError
 from mim_plugins.engine import KNNHook, StallWatchdogHook, process_group
+from mim_plugins.engine.knn_hook import _complete_datasets
 
 pytest.importorskip("mmpretrain", exc_type=ImportError)
 
@@ -317,3 +319,64 @@ def test_two_processes_agree_with_one(root, tmp_path, mrmae_config, monkeypatch)
     hook.evaluate(single)
     values, _ = single.message_hub.get_scalar("knn/knn_top1").data
     assert values[-1] == first[-1]
+
+
+def test_corrupt_images_of_the_training_set_are_left_out(root, tmp_path, mrmae_config):
+    (root / "train/red/0.png").write_bytes(b"x")
+    (root / "val/blue/1.png").write_bytes(b"")
+    config = make_config(root, tmp_path / "run", mrmae_config, make_hook())
+    config.train_dataloader.dataset |= dict(on_damage="replace")
+    config.train_dataloader.dataset.pipeline[0].type = "mim_plugins.LoadImage"
+    config.log_level = "INFO"
+    Runner.from_cfg(config).train()
+
+    (log,) = (tmp_path / "run").glob("*/*.log")
+    text = log.read_text()
+    assert text.count("17 references, 8 queries") == 2
+    assert "1 of 18 images are left out: damaged image" in text
+    assert "red/0.png" in text
+    assert "blue/1.png" in text
+    assert len([r for r in records(tmp_path / "run") if "knn_top1" in r]) == 2
+
+
+@pytest.mark.parametrize("left", [0, 2])
+def test_too_few_readable_images_skip_the_evaluation(root, tmp_path, mrmae_config, left):
+    runner = Runner.from_cfg(make_config(root, tmp_path / "run", mrmae_config, make_hook()))
+    (hook,) = [hook for hook in runner.hooks if isinstance(hook, KNNHook)]
+    runner.call_hook("before_run")
+    hook.before_train(runner)
+    for file in sorted((root / "train").rglob("*.png"))[left:]:
+        file.write_bytes(b"x")
+
+    hook.evaluate(runner)
+
+    (log,) = (tmp_path / "run").glob("*/*.log")
+    assert "k-NN evaluation skipped" in log.read_text()
+    assert "knn/knn_top1" not in runner.message_hub.log_scalars
+
+
+@pytest.mark.parametrize("roots", [("A", "B"), ("", "")])
+def test_a_training_set_of_several_folders_asks_for_data(roots):
+    parts = [SimpleNamespace(data_root=root) for root in roots]
+    runner = SimpleNamespace(
+        train_dataloader=SimpleNamespace(dataset=SimpleNamespace(datasets=parts))
+    )
+    with pytest.raises(ValueError, match=r"KNNHook: .*give references=dict\(.*queries=dict\("):
+        _complete_datasets(runner, None, dict(data_root="C"))
+
+    given = dict(data_root="C", data_prefix="x")
+    assert _complete_datasets(runner, given, given) == (given, given)
+
+
+def test_parts_of_one_folder_are_its_default():
+    parts = [
+        SimpleNamespace(data_root="A"),
+        SimpleNamespace(dataset=SimpleNamespace(data_root="A")),
+    ]
+    runner = SimpleNamespace(
+        train_dataloader=SimpleNamespace(dataset=SimpleNamespace(datasets=parts))
+    )
+    assert _complete_datasets(runner, None, None) == (
+        dict(data_root="A", data_prefix="train"),
+        dict(data_root="A", data_prefix="val"),
+    )

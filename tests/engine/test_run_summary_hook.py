@@ -3,6 +3,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.dataset import BaseDataset, RepeatDataset
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import IterBasedTrainLoop
 from torch.utils.data import DataLoader
@@ -81,3 +82,18 @@ def test_each_of_several_optimizers_has_its_lines():
     assert teacher.endswith("learning rate 0.25")
     (warning,) = runner.logger.warnings
     assert warning.startswith("teacher: ")
+
+
+class Ten(BaseDataset):
+    def load_data_list(self):
+        return [dict(img_path=f"{index}.jpg") for index in range(10)]
+
+
+def test_repeated_images_count_once():
+    runner = make_runner()
+    repeated = RepeatDataset(Ten(), times=3)
+    runner.train_dataloader = DataLoader(repeated, batch_size=4, drop_last=True)
+    RunSummaryHook().before_train(runner)
+    (line,) = runner.logger.infos
+    assert "Training on 10 images (30 samples with repeats)" in line
+    assert "3 epochs of 7 iterations" in line

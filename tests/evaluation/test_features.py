@@ -1,5 +1,6 @@
 import pytest
 import torch
+from mmengine.logging import MMLogger
 from mmengine.model import ImgDataPreprocessor
 from mmengine.structures import BaseDataElement
 from torch import nn
@@ -169,3 +170,24 @@ def test_two_processes_get_every_image_once_and_in_order(tmp_path, count):
         features, labels = torch.load(tmp_path / f"rank{rank}.pth")
         assert torch.equal(features, expected.features)
         assert torch.equal(labels, expected.labels)
+
+
+def test_images_marked_as_corrupt_are_left_out_and_named(caplog):
+    items = [sample(index) for index in range(7)]
+    for index in (0, 4, 5):
+        message = f"damaged image '{index}.jpg': empty"
+        items[index]["data_samples"].set_metainfo(dict(damaged_images={f"{index}.jpg": message}))
+    logger = MMLogger.get_current_instance()
+    logger.addHandler(caplog.handler)
+    try:
+        result = extract_features(
+            Brightness(), PREPROCESSOR, DataLoader(items, 2, collate_fn=collate)
+        )
+    finally:
+        logger.removeHandler(caplog.handler)
+
+    assert result.labels.tolist() == [1, 2, 0, 0]
+    torch.testing.assert_close(result.features[:, 0], (torch.tensor([1.0, 2, 3, 6]) - 1) / 2)
+    messages = {record.getMessage() for record in caplog.records}
+    (line,) = [text for text in messages if "left out" in text]
+    assert "3 of 7 images are left out: damaged image '0.jpg': empty" in line

@@ -116,3 +116,33 @@ def test_other_classes_in_the_queries_are_refused(root):
     check_same_classes(build(root), build(root, max_images=3))
     with pytest.raises(ValueError, match=r"3 classes and the queries 2.*such as c"):
         check_same_classes(build(root), build(root, "val"))
+
+
+def test_several_folders_are_read_one_after_the_other(root):
+    part = dict(data_root=str(root), data_prefix="train")
+    repeated = dict(type="RepeatDataset", times=2, dataset=part)
+    loader = build_labeled_loader(
+        dict(type="ConcatDataset", datasets=[part, repeated]), 32, num_workers=0
+    )
+
+    assert contents(loader)[1] == 3 * ([0] * 4 + [1] * 4 + [2] * 4)
+    assert "pipeline" not in part
+
+
+def test_mmpretrains_class_folders_are_read_by_the_shared_walk(root):
+    (root / "train/.ipynb_checkpoints").mkdir()
+    (root / "train/a/up").symlink_to("..")
+    dataset = dict(type="CustomDataset", data_root=str(root), data_prefix="train")
+
+    labels = contents(build_labeled_loader(dataset, 32, num_workers=0))[1]
+
+    assert labels == [0] * 4 + [1] * 4 + [2] * 4
+
+
+def test_corrupt_images_are_marked_in_every_batch(root):
+    (root / "train/b/0.png").write_bytes(b"x")
+
+    samples = [sample for batch in build(root) for sample in batch["data_samples"]]
+
+    marked = [index for index, s in enumerate(samples) if "damaged_images" in s.metainfo]
+    assert marked == [4]

@@ -1,6 +1,7 @@
 """tools/check_dataset.py as a user calls it."""
 
 import importlib.util
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -111,3 +112,34 @@ def test_a_listed_file_that_does_not_exist_is_damage(tmp_path, folder, check):
 def test_mistakes_get_one_line(tmp_path, check, arguments, message):
     code, _ = check(*[argument.format(tmp_path) for argument in arguments])
     assert code.startswith(f"error: {message}")
+
+
+def test_files_of_any_name_are_reported_and_listed(tmp_path, check):
+    folder = tmp_path / "images"
+    for name in (b"ok\xff\n.jpg", b" ok.jpg"):
+        write(folder, name, good_files()["rgb.jpg"])
+    for name in (b"bad\xff\n.jpg", b"two words.jpg"):
+        write(folder, name, b"x")
+    write(folder, b".ipynb_checkpoints/0.jpg", b"x")
+    (folder / "up").symlink_to("..")
+    os.mkfifo(folder / "pipe.jpg")
+    good, bad = tmp_path / "good.txt", tmp_path / "bad.txt"
+
+    code, out = check(folder, "--workers", 1, "--out", bad, "--write-list", good)
+
+    assert code == 1
+    assert "4 images: 2 good, 2 damaged" in out
+    assert r"bad\xff\n.jpg" in out
+    for kind in ("1 hidden folders", "1 links to a folder above them", "1 devices, pipes"):
+        assert kind in out
+    assert len(UnlabeledImageFolder(str(folder), ann_file=str(good))) == 2
+    assert check(folder, "--list", good, "--workers", 1)[0] == 0
+    code, out = check(folder, "--list", bad, "--workers", 1)
+    assert (code, "2 images: 0 good, 2 damaged" in out) == (1, True)
+
+
+def write(folder, name, data):
+    file = os.path.join(os.fsencode(folder), name)
+    os.makedirs(os.path.dirname(file), exist_ok=True)
+    with open(file, "wb") as stream:
+        stream.write(data)

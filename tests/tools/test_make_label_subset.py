@@ -1,5 +1,6 @@
 """tools/make_label_subset.py as a user calls it."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 from mmengine.registry import DefaultScope
 
 from mim_plugins.datasets.image_files import IMAGE_SUFFIXES
+from mim_plugins.datasets.image_lists import read_labeled_list
 
 TOOL = Path(__file__).parents[2] / "tools/make_label_subset.py"
 COUNTS = dict(a=200, b=50, c=3)
@@ -129,3 +131,30 @@ def test_names_must_mean_one_image(root, name, message):
 def test_a_class_without_images_is_refused(root):
     (root / "train/empty").mkdir()
     assert "has no images" in make(root, "--fraction", "0.1", code=1).stderr
+
+
+def test_hidden_folders_links_upwards_and_odd_names_keep_the_numbers(root):
+    (root / "train/.ipynb_checkpoints").mkdir()
+    (root / "train/.ipynb_checkpoints/x.jpg").touch()
+    (root / "train/a/up").symlink_to("..")
+    odd = os.fsdecode(b"c\xff\n 1.jpg")
+    (root / "train/c" / odd).touch()
+
+    result = make(root, "--fraction", "1")
+
+    assert "1 hidden folders" in result.stderr
+    read = read_labeled_list(root / "meta/train_100percent.txt")
+    assert [label for _, label in read] == [0] * 200 + [1] * 50 + [2] * 4
+    assert (f"c/{odd}", 2) in read
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_names_are_lines_of_any_encoding(root, encoding):
+    (root / "train/c/two words.JPEG").touch()
+    names = root / "names.txt"
+    names.write_bytes("two words.JPEG\r\na_007.JPEG \r\n".encode(encoding))
+
+    make(root, "--names", names, "--out", root / "list.txt")
+
+    expected = [("a/a_007.JPEG", 0), ("c/two words.JPEG", 2)]
+    assert read_labeled_list(root / "list.txt") == expected

@@ -1,10 +1,14 @@
+import os
+import socket
+from pathlib import Path
+
 import numpy as np
 import pytest
 from image_files import damaged_files, good_files
 from mmcv.transforms import LoadImageFromFile
 
 from mim_plugins.registry import TRANSFORMS
-from mim_plugins.transforms import DamagedImageError, LoadImage
+from mim_plugins.transforms import DamagedImageError, LoadImage, LoadRandomResizedCrop
 
 
 @pytest.mark.parametrize("name", ["rgb.jpg", "turned.jpg", "grey16.png"])
@@ -50,3 +54,36 @@ def test_damaged_content_names_the_path(tmp_path):
     file.write_bytes(damaged_files()["half.jpg"][0])
     with pytest.raises(DamagedImageError, match=rf"'{file}': truncated"):
         LoadImage()(dict(img_path=str(file)))
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "socket", "link to a pipe"])
+@pytest.mark.parametrize("load", [LoadImage(), LoadRandomResizedCrop(8)])
+def test_what_is_no_file_neither_waits_nor_reads(tmp_path, monkeypatch, kind, load):
+    monkeypatch.chdir(tmp_path)  # the path of a socket must be short
+    path = Path("x.jpg")
+    if kind == "device":
+        path.symlink_to("/dev/zero")
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(str(path))
+    else:
+        os.mkfifo("pipe")
+        path.symlink_to("pipe") if "link" in kind else os.rename("pipe", path)
+
+    with pytest.raises(DamagedImageError, match=r"x\.jpg': unreadable") as error:
+        load(dict(img_path=str(path)))
+    assert error.value.kind == "unreadable"
+
+
+@pytest.mark.parametrize("name", [b"\xff \n.jpg", b"a\rb.jpg"])
+@pytest.mark.parametrize("content", [b"", b"x", damaged_files()["half.jpg"][0]])
+def test_a_message_is_one_line_whatever_the_name(tmp_path, name, content):
+    path = os.path.join(tmp_path, os.fsdecode(name))
+    Path(path).write_bytes(content)
+    with pytest.raises(DamagedImageError) as error:
+        LoadImage()(dict(img_path=path))
+    assert error.value.path == path
+    assert len(str(error.value).splitlines()) == 1
+    str(error.value).encode("utf-8")
+    Path(path).write_bytes(good_files()["rgb.jpg"])
+    assert LoadImage()(dict(img_path=path))["img"].ndim == 3
