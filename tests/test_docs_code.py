@@ -114,7 +114,7 @@ def test_config_for_own_classes_is_complete(tmp_path):
     assert cfg.model.head.num_classes == cfg.data_preprocessor.num_classes == 4
     assert cfg.data_preprocessor.mean == [123.675, 116.28, 103.53]
     for loader, part in ((cfg.train_dataloader, "train"), (cfg.val_dataloader, "val")):
-        assert loader.dataset.type == "CustomDataset"
+        assert loader.dataset.type == "mim_plugins.LabeledImageFolder"
         assert loader.dataset.data_prefix == part
         assert loader.dataset.pipeline[-1].type == "PackInputs"
 

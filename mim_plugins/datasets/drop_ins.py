@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from ..registry import SCOPE
+
 _DROP_INS = dict(CustomDataset="mim_plugins.LabeledImageFolder", ImageNet="mim_plugins.ImageNet")
 # mmpretrain's default, so that the same files are read
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif")
@@ -23,7 +25,10 @@ def use_drop_in(dataset: dict, default_scope: str | None = "mmpretrain") -> str 
     """
     given = dataset.get("type")
     scope, name = _scope_and_name(given, default_scope)
-    if scope != "mmpretrain" or name not in _DROP_INS or _is_remote(dataset):
+    # what this package's scope lacks is looked up in mmpretrain
+    if scope not in ("mmpretrain", SCOPE) or name not in _DROP_INS or _is_remote(dataset):
+        return None
+    if given == _DROP_INS[name]:
         return None
     dataset["type"] = _DROP_INS[name]
     dataset.setdefault("extensions", _SUFFIXES)
