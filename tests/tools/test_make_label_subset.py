@@ -133,7 +133,7 @@ def test_a_class_without_images_is_refused(root):
     assert "has no images" in make(root, "--fraction", "0.1", code=1).stderr
 
 
-def test_hidden_folders_links_upwards_and_odd_names_keep_the_numbers(root):
+def test_hidden_folders_and_odd_names_keep_the_numbers(root):
     (root / "train/.ipynb_checkpoints").mkdir()
     (root / "train/.ipynb_checkpoints/x.jpg").touch()
     (root / "train/a/up").symlink_to("..")

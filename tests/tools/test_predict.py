@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,8 @@ import torch
 from image_files import exif
 from PIL import Image
 from tool_runs import run_tool
+
+from mim_plugins.datasets import DataNotFoundError
 
 ROOT = Path(__file__).parents[2]
 COLORS = dict(blue=2, green=1, red=0)
@@ -211,3 +214,20 @@ def test_metrics_are_not_lost_to_a_wrong_name(trained):
     config, checkpoint, _ = trained
     result = run("tools/test.py", config, checkpoint, "--out", "metrics.txt", code=2)
     assert "--out 'metrics.txt' must end in one of .json .pkl" in result.stderr
+
+
+def test_folders_are_read_and_corrupt_images_left_out_and_named(tmp_path):
+    good, bad = tmp_path / "images/sub/good.png", tmp_path / "images/bad.png"
+    good.parent.mkdir(parents=True)
+    Image.new("RGB", (4, 4)).save(good)
+    bad.write_bytes(b"x")
+    (tmp_path / "images/.hidden.png").write_bytes(b"x")
+    readable_images = runpy.run_path(str(ROOT / "tools/predict.py"))["readable_images"]
+
+    readable, damage = readable_images([str(tmp_path / "images"), str(good)])
+
+    assert readable == [str(good), str(good)]
+    (message,) = damage
+    assert "bad.png': not an image" in message
+    with pytest.raises(DataNotFoundError, match=r"bad\.png': not an image"):
+        readable_images([str(bad)])

@@ -160,3 +160,26 @@ def test_ade20k(prepare, tmp_path):
     touch(tmp_path, "annotations/training/2.png")
     with pytest.raises(SystemExit, match=r"1 images of training have no '1.png'"):
         prepare("ade20k", tmp_path)
+
+
+def test_hidden_folders_and_links_upwards_are_no_classes(prepare, tmp_path):
+    touch(tmp_path, *TRAIN, "val/n01/x.JPEG", "val/n02/y.JPEG")
+    touch(tmp_path, "train/.ipynb_checkpoints/a.JPEG", "val/__MACOSX/._x.JPEG")
+    (tmp_path / "train/n01/up").symlink_to("..")
+
+    printed = prepare("imagenet", tmp_path)
+
+    assert "train: 3 images; note: 2 classes" in printed
+    assert "val: 2 images" in printed
+    assert "1 hidden folders" in printed
+    assert "1 links to a folder above them" in printed
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_lists_are_read_in_any_encoding(prepare, tmp_path, encoding):
+    touch(tmp_path, *TRAIN, *VAL)
+    lines = [f"{Path(name).name} {label}\r\n" for label, name in enumerate(VAL)]
+    touch(tmp_path, "meta/val.txt")
+    (tmp_path / "meta/val.txt").write_bytes("".join(lines).encode(encoding))
+
+    assert "val (meta/val.txt): 2 images" in prepare("imagenet", tmp_path)
