@@ -219,7 +219,7 @@ def test_any_name_is_found_and_described(root, name):
     assert r".hidden \xff\n" in text
 
 
-def test_classes_are_the_sub_folders_in_order_empty_ones_included(root):
+def test_classes_are_the_sub_folders_in_order_also_empty_ones(root):
     touch(root, "top.jpg", "c/notes.txt", ".hidden/3.jpg")
     (root / "0").symlink_to("..")
 

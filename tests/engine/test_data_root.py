@@ -120,7 +120,7 @@ def cfg():
     )
 
 
-def test_data_root_reaches_every_data_set_and_those_inside_wrappers(cfg):
+def test_data_root_reaches_data_sets_inside_wrappers(cfg):
     apply_data_root(cfg, "new")
     assert cfg.train_dataloader.dataset.dataset.data_root == "new"
     assert cfg.val_dataloader.dataset.data_root == "new"
