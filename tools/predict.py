@@ -20,6 +20,7 @@ from torch import Tensor
 from mim_plugins import get_model
 from mim_plugins.apis import change_config, read_config
 from mim_plugins.apis.inputs import are_one_size, evaluation_pipeline
+from mim_plugins.checkpoints import plain_data_only
 from mim_plugins.datasets import DataNotFoundError
 from mim_plugins.datasets.image_files import find_images
 from mim_plugins.engine import BUILD_ERRORS, add_config_options, add_device_option, user_errors
@@ -74,8 +75,12 @@ def class_names(checkpoint: str) -> Sequence[str] | None:
     """Names of the classes of the data set that a run's checkpoint was trained on, if it says."""
     if not checkpoint.endswith(".pth"):
         return None
-    content = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
-    return content.get("meta", {}).get("dataset_meta", {}).get("classes")
+    with plain_data_only():
+        found = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
+    for key in ("meta", "dataset_meta", "classes"):
+        found = found.get(key) if type(found) is dict else None
+    is_names = type(found) in (list, tuple) and all(type(name) is str for name in found)
+    return found if is_names else None
 
 
 def main() -> None:

@@ -3,16 +3,19 @@ from .conversion import convert
 from .download import fetch
 from .export import FORMATS, Exported, export_backbone, to_timm
 from .http_loader import load_from_http
+from .integrity import find_corruption, has_digest, write_with_digest
 from .layouts import LAYOUTS, Layout, find_layout, recognise
 from .parity import compare_with_reference, relative_error
-from .pretrained import LoadReport, load_pretrained
+from .pretrained import LoadReport, describe_misfit, load_pretrained
 from .reading import plain_data_only, read_tensors
 from .reference import read_reference
 from .safe_globals import allow_mmengine_checkpoints
 from .strict_pretrained_init import StrictPretrainedInit, load_strictly
 from .tensor_check import require_plain, require_weights
 from .torchscript import is_torchscript
+from .training_state import check_training_state
 from .watch import TIMEOUT_VARIABLE, watch
+from .weights import keep_loadable
 from .writing import PARTIAL_SUFFIX, write_atomically, write_checkpoint
 
 __all__ = [
@@ -26,12 +29,17 @@ __all__ = [
     "LoadReport",
     "StrictPretrainedInit",
     "allow_mmengine_checkpoints",
+    "check_training_state",
     "compare_with_reference",
     "convert",
+    "describe_misfit",
     "export_backbone",
     "fetch",
+    "find_corruption",
     "find_layout",
+    "has_digest",
     "is_torchscript",
+    "keep_loadable",
     "load_from_http",
     "load_pretrained",
     "load_strictly",
@@ -46,4 +54,5 @@ __all__ = [
     "watch",
     "write_atomically",
     "write_checkpoint",
+    "write_with_digest",
 ]

@@ -1,6 +1,7 @@
 """Strict loading of an encoder's weights: every tensor is used, or the load fails and says why."""
 
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -61,7 +62,7 @@ def load_pretrained(
     encoder = select_encoder(tensors, prefix, fit, source, model)
     new, left = _allowed_differences(module, set(own), set(encoder.tensors))
     used = {name: t for name, t in encoder.tensors.items() if name not in left}
-    problems = _problems(own, used, new)
+    problems = describe_misfit(own, used, new)
     if problems:
         remedy = better_prefix(tensors, encoder.tensors, fit) or (
             f"build {model} with the arguments of the run that wrote the file, or give another"
@@ -97,14 +98,26 @@ def _allowed_differences(module: Any, own: set[str], given: set[str]) -> tuple[s
     return new, {name for name in given - own if name.startswith(may_be_left)}
 
 
-def _problems(own: dict[str, Tensor], given: dict[str, Tensor], new: set[str]) -> str:
-    """What does not agree, in words; empty if all does."""
-    missing = sorted(set(own) - set(given) - new)
+def describe_misfit(
+    own: dict[str, Tensor],
+    given: dict[str, Tensor],
+    new: Collection[str] = (),
+    may_resize: bool = True,
+) -> str:
+    """The differences between a module's tensors and a file's, in words; empty if there are none.
+
+    Args:
+        own: the module's state dict.
+        given: the file's tensors.
+        new: names that the file may lack.
+        may_resize: accept other sizes of the tensors that modules resize when they are loaded.
+    """
+    missing = sorted(set(own) - set(given) - set(new))
     unknown = sorted(set(given) - set(own))
     shapes = [
         f"{name} {_sides(given[name])} in the file, {_sides(own[name])} in the model"
         for name in sorted(set(own) & set(given))
-        if not _fits(name, given[name], own[name])
+        if not _fits(name, given[name], own[name], may_resize)
     ]
     found = [
         f"{len(names)} {what}: {', '.join(names[:listed])}"
@@ -126,12 +139,12 @@ def _problems(own: dict[str, Tensor], given: dict[str, Tensor], new: set[str]) -
     return "; ".join(found)
 
 
-def _fits(name: str, given: Tensor, own: Tensor) -> bool:
+def _fits(name: str, given: Tensor, own: Tensor, may_resize: bool) -> bool:
     """Has ``given`` the right shape, or will it have once the module has resized it?"""
     if given.shape == own.shape:
         return True
-    may_resize = name.rpartition(".")[2] in _RESIZED and given.ndim == own.ndim
-    return may_resize and given.shape[-1] == own.shape[-1]
+    is_resized = name.rpartition(".")[2] in _RESIZED and given.ndim == own.ndim
+    return may_resize and is_resized and given.shape[-1] == own.shape[-1]
 
 
 def _sides(tensor: Tensor) -> str:

@@ -10,21 +10,19 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
 from mmengine.runner import CheckpointLoader
 from torch import Tensor
 
 from .checkpoint_error import CheckpointError
 from .download import copy_of, fetch
+from .integrity import find_corruption, has_digest
 from .reference import read_reference
 from .safe_globals import allow_mmengine_checkpoints
-from .tensor_check import require_plain
 from .torchscript import is_torchscript
 from .watch import time_limit
+from .weights import take_weights
 
-# where training scripts keep the weights inside a checkpoint, most specific first
-_WEIGHT_KEYS = ("state_dict", "model", "module")
 _FETCH_AGAIN = "fetch or copy it again"
 _FILE_ERRORS = (pickle.UnpicklingError, RuntimeError, ValueError, EOFError)
 _OTHER_FILES = 5  # of a folder, named when a file is missing
@@ -55,8 +53,12 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
         return read_reference(path)["param"]
     if path.suffix == ".safetensors" or (begin[8:9] == b"{" and not begin.startswith(b"PK")):
         return _read_safetensors(path)
+    with path.open("rb") as file:
+        corruption = find_corruption(file) if has_digest(file) else None
+    if corruption is not None:
+        raise CheckpointError(f"'{path}' is corrupt: {corruption}; {_FETCH_AGAIN}")
     load = partial(torch.load, path, map_location="cpu", weights_only=True)
-    return _find_weights(_unpickle(load, path), path)
+    return take_weights(_unpickle(load, path), path)
 
 
 def _beginning(path: Path) -> bytes:
@@ -114,16 +116,11 @@ def plain_data_only() -> Iterator[None]:
     """
     variable = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
     before = os.environ.get(variable)
-    numpy_core = np._core if hasattr(np, "_core") else np.core
-    numpy_1 = [  # under the names that NumPy 1 wrote
-        (numpy_core.multiarray.scalar, "numpy.core.multiarray.scalar"),
-        (numpy_core.multiarray._reconstruct, "numpy.core.multiarray._reconstruct"),
-    ]
     allow_mmengine_checkpoints()  # what other loaders may have taken back
     allowed = torch.serialization.get_safe_globals()
     os.environ[variable] = "1"
     try:
-        with torch.serialization.safe_globals([argparse.Namespace, *numpy_1]):
+        with torch.serialization.safe_globals([argparse.Namespace]):
             yield
     finally:
         # leaving safe_globals also takes away what was allowed before
@@ -151,7 +148,7 @@ def _read_remote(address: str) -> dict[str, Tensor]:
     try:
         load = partial(CheckpointLoader.load_checkpoint, address, map_location="cpu")
         with _socket_timeout():
-            return _find_weights(_unpickle(load, address), address)
+            return take_weights(_unpickle(load, address), address)
     except CheckpointError:
         raise
     except Exception as error:  # each storage has errors of its own
@@ -179,7 +176,7 @@ def _unpickle(load: Callable[[], object], path: str | Path) -> object:
     except Exception as error:  # corrupt bytes and absurd sizes end in errors of any kind
         if "://" in str(path) and not isinstance(error, _FILE_ERRORS):
             raise  # the storage's, not the file's
-        code = re.search(r"GLOBAL (\S+)|asks for (attribute \S+ of \S+)", str(error))
+        code = re.search(r"GLOBAL (\S+)|asks for ([^;]+);", str(error))
         if code:
             raise CheckpointError(
                 f"'{path}' holds more than weights ({code[1] or code[2]}): such objects can run"
@@ -216,23 +213,4 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
         raise CheckpointError(
             f"'{path}' is damaged or no safetensors file ({_reason(error)}); {_FETCH_AGAIN}"
         ) from error
-    return _find_weights(tensors, path)
-
-
-def _find_weights(content: object, path: str | Path) -> dict[str, Tensor]:
-    for key in _WEIGHT_KEYS:
-        if isinstance(content, dict) and isinstance(content.get(key), dict):
-            content = content[key]
-            break
-    tensors = {
-        str(name).removeprefix("module."): value
-        for name, value in (content.items() if isinstance(content, dict) else ())
-        if isinstance(value, Tensor)
-    }
-    if not tensors:
-        raise CheckpointError(
-            f"'{path}' holds no weights: none of its entries, nor of those under"
-            f" {', '.join(_WEIGHT_KEYS)}, is a tensor; name the checkpoint of a model"
-        )
-    require_plain(tensors, path)
-    return tensors
+    return take_weights(tensors, path)

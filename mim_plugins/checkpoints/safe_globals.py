@@ -1,39 +1,140 @@
 """Loading MMEngine's own checkpoints with ``weights_only`` left on.
 
 Since version 2.6, PyTorch refuses to unpickle anything but plain data unless it is allow-listed;
-MMEngine's training checkpoints hold log buffers and NumPy scalars. What they need is allowed here,
-nothing more, so that a malicious file is still refused.
+MMEngine's training checkpoints hold log buffers and NumPy numbers. What they need is allowed here,
+nothing more, so a malicious file is still refused. NumPy's and MMEngine's own unpickling functions
+trust their arguments: a pickle could give a data type that takes raw bytes for object pointers, or
+replace the statistics of all log buffers. So stand-ins are called in their place, which accept
+numbers only.
 """
+
+import re
+from typing import Any
 
 import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
 
+from .checkpoint_error import CheckpointError
+
 _STATISTICS = ("min", "max", "mean", "current")
+_NUMBER = re.compile("b1|[iu][1248]|f[248]")
+_BUFFER_FIELDS = {"max_length", "_log_history", "_count_history"}
+
+
+def _refusal(wanted: str) -> CheckpointError:
+    return CheckpointError(f"the checkpoint asks for {wanted}; it is refused")
 
 
 def _history_buffer_method(owner: object, name: str) -> object:
     """Stand-in for ``getattr`` in checkpoints: only the four methods that MMEngine pickles."""
-    if owner is HistoryBuffer and name in _STATISTICS:
-        return getattr(HistoryBuffer, name)
-    raise ValueError(f"the checkpoint asks for attribute {name!r} of {owner!r}; it is refused")
+    if owner is _SavedHistoryBuffer and type(name) is str and name in _STATISTICS:
+        return name  # not used: a buffer has the methods of its class
+    raise _refusal(f"attribute {name!r:.60} of {owner!r:.60}")
+
+
+class _SavedDtype:
+    """Stand-in for ``numpy.dtype``: a type of numbers."""
+
+    def __init__(self, code: str, align: bool = False, copy: bool = False) -> None:
+        if type(code) is not str or not _NUMBER.fullmatch(code):
+            raise _refusal(f"a NumPy type that is no number ({code!r:.60})")
+        self.dtype = np.dtype(code)
+
+    def __setstate__(self, state: Any) -> None:
+        order: Any = state[1] if type(state) is tuple and len(state) == 8 else None
+        is_order = type(order) is str and order in ("<", ">", "=", "|")
+        if not is_order or state != (3, order, None, None, None, -1, -1, 0):
+            raise _refusal("a NumPy type that is no number")
+        self.dtype = self.dtype.newbyteorder(order)
+
+
+class _SavedArray(np.ndarray):
+    """Stand-in for ``numpy.ndarray``: an array of numbers, which is pickled as an ndarray."""
+
+    def __setstate__(self, state: Any) -> None:
+        if type(state) is not tuple or len(state) != 5:
+            raise _refusal("a NumPy array in an unknown form")
+        _, shape, kind, is_fortran, content = state
+        if (
+            type(kind) is not _SavedDtype
+            or type(content) is not bytes
+            or type(shape) is not tuple
+            or any(type(side) is not int or side < 0 for side in shape)
+        ):
+            raise _refusal("a NumPy array that does not consist of numbers")
+        state = (1, shape, kind.dtype, bool(is_fortran), content)
+        super().__setstate__(state)  # type: ignore[arg-type]
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return self.view(np.ndarray).__reduce_ex__(protocol)
+
+
+def _new_array(kind: object, *_: object) -> _SavedArray:
+    """Stand-in for NumPy's ``_reconstruct``: an empty array, whose state is set afterwards."""
+    if kind is not _SavedArray:
+        raise _refusal(f"a NumPy array of the class {kind!r:.60}")
+    return _SavedArray(0)
+
+
+def _number(kind: object, content: object) -> np.generic:
+    """Stand-in for NumPy's ``scalar``."""
+    if type(kind) is not _SavedDtype or type(content) is not bytes:
+        raise _refusal("a NumPy scalar that is no number")
+    if len(content) != kind.dtype.itemsize:
+        raise _refusal("a NumPy scalar of another size than its type's")
+    return np.frombuffer(content, kind.dtype)[0]
+
+
+def _no_bytes() -> bytes:
+    """Stand-in for ``bytes``, which pickles name for the content of an array without items."""
+    return b""
+
+
+class _SavedHistoryBuffer(HistoryBuffer):
+    """Stand-in for ``HistoryBuffer``, which it becomes when its content has been checked."""
+
+    def __setstate__(self, state: Any) -> None:
+        if type(state) is not dict or set(state) - {"statistics_methods"} != _BUFFER_FIELDS:
+            raise _refusal("a HistoryBuffer with other fields")
+        log, count, length = state["_log_history"], state["_count_history"], state["max_length"]
+        plain = type(length) is int and type(log) is type(count) is _SavedArray
+        if not plain or log.ndim != 1 or log.shape != count.shape:
+            raise _refusal("a HistoryBuffer that holds no numbers")
+        self.max_length = length
+        self._log_history = log.view(np.ndarray)
+        self._count_history = count.view(np.ndarray)
+        self.__class__ = HistoryBuffer
+
+
+_ALLOWED: list = [
+    (_SavedHistoryBuffer, f"{HistoryBuffer.__module__}.{HistoryBuffer.__qualname__}"),
+    (_history_buffer_method, "builtins.getattr"),
+    (_no_bytes, "builtins.bytes"),
+    (_SavedArray, "numpy.ndarray"),
+    (_SavedDtype, "numpy.dtype"),
+    *(
+        (stand_in, f"numpy.{core}.multiarray.{name}")
+        for name, stand_in in (("_reconstruct", _new_array), ("scalar", _number))
+        for core in ("core", "_core")  # NumPy 1 and 2
+    ),
+]
 
 
 def allow_mmengine_checkpoints() -> None:
     """Allow-list, for this process, what MMEngine's training checkpoints hold."""
-    numpy_core = np._core if hasattr(np, "_core") else np.core
-    torch.serialization.add_safe_globals(
-        [
-            HistoryBuffer,
-            (_history_buffer_method, "builtins.getattr"),
-            *(
-                (getattr(numpy_core.multiarray, name), f"numpy.{core}.multiarray.{name}")
-                for name in ("_reconstruct", "scalar")
-                for core in ("core", "_core")  # NumPy 1 and 2
-            ),
-            np.ndarray,
-            np.dtype,
-            type(np.dtype("f8")),
-            type(np.dtype("i8")),
-        ]
-    )
+    ours = {name for _, name in _ALLOWED}
+    others = [each for each in torch.serialization.get_safe_globals() if _name(each) not in ours]
+    torch.serialization.clear_safe_globals()
+    torch.serialization.add_safe_globals([*others, *_ALLOWED])
+
+
+def is_array(value: Any) -> bool:
+    """Whether a value from a checkpoint is an array of numbers."""
+    is_plain = type(value) in (np.ndarray, _SavedArray)
+    return is_plain and bool(_NUMBER.fullmatch(value.dtype.str[1:]))
+
+
+def _name(allowed: Any) -> str:
+    is_named = isinstance(allowed, tuple)
+    return allowed[1] if is_named else f"{allowed.__module__}.{allowed.__qualname__}"

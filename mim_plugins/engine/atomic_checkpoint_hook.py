@@ -13,7 +13,16 @@ from mmengine.runner import Runner
 from ..checkpoints import PARTIAL_SUFFIX, CheckpointError, write_atomically
 from ..registry import HOOKS
 from .atomic_local_backend import ATOMIC_BACKEND
-from .checkpoint_files import POINTER, choose_checkpoint, require_whole
+from .checkpoint_files import (
+    POINTER,
+    best_in_folder,
+    choose_checkpoint,
+    read_structure,
+    require_whole,
+)
+from .checkpoint_fit import check_fit, note_kinds
+from .deferred_removals import DeferredRemovals
+from .loaded_checkpoint import check_loaded, is_trusted
 from .resumed_schedule import follow_config, make_states_plain
 from .sharded_optimizer import gather_optimizer_state
 
@@ -30,9 +39,10 @@ class AtomicCheckpointHook(CheckpointHook):
     ``max_keep_ckpts``. If saving fails, that is logged as an error, training goes on, and the next
     interval tries again.
 
-    A resumed run starts from the newest whole file (see :func:`choose_checkpoint`). The text
-    ``meta['config']``, which MMEngine would execute, is dropped from what is loaded, and schedule
-    and learning rate are those of the config (see :func:`follow_config`).
+    A file ends in a digest over all of it. A resumed run starts from the newest intact file (see
+    :func:`choose_checkpoint`), all of which is checked, as are model and optimizer against it (see
+    :func:`check_loaded`), before anything of it is used. Schedule and learning rate are those of
+    the config (see :func:`follow_config`).
 
     Args:
         *args: of MMEngine's hook.
@@ -55,7 +65,7 @@ class AtomicCheckpointHook(CheckpointHook):
         """Choose the checkpoint to resume from.
 
         Raises:
-            CheckpointError: on all processes, if there should be one but none is whole.
+            CheckpointError: on all processes, if there should be one but none fits or is intact.
         """
         if not runner._resume:
             return
@@ -71,10 +81,17 @@ class AtomicCheckpointHook(CheckpointHook):
         runner._load_from, warnings = outcome[0]
         for warning in warnings:
             runner.logger.warning(warning)
+        path = str(runner._load_from or "")
+        if Path(path).is_file() and "://" not in path and not is_trusted(runner):
+            # before the other hooks see it
+            check_fit(runner, read_structure(Path(path)), path)
 
     def before_train(self, runner: Runner) -> None:
         """Remove what a killed process left half written."""
         super().before_train(runner)
+        if runner._resume:
+            for key in set(_BEST_PATHS) & set(vars(self)):
+                setattr(self, key, best_in_folder(getattr(self, key), self.out_dir))
         if is_main_process() and self._is_local:
             checkpoints = Path(self.out_dir).glob(f"*.pth.*{PARTIAL_SUFFIX}")
             pointers = Path(runner.work_dir).glob(f"{POINTER}.*{PARTIAL_SUFFIX}")
@@ -82,18 +99,15 @@ class AtomicCheckpointHook(CheckpointHook):
                 partial.unlink()
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Drop the text that MMEngine would execute; let schedule and rate follow the config."""
-        meta = checkpoint.get("meta")
-        if isinstance(meta, dict) and meta.pop("config", None) is not None:
-            runner.logger.warning(
-                "meta['config'] of the checkpoint is ignored: MMEngine would execute it"
-            )
+        """Check what was loaded, see :func:`check_loaded`; schedule and rate follow the config."""
+        check_loaded(runner, checkpoint)
         if runner._resume:
             for change in follow_config(runner, checkpoint):
                 runner.logger.warning(f"Resuming: {change}")
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Keep functions out of the file, which could not be loaded with them."""
+        """Note what no tensor shows; leave out functions, which could not be loaded."""
+        note_kinds(runner, checkpoint)
         make_states_plain(checkpoint)
 
     def save_interrupted(self, runner: Runner) -> bool:
@@ -130,7 +144,7 @@ class AtomicCheckpointHook(CheckpointHook):
         backend, hub = self.file_backend, runner.message_hub
         known = {key: value for key, value in hub.runtime_info.items() if key.startswith("best_")}
         paths = {key: copy.copy(getattr(self, key, None)) for key in _BEST_PATHS}
-        self.file_backend = removals = _DeferredRemovals(backend)
+        self.file_backend = removals = DeferredRemovals(backend)
         postponed: list[tuple[int, dict]] = []
         self._postponed = postponed
         failure = None
@@ -173,11 +187,19 @@ class AtomicCheckpointHook(CheckpointHook):
                 **self.args,
             )
             if is_main_process():
-                pointer = Path(runner.work_dir) / POINTER
-                write_atomically(pointer, lambda partial: partial.write_bytes(path.encode()))
+                self._point_at(runner, path)
         except OSError as error:
             failure = error
         return self._all_saved(runner, path, failure)
+
+    def _point_at(self, runner: Runner, path: str) -> None:
+        pointer = Path(runner.work_dir, POINTER)
+        try:
+            write_atomically(pointer, lambda partial: partial.write_bytes(path.encode()))
+        except OSError as error:
+            runner.logger.warning(
+                f"{pointer} cannot be written ({error}); --resume finds {path} without it"
+            )
 
     def _all_saved(self, runner: Runner, name: str, failure: OSError | None) -> bool:
         """Whether the main process, which alone writes, succeeded; all processes must ask.
@@ -224,24 +246,3 @@ class AtomicCheckpointHook(CheckpointHook):
         if path is None:
             return None, [f"nothing to resume in {files}: training starts at iteration 0"]
         return str(path), warnings
-
-
-class _DeferredRemovals:
-    """A file backend that puts removals off until :meth:`perform`."""
-
-    def __init__(self, backend: Any) -> None:
-        self._backend = backend
-        self._waiting: list = []
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._backend, name)
-
-    def remove(self, path: str) -> None:
-        self._waiting.append((self._backend.remove, path))
-
-    def rmtree(self, path: str) -> None:
-        self._waiting.append((self._backend.rmtree, path))
-
-    def perform(self) -> None:
-        for remove, path in self._waiting:
-            remove(path)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from mmengine.fileio import LocalBackend, register_backend
 
-from ..checkpoints import write_atomically
+from ..checkpoints import write_atomically, write_with_digest
 
 ATOMIC_BACKEND = "mim_plugins.AtomicLocalBackend"
 
@@ -13,9 +13,9 @@ class AtomicLocalBackend(LocalBackend):
     """MMEngine's local backend, whose files are complete whenever they are there."""
 
     def put(self, obj: bytes, filepath: str | Path) -> None:
-        """Write a file; its folder is made if need be."""
+        """Write a file, a checkpoint with a digest; its folder is made if need be."""
         Path(filepath).parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(filepath, lambda partial: partial.write_bytes(obj))
+        write_atomically(filepath, lambda partial: write_with_digest(partial, obj))
 
     def put_text(self, obj: str, filepath: str | Path, encoding: str = "utf-8") -> None:
         """Write a text file; its folder is made if need be."""

@@ -1,7 +1,6 @@
 """MMEngine's runner with a console that fits a screen; its log file holds everything."""
 
 import logging
-import os
 import warnings
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -9,7 +8,8 @@ from typing import Any
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
-from ..checkpoints import plain_data_only
+from ..checkpoints import plain_data_only, read_tensors
+from .loaded_checkpoint import check_loaded, is_trusted
 from .loaded_weights import require_loadable
 
 # what MMEngine and mmpretrain say at every start, and nobody at the console can act on
@@ -73,31 +73,35 @@ class ConsoleRunner(Runner):
         user's own ``TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD`` keeps its meaning.
 
         Raises:
+            CheckpointError: see :func:`read_tensors`, :func:`check_loaded` and
+                :func:`require_loadable`.
             pickle.UnpicklingError: the file holds more than plain data.
-            CheckpointError: see :func:`require_loadable`.
         """
         self._source = filename
-        with _plain_data_by_default():
+        if not (self._resume or "://" in str(filename) or is_trusted(self)):
+            read_tensors(filename)  # whose errors name file, cause and remedy
+        with self._plain_data_by_default():
             return super().load_checkpoint(filename, *args, **kwargs)
 
     def _init_model_weights(self) -> None:  # where MMEngine reads the files of init_cfg
-        with _plain_data_by_default():
+        with self._plain_data_by_default():
             super()._init_model_weights()
+
+    def _plain_data_by_default(self) -> AbstractContextManager[None]:
+        return nullcontext() if is_trusted(self) else plain_data_only()
 
     def call_hook(self, fn_name: str, **kwargs: Any) -> None:
         """Call the hooks of a moment of the run, as MMEngine does, and note the first epoch.
 
-        Between reading and loading a checkpoint, MMEngine has no other place for a check.
+        Between reading and loading a checkpoint, MMEngine has no other place for a check: of its
+        content before any hook sees it, and of the weights that the hooks leave.
         """
+        if fn_name == "after_load_checkpoint":
+            check_loaded(self, kwargs["checkpoint"])
         self._has_begun = self._has_begun or fn_name == "before_train_epoch"
         super().call_hook(fn_name, **kwargs)
         if fn_name == "after_load_checkpoint":
             require_loadable(self.model, kwargs["checkpoint"], self._source)
-
-
-def _plain_data_by_default() -> AbstractContextManager[None]:
-    unrestricted = os.environ.get("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD")
-    return nullcontext() if unrestricted else plain_data_only()
 
 
 def _is_for_the_console(record: logging.LogRecord) -> bool:

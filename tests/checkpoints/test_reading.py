@@ -1,6 +1,7 @@
 import argparse
 import functools
 import http.server
+import io
 import os
 import pickle
 import threading
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from mim_plugins.checkpoints import CheckpointError, read_tensors
+from mim_plugins.checkpoints import CheckpointError, read_tensors, write_with_digest
 
 WEIGHT = torch.arange(6.0).reshape(2, 3)
 
@@ -151,6 +152,36 @@ def test_an_address_is_read_as_strictly_as_a_file(tmp_path, monkeypatch, server)
     assert not os.path.exists("executed")
     with pytest.raises(CheckpointError, match=r"absent\.pth' cannot be fetched.*404"):
         read_tensors(f"{server}/absent.pth")
+
+
+@pytest.mark.parametrize("place", [0, 40, 700, -40, -90])
+def test_a_flipped_bit_of_a_file_with_a_digest_is_found(tmp_path, place):
+    with io.BytesIO() as file:
+        torch.save({"state_dict": {"a": WEIGHT}}, file)
+        write_with_digest(tmp_path / "x.pth", file.getvalue())
+    assert torch.equal(read_tensors(tmp_path / "x.pth")["a"], WEIGHT)
+    content = bytearray((tmp_path / "x.pth").read_bytes())
+    content[place] ^= 1
+    (tmp_path / "x.pth").write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"x\.pth' is corrupt: .*digest.*fetch or copy"):
+        read_tensors(tmp_path / "x.pth")
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_every_corrupt_pickle_is_one_line(tmp_path, zipped):
+    file = tmp_path / "x.pth"
+    torch.save({"a": torch.zeros(2), "b": [1.5, None]}, file, _use_new_zipfile_serialization=zipped)
+    content = file.read_bytes()
+    messages = []
+    for place in range(0, len(content), 23 if zipped else 5):
+        for value in (0, 40, 128, 255):
+            file.write_bytes(content[:place] + bytes([value]) + content[place + 1 :])
+            try:
+                read_tensors(file)
+            except CheckpointError as error:
+                messages.append(str(error))
+    assert len(messages) > 50
+    assert not [message for message in messages if "\n" in message]
 
 
 def test_file_without_weights_is_refused(tmp_path):

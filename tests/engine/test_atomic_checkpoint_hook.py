@@ -12,7 +12,7 @@ from stacks import ON_FORKS
 from toy_run import ToyModel, toy_runner
 from two_processes import DISTRIBUTED, in_two_processes
 
-from mim_plugins.checkpoints import CheckpointError
+from mim_plugins.checkpoints import CheckpointError, find_corruption, has_digest
 from mim_plugins.engine import ConsoleRunner, atomic_checkpoint_hook
 from mim_plugins.engine.atomic_local_backend import AtomicLocalBackend
 
@@ -94,7 +94,7 @@ def test_damaged_files_alone_are_an_error_not_a_new_run(tmp_path):
         path.write_bytes(path.read_bytes()[:500])
     with pytest.raises(CheckpointError, match="none that can be resumed from"):
         toy_runner(tmp_path, resume=True).train()
-    with pytest.raises(CheckpointError, match="is damaged"):
+    with pytest.raises(CheckpointError, match="is corrupt"):
         toy_runner(tmp_path, resume=True, load_from=str(tmp_path / "iter_4.pth")).train()
 
 
@@ -246,6 +246,54 @@ def test_malicious_pickle_is_refused(tmp_path, how, runner):
     with pytest.raises((pickle.UnpicklingError, CheckpointError), match=refusal):
         runner.train()
     assert not (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize("named", ["precious.txt", "best_acc.pth"])
+def test_a_checkpoint_cannot_have_other_files_removed(tmp_path, named):
+    best = dict(save_best="acc", rule="greater")
+    runner = toy_runner(tmp_path / "run", iterations=1, checkpoint=best)
+    runner.message_hub.update_info_dict(dict(best_ckpt=str(tmp_path / named), best_score=0.1))
+    runner.train()
+    (tmp_path / named).write_text("of somebody else")
+    (tmp_path / "run/best_acc.pth").write_text("the best so far")
+
+    runner = toy_runner(tmp_path / "run", iterations=2, checkpoint=best, resume=True)
+    runner.train()
+    hook = next(hook for hook in runner.hooks if hasattr(hook, "save_best"))
+    hook.after_val_epoch(runner, dict(acc=0.5))
+
+    assert (tmp_path / named).read_text() == "of somebody else"
+    assert (tmp_path / "run/best_acc.pth").exists() == (named == "precious.txt")
+
+
+def test_a_pointer_that_cannot_be_written_costs_no_checkpoint(tmp_path, caplog):
+    (tmp_path / "last_checkpoint").mkdir()
+    runner = toy_runner(tmp_path, iterations=3, checkpoint=dict(max_keep_ckpts=1))
+    runner.logger.addHandler(caplog.handler)
+    runner.train()
+    assert names(tmp_path) == ["iter_3.pth"]
+    assert "last_checkpoint cannot be written" in caplog.text
+    assert "could NOT be saved" not in caplog.text
+    runner = toy_runner(tmp_path, iterations=4, resume=True)
+    runner.train()
+    assert runner.iter == 4
+
+
+def test_checkpoints_end_in_a_digest(tmp_path):
+    toy_runner(tmp_path, iterations=1).train()
+    with (tmp_path / "iter_1.pth").open("rb") as file:
+        assert has_digest(file)
+        assert find_corruption(file) is None
+
+
+def test_files_of_mmengines_hook_are_resumed(tmp_path):
+    plain = dict(backend_args=dict(backend="local"))
+    toy_runner(tmp_path, iterations=2, checkpoint=plain).train()
+    with (tmp_path / "iter_2.pth").open("rb") as file:
+        assert not has_digest(file)
+    runner = toy_runner(tmp_path, iterations=3, resume=True)
+    runner.train()
+    assert runner.iter == 3
 
 
 def test_moved_work_folder_is_resumed(tmp_path):

@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmengine.model import BaseModel
 from mmengine.registry import DefaultScope
 
+from mim_plugins.checkpoints import CheckpointError
 from mim_plugins.engine import ConsoleRunner
 
 
@@ -97,10 +98,25 @@ def test_code_in_a_checkpoint_is_not_run_even_by_an_mmengine_that_would(tmp_path
     runner = build(tmp_path / "run")
     executed = tmp_path / "executed"
     torch.save(dict(state_dict={}, args=Malicious(executed)), tmp_path / "x.pth")
-    with pytest.raises(pickle.UnpicklingError, match="mkdir"):
+    with pytest.raises(CheckpointError, match=r"more than weights.*mkdir"):
         runner.load_checkpoint(str(tmp_path / "x.pth"))
+    with monkeypatch.context() as patch:  # a file that is exchanged in between, or an address
+        patch.setattr("mim_plugins.engine.console_runner.read_tensors", lambda _: None)
+        with pytest.raises(pickle.UnpicklingError, match="mkdir"):
+            runner.load_checkpoint(str(tmp_path / "x.pth"))
     assert not executed.exists()
 
     monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
     runner.load_checkpoint(str(tmp_path / "x.pth"))
     assert executed.exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"", "is empty"), (b"PK\3\4" + bytes(500), "damaged"), (b"<html>", "web page")],
+)
+def test_weights_that_cannot_be_read_are_one_line(tmp_path, content, message):
+    (tmp_path / "x.pth").write_bytes(content)
+    with pytest.raises(CheckpointError, match=rf"x\.pth.*{message}") as caught:
+        build(tmp_path / "run").load_checkpoint(str(tmp_path / "x.pth"))
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,117 @@
+"""Finding corrupt checkpoints: a digest over the whole file, or else its structure and checksums.
+
+PyTorch's files are zip archives. PyTorch checks neither the CRC-32 of a record nor the directory,
+so a changed bit may leave a tensor with other content or with none. Files of this package end in a
+zip comment with the SHA-256 of all bytes before it; it is in the file, so one renaming covers both.
+"""
+
+import hashlib
+import struct
+import zipfile
+from pathlib import Path
+from typing import BinaryIO
+
+_TAG = b"mim_plugins sha256 "
+_HEX = 64
+_COMMENT = len(_TAG) + _HEX
+_END = struct.Struct("<4s4H2IH")  # of an archive: the last field is the comment's length
+_LOCAL = struct.Struct("<4s5H3I2H")  # before a record: the last fields are its name's and extra's
+_FLAGS = (0, 0x8, 0x800, 0x808)  # a descriptor after the data, names in UTF-8
+_DESCRIPTORS = (16, 24)  # bytes
+_BLOCK = 2**22
+
+
+def write_with_digest(path: Path, content: bytes) -> None:
+    """Write a file; a zip archive, as PyTorch's checkpoints are, gets a digest as its comment."""
+    with path.open("wb") as file:
+        if not (content.startswith(b"PK") and _end_without_comment(content[-_END.size :])):
+            file.write(content)
+            return
+        body = memoryview(content)[:-2]
+        tag = struct.pack("<H", _COMMENT) + _TAG
+        digest = hashlib.sha256(body)
+        digest.update(tag)
+        file.write(body)
+        file.write(tag + digest.hexdigest().encode())
+
+
+def has_digest(file: BinaryIO) -> bool:
+    """Whether a file is one that :func:`write_with_digest` wrote with a digest."""
+    return _tail(file, _COMMENT).startswith(_TAG)
+
+
+def find_corruption(file: BinaryIO) -> str | None:
+    """The reason why a checkpoint's bytes are not those that were written, or None.
+
+    The whole file is read. Without a digest, as MMEngine's hook and earlier versions wrote files,
+    the directory must be the one that PyTorch writes, and each record's CRC-32 must match.
+    """
+    try:
+        if not _tail(file, 1):
+            return "the file is empty"
+        if has_digest(file):
+            return None if _digest_matches(file) else "its SHA-256 digest does not match"
+        return _find_in_archive(file)
+    except MemoryError:
+        raise
+    except Exception as error:  # corrupt bytes end in errors of any kind
+        return f"the file is truncated or overwritten ({str(error) or type(error).__name__})"
+
+
+def _tail(file: BinaryIO, length: int) -> bytes:
+    size = file.seek(0, 2)
+    file.seek(max(size - length, 0))
+    return file.read(length)
+
+
+def _digest_matches(file: BinaryIO) -> bool:
+    stored = _tail(file, _HEX)
+    left = file.seek(0, 2) - _HEX
+    file.seek(0)
+    digest = hashlib.sha256()
+    while left > 0:
+        block = file.read(min(_BLOCK, left))
+        if not block:
+            return False
+        digest.update(block)
+        left -= len(block)
+    return digest.hexdigest().encode() == stored
+
+
+def _end_without_comment(end: bytes) -> bool:
+    return len(end) == _END.size and end.startswith(b"PK\5\6") and end.endswith(b"\0\0")
+
+
+def _find_in_archive(file: BinaryIO) -> str | None:
+    """What is wrong with an archive that has no digest, or None."""
+    end = _tail(file, _END.size)
+    if not _end_without_comment(end):
+        return "the file is truncated, or bytes follow its end"
+    with zipfile.ZipFile(file) as archive:
+        records = archive.infolist()
+        places = [record.header_offset for record in records]
+        followers = [*places[1:], archive.start_dir]
+        for record, place, follower in zip(records, [0, *followers], followers, strict=False):
+            if not _is_as_written(record):
+                return f"the directory's entry of its record '{record.filename}' was changed"
+            file.seek(place)
+            *_, name, extra = _LOCAL.unpack(file.read(_LOCAL.size))
+            gap = follower - (place + _LOCAL.size + name + extra + record.file_size)
+            if gap not in (0, *_DESCRIPTORS):
+                return f"its record '{record.filename}' is not where the directory places it"
+        _, disk, first_disk, here, total, *_ = _END.unpack(end)
+        if disk or first_disk or not here == total == min(len(records), 0xFFFF):
+            return "the directory's number of records was changed"
+        corrupt = archive.testzip()
+    return None if corrupt is None else f"the checksum of its record '{corrupt}' does not match"
+
+
+def _is_as_written(record: zipfile.ZipInfo) -> bool:
+    """Whether a directory's entry is of the kind that PyTorch writes: stored, and no folder."""
+    return (
+        record.flag_bits in _FLAGS
+        and record.compress_type == zipfile.ZIP_STORED
+        and record.file_size == record.compress_size
+        and record.external_attr == record.internal_attr == record.volume == 0
+        and not record.comment
+    )

@@ -1,0 +1,130 @@
+"""The types that checkpoints may consist of.
+
+A file that passes ``weights_only`` may still hold any allowed type in any place, and other code
+would trust it by its shape. So only the types that MMEngine and PyTorch store are accepted, each
+where it is stored; subclasses are not, nor NumPy's numbers where Python's are meant.
+"""
+
+from collections import OrderedDict
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .checkpoint_error import CheckpointError
+from .safe_globals import is_array
+
+NONE = type(None)
+DICTS = (dict, OrderedDict)
+TENSORS = (Tensor, nn.Parameter)
+SIMPLE = (NONE, bool, int, float, complex, str, bytes)
+NUMPY_NUMBERS = tuple({np.dtype(code).type for code in "?bhilqBHILQefd"})
+_KEYS = (NONE, bool, int, float, str)
+_DEPTH = 32
+_LIMIT = 2**64
+
+
+def expect(value: object, where: str, *kinds: type) -> None:
+    """Check that the type of ``value``, found at ``where``, is one of ``kinds``, no subclass.
+
+    Raises:
+        CheckpointError: it is another one.
+    """
+    if type(value) not in kinds:
+        wanted = " or ".join("None" if kind is NONE else kind.__name__ for kind in kinds[:3])
+        raise CheckpointError(f"{where} is {shown(value)}, not {wanted}")
+
+
+def expect_all(values: Any, where: str, *kinds: type) -> None:
+    """Check that ``values`` is a list of values of ``kinds``.
+
+    Raises:
+        CheckpointError: it is not.
+    """
+    expect(values, where, list)
+    for number, value in enumerate(values):
+        expect(value, f"{where}[{number}]", *kinds)
+
+
+def check_plain(value: Any, where: str, numpy: bool = True) -> None:
+    """Check that a value and all that it contains are plain data.
+
+    Args:
+        value: any object.
+        where: its place in the checkpoint, for the message.
+        numpy: accept NumPy's numbers and arrays of numbers.
+
+    Raises:
+        CheckpointError: there is another type, or a nesting without end.
+    """
+    _walk(value, where, numpy, set(), 0)
+
+
+def is_plain(value: object) -> bool:
+    """Whether :func:`check_plain` accepts a value."""
+    try:
+        check_plain(value, "")
+    except CheckpointError:
+        return False
+    return True
+
+
+def check_tensor(tensor: Tensor, where: str) -> None:
+    """Check that a tensor is dense, has its values, and no attributes that hide its methods.
+
+    Raises:
+        CheckpointError: it is not so.
+    """
+    expect(tensor, where, *TENSORS)
+    if vars(tensor):
+        raise CheckpointError(f"{where} is a tensor with attributes of its own")
+    if tensor.layout is not torch.strided or tensor.is_meta or tensor.is_quantized:
+        raise CheckpointError(f"{where} is a sparse, quantized or empty (meta) tensor")
+
+
+def inside(where: str, name: object) -> str:
+    """The place of an entry of the container at ``where``, printable on any console."""
+    text = name if type(name) is str and name.isprintable() else shown(name)
+    return f"{where}.{text[:80]}"
+
+
+def shown(value: object) -> str:
+    """A value's type, with the value itself where that is short."""
+    kind = type(value)
+    if value is None:
+        return "None"
+    if kind in (bool, float) or (type(value) is int and abs(value) < _LIMIT):
+        return f"{kind.__name__} {value}"
+    if type(value) is str:
+        return f"str {value[:40]!a}"
+    return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
+
+
+def _walk(value: Any, where: str, numpy: bool, done: set[int], depth: int) -> None:
+    kind = type(value)
+    if type(value) is int and abs(value) >= _LIMIT:
+        raise CheckpointError(f"{where} is an int of more than 64 bits")
+    if kind in SIMPLE or (numpy and (kind in NUMPY_NUMBERS or is_array(value))):
+        return
+    if kind in TENSORS:
+        check_tensor(value, where)
+        return
+    if depth > _DEPTH:
+        raise CheckpointError(f"{where[:60]}... is nested more than {_DEPTH} levels deep")
+    if id(value) in done:  # shared parts are walked once, or a small file could take forever
+        return
+    if kind in DICTS:
+        if kind is OrderedDict and set(vars(value)) - {"_metadata"}:
+            raise CheckpointError(f"{where} is an OrderedDict with attributes of its own")
+        for key, entry in value.items():
+            if type(key) not in _KEYS:
+                expect(key, f"a key in {where}", tuple)
+                _walk(key, f"a key in {where}", False, done, depth + 1)
+            _walk(entry, inside(where, key), numpy, done, depth + 1)
+    elif kind in (list, tuple):
+        for number, entry in enumerate(value):
+            _walk(entry, f"{where}[{number}]", numpy, done, depth + 1)
+    else:
+        raise CheckpointError(f"{where} is {shown(value)}, which is no plain data")
+    done.add(id(value))

@@ -1,0 +1,107 @@
+"""The weights in what was read from a checkpoint."""
+
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from .checkpoint_error import CheckpointError
+from .plain_data import DICTS, SIMPLE, TENSORS, check_plain, check_tensor, expect, inside, is_plain
+from .tensor_check import require_plain
+
+# where training scripts keep the weights inside a checkpoint, most specific first
+_WEIGHT_KEYS = ("state_dict", "model", "module")
+_OTHER_FILE = "give a file that torch.save(model.state_dict(), ...) or a training run wrote"
+
+
+def take_weights(content: object, source: str | Path) -> dict[str, Tensor]:
+    """The named tensors of a checkpoint, under ``state_dict``, ``model``, ``module`` or directly.
+
+    Raises:
+        CheckpointError: the weights are anything but tensors by name, or there are none.
+    """
+    try:
+        tensors = _take(content)
+    except CheckpointError as error:
+        raise CheckpointError(f"'{source}' cannot be loaded: {error}; {_OTHER_FILE}") from None
+    if not tensors:
+        raise CheckpointError(
+            f"'{source}' holds no weights: none of its entries, nor of those under"
+            f" {', '.join(_WEIGHT_KEYS)}, is a tensor; name the checkpoint of a model"
+        )
+    require_plain(tensors, source)
+    return tensors
+
+
+def keep_loadable(content: object, source: str | Path) -> None:
+    """Check the weights of a checkpoint that MMEngine is about to load, and remove what is unsafe.
+
+    Args:
+        content: what was read; everything beside the weights that is not plain data is removed.
+        source: the file, for the message.
+
+    Raises:
+        CheckpointError: the weights are anything but tensors by name.
+    """
+    try:
+        _keep_loadable(content)
+    except CheckpointError as error:
+        raise CheckpointError(f"'{source}' cannot be loaded: {error}; {_OTHER_FILE}") from None
+
+
+def check_weights(weights: Any, where: str) -> None:
+    """Check that ``weights``, found at ``where``, is a state dict of PyTorch: tensors by name.
+
+    Raises:
+        CheckpointError: it is anything else.
+    """
+    expect(weights, where, *DICTS)
+    for name, tensor in weights.items():
+        expect(name, f"a name in {where}", str)
+        check_tensor(tensor, inside(where, name))
+    for name, versions in getattr(weights, "__dict__", {}).items():
+        if name != "_metadata":
+            raise CheckpointError(f"{inside(where, name)} is an attribute, which no state dict has")
+        expect(versions, f"{where}._metadata", *DICTS)
+        for module, version in versions.items():
+            expect(version, inside(f"{where}._metadata", module), *DICTS)
+        check_plain(versions, f"{where}._metadata")
+
+
+def _keep_loadable(content: Any) -> None:
+    expect(content, "the file", *DICTS)
+    sections = [key for key in ("state_dict", "ema_state_dict") if key in content]
+    for weights in [content[key] for key in sections] or [content]:
+        for name, value in weights.items() if type(weights) in DICTS else ():
+            if type(value) in TENSORS and vars(value):
+                weights[name] = Tensor.detach(value)  # without what a file attached to it
+    for key in sections:
+        check_weights(content[key], key)
+    for key, value in content.items():
+        if isinstance(value, Tensor):
+            check_weights({key: value}, "the file")
+    for key in [key for key, value in content.items() if not is_plain({key: value})]:
+        del content[key]
+
+
+def _take(content: Any) -> dict[str, Tensor]:
+    expect(content, "the file", *DICTS)
+    section = "the file"
+    for key in _WEIGHT_KEYS:
+        value = content.get(key)
+        if type(value) not in (*SIMPLE, *TENSORS):  # the model's name, or a weight of this name
+            expect(value, key, *DICTS)
+            content, section = value, key
+            break
+    tensors: dict[str, Tensor] = {}
+    for name, value in content.items():
+        if section == "the file" and not isinstance(value, Tensor):
+            continue  # what a training script keeps beside the weights
+        expect(name, f"a name in {section}", str)
+        if not isinstance(value, Tensor):
+            expect(value, inside(section, name), *TENSORS)
+        short = name.removeprefix("module.")
+        if short in tensors:
+            raise CheckpointError(f"two tensors are named {short}, with 'module.' and without")
+        tensors[short] = Tensor.detach(value) if type(value) in TENSORS else value
+    return tensors

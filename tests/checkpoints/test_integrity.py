@@ -1,0 +1,102 @@
+import io
+
+import pytest
+import torch
+
+from mim_plugins.checkpoints import find_corruption, has_digest, write_with_digest
+
+
+def saved(**content):
+    with io.BytesIO() as file:
+        torch.save(content, file)
+        return file.getvalue()
+
+
+CONTENT = dict(weight=torch.arange(3.0), meta=dict(iter=1))
+PLAIN = saved(**CONTENT)
+
+
+@pytest.fixture(scope="module")
+def sealed(tmp_path_factory):
+    path = tmp_path_factory.mktemp("x") / "x.pth"
+    write_with_digest(path, PLAIN)
+    return path.read_bytes()
+
+
+def corruption(content):
+    return find_corruption(io.BytesIO(content))
+
+
+def flipped(content, bit):
+    changed = bytearray(content)
+    changed[bit // 8] ^= 1 << bit % 8
+    return bytes(changed)
+
+
+@pytest.mark.parametrize("mmap", [True, False])
+def test_pytorch_reads_a_file_with_a_digest(tmp_path, sealed, mmap):
+    (tmp_path / "x.pth").write_bytes(sealed)
+    loaded = torch.load(tmp_path / "x.pth", weights_only=True, mmap=mmap)
+    assert torch.equal(loaded["weight"], CONTENT["weight"])
+    assert has_digest(io.BytesIO(sealed))
+    assert not has_digest(io.BytesIO(PLAIN))
+    assert corruption(sealed) is corruption(PLAIN) is None
+
+
+def test_every_flipped_bit_of_a_file_with_a_digest_is_found(sealed):
+    bits = range(8 * len(sealed))
+    assert len(bits) > 10_000
+    assert [bit for bit in bits if corruption(flipped(sealed, bit)) is None] == []
+
+
+def test_a_flipped_bit_without_a_digest_changes_no_content():
+    """It is found, or PyTorch refuses the file, or the bit means nothing."""
+    found = harmless = 0
+    for bit in range(0, 8 * len(PLAIN), 3):  # all positions in a byte, as 3 and 8 are coprime
+        changed = flipped(PLAIN, bit)
+        if corruption(changed) is not None:
+            found += 1
+            continue
+        try:
+            loaded = torch.load(io.BytesIO(changed), weights_only=True)
+        except RuntimeError:
+            found += 1
+            continue
+        harmless += 1
+        assert torch.equal(loaded["weight"], CONTENT["weight"])
+        assert loaded["meta"] == CONTENT["meta"]
+    assert found > harmless > 0
+
+
+def directory_entry(content):
+    """Place of the directory's entry of the tensor's record."""
+    name = content.rindex(b"archive/data/0")
+    return name - 46
+
+
+@pytest.mark.parametrize(
+    ("offset", "bits"), [(38, 0x10), (8, 0x01), (10, 0x08), (20, 0x01), (24, 0x04), (42, 0x40)]
+)
+def test_changes_in_the_directory_are_found_without_a_digest(offset, bits):
+    changed = bytearray(PLAIN)
+    changed[directory_entry(PLAIN) + offset] ^= bits
+    assert corruption(bytes(changed)) is not None
+
+
+def test_truncated_extended_and_mixed_files_are_found(sealed):
+    other = saved(weight=torch.arange(3.0) + 1, meta=dict(iter=1))
+    assert len(other) == len(PLAIN)
+    for content in (PLAIN, sealed):
+        assert not [cut for cut in range(len(content)) if corruption(content[:cut]) is None]
+        assert corruption(content + b"\0") is not None
+        assert corruption(content + content) is not None
+        assert corruption(b"\0" + content) is not None
+    assert corruption(other[:800] + sealed[800:]) is not None
+    assert corruption(sealed.replace(PLAIN[:-2], other[:-2])) is not None
+
+
+@pytest.mark.parametrize("content", [b"", b"PK", b"PK\5\6", bytes(5000), b"text" * 50])
+def test_what_is_no_archive_is_corrupt_but_written_as_it_is(tmp_path, content):
+    assert corruption(content) is not None
+    write_with_digest(tmp_path / "x", content)
+    assert (tmp_path / "x").read_bytes() == content
