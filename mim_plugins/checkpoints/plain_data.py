@@ -9,11 +9,11 @@ from collections import OrderedDict
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from .checkpoint_error import CheckpointError
 from .safe_globals import is_array
+from .tensor_check import special_kind
 
 NONE = type(None)
 DICTS = (dict, OrderedDict)
@@ -79,8 +79,9 @@ def check_tensor(tensor: Tensor, where: str) -> None:
     expect(tensor, where, *TENSORS)
     if vars(tensor):
         raise CheckpointError(f"{where} is a tensor with attributes of its own")
-    if tensor.layout is not torch.strided or tensor.is_meta or tensor.is_quantized:
-        raise CheckpointError(f"{where} is a sparse, quantized or empty (meta) tensor")
+    kind = special_kind(tensor)
+    if kind:
+        raise CheckpointError(f"{where} is no plain tensor ({kind})")
 
 
 def inside(where: str, name: object) -> str:

@@ -24,7 +24,9 @@ def require_plain(tensors: Mapping[str, Tensor], source: str | Path) -> None:
         CheckpointError: one is sparse, nested, quantized, on the meta device or otherwise special,
             or has far more elements than the file has values.
     """
-    found = [f"{name} ({kind})" for name, tensor in tensors.items() if (kind := _special(tensor))]
+    found = [
+        f"{name} ({kind})" for name, tensor in tensors.items() if (kind := special_kind(tensor))
+    ]
     if found:
         raise CheckpointError(
             f"'{source}' holds {len(found)} tensors that are no plain arrays of numbers:"
@@ -107,7 +109,7 @@ def _find_wrong_values(given: Mapping[str, Tensor], own: Mapping[str, Tensor] | 
     return ""
 
 
-def _special(tensor: Tensor) -> str:
+def special_kind(tensor: Tensor) -> str:
     """Return what sets a tensor apart from a plain array, ``""`` if nothing does."""
     if type(tensor) not in _PLAIN_TYPES:
         return type(tensor).__name__
