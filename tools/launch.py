@@ -1,7 +1,8 @@
 """torchrun, as dist_train.sh and dist_test.sh use it, without a traceback of its own.
 
 Exit code: that of the process that failed first, such as 85 (saved: start again with --resume), or
-128 and the number of the signal that ended a process or all.
+128 and the number of the signal that ended a process or all. A process that a signal ended prints
+no message, so this program does.
 """
 
 import logging
@@ -9,8 +10,10 @@ import signal
 import sys
 
 from torch.distributed.elastic.multiprocessing.api import SignalException
-from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 from torch.distributed.run import main
+
+KILLS = (signal.SIGKILL, signal.SIGBUS, signal.SIGSEGV, signal.SIGILL, signal.SIGFPE)
 
 
 def launch() -> None:
@@ -18,7 +21,7 @@ def launch() -> None:
     try:
         main()
     except ChildFailedError as error:
-        rank, failure = error.get_first_failure()
+        rank, failure = first_failure(error)
         if failure.exitcode >= 0:
             sys.exit(failure.exitcode)
         killed = signal.Signals(-failure.exitcode)
@@ -32,6 +35,19 @@ def launch() -> None:
         sys.exit("error: another program has the port, address already in use: set PORT=29511")
     except ValueError as error:  # of torchrun's options
         sys.exit(f"error: {error}")
+
+
+def first_failure(error: ChildFailedError) -> tuple[int, ProcessFailure]:
+    """Return the failure that explains the others.
+
+    A process that is killed and one that then loses the connection to it can be found at the same
+    time.
+    """
+    rank, first = error.get_first_failure()
+    for other, failure in error.failures.items():
+        if -failure.exitcode in KILLS and failure.timestamp <= first.timestamp + 1:
+            return other, failure
+    return rank, first
 
 
 def cause(killed: signal.Signals) -> str:

@@ -19,7 +19,7 @@ task='trap : TERM USR1; mark=$1; shift; "$@" & child=$!; code=0
       trap "kill -TERM $child" TERM; trap "kill -USR1 $child" USR1
       wait "$child" || code=$?
       while kill -0 "$child" 2>/dev/null; do code=0; wait "$child" || code=$?; done
-      if [ "$code" = 85 ]; then touch "$mark"; code=0; fi; exit "$code"'
+      if [ "$code" = 85 ] && touch "$mark"; then code=0; fi; exit "$code"'
 trap : TERM USR1
 
 resume=()

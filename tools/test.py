@@ -3,7 +3,6 @@
 import argparse
 import os
 import re
-import sys
 
 import mmengine
 from mmengine.config import Config, ConfigDict
@@ -11,14 +10,17 @@ from mmengine.dist import is_main_process
 from torch import nn
 
 import mim_plugins  # noqa: F401  registers everything
+from mim_plugins.apis import ConfigError
 from mim_plugins.checkpoints import CheckpointError, read_tensors
 from mim_plugins.engine import (
     BUILD_ERRORS,
     ConsoleRunner,
+    guarded_console,
     process_group,
     require_end_of_evaluation,
     run_config,
     user_errors,
+    work_dir,
 )
 
 METRIC_FILES = (".json", ".pkl")
@@ -34,7 +36,7 @@ class EvaluationRunner(ConsoleRunner):
 def use_test_time_augmentation(cfg: Config, name: str) -> None:
     """Wrap the model in the config's ``tta_model``, which reads its ``tta_pipeline``."""
     if "tta_model" not in cfg or "tta_pipeline" not in cfg:
-        sys.exit(f"error: {name} has no tta_model and tta_pipeline; leave out --tta")
+        raise ConfigError(f"{name} has no tta_model and tta_pipeline; leave out --tta")
     cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
     # MMEngine lets the config's preprocessor overrule the one inside the wrapped model
     if "data_preprocessor" in cfg.model:
@@ -68,22 +70,33 @@ def main() -> None:
     args = parser.parse_args()
     if args.out and not args.out.endswith(METRIC_FILES):
         parser.error(f"--out '{args.out}' must end in one of {' '.join(METRIC_FILES)}")
-    with user_errors(args.traceback):
-        cfg = run_config.read_config(args)
+    with guarded_console(), user_errors(args.traceback):
+        process_group.then_leave_process_group(lambda: test(prepare_config(args), args))
+
+
+def prepare_config(args: argparse.Namespace) -> Config:
+    """Return the config of the evaluation.
+
+    Raises:
+        ConfigError: it has no test data, or lacks what an option needs.
+        CheckpointError: there is no checkpoint.
+    """
+    cfg = run_config.read_config(args)
     if cfg.get("test_dataloader") is None:
-        sys.exit(f"error: {args.config} has no test data; evaluate with a fine-tuning config")
+        raise ConfigError(f"{args.config} has no test data; evaluate with a fine-tuning config")
     if not os.path.isfile(args.checkpoint):
-        sys.exit(f"error: there is no checkpoint '{args.checkpoint}'")
+        raise CheckpointError(f"there is no checkpoint '{args.checkpoint}'")
     cfg.load_from = args.checkpoint
     # the checkpoint holds every weight; a pre-training checkpoint need not be at hand
     cfg.model.backbone.init_cfg = None
     if args.tta:
         use_test_time_augmentation(cfg, args.config)
-    with user_errors(args.traceback):
-        process_group.then_leave_process_group(lambda: test(cfg, args))
+    return cfg
 
 
 def test(cfg: Config, args: argparse.Namespace) -> None:
+    if work_dir.is_main_process(cfg):
+        work_dir.require_writable(cfg.work_dir)
     run_config.require_data(cfg, ("test_dataloader",))
     run_config.use_drop_ins(cfg)
     run_config.fit_precision(cfg)
@@ -94,8 +107,9 @@ def test(cfg: Config, args: argparse.Namespace) -> None:
     require_weights(runner.model, args.checkpoint)
     metrics = runner.test()
     if args.out and is_main_process():
-        mmengine.mkdir_or_exist(os.path.dirname(os.path.abspath(args.out)))
-        mmengine.dump(metrics, args.out)
+        with user_errors(args.traceback, (OSError,)):
+            mmengine.mkdir_or_exist(os.path.dirname(os.path.abspath(args.out)))
+            mmengine.dump(metrics, args.out)
 
 
 if __name__ == "__main__":

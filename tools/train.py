@@ -6,6 +6,7 @@ Exit codes: 0 trained; 1 an error; 85 saved because a signal asked for the end: 
 
 import argparse
 import logging
+from pathlib import Path
 
 from mmengine.config import Config
 
@@ -14,9 +15,11 @@ from mim_plugins.engine import (
     BUILD_ERRORS,
     ConsoleRunner,
     global_batch,
+    guarded_console,
     process_group,
     run_config,
     user_errors,
+    work_dir,
 )
 
 
@@ -27,6 +30,12 @@ def parse_args() -> argparse.Namespace:
         nargs="?",
         const="auto",
         help="go on from the newest whole checkpoint of the work folder, or from the one given",
+    )
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="start anew in a work folder that has checkpoints, and remove them when training"
+        " begins; without effect beside --resume",
     )
     parser.add_argument("--amp", action="store_true", help="train in mixed precision")
     parser.add_argument("--no-validate", action="store_true", help="do not evaluate")
@@ -59,13 +68,18 @@ def prepare_config(args: argparse.Namespace) -> Config:
 
 def main() -> None:
     args = parse_args()
-    with user_errors(args.traceback):
+    with guarded_console(), user_errors(args.traceback):
         process_group.then_leave_process_group(lambda: train(args))
 
 
 def train(args: argparse.Namespace) -> None:
     cfg = prepare_config(args)
     run_config.require_data(cfg, ("train_dataloader", "val_dataloader"))
+    with work_dir.claim(cfg, args.overwrite) as outdated:
+        run(cfg, args, outdated)
+
+
+def run(cfg: Config, args: argparse.Namespace, outdated: list[Path]) -> None:
     warnings = [run_config.fit_precision(cfg), run_config.fit_schedule(cfg)]
     notes = [run_config.use_resumable_parts(cfg), run_config.use_drop_ins(cfg)]
     if args.keep_global_batch:
@@ -80,6 +94,7 @@ def train(args: argparse.Namespace) -> None:
     for level, texts in ((logging.INFO, notes), (logging.WARNING, warnings)):
         for text in filter(None, texts):
             runner.logger.log(level, text)
+    work_dir.remove(outdated)
     with user_errors(args.traceback, BUILD_ERRORS, until=runner.has_begun):
         runner.train()
 

@@ -22,6 +22,8 @@ from .checkpoint_files import (
 )
 from .checkpoint_fit import check_fit, note_kinds
 from .deferred_removals import DeferredRemovals
+from .guarded_writers import guard_writers
+from .guarded_writes import try_writing
 from .loaded_checkpoint import check_loaded, is_trusted
 from .resumed_schedule import follow_config, make_states_plain
 from .sharded_optimizer import gather_optimizer_state
@@ -67,6 +69,7 @@ class AtomicCheckpointHook(CheckpointHook):
         Raises:
             CheckpointError: on all processes, if there should be one but none fits or is intact.
         """
+        guard_writers(runner)
         if not runner._resume:
             return
         outcome: list = [None]
@@ -96,7 +99,7 @@ class AtomicCheckpointHook(CheckpointHook):
             checkpoints = Path(self.out_dir).glob(f"*.pth.*{PARTIAL_SUFFIX}")
             pointers = Path(runner.work_dir).glob(f"{POINTER}.*{PARTIAL_SUFFIX}")
             for partial in (*checkpoints, *pointers):
-                partial.unlink()
+                try_writing(runner.logger, f"'{partial.parent}'", partial.unlink)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Check what was loaded, see :func:`check_loaded`; schedule and rate follow the config."""
@@ -133,7 +136,8 @@ class AtomicCheckpointHook(CheckpointHook):
         runner.message_hub.update_info("last_ckpt", path)
         if self._write(runner, name, meta):
             self.last_ckpt = path
-            self._remove([*map(self.filename_tmpl.format, outdated), INTERRUPTED])
+            outdated_names = [*map(self.filename_tmpl.format, outdated), INTERRUPTED]
+            try_writing(runner.logger, f"'{self.out_dir}'", lambda: self._remove(outdated_names))
         elif self.max_keep_ckpts > 0:
             self._remember_kept(runner, before)
 
@@ -213,9 +217,8 @@ class AtomicCheckpointHook(CheckpointHook):
         return outcome[0]
 
     def _report(self, runner: Runner, name: str, error: OSError) -> None:
-        free = shutil.disk_usage(runner.work_dir).free / 2**20
         runner.logger.error(
-            f"{name} could NOT be saved: {error}; {free:.0f} MiB are free in {runner.work_dir}."
+            f"{name} could NOT be saved: {error}; {_free_space(runner.work_dir)}."
             f" Training goes on. The last whole checkpoint is kept ({self.last_ckpt}); make room,"
             " the next interval tries again"
         )
@@ -246,3 +249,11 @@ class AtomicCheckpointHook(CheckpointHook):
         if path is None:
             return None, [f"nothing to resume in {files}: training starts at iteration 0"]
         return str(path), warnings
+
+
+def _free_space(folder: str) -> str:
+    try:
+        free = shutil.disk_usage(folder).free / 2**20
+    except OSError as error:  # the folder itself may be lost
+        return f"{folder} cannot be read ({error.strerror})"
+    return f"{free:.0f} MiB are free in {folder}"

@@ -7,8 +7,11 @@ from typing import Any
 
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
+from mmengine.visualization import Visualizer
 
 from ..checkpoints import plain_data_only, read_tensors
+from .guarded_writers import guard_backends, guard_log_file, guard_writers
+from .guarded_writes import try_writing
 from .loaded_checkpoint import check_loaded, is_trusted
 from .loaded_weights import require_loadable
 
@@ -40,7 +43,8 @@ class ConsoleRunner(Runner):
     """Runner that shows environment, config and hooks in the log file only, not on the console.
 
     So it does with notes of the libraries that a user cannot act on. Beside that, it never runs
-    code from a checkpoint, whichever MMEngine is installed.
+    code from a checkpoint, whichever MMEngine is installed, and a log, scalar or picture that
+    cannot be written does not end it (see :func:`guard_writers`).
     """
 
     _has_begun = False
@@ -54,13 +58,29 @@ class ConsoleRunner(Runner):
     def build_logger(
         self, log_level: int | str = "INFO", log_file: str | None = None, **kwargs: Any
     ) -> MMLogger:
-        """The logger of MMEngine's runner, with a filter on its console."""
+        """Build MMEngine's logger with a filter on its console and a guarded log file."""
         logger = super().build_logger(log_level, log_file, **kwargs)
+        guard_log_file(logger)
         for handler in logger.handlers:
             if not isinstance(handler, logging.FileHandler):
                 handler.addFilter(_is_for_the_console)
         logger.info(f"Environment, config and hooks: {logger.log_file}")
         return logger
+
+    def build_visualizer(self, visualizer: Visualizer | dict | None = None) -> Visualizer:
+        """Build MMEngine's visualizer with guarded backends."""
+        built = super().build_visualizer(visualizer)
+        guard_backends(built, self.logger)
+        return built
+
+    def dump_config(self) -> None:
+        """Write the config into the work folder; a failure is logged."""
+        try_writing(self.logger, f"the config in '{self.work_dir}'", super().dump_config)
+
+    def register_hooks(self, *args: Any, **kwargs: Any) -> None:
+        """Register hooks; those that only report are guarded."""
+        super().register_hooks(*args, **kwargs)
+        guard_writers(self)
 
     def has_begun(self) -> bool:
         """Has training come to its first epoch? An error before that is one of the set-up."""

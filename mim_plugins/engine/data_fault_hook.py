@@ -8,9 +8,10 @@ from mmengine.runner import Runner
 
 from ..datasets.replacement import RECORD
 from ..datasets.wrappers import count_images
-from ..file_names import quote_name, write_lines
+from ..file_names import quote_name
 from ..registry import HOOKS
 from ..transforms import DamagedImageError
+from .guarded_writes import try_writing_lines
 
 FILE_NAME = "damaged_images.txt"
 
@@ -46,6 +47,7 @@ class DataFaultHook(Hook):
         self._damaged: dict[str, str] = {}
         self._waiting: dict[str, str] = {}
         self._replaced = 0
+        self._is_written = True
 
     def before_train(self, runner: Runner) -> None:
         """Take the list of a resumed run from its checkpoint."""
@@ -88,13 +90,14 @@ class DataFaultHook(Hook):
         self._waiting = {}
         new = {path: found[path] for path in sorted(found.keys() - self._damaged.keys())}
         if not new:
+            self._write_list(runner)
             return
         self._damaged.update(new)
+        self._is_written = False
         runner.message_hub.update_info(RECORD, dict(self._damaged))
         for message in new.values():
             runner.logger.warning(f"{message}; replaced by another sample")
-        if is_main_process():
-            write_lines(Path(runner.work_dir) / FILE_NAME, map(quote_name, sorted(self._damaged)))
+        self._write_list(runner)
         images = count_images(runner.train_dataloader.dataset)
         if len(self._damaged) > self.max_share * images:
             raise DamagedImageError(
@@ -102,4 +105,12 @@ class DataFaultHook(Hook):
                 f" max_share={self.max_share:g} allows; they are listed in"
                 f" {Path(runner.work_dir) / FILE_NAME}. Check the data with"
                 " tools/check_dataset.py, or raise max_share of DataFaultHook"
+            )
+
+    def _write_list(self, runner: Runner) -> None:
+        """Write the list on the main process, unless it is already on the disk."""
+        if not self._is_written and is_main_process():
+            file = Path(runner.work_dir) / FILE_NAME
+            self._is_written = try_writing_lines(
+                runner.logger, file, map(quote_name, sorted(self._damaged))
             )

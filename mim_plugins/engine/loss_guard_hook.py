@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from mmengine.dist import get_rank, is_distributed
+from mmengine.dist import broadcast_object_list, get_rank, is_distributed
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapperDict
@@ -15,6 +15,7 @@ from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 
 from ..registry import HOOKS
+from .guarded_writes import try_writing_lines
 from .non_finite_loss_error import NonFiniteLossError
 
 _SHOWN = 4
@@ -28,7 +29,8 @@ class LossGuardHook(Hook):
     optimizer's step, or after an iteration without one (gradient accumulation, or a step that the
     gradient scaler leaves out). Only the loss counts: infinite gradients are normal under float16.
     The process with the loss writes its images' paths to ``non_finite_loss.txt`` in the work
-    folder. No checkpoint is written with parameters that are not finite.
+    folder, and all processes raise its message. No checkpoint is written with parameters that are
+    not finite.
 
     On a GPU, reading the verdict waits for the backward pass, so that the optimizer's kernels are
     launched after it and not during it; several processes share the verdict in one all-reduce of
@@ -119,24 +121,23 @@ class LossGuardHook(Hook):
             self._work.wait()
         culprit = int(self._verdict) - 1
         self._verdict = self._work = None
-        if culprit >= 0:
-            raise NonFiniteLossError(self._describe(culprit))
+        if culprit < 0:
+            return
+        message = [self._describe() if get_rank() == culprit else ""]
+        broadcast_object_list(message, src=culprit)
+        raise NonFiniteLossError(message[0])
 
-    def _describe(self, culprit: int) -> str:
+    def _describe(self) -> str:
         runner = self._runner
-        terms = {name: float(value) for name, value in self._terms.items()}
-        where = f"iteration {runner.iter + 1}, rank "
-        if torch.isfinite(torch.tensor(list(terms.values()))).all():
-            return f"the loss is not finite at {where}{culprit}; see its message"
+        terms = ", ".join(f"{name}={float(value):g}" for name, value in self._terms.items())
         paths = list(_image_paths(self._data_batch))
-        text = f"the loss is not finite at {where}{get_rank()}: " + ", ".join(
-            f"{name}={value:g}" for name, value in terms.items()
-        )
+        text = f"the loss is not finite at iteration {runner.iter + 1}, rank {get_rank()}: {terms}"
         file = Path(runner.work_dir) / "non_finite_loss.txt"
-        file.write_text("\n".join([text, *paths]) + "\n")
+        is_written = try_writing_lines(runner.logger, file, [text, *paths])
         return (
             f"{text}. Images of the batch: {', '.join(paths[:_SHOWN])}"
-            f"{', ...' if len(paths) > _SHOWN else ''} ({len(paths)} in {file}). The weights are"
+            f"{', ...' if len(paths) > _SHOWN else ''} ({len(paths)}"
+            f"{f' in {file}' if is_written else ''}). The weights are"
             f" those before this iteration, checkpoints are untouched. {_REMEDY}"
         )
 

@@ -14,6 +14,14 @@ from mmengine.config import Config
 from .preemption_hook import REQUEUE_EXIT_CODE
 
 T = TypeVar("T")
+_RANK_VARIABLES = dict(
+    slurm=dict(RANK="SLURM_PROCID", LOCAL_RANK="SLURM_LOCALID", WORLD_SIZE="SLURM_NTASKS"),
+    mpi=dict(
+        RANK="OMPI_COMM_WORLD_RANK",
+        LOCAL_RANK="OMPI_COMM_WORLD_LOCAL_RANK",
+        WORLD_SIZE="OMPI_COMM_WORLD_SIZE",
+    ),
+)
 
 
 def use_cpu_processes(cfg: Config) -> None:
@@ -74,10 +82,16 @@ def _replace_sync_batch_norms(cfg: Any) -> None:
             _replace_sync_batch_norms(part)
 
 
+def take_rank_from(launcher: str) -> None:
+    """Set PyTorch's variables of rank and number of processes from those of another launcher."""
+    for name, theirs in _RANK_VARIABLES.get(launcher, {}).items():
+        if theirs in os.environ:
+            os.environ[name] = os.environ[theirs]
+
+
 def _take_slurm_environment() -> None:
     """Say in PyTorch's variables what Slurm says in its own."""
-    names = dict(RANK="SLURM_PROCID", LOCAL_RANK="SLURM_LOCALID", WORLD_SIZE="SLURM_NTASKS")
-    os.environ.update({name: os.environ[slurm] for name, slurm in names.items()})
+    take_rank_from("slurm")
     os.environ.setdefault("MASTER_PORT", "29500")
     if "MASTER_ADDR" not in os.environ:
         command = ["scontrol", "show", "hostnames", os.environ["SLURM_NODELIST"]]

@@ -19,6 +19,7 @@ from .data_root import apply_data_root
 from .data_root import require_data as require_data
 from .data_root import use_drop_ins as use_drop_ins
 from .global_batch import PROCESSES_VARIABLE
+from .process_group import take_rank_from
 
 _RESUMABLE = dict(
     EpochBasedTrainLoop="mim_plugins.ResumableEpochLoop",
@@ -49,6 +50,7 @@ def read_config(args: argparse.Namespace) -> Config:
         ConfigError: it is wrong, an option does not fit it, or no launcher started this process.
     """
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
+    take_rank_from(args.launcher)
     options = dict(args.cfg_options)
     data_root = options.pop("data_root", None) if args.data_root is None else args.data_root
     cfg = read_config_file(args.config)

@@ -15,6 +15,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from ..registry import HOOKS
+from .guarded_writes import try_writing
 
 FOLDER = "heartbeats"
 STAGES = ("loading data", "forward pass", "backward pass and step", "validation")
@@ -59,9 +60,8 @@ class StallWatchdogHook(Hook):
         if runner.world_size == 1:
             return
         self._folder = Path(runner.work_dir) / FOLDER
-        self._folder.mkdir(parents=True, exist_ok=True)
         self._advance(0)
-        self._publish()
+        self._try_publishing()
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         self._handle = model.register_forward_hook(self._after_forward)
         self._stop.clear()
@@ -126,15 +126,18 @@ class StallWatchdogHook(Hook):
         self._since = time.monotonic()
 
     def _publish(self) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
         file = self._folder / f"rank_{self._runner.rank}.json"
         temporary = file.with_suffix(".tmp")
         temporary.write_text(json.dumps(self._progress))
         os.replace(temporary, file)
 
+    def _try_publishing(self) -> None:
+        try_writing(self._runner.logger, f"progress in '{self._folder}'", self._publish)
+
     def _watch(self) -> None:
         while not self._stop.wait(self._period):
-            with contextlib.suppress(OSError):  # a full disk: try again in the next round
-                self._publish()
+            self._try_publishing()
             if time.monotonic() - self._since > self.timeout:
                 self._end_run()
 

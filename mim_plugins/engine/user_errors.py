@@ -3,9 +3,7 @@
 import os
 import pickle
 import re
-import signal
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -17,8 +15,9 @@ from ..datasets import DataNotFoundError
 from ..transforms import DamagedImageError
 from .global_batch_error import GlobalBatchError
 from .non_finite_loss_error import NonFiniteLossError
+from .process_errors import exit_with, process_count
+from .work_dir_error import WorkDirError
 
-_HEAD_START = 10.0  # seconds
 TRACEBACK_VARIABLE = "MIM_PLUGINS_TRACEBACK"
 USER_ERRORS = (
     CheckpointError,
@@ -28,6 +27,7 @@ USER_ERRORS = (
     FileNotFoundError,
     GlobalBatchError,
     NonFiniteLossError,
+    WorkDirError,
     pickle.UnpicklingError,  # of MMEngine, for load_from and init_cfg
     torch.cuda.OutOfMemoryError,
 )
@@ -54,6 +54,9 @@ def user_errors(
 ) -> Iterator[None]:
     """End the program with one line if an error of :data:`USER_ERRORS` comes out of the block.
 
+    In a run of several processes any error does, and its traceback is in a file that the line names
+    (see :func:`exit_with`).
+
     Args:
         traceback: let the error pass with all that Python says of it, as 1 in the environment
             variable ``MIM_PLUGINS_TRACEBACK`` does.
@@ -63,14 +66,20 @@ def user_errors(
     kinds: tuple[type[BaseException], ...] = (*USER_ERRORS, *also)
     try:
         yield
-    except kinds as error:
-        is_known = isinstance(error, USER_ERRORS)
-        if traceback or os.environ.get(TRACEBACK_VARIABLE) == "1" or (not is_known and until()):
+    except Exception as error:
+        if traceback or os.environ.get(TRACEBACK_VARIABLE) == "1":
             raise
-        _let_the_first_process_speak()
-        ours = is_known or type(error).__module__ != "builtins"
-        more = "" if ours else f" ({TRACEBACK_VARIABLE}=1 shows where it comes from)"
-        sys.exit(f"error: {_one_line(error)}{more}")
+        is_known = isinstance(error, USER_ERRORS)
+        several = process_count() > 1
+        if is_known or (isinstance(error, kinds) and not until()):
+            ours = is_known or type(error).__module__ != "builtins"
+            more = "" if ours else f" ({TRACEBACK_VARIABLE}=1 shows where it comes from)"
+            line = f"error: {_one_line(error)}{more}"
+        elif several:  # their tracebacks would cover each other
+            line = f"error: {type(error).__name__}: {_one_line(error)}"
+        else:
+            raise
+        sys.exit(exit_with(line, error) if several else line)
 
 
 def _one_line(error: BaseException) -> str:
@@ -93,17 +102,6 @@ def _one_line(error: BaseException) -> str:
     if isinstance(error, KeyError) and error.args:
         text = str(error.args[0])
     return " ".join(text.split()) + missing_packages_remedy(text)
-
-
-def _let_the_first_process_speak() -> None:
-    """Wait in a machine's other processes: most errors are all processes' own.
-
-    The launcher ends them as soon as the first one has ended. If it goes on, theirs is another
-    error, and is told.
-    """
-    if any(os.environ.get(name, "0") != "0" for name in ("LOCAL_RANK", "SLURM_LOCALID")):
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # nothing is left to be saved
-        time.sleep(_HEAD_START)
 
 
 def missing_packages_remedy(text: str) -> str:

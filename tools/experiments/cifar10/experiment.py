@@ -105,7 +105,7 @@ class Experiment:
         name = "_".join(filter(None, [method, variant, f"{epochs}e", f"seed{seed}"]))
         folder = self.work / name
         config = self.config(name, method, epochs, seed, changes or {})
-        taken = self.run(name, TRAIN, config, "--work-dir", folder)
+        taken = self.run(name, TRAIN, config, "--work-dir", folder, "--overwrite")
         files = sorted(folder.glob("epoch_*.pth"), key=_epoch)
         curve = self.probe(name, "--config", config, "--checkpoints", *files, "--seed", seed)
         last = {f"finetune_{k}": v for k, v in self.finetune(name, config, files[-1], seed).items()}

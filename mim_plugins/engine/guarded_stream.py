@@ -1,0 +1,84 @@
+"""Console whose loss does not end a program."""
+
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO, cast
+
+from mmengine.logging import print_log
+
+from .guarded_writes import failure_message
+
+
+class GuardedStream:
+    """Text stream that drops what cannot be written: a full disk, a closed pipe or terminal.
+
+    The log names a failure once, and again after writing has succeeded in between. Characters that
+    the stream's encoding lacks are escaped.
+
+    Args:
+        stream: a console stream.
+        name: of the stream, in the log.
+    """
+
+    def __init__(self, stream: TextIO, name: str) -> None:
+        self._stream = stream
+        self._name = name
+        self._is_failing = False
+
+    def __getattr__(self, name: str) -> Any:  # noqa: D105
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """Write or drop a text."""
+        self._guard(lambda: self._write(text))
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush what has been written."""
+        self._guard(self._stream.flush)
+
+    def _write(self, text: str) -> None:
+        try:
+            self._stream.write(text)
+        except UnicodeEncodeError:
+            encoding = self._stream.encoding
+            self._stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+
+    def _guard(self, write: Callable[[], object]) -> None:
+        try:
+            write()
+        except OSError as error:
+            if not self._is_failing:
+                self._is_failing = True  # before logging, which writes to the console as well
+                print_log(failure_message(self._name, error), "current", logging.ERROR)
+        else:
+            self._is_failing = False
+
+
+@contextmanager
+def guarded_console() -> Iterator[None]:
+    """Guard ``sys.stdout`` and ``sys.stderr`` within the block."""
+    streams = {name: getattr(sys, name) for name in ("stdout", "stderr")}
+    for name, stream in streams.items():
+        if stream is not None:
+            setattr(sys, name, cast(TextIO, GuardedStream(stream, f"the console ({name})")))
+    try:
+        yield
+    finally:
+        for name, stream in streams.items():
+            setattr(sys, name, stream)
+            if stream is not None:
+                _flush_or_let_go(stream)
+
+
+def _flush_or_let_go(stream: TextIO) -> None:
+    """Flush, or let the remainder go nowhere: Python would end with code 120 because of it."""
+    try:
+        stream.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)

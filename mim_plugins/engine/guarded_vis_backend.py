@@ -1,0 +1,103 @@
+"""Backend of MMEngine's visualizer that cannot end a training."""
+
+import contextlib
+import logging
+from pathlib import Path
+from typing import Any
+
+from mmengine.visualization import LocalVisBackend, TensorboardVisBackend
+from mmengine.visualization.vis_backend import BaseVisBackend
+
+from .guarded_writes import WRITE_ERRORS, try_writing
+
+_PNG_END = b"IEND\xaeB`\x82"
+
+
+class GuardedVisBackend(BaseVisBackend):
+    """Backend that passes everything on to another one and logs its failures.
+
+    Failures to write are caught from the start; any other error only after the other backend has
+    worked once, because before that it comes from the config. A folder that was removed is made
+    anew, and TensorBoard's writer, which stays broken after a failure, as well.
+
+    Args:
+        backend: of any kind.
+        logger: receives the failures.
+    """
+
+    def __init__(self, backend: BaseVisBackend, logger: logging.Logger) -> None:
+        super().__init__(getattr(backend, "_save_dir", None))
+        self._backend = backend
+        self._logger = logger
+        self._has_worked = False
+        self._has_failed = False
+
+    def __getattr__(self, name: str) -> Any:  # noqa: D105
+        return getattr(self._backend, name)
+
+    def _init_env(self) -> None:
+        self._backend._init_env()
+
+    @property
+    def experiment(self) -> Any:
+        """Return the other backend's experiment, unguarded."""
+        return self._backend.experiment
+
+    def add_config(self, *args: Any, **kwargs: Any) -> None:
+        """Record the config."""
+        self._call("add_config", *args, **kwargs)
+
+    def add_graph(self, *args: Any, **kwargs: Any) -> None:
+        """Record the model's graph."""
+        self._call("add_graph", *args, **kwargs)
+
+    def add_image(self, name: str, image: Any, step: int = 0, **kwargs: Any) -> None:
+        """Record a picture."""
+        self._call("add_image", name, image, step, **kwargs)
+
+    def add_scalar(self, *args: Any, **kwargs: Any) -> None:
+        """Record a number."""
+        self._call("add_scalar", *args, **kwargs)
+
+    def add_scalars(self, *args: Any, **kwargs: Any) -> None:
+        """Record several numbers."""
+        self._call("add_scalars", *args, **kwargs)
+
+    def close(self) -> None:
+        """Close the other backend."""
+        self._call("close")
+
+    def _call(self, method: str, *args: Any, **kwargs: Any) -> None:
+        def write() -> None:
+            self._mend()
+            getattr(self._backend, method)(*args, **kwargs)
+            if method == "add_image" and isinstance(self._backend, LocalVisBackend):
+                _require_picture(self._backend, *args)
+
+        name = f"the output of {type(self._backend).__name__}"
+        errors = (Exception,) if self._has_worked else WRITE_ERRORS
+        succeeded = try_writing(self._logger, name, write, errors)
+        self._has_worked = self._has_worked or succeeded
+        self._has_failed = not succeeded
+
+    def _mend(self) -> None:
+        folder = Path(self._save_dir) if self._save_dir else None
+        is_lost = folder is not None and self._has_worked and not folder.is_dir()
+        if is_lost and folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+        if (is_lost or self._has_failed) and isinstance(self._backend, TensorboardVisBackend):
+            with contextlib.suppress(Exception):
+                self._backend.close()
+            self._backend._env_initialized = False
+
+
+def _require_picture(backend: LocalVisBackend, name: str, image: Any, step: int) -> None:
+    """Check that a picture is complete: OpenCV reports no failure to MMEngine's backend.
+
+    Raises:
+        OSError: it is not.
+    """
+    file = Path(backend._img_save_dir) / f"{name}_{step}.png"
+    if not file.is_file() or not file.read_bytes().endswith(_PNG_END):
+        file.unlink(missing_ok=True)
+        raise OSError(f"'{file}' is incomplete")

@@ -1,0 +1,68 @@
+"""Writes of reports, logs and pictures, which must not end a training when they fail."""
+
+import logging
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from weakref import WeakKeyDictionary
+
+WRITE_ERRORS: tuple[type[Exception], ...] = (OSError, UnicodeError)
+
+_failing: WeakKeyDictionary[logging.Logger, set[str]] = WeakKeyDictionary()
+
+
+def try_writing(
+    logger: logging.Logger,
+    name: str,
+    write: Callable[[], object],
+    errors: tuple[type[Exception], ...] = WRITE_ERRORS,
+) -> bool:
+    """Call ``write`` and return whether it succeeded; a failure is an error in the log.
+
+    Each name is logged once, and again only after a write under that name has succeeded. The caller
+    tries again at its next occasion.
+
+    Args:
+        logger: receives the messages.
+        name: what is written, as it reads in front of "could not be written".
+        write: may raise.
+        errors: kinds of failure; others pass.
+    """
+    failing = _failing.setdefault(logger, set())
+    try:
+        write()
+    except errors as error:
+        if name not in failing:
+            failing.add(name)  # before logging: the log itself may be what fails
+            logger.error(failure_message(name, error))
+        return False
+    if name in failing:
+        failing.discard(name)
+        logger.info(f"{name} can be written again")
+    return True
+
+
+def failure_message(name: str, error: Exception) -> str:
+    """Return the line that names a failing writer."""
+    reason = " ".join(str(error).split()) or "no reason given"
+    if not isinstance(error, OSError):
+        reason = f"{type(error).__name__}: {reason}"
+    return f"{name} could not be written: {reason}; training goes on, and later writes try again"
+
+
+def try_writing_lines(logger: logging.Logger, path: Path, lines: Iterable[str]) -> bool:
+    """Write a text file as :func:`try_writing` does; its folder is made if it is missing.
+
+    Names of files may be in the lines: bytes that are not UTF-8 stay as they are, and a line break
+    within a line is escaped.
+    """
+    text = "".join(f"{_one_line(line)}\n" for line in lines)
+
+    def write() -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8", errors="surrogateescape")
+
+    return try_writing(logger, f"'{path}'", write)
+
+
+def _one_line(text: str) -> str:
+    return text.replace("\r", "\\r").replace("\n", "\\n")
