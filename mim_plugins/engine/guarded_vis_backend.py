@@ -10,6 +10,14 @@ from mmengine.visualization.vis_backend import BaseVisBackend
 
 from .guarded_writes import WRITE_ERRORS, try_writing
 
+_CONTENT = dict(
+    add_config="the config",
+    add_graph="the graph",
+    add_image="a picture",
+    add_scalar="a scalar",
+    add_scalars="a scalar",
+    close="the rest",
+)
 _PNG_END = b"IEND\xaeB`\x82"
 
 
@@ -74,7 +82,7 @@ class GuardedVisBackend(BaseVisBackend):
             if method == "add_image" and isinstance(self._backend, LocalVisBackend):
                 _require_picture(self._backend, *args)
 
-        name = f"the output of {type(self._backend).__name__}"
+        name = f"{_CONTENT.get(method, method)} of {type(self._backend).__name__}"
         errors = (Exception,) if self._has_worked else WRITE_ERRORS
         succeeded = try_writing(self._logger, name, write, errors)
         self._has_worked = self._has_worked or succeeded

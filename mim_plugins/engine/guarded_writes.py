@@ -1,13 +1,26 @@
 """Writes of reports, logs and pictures, which must not end a training when they fail."""
 
 import logging
+import math
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
 WRITE_ERRORS: tuple[type[Exception], ...] = (OSError, UnicodeError)
 
-_failing: WeakKeyDictionary[logging.Logger, set[str]] = WeakKeyDictionary()
+_PAUSE = 600.0  # seconds; on a nearly full disk, writes fail and succeed in turn
+
+
+class _Writer:
+    """State of what is written under one name."""
+
+    is_failing = False
+    is_announced = False
+    last_announced = -math.inf
+
+
+_writers: WeakKeyDictionary[logging.Logger, dict[str, _Writer]] = WeakKeyDictionary()
 
 
 def try_writing(
@@ -18,7 +31,7 @@ def try_writing(
 ) -> bool:
     """Call ``write`` and return whether it succeeded; a failure is an error in the log.
 
-    Each name is logged once, and again only after a write under that name has succeeded. The caller
+    A name is logged once until a write under it succeeds, and at most every ten minutes. The caller
     tries again at its next occasion.
 
     Args:
@@ -27,17 +40,21 @@ def try_writing(
         write: may raise.
         errors: kinds of failure; others pass.
     """
-    failing = _failing.setdefault(logger, set())
+    writer = _writers.setdefault(logger, {}).setdefault(name, _Writer())
     try:
         write()
     except errors as error:
-        if name not in failing:
-            failing.add(name)  # before logging: the log itself may be what fails
-            logger.error(failure_message(name, error))
+        if not writer.is_failing:
+            writer.is_failing = True  # before logging: the log itself may be what fails
+            writer.is_announced = time.monotonic() - writer.last_announced > _PAUSE
+            if writer.is_announced:
+                writer.last_announced = time.monotonic()
+                logger.error(failure_message(name, error))
         return False
-    if name in failing:
-        failing.discard(name)
-        logger.info(f"{name} can be written again")
+    if writer.is_failing:
+        writer.is_failing = False
+        if writer.is_announced:
+            logger.info(f"{name} can be written again")
     return True
 
 

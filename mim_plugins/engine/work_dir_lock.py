@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 import uuid
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -24,9 +25,9 @@ class WorkDirLock:
 
     The file ``run.lock`` names host, process and start. Its time stamp is renewed every ``beat``
     seconds. A lock is taken over if its process has ended. A process of the same machine (since the
-    same boot, in the same container) finds this out at once, and one of another machine from a time
-    stamp that is not renewed for ``silence`` seconds. Time stamps are compared with that of a new
-    file in the same folder, because clocks may differ.
+    same boot, in the same container) finds this out at once. One of another machine watches the
+    time stamp for some beats, and until it is ``silence`` seconds old by the clock of the file
+    system or of the watcher, because clocks may differ.
 
     Args:
         folder: the work folder, which exists.
@@ -55,10 +56,11 @@ class WorkDirLock:
     def __enter__(self) -> "WorkDirLock":
         """Take the lock."""
         while not self._create():
-            owner = self._read()
+            owner = _parse(self._file)
             if self._is_alive(owner):
                 raise WorkDirError(self._refusal(owner))
-            self._remove_if_owned_by(owner)
+            if self._take_over(owner):
+                break
         self._thread.start()
         return self
 
@@ -74,13 +76,21 @@ class WorkDirLock:
         self._stop.set()
         self._thread.join()
         with contextlib.suppress(OSError):
-            self._remove_if_owned_by(self._owner)
+            if _parse(self._file) == self._owner:
+                self._file.unlink()
+
+    @contextlib.contextmanager
+    def _draft(self, content: str) -> Iterator[Path]:
+        draft = self._file.with_name(f"{FILE_NAME}.{self._owner['token']}")
+        try:
+            draft.write_text(content)
+            yield draft
+        finally:
+            draft.unlink(missing_ok=True)
 
     def _create(self) -> bool:
         """Make the file with its content in one step; return False if there is one."""
-        draft = self._file.with_name(f"{FILE_NAME}.{self._owner['token']}")
-        try:
-            draft.write_text(json.dumps(self._owner))
+        with self._draft(json.dumps(self._owner)) as draft:
             try:
                 os.link(draft, self._file)
             except FileExistsError:
@@ -88,8 +98,6 @@ class WorkDirLock:
             except OSError:  # a file system without hard links
                 return self._create_in_place()
             return True
-        finally:
-            draft.unlink(missing_ok=True)
 
     def _create_in_place(self) -> bool:
         try:
@@ -99,14 +107,6 @@ class WorkDirLock:
             return False
         return True
 
-    def _read(self) -> dict[str, Any]:
-        """Return the owner that the file names; empty if it is gone, unreadable or half written."""
-        try:
-            owner = json.loads(self._file.read_text())
-        except (OSError, ValueError):
-            return {}
-        return owner if isinstance(owner, dict) else {}
-
     def _is_alive(self, owner: dict[str, Any]) -> bool:
         if owner and owner.get("machine") == self._owner["machine"] is not None:
             start = _process_start(owner.get("pid"))
@@ -115,49 +115,54 @@ class WorkDirLock:
         return self._is_renewed()
 
     def _is_renewed(self) -> bool:
-        """Watch the time stamp until it changes, or is or has been old for long enough."""
-        first, since = self._times(), time.monotonic()
-        while first is not None and time.monotonic() - since <= self._silence:
-            times = self._times()
-            if times is None or times[0] - times[1] > self._silence:
+        """Watch the time stamp until it changes, or has been the same for long enough."""
+        first, since = self._times(self._file), time.monotonic()
+        while first is not None:
+            now_and_renewal, watched = self._times(self._file), time.monotonic() - since
+            if now_and_renewal is None:
                 return False
-            if times[1] != first[1]:
+            now, renewal = now_and_renewal
+            if renewal != first[1]:
                 return True
+            # some file systems stamp with the clock of the machine that renews
+            is_old = now - renewal > self._silence and watched > 2.5 * self._beat
+            if is_old or watched > self._silence:
+                return False
             time.sleep(self._beat / 10)
         return False
 
-    def _times(self) -> tuple[float, float] | None:
-        """Return now and the last renewal by the file system's clock; None without a file."""
-        probe = self._file.with_name(f"{FILE_NAME}.{self._owner['token']}")
+    def _times(self, path: Path) -> tuple[float, float] | None:
+        """Return now and a file's time stamp by the file system's clock; None without a file."""
         try:
-            probe.write_text("")
-            with self._file.open() as file:  # opening asks a network file system anew
-                return probe.stat().st_mtime, os.fstat(file.fileno()).st_mtime
+            with self._draft("") as now, path.open() as file:  # opening asks a server anew
+                return now.stat().st_mtime, os.fstat(file.fileno()).st_mtime
         except FileNotFoundError:
             return None
-        finally:
-            probe.unlink(missing_ok=True)
 
-    def _remove_if_owned_by(self, owner: dict[str, Any]) -> None:
-        """Remove the file, but not one that another process has put there meanwhile."""
-        aside = self._file.with_name(f"{FILE_NAME}.{self._owner['token']}")
+    def _take_over(self, owner: dict[str, Any]) -> bool:
+        """Replace the lock of a dead owner; return False if another process was faster."""
+        claim = self._file.with_name(f"{FILE_NAME}.takeover")
         try:
-            os.replace(self._file, aside)
-        except FileNotFoundError:
-            return
+            claim.touch(exist_ok=False)
+        except FileExistsError:
+            times = self._times(claim)
+            if times is not None and times[0] - times[1] > self._silence:
+                claim.unlink(missing_ok=True)  # of a process that died while it took over
+            time.sleep(self._beat / 100)
+            return False
         try:
-            found = json.loads(aside.read_text())
-        except ValueError:
-            found = {}
-        if found == owner or self._file.exists():
-            aside.unlink()
-        else:
-            os.replace(aside, self._file)
+            if not self._file.exists() or _parse(self._file) != owner:
+                return False
+            with self._draft(json.dumps(self._owner)) as draft:
+                os.replace(draft, self._file)
+            return True
+        finally:
+            claim.unlink(missing_ok=True)
 
     def _keep_fresh(self) -> None:
         while not self._stop.wait(self._beat):
             with contextlib.suppress(OSError):
-                if self._read().get("token") == self._owner["token"]:
+                if _parse(self._file).get("token") == self._owner["token"]:
                     os.utime(self._file)
                 elif not self._file.exists() and self._file.parent.is_dir():
                     self._create()  # someone emptied the folder
@@ -167,6 +172,15 @@ class WorkDirLock:
             f"the work folder '{self._file.parent}' is in use by {_describe(owner)}: wait for its"
             " end, end it, or give this run another folder with --work-dir"
         )
+
+
+def _parse(file: Path) -> dict[str, Any]:
+    """Return the owner that a lock names; empty if it is gone, unreadable or half written."""
+    try:
+        owner = json.loads(file.read_text())
+    except (OSError, ValueError):
+        return {}
+    return owner if isinstance(owner, dict) else {}
 
 
 def _describe(owner: dict[str, Any]) -> str:

@@ -5,6 +5,7 @@ from contextlib import nullcontext
 import pytest
 import torch
 from image_files import damaged_files, good_files
+from mmengine.hooks import Hook
 from mmengine.model import BaseModel
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
@@ -185,3 +186,22 @@ def test_damaged_images_of_any_name_are_reported_and_kept(make_runner, folder, t
     (checkpoint,) = (tmp_path / "run").glob("*.pth")
     content = torch.load(checkpoint, weights_only=True)
     assert set(content["message_hub"]["runtime_info"]["damaged_images"]) == set(listed)
+
+
+def test_a_list_that_cannot_be_written_is_tried_again(tmp_path, folder, make_runner, read_log):
+    runner, _ = make_runner(hook=dict(max_share=0.5, interval=1), epochs=4)
+    file = tmp_path / "run/damaged_images.txt"
+    file.mkdir()  # in the way
+
+    class MakeRoom(Hook):
+        def after_train_epoch(self, runner):
+            if runner.epoch == 2:
+                file.rmdir()
+
+    runner.register_hook(MakeRoom(), priority="HIGHEST")
+    runner.train()
+    assert runner.epoch == 4
+    assert len(file.read_text().splitlines()) == 2
+    log = read_log()
+    assert log.count(f"'{file}' could not be written") == 1
+    assert log.count(f"'{file}' can be written again") == 1

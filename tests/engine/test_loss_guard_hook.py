@@ -42,6 +42,13 @@ def test_stops_before_the_weights_and_the_good_checkpoint_change(tmp_path, value
     assert listed[1:] == [f"image_{i}.jpg" for i in range(4, 8)]
 
 
+def test_the_loss_is_named_though_the_paths_cannot_be_written(tmp_path):
+    (tmp_path / "non_finite_loss.txt").mkdir(parents=True)  # in the way
+    runner = toy_runner(tmp_path, ToyModel(loss_that_breaks(float("nan"))), hooks=[LossGuardHook()])
+    with pytest.raises(NonFiniteLossError, match=r"loss=nan.*image_4\.jpg.*\(4\)\. The weights"):
+        runner.train()
+
+
 def test_stops_under_accumulation_before_any_step(tmp_path):
     runner = toy_runner(tmp_path, ToyModel(loss_that_breaks(float("nan"), at=1)),
                         hooks=[LossGuardHook()])  # fmt: skip
@@ -102,6 +109,8 @@ def train_with_one_bad_rank(rank, folder):
 def test_all_processes_stop_though_one_has_the_loss(tmp_path):
     codes, messages = in_two_processes(train_with_one_bad_rank, tmp_path)
     assert codes == [0, 0]
-    assert "iteration 2, rank 1; see its message" in messages[0]
-    assert "rank 1: loss=nan" in messages[1]
+    assert messages[0] == messages[1]
+    assert "iteration 2, rank 1: loss=nan" in messages[0]
+    assert "(4 in " in messages[0]
+    assert len((tmp_path / "non_finite_loss.txt").read_text().splitlines()) == 5
     assert [path.name for path in tmp_path.glob("*.pth")] == ["iter_1.pth"]

@@ -1,5 +1,6 @@
 import errno
 import json
+import logging
 import time
 from types import SimpleNamespace
 
@@ -113,9 +114,10 @@ def test_without_any_news_nobody_is_blamed(tmp_path):
     assert f"nor news of any rank in {tmp_path}" in report
 
 
-def test_watching_goes_on_when_the_progress_cannot_be_written(tmp_path, monkeypatch):
+def test_watching_goes_on_when_the_progress_cannot_be_written(tmp_path, monkeypatch, caplog):
     hook = make(tmp_path, 2, {})
     hook._runner.rank = 0
+    hook._runner.logger = logging.getLogger("watching")
     hook._period = 0.01
     attempts = []
 
@@ -128,6 +130,26 @@ def test_watching_goes_on_when_the_progress_cannot_be_written(tmp_path, monkeypa
     monkeypatch.setattr(hook, "_publish", publish)
     hook._watch()
     assert len(attempts) == 3
+    assert caplog.text.count(f"progress in '{tmp_path}' could not be written") == 1
+
+
+def train_without_heartbeats(rank, folder):
+    runner = toy_runner(folder, hooks=[StallWatchdogHook(timeout=2)], **DISTRIBUTED)
+    if rank == 0:
+        (folder / "heartbeats").write_text("in the way")
+    runner.train()
+    return runner.iter
+
+
+def test_the_run_begins_and_ends_well_without_heartbeats(tmp_path):
+    assert in_two_processes(train_without_heartbeats, tmp_path) == ([0, 0], {0: 4, 1: 4})
+
+
+def test_heartbeats_come_back_in_a_folder_that_was_removed(tmp_path):
+    hook = make(tmp_path / "run/heartbeats", 2, {})
+    hook._runner.rank = 0
+    hook._publish()
+    assert json.loads((tmp_path / "run/heartbeats/rank_0.json").read_text()) == [0, 0, 0]
 
 
 def test_timeout_must_be_positive():

@@ -154,7 +154,8 @@ class Experiment:
             )
             self._set_length(cfg, epochs, seed)
             job = f"{name}_finetune{share}"
-            self.run(job, TRAIN, self._write(cfg, job), "--work-dir", self.work / job)
+            folder = self.work / job
+            self.run(job, TRAIN, self._write(cfg, job), "--work-dir", folder, "--overwrite")
             accuracies[share] = read_logs(self.work / job)["accuracy/top1"][-1]
         return accuracies
 
