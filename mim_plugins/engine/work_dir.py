@@ -88,7 +88,9 @@ def earlier_checkpoints(cfg: Config) -> list[Path]:
     if "://" in str(out_dir) or not folder.is_dir():
         return []
     templates = ["epoch_{}.pth", "iter_{}.pth", hook.get("filename_tmpl") or "epoch_{}.pth"]
-    name = "|".join([rf"(best_.*_)?({_pattern(t)})" for t in templates] + [re.escape(INTERRUPTED)])
+    name = "|".join(
+        [rf"(best_(.*_)?)?({_pattern(t)})" for t in templates] + [re.escape(INTERRUPTED)]
+    )
     found = [path for path in folder.iterdir() if re.fullmatch(name, path.name)]
     return sorted(found, key=lambda path: path.lstat().st_mtime_ns)
 

@@ -1,4 +1,3 @@
-import signal
 from argparse import Namespace
 
 import pytest
@@ -104,18 +103,12 @@ def test_asserts_of_other_packages_while_building_are_one_line():
     )
 
 
-@pytest.mark.parametrize("variable", ["LOCAL_RANK", "SLURM_LOCALID"])
-def test_other_processes_speak_only_if_the_launcher_lets_them_live(monkeypatch, variable):
-    waits = []
-    monkeypatch.setattr("time.sleep", waits.append)
-    handler = signal.getsignal(signal.SIGTERM)
-    try:
-        monkeypatch.setenv(variable, "0")
-        assert end(ConfigError("mine")) == "error: mine"
-        assert not waits
-        monkeypatch.setenv(variable, "3")
-        assert end(ConfigError("mine")) == "error: mine"
-        assert len(waits) == 1
-        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
-    finally:
-        signal.signal(signal.SIGTERM, handler)
+def test_any_error_of_one_of_several_processes_is_one_line(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    monkeypatch.setenv("RANK", "3")
+    assert end(ConfigError("mine")).startswith("error: mine (process 3 of 4 on host '")
+    late = end(ValueError("why"), also=BUILD_ERRORS, until=lambda: True)
+    assert late.startswith("error: ValueError: why (process 3 of 4")
+    assert end(ZeroDivisionError("why")).startswith("error: ZeroDivisionError: why (process 3 of 4")
+    with pytest.raises(ZeroDivisionError), user_errors(traceback=True):
+        raise ZeroDivisionError

@@ -50,8 +50,8 @@ def test_templates_and_folders_of_the_checkpoint_hook_are_followed(tmp_path):
 
 
 def test_other_files_are_no_checkpoints_of_a_run(tmp_path):
-    fill(tmp_path, "pretrained.pth", "swin_b.pth", "epoch_x.pth", "my_epoch_3.pth", "last_checkpoint",
-         "epoch_3.pth.12.partial")  # fmt: skip
+    fill(tmp_path, "pretrained.pth", "swin_b.pth", "epoch_x.pth", "my_epoch_3.pth")
+    fill(tmp_path, "last_checkpoint", "epoch_3.pth.12.partial")
     with work_dir.claim(config(tmp_path)) as outdated:
         assert outdated == []
 

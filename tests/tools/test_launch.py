@@ -73,4 +73,18 @@ def test_an_error_of_all_processes_is_told_once(tmp_path):
         "with user_errors():\n    raise ConfigError('wrong')",
         tmp_path,
     )
-    assert (result.returncode, errors(result)) == (1, ["error: wrong"])
+    (line,) = errors(result)
+    assert line.startswith("error: wrong (process ")
+    assert result.returncode == 1
+
+
+def test_a_kill_is_named_though_another_process_fails_because_of_it(tmp_path):
+    result = launch(
+        "mark = f'{__file__}.mark'\n"
+        "if rank == '1':\n    open(mark, 'w').close()\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "while not os.path.exists(mark): time.sleep(0.001)\n"
+        "sys.exit('error: connection lost')",
+        tmp_path,
+    )
+    assert result.returncode == 128 + signal.SIGKILL
+    assert errors(result)[-1].startswith("error: process 1 was ended by SIGKILL")

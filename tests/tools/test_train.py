@@ -9,8 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from disks import small_disk
 from free_port import free_port
 from PIL import Image
+
+from mim_plugins.engine import WorkDirLock
 
 ROOT = Path(__file__).parents[2]
 BACKBONE = dict(
@@ -162,6 +165,83 @@ def test_signal_saves_and_exits_with_85_and_the_resumed_run_is_the_same(tmp_path
     assert not (tmp_path / "run/interrupted.pth").exists()
     whole, resumed = (state_dict(tmp_path / name / "epoch_2.pth") for name in ("whole", "run"))
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_a_second_start_is_refused_and_can_go_on_or_start_anew(tmp_path, pretrain_config):
+    write_images(tmp_path / "images", 8)
+    folder = tmp_path / "run"
+    arguments = (pretrain_config, "--data-root", tmp_path / "images", "--work-dir", folder)
+    train(*arguments)
+    before = (folder / "epoch_2.pth").read_bytes()
+
+    again = train(*arguments, check=False)
+    assert again.returncode == 1
+    (line,) = [line for line in again.stderr.splitlines() if line.startswith("error:")]
+    for part in (f"'{folder}'", "epoch_2.pth", "--resume", "--overwrite", "--work-dir"):
+        assert part in line
+    assert (folder / "epoch_2.pth").read_bytes() == before
+
+    with WorkDirLock(folder):
+        taken = train(*arguments, "--resume", check=False)
+    assert taken.returncode == 1
+    assert f"is in use by the run of process {os.getpid()} on host" in taken.stderr
+
+    anew = train(*arguments, "--overwrite", "--cfg-options", "train_cfg.max_epochs=1")
+    assert "Training on 8 images" in anew.stdout
+    assert [path.name for path in folder.glob("*.pth")] == ["epoch_1.pth"]
+    assert not (folder / "run.lock").exists()
+
+
+FILLER = """
+import sys
+sys.path.insert(0, {helpers!r})
+from pathlib import Path
+from disks import SmallDisk
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+
+
+@HOOKS.register_module()
+class Filler(Hook):
+    priority = "VERY_HIGH"
+
+    def after_train_iter(self, runner, *args, **kwargs):
+        if runner.iter == 0:
+            SmallDisk(Path({folder!r})).fill()
+        if runner.iter == 3:
+            SmallDisk(Path({folder!r})).make_room()
+"""
+
+
+def test_a_disk_that_fills_up_under_log_console_and_pictures(tmp_path, pretrain_config):
+    write_images(tmp_path / "images", 8)
+    with small_disk(tmp_path / "disk", "32m") as disk:
+        filler = FILLER.format(helpers=str(ROOT / "tests/helpers"), folder=str(disk.folder))
+        (tmp_path / "filler.py").write_text(filler)
+        pretrain_config.write_text(
+            pretrain_config.read_text()
+            + "custom_imports = dict(imports=['mim_plugins', 'filler'])\n"
+            "custom_hooks = [*_base_.custom_hooks, dict(type='Filler'),\n"
+            "    dict(type='mim_plugins.ReconstructionHook', by_epoch=False, interval=1, images=2)]\n"
+        )
+        command = [
+            sys.executable, "tools/train.py", pretrain_config, "--data-root", tmp_path / "images",
+            "--work-dir", disk.folder / "run",
+        ]  # fmt: skip
+        environment = os.environ | dict(
+            OMP_NUM_THREADS="1", CUDA_VISIBLE_DEVICES="", PYTHONPATH=f"{ROOT}:{tmp_path}"
+        )
+        with (disk.folder / "console.txt").open("w") as console:
+            code = subprocess.call(
+                list(map(str, command)), cwd=ROOT, stdout=console, stderr=console, env=environment
+            )
+        log = "".join(file.read_text() for file in disk.folder.glob("run/*/*.log"))
+        assert code == 0, (disk.folder / "console.txt").read_text() + log
+        assert (disk.folder / "run/epoch_2.pth").is_file()
+        assert list(disk.folder.glob("run/*/vis_data/vis_image/reconstruction_4.png"))
+        assert "Logging error" not in (disk.folder / "console.txt").read_text()
+        assert losses(disk.folder / "run")
+    assert "can be written again" in log
 
 
 def test_plain_configs_of_mmengine_do_not_execute_the_checkpoints_code(tmp_path, pretrain_config):
