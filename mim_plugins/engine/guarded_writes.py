@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
+from ..file_names import write_lines
+
 WRITE_ERRORS: tuple[type[Exception], ...] = (OSError, UnicodeError)
 
 _PAUSE = 600.0  # seconds; on a nearly full disk, writes fail and succeed in turn
@@ -69,17 +71,12 @@ def failure_message(name: str, error: Exception) -> str:
 def try_writing_lines(logger: logging.Logger, path: Path, lines: Iterable[str]) -> bool:
     """Write a text file as :func:`try_writing` does; its folder is made if it is missing.
 
-    Names of files may be in the lines: bytes that are not UTF-8 stay as they are, and a line break
-    within a line is escaped.
+    A line must not contain a line break: :func:`quote_name` takes it out of the name of a file.
     """
-    text = "".join(f"{_one_line(line)}\n" for line in lines)
+    lines = list(lines)
 
     def write() -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8", errors="surrogateescape")
+        write_lines(path, lines)
 
     return try_writing(logger, f"'{path}'", write)
-
-
-def _one_line(text: str) -> str:
-    return text.replace("\r", "\\r").replace("\n", "\\n")

@@ -14,6 +14,7 @@ from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 
+from ..file_names import quote_name
 from ..registry import HOOKS
 from .guarded_writes import try_writing_lines
 from .non_finite_loss_error import NonFiniteLossError
@@ -133,7 +134,7 @@ class LossGuardHook(Hook):
         paths = list(_image_paths(self._data_batch))
         text = f"the loss is not finite at iteration {runner.iter + 1}, rank {get_rank()}: {terms}"
         file = Path(runner.work_dir) / "non_finite_loss.txt"
-        is_written = try_writing_lines(runner.logger, file, [text, *paths])
+        is_written = try_writing_lines(runner.logger, file, [text, *map(quote_name, paths)])
         return (
             f"{text}. Images of the batch: {', '.join(paths[:_SHOWN])}"
             f"{', ...' if len(paths) > _SHOWN else ''} ({len(paths)}"

@@ -222,7 +222,7 @@ def test_a_disk_that_fills_up_under_log_console_and_pictures(tmp_path, pretrain_
             pretrain_config.read_text()
             + "custom_imports = dict(imports=['mim_plugins', 'filler'])\n"
             "custom_hooks = [*_base_.custom_hooks, dict(type='Filler'),\n"
-            "    dict(type='mim_plugins.ReconstructionHook', by_epoch=False, interval=1, images=2)]\n"
+            "    dict(type='mim_plugins.ReconstructionHook', by_epoch=False, interval=1)]\n"
         )
         command = [
             sys.executable, "tools/train.py", pretrain_config, "--data-root", tmp_path / "images",
