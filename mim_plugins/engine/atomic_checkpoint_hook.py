@@ -1,7 +1,6 @@
 """Hook that keeps a loadable checkpoint at every moment of a run."""
 
 import copy
-import shutil
 from collections import deque
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from .checkpoint_files import (
 from .checkpoint_fit import check_fit, note_kinds
 from .deferred_removals import DeferredRemovals
 from .guarded_writers import guard_writers
-from .guarded_writes import try_writing
+from .guarded_writes import free_space, try_writing
 from .loaded_checkpoint import check_loaded, is_trusted
 from .resumed_schedule import follow_config, make_states_plain
 from .sharded_optimizer import gather_optimizer_state
@@ -218,7 +217,7 @@ class AtomicCheckpointHook(CheckpointHook):
 
     def _report(self, runner: Runner, name: str, error: OSError) -> None:
         runner.logger.error(
-            f"{name} could NOT be saved: {error}; {_free_space(runner.work_dir)}."
+            f"{name} could NOT be saved: {error}; {free_space(runner.work_dir)}."
             f" Training goes on. The last whole checkpoint is kept ({self.last_ckpt}); make room,"
             " the next interval tries again"
         )
@@ -249,11 +248,3 @@ class AtomicCheckpointHook(CheckpointHook):
         if path is None:
             return None, [f"nothing to resume in {files}: training starts at iteration 0"]
         return str(path), warnings
-
-
-def _free_space(folder: str) -> str:
-    try:
-        free = shutil.disk_usage(folder).free / 2**20
-    except OSError as error:  # the folder itself may be lost
-        return f"{folder} cannot be read ({error.strerror})"
-    return f"{free:.0f} MiB are free in {folder}"

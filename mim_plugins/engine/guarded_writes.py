@@ -2,6 +2,7 @@
 
 import logging
 import math
+import shutil
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -66,6 +67,15 @@ def failure_message(name: str, error: Exception) -> str:
     if not isinstance(error, OSError):
         reason = f"{type(error).__name__}: {reason}"
     return f"{name} could not be written: {reason}; training goes on, and later writes try again"
+
+
+def free_space(folder: str) -> str:
+    """Return how much a folder's disk can take, as part of a message."""
+    try:
+        free = shutil.disk_usage(folder).free / 2**20
+    except OSError as error:  # the folder itself may be lost
+        return f"{folder} cannot be read ({error.strerror})"
+    return f"{free:.0f} MiB are free in {folder}"
 
 
 def try_writing_lines(logger: logging.Logger, path: Path, lines: Iterable[str]) -> bool:
