@@ -22,7 +22,7 @@ import os, signal, sys, time
 sys.path.insert(0, {helpers!r})
 from mmengine.config import Config
 from mmengine.hooks import Hook
-from toy_run import ToyImages, toy_runner
+from toy_run import ToyImages, ToyModel, toy_runner
 from mim_plugins.apis import ConfigError
 from mim_plugins.engine import BUILD_ERRORS, ConsoleRunner, process_group, run_config, user_errors
 from two_processes import DISTRIBUTED
@@ -48,6 +48,11 @@ def fail():
     raise ZeroDivisionError("the cause")
 
 
+class Model(ToyModel):
+    def forward(self, inputs, data_samples=None, mode="loss"):
+        return super().forward(inputs) if mode == "loss" else data_samples
+
+
 class Failing(Hook):
     def before_train_iter(self, runner, *args, **kwargs):
         if stage == "iteration":
@@ -64,7 +69,7 @@ def run():
         fail()
     process_group.use_cpu_processes(cfg)
     with user_errors(False, BUILD_ERRORS):
-        runner = toy_runner({folder!r}, runner=ConsoleRunner, hooks=[Failing()],
+        runner = toy_runner({folder!r}, Model(), runner=ConsoleRunner, hooks=[Failing()],
                             **DISTRIBUTED | dict(launcher=launcher), **EVALUATION)
         runner._train_loop["val_interval"] = 2
         if stage == "build":
