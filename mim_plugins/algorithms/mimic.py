@@ -55,10 +55,21 @@ class Mimic(BaseModule):
     def teach(
         self, pixels: Tensor, grid: tuple[int, int], with_attention: bool = False
     ) -> TeacherOutput:
-        """Teacher's features of RGB images in [0, 1] (B, 3, H, W) on the student's ``grid``."""
+        """Teacher's features of RGB images in [0, 1] (B, 3, H, W) on the student's ``grid``.
+
+        Raises:
+            ValueError: the teacher's tokens are not those of the grid.
+        """
         scale = self.teacher_scale
         fine = (grid[0] * scale, grid[1] * scale)
         features, attention = self.target(pixels, fine, with_attention)
+        if features.shape[1] != fine[0] * fine[1]:
+            raise ValueError(
+                f"Mimic: the teacher {type(self.target).__name__} gives {features.shape[1]} tokens"
+                f" per image, but the student's grid of {grid[0]}x{grid[1]} with"
+                f" teacher_scale={scale} needs {fine[0] * fine[1]}; set teacher_scale to the ratio"
+                " of the two strides, or choose a teacher whose grid follows the student's"
+            )
         if scale > 1:
             features = _average(features, fine, scale)
             if attention is not None:

@@ -8,6 +8,7 @@ from torch import Tensor
 from ..layers import unpatchify
 from ..registry import MODELS
 from ..transforms import MixedImages, mix_tokens, unmix
+from .fitted_parts import build_decoder, build_fitted, check_preprocessor, image_channels
 from .mimic_utils import build_mimics, mimic_loss_name, to_pixels
 from .pretraining_model import PretrainingModel
 
@@ -31,8 +32,9 @@ class MixMAE(PretrainingModel):
         init_cfg: MMEngine's.
 
     Raises:
-        ValueError: the backbone cannot read a mask, the preprocessor does not mix, or the mask
-            ratio leaves an image without a visible or a masked token.
+        ValueError: the backbone cannot read a mask, the preprocessor does not mix, the mask ratio
+            leaves an image without a visible or a masked token, or a part does not agree with the
+            backbone (grid, patch size, image channels).
     """
 
     def __init__(
@@ -59,18 +61,14 @@ class MixMAE(PretrainingModel):
                 " batch_transform=dict(type='mim_plugins.MixImages') or another transform that has"
                 " fit(encoder_stride, img_size) and returns MixedImages"
             )
-        stride, img_size = self.backbone.encoder_stride, self.backbone.img_size
-        mixing.fit(stride, img_size)
-        self.decoder = MODELS.build(
-            decoder,
-            default_args=dict(
-                in_channels=self.backbone.stage_channels[-1],
-                grid=(img_size[0] // stride, img_size[1] // stride),
-                patch_size=stride,
-            ),
+        stride, channels = self.backbone.encoder_stride, self.backbone.stage_channels[-1]
+        mixing.fit(stride, self.backbone.img_size)
+        self.decoder = build_decoder("MixMAE", decoder, self.backbone, channels)
+        self.head = build_fitted("MixMAE", "head", head, patch_size=stride)
+        check_preprocessor(
+            "MixMAE", self.data_preprocessor, image_channels(self.backbone), mimics or {}
         )
-        self.head = MODELS.build(head, default_args=dict(patch_size=stride))
-        self.mimics: Any = build_mimics(mimics, self.backbone.stage_channels[-1])
+        self.mimics: Any = build_mimics(mimics, channels)
         for name, mimic in self.mimics.items():
             if mimic.levels:
                 raise ValueError(

@@ -17,6 +17,7 @@ from ..transforms import (
     mask_by_scores,
     uniform_scores,
 )
+from .fitted_parts import build_decoder, build_fitted, check_preprocessor, image_channels
 from .mimic_utils import build_mimics, mimic_loss_name, to_pixels
 from .pretraining_model import PretrainingModel
 
@@ -57,7 +58,8 @@ class MRMAE(PretrainingModel):
     Raises:
         ValueError: a backbone that cannot read visible tokens only, a ``mask_ratio`` that leaves
             no visible or no masked token, a ``focus`` that names no mimic or a teacher without
-            [CLS] attention.
+            [CLS] attention, or a part that does not agree with the backbone (grid, patch size,
+            image channels).
     """
 
     def __init__(
@@ -86,13 +88,13 @@ class MRMAE(PretrainingModel):
                 " pre-training"
             )
         stride, img_size = self.backbone.encoder_stride, self.backbone.img_size
-        grid = (img_size[0] // stride, img_size[1] // stride)
-        count_visible(grid[0] * grid[1], mask_ratio)
+        count_visible((img_size[0] // stride) * (img_size[1] // stride), mask_ratio)
         dim = self.backbone.embed_dims
-        self.decoder = MODELS.build(
-            decoder, default_args=dict(in_channels=dim, grid=grid, patch_size=stride)
+        self.decoder = build_decoder("MRMAE", decoder, self.backbone, dim)
+        self.head = build_fitted("MRMAE", "head", head, patch_size=stride)
+        check_preprocessor(
+            "MRMAE", self.data_preprocessor, image_channels(self.backbone), mimics or {}
         )
-        self.head = MODELS.build(head, default_args=dict(patch_size=stride))
         self.mimics: Any = build_mimics(mimics, dim)
         self.mask_ratio = mask_ratio
         self.reconstruction_weight = reconstruction_weight

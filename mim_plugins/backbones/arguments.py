@@ -77,6 +77,20 @@ def check_img_size(name: str, img_size: int | Sequence[int], stride: int) -> tup
     return sides[0], sides[1]
 
 
+def check_in_channels(name: str, in_channels: int) -> int:
+    """Return ``in_channels`` if it is a positive whole number.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not is_positive_int(in_channels):
+        raise ValueError(
+            f"{name}: in_channels={in_channels!r} must be a whole number above 0: 3 for RGB"
+            " images, 1 for grayscale"
+        )
+    return in_channels
+
+
 def check_out_type(name: str, out_type: str) -> str:
     """``out_type``, if it is known.
 

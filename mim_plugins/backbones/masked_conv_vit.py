@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ..layers import MaskedConvBlock, PatchEmbed, run_block
 from ..registry import MODELS
 from ..transforms import gather_tokens
-from .arguments import check_frozen_stages, check_out_indices
+from .arguments import check_frozen_stages, check_in_channels, check_out_indices
 from .visible_backbone import VisibleBackbone
 
 
@@ -103,6 +103,7 @@ class MaskedConvViT(VisibleBackbone):
         )
         self.out_indices = check_out_indices(type(self).__name__, out_indices, 3)
         check_frozen_stages(type(self).__name__, frozen_stages, 2 + depths[2])
+        self.in_channels = check_in_channels(type(self).__name__, in_channels)
         self.patch_embed1 = PatchEmbed(in_channels, dims[0], 4)
         self.patch_embed2 = PatchEmbed(dims[0], dims[1], 2)
         self.patch_embed3 = PatchEmbed(dims[1], dims[2], 2)

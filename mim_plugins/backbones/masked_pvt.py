@@ -22,6 +22,7 @@ from ..layers import (
     sincos_position_embedding,
 )
 from ..registry import MODELS
+from .arguments import check_in_channels
 from .hierarchical_backbone import HierarchicalBackbone
 
 
@@ -172,6 +173,7 @@ class MaskedPVT(HierarchicalBackbone):
     ) -> None:
         super().__init__(arch, img_size, patch_size, out_indices, out_type, frozen_stages, init_cfg)
         heads, mlp_ratios = self.settings["num_heads"], self.settings["mlp_ratios"]
+        self.in_channels = check_in_channels(type(self).__name__, in_channels)
         self.patch_embed = PatchEmbed(in_channels, self.stage_channels[0], patch_size)
         for stage, rates in enumerate(self.drop_path_rates(drop_path_rate)):
             dim = self.stage_channels[stage]

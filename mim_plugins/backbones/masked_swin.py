@@ -27,6 +27,7 @@ from ..layers import (
     sincos_position_embedding,
 )
 from ..registry import MODELS
+from .arguments import check_in_channels
 from .hierarchical_backbone import HierarchicalBackbone
 
 GLOBAL = "global"
@@ -193,6 +194,7 @@ class MaskedSwin(HierarchicalBackbone):
         super().__init__(arch, img_size, patch_size, out_indices, out_type, frozen_stages, init_cfg)
         windows = self.per_stage("window_size", window_size, word=GLOBAL)
         heads = self.settings["num_heads"]
+        self.in_channels = check_in_channels(type(self).__name__, in_channels)
         self.patch_embed = PatchEmbed(in_channels, self.stage_channels[0], patch_size)
         self.register_buffer(
             "pos_embed", sincos_position_embedding(self.stage_channels[0], self.stage_grid(0))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..registry import MODELS
-from .arguments import check_frozen_stages, check_out_indices
+from .arguments import check_frozen_stages, check_in_channels, check_out_indices
 from .visible_backbone import VisibleBackbone
 
 
@@ -80,6 +80,7 @@ class MaskedViT(VisibleBackbone):
         )
         self.out_indices = check_out_indices(type(self).__name__, out_indices, depth)
         check_frozen_stages(type(self).__name__, frozen_stages, depth)
+        self.in_channels = check_in_channels(type(self).__name__, in_channels)
         self.patch_embed = nn.Conv2d(in_channels, dim, patch_size, patch_size)
         # as a linear map of the patch, following MAE
         nn.init.xavier_uniform_(self.patch_embed.weight.flatten(1))

@@ -68,6 +68,8 @@ class VisibleBackbone(BaseModule):
     # see load_pretrained: feature maps go through norm, pooled features through fc_norm
     may_be_new: ClassVar[dict[str, str]] = {"fc_norm.": "norm.", "norm.": "fc_norm."}
     may_be_left: ClassVar[tuple[str, ...]] = ("fc_norm.", "norm.")
+    in_channels: int = 3
+    """Channels of the images; a subclass that reads others sets it."""
     pos_embed: Tensor
 
     def __init__(

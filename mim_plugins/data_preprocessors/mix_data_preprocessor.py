@@ -1,9 +1,11 @@
 """Data preprocessor that normalises images and mixes them, on the device."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import torch
 from mmengine.model import ImgDataPreprocessor
+from torch import Tensor
 
 from ..registry import MODELS, TRANSFORMS
 
@@ -15,19 +17,43 @@ class MixDataPreprocessor(ImgDataPreprocessor):
     Args:
         batch_transform: config or object that maps images (B, C, H, W) to what the algorithm's
             loss takes; :class:`MixImages` for MixMAE.
-        **kwargs: of MMEngine's ``ImgDataPreprocessor`` (``mean``, ``std``, ``bgr_to_rgb``, ...).
+        mean: mean of each channel, or of all; for images of any number of channels.
+        std: standard deviation, likewise.
+        **kwargs: of MMEngine's ``ImgDataPreprocessor`` (``bgr_to_rgb``, ...).
 
     Raises:
-        ValueError: ``rgb_to_bgr``: encoders and teachers here read RGB.
+        ValueError: ``rgb_to_bgr``: encoders and teachers here read RGB; ``mean`` and ``std`` of
+            different lengths.
     """
 
-    def __init__(self, batch_transform: dict | Callable | None = None, **kwargs: Any) -> None:
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        batch_transform: dict | Callable | None = None,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        **kwargs: Any,
+    ) -> None:
         if kwargs.get("rgb_to_bgr"):
             raise ValueError(
                 "MixDataPreprocessor: rgb_to_bgr=True, but encoders and teachers read RGB; use"
                 " bgr_to_rgb=True for images loaded as BGR"
             )
+        lengths = {len(values) for values in (mean, std) if values is not None}
+        if (mean is None) != (std is None) or 0 in lengths or len(lengths - {1}) > 1:
+            raise ValueError(
+                f"MixDataPreprocessor: mean={mean} and std={std} must both be None, or have one"
+                " value per channel or one for all"
+            )
         super().__init__(**kwargs)
+        if (
+            mean is not None and std is not None
+        ):  # MMEngine's own arguments allow for 1 and 3 channels only
+            self._enable_normalize = True
+            for name, values in (("mean", mean), ("std", std)):
+                self.register_buffer(name, torch.tensor(values).view(-1, 1, 1), persistent=False)
         self.batch_transform: Callable | None = (
             TRANSFORMS.build(batch_transform)
             if isinstance(batch_transform, dict)

@@ -11,23 +11,16 @@ _MISSING = 127  # grey
 
 
 def natural_colours(images: Tensor, preprocessor: Any) -> Tensor:
-    """Normalised images (B, C, H, W) as people see them: RGB bytes (B, 3, H, W), 0 ... 255.
+    """Return normalized images (B, C, H, W) as RGB bytes (B, 3, H, W), clipped to 0 ... 255.
 
-    Images of one channel are grey. ``preprocessor`` is the model's data preprocessor; one without
-    ``mean`` and ``std`` does not normalise, so that values are those of the image files.
-
-    Raises:
-        ValueError: neither 1 nor 3 channels.
+    Images of one or two channels are shown as their first one in gray, those of more than three
+    channels as their first three. ``preprocessor`` is the model's data preprocessor; one without
+    ``mean`` and ``std`` does not normalize, so values are those of the image files.
     """
-    if images.shape[1] not in (1, 3):
-        raise ValueError(
-            f"images of {images.shape[1]} channels cannot be drawn, only those of 1 or 3: leave"
-            " ReconstructionHook out"
-        )
     if hasattr(preprocessor, "mean") and hasattr(preprocessor, "std"):
         images = images.float() * preprocessor.std + preprocessor.mean
-    colors = images.nan_to_num(_MISSING).round().clamp(0, 255).to(torch.uint8)
-    return colors.expand(-1, 3, -1, -1)
+    shown = images[:, :1].expand(-1, 3, -1, -1) if images.shape[1] < 3 else images[:, :3]
+    return shown.nan_to_num(_MISSING).round().clamp(0, 255).to(torch.uint8)
 
 
 def heat_map(values: Tensor, low: float, high: float, size: tuple[int, int]) -> Tensor:

@@ -29,10 +29,12 @@ def test_images_of_one_channel_are_grey():
     assert torch.equal(natural_colours(images, preprocessor), grey.expand(2, 3, 4, 4))
 
 
-@pytest.mark.parametrize("channels", [2, 4, 5])
-def test_images_of_other_channels_are_refused(channels):
-    with pytest.raises(ValueError, match=f"images of {channels} channels cannot be drawn"):
-        natural_colours(torch.zeros(1, channels, 4, 4), None)
+@pytest.mark.parametrize(
+    ("channels", "shown"), [(1, [0, 0, 0]), (2, [0, 0, 0]), (3, [0, 10, 20]), (5, [0, 10, 20])]
+)
+def test_images_of_any_channels_become_rgb(channels, shown):
+    images = 10.0 * torch.arange(channels).reshape(1, channels, 1, 1)
+    assert natural_colours(images, None).flatten().tolist() == shown
 
 
 def test_heat_map_goes_from_dark_to_bright_and_shows_nan_in_grey():
