@@ -195,6 +195,8 @@ def check_config(name: str, data_root: str | None, options: Sequence[str] = ()) 
         yield Result(OK, "the folders of its data sets are there")
     except (FileNotFoundError, ConfigError) as error:
         yield Result(FAIL, first_line(error))
+    else:
+        yield from check_agreement(cfg) if not broken else ()
     init = cfg.model.get("backbone", {}).get("init_cfg")
     file = init.get("checkpoint") if isinstance(init, dict) else None
     if file and "://" not in file and not Path(file).expanduser().is_file():
@@ -207,6 +209,23 @@ def check_config(name: str, data_root: str | None, options: Sequence[str] = ()) 
         yield Result(OK, f"pre-trained weights '{file}'")
     for mimic, settings in (cfg.model.get("mimics") or {}).items():
         yield check_teacher(mimic, settings.target)
+
+
+def check_agreement(cfg: Any) -> Iterator[Result]:
+    """Whether data sets, model and metrics of a config go together."""
+    from mmengine.logging import MMLogger
+
+    from mim_plugins.engine import consistency
+
+    MMLogger.get_current_instance().setLevel("ERROR")  # notes of what is built
+    try:
+        warnings = consistency.check_config(cfg)
+    except Exception as error:  # configs may name anything
+        yield Result(FAIL, f"data and model: {first_line(error)}")
+        return
+    yield from (Result(WARN, warning) for warning in warnings)
+    if not warnings:
+        yield Result(OK, "data sets, model and metrics go together")
 
 
 def check_teacher(name: str, target: Any) -> Result:

@@ -21,6 +21,7 @@ from mim_plugins.engine import (
     BUILD_ERRORS,
     add_config_options,
     add_device_option,
+    consistency,
     run_config,
     user_errors,
 )
@@ -151,6 +152,8 @@ def evaluate(args: argparse.Namespace) -> None:
     ks = usable_ks(args.k, len(loaders[0].dataset), args.temperature)
     backbone = build_backbone(cfg, args)
     data_preprocessor = build_data_preprocessor(cfg, args.device)
+    titled = {"references": loaders[0].dataset, "queries": loaders[1].dataset}
+    consistency.check_features(backbone, data_preprocessor, titled)
     references, queries = (
         features_of(backbone, data_preprocessor, loader, args, title)
         for loader, title in zip(loaders, ("references", "queries"), strict=True)

@@ -11,10 +11,11 @@ from torch import nn
 
 import mim_plugins  # noqa: F401  registers everything
 from mim_plugins.apis import ConfigError
-from mim_plugins.checkpoints import CheckpointError, read_tensors
+from mim_plugins.checkpoints import CheckpointError, read_tensors, trained_classes
 from mim_plugins.engine import (
     BUILD_ERRORS,
     ConsoleRunner,
+    consistency,
     guarded_console,
     process_group,
     require_end_of_evaluation,
@@ -105,6 +106,10 @@ def test(cfg: Config, args: argparse.Namespace) -> None:
         runner = EvaluationRunner.from_cfg(cfg)
         require_end_of_evaluation(runner.test_loop, "test_dataloader")
     require_weights(runner.model, args.checkpoint)
+    with user_errors(args.traceback, BUILD_ERRORS):
+        warnings = consistency.check_evaluation(runner, trained_classes(args.checkpoint))
+    for warning in warnings:
+        runner.logger.warning(warning)
     metrics = runner.test()
     if args.out and is_main_process():
         with user_errors(args.traceback, (OSError,)):

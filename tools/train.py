@@ -14,6 +14,7 @@ import mim_plugins  # noqa: F401  registers everything
 from mim_plugins.engine import (
     BUILD_ERRORS,
     ConsoleRunner,
+    consistency,
     global_batch,
     guarded_console,
     process_group,
@@ -89,6 +90,7 @@ def run(cfg: Config, args: argparse.Namespace, outdated: list[Path]) -> None:
         runner = ConsoleRunner.from_cfg(cfg)
         global_batch.scale_lr_with_accumulation(runner)
         run_config.require_steps(runner)
+        warnings += consistency.check_training(runner)
     if args.keep_global_batch:
         warnings.append(global_batch.too_few_iterations(runner))
     for level, texts in ((logging.INFO, notes), (logging.WARNING, warnings)):

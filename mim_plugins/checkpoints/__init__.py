@@ -13,6 +13,7 @@ from .safe_globals import allow_mmengine_checkpoints
 from .strict_pretrained_init import StrictPretrainedInit, load_strictly
 from .tensor_check import require_plain, require_weights
 from .torchscript import is_torchscript
+from .trained_classes import trained_classes
 from .training_state import check_training_state
 from .watch import TIMEOUT_VARIABLE, watch
 from .weights import keep_loadable
@@ -51,6 +52,7 @@ __all__ = [
     "require_plain",
     "require_weights",
     "to_timm",
+    "trained_classes",
     "watch",
     "write_atomically",
     "write_checkpoint",

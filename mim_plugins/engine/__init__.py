@@ -1,4 +1,4 @@
-from . import process_group, run_config, work_dir
+from . import consistency, process_group, run_config, work_dir
 from .atomic_checkpoint_hook import AtomicCheckpointHook
 from .atomic_local_backend import AtomicLocalBackend
 from .config_options import add_config_options
@@ -52,6 +52,7 @@ __all__ = [
     "add_config_options",
     "add_device_option",
     "build_sharded_optimizer",
+    "consistency",
     "gather_optimizer_state",
     "guard_writers",
     "guarded_console",

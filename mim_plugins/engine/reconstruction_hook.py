@@ -38,8 +38,7 @@ class ReconstructionHook(Hook):
 
     Raises:
         ValueError: ``interval`` below 1, no ``images``; before the first iteration: a model that
-            reconstructs nothing, images of neither 1 nor 3 channels, or parameters that are
-            distributed over processes.
+            reconstructs nothing, or parameters that are distributed over processes.
         FileNotFoundError: before the first iteration: there is no such image.
     """
 

@@ -7,13 +7,11 @@ from pathlib import Path
 import torch
 from mmengine.config import Config
 from mmengine.dist import get_world_size
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from ..apis import ConfigError, change_config
 from ..apis import read_config as read_config_file
 from ..datasets import DataNotFoundError
-from ..transforms import MixImages, choose_partners
 from .config_options import add_config_options
 from .data_root import apply_data_root
 from .data_root import require_data as require_data
@@ -79,12 +77,8 @@ def require_steps(runner: Runner) -> None:
 
     Raises:
         DataNotFoundError: the training set is smaller than one batch, and dropped.
-        ValueError: images are to be mixed, and a batch is one image.
     """
     loader = runner.train_dataloader
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-    if isinstance(getattr(model.data_preprocessor, "batch_transform", None), MixImages):
-        choose_partners(loader.batch_size)
     if len(loader) == 0:
         batch = loader.batch_size * get_world_size()
         raise DataNotFoundError(

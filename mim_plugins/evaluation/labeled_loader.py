@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, Dataset, Subset
 from ..datasets import DataNotFoundError
 from ..datasets.drop_ins import use_drop_in
 from ..sampling import evenly_spaced
+from .class_names import base_datasets, class_difference, class_names
 from .readable_images import ReadableImages
 
 
@@ -90,15 +91,18 @@ def check_same_classes(references: DataLoader, queries: DataLoader) -> None:
     Raises:
         ValueError: they name different classes.
     """
-    first, second = (_classes(loader) for loader in (references, queries))
-    if first is None or second is None or tuple(first) == tuple(second):
-        return
-    only = sorted(set(map(str, first)) ^ set(map(str, second)))[:3]
-    raise ValueError(
-        f"the references have {len(first)} classes and the queries {len(second)}, or their order"
-        f" differs (such as {', '.join(only) or 'the order'}): their labels would not mean the"
-        " same. Both folders need the same class folders"
+    expected, *others = (
+        class_names(base)
+        for loader in (references, queries)
+        for base in base_datasets(loader.dataset)
     )
+    differences = (class_difference(expected, found) for found in others)
+    difference = next(filter(None, differences), None)
+    if difference:
+        raise ValueError(
+            f"the queries have other classes than the references: {difference}; their labels would"
+            " not mean the same. Give both the same class folders"
+        )
 
 
 def _completed(dataset: dict, defaults: dict) -> dict:
@@ -134,10 +138,3 @@ def _build_dataset(cfg: dict) -> Dataset:
             " as mim_plugins.LabeledImageFolder"
         )
     return built
-
-
-def _classes(loader: DataLoader) -> Sequence[str] | None:
-    dataset: Any = loader.dataset
-    if isinstance(dataset, Subset):
-        dataset = dataset.dataset
-    return getattr(dataset, "metainfo", {}).get("classes")

@@ -117,5 +117,5 @@ def test_a_teacher_on_another_grid_is_refused(encoder):
     mimics = dict(coarse=dict(target=dict(type="mim_plugins.CoarseOfFittedTest")))
     model = MODELS.build(config(encoder, mean=[1.0] * 3, mimics=mimics))
     batch = model.data_preprocessor(pixels(model, 3), training=True)
-    with pytest.raises(ValueError, match="Coarse gives 49 tokens.*set teacher_scale"):
+    with pytest.raises(ValueError, match=r"Coarse gives 49 tokens.*set teacher_scale"):
         model(**batch, mode="loss")

@@ -218,17 +218,22 @@ def test_images_of_one_channel_are_drawn(folder, tmp_path, model, paths):
 
 
 @pytest.mark.parametrize("model", [MIXMAE, MRMAE])
-def test_other_channels_are_refused_before_training(model):
+def test_images_of_four_channels_are_tried_before_training(model, monkeypatch):
     cfg = Config(copy.deepcopy(model))
     cfg.backbone.in_channels = cfg.decoder.out_channels = 4
     for key in ("mean", "std"):
         del cfg.data_preprocessor[key]
+    cfg.data_preprocessor.bgr_to_rgb = False
     dataset = [dict(inputs=torch.zeros(4, 32, 32))] * 3
     runner = SimpleNamespace(
         model=MODELS.build(cfg), train_dataloader=SimpleNamespace(dataset=dataset)
     )
-    with pytest.raises(ValueError, match="images of 4 channels cannot be drawn"):
-        ReconstructionHook(images=2).before_train(runner)
+    drawn, draw = [], reconstruction_hook.draw_grid
+    monkeypatch.setattr(
+        reconstruction_hook, "draw_grid", lambda *given: drawn.append(draw(*given)) or drawn[-1]
+    )
+    ReconstructionHook(images=2).before_train(runner)
+    assert drawn[0].shape[-1] == 3
 
 
 @pytest.mark.parametrize("place", ["reconstruction_panels", "draw_grid", "add_image"])

@@ -1,0 +1,27 @@
+"""Names of the classes that a model was trained on, from its checkpoint."""
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .reading import plain_data_only
+
+
+def trained_classes(path: str | Path) -> tuple[str, ...] | None:
+    """Return the classes of the training set in the order of their labels.
+
+    MMEngine stores them in ``meta`` of its checkpoints. None: the file has none, or cannot be read,
+    which whoever loads the weights reports.
+    """
+    try:
+        with plain_data_only():
+            content: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, LookupError, OSError):
+        return None
+    for key in ("meta", "dataset_meta", "classes"):
+        content = content.get(key) if type(content) is dict else None
+    if type(content) not in (tuple, list) or not all(type(name) is str for name in content):
+        return None
+    return tuple(content)

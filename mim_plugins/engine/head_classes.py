@@ -1,0 +1,84 @@
+"""Number of classes that the heads of a model predict."""
+
+from typing import Any, NamedTuple
+
+from torch import nn
+
+
+class HeadClasses(NamedTuple):
+    """Classes of one head."""
+
+    name: str
+    """Path of the head in the config, such as ``model.head``."""
+    classes: int
+    """Number of its classes."""
+    task: str
+    """Task of a multi-task classifier; empty for other models."""
+    exact: bool
+    """Whether the metric fails or errs if the data set has fewer classes."""
+
+
+def unwrapped_model(model: Any) -> Any:
+    """Return the model inside distributed wrappers and test-time augmentation."""
+    while isinstance(getattr(model, "module", None), nn.Module):
+        model = model.module
+    return model
+
+
+def is_kind(instance: Any, base: str) -> bool:
+    """Check whether an object's class has a base of this name.
+
+    OpenMMLab's packages are not imported for it: they need not be installed.
+    """
+    return any(each.__name__ == base for each in type(instance).__mro__)
+
+
+def head_classes(model: Any) -> list[HeadClasses]:
+    """Return the classes of every head of a classifier, detector or segmentor.
+
+    Heads without classes, such as those of pre-training or of region proposals, are left out.
+    """
+    if is_kind(model, "BaseClassifier"):
+        return _classifier_heads(getattr(model, "head", None))
+    if is_kind(model, "BaseDetector"):
+        return _named_heads(model, ("bbox_head", "mask_head"))
+    if is_kind(model, "BaseSegmentor"):
+        return _named_heads(model, ("decode_head", "auxiliary_head"))
+    return []
+
+
+def _classifier_heads(head: Any) -> list[HeadClasses]:
+    tasks = getattr(head, "task_heads", None)
+    heads = {"": head} if tasks is None else dict(tasks.items())
+    found = []
+    for task, each in heads.items():
+        count = _count(each)
+        if count is not None:
+            name = f"model.head.task_heads.{task}" if task else "model.head"
+            found.append(HeadClasses(name, count, task, exact=False))
+    return found
+
+
+def _count(head: Any) -> int | None:
+    """``num_classes``, or the outputs of the last layer of heads that do not keep it."""
+    count = getattr(head, "num_classes", None)
+    if isinstance(count, int):
+        return count
+    modules = list(head.modules()) if isinstance(head, nn.Module) else []
+    for module in reversed(modules):
+        size = getattr(module, "out_features", getattr(module, "out_channels", None))
+        if isinstance(size, int):
+            return size
+    return None
+
+
+def _named_heads(model: nn.Module, names: tuple[str, ...]) -> list[HeadClasses]:
+    found = []
+    for path, module in model.named_modules():
+        parts = path.split(".")
+        last = next((part for part in reversed(parts) if not part.isdigit()), "")
+        count = getattr(module, "num_classes", None)
+        agnostic = getattr(module, "class_agnostic", False)
+        if last in names and "rpn_head" not in parts and isinstance(count, int) and not agnostic:
+            found.append(HeadClasses(f"model.{path}", count, "", exact=True))
+    return found
