@@ -1,9 +1,9 @@
 """Write a classifier, or an encoder's pooled features, as an ONNX file.
 
-The graph reads RGB images (B, 3, H, W) as float32 numbers from 0 to 255, not normalised, and gives
-the classes' logits (B, classes) of a fine-tuned classifier or, of a pre-training config and with
---features, the mean over the encoder's last tokens (B, D). The file is compared with PyTorch by
-onnxruntime before it gets its name.
+The graph reads images (B, C, H, W), RGB if C is 3, as float32 numbers from 0 to 255, not
+normalised, and gives the classes' logits (B, classes) of a fine-tuned classifier or, of a
+pre-training config and with --features, the mean over the encoder's last tokens (B, D). The file is
+compared with PyTorch by onnxruntime before it gets its name.
 """
 
 import argparse
@@ -12,7 +12,7 @@ import os
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -33,18 +33,25 @@ _PROTOBUF_LIMIT = 2**31 - 2**24
 
 
 class _FromPixels(nn.Module):
-    """A model with its normalisation in front; images (B, 3, H, W) to logits or features."""
+    """A model with its normalisation in front; images (B, C, H, W) to logits or features."""
 
     def __init__(self, model: nn.Module, features: bool) -> None:
         super().__init__()
         self.model = model
         self.features = features
+        self.channels = getattr(model.backbone, "in_channels", 3)
 
     def forward(self, images: Tensor) -> Tensor:
         inputs = normalise(images, self.model.data_preprocessor, images.device)
         if self.features:
             return pooled_features(self.model.backbone, inputs)
         return self.model(inputs, mode="tensor")
+
+
+def _pair(size: int | Sequence[int]) -> tuple[int, int]:
+    """``size`` as (H, W)."""
+    sides = (size,) if isinstance(size, int) else tuple(size)
+    return sides[0], sides[-1]
 
 
 def is_classifier(model: nn.Module) -> bool:
@@ -66,10 +73,14 @@ def quiet() -> Iterator[None]:
         logging.getLogger("onnxscript").setLevel(level)
 
 
-def export(module: _FromPixels, size: int, out: Path, args: argparse.Namespace) -> None:
-    """Write the graph; weights that exceed what one file may hold go to ``out`` + '.data'."""
+def export(module: _FromPixels, size: tuple[int, int], out: Path, args: argparse.Namespace) -> None:
+    """Write the graph for images of ``size`` (H, W).
+
+    Weights that exceed what one file may hold go to ``out`` + '.data'.
+    """
     # two images: with one, PyTorch takes the batch for a constant
-    images = torch.zeros(2 if args.dynamic_batch else args.batch_size, 3, size, size)
+    batch = 2 if args.dynamic_batch else args.batch_size
+    images = torch.zeros(batch, module.channels, *size)
     weights = sum(p.numel() * p.element_size() for p in module.parameters())
     # fused attention kernels have memory layouts that the exporter's decomposition contradicts
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), quiet():
@@ -95,14 +106,16 @@ def export(module: _FromPixels, size: int, out: Path, args: argparse.Namespace) 
 
 
 @torch.no_grad()
-def largest_difference(module: _FromPixels, size: int, file: Path, batches: list[int]) -> float:
+def largest_difference(
+    module: _FromPixels, size: tuple[int, int], file: Path, batches: list[int]
+) -> float:
     """Of the outputs for random images, as a share of the largest output."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
     worst = 0.0
     for batch in batches:
-        images = torch.randint(256, (batch, 3, size, size)).float()
+        images = torch.randint(256, (batch, module.channels, *size)).float()
         expected = module(images)
         found = torch.from_numpy(session.run(None, {"images": images.numpy()})[0])
         worst = max(worst, float((found - expected).abs().max() / expected.abs().max()))
@@ -117,7 +130,13 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("checkpoint", help="checkpoint of a run with this config")
     parser.add_argument("out", type=Path, help="file to write, OUT.onnx")
     parser.add_argument("--features", action="store_true", help="features also of a classifier")
-    parser.add_argument("--img-size", type=int, help="side in pixels (default: the backbone's)")
+    parser.add_argument(
+        "--img-size",
+        type=int,
+        nargs="+",
+        metavar="PIXELS",
+        help="side, or height and width (default: the backbone's)",
+    )
     parser.add_argument("--opset", type=int, default=18, help="ONNX operator set (18)")
     parser.add_argument("--dynamic-batch", action="store_true", help="accept any number of images")
     parser.add_argument("--batch-size", type=int, default=1, help="without --dynamic-batch (1)")
@@ -130,6 +149,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--force", action="store_true", help="overwrite OUT")
     add_config_options(parser)
     args = parser.parse_args()
+    if args.img_size and len(args.img_size) > 2:
+        parser.error(f"--img-size {args.img_size} must be one side, or height and width")
     if args.out.suffix != ".onnx":
         parser.error(f"OUT '{args.out}' must end in .onnx")
     if args.out.exists() and not args.force:
@@ -151,9 +172,10 @@ def main() -> None:
     with user_errors(also=BUILD_ERRORS):
         model = get_model(args.config, args.checkpoint, cfg_options=args.cfg_options)
         module = _FromPixels(model, args.features or not is_classifier(model)).eval()
-        size = args.img_size or max(getattr(model.backbone, "img_size", (224, 224)))
+        size = _pair(args.img_size or getattr(model.backbone, "img_size", 224))
         with torch.no_grad():
-            module(torch.zeros(1, 3, size, size))  # a wrong size has a clear error only here
+            # a wrong size has a clear error only here
+            module(torch.zeros(1, module.channels, *size))
     args.out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".onnx-", dir=args.out.parent) as folder:
         unfinished = Path(folder) / args.out.name
@@ -170,7 +192,11 @@ def main() -> None:
         for file in Path(folder).iterdir():
             os.replace(file, args.out.parent / file.name)
     images = "any number of" if args.dynamic_batch else str(args.batch_size)
-    print(f"{args.out}: {images} images of {size}x{size}, RGB from 0 to 255, opset {args.opset}")
+    colors = "RGB" if module.channels == 3 else f"{module.channels} channels"
+    print(
+        f"{args.out}: {images} images of {size[0]}x{size[1]}, {colors} from 0 to 255, opset"
+        f" {args.opset}"
+    )
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from ..algorithms.fitted_parts import image_channels
 from .activation_memory import activation_bytes
 
 
@@ -58,7 +59,7 @@ def multiply_accumulates(run: Callable[[], Any]) -> float:
 
 def forward_cost(backbone: nn.Module, img_size: tuple[int, int]) -> float:
     """Multiply-accumulates of a backbone's features of one image of ``img_size`` (H, W)."""
-    image = torch.zeros(1, 3, *img_size, device=_device(backbone))
+    image = _images(1, backbone, img_size)
     with torch.no_grad():
         return multiply_accumulates(lambda: backbone(image))
 
@@ -67,7 +68,7 @@ def transfer_cost(backbone: nn.Module, img_size: tuple[int, int]) -> StepCost:
     """Cost per image of a backbone in fine-tuning, at ``img_size`` (H, W)."""
 
     def loss(batch: int) -> Tensor:
-        outputs = backbone(torch.zeros(batch, 3, *img_size, device=_device(backbone)))
+        outputs = backbone(_images(batch, backbone, img_size))
         return torch.stack([output.sum() for output in outputs]).sum()
 
     return _cost(loss, backbone)
@@ -77,11 +78,15 @@ def step_cost(model: Any, img_size: tuple[int, int]) -> StepCost:
     """Cost per image of a pre-training step of MixMAE or MRMAE, frozen teachers included."""
 
     def loss(batch: int) -> Tensor:
-        inputs = torch.zeros(batch, 3, *img_size, device=_device(model))
+        inputs = _images(batch, model.backbone, img_size)
         mixing = getattr(model.data_preprocessor, "batch_transform", None)
         return torch.stack(list(model.loss(mixing(inputs) if mixing else inputs).values())).sum()
 
     return _cost(loss, model)
+
+
+def _images(batch: int, backbone: nn.Module, img_size: tuple[int, int]) -> Tensor:
+    return torch.zeros(batch, image_channels(backbone), *img_size, device=_device(backbone))
 
 
 def _cost(loss: Callable[[int], Tensor], model: nn.Module) -> StepCost:

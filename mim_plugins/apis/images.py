@@ -32,13 +32,13 @@ def read_images(images: Images, short_edge: int, crop: tuple[int, int]) -> Tenso
 
 
 def normalise(images: Tensor, preprocessor: Any, device: torch.device) -> Tensor:
-    """RGB bytes (B, 3, H, W) as the model reads them; ``preprocessor`` is its data preprocessor.
+    """Bytes (B, C, H, W), RGB if C is 3, as the model reads them with its data preprocessor.
 
     Images go into the network in RGB, unless the preprocessor is one of mmpretrain's with
     ``to_rgb=False``, which leaves OpenMMLab's BGR.
     """
     pixels = images.to(device).float()
-    if not getattr(preprocessor, "to_rgb", True):
+    if not getattr(preprocessor, "to_rgb", True) and pixels.shape[1] == 3:
         pixels = pixels.flip(1)
     if getattr(preprocessor, "mean", None) is None:
         return pixels

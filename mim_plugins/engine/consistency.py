@@ -8,7 +8,7 @@ from mmengine.config import Config
 from mmengine.dist import all_gather_object, get_world_size
 from mmengine.evaluator import Evaluator
 from mmengine.model import is_model_wrapper
-from mmengine.registry import DATASETS, DefaultScope
+from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader
@@ -80,8 +80,8 @@ def check_config(cfg: Config) -> list[str]:
         ConfigError: see :func:`check_training`. Whatever building raises passes.
     """
     with DefaultScope.overwrite_default_scope(cfg.get("default_scope") or "mmpretrain"):
-        datasets = {
-            field: DATASETS.build(cfg[field].dataset)
+        loaders = {
+            field: Runner.build_dataloader(cfg[field], seed=0)
             for field in ("train_dataloader", "val_dataloader", "test_dataloader")
             if cfg.get(field)
         }
@@ -91,9 +91,13 @@ def check_config(cfg: Config) -> list[str]:
             if cfg.get(field)
         }
     model = build_model(cfg, teachers=False)
+    datasets = {field: loader.dataset for field, loader in loaders.items()}
+    training = loaders.get("train_dataloader")
+    if training is not None:
+        check_batches(model, training)
     warnings = check_labels(model, datasets, metrics) + check_images(model, datasets)
-    if "train_dataloader" in datasets:
-        try_first_batch(model, datasets["train_dataloader"])
+    if training is not None:
+        try_first_batch(model, training.dataset)
     return warnings
 
 
@@ -107,7 +111,8 @@ def check_batches(model: Any, loader: DataLoader) -> None:
     needs = _why_two_are_needed(model)
     if needs is None:
         return
-    if loader.batch_size == 1:
+    size = _batch_size(loader)
+    if size == 1:
         raise ConfigError(
             f"train_dataloader.batch_size=1: {needs} at least 2 images per process; set a larger"
             " batch_size"
@@ -116,9 +121,9 @@ def check_batches(model: Any, loader: DataLoader) -> None:
     if images is not None:
         share = f" of {get_world_size()} processes" if get_world_size() > 1 else ""
         raise ConfigError(
-            f"train_dataloader.batch_size={loader.batch_size} with drop_last=False leaves a last"
-            f" batch of 1 image ({images} images per epoch{share}): {needs} at least 2 images per"
-            " process; set train_dataloader.drop_last=True, or another batch_size"
+            f"train_dataloader.batch_size={size} with drop_last=False leaves a last batch of 1"
+            f" image ({images} images per epoch{share}): {needs} at least 2 images per process; set"
+            " train_dataloader.drop_last=True, or another batch_size"
         )
 
 
@@ -136,11 +141,16 @@ def _why_two_are_needed(model: Any) -> str | None:
     return None
 
 
+def _batch_size(loader: DataLoader) -> int | None:
+    """Images per batch; PyTorch's loader leaves it to a batch sampler that it is given."""
+    return loader.batch_size or getattr(loader.batch_sampler, "batch_size", None)
+
+
 def _images_of_short_epochs(loader: DataLoader) -> int | None:
     """Images per epoch of a process whose last batch is one image, None if there is none."""
     batches: Any = loader.batch_sampler
     sampler: Any = getattr(batches, "sampler", None)
-    size = loader.batch_size
+    size = _batch_size(loader)
     if size is None or getattr(batches, "drop_last", False) or not hasattr(sampler, "__len__"):
         return None
     if "Infinite" in type(sampler).__name__ or is_kind(sampler, "MultiSourceSampler"):

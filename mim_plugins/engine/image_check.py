@@ -38,7 +38,12 @@ def check_images(model: Any, datasets: Mapping[str, Any]) -> list[str]:
     warnings = []
     for field, dataset in datasets.items():
         samples = read_samples(dataset)
-        check_channels(getattr(model, "backbone", None), model.data_preprocessor, field, samples)
+        check_channels(
+            getattr(model, "backbone", None),
+            getattr(model, "data_preprocessor", None),
+            field,
+            samples,
+        )
         if all(isinstance(sample["inputs"], Tensor) for sample in samples):
             sizes = {tuple(sample["inputs"].shape[-2:]) for sample in samples}
             warnings.append(_check_sizes(model, field, sorted(sizes)))
@@ -77,6 +82,8 @@ def check_channels(backbone: Any, preprocessor: Any, field: str, samples: Sequen
 
 def read_samples(dataset: Any, count: int = _SAMPLES) -> list[dict]:
     """Return some samples with ``inputs``, evenly spaced, and leave the random generators alone."""
+    if not hasattr(dataset, "__len__"):
+        return []
     with preserved_random_state(cuda=False):
         samples = [dataset[index] for index in evenly_spaced(len(dataset), count)]
     return [each for each in samples if isinstance(each, dict) and "inputs" in each]
@@ -157,18 +164,19 @@ def _check_sample_labels(field: str, sample: Any, head: HeadClasses) -> None:
     """Check the labels of pixels and objects, which no list of the data set holds."""
     if not head.exact or sample is None:
         return
+    allowed = f"{head.name}.num_classes={head.classes} allows 0 to {head.classes - 1}"
     if "gt_sem_seg" in sample:
-        labels = sample.gt_sem_seg.data.flatten()
+        labels, path = sample.gt_sem_seg.data.flatten(), sample.get("seg_map_path")
         labels = labels[labels != _IGNORED]
+        advice = (
+            f"{allowed}, and {_IGNORED} for none; set num_classes, or reduce_zero_label of the data"
+            " set if 0 stands for none in its files"
+        )
     elif "gt_instances" in sample and "labels" in sample.gt_instances:
-        labels = sample.gt_instances.labels
+        labels, path = sample.gt_instances.labels, sample.get("img_path")
+        advice = f"{allowed}; set num_classes, or correct the annotations"
     else:
         return
     wrong = labels[(labels < 0) | (labels >= head.classes)]
     if len(wrong):
-        path = getattr(sample, "seg_map_path", None) or getattr(sample, "img_path", "")
-        raise ConfigError(
-            f"{field}: '{path}' has the label {int(wrong[0])}, but {head.name}.num_classes="
-            f"{head.classes} allows 0 to {head.classes - 1} and {_IGNORED} for none; set num_classes,"
-            " or reduce_zero_label of the data set if 0 stands for none in its files"
-        )
+        raise ConfigError(f"{field}: '{path}' has the label {int(wrong[0])}, but {advice}")

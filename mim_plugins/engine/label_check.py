@@ -15,6 +15,9 @@ from ..evaluation.class_names import (
 )
 from .coco_categories import read_category_names
 from .head_classes import HeadClasses, head_classes, is_kind
+from .head_settings import check_head_settings, check_metrics
+
+_CHECKPOINT = "the checkpoint's training"
 
 
 class _Labels(NamedTuple):
@@ -31,6 +34,13 @@ class _Labels(NamedTuple):
         if not task and self.names:
             return len(next(iter(self.names.values())))
         return self.ranges[task][1] + 1 if task in self.ranges else None
+
+    def evidence(self, task: str) -> str:
+        """Where the number of classes comes from if no names are known."""
+        if (self.names and not task) or task not in self.ranges:
+            return ""
+        _, highest, image = self.ranges[task]
+        return f" (label {highest} of '{image}')" if image else f" (label {highest})"
 
 
 def check_labels(
@@ -61,17 +71,16 @@ def check_labels(
         for field, dataset in datasets.items()
         for base in base_datasets(dataset)
     ]
-    if trained_on is not None:
-        labels.insert(0, _Labels("the checkpoint's training", {CLASSES: tuple(trained_on)}, {}))
-    _compare_data_sets(labels)
+    trained = [] if trained_on is None else [_Labels(_CHECKPOINT, {CLASSES: tuple(trained_on)}, {})]
+    _compare_data_sets(trained + labels)
     _compare_zero_labels(datasets)
     warnings = []
     for head in heads:
-        _check_head_parts(model, head)
+        check_head_settings(model, head)
         for each in labels:
             warnings.append(_compare_with_head(each, head, trained_on is None and _is_test(labels)))
         for field, built in metrics.items():
-            _check_metrics(field, built, head)
+            check_metrics(field, built, head)
     return list(dict.fromkeys(filter(None, warnings)))
 
 
@@ -174,7 +183,8 @@ def _compare_with_head(labels: _Labels, head: HeadClasses, is_test: bool) -> str
     if count is None or count == head.classes:
         return None
     field = f"{head.name}.num_classes"
-    text = f"{labels.where} has {count} classes, but {field}={head.classes}"
+    found = f"{labels.where} has {count} classes{labels.evidence(head.task)}"
+    text = f"{found}, but {field}={head.classes}"
     if count > head.classes or head.exact:
         raise ConfigError(f"{text}; set {field}={count}{_also(head)}, or correct the data set")
     if is_test and FOLDERS in labels.names:
@@ -190,56 +200,3 @@ def _compare_with_head(labels: _Labels, head: HeadClasses, is_test: bool) -> str
 
 def _also(head: HeadClasses) -> str:
     return "" if head.exact else " and, where it is set, data_preprocessor.num_classes"
-
-
-def _check_head_parts(model: Any, head: HeadClasses) -> None:
-    """Check what is told the number of classes once more: preprocessor, losses, accuracy."""
-    preprocessor = getattr(model, "data_preprocessor", None)
-    if not head.task and not head.exact and getattr(preprocessor, "to_onehot", False):
-        given = getattr(preprocessor, "num_classes", None)
-        if given != head.classes:
-            raise ConfigError(
-                f"data_preprocessor.num_classes={given}, but {head.name}.num_classes={head.classes}:"
-                " mixed labels (Mixup, CutMix) have one value per class; set"
-                f" data_preprocessor.num_classes={head.classes}"
-            )
-    if head.exact:  # detection counts the background in some losses
-        return
-    for name, module in model.named_modules():
-        if not f"model.{name}".startswith(f"{head.name}."):
-            continue
-        classes, weights = (
-            getattr(module, "num_classes", None),
-            getattr(module, "class_weight", None),
-        )
-        if isinstance(classes, int) and classes != head.classes and "loss" in name:
-            raise ConfigError(
-                f"model.{name}: num_classes={classes}, but {head.name}.num_classes={head.classes};"
-                " set the same number, or leave it out of the loss"
-            )
-        if isinstance(weights, (list, tuple)) and len(weights) != head.classes:
-            raise ConfigError(
-                f"model.{name}: class_weight has {len(weights)} values, but"
-                f" {head.name}.num_classes={head.classes}; give one value per class"
-            )
-
-
-def _check_metrics(field: str, metrics: Sequence[Any], head: HeadClasses) -> None:
-    if head.exact or head.task:
-        return
-    for metric in metrics:
-        name = type(metric).__name__
-        topk = getattr(metric, "topk", None)
-        asked = [topk] if isinstance(topk, int) else list(topk or ())
-        if max(asked, default=0) > head.classes:
-            fitting = tuple(k for k in asked if k <= head.classes) or (1,)
-            raise ConfigError(
-                f"{field}: {name} has topk={topk}, but {head.name}.num_classes={head.classes}; set"
-                f" {field}.topk={fitting}"
-            )
-        classes = getattr(metric, "num_classes", None)
-        if isinstance(classes, int) and classes != head.classes:
-            raise ConfigError(
-                f"{field}: {name} has num_classes={classes}, but {head.name}.num_classes="
-                f"{head.classes}; set the same number, or leave it out"
-            )

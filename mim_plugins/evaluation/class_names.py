@@ -39,12 +39,19 @@ def class_difference(
 ) -> str | None:
     """Return the first difference of two results of :func:`class_names`, None if they agree.
 
-    Kinds that only one of them has are not compared.
+    Kinds that only one of them has are not compared, nor are numbers with as many names:
+    iNaturalist's classes are the numbers of its categories where their names are not at hand.
     """
     for kind in expected:
-        if kind in found and expected[kind] != found[kind]:
-            return _describe(kind, expected[kind], found[kind])
+        first, second = expected[kind], found.get(kind, expected[kind])
+        numbered = len(first) == len(second) and _are_numbers(first) != _are_numbers(second)
+        if first != second and not numbered:
+            return _describe(kind, first, second)
     return None
+
+
+def _are_numbers(names: tuple[str, ...]) -> bool:
+    return all(name.isdecimal() for name in names)
 
 
 def _describe(kind: str, expected: tuple[str, ...], found: tuple[str, ...]) -> str:

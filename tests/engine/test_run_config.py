@@ -9,7 +9,6 @@ from torch.utils.data import DataLoader
 from mim_plugins.apis import ConfigError
 from mim_plugins.datasets import DataNotFoundError
 from mim_plugins.engine import run_config
-from mim_plugins.transforms import MixImages
 
 
 @pytest.fixture
@@ -113,14 +112,6 @@ def test_set_smaller_than_one_batch_is_refused(images, refused):
     expected = pytest.raises(DataNotFoundError, match=r"3 images.*batch of 4.*batch_size")
     with expected if refused else nullcontext():
         run_config.require_steps(runner)
-
-
-def test_a_batch_of_one_image_to_be_mixed_is_refused():
-    preprocessor = SimpleNamespace(batch_transform=MixImages())
-    loader = DataLoader(list(range(4)), batch_size=1)
-    model = SimpleNamespace(data_preprocessor=preprocessor)
-    with pytest.raises(ValueError, match=r"batch_size=1: mixing needs at least 2 images"):
-        run_config.require_steps(SimpleNamespace(train_dataloader=loader, model=model))
 
 
 @pytest.mark.parametrize(

@@ -147,6 +147,42 @@ def test_pretraining_gives_the_encoders_pooled_features_at_another_size(export, 
     np.testing.assert_allclose(found, expected, atol=1e-4 * abs(expected).max())
 
 
+@needs_newer_torch
+@torch.no_grad()
+@pytest.mark.parametrize("encoder", ["swin", "vit"])
+@pytest.mark.parametrize(
+    ("channels", "options", "printed"),
+    [
+        (3, (), "32x64, RGB"),
+        (1, (), "32x64, 1 channels"),
+        (3, ("--img-size", 64, 32), "64x32, RGB"),
+    ],
+)
+def test_rectangles_keep_their_height_and_width(
+    export, tmp_path, encoder, channels, options, printed
+):
+    pytest.importorskip("onnxscript")
+    pytest.importorskip("onnxruntime")
+    backbone, width = BACKBONES[encoder]
+    model_cfg = classifier(dict(backbone, img_size=(32, 64), in_channels=channels), width)
+    model_cfg["data_preprocessor"] |= {key: MEAN_STD[key][:channels] for key in MEAN_STD}
+    config, checkpoint, model = save(model_cfg, tmp_path)
+
+    assert printed in export(config, checkpoint, tmp_path / "out.onnx", *options)
+
+    images = torch.randint(256, (1, channels, *(options[1:] or (32, 64)))).float()
+    mean, std = (torch.tensor(MEAN_STD[key][:channels])[:, None, None] for key in ("mean", "std"))
+    expected = model((images - mean) / std).numpy()
+    found = run_onnx(tmp_path / "out.onnx", images)
+    np.testing.assert_allclose(found, expected, atol=1e-4 * abs(expected).max())
+
+
+def test_more_than_two_sides_are_refused(export, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        export("a.py", "b.pth", tmp_path / "out.onnx", "--img-size", 1, 2, 3)
+    assert "one side, or height and width" in capsys.readouterr().err
+
+
 def test_checkpoint_that_does_not_fit_and_existing_file_are_refused(export, tmp_path, capsys):
     pytest.importorskip("onnxscript")
     pytest.importorskip("onnxruntime")

@@ -60,7 +60,9 @@ def finetune_config(tmp_path):
         tmp_path / "tiny_finetune.py",
         "mixmae/swin_b_finetune_100e.py",
         dict(
-            model=dict(backbone=BACKBONE, head=dict(num_classes=2, in_channels=64)),
+            model=dict(
+                backbone=dict(BACKBONE, img_size=224), head=dict(num_classes=2, in_channels=64)
+            ),
             data_preprocessor=dict(num_classes=2),
             train_dataloader=loader,
             val_dataloader=loader,
