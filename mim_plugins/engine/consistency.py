@@ -20,6 +20,7 @@ from ..randomness import preserved_random_state
 from .head_classes import is_kind, unwrapped_model
 from .image_check import check_channels, check_images, read_samples, try_first_batch
 from .label_check import check_labels
+from .user_errors import BUILD_ERRORS
 
 
 def check_training(runner: Runner) -> list[str]:
@@ -57,7 +58,10 @@ def check_evaluation(runner: Runner, trained_on: Sequence[str] | None) -> list[s
     """
     model = unwrapped_model(runner.model)
     datasets, metrics = _parts_of(dict(test=runner.test_loop))
-    return check_labels(model, datasets, metrics, trained_on) + check_images(model, datasets)
+    warnings = check_images(model, datasets)
+    if trained_on is None:
+        datasets = _training_set(runner.cfg) | datasets
+    return check_labels(model, datasets, metrics, trained_on) + warnings
 
 
 def check_features(backbone: Any, preprocessor: Any, datasets: Mapping[str, Any]) -> None:
@@ -157,6 +161,16 @@ def _images_of_short_epochs(loader: DataLoader) -> int | None:
         return None  # their length is the data set's, their batches are all full
     shares = all_gather_object(len(sampler))  # which differ without round_up
     return next((share for share in shares if share % size == 1), None)
+
+
+def _training_set(cfg: Config) -> dict[str, Any]:
+    """The training set of a config, where its data are at hand."""
+    if not cfg.get("train_dataloader"):
+        return {}
+    try:
+        return dict(train_dataloader=Runner.build_dataloader(cfg.train_dataloader, seed=0).dataset)
+    except (*BUILD_ERRORS, RuntimeError):
+        return {}
 
 
 def _parts_of(loops: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Sequence[Any]]]:

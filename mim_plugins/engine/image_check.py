@@ -34,18 +34,19 @@ def check_images(model: Any, datasets: Mapping[str, Any]) -> list[str]:
         ConfigError: images have other channels than backbone and preprocessor, a size that the
             model is not built for, or labels that a head has no class for.
     """
+    backbone = getattr(model, "backbone", None)
+    preprocessor = getattr(model, "data_preprocessor", None)
     heads = head_classes(model)
     warnings = []
     for field, dataset in datasets.items():
         samples = read_samples(dataset)
-        check_channels(
-            getattr(model, "backbone", None),
-            getattr(model, "data_preprocessor", None),
-            field,
-            samples,
-        )
+        check_channels(backbone, preprocessor, field, samples)
         if all(isinstance(sample["inputs"], Tensor) for sample in samples):
-            sizes = {tuple(sample["inputs"].shape[-2:]) for sample in samples}
+            divisor = getattr(preprocessor, "pad_size_divisor", 1)
+            sizes = {
+                tuple(-(-side // divisor) * divisor for side in sample["inputs"].shape[-2:])
+                for sample in samples
+            }
             warnings.append(_check_sizes(model, field, sorted(sizes)))
         for sample in samples:
             for head in heads:

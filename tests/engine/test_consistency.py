@@ -1,4 +1,5 @@
 import itertools
+import shutil
 from types import SimpleNamespace
 
 import numpy as np
@@ -247,6 +248,9 @@ def test_training_and_doctor_refuse_the_same(tmp_path, settings, val, told):
 def test_an_evaluation_is_compared_with_the_checkpoints_classes(tmp_path):
     root = write_folders(tmp_path / "data", "abc", "abx")
     runner = Runner.from_cfg(finetuning(root, tmp_path / "work"))
+    with pytest.raises(ConfigError, match=r"train_dataloader.*without 'c' and with 'x'"):
+        consistency.check_evaluation(runner, None)
+    shutil.rmtree(root / "train")
     assert consistency.check_evaluation(runner, None) == []
     with pytest.raises(ConfigError, match=r"checkpoint's training.*without 'c' and with 'x'"):
         consistency.check_evaluation(runner, ("a", "b", "c"))

@@ -77,6 +77,13 @@ def test_a_classifier_is_trained_at_its_size_and_tested_at_any():
         assert warning.endswith("position embeddings are interpolated")
 
 
+def test_images_that_the_preprocessor_pads_to_the_size_pass():
+    model = classifier(preprocessor=dict(pad_size_divisor=16))
+    assert check_images(model, train(Images((30, 20)))) == []
+    with pytest.raises(ConfigError, match="48x32 pixels"):
+        check_images(model, train(Images((33, 20))))
+
+
 def test_swapped_sides_are_refused_in_validation_too():
     model = classifier(backbone=dict(img_size=(32, 64)))
     with pytest.raises(ConfigError, match=r"val_dataloader.*swapped"):

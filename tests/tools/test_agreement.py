@@ -1,5 +1,6 @@
 """What train.py, test.py, knn.py and doctor.py refuse in one line before any step."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -84,8 +85,15 @@ def test_a_class_that_validation_lacks(run, tmp_path):
     assert not list(tmp_path.glob("w/epoch*"))
 
 
+def test_a_checkpoint_without_classes_is_compared_with_the_training_set(run, tmp_path):
+    write_folders(tmp_path / "d", "abc", "abx")
+    (line,) = lines(run("test.py", write_config(tmp_path), save(tmp_path, None)))
+    assert "without 'c' and with 'x' besides" in line
+
+
 def test_an_evaluation_whose_training_is_not_known(run, tmp_path):
     write_folders(tmp_path / "d", "abc", "ac")
+    shutil.rmtree(tmp_path / "d/train")
     (line,) = lines(run("test.py", write_config(tmp_path), save(tmp_path, None)))
     assert "2 classes, but model.head.num_classes=3" in line
 
