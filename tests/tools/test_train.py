@@ -60,18 +60,18 @@ def finetune_config(tmp_path):
         tmp_path / "tiny_finetune.py",
         "mixmae/swin_b_finetune_100e.py",
         dict(
-            model=dict(
-                backbone=dict(BACKBONE, img_size=224), head=dict(num_classes=2, in_channels=64)
-            ),
+            model=dict(backbone=BACKBONE, head=dict(num_classes=2, in_channels=64)),
             data_preprocessor=dict(num_classes=2),
             train_dataloader=loader,
             val_dataloader=loader,
             test_dataloader=loader,
             train_cfg=dict(max_epochs=1, val_interval=1),
         ),
+        "pipeline = _base_.test_pipeline\n"
+        "pipeline[1]['scale'] = pipeline[2]['crop_size'] = 64\n"
         "for loader in (train_dataloader, val_dataloader, test_dataloader):\n"
         "    loader['dataset'] = dict(type='CustomDataset', _delete_=True,\n"
-        "        data_root='', data_prefix='val', pipeline=_base_.test_pipeline)\n"
+        "        data_root='', data_prefix='val', pipeline=pipeline)\n"
         "del loader\n"
         "val_evaluator = test_evaluator = dict(topk=(1,))\n",
     )
