@@ -13,7 +13,9 @@ def base_datasets(dataset: Any) -> list[Any]:
     if inner is None:
         inner = [getattr(dataset, "dataset", None)]
     # a subset has no metainfo of its own
-    if not inner or not all(hasattr(each, "metainfo") or hasattr(each, "dataset") for each in inner):
+    if not inner or not all(
+        hasattr(each, "metainfo") or hasattr(each, "dataset") for each in inner
+    ):
         return [dataset]
     return [base for each in inner for base in base_datasets(each)]
 

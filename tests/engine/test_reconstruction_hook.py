@@ -13,7 +13,7 @@ from tiny_run import MIXMAE, MRMAE, tiny_config
 from tiny_run import run as train
 from torch.nn.parallel import DistributedDataParallel
 
-from mim_plugins.engine import ReconstructionHook
+from mim_plugins.engine import ReconstructionHook, reconstruction_hook
 from mim_plugins.registry import MODELS
 
 BACKBONE = dict(
