@@ -136,6 +136,8 @@ class LabeledImageFolder(LabeledDataset):
             )
         if given is None:
             self._metainfo["classes"] = tuple(classes)
+        # mmpretrain's name; two data sets with the same class names may have other folders
+        self.folder_to_idx = {name: label for label, name in enumerate(classes)}
         empty = [printable(name) for name, paths in classes.items() if not paths]
         if empty and len(empty) < len(classes):
             print_log(

@@ -1,7 +1,6 @@
 """Loaders of labelled images for evaluations, with a central crop by default."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from mmengine.dist import get_world_size
 from mmengine.registry import DefaultScope

@@ -1,6 +1,7 @@
 import logging
 import os
 
+import numpy as np
 import pytest
 from mmengine.registry import DefaultScope
 from PIL import Image
@@ -149,3 +150,12 @@ def test_mmengines_wrappers_take_it(root):
 
     assert [balanced.get_cat_ids(i) for i in range(len(balanced))].count([1]) == 2
     assert len(joined) == 6
+
+
+def test_folders_are_numbered_in_a_public_mapping(tmp_path):
+    for name in ("b", "a", ".hidden"):
+        (tmp_path / name).mkdir()
+        Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(tmp_path / name / "0.png")
+    dataset = LabeledImageFolder(data_root=str(tmp_path), classes=("first", "second"))
+    assert dataset.folder_to_idx == dict(a=0, b=1)
+    assert dataset.metainfo["classes"] == ("first", "second")
