@@ -12,7 +12,7 @@ from mmengine.registry import MODELS, TRANSFORMS, DefaultScope
 from mmengine.runner import Runner
 from PIL import Image
 
-from mim_plugins.engine import run_config
+from mim_plugins.engine import fit_precision, run_config
 
 pytest.importorskip("mmcv.ops", exc_type=ImportError, reason="needs mmcv with compiled operations")
 mmseg = pytest.importorskip("mmseg", exc_type=ImportError)
@@ -110,7 +110,7 @@ def tiny(name, data_root, work_dir, **changes):
             **changes,
         }
     )
-    run_config.fit_precision(cfg)
+    fit_precision(cfg)
     run_config.fit_schedule(cfg)
     return cfg
 

@@ -178,7 +178,10 @@ def check_config(name: str, data_root: str | None, options: Sequence[str] = ()) 
         if options:
             parser = argparse.ArgumentParser()
             add_config_options(parser)  # which reads MMEngine's syntax
-            change_config(cfg, parser.parse_args(["--cfg-options", *options]).cfg_options)
+            given = dict(parser.parse_args(["--cfg-options", *options]).cfg_options)
+            data_root = data_root or given.pop("data_root", None)
+            change_config(cfg, given)
+        run_config.require_hook_arguments(cfg)
     except Exception as error:  # configs are programs
         reason = first_line(error)
         remedy = missing_packages_remedy(reason)

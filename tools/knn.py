@@ -145,7 +145,10 @@ def features_of(
 
 def evaluate(args: argparse.Namespace) -> None:
     cfg = read_config(args.config)
-    change_config(cfg, args.cfg_options)
+    options = dict(args.cfg_options)
+    if args.data_root is None:
+        args.data_root = options.pop("data_root", None)
+    change_config(cfg, options)
     init_default_scope(cfg.get("default_scope") or "mmpretrain")
     loaders = build_loaders(cfg, args)
     check_same_classes(*loaders)

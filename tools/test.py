@@ -16,6 +16,7 @@ from mim_plugins.engine import (
     BUILD_ERRORS,
     ConsoleRunner,
     consistency,
+    fit_precision,
     guarded_console,
     process_group,
     require_end_of_evaluation,
@@ -100,7 +101,7 @@ def test(cfg: Config, args: argparse.Namespace) -> None:
         work_dir.require_writable(cfg.work_dir)
     run_config.require_data(cfg, ("test_dataloader",))
     run_config.use_drop_ins(cfg)
-    run_config.fit_precision(cfg)
+    fit_precision(cfg)
     process_group.use_cpu_processes(cfg)
     with user_errors(args.traceback, BUILD_ERRORS):
         runner = EvaluationRunner.from_cfg(cfg)

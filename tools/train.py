@@ -15,10 +15,12 @@ from mim_plugins.engine import (
     BUILD_ERRORS,
     ConsoleRunner,
     consistency,
+    fit_precision,
     global_batch,
     guarded_console,
     process_group,
     run_config,
+    use_resumable_parts,
     user_errors,
     work_dir,
 )
@@ -81,8 +83,8 @@ def train(args: argparse.Namespace) -> None:
 
 
 def run(cfg: Config, args: argparse.Namespace, outdated: list[Path]) -> None:
-    warnings = [run_config.fit_precision(cfg), run_config.fit_schedule(cfg)]
-    notes = [run_config.use_resumable_parts(cfg), run_config.use_drop_ins(cfg)]
+    warnings = [fit_precision(cfg), run_config.fit_schedule(cfg)]
+    notes = [use_resumable_parts(cfg), run_config.use_drop_ins(cfg)]
     if args.keep_global_batch:
         notes.append(global_batch.keep_global_batch(cfg))
     process_group.use_cpu_processes(cfg)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
+from ..config import merge_options
 from ..paths import CONFIG_DIR
 from .config_error import ConfigError
 
@@ -70,17 +71,18 @@ def read_config(name: str | Path) -> Config:
 
 
 def change_config(cfg: Config, options: dict | None) -> None:
-    """Apply changes such as ``{'model.backbone.img_size': 192}``.
+    """Apply changes such as ``{'model.backbone.img_size': 192}``, see :func:`merge_options`.
 
     Raises:
-        ConfigError: one of them does not fit the config.
+        ConfigError: one of them does not fit the config, or changes nothing; the config is then as
+            before.
     """
     try:
-        cfg.merge_from_dict(options or {})
-    except (AttributeError, KeyError, TypeError) as error:
-        raise ConfigError(
-            f"the options {options} do not fit '{cfg.filename}': {_reason(error)}"
-        ) from error
+        merge_options(cfg, options or {})
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        reason = str(error) if isinstance(error, ValueError) else _reason(error)
+        where = f" (config '{cfg.filename}')" if cfg.filename else ""
+        raise ConfigError(f"option {reason}{where}") from error
 
 
 def _reason(error: Exception) -> str:

@@ -1,8 +1,10 @@
 """MMEngine's ``Pretrained`` initialisation, made strict for this package's backbones."""
 
 from mmengine.model.weight_init import PretrainedInit, update_init_info
+from mmengine.registry import WEIGHT_INITIALIZERS
 from torch import nn
 
+from ..config import resolve_type
 from .pretrained import load_pretrained
 
 
@@ -48,5 +50,4 @@ def load_strictly(init_cfg: dict | list[dict] | None) -> dict | list[dict] | Non
 
 
 def _is_pretrained(cfg: dict) -> bool:
-    kind = cfg.get("type")
-    return kind is PretrainedInit or kind in ("Pretrained", "mmengine.Pretrained")
+    return resolve_type(cfg.get("type"), WEIGHT_INITIALIZERS) is PretrainedInit

@@ -39,7 +39,7 @@ def _scope_and_name(given: Any, default_scope: str | None) -> tuple[str | None, 
     if isinstance(given, type):
         return given.__module__.partition(".")[0], given.__name__
     scope, _, name = str(given).rpartition(".")
-    return scope or default_scope, name
+    return scope.partition(".")[0] or default_scope, name  # also of a path of modules
 
 
 def _is_remote(dataset: dict) -> bool:

@@ -13,11 +13,13 @@ from .knn_hook import KNNHook
 from .layer_decay_optim_wrapper_constructor import LayerDecayOptimWrapperConstructor
 from .loss_guard_hook import LossGuardHook
 from .non_finite_loss_error import NonFiniteLossError
+from .precision import fit_precision
 from .preemption_hook import REQUEUE_EXIT_CODE, PreemptionHook
 from .reconstruction_hook import ReconstructionHook
 from .resumable_data_loader import ResumableDataLoader
 from .resumable_epoch_loop import ResumableEpochLoop
 from .resumable_iter_loop import ResumableIterLoop
+from .resumable_parts import use_resumable_parts
 from .run_summary_hook import RunSummaryHook
 from .sharded_optimizer import build_sharded_optimizer, gather_optimizer_state
 from .stall_watchdog_hook import StallWatchdogHook
@@ -53,6 +55,7 @@ __all__ = [
     "add_device_option",
     "build_sharded_optimizer",
     "consistency",
+    "fit_precision",
     "gather_optimizer_state",
     "guard_writers",
     "guarded_console",
@@ -60,6 +63,7 @@ __all__ = [
     "process_group",
     "require_end_of_evaluation",
     "run_config",
+    "use_resumable_parts",
     "user_errors",
     "work_dir",
 ]

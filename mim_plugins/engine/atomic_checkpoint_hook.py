@@ -10,6 +10,7 @@ from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
 from ..checkpoints import PARTIAL_SUFFIX, CheckpointError, write_atomically
+from ..config import accepted_arguments, unknown_name
 from ..registry import HOOKS
 from .atomic_local_backend import ATOMIC_BACKEND
 from .checkpoint_files import (
@@ -49,6 +50,9 @@ class AtomicCheckpointHook(CheckpointHook):
         *args: of MMEngine's hook.
         backend_args: of MMEngine's hook; by default files are local, and written atomically.
         **kwargs: of MMEngine's hook.
+
+    Raises:
+        TypeError: an argument is none of that hook.
     """
 
     backend_args: dict | None
@@ -57,6 +61,8 @@ class AtomicCheckpointHook(CheckpointHook):
 
     def __init__(self, *args: Any, backend_args: dict | None = None, **kwargs: Any) -> None:
         super().__init__(*args, backend_args=backend_args, **kwargs)
+        for name in self.args:  # which MMEngine would hand to save_checkpoint, hours later
+            raise TypeError(unknown_name((), name, accepted_arguments(type(self))))
         self._postponed: list[tuple[int, dict]] | None = None
         self._is_local = "://" not in str(self.out_dir or "")
         if self.backend_args is None and self.file_client_args is None and self._is_local:

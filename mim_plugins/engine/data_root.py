@@ -8,6 +8,7 @@ from typing import Any
 from mmengine.config import Config
 
 from ..apis import ConfigError
+from ..config import type_name
 from ..datasets import DataNotFoundError
 from ..datasets.drop_ins import use_drop_in
 from ..datasets.single_paths import check_single_paths
@@ -83,7 +84,7 @@ def require_data(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> None:
         ConfigError: several folders are given where a data set has one.
     """
     for dataset in dataset_configs(cfg, loaders):
-        name = type_name(dataset)
+        name = type_name(dataset.get("type"))
         try:
             check_single_paths(name, **{key: dataset[key] for key in _PATHS if key in dataset})
         except ValueError as error:
@@ -107,12 +108,6 @@ def use_drop_ins(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> str | None:
     return f"for safe walks through folders (docs/data.md): {names}" if changes else None
 
 
-def type_name(dataset: dict) -> str:
-    """Return a data set's type as text, also if the config gives the class itself."""
-    given = dataset.get("type")
-    return given.__name__ if isinstance(given, type) else str(given)
-
-
 def _layout(dataset: str) -> str:
     """Describe what the folder of a data set of this type contains."""
     if "Coco" in dataset:
@@ -133,7 +128,7 @@ def _layout(dataset: str) -> str:
 
 def _missing_ade20k_folder(dataset: dict) -> Path | None:
     """The first of an ADE20K data set's folders that is not there; MMSegmentation names none."""
-    if "ADE20K" not in type_name(dataset):
+    if "ADE20K" not in type_name(dataset.get("type")):
         return None
     root = Path(dataset.get("data_root") or "").expanduser()
     folders = (root / prefix for prefix in dataset.get("data_prefix", {}).values())

@@ -10,7 +10,9 @@ from typing import Any, TypeVar
 
 import torch
 from mmengine.config import Config
+from mmengine.registry import MODELS
 
+from ..config import resolve_type, type_name
 from .preemption_hook import REQUEUE_EXIT_CODE
 
 T = TypeVar("T")
@@ -22,6 +24,7 @@ _RANK_VARIABLES = dict(
         WORLD_SIZE="OMPI_COMM_WORLD_SIZE",
     ),
 )
+_SYNCHRONISED = ("SyncBN", "MMSyncBN")  # in mmcv's registry
 
 
 def use_cpu_processes(cfg: Config) -> None:
@@ -38,7 +41,8 @@ def use_cpu_processes(cfg: Config) -> None:
         # has default arguments that would hold a group that is there before it
         importlib.import_module("torch.distributed.nn.functional")
         torch.distributed.init_process_group("gloo")
-    _replace_sync_batch_norms(cfg["model"])
+    _replace_sync_batch_norms(cfg["model"], cfg.get("default_scope"))
+    cfg["sync_bn"] = None
     cfg["model_wrapper_cfg"] = dict(
         type="MMDistributedDataParallel", device_ids=None, broadcast_buffers=False
     )
@@ -71,15 +75,26 @@ def _leave_process_group() -> None:
         torch.distributed.destroy_process_group()
 
 
-def _replace_sync_batch_norms(cfg: Any) -> None:
-    """Name ``BN`` where a config, at any depth, names ``SyncBN``."""
+def _replace_sync_batch_norms(cfg: Any, scope: str | None) -> None:
+    """Name ``BN`` where a config, at any depth, names a synchronised batch norm."""
     if isinstance(cfg, dict):
-        if cfg.get("type") == "SyncBN":
+        kind = cfg.get("type")
+        # by the name first, or every part of the model would be imported here
+        name = type_name(kind)
+        if name in _SYNCHRONISED or (
+            "Sync" in name and _is_sync_batch_norm(resolve_type(kind, MODELS, scope))
+        ):
             cfg["type"] = "BN"
         cfg = list(cfg.values())
     if isinstance(cfg, (list, tuple)):
         for part in cfg:
-            _replace_sync_batch_norms(part)
+            _replace_sync_batch_norms(part, scope)
+
+
+def _is_sync_batch_norm(kind: Any) -> bool:
+    """Whether it is PyTorch's or mmcv's; both need a GPU."""
+    module, name = getattr(kind, "__module__", ""), getattr(kind, "__name__", "")
+    return name == "SyncBatchNorm" and module.startswith(("torch.", "mmcv."))
 
 
 def take_rank_from(launcher: str) -> None:

@@ -4,13 +4,13 @@ import argparse
 import os
 from pathlib import Path
 
-import torch
 from mmengine.config import Config
 from mmengine.dist import get_world_size
 from mmengine.runner import Runner
 
 from ..apis import ConfigError, change_config
 from ..apis import read_config as read_config_file
+from ..config import hook_problem
 from ..datasets import DataNotFoundError
 from .config_options import add_config_options
 from .data_root import apply_data_root
@@ -18,11 +18,6 @@ from .data_root import require_data as require_data
 from .data_root import use_drop_ins as use_drop_ins
 from .global_batch import PROCESSES_VARIABLE
 from .process_group import take_rank_from
-
-_RESUMABLE = dict(
-    EpochBasedTrainLoop="mim_plugins.ResumableEpochLoop",
-    IterBasedTrainLoop="mim_plugins.ResumableIterLoop",
-)
 
 
 def command_line(description: str | None) -> argparse.ArgumentParser:
@@ -50,12 +45,15 @@ def read_config(args: argparse.Namespace) -> Config:
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
     take_rank_from(args.launcher)
     options = dict(args.cfg_options)
+    if "launcher" in options:
+        raise ConfigError("option 'launcher' has no effect: give --launcher")
     data_root = options.pop("data_root", None) if args.data_root is None else args.data_root
     cfg = read_config_file(args.config)
     apply_data_root(cfg, data_root)
     change_config(cfg, options)
     cfg.launcher = args.launcher
     _require_launcher(args.launcher)
+    require_hook_arguments(cfg)
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
     elif cfg.get("work_dir") is None:
@@ -72,6 +70,23 @@ def _require_launcher(launcher: str) -> None:
         )
 
 
+def require_hook_arguments(cfg: Config) -> None:
+    """Check the names in the hooks' dicts, which a constructor may swallow and use hours later.
+
+    Raises:
+        ConfigError: naming the first that its hook does not take.
+    """
+    hooks = dict(
+        default_hooks=cfg.get("default_hooks") or {},
+        custom_hooks=dict(enumerate(cfg.get("custom_hooks") or ())),
+    )
+    for place, given in hooks.items():
+        for name, hook in given.items():
+            problem = hook_problem((place, str(name)), hook, cfg.get("default_scope"))
+            if problem is not None:
+                raise ConfigError(f"{problem} (config '{cfg.filename}')")
+
+
 def require_steps(runner: Runner) -> None:
     """Check that an epoch has at least one step; MMEngine's own message does not say why.
 
@@ -85,27 +100,6 @@ def require_steps(runner: Runner) -> None:
             f"the training set has {len(loader.dataset)} images, fewer than one batch of {batch}:"
             " no step would be taken. Set train_dataloader.batch_size to a smaller number"
         )
-
-
-def fit_precision(cfg: Config) -> str | None:
-    """Replace a mixed precision that this machine does not have; returns what was done.
-
-    bfloat16 falls back to float16 on GPUs without it, and to float32 where there is no GPU.
-    """
-    wrapper = cfg.get("optim_wrapper")
-    if wrapper is None or wrapper.get("type") != "AmpOptimWrapper":
-        return None
-    if not torch.cuda.is_available():
-        wrapper["type"] = "OptimWrapper"
-        wrapper.pop("dtype", None)
-        wrapper.pop("loss_scale", None)
-        return "no GPU: training in float32 in place of mixed precision"
-    # PyTorch would emulate it, slowly, on GPUs before Ampere
-    supported = torch.cuda.is_bf16_supported(including_emulation=False)
-    if wrapper.get("dtype") == "bfloat16" and not supported:
-        wrapper["dtype"] = "float16"
-        return "this GPU has no bfloat16: training in float16"
-    return None
 
 
 def fit_schedule(cfg: Config) -> str | None:
@@ -128,23 +122,3 @@ def fit_schedule(cfg: Config) -> str | None:
 
 def _begins_before(scheduler: dict, end: int | None) -> bool:
     return end is None or scheduler.get("begin", 0) < end
-
-
-def use_resumable_parts(cfg: Config) -> str | None:
-    """Put this package's loop and checkpoint hook where MMEngine's are; returns what was done.
-
-    They take the same arguments, so that any project's config trains a run that survives.
-    """
-    changes = []
-    loop = cfg.get("train_cfg")
-    if loop:
-        by_epoch = loop.pop("by_epoch", None)
-        default = {True: "EpochBasedTrainLoop", False: "IterBasedTrainLoop"}.get(by_epoch)
-        named = loop.get("type", default)
-        loop["type"] = _RESUMABLE.get(named, named)
-        changes += [loop["type"]] if loop["type"] != named else []
-    hook = (cfg.get("default_hooks") or {}).get("checkpoint")
-    if hook and hook.get("type") == "CheckpointHook":
-        hook["type"] = "mim_plugins.AtomicCheckpointHook"
-        changes.append(hook["type"])
-    return f"for exact resuming (docs/reliability.md): {', '.join(changes)}" if changes else None

@@ -48,7 +48,7 @@ class StallWatchdogHook(Hook):
             raise ValueError(f"StallWatchdogHook: timeout={timeout} must be positive")
         self.timeout = timeout
         self._period = min(timeout / 4, 30)
-        self._stop = threading.Event()
+        self._stop: threading.Event | None = None  # made later: it cannot be pickled
         self._handle: Any = None
         self._thread: threading.Thread | None = None
         self._progress = (0, 0, 0)
@@ -64,8 +64,8 @@ class StallWatchdogHook(Hook):
         self._try_publishing()
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         self._handle = model.register_forward_hook(self._after_forward)
-        self._stop.clear()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, args=(self._stop,), daemon=True)
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Note the progress; start to watch at the first epoch."""
@@ -113,7 +113,8 @@ class StallWatchdogHook(Hook):
 
     def after_train(self, runner: Runner) -> None:
         """Stop watching."""
-        self._stop.set()
+        if self._stop is not None:
+            self._stop.set()
         if self._handle is not None:
             self._handle.remove()
 
@@ -135,8 +136,8 @@ class StallWatchdogHook(Hook):
     def _try_publishing(self) -> None:
         try_writing(self._runner.logger, f"progress in '{self._folder}'", self._publish)
 
-    def _watch(self) -> None:
-        while not self._stop.wait(self._period):
+    def _watch(self, stop: threading.Event) -> None:
+        while not stop.wait(self._period):
             self._try_publishing()
             if time.monotonic() - self._since > self.timeout:
                 self._end_run()

@@ -7,6 +7,7 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader, Dataset, Subset
 
+from ..config import type_name
 from ..datasets import DataNotFoundError
 from ..datasets.drop_ins import use_drop_in
 from ..sampling import evenly_spaced
@@ -128,12 +129,12 @@ def _build_dataset(cfg: dict) -> Dataset:
         if isinstance(error, DataNotFoundError):
             raise DataNotFoundError(f"no labelled images: {error}") from error
         raise DataNotFoundError(
-            f"no labelled images for {cfg['type']} ({where}): {error}. Expected"
+            f"no labelled images for {type_name(cfg['type'])} ({where}): {error}. Expected"
             " ROOT/train/CLASS/IMAGE.JPEG and ROOT/val/CLASS/IMAGE.JPEG"
         ) from error
     if "gt_label" not in built.get_data_info(0):
         raise ValueError(
-            f"{cfg['type']} ({where}) has no labels (gt_label); give a data set with labels, such"
-            " as mim_plugins.LabeledImageFolder"
+            f"{type_name(cfg['type'])} ({where}) has no labels (gt_label); give a data set with"
+            " labels, such as mim_plugins.LabeledImageFolder"
         )
     return built

@@ -1,5 +1,6 @@
 """Fixed 2-D sine-cosine position embeddings and the resizing of position embeddings."""
 
+import functools
 from collections.abc import Callable
 
 import torch
@@ -46,10 +47,12 @@ def resize_position_embedding(embedding: Tensor, grid: tuple[int, int]) -> Tenso
 
 def resize_on_load(name: str) -> Callable[..., None]:
     """Load-state-dict pre-hook that resizes the position embedding called ``name``."""
+    return functools.partial(_resize_on_load, name)  # unlike a closure, it can be pickled
 
-    def hook(module: nn.Module, state_dict: dict, prefix: str, *_: object) -> None:
-        loaded, own = state_dict.get(prefix + name), getattr(module, name)
-        if loaded is not None and loaded.ndim == 4 and loaded.shape[-1] == own.shape[-1]:
-            state_dict[prefix + name] = resize_position_embedding(loaded, tuple(own.shape[1:3]))
 
-    return hook
+def _resize_on_load(
+    name: str, module: nn.Module, state_dict: dict, prefix: str, *_: object
+) -> None:
+    loaded, own = state_dict.get(prefix + name), getattr(module, name)
+    if loaded is not None and loaded.ndim == 4 and loaded.shape[-1] == own.shape[-1]:
+        state_dict[prefix + name] = resize_position_embedding(loaded, tuple(own.shape[1:3]))

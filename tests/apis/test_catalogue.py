@@ -76,5 +76,11 @@ def test_options_change_a_config_or_are_refused():
     change_config(cfg, {"model.backbone.img_size": 192})
     assert cfg.model.backbone.img_size == 192
     change_config(cfg, None)
-    with pytest.raises(ConfigError, match=r"param_scheduler\.9.* do not fit .*swin_b_600e\.py"):
-        change_config(cfg, {"param_scheduler.9.end": 1})
+    before = cfg.pretty_text
+    for option, message in {
+        "param_scheduler.9.end": r"is a list and has no entry '9'.*swin_b_600e\.py",
+        "optim_wraper.optimizer.lr": r"did you mean optim_wrapper\?",
+    }.items():
+        with pytest.raises(ConfigError, match=f"^option '{option.split('.')[0]}.*{message}"):
+            change_config(cfg, {option: 1})
+    assert cfg.pretty_text == before

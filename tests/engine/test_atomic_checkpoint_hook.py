@@ -13,7 +13,7 @@ from toy_run import ToyModel, toy_runner
 from two_processes import DISTRIBUTED, in_two_processes
 
 from mim_plugins.checkpoints import CheckpointError, find_corruption, has_digest
-from mim_plugins.engine import ConsoleRunner, atomic_checkpoint_hook
+from mim_plugins.engine import AtomicCheckpointHook, ConsoleRunner, atomic_checkpoint_hook
 from mim_plugins.engine.atomic_local_backend import AtomicLocalBackend
 
 
@@ -302,3 +302,9 @@ def test_moved_work_folder_is_resumed(tmp_path):
     runner = toy_runner(tmp_path / "new", iterations=3, resume=True)
     runner.train()
     assert pointed_at(tmp_path / "new") == str(tmp_path / "new/iter_3.pth")
+
+
+@pytest.mark.parametrize("name", ["intervall", "meta", "anything"])
+def test_an_argument_of_no_hook_is_refused_when_built(name):
+    with pytest.raises(TypeError, match=f"AtomicCheckpointHook has no '{name}'"):
+        AtomicCheckpointHook(interval=1, **{name: 1})

@@ -8,8 +8,13 @@ import pytest
 import torch
 from free_port import free_port
 from mmengine.config import Config
+from mmengine.config.lazy import LazyObject
 
 from mim_plugins.engine import process_group
+
+
+class OwnSyncBatchNorm(torch.nn.SyncBatchNorm):
+    pass
 
 
 def test_single_process_run_starts_no_process_group():
@@ -29,6 +34,30 @@ def test_processes_without_gpu_have_batch_norms_of_their_own(monkeypatch):
 
     assert cfg.model.heads[0].norm_cfg == dict(type="BN", requires_grad=True)
     assert cfg.model.neck == dict(type="FPN")
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("mmengine.SyncBN", "BN"),
+        ("torch.nn.SyncBatchNorm", "BN"),
+        (torch.nn.SyncBatchNorm, "BN"),
+        (LazyObject("torch.nn", "SyncBatchNorm"), "BN"),
+        (LazyObject("torch").nn.SyncBatchNorm, "BN"),
+        ("SyncFreeNorm", "SyncFreeNorm"),
+        (OwnSyncBatchNorm, OwnSyncBatchNorm),
+    ],
+)
+def test_synchronised_norms_may_be_named_in_any_way(monkeypatch, kind, expected):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    model = dict(type="A", neck=[dict(norm_cfg=dict(type=kind))])
+    cfg = Config(dict(launcher="pytorch", model=model, sync_bn="torch"))
+
+    process_group.use_cpu_processes(cfg)
+
+    assert cfg.model.neck[0].norm_cfg.type == expected
+    assert cfg.sync_bn is None
 
 
 @pytest.mark.parametrize("code", [None, 85])
@@ -69,6 +98,7 @@ from pathlib import Path
 
 import torch
 from mmengine.config import Config
+from mmengine.config.lazy import LazyObject
 from mim_plugins.engine import process_group
 
 

@@ -2,7 +2,6 @@ from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
-import torch
 from mmengine.config import Config
 from torch.utils.data import DataLoader
 
@@ -28,28 +27,6 @@ def cfg():
             ],
         )
     )
-
-
-def test_without_gpu_mixed_precision_becomes_float32(cfg, monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert "float32" in run_config.fit_precision(cfg)
-    assert cfg.optim_wrapper == dict(type="OptimWrapper")
-
-
-def test_without_bfloat16_mixed_precision_becomes_float16(cfg, monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(
-        torch.cuda, "is_bf16_supported", lambda including_emulation: including_emulation
-    )
-    assert "float16" in run_config.fit_precision(cfg)
-    assert cfg.optim_wrapper.dtype == "float16"
-
-
-def test_with_bfloat16_mixed_precision_stays(cfg, monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: True)
-    assert run_config.fit_precision(cfg) is None
-    assert cfg.optim_wrapper.dtype == "bfloat16"
 
 
 def test_schedule_of_a_full_run_stays(cfg):
@@ -114,32 +91,6 @@ def test_set_smaller_than_one_batch_is_refused(images, refused):
         run_config.require_steps(runner)
 
 
-@pytest.mark.parametrize(
-    ("loop", "expected"),
-    [
-        (dict(by_epoch=True, max_epochs=2), "mim_plugins.ResumableEpochLoop"),
-        (dict(by_epoch=False, max_iters=2), "mim_plugins.ResumableIterLoop"),
-        (dict(type="EpochBasedTrainLoop", max_epochs=2), "mim_plugins.ResumableEpochLoop"),
-        (dict(type="IterBasedTrainLoop", max_iters=2), "mim_plugins.ResumableIterLoop"),
-        (
-            dict(type="mim_plugins.ResumableIterLoop", by_epoch=True),
-            "mim_plugins.ResumableIterLoop",
-        ),
-        (dict(type="SomeLoop"), "SomeLoop"),
-    ],
-)
-def test_loops_of_mmengine_are_replaced_by_resumable_ones(loop, expected):
-    cfg = Config(
-        dict(train_cfg=loop, default_hooks=dict(checkpoint=dict(type="CheckpointHook", interval=3)))
-    )
-    text = run_config.use_resumable_parts(cfg)
-    assert cfg.train_cfg.type == expected
-    assert "by_epoch" not in cfg.train_cfg
-    assert cfg.default_hooks.checkpoint == dict(type="mim_plugins.AtomicCheckpointHook", interval=3)
-    assert "AtomicCheckpointHook" in text
-    assert run_config.use_resumable_parts(cfg) is None
-
-
 def test_a_launcher_that_did_not_start_the_process_is_refused(monkeypatch):
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     parser = run_config.command_line(None)
@@ -150,3 +101,37 @@ def test_a_launcher_that_did_not_start_the_process_is_refused(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "1")
     cfg = run_config.read_config(parser.parse_args(arguments))
     assert (cfg.launcher, cfg.work_dir) == ("pytorch", "work_dirs/swin_b_600e")
+
+
+def read(file, *options):
+    return run_config.read_config(run_config.command_line(None).parse_args([str(file), *options]))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "default_hooks = dict(checkpoint=dict(type='CheckpointHook', intervall=1))",
+        "default_hooks = dict(logger=dict(type='LoggerHook', intervall=1))",
+        "custom_hooks = [dict(type='mim_plugins.KNNHook', intervall=1)]",
+        "from mmengine.hooks import CheckpointHook\n"
+        "default_hooks = dict(checkpoint=dict(type=CheckpointHook, intervall=1))",
+    ],
+)
+def test_an_unknown_argument_of_a_hook_is_named_at_the_start(tmp_path, text):
+    (tmp_path / "recipe.py").write_text(f"{text}\n")
+    with pytest.raises(ConfigError, match=r"no 'intervall'; did you mean .*\.interval\?.*recipe"):
+        read(tmp_path / "recipe.py")
+
+
+def test_hooks_with_right_arguments_pass(tmp_path):
+    (tmp_path / "recipe.py").write_text(
+        "default_hooks = dict(checkpoint=dict(type='CheckpointHook', interval=1), timer=None)\n"
+        "custom_hooks = [dict(type='EMAHook', momentum=0.1, priority='LOW')]\n"
+    )
+    assert read(tmp_path / "recipe.py").default_hooks.checkpoint.interval == 1
+
+
+def test_the_launcher_is_no_option(tmp_path):
+    (tmp_path / "recipe.py").write_text("launcher = 'none'\n")
+    with pytest.raises(ConfigError, match="give --launcher"):
+        read(tmp_path / "recipe.py", "--cfg-options", "launcher=pytorch")

@@ -1,6 +1,7 @@
 import errno
 import json
 import logging
+import threading
 import time
 from types import SimpleNamespace
 
@@ -128,7 +129,8 @@ def test_watching_goes_on_when_the_progress_cannot_be_written(tmp_path, monkeypa
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(hook, "_publish", publish)
-    hook._watch()
+    hook._stop = threading.Event()
+    hook._watch(hook._stop)
     assert len(attempts) == 3
     assert caplog.text.count(f"progress in '{tmp_path}' could not be written") == 1
 

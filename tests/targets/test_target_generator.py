@@ -1,6 +1,7 @@
 """The base class, on towers whose every value is known."""
 
 import copy
+import pickle
 import warnings
 
 import pytest
@@ -11,7 +12,7 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.runner.checkpoint import get_state_dict, save_checkpoint
 from torch import nn
 
-from mim_plugins.targets import TargetGenerator, TeacherOutput
+from mim_plugins.targets import OpenCLIPTarget, TargetGenerator, TeacherOutput, TimmTarget
 from mim_plugins.targets.tower import Tower
 
 MEAN, STD = (0.1, 0.2, 0.3), (0.5, 0.4, 0.25)
@@ -257,3 +258,20 @@ def test_what_cannot_be_done_is_refused():
     for pixels in (torch.rand(3, 56, 56), torch.rand(1, 4, 56, 56), torch.ones(1, 3, 56, 56).int()):
         with pytest.raises(ValueError, match="pixels: expected RGB floats"):
             target(pixels, (4, 4))
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda each: pickle.loads(pickle.dumps(each))])
+@pytest.mark.parametrize("library", ["open_clip", "timm"])
+def test_teachers_can_be_copied_before_and_after_use(request, library, copied):
+    request.getfixturevalue(library)
+    build = dict(
+        open_clip=lambda: OpenCLIPTarget("tiny-clip", pretrained=None),
+        timm=lambda: TimmTarget("test_vit", pretrained=None),
+    )
+    with pytest.warns(UserWarning, match="random network"):
+        teacher = build[library]()
+    pixels, other = torch.rand(2, 3, 64, 64), copied(teacher)
+    for grid in ((4, 4), (6, 6)):
+        expected = teacher(pixels, grid).features
+        assert torch.equal(other(pixels, grid).features, expected)
+        assert torch.equal(copied(teacher)(pixels, grid).features, expected)

@@ -56,3 +56,32 @@ def test_traceback_on_request(run, command, tmp_path, monkeypatch):
 def test_traceback_by_option(run, command):
     with pytest.raises(FileNotFoundError, match="none"):
         run(*command, "--traceback")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("train.py",),
+        ("test.py", "none.pth"),
+        ("export_onnx.py", "none.pth", "out.onnx"),
+        ("knn.py", "--random"),
+        ("model_info.py",),
+        ("predict.py", "none.pth", "none.jpg"),
+        ("visualize_reconstruction.py", "none.pth", "none.jpg"),
+    ],
+    ids=lambda command: command[0],
+)
+@pytest.mark.parametrize(
+    ("option", "nearest"),
+    [
+        ("optim_wraper.optimizer.lr=1", "optim_wrapper"),
+        ("model.backbone.drop_path_rat=0.1", "model.backbone.drop_path_rate"),
+    ],
+)
+def test_a_misspelt_option_is_one_line(run, command, option, nearest, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("none.pth", "none.jpg"):
+        Path(name).touch()
+    tool, *rest = command
+    with pytest.raises(SystemExit, match=rf"^error: option '[^\n]*did you mean {nearest}\?[^\n]*$"):
+        run(tool, "mixmae/swin_b_finetune_100e", *rest, "--cfg-options", option)

@@ -20,7 +20,7 @@ from mmengine.runner import Runner
 from PIL import Image
 
 import mim_plugins
-from mim_plugins.engine import run_config
+from mim_plugins.engine import fit_precision, run_config, use_resumable_parts
 
 INTERVAL = 100
 SIDE, IMAGES, BATCH = 32, 20, 2
@@ -117,9 +117,9 @@ def tiny_recipe(method: str, folder: Path, steps: int) -> Config:
     )
     cfg.train_dataloader.dataset.pipeline[0].scale = SIDE
     run_config.apply_data_root(cfg, str(folder / "images"))
-    run_config.fit_precision(cfg)
+    fit_precision(cfg)
     run_config.fit_schedule(cfg)
-    run_config.use_resumable_parts(cfg)
+    use_resumable_parts(cfg)
     return cfg
 
 

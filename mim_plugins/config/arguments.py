@@ -1,0 +1,124 @@
+"""Arguments that a class takes, those included that it passes on to its parents."""
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from mmengine.hooks import CheckpointHook
+from torch import nn
+
+# both refuse what is left: PyTorch at once, and the hook at the first save, since it hands it to
+# save_checkpoint, all of whose arguments it gives already
+_TAKE_NO_MORE = (CheckpointHook, nn.Module)
+# elsewhere, such as in mmpretrain, an argument annotated as int may take a tuple
+_TELLING = ("mim_plugins", "mmengine", "torch")
+_READERS = ("get", "pop", "setdefault")
+_NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+
+
+class Arguments(NamedTuple):
+    """Names that a dict of a config may hold."""
+
+    owner: str
+    """What takes them, for messages."""
+    names: dict[str, Any]
+    """Annotation of each name; ``inspect.Parameter.empty`` where there is none."""
+    is_open: bool
+    """Whether others may be taken too, which nothing here can list."""
+
+
+def accepted_arguments(built: Callable) -> Arguments:
+    """Return the arguments of a class or function.
+
+    Where a constructor passes ``**kwargs`` on to its parent's, the parent's arguments count; names
+    that it reads out of ``kwargs`` count as well.
+    """
+    owner = getattr(built, "__name__", str(built))
+    if not inspect.isclass(built):
+        names, variadic = _named(built)
+        return Arguments(owner, names, variadic is not None)
+    found: dict[str, Any] = {}
+    for each in inspect.getmro(built):
+        init = vars(each).get("__init__")
+        if init is None or each is object:
+            continue
+        names, variadic = _named(init)
+        found = names | found
+        if variadic is None:
+            return Arguments(owner, found, False)
+        found |= dict.fromkeys(_read_by_hand(init, variadic), inspect.Parameter.empty)
+        if each in _TAKE_NO_MORE:
+            return Arguments(owner, found, False)
+        if not _passes_to_parent(init, variadic, each.__name__):
+            return Arguments(owner, found, True)
+    return Arguments(owner, found, False)
+
+
+def _named(function: Callable) -> tuple[dict[str, Any], str | None]:
+    """Return named parameters with their annotations, and the name of ``**kwargs`` if any."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # built in, without a signature
+        return {}, "kwargs"
+    names = {
+        each.name: _evaluated(each.annotation, function)
+        for each in parameters
+        if each.kind in _NAMED and each.name != "self"
+    }
+    variadic = [each.name for each in parameters if each.kind is each.VAR_KEYWORD]
+    return names, variadic[0] if variadic else None
+
+
+def _evaluated(annotation: Any, function: Callable) -> Any:
+    function = inspect.unwrap(function)
+    if (getattr(function, "__module__", None) or "").partition(".")[0] not in _TELLING:
+        return inspect.Parameter.empty
+    if not isinstance(annotation, str):
+        return annotation
+    try:
+        return eval(annotation, getattr(function, "__globals__", {}))
+    except Exception:  # names that only type checkers import
+        return inspect.Parameter.empty
+
+
+def _calls(function: Callable) -> Iterator[ast.AST]:
+    try:
+        source = textwrap.dedent(inspect.getsource(inspect.unwrap(function)))
+        yield from ast.walk(ast.parse(source))
+    except (OSError, SyntaxError, TypeError):  # no source
+        return
+
+
+def _read_by_hand(init: Callable, variadic: str) -> set[str]:
+    """Return the constant keys that a constructor takes out of its ``**kwargs``."""
+    keys = set()
+    for node in _calls(init):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args:
+            if node.func.attr in _READERS and _is_name(node.func.value, variadic):
+                keys.add(node.args[0])
+        elif isinstance(node, ast.Subscript) and _is_name(node.value, variadic):
+            keys.add(node.slice)
+        elif isinstance(node, ast.Compare) and _is_name(node.comparators[0], variadic):
+            keys.add(node.left)
+    return {
+        key.value for key in keys if isinstance(key, ast.Constant) and isinstance(key.value, str)
+    }
+
+
+def _passes_to_parent(init: Callable, variadic: str, owner: str) -> bool:
+    """Whether ``super().__init__(**kwargs)`` of the class ``owner`` is in the source."""
+    return any(
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "__init__"
+        and isinstance(node.func.value, ast.Call)
+        and all(_is_name(each, owner) or _is_name(each, "self") for each in node.func.value.args)
+        and any(each.arg is None and _is_name(each.value, variadic) for each in node.keywords)
+        for node in _calls(init)
+    )
+
+
+def _is_name(node: ast.AST, name: str) -> bool:
+    return isinstance(node, ast.Name) and node.id == name

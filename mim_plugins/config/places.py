@@ -1,0 +1,241 @@
+"""Names that each place of a config may hold."""
+
+import difflib
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from mmengine import registry as registries
+from mmengine.hooks import EMAHook
+from mmengine.optim import OptimWrapper
+from mmengine.registry import Registry
+from mmengine.runner import (
+    EpochBasedTrainLoop,
+    IterBasedTrainLoop,
+    LogProcessor,
+    Runner,
+    TestLoop,
+    ValLoop,
+)
+from mmengine.utils.dl_utils import set_multi_processing
+from mmengine.visualization import Visualizer
+from torch.utils.data import DataLoader
+
+from .arguments import Arguments, accepted_arguments
+from .types import resolve_type
+
+Path = tuple[str, ...]
+
+DEFAULT_HOOKS = dict(
+    runtime_info="RuntimeInfoHook",
+    timer="IterTimerHook",
+    sampler_seed="DistSamplerSeedHook",
+    logger="LoggerHook",
+    param_scheduler="ParamSchedulerHook",
+    checkpoint="CheckpointHook",
+)
+"""What MMEngine registers where a config leaves ``default_hooks`` out."""
+
+CLOSE = 0.8  # of 1: two names of which one is a misspelling of the other
+
+_EMPTY = inspect.Parameter.empty
+# read by MMEngine's runner or our tools without being arguments of the runner
+_ALSO_AT_TOP = (
+    "activation_checkpointing", "compile", "detect_anomalous_params", "efficient_conv_bn_eval",
+    "find_unused_parameters", "model_wrapper_cfg", "sync_bn", "tta_model", "tta_pipeline",
+)  # fmt: skip
+_REGISTRIES = dict(
+    batch_sampler=registries.DATA_SAMPLERS, batch_transform=registries.TRANSFORMS,
+    collate_fn=registries.FUNCTIONS, data_preprocessor=registries.MODELS,
+    dataset=registries.DATASETS, datasets=registries.DATASETS,
+    init_cfg=registries.WEIGHT_INITIALIZERS, log_processor=registries.LOG_PROCESSORS,
+    model=registries.MODELS,
+    model_wrapper_cfg=registries.MODEL_WRAPPERS, optim_wrapper=registries.OPTIM_WRAPPERS,
+    optimizer=registries.OPTIMIZERS, param_scheduler=registries.PARAM_SCHEDULERS,
+    pipeline=registries.TRANSFORMS, sampler=registries.DATA_SAMPLERS,
+    test_evaluator=registries.METRICS, transforms=registries.TRANSFORMS,
+    tta_model=registries.MODELS, tta_pipeline=registries.TRANSFORMS,
+    val_evaluator=registries.METRICS, vis_backends=registries.VISBACKENDS,
+    visualizer=registries.VISUALIZERS, worker_init_fn=registries.FUNCTIONS,
+)  # fmt: skip
+_LOOPS = dict(val_cfg=ValLoop, test_cfg=TestLoop)
+_LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
+
+
+def arguments_at(path: Path, node: dict, scope: str | None) -> Arguments | None:
+    """Return what the dict ``node`` of a config may hold, or None if that is not known.
+
+    Args:
+        path: keys that lead to it; ``()`` is the config itself.
+        node: the dict.
+        scope: the config's ``default_scope``.
+    """
+    built = _built_from(path, node, scope)
+    if built is not None:
+        arguments = _with_averaged_model(accepted_arguments(built), built, node, scope)
+        return arguments._replace(names=arguments.names | _also_beside_arguments(path))
+    return _of_plain_dict(path, node)
+
+
+def hook_problem(path: Path, hook: Any, scope: str | None) -> str | None:
+    """Return what is wrong with the names in a hook's dict, or None.
+
+    A constructor may swallow any name and use it hours later, so that they are compared here.
+    """
+    if not isinstance(hook, dict):
+        return None
+    arguments = arguments_at(path, hook, scope)
+    if arguments is None:
+        return None
+    problems = (unknown_name(path, name, arguments) for name in hook)
+    return next((each for each in problems if each is not None), None)
+
+
+def unknown_name(path: Path, name: str, arguments: Arguments) -> str | None:
+    """Return an error text if ``arguments`` cannot take ``name``, or None."""
+    if name in arguments.names or name in ("type", "_scope_"):
+        return None
+    cutoff = CLOSE if arguments.is_open else 0.6
+    near = difflib.get_close_matches(name, arguments.names, n=1, cutoff=cutoff)
+    if not near and arguments.is_open:
+        return None
+    full = ".".join((*path, name))
+    if near:
+        return (
+            f"'{full}': {arguments.owner} has no '{name}'; did you mean {'.'.join((*path, *near))}?"
+        )
+    return (
+        f"'{full}': {arguments.owner} has no '{name}'; it has {', '.join(sorted(arguments.names))}"
+    )
+
+
+def is_read_at_top(name: str) -> bool:
+    """Whether MMEngine's runner or a tool reads this top-level entry of a config."""
+    return name in _at_top().names
+
+
+def _built_from(path: Path, node: dict, scope: str | None) -> Any:
+    """Return the class or function whose arguments ``node`` holds, or None."""
+    if not path:
+        return None
+    kind = dict.get(node, "type")
+    if kind is None:
+        return _built_without_type(path, node)
+    found = (
+        # MMEngine looks functions up without a scope, and warns of scopes that have none
+        resolve_type(kind, each, None if each is registries.FUNCTIONS else scope)
+        for each in _candidates(path)
+    )
+    return next((each for each in found if each is not None), None)
+
+
+def _built_without_type(path: Path, node: dict) -> Any:
+    if path == ("train_cfg",):
+        return EpochBasedTrainLoop if node.get("by_epoch") else IterBasedTrainLoop
+    if len(path) == 1:
+        defaults: dict[str, Callable] = dict(
+            optim_wrapper=OptimWrapper, log_processor=LogProcessor, visualizer=Visualizer, **_LOOPS
+        )
+        return defaults.get(path[0])
+    if path[0] == "default_hooks" and len(path) == 2 and path[1] in DEFAULT_HOOKS:
+        return registries.HOOKS.get(DEFAULT_HOOKS[path[1]])
+    return None
+
+
+def _candidates(path: Path) -> Iterator[Registry]:
+    """Yield the registry that builds what is at ``path``, and then those that may."""
+    if path[0] in ("train_cfg", "val_cfg", "test_cfg"):
+        yield registries.LOOPS
+        return
+    if path[0] in ("custom_hooks", "default_hooks"):
+        yield registries.HOOKS
+        return
+    if "augments" in path:
+        from mmpretrain.registry import BATCH_AUGMENTS
+
+        yield BATCH_AUGMENTS
+    for key in reversed(path):
+        if key in _REGISTRIES:
+            yield _REGISTRIES[key]
+            break
+    if path[0] in ("model", "tta_model"):
+        yield from (registries.MODELS, registries.TASK_UTILS)
+    elif path[0].endswith("_evaluator"):
+        yield registries.EVALUATOR
+
+
+def _with_averaged_model(
+    arguments: Arguments, built: Any, node: dict, scope: str | None
+) -> Arguments:
+    """Add what MMEngine's EMA hook hands to the class of the averaged model."""
+    if not (inspect.isclass(built) and issubclass(built, EMAHook)):
+        return arguments
+    kind = dict.get(node, "ema_type", "ExponentialMovingAverage")
+    averaged = resolve_type(kind, registries.MODELS, scope)
+    if averaged is None:
+        return arguments
+    handed = accepted_arguments(averaged)
+    return Arguments(arguments.owner, handed.names | arguments.names, handed.is_open)
+
+
+def _also_beside_arguments(path: Path) -> dict[str, Any]:
+    """Return names that are taken out of a dict before the rest is built."""
+    if path == ("optim_wrapper",):
+        return dict(constructor=_EMPTY, optimizer=dict, paramwise_cfg=dict | None)
+    if path == ("train_cfg",):
+        return dict(by_epoch=bool)
+    if path[0] == "param_scheduler":
+        return dict(convert_to_iter_based=bool)
+    if path[-1].endswith("norm_cfg"):
+        return dict(requires_grad=bool)
+    if "policies" in path:
+        return dict(magnitude_key=str, magnitude_range=_EMPTY)
+    return dict(priority=_EMPTY) if path[0] in ("custom_hooks", "default_hooks") else {}
+
+
+def _of_plain_dict(path: Path, node: dict) -> Arguments | None:
+    """Return the names of the dicts without ``type`` that MMEngine itself reads."""
+    name = ".".join(path)
+    if not path:
+        return _at_top()
+    if path[-1] in _LOADERS and len(path) == 1:
+        own = ("num_batch_per_epoch", "disable_subprocess_warning")
+        names = accepted_arguments(DataLoader).names | dict.fromkeys(own, _EMPTY)
+        # annotated as what MMEngine builds from their dicts
+        return Arguments(name, names | dict.fromkeys(_BUILT_FOR_LOADERS, _EMPTY), False)
+    if path == ("optim_wrapper", "clip_grad"):
+        clip = "clip_grad_value_" if node.get("type") == "value" else "clip_grad_norm_"
+        return accepted_arguments(getattr(torch.nn.utils, clip))._replace(owner=clip)
+    if path == ("optim_wrapper", "paramwise_cfg"):
+        return Arguments(name, dict.fromkeys(_PARAMWISE, _EMPTY), True)
+    functions: dict[Path, Callable] = {
+        ("randomness",): Runner.set_randomness,
+        ("env_cfg", "mp_cfg"): set_multi_processing,
+    }
+    if path in functions:
+        return accepted_arguments(functions[path])._replace(owner=name)
+    plain: dict[Path, dict[str, Any]] = {
+        ("auto_scale_lr",): dict(base_batch_size=int, enable=bool),
+        ("env_cfg",): dict(cudnn_benchmark=bool, dist_cfg=dict, mp_cfg=dict, resource_limit=int),
+    }
+    if path in plain:
+        return Arguments(name, plain[path], False)
+    if path == ("default_hooks",):
+        return Arguments(name, dict.fromkeys(DEFAULT_HOOKS, _EMPTY), True)
+    return None
+
+
+# of MMEngine's constructor and of those that scale the rate by depth
+_PARAMWISE = (
+    "bias_decay_mult", "bias_lr_mult", "bypass_duplicate", "custom_keys", "dcn_offset_lr_mult",
+    "decay_rate", "decay_type", "dwconv_decay_mult", "flat_decay_mult", "layer_decay_rate",
+    "norm_decay_mult", "num_layers",
+)  # fmt: skip
+_BUILT_FOR_LOADERS = ("batch_sampler", "collate_fn", "dataset", "sampler", "worker_init_fn")
+
+
+def _at_top() -> Arguments:
+    names = accepted_arguments(Runner).names | dict.fromkeys(_ALSO_AT_TOP, _EMPTY)
+    del names["cfg"]
+    return Arguments("the config", names, False)

@@ -1,0 +1,31 @@
+"""The precision of a config on the machine that it runs on."""
+
+import torch
+from mmengine.config import Config
+from mmengine.optim import AmpOptimWrapper
+from mmengine.registry import OPTIM_WRAPPERS
+
+from ..config import resolve_type
+
+
+def fit_precision(cfg: Config) -> str | None:
+    """Replace a mixed precision that this machine does not have; returns what was done.
+
+    bfloat16 falls back to float16 on GPUs without it, and to float32 where there is no GPU.
+    Subclasses of MMEngine's wrapper are left alone.
+    """
+    wrapper = cfg.get("optim_wrapper") or {}
+    scope = cfg.get("default_scope")
+    if resolve_type(wrapper.get("type"), OPTIM_WRAPPERS, scope) is not AmpOptimWrapper:
+        return None
+    if not torch.cuda.is_available():
+        wrapper["type"] = "OptimWrapper"
+        for name in ("dtype", "loss_scale", "use_fsdp"):
+            wrapper.pop(name, None)
+        return "no GPU: training in float32 in place of mixed precision"
+    # PyTorch would emulate it, slowly, on GPUs before Ampere
+    supported = torch.cuda.is_bf16_supported(including_emulation=False)
+    if wrapper.get("dtype") in ("bfloat16", torch.bfloat16) and not supported:
+        wrapper["dtype"] = "float16"
+        return "this GPU has no bfloat16: training in float16"
+    return None

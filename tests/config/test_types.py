@@ -1,0 +1,47 @@
+import pytest
+from mmengine.config.lazy import LazyObject
+from mmengine.hooks import CheckpointHook
+from mmengine.registry import HOOKS, MODELS, OPTIM_WRAPPERS
+from torch import nn
+
+from mim_plugins.backbones import MaskedSwin
+from mim_plugins.config import resolve_type, type_name
+from mim_plugins.engine import AtomicCheckpointHook
+
+
+@pytest.mark.parametrize("scope", [None, "mmengine", "mim_plugins", "mmpretrain"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "CheckpointHook",
+        "mmengine.CheckpointHook",
+        "mmengine.hooks.CheckpointHook",
+        "mmengine.hooks.checkpoint_hook.CheckpointHook",
+        CheckpointHook,
+        LazyObject("mmengine.hooks", "CheckpointHook"),
+        LazyObject("mmengine.hooks").CheckpointHook,
+        LazyObject(["mmengine.hooks", "mmengine.runner"]).hooks.CheckpointHook,
+    ],
+)
+def test_every_way_to_name_a_class_leads_to_it(kind, scope):
+    assert resolve_type(kind, HOOKS, scope) is CheckpointHook
+    assert type_name(kind) == "CheckpointHook"
+
+
+def test_other_scopes_and_functions_are_found():
+    assert resolve_type("mim_plugins.AtomicCheckpointHook", HOOKS) is AtomicCheckpointHook
+    assert resolve_type("MaskedSwin", MODELS, "mim_plugins") is MaskedSwin
+    assert resolve_type("torch.nn.functional.relu", MODELS) is nn.functional.relu
+
+
+@pytest.mark.parametrize(
+    "kind", [None, "", "Nothing", "mmengine.Nothing", "no_package.Nothing", "torch.nn", 3]
+)
+def test_what_stands_for_nothing_is_none(kind):
+    assert resolve_type(kind, OPTIM_WRAPPERS, "mmengine") is None
+
+
+def test_a_name_is_that_without_scope_and_modules():
+    assert type_name("mmpretrain.CenterCrop") == type_name("CenterCrop") == "CenterCrop"
+    assert type_name(nn.SyncBatchNorm) == "SyncBatchNorm"
+    assert type_name(None) == ""
