@@ -13,6 +13,7 @@ datasets = pytest.importorskip("mmpretrain.datasets", exc_type=ImportError)
     [
         ("CustomDataset", "mmpretrain", "mim_plugins.LabeledImageFolder"),
         ("mmpretrain.CustomDataset", None, "mim_plugins.LabeledImageFolder"),
+        ("mmpretrain.datasets.CustomDataset", None, "mim_plugins.LabeledImageFolder"),
         ("mmpretrain.ImageNet", "mmdet", "mim_plugins.ImageNet"),
         (datasets.CustomDataset, None, "mim_plugins.LabeledImageFolder"),
         (datasets.ImageNet, "mmengine", "mim_plugins.ImageNet"),
