@@ -38,21 +38,15 @@ class AtomicCheckpointHook(CheckpointHook):
 
     A file gets its name when it is complete and on the disk; then ``last_checkpoint`` changes,
     and only then old files go, so that the disk needs room for one checkpoint more than
-    ``max_keep_ckpts``. If saving fails, that is logged as an error, training goes on, and the next
-    interval tries again.
+    ``max_keep_ckpts``. If saving fails, an error is logged, and the next interval tries again.
 
-    A file ends in a digest over all of it. A resumed run starts from the newest intact file (see
-    :func:`choose_checkpoint`), all of which is checked, as are model and optimizer against it (see
-    :func:`check_loaded`), before anything of it is used. Schedule and learning rate are those of
-    the config (see :func:`follow_config`).
+    A file ends in a digest over all of it. A resumed run starts from the newest intact file
+    (:func:`choose_checkpoint`), all of which is checked, as are model and optimizer against it
+    (:func:`check_loaded`), before any of it is used. Schedules are the config's.
 
     Args:
-        *args: of MMEngine's hook.
+        *args, **kwargs: of MMEngine's hook; another name is a TypeError.
         backend_args: of MMEngine's hook; by default files are local, and written atomically.
-        **kwargs: of MMEngine's hook.
-
-    Raises:
-        TypeError: an argument is none of that hook.
     """
 
     backend_args: dict | None
