@@ -24,7 +24,7 @@ _RANK_VARIABLES = dict(
         WORLD_SIZE="OMPI_COMM_WORLD_SIZE",
     ),
 )
-_SYNCHRONISED = ("SyncBN", "MMSyncBN")  # in mmcv's registry
+_SYNCHRONIZED = ("SyncBN", "MMSyncBN")  # in mmcv's registry
 
 
 def use_cpu_processes(cfg: Config) -> None:
@@ -76,12 +76,12 @@ def _leave_process_group() -> None:
 
 
 def _replace_sync_batch_norms(cfg: Any, scope: str | None) -> None:
-    """Name ``BN`` where a config, at any depth, names a synchronised batch norm."""
+    """Name ``BN`` where a config, at any depth, names a synchronized batch norm."""
     if isinstance(cfg, dict):
         kind = cfg.get("type")
         # by the name first, or every part of the model would be imported here
         name = type_name(kind)
-        if name in _SYNCHRONISED or (
+        if name in _SYNCHRONIZED or (
             "Sync" in name and _is_sync_batch_norm(resolve_type(kind, MODELS, scope))
         ):
             cfg["type"] = "BN"
