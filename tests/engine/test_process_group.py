@@ -50,7 +50,7 @@ def test_processes_without_gpu_have_batch_norms_of_their_own(monkeypatch):
 )
 def test_synchronized_norms_may_be_named_in_any_way(monkeypatch, kind, expected):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "init_process_group", lambda backend: None)
     model = dict(type="A", neck=[dict(norm_cfg=dict(type=kind))])
     cfg = Config(dict(launcher="pytorch", model=model, sync_bn="torch"))
 
