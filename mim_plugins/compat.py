@@ -1,6 +1,7 @@
 """Adaptation of mmpretrain to packages that are newer than it is."""
 
 from importlib import import_module, metadata
+from typing import Any
 
 MULTIMODAL_LIMIT = 5
 """First major version of transformers with which mmpretrain's multimodal models fail to import."""
@@ -26,4 +27,5 @@ def leave_out_multimodal_models() -> None:
     these about. In other environments it does nothing and imports nothing.
     """
     if breaks_multimodal_models():
-        import_module("mmpretrain.utils.dependency").WITH_MULTIMODAL = False
+        dependency: Any = import_module("mmpretrain.utils.dependency")
+        dependency.WITH_MULTIMODAL = False
