@@ -15,7 +15,7 @@ from mmengine.runner import Runner
 from PIL import Image
 
 import mim_plugins  # noqa: F401
-from mim_plugins.engine import fit_precision, run_config
+from mim_plugins.cli import fit_precision, run_config
 from mim_plugins.registry import MODELS
 
 pytest.importorskip("mmpretrain", exc_type=ImportError)

@@ -15,8 +15,8 @@ from mmengine.runner import Runner
 from tiny_models import TINY_BACKBONES
 from torch.utils.data import Dataset
 
-from mim_plugins.engine import process_group
-from mim_plugins.transforms import MixedImages, MixImages, mix
+from mim_plugins.cli import process_group
+from mim_plugins.masking import MixedImages, MixImages, mix
 
 ROOT = Path(__file__).parents[1]
 IMAGES = 16

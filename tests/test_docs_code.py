@@ -48,7 +48,7 @@ def tool_source(tool):
     worker = re.sub(r"^(dist|slurm)_(\w+)\.sh$", r"\2.py", tool)
     files = [ROOT / "tools" / worker]
     if worker in ("train.py", "test.py"):
-        files.append(ROOT / "mim_plugins/engine/run_config.py")
+        files.append(ROOT / "mim_plugins/cli/run_config.py")
     source = "".join(file.read_text() for file in files)
     for module in re.findall(r"^from (\w+) import .*add_arguments", source, re.M):
         source += files[0].with_name(f"{module}.py").read_text()

@@ -3,7 +3,13 @@ import os
 
 import pytest
 
-from mim_plugins.file_names import printable, quote_name, read_lines, unquote_name, write_lines
+from mim_plugins.file_names import (
+    printable,
+    quote_name,
+    read_lines,
+    unquote_name,
+    write_lines,
+)
 
 ODD_NAMES = [
     "a/plain.jpg",

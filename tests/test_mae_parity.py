@@ -4,9 +4,10 @@ import pytest
 import torch
 from mmengine.registry import DefaultScope
 
-from mim_plugins.checkpoints import convert, relative_error
+from mim_plugins.analysis import relative_error
+from mim_plugins.checkpoints import convert
+from mim_plugins.masking import mask_by_scores
 from mim_plugins.registry import MODELS
-from mim_plugins.transforms import mask_by_scores
 
 pytest.importorskip("mmpretrain", exc_type=ImportError)
 TOLERANCE = 1e-4

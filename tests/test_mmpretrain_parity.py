@@ -7,9 +7,10 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
-from mim_plugins.checkpoints import convert, relative_error
+from mim_plugins.analysis import relative_error
+from mim_plugins.checkpoints import convert
+from mim_plugins.masking import MixedImages, choose_partners, mix, unmix
 from mim_plugins.registry import MODELS
-from mim_plugins.transforms import MixedImages, choose_partners, mix, unmix
 
 pytest.importorskip("mmpretrain", exc_type=ImportError)
 CONFIG = Path(__file__).parents[1] / "configs/mixmae/swin_b_600e.py"

@@ -6,16 +6,11 @@ import torch
 from PIL import Image
 
 from mim_plugins import extract_features, get_model
-from mim_plugins.apis import ConfigError, change_config, read_config
-from mim_plugins.engine import (
-    AtomicCheckpointHook,
-    ConsoleRunner,
-    ResumableEpochLoop,
-    ResumableIterLoop,
-    fit_precision,
-    run_config,
-    use_resumable_parts,
-)
+from mim_plugins.apis import change_config, read_config
+from mim_plugins.cli import ConsoleRunner, fit_precision, run_config, use_resumable_parts
+from mim_plugins.engine.hooks import AtomicCheckpointHook
+from mim_plugins.engine.loops import ResumableEpochLoop, ResumableIterLoop
+from mim_plugins.errors import ConfigError
 
 BASE = """
 from mmengine.dataset import DefaultSampler, default_collate

@@ -79,7 +79,7 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.registry import DATASETS, HOOKS, MODELS, TRANSFORMS, VISUALIZERS
 from mmengine.registry import init_default_scope
-from mim_plugins.engine import ConsoleRunner
+from mim_plugins.cli import ConsoleRunner
 cfg = Config.fromfile(sys.argv[1])
 cfg.merge_from_dict(dict(work_dir=sys.argv[2], train_dataloader=dict(num_workers=0,
     persistent_workers=False, batch_size=2, dataset=dict(data_root=sys.argv[3]))))

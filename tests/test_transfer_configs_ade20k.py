@@ -12,7 +12,7 @@ from mmengine.registry import MODELS, TRANSFORMS, DefaultScope
 from mmengine.runner import Runner
 from PIL import Image
 
-from mim_plugins.engine import fit_precision, run_config
+from mim_plugins.cli import fit_precision, run_config
 
 pytest.importorskip("mmcv.ops", exc_type=ImportError, reason="needs mmcv with compiled operations")
 mmseg = pytest.importorskip("mmseg", exc_type=ImportError)

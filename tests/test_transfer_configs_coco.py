@@ -8,7 +8,7 @@ from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, PARAM_SCHEDULERS, TRANSFORMS, DefaultScope
 
-from mim_plugins.engine import fit_precision
+from mim_plugins.cli import fit_precision
 
 pytest.importorskip("mmcv.ops", exc_type=ImportError, reason="needs mmcv with compiled operators")
 pytest.importorskip("mmdet", exc_type=ImportError)

@@ -20,11 +20,11 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
-from mim_plugins.datasets import DataNotFoundError
 from mim_plugins.datasets.image_files import scan_images
 from mim_plugins.datasets.image_lists import read_image_list
+from mim_plugins.errors import DamagedImageError, DataNotFoundError
 from mim_plugins.file_names import printable, quote_name, write_lines
-from mim_plugins.transforms import DamagedImageError, LoadImage
+from mim_plugins.transforms import LoadImage
 
 SUFFIXES = {"BMP": (".bmp",), "GIF": (".gif",), "JPEG": (".jpg", ".jpeg"), "PNG": (".png",),
             "PPM": (".pgm", ".ppm"), "TIFF": (".tif", ".tiff"), "WEBP": (".webp",)}  # fmt: skip

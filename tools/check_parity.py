@@ -9,8 +9,10 @@ the file cannot be used.
 import argparse
 import sys
 
-from mim_plugins.checkpoints import CheckpointError, compare_with_reference, read_reference
-from mim_plugins.engine import user_errors
+from mim_plugins.analysis import compare_with_reference
+from mim_plugins.checkpoints import read_reference
+from mim_plugins.cli import user_errors
+from mim_plugins.errors import CheckpointError
 
 
 def main() -> None:

@@ -12,14 +12,14 @@ import torch
 from torch import Tensor
 
 from mim_plugins.checkpoints import (
-    CheckpointError,
     Layout,
     convert,
     read_tensors,
     require_weights,
     write_checkpoint,
 )
-from mim_plugins.engine import user_errors
+from mim_plugins.cli import user_errors
+from mim_plugins.errors import CheckpointError
 
 
 def main() -> None:

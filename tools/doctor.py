@@ -168,8 +168,9 @@ def check_config(name: str, data_root: str | None, options: Sequence[str] = ()) 
     try:
         from mmengine.config import Config
 
-        from mim_plugins.apis import ConfigError, change_config, find_config
-        from mim_plugins.engine import add_config_options, missing_packages_remedy, run_config
+        from mim_plugins.apis import change_config, find_config
+        from mim_plugins.cli import add_config_options, missing_packages_remedy, run_config
+        from mim_plugins.errors import ConfigError
     except Exception as error:  # what is missing has its own line above
         yield Result(FAIL, f"mim_plugins does not import: {first_line(error)}; mend the above")
         return
@@ -218,7 +219,7 @@ def check_agreement(cfg: Any) -> Iterator[Result]:
     """Whether data sets, model and metrics of a config go together."""
     from mmengine.logging import MMLogger
 
-    from mim_plugins.engine import consistency
+    from mim_plugins.checks import consistency
 
     MMLogger.get_current_instance().setLevel("ERROR")  # notes of what is built
     try:

@@ -8,7 +8,7 @@ MAE (the authors' or mmpretrain's). OUT loads with
 import argparse
 
 from mim_plugins.checkpoints import FORMATS, export_backbone
-from mim_plugins.engine import user_errors
+from mim_plugins.cli import user_errors
 
 
 def main() -> None:

@@ -24,8 +24,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from mim_plugins import get_model
 from mim_plugins.apis.images import normalise
-from mim_plugins.engine import BUILD_ERRORS, add_config_options, user_errors
-from mim_plugins.evaluation.features import pooled_features
+from mim_plugins.cli import add_config_options, user_errors
+from mim_plugins.errors import BUILD_ERRORS
+from mim_plugins.layers.pooling import pooled_features
 
 TOLERANCE = 1e-4
 """Largest difference to PyTorch, as a share of the largest output."""

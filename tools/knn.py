@@ -15,18 +15,18 @@ from mmengine.utils import ProgressBar
 from torch.utils.data import DataLoader
 
 import mim_plugins  # noqa: F401  registers everything
-from mim_plugins.apis import ConfigError, change_config, read_config
+from mim_plugins.apis import change_config, read_config
 from mim_plugins.checkpoints import load_pretrained
-from mim_plugins.engine import (
-    BUILD_ERRORS,
+from mim_plugins.checks import consistency
+from mim_plugins.cli import (
     add_config_options,
     add_device_option,
-    consistency,
     run_config,
     user_errors,
 )
-from mim_plugins.engine.data_root import unwrapped_configs
-from mim_plugins.engine.knn_hook import PRECISIONS
+from mim_plugins.cli.data_root import unwrapped_configs
+from mim_plugins.engine.hooks.knn_hook import PRECISIONS
+from mim_plugins.errors import BUILD_ERRORS, ConfigError
 from mim_plugins.evaluation import (
     LabeledFeatures,
     build_labeled_loader,

@@ -10,7 +10,13 @@ import sys
 from pathlib import Path
 
 from mim_plugins.datasets import image_files
-from mim_plugins.file_names import printable, quote_name, read_lines, unquote_name, write_lines
+from mim_plugins.file_names import (
+    printable,
+    quote_name,
+    read_lines,
+    unquote_name,
+    write_lines,
+)
 
 
 def parse_args() -> argparse.Namespace:

@@ -17,7 +17,8 @@ from mmengine.config import Config
 from torch import nn
 
 from mim_plugins.analysis import saved_for_backward
-from mim_plugins.engine import BUILD_ERRORS, user_errors
+from mim_plugins.cli import user_errors
+from mim_plugins.errors import BUILD_ERRORS
 from mim_plugins.registry import MODELS
 
 CONFIG = Path(__file__).parents[1] / "configs/mixmae/swin_b_600e.py"

@@ -23,7 +23,8 @@ from mim_plugins.analysis import (
     transfer_cost,
 )
 from mim_plugins.apis import build_model, change_config, read_config
-from mim_plugins.engine import BUILD_ERRORS, add_config_options, user_errors
+from mim_plugins.cli import add_config_options, user_errors
+from mim_plugins.errors import BUILD_ERRORS
 from mim_plugins.registry import MODELS
 
 BYTES_PER_PARAMETER = 16  # weight, gradient and AdamW's two moments, in float32

@@ -11,7 +11,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from mim_plugins.analysis.training_log import THROUGHPUT, Curves, read_run, smooth
-from mim_plugins.engine import user_errors
+from mim_plugins.cli import user_errors
 
 COLUMNS = 3
 EXACT = ("lr", "base_lr")  # not to be smoothed

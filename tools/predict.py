@@ -21,11 +21,11 @@ from mim_plugins import get_model
 from mim_plugins.apis import change_config, read_config
 from mim_plugins.apis.inputs import are_one_size, evaluation_pipeline
 from mim_plugins.checkpoints import plain_data_only
-from mim_plugins.datasets import DataNotFoundError
+from mim_plugins.cli import add_config_options, add_device_option, user_errors
 from mim_plugins.datasets.image_files import find_images
-from mim_plugins.engine import BUILD_ERRORS, add_config_options, add_device_option, user_errors
+from mim_plugins.errors import BUILD_ERRORS, DamagedImageError, DataNotFoundError
 from mim_plugins.file_names import printable
-from mim_plugins.transforms import DamagedImageError, LoadImage
+from mim_plugins.transforms import LoadImage
 
 
 def parse_args() -> argparse.Namespace:

@@ -16,9 +16,10 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
-from mim_plugins.datasets import DataNotFoundError, INaturalist, Places365
+from mim_plugins.datasets import INaturalist, Places365
 from mim_plugins.datasets.image_files import images_by_class, is_hidden
 from mim_plugins.datasets.image_lists import read_labeled_list
+from mim_plugins.errors import DataNotFoundError
 from mim_plugins.file_names import printable, read_lines
 
 _SHOWN = 3

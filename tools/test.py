@@ -10,20 +10,19 @@ from mmengine.dist import is_main_process
 from torch import nn
 
 import mim_plugins  # noqa: F401  registers everything
-from mim_plugins.apis import ConfigError
-from mim_plugins.checkpoints import CheckpointError, read_tensors, trained_classes
-from mim_plugins.engine import (
-    BUILD_ERRORS,
+from mim_plugins.checkpoints import read_tensors, trained_classes
+from mim_plugins.checks import consistency
+from mim_plugins.cli import (
     ConsoleRunner,
-    consistency,
     fit_precision,
-    guarded_console,
     process_group,
-    require_end_of_evaluation,
     run_config,
     user_errors,
     work_dir,
 )
+from mim_plugins.engine.guards import guarded_console
+from mim_plugins.engine.loops import require_end_of_evaluation
+from mim_plugins.errors import BUILD_ERRORS, CheckpointError, ConfigError
 
 METRIC_FILES = (".json", ".pkl")
 

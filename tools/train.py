@@ -11,19 +11,19 @@ from pathlib import Path
 from mmengine.config import Config
 
 import mim_plugins  # noqa: F401  registers everything
-from mim_plugins.engine import (
-    BUILD_ERRORS,
+from mim_plugins.checks import consistency
+from mim_plugins.cli import (
     ConsoleRunner,
-    consistency,
     fit_precision,
     global_batch,
-    guarded_console,
     process_group,
     run_config,
     use_resumable_parts,
     user_errors,
     work_dir,
 )
+from mim_plugins.engine.guards import guarded_console
+from mim_plugins.errors import BUILD_ERRORS
 
 
 def parse_args() -> argparse.Namespace:

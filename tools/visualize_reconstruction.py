@@ -11,8 +11,9 @@ from pathlib import Path
 from PIL import Image
 
 from mim_plugins.apis import get_model, reconstruct
+from mim_plugins.cli import add_config_options, add_device_option, user_errors
 from mim_plugins.datasets.image_files import find_images
-from mim_plugins.engine import BUILD_ERRORS, add_config_options, add_device_option, user_errors
+from mim_plugins.errors import BUILD_ERRORS
 from mim_plugins.file_names import printable
 from mim_plugins.sampling import evenly_spaced
 from mim_plugins.visualization import draw_grid

@@ -3,4 +3,9 @@ from .mixmae import MixMAE
 from .mrmae import MRMAE
 from .pretraining_model import PretrainingModel
 
-__all__ = ["MRMAE", "Mimic", "MixMAE", "PretrainingModel"]
+__all__ = [
+    "MRMAE",
+    "Mimic",
+    "MixMAE",
+    "PretrainingModel",
+]

@@ -6,9 +6,14 @@ import torch
 from torch import Tensor
 
 from ..layers import unpatchify
+from ..masking import MixedImages, mix_tokens, unmix
 from ..registry import MODELS
-from ..transforms import MixedImages, mix_tokens, unmix
-from .fitted_parts import build_decoder, build_fitted, check_preprocessor, image_channels
+from .fitted_parts import (
+    build_decoder,
+    build_fitted,
+    check_preprocessor,
+    image_channels,
+)
 from .mimic_utils import build_mimics, mimic_loss_name, to_pixels
 from .pretraining_model import PretrainingModel
 

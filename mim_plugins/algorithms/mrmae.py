@@ -7,9 +7,7 @@ from torch import Tensor
 
 from ..backbones import VisibleBackbone, VisibleTokens
 from ..layers import unpatchify
-from ..registry import MODELS
-from ..targets import TeacherOutput
-from ..transforms import (
+from ..masking import (
     TokenMask,
     count_visible,
     focused_scores,
@@ -17,7 +15,14 @@ from ..transforms import (
     mask_by_scores,
     uniform_scores,
 )
-from .fitted_parts import build_decoder, build_fitted, check_preprocessor, image_channels
+from ..registry import MODELS
+from ..targets import TeacherOutput
+from .fitted_parts import (
+    build_decoder,
+    build_fitted,
+    check_preprocessor,
+    image_channels,
+)
 from .mimic_utils import build_mimics, mimic_loss_name, to_pixels
 from .pretraining_model import PretrainingModel
 

@@ -9,17 +9,20 @@ from .complexity import (
     step_cost,
     transfer_cost,
 )
+from .parity import compare_with_reference, relative_error
 from .training_log import read_run, smooth
 
 __all__ = [
     "Stage",
     "StepCost",
     "activation_bytes",
+    "compare_with_reference",
     "count_parameters",
     "encoder_stages",
     "forward_cost",
     "multiply_accumulates",
     "read_run",
+    "relative_error",
     "saved_for_backward",
     "smooth",
     "step_cost",

@@ -1,12 +1,10 @@
-from .catalogue import change_config, find_config, list_models, read_config
-from .config_error import ConfigError
 from .features import Features, extract_features
 from .images import read_images
+from .model_zoo import change_config, find_config, list_models, read_config
 from .models import build_model, get_model, load_weights
 from .reconstruction import reconstruct
 
 __all__ = [
-    "ConfigError",
     "Features",
     "build_model",
     "change_config",

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ..evaluation.features import pooled_features
+from ..layers.pooling import pooled_features
 from .inputs import are_one_size, evaluation_pipeline, model_inputs
 from .pixels import Images
 

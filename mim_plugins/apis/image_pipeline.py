@@ -10,9 +10,9 @@ import numpy as np
 from mmengine.registry import TRANSFORMS, DefaultScope
 from torch import Tensor
 
-from ..transforms import DamagedImageError, LoadImage, ResizeEdge
+from ..errors import ConfigError, DamagedImageError
+from ..transforms import LoadImage, ResizeEdge
 from ..transforms.resize_edge import resized_size
-from .config_error import ConfigError
 from .pixels import Images, each_image
 
 _MAX_RESIZED = 1 << 28

@@ -6,10 +6,10 @@ from typing import Any
 from mmengine.dataset import default_collate, pseudo_collate
 from torch import Tensor, nn
 
+from ..errors import ConfigError
 from ..evaluation.labeled_loader import central_crop
 from ..registry import SCOPE
 from ..transforms import PackInputs
-from .config_error import ConfigError
 from .image_pipeline import ImagePipeline
 
 

@@ -11,9 +11,9 @@ from mmengine.registry import MODELS, DefaultScope
 from torch import Tensor
 
 from ..checkpoints import convert, find_layout, read_tensors
-from ..checkpoints.checkpoint_error import CheckpointError
 from ..checkpoints.tensor_check import require_weights
-from .catalogue import change_config, read_config
+from ..errors import CheckpointError
+from .model_zoo import change_config, read_config
 
 _LISTED = 8
 

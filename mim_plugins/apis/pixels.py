@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..transforms import DamagedImageError, LoadImage, decode_image
+from ..errors import DamagedImageError
+from ..transforms import LoadImage, decode_image
 from ..transforms.orientation import image_orientation, turn_upright
 
 Images = Any

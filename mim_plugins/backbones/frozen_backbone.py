@@ -4,7 +4,7 @@ import torch
 from mmengine.model import BaseModule
 from torch import Tensor
 
-from ..evaluation.features import pooled_features
+from ..layers.pooling import pooled_features
 from ..registry import MODELS
 
 

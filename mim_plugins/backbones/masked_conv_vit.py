@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..layers import MaskedConvBlock, PatchEmbed, run_block
+from ..masking import gather_tokens
 from ..registry import MODELS
-from ..transforms import gather_tokens
 from .arguments import check_frozen_stages, check_in_channels, check_out_indices
 from .visible_backbone import VisibleBackbone
 

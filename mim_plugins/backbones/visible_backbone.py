@@ -17,7 +17,7 @@ from ..layers import (
     run_windowed_blocks,
     sincos_position_embedding,
 )
-from ..transforms import TokenMask, gather_tokens
+from ..masking import TokenMask, gather_tokens
 from .arguments import check_img_size, check_out_type, check_windows, resolve_arch
 
 _NORM_EPS = 1e-6

@@ -1,11 +1,9 @@
-from .checkpoint_error import CheckpointError
 from .conversion import convert
 from .download import fetch
 from .export import FORMATS, Exported, export_backbone, to_timm
 from .http_loader import load_from_http
 from .integrity import find_corruption, has_digest, write_with_digest
 from .layouts import LAYOUTS, Layout, find_layout, recognise
-from .parity import compare_with_reference, relative_error
 from .pretrained import LoadReport, describe_misfit, load_pretrained
 from .reading import plain_data_only, read_tensors
 from .reference import read_reference
@@ -24,14 +22,12 @@ __all__ = [
     "LAYOUTS",
     "PARTIAL_SUFFIX",
     "TIMEOUT_VARIABLE",
-    "CheckpointError",
     "Exported",
     "Layout",
     "LoadReport",
     "StrictPretrainedInit",
     "allow_mmengine_checkpoints",
     "check_training_state",
-    "compare_with_reference",
     "convert",
     "describe_misfit",
     "export_backbone",
@@ -48,7 +44,6 @@ __all__ = [
     "read_reference",
     "read_tensors",
     "recognise",
-    "relative_error",
     "require_plain",
     "require_weights",
     "to_timm",

@@ -22,7 +22,7 @@ import torch
 from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.logging import print_log
 
-from .checkpoint_error import CheckpointError
+from ..errors import CheckpointError
 from .watch import time_limit, watch
 
 _ATTEMPTS = 3

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .checkpoint_error import CheckpointError
+from ..errors import CheckpointError
 from .reading import read_tensors
 from .selection import BACKBONE, backbone_class, select_encoder
 from .tensor_check import require_weights

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from .checkpoint_error import CheckpointError
+from ..errors import CheckpointError
 from .safe_globals import is_array
 from .tensor_check import special_kind
 

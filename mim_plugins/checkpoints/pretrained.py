@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from .checkpoint_error import CheckpointError
+from ..errors import CheckpointError
 from .reading import read_tensors
 from .selection import BACKBONE, better_prefix, describe_blocks, select_encoder
 from .tensor_check import require_weights

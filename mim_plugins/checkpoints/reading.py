@@ -14,7 +14,7 @@ import torch
 from mmengine.runner import CheckpointLoader
 from torch import Tensor
 
-from .checkpoint_error import CheckpointError
+from ..errors import CheckpointError
 from .download import copy_of, fetch
 from .integrity import find_corruption, has_digest
 from .reference import read_reference

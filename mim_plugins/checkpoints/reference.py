@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .checkpoint_error import CheckpointError
+from ..errors import CheckpointError
 
 
 def read_reference(path: str | Path) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
 
-from .checkpoint_error import CheckpointError
+from ..errors import CheckpointError
 
 _STATISTICS = ("min", "max", "mean", "current")
 _NUMBER = re.compile("b1|[iu][1248]|f[248]")

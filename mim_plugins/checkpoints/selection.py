@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from .checkpoint_error import CheckpointError
+from ..errors import CheckpointError
 from .conversion import convert
 from .layouts import find_layout
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from .checkpoint_error import CheckpointError
+from ..errors import CheckpointError
 
 _PLAIN_TYPES = (Tensor, nn.Parameter)
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)

@@ -9,7 +9,7 @@ from mmengine.logging import HistoryBuffer
 from mmengine.optim import _ParamScheduler
 from torch import Tensor
 
-from .checkpoint_error import CheckpointError
+from ..errors import CheckpointError
 from .plain_data import (
     DICTS,
     NONE,

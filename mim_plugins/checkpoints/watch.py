@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from .checkpoint_error import CheckpointError
+from ..errors import CheckpointError
 
 TIMEOUT_VARIABLE = "MIM_PLUGINS_DOWNLOAD_TIMEOUT"
 _DEFAULT_TIMEOUT = 60.0  # seconds

@@ -5,8 +5,17 @@ from typing import Any
 
 from torch import Tensor
 
-from .checkpoint_error import CheckpointError
-from .plain_data import DICTS, SIMPLE, TENSORS, check_plain, check_tensor, expect, inside, is_plain
+from ..errors import CheckpointError
+from .plain_data import (
+    DICTS,
+    SIMPLE,
+    TENSORS,
+    check_plain,
+    check_tensor,
+    expect,
+    inside,
+    is_plain,
+)
 from .tensor_check import require_plain
 
 # where training scripts keep the weights inside a checkpoint, most specific first

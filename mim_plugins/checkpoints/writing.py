@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from .checkpoint_error import CheckpointError
+from ..errors import CheckpointError
 
 PARTIAL_SUFFIX = ".partial"
 

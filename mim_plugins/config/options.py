@@ -9,7 +9,14 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 
 from .arguments import Arguments
-from .places import CLOSE, DEFAULT_HOOKS, Path, arguments_at, is_read_at_top, unknown_name
+from .places import (
+    CLOSE,
+    DEFAULT_HOOKS,
+    Path,
+    arguments_at,
+    is_read_at_top,
+    unknown_name,
+)
 from .values import UNKNOWN, misfit
 
 _DELETE = "_delete_"

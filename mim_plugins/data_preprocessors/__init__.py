@@ -1,3 +1,5 @@
 from .mix_data_preprocessor import MixDataPreprocessor
 
-__all__ = ["MixDataPreprocessor"]
+__all__ = [
+    "MixDataPreprocessor",
+]

@@ -1,4 +1,3 @@
-from .data_not_found_error import DataNotFoundError
 from .fault_tolerant_dataset import FaultTolerantDataset
 from .image_net import ImageNet
 from .inaturalist import INaturalist
@@ -8,7 +7,6 @@ from .replacement import prepare_or_replace, replacement_index
 from .unlabeled_image_folder import UnlabeledImageFolder
 
 __all__ = [
-    "DataNotFoundError",
     "FaultTolerantDataset",
     "INaturalist",
     "ImageNet",

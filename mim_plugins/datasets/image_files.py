@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from mmengine.logging import print_log
 
+from ..errors import DataNotFoundError
 from ..file_names import printable
-from .data_not_found_error import DataNotFoundError
 
 IMAGE_SUFFIXES = (
     ".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp",

@@ -5,8 +5,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from ..errors import DataNotFoundError
 from ..registry import DATASETS
-from .data_not_found_error import DataNotFoundError
 from .labeled_dataset import LabeledDataset
 from .single_paths import check_single_paths
 

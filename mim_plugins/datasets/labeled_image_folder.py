@@ -8,9 +8,9 @@ from typing import Any
 
 from mmengine.logging import print_log
 
+from ..errors import DataNotFoundError
 from ..file_names import printable, read_lines
 from ..registry import DATASETS
-from .data_not_found_error import DataNotFoundError
 from .image_files import IMAGE_SUFFIXES, images_by_class, scan_images
 from .image_lists import read_image_list, read_labeled_list
 from .labeled_dataset import LabeledDataset

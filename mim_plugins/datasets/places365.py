@@ -4,8 +4,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from ..errors import DataNotFoundError
 from ..registry import DATASETS
-from .data_not_found_error import DataNotFoundError
 from .image_lists import read_labeled_list
 from .labeled_dataset import LabeledDataset
 from .single_paths import check_single_paths

@@ -6,7 +6,7 @@ from typing import Any
 
 from mmengine.structures import BaseDataElement
 
-from ..transforms import DamagedImageError
+from ..errors import DamagedImageError
 
 ON_DAMAGE = ("replace", "stop")
 MAX_ATTEMPTS = 20

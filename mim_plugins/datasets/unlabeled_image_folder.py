@@ -7,10 +7,10 @@ from typing import Any
 from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 
+from ..errors import DataNotFoundError
 from ..file_names import printable
 from ..registry import DATASETS
-from .data_not_found_error import DataNotFoundError
-from .image_files import IMAGE_SUFFIXES as IMAGE_SUFFIXES  # others import it from here
+from .image_files import IMAGE_SUFFIXES as IMAGE_SUFFIXES
 from .image_files import find_images as find_images
 from .image_files import scan_images
 from .image_lists import read_image_list

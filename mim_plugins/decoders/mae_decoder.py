@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
+from ..masking import gather_tokens
 from ..registry import MODELS
-from ..transforms import gather_tokens
 from .reconstruction_decoder import ReconstructionDecoder
 
 

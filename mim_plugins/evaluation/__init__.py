@@ -1,4 +1,4 @@
-from .features import extract_features, pooled_features
+from .features import extract_features
 from .knn import KNNAccuracy, check_neighbours, knn_accuracy
 from .labeled_features import LabeledFeatures
 from .labeled_loader import build_labeled_loader, check_same_classes
@@ -11,5 +11,4 @@ __all__ = [
     "check_same_classes",
     "extract_features",
     "knn_accuracy",
-    "pooled_features",
 ]

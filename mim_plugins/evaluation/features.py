@@ -1,6 +1,5 @@
 """Pooled features of labelled images, by one process or many."""
 
-import inspect
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from mmengine.model.utils import stack_batch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from ..layers.pooling import pooled_features
 from .labeled_features import LabeledFeatures
 from .readable_images import damage_record
 
@@ -67,31 +67,6 @@ def extract_features(
     all_features, all_labels, kept = shares
     _name_corrupt(corrupt, total)
     return LabeledFeatures(all_features[kept.bool()], all_labels[kept.bool()])
-
-
-def pooled_features(backbone: nn.Module, images: Tensor) -> Tensor:
-    """Features (B, D) of whole images (B, 3, H, W): the mean over the positions of the last output.
-
-    ``backbone`` may be one of ours or of mmpretrain, and return maps (B, D, H, W), tokens
-    (B, L, D), whose first ``num_extra_tokens`` are left out, or pooled features (B, D). Encoders
-    whose ``forward`` takes a mask, as mmpretrain's for pre-training do, are called without one.
-
-    Raises:
-        ValueError: an output of another shape.
-    """
-    has_mask = "mask" in inspect.signature(backbone.forward).parameters
-    outputs = backbone(images, mask=None) if has_mask else backbone(images)
-    last = outputs[-1] if isinstance(outputs, (tuple, list)) else outputs
-    if last.ndim == 4:
-        return last.mean(dim=(2, 3))
-    if last.ndim == 3:
-        return last[:, getattr(backbone, "num_extra_tokens", 0) :].mean(dim=1)
-    if last.ndim != 2:
-        raise ValueError(
-            f"{type(backbone).__name__} returns {tuple(last.shape)}; expected (B, D, H, W),"
-            " (B, L, D) or (B, D)"
-        )
-    return last
 
 
 @contextmanager

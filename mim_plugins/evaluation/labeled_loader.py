@@ -8,8 +8,8 @@ from mmengine.runner import Runner
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from ..config import type_name
-from ..datasets import DataNotFoundError
 from ..datasets.drop_ins import use_drop_in
+from ..errors import DataNotFoundError
 from ..sampling import evenly_spaced
 from .class_names import base_datasets, class_difference, class_names
 from .readable_images import ReadableImages

@@ -6,7 +6,8 @@ from mmengine.structures import BaseDataElement
 from torch.utils.data import Dataset
 
 from ..datasets.replacement import RECORD, prepare_or_replace
-from ..transforms import DamagedImageError, LoadImage
+from ..errors import DamagedImageError
+from ..transforms import LoadImage
 
 
 class ReadableImages(Dataset):

@@ -1,4 +1,7 @@
 from .mimic_head import MimicHead
 from .pixel_head import PixelHead
 
-__all__ = ["MimicHead", "PixelHead"]
+__all__ = [
+    "MimicHead",
+    "PixelHead",
+]

@@ -1,18 +1,16 @@
 from .biased_attention import biased_attention
-from .feed_forward import feed_forward
 from .masked_conv_block import MaskedConvBlock
-from .patch_embed import PatchEmbed
-from .patch_merging import PatchMerging
-from .patches import patch_statistics, patchify, unpatchify
-from .position_embedding import (
-    resize_on_load,
-    resize_position_embedding,
-    sincos_position_embedding,
-)
-from .self_attention import SelfAttention
+from .patch_layers import PatchEmbed, PatchMerging, patch_statistics, patchify, unpatchify
+from .position_embedding import resize_on_load, resize_position_embedding, sincos_position_embedding
 from .token_groups import TokenGroups, ragged_pays
-from .transformer_block import TransformerBlock, run_block, run_blocks
-from .weight_init import init_linear_and_norm
+from .transformer import (
+    SelfAttention,
+    TransformerBlock,
+    feed_forward,
+    init_linear_and_norm,
+    run_block,
+    run_blocks,
+)
 from .window_attention import WindowAttention
 from .windowed_blocks import run_windowed_blocks
 from .windows import (

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .transformer_block import run_block
+from .transformer import run_block
 from .windows import WindowLayout, same_group
 
 

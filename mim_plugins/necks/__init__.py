@@ -1,4 +1,7 @@
 from .extra_level import ExtraLevel
 from .simple_feature_pyramid import SimpleFeaturePyramid
 
-__all__ = ["ExtraLevel", "SimpleFeaturePyramid"]
+__all__ = [
+    "ExtraLevel",
+    "SimpleFeaturePyramid",
+]

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..checkpoints import CheckpointError, fetch, is_torchscript
+from ..checkpoints import fetch, is_torchscript
+from ..errors import CheckpointError
 from ..registry import MODELS
 from .clip_tower import ClipTower
 from .openai_archive import TAG, digest_in, read_openai_archive, require_digest

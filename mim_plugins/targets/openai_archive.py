@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..checkpoints import CheckpointError
+from ..errors import CheckpointError
 
 TAG = "openai"
 # entries beside the weights

@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 
 import torch
 
-from ..checkpoints import CheckpointError, fetch, is_torchscript
+from ..checkpoints import fetch, is_torchscript
+from ..errors import CheckpointError
 from ..registry import MODELS
 from .target_generator import TargetGenerator
 from .timm_tower import TimmTower

@@ -12,8 +12,8 @@ from contextlib import contextmanager, suppress
 import cv2
 import numpy as np
 
+from ..errors import DamagedImageError
 from ..file_names import printable
-from .damaged_image_error import DamagedImageError
 from .orientation import read_orientation, turn_upright
 
 # what libjpeg and libtiff print when they return garbage in place of broken data

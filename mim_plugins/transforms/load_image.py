@@ -6,9 +6,9 @@ import stat
 
 from mmengine import fileio
 
+from ..errors import DamagedImageError
 from ..file_names import printable
 from ..registry import TRANSFORMS
-from .damaged_image_error import DamagedImageError
 from .decode import decode_image
 
 

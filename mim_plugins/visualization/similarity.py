@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..algorithms.mimic_utils import to_pixels
-from ..transforms import (
+from ..masking import (
     MixedImages,
     TokenMask,
     count_visible,

@@ -7,9 +7,9 @@ import torch.nn.functional as F
 from mmengine.optim import OptimWrapper
 from torch import nn
 
+from mim_plugins.masking import MixedImages, mix
 from mim_plugins.registry import MODELS
 from mim_plugins.targets import TeacherOutput
-from mim_plugins.transforms import MixedImages, mix
 
 STRIDE = 16
 

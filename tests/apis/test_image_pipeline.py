@@ -7,9 +7,9 @@ from mmengine.dataset import Compose
 from mmengine.registry import DefaultScope
 from PIL import Image
 
-from mim_plugins.apis import ConfigError
 from mim_plugins.apis.image_pipeline import ImagePipeline
-from mim_plugins.transforms import DamagedImageError, LoadImage
+from mim_plugins.errors import ConfigError, DamagedImageError
+from mim_plugins.transforms import LoadImage
 
 LOAD, PACK = dict(type="LoadImageFromFile"), dict(type="PackInputs")
 PIPELINES = {

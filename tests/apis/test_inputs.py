@@ -5,13 +5,14 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 
 from mim_plugins import extract_features, get_model
-from mim_plugins.apis import ConfigError, build_model
+from mim_plugins.apis import build_model
 from mim_plugins.apis.inputs import (
     are_one_size,
     central_pipeline,
     evaluation_pipeline,
     model_inputs,
 )
+from mim_plugins.errors import ConfigError
 
 STEPS = [
     dict(type="LoadImageFromFile"),

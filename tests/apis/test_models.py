@@ -7,7 +7,7 @@ import torch
 from mim_plugins import get_model
 from mim_plugins.algorithms import MixMAE
 from mim_plugins.apis import build_model, load_weights
-from mim_plugins.checkpoints.checkpoint_error import CheckpointError
+from mim_plugins.errors import CheckpointError
 
 
 @pytest.fixture
@@ -100,8 +100,8 @@ def test_no_checkpoint_and_a_missing_one(finetune_cfg, tmp_path):
 
 
 def test_weights_of_the_authors_are_converted():
+    from mim_plugins.analysis.parity import _mixmim_model
     from mim_plugins.checkpoints import read_reference
-    from mim_plugins.checkpoints.parity import _mixmim_model
     from mim_plugins.registry import MODELS
 
     reference = read_reference(GOLDEN)
@@ -157,8 +157,8 @@ def test_the_first_tensor_that_is_not_finite_is_named(pretrain_cfg, save, bad):
 
 
 def test_a_converted_file_is_checked_too(tmp_path):
+    from mim_plugins.analysis.parity import _mixmim_model
     from mim_plugins.checkpoints import read_reference
-    from mim_plugins.checkpoints.parity import _mixmim_model
     from mim_plugins.registry import MODELS
 
     reference = read_reference(GOLDEN)

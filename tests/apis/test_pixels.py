@@ -8,7 +8,8 @@ from image_files import READS_GIF, damaged_files, encode, good_files, oriented, 
 from PIL import Image, ImageOps
 
 from mim_plugins.apis.pixels import each_image, to_pixels
-from mim_plugins.transforms import DamagedImageError, decode_image
+from mim_plugins.errors import DamagedImageError
+from mim_plugins.transforms import decode_image
 
 GOOD = good_files()
 RGB = picture()

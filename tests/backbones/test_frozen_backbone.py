@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from mim_plugins.backbones import FrozenBackbone
-from mim_plugins.evaluation import pooled_features
+from mim_plugins.layers.pooling import pooled_features
 
 ENCODERS = dict(
     swin=dict(

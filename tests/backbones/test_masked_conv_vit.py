@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from mim_plugins.backbones import MaskedConvViT
-from mim_plugins.transforms import TokenMask
+from mim_plugins.masking import TokenMask
 
 ARCH = dict(depths=(2, 1, 2), embed_dims=(8, 12, 16), mlp_ratios=(2, 3, 2), num_heads=2)
 

@@ -4,8 +4,8 @@ from torch import nn
 
 from mim_plugins.backbones import MaskedViT
 from mim_plugins.layers import patchify, sincos_position_embedding
+from mim_plugins.masking import TokenMask
 from mim_plugins.registry import MODELS
-from mim_plugins.transforms import TokenMask
 
 
 def tiny(**changes):

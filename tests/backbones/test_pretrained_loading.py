@@ -11,7 +11,8 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from torch.utils.data import Dataset
 
-from mim_plugins.checkpoints import CheckpointError, convert, read_reference, read_tensors
+from mim_plugins.checkpoints import convert, read_reference, read_tensors
+from mim_plugins.errors import CheckpointError
 from mim_plugins.layers import resize_position_embedding
 from mim_plugins.registry import MODELS
 

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from mim_plugins.backbones import VisibleBackbone
+from mim_plugins.masking import TokenMask
 from mim_plugins.registry import MODELS
-from mim_plugins.transforms import TokenMask
 
 STRIDE = 16
 BLOCKS = 3

@@ -1,8 +1,9 @@
 import pytest
 import torch
 
-from mim_plugins.checkpoints import CheckpointError, convert
+from mim_plugins.checkpoints import convert
 from mim_plugins.checkpoints.selection import select_encoder
+from mim_plugins.errors import CheckpointError
 
 
 def mae(**changes):

@@ -7,10 +7,10 @@ import time
 import pytest
 from faulty_server import faulty_server, head
 
-from mim_plugins.checkpoints import CheckpointError
 from mim_plugins.checkpoints import download as module
 from mim_plugins.checkpoints.download import copy_of, fetch
 from mim_plugins.checkpoints.watch import TIMEOUT_VARIABLE
+from mim_plugins.errors import CheckpointError
 
 BODY = bytes(range(256)) * 40
 HALF = len(BODY) // 2

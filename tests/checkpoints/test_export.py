@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from mim_plugins.checkpoints import (
-    CheckpointError,
     convert,
     export_backbone,
     load_pretrained,
@@ -13,6 +12,7 @@ from mim_plugins.checkpoints import (
     to_timm,
 )
 from mim_plugins.checkpoints.selection import backbone_class
+from mim_plugins.errors import CheckpointError
 from mim_plugins.registry import MODELS
 
 pytest.importorskip("safetensors")

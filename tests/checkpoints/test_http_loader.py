@@ -6,7 +6,8 @@ from faulty_server import faulty_server, head
 from mmengine.runner import CheckpointLoader
 from mmengine.runner.checkpoint import load_checkpoint
 
-from mim_plugins.checkpoints import TIMEOUT_VARIABLE, CheckpointError, load_from_http, read_tensors
+from mim_plugins.checkpoints import TIMEOUT_VARIABLE, load_from_http, read_tensors
+from mim_plugins.errors import CheckpointError
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 import torch
 
-from mim_plugins.checkpoints import CheckpointError
 from mim_plugins.checkpoints.plain_data import (
     check_plain,
     check_tensor,
@@ -15,6 +14,7 @@ from mim_plugins.checkpoints.plain_data import (
     is_plain,
     shown,
 )
+from mim_plugins.errors import CheckpointError
 
 
 class Text(str):

@@ -2,7 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from mim_plugins.checkpoints import CheckpointError, load_pretrained
+from mim_plugins.checkpoints import load_pretrained
+from mim_plugins.errors import CheckpointError
 from mim_plugins.layers import resize_on_load
 
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from mim_plugins.checkpoints import CheckpointError, read_tensors, write_with_digest
+from mim_plugins.checkpoints import read_tensors, write_with_digest
+from mim_plugins.errors import CheckpointError
 
 WEIGHT = torch.arange(6.0).reshape(2, 3)
 

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from mim_plugins.checkpoints import CheckpointError, read_reference, read_tensors
+from mim_plugins.checkpoints import read_reference, read_tensors
+from mim_plugins.errors import CheckpointError
 
 WEIGHT = torch.arange(6.0).reshape(2, 3)
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 from mmengine.logging import HistoryBuffer
 
-from mim_plugins.checkpoints import CheckpointError, allow_mmengine_checkpoints
+from mim_plugins.checkpoints import allow_mmengine_checkpoints
+from mim_plugins.errors import CheckpointError
 
 
 @pytest.fixture(autouse=True)

@@ -1,13 +1,13 @@
 import pytest
 import torch
 
-from mim_plugins.checkpoints import CheckpointError
 from mim_plugins.checkpoints.selection import (
     backbone_class,
     better_prefix,
     describe_blocks,
     select_encoder,
 )
+from mim_plugins.errors import CheckpointError
 from mim_plugins.registry import MODELS
 
 NAMES = ("a.weight", "b.weight", "b.bias", "c.bias")

@@ -3,7 +3,8 @@ import torch
 from mmengine.model.weight_init import PretrainedInit
 from torch import nn
 
-from mim_plugins.checkpoints import CheckpointError, StrictPretrainedInit, load_strictly
+from mim_plugins.checkpoints import StrictPretrainedInit, load_strictly
+from mim_plugins.errors import CheckpointError
 
 PRETRAINED = dict(type="Pretrained", checkpoint="x.pth", prefix="backbone.")
 CONSTANT = dict(type="Constant", layer="Linear", val=1.0)

@@ -8,13 +8,13 @@ from crafted_pickles import Call, tensor
 from torch import nn
 
 from mim_plugins.checkpoints import (
-    CheckpointError,
     load_pretrained,
     read_tensors,
     require_plain,
     require_weights,
 )
 from mim_plugins.checkpoints.tensor_check import find_wrong_kinds
+from mim_plugins.errors import CheckpointError
 
 OWN = {
     "weight": torch.ones(2, 2),

@@ -3,7 +3,8 @@ import zipfile
 import pytest
 import torch
 
-from mim_plugins.checkpoints import CheckpointError, is_torchscript, read_tensors
+from mim_plugins.checkpoints import is_torchscript, read_tensors
+from mim_plugins.errors import CheckpointError
 
 
 def test_archives_are_told_from_state_dicts(tmp_path):

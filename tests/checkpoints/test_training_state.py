@@ -5,7 +5,8 @@ import pytest
 import torch
 from mmengine.logging import HistoryBuffer
 
-from mim_plugins.checkpoints import CheckpointError, check_training_state
+from mim_plugins.checkpoints import check_training_state
+from mim_plugins.errors import CheckpointError
 
 GROUP = dict(lr=0.1, initial_lr=0.1, betas=(0.9, 0.95), params=[0])
 SCHEDULE = dict(

@@ -3,8 +3,8 @@ import time
 
 import pytest
 
-from mim_plugins.checkpoints import CheckpointError
 from mim_plugins.checkpoints.watch import TIMEOUT_VARIABLE, time_limit, watch
+from mim_plugins.errors import CheckpointError
 
 
 @pytest.fixture(autouse=True)

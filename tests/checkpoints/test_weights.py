@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import torch
 
-from mim_plugins.checkpoints import CheckpointError, keep_loadable, read_tensors
+from mim_plugins.checkpoints import keep_loadable, read_tensors
 from mim_plugins.checkpoints.weights import check_weights, take_weights
+from mim_plugins.errors import CheckpointError
 
 WEIGHT = torch.arange(6.0).reshape(2, 3)
 

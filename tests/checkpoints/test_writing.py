@@ -7,12 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from mim_plugins.checkpoints import (
-    PARTIAL_SUFFIX,
-    CheckpointError,
-    write_atomically,
-    write_checkpoint,
-)
+from mim_plugins.checkpoints import PARTIAL_SUFFIX, write_atomically, write_checkpoint
+from mim_plugins.errors import CheckpointError
 
 
 @pytest.fixture

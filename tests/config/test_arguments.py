@@ -7,7 +7,8 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from mim_plugins.config import accepted_arguments
-from mim_plugins.engine import AtomicCheckpointHook, ResumableEpochLoop
+from mim_plugins.engine.hooks import AtomicCheckpointHook
+from mim_plugins.engine.loops import ResumableEpochLoop
 
 UNKNOWN = inspect.Parameter.empty
 

@@ -6,8 +6,8 @@ import pytest
 from mmengine.config import Config
 
 from mim_plugins.apis import read_config
+from mim_plugins.cli import add_config_options
 from mim_plugins.config import merge_options
-from mim_plugins.engine import add_config_options
 
 PLAIN = dict(
     default_scope="mim_plugins",

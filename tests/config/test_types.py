@@ -6,7 +6,7 @@ from torch import nn
 
 from mim_plugins.backbones import MaskedSwin
 from mim_plugins.config import resolve_type, type_name
-from mim_plugins.engine import AtomicCheckpointHook
+from mim_plugins.engine.hooks import AtomicCheckpointHook
 
 
 @pytest.mark.parametrize("scope", [None, "mmengine", "mim_plugins", "mmpretrain"])

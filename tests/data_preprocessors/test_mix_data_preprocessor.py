@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from mim_plugins.data_preprocessors import MixDataPreprocessor
+from mim_plugins.masking import MixedImages, MixImages
 from mim_plugins.registry import MODELS
-from mim_plugins.transforms import MixedImages, MixImages
 
 CONFIG = dict(
     type="mim_plugins.MixDataPreprocessor",

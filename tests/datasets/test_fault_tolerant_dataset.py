@@ -5,8 +5,8 @@ from image_files import damaged_files, good_files
 from mmengine.registry import DefaultScope
 
 from mim_plugins.datasets import FaultTolerantDataset, replacement_index
+from mim_plugins.errors import DamagedImageError
 from mim_plugins.registry import DATASETS
-from mim_plugins.transforms import DamagedImageError
 
 
 @pytest.fixture

@@ -3,8 +3,9 @@ import socket
 
 import pytest
 
-from mim_plugins.datasets import DataNotFoundError, image_files
+from mim_plugins.datasets import image_files
 from mim_plugins.datasets.image_files import find_images, images_by_class, is_hidden, scan_images
+from mim_plugins.errors import DataNotFoundError
 
 
 @pytest.fixture

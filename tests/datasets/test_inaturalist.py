@@ -3,7 +3,8 @@ import json
 import pytest
 from PIL import Image
 
-from mim_plugins.datasets import DataNotFoundError, INaturalist
+from mim_plugins.datasets import INaturalist
+from mim_plugins.errors import DataNotFoundError
 from mim_plugins.registry import DATASETS
 
 COUNTS = {2018: 8142, 2019: 1010}

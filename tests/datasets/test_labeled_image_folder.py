@@ -6,7 +6,8 @@ import pytest
 from mmengine.registry import DefaultScope
 from PIL import Image
 
-from mim_plugins.datasets import DataNotFoundError, LabeledImageFolder
+from mim_plugins.datasets import LabeledImageFolder
+from mim_plugins.errors import DataNotFoundError
 from mim_plugins.registry import DATASETS
 
 

@@ -1,7 +1,8 @@
 import pytest
 from PIL import Image
 
-from mim_plugins.datasets import DataNotFoundError, Places365
+from mim_plugins.datasets import Places365
+from mim_plugins.errors import DataNotFoundError
 from mim_plugins.registry import DATASETS
 
 

@@ -2,7 +2,7 @@ import pytest
 from mmengine.structures import BaseDataElement
 
 from mim_plugins.datasets import prepare_or_replace, replacement_index
-from mim_plugins.transforms import DamagedImageError
+from mim_plugins.errors import DamagedImageError
 
 
 def loader(damaged, calls=None):

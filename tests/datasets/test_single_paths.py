@@ -2,7 +2,12 @@ from pathlib import Path
 
 import pytest
 
-from mim_plugins.datasets import INaturalist, LabeledImageFolder, Places365, UnlabeledImageFolder
+from mim_plugins.datasets import (
+    INaturalist,
+    LabeledImageFolder,
+    Places365,
+    UnlabeledImageFolder,
+)
 from mim_plugins.datasets.single_paths import check_single_paths
 
 

@@ -5,9 +5,9 @@ from image_files import damaged_files
 from mmengine.registry import DefaultScope
 from PIL import Image
 
-from mim_plugins.datasets import DataNotFoundError, UnlabeledImageFolder, replacement_index
+from mim_plugins.datasets import UnlabeledImageFolder, replacement_index
+from mim_plugins.errors import DamagedImageError, DataNotFoundError
 from mim_plugins.registry import DATASETS
-from mim_plugins.transforms import DamagedImageError
 
 
 @pytest.fixture

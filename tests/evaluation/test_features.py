@@ -7,7 +7,8 @@ from torch import nn
 from torch.multiprocessing import start_processes
 from torch.utils.data import DataLoader
 
-from mim_plugins.evaluation import extract_features, pooled_features
+from mim_plugins.evaluation import extract_features
+from mim_plugins.layers.pooling import pooled_features
 from mim_plugins.registry import MODELS
 
 

@@ -6,7 +6,7 @@ from mmengine.dataset import Compose
 from mmengine.registry import DefaultScope
 from PIL import Image
 
-from mim_plugins.datasets import DataNotFoundError
+from mim_plugins.errors import DataNotFoundError
 from mim_plugins.evaluation import build_labeled_loader, check_same_classes
 from mim_plugins.evaluation.labeled_loader import central_crop
 

@@ -5,8 +5,8 @@ from image_files import damaged_files, good_files
 from mmengine.registry import DefaultScope
 
 from mim_plugins.datasets import UnlabeledImageFolder, replacement_index
+from mim_plugins.errors import DamagedImageError
 from mim_plugins.evaluation.readable_images import ReadableImages, damage_record
-from mim_plugins.transforms import DamagedImageError
 
 pytest.importorskip("mmpretrain", exc_type=ImportError)
 

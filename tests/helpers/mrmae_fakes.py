@@ -4,10 +4,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from mim_plugins.masking import TokenMask
 from mim_plugins.registry import MODELS
 from mim_plugins.targets import TargetGenerator, TeacherOutput
 from mim_plugins.targets.tower import Tower
-from mim_plugins.transforms import TokenMask
 
 STRIDE, GRID, TOKENS, VISIBLE = 16, 6, 36, 9
 TOLERANCE = 1e-4  # of losses against slow references

@@ -10,8 +10,8 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 from torch import nn
 
-from mim_plugins.engine.resumed_position import POSITION
-from mim_plugins.engine.resumed_schedule import follow_config, make_states_plain
+from mim_plugins.engine.resume.resumed_position import POSITION
+from mim_plugins.engine.resume.resumed_schedule import follow_config, make_states_plain
 
 KEYS = ("lr", "momentum", "betas", "weight_decay")
 SGD = dict(type="SGD", lr=0.1, momentum=0.9, weight_decay=0.05)

@@ -13,7 +13,8 @@ from faulty_server import faulty_server, head
 from mmengine.registry import MODELS
 from torch import nn
 
-from mim_plugins.checkpoints import TIMEOUT_VARIABLE, CheckpointError
+from mim_plugins.checkpoints import TIMEOUT_VARIABLE
+from mim_plugins.errors import CheckpointError
 from mim_plugins.targets import OpenCLIPTarget
 from mim_plugins.targets.open_clip_target import _facts
 from mim_plugins.targets.weights import reproducible_init

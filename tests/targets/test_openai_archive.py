@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from mim_plugins.checkpoints import CheckpointError
+from mim_plugins.errors import CheckpointError
 from mim_plugins.targets.openai_archive import digest_in, read_openai_archive, require_digest
 
 

@@ -10,7 +10,8 @@ import torch
 from faulty_server import faulty_server, head
 from mmengine.registry import MODELS
 
-from mim_plugins.checkpoints import TIMEOUT_VARIABLE, CheckpointError
+from mim_plugins.checkpoints import TIMEOUT_VARIABLE
+from mim_plugins.errors import CheckpointError
 from mim_plugins.targets import TimmTarget
 
 TINY = "test_vit.r160_in1k"  # 64 channels, 6 blocks, 160 pixels, [CLS] token

@@ -68,8 +68,8 @@ def test_a_port_in_use_and_a_wrong_number_are_one_line(tmp_path):
 
 def test_an_error_of_all_processes_is_told_once(tmp_path):
     result = launch(
-        "from mim_plugins.apis import ConfigError\n"
-        "from mim_plugins.engine import user_errors\n"
+        "from mim_plugins.errors import ConfigError\n"
+        "from mim_plugins.cli import user_errors\n"
         "with user_errors():\n    raise ConfigError('wrong')",
         tmp_path,
     )

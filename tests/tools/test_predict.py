@@ -16,7 +16,7 @@ from image_files import exif
 from PIL import Image
 from tool_runs import run_tool
 
-from mim_plugins.datasets import DataNotFoundError
+from mim_plugins.errors import DataNotFoundError
 
 ROOT = Path(__file__).parents[2]
 COLORS = dict(blue=2, green=1, red=0)

@@ -13,7 +13,7 @@ from disks import small_disk
 from free_port import free_port
 from PIL import Image
 
-from mim_plugins.engine import WorkDirLock
+from mim_plugins.cli import WorkDirLock
 
 ROOT = Path(__file__).parents[2]
 BACKBONE = dict(

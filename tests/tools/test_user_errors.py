@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mim_plugins.checkpoints import CheckpointError
+from mim_plugins.errors import CheckpointError
 
 TOOLS = Path(__file__).parents[2] / "tools"
 

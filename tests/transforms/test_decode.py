@@ -11,7 +11,8 @@ from image_files import damaged_files, encode, good_files, oriented, picture, te
 from mmcv import imfrombytes
 from PIL import Image
 
-from mim_plugins.transforms import DamagedImageError, decode_image
+from mim_plugins.errors import DamagedImageError
+from mim_plugins.transforms import decode_image
 
 GOOD = good_files()
 DAMAGED = damaged_files()

@@ -7,8 +7,9 @@ import pytest
 from image_files import damaged_files, good_files
 from mmcv.transforms import LoadImageFromFile
 
+from mim_plugins.errors import DamagedImageError
 from mim_plugins.registry import TRANSFORMS
-from mim_plugins.transforms import DamagedImageError, LoadImage, LoadRandomResizedCrop
+from mim_plugins.transforms import LoadImage, LoadRandomResizedCrop
 
 
 @pytest.mark.parametrize("name", ["rgb.jpg", "turned.jpg", "grey16.png"])

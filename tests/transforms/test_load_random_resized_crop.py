@@ -14,8 +14,9 @@ from mmpretrain.models import SelfSupDataPreprocessor
 from PIL import Image
 
 from mim_plugins.data_preprocessors import MixDataPreprocessor
+from mim_plugins.errors import DamagedImageError
 from mim_plugins.registry import TRANSFORMS
-from mim_plugins.transforms import DamagedImageError, LoadImage, LoadRandomResizedCrop, jpeg_region
+from mim_plugins.transforms import LoadImage, LoadRandomResizedCrop, jpeg_region
 from mim_plugins.transforms.load_random_resized_crop import resize_fast
 
 SIZE = 32

@@ -3,8 +3,8 @@ import torch
 import torch.nn.functional as F
 
 from mim_plugins.backbones import VisibleTokens
+from mim_plugins.masking import gather_tokens
 from mim_plugins.registry import MODELS
-from mim_plugins.transforms import gather_tokens
 from mim_plugins.visualization import (
     complementary_masks,
     mixture_similarity_maps,

@@ -24,8 +24,8 @@ from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
-from mim_plugins.datasets import DataNotFoundError, UnlabeledImageFolder
-from mim_plugins.transforms import DamagedImageError
+from mim_plugins.datasets import UnlabeledImageFolder
+from mim_plugins.errors import DamagedImageError, DataNotFoundError
 
 PEER, FAST, TO_END, EXACT = "mmpretrain", "ours, fast", "ours, to end", "ours, exact"
 CROP = dict(scale=224, crop_ratio_range=(0.2, 1.0))

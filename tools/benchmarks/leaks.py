@@ -20,7 +20,7 @@ from mmengine.runner import Runner
 from PIL import Image
 
 import mim_plugins
-from mim_plugins.engine import fit_precision, run_config, use_resumable_parts
+from mim_plugins.cli import fit_precision, run_config, use_resumable_parts
 
 INTERVAL = 100
 SIDE, IMAGES, BATCH = 32, 20, 2

@@ -19,17 +19,11 @@ from contestants import PEER, PIXELS, Setup, build
 from mmengine.logging import MMLogger
 from torch import Tensor, nn
 
-from mim_plugins.datasets import DataNotFoundError
+from mim_plugins.cli import add_device_option
 from mim_plugins.datasets.image_files import find_images
-from mim_plugins.engine import add_device_option
-from mim_plugins.transforms import (
-    DamagedImageError,
-    LoadRandomResizedCrop,
-    MixedImages,
-    choose_partners,
-    mix,
-    sample_masks,
-)
+from mim_plugins.errors import DamagedImageError, DataNotFoundError
+from mim_plugins.masking import MixedImages, choose_partners, mix, sample_masks
+from mim_plugins.transforms import LoadRandomResizedCrop
 
 ARCH = dict(embed_dims=32, depths=[1, 1, 2, 1], num_heads=[1, 2, 4, 8])
 SHOWN = 10  # lines of the table

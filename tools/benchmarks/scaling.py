@@ -31,7 +31,7 @@ from mmengine.logging import MMLogger
 from torch import Tensor, distributed, nn
 from train_step import spread
 
-from mim_plugins.engine import add_device_option
+from mim_plugins.cli import add_device_option
 
 SWEEPS = ("batch", "pixels", "model", "processes")
 FIGURES = dict(step_s="step", least_s="fastest step", cpu_s="CPU time", gflops="GFLOP")

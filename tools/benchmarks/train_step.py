@@ -15,7 +15,7 @@ from arguments import batch_size, image_side, positive
 from common import COMPILED_WARMUP_STEPS, MIB, PARTS, ContestantError, compete
 from contestants import CONTESTANTS, PEER, Setup
 
-from mim_plugins.engine import add_device_option
+from mim_plugins.cli import add_device_option
 
 
 def parse_args() -> argparse.Namespace:

@@ -17,7 +17,7 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
-from mim_plugins.engine import use_resumable_parts
+from mim_plugins.cli import use_resumable_parts
 from mim_plugins.registry import MODELS
 
 

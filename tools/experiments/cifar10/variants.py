@@ -4,8 +4,8 @@ from torch import Tensor
 
 from mim_plugins.algorithms import MixMAE
 from mim_plugins.backbones import MaskedSwin
+from mim_plugins.masking import MixedImages
 from mim_plugins.registry import MODELS
-from mim_plugins.transforms import MixedImages
 
 
 @MODELS.register_module()

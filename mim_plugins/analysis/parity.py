@@ -1,0 +1,198 @@
+"""Comparison of our models with the numbers of a reference implementation."""
+
+import json
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..checkpoints.conversion import convert
+from ..checkpoints.layouts import MCMAE_AUTHORS, MIXMIM_AUTHORS
+from ..checkpoints.tensor_check import require_weights
+from ..masking import MixedImages, TokenMask, mix, unmix
+from ..registry import MODELS
+
+# entries of the references' configs; those with a value may be left out
+_MIXMIM_CONFIG = dict(
+    img_size=None,
+    embed_dim=None,
+    depths=None,
+    num_heads=None,
+    window_size=None,
+    decoder_dim=None,
+    decoder_depth=None,
+    decoder_num_heads=None,
+    patch_size=4,
+    mlp_ratio=4.0,
+    qkv_bias=True,
+    norm_pix_loss=True,
+)
+_MCMAE_CONFIG = dict(
+    embed_dim=None,
+    depth=None,
+    num_heads=None,
+    decoder_embed_dim=None,
+    decoder_depth=None,
+    decoder_num_heads=None,
+    img_size=224,
+    mlp_ratio=(4.0, 4.0, 4.0),
+    norm_pix_loss=True,
+)
+
+
+def compare_with_reference(reference: dict) -> dict[str, float]:
+    """Relative error of our loss, latent, reconstruction, features and gradient norms.
+
+    Args:
+        reference: as :func:`read_reference` returns it: ``config``, ``param``, ``input``, masks,
+            ``latent``, ``reconstruction``, ``loss``, ``grad_norm`` and, for MixMIM,
+            ``finetune_features``.
+
+    Returns:
+        For each compared quantity max |ours - reference| / max |reference|.
+
+    Raises:
+        ValueError: the weights are of an unknown layout or no finite floats, or the config has
+            entries that are missing or unknown.
+    """
+    layout, weights = convert(reference["param"])
+    if layout is MIXMIM_AUTHORS:
+        model = _load(_mixmim_model(reference["config"]), weights)
+        computed = _run_mixmim(model, reference)
+    elif layout is MCMAE_AUTHORS:
+        model = _load(_mcmae_model(reference["config"]), weights)
+        computed = _run_mcmae(model, reference)
+    else:
+        raise ValueError(f"there is no parity check for checkpoints of {layout.name}")
+    errors = {name: relative_error(ours, reference[name]) for name, ours in computed.items()}
+    gradients = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+    for name, norm in reference.get("grad_norm", {}).items():
+        gradient = gradients.get(str(layout.rename(name)))
+        errors[f"grad_norm/{name}"] = (
+            float("inf") if gradient is None else relative_error(gradient.norm(), norm)
+        )
+    return errors
+
+
+def _load(model_cfg: dict, weights: dict[str, Tensor]) -> Any:
+    model = MODELS.build(model_cfg)
+    require_weights(weights, "param/...", model.state_dict())
+    model.load_state_dict(weights)
+    return model.eval()
+
+
+def _run_mixmim(model: Any, reference: dict) -> dict[str, Tensor]:
+    """Our numbers of a MixMIM reference, with gradients left in the model."""
+    images = reference["input"]
+    stride = model.backbone.encoder_stride
+    grid = (images.shape[2] // stride, images.shape[3] // stride)
+    mask = reference[f"mask_s{len(model.backbone.depths)}"].reshape(-1, *grid) > 0.5
+    # the authors reverse the batch, for any batch size
+    partner = torch.arange(len(images) - 1, -1, -1)
+    batch = MixedImages(images, mix(images, mask, partner), mask, partner)
+
+    latent = model.backbone.forward_mixed(batch.mixed, batch.mask)
+    from_own, from_partner = model.decoder(latent, batch.mask)
+    prediction = unmix(from_own, from_partner, batch.mask, batch.partner)
+    loss = model.head(prediction, batch.images)
+    loss.backward()
+    reconstruction = torch.cat([from_own, from_partner])
+    computed = dict(loss=loss, latent=latent, reconstruction=reconstruction)
+    if "finetune_features" in reference:
+        computed["finetune_features"] = model.backbone(images)[-1].mean(dim=(2, 3))
+    return computed
+
+
+def _run_mcmae(model: Any, reference: dict) -> dict[str, Tensor]:
+    """Our numbers of an MCMAE reference, with gradients left in the model."""
+    images = reference["input"]
+    token_mask = TokenMask(reference["ids_keep"], reference["ids_restore"], reference["mask"] > 0.5)
+    seen = model.backbone.forward_visible(images, token_mask)
+    reconstruction = model.decoder(
+        seen.tokens, seen.prefix, token_mask.ids_restore, model.token_grid(images)
+    )
+    loss = model.head(reconstruction, images, token_mask.mask)
+    loss.backward()
+    return dict(loss=loss, latent=seen.tokens, reconstruction=reconstruction)
+
+
+def relative_error(ours: Tensor, reference: Tensor) -> float:
+    """max |ours - reference| / max |reference|; infinite for another shape or a NaN."""
+    ours, reference = ours.detach().double(), reference.double()
+    if ours.shape != reference.shape:
+        return float("inf")
+    error = ((ours - reference).abs().max() / reference.abs().max().clamp_min(1e-12)).item()
+    return error if error == error else float("inf")
+
+
+def _read_config(text: str, known: dict) -> dict:
+    """The reference's config over the ``known`` entries' defaults.
+
+    Raises:
+        ValueError: an entry is missing or unknown.
+    """
+    given = json.loads(text)
+    unknown = sorted(set(given) - set(known))
+    config = known | given
+    missing = [key for key, value in config.items() if value is None]
+    if unknown or missing:
+        raise ValueError(
+            f"config of the reference: missing entries {missing}, unknown entries {unknown}"
+        )
+    return config
+
+
+def _mixmim_model(text: str) -> dict:
+    config = _read_config(text, _MIXMIM_CONFIG)
+    return dict(
+        type="MixMAE",
+        backbone=dict(
+            type="MaskedSwin",
+            arch=dict(
+                embed_dims=config["embed_dim"],
+                depths=config["depths"],
+                num_heads=config["num_heads"],
+            ),
+            img_size=config["img_size"],
+            patch_size=config["patch_size"],
+            window_size=config["window_size"],
+            mlp_ratio=config["mlp_ratio"],
+            qkv_bias=config["qkv_bias"],
+        ),
+        decoder=dict(
+            type="MixMAEDecoder",
+            embed_dims=config["decoder_dim"],
+            depth=config["decoder_depth"],
+            num_heads=config["decoder_num_heads"],
+            mlp_ratio=config["mlp_ratio"],
+            norm_eps=1e-5,
+        ),
+        head=dict(type="PixelHead", norm_pix=config["norm_pix_loss"]),
+        data_preprocessor=dict(type="MixDataPreprocessor", batch_transform=dict(type="MixImages")),
+    )
+
+
+def _mcmae_model(text: str) -> dict:
+    config = _read_config(text, _MCMAE_CONFIG)
+    return dict(
+        type="MRMAE",
+        backbone=dict(
+            type="MaskedConvViT",
+            arch=dict(
+                depths=config["depth"],
+                embed_dims=config["embed_dim"],
+                mlp_ratios=config["mlp_ratio"],
+                num_heads=config["num_heads"],
+            ),
+            img_size=config["img_size"],
+        ),
+        decoder=dict(
+            type="MAEDecoder",
+            embed_dims=config["decoder_embed_dim"],
+            depth=config["decoder_depth"],
+            num_heads=config["decoder_num_heads"],
+            mlp_ratio=config["mlp_ratio"][0],  # the authors' decoder takes the first stage's
+        ),
+        head=dict(type="PixelHead", norm_pix=config["norm_pix_loss"]),
+        data_preprocessor=dict(type="MixDataPreprocessor"),
+    )

@@ -1,0 +1,187 @@
+"""Settings that must agree, compared before a run: data sets, model, metrics and batches."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.dist import all_gather_object, get_world_size
+from mmengine.evaluator import Evaluator
+from mmengine.model import is_model_wrapper
+from mmengine.registry import DefaultScope
+from mmengine.runner import Runner
+from torch import nn
+from torch.utils.data import DataLoader
+
+from ..algorithms.fitted_parts import image_channels
+from ..apis.models import build_model
+from ..errors import BUILD_ERRORS, ConfigError
+from ..randomness import preserved_random_state
+from .head_classes import is_kind, unwrapped_model
+from .image_check import check_channels, check_images, read_samples, try_first_batch
+from .label_check import check_labels
+
+
+def check_training(runner: Runner) -> list[str]:
+    """Compare all that a training and its validation read, once the runner is built.
+
+    Returns:
+        Warnings, one line each.
+
+    Raises:
+        ConfigError: settings do not agree; see :func:`check_labels`, :func:`check_images`,
+            :func:`check_batches` and :func:`try_first_batch`.
+    """
+    model = unwrapped_model(runner.model)
+    loops = dict(train=runner.train_loop, val=runner.val_loop)
+    datasets, metrics = _parts_of(loops)
+    check_batches(model, runner.train_dataloader)
+    warnings = check_labels(model, datasets, metrics) + check_images(model, datasets)
+    if not is_model_wrapper(runner.model) or "FullySharded" not in type(runner.model).__name__:
+        try_first_batch(model, runner.train_dataloader.dataset)
+    return warnings
+
+
+def check_evaluation(runner: Runner, trained_on: Sequence[str] | None) -> list[str]:
+    """Compare all that an evaluation reads.
+
+    Args:
+        runner: the runner.
+        trained_on: names of the classes in the checkpoint, None if it has none.
+
+    Returns:
+        Warnings, one line each.
+
+    Raises:
+        ConfigError: see :func:`check_training`.
+    """
+    model = unwrapped_model(runner.model)
+    datasets, metrics = _parts_of(dict(test=runner.test_loop))
+    warnings = check_images(model, datasets)
+    if trained_on is None:
+        datasets = _training_set(runner.cfg) | datasets
+    return check_labels(model, datasets, metrics, trained_on) + warnings
+
+
+def check_features(backbone: Any, preprocessor: Any, datasets: Mapping[str, Any]) -> None:
+    """Compare the images of data sets with a backbone whose features are wanted.
+
+    Raises:
+        ConfigError: see :func:`check_channels`.
+    """
+    for field, dataset in datasets.items():
+        check_channels(backbone, preprocessor, field, read_samples(dataset, 2))
+
+
+def check_config(cfg: Config) -> list[str]:
+    """Build data sets, model and metrics of a config, without teachers, and compare them.
+
+    Returns:
+        Warnings, one line each.
+
+    Raises:
+        ConfigError: see :func:`check_training`. Whatever building raises passes.
+    """
+    with DefaultScope.overwrite_default_scope(cfg.get("default_scope") or "mmpretrain"):
+        loaders = {
+            field: Runner.build_dataloader(cfg[field], seed=0)
+            for field in ("train_dataloader", "val_dataloader", "test_dataloader")
+            if cfg.get(field)
+        }
+        metrics = {
+            field: Evaluator(cfg[field]).metrics
+            for field in ("val_evaluator", "test_evaluator")
+            if cfg.get(field)
+        }
+    model = build_model(cfg, teachers=False)
+    datasets = {field: loader.dataset for field, loader in loaders.items()}
+    training = loaders.get("train_dataloader")
+    if training is not None:
+        check_batches(model, training)
+    warnings = check_labels(model, datasets, metrics) + check_images(model, datasets)
+    if training is not None:
+        try_first_batch(model, training.dataset)
+    return warnings
+
+
+def check_batches(model: Any, loader: DataLoader) -> None:
+    """Check that no batch of a process is a single image where the model needs two.
+
+    Raises:
+        ConfigError: a batch, or the last one of an epoch, has one image, and the model mixes
+            images or normalizes features over the batch.
+    """
+    needs = _why_two_are_needed(model)
+    if needs is None:
+        return
+    size = _batch_size(loader)
+    if size == 1:
+        raise ConfigError(
+            f"train_dataloader.batch_size=1: {needs} at least 2 images per process; set a larger"
+            " batch_size"
+        )
+    images = _images_of_short_epochs(loader)
+    if images is not None:
+        share = f" of {get_world_size()} processes" if get_world_size() > 1 else ""
+        raise ConfigError(
+            f"train_dataloader.batch_size={size} with drop_last=False leaves a last batch of 1"
+            f" image ({images} images per epoch{share}): {needs} at least 2 images per process; set"
+            " train_dataloader.drop_last=True, or another batch_size"
+        )
+
+
+def _why_two_are_needed(model: Any) -> str | None:
+    transform = getattr(model.data_preprocessor, "batch_transform", None)
+    if transform is not None:
+        image = torch.zeros(1, image_channels(model.backbone), *model.backbone.img_size)
+        try:
+            with preserved_random_state(cuda=False):
+                transform(image)
+        except ValueError:
+            return "mixing needs"
+    if any(isinstance(each, nn.BatchNorm1d) and each.training for each in model.modules()):
+        return "BatchNorm1d needs"
+    return None
+
+
+def _batch_size(loader: DataLoader) -> int | None:
+    """Images per batch; PyTorch's loader leaves it to a batch sampler that it is given."""
+    return loader.batch_size or getattr(loader.batch_sampler, "batch_size", None)
+
+
+def _images_of_short_epochs(loader: DataLoader) -> int | None:
+    """Images per epoch of a process whose last batch is one image, None if there is none."""
+    batches: Any = loader.batch_sampler
+    sampler: Any = getattr(batches, "sampler", None)
+    size = _batch_size(loader)
+    if size is None or getattr(batches, "drop_last", False) or not hasattr(sampler, "__len__"):
+        return None
+    if "Infinite" in type(sampler).__name__ or is_kind(sampler, "MultiSourceSampler"):
+        return None  # their length is the data set's, their batches are all full
+    shares = all_gather_object(len(sampler))  # which differ without round_up
+    return next((share for share in shares if share % size == 1), None)
+
+
+def _training_set(cfg: Config) -> dict[str, Any]:
+    """The training set of a config, where its data are at hand."""
+    if not cfg.get("train_dataloader"):
+        return {}
+    try:
+        return dict(train_dataloader=Runner.build_dataloader(cfg.train_dataloader, seed=0).dataset)
+    except (*BUILD_ERRORS, RuntimeError):
+        return {}
+
+
+def _parts_of(loops: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Sequence[Any]]]:
+    """Data sets and metrics of built loops by the names of their config fields."""
+    datasets = {
+        f"{name}_dataloader": loop.dataloader.dataset
+        for name, loop in loops.items()
+        if loop is not None
+    }
+    metrics = {
+        f"{name}_evaluator": loop.evaluator.metrics
+        for name, loop in loops.items()
+        if hasattr(getattr(loop, "evaluator", None), "metrics")
+    }
+    return datasets, metrics

@@ -1,0 +1,83 @@
+"""Comparison of a head with what else is given the number of classes."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..errors import ConfigError
+from .head_classes import HeadClasses
+
+
+def check_head_settings(model: Any, head: HeadClasses) -> None:
+    """Check the number of classes of the data preprocessor and of a classifier's losses.
+
+    Raises:
+        ConfigError: it is not the head's.
+    """
+    if head.exact:  # detection counts the background in some losses
+        return
+    _check_mixed_labels(model, head)
+    _check_losses(model, head)
+
+
+def _check_mixed_labels(model: Any, head: HeadClasses) -> None:
+    preprocessor = getattr(model, "data_preprocessor", None)
+    if head.task or not getattr(preprocessor, "to_onehot", False):
+        return
+    given = getattr(preprocessor, "num_classes", None)
+    if given != head.classes:
+        raise ConfigError(
+            f"data_preprocessor.num_classes={given}, but {head.name}.num_classes={head.classes}:"
+            " one-hot labels, as of Mixup and CutMix, have one value per class; set"
+            f" data_preprocessor.num_classes={head.classes}"
+        )
+
+
+def _check_losses(model: Any, head: HeadClasses) -> None:
+    for name, module in model.named_modules():
+        if not f"model.{name}".startswith(f"{head.name}."):
+            continue
+        classes, weights = (
+            getattr(module, "num_classes", None),
+            getattr(module, "class_weight", None),
+        )
+        if isinstance(classes, int) and classes != head.classes and "loss" in name:
+            raise ConfigError(
+                f"model.{name}: num_classes={classes}, but {head.name}.num_classes={head.classes};"
+                " set the same number, or leave it out of the loss"
+            )
+        if isinstance(weights, (list, tuple)) and len(weights) != head.classes:
+            raise ConfigError(
+                f"model.{name}: class_weight has {len(weights)} values, but"
+                f" {head.name}.num_classes={head.classes}; give one value per class"
+            )
+
+
+def check_metrics(field: str, metrics: Sequence[Any], head: HeadClasses) -> None:
+    """Check that metrics ask a classifier for no more scores than it gives.
+
+    Args:
+        field: config field of the metrics.
+        metrics: the built metrics.
+        head: the classifier's only head.
+
+    Raises:
+        ConfigError: ``topk`` is above the number of classes, or ``num_classes`` is another.
+    """
+    if head.exact or head.task:
+        return
+    for metric in metrics:
+        name = type(metric).__name__
+        topk = getattr(metric, "topk", None)
+        asked = [topk] if isinstance(topk, int) else list(topk or ())
+        if max(asked, default=0) > head.classes:
+            fitting = tuple(k for k in asked if k <= head.classes) or (1,)
+            raise ConfigError(
+                f"{field}: {name} has topk={topk}, but {head.name}.num_classes={head.classes}; set"
+                f" {field}.topk={fitting}"
+            )
+        classes = getattr(metric, "num_classes", None)
+        if isinstance(classes, int) and classes != head.classes:
+            raise ConfigError(
+                f"{field}: {name} has num_classes={classes}, but {head.name}.num_classes="
+                f"{head.classes}; set the same number, or leave it out"
+            )

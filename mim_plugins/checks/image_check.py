@@ -1,0 +1,183 @@
+"""Comparison of the images that data sets hand over with what the model is built for."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..algorithms import MRMAE, MixMAE, PretrainingModel
+from ..algorithms.fitted_parts import check_statistics
+from ..backbones import HierarchicalBackbone, VisibleBackbone
+from ..errors import ConfigError
+from ..randomness import preserved_random_state
+from ..sampling import evenly_spaced
+from ..visualization import undisturbed
+from .head_classes import HeadClasses, head_classes, is_kind
+
+_SAMPLES = 8
+_IGNORED = 255
+_TRAINING = "train_dataloader"
+
+
+def check_images(model: Any, datasets: Mapping[str, Any]) -> list[str]:
+    """Check some samples of each data set, evenly spaced, against the model.
+
+    Args:
+        model: the model, unwrapped.
+        datasets: built data sets by the name of their config field.
+
+    Returns:
+        Warnings, one line each.
+
+    Raises:
+        ConfigError: images have other channels than backbone and preprocessor, a size that the
+            model is not built for, or labels that a head has no class for.
+    """
+    backbone = getattr(model, "backbone", None)
+    preprocessor = getattr(model, "data_preprocessor", None)
+    heads = head_classes(model)
+    warnings = []
+    for field, dataset in datasets.items():
+        samples = read_samples(dataset)
+        check_channels(backbone, preprocessor, field, samples)
+        if all(isinstance(sample["inputs"], Tensor) for sample in samples):
+            divisor = getattr(preprocessor, "pad_size_divisor", 1)
+            sizes = {
+                tuple(-(-side // divisor) * divisor for side in sample["inputs"].shape[-2:])
+                for sample in samples
+            }
+            warnings.append(_check_sizes(model, field, sorted(sizes)))
+        for sample in samples:
+            for head in heads:
+                _check_sample_labels(field, sample.get("data_samples"), head)
+    return list(filter(None, warnings))
+
+
+def check_channels(backbone: Any, preprocessor: Any, field: str, samples: Sequence[dict]) -> None:
+    """Check the channels of samples against our backbones and the data preprocessor.
+
+    What other backbones read shows in :func:`try_first_batch`.
+
+    Raises:
+        ConfigError: images, preprocessor and backbone do not agree.
+    """
+    if not _is_own(backbone):
+        return
+    channels, mean = backbone.in_channels, getattr(preprocessor, "mean", None)
+    try:
+        check_statistics(type(backbone).__name__, preprocessor, channels)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    # normalization with a value per color makes RGB of grayscale images
+    accepted = {channels} | ({1} if mean is not None and mean.numel() == channels else set())
+    for image in (each for sample in samples for each in _tensors(sample["inputs"])):
+        if image.shape[0] not in accepted:
+            raise ConfigError(
+                f"{field}: images have {image.shape[0]} channels, but backbone.in_channels="
+                f"{channels}; set model.backbone.in_channels={image.shape[0]} and as many values in"
+                " data_preprocessor.mean and std, or change how the pipeline loads images"
+                " (color_type)"
+            )
+
+
+def read_samples(dataset: Any, count: int = _SAMPLES) -> list[dict]:
+    """Return some samples with ``inputs``, evenly spaced, and leave the random generators alone."""
+    if not hasattr(dataset, "__len__"):
+        return []
+    with preserved_random_state(cuda=False):
+        samples = [dataset[index] for index in evenly_spaced(len(dataset), count)]
+    return [each for each in samples if isinstance(each, dict) and "inputs" in each]
+
+
+def try_first_batch(model: Any, dataset: Any) -> None:
+    """Pass two training images through the model, without gradients and without a trace.
+
+    Raises:
+        ConfigError: parts of the model do not fit each other or the images.
+    """
+    pretrains = isinstance(model, (MixMAE, MRMAE))
+    if not pretrains and not is_kind(model, "ImageClassifier"):
+        return  # others may keep state of every batch
+    samples = read_samples(dataset, 2)
+    if not samples or not all(isinstance(each["inputs"], Tensor) for each in samples):
+        return
+    images = [sample["inputs"] for sample in samples * 2][:2]  # a data set may be one image
+    try:
+        with undisturbed(model, 0):
+            batch = model.data_preprocessor(dict(inputs=images), training=pretrains)
+            model(batch["inputs"], mode="loss" if pretrains else "tensor")
+    except torch.cuda.OutOfMemoryError:
+        raise
+    except (RuntimeError, ValueError, IndexError, AssertionError) as error:
+        raise ConfigError(
+            f"the first training images do not pass through {type(model).__name__}:"
+            f" {' '.join(str(error).split())}"
+        ) from error
+
+
+def _is_own(backbone: Any) -> bool:
+    return isinstance(backbone, (HierarchicalBackbone, VisibleBackbone))
+
+
+def _tensors(inputs: Any) -> list[Tensor]:
+    """Images of a sample, which has several with test-time augmentation or views."""
+    if isinstance(inputs, Tensor):
+        return [inputs] if inputs.ndim == 3 else []
+    if isinstance(inputs, (list, tuple)):
+        return [image for each in inputs for image in _tensors(each)]
+    return []
+
+
+def _check_sizes(model: Any, field: str, sizes: Sequence[tuple[int, ...]]) -> str | None:
+    """Compare sizes with ``img_size``; returns a warning where another size may be meant."""
+    expected = getattr(getattr(model, "backbone", None), "img_size", None)
+    pretrains = isinstance(model, PretrainingModel) or is_kind(model, "BaseSelfSupervisor")
+    if not isinstance(expected, (tuple, list)) or not (
+        pretrains or is_kind(model, "BaseClassifier")
+    ):
+        return None
+    others = [size for size in sizes if size != tuple(expected)]
+    if not others:
+        return None
+    text = (
+        f"{field}: images are {' and '.join(f'{h}x{w}' for h, w in others[:3])} pixels (height x"
+        f" width), but model.backbone.img_size={tuple(expected)} (height, width)"
+    )
+    if tuple(reversed(expected)) in others and len(sizes) == 1:
+        raise ConfigError(
+            f"{text}: height and width are swapped; most transforms take (width, height) as scale"
+            " or crop_size, but some (height, width)"
+        )
+    if len(sizes) > 1:
+        raise ConfigError(
+            f"{text}, and their sizes differ; let the pipeline end with a crop or resize to one"
+            " size, so that images make a batch"
+        )
+    if field == _TRAINING and (pretrains or _is_own(model.backbone)):
+        raise ConfigError(
+            f"{text}; set model.backbone.img_size to the pipeline's size, or change the pipeline"
+        )
+    return f"{text}: position embeddings are interpolated"
+
+
+def _check_sample_labels(field: str, sample: Any, head: HeadClasses) -> None:
+    """Check the labels of pixels and objects, which no list of the data set holds."""
+    if not head.exact or sample is None:
+        return
+    allowed = f"{head.name}.num_classes={head.classes} allows 0 to {head.classes - 1}"
+    if "gt_sem_seg" in sample:
+        labels, path = sample.gt_sem_seg.data.flatten(), sample.get("seg_map_path")
+        labels = labels[labels != _IGNORED]
+        advice = (
+            f"{allowed}, and {_IGNORED} for none; set num_classes, or reduce_zero_label of the data"
+            " set if 0 stands for none in its files"
+        )
+    elif "gt_instances" in sample and "labels" in sample.gt_instances:
+        labels, path = sample.gt_instances.labels, sample.get("img_path")
+        advice = f"{allowed}; set num_classes, or correct the annotations"
+    else:
+        return
+    wrong = labels[(labels < 0) | (labels >= head.classes)]
+    if len(wrong):
+        raise ConfigError(f"{field}: '{path}' has the label {int(wrong[0])}, but {advice}")

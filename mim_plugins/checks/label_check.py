@@ -1,0 +1,202 @@
+"""Comparison of labels: data sets with each other, with the heads and with the metrics."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..errors import ConfigError
+from ..evaluation.class_names import (
+    CLASSES,
+    FOLDERS,
+    base_datasets,
+    class_difference,
+    class_names,
+)
+from .coco_categories import read_category_names
+from .head_classes import HeadClasses, head_classes, is_kind
+from .head_settings import check_head_settings, check_metrics
+
+_CHECKPOINT = "the checkpoint's training"
+
+
+class _Labels(NamedTuple):
+    """Labels of one unwrapped data set."""
+
+    where: str
+    """Config field and folder or file, for messages."""
+    names: dict[str, tuple[str, ...]]
+    ranges: dict[str, tuple[int, int, str]]
+    """Lowest label, highest label and an image that has the highest, by task."""
+
+    def classes(self, task: str) -> int | None:
+        """Number of classes, None if the data set has no labels of this task."""
+        if not task and self.names:
+            return len(next(iter(self.names.values())))
+        return self.ranges[task][1] + 1 if task in self.ranges else None
+
+    def evidence(self, task: str) -> str:
+        """Where the number of classes comes from if no names are known."""
+        if (self.names and not task) or task not in self.ranges:
+            return ""
+        _, highest, image = self.ranges[task]
+        return f" (label {highest} of '{image}')" if image else f" (label {highest})"
+
+
+def check_labels(
+    model: Any,
+    datasets: Mapping[str, Any],
+    metrics: Mapping[str, Sequence[Any]],
+    trained_on: Sequence[str] | None = None,
+) -> list[str]:
+    """Check that labels mean the same everywhere and that heads and metrics have room for them.
+
+    Args:
+        model: the model, unwrapped.
+        datasets: built data sets by the name of their config field; the first is what the others
+            are compared with.
+        metrics: built metrics by the name of their config field.
+        trained_on: names of the classes that the model was trained on, from its checkpoint.
+
+    Returns:
+        Warnings, one line each.
+
+    Raises:
+        ConfigError: classes differ, labels are out of range, or a head, loss, preprocessor or
+            metric is for another number of classes.
+    """
+    heads = head_classes(model)
+    labels = [
+        _labels_of(f"{field}.dataset", base)
+        for field, dataset in datasets.items()
+        for base in base_datasets(dataset)
+    ]
+    trained = [] if trained_on is None else [_Labels(_CHECKPOINT, {CLASSES: tuple(trained_on)}, {})]
+    _compare_data_sets(trained + labels)
+    _compare_zero_labels(datasets)
+    warnings = []
+    for head in heads:
+        check_head_settings(model, head)
+        for each in labels:
+            warnings.append(_compare_with_head(each, head, trained_on is None and _is_test(labels)))
+        for field, built in metrics.items():
+            check_metrics(field, built, head)
+    return list(dict.fromkeys(filter(None, warnings)))
+
+
+def _is_test(labels: list[_Labels]) -> bool:
+    return not any(each.where.startswith("train") for each in labels)
+
+
+def _labels_of(field: str, dataset: Any) -> _Labels:
+    place = getattr(dataset, "ann_file", "") or (getattr(dataset, "data_prefix", None) or {}).get(
+        "img_path", ""
+    )
+    where = f"{field} ('{place}')" if place else field
+    names = class_names(dataset)
+    _check_categories(where, dataset, names.get(CLASSES, ()))
+    numbered_by_folders = FOLDERS in names and not getattr(dataset, "ann_file", "")
+    ranges = {} if numbered_by_folders else _label_ranges(dataset)
+    for task, (lowest, highest, image) in ranges.items():
+        classes = len(names[CLASSES]) if CLASSES in names and not task else None
+        if lowest < 0 or (classes is not None and highest >= classes):
+            wrong = lowest if lowest < 0 else highest
+            example = f", such as that of '{image}'," if wrong == highest and image else ""
+            allowed = f"0 to {classes - 1}, its classes" if classes else "whole numbers from 0"
+            raise ConfigError(
+                f"{where} has the label {wrong}{example} but labels must be {allowed}; correct the"
+                " annotations or the data set's classes"
+            )
+    return _Labels(where, names, ranges)
+
+
+def _label_ranges(dataset: Any) -> dict[str, tuple[int, int, str]]:
+    """Lowest and highest ``gt_label`` of all samples, by task; empty without such labels."""
+    ranges: dict[str, tuple[int, int, str]] = {}
+    if not hasattr(dataset, "get_data_info"):
+        return ranges
+    for index in range(len(dataset)):
+        info = dataset.get_data_info(index)
+        if not isinstance(info, dict) or "gt_label" not in info:
+            return ranges
+        label = info["gt_label"]
+        for task, value in label.items() if isinstance(label, dict) else (("", label),):
+            values = [value] if isinstance(value, int) else np.asarray(value).flatten().tolist()
+            low, high, image = ranges.get(task, (0, -1, ""))
+            if values and max(values) > high:
+                high, image = int(max(values)), str(info.get("img_path", ""))
+            ranges[task] = (int(min([low, *values])), high, image)
+    return ranges
+
+
+def _check_categories(where: str, dataset: Any, classes: tuple[str, ...]) -> None:
+    """Compare the categories that a COCO data set found with its classes.
+
+    MMDetection numbers those that it finds, in the file's order: one that is missing shifts the
+    labels of all after it.
+    """
+    ids, file = getattr(dataset, "cat_ids", None), getattr(dataset, "ann_file", None)
+    if not classes or not isinstance(ids, (list, tuple)) or not isinstance(file, str):
+        return
+    # LVIS is numbered by the categories' ids, whatever the names in its list of classes
+    known = {} if is_kind(dataset, "LVISV05Dataset") else read_category_names(file) or {}
+    found = tuple(known.get(each, str(each)) for each in ids)
+    difference = class_difference({"categories": classes}, {"categories": found})
+    if difference and (known or len(ids) != len(classes)):
+        raise ConfigError(
+            f"{where} has {difference}: its labels would stand for other classes; set the data"
+            " set's metainfo=dict(classes=...) to the file's categories in the file's order, and"
+            " the heads' num_classes to their number"
+        )
+
+
+def _compare_data_sets(labels: list[_Labels]) -> None:
+    named = [each for each in labels if each.names]
+    for each in named[1:]:
+        difference = class_difference(named[0].names, each.names)
+        if difference:
+            raise ConfigError(
+                f"{each.where} and {named[0].where} have different classes: the former has"
+                f" {difference}. A label would stand for different classes; give both the same"
+                " class folders (empty ones for classes without images) or the same list of classes"
+            )
+
+
+def _compare_zero_labels(datasets: Mapping[str, Any]) -> None:
+    """Compare what MMSegmentation does to label 0: it shifts all others if it leaves that out."""
+    bases = [
+        (field, base) for field, dataset in datasets.items() for base in base_datasets(dataset)
+    ]
+    kinds = {
+        base.reduce_zero_label: field for field, base in bases if hasattr(base, "reduce_zero_label")
+    }
+    if len(kinds) > 1:
+        raise ConfigError(
+            f"reduce_zero_label=True in {kinds[True]}.dataset, but not in {kinds[False]}.dataset:"
+            " their labels would differ by one; set the same in all data sets"
+        )
+
+
+def _compare_with_head(labels: _Labels, head: HeadClasses, is_test: bool) -> str | None:
+    """Compare the number of classes; returns a warning if the head has classes to spare."""
+    count = labels.classes(head.task)
+    if count is None or count == head.classes:
+        return None
+    field = f"{head.name}.num_classes"
+    found = f"{labels.where} has {count} classes{labels.evidence(head.task)}"
+    text = f"{found}, but {field}={head.classes}"
+    if count > head.classes or head.exact:
+        raise ConfigError(f"{text}; set {field}={count}{_also(head)}, or correct the data set")
+    if is_test and FOLDERS in labels.names:
+        raise ConfigError(
+            f"{text}: its folders are numbered anew, so that labels would stand for other classes;"
+            " give it a folder for each of the model's classes (empty ones for classes without"
+            " images)"
+        )
+    if not labels.names:  # the highest label need not be the last class
+        return None
+    return f"{text}: {head.classes - count} outputs of the head stay unused"
+
+
+def _also(head: HeadClasses) -> str:
+    return "" if head.exact else " and, where it is set, data_preprocessor.num_classes"

@@ -1,0 +1,129 @@
+"""MMEngine's runner with a console that fits a screen; its log file holds everything."""
+
+import logging
+import warnings
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+from mmengine.logging import MMLogger
+from mmengine.runner import Runner
+from mmengine.visualization import Visualizer
+
+from ..checkpoints import plain_data_only, read_tensors
+from ..engine.guards.guarded_writers import guard_backends, guard_log_file, guard_writers
+from ..engine.guards.guarded_writes import try_writing
+from ..engine.resume.loaded_checkpoint import check_loaded, is_trusted
+from ..engine.resume.loaded_weights import require_loadable
+
+# what MMEngine and mmpretrain say at every start, and nobody at the console can act on
+_FILE_ONLY = (
+    '"FileClient" will be deprecated',
+    '"HardDiskBackend" is the alias',
+    "Because batch augmentations are enabled",
+    "Config:\n",
+    "Distributed training is not used, all SyncBatchNorm",
+    "Exp name:",
+    "Hooks will be executed in the following order",
+    "The prefix is not set in metric class",
+)
+_IGNORED_WARNINGS = (
+    r"Setting (OMP|MKL)_NUM_THREADS environment variable",
+    r"'pin_memory' argument is set as true but no accelerator is found",
+    # mmseg of its own parts, which its configs ask for
+    r"``build_loss`` would be deprecated",
+    r"Default ``avg_non_ignore`` is False",
+    r"`reduce_zero_label` will be deprecated",
+    r"The draw is False, it means that the hook for visualization",
+    # misfires while gradients are accumulated, and while float16's loss scale is sought
+    r"Detected call of `scheduler\.step\(\)` before `optimizer\.step\(\)`",
+)
+
+
+class ConsoleRunner(Runner):
+    """Runner that shows environment, config and hooks in the log file only, not on the console.
+
+    So it does with notes of the libraries that a user cannot act on. Beside that, it never runs
+    code from a checkpoint, whichever MMEngine is installed, and a log, scalar or picture that
+    cannot be written does not end it (see :func:`guard_writers`).
+    """
+
+    _has_begun = False
+    _source = "the checkpoint"  # that is being loaded, for messages
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        for message in _IGNORED_WARNINGS:
+            warnings.filterwarnings("ignore", message=message)
+        super().__init__(*args, **kwargs)
+
+    def build_logger(
+        self, log_level: int | str = "INFO", log_file: str | None = None, **kwargs: Any
+    ) -> MMLogger:
+        """Build MMEngine's logger with a filter on its console and a guarded log file."""
+        logger = super().build_logger(log_level, log_file, **kwargs)
+        guard_log_file(logger)
+        for handler in logger.handlers:
+            if not isinstance(handler, logging.FileHandler):
+                handler.addFilter(_is_for_the_console)
+        logger.info(f"Environment, config and hooks: {logger.log_file}")
+        return logger
+
+    def build_visualizer(self, visualizer: Visualizer | dict | None = None) -> Visualizer:
+        """Build MMEngine's visualizer with guarded backends."""
+        built = super().build_visualizer(visualizer)
+        guard_backends(built, self.logger)
+        return built
+
+    def dump_config(self) -> None:
+        """Write the config into the work folder; a failure is logged."""
+        try_writing(self.logger, f"the config in '{self.work_dir}'", super().dump_config)
+
+    def register_hooks(self, *args: Any, **kwargs: Any) -> None:
+        """Register hooks; those that only report are guarded."""
+        super().register_hooks(*args, **kwargs)
+        guard_writers(self)
+
+    def has_begun(self) -> bool:
+        """Has training come to its first epoch? An error before that is one of the set-up."""
+        return self._has_begun
+
+    def load_checkpoint(self, filename: str, *args: Any, **kwargs: Any) -> Any:
+        """Load a checkpoint as MMEngine does, but plain data and usable weights only.
+
+        PyTorch refuses the rest by default; onedl-mmengine then unpickles without restriction. A
+        user's own ``TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD`` keeps its meaning.
+
+        Raises:
+            CheckpointError: see :func:`read_tensors`, :func:`check_loaded` and
+                :func:`require_loadable`.
+            pickle.UnpicklingError: the file holds more than plain data.
+        """
+        self._source = filename
+        if not (self._resume or "://" in str(filename) or is_trusted(self)):
+            read_tensors(filename)  # whose errors name file, cause and remedy
+        with self._plain_data_by_default():
+            return super().load_checkpoint(filename, *args, **kwargs)
+
+    def _init_model_weights(self) -> None:  # where MMEngine reads the files of init_cfg
+        with self._plain_data_by_default():
+            super()._init_model_weights()
+
+    def _plain_data_by_default(self) -> AbstractContextManager[None]:
+        return nullcontext() if is_trusted(self) else plain_data_only()
+
+    def call_hook(self, fn_name: str, **kwargs: Any) -> None:
+        """Call the hooks of a moment of the run, as MMEngine does, and note the first epoch.
+
+        Between reading and loading a checkpoint, MMEngine has no other place for a check: of its
+        content before any hook sees it, and of the weights that the hooks leave.
+        """
+        if fn_name == "after_load_checkpoint":
+            check_loaded(self, kwargs["checkpoint"])
+        self._has_begun = self._has_begun or fn_name == "before_train_epoch"
+        super().call_hook(fn_name, **kwargs)
+        if fn_name == "after_load_checkpoint":
+            require_loadable(self.model, kwargs["checkpoint"], self._source)
+
+
+def _is_for_the_console(record: logging.LogRecord) -> bool:
+    message = record.getMessage()
+    return not message.startswith(_FILE_ONLY) and "System environment:" not in message[:200]

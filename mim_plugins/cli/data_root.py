@@ -1,0 +1,160 @@
+"""The folders that a config's data sets read, for the command-line tools."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from ..config import type_name
+from ..datasets.drop_ins import use_drop_in
+from ..datasets.single_paths import check_single_paths
+from ..errors import ConfigError, DataNotFoundError
+from ..file_names import printable
+
+LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
+_PATHS = ("data_root", "data_prefix", "ann_file")
+
+
+def apply_data_root(cfg: Config, data_root: str | None) -> None:
+    """Read all data sets of ``cfg`` from ``data_root``; None leaves them.
+
+    Annotation files that an evaluator names with the old folder in front follow, as COCO's.
+
+    Raises:
+        ConfigError: ``data_root`` is no folder name, or a loader reads several folders, for which
+            one cannot stand.
+    """
+    if data_root is None:
+        return
+    _check_data_root(data_root)
+    for loader in LOADERS:
+        _require_one_root(cfg, loader, data_root)
+    roots = {dataset["data_root"] for dataset in dataset_configs(cfg) if dataset.get("data_root")}
+    for dataset in dataset_configs(cfg):
+        dataset["data_root"] = data_root
+    for evaluator in _evaluators(cfg):
+        file = evaluator.get("ann_file")
+        for root in roots:
+            if isinstance(file, str) and Path(file).is_relative_to(root):
+                evaluator["ann_file"] = str(Path(data_root) / Path(file).relative_to(root))
+
+
+def _check_data_root(data_root: Any) -> None:
+    if not isinstance(data_root, str) or not data_root:
+        shown = "''" if data_root == "" else repr(data_root)
+        raise ConfigError(
+            f"--data-root {shown}: must be one folder. To read several, give each a data set of"
+            " its own in the config, in a ConcatDataset (docs/data.md)"
+        )
+    try:
+        data_root.encode()
+    except UnicodeEncodeError:
+        # the run's config is written to a text file
+        raise ConfigError(
+            f"--data-root '{printable(data_root)}': the folder's name is not UTF-8; rename it, or"
+            " make a link to it (ln -s) and give that"
+        ) from None
+
+
+def _require_one_root(cfg: Config, loader: str, data_root: str) -> None:
+    """Check that the data sets of a loader have one folder, which another may replace."""
+    roots = {}
+    for dataset in dataset_configs(cfg, (loader,)):
+        root = dataset.get("data_root")
+        if isinstance(root, (str, os.PathLike)) and os.fspath(root):
+            roots[os.path.abspath(os.path.expanduser(root))] = os.fspath(root)
+    if len(roots) > 1:
+        names = ", ".join(f"'{printable(root)}'" for root in roots.values())
+        raise ConfigError(
+            f"--data-root '{data_root}': {loader} reads {len(roots)} folders ({names}), and one"
+            " cannot stand for all. Leave --data-root out and give each part of the ConcatDataset"
+            f" its data_root in the config, or --cfg-options {loader}.dataset.datasets.0.data_root"
+            "=FOLDER and so on"
+        )
+
+
+def require_data(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> None:
+    """Check that the data roots exist before anything is built.
+
+    Raises:
+        DataNotFoundError: naming the first folder that does not exist.
+        ConfigError: several folders are given where a data set has one.
+    """
+    for dataset in dataset_configs(cfg, loaders):
+        name = type_name(dataset.get("type"))
+        try:
+            check_single_paths(name, **{key: dataset[key] for key in _PATHS if key in dataset})
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
+        root = dataset.get("data_root")
+        if root and not Path(root).expanduser().is_dir():
+            raise DataNotFoundError(
+                f"there is no data folder '{printable(root)}' for {name}; give the data set's"
+                f" folder with --data-root. {_layout(name)}"
+            )
+        missing = _missing_ade20k_folder(dataset)
+        if missing:
+            raise DataNotFoundError(f"there is no folder '{missing}' for {name}. {_layout(name)}")
+
+
+def use_drop_ins(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> str | None:
+    """Read class folders by this package's walk, see :func:`use_drop_in`; returns what was done."""
+    scope = cfg.get("default_scope")
+    changes = {use_drop_in(dataset, scope) for dataset in dataset_configs(cfg, loaders)} - {None}
+    names = ", ".join(sorted(map(str, changes)))
+    return f"for safe walks through folders (docs/data.md): {names}" if changes else None
+
+
+def _layout(dataset: str) -> str:
+    """Describe what the folder of a data set of this type contains."""
+    if "Coco" in dataset:
+        return (
+            "For COCO it holds annotations/instances_train2017.json,"
+            " annotations/instances_val2017.json, train2017/ and val2017/"
+        )
+    if "ADE20K" in dataset:
+        return (
+            "For ADE20K it holds images/training/, images/validation/, annotations/training/ and"
+            " annotations/validation/"
+        )
+    return (
+        "For ImageNet it holds train/CLASS/IMAGE.JPEG and val/CLASS/IMAGE.JPEG; any folder of"
+        " images will do for pre-training"
+    )
+
+
+def _missing_ade20k_folder(dataset: dict) -> Path | None:
+    """The first of an ADE20K data set's folders that is not there; MMSegmentation names none."""
+    if "ADE20K" not in type_name(dataset.get("type")):
+        return None
+    root = Path(dataset.get("data_root") or "").expanduser()
+    folders = (root / prefix for prefix in dataset.get("data_prefix", {}).values())
+    return next((folder for folder in folders if not folder.is_dir()), None)
+
+
+def _evaluators(cfg: Config) -> Iterator[dict]:
+    """Yield the metrics of validation and test, each of which may be one or a list."""
+    for name in ("val_evaluator", "test_evaluator"):
+        given = cfg.get(name) or []
+        yield from given if isinstance(given, (list, tuple)) else [given]
+
+
+def dataset_configs(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> list[dict]:
+    """Return the data sets of the loaders, those inside wrappers included."""
+    found = []
+    for name in loaders:
+        if cfg.get(name):
+            found += unwrapped_configs(cfg[name].get("dataset"))
+    return found
+
+
+def unwrapped_configs(dataset: Any) -> list[dict]:
+    """Return the configs of data sets at the bottom of wrappers such as ``RepeatDataset``."""
+    if not isinstance(dataset, dict):
+        return []
+    if "dataset" not in dataset and "datasets" not in dataset:
+        return [dataset]
+    parts = [dataset.get("dataset"), *(dataset.get("datasets") or ())]
+    return [leaf for part in parts for leaf in unwrapped_configs(part)]

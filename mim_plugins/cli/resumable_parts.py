@@ -1,0 +1,66 @@
+"""This package's loops and checkpoint hook in place of MMEngine's, in any config."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.hooks import CheckpointHook
+from mmengine.registry import HOOKS, LOOPS
+from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
+
+from ..config import resolve_type
+from ..errors import ConfigError
+
+_RESUMABLE = {
+    EpochBasedTrainLoop: "mim_plugins.ResumableEpochLoop",
+    IterBasedTrainLoop: "mim_plugins.ResumableIterLoop",
+}
+_BY_EPOCH = {True: EpochBasedTrainLoop, False: IterBasedTrainLoop}
+_HOOK = "mim_plugins.AtomicCheckpointHook"
+
+
+def use_resumable_parts(cfg: Config) -> str | None:
+    """Put this package's loop and checkpoint hook where MMEngine's are; returns what was done.
+
+    They take the same arguments, so that any project's config trains a run that survives. The
+    types may be names, with or without a scope, or classes, or be left to MMEngine's defaults;
+    subclasses are left alone.
+
+    Raises:
+        ConfigError: ``train_cfg`` names no loop.
+    """
+    changes = [*_replace_loop(cfg), *_replace_checkpoint_hooks(cfg)]
+    return f"for exact resuming (docs/reliability.md): {', '.join(changes)}" if changes else None
+
+
+def _replace_loop(cfg: Config) -> Iterator[str]:
+    loop = cfg.get("train_cfg")
+    if not loop:
+        return
+    by_epoch = loop.pop("by_epoch", None)
+    if "type" not in loop and by_epoch is None:
+        raise ConfigError(
+            f"train_cfg={dict(loop)} names no loop: add by_epoch=True and max_epochs, or"
+            " by_epoch=False and max_iters, or a type"
+        )
+    named = loop.get("type", _BY_EPOCH[bool(by_epoch)])
+    resumable = _RESUMABLE.get(_resolve(cfg, named, LOOPS))
+    if resumable is not None:
+        loop["type"] = resumable
+        yield resumable
+
+
+def _replace_checkpoint_hooks(cfg: Config) -> Iterator[str]:
+    if cfg.get("default_hooks") is None:
+        cfg.default_hooks = {}
+    # MMEngine's default; None would be the user's wish for none
+    cfg.default_hooks.setdefault("checkpoint", dict(type="CheckpointHook", interval=1))
+    for hook in (*cfg.default_hooks.values(), *(cfg.get("custom_hooks") or ())):
+        kind = hook.get("type") if isinstance(hook, dict) else None
+        if _resolve(cfg, kind, HOOKS) is CheckpointHook:
+            hook["type"] = _HOOK
+            yield _HOOK
+
+
+def _resolve(cfg: Config, kind: Any, registry: Any) -> Any:
+    return resolve_type(kind, registry, cfg.get("default_scope"))

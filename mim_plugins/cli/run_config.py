@@ -1,0 +1,124 @@
+"""Fitting a config to the machine that it runs on, for the command-line tools."""
+
+import argparse
+import os
+from pathlib import Path
+
+from mmengine.config import Config
+from mmengine.dist import get_world_size
+from mmengine.runner import Runner
+
+from ..apis import change_config
+from ..apis import read_config as read_config_file
+from ..config import hook_problem
+from ..errors import ConfigError, DataNotFoundError
+from .config_options import add_config_options
+from .data_root import apply_data_root
+from .data_root import require_data as require_data
+from .data_root import use_drop_ins as use_drop_ins
+from .global_batch import PROCESSES_VARIABLE
+from .process_group import take_rank_from
+
+
+def command_line(description: str | None) -> argparse.ArgumentParser:
+    """The arguments that train.py and test.py have in common."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("config", help="config file, or a name such as mixmae/swin_b_600e")
+    parser.add_argument("--work-dir", help="folder for logs and checkpoints")
+    parser.add_argument("--data-root", help="folder of the data, in place of the config's")
+    add_config_options(parser)
+    parser.add_argument("--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none")
+    parser.add_argument(
+        "--traceback", action="store_true", help="show where an error comes from, not one line"
+    )
+    parser.add_argument("--local_rank", "--local-rank", type=int, default=0)
+    return parser
+
+
+def read_config(args: argparse.Namespace) -> Config:
+    """The config that the common arguments name, with their choices in it.
+
+    Raises:
+        FileNotFoundError: there is no such config.
+        ConfigError: it is wrong, an option does not fit it, or no launcher started this process.
+    """
+    os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
+    take_rank_from(args.launcher)
+    options = dict(args.cfg_options)
+    if "launcher" in options:
+        raise ConfigError("option 'launcher' has no effect: give --launcher")
+    data_root = options.pop("data_root", None) if args.data_root is None else args.data_root
+    cfg = read_config_file(args.config)
+    apply_data_root(cfg, data_root)
+    change_config(cfg, options)
+    cfg.launcher = args.launcher
+    _require_launcher(args.launcher)
+    require_hook_arguments(cfg)
+    if args.work_dir is not None:
+        cfg.work_dir = args.work_dir
+    elif cfg.get("work_dir") is None:
+        cfg.work_dir = os.path.join("work_dirs", Path(args.config).stem)
+    return cfg
+
+
+def _require_launcher(launcher: str) -> None:
+    variable = PROCESSES_VARIABLE[launcher]
+    if variable and variable not in os.environ:
+        raise ConfigError(
+            f"--launcher {launcher}: {variable} is not set, so nothing started the processes; use"
+            " tools/dist_train.sh, tools/slurm_train.sh or mpirun, or leave --launcher out"
+        )
+
+
+def require_hook_arguments(cfg: Config) -> None:
+    """Check the names in the hooks' dicts, which a constructor may swallow and use hours later.
+
+    Raises:
+        ConfigError: naming the first that its hook does not take.
+    """
+    hooks = dict(
+        default_hooks=cfg.get("default_hooks") or {},
+        custom_hooks=dict(enumerate(cfg.get("custom_hooks") or ())),
+    )
+    for place, given in hooks.items():
+        for name, hook in given.items():
+            problem = hook_problem((place, str(name)), hook, cfg.get("default_scope"))
+            if problem is not None:
+                raise ConfigError(f"{problem} (config '{cfg.filename}')")
+
+
+def require_steps(runner: Runner) -> None:
+    """Check that an epoch has at least one step; MMEngine's own message does not say why.
+
+    Raises:
+        DataNotFoundError: the training set is smaller than one batch, and dropped.
+    """
+    loader = runner.train_dataloader
+    if len(loader) == 0:
+        batch = loader.batch_size * get_world_size()
+        raise DataNotFoundError(
+            f"the training set has {len(loader.dataset)} images, fewer than one batch of {batch}:"
+            " no step would be taken. Set train_dataloader.batch_size to a smaller number"
+        )
+
+
+def fit_schedule(cfg: Config) -> str | None:
+    """Leave out schedulers that begin after the run's end; returns what was done.
+
+    A trial run that is shorter than its recipe's warm-up would otherwise be refused by MMEngine.
+    """
+    schedulers = cfg.get("param_scheduler")
+    if not isinstance(schedulers, list):
+        return None
+    lengths = cfg.get("train_cfg") or {}
+    ends = {True: lengths.get("max_epochs"), False: lengths.get("max_iters")}
+    kept = [s for s in schedulers if _begins_before(s, ends[s.get("by_epoch", True)])]
+    cfg["param_scheduler"] = kept
+    if len(kept) == len(schedulers):
+        return None
+    length = f"{ends[True]} epochs" if ends[True] is not None else f"{ends[False]} iterations"
+    return f"the run ends after {length}, within the recipe's warm-up"
+
+
+def _begins_before(scheduler: dict, end: int | None) -> bool:
+    return end is None or scheduler.get("begin", 0) < end

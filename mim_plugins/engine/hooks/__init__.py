@@ -1,0 +1,22 @@
+from .atomic_checkpoint_hook import AtomicCheckpointHook
+from .data_fault_hook import DataFaultHook
+from .knn_hook import KNNHook
+from .loss_guard_hook import LossGuardHook
+from .preemption_hook import REQUEUE_EXIT_CODE, PreemptionHook
+from .reconstruction_hook import ReconstructionHook
+from .run_summary_hook import RunSummaryHook
+from .stall_watchdog_hook import StallWatchdogHook
+from .throughput_hook import ThroughputHook
+
+__all__ = [
+    "REQUEUE_EXIT_CODE",
+    "AtomicCheckpointHook",
+    "DataFaultHook",
+    "KNNHook",
+    "LossGuardHook",
+    "PreemptionHook",
+    "ReconstructionHook",
+    "RunSummaryHook",
+    "StallWatchdogHook",
+    "ThroughputHook",
+]

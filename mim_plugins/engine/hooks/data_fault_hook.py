@@ -1,0 +1,116 @@
+"""Hook that reports damaged images and stops a run on bad data."""
+
+from pathlib import Path
+
+from mmengine.dist import all_gather_object, is_main_process
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from ...datasets.replacement import RECORD
+from ...datasets.wrappers import count_images
+from ...errors import DamagedImageError
+from ...file_names import quote_name
+from ...registry import HOOKS
+from ..guards.guarded_writes import try_writing_lines
+
+FILE_NAME = "damaged_images.txt"
+
+
+@HOOKS.register_module()
+class DataFaultHook(Hook):
+    """Name every damaged image of the training data once, and stop if there are too many.
+
+    :class:`UnlabeledImageFolder` and :class:`FaultTolerantDataset` replace damaged images and leave
+    a record in the sample. This hook gathers the records of all processes, writes the messages to
+    the log and the paths to ``damaged_images.txt`` in the work folder, and keeps the list in
+    checkpoints.
+
+    Args:
+        max_share: share of the data set's images that may be damaged, from 0 to 1. Images count
+            once, however often they are drawn or a wrapper such as ``RepeatDataset`` repeats them.
+        interval: iterations between two gatherings; they also take place after each epoch.
+
+    Raises:
+        ValueError: ``max_share`` outside [0, 1], or an ``interval`` below 1.
+        DamagedImageError: in training, when more than ``max_share`` are damaged.
+    """
+
+    priority = "LOW"
+
+    def __init__(self, max_share: float = 0.01, interval: int = 50) -> None:
+        if not 0 <= max_share <= 1:
+            raise ValueError(f"DataFaultHook: max_share={max_share} must be between 0 and 1")
+        if interval < 1:
+            raise ValueError(f"DataFaultHook: interval={interval} must be at least 1")
+        self.max_share = max_share
+        self.interval = interval
+        self._damaged: dict[str, str] = {}
+        self._waiting: dict[str, str] = {}
+        self._replaced = 0
+        self._is_written = True
+
+    def before_train(self, runner: Runner) -> None:
+        """Take the list of a resumed run from its checkpoint."""
+        known = runner.message_hub.runtime_info.get(RECORD, {})
+        self._damaged, self._waiting, self._replaced = dict(known), {}, 0
+
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: dict | tuple | list | None = None,
+        outputs: dict | None = None,
+    ) -> None:
+        """Collect this process's records; gather all processes' at the interval."""
+        samples = data_batch.get("data_samples") if isinstance(data_batch, dict) else None
+        for sample in samples or ():
+            self._waiting.update(sample.metainfo.get(RECORD, {}))
+            self._replaced += RECORD in sample.metainfo
+        if self.every_n_train_iters(runner, self.interval) or runner.iter == 0:
+            self._gather(runner)
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Gather what the last iterations of the epoch found."""
+        self._gather(runner)
+
+    def after_train(self, runner: Runner) -> None:
+        """Sum up."""
+        self._gather(runner)
+        replaced = sum(all_gather_object(self._replaced))
+        if self._damaged:
+            runner.logger.warning(
+                f"damaged images: {len(self._damaged)}, listed in"
+                f" {Path(runner.work_dir) / FILE_NAME}; samples replaced in this run: {replaced}"
+            )
+
+    def _gather(self, runner: Runner) -> None:
+        found: dict[str, str] = {}
+        for waiting in all_gather_object(self._waiting):
+            found.update(waiting)
+        self._waiting = {}
+        new = {path: found[path] for path in sorted(found.keys() - self._damaged.keys())}
+        if not new:
+            self._write_list(runner)
+            return
+        self._damaged.update(new)
+        self._is_written = False
+        runner.message_hub.update_info(RECORD, dict(self._damaged))
+        for message in new.values():
+            runner.logger.warning(f"{message}; replaced by another sample")
+        self._write_list(runner)
+        images = count_images(runner.train_dataloader.dataset)
+        if len(self._damaged) > self.max_share * images:
+            raise DamagedImageError(
+                f"{len(self._damaged)} of {images} images are known to be damaged, more than"
+                f" max_share={self.max_share:g} allows; they are listed in"
+                f" {Path(runner.work_dir) / FILE_NAME}. Check the data with"
+                " tools/check_dataset.py, or raise max_share of DataFaultHook"
+            )
+
+    def _write_list(self, runner: Runner) -> None:
+        """Write the list on the main process, unless it is already on the disk."""
+        if not self._is_written and is_main_process():
+            file = Path(runner.work_dir) / FILE_NAME
+            self._is_written = try_writing_lines(
+                runner.logger, file, map(quote_name, sorted(self._damaged))
+            )

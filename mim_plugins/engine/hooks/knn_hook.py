@@ -1,0 +1,217 @@
+"""Hook that classifies images by their nearest neighbours while a model is pre-trained."""
+
+import itertools
+from typing import Any
+
+import torch
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from torch.utils.data import DataLoader
+
+from ...datasets.wrappers import wrapped_datasets
+from ...errors import ConfigError, DamagedImageError
+from ...evaluation.features import extract_features
+from ...evaluation.knn import check_neighbours, knn_accuracy
+from ...evaluation.labeled_features import LabeledFeatures
+from ...evaluation.labeled_loader import build_labeled_loader, check_same_classes
+from ...file_names import printable
+from ...randomness import preserved_random_state
+from ...registry import HOOKS
+from ..loops.resumable_data_loader import let_workers_outlive_signals
+from .stall_watchdog_hook import StallWatchdogHook
+
+PRECISIONS = dict(float32=torch.float32, bfloat16=torch.bfloat16, float16=torch.float16)
+
+
+@HOOKS.register_module()
+class KNNHook(Hook):
+    """Log the k-NN accuracy of the backbone's pooled features every ``interval`` epochs.
+
+    Whole images are normalised by the run's own data preprocessor, without mixing or masking. The
+    run itself stays the same to the bit: its random generators and the model's modes are restored.
+    The results are ``knn_top1`` and ``knn_top5``, in percent, in the console, the scalars of every
+    visualisation backend (the JSON log, TensorBoard, WandB; at the iteration's number) and the
+    message hub.
+
+    In a distributed run the processes share the work. The checkpoint of the same epoch or iteration
+    is saved before the evaluation, so that nothing is lost if that fails; the message hub in it is
+    without this result. Corrupt images are left out and named; if too few remain, the evaluation is
+    skipped with a warning.
+
+    Args:
+        references: config of the labelled data set in which neighbours are looked for. Left out:
+            type :class:`LabeledImageFolder` with class folders, ``data_prefix='train'``, the
+            ``data_root`` of the training set, and a central crop of the backbone's image size. A
+            training set of several folders has no such default.
+        queries: config of the labelled data set that is classified, likewise; ``'val'`` if left
+            out.
+        interval: epochs between evaluations.
+        by_epoch: if not, ``interval`` is in iterations.
+        k: neighbours that vote.
+        temperature: of their weights.
+        max_references: look in this many references only, evenly spaced; None takes all.
+        max_queries: classify this many, likewise.
+        batch_size: images per process.
+        num_workers: loading processes, which end after each evaluation.
+        precision: ``'float32'``, ``'bfloat16'`` or ``'float16'``, of the backbone's computation.
+
+    Raises:
+        ValueError: numbers below 1 or an unknown ``precision``; before the first iteration: a
+            model without backbone, a data set without labels, two of different classes, fewer
+            references than ``k``, or nothing given beside a training set of several folders.
+        DataNotFoundError: before the first iteration: data that is not there.
+    """
+
+    priority = 95  # after the checkpoint hook, before PreemptionHook ends a run
+
+    def __init__(
+        self,
+        references: dict | None = None,
+        queries: dict | None = None,
+        interval: int = 10,
+        by_epoch: bool = True,
+        k: int = 20,
+        temperature: float = 0.07,
+        max_references: int | None = 100_000,
+        max_queries: int | None = None,
+        batch_size: int = 128,
+        num_workers: int = 4,
+        precision: str = "float32",
+    ) -> None:
+        if interval < 1:
+            raise ValueError(f"KNNHook: interval={interval} must be at least 1")
+        if precision not in PRECISIONS:
+            raise ValueError(f"KNNHook: precision={precision!r} must be one of {list(PRECISIONS)}")
+        # an upper limit of k is known only with the data
+        check_neighbours((k,), max_references or k, temperature)
+        self.references = None if references is None else dict(references)
+        self.queries = None if queries is None else dict(queries)
+        self.interval = interval
+        self.by_epoch = by_epoch
+        self.k = k
+        self.temperature = temperature
+        self.limits = (max_references, max_queries)
+        self.batch_size = batch_size
+        self.num_workers = num_workers
+        self.dtype = PRECISIONS[precision]
+        self._loaders: list[DataLoader] = []
+
+    def before_train(self, runner: Runner) -> None:
+        """Build both data sets, so that what is wrong with them is known before training."""
+        model = _unwrap(runner.model)
+        if getattr(model, "backbone", None) is None:
+            raise ValueError(f"KNNHook: {type(model).__name__} has no backbone to evaluate")
+        datasets = _complete_datasets(runner, self.references, self.queries)
+        img_size = getattr(model.backbone, "img_size", 224)
+        with preserved_random_state():
+            self._loaders = [
+                build_labeled_loader(dataset, img_size, self.batch_size, self.num_workers, limit)
+                for dataset, limit in zip(datasets, self.limits, strict=True)
+            ]
+        for loader in self._loaders:
+            let_workers_outlive_signals(loader)
+        check_same_classes(*self._loaders)
+        check_neighbours((self.k,), _size(self._loaders[0]), self.temperature)
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Evaluate after every ``interval``-th epoch."""
+        if self.by_epoch and self.every_n_epochs(runner, self.interval):
+            self.evaluate(runner)
+
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: dict | tuple | list | None = None,
+        outputs: dict | None = None,
+    ) -> None:
+        """Evaluate after every ``interval``-th iteration."""
+        if not self.by_epoch and self.every_n_train_iters(runner, self.interval):
+            self.evaluate(runner)
+
+    def evaluate(self, runner: Runner) -> None:
+        """Compute the accuracy and log it."""
+        model = _unwrap(runner.model)
+        watchdogs = [hook for hook in runner.hooks if isinstance(hook, StallWatchdogHook)]
+        batches = itertools.count()  # of both data sets: a progress that never goes back
+
+        def note_progress(*_: int) -> None:
+            done = next(batches)
+            for watchdog in watchdogs:
+                watchdog.note_evaluation(done)
+
+        note_progress()
+        try:
+            with preserved_random_state():
+                references, queries = (
+                    extract_features(
+                        model.backbone, model.data_preprocessor, loader, self.dtype, note_progress
+                    )
+                    for loader in self._loaders
+                )
+        except DamagedImageError as error:  # all of them, on all processes alike
+            runner.logger.warning(f"k-NN evaluation skipped: {error.summary}")
+            return
+        if len(references.labels) < self.k or not len(queries.labels):
+            runner.logger.warning(
+                f"k-NN evaluation skipped: {len(references.labels)} references and"
+                f" {len(queries.labels)} queries can be read; k={self.k} needs as many references"
+            )
+            return
+        self._log(runner, references, queries)
+
+    def _log(self, runner: Runner, references: LabeledFeatures, queries: LabeledFeatures) -> None:
+        """Classify the queries, and log the accuracy."""
+        device = next(_unwrap(runner.model).backbone.parameters()).device
+        accuracy = knn_accuracy(
+            references.to(device), queries.to(device), (self.k,), self.temperature
+        )[self.k]
+        scalars: dict[str, Any] = dict(knn_top1=accuracy.top1, knn_top5=accuracy.top5)
+        # within an epoch or iteration, the runner counts those before it
+        epoch, step = runner.epoch + 1, runner.iter + (0 if self.by_epoch else 1)
+        runner.logger.info(
+            f"k-NN after epoch {epoch}, iteration {step}: "
+            + ", ".join(f"{name} {value:.2f}" for name, value in scalars.items())
+            + f" (k={self.k}, {len(references.labels)} references, {len(queries.labels)} queries)"
+        )
+        for name, value in scalars.items():
+            runner.message_hub.update_scalar(f"knn/{name}", value)
+        runner.visualizer.add_scalars(
+            scalars | dict(epoch=epoch), step=step, file_path=f"{runner.timestamp}.json"
+        )
+
+
+def _unwrap(model: Any) -> Any:
+    return model.module if is_model_wrapper(model) else model
+
+
+def _complete_datasets(
+    runner: Runner, references: dict | None, queries: dict | None
+) -> tuple[dict, dict]:
+    """Return both configs, with the folder of the training data where none is given."""
+    roots = {
+        str(root)
+        for dataset in wrapped_datasets(runner.train_dataloader.dataset)
+        if (root := getattr(dataset, "data_root", None))
+    }
+    default = dict(data_root=roots.pop()) if len(roots) == 1 else {}
+    if not default and (references is None or queries is None):
+        found = f"several ({', '.join(map(printable, sorted(roots)))})" if roots else "none"
+        raise ConfigError(
+            "KNNHook: the folders of the labelled images follow from the one data_root of the"
+            f" training data, of which there are {found}: give references=dict(data_root='FOLDER',"
+            " data_prefix='train') and queries=dict(data_root='FOLDER', data_prefix='val')"
+        )
+    references = dict(data_prefix="train") if references is None else references
+    queries = dict(data_prefix="val") if queries is None else queries
+    return _with_root(references, default), _with_root(queries, default)
+
+
+def _with_root(dataset: dict, default: dict) -> dict:
+    is_wrapper = "dataset" in dataset or "datasets" in dataset
+    return dataset if is_wrapper else default | dataset
+
+
+def _size(loader: DataLoader) -> int:
+    return len(loader.dataset)  # type: ignore[arg-type]

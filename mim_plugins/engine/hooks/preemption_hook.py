@@ -1,0 +1,119 @@
+"""Hook that saves a run which is about to be ended, and asks for it to be started again."""
+
+import signal
+from typing import Any
+
+import torch
+from mmengine.dist import all_reduce, barrier
+from mmengine.hooks import Hook
+from mmengine.optim import OptimWrapper, OptimWrapperDict
+from mmengine.runner import Runner
+from torch.utils.data import DataLoader
+
+from ...registry import HOOKS
+from ..loops.resumable_data_loader import let_workers_outlive_signals
+from .atomic_checkpoint_hook import AtomicCheckpointHook
+
+#: Exit code of a run that was saved because a signal asked for its end: start it again, --resume.
+REQUEUE_EXIT_CODE = 85
+
+
+@HOOKS.register_module()
+class PreemptionHook(Hook):
+    """On SIGTERM or SIGUSR1, finish the iteration, save ``interrupted.pth`` and exit with 85.
+
+    The processes of a run agree on the iteration at which they stop, whichever of them got the
+    signal. With gradient accumulation it is one that updates the weights. A signal that comes
+    during validation waits for its end.
+
+    Args:
+        interval: iterations between two agreements of several processes; a single one needs none.
+        signals: names of the signals.
+
+    Raises:
+        ValueError: an ``interval`` below 1, an unknown signal, or a run without
+            :class:`AtomicCheckpointHook`.
+    """
+
+    priority = "LOWEST"
+
+    def __init__(
+        self, interval: int = 10, signals: tuple[str, ...] = ("SIGTERM", "SIGUSR1")
+    ) -> None:
+        if interval < 1:
+            raise ValueError(f"PreemptionHook: interval={interval} must be at least 1")
+        unknown = [name for name in signals if not hasattr(signal, name)]
+        if unknown:
+            raise ValueError(f"PreemptionHook: signals={signals}: there is no {unknown[0]}")
+        self.interval = interval
+        self.signals = [signal.Signals[name] for name in signals]
+        self._received = self._stopping = False
+        self._previous: dict[signal.Signals, Any] = {}
+
+    def before_train(self, runner: Runner) -> None:
+        """Listen to the signals; workers of the validation are to live on too."""
+        self._checkpoint_hook(runner)
+        loader = getattr(runner.val_loop, "dataloader", None)
+        if isinstance(loader, DataLoader):
+            let_workers_outlive_signals(loader)
+        self._received = self._stopping = False
+        for number in self.signals:
+            self._previous[number] = signal.signal(number, self._receive)
+
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: dict | tuple | list | None = None,
+        outputs: dict | None = None,
+    ) -> None:
+        """Save and exit, if a process of the run got a signal.
+
+        Raises:
+            SystemExit: with ``REQUEUE_EXIT_CODE``.
+        """
+        self._stopping = self._stopping or self._anyone_received(runner)
+        if not self._stopping or not _weights_are_up_to_date(runner.optim_wrapper):
+            return
+        # the workers of the data loader, who may have got the signal too, are not needed any more
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        runner.logger.warning(f"a signal asks for the run's end at iteration {runner.iter + 1}")
+        saved = self._checkpoint_hook(runner).save_interrupted(runner)
+        barrier()  # a launcher ends all processes when the first one exits
+        runner.logger.warning(
+            f"{'saved' if saved else 'NOT saved'}; exiting with code {REQUEUE_EXIT_CODE}: go on"
+            " with --resume"
+        )
+        raise SystemExit(REQUEUE_EXIT_CODE)
+
+    def after_train(self, runner: Runner) -> None:
+        """Leave the signals to whom they belonged."""
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _receive(self, number: int, frame: object) -> None:
+        self._received = True
+
+    def _anyone_received(self, runner: Runner) -> bool:
+        if runner.world_size == 1:
+            return self._received
+        if not self.every_n_train_iters(runner, self.interval):
+            return False
+        flag = torch.tensor(int(self._received))
+        all_reduce(flag, "max")
+        return bool(flag)
+
+    def _checkpoint_hook(self, runner: Runner) -> AtomicCheckpointHook:
+        for hook in runner.hooks:
+            if isinstance(hook, AtomicCheckpointHook):
+                return hook
+        raise ValueError(
+            "PreemptionHook needs default_hooks.checkpoint.type='mim_plugins.AtomicCheckpointHook'"
+        )
+
+
+def _weights_are_up_to_date(optim_wrapper: OptimWrapper | OptimWrapperDict) -> bool:
+    """Whether no gradients wait for an update, which a checkpoint would lose."""
+    if isinstance(optim_wrapper, OptimWrapperDict):
+        return all(wrapper.should_update() for wrapper in optim_wrapper.values())
+    return optim_wrapper.should_update()

@@ -1,0 +1,58 @@
+"""Hook that says what a run is going to do."""
+
+from mmengine.dist import get_world_size
+from mmengine.hooks import Hook
+from mmengine.optim import OptimWrapper, OptimWrapperDict
+from mmengine.runner import IterBasedTrainLoop, Runner
+
+from ...datasets.wrappers import count_images
+from ...registry import HOOKS
+
+
+@HOOKS.register_module()
+class RunSummaryHook(Hook):
+    """Log global batch, learning rate, images and epochs before the first iteration.
+
+    Warns if the global batch is not the one that the recipe's learning rate is for. Of several
+    optimizers, each has its own lines.
+    """
+
+    priority = "VERY_HIGH"
+
+    def before_train(self, runner: Runner) -> None:
+        """Log one line, and another one if the learning rate does not fit."""
+        wrapper = runner.optim_wrapper
+        if not isinstance(wrapper, OptimWrapperDict):
+            return self._summarise(runner, wrapper)
+        for name, part in wrapper.items():
+            self._summarise(runner, part, f"{name}: ")
+
+    def _summarise(self, runner: Runner, wrapper: OptimWrapper, name: str = "") -> None:
+        loader = runner.train_dataloader
+        images, samples = count_images(loader.dataset), len(loader.dataset)
+        repeats = f" ({samples} samples with repeats)" if samples > images else ""
+        batch = loader.batch_size * get_world_size()
+        accumulate = wrapper._accumulative_counts
+        lr = max(group.get("initial_lr", group["lr"]) for group in wrapper.optimizer.param_groups)
+        runner.logger.info(
+            f"{name}Training on {images} images{repeats}: global batch {batch * accumulate} ="
+            f" {get_world_size()} processes * {loader.batch_size} images * {accumulate}"
+            f" accumulated, {_length(runner, batch)}, highest learning rate {lr:.3g}"
+        )
+        recipe = (runner.cfg.get("auto_scale_lr") or {}).get("base_batch_size")
+        scaled = (runner.cfg.get("auto_scale_lr") or {}).get("enable", False)
+        if recipe and recipe != batch * accumulate and not scaled:
+            runner.logger.warning(
+                f"{name}The recipe's learning rate is for a global batch of {recipe}, this run has"
+                f" {batch * accumulate}: add --auto-scale-lr to scale it, or"
+                " --keep-global-batch to accumulate gradients"
+            )
+
+
+def _length(runner: Runner, batch: int) -> str:
+    """How long the run is: iterations of an epoch, or of all where the loop has no epochs."""
+    loader = runner.train_dataloader
+    if not isinstance(runner.train_loop, IterBasedTrainLoop):
+        return f"{runner.max_epochs} epochs of {len(loader)} iterations"
+    passes = runner.max_iters * batch / max(count_images(loader.dataset), 1)
+    return f"{runner.max_iters} iterations = {passes:.3g} passes over the images"

@@ -1,0 +1,45 @@
+"""Hook that adds images per second to every log line."""
+
+from mmengine.dist import get_world_size
+from mmengine.hooks import Hook
+from mmengine.hooks.hook import DATA_BATCH
+from mmengine.runner import Runner
+
+from ...registry import HOOKS
+
+
+@HOOKS.register_module()
+class ThroughputHook(Hook):
+    """Log ``images_per_s`` of all processes together, to the console and every visualizer.
+
+    It is the images of an iteration over the mean time of the last ``window`` iterations, loading
+    included, which MMEngine logs as ``time``.
+
+    Args:
+        window: iterations to average over; the default is that of MMEngine's log processor.
+    """
+
+    # MMEngine's timer is NORMAL (50), what writes the log BELOW_NORMAL (60)
+    priority = 55
+
+    def __init__(self, window: int = 10) -> None:
+        if window < 1:
+            raise ValueError(f"ThroughputHook: window={window} must be at least 1")
+        self.window = window
+
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: DATA_BATCH = None,
+        outputs: dict | None = None,
+    ) -> None:
+        """Put the number where the log processor finds it."""
+        hub = runner.message_hub
+        if "train/time" not in hub.log_scalars:
+            return
+        seconds = float(hub.get_scalar("train/time").mean(self.window))
+        # a loader with a batch sampler has no batch_size
+        images = runner.train_dataloader.batch_size or len(data_batch["data_samples"])  # type: ignore[index, call-overload]
+        images *= get_world_size()
+        hub.update_scalar("train/images_per_s", images / max(seconds, 1e-9))

@@ -1,0 +1,5 @@
+from .atomic_local_backend import AtomicLocalBackend
+
+__all__ = [
+    "AtomicLocalBackend",
+]

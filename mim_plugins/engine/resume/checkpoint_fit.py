@@ -1,0 +1,231 @@
+"""Whether a checkpoint is of the model and the optimizer that are to be resumed from it."""
+
+import inspect
+from typing import Any
+
+import torch
+from mmengine.model import is_model_wrapper
+from mmengine.optim import OptimWrapper, OptimWrapperDict
+from mmengine.runner import Runner
+from torch import Tensor, nn
+
+from ...checkpoints import describe_misfit
+from ...checkpoints.plain_data import shown
+from ...errors import CheckpointError
+
+_LISTED = 4
+# of an optimizer's state, what has one number for each of the parameter's
+_PER_ELEMENT = (
+    "acc_delta",
+    "exp_avg",
+    "exp_avg_sq",
+    "exp_inf",
+    "grad_avg",
+    "max_exp_avg_sq",
+    "momentum_buffer",
+    "prev",
+    "square_avg",
+)
+
+_ADAM = ("step", "exp_avg", "exp_avg_sq")
+_NEEDED = dict(Adam=_ADAM, AdamW=_ADAM, NAdam=_ADAM, RAdam=_ADAM)
+
+
+def check_fit(runner: Runner, checkpoint: dict | None, source: str) -> None:
+    """Check that a run can go on from a training checkpoint.
+
+    Args:
+        runner: its model, and its optimizer if there is one, are built.
+        checkpoint: whose types have been checked; None if the file holds weights alone.
+        source: the file, for the message.
+
+    Raises:
+        CheckpointError: names, shapes or types of tensors differ, or the optimizer is of another
+            kind or has other groups of parameters.
+    """
+    if checkpoint is None:
+        raise CheckpointError(
+            f"'{source}' holds weights alone, so no run can be resumed from it: leave out --resume,"
+            f" and start a new run from these weights with --cfg-options load_from={source}"
+        )
+    problem = _other_model(runner, checkpoint["state_dict"])
+    problem = problem or _other_heads(runner, checkpoint["meta"].get("num_heads"))
+    problem = problem or _other_average(runner, checkpoint.get("ema_state_dict", {}))
+    if problem:
+        raise CheckpointError(
+            f"'{source}' is of another model than the config's: {problem}; resume with the config"
+            " of its run, or start a new run in another --work-dir"
+        )
+    if isinstance(runner.optim_wrapper, OptimWrapper):
+        kind = checkpoint["meta"].get("optimizer_type")
+        problem = _other_optimizer(runner.optim_wrapper, checkpoint["optimizer"], kind)
+    if problem:
+        raise CheckpointError(
+            f"'{source}' is of another optimizer than the config's: {problem}; resume with the"
+            " optim_wrapper of its run, or start a new run from its weights, without --resume and"
+            f" with --cfg-options load_from={source}"
+        )
+
+
+def note_kinds(runner: Runner, checkpoint: dict) -> None:
+    """Note in a checkpoint's ``meta`` what its tensors do not show.
+
+    It is the kind of the optimizer, or kinds by name, and each attention's number of heads.
+    """
+    checkpoint["meta"]["num_heads"] = _heads(runner)
+    wrapper = runner.optim_wrapper
+    if isinstance(wrapper, OptimWrapperDict):
+        kinds: Any = {name: _kind(each) for name, each in wrapper.items()}
+    else:
+        kinds = _kind(wrapper)
+    checkpoint["meta"]["optimizer_type"] = kinds
+
+
+def _kind(wrapper: OptimWrapper) -> str:
+    optimizer = wrapper.optimizer
+    return type(getattr(optimizer, "optim", optimizer)).__name__  # the sharded one's is inside
+
+
+def _model(runner: Runner) -> nn.Module:
+    return runner.model.module if is_model_wrapper(runner.model) else runner.model
+
+
+def _heads(runner: Runner) -> dict[str, int]:
+    parts = _model(runner).named_modules()
+    found = {name: getattr(part, "num_heads", None) for name, part in parts}
+    return {name: heads for name, heads in found.items() if type(heads) is int}
+
+
+def _other_heads(runner: Runner, given: dict[str, int] | None) -> str:
+    """What differs in the numbers of heads, in words; empty if nothing, or if none were noted."""
+    for name, heads in _heads(runner).items():
+        if given is not None and given.get(name, heads) != heads:
+            return f"{name} has {given[name]} heads in the file, {heads} in the model"
+    return ""
+
+
+def _other_model(runner: Runner, weights: dict[str, Tensor]) -> str:
+    """What differs between the run's model and a checkpoint's, in words; empty if nothing."""
+    own = _model(runner).state_dict()
+    given = {name.removeprefix("module."): tensor for name, tensor in weights.items()}
+    problem = describe_misfit(own, given, may_resize=False)
+    if problem:
+        return problem
+    types = [
+        f"{name} {given[name].dtype} in the file, {tensor.dtype} in the model"
+        for name, tensor in own.items()
+        if given[name].dtype != tensor.dtype
+    ]
+    return f"{len(types)} of another type: {', '.join(types[:_LISTED])}" if types else ""
+
+
+def _other_average(runner: Runner, average: dict[str, Tensor]) -> str:
+    """What differs in the shapes of MMEngine's averaged weights, in words; empty if nothing."""
+    own = _model(runner).state_dict()
+    given = {name.removeprefix("module."): tensor for name, tensor in average.items()}
+    common = own.keys() & given.keys()
+    return describe_misfit(
+        {name: own[name] for name in common},
+        {name: given[name] for name in common},
+        may_resize=False,
+    )
+
+
+def _other_optimizer(wrapper: Any, state: dict, kind: Any) -> str:
+    """What differs between an optimizer, or several by name, and a saved state; empty if nothing.
+
+    Args:
+        wrapper: MMEngine's, of one optimizer or several.
+        state: the saved one.
+        kind: the saved optimizer's class, or classes by name; None in a file of MMEngine's hook.
+    """
+    if not isinstance(wrapper, OptimWrapperDict):
+        if "param_groups" not in state:
+            return f"several optimizers ({', '.join(state)}) in the file, one in the config"
+        return _other_state(wrapper, state, kind)
+    own, given = sorted(wrapper.keys()), sorted(state)
+    if "param_groups" in state or own != given:
+        names = "one" if "param_groups" in state else ", ".join(given)
+        return f"optimizers {names} in the file, {', '.join(own)} in the config"
+    kinds = kind if isinstance(kind, dict) else {}
+    found = (_other_state(wrapper[name], state[name], kinds.get(name)) for name in own)
+    return "; ".join(f"{name}: {text}" for name, text in zip(own, found, strict=True) if text)
+
+
+def _other_state(wrapper: OptimWrapper, state: dict, kind: str | None) -> str:
+    own, given = wrapper.optimizer.param_groups, state["param_groups"]
+    settings = [set(groups[0]) - {"initial_lr"} if groups else set() for groups in (own, given)]
+    if kind is None and settings[0] - settings[1] and settings[1] - settings[0]:
+        only = ", ".join(sorted(settings[1] - settings[0]))
+        return f"its settings ({only}) are none of {_kind(wrapper)}'s"
+    if kind is not None and kind != _kind(wrapper):
+        return f"{kind} in the file, {_kind(wrapper)} in the config"
+    if len(own) != len(given):
+        return f"{len(given)} groups of parameters in the file, {len(own)} in the config"
+    for number, (ours, theirs) in enumerate(zip(own, given, strict=True)):
+        if len(ours["params"]) != len(theirs["params"]):
+            return (
+                f"group {number} has {len(theirs['params'])} parameters in the file,"
+                f" {len(ours['params'])} in the config"
+            )
+        for key in sorted(set(ours) - {"params", "initial_lr"}):
+            # switches that the PyTorch of the file did not have are set by this one
+            if not _alike(ours[key], theirs.get(key)):
+                return (
+                    f"{key} is {shown(theirs.get(key))} in the file, {shown(ours[key])} in the"
+                    " config"
+                )
+        problem = _invalid_settings(wrapper.optimizer, theirs)
+        if problem:
+            return problem
+    return _other_shapes(own, state, _NEEDED.get(_kind(wrapper), ()))
+
+
+def _invalid_settings(optimizer: Any, group: dict) -> str:
+    """What the optimizer's own constructor has against a group's settings; empty if nothing."""
+    kind = type(getattr(optimizer, "optim", optimizer))
+    names = set(inspect.signature(kind).parameters) & set(group) - {"params"}
+    try:
+        kind([nn.Parameter(torch.zeros(1))], **{name: group[name] for name in names})
+    except ValueError as error:
+        return str(error)
+    except Exception:  # of a class that is built in another way
+        return ""
+    return ""
+
+
+def _alike(own: Any, given: Any) -> bool:
+    """Whether two settings are of one kind: numbers, switches, texts or rows of equal length."""
+    if own is None or isinstance(own, bool):
+        kinds = (bool,) if own is not None else (bool, int, float)
+        return given is None or isinstance(given, kinds)
+    if isinstance(own, (list, tuple)):
+        is_row = isinstance(given, (list, tuple)) and len(own) == len(given)
+        return is_row and all(map(_alike, own, given))
+    if isinstance(own, (int, float, Tensor)):
+        is_number = isinstance(given, (int, float)) and not isinstance(given, bool)
+        return is_number or (isinstance(given, Tensor) and given.numel() == 1)
+    return type(own) is type(given)
+
+
+def _other_shapes(groups: list[dict], state: dict, needed: tuple[str, ...]) -> str:
+    params = [param for group in groups for param in group["params"]]
+    numbers = [number for group in state["param_groups"] for number in group["params"]]
+    if len(set(numbers)) != len(numbers):
+        return "a parameter is in two groups of the file"
+    for number, param in zip(numbers, params, strict=True):
+        entries = state["state"].get(number)
+        if entries is None:  # a parameter that never had a gradient
+            continue
+        lacking = [key for key in needed if not isinstance(entries.get(key), Tensor)]
+        if lacking:
+            return f"{lacking[0]} of parameter {number} is missing in the file"
+        for key, value in entries.items():
+            if key in _PER_ELEMENT and value is not None:
+                given = tuple(getattr(value, "shape", ()))
+                if given != tuple(param.shape):
+                    return (
+                        f"{key} of parameter {number} has the shape {given} in the file, and the"
+                        f" parameter {tuple(param.shape)}"
+                    )
+    return ""

@@ -1,0 +1,205 @@
+import copy
+from types import SimpleNamespace
+
+import pytest
+import torch
+from class_folders import build, classifier
+from mmengine.registry import MODELS
+from mmengine.structures import BaseDataElement, InstanceData, PixelData
+from tiny_run import MIXMAE, MRMAE
+from torch import nn
+
+from mim_plugins.checks.image_check import check_images, read_samples, try_first_batch
+from mim_plugins.errors import ConfigError
+
+
+class Images:
+    """Images of the given sizes in turn."""
+
+    metainfo = {}
+
+    def __init__(self, *sizes, channels=3, views=0, sample=None):
+        self.sizes, self.channels, self.views, self.sample = sizes, channels, views, sample
+        self.read = []
+
+    def __len__(self):
+        return 40
+
+    def __getitem__(self, index):
+        self.read.append(index)
+        size = self.sizes[index % len(self.sizes)]
+        image = torch.randint(255, (self.channels, *size), dtype=torch.uint8)
+        inputs = [image] * self.views if self.views else image
+        return dict(inputs=inputs, data_samples=self.sample)
+
+
+def pretraining(base, img_size=32, channels=3, **preprocessor):
+    cfg = copy.deepcopy(base)
+    cfg["backbone"] |= dict(img_size=img_size, in_channels=channels)
+    normal = dict(mean=[9.0] * channels, std=[2.0] * channels)
+    cfg["data_preprocessor"] |= normal | preprocessor
+    return build(MODELS, cfg)
+
+
+def train(dataset):
+    return dict(train_dataloader=dataset)
+
+
+@pytest.mark.parametrize("base", [MIXMAE, MRMAE], ids=["mixmae", "mrmae"])
+@pytest.mark.parametrize(
+    ("img_size", "sizes", "told"),
+    [
+        (32, [(64, 64)], r"64x64 pixels .*img_size=\(32, 32\).*set model.backbone.img_size"),
+        (32, [(16, 32)], "16x32"),
+        ((32, 64), [(64, 32)], r"64x32 .*img_size=\(32, 64\).* swapped"),
+        (32, [(32, 32), (32, 48)], "32x48 .* their sizes differ"),
+        (32, [(48, 32), (64, 32), (80, 32)], "48x32 and 64x32 and 80x32 .* differ"),
+    ],
+)
+def test_pretraining_on_images_of_another_size_is_refused(base, img_size, sizes, told):
+    with pytest.raises(ConfigError, match=rf"train_dataloader: images are {told}"):
+        check_images(pretraining(base, img_size), train(Images(*sizes)))
+
+
+@pytest.mark.parametrize("base", [MIXMAE, MRMAE], ids=["mixmae", "mrmae"])
+@pytest.mark.parametrize("size", [(32, 32), (32, 64), (96, 32)])
+def test_images_of_the_models_size_pass(base, size):
+    assert check_images(pretraining(base, size), train(Images(size))) == []
+
+
+def test_a_classifier_is_trained_at_its_size_and_tested_at_any():
+    model, other = classifier(), Images((64, 64))
+    with pytest.raises(ConfigError, match=r"train_dataloader.*64x64.*img_size=\(32, 32\)"):
+        check_images(model, train(other))
+    for field in ("val_dataloader", "test_dataloader"):
+        (warning,) = check_images(model, {field: other})
+        assert warning.startswith(f"{field}: images are 64x64")
+        assert warning.endswith("position embeddings are interpolated")
+
+
+def test_images_that_the_preprocessor_pads_to_the_size_pass():
+    model = classifier(preprocessor=dict(pad_size_divisor=16))
+    assert check_images(model, train(Images((30, 20)))) == []
+    with pytest.raises(ConfigError, match="48x32 pixels"):
+        check_images(model, train(Images((33, 20))))
+
+
+def test_swapped_sides_are_refused_in_validation_too():
+    model = classifier(backbone=dict(img_size=(32, 64)))
+    with pytest.raises(ConfigError, match=r"val_dataloader.*swapped"):
+        check_images(model, dict(val_dataloader=Images((64, 32))))
+
+
+@pytest.mark.parametrize(
+    ("channels", "images", "mean", "told"),
+    [
+        (3, 4, 3, "images have 4 channels, but backbone.in_channels=3"),
+        (1, 3, 1, "images have 3 channels, but backbone.in_channels=1"),
+        (4, 1, 1, "images have 1 channels, but backbone.in_channels=4"),
+        (3, 1, 1, "images have 1 channels, but backbone.in_channels=3"),
+        (1, 1, 3, "mean has 3 values, but backbone.in_channels=1"),
+        (4, 4, 3, "mean has 3 values, but backbone.in_channels=4"),
+    ],
+)
+def test_channels_that_do_not_agree_are_refused(channels, images, mean, told):
+    normal = dict(mean=[1.0] * mean, std=[1.0] * mean)
+    model = classifier(backbone=dict(in_channels=channels), preprocessor=normal)
+    with pytest.raises(ConfigError, match=told):
+        check_images(model, train(Images((32, 32), channels=images)))
+
+
+@pytest.mark.parametrize(("channels", "images", "mean"), [(3, 1, 3), (1, 1, 1), (5, 5, 1)])
+def test_channels_that_agree_pass(channels, images, mean):
+    normal = dict(mean=[1.0] * mean, std=[1.0] * mean)
+    model = classifier(backbone=dict(in_channels=channels), preprocessor=normal)
+    dataset = Images((32, 32), channels=images)
+    assert check_images(model, train(dataset)) == []
+    try_first_batch(model, dataset)
+
+
+def test_channels_of_augmented_views_are_checked():
+    with pytest.raises(ConfigError, match="images have 4 channels"):
+        check_images(classifier(), dict(test_dataloader=Images((32, 32), channels=4, views=2)))
+
+
+def test_samples_are_few_and_the_random_numbers_stay():
+    dataset, state = Images((32, 32)), torch.get_rng_state()
+    assert len(read_samples(dataset)) == 8
+    assert dataset.read == list(range(0, 40, 5))
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+class BaseSegmentor(nn.Module):
+    def __init__(self, classes):
+        super().__init__()
+        self.decode_head = nn.Module()
+        self.decode_head.num_classes = classes
+
+
+class BaseDetector(nn.Module):
+    def __init__(self, classes):
+        super().__init__()
+        self.bbox_head = nn.Module()
+        self.bbox_head.num_classes = classes
+
+
+def segmented(*labels):
+    data = torch.tensor(labels).reshape(1, 1, -1)
+    return BaseDataElement(gt_sem_seg=PixelData(data=data), metainfo=dict(seg_map_path="x.png"))
+
+
+def detected(*labels):
+    instances = InstanceData(labels=torch.tensor(labels))
+    return BaseDataElement(gt_instances=instances, metainfo=dict(img_path="x.jpg"))
+
+
+@pytest.mark.parametrize(
+    ("model", "sample", "told"),
+    [
+        (BaseSegmentor(3), segmented(0, 3, 255), "'x.png' has the label 3, .*decode_head"),
+        (BaseDetector(3), detected(1, 7), "'x.jpg' has the label 7, .*bbox_head.num_classes=3"),
+        (BaseDetector(3), detected(-1), "'x.jpg' has the label -1.*correct the annotations"),
+        (BaseSegmentor(4), segmented(0, 3, 255), None),
+        (BaseDetector(8), detected(1, 7), None),
+        (BaseDetector(8), detected(), None),
+    ],
+)
+def test_labels_of_pixels_and_objects_have_a_class(model, sample, told):
+    datasets = train(Images((32, 32), sample=sample))
+    if told is None:
+        assert check_images(model, datasets) == []
+        return
+    with pytest.raises(ConfigError, match=f"train_dataloader: {told}"):
+        check_images(model, datasets)
+
+
+def test_a_head_that_does_not_fit_the_backbone_is_told_before_training():
+    model = classifier(head=dict(type="LinearClsHead", num_classes=3, in_channels=768))
+    with pytest.raises(ConfigError, match=r"do not pass through ImageClassifier: .*768"):
+        try_first_batch(model, Images((32, 32)))
+
+
+def test_pretraining_passes_its_first_batch_without_a_trace():
+    for base in (MIXMAE, MRMAE):
+        model = pretraining(base)
+        before, state = copy.deepcopy(model.state_dict()), torch.get_rng_state()
+        try_first_batch(model, Images((32, 32)))
+        assert model.training
+        assert all(parameter.grad is None for parameter in model.parameters())
+        assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+        assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_a_preprocessor_that_hides_pixels_from_teachers_is_told():
+    target = dict(type="mim_plugins.ColoursOfMRMAETest")
+    pytest.importorskip("mrmae_fakes")
+    cfg = copy.deepcopy(MRMAE) | dict(mimics=dict(colours=dict(target=target)))
+    cfg["data_preprocessor"] |= dict(mean=None, std=None)
+    with pytest.raises(ConfigError, match="MRMAE: teachers need to know the pixels"):
+        try_first_batch(build(MODELS, cfg), Images((32, 32)))
+
+
+def test_other_models_and_empty_data_are_left_alone():
+    try_first_batch(SimpleNamespace(), Images((32, 32), channels=9))
+    assert check_images(classifier(), train([])) == []
+    assert read_samples(iter([1])) == []

@@ -1,0 +1,216 @@
+import json
+from types import SimpleNamespace
+
+import pytest
+from class_folders import classifier, folder_dataset, write_folders
+from mmengine.dataset import BaseDataset, ConcatDataset, RepeatDataset
+from torch import nn
+
+from mim_plugins.checks.label_check import check_labels
+from mim_plugins.errors import ConfigError
+
+
+def both(root, wrap=lambda dataset: dataset, **settings):
+    return dict(
+        train_dataloader=wrap(folder_dataset(root, **settings)),
+        val_dataloader=folder_dataset(root, "val", **settings),
+    )
+
+
+@pytest.mark.parametrize("wrap", [lambda d: d, lambda d: RepeatDataset(d, 3)], ids=["plain", "rep"])
+@pytest.mark.parametrize(
+    ("train", "val", "told"),
+    [
+        ("abc", "ac", r"2 class folders in place of 3, without 'b'"),
+        ("abc", "bc", r"without 'a'"),
+        ("abc", "abcd", r"with 'd' besides"),
+        ("abc", "abx", r"without 'c' and with 'x' besides"),
+        ("ab", "abc", r"3 class folders in place of 2, with 'c' besides"),
+    ],
+)
+def test_other_class_folders_in_validation_are_refused(tmp_path, wrap, train, val, told):
+    datasets = both(write_folders(tmp_path, train, val), wrap)
+    with pytest.raises(ConfigError, match=rf"val_dataloader.*val'.*train_dataloader.*{told}"):
+        check_labels(classifier(4), datasets, {})
+
+
+def test_folders_are_compared_where_classes_have_names(tmp_path):
+    datasets = both(write_folders(tmp_path, "abc", "abx"), classes=["one", "two", "three"])
+    with pytest.raises(ConfigError, match="class folders in place of 3, without 'c'"):
+        check_labels(classifier(3), datasets, {})
+
+
+def test_parts_of_a_concatenation_are_compared(tmp_path):
+    root, other = write_folders(tmp_path / "x", "abc"), write_folders(tmp_path / "y", "acd")
+    datasets = [folder_dataset(root), folder_dataset(other)]
+    train = ConcatDataset(datasets, ignore_keys=["classes"])
+    with pytest.raises(ConfigError, match="without 'b' and with 'd' besides"):
+        check_labels(classifier(3), dict(train_dataloader=train), {})
+
+
+@pytest.mark.parametrize("classes", [1, 2])
+def test_more_classes_than_the_head_has_are_refused(tmp_path, classes):
+    datasets = both(write_folders(tmp_path, "abc"))
+    told = rf"has 3 classes, but model.head.num_classes={classes}; set model.head.num_classes=3"
+    with pytest.raises(ConfigError, match=told):
+        check_labels(classifier(classes), datasets, {})
+
+
+def test_fewer_classes_than_the_head_has_are_a_warning(tmp_path):
+    datasets = both(write_folders(tmp_path, "abc"))
+    assert check_labels(classifier(3), datasets, {}) == []
+    warnings = check_labels(classifier(1000), datasets, {})
+    assert [w.split(" (")[0] for w in warnings] == [f"{d}.dataset" for d in datasets]
+    assert all("3 classes, but model.head.num_classes=1000: 997 outputs" in w for w in warnings)
+
+
+def test_an_evaluation_with_fewer_folders_is_refused(tmp_path):
+    root = write_folders(tmp_path, "abc", "ac")
+    test = dict(test_dataloader=folder_dataset(root, "val"))
+    with pytest.raises(ConfigError, match=r"2 classes.*num_classes=3.*numbered anew"):
+        check_labels(classifier(3), test, {})
+    with pytest.raises(ConfigError, match=r"checkpoint's training.*without 'b'"):
+        check_labels(classifier(3), test, {}, trained_on=["a", "b", "c"])
+
+
+def test_an_evaluation_of_a_model_of_the_same_few_classes(tmp_path):
+    test = dict(test_dataloader=folder_dataset(write_folders(tmp_path, "abc"), "val"))
+    assert check_labels(classifier(3), test, {}, trained_on=["a", "b", "c"]) == []
+    (warning,) = check_labels(classifier(9), test, {}, trained_on=["a", "b", "c"])
+    assert "6 outputs of the head stay unused" in warning
+
+
+def listed(root, lines, **settings):
+    (root / "list.txt").write_text("".join(f"{line}\n" for line in lines))
+    return folder_dataset(root, "train", ann_file="list.txt", **settings)
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes", "told"),
+    [
+        ((0, 1, 3), "abc", r"the label 3, such as that of '.*b/0.png', .* 0 to 2, its classes"),
+        ((-1, 1, 2), "abc", r"the label -1 but labels must be 0 to 2"),
+        ((-1, 1, 2), None, r"the label -1 but labels must be whole numbers from 0"),
+        ((0, 1, 7), None, r"8 classes \(label 7 of '.*b/0.png'\), but model.head.num_classes=3"),
+    ],
+)
+def test_labels_out_of_range_in_a_list_are_refused(tmp_path, labels, classes, told):
+    root = write_folders(tmp_path, "ab")
+    files = ["a/0.png", "a/1.png", "b/0.png"]
+    lines = [f"{file} {label}" for file, label in zip(files, labels, strict=True)]
+    dataset = listed(root, lines, classes=classes and list(classes))
+    with pytest.raises(ConfigError, match=told):
+        check_labels(classifier(3), dict(train_dataloader=dataset), {})
+
+
+def test_a_list_without_the_last_classes_passes(tmp_path):
+    dataset = listed(write_folders(tmp_path, "ab"), ["a/0.png 0", "b/0.png 1"])
+    assert check_labels(classifier(3), dict(train_dataloader=dataset), {}) == []
+
+
+def test_a_list_is_compared_with_folders_by_the_names_of_classes(tmp_path):
+    root = write_folders(tmp_path, "ab")
+    train = listed(root, ["a/0.png 0", "b/0.png 1"], classes=["b", "a"])
+    datasets = dict(train_dataloader=train, val_dataloader=folder_dataset(root, "val"))
+    with pytest.raises(ConfigError, match="in another order: label 0 is 'a', not 'b'"):
+        check_labels(classifier(2), datasets, {})
+
+
+class Samples(BaseDataset):
+    """Data set of the given annotations."""
+
+    def __init__(self, infos, **metainfo):
+        self.infos = infos
+        super().__init__(metainfo=metainfo)
+
+    def load_data_list(self):
+        return [dict(info, img_path=f"{index}.jpg") for index, info in enumerate(self.infos)]
+
+
+def test_labels_of_several_classes_per_image(tmp_path):
+    head = dict(type="MultiLabelLinearClsHead", num_classes=3, in_channels=16)
+    fine = Samples([dict(gt_label=[]), dict(gt_label=[0, 2]), dict(gt_label=[1])])
+    assert check_labels(classifier(head=head), dict(train_dataloader=fine), {}) == []
+    wrong = Samples([dict(gt_label=[0]), dict(gt_label=[2, 3])])
+    with pytest.raises(ConfigError, match=r"4 classes \(label 3 of '1.jpg'\).*num_classes=3"):
+        check_labels(classifier(head=head), dict(train_dataloader=wrong), {})
+
+
+def test_labels_of_several_tasks():
+    heads = {
+        task: dict(type="LinearClsHead", num_classes=n, in_channels=16)
+        for task, n in (("color", 2), ("form", 5))
+    }
+    model = classifier(head=dict(type="MultiTaskHead", task_heads=heads))
+    fine = Samples([dict(gt_label=dict(color=1, form=4)), dict(gt_label=dict(form=0))])
+    assert check_labels(model, dict(train_dataloader=fine), {}) == []
+    wrong = Samples([dict(gt_label=dict(color=2, form=4))])
+    with pytest.raises(ConfigError, match=r"3 classes.*model.head.task_heads.color.num_classes=2"):
+        check_labels(model, dict(train_dataloader=wrong), {})
+
+
+def test_images_without_labels_pass():
+    pretraining = SimpleNamespace(data_preprocessor=None)
+    assert check_labels(pretraining, dict(train_dataloader=Samples([dict()])), {}) == []
+    assert check_labels(pretraining, dict(train_dataloader=[1, 2]), {}) == []
+
+
+class BaseDetector(nn.Module):
+    def __init__(self, classes):
+        super().__init__()
+        self.bbox_head = nn.Module()
+        self.bbox_head.num_classes = classes
+
+
+class CocoLike(Samples):
+    """Data set that numbers categories as MMDetection's does."""
+
+    def __init__(self, file, classes):
+        self.file = str(file)
+        super().__init__([dict()], classes=tuple(classes))
+        content = json.loads(file.read_text())
+        self.cat_ids = [c["id"] for c in content["categories"] if c["name"] in classes]
+        self.ann_file = self.file
+
+
+def coco(folder, name, categories, classes):
+    file = folder / name
+    rows = [dict(id=index + 1, name=each) for index, each in enumerate(categories)]
+    file.write_text(json.dumps(dict(images=[], annotations=[], categories=rows)))
+    return CocoLike(file, classes)
+
+
+@pytest.mark.parametrize(
+    ("categories", "told"),
+    [
+        ("acd", r"val.json'\) has 3 categories in place of 4, without 'b'"),
+        ("abdc", r"in another order: label 2 is 'd', not 'c'"),
+        ("", r"0 categories in place of 4"),
+    ],
+)
+def test_categories_that_shift_labels_are_refused(tmp_path, categories, told):
+    datasets = dict(
+        train_dataloader=coco(tmp_path, "train.json", "abcd", "abcd"),
+        val_dataloader=coco(tmp_path, "val.json", categories, "abcd"),
+    )
+    with pytest.raises(ConfigError, match=told):
+        check_labels(BaseDetector(4), datasets, {})
+
+
+@pytest.mark.parametrize("classes", [3, 5])
+def test_detection_needs_as_many_classes_as_the_data(tmp_path, classes):
+    train = dict(train_dataloader=coco(tmp_path, "train.json", "xabcdy", "abcd"))
+    assert check_labels(BaseDetector(4), train, {}) == []
+    with pytest.raises(ConfigError, match=f"4 classes, but model.bbox_head.num_classes={classes}"):
+        check_labels(BaseDetector(classes), train, {})
+
+
+def test_label_zero_is_left_out_everywhere_or_nowhere():
+    train, val = Samples([dict()], classes=("a",)), Samples([dict()], classes=("a",))
+    train.reduce_zero_label, val.reduce_zero_label = True, False
+    datasets = dict(train_dataloader=train, val_dataloader=val)
+    told = r"reduce_zero_label=True in train_dataloader.*not in val_dataloader"
+    with pytest.raises(ConfigError, match=told):
+        check_labels(nn.Module(), datasets, {})
+    val.reduce_zero_label = True
+    assert check_labels(nn.Module(), datasets, {}) == []

@@ -1,0 +1,122 @@
+import logging
+import os
+import pickle
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.model import BaseModel
+from mmengine.registry import DefaultScope
+
+from mim_plugins.cli import ConsoleRunner
+from mim_plugins.errors import CheckpointError
+
+
+class Nothing(BaseModel):
+    def forward(self, x, mode="tensor"):
+        return x
+
+
+def build(folder):
+    cfg = Config(dict(work_dir=str(folder), default_scope="mmengine", my_entry=1))
+    with DefaultScope.overwrite_default_scope("mmengine"):
+        return ConsoleRunner(
+            Nothing(), str(folder), default_scope=None, experiment_name=folder.name, cfg=cfg
+        )
+
+
+def test_environment_config_and_hooks_are_in_the_log_file_only(tmp_path, capsys):
+    runner = build(tmp_path)
+    runner.logger.info("Hooks will be executed in the following order:\nhere they are")
+    runner.logger.warning('"HardDiskBackend" is the alias of "LocalBackend"')
+    runner.logger.warning("the recipe's learning rate does not fit")
+    console = capsys.readouterr().out
+    for handler in runner.logger.handlers:
+        handler.flush()
+    file = Path(runner.logger.log_file).read_text()
+
+    for hidden in ("System environment", torch.__version__, "my_entry", "here they are", "alias"):
+        assert hidden in file
+        assert hidden not in console
+    for shown in (runner.logger.log_file, "does not fit"):
+        assert shown in file
+        assert shown in console
+
+
+def test_errors_and_other_levels_are_as_in_mmengine(tmp_path):
+    console, file = build(tmp_path).logger.handlers
+    assert isinstance(file, logging.FileHandler)
+    assert console.level == file.level == logging.INFO
+    record = logging.LogRecord("x", logging.ERROR, "f", 1, "broken", (), None)
+    assert console.filter(record)
+
+
+def test_warnings_that_nobody_can_act_on_are_not_shown(tmp_path):
+    ignored = (
+        "Setting MKL_NUM_THREADS environment variable for each process to be 1 in default",
+        "'pin_memory' argument is set as true but no accelerator is found, then",
+        "Detected call of `scheduler.step()` before `optimizer.step()`. In PyTorch 1.1.0",
+        "``build_loss`` would be deprecated soon, please use ``mmseg.registry.MODELS.build()`` ",
+        "Default ``avg_non_ignore`` is False, if you would like to ignore the certain label",
+        "`reduce_zero_label` will be deprecated, if you would like to ignore the zero label",
+        "The draw is False, it means that the hook for visualization will not take effect.",
+    )
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter("always")
+        build(tmp_path)
+        for message in (*ignored, "This DataLoader will create 8 worker processes"):
+            warnings.warn(message, stacklevel=1)
+    assert [str(w.message)[:15] for w in shown] == ["This DataLoader"]
+
+
+def test_training_has_begun_with_its_first_epoch(tmp_path):
+    runner = build(tmp_path)
+    runner.hooks.clear()
+    for name in ("before_run", "before_train"):
+        runner.call_hook(name)
+        assert not runner.has_begun()
+    for name in ("before_train_epoch", "after_train"):
+        runner.call_hook(name)
+        assert runner.has_begun()
+
+
+class Malicious:
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.folder),)
+
+
+def test_code_in_a_checkpoint_is_not_run_even_by_an_mmengine_that_would(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "mmengine.runner.runner._load_checkpoint",
+        lambda file, map_location: torch.load(file, map_location, weights_only=False),
+    )
+    runner = build(tmp_path / "run")
+    executed = tmp_path / "executed"
+    torch.save(dict(state_dict={}, args=Malicious(executed)), tmp_path / "x.pth")
+    with pytest.raises(CheckpointError, match=r"more than weights.*mkdir"):
+        runner.load_checkpoint(str(tmp_path / "x.pth"))
+    with monkeypatch.context() as patch:  # a file that is exchanged in between, or an address
+        patch.setattr("mim_plugins.cli.console_runner.read_tensors", lambda _: None)
+        with pytest.raises(pickle.UnpicklingError, match="mkdir"):
+            runner.load_checkpoint(str(tmp_path / "x.pth"))
+    assert not executed.exists()
+
+    monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
+    runner.load_checkpoint(str(tmp_path / "x.pth"))
+    assert executed.exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"", "is empty"), (b"PK\3\4" + bytes(500), "damaged"), (b"<html>", "web page")],
+)
+def test_weights_that_cannot_be_read_are_one_line(tmp_path, content, message):
+    (tmp_path / "x.pth").write_bytes(content)
+    with pytest.raises(CheckpointError, match=rf"x\.pth.*{message}") as caught:
+        build(tmp_path / "run").load_checkpoint(str(tmp_path / "x.pth"))
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,170 @@
+import os
+
+import pytest
+from mmengine.config import Config
+
+from mim_plugins.cli.data_root import apply_data_root, require_data, use_drop_ins
+from mim_plugins.errors import ConfigError, DataNotFoundError
+
+
+def folder(root, **settings):
+    return dict(type="mim_plugins.UnlabeledImageFolder", data_root=root, **settings)
+
+
+def concat(*parts):
+    return dict(type="ConcatDataset", datasets=list(parts))
+
+
+def repeat(part):
+    return dict(type="RepeatDataset", times=2, dataset=part)
+
+
+def config(train, val=None):
+    return Config(
+        dict(
+            train_dataloader=dict(dataset=train),
+            val_dataloader=None if val is None else dict(dataset=val),
+            default_scope="mmpretrain",
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    "train",
+    [
+        concat(folder("A"), folder("B")),
+        repeat(concat(folder("A"), folder("B"))),
+        concat(repeat(folder("A")), concat(folder("A"), folder("B"))),
+        concat(folder("A"), folder("A/sub")),
+        concat(folder("A"), folder(""), folder("B")),
+    ],
+)
+def test_one_folder_cannot_stand_for_several(train):
+    cfg = config(train)
+    before = cfg.pretty_text
+
+    with pytest.raises(ConfigError, match=r"--data-root 'C': train_dataloader reads 2 folders"):
+        apply_data_root(cfg, "C")
+
+    assert cfg.pretty_text == before
+
+
+def test_several_folders_of_validation_are_refused_as_well():
+    cfg = config(folder("A"), concat(folder("A"), folder("B")))
+
+    with pytest.raises(ConfigError, match=r"val_dataloader reads 2 folders \('A', 'B'\)"):
+        apply_data_root(cfg, "C")
+
+
+@pytest.mark.parametrize("same", ["A", "A/", "./A", os.path.abspath("A")])
+def test_parts_of_one_folder_are_read_from_the_new_one(same):
+    parts = folder("A", data_prefix="train"), folder(same, data_prefix="extra"), folder("")
+    cfg = config(concat(*parts))
+
+    apply_data_root(cfg, "C")
+
+    assert [part.data_root for part in cfg.train_dataloader.dataset.datasets] == ["C"] * 3
+
+
+@pytest.mark.parametrize("value", [["A", "B"], ("A",), "", 3])
+def test_a_data_root_that_is_no_folder_name_is_refused(value):
+    with pytest.raises(ConfigError, match=r"--data-root .*: must be one folder"):
+        apply_data_root(config(folder("A")), value)
+
+
+def test_a_folder_that_no_config_file_can_name_is_refused():
+    with pytest.raises(ConfigError, match=r"--data-root 'bad\\xff': .* not UTF-8"):
+        apply_data_root(config(folder("A")), "bad\udcff")
+
+
+@pytest.mark.parametrize("value", [["A", "B"], ("A", "B")])
+@pytest.mark.parametrize("key", ["data_root", "data_prefix", "ann_file"])
+@pytest.mark.parametrize("kind", ["UnlabeledImageFolder", "CustomDataset"])
+@pytest.mark.parametrize("scope", ["", "mim_plugins.", "mim_plugins.datasets."])
+def test_a_list_where_one_path_belongs_is_refused(key, value, kind, scope):
+    cfg = config(repeat({"type": f"{scope}{kind}", key: value}))
+
+    with pytest.raises(ConfigError, match=rf"^{kind}: {key}=.*ConcatDataset.*data_root='A'"):
+        require_data(cfg)
+
+
+def test_class_folders_of_mmpretrain_are_read_by_the_shared_walk(tmp_path):
+    train = concat(repeat(dict(type="CustomDataset", data_root="A")), folder("B"))
+    cfg = config(train, dict(type="mmpretrain.ImageNet", data_root="A", split="val"))
+
+    text = use_drop_ins(cfg)
+
+    kinds = [part.get("dataset", part).type for part in cfg.train_dataloader.dataset.datasets]
+    assert kinds == ["mim_plugins.LabeledImageFolder", "mim_plugins.UnlabeledImageFolder"]
+    assert cfg.val_dataloader.dataset.type == "mim_plugins.ImageNet"
+    assert "mim_plugins.ImageNet, mim_plugins.LabeledImageFolder" in text
+    assert use_drop_ins(cfg) is None
+
+
+def test_types_of_another_scope_stay():
+    cfg = config(dict(type="CustomDataset", data_root="A"))
+    cfg.default_scope = "mine"
+
+    assert use_drop_ins(cfg) is None
+    assert cfg.train_dataloader.dataset.type == "CustomDataset"
+
+
+@pytest.fixture
+def cfg():
+    return Config(
+        dict(
+            train_dataloader=dict(dataset=repeat(dict(type="A", data_root="a"))),
+            val_dataloader=dict(dataset=dict(type="B", data_root="b")),
+            test_dataloader=None,
+        )
+    )
+
+
+def test_data_root_reaches_data_sets_inside_wrappers(cfg):
+    apply_data_root(cfg, "new")
+    assert cfg.train_dataloader.dataset.dataset.data_root == "new"
+    assert cfg.val_dataloader.dataset.data_root == "new"
+
+
+@pytest.mark.parametrize("as_list", [False, True])
+def test_annotations_of_evaluators_follow_the_data_root(cfg, as_list):
+    metric = dict(type="CocoMetric", ann_file="b/annotations/val.json")
+    cfg.val_evaluator = [metric, dict(type="Other")] if as_list else metric
+    cfg.test_evaluator = dict(type="CocoMetric", ann_file="elsewhere/b/val.json")
+    apply_data_root(cfg, "new/coco")
+    found = cfg.val_evaluator[0] if as_list else cfg.val_evaluator
+    assert found.ann_file == "new/coco/annotations/val.json"
+    assert cfg.test_evaluator.ann_file == "elsewhere/b/val.json"
+
+
+def test_missing_coco_is_told_its_layout(cfg):
+    cfg.val_dataloader.dataset.type = "CocoDataset"
+    with pytest.raises(DataNotFoundError, match=r"annotations/instances_val2017\.json"):
+        require_data(cfg, ("val_dataloader",))
+
+
+def test_no_data_root_leaves_the_config(cfg):
+    apply_data_root(cfg, None)
+    assert cfg.val_dataloader.dataset.data_root == "b"
+
+
+def test_missing_data_is_named_with_a_remedy(cfg):
+    with pytest.raises(DataNotFoundError, match=r"'b'.*--data-root"):
+        require_data(cfg, ("val_dataloader",))
+
+
+def test_present_data_passes(cfg, tmp_path):
+    apply_data_root(cfg, str(tmp_path))
+    require_data(cfg)
+
+
+def test_missing_folder_of_ade20k_is_named(tmp_path):
+    (tmp_path / "images/validation").mkdir(parents=True)
+    prefix = dict(img_path="images/training", seg_map_path="annotations/training")
+    dataset = dict(type="ADE20KDataset", data_root=str(tmp_path), data_prefix=prefix)
+    cfg = Config(dict(train_dataloader=dict(dataset=dataset)))
+    with pytest.raises(DataNotFoundError, match=r"images/training.*annotations/validation/"):
+        require_data(cfg)
+    for folder in prefix.values():
+        (tmp_path / folder).mkdir(parents=True)
+    require_data(cfg)

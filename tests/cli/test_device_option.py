@@ -1,0 +1,26 @@
+import argparse
+
+import pytest
+import torch
+
+from mim_plugins.cli.device_option import add_device_option
+
+
+@pytest.fixture
+def parser():
+    parser = argparse.ArgumentParser()
+    add_device_option(parser)
+    return parser
+
+
+def test_default_is_what_the_machine_has(parser):
+    expected = "cuda" if torch.cuda.is_available() else "cpu"
+    assert parser.parse_args([]).device == expected
+    assert parser.parse_args(["--device", "cpu"]).device == "cpu"
+
+
+@pytest.mark.parametrize("name", ["gpu7", "cuda:99"])
+def test_another_device_is_refused_in_one_line(parser, capsys, name):
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--device", name])
+    assert f"'{name}' cannot be used here (" in capsys.readouterr().err.splitlines()[-1]

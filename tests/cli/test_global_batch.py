@@ -1,0 +1,199 @@
+from types import SimpleNamespace
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.model import BaseModel
+from mmengine.runner import Runner
+from torch import nn
+
+from mim_plugins.cli.global_batch import (
+    keep_global_batch,
+    launched_processes,
+    scale_lr,
+    scale_lr_with_accumulation,
+    too_few_iterations,
+)
+from mim_plugins.errors import GlobalBatchError
+
+
+def make_config(batch=64, recipe=2048, launcher="pytorch", **train_cfg):
+    return Config(
+        dict(
+            launcher=launcher,
+            train_dataloader=dict(batch_size=batch),
+            optim_wrapper=dict(type="OptimWrapper"),
+            train_cfg=train_cfg or dict(by_epoch=True, max_epochs=2),
+            auto_scale_lr=dict(base_batch_size=recipe, enable=False),
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("launcher", "variable"),
+    [("pytorch", "WORLD_SIZE"), ("slurm", "SLURM_NTASKS"), ("mpi", "OMPI_COMM_WORLD_SIZE")],
+)
+def test_processes_are_known_before_they_are_connected(monkeypatch, launcher, variable):
+    monkeypatch.setenv(variable, "6")
+    assert launched_processes(Config(dict(launcher=launcher))) == 6
+
+
+def test_one_process_without_a_launcher():
+    assert launched_processes(Config(dict(launcher="none"))) == 1
+    assert launched_processes(Config({})) == 1
+
+
+@pytest.mark.parametrize(
+    ("world", "batch", "counts"), [(8, 256, 1), (4, 256, 2), (1, 64, 32), (16, 128, 1)]
+)
+def test_processes_images_and_accumulation_make_the_recipes_batch(
+    monkeypatch, world, batch, counts
+):
+    monkeypatch.setenv("WORLD_SIZE", str(world))
+    cfg = make_config(batch)
+    keep_global_batch(cfg)
+    assert cfg.optim_wrapper.accumulative_counts == counts
+    assert cfg.train_dataloader.batch_size * world * counts == 2048
+
+
+@pytest.mark.parametrize(
+    ("world", "batch", "advice"),
+    [(8, 300, "batch_size to 256"), (8, 512, "batch_size to 256"), (3, 64, "processes that div")],
+)
+def test_what_does_not_fit_is_refused_with_what_would(monkeypatch, world, batch, advice):
+    monkeypatch.setenv("WORLD_SIZE", str(world))
+    with pytest.raises(GlobalBatchError, match=rf"2048.*{world} processes \* {batch}.*{advice}"):
+        keep_global_batch(make_config(batch))
+
+
+@pytest.mark.parametrize(
+    "iterations",
+    [
+        dict(by_epoch=False, max_iters=10),
+        dict(type="mim_plugins.ResumableIterLoop", max_iters=10),  # as tools/train.py leaves it
+    ],
+)
+def test_a_recipe_that_counts_iterations_is_refused(iterations):
+    with pytest.raises(GlobalBatchError, match="counts iterations"):
+        keep_global_batch(make_config(launcher="none", **iterations))
+
+
+def test_a_config_without_a_global_batch_is_refused():
+    with pytest.raises(GlobalBatchError, match=r"--keep-global-batch: .* states no global batch"):
+        keep_global_batch(make_config(recipe=None, launcher="none"))
+    with pytest.raises(GlobalBatchError, match=r"--auto-scale-lr: .* states no global batch"):
+        scale_lr(Config({}))
+
+
+def test_scaling_of_the_rate_is_switched_on():
+    cfg = make_config(launcher="none")
+    scale_lr(cfg)
+    assert cfg.auto_scale_lr == dict(base_batch_size=2048, enable=True)
+
+
+@pytest.mark.parametrize(("counts", "iterations"), [(1, 1), (32, 32), (32, 40), (32, 31), (2, 1)])
+def test_more_accumulated_than_an_epoch_has_is_told_with_the_remedy(counts, iterations):
+    runner = SimpleNamespace(
+        cfg=Config(dict(optim_wrapper=dict(accumulative_counts=counts))),
+        train_dataloader=range(iterations),
+    )
+    text = too_few_iterations(runner)
+    if counts <= iterations:
+        assert text is None
+    else:
+        assert f"accumulates {counts} iterations, but an epoch has {iterations}" in text
+        assert "--auto-scale-lr" in text
+        assert "\n" not in text
+
+
+class Regression(BaseModel):
+    """Its gradient is the mean over the images, whatever the batches."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(()))
+
+    def forward(self, inputs, mode):
+        return dict(loss=((self.weight - torch.stack(inputs) / 16) ** 2).mean())
+
+
+class RecordRates(Hook):
+    """Keeps the learning rate of each iteration."""
+
+    def __init__(self):
+        self.rates = []
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        self.rates.append(runner.optim_wrapper.get_lr()["lr"][0])
+
+
+def train(tmp_path, batch, counts, recipe=8, scale=False, schedule=True):
+    """Two epochs of 16 numbers; returns the weight and the learning rate of each iteration."""
+    warmup = dict(type="LinearLR", start_factor=0.01, begin=0, end=1, convert_to_iter_based=True)
+    cosine = dict(type="CosineAnnealingLR", begin=1, convert_to_iter_based=True)
+    optim_wrapper = dict(optimizer=dict(type="SGD", lr=0.1), accumulative_counts=counts)
+    record = RecordRates()
+    name = f"batch{batch}_counts{counts}_scale{scale}"
+    runner = Runner(
+        model=Regression(),
+        work_dir=str(tmp_path / name),
+        experiment_name=f"{tmp_path.name}_{name}",
+        train_dataloader=dict(
+            batch_size=batch,
+            num_workers=0,
+            sampler=dict(type="DefaultSampler", shuffle=False),
+            dataset=Numbers(),
+            collate_fn=dict(type="pseudo_collate"),
+        ),
+        train_cfg=dict(by_epoch=True, max_epochs=2),
+        optim_wrapper=optim_wrapper,
+        param_scheduler=[warmup, cosine] if schedule else None,
+        auto_scale_lr=dict(base_batch_size=recipe, enable=scale),
+        custom_hooks=[record],
+        default_hooks=dict(checkpoint=None),
+        cfg=dict(optim_wrapper=optim_wrapper),
+    )
+    scale_lr_with_accumulation(runner)
+    runner.train()
+    return runner.model.weight.item(), record.rates
+
+
+class Numbers(torch.utils.data.Dataset):
+    def __len__(self):
+        return 16
+
+    def __getitem__(self, index):
+        return dict(inputs=torch.tensor(float(index)))
+
+
+def test_accumulated_batches_train_as_one_large_batch(tmp_path):
+    whole, _ = train(tmp_path, batch=8, counts=1, schedule=False)
+    parts, _ = train(tmp_path, batch=2, counts=4, schedule=False)
+    assert parts == pytest.approx(whole, rel=1e-6)
+    assert train(tmp_path, batch=2, counts=1, schedule=False)[0] != pytest.approx(whole, rel=1e-2)
+
+
+def test_the_schedule_passes_through_the_same_rates_at_the_same_share_of_the_run(tmp_path):
+    _, whole = train(tmp_path, batch=4, counts=1)
+    _, parts = train(tmp_path, batch=1, counts=4)
+    assert len(parts) == 4 * len(whole) == 32
+    # warm-up ends with the first epoch, and the cosine begins
+    for rates, epoch in ((whole, 4), (parts, 16)):
+        assert rates[:epoch] == sorted(rates[:epoch])
+        assert rates[epoch:] == sorted(rates[epoch:], reverse=True)
+        assert rates[epoch - 1] == pytest.approx(0.1) == rates[epoch]
+    # an update takes place in the last of its four iterations, up to one update's step further on
+    for update in range(4, 7):
+        assert whole[update] > parts[4 * update + 3] > whole[update + 1]
+
+
+@pytest.mark.parametrize(("batch", "counts"), [(2, 4), (1, 8), (8, 1)])
+def test_auto_scale_lr_counts_accumulated_batches(tmp_path, batch, counts):
+    _, scaled = train(tmp_path, batch, counts, recipe=4, scale=True)
+    assert max(scaled) == pytest.approx(0.1 * 8 / 4)
+
+
+def test_the_rate_is_left_alone_without_auto_scale_lr(tmp_path):
+    _, rates = train(tmp_path, batch=2, counts=4, recipe=4)
+    assert max(rates) == pytest.approx(0.1)

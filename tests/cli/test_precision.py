@@ -1,0 +1,84 @@
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.config.lazy import LazyObject
+from mmengine.optim import AmpOptimWrapper
+from mmengine.registry import OPTIM_WRAPPERS
+
+from mim_plugins.cli import fit_precision
+
+
+@OPTIM_WRAPPERS.register_module(force=True)
+class OwnAmpOptimWrapper(AmpOptimWrapper):
+    pass
+
+
+@pytest.fixture
+def cfg():
+    wrapper = dict(type="AmpOptimWrapper", dtype="bfloat16", loss_scale="dynamic")
+    return Config(dict(optim_wrapper=wrapper))
+
+
+def test_without_gpu_mixed_precision_becomes_float32(cfg, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert "float32" in fit_precision(cfg)
+    assert cfg.optim_wrapper == dict(type="OptimWrapper")
+
+
+def test_without_bfloat16_mixed_precision_becomes_float16(cfg, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(
+        torch.cuda, "is_bf16_supported", lambda including_emulation: including_emulation
+    )
+    assert "float16" in fit_precision(cfg)
+    assert cfg.optim_wrapper.dtype == "float16"
+
+
+def test_with_bfloat16_mixed_precision_stays(cfg, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: True)
+    assert fit_precision(cfg) is None
+    assert cfg.optim_wrapper.dtype == "bfloat16"
+
+
+@pytest.mark.parametrize("scope", [None, "mim_plugins", "mmpretrain"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "mmengine.AmpOptimWrapper",
+        "mmengine.optim.AmpOptimWrapper",
+        AmpOptimWrapper,
+        LazyObject("mmengine.optim", "AmpOptimWrapper"),
+    ],
+)
+def test_the_wrapper_may_be_named_in_any_way(cfg, monkeypatch, kind, scope):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    cfg.optim_wrapper.update(type=kind, use_fsdp=False, accumulative_counts=2)
+    cfg.default_scope = scope
+    assert "float32" in fit_precision(cfg)
+    assert cfg.optim_wrapper == dict(type="OptimWrapper", accumulative_counts=2)
+
+
+@pytest.mark.parametrize(
+    "wrapper",
+    [
+        None,
+        dict(),
+        dict(type="OptimWrapper"),
+        dict(type="OwnAmpOptimWrapper", dtype="bfloat16"),
+        dict(type=OwnAmpOptimWrapper, dtype="bfloat16"),
+    ],
+)
+def test_other_wrappers_are_left_alone(monkeypatch, wrapper):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    cfg = Config(dict(optim_wrapper=wrapper))
+    assert fit_precision(cfg) is None
+    assert cfg.optim_wrapper == wrapper
+
+
+def test_a_dtype_of_torch_falls_back_too(cfg, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: False)
+    cfg.optim_wrapper.dtype = torch.bfloat16
+    assert "float16" in fit_precision(cfg)
+    assert cfg.optim_wrapper.dtype == "float16"

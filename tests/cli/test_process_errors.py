@@ -1,0 +1,261 @@
+"""Errors of one of two real processes, started by torchrun as dist_train.sh does or as by Slurm."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from free_port import free_port
+from mmengine.logging import MMLogger
+
+from mim_plugins.cli import process_errors
+
+ROOT = Path(__file__).parents[2]
+PROGRAM = """
+import os, signal, sys, time
+sys.path.insert(0, {helpers!r})
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from toy_run import ToyImages, ToyModel, toy_runner
+from mim_plugins.errors import ConfigError
+from mim_plugins.cli import ConsoleRunner, process_group, run_config, user_errors
+from mim_plugins.errors import BUILD_ERRORS
+from two_processes import DISTRIBUTED
+
+launcher, stage, kind, ranks = sys.argv[1:]
+EVALUATION = dict(
+    val_cfg={{}},
+    val_evaluator=[],
+    val_dataloader=dict(
+        batch_size=2, dataset=ToyImages(), sampler=dict(type="DefaultSampler", shuffle=False)
+    ),
+)
+process_group.take_rank_from(launcher)
+
+
+def fail():
+    if os.environ["RANK"] not in ranks:
+        return
+    if kind == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if kind == "user":
+        raise ConfigError("the cause\\nin two lines")
+    raise ZeroDivisionError("the cause")
+
+
+class Model(ToyModel):
+    def forward(self, inputs, data_samples=None, mode="loss"):
+        return super().forward(inputs) if mode == "loss" else data_samples
+
+
+class Failing(Hook):
+    def before_train_iter(self, runner, *args, **kwargs):
+        if stage == "iteration":
+            fail()
+
+    def after_val_iter(self, runner, *args, **kwargs):
+        if stage == "evaluation":
+            fail()
+
+
+def run():
+    cfg = Config(dict(launcher=launcher, model={{}}))
+    if stage == "start":
+        fail()
+    process_group.use_cpu_processes(cfg)
+    with user_errors(False, BUILD_ERRORS):
+        runner = toy_runner({folder!r}, Model(), runner=ConsoleRunner, hooks=[Failing()],
+                            **DISTRIBUTED | dict(launcher=launcher), **EVALUATION)
+        runner._train_loop["val_interval"] = 2
+        if stage == "build":
+            fail()
+    runner.train()
+
+
+with user_errors():
+    process_group.then_leave_process_group(run)
+"""
+
+
+def start(tmp_path, stage, kind, ranks="1"):
+    """Run the program on two processes; returns exit code and the errors on the console."""
+    file = tmp_path / "program.py"
+    helpers = str(Path(__file__).parents[1] / "helpers")
+    file.write_text(PROGRAM.format(helpers=helpers, folder=str(tmp_path / "run")))
+    result = subprocess.run(
+        [
+            sys.executable, ROOT / "tools/launch.py", "--nproc_per_node=2",
+            f"--master_port={free_port()}", file, "pytorch", stage, kind, ranks,
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=environment(),
+    )  # fmt: skip
+    return result.returncode, lines_of_errors(result.stderr), result.stdout + result.stderr
+
+
+def environment(**more):
+    return os.environ | dict(OMP_NUM_THREADS="1", CUDA_VISIBLE_DEVICES="", **more)
+
+
+def lines_of_errors(text):
+    return [line for line in text.splitlines() if line.startswith("error:")]
+
+
+@pytest.mark.parametrize(
+    ("stage", "kind"),
+    [
+        ("start", "user"),
+        ("build", "unexpected"),
+        ("iteration", "user"),
+        ("iteration", "unexpected"),
+        ("evaluation", "unexpected"),
+    ],
+)
+def test_the_message_of_the_failing_process_is_on_the_console(tmp_path, stage, kind):
+    started = time.monotonic()
+    code, errors, console = start(tmp_path, stage, kind)
+    assert code == 1, console
+    name = "the cause in two lines" if kind == "user" else "ZeroDivisionError: the cause"
+    assert errors[0].startswith(f"error: {name} (process 1 of 2 on host '"), console
+    assert not any("another process" in line for line in errors[1:])
+    assert len(errors) == 1
+    assert "Traceback" not in console
+    assert time.monotonic() - started < 60
+    if stage != "start":
+        (file,) = re.findall(r"traceback in (.*)\)$", errors[0])
+        text = Path(file).read_text()
+        assert text.startswith(errors[0])
+        assert "in fail" in text
+
+
+@pytest.mark.parametrize("stage", ["start", "iteration"])
+def test_an_error_of_all_processes_is_on_the_console_once(tmp_path, stage):
+    code, errors, console = start(tmp_path, stage, "user", "0 1")
+    assert (code, len(errors)) == (1, 1), console
+    assert errors[0].startswith("error: the cause in two lines (process ")
+
+
+@pytest.mark.parametrize("rank", ["0", "1"])
+def test_a_killed_process_is_named_by_the_launcher(tmp_path, rank):
+    code, errors, console = start(tmp_path, "iteration", "killed", rank)
+    assert code == 128 + signal.SIGKILL, console
+    assert f"error: process {rank} was ended by SIGKILL" in errors[-1]
+    assert all(line.startswith("error: another process of the run") for line in errors[:-1])
+    assert "Traceback" not in console
+
+
+@pytest.mark.parametrize(("stage", "kind"), [("build", "user"), ("evaluation", "unexpected")])
+def test_processes_of_slurm_report_as_well(tmp_path, stage, kind):
+    file = tmp_path / "program.py"
+    helpers = str(Path(__file__).parents[1] / "helpers")
+    file.write_text(PROGRAM.format(helpers=helpers, folder=str(tmp_path / "run")))
+    port = str(free_port())
+    variables = dict(
+        SLURM_NTASKS="2", SLURM_JOB_ID=f"{os.getpid()}", SLURM_STEP_ID=port, MASTER_PORT=port,
+        MASTER_ADDR="127.0.0.1", SLURM_NODELIST="localhost", TMPDIR=str(tmp_path),
+    )  # fmt: skip
+    processes = [
+        subprocess.Popen(
+            [sys.executable, file, "slurm", stage, kind, "1"],
+            stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            text=True,
+            env=environment(SLURM_PROCID=rank, SLURM_LOCALID=rank, **variables),
+        )
+        for rank in "01"
+    ]
+    try:
+        console = processes[1].communicate(timeout=100)[1]
+        if stage == "build":  # as srun --kill-on-bad-exit: this one waits for the other
+            processes[0].terminate()
+        console += processes[0].communicate(timeout=100)[1]
+    finally:
+        for process in processes:
+            process.kill()
+    (line,) = lines_of_errors(console)
+    assert "the cause" in line
+    assert "(process 1 of 2 on host '" in line
+    assert Path(line.rpartition("traceback in ")[2].rstrip(")")).is_file()
+
+
+@pytest.fixture
+def one_of_two(tmp_path, monkeypatch):
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    for name in ("TORCHELASTIC_ERROR_FILE", "SLURM_STEP_ID", "PMIX_NAMESPACE"):
+        monkeypatch.delenv(name, raising=False)
+    logger = MMLogger.get_instance(f"{tmp_path}", log_file=str(tmp_path / "a.log"))
+    yield tmp_path
+    for handler in logger.handlers:
+        handler.close()
+    MMLogger._instance_dict.pop(f"{tmp_path}")
+
+
+LOST = [
+    RuntimeError("[../gloo/transport/tcp/pair.cc:534] Connection closed by peer [127.0.0.1]:9"),
+    RuntimeError("NCCL error in: ProcessGroupNCCL.cpp, remote process exited"),
+    torch.distributed.DistBackendError("NCCL communicator was aborted on rank 0"),
+    torch.distributed.DistNetworkError("The client socket has timed out"),
+]
+
+
+@pytest.mark.parametrize("error", LOST, ids=lambda error: str(error)[:12])
+def test_a_lost_connection_takes_the_others_message(one_of_two, error):
+    line = process_errors.exit_with("error: RuntimeError: ...", error)
+    assert line.startswith("error: another process of the run has ended or cannot be reached")
+    other = "error: the cause (process 1 of 2 on host 'b'; traceback in c)"
+    (one_of_two / "error_rank_1.txt").write_text(f"{other}\ntraceback\n")
+    assert process_errors.exit_with("error: RuntimeError: ...", error) == other
+
+
+def test_another_consequence_is_no_cause(one_of_two):
+    (one_of_two / "error_rank_1.txt").write_text(process_errors._CONSEQUENCE + " (process 1)\n")
+    assert "another process" in process_errors.exit_with("error: x", LOST[0])
+
+
+@pytest.mark.parametrize("error", [ValueError("NCCL"), RuntimeError("shapes do not fit")])
+def test_other_errors_are_a_processes_own(one_of_two, error):
+    line = process_errors.exit_with("error: mine", error)
+    assert line.startswith("error: mine (process 0 of 2 on host '")
+    assert f"traceback in {one_of_two / 'error_rank_0.txt'})" in line
+
+
+def test_a_report_that_cannot_be_written_is_left_out(one_of_two):
+    (one_of_two / "error_rank_0.txt").mkdir()
+    assert "traceback in" not in process_errors.exit_with("error: mine", ValueError("x"))
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        dict(TORCHELASTIC_ERROR_FILE="{}/attempt_0/{rank}/error.json"),
+        dict(SLURM_JOB_ID="7", SLURM_STEP_ID="1"),
+        dict(PMIX_NAMESPACE="prterun-host-1@1"),
+    ],
+    ids=["torchrun", "slurm", "mpi"],
+)
+def test_a_message_is_printed_once_per_machine(one_of_two, monkeypatch, variables):
+    (one_of_two / "attempt_0").mkdir()
+    told = []
+    for rank in ("0", "1"):
+        monkeypatch.setenv("RANK", rank)
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value.format(one_of_two, rank=rank))
+        for line in ("error: of all", f"error: of {rank}"):
+            told.append(process_errors.exit_with(line, ValueError("x")))
+    assert [isinstance(line, str) for line in told] == [True, True, False, True]
+    assert told[2] == 1
+
+
+def test_without_a_place_to_agree_every_process_prints(one_of_two):
+    for _ in range(2):
+        assert "error: x" in process_errors.exit_with("error: x", ValueError("x"))

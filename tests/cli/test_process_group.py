@@ -1,0 +1,131 @@
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from free_port import free_port
+from mmengine.config import Config
+from mmengine.config.lazy import LazyObject
+
+from mim_plugins.cli import process_group
+
+
+class OwnSyncBatchNorm(torch.nn.SyncBatchNorm):
+    pass
+
+
+def test_single_process_run_starts_no_process_group():
+    cfg = Config(dict(launcher="none", model=dict()))
+    process_group.use_cpu_processes(cfg)
+    assert "model_wrapper_cfg" not in cfg
+    assert not torch.distributed.is_initialized()
+
+
+def test_processes_without_gpu_have_batch_norms_of_their_own(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    head = dict(type="Head", norm_cfg=dict(type="SyncBN", requires_grad=True))
+    cfg = Config(dict(launcher="pytorch", model=dict(heads=[head], neck=dict(type="FPN"))))
+
+    process_group.use_cpu_processes(cfg)
+
+    assert cfg.model.heads[0].norm_cfg == dict(type="BN", requires_grad=True)
+    assert cfg.model.neck == dict(type="FPN")
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("mmengine.SyncBN", "BN"),
+        ("torch.nn.SyncBatchNorm", "BN"),
+        (torch.nn.SyncBatchNorm, "BN"),
+        (LazyObject("torch.nn", "SyncBatchNorm"), "BN"),
+        (LazyObject("torch").nn.SyncBatchNorm, "BN"),
+        ("SyncFreeNorm", "SyncFreeNorm"),
+        (OwnSyncBatchNorm, OwnSyncBatchNorm),
+    ],
+)
+def test_synchronized_norms_may_be_named_in_any_way(monkeypatch, kind, expected):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.distributed, "init_process_group", lambda backend: None)
+    model = dict(type="A", neck=[dict(norm_cfg=dict(type=kind))])
+    cfg = Config(dict(launcher="pytorch", model=model, sync_bn="torch"))
+
+    process_group.use_cpu_processes(cfg)
+
+    assert cfg.model.neck[0].norm_cfg.type == expected
+    assert cfg.sync_bn is None
+
+
+@pytest.mark.parametrize("code", [None, 85])
+def test_processes_take_leave_of_each_other_at_a_good_end(monkeypatch, code):
+    calls = []
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    for name in ("barrier", "destroy_process_group"):
+        monkeypatch.setattr(torch.distributed, name, lambda name=name: calls.append(name))
+
+    def run():
+        if code is not None:
+            sys.exit(code)
+        return "metrics"
+
+    if code is None:
+        assert process_group.then_leave_process_group(run) == "metrics"
+    else:
+        with pytest.raises(SystemExit) as stop:
+            process_group.then_leave_process_group(run)
+        assert stop.value.code == code
+    assert calls == ["barrier", "destroy_process_group"]
+
+
+@pytest.mark.parametrize("error", [ValueError("broken"), SystemExit("error: broken")])
+def test_after_an_error_no_process_waits_for_the_others(monkeypatch, error):
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+
+    def run():
+        raise error
+
+    with pytest.raises(type(error), match="broken"):
+        process_group.then_leave_process_group(run)
+
+
+TRAIN_AND_LEAVE = """
+import sys
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+from mmengine.config.lazy import LazyObject
+from mim_plugins.cli import process_group
+
+
+def run():
+    process_group.use_cpu_processes(Config(dict(launcher="pytorch", model=dict())))
+    model = torch.nn.parallel.DistributedDataParallel(torch.nn.Linear(2, 1))
+    model.own = model  # a cycle, as every runner has
+    model(torch.ones(1, 2)).sum().backward()
+    sys.exit(85)
+
+
+try:
+    process_group.then_leave_process_group(run)
+finally:
+    print([(task / "comm").read_text().strip() for task in Path("/proc/self/task").iterdir()])
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="no /proc to list threads")
+def test_no_thread_of_gloo_outlives_the_run():
+    group = dict(RANK="0", WORLD_SIZE="1", MASTER_ADDR="127.0.0.1", MASTER_PORT=str(free_port()))
+    result = subprocess.run(
+        [sys.executable, "-c", TRAIN_AND_LEAVE],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=os.environ | group | dict(CUDA_VISIBLE_DEVICES="", OMP_NUM_THREADS="1"),
+    )
+    assert result.returncode == 85, result.stderr
+    assert len(ast.literal_eval(result.stdout)) == 1, result.stdout

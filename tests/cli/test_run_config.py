@@ -1,0 +1,136 @@
+from contextlib import nullcontext
+from types import SimpleNamespace
+
+import pytest
+from mmengine.config import Config
+from torch.utils.data import DataLoader
+
+from mim_plugins.cli import run_config
+from mim_plugins.errors import ConfigError, DataNotFoundError
+
+
+@pytest.fixture
+def cfg():
+    return Config(
+        dict(
+            train_dataloader=dict(
+                dataset=dict(type="RepeatDataset", dataset=dict(type="A", data_root="a"))
+            ),
+            val_dataloader=dict(dataset=dict(type="B", data_root="b")),
+            test_dataloader=None,
+            optim_wrapper=dict(type="AmpOptimWrapper", dtype="bfloat16", loss_scale="dynamic"),
+            train_cfg=dict(max_epochs=100),
+            param_scheduler=[
+                dict(type="LinearLR", begin=0, end=5, by_epoch=True),
+                dict(type="CosineAnnealingLR", begin=5, by_epoch=True),
+            ],
+        )
+    )
+
+
+def test_schedule_of_a_full_run_stays(cfg):
+    assert run_config.fit_schedule(cfg) is None
+    assert len(cfg.param_scheduler) == 2
+
+
+def test_run_within_the_warm_up_keeps_only_the_warm_up(cfg):
+    cfg.train_cfg.max_epochs = 5
+    assert "warm-up" in run_config.fit_schedule(cfg)
+    assert [s.type for s in cfg.param_scheduler] == ["LinearLR"]
+
+
+def test_run_in_iterations_within_the_warm_up_keeps_only_the_warm_up():
+    cfg = Config(
+        dict(
+            train_cfg=dict(type="IterBasedTrainLoop", max_iters=20),
+            param_scheduler=[
+                dict(type="LinearLR", begin=0, end=20, by_epoch=False),
+                dict(type="PolyLR", begin=20, by_epoch=False),
+            ],
+        )
+    )
+    assert (
+        run_config.fit_schedule(cfg)
+        == "the run ends after 20 iterations, within the recipe's warm-up"
+    )
+    assert [s.type for s in cfg.param_scheduler] == ["LinearLR"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "in_config", "expected"),
+    [(["--work-dir", "x"], "y", "x"), ([], "y", "y"), ([], None, "work_dirs/recipe")],
+)
+def test_work_dir_is_the_given_or_the_configs_or_named_after_it(
+    tmp_path, arguments, in_config, expected
+):
+    (tmp_path / "recipe.py").write_text(f"work_dir = {in_config!r}\n")
+    args = run_config.command_line(None).parse_args([str(tmp_path / "recipe.py"), *arguments])
+    assert run_config.read_config(args).work_dir == expected
+
+
+def test_options_override_the_config_and_name_the_data(tmp_path):
+    file = tmp_path / "recipe.py"
+    file.write_text("lr = 1\ntrain_dataloader = dict(dataset=dict(type='A', data_root='a'))\n")
+    args = run_config.command_line(None).parse_args(
+        [str(file), "--cfg-options", "lr=2", "data_root=b"]
+    )
+    cfg = run_config.read_config(args)
+    assert cfg.lr == 2
+    assert cfg.train_dataloader.dataset.data_root == "b"
+    assert "data_root" not in cfg
+
+
+@pytest.mark.parametrize(("images", "refused"), [(3, True), (4, False)])
+def test_set_smaller_than_one_batch_is_refused(images, refused):
+    loader = DataLoader(list(range(images)), batch_size=4, drop_last=True)
+    model = SimpleNamespace(data_preprocessor=None)
+    runner = SimpleNamespace(train_dataloader=loader, model=model)
+    expected = pytest.raises(DataNotFoundError, match=r"3 images.*batch of 4.*batch_size")
+    with expected if refused else nullcontext():
+        run_config.require_steps(runner)
+
+
+def test_a_launcher_that_did_not_start_the_process_is_refused(monkeypatch):
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    parser = run_config.command_line(None)
+    arguments = ["mixmae/swin_b_600e", "--launcher", "pytorch"]
+    with pytest.raises(ConfigError, match=r"WORLD_SIZE is not set.*tools/dist_train\.sh"):
+        run_config.read_config(parser.parse_args(arguments))
+
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    cfg = run_config.read_config(parser.parse_args(arguments))
+    assert (cfg.launcher, cfg.work_dir) == ("pytorch", "work_dirs/swin_b_600e")
+
+
+def read(file, *options):
+    return run_config.read_config(run_config.command_line(None).parse_args([str(file), *options]))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "default_hooks = dict(checkpoint=dict(type='CheckpointHook', intervall=1))",
+        "default_hooks = dict(logger=dict(type='LoggerHook', intervall=1))",
+        "custom_hooks = [dict(type='mim_plugins.KNNHook', intervall=1)]",
+        "from mmengine.hooks import CheckpointHook\n"
+        "default_hooks = dict(checkpoint=dict(type=CheckpointHook, intervall=1))",
+    ],
+)
+def test_an_unknown_argument_of_a_hook_is_named_at_the_start(tmp_path, text):
+    (tmp_path / "recipe.py").write_text(f"{text}\n")
+    with pytest.raises(ConfigError, match=r"no 'intervall'; did you mean .*\.interval\?.*recipe"):
+        read(tmp_path / "recipe.py")
+
+
+def test_hooks_with_right_arguments_pass(tmp_path):
+    (tmp_path / "recipe.py").write_text(
+        "default_hooks = dict(checkpoint=dict(type='CheckpointHook', interval=1), timer=None)\n"
+        "custom_hooks = [dict(type='EMAHook', momentum=0.1, priority='LOW')]\n"
+    )
+    assert read(tmp_path / "recipe.py").default_hooks.checkpoint.interval == 1
+
+
+def test_the_launcher_is_no_option(tmp_path):
+    (tmp_path / "recipe.py").write_text("launcher = 'none'\n")
+    with pytest.raises(ConfigError, match="give --launcher"):
+        read(tmp_path / "recipe.py", "--cfg-options", "launcher=pytorch")

@@ -1,0 +1,118 @@
+from argparse import Namespace
+
+import pytest
+import torch
+
+from mim_plugins.cli import user_errors
+from mim_plugins.cli.user_errors import TRACEBACK_VARIABLE
+from mim_plugins.errors import (
+    BUILD_ERRORS,
+    CheckpointError,
+    ConfigError,
+    DamagedImageError,
+    DataNotFoundError,
+    GlobalBatchError,
+    NonFiniteLossError,
+)
+
+
+@pytest.fixture(autouse=True)
+def _no_traceback_wanted(monkeypatch):
+    monkeypatch.delenv(TRACEBACK_VARIABLE, raising=False)
+
+
+def end(error, **kwargs):
+    """The exit code that a tool ends with."""
+    with pytest.raises(SystemExit) as stop, user_errors(**kwargs):
+        raise error
+    return stop.value.code
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [CheckpointError, ConfigError, DataNotFoundError, GlobalBatchError, NonFiniteLossError],
+)
+def test_our_errors_become_one_line(kind):
+    assert end(kind("first half,\n  second half")) == "error: first half, second half"
+
+
+def test_error_out_of_a_workers_traceback_is_its_summary():
+    message = "Caught DamagedImageError in worker 0.\nTraceback:\nDamagedImageError: 'a.jpg' is cut"
+    assert end(DamagedImageError(message)) == "error: 'a.jpg' is cut"
+
+
+def test_missing_file_and_full_memory_say_what_to_do(tmp_path):
+    with pytest.raises(SystemExit, match=r"error: there is no file '.*none\.py'$"), user_errors():
+        (tmp_path / "none.py").open()
+    assert "lower train_dataloader.batch_size" in end(torch.cuda.OutOfMemoryError("CUDA ..."))
+
+
+def test_refused_code_in_a_checkpoint_is_named(tmp_path):
+    torch.save(dict(model={}, args=Namespace(lr=1)), tmp_path / "a.pth")
+    with (
+        pytest.raises(SystemExit, match=r"more than weights \(argparse\.Namespace\)"),
+        user_errors(),
+    ):
+        torch.load(tmp_path / "a.pth", weights_only=True)
+
+
+def test_traceback_is_shown_on_request(monkeypatch):
+    with pytest.raises(CheckpointError, match="why"), user_errors(traceback=True):
+        raise CheckpointError("why")
+    monkeypatch.setenv(TRACEBACK_VARIABLE, "1")
+    with pytest.raises(CheckpointError, match="why"), user_errors():
+        raise CheckpointError("why")
+
+
+def test_other_errors_of_a_block_name_the_way_to_the_traceback(monkeypatch):
+    line = end(KeyError("Nix is not in the registry"), also=BUILD_ERRORS)
+    assert line == (
+        f"error: Nix is not in the registry ({TRACEBACK_VARIABLE}=1 shows where it comes from)"
+    )
+    assert end(CheckpointError("why"), also=BUILD_ERRORS) == "error: why"
+    monkeypatch.setenv(TRACEBACK_VARIABLE, "1")
+    with pytest.raises(KeyError), user_errors(also=BUILD_ERRORS):
+        raise KeyError("Nix")
+
+
+def test_other_errors_are_those_of_the_user_until_something_has_happened():
+    assert "why" in end(ValueError("why"), also=(ValueError,), until=lambda: False)
+    with pytest.raises(ValueError, match="why"), user_errors(False, (ValueError,), lambda: True):
+        raise ValueError("why")
+    assert end(CheckpointError("why"), until=lambda: True) == "error: why"
+
+
+def test_errors_of_the_program_pass():
+    with pytest.raises(ZeroDivisionError), user_errors():
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "No module named 'mmcv._ext'",
+        "No module named 'mmseg.models'",
+        "mmdet is not installed, please install mmdet manually",
+    ],
+)
+def test_missing_operators_and_extras_are_told_with_the_remedy(text):
+    for line in (end(ImportError(text), also=BUILD_ERRORS), end(ConfigError(f"config: {text}"))):
+        assert "pip install 'mim_plugins[det,seg]'" in line
+    assert "pip install" not in end(ImportError("No module named 'mmsegments'"), also=BUILD_ERRORS)
+
+
+def test_asserts_of_other_packages_while_building_are_one_line():
+    assert end(AssertionError("2 subfolders, 1000 classes"), also=BUILD_ERRORS).startswith(
+        "error: 2 subfolders, 1000 classes"
+    )
+
+
+def test_any_error_of_one_of_several_processes_is_one_line(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    monkeypatch.setenv("RANK", "3")
+    assert end(ConfigError("mine")).startswith("error: mine (process 3 of 4 on host '")
+    late = end(ValueError("why"), also=BUILD_ERRORS, until=lambda: True)
+    assert late.startswith("error: ValueError: why (process 3 of 4")
+    assert end(ZeroDivisionError("why")).startswith("error: ZeroDivisionError: why (process 3 of 4")
+    with pytest.raises(ZeroDivisionError), user_errors(traceback=True):
+        raise ZeroDivisionError

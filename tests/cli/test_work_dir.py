@@ -1,0 +1,137 @@
+import os
+
+import pytest
+from disks import small_disk
+from mmengine.config import Config
+
+from mim_plugins.cli import WorkDirLock, work_dir
+from mim_plugins.errors import WorkDirError
+
+
+def config(folder, **changes):
+    return Config(dict(work_dir=str(folder), launcher="none") | changes)
+
+
+def fill(folder, *names):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        (folder / name).write_bytes(b"")
+
+
+CHECKPOINTS = [
+    "epoch_3.pth",
+    "iter_3.pth",
+    "interrupted.pth",
+    "best_epoch_3.pth",
+    "best_accuracy_top1_epoch_3.pth",
+    "best_coco_bbox_mAP_iter_3.pth",
+]
+
+
+@pytest.mark.parametrize("name", CHECKPOINTS)
+def test_a_second_start_names_what_to_do(tmp_path, name):
+    fill(tmp_path, name, "last_checkpoint")
+    with pytest.raises(WorkDirError) as refused, work_dir.claim(config(tmp_path)):
+        pass
+    for part in (str(tmp_path), name, "--resume", "--overwrite", "--work-dir"):
+        assert part in str(refused.value)
+    assert (tmp_path / name).exists()
+    assert not (tmp_path / "run.lock").exists()
+
+
+def test_templates_and_folders_of_the_checkpoint_hook_are_followed(tmp_path):
+    hook = dict(checkpoint=dict(filename_tmpl="swin.{:04d}.pth", out_dir=str(tmp_path / "out")))
+    fill(tmp_path / "out/run", "swin.0003.pth", "swinx0003.pth")
+    (tmp_path / "out/run/epoch_1.pth").mkdir()  # deepspeed's
+    cfg = config(tmp_path / "run", default_hooks=hook)
+    found = {path.name for path in work_dir.earlier_checkpoints(cfg)}
+    assert found == {"swin.0003.pth", "epoch_1.pth"}
+    cfg.default_hooks.checkpoint.out_dir = "s3://bucket"
+    assert work_dir.earlier_checkpoints(cfg) == []
+
+
+def test_other_files_are_no_checkpoints_of_a_run(tmp_path):
+    fill(tmp_path, "pretrained.pth", "swin_b.pth", "epoch_x.pth", "my_epoch_3.pth")
+    fill(tmp_path, "last_checkpoint", "epoch_3.pth.12.partial")
+    with work_dir.claim(config(tmp_path)) as outdated:
+        assert outdated == []
+
+
+def test_resuming_leaves_everything(tmp_path):
+    fill(tmp_path, "epoch_3.pth")
+    for overwrite in (False, True):
+        with work_dir.claim(config(tmp_path, resume=True), overwrite) as outdated:
+            work_dir.remove(outdated)
+    assert (tmp_path / "epoch_3.pth").exists()
+
+
+def test_overwriting_removes_the_checkpoints_when_training_begins(tmp_path):
+    fill(tmp_path, *CHECKPOINTS, "last_checkpoint", "pretrained.pth", "swin_b_600e.py")
+    fill(tmp_path / "iter_9.pth", "zero_pp_rank_0.pt")
+    with work_dir.claim(config(tmp_path), overwrite=True) as outdated:
+        assert len(outdated) == len(CHECKPOINTS) + 1
+        assert all(path.exists() for path in outdated)
+        work_dir.remove(outdated)
+    assert {path.name for path in tmp_path.iterdir()} == {"pretrained.pth", "swin_b_600e.py"}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        lambda file: dict(load_from=file),
+        lambda file: dict(model=dict(backbone=dict(init_cfg=dict(checkpoint=file)))),
+        lambda file: dict(custom_hooks=[dict(type="Hook", teachers=[file])]),
+    ],
+)
+def test_a_checkpoint_that_the_config_loads_is_not_overwritten(tmp_path, monkeypatch, settings):
+    monkeypatch.chdir(tmp_path)
+    fill(tmp_path / "run", "epoch_3.pth")
+    for file in (str(tmp_path / "run/epoch_3.pth"), "run/epoch_3.pth", "./run/../run/epoch_3.pth"):
+        cfg = config(tmp_path / "run", **settings(file))
+        with pytest.raises(WorkDirError, match=r"epoch_3\.pth', which the config loads"):  # noqa: SIM117
+            with work_dir.claim(cfg, overwrite=True):
+                pass
+    assert (tmp_path / "run/epoch_3.pth").exists()
+
+
+def test_a_folder_in_use_is_refused_whatever_is_asked_for(tmp_path):
+    with WorkDirLock(tmp_path):
+        for resume, overwrite in ((False, False), (True, False), (False, True)):
+            with pytest.raises(WorkDirError, match="is in use"):  # noqa: SIM117
+                with work_dir.claim(config(tmp_path, resume=resume), overwrite):
+                    pass
+
+
+def test_the_other_processes_of_a_run_ask_for_nothing(tmp_path, monkeypatch):
+    fill(tmp_path, "epoch_3.pth")
+    monkeypatch.setenv("RANK", "1")
+    with WorkDirLock(tmp_path), work_dir.claim(config(tmp_path, launcher="pytorch")) as outdated:
+        assert outdated == []
+    with pytest.raises(WorkDirError), work_dir.claim(config(tmp_path)):  # a variable left over
+        pass
+
+
+@pytest.mark.parametrize("fault", ["full", "read-only"])
+def test_a_disk_that_cannot_be_written_is_one_clear_error(tmp_path, fault):
+    with small_disk(tmp_path / "disk", "2m") as disk:
+        disk.fill() if fault == "full" else disk.freeze()
+        with pytest.raises(WorkDirError) as refused, work_dir.claim(config(disk.folder / "run")):
+            pass
+        if fault == "read-only":
+            disk.thaw()
+    reason = "No space left on device" if fault == "full" else "Read-only file system"
+    assert f"'{disk.folder}/run' cannot be written: {reason}" in str(refused.value)
+
+
+@pytest.mark.parametrize("folder", ["file", "file/run", "loop/run", "x" * 300])
+def test_a_folder_that_cannot_be_made_is_one_clear_error(tmp_path, folder):
+    (tmp_path / "file").touch()
+    os.symlink("loop", tmp_path / "loop")
+    with pytest.raises(WorkDirError, match="cannot be written"):
+        work_dir.require_writable(tmp_path / folder)
+
+
+def test_a_writable_folder_is_made_and_left_empty(tmp_path):
+    folder = work_dir.require_writable(tmp_path / "a/b")
+    assert folder.is_dir()
+    assert list(folder.iterdir()) == []

@@ -1,0 +1,229 @@
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from mim_plugins.cli import WorkDirLock
+from mim_plugins.cli import work_dir_lock as module
+from mim_plugins.errors import WorkDirError
+
+FAST = dict(beat=0.1, silence=1.0)
+
+
+def owner(folder):
+    return json.loads((folder / "run.lock").read_text())
+
+
+def write_lock(folder, age=0.0, **changes):
+    """A lock as another process would leave it."""
+    with WorkDirLock(folder):
+        content = owner(folder)
+    file = folder / "run.lock"
+    file.write_text(json.dumps(content | dict(token="another") | changes))
+    os.utime(file, (time.time() - age,) * 2)
+
+
+def dead_process():
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        return process.pid
+
+
+@pytest.fixture
+def elsewhere(monkeypatch):
+    """Lets locks taken from now on be those of another machine."""
+    monkeypatch.setattr(module, "_machine", lambda: "another boot")
+
+
+def test_one_run_at_a_time_and_the_holder_is_named(tmp_path):
+    with WorkDirLock(tmp_path):
+        found = owner(tmp_path)
+        with pytest.raises(WorkDirError) as refused, WorkDirLock(tmp_path):
+            pass
+        assert owner(tmp_path) == found
+    for part in (str(tmp_path), str(os.getpid()), found["host"], found["started"], "--work-dir"):
+        assert part in str(refused.value)
+    assert list(tmp_path.iterdir()) == []
+    with WorkDirLock(tmp_path):
+        assert owner(tmp_path)["token"] != found["token"]
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError, SystemExit, KeyboardInterrupt])
+def test_it_is_released_at_an_error(tmp_path, error):
+    with pytest.raises(error), WorkDirLock(tmp_path):
+        raise error
+    assert list(tmp_path.iterdir()) == []
+
+
+KILLED = """
+import os, sys
+from mim_plugins.cli import WorkDirLock
+with WorkDirLock(sys.argv[1]):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_killed_process_of_this_machine_leaves_no_lock_behind(tmp_path):
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLED, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout.readline() == b"held\n"
+        with (
+            pytest.raises(WorkDirError, match=f"process {process.pid} on host"),
+            WorkDirLock(tmp_path),
+        ):
+            pass
+        process.kill()
+        started = time.monotonic()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # a zombie is dead as well
+        with WorkDirLock(tmp_path):
+            assert owner(tmp_path)["pid"] == os.getpid()
+        assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        dict(pid=dead_process()),
+        dict(process_start="1"),  # the number belongs to another process now
+        dict(pid="no number"),
+        dict(pid=None),
+    ],
+    ids=["ended", "reused", "text", "none"],
+)
+def test_a_dead_process_of_this_machine_is_found_at_once(tmp_path, changes):
+    write_lock(tmp_path, **changes)
+    started = time.monotonic()
+    with WorkDirLock(tmp_path):
+        assert owner(tmp_path)["pid"] == os.getpid()
+    assert time.monotonic() - started < 5
+
+
+def test_a_silent_lock_of_another_machine_is_taken_over(tmp_path, elsewhere):
+    write_lock(tmp_path)
+    started = time.monotonic()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_machine", lambda: "this boot")
+        with WorkDirLock(tmp_path, **FAST):
+            assert owner(tmp_path)["machine"] == "this boot"
+    assert 0.5 < time.monotonic() - started < 10
+
+
+def test_an_old_lock_of_another_machine_is_taken_over_soon(tmp_path, elsewhere):
+    write_lock(tmp_path, age=3600)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_machine", lambda: "this boot")
+        started = time.monotonic()
+        with WorkDirLock(tmp_path, beat=0.1, silence=60):
+            pass
+    assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize("skew", [-7200, 0, 7200])
+def test_a_renewed_lock_is_alive_whatever_its_clock_shows(tmp_path, elsewhere, monkeypatch, skew):
+    utime = os.utime
+    monkeypatch.setattr(os, "utime", lambda path: utime(path, (time.time() + skew,) * 2))
+    with WorkDirLock(tmp_path, **FAST) as held:
+        time.sleep(0.3)
+        monkeypatch.setattr(module, "_machine", lambda: "this boot")
+        with pytest.raises(WorkDirError), WorkDirLock(tmp_path, **FAST):
+            pass
+        assert owner(tmp_path)["token"] == held._owner["token"]
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"pid": 1}'])
+def test_a_lock_that_cannot_be_read_is_dead_when_it_is_silent(tmp_path, content):
+    (tmp_path / "run.lock").write_text(content)
+    with WorkDirLock(tmp_path, **FAST):
+        assert owner(tmp_path)["pid"] == os.getpid()
+
+
+def test_of_many_that_take_over_a_dead_lock_one_wins(tmp_path):
+    for _ in range(10):
+        write_lock(tmp_path, pid=DEAD)
+        outcomes = []
+        barrier, done = threading.Barrier(8), threading.Event()
+
+        def take(barrier=barrier, done=done, outcomes=outcomes):
+            lock = WorkDirLock(tmp_path)
+            barrier.wait()
+            try:
+                with lock:
+                    outcomes.append("won")
+                    done.wait(10)
+            except WorkDirError:
+                outcomes.append("refused")
+
+        threads = [threading.Thread(target=take) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        until = time.monotonic() + 10
+        while len(outcomes) < 8 and time.monotonic() < until:
+            time.sleep(0.01)
+        done.set()
+        for thread in threads:
+            thread.join()
+        assert sorted(outcomes) == ["refused"] * 7 + ["won"]
+
+
+DEAD = dead_process()
+
+
+@pytest.mark.parametrize("age", [0, 3600])
+def test_a_takeover_that_was_killed_blocks_only_for_a_while(tmp_path, age):
+    write_lock(tmp_path, pid=DEAD)
+    (tmp_path / "run.lock.takeover").touch()
+    os.utime(tmp_path / "run.lock.takeover", (time.time() - age,) * 2)
+    with WorkDirLock(tmp_path, **FAST):
+        assert owner(tmp_path)["pid"] == os.getpid()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_hard_links_it_works_as_well(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(1, "no hard links here")
+
+    monkeypatch.setattr(os, "link", refuse)
+    with WorkDirLock(tmp_path), pytest.raises(WorkDirError), WorkDirLock(tmp_path):
+        pass
+    write_lock(tmp_path, pid=DEAD)
+    with WorkDirLock(tmp_path):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lock_that_someone_removed_is_made_anew_and_a_foreign_one_left(tmp_path):
+    with WorkDirLock(tmp_path, **FAST):
+        (tmp_path / "run.lock").unlink()
+        until = time.monotonic() + 5
+        while not (tmp_path / "run.lock").exists() and time.monotonic() < until:
+            time.sleep(0.05)
+        assert owner(tmp_path)["pid"] == os.getpid()
+        (tmp_path / "run.lock").write_text("another's")
+        time.sleep(0.3)
+    assert (tmp_path / "run.lock").read_text() == "another's"
+
+
+def test_the_folder_may_vanish(tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    with WorkDirLock(folder, **FAST):
+        Path(folder / "run.lock").unlink()
+        folder.rmdir()
+        time.sleep(0.3)
+    assert not folder.exists()
+
+
+def test_a_forked_process_does_not_release_it(tmp_path):
+    with WorkDirLock(tmp_path) as lock:
+        child = os.fork()
+        if child == 0:
+            lock.__exit__(None, None, None)
+            os._exit(0)
+        os.waitpid(child, 0)
+        assert owner(tmp_path)["pid"] == os.getpid()

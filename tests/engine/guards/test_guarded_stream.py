@@ -1,0 +1,82 @@
+import errno
+import io
+import os
+import subprocess
+import sys
+
+import pytest
+
+from mim_plugins.engine.guards import GuardedStream, guarded_console
+from mim_plugins.engine.guards import guarded_stream as module
+
+
+class Broken(io.StringIO):
+    """Fails with an error as long as it has one."""
+
+    code = errno.ENOSPC
+
+    def write(self, text):
+        if self.code:
+            raise OSError(self.code, os.strerror(self.code))
+        return super().write(text)
+
+    def flush(self):
+        if self.code:
+            raise OSError(self.code, os.strerror(self.code))
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EPIPE, errno.EIO, errno.EAGAIN])
+def test_what_cannot_be_written_is_dropped_and_named_once(monkeypatch, code):
+    said = []
+    monkeypatch.setattr(module, "print_log", lambda text, *_: said.append(text))
+    stream = Broken()
+    stream.code = code
+    guarded = GuardedStream(stream, "the console (stdout)")
+    for _ in range(3):
+        print("lost", file=guarded, flush=True)
+    stream.code = None
+    print("kept", file=guarded, flush=True)
+    assert stream.getvalue() == "kept\n"
+    (text,) = said
+    assert text.startswith("the console (stdout) could not be written: [Errno")
+
+
+def test_characters_that_the_console_lacks_are_escaped():
+    raw = io.BytesIO()
+    guarded = GuardedStream(io.TextIOWrapper(raw, "ascii"), "console")
+    print("é\udcff", file=guarded, flush=True)
+    assert raw.getvalue() == b"\\xe9\\udcff\n"
+
+
+def test_everything_else_is_the_streams_own(tmp_path):
+    with (tmp_path / "a").open("w") as file:
+        guarded = GuardedStream(file, "console")
+        assert (guarded.fileno(), guarded.isatty()) == (file.fileno(), False)
+
+
+def test_the_console_is_given_back(capsys):
+    before = sys.stdout, sys.stderr
+    with guarded_console():
+        assert isinstance(sys.stdout, GuardedStream)
+        print("out")
+        print("err", file=sys.stderr)
+    assert (sys.stdout, sys.stderr) == before
+    assert capsys.readouterr() == ("out\n", "err\n")
+
+
+SCRIPT = """
+import sys
+from mim_plugins.engine import guarded_console
+with guarded_console():
+    for _ in range(20000):
+        print("a line")
+    sys.exit(3)
+"""
+
+
+def test_a_full_disk_under_the_console_keeps_the_exit_code():
+    if not os.path.exists("/dev/full"):
+        pytest.skip("there is no /dev/full")
+    with open("/dev/full", "w") as full:
+        code = subprocess.call([sys.executable, "-c", SCRIPT], stdout=full, stderr=full)
+    assert code == 3

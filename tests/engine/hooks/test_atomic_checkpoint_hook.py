@@ -1,0 +1,312 @@
+import os
+import pickle
+import resource
+import shutil
+import signal
+
+import pytest
+import torch
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from stacks import ON_FORKS
+from toy_run import ToyModel, toy_runner
+from two_processes import DISTRIBUTED, in_two_processes
+
+from mim_plugins.checkpoints import find_corruption, has_digest
+from mim_plugins.cli import ConsoleRunner
+from mim_plugins.engine.hooks import AtomicCheckpointHook, atomic_checkpoint_hook
+from mim_plugins.engine.resume.atomic_local_backend import AtomicLocalBackend
+from mim_plugins.errors import CheckpointError
+
+
+class Killed(BaseException):
+    pass
+
+
+def names(folder):
+    return sorted(path.name for path in folder.glob("*.pth*"))
+
+
+def pointed_at(folder):
+    return (folder / "last_checkpoint").read_text()
+
+
+@pytest.mark.parametrize("keep", [1, 2, -1])
+def test_newest_files_are_kept_and_named(tmp_path, keep):
+    toy_runner(tmp_path, iterations=4, checkpoint=dict(max_keep_ckpts=keep)).train()
+    kept = range(1, 5) if keep == -1 else range(5 - keep, 5)
+    assert names(tmp_path) == [f"iter_{i}.pth" for i in kept]
+    assert pointed_at(tmp_path) == str(tmp_path / "iter_4.pth")
+    runner = toy_runner(tmp_path, iterations=6, checkpoint=dict(max_keep_ckpts=keep), resume=True)
+    runner.train()
+    kept = range(1, 7) if keep == -1 else range(7 - keep, 7)
+    assert names(tmp_path) == [f"iter_{i}.pth" for i in kept]
+
+
+@pytest.mark.parametrize("moment", ["write", "rename", "pointer", "remove"])
+def test_killed_at_any_moment_of_a_save_a_whole_file_is_left(tmp_path, monkeypatch, moment):
+    """The second save, with room for one, is cut; the run goes on from the first or second."""
+
+    def kill_at(owner, name, matches):
+        original = getattr(owner, name)
+
+        def replacement(*arguments):
+            if matches(*map(str, arguments)):
+                raise Killed
+            return original(*arguments)
+
+        monkeypatch.setattr(owner, name, replacement)
+
+    if moment == "write":
+        kill_at(AtomicLocalBackend, "put", lambda *a: "iter_2" in a[-1])
+    elif moment == "rename":
+        kill_at(os, "replace", lambda source, target: "iter_2" in target)
+    elif moment == "pointer":
+        written = []
+        kill_at(
+            os, "replace",
+            lambda source, target: "last" in target and (written.append(1) or len(written) == 2),
+        )  # fmt: skip
+    else:
+        kill_at(AtomicLocalBackend, "remove", lambda *a: "iter_1" in a[-1])
+    with pytest.raises(Killed):
+        toy_runner(tmp_path, checkpoint=dict(max_keep_ckpts=1)).train()
+    monkeypatch.undo()
+
+    runner = toy_runner(tmp_path, iterations=5, resume=True)
+    runner.call_hook("before_run")
+    reached = torch.load(runner._load_from)["meta"]["iter"]
+    assert reached == (2 if moment in ("pointer", "remove") else 1)
+    runner.train()
+    assert runner.iter == 5
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_nothing_to_resume_starts_anew_and_says_so(tmp_path, caplog):
+    runner = toy_runner(tmp_path, resume=True)
+    runner.logger.addHandler(caplog.handler)
+    runner.train()
+    assert "training starts at iteration 0" in caplog.text
+    assert runner.iter == 4
+
+
+def test_damaged_files_alone_are_an_error_not_a_new_run(tmp_path):
+    toy_runner(tmp_path, checkpoint=dict(max_keep_ckpts=2)).train()
+    for path in tmp_path.glob("*.pth"):
+        path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(CheckpointError, match="none that can be resumed from"):
+        toy_runner(tmp_path, resume=True).train()
+    with pytest.raises(CheckpointError, match="is corrupt"):
+        toy_runner(tmp_path, resume=True, load_from=str(tmp_path / "iter_4.pth")).train()
+
+
+def test_full_disk_is_logged_training_goes_on_and_the_next_save_works(tmp_path, caplog):
+    class Limit(Hook):
+        """Lets files grow to 1 KB in iterations 2 and 3, as a full disk would."""
+
+        def before_train_iter(self, runner, *args, **kwargs):
+            hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+            limit = 1000 if runner.iter in (1, 2) else hard
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+
+    runner = toy_runner(tmp_path, iterations=4, checkpoint=dict(max_keep_ckpts=1))
+    runner.register_hook(Limit())
+    runner.logger.addHandler(caplog.handler)
+    previous = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    left = []
+    runner.logger.error = lambda text: left.append((text, names(tmp_path)))
+    try:
+        runner.train()
+    finally:
+        signal.signal(signal.SIGXFSZ, previous)
+    assert [files for _, files in left] == [["iter_1.pth"]] * 2
+    assert "could NOT be saved" in left[0][0]
+    assert "iter_1.pth)" in left[1][0]
+    assert names(tmp_path) == ["iter_4.pth"]
+
+
+def test_best_file_stays_until_the_better_one_is_complete(tmp_path, monkeypatch):
+    runner = toy_runner(tmp_path, checkpoint=dict(save_best="acc", rule="greater"))
+    hook = next(hook for hook in runner.hooks if hasattr(hook, "save_best"))
+    runner.train()
+    hook.after_val_epoch(runner, dict(acc=0.5))
+    (best,) = tmp_path.glob("best_*.pth")
+    first = tmp_path / "first.pth"
+    os.rename(best, first)
+    hook.best_ckpt_path = str(first)
+
+    def fail(*_):
+        assert first.is_file()
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fail)
+        hook.after_val_epoch(runner, dict(acc=0.6))
+    assert first.is_file()
+    assert runner.message_hub.get_info("best_score") == 0.5
+    hook.after_val_epoch(runner, dict(acc=0.6))
+    assert not first.is_file()
+    assert best.is_file()
+
+
+@pytest.mark.parametrize("save_best", [None, "acc"])
+def test_validation_alone_gathers_no_optimizer_state(tmp_path, monkeypatch, save_best):
+    runner = toy_runner(
+        tmp_path, checkpoint=dict(save_best=save_best, rule="greater" if save_best else None)
+    )
+    runner.train()
+    hook = next(hook for hook in runner.hooks if hasattr(hook, "save_best"))
+    runner.message_hub.update_info("best_score", 0.9)
+    gathered = []
+    monkeypatch.setattr(atomic_checkpoint_hook, "gather_optimizer_state", gathered.append)
+    hook.after_val_epoch(runner, dict(acc=0.5))
+    assert gathered == []
+
+
+def save_best_with_a_full_disk(rank, folder, moment):
+    runner = toy_runner(
+        folder,
+        checkpoint=dict(save_best="acc", rule="greater"),
+        **DISTRIBUTED,
+    )
+    runner.optim_wrapper["optimizer"] = dict(
+        type="mim_plugins.ShardedOptimizer", optimizer_type="SGD", lr=0.1
+    )
+    hook = next(hook for hook in runner.hooks if hasattr(hook, "save_best"))
+    fsync = os.fsync
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    if moment == "training":
+        os.fsync = fail
+    runner.train()
+    last = hook.last_ckpt
+    os.fsync = fail
+    hook.after_val_epoch(runner, dict(acc=0.5))
+    known = runner.message_hub.runtime_info.get("best_score")
+    os.fsync = fsync
+    hook.after_val_epoch(runner, dict(acc=0.4))
+    return last, known, runner.message_hub.get_info("best_score"), hook.last_ckpt
+
+
+@pytest.mark.parametrize("moment", ["training", "validation"])
+def test_processes_agree_that_saving_failed(tmp_path, moment):
+    codes, results = in_two_processes(save_best_with_a_full_disk, tmp_path, moment, timeout=30)
+    assert codes == [0, 0]
+    last = None if moment == "training" else str(tmp_path / "iter_4.pth")
+    assert results == dict.fromkeys(range(2), (last, None, 0.4, last))
+    assert list(tmp_path.glob("best_*.pth"))
+
+
+class Malicious:
+    def __init__(self, file):
+        self.file = file
+
+    def __reduce__(self):
+        return open, (str(self.file), "w")
+
+
+@pytest.mark.parametrize("automatic", [True, False])
+def test_code_in_the_meta_data_is_not_executed(tmp_path, caplog, automatic):
+    toy_runner(tmp_path / "run", iterations=1).train()
+    file = tmp_path / "run/iter_1.pth"
+    checkpoint = torch.load(file, weights_only=False)
+    checkpoint["meta"]["config"] = f"open({str(tmp_path / 'executed')!r}, 'w')"
+    torch.save(checkpoint, file)
+    runner = toy_runner(
+        tmp_path / "run", iterations=2, resume=True, load_from=None if automatic else str(file)
+    )
+    runner.logger.addHandler(caplog.handler)
+    runner.train()
+    assert runner.iter == 2
+    assert "meta['config'] of the checkpoint is ignored" in caplog.text
+    assert not (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize("how", ["resume", "auto", "load_from", "init_cfg"])
+@pytest.mark.parametrize("runner", [Runner, ConsoleRunner])
+def test_malicious_pickle_is_refused(tmp_path, how, runner):
+    if runner is Runner and ON_FORKS:
+        pytest.skip("onedl-mmengine's Runner runs it: docs/compatibility.md")
+    (tmp_path / "run").mkdir()
+    file = tmp_path / "run/iter_1.pth"
+    toy_runner(tmp_path / "good", iterations=1).train()
+    checkpoint = torch.load(tmp_path / "good/iter_1.pth", weights_only=False)
+    torch.save(checkpoint | dict(extra=Malicious(tmp_path / "executed")), file)
+    model = ToyModel()
+    if how == "init_cfg":
+        model.init_cfg = dict(type="Pretrained", checkpoint=str(file))
+    runner = toy_runner(
+        tmp_path / "run",
+        model=model,
+        resume=how in ("resume", "auto"),
+        load_from=str(file) if how in ("resume", "load_from") else None,
+        runner=runner,
+    )
+    refusal = "open|Weights only load failed"
+    with pytest.raises((pickle.UnpicklingError, CheckpointError), match=refusal):
+        runner.train()
+    assert not (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize("named", ["precious.txt", "best_acc.pth"])
+def test_a_checkpoint_cannot_have_other_files_removed(tmp_path, named):
+    best = dict(save_best="acc", rule="greater")
+    runner = toy_runner(tmp_path / "run", iterations=1, checkpoint=best)
+    runner.message_hub.update_info_dict(dict(best_ckpt=str(tmp_path / named), best_score=0.1))
+    runner.train()
+    (tmp_path / named).write_text("of somebody else")
+    (tmp_path / "run/best_acc.pth").write_text("the best so far")
+
+    runner = toy_runner(tmp_path / "run", iterations=2, checkpoint=best, resume=True)
+    runner.train()
+    hook = next(hook for hook in runner.hooks if hasattr(hook, "save_best"))
+    hook.after_val_epoch(runner, dict(acc=0.5))
+
+    assert (tmp_path / named).read_text() == "of somebody else"
+    assert (tmp_path / "run/best_acc.pth").exists() == (named == "precious.txt")
+
+
+def test_a_pointer_that_cannot_be_written_costs_no_checkpoint(tmp_path, caplog):
+    (tmp_path / "last_checkpoint").mkdir()
+    runner = toy_runner(tmp_path, iterations=3, checkpoint=dict(max_keep_ckpts=1))
+    runner.logger.addHandler(caplog.handler)
+    runner.train()
+    assert names(tmp_path) == ["iter_3.pth"]
+    assert "last_checkpoint cannot be written" in caplog.text
+    assert "could NOT be saved" not in caplog.text
+    runner = toy_runner(tmp_path, iterations=4, resume=True)
+    runner.train()
+    assert runner.iter == 4
+
+
+def test_checkpoints_end_in_a_digest(tmp_path):
+    toy_runner(tmp_path, iterations=1).train()
+    with (tmp_path / "iter_1.pth").open("rb") as file:
+        assert has_digest(file)
+        assert find_corruption(file) is None
+
+
+def test_files_of_mmengines_hook_are_resumed(tmp_path):
+    plain = dict(backend_args=dict(backend="local"))
+    toy_runner(tmp_path, iterations=2, checkpoint=plain).train()
+    with (tmp_path / "iter_2.pth").open("rb") as file:
+        assert not has_digest(file)
+    runner = toy_runner(tmp_path, iterations=3, resume=True)
+    runner.train()
+    assert runner.iter == 3
+
+
+def test_moved_work_folder_is_resumed(tmp_path):
+    toy_runner(tmp_path / "old", iterations=2).train()
+    shutil.move(tmp_path / "old", tmp_path / "new")
+    runner = toy_runner(tmp_path / "new", iterations=3, resume=True)
+    runner.train()
+    assert pointed_at(tmp_path / "new") == str(tmp_path / "new/iter_3.pth")
+
+
+@pytest.mark.parametrize("name", ["intervall", "meta", "anything"])
+def test_an_argument_of_no_hook_is_refused_when_built(name):
+    with pytest.raises(TypeError, match=f"AtomicCheckpointHook has no '{name}'"):
+        AtomicCheckpointHook(interval=1, **{name: 1})

@@ -1,0 +1,207 @@
+import os
+import uuid
+from contextlib import nullcontext
+
+import pytest
+import torch
+from image_files import damaged_files, good_files
+from mmengine.hooks import Hook
+from mmengine.model import BaseModel
+from mmengine.registry import DefaultScope
+from mmengine.runner import Runner
+from torch import nn
+
+from mim_plugins.engine.hooks import DataFaultHook
+from mim_plugins.errors import DamagedImageError
+from mim_plugins.file_names import read_lines, unquote_name
+
+
+class MeanModel(BaseModel):
+    """Predicts one number, and remembers the images that it was given."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(()))
+        self.seen = []
+
+    def forward(self, inputs, data_samples, mode):
+        self.seen += [sample.img_path for sample in data_samples]
+        pixels = torch.stack(inputs).float() if isinstance(inputs, list) else inputs.float()
+        return dict(loss=(self.weight - pixels.mean() / 255) ** 2)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Six good images and two damaged ones."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for index in range(6):
+        (folder / f"{index}.jpg").write_bytes(good_files()["rgb.jpg"])
+    for name in ("half.jpg", "overwritten.jpg"):
+        (folder / name).write_bytes(damaged_files()[name][0])
+    return folder
+
+
+@pytest.fixture
+def make_runner(tmp_path, folder):
+    def make(workers=0, persistent=False, epochs=2, work_dir="run", hook=None, repeat=1, **options):
+        model = MeanModel()
+        images = dict(
+            type="mim_plugins.UnlabeledImageFolder",
+            data_root=str(folder),
+            on_damage="replace",
+            pipeline=[dict(type="mim_plugins.LoadImage"), dict(type="PackInputs")],
+        )
+        runner = Runner(
+            model=model,
+            work_dir=str(tmp_path / work_dir),
+            train_dataloader=dict(
+                batch_size=2,
+                num_workers=workers,
+                persistent_workers=persistent,
+                sampler=dict(type="DefaultSampler", shuffle=True),
+                collate_fn=dict(type="default_collate"),
+                dataset=dict(type="RepeatDataset", times=repeat, dataset=images)
+                if repeat > 1
+                else images,
+            ),
+            train_cfg=dict(by_epoch=True, max_epochs=epochs),
+            optim_wrapper=dict(optimizer=dict(type="SGD", lr=0.1)),
+            custom_hooks=[dict(type="mim_plugins.DataFaultHook", **(hook or dict(max_share=0.5)))],
+            randomness=dict(seed=0),
+            default_scope="mmpretrain",
+            experiment_name=f"{tmp_path}_{work_dir}_{uuid.uuid4()}",
+            **options,
+        )
+        return runner, model
+
+    with DefaultScope.overwrite_default_scope("mmpretrain"):
+        yield make
+
+
+@pytest.fixture
+def read_log(tmp_path):
+    return lambda run="run": "".join(
+        file.read_text() for file in sorted((tmp_path / run).glob("*/*.log"))
+    )
+
+
+@pytest.mark.parametrize(("workers", "persistent"), [(0, False), (2, False), (2, True)])
+def test_the_run_goes_on_and_names_each_damaged_image_once(
+    tmp_path, folder, make_runner, read_log, workers, persistent
+):
+    runner, model = make_runner(workers, persistent)
+    runner.train()
+
+    damaged = {str(folder / "half.jpg"), str(folder / "overwritten.jpg")}
+    assert runner.iter == 8
+    assert len(model.seen) == 16
+    assert not damaged & set(model.seen)
+    assert set((tmp_path / "run/damaged_images.txt").read_text().split()) == damaged
+    log = read_log()
+    assert log.count("half.jpg': truncated") == 1
+    assert log.count("overwritten.jpg': corrupt") == 1
+    assert "damaged images: 2, listed in" in log
+    assert "samples replaced in this run: 4" in log  # two in each of two epochs
+
+
+def test_the_samples_do_not_depend_on_the_worker_processes(make_runner):
+    seen = []
+    for workers, persistent in ((0, False), (1, False), (2, True)):
+        runner, model = make_runner(workers, persistent, work_dir=f"run{workers}")
+        runner.train()
+        seen.append(model.seen)
+    assert seen[0] == seen[1] == seen[2]
+
+
+def test_too_many_damaged_images_stop_the_run(tmp_path, make_runner):
+    runner, _ = make_runner(hook=dict(max_share=0.2, interval=1), epochs=5)
+
+    with pytest.raises(DamagedImageError, match=r"2 of 8 images.*max_share=0\.2.*check_dataset"):
+        runner.train()
+    assert runner.epoch == 0
+    assert len((tmp_path / "run/damaged_images.txt").read_text().split()) == 2
+
+
+def test_an_image_counts_once_however_often_it_is_drawn(make_runner):
+    runner, _ = make_runner(hook=dict(max_share=0.25, interval=1), epochs=4)
+    runner.train()
+    assert runner.iter == 16
+
+
+def test_a_resumed_run_knows_the_damaged_images(tmp_path, make_runner, read_log):
+    runner, _ = make_runner(epochs=1)
+    runner.train()
+    runner, _ = make_runner(
+        epochs=2, work_dir="more", resume=True, load_from=str(tmp_path / "run/epoch_1.pth")
+    )
+    runner.train()
+
+    assert "half.jpg': truncated" not in read_log("more")
+    assert "damaged images: 2, listed in" in read_log("more")
+
+
+def test_without_damage_nothing_is_written(tmp_path, folder, make_runner, read_log):
+    for name in ("half.jpg", "overwritten.jpg"):
+        (folder / name).unlink()
+    runner, _ = make_runner(epochs=1)
+    runner.train()
+    assert not (tmp_path / "run/damaged_images.txt").exists()
+    assert "damaged" not in read_log().split("Hooks will be executed")[-1]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [(dict(max_share=1.5), r"max_share=1\.5"), (dict(interval=0), "interval=0")],
+)
+def test_impossible_arguments_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        DataFaultHook(**options)
+
+
+@pytest.mark.parametrize(("share", "stops"), [(0.3, False), (0.2, True)])
+def test_the_share_is_of_the_images_not_of_their_repeats(make_runner, share, stops):
+    runner, _ = make_runner(epochs=1, hook=dict(max_share=share), repeat=10)
+
+    expected = pytest.raises(DamagedImageError, match="2 of 8 images") if stops else nullcontext()
+    with expected:
+        runner.train()
+
+
+def test_damaged_images_of_any_name_are_reported_and_kept(make_runner, folder, tmp_path, read_log):
+    names = [b"not \xff UTF-8.jpg", b"line\nbreak.jpg", b" blank.jpg"]
+    for name in names:
+        with open(os.path.join(os.fsencode(folder), name), "wb") as file:
+            file.write(b"x")
+    runner, _ = make_runner(epochs=1)
+    runner.train()
+
+    listed = [unquote_name(line) for line in read_lines(tmp_path / "run/damaged_images.txt")]
+    expected = {os.path.join(os.fsencode(folder), name) for name in names}
+    assert expected < set(map(os.fsencode, listed))
+    assert len(listed) == 5
+    log = read_log()
+    assert r"not \xff UTF-8.jpg" in log
+    assert r"line\nbreak.jpg" in log
+    (checkpoint,) = (tmp_path / "run").glob("*.pth")
+    content = torch.load(checkpoint, weights_only=True)
+    assert set(content["message_hub"]["runtime_info"]["damaged_images"]) == set(listed)
+
+
+def test_a_list_that_cannot_be_written_is_tried_again(tmp_path, folder, make_runner, read_log):
+    runner, _ = make_runner(hook=dict(max_share=0.5, interval=1), epochs=4)
+    file = tmp_path / "run/damaged_images.txt"
+    file.mkdir()  # in the way
+
+    class MakeRoom(Hook):
+        def after_train_epoch(self, runner):
+            if runner.epoch == 2:
+                file.rmdir()
+
+    runner.register_hook(MakeRoom(), priority="HIGHEST")
+    runner.train()
+    assert runner.epoch == 4
+    assert len(file.read_text().splitlines()) == 2
+    log = read_log()
+    assert log.count(f"'{file}' could not be written") == 1
+    assert log.count(f"'{file}' can be written again") == 1

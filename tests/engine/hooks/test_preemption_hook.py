@@ -1,0 +1,142 @@
+import multiprocessing
+import os
+import signal
+import time
+
+import pytest
+from mmengine.evaluator import BaseMetric
+from mmengine.hooks import Hook
+from toy_run import ToyImages, ToyModel, toy_runner
+from two_processes import DISTRIBUTED, in_two_processes
+
+from mim_plugins.engine.hooks import REQUEUE_EXIT_CODE, PreemptionHook
+
+
+class Signal(Hook):
+    def __init__(self, iteration, number):
+        self.iteration, self.number = iteration, number
+
+    def before_train_iter(self, runner, *args, **kwargs):
+        if runner.iter == self.iteration:
+            os.kill(os.getpid(), self.number)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_signal_saves_exits_and_the_run_goes_on(tmp_path, number):
+    whole = toy_runner(tmp_path / "whole", iterations=4)
+    whole.train()
+
+    checkpoint = dict(interval=3)
+    handler = signal.getsignal(number)
+    runner = toy_runner(tmp_path / "run", hooks=[PreemptionHook()], checkpoint=checkpoint)
+    runner.register_hook(Signal(1, number))
+    with pytest.raises(SystemExit) as stopped:
+        runner.train()
+    assert stopped.value.code == REQUEUE_EXIT_CODE == 85
+    assert runner.iter == 1  # the second iteration was finished
+    assert (tmp_path / "run/interrupted.pth").is_file()
+    assert (tmp_path / "run/last_checkpoint").read_text().endswith("interrupted.pth")
+
+    rest = toy_runner(tmp_path / "run", checkpoint=checkpoint, resume=True)
+    seen = []
+    rest.register_hook(type("See", (Hook,), dict(
+        before_train_iter=lambda self, runner, *a, **k: seen.append(runner.iter)))())  # fmt: skip
+    rest.train()
+    assert seen == [2, 3]
+    assert rest.model.weight.tolist() == whole.model.weight.tolist()
+    assert not (tmp_path / "run/interrupted.pth").exists()
+    signal.signal(number, handler)
+
+
+class Predicting(ToyModel):
+    def forward(self, inputs, data_samples=None, mode="loss"):
+        return data_samples if mode == "predict" else super().forward(inputs, data_samples, mode)
+
+
+class Count(BaseMetric):
+    def process(self, data_batch, data_samples):
+        self.results.extend(data_samples)
+
+    def compute_metrics(self, results):
+        return dict(count=len(results))
+
+
+class SignalToAll(Hook):
+    """As a launcher does, which ends the group of processes."""
+
+    def __init__(self, number):
+        self.number, self.workers = number, []
+
+    def before_train_iter(self, runner, *args, **kwargs):
+        if runner.iter == 1:
+            self.workers = multiprocessing.active_children()
+            for process in (*self.workers, multiprocessing.current_process()):
+                os.kill(process.pid, self.number)
+            time.sleep(1)  # PyTorch would raise here, were a worker gone
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_workers_of_training_and_validation_outlive_a_signal_to_all(tmp_path, number):
+    handler = signal.getsignal(number)
+    loader = dict(
+        batch_size=4, num_workers=1, persistent_workers=True, dataset=ToyImages(),
+        sampler=dict(type="DefaultSampler", shuffle=False),
+    )  # fmt: skip
+    runner = toy_runner(
+        tmp_path, Predicting(), hooks=[PreemptionHook()], checkpoint=dict(interval=3),
+        val_dataloader=loader, val_cfg=dict(), val_evaluator=[Count()],
+    )  # fmt: skip
+    runner._train_dataloader |= dict(num_workers=1, persistent_workers=True)
+    runner._train_loop["val_interval"] = 1
+    sender = SignalToAll(number)
+    runner.register_hook(sender)
+    try:
+        with pytest.raises(SystemExit):
+            runner.train()
+    finally:
+        signal.signal(number, handler)
+    assert len(sender.workers) == 2
+    assert all(worker.is_alive() for worker in sender.workers)
+    assert (tmp_path / "interrupted.pth").is_file()
+    for worker in sender.workers:
+        worker.kill()
+
+
+def test_gradients_that_wait_for_an_update_are_not_lost(tmp_path):
+    runner = toy_runner(tmp_path, hooks=[PreemptionHook()], checkpoint=dict(interval=100))
+    runner.optim_wrapper["accumulative_counts"] = 2
+    runner.register_hook(Signal(0, signal.SIGTERM))
+    with pytest.raises(SystemExit):
+        runner.train()
+    assert runner.iter == 1
+
+
+def test_signals_are_given_back(tmp_path):
+    handler = signal.getsignal(signal.SIGTERM)
+    toy_runner(tmp_path, hooks=[PreemptionHook()]).train()
+    assert signal.getsignal(signal.SIGTERM) == handler
+
+
+def test_bad_arguments_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="interval=0"):
+        PreemptionHook(interval=0)
+    with pytest.raises(ValueError, match="SIGNAL"):
+        PreemptionHook(signals=("SIGNAL",))
+    runner = toy_runner(tmp_path, hooks=[PreemptionHook()], checkpoint=dict(type="CheckpointHook"))
+    with pytest.raises(ValueError, match="AtomicCheckpointHook"):
+        runner.train()
+
+
+def train_and_signal_one(rank, folder):
+    runner = toy_runner(
+        folder, hooks=[PreemptionHook(interval=2)], checkpoint=dict(interval=100), **DISTRIBUTED
+    )
+    if rank == 1:
+        runner.register_hook(Signal(0, signal.SIGUSR1))
+    runner.train()
+
+
+def test_signal_to_one_process_stops_both(tmp_path):
+    codes, _ = in_two_processes(train_and_signal_one, tmp_path)
+    assert codes == [85, 85]
+    assert [path.name for path in tmp_path.glob("*.pth")] == ["interrupted.pth"]

@@ -1,0 +1,99 @@
+from types import SimpleNamespace
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.dataset import BaseDataset, RepeatDataset
+from mmengine.optim import OptimWrapper, OptimWrapperDict
+from mmengine.runner import IterBasedTrainLoop
+from torch.utils.data import DataLoader
+
+from mim_plugins.engine.hooks import RunSummaryHook
+
+
+class Log:
+    def __init__(self):
+        self.infos, self.warnings = [], []
+
+    def info(self, text):
+        self.infos.append(text)
+
+    def warning(self, text):
+        self.warnings.append(text)
+
+
+def make_runner(images=10, batch=4, accumulate=2, recipe=None, enable=False, loop=None):
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    return SimpleNamespace(
+        train_dataloader=DataLoader(list(range(images)), batch_size=batch, drop_last=True),
+        optim_wrapper=OptimWrapper(
+            torch.optim.SGD([parameter], lr=0.5), accumulative_counts=accumulate
+        ),
+        cfg=Config(dict(auto_scale_lr=dict(base_batch_size=recipe, enable=enable))),
+        max_epochs=3,
+        logger=Log(),
+        train_loop=loop,
+        max_iters=getattr(loop, "max_iters", None),
+    )
+
+
+def test_global_batch_and_learning_rate_are_logged():
+    runner = make_runner()
+    RunSummaryHook().before_train(runner)
+    (line,) = runner.logger.infos
+    assert "10 images" in line
+    assert "global batch 8" in line
+    assert "3 epochs of 2 iterations" in line
+    assert "0.5" in line
+
+
+def test_length_of_a_run_in_iterations_is_told_in_passes_over_the_images():
+    # an InfiniteSampler's loader has the length of one pass, which is not that of the run
+    loop = object.__new__(IterBasedTrainLoop)
+    loop._max_iters = 30
+    runner = make_runner(loop=loop)
+    RunSummaryHook().before_train(runner)
+    (line,) = runner.logger.infos
+    assert "30 iterations = 12 passes over the images" in line
+    assert "epochs" not in line
+
+
+@pytest.mark.parametrize(
+    ("recipe", "enable", "warns"),
+    [(8, False, False), (2048, False, True), (2048, True, False), (None, False, False)],
+)
+def test_batch_other_than_the_recipes_warns_unless_scaled(recipe, enable, warns):
+    runner = make_runner(recipe=recipe, enable=enable)
+    RunSummaryHook().before_train(runner)
+    assert bool(runner.logger.warnings) == warns
+
+
+def test_each_of_several_optimizers_has_its_lines():
+    runner = make_runner(recipe=8)
+    other = OptimWrapper(torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.25))
+    runner.optim_wrapper = OptimWrapperDict(encoder=runner.optim_wrapper, teacher=other)
+    RunSummaryHook().before_train(runner)
+    encoder, teacher = runner.logger.infos
+    assert encoder.startswith("encoder: ")
+    assert "global batch 8" in encoder
+    assert encoder.endswith("learning rate 0.5")
+    assert teacher.startswith("teacher: ")
+    assert "global batch 4" in teacher
+    assert teacher.endswith("learning rate 0.25")
+    (warning,) = runner.logger.warnings
+    assert warning.startswith("teacher: ")
+
+
+class Ten(BaseDataset):
+    def load_data_list(self):
+        return [dict(img_path=f"{index}.jpg") for index in range(10)]
+
+
+def test_repeated_images_count_once():
+    runner = make_runner()
+    repeated = RepeatDataset(Ten(), times=3)
+    runner.train_dataloader = DataLoader(repeated, batch_size=4, drop_last=True)
+    RunSummaryHook().before_train(runner)
+    (line,) = runner.logger.infos
+    assert "Training on 10 images (30 samples with repeats)" in line
+    assert "3 epochs of 7 iterations" in line

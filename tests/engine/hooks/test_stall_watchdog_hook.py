@@ -1,0 +1,159 @@
+import errno
+import json
+import logging
+import threading
+import time
+from types import SimpleNamespace
+
+import pytest
+from mmengine.hooks import Hook
+from toy_run import ToyModel, toy_runner
+from two_processes import DISTRIBUTED, in_two_processes
+
+from mim_plugins.engine.hooks import StallWatchdogHook
+
+
+def hang_in_forward(rank, folder, hanging):
+    calls = []
+
+    def loss(weight, inputs):
+        calls.append(1)
+        if rank == hanging and len(calls) == 3:
+            time.sleep(60)
+        return (weight - inputs.mean()).square().sum()
+
+    runner = toy_runner(
+        folder, ToyModel(loss), iterations=5, hooks=[StallWatchdogHook(timeout=2)], **DISTRIBUTED
+    )
+    runner.logger.error = lambda text: (folder / f"error_{rank}").write_text(text)
+    runner.train()
+
+
+def test_hanging_process_is_named_and_all_end(tmp_path):
+    started = time.monotonic()
+    codes, _ = in_two_processes(hang_in_forward, tmp_path, 1)
+    assert codes == [1, 1]
+    assert time.monotonic() - started < 50
+    for rank in range(2):
+        text = (tmp_path / f"error_{rank}").read_text()
+        assert "rank 1 stands still at iteration 3, forward pass" in text
+
+
+def make(folder, ranks, progress):
+    hook = StallWatchdogHook()
+    hook._folder = folder
+    hook._runner = SimpleNamespace(world_size=ranks)
+    for rank, reached in progress.items():
+        (folder / f"rank_{rank}.json").write_text(json.dumps(reached))
+    return hook
+
+
+@pytest.mark.parametrize(
+    ("progress", "stalled", "text"),
+    [
+        ({0: (4, 2, 0), 1: (4, 0, 0), 2: (4, 2, 0)}, [1], "rank 1 stands still at iteration 5,"
+         " loading data"),
+        ({0: (4, 2, 0), 1: (5, 0, 0), 2: (4, 2, 0)}, [0, 2], "rank 0, 2 stands still"),
+        ({0: (4, 2, 0), 1: (4, 2, 0), 2: (4, 2, 0)}, [0, 1, 2], "all ranks stand at iteration 5"),
+        ({0: (4, 3, 7), 1: (4, 3, 6)}, [1], "no news of rank 2"),
+    ],
+)  # fmt: skip
+def test_who_is_furthest_behind(tmp_path, progress, stalled, text):
+    ranks, report = make(tmp_path, 3, progress)._find_stalled()
+    assert ranks == stalled
+    assert text in report
+
+
+def test_single_process_is_not_watched(tmp_path):
+    toy_runner(tmp_path, hooks=[StallWatchdogHook()]).train()
+    assert not (tmp_path / "heartbeats").exists()
+
+
+def test_healthy_processes_end_well(tmp_path):
+    codes, _ = in_two_processes(hang_in_forward, tmp_path, None)
+    assert codes == [0, 0]
+    assert not list(tmp_path.glob("error_*"))
+
+
+class Busy(Hook):
+    """Spends more than the time limit before training and after an iteration."""
+
+    def before_train(self, runner):
+        time.sleep(5)
+
+    def after_train_iter(self, runner, *args, **kwargs):
+        if runner.iter == 1:
+            (watchdog,) = (hook for hook in runner.hooks if isinstance(hook, StallWatchdogHook))
+            for done in range(10):
+                watchdog.note_evaluation(done)
+                time.sleep(0.5)
+
+
+def train_with_pauses(rank, folder):
+    hooks = [StallWatchdogHook(timeout=2), Busy()]
+    toy_runner(folder, hooks=hooks, **DISTRIBUTED).train()
+
+
+def test_preparation_and_noted_evaluations_may_take_longer(tmp_path):
+    codes, _ = in_two_processes(train_with_pauses, tmp_path)
+    assert codes == [0, 0]
+
+
+@pytest.mark.parametrize("content", ["", "[4, 2", None])
+def test_what_cannot_be_read_is_no_news(tmp_path, content):
+    hook = make(tmp_path, 3, {0: (4, 2, 0), 1: (4, 0, 0)})
+    file = tmp_path / "rank_2.json"
+    file.mkdir() if content is None else file.write_text(content)
+    ranks, report = hook._find_stalled()
+    assert ranks == [1]
+    assert "no news of rank 2" in report
+
+
+def test_without_any_news_nobody_is_blamed(tmp_path):
+    ranks, report = make(tmp_path, 2, {})._find_stalled()
+    assert ranks == []
+    assert f"nor news of any rank in {tmp_path}" in report
+
+
+def test_watching_goes_on_when_the_progress_cannot_be_written(tmp_path, monkeypatch, caplog):
+    hook = make(tmp_path, 2, {})
+    hook._runner.rank = 0
+    hook._runner.logger = logging.getLogger("watching")
+    hook._period = 0.01
+    attempts = []
+
+    def publish():
+        attempts.append(1)
+        if len(attempts) == 3:
+            hook._stop.set()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(hook, "_publish", publish)
+    hook._stop = threading.Event()
+    hook._watch(hook._stop)
+    assert len(attempts) == 3
+    assert caplog.text.count(f"progress in '{tmp_path}' could not be written") == 1
+
+
+def train_without_heartbeats(rank, folder):
+    runner = toy_runner(folder, hooks=[StallWatchdogHook(timeout=2)], **DISTRIBUTED)
+    if rank == 0:
+        (folder / "heartbeats").write_text("in the way")
+    runner.train()
+    return runner.iter
+
+
+def test_the_run_begins_and_ends_well_without_heartbeats(tmp_path):
+    assert in_two_processes(train_without_heartbeats, tmp_path) == ([0, 0], {0: 4, 1: 4})
+
+
+def test_heartbeats_come_back_in_a_folder_that_was_removed(tmp_path):
+    hook = make(tmp_path / "run/heartbeats", 2, {})
+    hook._runner.rank = 0
+    hook._publish()
+    assert json.loads((tmp_path / "run/heartbeats/rank_0.json").read_text()) == [0, 0, 0]
+
+
+def test_timeout_must_be_positive():
+    with pytest.raises(ValueError, match="timeout=0"):
+        StallWatchdogHook(timeout=0)

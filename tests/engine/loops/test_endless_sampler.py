@@ -1,0 +1,202 @@
+import itertools
+from types import SimpleNamespace
+
+import pytest
+import torch
+from mmengine.dataset import (
+    BaseDataset,
+    ConcatDataset,
+    DefaultSampler,
+    InfiniteSampler,
+    pseudo_collate,
+)
+from mmengine.evaluator import Evaluator
+from torch.utils.data import BatchSampler, DataLoader, IterableDataset, RandomSampler
+from toy_run import ToyImages, toy_runner
+
+from mim_plugins.engine.loops.endless_sampler import (
+    require_end_of_evaluation,
+    require_steps_of_training,
+)
+from mim_plugins.errors import ConfigError
+
+EPOCHS = dict(type="mim_plugins.ResumableEpochLoop", max_epochs=2)
+IMAGES = range(8)
+
+
+class Cycle:
+    """Endless, and unlike MMEngine's."""
+
+    def __iter__(self):
+        return itertools.cycle(IMAGES)
+
+    def __len__(self):
+        return len(IMAGES)
+
+
+class CycledDefault(DefaultSampler):
+    def __iter__(self):
+        return itertools.cycle(super().__iter__())
+
+
+class CycledBatches:
+    """An endless batch sampler on a finite sampler."""
+
+    sampler = DefaultSampler(IMAGES)
+
+    def __iter__(self):
+        return itertools.cycle([[0, 1], [2, 3]])
+
+    def __len__(self):
+        return 2
+
+
+class WithoutLength:
+    def __iter__(self):
+        return iter(IMAGES)
+
+
+class Around:
+    """A batch sampler around another one."""
+
+    def __init__(self, batch_sampler):
+        self.batch_sampler = batch_sampler
+
+    def __iter__(self):
+        return iter(self.batch_sampler)
+
+    def __len__(self):
+        return len(self.batch_sampler)
+
+
+class Stream(IterableDataset):
+    def __iter__(self):
+        return iter(IMAGES)
+
+    def __len__(self):
+        return len(IMAGES)
+
+
+class Source(BaseDataset):
+    def load_data_list(self):
+        return [dict() for _ in IMAGES]
+
+
+def loader(sampler):
+    return DataLoader(IMAGES, batch_size=4, sampler=sampler)
+
+
+def endless_loaders():
+    infinite = InfiniteSampler(IMAGES, seed=0)
+    return [
+        loader(infinite),
+        DataLoader(IMAGES, batch_sampler=BatchSampler(infinite, 4, drop_last=True)),
+        DataLoader(IMAGES, batch_sampler=Around(BatchSampler(infinite, 4, drop_last=True))),
+        DataLoader(IMAGES, batch_size=None, sampler=infinite),
+    ]
+
+
+@pytest.mark.parametrize("endless", endless_loaders())
+def test_endless_samplers_are_refused_where_an_end_is_waited_for(endless):
+    with pytest.raises(ConfigError, match=r"train_dataloader: InfiniteSampler never ends.*count"):
+        require_steps_of_training(endless, by_epoch=True)
+    require_steps_of_training(endless, by_epoch=False)
+    with pytest.raises(ConfigError, match=r"InfiniteSampler never.*val_dataloader\.sampler\.type"):
+        require_end_of_evaluation(SimpleNamespace(dataloader=endless), "val_dataloader")
+
+
+def test_mmdetections_sampler_of_two_sources_is_refused():
+    samplers = pytest.importorskip("mmdet.datasets.samplers")
+    data = ConcatDataset([Source(), Source()])
+    sampler = samplers.MultiSourceSampler(data, batch_size=4, source_ratio=[1, 1], seed=0)
+    with pytest.raises(ConfigError, match="MultiSourceSampler never ends"):
+        require_steps_of_training(DataLoader(IMAGES, batch_sampler=sampler), by_epoch=True)
+
+
+def test_evaluations_find_unknown_endless_samplers_by_counting():
+    with pytest.raises(ConfigError, match=r"test_dataloader: Cycle gives more than its length"):
+        require_end_of_evaluation(SimpleNamespace(dataloader=loader(Cycle())), "test_dataloader")
+
+
+@pytest.mark.parametrize("sampler", [CycledBatches(), CycledDefault(IMAGES)])
+def test_evaluations_find_endless_samplers_of_any_kind(sampler):
+    around = isinstance(sampler, CycledBatches)
+    data = DataLoader(IMAGES, batch_sampler=sampler) if around else loader(sampler)
+    with pytest.raises(ConfigError, match="gives more than its length"):
+        require_end_of_evaluation(SimpleNamespace(dataloader=data), "val_dataloader")
+
+
+@pytest.mark.parametrize("by_epoch", [True, False])
+def test_loaders_without_length_are_refused(by_epoch):
+    with pytest.raises(ConfigError, match=r"train_dataloader.*'WithoutLength' has no len.*__len__"):
+        require_steps_of_training(loader(WithoutLength()), by_epoch)
+    loop = SimpleNamespace(dataloader=loader(WithoutLength()))
+    around = Around(BatchSampler(WithoutLength(), 4, drop_last=False))
+    with pytest.raises(ConfigError, match=r"'WithoutLength' has no len"):
+        require_steps_of_training(DataLoader(IMAGES, batch_sampler=around), by_epoch)
+    with pytest.raises(ConfigError, match=r"val_dataloader.*'WithoutLength' has no len"):
+        require_end_of_evaluation(loop, "val_dataloader")
+
+
+@pytest.mark.parametrize(
+    "finite",
+    [
+        loader(DefaultSampler(IMAGES)),
+        loader(RandomSampler(IMAGES)),
+        loader(None),
+        DataLoader(IMAGES, batch_size=None),
+        DataLoader(Stream(), batch_size=4),
+        None,
+    ],
+)
+def test_finite_samplers_pass_and_no_random_number_is_lost(finite):
+    if finite is not None:
+        require_steps_of_training(finite, by_epoch=True)
+    torch.manual_seed(0)
+    expected = torch.rand(1)
+    torch.manual_seed(0)
+    require_end_of_evaluation(SimpleNamespace(dataloader=finite), "val_dataloader")
+    assert torch.rand(1) == expected
+
+
+def test_an_epoch_loop_refuses_an_endless_sampler(tmp_path):
+    runner = toy_runner(tmp_path, train_cfg=EPOCHS)
+    with pytest.raises(ConfigError, match="train_dataloader: InfiniteSampler never ends"):
+        runner.train()
+
+
+@pytest.mark.parametrize("sampler", [Cycle(), DefaultSampler(IMAGES, shuffle=False)])
+def test_an_epoch_is_as_long_as_its_loader(tmp_path, sampler):
+    data = DataLoader(ToyImages(), batch_size=4, sampler=sampler, collate_fn=pseudo_collate)
+    runner = toy_runner(tmp_path, train_cfg=EPOCHS, train_dataloader=data)
+    runner.train()
+    assert (runner.epoch, runner.iter, runner.max_iters) == (2, 4, 4)
+
+
+@pytest.mark.parametrize("sampler", [RandomSampler(IMAGES), DefaultSampler(IMAGES), Cycle()])
+def test_an_iteration_loop_takes_any_sampler(tmp_path, sampler):
+    data = DataLoader(ToyImages(), batch_size=4, sampler=sampler, collate_fn=pseudo_collate)
+    runner = toy_runner(tmp_path, iterations=5, train_dataloader=data)
+    runner.train()
+    assert runner.iter == 5
+
+
+@pytest.mark.parametrize("sampler", ["InfiniteSampler", "Cycle"])
+@pytest.mark.parametrize("loop", ["epochs", "iterations"])
+def test_a_validation_without_end_is_refused_before_training(tmp_path, loop, sampler):
+    val = (
+        DataLoader(ToyImages(), batch_size=4, sampler=Cycle(), collate_fn=pseudo_collate)
+        if sampler == "Cycle"
+        else dict(batch_size=4, dataset=ToyImages(), sampler=dict(type=sampler))
+    )
+    changed = (
+        dict(train_cfg=EPOCHS, train_dataloader=DataLoader(ToyImages(), batch_size=4))
+        if loop == "epochs"
+        else {}
+    )
+    runner = toy_runner(
+        tmp_path, val_dataloader=val, val_cfg=dict(), val_evaluator=Evaluator([]), **changed
+    )
+    with pytest.raises(ConfigError, match=f"val_dataloader: {sampler} .*set val_data"):
+        runner.train()
+    assert runner.iter == 0

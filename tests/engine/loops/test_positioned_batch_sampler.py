@@ -1,0 +1,50 @@
+import copy
+import itertools
+
+import pytest
+from mmengine.dataset import DefaultSampler, InfiniteSampler
+from torch.utils.data import BatchSampler
+
+from mim_plugins.engine.loops.positioned_batch_sampler import PositionedBatchSampler
+
+
+def batches(sampler):
+    return [(batch[:], batch.key) for batch in sampler]
+
+
+def make(endless=False, sampler=None):
+    sampler = sampler or DefaultSampler(range(7), shuffle=True, seed=3)
+    return PositionedBatchSampler(BatchSampler(sampler, 2, drop_last=False), endless)
+
+
+def test_starts_at_any_batch_of_any_epoch():
+    sampler = make()
+    assert (len(sampler), sampler.batch_size, sampler.drop_last) == (4, 2, False)
+    whole = {}
+    for epoch in (0, 1):
+        sampler.start_at(epoch, 0)
+        whole[epoch] = batches(sampler)
+        assert sorted(index for indices, _ in whole[epoch] for index in indices) == list(range(7))
+    assert whole[0] != whole[1]
+    sampler.start_at(1, 3)
+    assert batches(sampler) == whole[1][3:]
+    sampler.start_at(1, 4)
+    assert batches(sampler) == []
+
+
+@pytest.mark.parametrize("sampler", [None, InfiniteSampler(range(7), seed=3)])
+def test_endless_batches_go_on_through_the_epochs(sampler):
+    samplers = [make(endless=True, sampler=copy.copy(sampler)) for _ in range(2)]
+    for each in samplers:
+        if sampler is not None:
+            each.sampler.indices = each.sampler._indices_of_rank()
+    whole = [(b[:], b.key) for b in itertools.islice(samplers[0], 12)]
+    samplers[1].start_at(0, 9)
+    assert [(b[:], b.key) for b in itertools.islice(samplers[1], 3)] == whole[9:]
+    assert len({key for _, key in whole}) == 12
+
+
+def test_endless_without_a_batch_is_refused():
+    sampler = BatchSampler(DefaultSampler(range(3), seed=0), 4, drop_last=True)
+    with pytest.raises(ValueError, match="batch_size"):
+        next(iter(PositionedBatchSampler(sampler, endless=True)))

@@ -1,0 +1,82 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from torch.utils.data import DataLoader, IterableDataset
+
+from mim_plugins.engine.loops import ResumableDataLoader
+from mim_plugins.engine.loops.resumable_data_loader import let_workers_outlive_signals
+
+
+class Numbers:
+    def __len__(self):
+        return 8
+
+    def __getitem__(self, index):
+        return torch.tensor([index, os.getpid()])
+
+
+def test_reads_as_the_loader_that_it_was_given():
+    loader = ResumableDataLoader(DataLoader(Numbers(), batch_size=3, drop_last=True))
+    assert (len(loader), loader.batch_size) == (2, 3)
+    assert [batch[:, 0].tolist() for batch in loader] == [[0, 1, 2], [3, 4, 5]]
+    assert [batch[:, 0].tolist() for batch in loader.batches(0, 1)] == [[3, 4, 5]]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_workers_start_late_and_outlive_signals(number):
+    loader = ResumableDataLoader(DataLoader(Numbers(), batch_size=1, num_workers=1))
+    iterator = iter(loader)
+    first = next(iterator)
+    worker = int(first[0, 1])
+    assert worker != os.getpid()
+    os.kill(worker, number)
+    time.sleep(0.2)
+    assert [int(batch[0, 0]) for batch in iterator] == list(range(1, 8))
+
+
+def test_workers_of_a_plain_loader_start_as_they_did_and_outlive_sigterm(tmp_path):
+    loader = DataLoader(
+        Numbers(), num_workers=1, worker_init_fn=lambda number: (tmp_path / f"{number}").touch()
+    )
+    let_workers_outlive_signals(loader)
+    once = loader.worker_init_fn
+    let_workers_outlive_signals(loader)
+    assert loader.worker_init_fn is once
+    iterator = iter(loader)
+    os.kill(int(next(iterator)[0, 1]), signal.SIGTERM)
+    time.sleep(0.2)
+    assert [int(batch[0, 0]) for batch in iterator] == list(range(1, 8))
+    assert (tmp_path / "0").exists()
+
+
+@pytest.mark.parametrize("kind", ["ResumableDataLoader(plain)", "plain"])
+def test_workers_do_not_hold_up_the_end_of_the_process(kind):
+    script = f"""
+import torch
+from torch.utils.data import DataLoader
+from mim_plugins.engine.loops.resumable_data_loader import *
+
+plain = DataLoader(torch.arange(4), num_workers=1, persistent_workers=True)
+loader = {kind}
+let_workers_outlive_signals(loader)
+print(len(list(loader)), flush=True)
+"""
+    command = [sys.executable, "-c", script]
+    # less than the minute that workers outlive a SIGTERM
+    result = subprocess.run(command, capture_output=True, text=True, timeout=50, check=True)
+    assert result.stdout == "4\n"
+    assert "Traceback" not in result.stderr
+
+
+def test_data_without_indices_is_refused():
+    class Stream(IterableDataset):
+        def __iter__(self):
+            yield 1
+
+    with pytest.raises(TypeError, match="Stream cannot be resumed exactly"):
+        ResumableDataLoader(DataLoader(Stream(), batch_size=None))

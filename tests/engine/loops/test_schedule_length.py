@@ -1,0 +1,80 @@
+import math
+
+import pytest
+from mmengine.hooks import CheckpointHook, EMAHook, Hook, LoggerHook
+from toy_run import ToyImages, toy_runner
+
+from mim_plugins.engine.loops.schedule_length import check_count, check_intervals
+from mim_plugins.errors import ConfigError
+
+EPOCHS = dict(type="mim_plugins.ResumableEpochLoop", max_epochs=2)
+ITERATIONS = dict(type="mim_plugins.ResumableIterLoop", max_iters=2)
+FINITE = dict(batch_size=4, dataset=ToyImages(), sampler=dict(type="DefaultSampler"))
+
+
+@pytest.mark.parametrize("value", [0, -1, 0.5, True, None, "2", math.inf, math.nan])
+def test_counts_below_one_or_of_another_kind_are_refused(value):
+    with pytest.raises(ConfigError) as raised:
+        check_count("train_cfg.max_epochs", value)
+    assert str(raised.value) == (
+        f"train_cfg.max_epochs={value!r} must be a whole number of at least 1"
+    )
+
+
+@pytest.mark.parametrize("value", [1, 3.0, 10**6])
+def test_whole_numbers_pass(value):
+    check_count("train_cfg.max_epochs", value)
+
+
+class Often(Hook):
+    def __init__(self, interval):
+        self.interval = interval
+
+
+@pytest.mark.parametrize(
+    ("hook", "expected"),
+    [
+        (CheckpointHook(interval=0), "CheckpointHook: interval=0 must"),
+        (CheckpointHook(interval=-3), "CheckpointHook: interval=-3 must"),
+        (CheckpointHook(interval=1.5), r"CheckpointHook: interval=1\.5 must"),
+        (CheckpointHook(interval="10"), "CheckpointHook: interval='10' must"),
+        (EMAHook(interval=0), "EMAHook: interval=0 must"),
+        (Often(0), "Often: interval=0 must be a whole number of at least 1, or -1 for never"),
+        (Often(math.nan), "Often: interval=nan must"),
+        (Often(False), "Often: interval=False must"),
+    ],
+)
+def test_intervals_of_hooks_below_one_are_refused(hook, expected):
+    with pytest.raises(ConfigError, match=expected):
+        check_intervals((1,), [LoggerHook(), hook])
+
+
+@pytest.mark.parametrize("hook", [CheckpointHook(interval=-1), CheckpointHook(), Often(0.5)])
+def test_never_and_seconds_pass(hook):
+    check_intervals((1,), [LoggerHook(), EMAHook(), hook])
+
+
+@pytest.mark.parametrize(
+    ("loop", "changed", "expected"),
+    [
+        (EPOCHS, dict(max_epochs=0), "train_cfg.max_epochs=0 must be a whole number"),
+        (EPOCHS, dict(max_epochs=-4), "train_cfg.max_epochs=-4"),
+        (EPOCHS, dict(val_interval=0), "train_cfg.val_interval=0"),
+        (EPOCHS, dict(dynamic_intervals=[(1, 0)]), "train_cfg.dynamic_intervals: interval=0"),
+        (ITERATIONS, dict(max_iters=0), "train_cfg.max_iters=0"),
+        (ITERATIONS, dict(max_iters=-1), "train_cfg.max_iters=-1"),
+        (ITERATIONS, dict(val_interval=-2), "train_cfg.val_interval=-2"),
+    ],
+)
+def test_loops_refuse_them_before_training(tmp_path, loop, changed, expected):
+    runner = toy_runner(tmp_path, train_cfg=loop | changed, train_dataloader=FINITE)
+    with pytest.raises(ConfigError, match=expected):
+        runner.train()
+    assert not list(tmp_path.glob("*.pth"))
+
+
+@pytest.mark.parametrize("loop", [EPOCHS, ITERATIONS])
+def test_loops_look_at_the_hooks_of_the_run(tmp_path, loop):
+    runner = toy_runner(tmp_path, train_cfg=loop, train_dataloader=FINITE, hooks=[Often(0)])
+    with pytest.raises(ConfigError, match="Often: interval=0"):
+        runner.train()

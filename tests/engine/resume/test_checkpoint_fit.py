@@ -1,0 +1,234 @@
+import copy
+
+import pytest
+import torch
+from mmengine.optim import OptimWrapper, OptimWrapperDict
+from mmengine.runner import Runner
+from tiny_run import BACKBONE, MIXMAE, tiny_config, write_images
+from torch import nn
+from toy_run import ToyModel, toy_runner
+
+from mim_plugins.cli import ConsoleRunner
+from mim_plugins.engine.resume.checkpoint_fit import check_fit, note_kinds
+from mim_plugins.errors import CheckpointError
+
+
+class TwoLayers(ToyModel):
+    def __init__(self, width=2, dtype=torch.float32):
+        super().__init__()
+        self.second = nn.Linear(width, 2, dtype=dtype)
+
+
+def optimizer_of(kind, model, groups=1, **settings):
+    parameters = list(model.parameters())
+    if groups == 2:
+        parameters = [dict(params=parameters[:1]), dict(params=parameters[1:])]
+    return OptimWrapper(getattr(torch.optim, kind)(parameters, lr=0.1, **settings))
+
+
+class Run:
+    """As much of a runner as matters here."""
+
+    param_schedulers = None
+
+    def __init__(self, model, wrapper):
+        self.model, self.optim_wrapper = model, wrapper
+
+
+def run(model=None, kind="AdamW", **settings):
+    model = model or TwoLayers()
+    return Run(model, optimizer_of(kind, model, **settings))
+
+
+def checkpoint_of(run, noted=True):
+    for parameter in run.model.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    run.optim_wrapper.step()
+    content = dict(
+        meta={}, state_dict=run.model.state_dict(), optimizer=run.optim_wrapper.state_dict()
+    )
+    if noted:
+        note_kinds(run, content)
+    return copy.deepcopy(content)
+
+
+def test_heads_are_compared_though_no_tensor_shows_them():
+    def attention(heads):
+        model = ToyModel()
+        model.attention = nn.MultiheadAttention(8, heads)
+        return run(model)
+
+    content = checkpoint_of(attention(2))
+    check_fit(attention(2), content, "x")
+    with pytest.raises(CheckpointError, match="attention has 2 heads in the file, 4 in the model"):
+        check_fit(attention(4), content, "x")
+    del content["meta"]["num_heads"]  # of an earlier version
+    check_fit(attention(4), content, "x")
+
+
+@pytest.mark.parametrize("noted", [True, False])
+@pytest.mark.parametrize("kind", ["AdamW", "SGD", "Adam", "RMSprop", "Adagrad", "Adamax"])
+def test_a_run_goes_on_from_its_own_checkpoint(kind, noted):
+    check_fit(run(kind=kind), checkpoint_of(run(kind=kind), noted), "x")
+    content = checkpoint_of(run(kind=kind), noted)
+    for switch in ("foreach", "maximize", "fused", "decoupled_weight_decay"):
+        content["optimizer"]["param_groups"][0].pop(switch, None)  # of an older PyTorch
+    check_fit(run(kind=kind), content, "x")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (dict(model=TwoLayers(3)), "second.weight 2x2 in the file, 2x3 in the model"),
+        (dict(model=ToyModel()), "2 unknown to the model: second.bias, second.weight"),
+        (dict(model=TwoLayers(dtype=torch.float64)), "second.weight torch.float32 in the file"),
+    ],
+)
+def test_another_model_is_named_before_its_optimizer(changes, message):
+    with pytest.raises(CheckpointError, match=f"'x' is of another model than .*{message}"):
+        check_fit(run(kind="SGD", **changes), checkpoint_of(run()), "x")
+
+
+@pytest.mark.parametrize("noted", [True, False])
+@pytest.mark.parametrize(
+    ("kinds", "message"),
+    [
+        (("SGD", "AdamW"), r"SGD in the file, AdamW|its settings \(dampening"),
+        (("AdamW", "SGD"), r"AdamW in the file, SGD|its settings \(amsgrad"),
+        (("RMSprop", "Adagrad"), r"RMSprop in the file, Adagrad|its settings \(alpha"),
+    ],
+)
+def test_another_optimizer_is_named(kinds, message, noted):
+    saved, own = (run(kind=kind) for kind in kinds)
+    with pytest.raises(CheckpointError, match=f"'x' is of another optimizer than .*({message})"):
+        check_fit(own, checkpoint_of(saved, noted), "x")
+
+
+def test_adam_and_adamw_differ_where_the_kind_is_noted():
+    with pytest.raises(CheckpointError, match="Adam in the file, AdamW in the config"):
+        check_fit(run(), checkpoint_of(run(kind="Adam")), "x")
+
+
+def without_exp_avg(content):
+    del content["optimizer"]["state"][1]["exp_avg"]
+
+
+def of_another_shape(content):
+    state = content["optimizer"]["state"]
+    state[0]["exp_avg"], state[1]["exp_avg"] = state[1]["exp_avg"], state[0]["exp_avg"]
+
+
+def setting(key, value):
+    return lambda content: content["optimizer"]["param_groups"][0].update({key: value})
+
+
+def with_number_twice(content):
+    content["optimizer"]["param_groups"][0]["params"] = [0, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (without_exp_avg, "exp_avg of parameter 1 is missing"),
+        (of_another_shape, r"exp_avg of parameter 0 has the shape \(2, 2\) in the file"),
+        (setting("betas", (0.9,)), "betas is tuple in the file"),
+        (setting("betas", (0.9, 1.5)), "Invalid beta"),
+        (setting("betas", ("0.9", 0.95)), "betas is tuple"),
+        (setting("eps", "small"), "eps is str"),
+        (setting("amsgrad", 1), "amsgrad is int 1"),
+        (setting("weight_decay", None), "weight_decay is None"),
+        (with_number_twice, "a parameter is in two groups"),
+    ],
+)
+def test_a_state_that_the_optimizer_cannot_take_is_named(change, message):
+    content = checkpoint_of(run())
+    change(content)
+    with pytest.raises(CheckpointError, match=message):
+        check_fit(run(), content, "x")
+
+
+@pytest.mark.parametrize("groups", [(1, 2), (2, 1)])
+def test_another_number_of_groups_is_named(groups):
+    saved, own = (run(groups=number) for number in groups)
+    message = f"{groups[0]} groups of parameters in the file, {groups[1]} in the config"
+    with pytest.raises(CheckpointError, match=message):
+        check_fit(own, checkpoint_of(saved), "x")
+
+
+def of_two(first, second):
+    model = TwoLayers()
+    parts = (model.second, nn.ParameterList([model.weight]))
+    wrappers = (optimizer_of(kind, part) for kind, part in zip((first, second), parts, strict=True))
+    return Run(model, OptimWrapperDict(**dict(zip("ab", wrappers, strict=True))))
+
+
+def test_optimizers_by_name_are_compared_by_name():
+    def saved(run):
+        content = dict(state_dict=run.model.state_dict(), meta={})
+        note_kinds(run, content)
+        return content | dict(optimizer=run.optim_wrapper.state_dict())
+
+    check_fit(of_two("AdamW", "SGD"), saved(of_two("AdamW", "SGD")), "x")
+    with pytest.raises(CheckpointError, match="b: AdamW in the file, SGD in the config"):
+        check_fit(of_two("AdamW", "SGD"), saved(of_two("AdamW", "AdamW")), "x")
+    with pytest.raises(CheckpointError, match="optimizers one in the file, a, b in the config"):
+        check_fit(of_two("AdamW", "SGD"), checkpoint_of(run()), "x")
+    with pytest.raises(CheckpointError, match=r"several optimizers \(a, b\) in the file, one"):
+        check_fit(run(), saved(of_two("AdamW", "SGD")), "x")
+
+
+def test_weights_alone_are_no_run():
+    with pytest.raises(CheckpointError, match=r"'x' holds weights alone.*load_from=x"):
+        check_fit(run(), None, "x")
+
+
+def backbone(**changes):
+    return MIXMAE | dict(backbone=BACKBONE | changes)
+
+
+@pytest.mark.parametrize("by_file", [True, False])
+@pytest.mark.parametrize(
+    "model",
+    [
+        backbone(arch=dict(embed_dims=16, depths=(1, 1), num_heads=(1, 2))),
+        backbone(arch=dict(embed_dims=8, depths=(1, 1), num_heads=(2, 4))),
+        backbone(arch=dict(embed_dims=8, depths=(1, 2), num_heads=(1, 2))),
+        backbone(window_size=2),
+        MIXMAE | dict(decoder=MIXMAE["decoder"] | dict(embed_dims=32)),
+    ],
+    ids=["width", "heads", "depth", "window", "decoder"],
+)
+def test_a_run_of_another_model_ends_before_it_begins(tmp_path, pretrained_run, model, by_file):
+    cfg = tiny_config(pretrained_run, "run", model=model)
+    cfg.work_dir = str(tmp_path)
+    cfg.experiment_name = tmp_path.name
+    file = pretrained_run / "run/iter_1.pth"
+    (tmp_path / "iter_1.pth").write_bytes(file.read_bytes())
+    cfg.resume, cfg.load_from = True, str(file) if by_file else None
+    before = (tmp_path / "iter_1.pth").read_bytes()
+    with pytest.raises(CheckpointError, match=r"iter_1\.pth' is of another model.*in the file"):
+        ConsoleRunner.from_cfg(cfg).train()
+    assert (tmp_path / "iter_1.pth").read_bytes() == before
+
+
+@pytest.fixture(scope="module")
+def pretrained_run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pretraining")
+    write_images(folder / "images", 4)
+    cfg = tiny_config(folder, "run", by_epoch=False)
+    cfg.train_cfg.max_iters = 1
+    Runner.from_cfg(cfg).train()
+    return folder
+
+
+@pytest.mark.parametrize("runner", [Runner, ConsoleRunner])
+def test_averaged_weights_of_another_model_are_named(tmp_path, runner):
+    hooks = [dict(type="EMAHook")]
+    toy_runner(tmp_path, model=TwoLayers(), iterations=1, hooks=hooks).train()
+    with pytest.raises(CheckpointError, match="another model"):
+        toy_runner(
+            tmp_path, model=TwoLayers(3), iterations=2, hooks=hooks, runner=runner, resume=True
+        ).train()
+    toy_runner(
+        tmp_path, model=TwoLayers(), iterations=2, hooks=hooks, runner=runner, resume=True
+    ).train()

@@ -1,0 +1,375 @@
+import itertools
+
+import pytest
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from schedule_run import SGD, ScheduleRun, whole_and_resumed
+from toy_run import ToyImages, ToyModel
+
+from mim_plugins.cli.run_config import fit_schedule
+from mim_plugins.errors import CheckpointError
+
+EPOCHS, HALF = 6, 3
+ADAM = dict(type="AdamW", lr=0.1, betas=(0.9, 0.95), weight_decay=0.05)
+LENGTH = 4  # iterations per epoch
+KINDS = {  # schedules of a run of epochs, in epochs
+    "constant": [dict(type="ConstantLR", factor=0.5, end=4)],
+    "cosine": [dict(type="CosineAnnealingLR", eta_min=0.01)],
+    "cosine_period": [dict(type="CosineAnnealingLR", T_max=2, eta_min_ratio=0.1)],
+    "warm_up_cosine": [
+        dict(type="LinearLR", start_factor=0.1, end=2),
+        dict(type="CosineAnnealingLR", begin=2, eta_min_ratio=0.01),
+    ],
+    "overlapping": [
+        dict(type="ExponentialLR", gamma=0.9, begin=1, end=4),
+        dict(type="CosineAnnealingLR", begin=2),
+    ],
+    "exponential": [dict(type="ExponentialLR", gamma=0.7)],
+    "linear": [dict(type="LinearLR", start_factor=1.0, end_factor=0.1)],
+    "steps": [
+        dict(type="MultiStepLR", milestones=[1, 2, 4], gamma=0.3),
+        dict(type="StepLR", step_size=3, gamma=0.5),
+    ],
+    "one_cycle": [dict(type="OneCycleLR", eta_max=0.3)],
+    "poly": [dict(type="PolyLR", power=0.9, eta_min=0.001)],
+    "restarts": [
+        dict(type="CosineRestartLR", periods=[2, 3, 5], restart_weights=[1, 0.5, 0.2], eta_min=0.0)
+    ],
+    "momentum": [
+        dict(type="LinearMomentum", start_factor=0.5, end=2),
+        dict(type="CosineAnnealingMomentum", begin=2, eta_min=0.2),
+        dict(type="PolyLR"),
+    ],
+    "weight_decay": [
+        dict(type="CosineAnnealingParamScheduler", param_name="weight_decay", eta_min=0.001)
+    ],
+    "none": None,
+}
+
+
+def in_units(schedulers, unit):
+    """The schedulers by epoch, converted to iterations, or with all lengths in iterations."""
+    if schedulers is None or unit == "epoch":
+        return schedulers
+    if unit == "converted":
+        return [scheduler | dict(convert_to_iter_based=True) for scheduler in schedulers]
+    found = []
+    for scheduler in schedulers:
+        scaled = dict(scheduler, by_epoch=False)
+        for key in ("begin", "end", "T_max", "step_size"):
+            if key in scaled:
+                scaled[key] *= LENGTH
+        for key in ("milestones", "periods"):
+            if key in scaled:
+                scaled[key] = [each * LENGTH for each in scaled[key]]
+        found.append(scaled)
+    return found
+
+
+CHANGES = {  # of the run that goes on, and the iteration of the checkpoint
+    "nothing": (dict(), 12),
+    "longer": (dict(epochs=9), 12),
+    "much_longer_within_an_epoch": (dict(epochs=40), 9),
+    "shorter": (dict(epochs=5), 15),
+    "half_the_batch": (dict(length=2 * LENGTH), 10),
+    "twice_the_processes": (dict(length=LENGTH // 2), 12),
+    "longer_with_other_batches": (dict(length=3, epochs=8), 13),
+    "other_rate": (dict(optimizer=SGD | dict(lr=0.02)), 12),
+    "at_the_end_of_a_trial_run": (dict(epochs=8), 24),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("unit", ["epoch", "converted", "iteration"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_schedule_from_there_on_is_the_configs(kind, unit, change):
+    schedulers = in_units(KINDS[kind], unit)
+    changed, stop = CHANGES[change]
+    before = dict(schedulers=schedulers)
+    whole, resumed, _ = whole_and_resumed(before, before | changed, stop)
+    assert resumed
+    assert resumed == whole
+
+
+@pytest.mark.parametrize("optimizer", [SGD, ADAM], ids=["sgd", "adam"])
+@pytest.mark.parametrize("names", [(), ("one", "other")], ids=["single", "several"])
+@pytest.mark.parametrize(("first", "second"), itertools.permutations(
+    ["warm_up_cosine", "one_cycle", "momentum", "weight_decay", "none"], 2
+))  # fmt: skip
+def test_schedulers_may_become_others(first, second, names, optimizer):
+    before = dict(schedulers=KINDS[first], optimizer=optimizer, names=names)
+    whole, resumed, changes = whole_and_resumed(before, before | dict(schedulers=KINDS[second]), 12)
+    assert resumed == whole
+    assert changes
+
+
+def test_optimizers_with_schedules_of_their_own_are_followed():
+    names = ("one", "other")
+    before = dict(schedulers=dict(one=KINDS["poly"], other=KINDS["warm_up_cosine"]), names=names)
+    after = before | dict(schedulers=dict(one=KINDS["cosine"], other=KINDS["warm_up_cosine"]))
+    whole, resumed, changes = whole_and_resumed(before, after | dict(epochs=7), 9)
+    assert resumed == whole
+    assert "one: CosineAnnealingLR follows the config, not the checkpoint" in changes
+    assert "other: CosineAnnealingLR follows the config, not the checkpoint" in changes
+
+
+@pytest.mark.parametrize("unit", ["epoch", "converted", "iteration"])
+@pytest.mark.parametrize("stop", [1, 4, 8])
+def test_a_trial_run_within_the_warm_up_goes_on_at_full_length(stop, unit):
+    schedulers = in_units(KINDS["warm_up_cosine"], unit)
+    trial = Config(dict(train_cfg=dict(max_epochs=2), param_scheduler=schedulers))
+    if unit != "iteration":
+        assert "warm-up" in fit_schedule(trial)
+    before = dict(schedulers=trial.param_scheduler[:1], epochs=2)
+    whole, resumed, changes = whole_and_resumed(before, dict(schedulers=schedulers), stop)
+    assert resumed == whole
+    assert "the checkpoint has 1 schedulers, the config 2" in changes[0]
+    assert resumed[-1][0]["lr"] < 0.02 < max(values[0]["lr"] for values in resumed)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("iterations", [30, 24, 20])
+def test_runs_in_iterations_follow_too(kind, iterations):
+    schedulers = in_units(KINDS[kind], "iteration")
+    before = dict(schedulers=schedulers, epochs=None, iterations=24)
+    after = before | dict(iterations=iterations, length=3)
+    whole, resumed, changes = whole_and_resumed(before, after, 13)
+    assert len(resumed) == iterations - 13
+    assert resumed == whole
+    assert iterations != 24 or not changes
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_changed_twice_and_then_not_the_schedule_is_the_last_ones(kind):
+    schedulers = in_units(KINDS[kind], "converted")
+    last = dict(schedulers=schedulers, epochs=9, length=3, optimizer=SGD | dict(lr=0.03))
+    checkpoint = ScheduleRun(schedulers).go(9).checkpoint()
+    for arguments in (dict(schedulers=schedulers, epochs=7, length=8), last):
+        run = ScheduleRun(**arguments)
+        assert run.resume(checkpoint)
+        checkpoint = run.go(run.iter + 3).checkpoint()
+    run = ScheduleRun(**last)
+    assert run.resume(checkpoint) == []
+    start = run.iter
+    assert run.go().trace == ScheduleRun(**last).go().trace[start:]
+
+
+@pytest.mark.parametrize("missing", ["param_schedulers", "optimizer"])
+def test_without_states_in_the_file_the_schedule_is_the_configs(missing):
+    checkpoint = ScheduleRun(KINDS["warm_up_cosine"]).go(12).checkpoint()
+    del checkpoint[missing]
+    resumed, whole = ScheduleRun(KINDS["warm_up_cosine"]), ScheduleRun(KINDS["warm_up_cosine"])
+    resumed.resume(checkpoint)
+    assert resumed.go().trace == whole.go().trace[12:]
+
+
+def test_where_nothing_changes_the_states_are_the_checkpoints():
+    schedulers = in_units([*KINDS["warm_up_cosine"], *KINDS["momentum"]], "converted")
+    run = ScheduleRun(schedulers).go(7)
+    # as a hook that changes the rate may leave it
+    run.optim_wrapper.param_groups[0]["lr"] = 0.0123
+    resumed = ScheduleRun(schedulers)
+    assert resumed.resume(run.checkpoint()) == []
+    assert resumed.values() == run.values()
+    assert [s.state_dict() for s in resumed.param_schedulers] == [
+        s.state_dict() for s in run.param_schedulers
+    ]
+
+
+def test_a_schedule_that_was_left_behind_is_caught_up():
+    """A file that another version saved with its second scheduler at step 0."""
+    checkpoint = ScheduleRun(KINDS["warm_up_cosine"]).go(12).checkpoint()
+    checkpoint["param_schedulers"][1]["_global_step"] = 0
+    resumed, whole = ScheduleRun(KINDS["warm_up_cosine"]), ScheduleRun(KINDS["warm_up_cosine"])
+    assert "CosineAnnealingLR" in resumed.resume(checkpoint)[0]
+    assert resumed.go().trace == whole.go().trace[12:]
+
+
+PLATEAU = dict(type="ReduceOnPlateauLR", factor=0.5, patience=0, begin=2, monitor="loss")
+WARM_UP = dict(type="LinearLR", start_factor=0.1, end=2)
+LOSSES = [1, 2, 3, 4, 5, 0.5, 1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("changed", "scale"),
+    [
+        (dict(), 1),
+        (dict(epochs=9), 1),
+        (dict(optimizer=SGD | dict(lr=0.01)), 0.1),
+        (dict(epochs=9, optimizer=SGD | dict(lr=0.01)), 0.1),
+    ],
+)
+def test_a_schedule_by_metrics_goes_on_from_its_state(changed, scale):
+    before = dict(schedulers=[WARM_UP, PLATEAU], metrics=LOSSES)
+    whole, resumed, _ = whole_and_resumed(before, before | changed, 16)
+    assert whole[0][0]["lr"] == pytest.approx(0.025 * scale)
+    expected = [group["lr"] for values in whole for group in values]
+    found = [group["lr"] for values in resumed for group in values]
+    assert found == (expected if scale == 1 else pytest.approx(expected))
+
+
+def test_a_schedule_by_metrics_may_begin_later_than_the_checkpoint():
+    before = dict(schedulers=[WARM_UP, PLATEAU], metrics=LOSSES)
+    after = before | dict(schedulers=[WARM_UP, PLATEAU | dict(begin=5, factor=0.1)])
+    whole, resumed, _ = whole_and_resumed(before, after, 16)
+    assert resumed == whole
+
+
+@pytest.mark.parametrize(
+    "schedulers",
+    [
+        [WARM_UP, PLATEAU | dict(factor=0.3)],
+        [WARM_UP | dict(end=3), PLATEAU],
+        [PLATEAU],
+        [WARM_UP, PLATEAU, KINDS["poly"][0]],
+    ],
+)
+def test_another_schedule_by_metrics_is_refused(schedulers):
+    checkpoint = ScheduleRun([WARM_UP, PLATEAU], metrics=LOSSES).go(16).checkpoint()
+    with pytest.raises(CheckpointError, match=r"ReduceOnPlateauLR.*begin of.* to 5, or take"):
+        ScheduleRun(schedulers).resume(checkpoint)
+
+
+def test_a_schedule_by_metrics_cannot_be_added_to_the_past():
+    checkpoint = ScheduleRun([WARM_UP]).go(16).checkpoint()
+    with pytest.raises(CheckpointError, match="ReduceOnPlateauLR follows the metrics of past"):
+        ScheduleRun([WARM_UP, PLATEAU]).resume(checkpoint)
+    ScheduleRun([WARM_UP, PLATEAU | dict(begin=5)]).resume(checkpoint)
+
+
+class Rates(Hook):
+    """Keeps the learning rate of every iteration."""
+
+    def __init__(self):
+        self.rates = []
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        self.rates.append(runner.optim_wrapper.param_groups[0]["lr"])
+
+
+class Stop(Hook):
+    """Ends the run after some epochs, when the checkpoint is there."""
+
+    priority = "LOWEST"
+
+    def after_train_epoch(self, runner):
+        if runner.epoch + 1 == HALF:
+            runner.train_loop.stop_training = True
+
+
+def train(
+    folder,
+    *hooks,
+    batch=4,
+    epochs=EPOCHS,
+    lr=0.1,
+    loop="mim_plugins.ResumableEpochLoop",
+    log=None,
+    param_scheduler=None,
+    **changes,
+):
+    """Train on 8 images; the runner, and the learning rate of every iteration."""
+    rates = Rates()
+    runner = Runner(
+        model=ToyModel(),
+        work_dir=str(folder),
+        train_dataloader=dict(
+            batch_size=batch, dataset=ToyImages(), sampler=dict(type="DefaultSampler", shuffle=True)
+        ),
+        train_cfg=dict(type=loop, max_epochs=epochs),
+        optim_wrapper=dict(optimizer=dict(type="SGD", lr=lr)),
+        param_scheduler=param_scheduler
+        or [
+            dict(type="LinearLR", start_factor=0.1, end=2, convert_to_iter_based=True),
+            dict(type="CosineAnnealingLR", begin=2, end=epochs, convert_to_iter_based=True),
+        ],
+        default_hooks=dict(checkpoint=dict(type="mim_plugins.AtomicCheckpointHook", interval=1)),
+        custom_hooks=[rates, *hooks],
+        randomness=dict(seed=0),
+        experiment_name=f"{folder.name}_{len(hooks)}_{batch}_{epochs}_{lr}_{loop}",
+        log_level="WARNING",
+        **changes,
+    )
+    if log:
+        runner.logger.addHandler(log)
+    runner.train()
+    return runner, rates.rates
+
+
+@pytest.fixture
+def resumed(tmp_path, caplog):
+    """Trains half of a run, then goes on with another config."""
+
+    def run(**config):
+        train(tmp_path / "run", Stop())
+        runner, rates = train(tmp_path / "run", resume=True, log=caplog.handler, **config)
+        return runner, rates
+
+    return run
+
+
+def test_with_the_same_config_nothing_changes(resumed, tmp_path, caplog):
+    _, whole = train(tmp_path / "whole")
+    runner, rates = resumed()
+    assert rates == whole[HALF * 2 :]
+    assert runner.iter == EPOCHS * 2
+    assert "Resuming" not in caplog.text
+
+
+@pytest.mark.parametrize("batch", [2, 8])
+def test_with_other_batches_the_schedule_is_at_the_same_part_of_the_run(
+    resumed, tmp_path, caplog, batch
+):
+    _, whole = train(tmp_path / "whole", batch=batch)
+    runner, rates = resumed(batch=batch)
+    length = 8 // batch
+    assert rates == pytest.approx(whole[HALF * length :])
+    assert runner.iter == EPOCHS * length
+    assert f"epochs have 2 iterations, this run's {length}" in caplog.text
+
+
+def test_a_run_that_is_made_longer_has_the_rates_of_the_longer_run(resumed, tmp_path, caplog):
+    _, whole = train(tmp_path / "whole", epochs=10)
+    _, rates = resumed(epochs=10)
+    assert rates == whole[HALF * 2 :]
+    assert "CosineAnnealingLR follows the config" in caplog.text
+
+
+def test_a_trial_run_is_resumed_at_full_length(tmp_path, caplog):
+    schedule = [
+        dict(type="LinearLR", start_factor=0.1, end=4, convert_to_iter_based=True),
+        dict(type="CosineAnnealingLR", begin=4, convert_to_iter_based=True),
+    ]
+    trial = Config(dict(train_cfg=dict(max_epochs=2), param_scheduler=schedule))
+    assert "warm-up" in fit_schedule(trial)
+    train(tmp_path / "run", epochs=2, param_scheduler=trial.param_scheduler)
+    _, whole = train(tmp_path / "whole", epochs=10, param_scheduler=schedule)
+    _, rates = train(
+        tmp_path / "run", epochs=10, param_scheduler=schedule, resume=True, log=caplog.handler
+    )
+    assert rates == whole[4:]
+    assert "the checkpoint has 1 schedulers, the config 2" in caplog.text
+
+
+@pytest.mark.parametrize("epochs", [EPOCHS, 8])
+def test_schedules_whose_state_has_functions_are_resumed(tmp_path, epochs):
+    schedule = dict(type="OneCycleLR", eta_max=0.2, anneal_strategy="linear", by_epoch=True)
+    train(tmp_path / "run", Stop(), param_scheduler=schedule)
+    _, whole = train(tmp_path / "whole", epochs=epochs, param_scheduler=schedule)
+    _, rates = train(tmp_path / "run", epochs=epochs, param_scheduler=schedule, resume=True)
+    assert rates == whole[HALF * 2 :]
+
+
+def test_another_learning_rate_holds_from_there_on(resumed, tmp_path, caplog):
+    _, whole = train(tmp_path / "whole")
+    _, rates = resumed(lr=0.05)
+    assert rates == pytest.approx([rate / 2 for rate in whole[HALF * 2 :]])
+    assert "the highest learning rate was 0.1 and is 0.05" in caplog.text
+
+
+def test_a_checkpoint_of_mmengines_loop_follows_too(tmp_path):
+    train(tmp_path / "run", Stop(), loop="EpochBasedTrainLoop")
+    _, whole = train(tmp_path / "whole", batch=2)
+    _, rates = train(tmp_path / "run", batch=2, resume=True)
+    assert rates == pytest.approx(whole[HALF * 4 :])

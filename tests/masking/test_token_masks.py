@@ -1,0 +1,194 @@
+import pytest
+import torch
+
+from mim_plugins.masking import (
+    count_visible,
+    focused_scores,
+    gather_tokens,
+    mask_by_scores,
+    uniform_scores,
+)
+
+ATTENTION = torch.tensor([0.4, 0.3, 0.15, 0.1, 0.04, 0.01])
+DRAWS = 20000
+
+
+def first_choices(scores):
+    """How often each token is the first choice (L,)."""
+    counts = torch.bincount(scores.argmin(dim=1), minlength=scores.shape[1])
+    return counts / len(scores)
+
+
+def visible_frequency(scores, mask_ratio=0.5):
+    """How often each token is visible (L,)."""
+    return (~mask_by_scores(scores, mask_ratio).mask).float().mean(dim=0)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "mask_ratio", "visible"),
+    [(196, 0.75, 49), (16, 0.75, 4), (10, 0.75, 2), (36, 0.6, 14), (2, 0.5, 1), (196, 0.99, 1)],
+)
+def test_every_image_shows_the_same_number_of_tokens_rounded_down(tokens, mask_ratio, visible):
+    token_mask = mask_by_scores(torch.rand(5, tokens), mask_ratio)
+
+    assert count_visible(tokens, mask_ratio) == visible
+    assert token_mask.ids_keep.shape == (5, visible)
+    assert token_mask.ids_restore.shape == (5, tokens)
+    assert token_mask.mask.shape == (5, tokens)
+    assert (token_mask.mask.sum(dim=1) == tokens - visible).all()
+
+
+def test_the_tokens_of_lowest_score_are_visible_in_that_order():
+    scores = torch.tensor([[0.5, 0.1, 0.9, 0.2], [3.0, 2.0, -1.0, 0.0]])
+
+    token_mask = mask_by_scores(scores, 0.5)
+
+    assert token_mask.ids_keep.tolist() == [[1, 3], [2, 3]]
+
+
+def test_true_means_masked():
+    token_mask = mask_by_scores(torch.tensor([[0.5, 0.1, 0.9, 0.2]]), 0.5)
+
+    assert token_mask.mask.dtype == torch.bool
+    assert token_mask.mask.tolist() == [[True, False, True, False]]
+
+
+def test_ids_restore_puts_visible_then_masked_tokens_back():
+    token_mask = mask_by_scores(torch.rand(3, 12), 0.75)
+
+    for image in range(3):
+        visible = token_mask.ids_keep[image].tolist()
+        masked = [token for token in range(12) if token_mask.mask[image, token]]
+        places = token_mask.ids_restore[image].tolist()
+        assert sorted(places) == list(range(12))
+        assert [places[token] for token in visible] == [0, 1, 2]
+        assert sorted(places[token] for token in masked) == list(range(3, 12))
+
+
+def test_images_have_masks_of_their_own():
+    token_mask = mask_by_scores(uniform_scores(8, 36), 0.75)
+
+    assert len({tuple(row.tolist()) for row in token_mask.mask}) == 8
+
+
+@pytest.mark.parametrize(
+    ("tokens", "mask_ratio", "visible"), [(16, 1.0, 0), (16, 0.95, 0), (16, 0.0, 16), (1, 0.5, 0)]
+)
+def test_a_ratio_that_shows_or_masks_nothing_is_refused(tokens, mask_ratio, visible):
+    with pytest.raises(ValueError, match=rf"mask_ratio={mask_ratio} leaves {visible} of {tokens} "):
+        count_visible(tokens, mask_ratio)
+
+
+@pytest.mark.parametrize("mask_ratio", [-0.5, 1.5])
+def test_a_ratio_that_is_no_share_is_refused(mask_ratio):
+    with pytest.raises(ValueError, match=f"mask_ratio={mask_ratio}"):
+        mask_by_scores(torch.rand(1, 16), mask_ratio)
+
+
+def test_uniform_scores_show_every_token_equally_often():
+    frequency = visible_frequency(uniform_scores(DRAWS, 8), 0.75)
+
+    assert torch.allclose(frequency, torch.full((8,), 0.25), atol=0.02)
+
+
+def test_the_first_choice_is_distributed_as_the_attention():
+    frequency = first_choices(focused_scores(ATTENTION.expand(DRAWS, -1)))
+
+    assert torch.allclose(frequency, ATTENTION, atol=0.02)
+
+
+def test_the_second_choice_is_drawn_from_the_attention_that_is_left():
+    order = focused_scores(ATTENTION.expand(DRAWS, -1)).argsort(dim=1)
+    second = order[order[:, 0] == 0, 1]  # where the first choice was the first token
+
+    frequency = torch.bincount(second, minlength=6) / len(second)
+
+    expected = ATTENTION / ATTENTION[1:].sum()
+    assert frequency[0] == 0
+    assert torch.allclose(frequency[1:], expected[1:], atol=0.03)
+
+
+def test_attention_is_relative():
+    frequency = first_choices(focused_scores(7 * ATTENTION.expand(DRAWS, -1)))
+
+    assert torch.allclose(frequency, ATTENTION, atol=0.02)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
+def test_tokens_of_more_attention_are_visible_more_often(temperature):
+    frequency = visible_frequency(focused_scores(ATTENTION.expand(DRAWS, -1), temperature))
+
+    assert frequency.tolist() == sorted(frequency.tolist(), reverse=True)
+    assert (frequency[:-1] - frequency[1:]).min() > 0.02
+
+
+@pytest.mark.parametrize("temperature", [0.5, 2.0])
+def test_temperature_is_the_inverse_of_an_exponent(temperature):
+    frequency = first_choices(focused_scores(ATTENTION.expand(DRAWS, -1), temperature))
+
+    powers = ATTENTION ** (1 / temperature)
+    assert torch.allclose(frequency, powers / powers.sum(), atol=0.02)
+
+
+def test_a_temperature_near_zero_always_shows_the_most_attended_tokens():
+    attention = torch.rand(50, 36)
+
+    token_mask = mask_by_scores(focused_scores(attention, 1e-6), 0.75)
+
+    assert torch.equal(token_mask.ids_keep, attention.argsort(dim=1, descending=True)[:, :9])
+
+
+def test_a_high_temperature_shows_every_token_equally_often():
+    frequency = visible_frequency(focused_scores(ATTENTION.expand(DRAWS, -1), 1e6))
+
+    assert torch.allclose(frequency, torch.full((6,), 0.5), atol=0.02)
+
+
+def test_tokens_without_attention_are_shown_last_and_all_scores_are_finite():
+    attention = torch.tensor([0.0, 0.5, 0.0, 0.5]).expand(1000, -1)
+
+    scores = focused_scores(attention)
+
+    assert scores.isfinite().all()
+    assert visible_frequency(scores).tolist() == [0.0, 1.0, 0.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    "draw", [lambda: uniform_scores(2, 16), lambda: focused_scores(torch.ones(2, 16))]
+)
+def test_the_seed_decides_the_scores(draw):
+    def scores_of(seed):
+        torch.manual_seed(seed)
+        return draw()
+
+    assert torch.equal(scores_of(1), scores_of(1))
+    assert not torch.equal(scores_of(1), scores_of(2))
+
+
+def test_the_attention_is_left_as_it_was():
+    attention = torch.tensor([[0.0, 1.0]])
+
+    focused_scores(attention)
+
+    assert attention.tolist() == [[0.0, 1.0]]
+
+
+def test_tokens_are_gathered_per_image_and_in_order():
+    tokens, indices = torch.randn(2, 5, 3), torch.tensor([[4, 0], [1, 3]])
+
+    gathered = gather_tokens(tokens, indices)
+
+    assert torch.equal(gathered[0], torch.stack([tokens[0, 4], tokens[0, 0]]))
+    assert torch.equal(gathered[1], torch.stack([tokens[1, 1], tokens[1, 3]]))
+
+
+def test_visible_then_masked_tokens_are_restored_by_gathering():
+    tokens = torch.randn(3, 12, 4)
+    token_mask = mask_by_scores(torch.rand(3, 12), 0.5)
+    shown = gather_tokens(tokens, token_mask.ids_keep)
+
+    restored = gather_tokens(
+        torch.cat([shown, torch.zeros(3, 6, 4)], dim=1), token_mask.ids_restore
+    )
+
+    assert torch.equal(restored, torch.where(token_mask.mask[..., None], 0.0, tokens))
