@@ -36,7 +36,7 @@ class WorkDirError(RuntimeError):
     """The work folder is in use, holds another run's checkpoints or cannot be written."""
 
 
-class DamagedImageError(ValueError):
+class CorruptImageError(ValueError):
     """An image file cannot be used; the message says which one and why.
 
     Args:

@@ -15,7 +15,7 @@ from mmengine.runner import Runner
 from PIL import Image
 
 import mim_plugins  # noqa: F401
-from mim_plugins.cli import fit_precision, run_config
+from mim_plugins.cli import resolve_precision, run_config
 from mim_plugins.registry import MODELS
 
 pytest.importorskip("mmpretrain", exc_type=ImportError)
@@ -159,7 +159,7 @@ def load_tiny(name, root):
                 transform[key] = 64
     cfg.test_dataloader = cfg.val_dataloader
     run_config.apply_data_root(cfg, str(root))
-    fit_precision(cfg)
+    resolve_precision(cfg)
     return cfg
 
 

@@ -177,7 +177,7 @@ def test_pre_training_loads_fast_and_one_option_makes_it_exact():
         "PackInputs",
     ]
     fast = TRANSFORMS.build(pipeline[0])
-    assert (fast.backend, fast.to_end) == ("fast", "once")
+    assert (fast.backend, fast.check_full_file) == ("fast", "first_epoch")
 
     cfg.merge_from_dict({"train_dataloader.dataset.pipeline.0.backend": "exact"})
     exact = TRANSFORMS.build(cfg.train_dataloader.dataset.pipeline[0])

@@ -117,7 +117,7 @@ def make_runner(work_dir, world, mixing, optimizer, epochs=2, shuffle=False, **o
             ),
         )
     )
-    process_group.use_cpu_processes(cfg)
+    process_group.init_gloo_on_cpu(cfg)
     cfg.model.data_preprocessor.batch_transform = mixing
     runner = Runner(
         model=cfg.model,

@@ -7,7 +7,7 @@ from mim_plugins.apis import read_config
 from mim_plugins.errors import (
     CheckpointError,
     ConfigError,
-    DamagedImageError,
+    CorruptImageError,
     DataNotFoundError,
     GlobalBatchError,
     NonFiniteLossError,
@@ -43,17 +43,17 @@ def test_is_no_error_of_values_that_loops_might_swallow():
 
 
 def test_carries_path_and_kind():
-    error = DamagedImageError("damaged image 'a.jpg': empty", "a.jpg", "empty")
+    error = CorruptImageError("damaged image 'a.jpg': empty", "a.jpg", "empty")
 
     assert (str(error), error.path, error.kind) == (error.args[0], "a.jpg", "empty")
-    assert error.kind in DamagedImageError.KINDS
+    assert error.kind in CorruptImageError.KINDS
 
 
 def test_keeps_its_type_and_message_when_a_worker_process_hands_it_on():
-    error = DamagedImageError("damaged image 'a.jpg': empty", "a.jpg", "empty")
+    error = CorruptImageError("damaged image 'a.jpg': empty", "a.jpg", "empty")
 
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
-    assert str(DamagedImageError(str(error))) == str(error)  # how a data loader rebuilds it
+    assert str(CorruptImageError(str(error))) == str(error)  # how a data loader rebuilds it
 
 
 class Damaged:
@@ -61,11 +61,11 @@ class Damaged:
         return 1
 
     def __getitem__(self, index):
-        raise DamagedImageError("damaged image 'a.jpg': empty (0 bytes)", "a.jpg", "empty")
+        raise CorruptImageError("damaged image 'a.jpg': empty (0 bytes)", "a.jpg", "empty")
 
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_summary_is_one_line_with_and_without_worker_processes(workers):
-    with pytest.raises(DamagedImageError) as error:
+    with pytest.raises(CorruptImageError) as error:
         next(iter(DataLoader(Damaged(), num_workers=workers)))
     assert error.value.summary == "damaged image 'a.jpg': empty (0 bytes)"

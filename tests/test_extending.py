@@ -154,14 +154,14 @@ def test_visible_backbone_trains_and_leaks_nothing(build):
     assert set(losses) == {"loss_rec"}
     assert without_gradient(model) == []
     images = torch.randn(2, 3, 64, 64)
-    token_mask = model.draw_mask(images, {})
+    token_mask = model.sample_mask(images, {})
     cells = token_mask.mask.unflatten(1, (4, 4))
     hidden = cells.repeat_interleave(16, 1).repeat_interleave(16, 2)[:, None]
     model.eval()
     with torch.no_grad():
-        before = model.backbone.forward_visible(images, token_mask).tokens
+        before = model.backbone.forward_masked(images, token_mask).tokens
         changed = torch.where(hidden, torch.randn_like(images), images)
-        after = model.backbone.forward_visible(changed, token_mask).tokens
+        after = model.backbone.forward_masked(changed, token_mask).tokens
     torch.testing.assert_close(after, before)
 
 

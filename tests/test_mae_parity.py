@@ -6,7 +6,7 @@ from mmengine.registry import DefaultScope
 
 from mim_plugins.analysis import relative_error
 from mim_plugins.checkpoints import convert
-from mim_plugins.masking import mask_by_scores
+from mim_plugins.masking import mask_from_scores
 from mim_plugins.registry import MODELS
 
 pytest.importorskip("mmpretrain", exc_type=ImportError)
@@ -80,14 +80,14 @@ def images():
 
 def test_loss_latent_reconstruction_and_gradients_are_equal(theirs, ours, images, monkeypatch):
     noise = torch.rand(2, 196, generator=torch.Generator().manual_seed(2))
-    token_mask = mask_by_scores(noise, ours.mask_ratio)
+    token_mask = mask_from_scores(noise, ours.mask_ratio)
     monkeypatch.setattr(torch, "rand", lambda *_, **__: noise)  # what their masking draws
 
     latent, mask, ids_restore = theirs.backbone(images)
     reconstruction = theirs.neck(latent, ids_restore)
     loss = theirs.head.loss(reconstruction, images, mask)
     loss.backward()
-    seen = ours.backbone.forward_visible(images, token_mask)
+    seen = ours.backbone.forward_masked(images, token_mask)
     our_reconstruction = ours.decoder(seen.tokens, seen.prefix, token_mask.ids_restore, (14, 14))
     our_loss = ours.loss(images)["loss_rec"]
     our_loss.backward()

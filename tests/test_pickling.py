@@ -17,7 +17,7 @@ MIMICKING = MRMAE | dict(
 )
 ENCODERS = TINY_BACKBONES | BACKBONES
 HOOK_ARGUMENTS = dict(
-    AtomicCheckpointHook={}, DataFaultHook={}, LossGuardHook={}, PreemptionHook={},
+    AtomicCheckpointHook={}, CorruptImageHook={}, LossGuardHook={}, PreemptionHook={},
     RunSummaryHook={}, StallWatchdogHook={}, ThroughputHook={}, ReconstructionHook={},
     KNNHook=dict(references=dict(data_root="a"), queries=dict(data_root="b")),
 )  # fmt: skip

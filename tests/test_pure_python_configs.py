@@ -6,8 +6,8 @@ import torch
 from PIL import Image
 
 from mim_plugins import extract_features, get_model
-from mim_plugins.apis import change_config, read_config
-from mim_plugins.cli import ConsoleRunner, fit_precision, run_config, use_resumable_parts
+from mim_plugins.apis import override_config, read_config
+from mim_plugins.cli import ConsoleRunner, enable_exact_resume, resolve_precision, run_config
 from mim_plugins.engine.hooks import AtomicCheckpointHook
 from mim_plugins.engine.loops import ResumableEpochLoop, ResumableIterLoop
 from mim_plugins.errors import ConfigError
@@ -98,8 +98,8 @@ def test_a_run_has_the_loop_and_the_hook_of_text_configs(tmp_path, write_config,
     cfg.experiment_name = tmp_path.name  # MMEngine keeps loggers by this name
     run_config.require_data(cfg, ("train_dataloader",))
     if not torch.cuda.is_available():
-        assert "float32" in fit_precision(cfg)
-    use_resumable_parts(cfg)
+        assert "float32" in resolve_precision(cfg)
+    enable_exact_resume(cfg)
 
     runner = ConsoleRunner.from_cfg(cfg)
     runner.train()
@@ -112,7 +112,7 @@ def test_a_run_has_the_loop_and_the_hook_of_text_configs(tmp_path, write_config,
 
 def test_options_are_compared_as_in_text_configs(write_config):
     cfg = read_config(write_config("train_cfg = dict(type=EpochBasedTrainLoop, max_epochs=1)"))
-    change_config(cfg, {"model.backbone.drop_path_rate": 0.1, "train_cfg.val_interval": 2})
+    override_config(cfg, {"model.backbone.drop_path_rate": 0.1, "train_cfg.val_interval": 2})
     assert cfg.model.backbone.drop_path_rate == 0.1
     for option, message in {
         "model.backbone.drop_path_rat": "mean model.backbone.drop_path_rate",
@@ -122,7 +122,7 @@ def test_options_are_compared_as_in_text_configs(write_config):
         "optim_wrapper.optimizer.lrr": "mean optim_wrapper.optimizer.lr",
     }.items():
         with pytest.raises(ConfigError, match=message):
-            change_config(cfg, {option: 1})
+            override_config(cfg, {option: 1})
 
 
 def test_missing_data_is_named(write_config, tmp_path):

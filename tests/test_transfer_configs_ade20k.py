@@ -12,7 +12,7 @@ from mmengine.registry import MODELS, TRANSFORMS, DefaultScope
 from mmengine.runner import Runner
 from PIL import Image
 
-from mim_plugins.cli import fit_precision, run_config
+from mim_plugins.cli import resolve_precision, run_config
 
 pytest.importorskip("mmcv.ops", exc_type=ImportError, reason="needs mmcv with compiled operations")
 mmseg = pytest.importorskip("mmseg", exc_type=ImportError)
@@ -60,7 +60,7 @@ def scope():
 
 @pytest.fixture
 def data_root(tmp_path):
-    """Four images in ADE20K's layout: class 1 left, class 2 right, nothing labelled at the top."""
+    """Four images in ADE20K's layout: class 1 left, class 2 right, nothing labeled at the top."""
     root = tmp_path / "ade"
     rng = np.random.default_rng(0)
     for split in ("training", "validation"):
@@ -110,8 +110,8 @@ def tiny(name, data_root, work_dir, **changes):
             **changes,
         }
     )
-    fit_precision(cfg)
-    run_config.fit_schedule(cfg)
+    resolve_precision(cfg)
+    run_config.trim_schedule(cfg)
     return cfg
 
 

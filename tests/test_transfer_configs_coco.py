@@ -8,7 +8,7 @@ from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, PARAM_SCHEDULERS, TRANSFORMS, DefaultScope
 
-from mim_plugins.cli import fit_precision
+from mim_plugins.cli import resolve_precision
 
 pytest.importorskip("mmcv.ops", exc_type=ImportError, reason="needs mmcv with compiled operators")
 pytest.importorskip("mmdet", exc_type=ImportError)
@@ -41,7 +41,7 @@ def scope():
 
 def load(name):
     cfg = Config.fromfile(ROOT / f"{name}.py")
-    fit_precision(cfg)
+    resolve_precision(cfg)
     return cfg
 
 

@@ -22,7 +22,7 @@ from rich.progress import track
 
 from mim_plugins.datasets.image_files import scan_images
 from mim_plugins.datasets.image_lists import read_image_list
-from mim_plugins.errors import DamagedImageError, DataNotFoundError
+from mim_plugins.errors import CorruptImageError, DataNotFoundError
 from mim_plugins.file_names import printable, quote_name, write_lines
 from mim_plugins.transforms import LoadImage
 
@@ -73,7 +73,7 @@ def check(path: str) -> Finding:
     """Decode one file."""
     try:
         image = LoadImage()(dict(img_path=path))["img"]
-    except DamagedImageError as error:
+    except CorruptImageError as error:
         return Finding(path, error.kind, str(error))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

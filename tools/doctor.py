@@ -168,7 +168,7 @@ def check_config(name: str, data_root: str | None, options: Sequence[str] = ()) 
     try:
         from mmengine.config import Config
 
-        from mim_plugins.apis import change_config, find_config
+        from mim_plugins.apis import find_config, override_config
         from mim_plugins.cli import add_config_options, missing_packages_remedy, run_config
         from mim_plugins.errors import ConfigError
     except Exception as error:  # what is missing has its own line above
@@ -181,7 +181,7 @@ def check_config(name: str, data_root: str | None, options: Sequence[str] = ()) 
             add_config_options(parser)  # which reads MMEngine's syntax
             given = dict(parser.parse_args(["--cfg-options", *options]).cfg_options)
             data_root = data_root or given.pop("data_root", None)
-            change_config(cfg, given)
+            override_config(cfg, given)
         run_config.require_hook_arguments(cfg)
     except Exception as error:  # configs are programs
         reason = first_line(error)

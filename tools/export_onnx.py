@@ -1,7 +1,7 @@
 """Write a classifier, or an encoder's pooled features, as an ONNX file.
 
 The graph reads images (B, C, H, W), RGB if C is 3, as float32 numbers from 0 to 255, not
-normalised, and gives the classes' logits (B, classes) of a fine-tuned classifier or, of a
+normalized, and gives the classes' logits (B, classes) of a fine-tuned classifier or, of a
 pre-training config and with --features, the mean over the encoder's last tokens (B, D). The file is
 compared with PyTorch by onnxruntime before it gets its name.
 """
@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from mim_plugins import get_model
-from mim_plugins.apis.images import normalise
+from mim_plugins.apis.images import normalize
 from mim_plugins.cli import add_config_options, user_errors
 from mim_plugins.errors import BUILD_ERRORS
 from mim_plugins.layers.pooling import pooled_features
@@ -34,7 +34,7 @@ _PROTOBUF_LIMIT = 2**31 - 2**24
 
 
 class _FromPixels(nn.Module):
-    """A model with its normalisation in front; images (B, C, H, W) to logits or features."""
+    """A model with its normalization in front; images (B, C, H, W) to logits or features."""
 
     def __init__(self, model: nn.Module, features: bool) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class _FromPixels(nn.Module):
         self.channels = getattr(model.backbone, "in_channels", 3)
 
     def forward(self, images: Tensor) -> Tensor:
-        inputs = normalise(images, self.model.data_preprocessor, images.device)
+        inputs = normalize(images, self.model.data_preprocessor, images.device)
         if self.features:
             return pooled_features(self.model.backbone, inputs)
         return self.model(inputs, mode="tensor")

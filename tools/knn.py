@@ -15,7 +15,7 @@ from mmengine.utils import ProgressBar
 from torch.utils.data import DataLoader
 
 import mim_plugins  # noqa: F401  registers everything
-from mim_plugins.apis import change_config, read_config
+from mim_plugins.apis import override_config, read_config
 from mim_plugins.checkpoints import load_pretrained
 from mim_plugins.checks import consistency
 from mim_plugins.cli import (
@@ -30,7 +30,7 @@ from mim_plugins.errors import BUILD_ERRORS, ConfigError
 from mim_plugins.evaluation import (
     LabeledFeatures,
     build_labeled_loader,
-    check_neighbours,
+    check_neighbors,
     check_same_classes,
     extract_features,
     knn_accuracy,
@@ -73,7 +73,7 @@ def build_backbone(cfg: Config, args: argparse.Namespace) -> torch.nn.Module:
 
 
 def build_data_preprocessor(cfg: Config, device: str) -> torch.nn.Module:
-    """The config's, for evaluation: nothing but normalisation is left."""
+    """The config's, for evaluation: nothing but normalization is left."""
     settings = dict(cfg.model.get("data_preprocessor") or cfg.get("data_preprocessor") or {})
     settings.pop("batch_transform", None)
     return MODELS.build(dict(type="ClsDataPreprocessor") | settings).to(device)
@@ -84,11 +84,11 @@ def build_loaders(cfg: Config, args: argparse.Namespace) -> list[DataLoader]:
     limits = (args.max_references, args.max_queries)
     return [
         build_labeled_loader(dataset, img_size, args.batch_size, args.workers, limit)
-        for dataset, limit in zip(labelled_datasets(cfg, args.data_root), limits, strict=True)
+        for dataset, limit in zip(labeled_datasets(cfg, args.data_root), limits, strict=True)
     ]
 
 
-def labelled_datasets(cfg: Config, data_root: str | None) -> list[dict]:
+def labeled_datasets(cfg: Config, data_root: str | None) -> list[dict]:
     """Configs of the references and the queries."""
     train = unwrapped_configs(cfg.train_dataloader.dataset)
     if is_pretraining(cfg):
@@ -119,11 +119,11 @@ def concatenated(datasets: list[dict]) -> dict:
 
 
 def usable_ks(ks: list[int], references: int, temperature: float) -> list[int]:
-    """Leave out numbers of neighbours that are too large, unless all are."""
+    """Leave out numbers of neighbors that are too large, unless all are."""
     usable = [k for k in ks if k <= references]
     for k in sorted(set(ks) - set(usable)) if usable else ():
         print(f"k={k} is left out: there are only {references} reference images")
-    check_neighbours(usable or ks, references, temperature)
+    check_neighbors(usable or ks, references, temperature)
     return usable
 
 
@@ -148,7 +148,7 @@ def evaluate(args: argparse.Namespace) -> None:
     options = dict(args.cfg_options)
     if args.data_root is None:
         args.data_root = options.pop("data_root", None)
-    change_config(cfg, options)
+    override_config(cfg, options)
     init_default_scope(cfg.get("default_scope") or "mmpretrain")
     loaders = build_loaders(cfg, args)
     check_same_classes(*loaders)

@@ -1,4 +1,4 @@
-"""Write a list of some of the labelled training images, for fine-tuning with few labels.
+"""Write a list of some of the labeled training images, for fine-tuning with few labels.
 
 DATA_ROOT holds train/CLASS/IMAGE. Each line is 'CLASS/IMAGE LABEL', as ann_file of mmpretrain's
 ImageNet and CustomDataset; labels number the class folders in alphabetical order.

@@ -22,7 +22,7 @@ from mim_plugins.analysis import (
     step_cost,
     transfer_cost,
 )
-from mim_plugins.apis import build_model, change_config, read_config
+from mim_plugins.apis import build_model, override_config, read_config
 from mim_plugins.cli import add_config_options, user_errors
 from mim_plugins.errors import BUILD_ERRORS
 from mim_plugins.registry import MODELS
@@ -36,7 +36,7 @@ def main() -> None:
     warnings.filterwarnings("ignore", message=".*pretrained=None")  # only shapes matter
     with user_errors(also=BUILD_ERRORS):
         cfg = read_config(args.config)
-        change_config(cfg, args.cfg_options)
+        override_config(cfg, args.cfg_options)
         model = build_on_meta(cfg)
         size = chosen_size(model.backbone, args.img_size)
         print("\n".join(report(args.config, model, size)))
@@ -146,7 +146,7 @@ def teacher_cost(model: Any, size: tuple[int, int]) -> float:
     grid = (size[0] // stride, size[1] // stride)
     pixels = torch.zeros(1, 3, *size, device="meta")
     return sum(
-        multiply_accumulates(lambda m=mimic: m.teach(pixels, grid))
+        multiply_accumulates(lambda m=mimic: m.teacher_features(pixels, grid))
         for mimic in model.mimics.values()
     )
 

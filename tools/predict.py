@@ -18,12 +18,12 @@ from mmengine.registry import init_default_scope
 from torch import Tensor
 
 from mim_plugins import get_model
-from mim_plugins.apis import change_config, read_config
+from mim_plugins.apis import override_config, read_config
 from mim_plugins.apis.inputs import are_one_size, evaluation_pipeline
 from mim_plugins.checkpoints import plain_data_only
 from mim_plugins.cli import add_config_options, add_device_option, user_errors
 from mim_plugins.datasets.image_files import find_images
-from mim_plugins.errors import BUILD_ERRORS, DamagedImageError, DataNotFoundError
+from mim_plugins.errors import BUILD_ERRORS, CorruptImageError, DataNotFoundError
 from mim_plugins.file_names import printable
 from mim_plugins.transforms import LoadImage
 
@@ -64,7 +64,7 @@ def readable_images(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
         try:
             LoadImage()(dict(img_path=path))
             readable.append(path)
-        except DamagedImageError as error:
+        except CorruptImageError as error:
             damage.append(str(error))
     if not readable:
         raise DataNotFoundError("; ".join(damage) or f"no images in {', '.join(arguments)}")
@@ -88,7 +88,7 @@ def main() -> None:
     MMLogger.get_instance("predict", log_level="WARNING")
     with user_errors(also=BUILD_ERRORS):
         cfg = read_config(args.config)
-        change_config(cfg, args.cfg_options)
+        override_config(cfg, args.cfg_options)
         check(cfg, args)
         init_default_scope(cfg.get("default_scope") or "mmpretrain")
         # the checkpoint holds every weight; a pre-training checkpoint need not be at hand

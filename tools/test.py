@@ -14,8 +14,8 @@ from mim_plugins.checkpoints import read_tensors, trained_classes
 from mim_plugins.checks import consistency
 from mim_plugins.cli import (
     ConsoleRunner,
-    fit_precision,
     process_group,
+    resolve_precision,
     run_config,
     user_errors,
     work_dir,
@@ -72,7 +72,7 @@ def main() -> None:
     if args.out and not args.out.endswith(METRIC_FILES):
         parser.error(f"--out '{args.out}' must end in one of {' '.join(METRIC_FILES)}")
     with guarded_console(), user_errors(args.traceback):
-        process_group.then_leave_process_group(lambda: test(prepare_config(args), args))
+        process_group.run_distributed(lambda: test(prepare_config(args), args))
 
 
 def prepare_config(args: argparse.Namespace) -> Config:
@@ -100,8 +100,8 @@ def test(cfg: Config, args: argparse.Namespace) -> None:
         work_dir.require_writable(cfg.work_dir)
     run_config.require_data(cfg, ("test_dataloader",))
     run_config.use_drop_ins(cfg)
-    fit_precision(cfg)
-    process_group.use_cpu_processes(cfg)
+    resolve_precision(cfg)
+    process_group.init_gloo_on_cpu(cfg)
     with user_errors(args.traceback, BUILD_ERRORS):
         runner = EvaluationRunner.from_cfg(cfg)
         require_end_of_evaluation(runner.test_loop, "test_dataloader")

@@ -14,11 +14,11 @@ import mim_plugins  # noqa: F401  registers everything
 from mim_plugins.checks import consistency
 from mim_plugins.cli import (
     ConsoleRunner,
-    fit_precision,
+    enable_exact_resume,
     global_batch,
     process_group,
+    resolve_precision,
     run_config,
-    use_resumable_parts,
     user_errors,
     work_dir,
 )
@@ -72,7 +72,7 @@ def prepare_config(args: argparse.Namespace) -> Config:
 def main() -> None:
     args = parse_args()
     with guarded_console(), user_errors(args.traceback):
-        process_group.then_leave_process_group(lambda: train(args))
+        process_group.run_distributed(lambda: train(args))
 
 
 def train(args: argparse.Namespace) -> None:
@@ -83,15 +83,15 @@ def train(args: argparse.Namespace) -> None:
 
 
 def run(cfg: Config, args: argparse.Namespace, outdated: list[Path]) -> None:
-    warnings = [fit_precision(cfg), run_config.fit_schedule(cfg)]
-    notes = [use_resumable_parts(cfg), run_config.use_drop_ins(cfg)]
+    warnings = [resolve_precision(cfg), run_config.trim_schedule(cfg)]
+    notes = [enable_exact_resume(cfg), run_config.use_drop_ins(cfg)]
     if args.keep_global_batch:
         notes.append(global_batch.keep_global_batch(cfg))
-    process_group.use_cpu_processes(cfg)
+    process_group.init_gloo_on_cpu(cfg)
     with user_errors(args.traceback, BUILD_ERRORS):
         runner = ConsoleRunner.from_cfg(cfg)
         global_batch.scale_lr_with_accumulation(runner)
-        run_config.require_steps(runner)
+        run_config.check_batch_size(runner)
         warnings += consistency.check_training(runner)
     if args.keep_global_batch:
         warnings.append(global_batch.too_few_iterations(runner))

@@ -2,7 +2,7 @@
 
 MixMAE: both originals, the mixture, both reconstructions. MR-MAE: original, visible patches,
 reconstruction, similarity of student and teacher, and the focus teacher's attention. All in natural
-colours: the normalisation of pixels and patches is undone.
+colors: the normalization of pixels and patches is undone.
 """
 
 import argparse

@@ -7,7 +7,7 @@ custom_imports = dict(imports=["mim_plugins"], allow_failed_imports=False)
 custom_hooks = [
     dict(type="mim_plugins.RunSummaryHook"),
     dict(type="mim_plugins.ThroughputHook"),
-    dict(type="mim_plugins.DataFaultHook"),
+    dict(type="mim_plugins.CorruptImageHook"),
     *_base_.reliability_hooks,
 ]
 default_hooks = dict(

@@ -19,7 +19,7 @@ model = dict(
                 features="norm",
                 normalize=True,
             ),
-            teacher_scale=2,
+            grid_scale=2,
         ),
     ),
 )

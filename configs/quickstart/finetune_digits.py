@@ -1,4 +1,4 @@
-"""Fine-tuning on 3 labelled digits per class, for the quick start.
+"""Fine-tuning on 3 labeled digits per class, for the quick start.
 
 Result:   top-1 on 1,297 test digits, mean of seeds 0, 1, 2, each with labels of its own: 79.8 %
           pre-trained, 75.5 % from random weights (measured on 2 CPU cores; seed 2 alone goes

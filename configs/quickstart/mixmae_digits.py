@@ -1,6 +1,6 @@
 """MixMAE on scikit-learn's 1,797 handwritten digits, for the quick start.
 
-Paper:    arXiv 2205.13137 (method). Sizes and schedule are our choice; pixels are not normalised
+Paper:    arXiv 2205.13137 (method). Sizes and schedule are our choice; pixels are not normalized
           per patch, for most patches of a digit are plain.
 Result:   see finetune_digits.py.
 Cost:     1,960 steps of 128 images, about 5 minutes on one CPU core.

@@ -20,13 +20,13 @@ class Mimic(BaseModule):
         distance: see :class:`MimicHead`.
         levels: intermediate layers of the student to fuse, counted from 0.
         weight: factor of the loss.
-        teacher_scale: the teacher looks at a grid this many times finer than the student's, and
+        grid_scale: the teacher looks at a grid this many times finer than the student's, and
             its features are averaged over the student's cells. 2 lets a stride-16 teacher guide a
             stride-32 student.
         init_cfg: MMEngine's.
 
     Raises:
-        ValueError: ``weight`` below 0 or ``teacher_scale`` below 1.
+        ValueError: ``weight`` below 0 or ``grid_scale`` below 1.
     """
 
     def __init__(
@@ -36,23 +36,22 @@ class Mimic(BaseModule):
         distance: str = "mse",
         levels: tuple[int, ...] = (),
         weight: float = 1.0,
-        teacher_scale: int = 1,
+        grid_scale: int = 1,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        if weight < 0 or teacher_scale < 1:
+        if weight < 0 or grid_scale < 1:
             raise ValueError(
-                f"Mimic: weight={weight} must be at least 0, teacher_scale={teacher_scale} at"
-                " least 1"
+                f"Mimic: weight={weight} must be at least 0, grid_scale={grid_scale} at least 1"
             )
         self.target = MODELS.build(target)
         self.levels = tuple(levels)
         self.weight = weight
-        self.teacher_scale = teacher_scale
+        self.grid_scale = grid_scale
         self.head = MimicHead(in_channels, self.target.out_channels, distance, len(self.levels))
 
     @torch.no_grad()
-    def teach(
+    def teacher_features(
         self, pixels: Tensor, grid: tuple[int, int], with_attention: bool = False
     ) -> TeacherOutput:
         """Teacher's features of RGB images in [0, 1] (B, 3, H, W) on the student's ``grid``.
@@ -60,14 +59,14 @@ class Mimic(BaseModule):
         Raises:
             ValueError: the teacher's tokens are not those of the grid.
         """
-        scale = self.teacher_scale
+        scale = self.grid_scale
         fine = (grid[0] * scale, grid[1] * scale)
         features, attention = self.target(pixels, fine, with_attention)
         if features.shape[1] != fine[0] * fine[1]:
             raise ValueError(
                 f"Mimic: the teacher {type(self.target).__name__} gives {features.shape[1]} tokens"
                 f" per image, but the student's grid of {grid[0]}x{grid[1]} with"
-                f" teacher_scale={scale} needs {fine[0] * fine[1]}; set teacher_scale to the ratio"
+                f" grid_scale={scale} needs {fine[0] * fine[1]}; set grid_scale to the ratio"
                 " of the two strides, or choose a teacher whose grid follows the student's"
             )
         if scale > 1:

@@ -22,7 +22,7 @@ def mimic_loss_name(name: str, mimics: nn.ModuleDict) -> str:
 
 
 def to_pixels(images: Tensor, preprocessor: Any) -> Tensor:
-    """Undo the preprocessor's normalisation: RGB in [0, 1], same shape.
+    """Undo the preprocessor's normalization: RGB in [0, 1], same shape.
 
     Raises:
         ValueError: the preprocessor has no ``mean`` and ``std``, so that the values are unknown.

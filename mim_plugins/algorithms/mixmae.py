@@ -84,8 +84,8 @@ class MixMAE(PretrainingModel):
     def loss(self, batch: MixedImages) -> dict[str, Tensor]:
         """One step: encode the mixtures, reconstruct both images, compare with the originals."""
         tokens = self.backbone.forward_mixed(batch.mixed, batch.mask)  # (B, L, D)
-        from_own, from_partner = self.decoder(tokens, batch.mask)  # (B, L, P) each
-        prediction = unmix(from_own, from_partner, batch.mask, batch.partner)  # (B, L, P)
+        pred_own, pred_partner = self.decoder(tokens, batch.mask)  # (B, L, P) each
+        prediction = unmix(pred_own, pred_partner, batch.mask, batch.partner)  # (B, L, P)
         return dict(
             loss_rec=self.head(prediction, batch.images), **self.mimic_losses(batch, tokens)
         )
@@ -98,7 +98,7 @@ class MixMAE(PretrainingModel):
         pixels = to_pixels(batch.images, self.data_preprocessor)
         losses = {}
         for name, mimic in self.mimics.items():
-            features = mimic.teach(pixels, grid).features  # (B, L, D')
+            features = mimic.teacher_features(pixels, grid).features  # (B, L, D')
             target = mix_tokens(features, batch.mask, batch.partner)
             losses[mimic_loss_name(name, self.mimics)] = mimic(tokens, target)
         return losses
@@ -108,9 +108,9 @@ class MixMAE(PretrainingModel):
         """Both images of each mixture, visible patches as they are and hidden ones predicted.
 
         Returns:
-            The own images and the partner images (B, C, H, W) each, normalised like the input.
+            The own images and the partner images (B, C, H, W) each, normalized like the input.
         """
-        from_own, from_partner = self.decoder(
+        pred_own, pred_partner = self.decoder(
             self.backbone.forward_mixed(batch.mixed, batch.mask), batch.mask
         )
         stride = self.backbone.encoder_stride
@@ -123,6 +123,6 @@ class MixMAE(PretrainingModel):
             return torch.where(hidden, predicted, images)
 
         return (
-            complete(from_own, batch.images, hidden),
-            complete(from_partner, batch.images[batch.partner], ~hidden),
+            complete(pred_own, batch.images, hidden),
+            complete(pred_partner, batch.images[batch.partner], ~hidden),
         )

@@ -5,15 +5,15 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ..backbones import VisibleBackbone, VisibleTokens
+from ..backbones import EncodedTokens, PlainBackbone
 from ..layers import unpatchify
 from ..masking import (
     TokenMask,
+    attention_scores,
     count_visible,
-    focused_scores,
     gather_tokens,
-    mask_by_scores,
-    uniform_scores,
+    mask_from_scores,
+    random_scores,
 )
 from ..registry import MODELS
 from ..targets import TeacherOutput
@@ -31,7 +31,7 @@ class Reconstruction(NamedTuple):
     """What MR-MAE makes of masked images."""
 
     images: Tensor
-    """Images (B, C, H, W), normalised: visible patches as they are, masked ones predicted."""
+    """Images (B, C, H, W), normalized: visible patches as they are, masked ones predicted."""
     hidden: Tensor
     """Bool (B, 1, H, W), True = masked."""
     attention: Tensor | None
@@ -47,7 +47,7 @@ class MRMAE(PretrainingModel):
     MCMAE with a :class:`MaskedConvViT`.
 
     Args:
-        backbone: a :class:`VisibleBackbone`, such as :class:`MaskedViT`.
+        backbone: a :class:`PlainBackbone`, such as :class:`MaskedViT`.
         decoder: config of the decoder, such as :class:`MAEDecoder`.
         head: config of the pixel loss, such as :class:`PixelHead`.
         mimics: named configs of :class:`Mimic`, such as ``dict(clip=dict(...))``.
@@ -55,7 +55,7 @@ class MRMAE(PretrainingModel):
         reconstruction_weight: factor of the pixel loss.
         focus: name of the mimic whose teacher's [CLS] attention chooses the visible tokens
             ("focused mimicking"); None draws them uniformly.
-        focus_temperature: see :func:`focused_scores`.
+        focus_temperature: see :func:`attention_scores`.
         data_preprocessor: config of MMEngine's ``ImgDataPreprocessor`` or
             :class:`MixDataPreprocessor`, with ``mean`` and ``std``.
         init_cfg: MMEngine's.
@@ -82,10 +82,10 @@ class MRMAE(PretrainingModel):
     ) -> None:
         super().__init__(data_preprocessor, init_cfg)
         self.backbone = MODELS.build(backbone)
-        if not isinstance(self.backbone, VisibleBackbone):
+        if not isinstance(self.backbone, PlainBackbone):
             raise ValueError(
-                f"MRMAE: backbone {type(self.backbone).__name__} has no forward_visible; use"
-                " mim_plugins.MaskedViT, mim_plugins.MaskedConvViT or a subclass of VisibleBackbone"
+                f"MRMAE: backbone {type(self.backbone).__name__} has no forward_masked; use"
+                " mim_plugins.MaskedViT, mim_plugins.MaskedConvViT or a subclass of PlainBackbone"
             )
         if self.backbone.out_type != "featmap":
             raise ValueError(
@@ -112,28 +112,28 @@ class MRMAE(PretrainingModel):
     def loss(self, images: Tensor) -> dict[str, Tensor]:
         """One step: ask the teachers, hide tokens, mimic the visible, reconstruct the masked."""
         grid = self.token_grid(images)
-        lessons = self.ask_teachers(images, grid)
-        token_mask = self.draw_mask(images, lessons)
-        seen = self.backbone.forward_visible(images, token_mask, self.levels)
+        targets = self.compute_targets(images, grid)
+        token_mask = self.sample_mask(images, targets)
+        seen = self.backbone.forward_masked(images, token_mask, self.levels)
         prediction = self.decoder(seen.tokens, seen.prefix, token_mask.ids_restore, grid)
         reconstruction = self.head(prediction, images, token_mask.mask)
         return dict(
             loss_rec=self.reconstruction_weight * reconstruction,
-            **self.mimic_losses(seen, lessons, token_mask.ids_keep),
+            **self.mimic_losses(seen, targets, token_mask.ids_keep),
         )
 
     @torch.no_grad()
     def reconstruct(self, images: Tensor) -> Reconstruction:
-        """Mask normalised images (B, 3, H, W) as in training and predict what is hidden."""
+        """Mask normalized images (B, 3, H, W) as in training and predict what is hidden."""
         grid, stride = self.token_grid(images), self.backbone.encoder_stride
-        lessons = self.ask_teachers(images, grid)
-        token_mask = self.draw_mask(images, lessons)
-        seen = self.backbone.forward_visible(images, token_mask)
+        targets = self.compute_targets(images, grid)
+        token_mask = self.sample_mask(images, targets)
+        seen = self.backbone.forward_masked(images, token_mask)
         prediction = self.decoder(seen.tokens, seen.prefix, token_mask.ids_restore, grid)
         predicted = unpatchify(self.head.to_pixels(prediction, images), stride, grid)
         cells = token_mask.mask.unflatten(1, grid)
         hidden = cells.repeat_interleave(stride, 1).repeat_interleave(stride, 2)[:, None]
-        attention = lessons[self.focus].attention if self.focus is not None else None
+        attention = targets[self.focus].attention if self.focus is not None else None
         return Reconstruction(
             torch.where(hidden, predicted, images),
             hidden,
@@ -141,13 +141,13 @@ class MRMAE(PretrainingModel):
         )
 
     def mimic_losses(
-        self, seen: VisibleTokens, lessons: dict[str, TeacherOutput], ids_keep: Tensor
+        self, seen: EncodedTokens, targets: dict[str, TeacherOutput], ids_keep: Tensor
     ) -> dict[str, Tensor]:
         """Distance of the visible tokens to every teacher's features at the same places."""
         by_level = dict(zip(self.levels, seen.levels, strict=True))
         losses = {}
         for name, mimic in self.mimics.items():
-            target = gather_tokens(lessons[name].features, ids_keep)  # (B, V, D')
+            target = gather_tokens(targets[name].features, ids_keep)  # (B, V, D')
             fused = tuple(by_level[level] for level in mimic.levels)
             losses[mimic_loss_name(name, self.mimics)] = mimic(seen.tokens, target, fused)
         return losses
@@ -157,25 +157,25 @@ class MRMAE(PretrainingModel):
         stride = self.backbone.encoder_stride
         return images.shape[-2] // stride, images.shape[-1] // stride
 
-    def ask_teachers(self, images: Tensor, grid: tuple[int, int]) -> dict[str, TeacherOutput]:
-        """Every teacher's features of normalised images, on the student's grid."""
+    def compute_targets(self, images: Tensor, grid: tuple[int, int]) -> dict[str, TeacherOutput]:
+        """Every teacher's features of normalized images, on the student's grid."""
         if not self.mimics:
             return {}
         pixels = to_pixels(images, self.data_preprocessor)
         return {
-            name: mimic.teach(pixels, grid, with_attention=name == self.focus)
+            name: mimic.teacher_features(pixels, grid, with_attention=name == self.focus)
             for name, mimic in self.mimics.items()
         }
 
-    def draw_mask(self, images: Tensor, lessons: dict[str, TeacherOutput]) -> TokenMask:
+    def sample_mask(self, images: Tensor, targets: dict[str, TeacherOutput]) -> TokenMask:
         """Choose the visible tokens uniformly, or by the focus teacher's attention."""
         if self.focus is not None:
-            attention: Any = lessons[self.focus].attention
-            scores = focused_scores(attention, self.focus_temperature)
+            attention: Any = targets[self.focus].attention
+            scores = attention_scores(attention, self.focus_temperature)
         else:
             height, width = self.token_grid(images)
-            scores = uniform_scores(len(images), height * width, images.device)
-        return mask_by_scores(scores, self.mask_ratio)
+            scores = random_scores(len(images), height * width, images.device)
+        return mask_from_scores(scores, self.mask_ratio)
 
     def _check_levels(self) -> None:
         blocks = len(self.backbone.blocks)

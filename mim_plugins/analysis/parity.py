@@ -92,11 +92,11 @@ def _run_mixmim(model: Any, reference: dict) -> dict[str, Tensor]:
     batch = MixedImages(images, mix(images, mask, partner), mask, partner)
 
     latent = model.backbone.forward_mixed(batch.mixed, batch.mask)
-    from_own, from_partner = model.decoder(latent, batch.mask)
-    prediction = unmix(from_own, from_partner, batch.mask, batch.partner)
+    pred_own, pred_partner = model.decoder(latent, batch.mask)
+    prediction = unmix(pred_own, pred_partner, batch.mask, batch.partner)
     loss = model.head(prediction, batch.images)
     loss.backward()
-    reconstruction = torch.cat([from_own, from_partner])
+    reconstruction = torch.cat([pred_own, pred_partner])
     computed = dict(loss=loss, latent=latent, reconstruction=reconstruction)
     if "finetune_features" in reference:
         computed["finetune_features"] = model.backbone(images)[-1].mean(dim=(2, 3))
@@ -107,7 +107,7 @@ def _run_mcmae(model: Any, reference: dict) -> dict[str, Tensor]:
     """Our numbers of an MCMAE reference, with gradients left in the model."""
     images = reference["input"]
     token_mask = TokenMask(reference["ids_keep"], reference["ids_restore"], reference["mask"] > 0.5)
-    seen = model.backbone.forward_visible(images, token_mask)
+    seen = model.backbone.forward_masked(images, token_mask)
     reconstruction = model.decoder(
         seen.tokens, seen.prefix, token_mask.ids_restore, model.token_grid(images)
     )

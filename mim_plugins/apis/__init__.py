@@ -1,18 +1,18 @@
 from .features import Features, extract_features
 from .images import read_images
-from .model_zoo import change_config, find_config, list_models, read_config
+from .model_zoo import find_config, list_models, override_config, read_config
 from .models import build_model, get_model, load_weights
 from .reconstruction import reconstruct
 
 __all__ = [
     "Features",
     "build_model",
-    "change_config",
     "extract_features",
     "find_config",
     "get_model",
     "list_models",
     "load_weights",
+    "override_config",
     "read_config",
     "read_images",
     "reconstruct",

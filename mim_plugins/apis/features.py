@@ -27,7 +27,7 @@ def extract_features(model: Any, images: Images) -> Features:
 
     Images go through the test pipeline of the model's config and its data preprocessor, whichever
     way they are given. In pre-training configs, which have no test pipeline, their short edge is
-    resized to 256 / 224 of the backbone's ``img_size``, which is then cut out of their centre.
+    resized to 256 / 224 of the backbone's ``img_size``, which is then cut out of their center.
 
     Args:
         model: what :func:`get_model` returns, or another model with ``backbone`` and

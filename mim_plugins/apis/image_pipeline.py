@@ -10,7 +10,7 @@ import numpy as np
 from mmengine.registry import TRANSFORMS, DefaultScope
 from torch import Tensor
 
-from ..errors import ConfigError, DamagedImageError
+from ..errors import ConfigError, CorruptImageError
 from ..transforms import LoadImage, ResizeEdge
 from ..transforms.resize_edge import resized_size
 from .pixels import Images, each_image
@@ -24,7 +24,7 @@ class ImagePipeline:
 
     The loading transform is replaced by :func:`to_pixels`, so that an image gives the same whether
     it comes as a file, a PIL image or an array; transforms that load annotations are left out; and
-    a ``ResizeEdge`` whose result is cropped in its centre resizes only the middle of very long
+    a ``ResizeEdge`` whose result is cropped in its center resizes only the middle of very long
     images.
 
     Args:
@@ -60,7 +60,7 @@ class ImagePipeline:
 
         Raises:
             FileNotFoundError: there is no such file.
-            DamagedImageError: a file that cannot be read, or an image that would become too large.
+            CorruptImageError: a file that cannot be read, or an image that would become too large.
             ValueError: no image.
         """
         with DefaultScope.overwrite_default_scope(self.scope):
@@ -154,7 +154,7 @@ def _check_size(step: Any, results: Any, index: int) -> None:
         return
     height, width = resized_size(results["img"].shape, step.scale, step.edge)
     if height * width > _MAX_RESIZED:
-        raise DamagedImageError(
+        raise CorruptImageError(
             f"damaged image 'images[{index}]': too large (ResizeEdge would make it {width}x{height}"
             " pixels)",
             f"images[{index}]",

@@ -11,7 +11,7 @@ from .pixels import Images
 
 
 def read_images(images: Images, short_edge: int, crop: tuple[int, int]) -> Tensor:
-    """Read images, resize their short edge and cut their centre out.
+    """Read images, resize their short edge and cut their center out.
 
     As the evaluation pipeline of the recipes does: bicubic, antialiased, on bytes.
 
@@ -31,7 +31,7 @@ def read_images(images: Images, short_edge: int, crop: tuple[int, int]) -> Tenso
     return torch.stack([sample["inputs"].flip(0) for sample in pipeline(images)])
 
 
-def normalise(images: Tensor, preprocessor: Any, device: torch.device) -> Tensor:
+def normalize(images: Tensor, preprocessor: Any, device: torch.device) -> Tensor:
     """Bytes (B, C, H, W), RGB if C is 3, as the model reads them with its data preprocessor.
 
     Images go into the network in RGB, unless the preprocessor is one of mmpretrain's with

@@ -37,9 +37,9 @@ def evaluation_pipeline(model: Any) -> ImagePipeline:
 
 
 def central_pipeline(model: Any, short_edge: int | None = None) -> ImagePipeline:
-    """Build the pipeline that resizes images and cuts their centre out, of the backbone's size.
+    """Build the pipeline that resizes images and cuts their center out, of the backbone's size.
 
-    Images are grey for a backbone of one channel.
+    Images are gray for a backbone of one channel.
 
     Args:
         model: with ``backbone`` and ``data_preprocessor``.

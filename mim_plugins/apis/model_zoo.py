@@ -70,7 +70,7 @@ def read_config(name: str | Path) -> Config:
         raise ConfigError(f"config '{path}': {_reason(error)}{remedy}") from error
 
 
-def change_config(cfg: Config, options: dict | None) -> None:
+def override_config(cfg: Config, options: dict | None) -> None:
     """Apply changes such as ``{'model.backbone.img_size': 192}``, see :func:`merge_options`.
 
     Raises:

@@ -13,7 +13,7 @@ from torch import Tensor
 from ..checkpoints import convert, find_layout, read_tensors
 from ..checkpoints.tensor_check import require_weights
 from ..errors import CheckpointError
-from .model_zoo import change_config, read_config
+from .model_zoo import override_config, read_config
 
 _LISTED = 8
 
@@ -48,12 +48,12 @@ def get_model(
         cfg = copy.deepcopy(name_or_config)
     else:
         cfg = read_config(name_or_config)
-    change_config(cfg, cfg_options)
+    override_config(cfg, cfg_options)
     model = build_model(cfg, teachers)
     if checkpoint is None:
         print_log("get_model: no checkpoint, so the weights are random", level=30)
     else:
-        load_weights(model, checkpoint, may_be_left=() if teachers else ("mimics.",))
+        load_weights(model, checkpoint, allow_unexpected=() if teachers else ("mimics.",))
     return model.to(device).eval()
 
 
@@ -72,7 +72,9 @@ def build_model(cfg: Config, teachers: bool = True) -> Any:
     return model
 
 
-def load_weights(model: Any, checkpoint: str | Path, may_be_left: tuple[str, ...] = ()) -> None:
+def load_weights(
+    model: Any, checkpoint: str | Path, allow_unexpected: tuple[str, ...] = ()
+) -> None:
     """Load a whole model's weights; every tensor of the model must be in the file and vice versa.
 
     Other people's checkpoints that :func:`convert` knows are converted.
@@ -80,7 +82,7 @@ def load_weights(model: Any, checkpoint: str | Path, may_be_left: tuple[str, ...
     Args:
         model: any module.
         checkpoint: path or address, see :func:`read_tensors`.
-        may_be_left: beginnings of names in the file that are not needed.
+        allow_unexpected: beginnings of names in the file that are not needed.
 
     Raises:
         CheckpointError: the file cannot be read, does not fit the model, or its tensors are no
@@ -93,7 +95,7 @@ def load_weights(model: Any, checkpoint: str | Path, may_be_left: tuple[str, ...
     tensors = {
         name: tensor
         for name, tensor in tensors.items()
-        if name in own or not name.startswith((*may_be_left, "data_preprocessor."))
+        if name in own or not name.startswith((*allow_unexpected, "data_preprocessor."))
     }
     missing, unknown = sorted(own - set(tensors)), sorted(set(tensors) - own)
     problem = _mismatch(missing, unknown, own)

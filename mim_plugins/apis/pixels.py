@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..errors import DamagedImageError
+from ..errors import CorruptImageError
 from ..transforms import LoadImage, decode_image
 from ..transforms.orientation import image_orientation, turn_upright
 
@@ -20,10 +20,10 @@ Images = Any
 
 _CHANNELS = (1, 3, 4)
 _KINDS = (
-    "give a path, a file's content or an open file, a PIL image, a grey or RGB array (H, W[, C]) or"
-    " a grey or RGB tensor ([C,] H, W)"
+    "give a path, a file's content or an open file, a PIL image, a gray or RGB array (H, W[, C]) or"
+    " a gray or RGB tensor ([C,] H, W)"
 )
-# what Pillow converts modes to whose numbers are no grey, RGB or alpha values
+# what Pillow converts modes to whose numbers are no gray, RGB or alpha values
 _CONVERSIONS = dict(
     CMYK="RGB", HSV="RGB", La="LA", P="RGBA", PA="RGBA", RGBX="RGB", RGBa="RGBA", YCbCr="RGB"
 )
@@ -53,7 +53,7 @@ def _is_one(images: Any) -> bool:
 def to_pixels(image: Any, name: str) -> np.ndarray:
     """Read an image of any kind into 8-bit BGR (H, W, 3), as :class:`LoadImage` reads a file.
 
-    Grey images get three equal channels, 16 bits are scaled to 8, an alpha channel is dropped, and
+    Gray images get three equal channels, 16 bits are scaled to 8, an alpha channel is dropped, and
     the EXIF orientation of files and PIL images is applied.
 
     Args:
@@ -64,7 +64,7 @@ def to_pixels(image: Any, name: str) -> np.ndarray:
 
     Raises:
         FileNotFoundError: there is no such file.
-        DamagedImageError: a file that cannot be read or decoded.
+        CorruptImageError: a file that cannot be read or decoded.
         ValueError: no image, or numbers of another shape, type or range.
     """
     if isinstance(image, (str, os.PathLike)):
@@ -93,7 +93,7 @@ def _from_pillow(image: Image.Image, name: str) -> np.ndarray:
         pixels = np.asarray(image.convert(target) if target else image)
     except (OSError, SyntaxError, MemoryError) as error:  # decoding begins only now
         kind = "truncated" if "truncated" in str(error).lower() else "corrupt"
-        raise DamagedImageError(f"damaged image '{path}': {kind} ({error})", path, kind) from error
+        raise CorruptImageError(f"damaged image '{path}': {kind} ({error})", path, kind) from error
     except (AttributeError, KeyError, TypeError, ValueError) as error:  # closed, or an odd mode
         raise ValueError(f"{name}: a PIL image that cannot be read ({error})") from error
     if image.mode == "LAB":
@@ -132,13 +132,13 @@ def _to_array(image: Tensor, name: str) -> np.ndarray:
 
 
 def _from_numbers(pixels: np.ndarray, name: str, shape: tuple[int, ...]) -> np.ndarray:
-    """BGR bytes (H, W, 3) of grey or RGB numbers (H, W[, C]); messages name ``shape``."""
+    """BGR bytes (H, W, 3) of gray or RGB numbers (H, W[, C]); messages name ``shape``."""
     if pixels.ndim == 2:
         pixels = pixels[..., None]
     if pixels.size == 0 or pixels.ndim != 3 or pixels.shape[2] not in _CHANNELS:
         raise ValueError(
             f"{name}: shape {tuple(shape)} is no image's; expected an array (H, W), (H, W, 1) of"
-            " grey, (H, W, 3) of RGB or (H, W, 4) of RGB and alpha, or a tensor (H, W), (1, H, W),"
+            " gray, (H, W, 3) of RGB or (H, W, 4) of RGB and alpha, or a tensor (H, W), (1, H, W),"
             " (3, H, W) or (4, H, W)"
         )
     rgb = _to_bytes(pixels[..., :3], name)

@@ -13,7 +13,7 @@ from .pixels import Images
 def reconstruct(model: Any, images: Images, seed: int = 0) -> dict[str, Tensor]:
     """Mask images, or mix them pairwise, and reconstruct what is hidden.
 
-    Images are resized to the backbone's ``img_size`` and cropped in their centre.
+    Images are resized to the backbone's ``img_size`` and cropped in their center.
 
     Args:
         model: MixMAE or MRMAE with the weights of a pre-training, as :func:`get_model` returns
@@ -22,7 +22,7 @@ def reconstruct(model: Any, images: Images, seed: int = 0) -> dict[str, Tensor]:
         seed: of masks and mixtures.
 
     Returns:
-        RGB bytes (rows, 3, H, W) in natural colours by title, such as ``'original'``,
+        RGB bytes (rows, 3, H, W) in natural colors by title, such as ``'original'``,
         ``'visible'``, ``'reconstruction'``; see :func:`reconstruction_panels`.
 
     Raises:

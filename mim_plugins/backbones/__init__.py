@@ -4,15 +4,15 @@ from .masked_conv_vit import MaskedConvViT
 from .masked_pvt import MaskedPVT
 from .masked_swin import MaskedSwin
 from .masked_vit import MaskedViT
-from .visible_backbone import VisibleBackbone, VisibleTokens
+from .plain_backbone import EncodedTokens, PlainBackbone
 
 __all__ = [
+    "EncodedTokens",
     "FrozenBackbone",
     "HierarchicalBackbone",
     "MaskedConvViT",
     "MaskedPVT",
     "MaskedSwin",
     "MaskedViT",
-    "VisibleBackbone",
-    "VisibleTokens",
+    "PlainBackbone",
 ]

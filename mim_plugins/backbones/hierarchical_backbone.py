@@ -46,8 +46,8 @@ class HierarchicalBackbone(BaseModule):
     arch_settings: ClassVar[dict[str, dict]] = {}
     init_cfg: dict | list[dict] | None
     # see load_pretrained: norms of intermediate outputs come with transfer
-    may_be_new: ClassVar[dict[str, str]] = {"out_norms.": ""}
-    may_be_left: ClassVar[tuple[str, ...]] = ("out_norms.",)
+    allow_missing: ClassVar[dict[str, str]] = {"out_norms.": ""}
+    allow_unexpected: ClassVar[tuple[str, ...]] = ("out_norms.",)
     in_channels: int = 3
     """Channels of the images; a subclass that reads others sets it."""
 

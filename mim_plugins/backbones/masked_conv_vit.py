@@ -15,7 +15,7 @@ from ..layers import MaskedConvBlock, PatchEmbed, run_block
 from ..masking import gather_tokens
 from ..registry import MODELS
 from .arguments import check_frozen_stages, check_in_channels, check_out_indices
-from .visible_backbone import VisibleBackbone
+from .plain_backbone import PlainBackbone
 
 
 class _ConvMaps(NamedTuple):
@@ -26,7 +26,7 @@ class _ConvMaps(NamedTuple):
 
 
 @MODELS.register_module()
-class MaskedConvViT(VisibleBackbone):
+class MaskedConvViT(PlainBackbone):
     """MCMAE encoder: masked convolutions at strides 4 and 8, Transformer blocks at stride 16.
 
     Args:
@@ -43,10 +43,10 @@ class MaskedConvViT(VisibleBackbone):
         frozen_stages: -1 freezes nothing, 0 the first patch embedding, 1 also the first
             convolution stage, 2 also the second one with the embedding before it, 2 + n also the
             embedding before the Transformer blocks and the first n of these.
-        out_type, with_cp, window_size, global_blocks, init_cfg: see :class:`VisibleBackbone`.
+        out_type, with_cp, window_size, global_blocks, init_cfg: see :class:`PlainBackbone`.
 
     Raises:
-        ValueError: see :class:`VisibleBackbone`.
+        ValueError: see :class:`PlainBackbone`.
     """
 
     arch_settings = {
@@ -64,8 +64,13 @@ class MaskedConvViT(VisibleBackbone):
         ),
     }
 
-    may_be_new = VisibleBackbone.may_be_new | {"out_norms.": ""}
-    may_be_left = (*VisibleBackbone.may_be_left, "out_norms.", "stage1_output", "stage2_output")
+    allow_missing = PlainBackbone.allow_missing | {"out_norms.": ""}
+    allow_unexpected = (
+        *PlainBackbone.allow_unexpected,
+        "out_norms.",
+        "stage1_output",
+        "stage2_output",
+    )
 
     def __init__(
         self,

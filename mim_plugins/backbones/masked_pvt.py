@@ -15,10 +15,10 @@ from torchvision.ops import StochasticDepth
 
 from ..layers import (
     PatchEmbed,
-    feed_forward,
+    build_mlp,
+    group_attention_mask,
     resize_on_load,
     resize_position_embedding,
-    same_group,
     sincos_position_embedding,
 )
 from ..registry import MODELS
@@ -75,7 +75,7 @@ class _PVTBlock(nn.Module):
         self.norm1 = nn.LayerNorm(dim)
         self.attn = _SubsampledAttention(dim, num_heads, ratio, qkv_bias)
         self.norm2 = nn.LayerNorm(dim)
-        self.mlp = feed_forward(dim, int(dim * mlp_ratio), drop_rate=0.0)
+        self.mlp = build_mlp(dim, int(dim * mlp_ratio), drop_rate=0.0)
         self.drop_path = StochasticDepth(drop_path_rate, mode="row")
 
     def forward(self, x: Tensor, grid: tuple[int, int], allowed: Tensor | None) -> Tensor:
@@ -113,7 +113,7 @@ class _PVTStage(nn.Module):
         if mask is not None:
             ratio = self.blocks[0].attn.ratio
             mask = mask.to(x.device)
-            allowed = same_group(mask.flatten(1), mask[:, ::ratio, ::ratio].flatten(1))
+            allowed = group_attention_mask(mask.flatten(1), mask[:, ::ratio, ::ratio].flatten(1))
         for block in self.blocks:
             if self.with_cp and torch.is_grad_enabled():
                 x = checkpoint(block, x, grid, allowed, use_reentrant=False)

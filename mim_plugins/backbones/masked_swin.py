@@ -18,12 +18,12 @@ from ..layers import (
     TokenGroups,
     WindowAttention,
     WindowLayout,
-    feed_forward,
-    ragged_pays,
+    build_mlp,
+    group_attention_mask,
+    prefer_ragged,
     resize_on_load,
     resize_position_embedding,
     run_block,
-    same_group,
     sincos_position_embedding,
 )
 from ..registry import MODELS
@@ -53,7 +53,7 @@ class _SwinBlock(nn.Module):
         self.norm1 = nn.LayerNorm(dim)
         self.attn = WindowAttention(dim, window, num_heads, qkv_bias, attn_drop_rate, drop_rate)
         self.norm2 = nn.LayerNorm(dim)
-        self.mlp = feed_forward(dim, int(dim * mlp_ratio), drop_rate)
+        self.mlp = build_mlp(dim, int(dim * mlp_ratio), drop_rate)
         self.drop_path = StochasticDepth(drop_path_rate, mode="row")
 
     def forward(
@@ -117,10 +117,10 @@ class _Windows:
         self.groups: TokenGroups | None = None
         numbers = layout.groups(mask)
         if mask is not None and numbers is not None:
-            self.groups = TokenGroups.of(numbers, device, ragged_pays(device))
+            self.groups = TokenGroups.of(numbers, device, prefer_ragged(device))
         if numbers is not None and self.groups is None:
             numbers = numbers.to(device, non_blocking=True)
-            self.allowed = same_group(numbers, numbers)  # (M, nW, N, N)
+            self.allowed = group_attention_mask(numbers, numbers)  # (M, nW, N, N)
 
     def cut(self, x: Tensor) -> Tensor:
         """Tokens (B, H, W, C) to windows (B, nW, N, C), or sorted by group (B, nW * N, C)."""

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 from ..registry import MODELS
 from .arguments import check_frozen_stages, check_in_channels, check_out_indices
-from .visible_backbone import VisibleBackbone
+from .plain_backbone import PlainBackbone
 
 
 @MODELS.register_module()
-class MaskedViT(VisibleBackbone):
+class MaskedViT(PlainBackbone):
     """Plain ViT encoder for MAE-like pre-training and for transfer.
 
     Args:
@@ -30,10 +30,10 @@ class MaskedViT(VisibleBackbone):
             last LayerNorm.
         frozen_stages: -1 freezes nothing, 0 the embeddings ([CLS] token included), n also the
             first n blocks.
-        out_type, with_cp, window_size, global_blocks, init_cfg: see :class:`VisibleBackbone`.
+        out_type, with_cp, window_size, global_blocks, init_cfg: see :class:`PlainBackbone`.
 
     Raises:
-        ValueError: see :class:`VisibleBackbone`.
+        ValueError: see :class:`PlainBackbone`.
     """
 
     arch_settings = {

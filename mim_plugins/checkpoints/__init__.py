@@ -3,7 +3,7 @@ from .download import fetch
 from .export import FORMATS, Exported, export_backbone, to_timm
 from .http_loader import load_from_http
 from .integrity import find_corruption, has_digest, write_with_digest
-from .layouts import LAYOUTS, Layout, find_layout, recognise
+from .layouts import LAYOUTS, Layout, find_layout, recognize
 from .pretrained import LoadReport, describe_misfit, load_pretrained
 from .reading import plain_data_only, read_tensors
 from .reference import read_reference
@@ -43,7 +43,7 @@ __all__ = [
     "plain_data_only",
     "read_reference",
     "read_tensors",
-    "recognise",
+    "recognize",
     "require_plain",
     "require_weights",
     "to_timm",

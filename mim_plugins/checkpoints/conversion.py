@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from .layouts import Layout, recognise
+from .layouts import Layout, recognize
 from .tensor_check import find_wrong_kinds
 
 
@@ -11,10 +11,10 @@ def convert(tensors: dict[str, Tensor]) -> tuple[Layout, dict[str, Tensor]]:
     """Recognise a checkpoint's layout and return its tensors under our names.
 
     Raises:
-        ValueError: the layout is not recognised, or one of its tensors is unknown, of a shape that
+        ValueError: the layout is not recognized, or one of its tensors is unknown, of a shape that
             this layout never has, or no float.
     """
-    layout = recognise(set(tensors))
+    layout = recognize(set(tensors))
     names = {}
     unknown = []
     for name in tensors:
@@ -24,13 +24,13 @@ def convert(tensors: dict[str, Tensor]) -> tuple[Layout, dict[str, Tensor]]:
             unknown.append(name)
     if unknown:
         raise ValueError(
-            f"recognised as {layout.name}, but these tensors are unknown: {', '.join(unknown)}"
+            f"recognized as {layout.name}, but these tensors are unknown: {', '.join(unknown)}"
         )
     kept = {name: tensor for name, tensor in tensors.items() if names[name] is not None}
     # before the arithmetic below, which would make floats of integers
     wrong = find_wrong_kinds(kept)
     if wrong:
-        raise ValueError(f"recognised as {layout.name}, but it {wrong}")
+        raise ValueError(f"recognized as {layout.name}, but it {wrong}")
     converted: dict[str, Tensor] = {}
     for name, tensor in _fold_cls_position(kept).items():
         changed = layout.transform(name, tensor) if layout.transform else tensor

@@ -14,7 +14,7 @@ def load_from_http(filename: str, map_location: Any = None) -> Any:
     """Load a checkpoint from an address, in place of MMEngine's function, which may wait forever.
 
     It is in force wherever this package is imported: for ``load_from``, ``--resume`` and the
-    ``Pretrained`` initialisation of any model.
+    ``Pretrained`` initialization of any model.
 
     Raises:
         CheckpointError: see :func:`fetch`; nothing is kept of what is no checkpoint.

@@ -200,7 +200,7 @@ def find_layout(names: set[str]) -> Layout | None:
     return next((layout for layout in LAYOUTS if layout.signature <= names), None)
 
 
-def recognise(names: set[str]) -> Layout:
+def recognize(names: set[str]) -> Layout:
     """The layout whose signature is among ``names``.
 
     Raises:

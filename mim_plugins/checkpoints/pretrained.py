@@ -37,9 +37,9 @@ def load_pretrained(
     """Load an encoder's weights and log in one line what was loaded, resized, left and is new.
 
     Files of this package, exported ones, and all layouts that :func:`convert` knows are read.
-    ``module`` may declare parts that a file may lack, ``may_be_new`` (what must be there in their
-    place, or ``''``, by the part's name with a final dot), and parts that may be left in a file,
-    ``may_be_left``. Everything else must agree. After an error the module is as before.
+    ``module`` may declare parts that a file may lack, ``allow_missing`` (by the part's name with a
+    final dot: the part that must be there instead, or ``''``), and parts of a file that may remain
+    unused, ``allow_unexpected``. Everything else must agree. An error leaves the module as it was.
 
     Args:
         module: one of this package's backbones; any other module is loaded without exceptions.
@@ -87,15 +87,15 @@ def load_pretrained(
 def _allowed_differences(module: Any, own: set[str], given: set[str]) -> tuple[set[str], set[str]]:
     """Names that the file may lack, and names of the file that may stay unused."""
     new = set()
-    for part, instead in getattr(module, "may_be_new", {}).items():
+    for part, instead in getattr(module, "allow_missing", {}).items():
         replaced = any(name.startswith(instead) for name in given)
         for name in own - given:
             siblings = name.rpartition(".")[0] + "."
             whole = not any(other.startswith(siblings) for other in given)
             if name.startswith(part) and replaced and whole:
                 new.add(name)
-    may_be_left = tuple(getattr(module, "may_be_left", ()))
-    return new, {name for name in given - own if name.startswith(may_be_left)}
+    allow_unexpected = tuple(getattr(module, "allow_unexpected", ()))
+    return new, {name for name in given - own if name.startswith(allow_unexpected)}
 
 
 def describe_misfit(

@@ -51,7 +51,7 @@ def select_encoder(
 ) -> Encoder:
     """Find the encoder's tensors.
 
-    A layout of other people is recognised and converted. The prefix ``'backbone.'`` means "the
+    A layout of other people is recognized and converted. The prefix ``'backbone.'`` means "the
     encoder", so that it serves for such a layout and for a file that holds nothing else as well.
 
     Args:
@@ -69,7 +69,7 @@ def select_encoder(
     if layout is not None:
         if prefix not in ("", BACKBONE):
             raise CheckpointError(
-                f"'{source}' is recognised as {layout.name}, where prefix='{prefix}' names nothing:"
+                f"'{source}' is recognized as {layout.name}, where prefix='{prefix}' names nothing:"
                 f" use prefix='{BACKBONE}'"
             )
         try:

@@ -1,4 +1,4 @@
-"""MMEngine's ``Pretrained`` initialisation, made strict for this package's backbones."""
+"""MMEngine's ``Pretrained`` initialization, made strict for this package's backbones."""
 
 from mmengine.model.weight_init import PretrainedInit, update_init_info
 from mmengine.registry import WEIGHT_INITIALIZERS
@@ -44,7 +44,7 @@ def load_strictly(init_cfg: dict | list[dict] | None) -> dict | list[dict] | Non
     pretrained = [cfg for cfg in given if _is_pretrained(cfg)]
     if not pretrained:
         return init_cfg
-    # last, as in MMEngine, so that no other initialisation overwrites the weights
+    # last, as in MMEngine, so that no other initialization overwrites the weights
     others = [cfg for cfg in given if not _is_pretrained(cfg)]
     return others + [{**cfg, "type": StrictPretrainedInit} for cfg in pretrained]
 

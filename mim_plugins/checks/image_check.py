@@ -8,11 +8,11 @@ from torch import Tensor
 
 from ..algorithms import MRMAE, MixMAE, PretrainingModel
 from ..algorithms.fitted_parts import check_statistics
-from ..backbones import HierarchicalBackbone, VisibleBackbone
+from ..backbones import HierarchicalBackbone, PlainBackbone
 from ..errors import ConfigError
 from ..randomness import preserved_random_state
 from ..sampling import evenly_spaced
-from ..visualization import undisturbed
+from ..visualization import isolated_eval
 from .head_classes import HeadClasses, head_classes, is_kind
 
 _SAMPLES = 8
@@ -104,7 +104,7 @@ def try_first_batch(model: Any, dataset: Any) -> None:
         return
     images = [sample["inputs"] for sample in samples * 2][:2]  # a data set may be one image
     try:
-        with undisturbed(model, 0):
+        with isolated_eval(model, 0):
             batch = model.data_preprocessor(dict(inputs=images), training=pretrains)
             model(batch["inputs"], mode="loss" if pretrains else "tensor")
     except torch.cuda.OutOfMemoryError:
@@ -117,7 +117,7 @@ def try_first_batch(model: Any, dataset: Any) -> None:
 
 
 def _is_own(backbone: Any) -> bool:
-    return isinstance(backbone, (HierarchicalBackbone, VisibleBackbone))
+    return isinstance(backbone, (HierarchicalBackbone, PlainBackbone))
 
 
 def _tensors(inputs: Any) -> list[Tensor]:

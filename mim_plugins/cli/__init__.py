@@ -1,8 +1,8 @@
 from .config_options import add_config_options
 from .console_runner import ConsoleRunner
 from .device_option import add_device_option
-from .precision import fit_precision
-from .resumable_parts import use_resumable_parts
+from .precision import resolve_precision
+from .resumable_parts import enable_exact_resume
 from .user_errors import missing_packages_remedy, user_errors
 from .work_dir_lock import WorkDirLock
 
@@ -11,8 +11,8 @@ __all__ = [
     "WorkDirLock",
     "add_config_options",
     "add_device_option",
-    "fit_precision",
+    "enable_exact_resume",
     "missing_packages_remedy",
-    "use_resumable_parts",
+    "resolve_precision",
     "user_errors",
 ]

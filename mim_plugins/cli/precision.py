@@ -8,7 +8,7 @@ from mmengine.registry import OPTIM_WRAPPERS
 from ..config import resolve_type
 
 
-def fit_precision(cfg: Config) -> str | None:
+def resolve_precision(cfg: Config) -> str | None:
     """Replace a mixed precision that this machine does not have; returns what was done.
 
     bfloat16 falls back to float16 on GPUs without it, and to float32 where there is no GPU.

@@ -27,10 +27,10 @@ _RANK_VARIABLES = dict(
 _SYNCHRONIZED = ("SyncBN", "MMSyncBN")  # in mmcv's registry
 
 
-def use_cpu_processes(cfg: Config) -> None:
+def init_gloo_on_cpu(cfg: Config) -> None:
     """Let a distributed run use gloo processes where there is no GPU; MMEngine alone cannot.
 
-    Batch norms are then each process's own: PyTorch's synchronised ones need a GPU.
+    Batch norms are then each process's own: PyTorch's synchronized ones need a GPU.
     """
     launcher = cfg.get("launcher", "none")
     if launcher not in ("pytorch", "slurm") or torch.cuda.is_available():
@@ -48,7 +48,7 @@ def use_cpu_processes(cfg: Config) -> None:
     )
 
 
-def then_leave_process_group(run: Callable[[], T]) -> T:
+def run_distributed(run: Callable[[], T]) -> T:
     """Take leave of the run's other processes, if there are any, after ``run()`` has ended well.
 
     ``run`` must not hand out its runner: only once that is freed do the threads of gloo end, which

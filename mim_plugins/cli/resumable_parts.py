@@ -19,7 +19,7 @@ _BY_EPOCH = {True: EpochBasedTrainLoop, False: IterBasedTrainLoop}
 _HOOK = "mim_plugins.AtomicCheckpointHook"
 
 
-def use_resumable_parts(cfg: Config) -> str | None:
+def enable_exact_resume(cfg: Config) -> str | None:
     """Put this package's loop and checkpoint hook where MMEngine's are; returns what was done.
 
     They take the same arguments, so that any project's config trains a run that survives. The

@@ -8,7 +8,7 @@ from mmengine.config import Config
 from mmengine.dist import get_world_size
 from mmengine.runner import Runner
 
-from ..apis import change_config
+from ..apis import override_config
 from ..apis import read_config as read_config_file
 from ..config import hook_problem
 from ..errors import ConfigError, DataNotFoundError
@@ -50,7 +50,7 @@ def read_config(args: argparse.Namespace) -> Config:
     data_root = options.pop("data_root", None) if args.data_root is None else args.data_root
     cfg = read_config_file(args.config)
     apply_data_root(cfg, data_root)
-    change_config(cfg, options)
+    override_config(cfg, options)
     cfg.launcher = args.launcher
     _require_launcher(args.launcher)
     require_hook_arguments(cfg)
@@ -87,7 +87,7 @@ def require_hook_arguments(cfg: Config) -> None:
                 raise ConfigError(f"{problem} (config '{cfg.filename}')")
 
 
-def require_steps(runner: Runner) -> None:
+def check_batch_size(runner: Runner) -> None:
     """Check that an epoch has at least one step; MMEngine's own message does not say why.
 
     Raises:
@@ -102,7 +102,7 @@ def require_steps(runner: Runner) -> None:
         )
 
 
-def fit_schedule(cfg: Config) -> str | None:
+def trim_schedule(cfg: Config) -> str | None:
     """Leave out schedulers that begin after the run's end; returns what was done.
 
     A trial run that is shorter than its recipe's warm-up would otherwise be refused by MMEngine.

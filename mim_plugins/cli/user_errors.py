@@ -12,7 +12,7 @@ import torch
 from ..errors import (
     CheckpointError,
     ConfigError,
-    DamagedImageError,
+    CorruptImageError,
     DataNotFoundError,
     GlobalBatchError,
     NonFiniteLossError,
@@ -24,7 +24,7 @@ TRACEBACK_VARIABLE = "MIM_PLUGINS_TRACEBACK"
 USER_ERRORS = (
     CheckpointError,
     ConfigError,
-    DamagedImageError,
+    CorruptImageError,
     DataNotFoundError,
     FileNotFoundError,
     GlobalBatchError,
@@ -89,7 +89,7 @@ def _one_line(error: BaseException) -> str:
         )
     if isinstance(error, FileNotFoundError) and error.filename:
         return f"there is no file '{error.filename}'"
-    text = error.summary if isinstance(error, DamagedImageError) else str(error)
+    text = error.summary if isinstance(error, CorruptImageError) else str(error)
     if isinstance(error, KeyError) and error.args:
         text = str(error.args[0])
     return " ".join(text.split()) + missing_packages_remedy(text)

@@ -1,4 +1,4 @@
-"""Data preprocessor that normalises images and mixes them, on the device."""
+"""Data preprocessor that normalizes images and mixes them, on the device."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -61,7 +61,7 @@ class MixDataPreprocessor(ImgDataPreprocessor):
         )
 
     def forward(self, data: dict, training: bool = False) -> dict:
-        """Normalise ``data['inputs']``; in training, also mix it. Other entries pass unchanged."""
+        """Normalize ``data['inputs']``; in training, also mix it. Other entries pass unchanged."""
         data = super().forward(data, training)
         if training and self.batch_transform is not None:
             data["inputs"] = self.batch_transform(data["inputs"])

@@ -5,7 +5,7 @@ from typing import Any
 from mmengine.dataset import BaseDataset
 
 from ..registry import DATASETS
-from .replacement import check_on_damage, prepare_or_replace
+from .replacement import check_on_corrupt, prepare_or_replace
 
 
 @DATASETS.register_module()
@@ -17,22 +17,22 @@ class FaultTolerantDataset:
 
     Args:
         dataset: config or object of the data set.
-        on_damage: ``'replace'`` a damaged image by another sample (see
-            :func:`replacement_index`), recorded for :class:`DataFaultHook`; ``'stop'`` the run
+        on_corrupt: ``'replace'`` a damaged image by another sample (see
+            :func:`replacement_index`), recorded for :class:`CorruptImageHook`; ``'stop'`` the run
             at the first one.
 
     Raises:
-        ValueError: another ``on_damage``, or a data set in test mode.
+        ValueError: another ``on_corrupt``, or a data set in test mode.
     """
 
-    def __init__(self, dataset: dict | BaseDataset, on_damage: str = "replace") -> None:
-        check_on_damage("FaultTolerantDataset", on_damage)
+    def __init__(self, dataset: dict | BaseDataset, on_corrupt: str = "replace") -> None:
+        check_on_corrupt("FaultTolerantDataset", on_corrupt)
         self.dataset: Any = DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
         if getattr(self.dataset, "test_mode", False):
             raise ValueError(
                 "FaultTolerantDataset: the data set has test_mode=True; wrap training data only"
             )
-        self.on_damage = on_damage
+        self.on_corrupt = on_corrupt
 
     @property
     def metainfo(self) -> dict:
@@ -59,6 +59,6 @@ class FaultTolerantDataset:
 
     def __getitem__(self, idx: int) -> Any:
         """Sample ``idx``, or the one that replaces a damaged image."""
-        if self.on_damage == "stop":
+        if self.on_corrupt == "stop":
             return self.dataset[idx]
         return prepare_or_replace(self.dataset.__getitem__, idx, len(self))

@@ -15,7 +15,7 @@ NUM_CLASSES = {2018: 8142, 2019: 1010}
 
 @DATASETS.register_module()
 class INaturalist(LabeledDataset):
-    """Labelled images of the iNaturalist competitions of 2018 (8,142 classes) and 2019 (1,010).
+    """Labeled images of the iNaturalist competitions of 2018 (8,142 classes) and 2019 (1,010).
 
     The official archives, unpacked side by side::
 

@@ -21,7 +21,7 @@ SPLITS = ("train", "val", "test")
 
 @DATASETS.register_module()
 class LabeledImageFolder(LabeledDataset):
-    """Labelled images, in one folder per class or named by a list.
+    """Labeled images, in one folder per class or named by a list.
 
     It takes the arguments of mmpretrain's ``CustomDataset`` and numbers the same classes in the
     same way, but finds its images by the walk that all readers of this package share

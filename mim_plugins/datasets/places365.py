@@ -23,7 +23,7 @@ _ARCHIVES = dict(
 
 @DATASETS.register_module()
 class Places365(LabeledDataset):
-    """Labelled images of Places365-Standard, with its 365 classes.
+    """Labeled images of Places365-Standard, with its 365 classes.
 
     The official archives, unpacked side by side::
 

@@ -14,7 +14,7 @@ from .image_files import IMAGE_SUFFIXES as IMAGE_SUFFIXES
 from .image_files import find_images as find_images
 from .image_files import scan_images
 from .image_lists import read_image_list
-from .replacement import check_on_damage, prepare_or_replace
+from .replacement import check_on_corrupt, prepare_or_replace
 from .single_paths import check_single_paths
 
 
@@ -28,13 +28,13 @@ class UnlabeledImageFolder(BaseDataset):
         ann_file: optional text file, relative to ``data_root``, with one image path per line,
             relative to the folder that is read; a label after the path is ignored.
         data_prefix: ``dict(img_path=...)``, the sub-folder.
-        on_damage: ``'stop'`` the run at the first image that ``mim_plugins.LoadImage`` cannot read,
-            or ``'replace'`` it by another sample (see :func:`replacement_index`), recorded for
-            :class:`DataFaultHook`; choose it together with the hook. Not in test mode.
+        on_corrupt: ``'stop'`` the run at the first image that ``mim_plugins.LoadImage`` cannot
+            read, or ``'replace'`` it by another sample (see :func:`replacement_index`), recorded
+            for :class:`CorruptImageHook`; choose it together with the hook. Ignored in test mode.
         **kwargs: of MMEngine's ``BaseDataset`` (``pipeline``, ``indices``, ...).
 
     Raises:
-        ValueError: another ``on_damage``, or several paths in place of one.
+        ValueError: another ``on_corrupt``, or several paths in place of one.
         DataNotFoundError: the folder, the annotation file or the first image that it lists is
             missing, or there is no image at all.
     """
@@ -46,13 +46,13 @@ class UnlabeledImageFolder(BaseDataset):
         data_root: str,
         ann_file: str = "",
         data_prefix: dict | str = "",
-        on_damage: str = "stop",
+        on_corrupt: str = "stop",
         **kwargs: Any,
     ) -> None:
         name = type(self).__name__
-        check_on_damage(name, on_damage)
+        check_on_corrupt(name, on_corrupt)
         check_single_paths(name, data_root=data_root, data_prefix=data_prefix, ann_file=ann_file)
-        self.on_damage = on_damage
+        self.on_corrupt = on_corrupt
         if not isinstance(data_prefix, dict):
             data_prefix = dict(img_path=data_prefix)
         super().__init__(
@@ -64,7 +64,7 @@ class UnlabeledImageFolder(BaseDataset):
 
     def prepare_data(self, idx: int) -> Any:
         """Load and transform sample ``idx``, or the one that replaces a damaged image."""
-        if self.on_damage == "stop" or self.test_mode:
+        if self.on_corrupt == "stop" or self.test_mode:
             return super().prepare_data(idx)
         return prepare_or_replace(super().prepare_data, idx, len(self))
 

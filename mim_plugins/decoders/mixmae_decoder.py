@@ -27,10 +27,10 @@ class MixMAEDecoder(ReconstructionDecoder):
             and predictions (B, L, P) from the partner's tokens (the own replaced).
         """
         x = self.embed(tokens)
-        from_partner = mask.to(x.device, non_blocking=True).flatten(1)[..., None]  # (M, L, 1)
+        pred_partner = mask.to(x.device, non_blocking=True).flatten(1)[..., None]  # (M, L, 1)
         mask_token = self.mask_token.to(x.dtype)
-        own = torch.where(from_partner, mask_token, x)
-        partner = torch.where(from_partner, x, mask_token)
+        own = torch.where(pred_partner, mask_token, x)
+        partner = torch.where(pred_partner, x, mask_token)
         x = torch.cat([own, partner]) + self.positions((mask.shape[1], mask.shape[2]))
         own, partner = self.predict(x).chunk(2)  # from (2 * B, L, P)
         return own, partner

@@ -2,7 +2,7 @@ from .guards import GuardedStream, GuardedVisBackend, guard_writers, guarded_con
 from .hooks import (
     REQUEUE_EXIT_CODE,
     AtomicCheckpointHook,
-    DataFaultHook,
+    CorruptImageHook,
     KNNHook,
     LossGuardHook,
     PreemptionHook,
@@ -28,7 +28,7 @@ __all__ = [
     "REQUEUE_EXIT_CODE",
     "AtomicCheckpointHook",
     "AtomicLocalBackend",
-    "DataFaultHook",
+    "CorruptImageHook",
     "GuardedStream",
     "GuardedVisBackend",
     "KNNHook",

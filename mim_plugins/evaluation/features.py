@@ -1,4 +1,4 @@
-"""Pooled features of labelled images, by one process or many."""
+"""Pooled features of labeled images, by one process or many."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -36,7 +36,7 @@ def extract_features(
 
     Args:
         backbone: see :func:`pooled_features`.
-        data_preprocessor: the model's, called for evaluation: it normalises and does not mix.
+        data_preprocessor: the model's, called for evaluation: it normalizes and does not mix.
         loader: of batches with ``inputs`` and ``data_samples`` that have a ``gt_label``.
         dtype: of the computation; half precisions use autocast.
         progress: called with the batches done and their number.

@@ -1,7 +1,7 @@
-"""Weighted k-nearest-neighbour classification of features.
+"""Weighted k-nearest-neighbor classification of features.
 
 The protocol of InstDisc (arXiv 1805.01978, section 3.4) and DINO (arXiv 2104.14294): cosine
-similarity, votes weighted by ``exp(similarity / temperature)``, by default 20 neighbours and
+similarity, votes weighted by ``exp(similarity / temperature)``, by default 20 neighbors and
 temperature 0.07.
 """
 
@@ -31,26 +31,26 @@ def knn_accuracy(
     ks: Sequence[int] = (20,),
     temperature: float = 0.07,
 ) -> dict[int, KNNAccuracy]:
-    """Classify each query by its nearest references, for several numbers of neighbours at once.
+    """Classify each query by its nearest references, for several numbers of neighbors at once.
 
     Memory beyond the arguments is bounded: queries are compared in chunks. A class without any
-    neighbour among the k is never counted as one of the five first.
+    neighbor among the k is never counted as one of the five first.
 
     Args:
-        references: where neighbours are looked for; features of any length, on any device.
+        references: where neighbors are looked for; features of any length, on any device.
         queries: what is classified, on the same device.
-        ks: numbers of neighbours.
-        temperature: the smaller, the more the nearest neighbours outweigh the others.
+        ks: numbers of neighbors.
+        temperature: the smaller, the more the nearest neighbors outweigh the others.
 
     Returns:
         The accuracy for each k, in ascending order.
 
     Raises:
-        ValueError: see :func:`check_neighbours`, or tensors that do not fit each other.
+        ValueError: see :func:`check_neighbors`, or tensors that do not fit each other.
     """
     _check_features(references, queries)
     total, count = len(references.labels), len(queries.labels)
-    check_neighbours(ks, total, temperature)
+    check_neighbors(ks, total, temperature)
     ks = sorted(set(ks))
     keys = F.normalize(references.features.float(), dim=1).T
     classes = int(max(references.labels.max(), queries.labels.max())) + 1
@@ -67,8 +67,8 @@ def knn_accuracy(
     return {k: KNNAccuracy(*(100.0 * n / count for n in hits[k].tolist())) for k in ks}
 
 
-def check_neighbours(ks: Sequence[int], references: int, temperature: float) -> None:
-    """Check the numbers of neighbours and the temperature.
+def check_neighbors(ks: Sequence[int], references: int, temperature: float) -> None:
+    """Check the numbers of neighbors and the temperature.
 
     Raises:
         ValueError: no k, one below 1 or above the number of ``references``, or a temperature that

@@ -1,4 +1,4 @@
-"""Loaders of labelled images for evaluations, with a central crop by default."""
+"""Loaders of labeled images for evaluations, with a central crop by default."""
 
 from collections.abc import Sequence
 
@@ -127,9 +127,9 @@ def _build_dataset(cfg: dict) -> Dataset:
         built = DATASETS.build(cfg)
     except (FileNotFoundError, NotADirectoryError) as error:
         if isinstance(error, DataNotFoundError):
-            raise DataNotFoundError(f"no labelled images: {error}") from error
+            raise DataNotFoundError(f"no labeled images: {error}") from error
         raise DataNotFoundError(
-            f"no labelled images for {type_name(cfg['type'])} ({where}): {error}. Expected"
+            f"no labeled images for {type_name(cfg['type'])} ({where}): {error}. Expected"
             " ROOT/train/CLASS/IMAGE.JPEG and ROOT/val/CLASS/IMAGE.JPEG"
         ) from error
     if "gt_label" not in built.get_data_info(0):

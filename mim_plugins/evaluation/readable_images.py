@@ -6,7 +6,7 @@ from mmengine.structures import BaseDataElement
 from torch.utils.data import Dataset
 
 from ..datasets.replacement import RECORD, prepare_or_replace
-from ..errors import DamagedImageError
+from ..errors import CorruptImageError
 from ..transforms import LoadImage
 
 
@@ -37,14 +37,14 @@ class ReadableImages(Dataset):
         """Return sample ``index``, or a stand-in with a record of the corrupt image.
 
         Raises:
-            DamagedImageError: no image of the data set can be read.
+            CorruptImageError: no image of the data set can be read.
         """
         return prepare_or_replace(self._prepare, index, len(self), max_attempts=len(self))
 
     def _prepare(self, index: int) -> Any:
         try:
             return self.dataset[index]
-        except DamagedImageError:
+        except CorruptImageError:
             raise
         except Exception:
             # every loader has errors of its own, some without the path

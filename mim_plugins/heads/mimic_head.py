@@ -19,7 +19,7 @@ class MimicHead(BaseModule):
     """Mimic loss of MR-MAE (arXiv 2303.05475, section 3.2).
 
     The student's tokens are projected linearly to the teacher's width. With ``num_levels`` above
-    0, linear maps of as many intermediate layers, normalised without affine weights, are added
+    0, linear maps of as many intermediate layers, normalized without affine weights, are added
     first ("multi-layer fusion"). The paper's public record settles neither the distance nor the
     form of the fusion: both are ours.
 

@@ -13,7 +13,7 @@ class PixelHead(BaseModule):
 
     Args:
         patch_size: pixels per patch side; given by the algorithm.
-        norm_pix: normalise every target patch to mean 0 and variance 1.
+        norm_pix: normalize every target patch to mean 0 and variance 1.
         init_cfg: MMEngine's.
     """
 
@@ -46,7 +46,7 @@ class PixelHead(BaseModule):
         return (patches - mean) / std
 
     def to_pixels(self, prediction: Tensor, images: Tensor) -> Tensor:
-        """Undo the target's normalisation with the statistics of the true patches: (B, L, P)."""
+        """Undo the target's normalization with the statistics of the true patches: (B, L, P)."""
         if not self.norm_pix:
             return prediction.float()
         mean, std = patch_statistics(patchify(images.float(), self.patch_size))

@@ -2,22 +2,22 @@ from .biased_attention import biased_attention
 from .masked_conv_block import MaskedConvBlock
 from .patch_layers import PatchEmbed, PatchMerging, patch_statistics, patchify, unpatchify
 from .position_embedding import resize_on_load, resize_position_embedding, sincos_position_embedding
-from .token_groups import TokenGroups, ragged_pays
+from .token_groups import TokenGroups, prefer_ragged
 from .transformer import (
     SelfAttention,
     TransformerBlock,
-    feed_forward,
+    build_mlp,
+    checkpointed_forward,
     init_linear_and_norm,
     run_block,
-    run_blocks,
 )
 from .window_attention import WindowAttention
 from .windowed_blocks import run_windowed_blocks
 from .windows import (
     WindowLayout,
+    group_attention_mask,
     relative_position_index,
     resize_relative_position_bias,
-    same_group,
 )
 
 __all__ = [
@@ -30,19 +30,19 @@ __all__ = [
     "WindowAttention",
     "WindowLayout",
     "biased_attention",
-    "feed_forward",
+    "build_mlp",
+    "checkpointed_forward",
+    "group_attention_mask",
     "init_linear_and_norm",
     "patch_statistics",
     "patchify",
-    "ragged_pays",
+    "prefer_ragged",
     "relative_position_index",
     "resize_on_load",
     "resize_position_embedding",
     "resize_relative_position_bias",
     "run_block",
-    "run_blocks",
     "run_windowed_blocks",
-    "same_group",
     "sincos_position_embedding",
     "unpatchify",
 ]

@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-# Keeps the division finite on patches of one colour; the value of MAE and MixMAE.
+# Keeps the division finite on patches of one color; the value of MAE and MixMAE.
 _VARIANCE_EPS = 1e-6
 
 
@@ -31,7 +31,7 @@ def patch_statistics(patches: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class PatchEmbed(nn.Module):
-    """Project patches of ``patch_size`` pixels to tokens and normalise them.
+    """Project patches of ``patch_size`` pixels to tokens and normalize them.
 
     Patches do not overlap, so mixing two images patch by patch and mixing their tokens is the same.
 

@@ -68,7 +68,7 @@ class TokenGroups:
         return self.split(self.order.remainder(self.window_tokens))
 
 
-def ragged_pays(device: torch.device) -> bool:
+def prefer_ragged(device: torch.device) -> bool:
     """Whether many blocks, of sizes that change with the mask, beat masked attention in windows.
 
     Not where each block has to be launched, or compiled.

@@ -21,7 +21,7 @@ def init_linear_and_norm(module: nn.Module) -> None:
         nn.init.zeros_(module.bias)
 
 
-def feed_forward(dim: int, hidden_dim: int, drop_rate: float = 0.0) -> nn.Sequential:
+def build_mlp(dim: int, hidden_dim: int, drop_rate: float = 0.0) -> nn.Sequential:
     """Two linear maps with GELU between them; the names are those of timm's checkpoints."""
     layers = nn.Sequential()
     layers.add_module("fc1", nn.Linear(dim, hidden_dim))
@@ -86,7 +86,7 @@ class TransformerBlock(nn.Module):
         self.norm1 = nn.LayerNorm(dim, eps=norm_eps)
         self.attn = SelfAttention(dim, num_heads)
         self.norm2 = nn.LayerNorm(dim, eps=norm_eps)
-        self.mlp = feed_forward(dim, int(dim * mlp_ratio))
+        self.mlp = build_mlp(dim, int(dim * mlp_ratio))
         self.drop_path = StochasticDepth(drop_path_rate, mode="row")
 
     def forward(self, x: Tensor, allowed: Tensor | None = None) -> Tensor:
@@ -102,7 +102,7 @@ def run_block(block: nn.Module, with_cp: bool, *inputs: Any) -> Tensor:
     return block(*inputs)
 
 
-def run_blocks(
+def checkpointed_forward(
     blocks: nn.ModuleList, x: Tensor, with_cp: bool, keep: Sequence[int] = ()
 ) -> tuple[Tensor, list[Tensor]]:
     """Apply ``blocks`` one after another; also return the outputs of those listed in ``keep``.

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .transformer import run_block
-from .windows import WindowLayout, same_group
+from .windows import WindowLayout, group_attention_mask
 
 
 def run_windowed_blocks(
@@ -65,7 +65,7 @@ def _permission(layout: WindowLayout, prefix: int, device: torch.device) -> Tens
     if groups is None:
         return None
     groups = F.pad(groups, (prefix, 0))  # prefix tokens are in the group of real tokens, 0
-    return same_group(groups, groups)
+    return group_attention_mask(groups, groups)
 
 
 def _cut(x: Tensor, layout: WindowLayout, prefix: int) -> Tensor:

@@ -89,7 +89,7 @@ class WindowLayout:
         return whole.partition(numbers[..., None]).squeeze(-1)
 
 
-def same_group(query_groups: Tensor, key_groups: Tensor) -> Tensor:
+def group_attention_mask(query_groups: Tensor, key_groups: Tensor) -> Tensor:
     """Attention permission (..., Nq, Nk) from group numbers (..., Nq) and (..., Nk)."""
     return query_groups[..., :, None] == key_groups[..., None, :]
 

@@ -11,27 +11,27 @@ from .mixing import (
 )
 from .token_masks import (
     TokenMask,
+    attention_scores,
     count_visible,
-    focused_scores,
     gather_tokens,
-    mask_by_scores,
-    uniform_scores,
+    mask_from_scores,
+    random_scores,
 )
 
 __all__ = [
     "MixImages",
     "MixedImages",
     "TokenMask",
+    "attention_scores",
     "choose_partners",
     "count_masked",
     "count_visible",
-    "focused_scores",
     "gather_tokens",
     "inverse_permutation",
-    "mask_by_scores",
+    "mask_from_scores",
     "mix",
     "mix_tokens",
+    "random_scores",
     "sample_masks",
-    "uniform_scores",
     "unmix",
 ]

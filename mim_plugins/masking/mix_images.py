@@ -67,7 +67,7 @@ class MixImages:
         count_masked(cells, self.mask_ratio)
 
     def __call__(self, images: Tensor) -> MixedImages:
-        """Mix normalised images (B, C, H, W).
+        """Mix normalized images (B, C, H, W).
 
         Raises:
             ValueError: fewer than 2 images, sides that are not multiples of the encoder stride, or

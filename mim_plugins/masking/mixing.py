@@ -92,13 +92,13 @@ def mix_tokens(tokens: Tensor, mask: Tensor, partner: Tensor) -> Tensor:
     return torch.where(_per_token(mask, tokens), tokens[partner], tokens)
 
 
-def unmix(from_own: Tensor, from_partner: Tensor, mask: Tensor, partner: Tensor) -> Tensor:
+def unmix(pred_own: Tensor, pred_partner: Tensor, mask: Tensor, partner: Tensor) -> Tensor:
     """Collect each image's predictions from the mixtures in which the patches were hidden.
 
     Args:
-        from_own: predictions (B, L, P) of image ``i`` from mixture ``i``, which hides its
+        pred_own: predictions (B, L, P) of image ``i`` from mixture ``i``, which hides its
             patches where the mask is True.
-        from_partner: predictions (B, L, P) of image ``partner[i]`` from mixture ``i``, which hides
+        pred_partner: predictions (B, L, P) of image ``partner[i]`` from mixture ``i``, which hides
             that image's patches where the mask is False.
         mask: bool (M, h, w).
         partner: (B,).
@@ -107,7 +107,7 @@ def unmix(from_own: Tensor, from_partner: Tensor, mask: Tensor, partner: Tensor)
         Predictions (B, L, P) in the order of the images before mixing.
     """
     lender = inverse_permutation(partner)
-    return torch.where(_per_token(mask, from_own), from_own, from_partner[lender])
+    return torch.where(_per_token(mask, pred_own), pred_own, pred_partner[lender])
 
 
 def _per_token(mask: Tensor, tokens: Tensor) -> Tensor:

@@ -20,12 +20,12 @@ class TokenMask(NamedTuple):
     """Bool (B, L), True = masked."""
 
 
-def uniform_scores(batch: int, tokens: int, device: torch.device | None = None) -> Tensor:
+def random_scores(batch: int, tokens: int, device: torch.device | None = None) -> Tensor:
     """Random order in which every token is equally likely to be visible: (B, L)."""
     return torch.rand(batch, tokens, device=device)
 
 
-def focused_scores(attention: Tensor, temperature: float = 1.0) -> Tensor:
+def attention_scores(attention: Tensor, temperature: float = 1.0) -> Tensor:
     """Random order in which tokens of high attention tend to be visible: (B, L).
 
     Drawing the lowest scores draws tokens without replacement with probabilities proportional to
@@ -41,7 +41,7 @@ def focused_scores(attention: Tensor, temperature: float = 1.0) -> Tensor:
     return -(attention.clamp_min(1e-12).log() / temperature + gumbel)
 
 
-def mask_by_scores(scores: Tensor, mask_ratio: float) -> TokenMask:
+def mask_from_scores(scores: Tensor, mask_ratio: float) -> TokenMask:
     """Show the ``int(L * (1 - mask_ratio))`` tokens of each image with the lowest scores (B, L)."""
     visible = count_visible(scores.shape[1], mask_ratio)
     ids_shuffle = scores.argsort(dim=1)

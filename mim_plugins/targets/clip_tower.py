@@ -4,8 +4,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from .cls_attention import LastFusedAttention, first_token_weights, over_patches
-from .tower import Tower, chosen_block
+from .cls_attention import SDPARecorder, cls_attention_weights, patch_attention
+from .tower import Tower, resolve_block_index
 
 
 class ClipTower(Tower):
@@ -29,7 +29,7 @@ class ClipTower(Tower):
             )
         depth = len(visual.transformer.resblocks)
         words = ("norm",) if visual.proj is None else ("projection", "norm")
-        self.block = chosen_block(features, depth, words)
+        self.block = resolve_block_index(features, depth, words)
         self.norm, self.project = isinstance(features, str), features == "projection"
         visual.prune_intermediate_layers(
             [self.block], prune_norm=not self.norm, prune_head=not self.project
@@ -52,12 +52,12 @@ class ClipTower(Tower):
             inputs: list[Tensor] = []
             with attention.register_forward_pre_hook(lambda _, given: inputs.append(given[0])):
                 features = self._features(images)
-            weights = first_token_weights(attention, inputs[0])
+            weights = cls_attention_weights(attention, inputs[0])
         else:
-            with LastFusedAttention() as recorder:
+            with SDPARecorder() as recorder:
                 features = self._features(images)
-            weights = recorder.first_token_weights()
-        return features, over_patches(weights, num_prefix_tokens=1)
+            weights = recorder.cls_attention_weights()
+        return features, patch_attention(weights, num_prefix_tokens=1)
 
     def _features(self, images: Tensor) -> Tensor:
         output = self.visual.forward_intermediates(

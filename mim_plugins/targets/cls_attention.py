@@ -11,7 +11,7 @@ from torch.overrides import TorchFunctionMode
 _SDPA_PARAMETERS = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal")
 
 
-class LastFusedAttention(TorchFunctionMode):
+class SDPARecorder(TorchFunctionMode):
     """Context that remembers the last call of PyTorch's fused attention inside it.
 
     What is remembered are the library's own queries and keys, after its biases, norms and rotary
@@ -31,7 +31,7 @@ class LastFusedAttention(TorchFunctionMode):
             self._call = dict(zip(_SDPA_PARAMETERS, args, strict=False)) | kwargs
         return func(*args, **kwargs)
 
-    def first_token_weights(self) -> Tensor:
+    def cls_attention_weights(self) -> Tensor:
         """Attention of token 0 on all N tokens, averaged over heads: (B, N), float32."""
         query, key = self._call["query"], self._call["key"]  # (B, heads, N, d)
         mask, scale = self._call.get("attn_mask"), self._call.get("scale")
@@ -46,13 +46,13 @@ class LastFusedAttention(TorchFunctionMode):
         return scores.softmax(dim=-1).mean(dim=1)[:, 0]
 
 
-def first_token_weights(attention: nn.MultiheadAttention, tokens: Tensor) -> Tensor:
+def cls_attention_weights(attention: nn.MultiheadAttention, tokens: Tensor) -> Tensor:
     """Attention of token 0 on all of ``tokens`` (B, N, C), averaged over heads: (B, N), float32."""
     # one query only: the N x N weights of the other tokens are never computed
     return attention(tokens[:, :1], tokens, tokens, need_weights=True)[1][:, 0].float()
 
 
-def over_patches(weights: Tensor, num_prefix_tokens: int) -> Tensor:
+def patch_attention(weights: Tensor, num_prefix_tokens: int) -> Tensor:
     """Attention (B, N) without [CLS] and register columns, summing to 1 again: (B, L)."""
     patches = weights[:, num_prefix_tokens:]
     return patches / patches.sum(dim=1, keepdim=True)

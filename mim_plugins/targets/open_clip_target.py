@@ -19,15 +19,15 @@ from .target_generator import TargetGenerator
 from .timm_tower import TimmTower
 from .tower import Tower
 from .weights import (
-    cannot_download,
     check_file,
     check_tensors,
-    does_not_fit,
+    download_error,
     existing_file,
     from_hub,
     import_library,
     reproducible_init,
     warn_random,
+    weights_mismatch_error,
 )
 
 # where a tag names a repository without a file
@@ -38,7 +38,7 @@ _HUB_FILE = "open_clip_model.safetensors"
 class OpenCLIPTarget(TargetGenerator):
     """Patch features of an open_clip image tower with a token grid.
 
-    The activation (OpenAI's weights need QuickGELU) and the normalisation constants follow the
+    The activation (OpenAI's weights need QuickGELU) and the normalization constants follow the
     tag of the weights. A file does not tell them: they are taken from the model's tags if these
     agree, else ``tag`` must say which weights the file holds.
 
@@ -138,7 +138,7 @@ def _load(open_clip: Any, name: str, path: str, facts: dict[str, Any], source: s
     try:
         visual = _create(open_clip, name, path, facts)
     except Exception as error:  # what a strange file raises is not documented
-        raise does_not_fit(source, name, error) from None
+        raise weights_mismatch_error(source, name, error) from None
     check_tensors(visual.state_dict(), source)
     return visual
 
@@ -171,7 +171,7 @@ def _facts(open_clip: Any, name: str, tag: str | None, path: str | None) -> dict
     if path is None:
         return {}
     raise ValueError(
-        f"pretrained='{path}': the weights of {name} differ in activation or normalisation, which"
+        f"pretrained='{path}': the weights of {name} differ in activation or normalization, which"
         f" the file does not tell; set tag to the one it holds, of {', '.join(tags)}"
     )
 
@@ -188,7 +188,7 @@ def _download(open_clip: Any, name: str, tag: str, cache_dir: str | None) -> str
         repository, file = os.path.split(config.get("hf_hub", ""))
         file = file or (_HUB_FILE if repository else os.path.basename(config["url"]))
         cause = error.__cause__ if isinstance(error, CheckpointError) else None
-        raise cannot_download(f"{name} {tag}", repository, file, cause or error, tag) from None
+        raise download_error(f"{name} {tag}", repository, file, cause or error, tag) from None
 
 
 def _fetch(url: str, cache_dir: str | None) -> str:

@@ -37,9 +37,9 @@ class TargetGenerator(nn.Module):
     and ``deepcopy``, and moves to the images where a training strategy did not move it.
 
     Args:
-        tower: the teacher without its normalisation.
-        mean, std: the teacher's own normalisation constants of RGB in [0, 1].
-        normalize: normalise every feature vector to mean 0 and variance 1 over D.
+        tower: the teacher without its normalization.
+        mean, std: the teacher's own normalization constants of RGB in [0, 1].
+        normalize: normalize every feature vector to mean 0 and variance 1 over D.
         dtype: ``'float32'``, ``'bfloat16'`` or ``'float16'`` to run the tower under autocast of
             this precision, whatever the student's; None to follow the student's. On CPU,
             ``'float16'`` is run in float32.
@@ -105,7 +105,7 @@ class TargetGenerator(nn.Module):
         return TeacherOutput(features, attention)
 
     def _preprocess(self, pixels: Tensor, tower: Tower) -> Tensor:
-        """Resize to the tower's grid and normalise with its constants, in float32."""
+        """Resize to the tower's grid and normalize with its constants, in float32."""
         pixels = pixels.float()
         size = (tower.grid[0] * tower.patch_size, tower.grid[1] * tower.patch_size)
         if pixels.shape[2:] != size:

@@ -14,16 +14,16 @@ from ..registry import MODELS
 from .target_generator import TargetGenerator
 from .timm_tower import TimmTower
 from .weights import (
-    cannot_download,
     check_file,
     check_tensors,
-    does_not_fit,
+    download_error,
     existing_file,
     fast_hub,
     from_hub,
     import_library,
     reproducible_init,
     warn_random,
+    weights_mismatch_error,
 )
 
 
@@ -84,7 +84,7 @@ def _build(timm: Any, name: str, pretrained: bool | str | None, cache_dir: str |
             raise  # the weights are there, and do not fit
         except Exception as error:  # the hub's client and sockets have errors of their own
             cause = error.__cause__ if isinstance(error, CheckpointError) else None
-            raise cannot_download(name, repository, file, cause or error) from None
+            raise download_error(name, repository, file, cause or error) from None
         check_tensors(trunk.state_dict(), name)
         return trunk
 
@@ -127,7 +127,7 @@ def _load(timm: Any, name: str, path: str) -> Any:
     except CheckpointError:
         raise
     except Exception as error:  # what a strange file raises is not documented
-        raise does_not_fit(path, name, error) from None
+        raise weights_mismatch_error(path, name, error) from None
     check_tensors(trunk.state_dict(), path)
     trunk.pretrained_cfg["state_dict"] = None  # or the weights are held twice
     return trunk

@@ -4,8 +4,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from .cls_attention import LastFusedAttention, over_patches
-from .tower import Tower, chosen_block, output_channels
+from .cls_attention import SDPARecorder, patch_attention
+from .tower import Tower, output_channels, resolve_block_index
 
 # what timm's plain transformers share and its CNNs and hierarchical models lack
 _NEEDED = ("blocks", "forward_intermediates", "num_prefix_tokens", "patch_embed", "set_input_size")
@@ -37,7 +37,7 @@ class TimmTower(Tower):
                 " 'ViT-B-16' in open_clip"
             )
         words = ("norm",) if projection is None else ("projection", "norm")
-        self.block = chosen_block(features, len(trunk.blocks), words)
+        self.block = resolve_block_index(features, len(trunk.blocks), words)
         self.norm = isinstance(features, str)
         trunk.prune_intermediate_layers([self.block], prune_norm=not self.norm, prune_head=True)
         self.trunk = trunk
@@ -55,10 +55,10 @@ class TimmTower(Tower):
         """See :class:`Tower`."""
         if not with_attention:
             return self._features(images), None
-        with LastFusedAttention() as recorder:
+        with SDPARecorder() as recorder:
             features = self._features(images)
-        weights = recorder.first_token_weights()
-        return features, over_patches(weights, self.trunk.num_prefix_tokens)
+        weights = recorder.cls_attention_weights()
+        return features, patch_attention(weights, self.trunk.num_prefix_tokens)
 
     def _features(self, images: Tensor) -> Tensor:
         tokens = self.trunk.forward_intermediates(

@@ -31,7 +31,7 @@ class Tower(nn.Module):
         raise NotImplementedError
 
 
-def chosen_block(features: int | str, depth: int, words: tuple[str, ...]) -> int:
+def resolve_block_index(features: int | str, depth: int, words: tuple[str, ...]) -> int:
     """Index from 0 of the last block to run for ``features``, an index or one of ``words``.
 
     Raises:

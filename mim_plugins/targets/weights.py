@@ -40,7 +40,7 @@ def import_library(name: str, owner: str) -> Any:
 def reproducible_init() -> Iterator[None]:
     """Draw a teacher's initial weights from a seed of their own.
 
-    The student's initialisation then does not depend on the teacher, and a random teacher, which
+    The student's initialization then does not depend on the teacher, and a random teacher, which
     is in no checkpoint, is the same in every process and after a restart.
     """
     with torch.random.fork_rng(devices=[]):
@@ -151,7 +151,7 @@ def existing_file(value: str, alternative: str) -> str:
     return str(path)
 
 
-def cannot_download(
+def download_error(
     weights: str, repository: str, file: str, error: BaseException, tag: str = ""
 ) -> FileNotFoundError:
     """The error to raise when ``weights`` are neither cached nor to be downloaded.
@@ -168,7 +168,7 @@ def cannot_download(
     )
 
 
-def does_not_fit(value: str, model_name: str, error: Exception) -> ValueError:
+def weights_mismatch_error(value: str, model_name: str, error: Exception) -> ValueError:
     """The error to raise when a file cannot be read or belongs to another model."""
     lines, length = (4, 250) if "state_dict" in str(error) else (1, 160)
     return ValueError(

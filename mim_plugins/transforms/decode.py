@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 import cv2
 import numpy as np
 
-from ..errors import DamagedImageError
+from ..errors import CorruptImageError
 from ..file_names import printable
 from .orientation import read_orientation, turn_upright
 
@@ -26,8 +26,8 @@ _lock = threading.Lock()
 def decode_image(data: bytes, path: str = "") -> np.ndarray:
     """Decode an image file to 8-bit BGR (H, W, 3), as mmcv's default backend does.
 
-    Grey and palette images get three equal or looked-up channels, CMYK is converted, 16 bits are
-    scaled to 8, an alpha channel is dropped (hidden colours stay), of an animation the first frame
+    Gray and palette images get three equal or looked-up channels, CMYK is converted, 16 bits are
+    scaled to 8, an alpha channel is dropped (hidden colors stay), of an animation the first frame
     is taken, and the EXIF orientation is applied, as :func:`read_orientation` reads it.
     (torchvision's image folders ignore EXIF.)
 
@@ -40,7 +40,7 @@ def decode_image(data: bytes, path: str = "") -> np.ndarray:
         path: its name, for the message.
 
     Raises:
-        DamagedImageError: the content is empty, no image, truncated, corrupt, too large, or of a
+        CorruptImageError: the content is empty, no image, truncated, corrupt, too large, or of a
             kind that OpenCV cannot read (32-bit float).
     """
     if not data:
@@ -63,8 +63,8 @@ def decode_image(data: bytes, path: str = "") -> np.ndarray:
     return image if orientation is None else turn_upright(image, orientation)
 
 
-def _error(path: str, kind: str, cause: str) -> DamagedImageError:
-    return DamagedImageError(f"damaged image '{printable(path)}': {kind} ({cause})", path, kind)
+def _error(path: str, kind: str, cause: str) -> CorruptImageError:
+    return CorruptImageError(f"damaged image '{printable(path)}': {kind} ({cause})", path, kind)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ except ImportError:  # the extra [fast] is not installed
     simplejpeg = None
 
 AVAILABLE = simplejpeg is not None
-SCALES = (4, 2)  # of libjpeg-turbo's quick ones; at 8, much of the colour is lost
+SCALES = (4, 2)  # of libjpeg-turbo's quick ones; at 8, much of the color is lost
 
 # what APP1 segments with an orientation contain: EXIF's tag in either byte order, or XMP's name
 _ORIENTATION = re.compile(rb"\x12\x01|\x01\x12|Orientation")
@@ -66,7 +66,7 @@ _scratch = _Scratch()
 
 
 def read_header(data: bytes) -> JpegHeader | None:
-    """Header of a JPEG file in grey or colour that is stored as it is to be shown.
+    """Header of a JPEG file in gray or color that is stored as it is to be shown.
 
     None for everything else, for which a general decoder is to be used: other formats, CMYK, more
     than 8 bits, lossless and arithmetic coding, an EXIF orientation, sizes that the decoder
@@ -88,26 +88,26 @@ def read_header(data: bytes) -> JpegHeader | None:
             if marker == _RESTARTS:
                 restarts = data[at + 4 : at + 6] != b"\0\0"
             if marker in _START_OF_FRAME:
-                bits, height, width, colours = struct.unpack_from(">BHHB", data, at + 4)
-                frame = (marker, bits, height, width, colours, at + 5)
+                bits, height, width, colors = struct.unpack_from(">BHHB", data, at + 4)
+                frame = (marker, bits, height, width, colors, at + 5)
             at += 2 + length
     except (IndexError, struct.error):
         return None
     if frame is None:
         return None
-    marker, bits, height, width, colours, height_at = frame
+    marker, bits, height, width, colors, height_at = frame
     if may_be_turned and read_orientation(data) != UPRIGHT:
         return None
-    if marker > _PROGRESSIVE or bits != 8 or colours not in (1, 3):
+    if marker > _PROGRESSIVE or bits != 8 or colors not in (1, 3):
         return None
     if not 0 < height * width <= MAX_PIXELS:
         return None
-    one_scan = marker != _PROGRESSIVE and not restarts and data[at + 4] == colours
+    one_scan = marker != _PROGRESSIVE and not restarts and data[at + 4] == colors
     return JpegHeader(height, width, height_at, one_scan)
 
 
 def decode_region(
-    data: bytes, header: JpegHeader, box: Box, size: tuple[int, int], to_end: bool = False
+    data: bytes, header: JpegHeader, box: Box, size: tuple[int, int], check_full_file: bool = False
 ) -> np.ndarray | None:
     """Decode the crop ``box`` to BGR (h, w, 3); None if the decoder complains of the data.
 
@@ -120,12 +120,12 @@ def decode_region(
         header: of ``data``.
         box: inside the image.
         size: that the crop will be resized to.
-        to_end: decode the rows below the crop as well: many overwritten bytes are only noticed
-            because the data do not end with the image.
+        check_full_file: decode the rows below the crop as well, because many overwritten bytes
+            show only in data that do not end with the image.
     """
     scale = next((s for s in SCALES if box.height >= s * size[0] and box.width >= s * size[1]), 1)
     rows = min(header.height, box.top + box.height + _CONTEXT_ROWS * scale)
-    ends_early = rows < header.height and header.can_end_early and not to_end
+    ends_early = rows < header.height and header.can_end_early and not check_full_file
     if ends_early:
         # the decoder is told that the image ends where the crop does
         at = header.height_at

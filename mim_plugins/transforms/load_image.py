@@ -6,7 +6,7 @@ import stat
 
 from mmengine import fileio
 
-from ..errors import DamagedImageError
+from ..errors import CorruptImageError
 from ..file_names import printable
 from ..registry import TRANSFORMS
 from .decode import decode_image
@@ -23,7 +23,7 @@ class LoadImage:
         backend_args: of MMEngine's file backends, for files that are not on a local disk.
 
     Raises:
-        DamagedImageError: when called on a file that is missing, unreadable or damaged.
+        CorruptImageError: when called on a file that is missing, unreadable or damaged.
     """
 
     def __init__(self, backend_args: dict | None = None) -> None:
@@ -40,12 +40,12 @@ class LoadImage:
                 return read_regular_file(path)
             return fileio.get(path, backend_args=self.backend_args)
         except FileNotFoundError as error:
-            raise DamagedImageError(
+            raise CorruptImageError(
                 f"damaged image '{printable(path)}': missing (no such file)", path, "missing"
             ) from error
         except (OSError, ValueError) as error:  # ValueError: a NUL byte in the path
             reason = getattr(error, "strerror", None) or error
-            raise DamagedImageError(
+            raise CorruptImageError(
                 f"damaged image '{printable(path)}': unreadable ({reason})", path, "unreadable"
             ) from error
 

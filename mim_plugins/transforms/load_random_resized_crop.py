@@ -17,7 +17,7 @@ from .load_image import LoadImage, read_regular_file
 from .random_crop import sample_crop_box
 
 BACKENDS = ("fast", "exact")
-ONCE = "once"
+FIRST_EPOCH = "first_epoch"
 
 
 @TRANSFORMS.register_module()
@@ -37,15 +37,15 @@ class LoadRandomResizedCrop:
             rounding differs, and, with the package simplejpeg (extra ``fast``), decodes JPEG files
             only down to the crop's last row, and at 1/2 or 1/4 size where the crop remains
             at least ``scale``.
-        to_end: decode below the crop all the same, which notices more files with overwritten bytes
-            (truncated ones are always noticed). ``'once'``: until this worker has found the file
-            sound, by its ``sample_idx``, which MMEngine's data sets give; pixels are the same.
+        check_full_file: decode below the crop, too, which finds more files with overwritten bytes
+            (truncated ones are always found). ``'first_epoch'``: only until this worker has found
+            the file intact, by the ``sample_idx`` of MMEngine's data sets. Pixels are the same.
         backend_args: of MMEngine's file backends, for files that are not on a local disk.
 
     Raises:
-        ValueError: another ``backend`` or ``to_end``, a range that is none, or ``flip_prob`` is no
-            share.
-        DamagedImageError: when called on a file that is missing, unreadable or damaged.
+        ValueError: another ``backend`` or ``check_full_file``, an impossible size or range, or a
+            ``flip_prob`` outside 0 to 1.
+        CorruptImageError: when called on a file that is missing, unreadable or damaged.
     """
 
     def __init__(
@@ -55,16 +55,17 @@ class LoadRandomResizedCrop:
         aspect_ratio_range: tuple[float, float] = (3 / 4, 4 / 3),
         flip_prob: float | None = None,
         backend: str = "fast",
-        to_end: bool | str = False,
+        check_full_file: bool | str = False,
         backend_args: dict | None = None,
     ) -> None:
         if backend not in BACKENDS:
             raise ValueError(
                 f"LoadRandomResizedCrop: backend={backend!r} must be one of {BACKENDS}"
             )
-        if to_end not in (True, False, ONCE):
+        if check_full_file not in (True, False, FIRST_EPOCH):
             raise ValueError(
-                f"LoadRandomResizedCrop: to_end={to_end!r} must be True, False or {ONCE!r}"
+                f"LoadRandomResizedCrop: check_full_file={check_full_file!r} must be True, False"
+                f" or {FIRST_EPOCH!r}"
             )
         if flip_prob is not None and not 0 <= flip_prob <= 1:
             raise ValueError(f"LoadRandomResizedCrop: flip_prob={flip_prob} must be from 0 to 1")
@@ -73,7 +74,7 @@ class LoadRandomResizedCrop:
         self.aspect_ratio_range = _check_range("aspect_ratio_range", aspect_ratio_range)
         self.flip_prob = flip_prob
         self.backend = backend
-        self.to_end = to_end
+        self.check_full_file = check_full_file
         self._sound = bytearray()  # 1 for every sample_idx whose file was decoded to its end
         self.load_whole = LoadImage(backend_args)
         self.reads_headers = backend == "fast" and jpeg_region.AVAILABLE
@@ -90,9 +91,9 @@ class LoadRandomResizedCrop:
         With ``flip_prob``, also ``flip`` and ``flip_direction``.
         """
         data, index = self._read(results), results.get("sample_idx")
-        to_end = bool(self.to_end) and not self._is_sound(index)
-        region, ori_shape = self._draw_region(data, results["img_path"], to_end)
-        if to_end and index is not None:
+        check_full_file = bool(self.check_full_file) and not self._is_sound(index)
+        region, ori_shape = self._draw_region(data, results["img_path"], check_full_file)
+        if check_full_file and index is not None:
             self._remember(index)
         results = dict(results, img_shape=self.size, ori_shape=ori_shape)
         flip = False
@@ -116,19 +117,19 @@ class LoadRandomResizedCrop:
         return index is not None and index < len(self._sound) and bool(self._sound[index])
 
     def _remember(self, index: int) -> None:
-        if self.to_end == ONCE:
+        if self.check_full_file == FIRST_EPOCH:
             self._sound.extend(bytes(max(0, index + 1 - len(self._sound))))
             self._sound[index] = 1
 
     def _draw_region(
-        self, data: bytes, path: str, to_end: bool
+        self, data: bytes, path: str, check_full_file: bool
     ) -> tuple[np.ndarray, tuple[int, int]]:
         """The pixels of a random crop, maybe scaled down, and the whole image's (H, W)."""
         header = jpeg_region.read_header(data) if self.reads_headers else None
         if header is not None:
             shape = header.height, header.width
             box = self._draw_box(shape)
-            region = jpeg_region.decode_region(data, header, box, self.size, to_end)
+            region = jpeg_region.decode_region(data, header, box, self.size, check_full_file)
             if region is not None:
                 return region, shape
             image = decode_image(data, path)  # in most cases an error that says what is wrong

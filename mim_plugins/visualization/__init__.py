@@ -1,16 +1,16 @@
-from .colours import heat_map, natural_colours
+from .colors import apply_colormap, to_rgb_uint8
 from .grid import draw_grid
+from .isolated_eval import isolated_eval
 from .panels import reconstruction_panels
 from .similarity import complementary_masks, mixture_similarity_maps, similarity_maps
-from .undisturbed import undisturbed
 
 __all__ = [
+    "apply_colormap",
     "complementary_masks",
     "draw_grid",
-    "heat_map",
+    "isolated_eval",
     "mixture_similarity_maps",
-    "natural_colours",
     "reconstruction_panels",
     "similarity_maps",
-    "undisturbed",
+    "to_rgb_uint8",
 ]

@@ -6,25 +6,25 @@ import torch
 from torch import Tensor
 
 from ..algorithms import MRMAE, MixMAE
-from .colours import heat_map, natural_colours
+from .colors import apply_colormap, to_rgb_uint8
+from .isolated_eval import isolated_eval
 from .similarity import mixture_similarity_maps, similarity_maps
-from .undisturbed import undisturbed
 
 CAPTION = (
     "Reconstructions show visible patches as they are and hidden ones as predicted; where targets"
-    " are normalised per patch, with the mean and contrast of the true patch."
+    " are normalized per patch, with the mean and contrast of the true patch."
 )
 _SIMILARITY = (
     " Similarity: cosine between the predicted and the teacher's features, 0 or below dark to 1"
     " bright"
 )
-_HIDDEN = 127  # grey
+_HIDDEN = 127  # gray
 
 
 def reconstruction_panels(model: Any, images: Tensor, seed: int = 0) -> dict[str, Tensor]:
-    """Pictures of original, input and reconstruction in natural colours, by title.
+    """Pictures of original, input and reconstruction in natural colors, by title.
 
-    Targets that are normalised per patch are undone with the mean and standard deviation of the
+    Targets that are normalized per patch are undone with the mean and standard deviation of the
     true patch: brightness and contrast of hidden patches are given, not predicted.
 
     MixMAE gives a row per pair of images: (B + 1) // 2 rows in which each image occurs. MR-MAE
@@ -35,7 +35,7 @@ def reconstruction_panels(model: Any, images: Tensor, seed: int = 0) -> dict[str
 
     Args:
         model: a :class:`MixMAE` or :class:`MRMAE`.
-        images: normalised images (B, C, H, W) of 1 or 3 channels, on the model's device; at least
+        images: normalized images (B, C, H, W) of 1 or 3 channels, on the model's device; at least
             2 for MixMAE.
         seed: of masks and mixtures.
 
@@ -47,7 +47,7 @@ def reconstruction_panels(model: Any, images: Tensor, seed: int = 0) -> dict[str
     """
     model = getattr(model, "module", model)  # of a distributed wrapper
     check_reconstructs(model)
-    with undisturbed(model, seed):
+    with isolated_eval(model, seed):
         return (
             _mixture_panels(model, images)
             if isinstance(model, MixMAE)
@@ -83,28 +83,27 @@ def _mixture_panels(model: MixMAE, images: Tensor) -> dict[str, Tensor]:
         "reconstruction B": partner,
     }
     panels = {
-        title: natural_colours(column, model.data_preprocessor)
-        for title, column in pictures.items()
+        title: to_rgb_uint8(column, model.data_preprocessor) for title, column in pictures.items()
     }
     size = (images.shape[-2], images.shape[-1])
     for name, values in mixture_similarity_maps(model, batch).items():
-        panels[f"similarity to {name}"] = heat_map(values, 0, 1, size)
+        panels[f"similarity to {name}"] = apply_colormap(values, 0, 1, size)
     rows = (len(images) + 1) // 2
     return {title: column[:rows].cpu() for title, column in panels.items()}
 
 
 def _masked_panels(model: MRMAE, images: Tensor) -> dict[str, Tensor]:
     result = model.reconstruct(images)
-    original = natural_colours(images, model.data_preprocessor)
+    original = to_rgb_uint8(images, model.data_preprocessor)
     panels = {
         "original": original,
         "visible": torch.where(result.hidden, _HIDDEN, original),
-        "reconstruction": natural_colours(result.images, model.data_preprocessor),
+        "reconstruction": to_rgb_uint8(result.images, model.data_preprocessor),
     }
     size = (images.shape[-2], images.shape[-1])
     for name, values in similarity_maps(model, images).items():
-        panels[f"similarity to {name} at visible tokens"] = heat_map(values, 0, 1, size)
+        panels[f"similarity to {name} at visible tokens"] = apply_colormap(values, 0, 1, size)
     if result.attention is not None:
         relative = result.attention / result.attention.amax(dim=(1, 2), keepdim=True)
-        panels[f"attention of {model.focus} (focus)"] = heat_map(relative, 0, 1, size)
+        panels[f"attention of {model.focus} (focus)"] = apply_colormap(relative, 0, 1, size)
     return {title: column.cpu() for title, column in panels.items()}

@@ -12,9 +12,9 @@ from ..masking import (
     TokenMask,
     count_visible,
     gather_tokens,
-    mask_by_scores,
+    mask_from_scores,
     mix_tokens,
-    uniform_scores,
+    random_scores,
 )
 
 
@@ -27,21 +27,21 @@ def similarity_maps(model: Any, images: Tensor) -> dict[str, Tensor]:
 
     Args:
         model: an :class:`MRMAE`.
-        images: normalised images (B, 3, H, W).
+        images: normalized images (B, 3, H, W).
 
     Returns:
         By the mimic's name, similarities (B, h, w) between -1 and 1.
     """
     grid = model.token_grid(images)
-    lessons = model.ask_teachers(images, grid)
-    maps = {name: images.new_zeros(len(images), grid[0] * grid[1]) for name in lessons}
+    targets = model.compute_targets(images, grid)
+    maps = {name: images.new_zeros(len(images), grid[0] * grid[1]) for name in targets}
     for token_mask in complementary_masks(images, grid[0] * grid[1], model.mask_ratio):
-        seen = model.backbone.forward_visible(images, token_mask, model.levels)
+        seen = model.backbone.forward_masked(images, token_mask, model.levels)
         by_level = dict(zip(model.levels, seen.levels, strict=True))
         for name, mimic in model.mimics.items():
             fused = tuple(by_level[level] for level in mimic.levels)
             prediction = mimic.head.predict(seen.tokens, fused).float()
-            target = gather_tokens(lessons[name].features, token_mask.ids_keep)
+            target = gather_tokens(targets[name].features, token_mask.ids_keep)
             similarity = F.cosine_similarity(prediction, target, dim=-1)
             maps[name].scatter_(1, token_mask.ids_keep, similarity)
     return {name: values.unflatten(1, grid) for name, values in maps.items()}
@@ -65,7 +65,9 @@ def mixture_similarity_maps(model: Any, batch: MixedImages) -> dict[str, Tensor]
     pixels = to_pixels(batch.images, model.data_preprocessor)
     maps = {}
     for name, mimic in model.mimics.items():
-        target = mix_tokens(mimic.teach(pixels, grid).features, batch.mask, batch.partner)
+        target = mix_tokens(
+            mimic.teacher_features(pixels, grid).features, batch.mask, batch.partner
+        )
         prediction = mimic.head.predict(tokens).float()
         maps[name] = F.cosine_similarity(prediction, target, dim=-1).unflatten(1, grid)
     return maps
@@ -77,6 +79,6 @@ def complementary_masks(images: Tensor, tokens: int, mask_ratio: float) -> list[
     As many as are needed; where the visible tokens do not divide all, some are shown twice.
     """
     visible = count_visible(tokens, mask_ratio)
-    rank = uniform_scores(len(images), tokens, images.device).argsort(dim=1)
+    rank = random_scores(len(images), tokens, images.device).argsort(dim=1)
     starts = (min(start, tokens - visible) for start in range(0, tokens, visible))
-    return [mask_by_scores(((rank - start) % tokens).float(), mask_ratio) for start in starts]
+    return [mask_from_scores(((rank - start) % tokens).float(), mask_ratio) for start in starts]

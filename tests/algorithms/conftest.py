@@ -3,7 +3,7 @@
 import copy
 
 import pytest
-from mrmae_fakes import BACKBONES, colours_target
+from mrmae_fakes import BACKBONES, colors_target
 
 from mim_plugins.registry import MODELS
 
@@ -15,7 +15,7 @@ def config(request):
         backbone=copy.deepcopy(BACKBONES[request.param]),
         decoder=dict(type="mim_plugins.MAEDecoder", embed_dims=16, depth=1, num_heads=2),
         head=dict(type="mim_plugins.PixelHead"),
-        mimics=dict(colours=dict(target=colours_target())),
+        mimics=dict(colors=dict(target=colors_target())),
         data_preprocessor=dict(
             type="mim_plugins.MixDataPreprocessor",
             mean=[120.0, 110.0, 100.0],

@@ -2,7 +2,7 @@ import copy
 
 import pytest
 import torch
-from mrmae_fakes import BACKBONES, colours_target
+from mrmae_fakes import BACKBONES, colors_target
 from tiny_models import TINY_BACKBONES
 
 from mim_plugins.registry import MODELS
@@ -83,7 +83,7 @@ def test_normalization_of_many_channels_uses_each_channels_values():
         (dict(mean=[1.0] * 4), "mean has 4 values.*in_channels=3"),
         (dict(channels=1, bgr_to_rgb=True), "bgr_to_rgb=True.*in_channels=1"),
         (dict(channels=4, bgr_to_rgb=True), "bgr_to_rgb=True.*in_channels=4"),
-        (dict(channels=1, mean=[1.0], mimics=dict(c=dict(target=colours_target()))), "read RGB"),
+        (dict(channels=1, mean=[1.0], mimics=dict(c=dict(target=colors_target()))), "read RGB"),
         (dict(channels=0), "in_channels=0"),
         (dict(channels="3"), "in_channels='3'"),
         (dict(channels=True), "in_channels=True"),
@@ -117,5 +117,5 @@ def test_a_teacher_on_another_grid_is_refused(encoder):
     mimics = dict(coarse=dict(target=dict(type="mim_plugins.CoarseOfFittedTest")))
     model = MODELS.build(config(encoder, mean=[1.0] * 3, mimics=mimics))
     batch = model.data_preprocessor(pixels(model, 3), training=True)
-    with pytest.raises(ValueError, match=r"Coarse gives 49 tokens.*set teacher_scale"):
+    with pytest.raises(ValueError, match=r"Coarse gives 49 tokens.*set grid_scale"):
         model(**batch, mode="loss")

@@ -10,8 +10,8 @@ from mim_plugins.registry import MODELS
 from mim_plugins.targets import TeacherOutput
 
 
-class Colours(nn.Module):
-    """Teacher that tells each token's mean colour, and attends to bright tokens."""
+class Colors(nn.Module):
+    """Teacher that tells each token's mean color, and attends to bright tokens."""
 
     out_channels = 3
     has_cls_attention = True
@@ -22,12 +22,12 @@ class Colours(nn.Module):
 
     def forward(self, pixels, grid, with_attention=False):
         self.calls.append((grid, with_attention))
-        colours = F.adaptive_avg_pool2d(pixels, grid).flatten(2).transpose(1, 2)
-        attention = colours.sum(dim=-1).softmax(dim=1) if with_attention else None
-        return TeacherOutput(colours, attention)
+        colors = F.adaptive_avg_pool2d(pixels, grid).flatten(2).transpose(1, 2)
+        attention = colors.sum(dim=-1).softmax(dim=1) if with_attention else None
+        return TeacherOutput(colors, attention)
 
 
-MODELS.register_module(name="ColoursOfMimicTest", module=Colours, force=True)
+MODELS.register_module(name="ColoursOfMimicTest", module=Colors, force=True)
 TARGET = dict(type="mim_plugins.ColoursOfMimicTest")
 
 
@@ -35,8 +35,8 @@ def build(**changes):
     return MODELS.build(dict(type="mim_plugins.Mimic", target=TARGET, in_channels=6, **changes))
 
 
-def slow_colours(pixels, grid):
-    """Mean colour of each cell of ``grid``, by loops: (B, L, 3)."""
+def slow_colors(pixels, grid):
+    """Mean color of each cell of ``grid``, by loops: (B, L, 3)."""
     height, width = pixels.shape[2] // grid[0], pixels.shape[3] // grid[1]
     return torch.stack(
         [
@@ -58,27 +58,27 @@ def slow_colours(pixels, grid):
 def test_the_teacher_sees_the_students_grid():
     mimic, pixels = build(), torch.rand(2, 3, 24, 32)
 
-    lesson = mimic.teach(pixels, (3, 4))
+    target = mimic.teacher_features(pixels, (3, 4))
 
     assert mimic.target.calls == [((3, 4), False)]
-    assert torch.allclose(lesson.features, slow_colours(pixels, (3, 4)), atol=1e-6)
-    assert lesson.attention is None
+    assert torch.allclose(target.features, slow_colors(pixels, (3, 4)), atol=1e-6)
+    assert target.attention is None
 
 
 def test_attention_is_passed_on_when_asked_for():
     mimic, pixels = build(), torch.rand(2, 3, 24, 32)
 
-    lesson = mimic.teach(pixels, (3, 4), with_attention=True)
+    target = mimic.teacher_features(pixels, (3, 4), with_attention=True)
 
-    assert torch.equal(lesson.attention, mimic.target(pixels, (3, 4), True).attention)
+    assert torch.equal(target.attention, mimic.target(pixels, (3, 4), True).attention)
 
 
 @pytest.mark.parametrize("scale", [2, 4])
 def test_a_finer_teachers_features_are_averaged_over_the_students_cells(scale):
-    mimic, pixels = build(teacher_scale=scale), torch.rand(2, 3, 24, 32)
+    mimic, pixels = build(grid_scale=scale), torch.rand(2, 3, 24, 32)
     fine = (3 * scale, 4 * scale)
 
-    features = mimic.teach(pixels, (3, 4)).features
+    features = mimic.teacher_features(pixels, (3, 4)).features
 
     told = mimic.target(pixels, fine).features
     for row in range(3):
@@ -95,10 +95,10 @@ def test_a_finer_teachers_features_are_averaged_over_the_students_cells(scale):
 
 @pytest.mark.parametrize("scale", [1, 2, 4])
 def test_attention_stays_a_distribution_and_is_summed_over_the_students_cells(scale):
-    mimic, pixels = build(teacher_scale=scale), torch.rand(2, 3, 24, 32)
+    mimic, pixels = build(grid_scale=scale), torch.rand(2, 3, 24, 32)
     pixels[0, :, :8, 8:16] += 3  # one bright cell: row 0, column 1
 
-    attention = mimic.teach(pixels, (3, 4), with_attention=True).attention
+    attention = mimic.teacher_features(pixels, (3, 4), with_attention=True).attention
 
     fine = mimic.target(pixels, (3 * scale, 4 * scale), True).attention
     expected = fine.reshape(2, 3, scale, 4, scale).sum(dim=(2, 4)).reshape(2, 12)
@@ -142,7 +142,7 @@ def test_levels_are_fused():
     ("changes", "message"),
     [
         (dict(weight=-0.1), r"Mimic: weight=-0\.1 must be at least 0"),
-        (dict(teacher_scale=0), "teacher_scale=0 at least 1"),
+        (dict(grid_scale=0), "grid_scale=0 at least 1"),
         (dict(distance="l3"), "distance='l3'"),
     ],
 )

@@ -29,53 +29,53 @@ def preprocessor(kind, **arguments):
 
 @pytest.mark.parametrize("kind", ["ImgDataPreprocessor", "mim_plugins.MixDataPreprocessor"])
 def test_rgb_images_come_back_between_0_and_1(kind):
-    rgb, normalise = random_images(), preprocessor(kind, **NORMALISATION)
+    rgb, normalize = random_images(), preprocessor(kind, **NORMALISATION)
 
-    pixels = to_pixels(normalise(dict(inputs=list(rgb)))["inputs"], normalise)
+    pixels = to_pixels(normalize(dict(inputs=list(rgb)))["inputs"], normalize)
 
     assert torch.allclose(pixels, rgb.float() / 255, atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", ["ImgDataPreprocessor", "mim_plugins.MixDataPreprocessor"])
 def test_bgr_images_come_back_as_rgb(kind):
-    rgb, normalise = random_images(), preprocessor(kind, bgr_to_rgb=True, **NORMALISATION)
+    rgb, normalize = random_images(), preprocessor(kind, bgr_to_rgb=True, **NORMALISATION)
     bgr = rgb.flip(1)
 
-    pixels = to_pixels(normalise(dict(inputs=list(bgr)))["inputs"], normalise)
+    pixels = to_pixels(normalize(dict(inputs=list(bgr)))["inputs"], normalize)
 
     assert torch.allclose(pixels, rgb.float() / 255, atol=1e-6)
 
 
 def test_one_mean_for_all_channels_is_possible():
-    rgb, normalise = random_images(), preprocessor("ImgDataPreprocessor", mean=[127.5], std=[64.0])
+    rgb, normalize = random_images(), preprocessor("ImgDataPreprocessor", mean=[127.5], std=[64.0])
 
-    pixels = to_pixels(normalise(dict(inputs=list(rgb)))["inputs"], normalise)
+    pixels = to_pixels(normalize(dict(inputs=list(rgb)))["inputs"], normalize)
 
     assert torch.allclose(pixels, rgb.float() / 255, atol=1e-6)
 
 
-def test_the_normalised_images_are_left_as_they_were():
-    normalise = preprocessor("ImgDataPreprocessor", **NORMALISATION)
-    images = normalise(dict(inputs=list(random_images())))["inputs"]
+def test_the_normalized_images_are_left_as_they_were():
+    normalize = preprocessor("ImgDataPreprocessor", **NORMALISATION)
+    images = normalize(dict(inputs=list(random_images())))["inputs"]
     before = images.clone()
 
-    to_pixels(images, normalise)
+    to_pixels(images, normalize)
 
     assert torch.equal(images, before)
 
 
 @pytest.mark.parametrize(
-    "normalise",
+    "normalize",
     [
         preprocessor("ImgDataPreprocessor"),
         preprocessor("mim_plugins.MixDataPreprocessor"),
         BaseDataPreprocessor(),
     ],
-    ids=lambda normalise: type(normalise).__name__,
+    ids=lambda normalize: type(normalize).__name__,
 )
-def test_a_preprocessor_that_does_not_normalise_is_refused(normalise):
+def test_a_preprocessor_that_does_not_normalize_is_refused(normalize):
     with pytest.raises(ValueError, match="data_preprocessor mean and std"):
-        to_pixels(torch.randn(1, 3, 8, 8), normalise)
+        to_pixels(torch.randn(1, 3, 8, 8), normalize)
 
 
 def test_mimics_are_built_by_name_with_the_students_width():

@@ -22,7 +22,7 @@ def mixed_batch(mixmae, batch_size=4, size=64):
     return mixmae.data_preprocessor(random_images(batch_size, size), training=True)["inputs"]
 
 
-def slow_loss(batch, from_own, from_partner):
+def slow_loss(batch, pred_own, pred_partner):
     """Mean over images, tokens and values, by loops over images and mask cells."""
     images, mask = batch.images.double().numpy(), batch.mask.numpy()
     partner = batch.partner.tolist()
@@ -36,9 +36,9 @@ def slow_loss(batch, from_own, from_partner):
             target = (values - values.mean()) / np.sqrt(values.var(ddof=1) + 1e-6)
             token = row * mask.shape[2] + col
             if mask[image % len(mask), row, col]:  # hidden in its own mixture
-                prediction = from_own[image, token]
+                prediction = pred_own[image, token]
             else:  # hidden in the mixture of the image that it lends to
-                prediction = from_partner[partner.index(image), token]
+                prediction = pred_partner[partner.index(image), token]
             errors.append((prediction.double().numpy() - target) ** 2)
     return np.mean(errors)
 
@@ -65,9 +65,9 @@ def test_the_loss_equals_a_slow_reference(mixmae_config, batch_size, per_pair):
     with torch.no_grad():
         loss = mixmae.loss(batch)["loss_rec"]
         tokens = mixmae.backbone.forward_mixed(batch.mixed, batch.mask)
-        from_own, from_partner = mixmae.decoder(tokens, batch.mask)
+        pred_own, pred_partner = mixmae.decoder(tokens, batch.mask)
 
-    assert loss.item() == pytest.approx(slow_loss(batch, from_own, from_partner), rel=1e-5)
+    assert loss.item() == pytest.approx(slow_loss(batch, pred_own, pred_partner), rel=1e-5)
 
 
 @pytest.mark.parametrize("per_pair", [False, True])
@@ -272,8 +272,8 @@ def test_a_checkpoint_of_another_image_size_is_loaded(mixmae_config):
     MODELS.build(mixmae_config).load_state_dict(saved.state_dict())
 
 
-class Colours(nn.Module):
-    """Teacher that tells fixed mixtures of each token's mean colour."""
+class Colors(nn.Module):
+    """Teacher that tells fixed mixtures of each token's mean color."""
 
     has_cls_attention = False
 
@@ -287,23 +287,23 @@ class Colours(nn.Module):
 
     def forward(self, pixels, grid, with_attention=False):
         self.grids.append(grid)
-        colours = F.adaptive_avg_pool2d(pixels, grid).flatten(2).transpose(1, 2)
-        return TeacherOutput(colours @ self.mixture, None)
+        colors = F.adaptive_avg_pool2d(pixels, grid).flatten(2).transpose(1, 2)
+        return TeacherOutput(colors @ self.mixture, None)
 
 
-MODELS.register_module(name="ColoursOfMixMAETest", module=Colours, force=True)
+MODELS.register_module(name="ColoursOfMixMAETest", module=Colors, force=True)
 COLOURS = dict(type="mim_plugins.ColoursOfMixMAETest")
 
 
 def colourful_images(batch_size, grid=(4, 4)):
-    """RGB images whose cells have colours of their own, and noise."""
-    colours = torch.randint(20, 236, (batch_size, 3, *grid))
-    cells = colours.repeat_interleave(STRIDE, 2).repeat_interleave(STRIDE, 3)
+    """RGB images whose cells have colors of their own, and noise."""
+    colors = torch.randint(20, 236, (batch_size, 3, *grid))
+    cells = colors.repeat_interleave(STRIDE, 2).repeat_interleave(STRIDE, 3)
     return (cells + torch.randint(-20, 20, cells.shape)).to(torch.uint8)
 
 
 def slow_mimic_loss(mimic, tokens, pixels, batch, from_own_image=True):
-    """Mean squared error of projected tokens and colours of the image that each token is of."""
+    """Mean squared error of projected tokens and colors of the image that each token is of."""
     head, mixture = mimic.head, mimic.target.mixture.double().numpy()
     weight, bias = head.proj.weight.double().numpy(), head.proj.bias.double().numpy()
     mask, partner = batch.mask.numpy(), batch.partner.tolist()
@@ -383,7 +383,7 @@ def test_the_mimic_loss_reaches_encoder_and_head_and_both_its_weight(mixmae_conf
 
 
 def test_a_finer_teacher_is_asked_on_its_own_grid(mixmae_config):
-    mimics = dict(t=dict(target=COLOURS, teacher_scale=2))
+    mimics = dict(t=dict(target=COLOURS, grid_scale=2))
     mixmae = MODELS.build(mixmae_config | dict(mimics=mimics))
 
     losses = mixmae.loss(mixed_batch(mixmae))
@@ -392,7 +392,7 @@ def test_a_finer_teacher_is_asked_on_its_own_grid(mixmae_config):
     assert losses["loss_mimic"].isfinite()
 
 
-def test_teachers_need_a_preprocessor_that_normalises(mixmae_config):
+def test_teachers_need_a_preprocessor_that_normalizes(mixmae_config):
     for key in ("mean", "std"):
         del mixmae_config["data_preprocessor"][key]
     mixmae = MODELS.build(mixmae_config | dict(mimics=dict(t=dict(target=COLOURS))))

@@ -11,7 +11,7 @@ from mrmae_fakes import (
     TOKENS,
     TOLERANCE,
     VISIBLE,
-    colours_target,
+    colors_target,
     fix_mask,
     prepared,
     random_mask,
@@ -20,7 +20,7 @@ from mrmae_fakes import (
 
 
 def slow_mimic_loss(model, name, tokens, pixels, indices):
-    """Mean squared error between projected tokens and colours at ``indices``, token by token."""
+    """Mean squared error between projected tokens and colors at ``indices``, token by token."""
     head, mixture = model.mimics[name].head, model.mimics[name].target.mixture.double().numpy()
     weight, bias = head.proj.weight.double().numpy(), head.proj.bias.double().numpy()
     errors = []
@@ -58,7 +58,7 @@ def case(build):
     images = prepared(model, pixels)
     with torch.no_grad():
         losses = model.loss(images)
-        seen = model.backbone.forward_visible(images, token_mask)
+        seen = model.backbone.forward_masked(images, token_mask)
         prediction = model.decoder(seen.tokens, seen.prefix, token_mask.ids_restore, (GRID, GRID))
     rgb = pixels.flip(1).float() / 255
     return dict(
@@ -78,7 +78,7 @@ def case(build):
 @torch.no_grad()
 def test_visible_tokens_mimic_the_teacher_at_their_own_places(case):
     expected = slow_mimic_loss(
-        case["model"], "colours", case["tokens"], case["rgb"], case["mask"].ids_keep
+        case["model"], "colors", case["tokens"], case["rgb"], case["mask"].ids_keep
     )
 
     assert case["losses"]["loss_mimic"].item() == pytest.approx(expected, rel=TOLERANCE)
@@ -87,7 +87,7 @@ def test_visible_tokens_mimic_the_teacher_at_their_own_places(case):
 @torch.no_grad()
 @pytest.mark.parametrize(
     "mistake",
-    ["masked places", "order of the image", "restoring order", "normalised pixels",
+    ["masked places", "order of the image", "restoring order", "normalized pixels",
      "blue for red", "another image"],
 )  # fmt: skip
 def test_the_loss_would_show_features_of(case, mistake):
@@ -98,14 +98,14 @@ def test_the_loss_would_show_features_of(case, mistake):
         indices = indices.sort(dim=1).values
     elif mistake == "restoring order":
         indices = mask.ids_restore[:, :VISIBLE]
-    elif mistake == "normalised pixels":
+    elif mistake == "normalized pixels":
         rgb = case["images"]
     elif mistake == "blue for red":
         rgb = rgb.flip(1)
     else:
         rgb = rgb.roll(1, dims=0)
 
-    wrong = slow_mimic_loss(case["model"], "colours", case["tokens"], rgb, indices)
+    wrong = slow_mimic_loss(case["model"], "colors", case["tokens"], rgb, indices)
 
     right = case["losses"]["loss_mimic"].item()
     assert abs(wrong - right) > 20 * TOLERANCE * right
@@ -149,13 +149,13 @@ def test_without_teachers_there_is_one_loss(build):
     assert set(losses) == {"loss_rec"}
 
 
-def test_without_teachers_the_preprocessor_need_not_normalise(build):
+def test_without_teachers_the_preprocessor_need_not_normalize(build):
     model = build(mimics=None, data_preprocessor=dict(type="ImgDataPreprocessor"))
 
     assert model.loss(torch.randn(2, 3, 96, 96))["loss_rec"].isfinite()
 
 
-def test_teachers_without_a_normalisation_to_undo_are_refused(build):
+def test_teachers_without_a_normalization_to_undo_are_refused(build):
     model = build(data_preprocessor=dict(type="ImgDataPreprocessor"))
 
     with pytest.raises(ValueError, match="mean and std"):
@@ -168,8 +168,8 @@ def test_one_teacher_gives_a_loss_without_its_name(build):
 
 def test_two_teachers_give_a_loss_each_for_the_same_tokens(build):
     mimics = dict(
-        a=dict(target=colours_target()),
-        b=dict(target=colours_target(out_channels=7, seed=1), weight=0.5),
+        a=dict(target=colors_target()),
+        b=dict(target=colors_target(out_channels=7, seed=1), weight=0.5),
     )
     model, pixels, token_mask = build(mimics=mimics).eval(), random_pixels(), random_mask()
     fix_mask(model, token_mask)
@@ -177,7 +177,7 @@ def test_two_teachers_give_a_loss_each_for_the_same_tokens(build):
 
     with torch.no_grad():
         losses = model.loss(images)
-        tokens = model.backbone.forward_visible(images, token_mask).tokens
+        tokens = model.backbone.forward_masked(images, token_mask).tokens
 
         assert set(losses) == {"loss_rec", "loss_mimic_a", "loss_mimic_b"}
         rgb = pixels.flip(1).float() / 255
@@ -203,9 +203,9 @@ def test_the_reconstruction_weight_is_a_factor_of_its_loss_only(build):
 
 def test_levels_of_every_teacher_are_those_it_asked_for(build):
     mimics = dict(
-        a=dict(target=colours_target(), levels=(1, 0)),
-        b=dict(target=colours_target(seed=1), levels=(1,)),
-        c=dict(target=colours_target(seed=2)),
+        a=dict(target=colors_target(), levels=(1, 0)),
+        b=dict(target=colors_target(seed=1), levels=(1,)),
+        c=dict(target=colors_target(seed=2)),
     )
     model, token_mask = build(mimics=mimics).eval(), random_mask()
     fix_mask(model, token_mask)
@@ -213,12 +213,12 @@ def test_levels_of_every_teacher_are_those_it_asked_for(build):
 
     with torch.no_grad():
         losses = model.loss(images)
-        seen = model.backbone.forward_visible(images, token_mask, levels=(0, 1))
-        lessons = model.ask_teachers(images, (GRID, GRID))
+        seen = model.backbone.forward_masked(images, token_mask, levels=(0, 1))
+        targets = model.compute_targets(images, (GRID, GRID))
 
         for name, levels in (("a", (1, 0)), ("b", (1,)), ("c", ())):
             target = torch.stack(
-                [lessons[name].features[i, token_mask.ids_keep[i]] for i in range(3)]
+                [targets[name].features[i, token_mask.ids_keep[i]] for i in range(3)]
             )
             expected = model.mimics[name].head(
                 seen.tokens, target, tuple(seen.levels[level] for level in levels)
@@ -227,7 +227,7 @@ def test_levels_of_every_teacher_are_those_it_asked_for(build):
 
 
 def test_the_losses_reach_every_parameter_of_the_student(build):
-    mimics = dict(colours=dict(target=colours_target(), levels=(0,)))
+    mimics = dict(colors=dict(target=colors_target(), levels=(0,)))
     model = build(mimics=mimics)
 
     sum(model.loss(prepared(model, random_pixels())).values()).backward()
@@ -268,7 +268,7 @@ def test_the_teacher_is_frozen_and_in_no_checkpoint(build):
     assert not any(module.training for module in tower.modules())
 
 
-def test_the_teacher_reads_its_own_normalisation_of_the_pixels(build):
+def test_the_teacher_reads_its_own_normalization_of_the_pixels(build):
     model, pixels = build(mimics=dict(t=dict(target=HIDDEN_TARGET))), random_pixels()
     (tower,) = model.mimics["t"].target._towers.values()
     read = []
@@ -283,10 +283,10 @@ def test_the_teacher_reads_its_own_normalisation_of_the_pixels(build):
 
 
 def test_the_teachers_answer_carries_no_gradient(build):
-    mimics = dict(a=dict(target=colours_target()), b=dict(target=HIDDEN_TARGET))
+    mimics = dict(a=dict(target=colors_target()), b=dict(target=HIDDEN_TARGET))
 
-    lessons = build(mimics=mimics).ask_teachers(
+    targets = build(mimics=mimics).compute_targets(
         torch.randn(2, 3, 96, 96, requires_grad=True), (GRID, GRID)
     )
 
-    assert not any(lesson.features.requires_grad for lesson in lessons.values())
+    assert not any(target.features.requires_grad for target in targets.values())

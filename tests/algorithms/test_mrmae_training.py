@@ -9,12 +9,12 @@ from mrmae_fakes import (
     STRIDE,
     TOKENS,
     VISIBLE,
-    colours_target,
-    drawn_masks,
+    colors_target,
     fix_mask,
     prepared,
     random_mask,
     random_pixels,
+    sampled_masks,
 )
 
 from mim_plugins.targets import TeacherOutput
@@ -24,7 +24,7 @@ from mim_plugins.targets import TeacherOutput
 
 def test_uniform_masks_show_a_quarter_and_differ_between_images_and_steps(build):
     model = build()
-    drawn = drawn_masks(model)
+    drawn = sampled_masks(model)
 
     for _ in range(2):
         model.loss(torch.randn(3, 3, 96, 96))
@@ -38,30 +38,30 @@ def test_uniform_masks_do_not_depend_on_the_images(build):
     model, drawn = build(), []
     for image in (torch.zeros(3, 3, 96, 96), torch.randn(3, 3, 96, 96)):
         torch.manual_seed(5)
-        drawn.append(model.draw_mask(image, {}))
+        drawn.append(model.sample_mask(image, {}))
 
     assert torch.equal(drawn[0].ids_keep, drawn[1].ids_keep)
 
 
 def test_focus_shows_the_tokens_that_its_teacher_attends_to(build):
-    model = build(focus="colours", focus_temperature=1e-6)
-    drawn, pixels = drawn_masks(model), random_pixels()
+    model = build(focus="colors", focus_temperature=1e-6)
+    drawn, pixels = sampled_masks(model), random_pixels()
 
     model.loss(prepared(model, pixels))
 
     means = F.avg_pool2d(pixels.flip(1).float(), STRIDE).flatten(2).sum(dim=1)  # (B, L)
     brightest = means.argsort(dim=1, descending=True)[:, :VISIBLE]
     assert torch.equal(drawn[0].ids_keep.sort().values, brightest.sort().values)
-    assert model.mimics["colours"].target.asked_for_attention == [True]
+    assert model.mimics["colors"].target.asked_for_attention == [True]
 
 
 def test_focus_draws_at_random_in_proportion_to_the_attention(build):
-    model = build(focus="colours")
+    model = build(focus="colors")
     attention = torch.full((2000, TOKENS), 1.0)
     attention[:, 7] = 20.0
 
-    token_mask = model.draw_mask(
-        torch.empty(2000, 3, 96, 96, device="meta"), dict(colours=TeacherOutput(None, attention))
+    token_mask = model.sample_mask(
+        torch.empty(2000, 3, 96, 96, device="meta"), dict(colors=TeacherOutput(None, attention))
     )
 
     frequency = (~token_mask.mask).float().mean(dim=0)
@@ -72,7 +72,7 @@ def test_focus_draws_at_random_in_proportion_to_the_attention(build):
 
 def test_only_the_teacher_in_focus_is_asked_for_attention(build):
     mimics = dict(
-        a=dict(target=colours_target(has_cls_attention=False)), b=dict(target=colours_target())
+        a=dict(target=colors_target(has_cls_attention=False)), b=dict(target=colors_target())
     )
     model = build(mimics=mimics, focus="b")
 
@@ -87,13 +87,13 @@ def test_without_focus_no_teacher_is_asked_for_attention(build):
 
     model.loss(prepared(model, random_pixels()))
 
-    assert model.mimics["colours"].target.asked_for_attention == [False]
+    assert model.mimics["colors"].target.asked_for_attention == [False]
 
 
 @pytest.mark.parametrize("mask_ratio", [0.5, 0.9])
 def test_the_mask_ratio_decides_how_many_tokens_the_encoder_reads(build, mask_ratio):
     model = build(mask_ratio=mask_ratio)
-    drawn = drawn_masks(model)
+    drawn = sampled_masks(model)
 
     model.loss(torch.randn(2, 3, 96, 96))
 
@@ -104,7 +104,7 @@ def test_the_mask_ratio_decides_how_many_tokens_the_encoder_reads(build, mask_ra
 
 
 def test_training_on_one_batch_lowers_both_losses(build):
-    # grey cells of random brightness for the teacher, with the same ramp in all for the decoder
+    # gray cells of random brightness for the teacher, with the same ramp in all for the decoder
     brightness = torch.randint(40, 200, (2, 1, GRID, GRID)).float()
     cells = brightness.repeat_interleave(STRIDE, 2).repeat_interleave(STRIDE, 3)
     ramp = torch.linspace(-30, 30, STRIDE).repeat(GRID)
@@ -124,7 +124,7 @@ def test_training_on_one_batch_lowers_both_losses(build):
         assert history[-1][name] < 0.5 * history[0][name], name
 
 
-@pytest.mark.parametrize("focus", [None, "colours"])
+@pytest.mark.parametrize("focus", [None, "colors"])
 def test_the_seed_decides_the_losses(build, focus):
     model, pixels = build(focus=focus), random_pixels()
 
@@ -152,7 +152,7 @@ def test_a_training_step_of_mmengine_changes_the_weights_and_logs_both_losses(bu
 
 @pytest.mark.parametrize(("height", "width"), [(4, 4), (4, 8)])
 def test_other_image_sizes_can_be_trained_on(build, height, width):
-    model = build(focus="colours")
+    model = build(focus="colors")
 
     losses = model.loss(prepared(model, random_pixels(2, height, width)))
 
@@ -210,7 +210,7 @@ def test_width_stride_and_grid_come_from_the_backbone(build):
     assert model.decoder.pos_embed.shape[1:3] == (GRID, GRID)
     assert model.decoder.pred.out_features == STRIDE * STRIDE * 3
     assert model.head.patch_size == STRIDE
-    assert model.mimics["colours"].head.proj.weight.shape == (5, 32)
+    assert model.mimics["colors"].head.proj.weight.shape == (5, 32)
 
 
 def test_building_leaves_the_config_as_it_was_and_works_twice(build, config):
@@ -234,7 +234,7 @@ def test_images_that_are_no_multiples_of_the_stride_are_refused(build):
         model.loss(torch.randn(2, 3, 90, 96))
 
 
-NO_ATTENTION = dict(colours=dict(target=colours_target(has_cls_attention=False)))
+NO_ATTENTION = dict(colors=dict(target=colors_target(has_cls_attention=False)))
 
 
 @pytest.mark.parametrize(
@@ -242,11 +242,11 @@ NO_ATTENTION = dict(colours=dict(target=colours_target(has_cls_attention=False))
     [
         (dict(mask_ratio=0.99), r"mask_ratio=0\.99 leaves 0 of 36 tokens visible"),
         (dict(mask_ratio=0.0), r"mask_ratio=0\.0 leaves 36 of 36"),
-        (dict(focus="clip"), r"focus='clip' must name one of the mimics \['colours'\]"),
+        (dict(focus="clip"), r"focus='clip' must name one of the mimics \['colors'\]"),
         (dict(focus="clip", mimics=None), r"focus='clip' must name one of the mimics \[\]"),
-        (dict(focus="colours", mimics=NO_ATTENTION), r"focus='colours'.*no \[CLS\] attention"),
-        (dict(focus="colours", focus_temperature=0), "focus_temperature=0 must be above 0"),
-        (dict(focus="colours", focus_temperature=-1.5), r"focus_temperature=-1\.5"),
+        (dict(focus="colors", mimics=NO_ATTENTION), r"focus='colors'.*no \[CLS\] attention"),
+        (dict(focus="colors", focus_temperature=0), "focus_temperature=0 must be above 0"),
+        (dict(focus="colors", focus_temperature=-1.5), r"focus_temperature=-1\.5"),
     ],
 )
 def test_a_wrong_argument_is_refused_with_its_name_and_value(build, changes, message):
@@ -262,13 +262,13 @@ def test_a_backbone_that_cannot_read_visible_tokens_is_refused(build):
         window_size=8,
     )
 
-    with pytest.raises(ValueError, match=r"MRMAE: backbone MaskedSwin has no forward_visible"):
+    with pytest.raises(ValueError, match=r"MRMAE: backbone MaskedSwin has no forward_masked"):
         build(backbone=swin)
 
 
 @pytest.mark.parametrize("level", [2, -1])
 def test_a_level_that_the_backbone_does_not_have_is_refused_when_building(build, level):
-    mimics = dict(colours=dict(target=colours_target(), levels=(level,)))
+    mimics = dict(colors=dict(target=colors_target(), levels=(level,)))
 
     with pytest.raises(ValueError, match="levels"):
         build(mimics=mimics)
@@ -283,7 +283,7 @@ def test_a_backbone_that_pools_its_tokens_is_refused_when_building(build, config
 
 
 def test_reconstruction_keeps_visible_patches_and_predicts_the_masked_ones(build):
-    model = build(focus="colours").eval()
+    model = build(focus="colors").eval()
     images = prepared(model, random_pixels())
     token_mask = random_mask()
     fix_mask(model, token_mask)

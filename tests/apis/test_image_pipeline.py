@@ -8,7 +8,7 @@ from mmengine.registry import DefaultScope
 from PIL import Image
 
 from mim_plugins.apis.image_pipeline import ImagePipeline
-from mim_plugins.errors import ConfigError, DamagedImageError
+from mim_plugins.errors import ConfigError, CorruptImageError
 from mim_plugins.transforms import LoadImage
 
 LOAD, PACK = dict(type="LoadImageFromFile"), dict(type="PackInputs")
@@ -31,7 +31,7 @@ PIPELINES = {
     ],
     "a crop only": [LOAD, dict(type="CenterCrop", crop_size=(20, 30)), PACK],
     "nothing": [LOAD, PACK],
-    "grey": [
+    "gray": [
         dict(type="LoadImageFromFile", color_type="grayscale"), dict(type="Resize", scale=9), PACK,
     ],
     "solarized": [LOAD, dict(type="Solarize", thr=99, prob=1.0), PACK],
@@ -70,9 +70,9 @@ def test_every_kind_of_image_goes_through_the_whole_pipeline(name, wide):
     assert len(samples) == 4
     for sample in samples:
         assert sample["inputs"].dtype == expected.dtype
-        # decoders compute grey of colors with a rounding of their own
+        # decoders compute gray of colors with a rounding of their own
         difference = (sample["inputs"].float() - expected.float()).abs()
-        assert difference.max() <= (2 if name == "grey" else 0)
+        assert difference.max() <= (2 if name == "gray" else 0)
 
 
 def test_turned_files_and_images_give_the_same(tmp_path):
@@ -104,7 +104,7 @@ def test_very_long_images_are_cut_before_they_are_resized(edge):
 
 def test_what_would_fill_the_memory_is_refused():
     pipeline = ImagePipeline([LOAD, dict(type="ResizeEdge", scale=256), PACK])
-    with pytest.raises(DamagedImageError, match=r"images\[1\]': too large .*5120000x256 pixels"):
+    with pytest.raises(CorruptImageError, match=r"images\[1\]': too large .*5120000x256 pixels"):
         pipeline([np.zeros((9, 9, 3), np.uint8), Image.new("RGB", (20000, 1))])
 
 

@@ -7,7 +7,7 @@ from mmengine.registry import TRANSFORMS, DefaultScope
 from PIL import Image
 
 from mim_plugins.apis import read_images
-from mim_plugins.apis.images import normalise
+from mim_plugins.apis.images import normalize
 
 
 @pytest.fixture
@@ -74,11 +74,11 @@ def test_files_that_cannot_be_read_are_named(tmp_path):
         read_images(tmp_path / "broken.jpg", 32, (32, 32))
 
 
-def test_images_are_normalised_as_the_preprocessors_do(finetune_cfg, pretrain_cfg):
+def test_images_are_normalized_as_the_preprocessors_do(finetune_cfg, pretrain_cfg):
     from mim_plugins.apis import build_model
 
     rgb = torch.randint(256, (2, 3, 32, 32), dtype=torch.uint8)
     for cfg in (finetune_cfg, pretrain_cfg):
         preprocessor = build_model(cfg).data_preprocessor
         expected = preprocessor(dict(inputs=list(rgb.flip(1))))["inputs"]
-        assert torch.allclose(normalise(rgb, preprocessor, torch.device("cpu")), expected)
+        assert torch.allclose(normalize(rgb, preprocessor, torch.device("cpu")), expected)

@@ -55,7 +55,7 @@ def test_several_pipelines_and_none_are_refused(finetune_cfg, photo):
             prepared(finetune_cfg, photo)
 
 
-def test_without_a_test_pipeline_the_centre_is_cut_out(pretrain_cfg, photo):
+def test_without_a_test_pipeline_the_center_is_cut_out(pretrain_cfg, photo):
     from mim_plugins.apis import read_images
 
     model = build_model(pretrain_cfg)
@@ -81,12 +81,12 @@ def test_bgr_stays_bgr_where_training_read_it(pretrain_cfg, photo):
     assert torch.equal(prepared(pretrain_cfg, photo), expected.flip(1))
 
 
-def test_a_backbone_of_one_channel_gets_grey_images(pretrain_cfg, photo):
+def test_a_backbone_of_one_channel_gets_gray_images(pretrain_cfg, photo):
     pretrain_cfg.model.backbone.in_channels = 1
     pretrain_cfg.model.data_preprocessor.update(mean=[100.0], std=[50.0], bgr_to_rgb=False)
     assert prepared(pretrain_cfg, photo).shape == (1, 1, 32, 32)
-    grey = np.stack([photo[..., 0]] * 3, axis=-1)
-    assert torch.equal(prepared(pretrain_cfg, grey), prepared(pretrain_cfg, photo[..., 0]))
+    gray = np.stack([photo[..., 0]] * 3, axis=-1)
+    assert torch.equal(prepared(pretrain_cfg, gray), prepared(pretrain_cfg, photo[..., 0]))
     assert extract_features(get_model(pretrain_cfg), photo).pooled.shape == (1, 16)
 
 

@@ -2,7 +2,7 @@ import pytest
 from mmengine.config import Config
 
 from mim_plugins import CONFIG_DIR, list_models
-from mim_plugins.apis import change_config, find_config, read_config
+from mim_plugins.apis import find_config, override_config, read_config
 from mim_plugins.errors import ConfigError
 
 
@@ -74,14 +74,14 @@ def test_a_missing_base_is_a_missing_file(tmp_path):
 
 def test_options_change_a_config_or_are_refused():
     cfg = read_config("mixmae/swin_b_600e")
-    change_config(cfg, {"model.backbone.img_size": 192})
+    override_config(cfg, {"model.backbone.img_size": 192})
     assert cfg.model.backbone.img_size == 192
-    change_config(cfg, None)
+    override_config(cfg, None)
     before = cfg.pretty_text
     for option, message in {
         "param_scheduler.9.end": r"is a list and has no entry '9'.*swin_b_600e\.py",
         "optim_wraper.optimizer.lr": r"did you mean optim_wrapper\?",
     }.items():
         with pytest.raises(ConfigError, match=f"^option '{option.split('.')[0]}.*{message}"):
-            change_config(cfg, {option: 1})
+            override_config(cfg, {option: 1})
     assert cfg.pretty_text == before

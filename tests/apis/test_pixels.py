@@ -4,11 +4,11 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from image_files import READS_GIF, damaged_files, encode, good_files, oriented, picture
+from image_files import READS_GIF, corrupt_files, encode, good_files, oriented, picture
 from PIL import Image, ImageOps
 
 from mim_plugins.apis.pixels import each_image, to_pixels
-from mim_plugins.errors import DamagedImageError
+from mim_plugins.errors import CorruptImageError
 from mim_plugins.transforms import decode_image
 
 GOOD = good_files()
@@ -18,8 +18,8 @@ GREY = np.asarray(Image.fromarray(RGB).convert("L"))
 ALPHA = np.tile(np.arange(64, dtype=np.uint8), (48, 1))
 
 
-def three(grey):
-    return np.stack([grey] * 3, axis=-1)
+def three(gray):
+    return np.stack([gray] * 3, axis=-1)
 
 
 def distance(first, second):
@@ -53,12 +53,12 @@ NUMBERS = {
     "float16": ((RGB / 255).astype(np.float16), BGR),
     "with alpha": (np.dstack([RGB, ALPHA]), BGR),
     "16 bits with alpha": (np.dstack([RGB, ALPHA]).astype(np.uint16) * 257, BGR),
-    "grey": (GREY, three(GREY)),
-    "grey, one channel": (GREY[..., None], three(GREY)),
-    "grey in 16 bits": (GREY.astype(np.uint16) * 257, three(GREY)),
-    "grey floats": (GREY / 255, three(GREY)),
+    "gray": (GREY, three(GREY)),
+    "gray, one channel": (GREY[..., None], three(GREY)),
+    "gray in 16 bits": (GREY.astype(np.uint16) * 257, three(GREY)),
+    "gray floats": (GREY / 255, three(GREY)),
     "truth": (GREY > 99, three(np.where(GREY > 99, 255, 0))),
-    "truth in colour": (RGB > 99, np.where(BGR > 99, 255, 0)),
+    "truth in color": (RGB > 99, np.where(BGR > 99, 255, 0)),
     "not contiguous": (RGB[::-1, ::-1], BGR[::-1, ::-1]),
 }
 
@@ -117,7 +117,7 @@ def test_pil_images_of_every_mode_give_their_own_pixels(mode):
     assert distance(to_pixels(image, "x"), expected) <= (3 if mode == "YCbCr" else 0)
 
 
-def test_transparent_palettes_keep_their_colours(recwarn):
+def test_transparent_palettes_keep_their_colors(recwarn):
     image = PALETTE.copy()
     image.info["transparency"] = bytes(range(64))
     assert np.array_equal(to_pixels(image, "x"), PALETTE_BGR)
@@ -175,19 +175,19 @@ def test_what_is_no_image_is_refused_in_one_line(image, message):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("name", damaged_files())
+@pytest.mark.parametrize("name", corrupt_files())
 def test_damaged_files_are_damaged_whichever_way_they_come(tmp_path, name):
-    data, kind = damaged_files()[name]
+    data, kind = corrupt_files()[name]
     (tmp_path / name).write_bytes(data)
     for image in (tmp_path / name, data, io.BytesIO(data)):
-        with pytest.raises(DamagedImageError, match=f"damaged image '.*': {kind}"):
+        with pytest.raises(CorruptImageError, match=f"damaged image '.*': {kind}"):
             to_pixels(image, "images[2]")
 
 
 @pytest.mark.parametrize("name", ["half.jpg", "half.png", "half.bmp"])
 def test_pil_images_are_decoded_here_and_may_be_damaged(name):
-    image = Image.open(io.BytesIO(damaged_files()[name][0]))
-    with pytest.raises(DamagedImageError, match=r"damaged image 'images\[2\]': (trunc|corr)"):
+    image = Image.open(io.BytesIO(corrupt_files()[name][0]))
+    with pytest.raises(CorruptImageError, match=r"damaged image 'images\[2\]': (trunc|corr)"):
         to_pixels(image, "images[2]")
 
 

@@ -47,7 +47,7 @@ def test_only_intermediate_outputs_have_norms_of_their_own(build_backbone):
     assert set(build_backbone(out_indices=(1, -1)).out_norms) == {"1"}
 
 
-def test_every_returned_map_is_normalised(build_backbone):
+def test_every_returned_map_is_normalized(build_backbone):
     features = build_backbone(out_indices=(0, 1, 2)).eval()(torch.randn(1, 3, 64, 64))
 
     for feature in features:

@@ -116,7 +116,7 @@ def test_visible_tokens_are_the_blocks_output_plus_both_stages_at_their_places()
     for name, module in (("1", encoder.stage1), ("2", encoder.stage2), ("3", encoder.blocks)):
         module[-1].register_forward_hook(lambda *call, n=name: outputs.update({n: call[-1]}))
 
-    seen = encoder.forward_visible(images, token_mask)
+    seen = encoder.forward_masked(images, token_mask)
 
     first, second = encoder.stage1_output_decode, encoder.stage2_output_decode
     for image in range(2):
@@ -144,8 +144,8 @@ def test_without_fusion_there_are_no_projections_and_other_tokens():
         "stage2_output_decode",
     }
     assert not torch.allclose(
-        fused.forward_visible(images, token_mask).tokens,
-        plain.forward_visible(images, token_mask).tokens,
+        fused.forward_masked(images, token_mask).tokens,
+        plain.forward_masked(images, token_mask).tokens,
         atol=1e-3,
     )
 
@@ -155,14 +155,14 @@ def test_levels_do_not_hold_the_fused_stages():
     plain.load_state_dict(fused.state_dict(), strict=False)
     images, token_mask = torch.randn(2, 3, 64, 64), random_mask()
 
-    (with_fusion,) = fused.forward_visible(images, token_mask, levels=(1,)).levels
-    (without_fusion,) = plain.forward_visible(images, token_mask, levels=(1,)).levels
+    (with_fusion,) = fused.forward_masked(images, token_mask, levels=(1,)).levels
+    (without_fusion,) = plain.forward_masked(images, token_mask, levels=(1,)).levels
 
     assert torch.equal(with_fusion, without_fusion)
 
 
 def test_convolutions_see_the_neighbouring_cells_where_these_are_visible():
-    # two neighbours are shown; the left one's first map at its right border depends on the other
+    # two neighbors are shown; the left one's first map at its right border depends on the other
     encoder, images = tiny(), torch.randn(1, 3, 64, 64)
     changed = images.clone()
     changed[:, :, 16:32, 32:48] = torch.randn(1, 3, 16, 16)  # row 1, column 2
@@ -243,9 +243,9 @@ def test_pre_training_reads_no_windows():
     windowed.load_state_dict(plain.state_dict())
     images, mask = torch.randn(2, 3, 64, 64), random_mask()
 
-    expected = plain.forward_visible(images, mask)
+    expected = plain.forward_masked(images, mask)
 
-    assert torch.equal(windowed.forward_visible(images, mask).tokens, expected.tokens)
+    assert torch.equal(windowed.forward_masked(images, mask).tokens, expected.tokens)
 
 
 @pytest.mark.parametrize(
@@ -281,6 +281,6 @@ def test_gradient_checkpointing_covers_the_convolutions_too():
     for block in (*encoder.stage1, *encoder.stage2):
         block.register_forward_pre_hook(lambda block, _: calls.append(block))
 
-    encoder.forward_visible(torch.randn(2, 3, 64, 64), random_mask()).tokens.sum().backward()
+    encoder.forward_masked(torch.randn(2, 3, 64, 64), random_mask()).tokens.sum().backward()
 
     assert len(calls) == 2 * len(set(calls)) == 6

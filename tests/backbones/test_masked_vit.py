@@ -17,9 +17,9 @@ def tiny(**changes):
 
 def vit_parameters(depth, dim, patch_size=16):
     """Parameters of a ViT with [CLS] token and last norm, without positions and head."""
-    norm, attention, feed_forward = 2 * dim, 4 * dim**2 + 4 * dim, 8 * dim**2 + 5 * dim
+    norm, attention, build_mlp = 2 * dim, 4 * dim**2 + 4 * dim, 8 * dim**2 + 5 * dim
     patches = 3 * patch_size**2 * dim + dim
-    return depth * (2 * norm + attention + feed_forward) + patches + dim + norm
+    return depth * (2 * norm + attention + build_mlp) + patches + dim + norm
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_the_class_token_matters_and_may_be_left_out():
     assert not torch.allclose(with_cls(images)[0], without_cls(images)[0], atol=1e-4)
 
 
-def test_maps_are_the_blocks_outputs_and_only_the_last_one_is_normalised():
+def test_maps_are_the_blocks_outputs_and_only_the_last_one_is_normalized():
     encoder, images, outputs = tiny(out_indices=(0, 1, 2)), torch.randn(2, 3, 48, 32), []
     nn.init.normal_(encoder.norm.weight)
     for block in encoder.blocks:
@@ -154,9 +154,9 @@ def test_pre_training_reads_no_windows():
     mask = TokenMask(order[:, :9], order.argsort(dim=1), order.argsort(dim=1) >= 9)
     images = torch.randn(1, 3, 48, 48)
 
-    expected = plain.forward_visible(images, mask)
+    expected = plain.forward_masked(images, mask)
 
-    assert torch.equal(windowed.forward_visible(images, mask).tokens, expected.tokens)
+    assert torch.equal(windowed.forward_masked(images, mask).tokens, expected.tokens)
 
 
 @pytest.mark.parametrize("frozen_stages", [-1, 0, 2, 3])

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from mim_plugins.checkpoints import LAYOUTS, convert, recognise
+from mim_plugins.checkpoints import LAYOUTS, convert, recognize
 from mim_plugins.checkpoints.layouts import (
     MAE_AUTHORS,
     MAE_MMPRETRAIN,
@@ -67,7 +67,7 @@ def test_patch_merging_of_mmcv_is_permuted():
 
 def test_unknown_layout_names_the_known_ones():
     with pytest.raises(ValueError, match=r"MixMIM/MixMAE of the authors.*conv1"):
-        recognise({"conv1.weight", "fc.bias"})
+        recognize({"conv1.weight", "fc.bias"})
 
 
 def test_unknown_tensor_in_a_known_layout_is_refused():
@@ -190,9 +190,9 @@ def checkpoint_of(layout):
 def test_every_name_of_a_pre_training_checkpoint_becomes_ours(layout):
     tensors, names = checkpoint_of(layout), names_of(layout)
 
-    recognised, ours = convert(tensors)
+    recognized, ours = convert(tensors)
 
-    assert recognised is layout
+    assert recognized is layout
     assert set(ours) == set(names.values())
     for theirs, our_name in names.items():
         if not theirs.endswith(("pos_embed", "cls_token")):
@@ -271,25 +271,25 @@ def test_names_of_fine_tuned_checkpoints_become_ours(layout, theirs, ours):
     tensors = checkpoint_of(layout)
     value = torch.randn(DIM)
 
-    recognised, converted = convert(tensors | {theirs: value})
+    recognized, converted = convert(tensors | {theirs: value})
 
-    assert recognised is layout
+    assert recognized is layout
     added = set(converted) - set(names_of(layout).values())
     assert added == (set() if ours is None else {ours})
     assert ours is None or torch.equal(converted[ours], value)
 
 
 @ALL
-def test_encoders_without_their_decoders_are_recognised(layout):
+def test_encoders_without_their_decoders_are_recognized(layout):
     encoder = {
         name: tensor
         for name, tensor in checkpoint_of(layout).items()
         if not name.startswith(("neck.", "decoder_", "mask_token"))
     }
 
-    recognised, ours = convert(encoder)
+    recognized, ours = convert(encoder)
 
-    assert recognised is layout
+    assert recognized is layout
     assert all(name.startswith("backbone.") for name in ours)
 
 

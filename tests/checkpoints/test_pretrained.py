@@ -8,8 +8,8 @@ from mim_plugins.layers import resize_on_load
 
 
 class Encoder(nn.Module):
-    may_be_new = {"extra.": "", "pooled.": "last.", "last.": "pooled."}
-    may_be_left = ("extra.", "pooled.", "last.", "aside.")
+    allow_missing = {"extra.": "", "pooled.": "last.", "last.": "pooled."}
+    allow_unexpected = ("extra.", "pooled.", "last.", "aside.")
 
     def __init__(self, parts=("last",), depth=2, dim=4, grid=2):
         super().__init__()

@@ -20,7 +20,7 @@ def test_pretrained_becomes_strict(kind):
 
 
 @pytest.mark.parametrize("init_cfg", [None, CONSTANT, [CONSTANT]])
-def test_other_initialisation_is_left_alone(init_cfg):
+def test_other_initialization_is_left_alone(init_cfg):
     assert load_strictly(init_cfg) is init_cfg
 
 

@@ -5,7 +5,7 @@ from mmengine.config.lazy import LazyObject
 from mmengine.optim import AmpOptimWrapper
 from mmengine.registry import OPTIM_WRAPPERS
 
-from mim_plugins.cli import fit_precision
+from mim_plugins.cli import resolve_precision
 
 
 @OPTIM_WRAPPERS.register_module(force=True)
@@ -21,7 +21,7 @@ def cfg():
 
 def test_without_gpu_mixed_precision_becomes_float32(cfg, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert "float32" in fit_precision(cfg)
+    assert "float32" in resolve_precision(cfg)
     assert cfg.optim_wrapper == dict(type="OptimWrapper")
 
 
@@ -30,14 +30,14 @@ def test_without_bfloat16_mixed_precision_becomes_float16(cfg, monkeypatch):
     monkeypatch.setattr(
         torch.cuda, "is_bf16_supported", lambda including_emulation: including_emulation
     )
-    assert "float16" in fit_precision(cfg)
+    assert "float16" in resolve_precision(cfg)
     assert cfg.optim_wrapper.dtype == "float16"
 
 
 def test_with_bfloat16_mixed_precision_stays(cfg, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: True)
-    assert fit_precision(cfg) is None
+    assert resolve_precision(cfg) is None
     assert cfg.optim_wrapper.dtype == "bfloat16"
 
 
@@ -55,7 +55,7 @@ def test_the_wrapper_may_be_named_in_any_way(cfg, monkeypatch, kind, scope):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     cfg.optim_wrapper.update(type=kind, use_fsdp=False, accumulative_counts=2)
     cfg.default_scope = scope
-    assert "float32" in fit_precision(cfg)
+    assert "float32" in resolve_precision(cfg)
     assert cfg.optim_wrapper == dict(type="OptimWrapper", accumulative_counts=2)
 
 
@@ -72,7 +72,7 @@ def test_the_wrapper_may_be_named_in_any_way(cfg, monkeypatch, kind, scope):
 def test_other_wrappers_are_left_alone(monkeypatch, wrapper):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     cfg = Config(dict(optim_wrapper=wrapper))
-    assert fit_precision(cfg) is None
+    assert resolve_precision(cfg) is None
     assert cfg.optim_wrapper == wrapper
 
 
@@ -80,5 +80,5 @@ def test_a_dtype_of_torch_falls_back_too(cfg, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: False)
     cfg.optim_wrapper.dtype = torch.bfloat16
-    assert "float16" in fit_precision(cfg)
+    assert "float16" in resolve_precision(cfg)
     assert cfg.optim_wrapper.dtype == "float16"

@@ -68,7 +68,7 @@ def run():
     cfg = Config(dict(launcher=launcher, model={{}}))
     if stage == "start":
         fail()
-    process_group.use_cpu_processes(cfg)
+    process_group.init_gloo_on_cpu(cfg)
     with user_errors(False, BUILD_ERRORS):
         runner = toy_runner({folder!r}, Model(), runner=ConsoleRunner, hooks=[Failing()],
                             **DISTRIBUTED | dict(launcher=launcher), **EVALUATION)
@@ -79,7 +79,7 @@ def run():
 
 
 with user_errors():
-    process_group.then_leave_process_group(run)
+    process_group.run_distributed(run)
 """
 
 

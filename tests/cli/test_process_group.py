@@ -19,7 +19,7 @@ class OwnSyncBatchNorm(torch.nn.SyncBatchNorm):
 
 def test_single_process_run_starts_no_process_group():
     cfg = Config(dict(launcher="none", model=dict()))
-    process_group.use_cpu_processes(cfg)
+    process_group.init_gloo_on_cpu(cfg)
     assert "model_wrapper_cfg" not in cfg
     assert not torch.distributed.is_initialized()
 
@@ -30,7 +30,7 @@ def test_processes_without_gpu_have_batch_norms_of_their_own(monkeypatch):
     head = dict(type="Head", norm_cfg=dict(type="SyncBN", requires_grad=True))
     cfg = Config(dict(launcher="pytorch", model=dict(heads=[head], neck=dict(type="FPN"))))
 
-    process_group.use_cpu_processes(cfg)
+    process_group.init_gloo_on_cpu(cfg)
 
     assert cfg.model.heads[0].norm_cfg == dict(type="BN", requires_grad=True)
     assert cfg.model.neck == dict(type="FPN")
@@ -54,7 +54,7 @@ def test_synchronized_norms_may_be_named_in_any_way(monkeypatch, kind, expected)
     model = dict(type="A", neck=[dict(norm_cfg=dict(type=kind))])
     cfg = Config(dict(launcher="pytorch", model=model, sync_bn="torch"))
 
-    process_group.use_cpu_processes(cfg)
+    process_group.init_gloo_on_cpu(cfg)
 
     assert cfg.model.neck[0].norm_cfg.type == expected
     assert cfg.sync_bn is None
@@ -73,10 +73,10 @@ def test_processes_take_leave_of_each_other_at_a_good_end(monkeypatch, code):
         return "metrics"
 
     if code is None:
-        assert process_group.then_leave_process_group(run) == "metrics"
+        assert process_group.run_distributed(run) == "metrics"
     else:
         with pytest.raises(SystemExit) as stop:
-            process_group.then_leave_process_group(run)
+            process_group.run_distributed(run)
         assert stop.value.code == code
     assert calls == ["barrier", "destroy_process_group"]
 
@@ -89,7 +89,7 @@ def test_after_an_error_no_process_waits_for_the_others(monkeypatch, error):
         raise error
 
     with pytest.raises(type(error), match="broken"):
-        process_group.then_leave_process_group(run)
+        process_group.run_distributed(run)
 
 
 TRAIN_AND_LEAVE = """
@@ -103,7 +103,7 @@ from mim_plugins.cli import process_group
 
 
 def run():
-    process_group.use_cpu_processes(Config(dict(launcher="pytorch", model=dict())))
+    process_group.init_gloo_on_cpu(Config(dict(launcher="pytorch", model=dict())))
     model = torch.nn.parallel.DistributedDataParallel(torch.nn.Linear(2, 1))
     model.own = model  # a cycle, as every runner has
     model(torch.ones(1, 2)).sum().backward()
@@ -111,7 +111,7 @@ def run():
 
 
 try:
-    process_group.then_leave_process_group(run)
+    process_group.run_distributed(run)
 finally:
     print([(task / "comm").read_text().strip() for task in Path("/proc/self/task").iterdir()])
 """

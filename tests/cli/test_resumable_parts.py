@@ -5,7 +5,7 @@ from mmengine.hooks import CheckpointHook
 from mmengine.registry import HOOKS, LOOPS
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
 
-from mim_plugins.cli import use_resumable_parts
+from mim_plugins.cli import enable_exact_resume
 from mim_plugins.errors import ConfigError
 
 ATOMIC = "mim_plugins.AtomicCheckpointHook"
@@ -39,12 +39,12 @@ def test_loops_of_mmengine_are_replaced_by_resumable_ones(loop, expected):
     cfg = Config(
         dict(train_cfg=loop, default_hooks=dict(checkpoint=dict(type="CheckpointHook", interval=3)))
     )
-    text = use_resumable_parts(cfg)
+    text = enable_exact_resume(cfg)
     assert cfg.train_cfg.type == expected
     assert "by_epoch" not in cfg.train_cfg
     assert cfg.default_hooks.checkpoint == dict(type="mim_plugins.AtomicCheckpointHook", interval=3)
     assert "AtomicCheckpointHook" in text
-    assert use_resumable_parts(cfg) is None
+    assert enable_exact_resume(cfg) is None
 
 
 @pytest.mark.parametrize("scope", [None, "mim_plugins", "mmpretrain"])
@@ -61,7 +61,7 @@ def test_loops_of_mmengine_are_replaced_by_resumable_ones(loop, expected):
 )
 def test_a_loop_may_be_named_in_any_way(loop, expected, scope):
     cfg = Config(dict(train_cfg=dict(type=loop, max_epochs=1), default_scope=scope))
-    use_resumable_parts(cfg)
+    enable_exact_resume(cfg)
     assert cfg.train_cfg.type == expected
 
 
@@ -81,7 +81,7 @@ def test_a_checkpoint_hook_may_be_named_in_any_way(kind):
             custom_hooks=[dict(type=kind, save_best="auto"), dict(type="EMAHook")],
         )
     )
-    use_resumable_parts(cfg)
+    enable_exact_resume(cfg)
     assert cfg.default_hooks.checkpoint == dict(type=ATOMIC, interval=3)
     assert cfg.custom_hooks == [dict(type=ATOMIC, save_best="auto"), dict(type="EMAHook")]
     assert "AtomicCheckpointHook" in cfg.pretty_text
@@ -92,7 +92,7 @@ def test_a_checkpoint_hook_may_be_named_in_any_way(kind):
 )
 def test_mmengines_default_hook_is_replaced(hooks):
     cfg = Config(dict(train_cfg=dict(by_epoch=True, max_epochs=1), **hooks))
-    assert "AtomicCheckpointHook" in use_resumable_parts(cfg)
+    assert "AtomicCheckpointHook" in enable_exact_resume(cfg)
     assert cfg.default_hooks.checkpoint == dict(type=ATOMIC, interval=1)
 
 
@@ -100,11 +100,11 @@ def test_mmengines_default_hook_is_replaced(hooks):
 def test_a_users_own_hook_or_its_absence_is_left_alone(kind):
     hook = kind and dict(type=kind)
     cfg = Config(dict(default_hooks=dict(checkpoint=hook)))
-    assert use_resumable_parts(cfg) is None
+    assert enable_exact_resume(cfg) is None
     assert cfg.default_hooks.checkpoint == hook
 
 
 def test_a_loop_of_no_kind_is_refused():
     cfg = Config(dict(train_cfg=dict(max_epochs=1)))
     with pytest.raises(ConfigError, match="names no loop: add by_epoch=True"):
-        use_resumable_parts(cfg)
+        enable_exact_resume(cfg)

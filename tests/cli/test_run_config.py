@@ -29,13 +29,13 @@ def cfg():
 
 
 def test_schedule_of_a_full_run_stays(cfg):
-    assert run_config.fit_schedule(cfg) is None
+    assert run_config.trim_schedule(cfg) is None
     assert len(cfg.param_scheduler) == 2
 
 
 def test_run_within_the_warm_up_keeps_only_the_warm_up(cfg):
     cfg.train_cfg.max_epochs = 5
-    assert "warm-up" in run_config.fit_schedule(cfg)
+    assert "warm-up" in run_config.trim_schedule(cfg)
     assert [s.type for s in cfg.param_scheduler] == ["LinearLR"]
 
 
@@ -50,7 +50,7 @@ def test_run_in_iterations_within_the_warm_up_keeps_only_the_warm_up():
         )
     )
     assert (
-        run_config.fit_schedule(cfg)
+        run_config.trim_schedule(cfg)
         == "the run ends after 20 iterations, within the recipe's warm-up"
     )
     assert [s.type for s in cfg.param_scheduler] == ["LinearLR"]
@@ -87,7 +87,7 @@ def test_set_smaller_than_one_batch_is_refused(images, refused):
     runner = SimpleNamespace(train_dataloader=loader, model=model)
     expected = pytest.raises(DataNotFoundError, match=r"3 images.*batch of 4.*batch_size")
     with expected if refused else nullcontext():
-        run_config.require_steps(runner)
+        run_config.check_batch_size(runner)
 
 
 def test_a_launcher_that_did_not_start_the_process_is_refused(monkeypatch):

@@ -9,7 +9,7 @@ from mim_plugins.errors import (
     BUILD_ERRORS,
     CheckpointError,
     ConfigError,
-    DamagedImageError,
+    CorruptImageError,
     DataNotFoundError,
     GlobalBatchError,
     NonFiniteLossError,
@@ -37,8 +37,8 @@ def test_our_errors_become_one_line(kind):
 
 
 def test_error_out_of_a_workers_traceback_is_its_summary():
-    message = "Caught DamagedImageError in worker 0.\nTraceback:\nDamagedImageError: 'a.jpg' is cut"
-    assert end(DamagedImageError(message)) == "error: 'a.jpg' is cut"
+    message = "Caught CorruptImageError in worker 0.\nTraceback:\nDamagedImageError: 'a.jpg' is cut"
+    assert end(CorruptImageError(message)) == "error: 'a.jpg' is cut"
 
 
 def test_missing_file_and_full_memory_say_what_to_do(tmp_path):

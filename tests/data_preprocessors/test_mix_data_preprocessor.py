@@ -22,22 +22,22 @@ def data():
     return dict(inputs=list(images), data_samples=["a", "b", "c", "d"])
 
 
-def normalised(data):
+def normalized(data):
     rgb = torch.stack(data["inputs"])[:, [2, 1, 0]].float()
     mean, std = torch.tensor([10.0, 20.0, 30.0]), torch.tensor([1.0, 2.0, 4.0])
     return (rgb - mean[:, None, None]) / std[:, None, None]
 
 
-def test_evaluation_normalises_and_does_not_mix(data):
-    expected = normalised(data)
+def test_evaluation_normalizes_and_does_not_mix(data):
+    expected = normalized(data)
 
     output = MODELS.build(CONFIG)(data, training=False)
 
     assert torch.allclose(output["inputs"], expected)
 
 
-def test_training_mixes_normalised_images(data):
-    expected = normalised(data)
+def test_training_mixes_normalized_images(data):
+    expected = normalized(data)
 
     batch = MODELS.build(CONFIG)(data, training=True)["inputs"]
 
@@ -48,8 +48,8 @@ def test_training_mixes_normalised_images(data):
     assert not own.all()
 
 
-def test_training_without_a_batch_transform_only_normalises(data):
-    expected = normalised(data)
+def test_training_without_a_batch_transform_only_normalizes(data):
+    expected = normalized(data)
     config = {key: value for key, value in CONFIG.items() if key != "batch_transform"}
 
     output = MODELS.build(config)(data, training=True)

@@ -1,22 +1,22 @@
 import pickle
 
 import pytest
-from image_files import damaged_files, good_files
+from image_files import corrupt_files, good_files
 from mmengine.registry import DefaultScope
 
 from mim_plugins.datasets import FaultTolerantDataset, replacement_index
-from mim_plugins.errors import DamagedImageError
+from mim_plugins.errors import CorruptImageError
 from mim_plugins.registry import DATASETS
 
 
 @pytest.fixture
 def config(tmp_path):
-    """A labelled data set of mmpretrain, three good images of class a, one damaged of class b."""
+    """A labeled data set of mmpretrain, three good images of class a, one damaged of class b."""
     for name in ("a/0.jpg", "a/1.jpg", "a/2.jpg"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(good_files()["rgb.jpg"])
     (tmp_path / "b").mkdir()
-    (tmp_path / "b/3.jpg").write_bytes(damaged_files()["half.jpg"][0])
+    (tmp_path / "b/3.jpg").write_bytes(corrupt_files()["half.jpg"][0])
     pipeline = [dict(type="mim_plugins.LoadImage"), dict(type="PackInputs")]
     return dict(type="CustomDataset", data_prefix=str(tmp_path), pipeline=pipeline)
 
@@ -38,7 +38,7 @@ def test_good_samples_pass_as_they_are(config):
     assert dataset.metainfo["classes"] == ("a", "b")
     assert dataset.get_data_info(3)["img_path"].endswith("b/3.jpg")
     assert dataset[0]["data_samples"].gt_label.item() == 0
-    assert "damaged_images" not in dataset[0]["data_samples"].metainfo
+    assert "corrupt_images" not in dataset[0]["data_samples"].metainfo
 
 
 def test_a_damaged_image_is_replaced_with_image_and_label_of_another_and_recorded(config):
@@ -46,14 +46,14 @@ def test_a_damaged_image_is_replaced_with_image_and_label_of_another_and_recorde
     sample = dataset[3]["data_samples"]
     assert sample.img_path == dataset.get_data_info(replacement_index(3, 1, 4))["img_path"]
     assert sample.gt_label.item() == 0
-    (path,) = sample.damaged_images
+    (path,) = sample.corrupt_images
     assert path.endswith("b/3.jpg")
-    assert "truncated" in sample.damaged_images[path]
+    assert "truncated" in sample.corrupt_images[path]
 
 
 def test_stop_raises_at_the_first_damaged_image(config):
-    with pytest.raises(DamagedImageError, match=r"b/3\.jpg': truncated"):
-        build(config, on_damage="stop")[3]
+    with pytest.raises(CorruptImageError, match=r"b/3\.jpg': truncated"):
+        build(config, on_corrupt="stop")[3]
 
 
 def test_evaluation_data_are_refused(config):
@@ -62,8 +62,8 @@ def test_evaluation_data_are_refused(config):
 
 
 def test_another_choice_is_refused(config):
-    with pytest.raises(ValueError, match="on_damage='skip' must be one of"):
-        build(config, on_damage="skip")
+    with pytest.raises(ValueError, match="on_corrupt='skip' must be one of"):
+        build(config, on_corrupt="skip")
 
 
 def test_takes_a_data_set_that_is_built(config):
@@ -101,4 +101,4 @@ def test_it_wraps_and_is_wrapped_by_mmengines_wrappers(config):
         )
     )
     assert len(outer) == 16
-    assert "damaged_images" in outer[7]["data_samples"].metainfo
+    assert "corrupt_images" in outer[7]["data_samples"].metainfo

@@ -2,7 +2,7 @@ import pytest
 from mmengine.structures import BaseDataElement
 
 from mim_plugins.datasets import prepare_or_replace, replacement_index
-from mim_plugins.errors import DamagedImageError
+from mim_plugins.errors import CorruptImageError
 
 
 def loader(damaged, calls=None):
@@ -12,7 +12,7 @@ def loader(damaged, calls=None):
         if calls is not None:
             calls.append(index)
         if index in damaged:
-            raise DamagedImageError(f"damaged image '{index}.jpg': empty", f"{index}.jpg", "empty")
+            raise CorruptImageError(f"damaged image '{index}.jpg': empty", f"{index}.jpg", "empty")
         return dict(inputs=index, data_samples=BaseDataElement())
 
     return prepare
@@ -25,21 +25,21 @@ def test_every_other_sample_comes_once_before_any_comes_twice(length, index):
     assert sorted([index, *others]) == list(range(length))
 
 
-def test_replacements_leave_the_neighbourhood():
+def test_replacements_leave_the_neighborhood():
     assert abs(replacement_index(500, 1, 1000) - 500) > 300
 
 
 def test_a_good_sample_is_handed_out_without_a_record():
     sample = prepare_or_replace(loader(damaged=()), 3, 10)
     assert sample["inputs"] == 3
-    assert "damaged_images" not in sample["data_samples"].metainfo
+    assert "corrupt_images" not in sample["data_samples"].metainfo
 
 
 def test_the_replacement_carries_all_damage_that_it_stands_for():
     first = replacement_index(3, 1, 10)
     sample = prepare_or_replace(loader(damaged=(3, first)), 3, 10)
     assert sample["inputs"] == replacement_index(3, 2, 10)
-    assert sample["data_samples"].metainfo["damaged_images"] == {
+    assert sample["data_samples"].metainfo["corrupt_images"] == {
         "3.jpg": "damaged image '3.jpg': empty",
         f"{first}.jpg": f"damaged image '{first}.jpg': empty",
     }
@@ -52,7 +52,7 @@ def test_the_same_replacement_comes_every_time():
 
 def test_damage_everywhere_ends_with_an_error_that_names_the_last():
     calls = []
-    with pytest.raises(DamagedImageError, match=r"20 damaged images.*sample 7.*check_dataset"):
+    with pytest.raises(CorruptImageError, match=r"20 damaged images.*sample 7.*check_dataset"):
         prepare_or_replace(loader(damaged=range(1000), calls=calls), 7, 1000)
     assert len(calls) == 20
 
@@ -68,8 +68,8 @@ def test_other_errors_are_not_swallowed():
 def test_a_replacement_that_cannot_be_recorded_is_refused():
     def prepare(index):
         if index == 0:
-            raise DamagedImageError("damaged image '0.jpg': empty", "0.jpg", "empty")
+            raise CorruptImageError("damaged image '0.jpg': empty", "0.jpg", "empty")
         return dict(inputs=index)
 
-    with pytest.raises(DamagedImageError, match=r"'0\.jpg': empty; it cannot .* PackInputs"):
+    with pytest.raises(CorruptImageError, match=r"'0\.jpg': empty; it cannot .* PackInputs"):
         prepare_or_replace(prepare, 0, 10)

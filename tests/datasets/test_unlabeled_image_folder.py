@@ -1,12 +1,12 @@
 import os
 
 import pytest
-from image_files import damaged_files
+from image_files import corrupt_files
 from mmengine.registry import DefaultScope
 from PIL import Image
 
 from mim_plugins.datasets import UnlabeledImageFolder, replacement_index
-from mim_plugins.errors import DamagedImageError, DataNotFoundError
+from mim_plugins.errors import CorruptImageError, DataNotFoundError
 from mim_plugins.registry import DATASETS
 
 
@@ -176,7 +176,7 @@ PIPELINE = [dict(type="mim_plugins.LoadImage"), dict(type="PackInputs")]
 @pytest.fixture
 def damaged_root(make):
     root = make("0.png", "2.png", "3.png")
-    (root / "1.jpg").write_bytes(damaged_files()["half.jpg"][0])
+    (root / "1.jpg").write_bytes(corrupt_files()["half.jpg"][0])
     return root
 
 
@@ -188,26 +188,26 @@ def _mmpretrain_scope():
 
 @pytest.mark.usefixtures("_mmpretrain_scope")
 def test_a_damaged_image_is_replaced_and_recorded_if_asked_for(damaged_root):
-    dataset = UnlabeledImageFolder(str(damaged_root), on_damage="replace", pipeline=PIPELINE)
+    dataset = UnlabeledImageFolder(str(damaged_root), on_corrupt="replace", pipeline=PIPELINE)
 
     sample = dataset[1]["data_samples"]
 
     other = dataset.get_data_info(replacement_index(1, 1, 4))["img_path"]
     assert sample.img_path == other
-    assert list(sample.damaged_images) == [str(damaged_root / "1.jpg")]
+    assert list(sample.corrupt_images) == [str(damaged_root / "1.jpg")]
 
 
 @pytest.mark.usefixtures("_mmpretrain_scope")
 @pytest.mark.parametrize(
-    "options", [dict(), dict(on_damage="stop"), dict(on_damage="replace", test_mode=True)]
+    "options", [dict(), dict(on_corrupt="stop"), dict(on_corrupt="replace", test_mode=True)]
 )
 def test_a_damaged_image_stops_otherwise_and_in_tests(damaged_root, options):
     dataset = UnlabeledImageFolder(str(damaged_root), pipeline=PIPELINE, **options)
 
-    with pytest.raises(DamagedImageError, match=r"1\.jpg': truncated"):
+    with pytest.raises(CorruptImageError, match=r"1\.jpg': truncated"):
         dataset[1]
 
 
 def test_another_choice_on_damage_is_refused(make):
-    with pytest.raises(ValueError, match="on_damage='skip' must be one of"):
-        UnlabeledImageFolder(str(make("1.png")), on_damage="skip")
+    with pytest.raises(ValueError, match="on_corrupt='skip' must be one of"):
+        UnlabeledImageFolder(str(make("1.png")), on_corrupt="skip")

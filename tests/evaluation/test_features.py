@@ -13,7 +13,7 @@ from mim_plugins.registry import MODELS
 
 
 class Brightness(nn.Module):
-    """Returns maps whose mean over the positions is the image's mean colour."""
+    """Returns maps whose mean over the positions is the image's mean color."""
 
     def __init__(self, shape="maps"):
         super().__init__()
@@ -54,7 +54,7 @@ PREPROCESSOR = ImgDataPreprocessor(mean=[1.0] * 3, std=[2.0] * 3)
 
 
 @pytest.mark.parametrize("shape", ["maps", "tokens", "pooled"])
-def test_features_are_those_of_normalised_images_in_the_order_of_the_data(shape):
+def test_features_are_those_of_normalized_images_in_the_order_of_the_data(shape):
     result = extract_features(Brightness(shape), PREPROCESSOR, loader(7))
 
     expected = (torch.arange(7.0) - 1) / 2
@@ -177,7 +177,7 @@ def test_images_marked_as_corrupt_are_left_out_and_named(caplog):
     items = [sample(index) for index in range(7)]
     for index in (0, 4, 5):
         message = f"damaged image '{index}.jpg': empty"
-        items[index]["data_samples"].set_metainfo(dict(damaged_images={f"{index}.jpg": message}))
+        items[index]["data_samples"].set_metainfo(dict(corrupt_images={f"{index}.jpg": message}))
     logger = MMLogger.get_current_instance()
     logger.addHandler(caplog.handler)
     try:

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from mim_plugins.evaluation import LabeledFeatures, check_neighbours, knn, knn_accuracy
+from mim_plugins.evaluation import LabeledFeatures, check_neighbors, knn, knn_accuracy
 
 
 def random_features(count, classes=7, dim=5, seed=0):
@@ -68,7 +68,7 @@ def test_the_length_of_features_has_no_influence():
     assert knn_accuracy(longer, queries, (5,)) == knn_accuracy(references, queries, (5,))
 
 
-def test_more_neighbours_than_a_class_has_are_outweighed_by_near_ones():
+def test_more_neighbors_than_a_class_has_are_outweighed_by_near_ones():
     references = LabeledFeatures(
         torch.tensor([[1.0, 0.0], *[[0.0, 1.0]] * 9]), torch.tensor([0, *[1] * 9])
     )
@@ -78,7 +78,7 @@ def test_more_neighbours_than_a_class_has_are_outweighed_by_near_ones():
     assert knn_accuracy(references, query, (10,), temperature=100.0)[10].top1 == 0
 
 
-def test_a_class_without_a_neighbour_is_not_among_the_five_first():
+def test_a_class_without_a_neighbor_is_not_among_the_five_first():
     references = LabeledFeatures(torch.eye(6), torch.arange(6))
     query = LabeledFeatures(torch.eye(6)[:1], torch.tensor([3]))
 
@@ -111,7 +111,7 @@ def test_extreme_temperatures_stay_finite(temperature):
 )
 def test_wrong_numbers_are_refused(ks, temperature, message):
     with pytest.raises(ValueError, match=message):
-        check_neighbours(ks, 10, temperature)
+        check_neighbors(ks, 10, temperature)
     with pytest.raises(ValueError, match=message):
         knn_accuracy(random_features(10), random_features(5), ks, temperature)
 

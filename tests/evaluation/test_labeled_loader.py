@@ -21,7 +21,7 @@ def scope():
 
 @pytest.fixture
 def root(tmp_path):
-    """Three classes of four images in train, two of val; grey values tell images apart."""
+    """Three classes of four images in train, two of val; gray values tell images apart."""
     for split, names in (("train", "abc"), ("val", "ab")):
         for place, name in enumerate(names):
             folder = tmp_path / split / name
@@ -144,5 +144,5 @@ def test_corrupt_images_are_marked_in_every_batch(root):
 
     samples = [sample for batch in build(root) for sample in batch["data_samples"]]
 
-    marked = [index for index, s in enumerate(samples) if "damaged_images" in s.metainfo]
+    marked = [index for index, s in enumerate(samples) if "corrupt_images" in s.metainfo]
     assert marked == [4]

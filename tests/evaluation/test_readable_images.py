@@ -1,11 +1,11 @@
 import pickle
 
 import pytest
-from image_files import damaged_files, good_files
+from image_files import corrupt_files, good_files
 from mmengine.registry import DefaultScope
 
 from mim_plugins.datasets import UnlabeledImageFolder, replacement_index
-from mim_plugins.errors import DamagedImageError
+from mim_plugins.errors import CorruptImageError
 from mim_plugins.evaluation.readable_images import ReadableImages, damage_record
 
 pytest.importorskip("mmpretrain", exc_type=ImportError)
@@ -35,7 +35,7 @@ def make(tmp_path):
 @pytest.mark.parametrize(
     "loader", ["LoadImageFromFile", "mim_plugins.LoadImage", "mmcv.LoadImageFromFile"]
 )
-@pytest.mark.parametrize("content", [b"", b"x", damaged_files()["half.jpg"][0]])
+@pytest.mark.parametrize("content", [b"", b"x", corrupt_files()["half.jpg"][0]])
 def test_a_corrupt_image_is_marked_whatever_loads_it(make, loader, content):
     dataset = ReadableImages(make(loader, bad=content))
 
@@ -58,7 +58,7 @@ def test_one_good_image_among_many_corrupt_ones_is_found(make):
 
 
 def test_a_folder_of_corrupt_images_is_an_error(make):
-    with pytest.raises(DamagedImageError, match="2 damaged images met in a row"):
+    with pytest.raises(CorruptImageError, match="2 damaged images met in a row"):
         ReadableImages(make(good=0, first=b"x", second=b"y"))[0]
 
 

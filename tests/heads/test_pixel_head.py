@@ -35,13 +35,13 @@ def test_the_target_is_each_patch_with_mean_zero_and_variance_one(images):
     assert torch.allclose(target.var(dim=-1), torch.ones(2, 6), atol=1e-4)
 
 
-def test_the_target_without_normalisation_is_the_patches(images):
+def test_the_target_without_normalization_is_the_patches(images):
     target = PixelHead(patch_size=4, norm_pix=False).target(images)
 
     assert torch.equal(target, patchify(images, 4))
 
 
-def test_the_target_of_a_patch_of_one_colour_is_zero():
+def test_the_target_of_a_patch_of_one_color_is_zero():
     target = PixelHead(patch_size=4).target(torch.full((1, 3, 4, 4), 7.0))
 
     assert torch.equal(target, torch.zeros(1, 1, 48))

@@ -55,12 +55,12 @@ def oriented(kind, orientation, tag_type="SHORT", endian="<"):
 
 
 def good_files():
-    """Content of a file of each kind, by name; all show the picture, in colour or in grey."""
+    """Content of a file of each kind, by name; all show the picture, in color or in gray."""
     rgb = Image.fromarray(picture())
-    grey = rgb.convert("L")
+    gray = rgb.convert("L")
     clear = rgb.copy()
     clear.putalpha(Image.fromarray(np.tile(np.arange(WIDTH, dtype=np.uint8), (HEIGHT, 1))))
-    grey16 = Image.fromarray(np.asarray(grey).astype(np.uint16) * 257)
+    gray16 = Image.fromarray(np.asarray(gray).astype(np.uint16) * 257)
     rgb16 = cv2.imencode(".png", picture()[..., ::-1].astype(np.uint16) * 257)[1].tobytes()
     frames = dict(save_all=True, append_images=[Image.new("RGB", rgb.size, (255, 0, 0))])
     exif = Image.Exif()
@@ -86,17 +86,17 @@ def good_files():
         "cmyk.tif": encode(rgb.convert("CMYK"), "TIFF"),
         "rgb.bmp": encode(rgb, "BMP"),
         "rgb.ppm": encode(rgb, "PPM"),
-        "grey.jpg": encode(grey, "JPEG", quality=95),
-        "grey.png": encode(grey, "PNG"),
-        "grey alpha.png": encode(clear.convert("LA"), "PNG"),
-        "grey16.png": encode(grey16, "PNG"),
-        "grey16.tif": encode(grey16, "TIFF"),
-        "grey16.pgm": encode(grey16, "PPM"),
+        "gray.jpg": encode(gray, "JPEG", quality=95),
+        "gray.png": encode(gray, "PNG"),
+        "gray alpha.png": encode(clear.convert("LA"), "PNG"),
+        "gray16.png": encode(gray16, "PNG"),
+        "gray16.tif": encode(gray16, "TIFF"),
+        "gray16.pgm": encode(gray16, "PPM"),
     }
 
 
-def damaged_files():
-    """Content of damaged files and the kind that each must be recognised as, by name."""
+def corrupt_files():
+    """Content of damaged files and the kind that each must be recognized as, by name."""
     jpeg = encode(textured(), "JPEG", quality=95)
     middle = len(jpeg) // 2
     other = bytes(np.random.default_rng(1).integers(0, 255, 64, dtype=np.uint8))

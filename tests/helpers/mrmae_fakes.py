@@ -25,8 +25,8 @@ BACKBONES = dict(
 )
 
 
-class Colours(nn.Module):
-    """Teacher that tells fixed mixtures of a token's mean colour, and attends to bright tokens."""
+class Colors(nn.Module):
+    """Teacher that tells fixed mixtures of a token's mean color, and attends to bright tokens."""
 
     def __init__(self, out_channels=5, seed=0, has_cls_attention=True):
         super().__init__()
@@ -39,9 +39,9 @@ class Colours(nn.Module):
 
     def forward(self, pixels, grid, with_attention=False):
         self.asked_for_attention.append(with_attention)
-        colours = F.adaptive_avg_pool2d(pixels, grid).flatten(2).transpose(1, 2)
-        attention = (4 * colours.sum(dim=-1)).softmax(dim=1) if with_attention else None
-        return TeacherOutput(colours @ self.mixture, attention)
+        colors = F.adaptive_avg_pool2d(pixels, grid).flatten(2).transpose(1, 2)
+        attention = (4 * colors.sum(dim=-1)).softmax(dim=1) if with_attention else None
+        return TeacherOutput(colors @ self.mixture, attention)
 
 
 class LearnableTower(Tower):
@@ -70,21 +70,21 @@ class HiddenTarget(TargetGenerator):
         super().__init__(LearnableTower(), mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4))
 
 
-MODELS.register_module(name="ColoursOfMRMAETest", module=Colours, force=True)
+MODELS.register_module(name="ColorsOfMRMAETest", module=Colors, force=True)
 MODELS.register_module(name="HiddenTargetOfMRMAETest", module=HiddenTarget, force=True)
 
 
-def colours_target(**arguments):
-    return dict(type="mim_plugins.ColoursOfMRMAETest", **arguments)
+def colors_target(**arguments):
+    return dict(type="mim_plugins.ColorsOfMRMAETest", **arguments)
 
 
 HIDDEN_TARGET = dict(type="mim_plugins.HiddenTargetOfMRMAETest")
 
 
 def random_pixels(batch_size=3, height=GRID, width=GRID):
-    """Images as files give them: BGR bytes, every cell with a colour of its own, and noise."""
-    colours = torch.randint(20, 236, (batch_size, 3, height, width))
-    cells = colours.repeat_interleave(STRIDE, 2).repeat_interleave(STRIDE, 3)
+    """Images as files give them: BGR bytes, every cell with a color of its own, and noise."""
+    colors = torch.randint(20, 236, (batch_size, 3, height, width))
+    cells = colors.repeat_interleave(STRIDE, 2).repeat_interleave(STRIDE, 3)
     return (cells + torch.randint(-20, 20, cells.shape)).to(torch.uint8)
 
 
@@ -99,11 +99,11 @@ def random_mask(images=3, tokens=TOKENS, visible=VISIBLE):
 
 
 def fix_mask(model, token_mask):
-    model.draw_mask = lambda *_: token_mask
+    model.sample_mask = lambda *_: token_mask
 
 
-def drawn_masks(model):
+def sampled_masks(model):
     """List that receives the masks that the model draws."""
-    drawn, draw = [], model.draw_mask
-    model.draw_mask = lambda *arguments: drawn.append(draw(*arguments)) or drawn[-1]
+    drawn, draw = [], model.sample_mask
+    model.sample_mask = lambda *arguments: drawn.append(draw(*arguments)) or drawn[-1]
     return drawn

@@ -11,7 +11,7 @@ from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 from torch import nn
 
 from mim_plugins.engine.resume.resumed_position import POSITION
-from mim_plugins.engine.resume.resumed_schedule import follow_config, make_states_plain
+from mim_plugins.engine.resume.resumed_schedule import apply_config_schedule, make_states_plain
 
 KEYS = ("lr", "momentum", "betas", "weight_decay")
 SGD = dict(type="SGD", lr=0.1, momentum=0.9, weight_decay=0.05)
@@ -110,7 +110,7 @@ class ScheduleRun:
 
     def resume(self, checkpoint):
         """Go on from a checkpoint as MMEngine's runner does; returns what was changed."""
-        changes = follow_config(self, checkpoint)
+        changes = apply_config_schedule(self, checkpoint)
         self.epoch, self.iter = checkpoint["meta"]["epoch"], checkpoint["meta"]["iter"]
         if "optimizer" in checkpoint:
             self.optim_wrapper.load_state_dict(checkpoint["optimizer"])

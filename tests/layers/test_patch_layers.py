@@ -87,7 +87,7 @@ def test_statistics_are_the_mean_and_the_unbiased_deviation():
     assert mean.shape == std.shape == (2, 3, 1)
 
 
-def test_deviation_of_a_patch_of_one_colour_is_that_of_epsilon():
+def test_deviation_of_a_patch_of_one_color_is_that_of_epsilon():
     _, std = patch_statistics(torch.full((1, 1, 12), 7.0))
 
     assert std.item() == pytest.approx(1e-3)
@@ -130,6 +130,6 @@ def test_norm_comes_before_a_projection_without_bias():
 
     merged = merging(x)
 
-    normalised = (four - four.mean()) / (four.var(unbiased=False) + 1e-5).sqrt()
-    assert torch.allclose(merged[0, 0, 0], merging.reduction.weight @ normalised, atol=1e-5)
+    normalized = (four - four.mean()) / (four.var(unbiased=False) + 1e-5).sqrt()
+    assert torch.allclose(merged[0, 0, 0], merging.reduction.weight @ normalized, atol=1e-5)
     assert merging.reduction.bias is None

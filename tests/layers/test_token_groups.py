@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mim_plugins.layers import TokenGroups, WindowAttention, same_group
+from mim_plugins.layers import TokenGroups, WindowAttention, group_attention_mask
 
 CPU = torch.device("cpu")
 EQUAL = torch.tensor([[[0, 0, 1, 0, 1], [1, 0, 1, 0, 0], [0, 1, 0, 1, 0]]])
@@ -107,7 +107,7 @@ def check_equal(numbers, images, dtype, tolerance):
         if grouped:
             output = groups.restore(attention(groups.sort(given), (3, 3), groups=groups))
         else:
-            output = attention(given, (3, 3), same_group(numbers, numbers))
+            output = attention(given, (3, 3), group_attention_mask(numbers, numbers))
         (output * weight).sum().backward()
         return [output, given.grad, *(p.grad.clone() for p in attention.parameters())]
 

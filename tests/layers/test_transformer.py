@@ -9,14 +9,14 @@ from torch import nn
 from mim_plugins.layers import (
     SelfAttention,
     TransformerBlock,
-    feed_forward,
+    build_mlp,
+    checkpointed_forward,
     init_linear_and_norm,
-    run_blocks,
 )
 
 
 def test_is_two_linear_maps_with_gelu_between():
-    network = feed_forward(4, 12)
+    network = build_mlp(4, 12)
     x = torch.randn(3, 4)
 
     hidden = F.gelu(x @ network.fc1.weight.T + network.fc1.bias)
@@ -27,13 +27,13 @@ def test_is_two_linear_maps_with_gelu_between():
 
 
 def test_parameters_have_the_names_of_timm():
-    names = set(feed_forward(4, 8, drop_rate=0.1).state_dict())
+    names = set(build_mlp(4, 8, drop_rate=0.1).state_dict())
 
     assert names == {"fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias"}
 
 
 def test_dropout_acts_in_training_only():
-    network = feed_forward(16, 64, drop_rate=0.5)
+    network = build_mlp(16, 64, drop_rate=0.5)
     x = torch.randn(3, 16)
 
     assert not torch.equal(network(x), network(x))
@@ -114,7 +114,7 @@ def test_stochastic_depth_drops_whole_branches_of_images_in_training_only():
 def test_blocks_run_one_after_another():
     blocks = nn.ModuleList([Scale(2), Scale(10), Scale(100)])
 
-    x, kept = run_blocks(blocks, torch.ones(1), with_cp=False)
+    x, kept = checkpointed_forward(blocks, torch.ones(1), with_cp=False)
 
     assert x.item() == ((1 * 2 + 1) * 10 + 1) * 100 + 1
     assert kept == []
@@ -124,7 +124,7 @@ def test_blocks_run_one_after_another():
 def test_outputs_of_the_blocks_asked_for_come_in_the_order_asked_for(with_cp):
     blocks = nn.ModuleList([Scale(2), Scale(10), Scale(100)])
 
-    x, kept = run_blocks(blocks, torch.ones(1), with_cp, keep=(2, 0))
+    x, kept = checkpointed_forward(blocks, torch.ones(1), with_cp, keep=(2, 0))
 
     assert [level.item() for level in kept] == [3101.0, 3.0]
     assert x.item() == 3101.0
@@ -137,7 +137,7 @@ def test_gradient_checkpointing_recomputes_each_block_and_changes_no_gradient():
     x = torch.randn(2, 5, 8)
 
     for blocks, with_cp in ((plain, False), (checkpointed, True)):
-        y, (level,) = run_blocks(blocks, x, with_cp, keep=(0,))
+        y, (level,) = checkpointed_forward(blocks, x, with_cp, keep=(0,))
         (y.square().sum() + level.square().sum()).backward()
 
     for expected, got in zip(plain.parameters(), checkpointed.parameters(), strict=True):
@@ -148,7 +148,7 @@ def test_gradient_checkpointing_recomputes_each_block_and_changes_no_gradient():
 def test_checkpointed_blocks_run_a_second_time_in_the_backward_pass(with_cp, runs):
     blocks = nn.ModuleList([Scale(1), Scale(2)])
 
-    run_blocks(blocks, torch.zeros(1), with_cp)[0].sum().backward()
+    checkpointed_forward(blocks, torch.zeros(1), with_cp)[0].sum().backward()
 
     assert [block.calls for block in blocks] == [runs, runs]
 

@@ -6,8 +6,8 @@ import torch
 from mim_plugins.layers import (
     WindowAttention,
     WindowLayout,
+    group_attention_mask,
     resize_relative_position_bias,
-    same_group,
 )
 
 
@@ -41,7 +41,7 @@ def naive_attention(attention, x, window, allowed):
 
 def random_permission(masks, layout):
     groups = layout.groups(torch.rand(masks, *layout.grid) < 0.5, torch.device("cpu"))
-    return same_group(groups, groups)
+    return group_attention_mask(groups, groups)
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_forbidden_tokens_have_exactly_no_influence(attention):
     layout = WindowLayout((6, 6), (3, 3), (1, 1))
     mask = torch.rand(1, 6, 6) < 0.5
     groups = layout.groups(mask, torch.device("cpu"))
-    allowed = same_group(groups, groups)
+    allowed = group_attention_mask(groups, groups)
     x = torch.randn(1, 6, 6, 8, dtype=torch.float64)
     changed = torch.where(mask[..., None], 100 * torch.randn_like(x), x)
 
@@ -81,7 +81,7 @@ def test_forbidden_tokens_have_exactly_no_influence(attention):
 
 def test_forbidden_tokens_get_exactly_no_gradient(attention):
     mask = torch.tensor([[0, 1, 0, 1, 1, 0, 0, 0, 1]]).bool()
-    allowed = same_group(mask, mask)[:, None]
+    allowed = group_attention_mask(mask, mask)[:, None]
     x = torch.randn(1, 1, 9, 8, dtype=torch.float64, requires_grad=True)
 
     attention(x, (3, 3), allowed)[:, 0][~mask].square().sum().backward()

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from mim_plugins.layers import TransformerBlock, run_blocks, run_windowed_blocks
+from mim_plugins.layers import TransformerBlock, checkpointed_forward, run_windowed_blocks
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def test_a_window_that_covers_the_grid_is_global_attention(blocks, prefix, globa
 
     found, kept = run(blocks, x, grid, 4, global_blocks, keep=(0, 1))
 
-    expected, levels = run_blocks(blocks, x, False, (0, 1))
+    expected, levels = checkpointed_forward(blocks, x, False, (0, 1))
     assert torch.allclose(found, expected, atol=1e-5)
     assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(kept, levels, strict=True))
 
@@ -46,7 +46,7 @@ def test_every_window_is_run_by_itself_and_padding_has_no_influence(blocks, pref
         area = (slice(None), slice(row, row + 3), slice(col, col + 3))
         window = tokens[area]
         alone = torch.cat([x[:, :prefix], window.flatten(1, 2)], dim=1)
-        alone, _ = run_blocks(blocks, alone, False)
+        alone, _ = checkpointed_forward(blocks, alone, False)
         expected[area] = alone[:, prefix:].reshape(window.shape)
         prefixes.append(alone[:, :prefix])
     assert torch.allclose(found[:, prefix:].unflatten(1, grid), expected, atol=1e-5)

@@ -5,9 +5,9 @@ import torch
 
 from mim_plugins.layers import (
     WindowLayout,
+    group_attention_mask,
     relative_position_index,
     resize_relative_position_bias,
-    same_group,
 )
 
 CPU = torch.device("cpu")
@@ -78,7 +78,7 @@ def test_groups_permit_the_pairs_of_a_slow_reference(layout, num_masks):
     windows = slots_of(layout)
     if groups is None:
         groups = torch.zeros(1, len(windows), len(windows[0]))
-    allowed = same_group(groups, groups)
+    allowed = group_attention_mask(groups, groups)
     assert allowed.shape[0] == max(num_masks, 1)
     for image, (window, slots) in itertools.product(range(len(allowed)), enumerate(windows)):
         mask = None if masks is None else masks[image]
@@ -96,7 +96,7 @@ def test_groups_permit_the_pairs_of_a_slow_reference(layout, num_masks):
 def test_every_token_may_attend_to_itself(layout):
     groups = layout.groups(torch.rand(2, *layout.grid) < 0.5, CPU)
 
-    allowed = same_group(groups, groups)
+    allowed = group_attention_mask(groups, groups)
 
     assert allowed.diagonal(dim1=-2, dim2=-1).all()
 

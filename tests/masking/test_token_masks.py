@@ -2,11 +2,11 @@ import pytest
 import torch
 
 from mim_plugins.masking import (
+    attention_scores,
     count_visible,
-    focused_scores,
     gather_tokens,
-    mask_by_scores,
-    uniform_scores,
+    mask_from_scores,
+    random_scores,
 )
 
 ATTENTION = torch.tensor([0.4, 0.3, 0.15, 0.1, 0.04, 0.01])
@@ -21,7 +21,7 @@ def first_choices(scores):
 
 def visible_frequency(scores, mask_ratio=0.5):
     """How often each token is visible (L,)."""
-    return (~mask_by_scores(scores, mask_ratio).mask).float().mean(dim=0)
+    return (~mask_from_scores(scores, mask_ratio).mask).float().mean(dim=0)
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def visible_frequency(scores, mask_ratio=0.5):
     [(196, 0.75, 49), (16, 0.75, 4), (10, 0.75, 2), (36, 0.6, 14), (2, 0.5, 1), (196, 0.99, 1)],
 )
 def test_every_image_shows_the_same_number_of_tokens_rounded_down(tokens, mask_ratio, visible):
-    token_mask = mask_by_scores(torch.rand(5, tokens), mask_ratio)
+    token_mask = mask_from_scores(torch.rand(5, tokens), mask_ratio)
 
     assert count_visible(tokens, mask_ratio) == visible
     assert token_mask.ids_keep.shape == (5, visible)
@@ -41,20 +41,20 @@ def test_every_image_shows_the_same_number_of_tokens_rounded_down(tokens, mask_r
 def test_the_tokens_of_lowest_score_are_visible_in_that_order():
     scores = torch.tensor([[0.5, 0.1, 0.9, 0.2], [3.0, 2.0, -1.0, 0.0]])
 
-    token_mask = mask_by_scores(scores, 0.5)
+    token_mask = mask_from_scores(scores, 0.5)
 
     assert token_mask.ids_keep.tolist() == [[1, 3], [2, 3]]
 
 
 def test_true_means_masked():
-    token_mask = mask_by_scores(torch.tensor([[0.5, 0.1, 0.9, 0.2]]), 0.5)
+    token_mask = mask_from_scores(torch.tensor([[0.5, 0.1, 0.9, 0.2]]), 0.5)
 
     assert token_mask.mask.dtype == torch.bool
     assert token_mask.mask.tolist() == [[True, False, True, False]]
 
 
 def test_ids_restore_puts_visible_then_masked_tokens_back():
-    token_mask = mask_by_scores(torch.rand(3, 12), 0.75)
+    token_mask = mask_from_scores(torch.rand(3, 12), 0.75)
 
     for image in range(3):
         visible = token_mask.ids_keep[image].tolist()
@@ -66,7 +66,7 @@ def test_ids_restore_puts_visible_then_masked_tokens_back():
 
 
 def test_images_have_masks_of_their_own():
-    token_mask = mask_by_scores(uniform_scores(8, 36), 0.75)
+    token_mask = mask_from_scores(random_scores(8, 36), 0.75)
 
     assert len({tuple(row.tolist()) for row in token_mask.mask}) == 8
 
@@ -82,23 +82,23 @@ def test_a_ratio_that_shows_or_masks_nothing_is_refused(tokens, mask_ratio, visi
 @pytest.mark.parametrize("mask_ratio", [-0.5, 1.5])
 def test_a_ratio_that_is_no_share_is_refused(mask_ratio):
     with pytest.raises(ValueError, match=f"mask_ratio={mask_ratio}"):
-        mask_by_scores(torch.rand(1, 16), mask_ratio)
+        mask_from_scores(torch.rand(1, 16), mask_ratio)
 
 
 def test_uniform_scores_show_every_token_equally_often():
-    frequency = visible_frequency(uniform_scores(DRAWS, 8), 0.75)
+    frequency = visible_frequency(random_scores(DRAWS, 8), 0.75)
 
     assert torch.allclose(frequency, torch.full((8,), 0.25), atol=0.02)
 
 
 def test_the_first_choice_is_distributed_as_the_attention():
-    frequency = first_choices(focused_scores(ATTENTION.expand(DRAWS, -1)))
+    frequency = first_choices(attention_scores(ATTENTION.expand(DRAWS, -1)))
 
     assert torch.allclose(frequency, ATTENTION, atol=0.02)
 
 
 def test_the_second_choice_is_drawn_from_the_attention_that_is_left():
-    order = focused_scores(ATTENTION.expand(DRAWS, -1)).argsort(dim=1)
+    order = attention_scores(ATTENTION.expand(DRAWS, -1)).argsort(dim=1)
     second = order[order[:, 0] == 0, 1]  # where the first choice was the first token
 
     frequency = torch.bincount(second, minlength=6) / len(second)
@@ -109,14 +109,14 @@ def test_the_second_choice_is_drawn_from_the_attention_that_is_left():
 
 
 def test_attention_is_relative():
-    frequency = first_choices(focused_scores(7 * ATTENTION.expand(DRAWS, -1)))
+    frequency = first_choices(attention_scores(7 * ATTENTION.expand(DRAWS, -1)))
 
     assert torch.allclose(frequency, ATTENTION, atol=0.02)
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
 def test_tokens_of_more_attention_are_visible_more_often(temperature):
-    frequency = visible_frequency(focused_scores(ATTENTION.expand(DRAWS, -1), temperature))
+    frequency = visible_frequency(attention_scores(ATTENTION.expand(DRAWS, -1), temperature))
 
     assert frequency.tolist() == sorted(frequency.tolist(), reverse=True)
     assert (frequency[:-1] - frequency[1:]).min() > 0.02
@@ -124,7 +124,7 @@ def test_tokens_of_more_attention_are_visible_more_often(temperature):
 
 @pytest.mark.parametrize("temperature", [0.5, 2.0])
 def test_temperature_is_the_inverse_of_an_exponent(temperature):
-    frequency = first_choices(focused_scores(ATTENTION.expand(DRAWS, -1), temperature))
+    frequency = first_choices(attention_scores(ATTENTION.expand(DRAWS, -1), temperature))
 
     powers = ATTENTION ** (1 / temperature)
     assert torch.allclose(frequency, powers / powers.sum(), atol=0.02)
@@ -133,13 +133,13 @@ def test_temperature_is_the_inverse_of_an_exponent(temperature):
 def test_a_temperature_near_zero_always_shows_the_most_attended_tokens():
     attention = torch.rand(50, 36)
 
-    token_mask = mask_by_scores(focused_scores(attention, 1e-6), 0.75)
+    token_mask = mask_from_scores(attention_scores(attention, 1e-6), 0.75)
 
     assert torch.equal(token_mask.ids_keep, attention.argsort(dim=1, descending=True)[:, :9])
 
 
 def test_a_high_temperature_shows_every_token_equally_often():
-    frequency = visible_frequency(focused_scores(ATTENTION.expand(DRAWS, -1), 1e6))
+    frequency = visible_frequency(attention_scores(ATTENTION.expand(DRAWS, -1), 1e6))
 
     assert torch.allclose(frequency, torch.full((6,), 0.5), atol=0.02)
 
@@ -147,14 +147,14 @@ def test_a_high_temperature_shows_every_token_equally_often():
 def test_tokens_without_attention_are_shown_last_and_all_scores_are_finite():
     attention = torch.tensor([0.0, 0.5, 0.0, 0.5]).expand(1000, -1)
 
-    scores = focused_scores(attention)
+    scores = attention_scores(attention)
 
     assert scores.isfinite().all()
     assert visible_frequency(scores).tolist() == [0.0, 1.0, 0.0, 1.0]
 
 
 @pytest.mark.parametrize(
-    "draw", [lambda: uniform_scores(2, 16), lambda: focused_scores(torch.ones(2, 16))]
+    "draw", [lambda: random_scores(2, 16), lambda: attention_scores(torch.ones(2, 16))]
 )
 def test_the_seed_decides_the_scores(draw):
     def scores_of(seed):
@@ -168,7 +168,7 @@ def test_the_seed_decides_the_scores(draw):
 def test_the_attention_is_left_as_it_was():
     attention = torch.tensor([[0.0, 1.0]])
 
-    focused_scores(attention)
+    attention_scores(attention)
 
     assert attention.tolist() == [[0.0, 1.0]]
 
@@ -184,7 +184,7 @@ def test_tokens_are_gathered_per_image_and_in_order():
 
 def test_visible_then_masked_tokens_are_restored_by_gathering():
     tokens = torch.randn(3, 12, 4)
-    token_mask = mask_by_scores(torch.rand(3, 12), 0.5)
+    token_mask = mask_from_scores(torch.rand(3, 12), 0.5)
     shown = gather_tokens(tokens, token_mask.ids_keep)
 
     restored = gather_tokens(

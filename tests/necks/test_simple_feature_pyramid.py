@@ -59,7 +59,7 @@ def test_the_layers_of_each_level():
     ]
 
 
-def test_each_place_is_normalised_over_its_channels():
+def test_each_place_is_normalized_over_its_channels():
     level = tiny()([100 * torch.randn(1, 8, 4, 4)])[2]
 
     assert torch.allclose(level.mean(dim=1), torch.zeros(1, 4, 4), atol=1e-5)

@@ -24,7 +24,7 @@ IMAGENET = dict(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 
 @pytest.fixture
 def trained(open_clip):
-    """A tiny CLIP that differs from its initialisation here."""
+    """A tiny CLIP that differs from its initialization here."""
     torch.manual_seed(7)
     return open_clip.create_model("tiny-clip").eval()
 
@@ -58,7 +58,7 @@ def random_target(*args, **kwargs):
         return OpenCLIPTarget(*args, pretrained=None, **kwargs)
 
 
-def normalised(pixels, mean, std):
+def normalized(pixels, mean, std):
     return (pixels - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
 
 
@@ -73,7 +73,7 @@ def test_a_file_is_loaded_and_gives_the_librarys_features(trained, weights, tmp_
     pixels = torch.rand(2, 3, 64, 64)
     visual = copy.deepcopy(trained.visual)
     visual.output_tokens = True
-    tokens = visual(normalised(pixels, target.mean, target.std))[1]
+    tokens = visual(normalized(pixels, target.mean, target.std))[1]
 
     output = target(pixels, (4, 4), with_attention=True)
     assert torch.allclose(output.features, tokens @ visual.proj, atol=1e-5)
@@ -139,7 +139,7 @@ def test_a_timm_trunk_with_token_pooling_projects_every_token(open_clip):
     with reproducible_init():
         visual = open_clip.create_model("tiny-trunk", pretrained_text=False).visual.eval()
     pixels = torch.rand(2, 3, 160, 160)
-    images = normalised(pixels, target.mean, target.std)
+    images = normalized(pixels, target.mean, target.std)
     tokens = visual.head(visual.trunk.head(visual.trunk.forward_features(images)))
     output = target(pixels, (10, 10), with_attention=True)
 
@@ -155,7 +155,7 @@ def test_a_siglip_trunk_has_norm_but_neither_projection_nor_attention(open_clip)
     with reproducible_init():
         visual = open_clip.create_model("tiny-siglip", pretrained_text=False).visual.eval()
     pixels = torch.rand(1, 3, 160, 160)
-    expected = visual.trunk.forward_features(normalised(pixels, target.mean, target.std))
+    expected = visual.trunk.forward_features(normalized(pixels, target.mean, target.std))
 
     prefix = visual.trunk.num_prefix_tokens
     assert torch.allclose(target(pixels, (10, 10)).features, expected[:, prefix:], atol=1e-5)

@@ -19,7 +19,7 @@ MEAN, STD = (0.1, 0.2, 0.3), (0.5, 0.4, 0.25)
 
 
 class PatchMeans(Tower):
-    """Features are the mean colours of the patches, times a weight, plus a position."""
+    """Features are the mean colors of the patches, times a weight, plus a position."""
 
     def __init__(self, patch_size=14, grid=(4, 4), attends=True):
         super().__init__()
@@ -67,15 +67,15 @@ class Student(BaseModel):
         return dict(loss=(self.proj(student) - output.features).square().mean())
 
 
-def normalised(pixels):
+def normalized(pixels):
     return (pixels - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
 
 
-def test_pixels_of_the_right_size_are_normalised_and_not_resized(target, tower):
+def test_pixels_of_the_right_size_are_normalized_and_not_resized(target, tower):
     pixels = torch.rand(2, 3, 56, 56)
     target(pixels, (4, 4))
 
-    assert torch.equal(tower.seen[0], normalised(pixels))
+    assert torch.equal(tower.seen[0], normalized(pixels))
 
 
 def test_pixels_of_another_size_are_resized_to_whole_patches_within_their_range(target, tower):
@@ -84,7 +84,7 @@ def test_pixels_of_another_size_are_resized_to_whole_patches_within_their_range(
 
     resized = F.interpolate(pixels, (56, 56), mode="bicubic", antialias=True)
     assert (resized < 0).any()
-    assert torch.allclose(tower.seen[0], normalised(resized.clamp(0, 1)))
+    assert torch.allclose(tower.seen[0], normalized(resized.clamp(0, 1)))
     assert isinstance(output, TeacherOutput)
     assert output.features.shape == (2, 16, 3)
     assert output.attention is None
@@ -109,7 +109,7 @@ def test_attention_comes_only_if_asked_for(target):
     assert target(pixels, (4, 4), with_attention=True).attention.shape == (2, 16)
 
 
-def test_normalised_features_have_mean_zero_and_variance_one():
+def test_normalized_features_have_mean_zero_and_variance_one():
     target = TargetGenerator(PatchMeans(), MEAN, STD, normalize=True)
     pixels = torch.rand(2, 3, 56, 56)
     features = target(pixels, (4, 4)).features

@@ -19,7 +19,7 @@ TINY = "test_vit.r160_in1k"  # 64 channels, 6 blocks, 160 pixels, [CLS] token
 
 @pytest.fixture
 def trained(timm):
-    """A tiny model of timm that differs from its initialisation."""
+    """A tiny model of timm that differs from its initialization."""
     torch.manual_seed(7)
     return timm.create_model(TINY).eval()
 
@@ -58,7 +58,7 @@ def test_a_file_is_loaded_and_gives_the_librarys_features(timm, trained, tmp_pat
     "name",
     ["vit_small_patch16_224.dino", "vit_tiny_patch16_224.augreg_in21k_ft_in1k", TINY],
 )
-def test_normalisation_is_that_of_the_tag(timm, name):
+def test_normalization_is_that_of_the_tag(timm, name):
     with pytest.warns(UserWarning, match="random"):
         target = TimmTarget(name, pretrained=None)
     config = timm.get_pretrained_cfg(name)

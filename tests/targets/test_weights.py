@@ -6,13 +6,13 @@ import torch
 
 from mim_plugins.targets import weights
 from mim_plugins.targets.weights import (
-    cannot_download,
-    does_not_fit,
+    download_error,
     existing_file,
     fast_hub,
     import_library,
     reproducible_init,
     warn_random,
+    weights_mismatch_error,
 )
 
 
@@ -25,7 +25,7 @@ def test_a_missing_library_is_named_with_the_command_that_installs_it():
     )
 
 
-def test_initialisation_neither_depends_on_the_global_seed_nor_changes_it():
+def test_initialization_neither_depends_on_the_global_seed_nor_changes_it():
     def draw():
         with reproducible_init():
             return torch.randn(3)
@@ -90,17 +90,17 @@ def test_reaching_the_hub_is_left_to_a_proxy(monkeypatch, unreachable_hub):
 
 
 def test_errors_are_short_and_name_what_to_do():
-    error = cannot_download("a tag", "a", "file.pt", OSError("x" * 500))
+    error = download_error("a tag", "a", "file.pt", OSError("x" * 500))
     assert isinstance(error, FileNotFoundError)
     assert len(str(error)) < 400
     wanted = "get 'a/file.pt' of the hub where there is a network, and set pretrained='/path/to/"
     assert str(error).endswith(wanted + "file.pt'")
-    error = cannot_download("a tag", "", "file.pt", OSError(), tag="t")
+    error = download_error("a tag", "", "file.pt", OSError(), tag="t")
     assert "get 'file.pt' where" in str(error)
     assert str(error).endswith("pretrained='/path/to/file.pt', tag='t'")
 
     keys = "Missing keys in state_dict:\n" + ", ".join(f"key{index}" for index in range(1000))
-    error = does_not_fit("/w.pt", "model", RuntimeError(keys))
+    error = weights_mismatch_error("/w.pt", "model", RuntimeError(keys))
     assert isinstance(error, ValueError)
     assert "RuntimeError: Missing keys in state_dict:; key0, key1" in str(error)
     assert len(str(error)) < 600

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from image_files import damaged_files, good_files
+from image_files import corrupt_files, good_files
 
 from mim_plugins.datasets import UnlabeledImageFolder
 
@@ -42,7 +42,7 @@ def folder(tmp_path):
     for name, data in good_files().items():
         (folder / "good").mkdir(parents=True, exist_ok=True)
         (folder / "good" / name).write_bytes(data)
-    for name, (data, _) in damaged_files().items():
+    for name, (data, _) in corrupt_files().items():
         (folder / "bad").mkdir(parents=True, exist_ok=True)
         (folder / "bad" / name).write_bytes(data)
     return folder
@@ -66,7 +66,7 @@ def test_reports_every_damaged_file_and_writes_both_lists(tmp_path, folder):
         timeout=120,
     )
 
-    good, damaged = good_files(), damaged_files()
+    good, damaged = good_files(), corrupt_files()
     assert result.returncode == 1, result.stderr
     assert f"{len(good) + len(damaged)} images: {len(good)} good" in result.stdout
     assert "1 JPEG, mode CMYK" in result.stdout

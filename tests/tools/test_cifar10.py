@@ -52,16 +52,16 @@ def test_an_augmented_image_is_a_window_of_the_padded_one(module):
 
 def test_test_images_come_as_they_are_with_labels(module, arrays):
     module("cifar_arrays")
-    config = dict(type="CifarArrays", data_root=str(arrays), images=40, split="test", labelled=True)
+    config = dict(type="CifarArrays", data_root=str(arrays), images=40, split="test", labeled=True)
     dataset = DATASETS.build(config)
     image = np.load(arrays / "test_images.npy")[13].transpose(2, 0, 1)
     assert torch.equal(dataset[13]["inputs"], torch.from_numpy(image))
     assert dataset[13]["data_samples"].gt_label.item() == 3
 
 
-def test_labelled_images_are_drawn_equally_from_all_classes(module, arrays):
+def test_labeled_images_are_drawn_equally_from_all_classes(module, arrays):
     module("cifar_arrays")
-    config = dict(type="CifarArrays", data_root=str(arrays), images=40, labelled=True, per_class=2)
+    config = dict(type="CifarArrays", data_root=str(arrays), images=40, labeled=True, per_class=2)
     labels = DATASETS.build(config).labels
     assert torch.bincount(labels).tolist() == [2] * 10
 

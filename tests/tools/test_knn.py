@@ -25,7 +25,7 @@ pytest.importorskip("mmpretrain", exc_type=ImportError)
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    """Noisy images whose class is their colour, and a config that reads them."""
+    """Noisy images whose class is their color, and a config that reads them."""
     folder = tmp_path_factory.mktemp("knn")
     generator = np.random.default_rng(0)
     for split, count in (("train", 6), ("val", 2)):
@@ -80,7 +80,7 @@ def test_a_checkpoint_is_evaluated_for_several_k(root, tmp_path):
     assert "18 references, 6 queries, 64 features" in result.stdout
     assert "k=500 is left out: there are only 18 reference images" in result.stdout
     assert list(table(result)) == [1, 3]
-    # the colour alone tells the classes apart, also to an untrained encoder
+    # the color alone tells the classes apart, also to an untrained encoder
     assert all(top1 > 60 and top5 == 100 for top1, top5 in table(result).values())
     # the same weights by another way, and the same data for another config
     again = knn(root / "pretrain.py", "--random", *arguments)
@@ -106,7 +106,7 @@ def test_a_classification_config_brings_its_own_data(root):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (("--random", "--data-root", "nowhere"), 1, "no labelled images"),
+        (("--random", "--data-root", "nowhere"), 1, "no labeled images"),
         (("none.pth", "--data-root", "DATA"), 1, "none.pth"),
         (("--data-root", "DATA"), 2, "either a checkpoint or --random"),
         (("--random", "--data-root", "DATA", "--k", "0"), 1, "k=(0,)"),

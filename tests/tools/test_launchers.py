@@ -34,8 +34,8 @@ for ((i = 0; i < tasks; i++)); do
     SLURM_PROCID=$i SLURM_LOCALID=$i SLURM_NTASKS=$tasks SLURM_NODELIST="node[1-2]" "$@" &
     pids+=($!)
 done
-if [[ -n ${SIGNAL_ONCE:-} && ! -e $SLURM_TEST/signalled ]]; then
-    touch "$SLURM_TEST/signalled"
+if [[ -n ${SIGNAL_ONCE:-} && ! -e $SLURM_TEST/signaled ]]; then
+    touch "$SLURM_TEST/signaled"
     until [[ -e $SLURM_TEST/ready ]]; do sleep 0.05; done
     kill "-$SIGNAL_ONCE" "${pids[@]}" # as Slurm does: not to what these have started
 fi

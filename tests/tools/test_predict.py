@@ -39,7 +39,7 @@ def run(*command, code=0):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """Config, checkpoint and data of a classifier of colours."""
+    """Config, checkpoint and data of a classifier of colors."""
     folder = tmp_path_factory.mktemp("predict")
     generator = np.random.default_rng(0)
     for split, count in (("train", 8), ("val", 4)):

@@ -40,17 +40,17 @@ def test_digits_are_written_with_disjoint_splits(load, tmp_path):
 
     images = sorted((tmp_path / "images").rglob("*.png"))
     test = set(read_list(tmp_path / "test.txt"))
-    labelled = [read_list(tmp_path / digits.label_file(seed)) for seed in (0, 1)]
+    labeled = [read_list(tmp_path / digits.label_file(seed)) for seed in (0, 1)]
 
     assert len(images) == digits.DIGITS == 1797
     assert len(test) == digits.TEST_DIGITS
-    assert labelled[0] != labelled[1]
-    for lines in labelled:
+    assert labeled[0] != labeled[1]
+    for lines in labeled:
         assert not test & set(lines)
         assert sorted(line.split()[1] for line in lines) == [
             str(c) for c in range(10) for _ in "12345"
         ]
-    for line in [*test, *labelled[0]]:
+    for line in [*test, *labeled[0]]:
         name, label = line.split()
         assert (tmp_path / "images" / name).is_file()
         assert name.split("/")[0] == label

@@ -25,7 +25,7 @@ def benchmark(*arguments):
 
 @pytest.fixture(scope="module")
 def scaling():
-    """The tool as a module; its neighbours are found as they are for a script."""
+    """The tool as a module; its neighbors are found as they are for a script."""
     before = set(sys.modules)
     sys.path.insert(0, str(FOLDER))
     try:

@@ -7,21 +7,21 @@ import zlib
 import cv2
 import numpy as np
 import pytest
-from image_files import damaged_files, encode, good_files, oriented, picture, textured
+from image_files import corrupt_files, encode, good_files, oriented, picture, textured
 from mmcv import imfrombytes
 from PIL import Image
 
-from mim_plugins.errors import DamagedImageError
+from mim_plugins.errors import CorruptImageError
 from mim_plugins.transforms import decode_image
 
 GOOD = good_files()
-DAMAGED = damaged_files()
+DAMAGED = corrupt_files()
 
 
 @pytest.mark.parametrize("name", GOOD)
 def test_every_kind_of_image_gives_the_right_pixels(name):
     expected = picture()
-    if name.startswith("grey"):
+    if name.startswith("gray"):
         luma = np.asarray(Image.fromarray(expected).convert("L"))
         expected = np.stack([luma] * 3, axis=-1)
 
@@ -43,7 +43,7 @@ def test_pixels_are_those_of_the_default_backend_of_mmcv(name):
 def test_damage_is_an_error_with_path_and_kind(name):
     data, kind = DAMAGED[name]
 
-    with pytest.raises(DamagedImageError, match=rf"^damaged image 'x/{name}': {kind} \(.+\)$") as e:
+    with pytest.raises(CorruptImageError, match=rf"^damaged image 'x/{name}': {kind} \(.+\)$") as e:
         decode_image(data, f"x/{name}")
     assert (e.value.path, e.value.kind) == (f"x/{name}", kind)
 
@@ -65,9 +65,9 @@ def blank_png(width, height):
 
 @pytest.mark.parametrize(("width", "height"), [(34000, 34000), (2_000_000, 1), (1, 2_000_000)])
 def test_images_that_are_too_large_are_damaged(width, height, capfd, recwarn):
-    with pytest.raises(DamagedImageError, match=r"damaged image 'x\.png': too large \(.+\)$") as e:
+    with pytest.raises(CorruptImageError, match=r"damaged image 'x\.png': too large \(.+\)$") as e:
         decode_image(blank_png(width, height), "x.png")
-    assert e.value.kind in DamagedImageError.KINDS
+    assert e.value.kind in CorruptImageError.KINDS
     assert "\n" not in str(e.value)
     assert not recwarn
     assert capfd.readouterr().err == ""
@@ -89,7 +89,7 @@ def test_most_jpegs_with_random_bytes_in_them_are_found():
         noise = generator.integers(0, 256, 256, dtype=np.uint8).tobytes()
         try:
             decode_image(data[:start] + noise + data[start + 256 :])
-        except DamagedImageError:
+        except CorruptImageError:
             found += 1
     assert found >= 36
 
@@ -109,7 +109,7 @@ def test_a_message_of_something_else_on_standard_error_is_passed_on(monkeypatch,
 
 def test_standard_error_is_the_old_one_after_good_and_bad_images(capfd):
     decode_image(GOOD["rgb.jpg"])
-    with pytest.raises(DamagedImageError):
+    with pytest.raises(CorruptImageError):
         decode_image(DAMAGED["overwritten.jpg"][0])
     os.write(2, b"still here\n")
 

@@ -82,15 +82,15 @@ def test_sizes_that_the_decoder_refuses_are_left_to_it():
 
 
 @needs_decoder
-@pytest.mark.parametrize("to_end", [False, True])
+@pytest.mark.parametrize("check_full_file", [False, True])
 @pytest.mark.parametrize("data", kinds())
-def test_pixels_are_those_of_the_whole_image(data, to_end):
+def test_pixels_are_those_of_the_whole_image(data, check_full_file):
     whole = imfrombytes(data)
     header = read_header(data)
     for box in (Box(0, 0, 150, 201), Box(3, 5, 40, 50), Box(60, 100, 33, 101), Box(149, 0, 1, 1)):
         top, left, height, width = box
 
-        region = decode_region(data, header, box, (150, 201), to_end)
+        region = decode_region(data, header, box, (150, 201), check_full_file)
 
         assert np.array_equal(region, whole[top : top + height, left : left + width])
 
@@ -124,16 +124,18 @@ def test_the_rows_below_the_crop_are_not_decoded():
     region = decode_region(bytes(broken), header, box, (96, 96))
 
     assert np.array_equal(region, imfrombytes(data)[:16])
-    assert decode_region(bytes(broken), header, box, (96, 96), to_end=True) is None
+    assert decode_region(bytes(broken), header, box, (96, 96), check_full_file=True) is None
 
 
 @needs_decoder
-@pytest.mark.parametrize("to_end", [False, True])
-def test_a_truncated_file_is_noticed_wherever_the_crop_is(to_end):
+@pytest.mark.parametrize("check_full_file", [False, True])
+def test_a_truncated_file_is_noticed_wherever_the_crop_is(check_full_file):
     data = encode(textured(), "JPEG", quality=95)
     header = read_header(data)
     for end in (len(data) // 3, len(data) - 40, len(data) - 2):
-        assert decode_region(data[:end], header, Box(0, 0, 16, 96), (96, 96), to_end) is None
+        assert (
+            decode_region(data[:end], header, Box(0, 0, 16, 96), (96, 96), check_full_file) is None
+        )
 
 
 @needs_decoder
@@ -149,6 +151,6 @@ def test_a_larger_image_after_a_smaller_one_and_the_reverse():
 
 
 def test_pillow_agrees_on_what_is_accepted():
-    for name in ("rgb.jpg", "grey.jpg", "progressive.jpg"):
+    for name in ("rgb.jpg", "gray.jpg", "progressive.jpg"):
         header = read_header(GOOD[name])
         assert (header.width, header.height) == Image.open(io.BytesIO(GOOD[name])).size

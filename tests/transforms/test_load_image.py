@@ -4,15 +4,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from image_files import damaged_files, good_files
+from image_files import corrupt_files, good_files
 from mmcv.transforms import LoadImageFromFile
 
-from mim_plugins.errors import DamagedImageError
+from mim_plugins.errors import CorruptImageError
 from mim_plugins.registry import TRANSFORMS
 from mim_plugins.transforms import LoadImage, LoadRandomResizedCrop
 
 
-@pytest.mark.parametrize("name", ["rgb.jpg", "turned.jpg", "grey16.png"])
+@pytest.mark.parametrize("name", ["rgb.jpg", "turned.jpg", "gray16.png"])
 def test_gives_what_the_transform_of_mmcv_gives(tmp_path, name):
     file = tmp_path / name
     file.write_bytes(good_files()[name])
@@ -39,21 +39,21 @@ def test_is_reachable_from_a_config():
 
 
 def test_a_missing_file_is_damage(tmp_path):
-    with pytest.raises(DamagedImageError, match=r"gone\.jpg': missing") as error:
+    with pytest.raises(CorruptImageError, match=r"gone\.jpg': missing") as error:
         LoadImage()(dict(img_path=str(tmp_path / "gone.jpg")))
     assert error.value.kind == "missing"
 
 
 def test_a_path_that_cannot_be_read_is_damage(tmp_path):
     (tmp_path / "folder.jpg").mkdir()
-    with pytest.raises(DamagedImageError, match=r"folder\.jpg': unreadable \(Is a dir"):
+    with pytest.raises(CorruptImageError, match=r"folder\.jpg': unreadable \(Is a dir"):
         LoadImage()(dict(img_path=str(tmp_path / "folder.jpg")))
 
 
 def test_damaged_content_names_the_path(tmp_path):
     file = tmp_path / "a.jpg"
-    file.write_bytes(damaged_files()["half.jpg"][0])
-    with pytest.raises(DamagedImageError, match=rf"'{file}': truncated"):
+    file.write_bytes(corrupt_files()["half.jpg"][0])
+    with pytest.raises(CorruptImageError, match=rf"'{file}': truncated"):
         LoadImage()(dict(img_path=str(file)))
 
 
@@ -71,17 +71,17 @@ def test_what_is_no_file_neither_waits_nor_reads(tmp_path, monkeypatch, kind, lo
         os.mkfifo("pipe")
         path.symlink_to("pipe") if "link" in kind else os.rename("pipe", path)
 
-    with pytest.raises(DamagedImageError, match=r"x\.jpg': unreadable") as error:
+    with pytest.raises(CorruptImageError, match=r"x\.jpg': unreadable") as error:
         load(dict(img_path=str(path)))
     assert error.value.kind == "unreadable"
 
 
 @pytest.mark.parametrize("name", [b"\xff \n.jpg", b"a\rb.jpg"])
-@pytest.mark.parametrize("content", [b"", b"x", damaged_files()["half.jpg"][0]])
+@pytest.mark.parametrize("content", [b"", b"x", corrupt_files()["half.jpg"][0]])
 def test_a_message_is_one_line_whatever_the_name(tmp_path, name, content):
     path = os.path.join(tmp_path, os.fsdecode(name))
     Path(path).write_bytes(content)
-    with pytest.raises(DamagedImageError) as error:
+    with pytest.raises(CorruptImageError) as error:
         LoadImage()(dict(img_path=path))
     assert error.value.path == path
     assert len(str(error.value).splitlines()) == 1

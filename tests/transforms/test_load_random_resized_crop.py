@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from image_files import damaged_files, encode, good_files, oriented, textured
+from image_files import corrupt_files, encode, good_files, oriented, textured
 from mmcv.transforms import LoadImageFromFile, RandomFlip
 from mmengine.dataset import default_collate, pseudo_collate
 from mmpretrain.datasets.transforms import PackInputs, RandomResizedCrop
@@ -14,7 +14,7 @@ from mmpretrain.models import SelfSupDataPreprocessor
 from PIL import Image
 
 from mim_plugins.data_preprocessors import MixDataPreprocessor
-from mim_plugins.errors import DamagedImageError
+from mim_plugins.errors import CorruptImageError
 from mim_plugins.registry import TRANSFORMS
 from mim_plugins.transforms import LoadImage, LoadRandomResizedCrop, jpeg_region
 from mim_plugins.transforms.load_random_resized_crop import resize_fast
@@ -164,7 +164,7 @@ def test_both_preprocessors_take_its_batches(folder, backend, collate):
     ours, peers = (
         collate(run([load, RandomFlip(0.5), PackInputs()], folder[:8])) for load in loads
     )
-    tolerance = 0 if backend == "exact" else 8 / 57  # levels of single pixels, normalised
+    tolerance = 0 if backend == "exact" else 8 / 57  # levels of single pixels, normalized
     expected = MixDataPreprocessor(bgr_to_rgb=True, **config)(peers)["inputs"]
 
     mixed = MixDataPreprocessor(bgr_to_rgb=True, **config)(ours)["inputs"]
@@ -200,21 +200,23 @@ def test_results_do_not_share_memory(folder, backend):
 
 
 @pytest.mark.parametrize("backend", ["fast", "exact"])
-@pytest.mark.parametrize("name", damaged_files())
+@pytest.mark.parametrize("name", corrupt_files())
 def test_damage_is_the_error_of_load_image(tmp_path, name, backend):
-    data, kind = damaged_files()[name]
+    data, kind = corrupt_files()[name]
     path = tmp_path / name
     path.write_bytes(data)
-    load = LoadRandomResizedCrop(SIZE, crop_ratio_range=(1, 1), backend=backend, to_end=True)
+    load = LoadRandomResizedCrop(
+        SIZE, crop_ratio_range=(1, 1), backend=backend, check_full_file=True
+    )
 
-    with pytest.raises(DamagedImageError, match=f"{kind} ") as error:
+    with pytest.raises(CorruptImageError, match=f"{kind} ") as error:
         load(dict(img_path=str(path)))
     assert error.value.path == str(path)
 
 
 @pytest.mark.parametrize("backend", ["fast", "exact"])
 def test_a_missing_file_is_an_error_of_that_kind(tmp_path, backend):
-    with pytest.raises(DamagedImageError, match=r"missing \(no such file\)"):
+    with pytest.raises(CorruptImageError, match=r"missing \(no such file\)"):
         LoadRandomResizedCrop(SIZE, backend=backend)(dict(img_path=str(tmp_path / "no.jpg")))
 
 
@@ -226,7 +228,7 @@ def test_a_truncated_file_is_noticed_without_to_end(tmp_path, backend):
 
     for seed in range(10):
         np.random.seed(seed)
-        with pytest.raises(DamagedImageError, match="truncated"):
+        with pytest.raises(CorruptImageError, match="truncated"):
             load(dict(img_path=str(path)))
 
 
@@ -236,16 +238,16 @@ def ends(monkeypatch):
     asked = []
     decode = jpeg_region.decode_region
 
-    def decode_region(data, header, box, size, to_end):
-        asked.append(to_end)
-        return decode(data, header, box, size, to_end)
+    def decode_region(data, header, box, size, check_full_file):
+        asked.append(check_full_file)
+        return decode(data, header, box, size, check_full_file)
 
     monkeypatch.setattr(jpeg_region, "decode_region", decode_region)
     return asked
 
 
 def test_once_decodes_each_file_to_its_end_until_it_was_sound(folder, ends):
-    load = LoadRandomResizedCrop(SIZE, to_end="once")
+    load = LoadRandomResizedCrop(SIZE, check_full_file="first_epoch")
     samples = [dict(img_path=str(path), sample_idx=i) for i, path in enumerate(folder)]
     first = run_seeded(load, samples)
     looked_through = len(ends)
@@ -256,18 +258,18 @@ def test_once_decodes_each_file_to_its_end_until_it_was_sound(folder, ends):
 
 
 def test_once_never_trusts_a_damaged_file(tmp_path, ends):
-    data, _ = damaged_files()["overwritten.jpg"]
+    data, _ = corrupt_files()["overwritten.jpg"]
     path = tmp_path / "x.jpg"
     path.write_bytes(data)
-    load = LoadRandomResizedCrop(SIZE, crop_ratio_range=(0.05, 0.1), to_end="once")
+    load = LoadRandomResizedCrop(SIZE, crop_ratio_range=(0.05, 0.1), check_full_file="first_epoch")
     for _ in range(3):
-        with pytest.raises(DamagedImageError):
+        with pytest.raises(CorruptImageError):
             load(dict(img_path=str(path), sample_idx=0))
     assert ends == [True] * 3
 
 
 def test_once_without_an_index_always_decodes_to_the_end(folder, ends):
-    load = LoadRandomResizedCrop(SIZE, to_end="once")
+    load = LoadRandomResizedCrop(SIZE, check_full_file="first_epoch")
     for _ in range(2):
         run_seeded(load, [dict(img_path=str(path)) for path in folder])
     assert all(ends)
@@ -276,7 +278,9 @@ def test_once_without_an_index_always_decodes_to_the_end(folder, ends):
 def test_data_sets_give_the_index_that_once_needs(folder, ends):
     from mim_plugins.datasets import UnlabeledImageFolder
 
-    transform = dict(type="mim_plugins.LoadRandomResizedCrop", scale=SIZE, to_end="once")
+    transform = dict(
+        type="mim_plugins.LoadRandomResizedCrop", scale=SIZE, check_full_file="first_epoch"
+    )
     data = UnlabeledImageFolder(data_root=str(folder[0].parent), pipeline=[transform])
     for _ in range(2):
         for index in range(len(data)):
@@ -285,8 +289,9 @@ def test_data_sets_give_the_index_that_once_needs(folder, ends):
 
 
 def test_another_to_end_is_an_error():
-    with pytest.raises(ValueError, match="to_end='twice' must be True, False or 'once'"):
-        LoadRandomResizedCrop(SIZE, to_end="twice")
+    allowed = "True, False or 'first_epoch'"
+    with pytest.raises(ValueError, match=f"check_full_file='twice' must be {allowed}"):
+        LoadRandomResizedCrop(SIZE, check_full_file="twice")
 
 
 def run_seeded(load, samples):

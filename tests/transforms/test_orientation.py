@@ -2,7 +2,7 @@ import io
 
 import numpy as np
 import pytest
-from image_files import damaged_files, encode, exif, good_files, oriented, picture
+from image_files import corrupt_files, encode, exif, good_files, oriented, picture
 from PIL import Image, PngImagePlugin
 
 from mim_plugins.transforms import decode_image
@@ -16,8 +16,8 @@ CORNERS = ("abcd", "badc", "dcba", "cdab", "acbd", "cadb", "dbca", "bdac")
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_pixels_are_turned_as_the_standard_says(orientation):
-    grey = np.frombuffer(b"abcd", np.uint8).reshape(2, 2).repeat(2, 0).repeat(3, 1)
-    upright = turn_upright(np.stack([grey] * 3, axis=-1), orientation)
+    gray = np.frombuffer(b"abcd", np.uint8).reshape(2, 2).repeat(2, 0).repeat(3, 1)
+    upright = turn_upright(np.stack([gray] * 3, axis=-1), orientation)
     assert upright.shape == ((4, 6, 3) if orientation < 5 else (6, 4, 3))
     corners = [chr(upright[y, x, 2]) for y in (0, -1) for x in (0, -1)]
     assert "".join(corners) == CORNERS[orientation - 1]
@@ -78,6 +78,6 @@ def test_broken_metadata_leave_the_image_as_it_is(recwarn):
     assert not recwarn
 
 
-@pytest.mark.parametrize("name", damaged_files())
+@pytest.mark.parametrize("name", corrupt_files())
 def test_damaged_files_are_left_to_the_decoder(name):
-    assert read_orientation(damaged_files()[name][0]) in (1, None)
+    assert read_orientation(corrupt_files()[name][0]) in (1, None)

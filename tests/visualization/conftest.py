@@ -1,4 +1,4 @@
-"""Tiny MR-MAE with teachers that know colours."""
+"""Tiny MR-MAE with teachers that know colors."""
 
 import pytest
 import torch
@@ -9,30 +9,30 @@ from mim_plugins.registry import MODELS
 from mim_plugins.targets import TeacherOutput
 
 
-class Colours(nn.Module):
-    """Teacher that tells each token's mean colour, and attends to bright tokens."""
+class Colors(nn.Module):
+    """Teacher that tells each token's mean color, and attends to bright tokens."""
 
     out_channels = 3
     has_cls_attention = True
 
     def forward(self, pixels, grid, with_attention=False):
-        colours = F.adaptive_avg_pool2d(pixels, grid).flatten(2).transpose(1, 2)
-        attention = (9 * colours.sum(dim=-1)).softmax(dim=1) if with_attention else None
-        return TeacherOutput(colours, attention)
+        colors = F.adaptive_avg_pool2d(pixels, grid).flatten(2).transpose(1, 2)
+        attention = (9 * colors.sum(dim=-1)).softmax(dim=1) if with_attention else None
+        return TeacherOutput(colors, attention)
 
 
-MODELS.register_module(name="ColoursOfVisualizationTest", module=Colours, force=True)
+MODELS.register_module(name="ColoursOfVisualizationTest", module=Colors, force=True)
 TARGET = dict(type="mim_plugins.ColoursOfVisualizationTest")
 
 
 @pytest.fixture
-def colours():
+def colors():
     """Config of a mimic of the teacher."""
     return dict(target=dict(TARGET))
 
 
 @pytest.fixture
-def mrmae_config(colours):
+def mrmae_config(colors):
     return dict(
         type="mim_plugins.MRMAE",
         backbone=dict(
@@ -42,7 +42,7 @@ def mrmae_config(colours):
         ),
         decoder=dict(type="mim_plugins.MAEDecoder", embed_dims=16, depth=1, num_heads=2),
         head=dict(type="mim_plugins.PixelHead"),
-        mimics=dict(colours=colours),
+        mimics=dict(colors=colors),
         data_preprocessor=dict(
             type="mim_plugins.MixDataPreprocessor",
             mean=[120.0, 110.0, 100.0],
@@ -66,7 +66,7 @@ def photos():
 
 @pytest.fixture
 def prepare(photos):
-    """The photos as a model's preprocessor normalises them."""
+    """The photos as a model's preprocessor normalizes them."""
     return lambda model: model.data_preprocessor(
         dict(inputs=list(photos.flip(1) if model.data_preprocessor._channel_conversion else photos))
     )["inputs"]

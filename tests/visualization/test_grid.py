@@ -9,13 +9,13 @@ from mim_plugins.visualization.grid import break_lines
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 
 
-def plain(colour, rows=2, side=8):
-    pixels = torch.tensor(colour, dtype=torch.uint8)[None, :, None, None]
+def plain(color, rows=2, side=8):
+    pixels = torch.tensor(color, dtype=torch.uint8)[None, :, None, None]
     return pixels.expand(rows, 3, side, side)
 
 
-def count(picture, colour):
-    return int((picture == np.array(colour)).all(axis=-1).sum())
+def count(picture, color):
+    return int((picture == np.array(color)).all(axis=-1).sum())
 
 
 def test_every_image_is_magnified_by_a_whole_number_and_kept():

@@ -16,15 +16,15 @@ def test_mixmae_shows_each_image_and_what_its_mixture_shows(mixmae, photos, prep
     rows = (batch_size + 1) // 2
     assert all(panel.shape == (rows, 3, 64, 64) for panel in panels.values())
     assert all(panel.dtype == torch.uint8 for panel in panels.values())
-    from_partner = (mixture == partner).all(dim=1, keepdim=True).expand_as(own)
-    assert torch.equal(mixture[~from_partner], own[~from_partner])
-    assert torch.equal(own_again[~from_partner], own[~from_partner])
-    assert torch.equal(partner_again[from_partner], partner[from_partner])
+    pred_partner = (mixture == partner).all(dim=1, keepdim=True).expand_as(own)
+    assert torch.equal(mixture[~pred_partner], own[~pred_partner])
+    assert torch.equal(own_again[~pred_partner], own[~pred_partner])
+    assert torch.equal(partner_again[pred_partner], partner[pred_partner])
     shown = {image.numpy().tobytes() for image in (*own, *partner)}
     assert shown == {image.numpy().tobytes() for image in photos[:batch_size]}
 
 
-def test_mrmae_shows_natural_colours_and_hides_in_grey(build, photos, prepare):
+def test_mrmae_shows_natural_colors_and_hides_in_gray(build, photos, prepare):
     model = build(mimics=None)
 
     original, visible, reconstruction = reconstruction_panels(model, prepare(model)).values()
@@ -37,7 +37,7 @@ def test_mrmae_shows_natural_colours_and_hides_in_grey(build, photos, prepare):
 
 
 @pytest.mark.parametrize("norm_pix", [True, False])
-def test_perfect_predictions_give_the_original_colours(build, photos, prepare, norm_pix):
+def test_perfect_predictions_give_the_original_colors(build, photos, prepare, norm_pix):
     model = build(mimics=None, head=dict(type="mim_plugins.PixelHead", norm_pix=norm_pix))
     images = prepare(model)
 
@@ -50,10 +50,10 @@ def test_perfect_predictions_give_the_original_colours(build, photos, prepare, n
 
 
 def test_mrmae_with_teachers_shows_similarity_and_focus(build, prepare):
-    model = build(focus="colours")
+    model = build(focus="colors")
     panels = reconstruction_panels(model, prepare(model))
     assert list(panels)[3:] == [
-        "similarity to colours at visible tokens", "attention of colours (focus)"
+        "similarity to colors at visible tokens", "attention of colors (focus)"
     ]  # fmt: skip
     assert all(panel.shape == (4, 3, 64, 64) for panel in panels.values())
     assert "complementary masks" in panel_caption(panels)
@@ -61,8 +61,8 @@ def test_mrmae_with_teachers_shows_similarity_and_focus(build, prepare):
     assert len(reconstruction_panels(unfocused, prepare(unfocused))) == 4
 
 
-def test_mixmae_with_teachers_shows_similarity(mixmae_config, colours, prepare):
-    model = MODELS.build(mixmae_config | dict(mimics=dict(c=colours)))
+def test_mixmae_with_teachers_shows_similarity(mixmae_config, colors, prepare):
+    model = MODELS.build(mixmae_config | dict(mimics=dict(c=colors)))
     panels = reconstruction_panels(model, prepare(model))
     assert list(panels)[5:] == ["similarity to c"]
     assert "cosine" in panel_caption(panels)

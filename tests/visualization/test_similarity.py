@@ -2,7 +2,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mim_plugins.backbones import VisibleTokens
+from mim_plugins.backbones import EncodedTokens
 from mim_plugins.masking import gather_tokens
 from mim_plugins.registry import MODELS
 from mim_plugins.visualization import (
@@ -30,24 +30,24 @@ def test_similarity_is_1_where_the_student_knows_and_minus_1_where_it_tells_the_
 ):
     model = build().eval()
     images = prepare(model)
-    told = model.ask_teachers(images, (4, 4))["colours"].features.clone()
+    told = model.compute_targets(images, (4, 4))["colors"].features.clone()
     told[:, 5] *= -2
 
     def see(images, token_mask, levels):
-        return VisibleTokens(gather_tokens(told, token_mask.ids_keep), None, ())
+        return EncodedTokens(gather_tokens(told, token_mask.ids_keep), None, ())
 
-    monkeypatch.setattr(model.backbone, "forward_visible", see)
-    model.mimics["colours"].head.proj = torch.nn.Identity()
+    monkeypatch.setattr(model.backbone, "forward_masked", see)
+    model.mimics["colors"].head.proj = torch.nn.Identity()
 
     maps = similarity_maps(model, images)
 
     expected = torch.ones(4, 16)
     expected[:, 5] = -1
-    assert torch.allclose(maps["colours"], expected.reshape(4, 4, 4), atol=1e-5)
+    assert torch.allclose(maps["colors"], expected.reshape(4, 4, 4), atol=1e-5)
 
 
-def test_fused_levels_are_used(build, prepare, colours):
-    model = build(mimics=dict(a=colours | dict(levels=(0,)), b=colours)).eval()
+def test_fused_levels_are_used(build, prepare, colors):
+    model = build(mimics=dict(a=colors | dict(levels=(0,)), b=colors)).eval()
     torch.manual_seed(0)
     maps = similarity_maps(model, prepare(model))
     model.mimics["a"].head.fusion[0].weight.data *= 50
@@ -58,8 +58,8 @@ def test_fused_levels_are_used(build, prepare, colours):
     assert torch.equal(maps["b"], changed["b"])
 
 
-def test_tokens_of_a_mixture_are_compared_with_their_own_image(mixmae_config, colours, prepare):
-    model = MODELS.build(mixmae_config | dict(mimics=dict(c=colours))).eval()
+def test_tokens_of_a_mixture_are_compared_with_their_own_image(mixmae_config, colors, prepare):
+    model = MODELS.build(mixmae_config | dict(mimics=dict(c=colors))).eval()
     images = prepare(model)
     batch = model.data_preprocessor.batch_transform(images)
 

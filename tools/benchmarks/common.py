@@ -83,7 +83,7 @@ def _serve(pipe: Connection, name: str, setup: Setup, threads: int | None) -> No
         if threads:
             torch.set_num_threads(threads)
         warnings.filterwarnings("ignore", message=".*pretrained=None")  # only speed matters
-        MMLogger.get_instance("benchmark", log_level="ERROR")  # no word per initialised tensor
+        MMLogger.get_instance("benchmark", log_level="ERROR")  # no word per initialized tensor
         meter = MemoryMeter(setup.device)
         step = TrainStep(name, setup)
         flops = step.count_flops()
@@ -156,7 +156,7 @@ class TrainStep:
             return self.loss(self.images)
 
     def _now(self) -> float:
-        synchronise(self.setup.device)
+        synchronize(self.setup.device)
         return time.perf_counter()
 
 
@@ -215,7 +215,7 @@ def _resident(field: str) -> int:
     raise RuntimeError(f"/proc/self/status has no {field}")
 
 
-def synchronise(device: str) -> None:
+def synchronize(device: str) -> None:
     """Wait for the device to have done its work."""
     if device.startswith("cuda"):
         torch.cuda.synchronize()
@@ -235,10 +235,10 @@ class MatrixProduct:
         """Floating-point operations per second of the fastest of some products."""
         seconds = []
         for _ in range(PRODUCTS):
-            synchronise(self.device)
+            synchronize(self.device)
             start = time.perf_counter()
             nn.functional.linear(self.matrix, self.matrix)
-            synchronise(self.device)
+            synchronize(self.device)
             seconds.append(time.perf_counter() - start)
         return 2 * len(self.matrix) ** 3 / min(seconds)
 

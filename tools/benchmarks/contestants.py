@@ -1,6 +1,6 @@
 """The models that tools/benchmarks/train_step.py compares, with equal weights where both have them.
 
-A contestant is a model with the function that computes its loss of normalised images.
+A contestant is a model with the function that computes its loss of normalized images.
 """
 
 import json
@@ -62,7 +62,7 @@ class NaiveMRMAE(MRMAE):
     The teacher runs in float32 and records a graph, through which the backward pass then goes.
     """
 
-    def ask_teachers(self, images: Tensor, grid: tuple[int, int]) -> dict[str, TeacherOutput]:
+    def compute_targets(self, images: Tensor, grid: tuple[int, int]) -> dict[str, TeacherOutput]:
         """Features without any of the target generator's precautions."""
         pixels = to_pixels(images, self.data_preprocessor)
         target: Any = self.mimics.teacher.target

@@ -25,7 +25,7 @@ from mmengine.registry import init_default_scope
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from mim_plugins.datasets import UnlabeledImageFolder
-from mim_plugins.errors import DamagedImageError, DataNotFoundError
+from mim_plugins.errors import CorruptImageError, DataNotFoundError
 
 PEER, FAST, TO_END, EXACT = "mmpretrain", "ours, fast", "ours, to end", "ours, exact"
 CROP = dict(scale=224, crop_ratio_range=(0.2, 1.0))
@@ -44,7 +44,7 @@ PIPELINES = {
         dict(type="PackInputs"),
     ],
     FAST: _ours(backend="fast"),  # every later one
-    TO_END: _ours(backend="fast", to_end=True),  # a recipe's first pass
+    TO_END: _ours(backend="fast", check_full_file=True),  # a recipe's first pass
     EXACT: _ours(backend="exact"),
 }
 GPU_RATES = (500, 1000, 2000, 4000)  # images/s
@@ -215,7 +215,7 @@ def main() -> None:
     init_default_scope("mmpretrain")  # in which the peer looks up its parts
     try:
         result = run(args)
-    except (DamagedImageError, DataNotFoundError) as error:
+    except (CorruptImageError, DataNotFoundError) as error:
         sys.exit(f"error: {error}")
     print(
         f"{args.images} crops of {result['files']} files, batches of {args.batch}; medians of"

@@ -20,7 +20,7 @@ from mmengine.runner import Runner
 from PIL import Image
 
 import mim_plugins
-from mim_plugins.cli import fit_precision, run_config, use_resumable_parts
+from mim_plugins.cli import enable_exact_resume, resolve_precision, run_config
 
 INTERVAL = 100
 SIDE, IMAGES, BATCH = 32, 20, 2
@@ -117,9 +117,9 @@ def tiny_recipe(method: str, folder: Path, steps: int) -> Config:
     )
     cfg.train_dataloader.dataset.pipeline[0].scale = SIDE
     run_config.apply_data_root(cfg, str(folder / "images"))
-    fit_precision(cfg)
-    run_config.fit_schedule(cfg)
-    use_resumable_parts(cfg)
+    resolve_precision(cfg)
+    run_config.trim_schedule(cfg)
+    enable_exact_resume(cfg)
     return cfg
 
 

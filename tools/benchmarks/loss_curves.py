@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from mim_plugins.cli import add_device_option
 from mim_plugins.datasets.image_files import find_images
-from mim_plugins.errors import DamagedImageError, DataNotFoundError
+from mim_plugins.errors import CorruptImageError, DataNotFoundError
 from mim_plugins.masking import MixedImages, choose_partners, mix, sample_masks
 from mim_plugins.transforms import LoadRandomResizedCrop
 
@@ -58,7 +58,7 @@ def steps(crops: Tensor, args: argparse.Namespace) -> Iterator[Step]:
 
 
 def load_crops(args: argparse.Namespace) -> Tensor:
-    """A random crop of each image, normalised (N, 3, H, W).
+    """A random crop of each image, normalized (N, 3, H, W).
 
     Raises:
         DataNotFoundError: there is none.
@@ -163,11 +163,11 @@ def plot(result: dict, file: Path) -> None:
 
 def main() -> None:
     args = parse_args()
-    MMLogger.get_instance("benchmark", log_level="ERROR")  # no word per initialised tensor
+    MMLogger.get_instance("benchmark", log_level="ERROR")  # no word per initialized tensor
     try:
         crops = load_crops(args)
         result = compare(curve("MixMAE", crops, args), curve(PEER, crops, args))
-    except (DamagedImageError, DataNotFoundError, ValueError) as error:
+    except (CorruptImageError, DataNotFoundError, ValueError) as error:
         sys.exit(f"error: {error}")
     print(
         f"{args.steps} steps of {args.batch} of {len(crops)} crops of {args.img_size} px,"

@@ -98,7 +98,7 @@ class Loss(nn.Module):
         self.loss = loss
 
     def forward(self, images: Tensor) -> Tensor:
-        """Loss of normalised images."""
+        """Loss of normalized images."""
         return self.loss(images)
 
 
@@ -146,7 +146,7 @@ def _replica(
     """What each process does; a string as an answer is a traceback."""
     try:
         torch.set_num_threads(threads)
-        MMLogger.get_instance("benchmark", log_level="ERROR")  # no word per initialised tensor
+        MMLogger.get_instance("benchmark", log_level="ERROR")  # no word per initialized tensor
         warnings.filterwarnings("ignore", message=".*pretrained=None")  # only speed matters
         if setup.device.startswith("cuda"):
             setup = replace(setup, device=f"cuda:{rank}")

@@ -54,7 +54,7 @@ def spread(values: list[float]) -> dict[str, float]:
     return dict(median=median(values), min=min(values), max=max(values))
 
 
-def summarise(raw: dict, setup: Setup) -> dict:
+def summarize(raw: dict, setup: Setup) -> dict:
     """The JSON object: totals of ours and of the peer, and everything of every contestant."""
     rate = raw["matmul_flops_per_s"]
     contestants = {}
@@ -112,7 +112,7 @@ def main() -> None:
     setup = Setup(**{name: getattr(args, name) for name in Setup.__dataclass_fields__})
     try:
         setup.sizes()
-        result = summarise(
+        result = summarize(
             compete(CONTESTANTS[args.method], setup, args.repeats, args.threads), setup
         )
     except (ContestantError, ValueError) as error:

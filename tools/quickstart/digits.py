@@ -16,7 +16,7 @@ TEST_DIGITS = DIGITS - CLASSES * POOL_PER_CLASS
 def write_digits(folder: Path, labels_per_class: int, seeds: tuple[int, ...]) -> None:
     """Write all 1,797 digits below ``folder`` and say which of them have a label.
 
-    ``images/<class>/*.png`` are the digits, ``labels_seed<n>.txt`` the labelled ones of each seed,
+    ``images/<class>/*.png`` are the digits, ``labels_seed<n>.txt`` the labeled ones of each seed,
     ``test.txt`` the digits that no seed may draw from, in the annotation format of mmpretrain's
     ``CustomDataset``.
     """
@@ -41,7 +41,7 @@ def write_digits(folder: Path, labels_per_class: int, seeds: tuple[int, ...]) ->
 
 
 def label_file(seed: int) -> str:
-    """Name of the list of labelled digits of a seed."""
+    """Name of the list of labeled digits of a seed."""
     return f"labels_seed{seed}.txt"
 
 

@@ -1,4 +1,4 @@
-# Labelled images: <data_root>/train/<class>/*, <data_root>/val/<class>/* (or meta/val.txt).
+# Labeled images: <data_root>/train/<class>/*, <data_root>/val/<class>/* (or meta/val.txt).
 data_preprocessor = dict(
     num_classes=1000,
     mean=[123.675, 116.28, 103.53],

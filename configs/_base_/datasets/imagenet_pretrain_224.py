@@ -1,8 +1,8 @@
-# Images without labels: <data_root>/train/**, or any folder of images. The fast backend's pixels
-# differ from pillow's by 0.2 of 255 levels on average; it wants simplejpeg and does without:
-# docs/benchmarks.md. to_end="once": a worker looks through each file once for damage, later crops
-# are decoded only as far as they reach. backend=exact: the same crops and flips in pillow's pixels:
-# --cfg-options train_dataloader.dataset.pipeline.0.backend=exact
+# Images without labels: <data_root>/train/**, or any folder of images. The pixels of the fast
+# backend differ from those of Pillow by 0.2 of 255 levels on average (docs/benchmarks.md); it uses
+# simplejpeg if that is installed. With check_full_file="first_epoch", a worker checks each file
+# for corruption once; later crops are decoded only as far as they reach. The same crops in the
+# pixels of Pillow: --cfg-options train_dataloader.dataset.pipeline.0.backend=exact
 train_pipeline = [
     dict(
         type="mim_plugins.LoadRandomResizedCrop",
@@ -10,7 +10,7 @@ train_pipeline = [
         crop_ratio_range=(0.2, 1.0),
         flip_prob=0.5,
         backend="fast",
-        to_end="once",
+        check_full_file="first_epoch",
     ),
     dict(type="PackInputs"),
 ]
@@ -26,7 +26,7 @@ train_dataloader = dict(
         type="mim_plugins.UnlabeledImageFolder",
         data_root="data/imagenet",
         data_prefix=dict(img_path="train"),
-        on_damage="replace",  # and DataFaultHook counts
+        on_corrupt="replace",  # and CorruptImageHook counts
         pipeline=train_pipeline,
     ),
 )

@@ -1,6 +1,6 @@
 # MR-MAE's MCMAE encoder and the neck that detectors read it through; a config puts them into a
 # model. Windows, global blocks, drop path and pooled extra levels: the MCMAE authors' public
-# detection code. It normalises with SyncBN; GN is our choice, as it does not depend on the batch.
+# detection code. It normalizes with SyncBN; GN is our choice, as it does not depend on the batch.
 encoder = dict(
     type="mim_plugins.MaskedConvViT",
     arch="base",

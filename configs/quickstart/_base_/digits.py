@@ -1,4 +1,4 @@
-# scikit-learn's handwritten digits, drawn by tools/quickstart as 32x32 grey images, and an encoder
+# scikit-learn's handwritten digits, drawn by tools/quickstart as 32x32 gray images, and an encoder
 # of their size: 8x8 tokens of 4x4 pixels, then 4x4 tokens.
 data_root = "work_dirs/quickstart/digits"
 pretrain_epochs = 140

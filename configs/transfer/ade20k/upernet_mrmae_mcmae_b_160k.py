@@ -1,7 +1,7 @@
 """ADE20K semantic segmentation: UperNet on MR-MAE's MCMAE-B, 512 px, 160,000 iterations.
 
 Paper:    arXiv 2303.05475, 2205.03892. Recipe read from the MCMAE authors' public ADE20K config;
-          their relative position bias and layer scale are left out, normalised levels are our
+          their relative position bias and layer scale are left out, normalized levels are our
           choice.
 Result:   no published number for MR-MAE; 51.7 mIoU for MCMAE-B without mimicking after 1600
           epochs of pre-training (published by its authors).

@@ -1,5 +1,5 @@
 from .atomic_checkpoint_hook import AtomicCheckpointHook
-from .data_fault_hook import DataFaultHook
+from .corrupt_image_hook import CorruptImageHook
 from .knn_hook import KNNHook
 from .loss_guard_hook import LossGuardHook
 from .preemption_hook import REQUEUE_EXIT_CODE, PreemptionHook
@@ -11,7 +11,7 @@ from .throughput_hook import ThroughputHook
 __all__ = [
     "REQUEUE_EXIT_CODE",
     "AtomicCheckpointHook",
-    "DataFaultHook",
+    "CorruptImageHook",
     "KNNHook",
     "LossGuardHook",
     "PreemptionHook",

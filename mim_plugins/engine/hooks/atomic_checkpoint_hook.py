@@ -20,14 +20,14 @@ from ..resume.atomic_local_backend import ATOMIC_BACKEND
 from ..resume.checkpoint_files import (
     POINTER,
     best_in_folder,
-    choose_checkpoint,
+    check_integrity,
+    find_resumable,
     read_structure,
-    require_whole,
 )
 from ..resume.checkpoint_fit import check_fit, note_kinds
 from ..resume.deferred_removals import DeferredRemovals
 from ..resume.loaded_checkpoint import check_loaded, is_trusted
-from ..resume.resumed_schedule import follow_config, make_states_plain
+from ..resume.resumed_schedule import apply_config_schedule, make_states_plain
 
 INTERRUPTED = "interrupted.pth"
 _BEST_PATHS = ("best_ckpt_path", "best_ckpt_path_dict")
@@ -42,7 +42,7 @@ class AtomicCheckpointHook(CheckpointHook):
     ``max_keep_ckpts``. If saving fails, an error is logged, and the next interval tries again.
 
     A file ends in a digest over all of it. A resumed run starts from the newest intact file
-    (:func:`choose_checkpoint`), all of which is checked, as are model and optimizer against it
+    (:func:`find_resumable`), all of which is checked, as are model and optimizer against it
     (:func:`check_loaded`), before any of it is used. Schedules are the config's.
 
     Args:
@@ -105,7 +105,7 @@ class AtomicCheckpointHook(CheckpointHook):
         """Check what was loaded, see :func:`check_loaded`; schedule and rate follow the config."""
         check_loaded(runner, checkpoint)
         if runner._resume:
-            for change in follow_config(runner, checkpoint):
+            for change in apply_config_schedule(runner, checkpoint):
                 runner.logger.warning(f"Resuming: {change}")
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
@@ -239,13 +239,13 @@ class AtomicCheckpointHook(CheckpointHook):
     def _choose(self, runner: Runner) -> tuple[str | None, list[str]]:
         """The file to resume from, the user's choice first, and warnings."""
         if runner._load_from is not None:
-            require_whole(runner._load_from)
+            check_integrity(runner._load_from)
             return runner._load_from, []
         folder = Path(runner.work_dir)
         if not self._is_local:
             return None, []  # MMEngine asks last_checkpoint
         files = folder if self.out_dir is None else Path(self.out_dir) / folder.name
-        path, warnings = choose_checkpoint(files, folder / POINTER)
+        path, warnings = find_resumable(files, folder / POINTER)
         if path is None:
             return None, [f"nothing to resume in {files}: training starts at iteration 0"]
         return str(path), warnings

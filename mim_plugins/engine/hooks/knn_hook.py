@@ -1,4 +1,4 @@
-"""Hook that classifies images by their nearest neighbours while a model is pre-trained."""
+"""Hook that classifies images by their nearest neighbors while a model is pre-trained."""
 
 import itertools
 from typing import Any
@@ -10,15 +10,15 @@ from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 from ...datasets.wrappers import wrapped_datasets
-from ...errors import ConfigError, DamagedImageError
+from ...errors import ConfigError, CorruptImageError
 from ...evaluation.features import extract_features
-from ...evaluation.knn import check_neighbours, knn_accuracy
+from ...evaluation.knn import check_neighbors, knn_accuracy
 from ...evaluation.labeled_features import LabeledFeatures
 from ...evaluation.labeled_loader import build_labeled_loader, check_same_classes
 from ...file_names import printable
 from ...randomness import preserved_random_state
 from ...registry import HOOKS
-from ..loops.resumable_data_loader import let_workers_outlive_signals
+from ..loops.resumable_data_loader import defer_worker_signals
 from .stall_watchdog_hook import StallWatchdogHook
 
 PRECISIONS = dict(float32=torch.float32, bfloat16=torch.bfloat16, float16=torch.float16)
@@ -28,7 +28,7 @@ PRECISIONS = dict(float32=torch.float32, bfloat16=torch.bfloat16, float16=torch.
 class KNNHook(Hook):
     """Log the k-NN accuracy of the backbone's pooled features every ``interval`` epochs.
 
-    Whole images are normalised by the run's own data preprocessor, without mixing or masking. The
+    Whole images are normalized by the run's own data preprocessor, without mixing or masking. The
     run itself stays the same to the bit: its random generators and the model's modes are restored.
     The results are ``knn_top1`` and ``knn_top5``, in percent, in the console, the scalars of every
     visualisation backend (the JSON log, TensorBoard, WandB; at the iteration's number) and the
@@ -40,15 +40,15 @@ class KNNHook(Hook):
     skipped with a warning.
 
     Args:
-        references: config of the labelled data set in which neighbours are looked for. Left out:
+        references: config of the labeled data set in which neighbors are looked for. Left out:
             type :class:`LabeledImageFolder` with class folders, ``data_prefix='train'``, the
             ``data_root`` of the training set, and a central crop of the backbone's image size. A
             training set of several folders has no such default.
-        queries: config of the labelled data set that is classified, likewise; ``'val'`` if left
+        queries: config of the labeled data set that is classified, likewise; ``'val'`` if left
             out.
         interval: epochs between evaluations.
         by_epoch: if not, ``interval`` is in iterations.
-        k: neighbours that vote.
+        k: neighbors that vote.
         temperature: of their weights.
         max_references: look in this many references only, evenly spaced; None takes all.
         max_queries: classify this many, likewise.
@@ -84,7 +84,7 @@ class KNNHook(Hook):
         if precision not in PRECISIONS:
             raise ValueError(f"KNNHook: precision={precision!r} must be one of {list(PRECISIONS)}")
         # an upper limit of k is known only with the data
-        check_neighbours((k,), max_references or k, temperature)
+        check_neighbors((k,), max_references or k, temperature)
         self.references = None if references is None else dict(references)
         self.queries = None if queries is None else dict(queries)
         self.interval = interval
@@ -110,9 +110,9 @@ class KNNHook(Hook):
                 for dataset, limit in zip(datasets, self.limits, strict=True)
             ]
         for loader in self._loaders:
-            let_workers_outlive_signals(loader)
+            defer_worker_signals(loader)
         check_same_classes(*self._loaders)
-        check_neighbours((self.k,), _size(self._loaders[0]), self.temperature)
+        check_neighbors((self.k,), _size(self._loaders[0]), self.temperature)
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Evaluate after every ``interval``-th epoch."""
@@ -139,7 +139,7 @@ class KNNHook(Hook):
         def note_progress(*_: int) -> None:
             done = next(batches)
             for watchdog in watchdogs:
-                watchdog.note_evaluation(done)
+                watchdog.heartbeat(done)
 
         note_progress()
         try:
@@ -150,7 +150,7 @@ class KNNHook(Hook):
                     )
                     for loader in self._loaders
                 )
-        except DamagedImageError as error:  # all of them, on all processes alike
+        except CorruptImageError as error:  # all of them, on all processes alike
             runner.logger.warning(f"k-NN evaluation skipped: {error.summary}")
             return
         if len(references.labels) < self.k or not len(queries.labels):
@@ -199,7 +199,7 @@ def _complete_datasets(
     if not default and (references is None or queries is None):
         found = f"several ({', '.join(map(printable, sorted(roots)))})" if roots else "none"
         raise ConfigError(
-            "KNNHook: the folders of the labelled images follow from the one data_root of the"
+            "KNNHook: the folders of the labeled images follow from the one data_root of the"
             f" training data, of which there are {found}: give references=dict(data_root='FOLDER',"
             " data_prefix='train') and queries=dict(data_root='FOLDER', data_prefix='val')"
         )

@@ -47,7 +47,7 @@ class LossGuardHook(Hook):
     def __init__(self) -> None:
         self._handles: list[Any] = []
         self._data_batch: Any = None
-        self._verdict: Tensor | None = None
+        self._flag: Tensor | None = None
         self._work: Any = None
         self._terms: dict[str, Tensor] = {}
 
@@ -57,10 +57,10 @@ class LossGuardHook(Hook):
         wrapper = runner.optim_wrapper
         wrappers = wrapper.values() if isinstance(wrapper, OptimWrapperDict) else [wrapper]
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        self._verdict = None
+        self._flag = None
         self._handles = [
-            model.register_forward_hook(self._look, with_kwargs=True),
-            *(each.optimizer.register_step_pre_hook(self._judge) for each in wrappers),
+            model.register_forward_hook(self._check_losses, with_kwargs=True),
+            *(each.optimizer.register_step_pre_hook(self._raise_if_invalid) for each in wrappers),
         ]
 
     def before_train_iter(
@@ -77,7 +77,7 @@ class LossGuardHook(Hook):
         outputs: dict | None = None,
     ) -> None:
         """Judge an iteration whose optimizer made no step."""
-        self._judge()
+        self._raise_if_invalid()
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Refuse to save spoilt weights: gradients can be NaN though the loss is not.
@@ -100,7 +100,7 @@ class LossGuardHook(Hook):
         for handle in self._handles:
             handle.remove()
 
-    def _look(self, model: nn.Module, args: tuple, kwargs: dict, losses: Any) -> None:
+    def _check_losses(self, model: nn.Module, args: tuple, kwargs: dict, losses: Any) -> None:
         """Begin to find out whether this process or another one has a non-finite loss."""
         if kwargs.get("mode") != "loss" or not isinstance(losses, dict):
             return
@@ -111,17 +111,17 @@ class LossGuardHook(Hook):
         if not self._terms:
             return
         bad = ~torch.isfinite(torch.stack(list(self._terms.values()))).all()
-        self._verdict = bad.int() * (get_rank() + 1)
+        self._flag = bad.int() * (get_rank() + 1)
         if is_distributed():
-            self._work = dist.all_reduce(self._verdict, dist.ReduceOp.MAX, async_op=True)
+            self._work = dist.all_reduce(self._flag, dist.ReduceOp.MAX, async_op=True)
 
-    def _judge(self, *_: object) -> None:
-        if self._verdict is None:
+    def _raise_if_invalid(self, *_: object) -> None:
+        if self._flag is None:
             return
         if self._work is not None:
             self._work.wait()
-        culprit = int(self._verdict) - 1
-        self._verdict = self._work = None
+        culprit = int(self._flag) - 1
+        self._flag = self._work = None
         if culprit < 0:
             return
         message = [self._describe() if get_rank() == culprit else ""]

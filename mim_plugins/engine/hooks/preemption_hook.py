@@ -11,7 +11,7 @@ from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 from ...registry import HOOKS
-from ..loops.resumable_data_loader import let_workers_outlive_signals
+from ..loops.resumable_data_loader import defer_worker_signals
 from .atomic_checkpoint_hook import AtomicCheckpointHook
 
 #: Exit code of a run that was saved because a signal asked for its end: start it again, --resume.
@@ -55,7 +55,7 @@ class PreemptionHook(Hook):
         self._checkpoint_hook(runner)
         loader = getattr(runner.val_loop, "dataloader", None)
         if isinstance(loader, DataLoader):
-            let_workers_outlive_signals(loader)
+            defer_worker_signals(loader)
         self._received = self._stopping = False
         for number in self.signals:
             self._previous[number] = signal.signal(number, self._receive)

@@ -15,7 +15,7 @@ from torch import Tensor
 from ...apis.inputs import central_pipeline, model_inputs
 from ...registry import HOOKS
 from ...sampling import evenly_spaced
-from ...visualization import draw_grid, reconstruction_panels, undisturbed
+from ...visualization import draw_grid, isolated_eval, reconstruction_panels
 from ...visualization.panels import check_reconstructs, panel_caption
 
 
@@ -32,7 +32,7 @@ class ReconstructionHook(Hook):
         by_epoch: if not, ``interval`` is in iterations.
         images: how many training images, evenly spaced over the data set; or the indices of
             training images; or paths of image files. Training images go once through the training
-            pipeline, files are resized and cropped in their centre. MixMAE needs at least 2.
+            pipeline, files are resized and cropped in their center. MixMAE needs at least 2.
         name: of the picture in the backends.
         seed: of masks, mixtures and the pipeline.
 
@@ -71,7 +71,7 @@ class ReconstructionHook(Hook):
             return
         model = _unwrap(runner.model)
         check_reconstructs(model)
-        with undisturbed(model, self.seed):
+        with isolated_eval(model, self.seed):
             self._batch = self._read(runner, model)
         self._picture(model, self._batch)
 

@@ -23,11 +23,11 @@ class RunSummaryHook(Hook):
         """Log one line, and another one if the learning rate does not fit."""
         wrapper = runner.optim_wrapper
         if not isinstance(wrapper, OptimWrapperDict):
-            return self._summarise(runner, wrapper)
+            return self._summarize(runner, wrapper)
         for name, part in wrapper.items():
-            self._summarise(runner, part, f"{name}: ")
+            self._summarize(runner, part, f"{name}: ")
 
-    def _summarise(self, runner: Runner, wrapper: OptimWrapper, name: str = "") -> None:
+    def _summarize(self, runner: Runner, wrapper: OptimWrapper, name: str = "") -> None:
         loader = runner.train_dataloader
         images, samples = count_images(loader.dataset), len(loader.dataset)
         repeats = f" ({samples} samples with repeats)" if samples > images else ""

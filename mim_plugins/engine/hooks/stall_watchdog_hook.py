@@ -97,9 +97,9 @@ class StallWatchdogHook(Hook):
         outputs: Any = None,
     ) -> None:
         """Note the progress."""
-        self.note_evaluation(batch_idx + 1)
+        self.heartbeat(batch_idx + 1)
 
-    def note_evaluation(self, batches: int) -> None:
+    def heartbeat(self, batches: int) -> None:
         """Note the progress of an evaluation, also one that another hook does.
 
         Args:

@@ -49,12 +49,12 @@ class PositionedBatchSampler(Sampler):
         """Batches of an epoch."""
         return len(self.batch_sampler)
 
-    def start_at(self, epoch: int, batch: int) -> None:
+    def set_position(self, epoch: int, batch: int) -> None:
         """Let the next iteration begin with this batch; if endless, it may be of a later epoch."""
         self._epoch, self._start = epoch, batch
 
     def __iter__(self) -> Iterator[SeededBatch]:
-        """Batches from where :meth:`start_at` said."""
+        """Batches from where :meth:`set_position` said."""
         epoch, start = self._epoch, self._start
         while True:
             batch = -1

@@ -21,7 +21,7 @@ _SAMPLER_SEED = "sampler_seed"
 class ResumableDataLoader(DataLoader):
     """Batches of another loader, from any position on, each sample with a seed of its own.
 
-    Workers are started when the first batch is asked for; see :func:`let_workers_outlive_signals`.
+    Workers are started when the first batch is asked for; see :func:`defer_worker_signals`.
 
     Args:
         loader: what to read and how; it is not iterated.
@@ -52,20 +52,20 @@ class ResumableDataLoader(DataLoader):
             persistent_workers=loader.persistent_workers,
         )
         self.position = position
-        let_workers_outlive_signals(self)
+        defer_worker_signals(self)
         # PyTorch leaves it out beside a batch sampler, but hooks read it
         vars(self)["batch_size"] = position.batch_size
 
     def batches(self, epoch: int, start: int) -> Iterator:
         """Batches of ``epoch``, without the first ``start``."""
-        self.position.start_at(epoch, start)
+        self.position.set_position(epoch, start)
         return super().__iter__()
 
     def __iter__(self) -> Any:
         """Batches from the run's first one on."""
         yield from self.batches(0, 0)
 
-    def take_seeds_of(self, runner: Runner) -> None:
+    def load_seeds(self, runner: Runner) -> None:
         """Use the seeds of the run, also those that were drawn before it was stopped."""
         sampler, hub = self.position.sampler, runner.message_hub
         self.position.seed = base_seed(runner)
@@ -95,7 +95,7 @@ def build_resumable_data_loader(
     return resumable
 
 
-def let_workers_outlive_signals(loader: DataLoader) -> None:
+def defer_worker_signals(loader: DataLoader) -> None:
     """Keep the workers that ``loader`` starts from now on, when a job is about to be ended.
 
     A cluster sends SIGTERM or SIGUSR1 to all processes, and the run needs its workers until the

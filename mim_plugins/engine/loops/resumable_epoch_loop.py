@@ -53,7 +53,7 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
         """Train from the current epoch and iteration on."""
         require_end_of_validation(self.runner)
         self._begins = True
-        self.dataloader.take_seeds_of(self.runner)
+        self.dataloader.load_seeds(self.runner)
         return super().run()
 
     def run_epoch(self) -> None:

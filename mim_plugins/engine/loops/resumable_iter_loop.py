@@ -75,7 +75,7 @@ class ResumableIterLoop(IterBasedTrainLoop):
         """Train from the current iteration on."""
         require_end_of_validation(self.runner)
         self._begins = True
-        self.dataloader.take_seeds_of(self.runner)
+        self.dataloader.load_seeds(self.runner)
         self.dataloader_iterator = _Batches(self._iter, self.dataloader.batches(0, self._iter))
         return super().run()
 

@@ -32,7 +32,7 @@ class Progress(NamedTuple):
     epoch: int
 
 
-def find_damage(path: Path) -> str | None:
+def find_file_corruption(path: Path) -> str | None:
     """What is wrong with a checkpoint's bytes, all of which are read, or None."""
     try:
         with path.open("rb") as file:
@@ -63,7 +63,7 @@ def read_structure(path: Path) -> dict[str, Any] | None:
     return checkpoint
 
 
-def choose_checkpoint(folder: Path, pointer: Path) -> Choice:
+def find_resumable(folder: Path, pointer: Path) -> Choice:
     """The newest checkpoint of a folder that is complete and intact.
 
     It is the one that ``pointer`` (``last_checkpoint``) names, or one that was completed after it;
@@ -78,7 +78,7 @@ def choose_checkpoint(folder: Path, pointer: Path) -> Choice:
     progress, damaged = _survey(folder)
     by_time = sorted(progress, key=lambda file: (_time(file), progress[file]), reverse=True)
     for path in _ranked(by_time, progress, named):
-        reason = find_damage(path)
+        reason = find_file_corruption(path)
         if reason is None:
             return Choice(path, _warnings(pointer, problem, path, named, damaged))
         damaged[path] = reason
@@ -97,7 +97,7 @@ def choose_checkpoint(folder: Path, pointer: Path) -> Choice:
     )
 
 
-def require_whole(path: str) -> None:
+def check_integrity(path: str) -> None:
     """Check a file that the user chose to resume from; addresses on the net are not checked.
 
     Raises:
@@ -113,7 +113,7 @@ def require_whole(path: str) -> None:
         )
     if not file.is_file():
         raise CheckpointError(f"there is no checkpoint '{path}' to resume from")
-    reason = find_damage(file)
+    reason = find_file_corruption(file)
     if reason is not None:
         raise CheckpointError(
             f"'{path}' is corrupt: {reason}. Resume from an older file, or let --resume without a"
@@ -142,7 +142,7 @@ def _survey(folder: Path) -> tuple[dict[Path, Progress], dict[Path, str]]:
         try:
             found = read_structure(path)
         except CheckpointError as error:
-            damaged[path] = find_damage(path) or str(error).removeprefix(f"'{path}' ")
+            damaged[path] = find_file_corruption(path) or str(error).removeprefix(f"'{path}' ")
             continue
         if found is not None:
             meta = found["meta"]

@@ -16,7 +16,7 @@ _PROGRESS = ("base_values", "last_step", "_global_step", "_last_value", "verbose
 _DERIVED = ("initial_{}", "max_{}", "min_{}")  # keys of a parameter group beside a scheduled one
 
 
-def follow_config(runner: Runner, checkpoint: dict) -> list[str]:
+def apply_config_schedule(runner: Runner, checkpoint: dict) -> list[str]:
     """Let a checkpoint that is resumed follow the schedule and the learning rate of the config.
 
     MMEngine goes on with the checkpoint's, whatever the config has: to the old end, at the old
@@ -57,7 +57,7 @@ def follow_config(runner: Runner, checkpoint: dict) -> list[str]:
 def make_states_plain(checkpoint: dict) -> None:
     """Replace the functions in the schedulers' states of a checkpoint by their names.
 
-    PyTorch would refuse to load them; :func:`follow_config` puts them back.
+    PyTorch would refuse to load them; :func:`apply_config_schedule` puts them back.
     """
     states = checkpoint.get("param_schedulers") or []
     for some in states.values() if isinstance(states, dict) else [states]:

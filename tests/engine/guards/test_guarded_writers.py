@@ -15,7 +15,7 @@ from mim_plugins.cli import ConsoleRunner
 from mim_plugins.engine.guards import guard_writers
 from mim_plugins.engine.guards.guarded_file_handler import GuardedFileHandler
 from mim_plugins.engine.guards.guarded_vis_backend import GuardedVisBackend
-from mim_plugins.engine.hooks import DataFaultHook
+from mim_plugins.engine.hooks import CorruptImageHook
 
 ITERATIONS = 12
 BROKEN, MENDED = 4, 8
@@ -58,7 +58,7 @@ def train(folder, actions, kind=ConsoleRunner):
         folder,
         iterations=ITERATIONS,
         runner=kind,
-        hooks=[At(actions), Draw(), SomeVisualizationHook(folder / "drawn"), DataFaultHook()],
+        hooks=[At(actions), Draw(), SomeVisualizationHook(folder / "drawn"), CorruptImageHook()],
         checkpoint=dict(max_keep_ckpts=1),
     )
     for hook in runner.hooks:

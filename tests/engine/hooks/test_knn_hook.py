@@ -34,7 +34,7 @@ def scope():
 
 @pytest.fixture
 def root(tmp_path):
-    """Noisy images whose class is their colour."""
+    """Noisy images whose class is their color."""
     generator = np.random.default_rng(0)
     for split, count in (("train", 6), ("val", 3)):
         for name, channel in COLORS.items():
@@ -172,7 +172,7 @@ def test_accuracies_are_logged_at_their_iteration(root, tmp_path, mrmae_config):
 
     logged = [r for r in records(tmp_path / "run") if "knn_top1" in r]
     assert [(r["epoch"], r["step"]) for r in logged] == [(2, 6), (4, 12)]
-    # the colour alone tells the classes apart, also to an untrained encoder
+    # the color alone tells the classes apart, also to an untrained encoder
     assert all(r["knn_top1"] > 50 and r["knn_top5"] == 100 for r in logged)
     assert [r for r in records(tmp_path / "run", f"vis_data/{runner.timestamp}.json")
             if "knn_top1" in r] == logged  # fmt: skip
@@ -203,7 +203,7 @@ def test_the_epoch_is_saved_before_it_is_evaluated(root, tmp_path, mrmae_config,
 
 def test_a_watchdog_sees_the_evaluation_advance(root, tmp_path, mrmae_config, monkeypatch):
     noted = []
-    monkeypatch.setattr(StallWatchdogHook, "note_evaluation", lambda _, done: noted.append(done))
+    monkeypatch.setattr(StallWatchdogHook, "heartbeat", lambda _, done: noted.append(done))
     config = make_config(root, tmp_path, mrmae_config, make_hook(), epochs=1)
     config.custom_hooks.append(dict(type="mim_plugins.StallWatchdogHook"))
     Runner.from_cfg(config).train()
@@ -242,7 +242,7 @@ def test_subsets_are_used(root, tmp_path, mrmae_config):
     ("changes", "error", "message"),
     [
         (dict(k=19), ValueError, r"k=\(19,\).*which is 18"),
-        (dict(queries=dict(data_prefix="test")), DataNotFoundError, "no labelled images.*test"),
+        (dict(queries=dict(data_prefix="test")), DataNotFoundError, "no labeled images.*test"),
         (
             dict(references=dict(type="mim_plugins.UnlabeledImageFolder")),
             ValueError,
@@ -291,7 +291,7 @@ def _train_in_process(rank, root, work_dir, model):
     )
     with DefaultScope.overwrite_default_scope("mmpretrain"):
         cfg = make_config(root, work_dir, model, make_hook(), launcher="pytorch")
-        process_group.use_cpu_processes(cfg)
+        process_group.init_gloo_on_cpu(cfg)
         runner = Runner.from_cfg(cfg)
         runner.train()
         # the trained model, evaluated again with each process's result
@@ -326,7 +326,7 @@ def test_corrupt_images_of_the_training_set_are_left_out(root, tmp_path, mrmae_c
     (root / "train/red/0.png").write_bytes(b"x")
     (root / "val/blue/1.png").write_bytes(b"")
     config = make_config(root, tmp_path / "run", mrmae_config, make_hook())
-    config.train_dataloader.dataset |= dict(on_damage="replace")
+    config.train_dataloader.dataset |= dict(on_corrupt="replace")
     config.train_dataloader.dataset.pipeline[0].type = "mim_plugins.LoadImage"
     config.log_level = "INFO"
     Runner.from_cfg(config).train()

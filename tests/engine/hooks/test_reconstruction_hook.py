@@ -204,7 +204,7 @@ GREY = [
 @pytest.mark.parametrize("model", [MIXMAE, MRMAE])
 def test_images_of_one_channel_are_drawn(folder, tmp_path, model, paths):
     images = [str(folder / f"{index}.png") for index in range(4)] if paths else 4
-    cfg = tiny_config(tmp_path, "grey", model)
+    cfg = tiny_config(tmp_path, "gray", model)
     cfg.model.backbone.in_channels = cfg.model.decoder.out_channels = 1
     cfg.model.data_preprocessor.update(mean=[120.0], std=[60.0])
     cfg.train_dataloader.dataset.pipeline = GREY

@@ -85,7 +85,7 @@ class Busy(Hook):
         if runner.iter == 1:
             (watchdog,) = (hook for hook in runner.hooks if isinstance(hook, StallWatchdogHook))
             for done in range(10):
-                watchdog.note_evaluation(done)
+                watchdog.heartbeat(done)
                 time.sleep(0.5)
 
 

@@ -22,13 +22,13 @@ def test_starts_at_any_batch_of_any_epoch():
     assert (len(sampler), sampler.batch_size, sampler.drop_last) == (4, 2, False)
     whole = {}
     for epoch in (0, 1):
-        sampler.start_at(epoch, 0)
+        sampler.set_position(epoch, 0)
         whole[epoch] = batches(sampler)
         assert sorted(index for indices, _ in whole[epoch] for index in indices) == list(range(7))
     assert whole[0] != whole[1]
-    sampler.start_at(1, 3)
+    sampler.set_position(1, 3)
     assert batches(sampler) == whole[1][3:]
-    sampler.start_at(1, 4)
+    sampler.set_position(1, 4)
     assert batches(sampler) == []
 
 
@@ -39,7 +39,7 @@ def test_endless_batches_go_on_through_the_epochs(sampler):
         if sampler is not None:
             each.sampler.indices = each.sampler._indices_of_rank()
     whole = [(b[:], b.key) for b in itertools.islice(samplers[0], 12)]
-    samplers[1].start_at(0, 9)
+    samplers[1].set_position(0, 9)
     assert [(b[:], b.key) for b in itertools.islice(samplers[1], 3)] == whole[9:]
     assert len({key for _, key in whole}) == 12
 

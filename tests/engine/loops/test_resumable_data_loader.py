@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset
 
 from mim_plugins.engine.loops import ResumableDataLoader
-from mim_plugins.engine.loops.resumable_data_loader import let_workers_outlive_signals
+from mim_plugins.engine.loops.resumable_data_loader import defer_worker_signals
 
 
 class Numbers:
@@ -43,9 +43,9 @@ def test_workers_of_a_plain_loader_start_as_they_did_and_outlive_sigterm(tmp_pat
     loader = DataLoader(
         Numbers(), num_workers=1, worker_init_fn=lambda number: (tmp_path / f"{number}").touch()
     )
-    let_workers_outlive_signals(loader)
+    defer_worker_signals(loader)
     once = loader.worker_init_fn
-    let_workers_outlive_signals(loader)
+    defer_worker_signals(loader)
     assert loader.worker_init_fn is once
     iterator = iter(loader)
     os.kill(int(next(iterator)[0, 1]), signal.SIGTERM)
@@ -63,7 +63,7 @@ from mim_plugins.engine.loops.resumable_data_loader import *
 
 plain = DataLoader(torch.arange(4), num_workers=1, persistent_workers=True)
 loader = {kind}
-let_workers_outlive_signals(loader)
+defer_worker_signals(loader)
 print(len(list(loader)), flush=True)
 """
     command = [sys.executable, "-c", script]

@@ -7,9 +7,9 @@ import torch
 from mim_plugins.checkpoints import write_with_digest
 from mim_plugins.engine.resume.checkpoint_files import (
     best_in_folder,
-    choose_checkpoint,
-    find_damage,
-    require_whole,
+    check_integrity,
+    find_file_corruption,
+    find_resumable,
 )
 from mim_plugins.errors import CheckpointError
 
@@ -28,7 +28,7 @@ def save(folder, iteration, name=None, time=None, **more):
 
 
 def choose(folder):
-    return choose_checkpoint(folder, folder / "last_checkpoint")
+    return find_resumable(folder, folder / "last_checkpoint")
 
 
 def flip(path):
@@ -50,7 +50,7 @@ DAMAGE = dict(
 def test_damaged_newest_file_falls_back_with_a_warning(tmp_path, kind):
     good, newest = save(tmp_path, 1), save(tmp_path, 2)
     (tmp_path / "last_checkpoint").write_text(str(newest))
-    assert find_damage(newest) is None
+    assert find_file_corruption(newest) is None
     assert choose(tmp_path) == (newest, [])
     DAMAGE[kind](newest)
     os.utime(newest, (2, 2))
@@ -58,7 +58,7 @@ def test_damaged_newest_file_falls_back_with_a_warning(tmp_path, kind):
     assert path == good
     assert any("iter_2.pth is corrupt" in text and "iter_1.pth" in text for text in warnings)
     with pytest.raises(CheckpointError, match="is corrupt"):
-        require_whole(str(newest))
+        check_integrity(str(newest))
     DAMAGE[kind](good)
     with pytest.raises(CheckpointError, match="none that can be resumed from"):
         choose(tmp_path)
@@ -70,7 +70,7 @@ def test_every_flipped_byte_of_a_tensor_is_found(tmp_path):
     start = content.index(torch.load(path)["state_dict"]["weight"].numpy().tobytes())
     for place in range(start, start + 20_000, 1_999):
         path.write_bytes(content[:place] + bytes([content[place] ^ 64]) + content[place + 1 :])
-        assert "does not match" in find_damage(path)
+        assert "does not match" in find_file_corruption(path)
 
 
 @pytest.mark.parametrize("pointer", [None, "", "/elsewhere/iter_9.pth"])
@@ -224,7 +224,7 @@ def test_empty_folder_is_a_new_run_but_a_lost_file_is_an_error(tmp_path):
 
 def test_missing_file_of_the_users_choice(tmp_path):
     with pytest.raises(CheckpointError, match="there is no checkpoint"):
-        require_whole(str(tmp_path / "none.pth"))
+        check_integrity(str(tmp_path / "none.pth"))
     with pytest.raises(CheckpointError, match="is a folder"):
-        require_whole(str(tmp_path))
-    require_whole("https://example.org/a.pth")
+        check_integrity(str(tmp_path))
+    check_integrity("https://example.org/a.pth")

@@ -7,7 +7,7 @@ from mmengine.runner import Runner
 from schedule_run import SGD, ScheduleRun, whole_and_resumed
 from toy_run import ToyImages, ToyModel
 
-from mim_plugins.cli.run_config import fit_schedule
+from mim_plugins.cli.run_config import trim_schedule
 from mim_plugins.errors import CheckpointError
 
 EPOCHS, HALF = 6, 3
@@ -120,7 +120,7 @@ def test_a_trial_run_within_the_warm_up_goes_on_at_full_length(stop, unit):
     schedulers = in_units(KINDS["warm_up_cosine"], unit)
     trial = Config(dict(train_cfg=dict(max_epochs=2), param_scheduler=schedulers))
     if unit != "iteration":
-        assert "warm-up" in fit_schedule(trial)
+        assert "warm-up" in trim_schedule(trial)
     before = dict(schedulers=trial.param_scheduler[:1], epochs=2)
     whole, resumed, changes = whole_and_resumed(before, dict(schedulers=schedulers), stop)
     assert resumed == whole
@@ -342,7 +342,7 @@ def test_a_trial_run_is_resumed_at_full_length(tmp_path, caplog):
         dict(type="CosineAnnealingLR", begin=4, convert_to_iter_based=True),
     ]
     trial = Config(dict(train_cfg=dict(max_epochs=2), param_scheduler=schedule))
-    assert "warm-up" in fit_schedule(trial)
+    assert "warm-up" in trim_schedule(trial)
     train(tmp_path / "run", epochs=2, param_scheduler=trial.param_scheduler)
     _, whole = train(tmp_path / "whole", epochs=10, param_scheduler=schedule)
     _, rates = train(

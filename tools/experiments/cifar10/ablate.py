@@ -63,7 +63,7 @@ def main() -> None:
     start = time.monotonic()
     experiment = prepare(args)
     experiment.size = replace(experiment.size, finetune={})
-    experiment.teach()
+    experiment.teacher_features()
     with ThreadPoolExecutor(args.processes) as pool:
         jobs = {
             (method, variant): [

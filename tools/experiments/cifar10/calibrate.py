@@ -17,7 +17,7 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
-from mim_plugins.cli import use_resumable_parts
+from mim_plugins.cli import enable_exact_resume
 from mim_plugins.registry import MODELS
 
 
@@ -26,7 +26,7 @@ class Training:
 
     def __init__(self, config: Path, device: torch.device) -> None:
         cfg = Config.fromfile(config)
-        use_resumable_parts(cfg)
+        enable_exact_resume(cfg)
         settings = cfg.model
         if "data_preprocessor" not in settings:
             settings["data_preprocessor"] = cfg.data_preprocessor

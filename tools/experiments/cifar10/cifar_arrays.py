@@ -92,7 +92,7 @@ def augment(padded: Tensor) -> Tensor:
     return window.flip(-1) if flip else window
 
 
-def choose_labelled(labels: Tensor, per_class: int, seed: int) -> Tensor:
+def choose_labeled(labels: Tensor, per_class: int, seed: int) -> Tensor:
     """Indices of equally many images of each class, others for another seed."""
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(labels), generator=generator)
@@ -108,7 +108,7 @@ class CifarArrays(Dataset):
         images: how many images to use, the first of the shuffled split.
         split: ``'train'``, whose images are augmented, or ``'test'``.
         mask: config of the transform that draws a mask for each image (SimMIM); None for none.
-        labelled: give the images their labels.
+        labeled: give the images their labels.
         per_class: use only this many images of each class, with labels; None uses all.
         seed: chooses these images.
     """
@@ -119,19 +119,19 @@ class CifarArrays(Dataset):
         images: int,
         split: str = "train",
         mask: dict | None = None,
-        labelled: bool = False,
+        labeled: bool = False,
         per_class: int | None = None,
         seed: int = 0,
     ) -> None:
         self.images, self.labels = load(Path(data_root), split, images)
         if per_class is not None:
-            chosen = choose_labelled(self.labels, per_class, seed)
+            chosen = choose_labeled(self.labels, per_class, seed)
             self.images, self.labels = self.images[chosen], self.labels[chosen]
         self.augmented = split == "train"
         if self.augmented:
             self.images = pad(self.images)
         self.mask: Any = TRANSFORMS.build(mask) if mask else None
-        self.labelled = labelled
+        self.labeled = labeled
 
     def __len__(self) -> int:
         """Number of images."""
@@ -141,10 +141,10 @@ class CifarArrays(Dataset):
         """An image (3, H, W) of 0 to 255, in another augmentation at every call."""
         image = self.images[index]
         item: dict[str, Any] = dict(inputs=augment(image) if self.augmented else image)
-        if self.mask or self.labelled:
+        if self.mask or self.labeled:
             item["data_samples"] = sample = DataSample()
             if self.mask:
                 sample.set_field(torch.from_numpy(self.mask({})["mask"]), "mask")
-            if self.labelled:
+            if self.labeled:
                 sample.set_gt_label(self.labels[index])
         return item

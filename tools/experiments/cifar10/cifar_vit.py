@@ -44,7 +44,7 @@ def cifar_vit(pretrained: bool = False, **kwargs: Any) -> nn.Module:
     )
 
 
-def normalised(images: Tensor) -> Tensor:
+def normalized(images: Tensor) -> Tensor:
     """Images (B, 3, H, W) of 0 to 255 as the teacher reads them."""
     mean, std = torch.tensor([MEAN, STD]).view(2, 1, 3, 1, 1)
     return (images.float() / 255 - mean) / std

@@ -72,7 +72,7 @@ def run_all(experiment: Experiment, seeds: list[int], processes: int) -> dict[st
             if key not in jobs:
                 jobs[key] = pool.submit(job, *args)
 
-        teaching = pool.submit(experiment.teach)
+        teaching = pool.submit(experiment.teacher_features)
         for seed in seeds:
             for name, method in RANDOM.items():
                 start((name, 0, seed), experiment.random, method, seed)

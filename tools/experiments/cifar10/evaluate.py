@@ -1,4 +1,4 @@
-"""What frozen encoders have learnt: k-nearest neighbours and a linear probe."""
+"""What frozen encoders have learnt: k-nearest neighbors and a linear probe."""
 
 import argparse
 import json
@@ -33,7 +33,7 @@ def build_encoder(cfg: Config, checkpoint: Path | None, seed: int) -> nn.Module:
 
 @torch.no_grad()
 def encoder_features(encoder: nn.Module, images: Tensor, cfg: Config) -> Tensor:
-    """Pooled features (N, D) of images (N, 3, H, W), normalised as in pre-training."""
+    """Pooled features (N, D) of images (N, 3, H, W), normalized as in pre-training."""
     mean, std = torch.tensor([cfg.mean, cfg.std]).view(2, 1, 3, 1, 1)
     device = next(encoder.parameters()).device
     parts = (((part.float() - mean) / std).to(device) for part in images.split(500))
@@ -49,7 +49,7 @@ def teacher_features(weights: Path, images: Tensor) -> Tensor:
 
 
 def accuracies(train: LabeledFeatures, test: LabeledFeatures) -> dict[str, float]:
-    """Test accuracy, in percent, of 20 neighbours and of logistic regression."""
+    """Test accuracy, in percent, of 20 neighbors and of logistic regression."""
     classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300))
     classifier.fit(train.features.numpy(), train.labels.numpy())
     probe = 100 * float(classifier.score(test.features.numpy(), test.labels.numpy()))
@@ -64,10 +64,10 @@ def main() -> None:
     parser.add_argument("--checkpoints", type=Path, nargs="*", help="by epoch; none: random")
     parser.add_argument("--teacher", type=Path, help="evaluate this teacher instead")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--labelled", type=int, required=True, help="training images")
+    parser.add_argument("--labeled", type=int, required=True, help="training images")
     parser.add_argument("--test-images", type=int, required=True)
     args = parser.parse_args()
-    train = load(args.arrays, "train", args.labelled)
+    train = load(args.arrays, "train", args.labeled)
     test = load(args.arrays, "test", args.test_images)
     result = {}
     for checkpoint in args.checkpoints or [None]:

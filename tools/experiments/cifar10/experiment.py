@@ -58,7 +58,7 @@ class Experiment:
             print(f"{name}: {json.loads(done.read_text())['wall']:.0f} s", flush=True)
         return json.loads(done.read_text())
 
-    def teach(self) -> dict[str, float]:
+    def teacher_features(self) -> dict[str, float]:
         """Train the teacher; its test accuracy, and that of a linear probe of its features."""
         options = [f"--{key}={value}" for key, value in self.size.teacher.items()]
         self.run("teacher", HERE / "teacher.py", self.arrays, self.weights, *options)
@@ -115,7 +115,7 @@ class Experiment:
     def probe(self, name: str, *options: Any) -> dict[str, dict[str, float]]:
         """k-NN and linear probe of frozen encoders, by epoch."""
         result = self.work / f"{name}_probe.json"
-        counts = ("--labelled", self.size.labelled, "--test-images", self.size.test_images)
+        counts = ("--labeled", self.size.labeled, "--test-images", self.size.test_images)
         script = HERE / "evaluate.py"
         self.run(f"{name}_probe", script, self.arrays, result, *options, *counts)
         return json.loads(result.read_text())
@@ -143,8 +143,8 @@ class Experiment:
                 {
                     "model.backbone": dict(_delete_=True, **backbone, out_type="avg_featmap"),
                     "model.head.in_channels": dims[-1] if isinstance(dims, list) else dims,
-                    "train_dataloader.dataset.images": self.size.labelled,
-                    "train_dataloader.dataset.per_class": self.size.labelled * share // 1000,
+                    "train_dataloader.dataset.images": self.size.labeled,
+                    "train_dataloader.dataset.per_class": self.size.labeled * share // 1000,
                     "train_dataloader.dataset.seed": seed,
                     "val_dataloader.dataset.images": self.size.test_images,
                     "val_dataloader.dataset.data_root": str(self.arrays),

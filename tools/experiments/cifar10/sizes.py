@@ -10,7 +10,7 @@ class Size:
 
     images: int
     """For pre-training, the first of the shuffled training images."""
-    labelled: int
+    labeled: int
     """The first of them have labels for all evaluations."""
     test_images: int
     epochs: int
@@ -49,7 +49,7 @@ def _networks() -> dict[str, dict[str, Any]]:
 SIZES = dict(
     small=Size(
         images=10_000,
-        labelled=5_000,
+        labeled=5_000,
         test_images=5_000,
         epochs=10,
         ablation_epochs=3,
@@ -58,7 +58,7 @@ SIZES = dict(
     ),
     full=Size(
         images=50_000,
-        labelled=50_000,
+        labeled=50_000,
         test_images=10_000,
         epochs=200,
         ablation_epochs=100,
@@ -68,7 +68,7 @@ SIZES = dict(
     ),
     smoke=Size(
         images=1_024,
-        labelled=1_000,
+        labeled=1_000,
         test_images=100,
         epochs=2,
         ablation_epochs=1,

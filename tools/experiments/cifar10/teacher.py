@@ -10,7 +10,7 @@ import timm
 import torch
 import torch.nn.functional as F
 from cifar_arrays import TEST_IMAGES, augment, load, pad
-from cifar_vit import normalised
+from cifar_vit import normalized
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
@@ -30,7 +30,7 @@ def train(folder: Path, images_used: int, epochs: int) -> VisionTransformer:
         start, total = time.monotonic(), 0.0
         for chosen in torch.randperm(len(images)).split(BATCH):
             batch = torch.stack([augment(padded[i]) for i in chosen])
-            tokens = model.forward_features(normalised(batch))
+            tokens = model.forward_features(normalized(batch))
             # both learn: the class token, whose attention focuses, and the others, to be mimicked
             outputs = model.head(torch.cat([tokens[:, 0], tokens[:, 1:].mean(dim=1)]))
             truth = labels[chosen].repeat(2)
@@ -49,7 +49,7 @@ def train(folder: Path, images_used: int, epochs: int) -> VisionTransformer:
 def accuracy(model: nn.Module, images: Tensor, labels: Tensor) -> float:
     """Top-1 accuracy in percent."""
     hits = [
-        (model(normalised(part)).argmax(dim=1) == truth).sum().item()
+        (model(normalized(part)).argmax(dim=1) == truth).sum().item()
         for part, truth in zip(images.split(500), labels.split(500), strict=True)
     ]
     return 100 * sum(hits) / len(labels)

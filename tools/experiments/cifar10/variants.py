@@ -27,6 +27,6 @@ class SingleReconstruction(MixMAE):
     def loss(self, batch: MixedImages) -> dict[str, Tensor]:
         """As MixMAE's, without the partner's reconstruction."""
         tokens = self.backbone.forward_mixed(batch.mixed, batch.mask)
-        from_own, _ = self.decoder(tokens, batch.mask)
+        pred_own, _ = self.decoder(tokens, batch.mask)
         hidden = batch.mask.flatten(1).to(tokens.device).expand(len(tokens), -1)
-        return dict(loss_rec=self.head(from_own, batch.images, hidden))
+        return dict(loss_rec=self.head(pred_own, batch.images, hidden))

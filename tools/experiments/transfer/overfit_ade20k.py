@@ -9,7 +9,7 @@ import argparse
 from mmengine.config import Config
 
 from mim_plugins import CONFIG_DIR
-from mim_plugins.cli import ConsoleRunner, fit_precision, run_config
+from mim_plugins.cli import ConsoleRunner, resolve_precision, run_config
 
 CONFIG = CONFIG_DIR / "transfer/ade20k/upernet_mixmae_swin_b_160k.py"
 SIZE = (192, 192)  # pixels that every image is resized to
@@ -71,7 +71,7 @@ def small_config(data_root: str, split: str, work_dir: str, iterations: int) -> 
             "default_hooks.checkpoint.interval": iterations,
         }
     )
-    fit_precision(cfg)
+    resolve_precision(cfg)
     return cfg
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from mmengine.config import Config
 
 from mim_plugins import CONFIG_DIR
-from mim_plugins.cli import ConsoleRunner, fit_precision, run_config
+from mim_plugins.cli import ConsoleRunner, resolve_precision, run_config
 
 CONFIG = CONFIG_DIR / "transfer/coco/mask_rcnn_mixmae_swin_b_36e.py"
 SIDE = 256  # pixels of the images' longer side
@@ -108,7 +108,7 @@ def small_config(data_root: Path, work_dir: Path, subset: Path, iterations: int)
             "default_hooks.checkpoint": dict(by_epoch=False, interval=iterations),
         }
     )
-    fit_precision(cfg)
+    resolve_precision(cfg)
     return cfg
 
 

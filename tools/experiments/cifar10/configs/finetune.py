@@ -22,7 +22,7 @@ data_preprocessor = dict(
     mean=_base_.mean,
     std=_base_.std,
 )
-train_dataloader = dict(batch_size=batch, drop_last=False, dataset=dict(labelled=True))
+train_dataloader = dict(batch_size=batch, drop_last=False, dataset=dict(labeled=True))
 val_dataloader = dict(
     batch_size=500,
     num_workers=0,
@@ -33,7 +33,7 @@ val_dataloader = dict(
         data_root="arrays",
         images=5_000,
         split="test",
-        labelled=True,
+        labeled=True,
     ),
 )
 val_evaluator = dict(type="mmpretrain.Accuracy", topk=(1,))

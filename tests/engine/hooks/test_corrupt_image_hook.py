@@ -4,15 +4,15 @@ from contextlib import nullcontext
 
 import pytest
 import torch
-from image_files import damaged_files, good_files
+from image_files import corrupt_files, good_files
 from mmengine.hooks import Hook
 from mmengine.model import BaseModel
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from torch import nn
 
-from mim_plugins.engine.hooks import DataFaultHook
-from mim_plugins.errors import DamagedImageError
+from mim_plugins.engine.hooks import CorruptImageHook
+from mim_plugins.errors import CorruptImageError
 from mim_plugins.file_names import read_lines, unquote_name
 
 
@@ -38,7 +38,7 @@ def folder(tmp_path):
     for index in range(6):
         (folder / f"{index}.jpg").write_bytes(good_files()["rgb.jpg"])
     for name in ("half.jpg", "overwritten.jpg"):
-        (folder / name).write_bytes(damaged_files()[name][0])
+        (folder / name).write_bytes(corrupt_files()[name][0])
     return folder
 
 
@@ -49,7 +49,7 @@ def make_runner(tmp_path, folder):
         images = dict(
             type="mim_plugins.UnlabeledImageFolder",
             data_root=str(folder),
-            on_damage="replace",
+            on_corrupt="replace",
             pipeline=[dict(type="mim_plugins.LoadImage"), dict(type="PackInputs")],
         )
         runner = Runner(
@@ -67,7 +67,9 @@ def make_runner(tmp_path, folder):
             ),
             train_cfg=dict(by_epoch=True, max_epochs=epochs),
             optim_wrapper=dict(optimizer=dict(type="SGD", lr=0.1)),
-            custom_hooks=[dict(type="mim_plugins.DataFaultHook", **(hook or dict(max_share=0.5)))],
+            custom_hooks=[
+                dict(type="mim_plugins.CorruptImageHook", **(hook or dict(max_share=0.5)))
+            ],
             randomness=dict(seed=0),
             default_scope="mmpretrain",
             experiment_name=f"{tmp_path}_{work_dir}_{uuid.uuid4()}",
@@ -97,7 +99,7 @@ def test_the_run_goes_on_and_names_each_damaged_image_once(
     assert runner.iter == 8
     assert len(model.seen) == 16
     assert not damaged & set(model.seen)
-    assert set((tmp_path / "run/damaged_images.txt").read_text().split()) == damaged
+    assert set((tmp_path / "run/corrupt_images.txt").read_text().split()) == damaged
     log = read_log()
     assert log.count("half.jpg': truncated") == 1
     assert log.count("overwritten.jpg': corrupt") == 1
@@ -117,10 +119,10 @@ def test_the_samples_do_not_depend_on_the_worker_processes(make_runner):
 def test_too_many_damaged_images_stop_the_run(tmp_path, make_runner):
     runner, _ = make_runner(hook=dict(max_share=0.2, interval=1), epochs=5)
 
-    with pytest.raises(DamagedImageError, match=r"2 of 8 images.*max_share=0\.2.*check_dataset"):
+    with pytest.raises(CorruptImageError, match=r"2 of 8 images.*max_share=0\.2.*check_dataset"):
         runner.train()
     assert runner.epoch == 0
-    assert len((tmp_path / "run/damaged_images.txt").read_text().split()) == 2
+    assert len((tmp_path / "run/corrupt_images.txt").read_text().split()) == 2
 
 
 def test_an_image_counts_once_however_often_it_is_drawn(make_runner):
@@ -146,7 +148,7 @@ def test_without_damage_nothing_is_written(tmp_path, folder, make_runner, read_l
         (folder / name).unlink()
     runner, _ = make_runner(epochs=1)
     runner.train()
-    assert not (tmp_path / "run/damaged_images.txt").exists()
+    assert not (tmp_path / "run/corrupt_images.txt").exists()
     assert "damaged" not in read_log().split("Hooks will be executed")[-1]
 
 
@@ -156,14 +158,14 @@ def test_without_damage_nothing_is_written(tmp_path, folder, make_runner, read_l
 )
 def test_impossible_arguments_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
-        DataFaultHook(**options)
+        CorruptImageHook(**options)
 
 
 @pytest.mark.parametrize(("share", "stops"), [(0.3, False), (0.2, True)])
 def test_the_share_is_of_the_images_not_of_their_repeats(make_runner, share, stops):
     runner, _ = make_runner(epochs=1, hook=dict(max_share=share), repeat=10)
 
-    expected = pytest.raises(DamagedImageError, match="2 of 8 images") if stops else nullcontext()
+    expected = pytest.raises(CorruptImageError, match="2 of 8 images") if stops else nullcontext()
     with expected:
         runner.train()
 
@@ -176,7 +178,7 @@ def test_damaged_images_of_any_name_are_reported_and_kept(make_runner, folder, t
     runner, _ = make_runner(epochs=1)
     runner.train()
 
-    listed = [unquote_name(line) for line in read_lines(tmp_path / "run/damaged_images.txt")]
+    listed = [unquote_name(line) for line in read_lines(tmp_path / "run/corrupt_images.txt")]
     expected = {os.path.join(os.fsencode(folder), name) for name in names}
     assert expected < set(map(os.fsencode, listed))
     assert len(listed) == 5
@@ -185,12 +187,12 @@ def test_damaged_images_of_any_name_are_reported_and_kept(make_runner, folder, t
     assert r"line\nbreak.jpg" in log
     (checkpoint,) = (tmp_path / "run").glob("*.pth")
     content = torch.load(checkpoint, weights_only=True)
-    assert set(content["message_hub"]["runtime_info"]["damaged_images"]) == set(listed)
+    assert set(content["message_hub"]["runtime_info"]["corrupt_images"]) == set(listed)
 
 
 def test_a_list_that_cannot_be_written_is_tried_again(tmp_path, folder, make_runner, read_log):
     runner, _ = make_runner(hook=dict(max_share=0.5, interval=1), epochs=4)
-    file = tmp_path / "run/damaged_images.txt"
+    file = tmp_path / "run/corrupt_images.txt"
     file.mkdir()  # in the way
 
     class MakeRoom(Hook):

@@ -1,4 +1,4 @@
-"""Tensors as colours: images as they look, and maps of numbers."""
+"""Tensors as colors: images as they look, and maps of numbers."""
 
 from typing import Any
 
@@ -7,10 +7,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 COLOUR_MAP = "viridis"
-_MISSING = 127  # grey
+_MISSING = 127  # gray
 
 
-def natural_colours(images: Tensor, preprocessor: Any) -> Tensor:
+def to_rgb_uint8(images: Tensor, preprocessor: Any) -> Tensor:
     """Return normalized images (B, C, H, W) as RGB bytes (B, 3, H, W), clipped to 0 ... 255.
 
     Images of one or two channels are shown as their first one in gray, those of more than three
@@ -23,15 +23,15 @@ def natural_colours(images: Tensor, preprocessor: Any) -> Tensor:
     return shown.nan_to_num(_MISSING).round().clamp(0, 255).to(torch.uint8)
 
 
-def heat_map(values: Tensor, low: float, high: float, size: tuple[int, int]) -> Tensor:
-    """Values (B, h, w) as colours: RGB bytes (B, 3, H, W) of ``size`` (H, W), one per cell.
+def apply_colormap(values: Tensor, low: float, high: float, size: tuple[int, int]) -> Tensor:
+    """Values (B, h, w) as colors: RGB bytes (B, 3, H, W) of ``size`` (H, W), one per cell.
 
-    ``low`` and all below is the darkest colour, ``high`` and all above the brightest; NaN is grey.
+    ``low`` and all below is the darkest color, ``high`` and all above the brightest; NaN is gray.
     """
     from matplotlib import colormaps
 
     table = torch.tensor(colormaps[COLOUR_MAP](range(256))[:, :3] * 255).round().to(torch.uint8)
     shares = ((values.float().cpu() - low) / (high - low)).clamp(0, 1)
-    colours = table[(shares.nan_to_num() * 255).round().long()].permute(0, 3, 1, 2)
-    colours = torch.where(shares.isnan()[:, None], _MISSING, colours)
-    return F.interpolate(colours.float(), size, mode="nearest").to(torch.uint8)
+    colors = table[(shares.nan_to_num() * 255).round().long()].permute(0, 3, 1, 2)
+    colors = torch.where(shares.isnan()[:, None], _MISSING, colors)
+    return F.interpolate(colors.float(), size, mode="nearest").to(torch.uint8)

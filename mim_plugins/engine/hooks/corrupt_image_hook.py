@@ -8,21 +8,22 @@ from mmengine.runner import Runner
 
 from ...datasets.replacement import RECORD
 from ...datasets.wrappers import count_images
-from ...errors import DamagedImageError
+from ...errors import CorruptImageError
 from ...file_names import quote_name
 from ...registry import HOOKS
 from ..guards.guarded_writes import try_writing_lines
 
-FILE_NAME = "damaged_images.txt"
+_FORMER_RECORD = "damaged_images"  # in checkpoints of development versions before 0.1.0
+FILE_NAME = "corrupt_images.txt"
 
 
 @HOOKS.register_module()
-class DataFaultHook(Hook):
+class CorruptImageHook(Hook):
     """Name every damaged image of the training data once, and stop if there are too many.
 
     :class:`UnlabeledImageFolder` and :class:`FaultTolerantDataset` replace damaged images and leave
     a record in the sample. This hook gathers the records of all processes, writes the messages to
-    the log and the paths to ``damaged_images.txt`` in the work folder, and keeps the list in
+    the log and the paths to ``corrupt_images.txt`` in the work folder, and keeps the list in
     checkpoints.
 
     Args:
@@ -32,16 +33,16 @@ class DataFaultHook(Hook):
 
     Raises:
         ValueError: ``max_share`` outside [0, 1], or an ``interval`` below 1.
-        DamagedImageError: in training, when more than ``max_share`` are damaged.
+        CorruptImageError: in training, when more than ``max_share`` are damaged.
     """
 
     priority = "LOW"
 
     def __init__(self, max_share: float = 0.01, interval: int = 50) -> None:
         if not 0 <= max_share <= 1:
-            raise ValueError(f"DataFaultHook: max_share={max_share} must be between 0 and 1")
+            raise ValueError(f"CorruptImageHook: max_share={max_share} must be between 0 and 1")
         if interval < 1:
-            raise ValueError(f"DataFaultHook: interval={interval} must be at least 1")
+            raise ValueError(f"CorruptImageHook: interval={interval} must be at least 1")
         self.max_share = max_share
         self.interval = interval
         self._damaged: dict[str, str] = {}
@@ -51,7 +52,8 @@ class DataFaultHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Take the list of a resumed run from its checkpoint."""
-        known = runner.message_hub.runtime_info.get(RECORD, {})
+        info = runner.message_hub.runtime_info
+        known = info.get(RECORD) or info.get(_FORMER_RECORD, {})
         self._damaged, self._waiting, self._replaced = dict(known), {}, 0
 
     def after_train_iter(
@@ -100,11 +102,11 @@ class DataFaultHook(Hook):
         self._write_list(runner)
         images = count_images(runner.train_dataloader.dataset)
         if len(self._damaged) > self.max_share * images:
-            raise DamagedImageError(
+            raise CorruptImageError(
                 f"{len(self._damaged)} of {images} images are known to be damaged, more than"
                 f" max_share={self.max_share:g} allows; they are listed in"
                 f" {Path(runner.work_dir) / FILE_NAME}. Check the data with"
-                " tools/check_dataset.py, or raise max_share of DataFaultHook"
+                " tools/check_dataset.py, or raise max_share of CorruptImageHook"
             )
 
     def _write_list(self, runner: Runner) -> None:

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from mim_plugins.visualization import undisturbed
+from mim_plugins.visualization import isolated_eval
 
 
 def draw_numbers():
@@ -27,7 +27,7 @@ def test_modes_and_random_states_are_restored(fails):
     seed_all()
 
     try:
-        with undisturbed(model, seed=3):
+        with isolated_eval(model, seed=3):
             assert not any(module.training for module in model.modules())
             assert not torch.is_grad_enabled()
             draw_numbers()
@@ -44,7 +44,7 @@ def test_modes_and_random_states_are_restored(fails):
 def test_the_seed_decides_the_numbers_within():
     drawn = []
     for seed in (1, 1, 2):
-        with undisturbed(nn.Identity(), seed):
+        with isolated_eval(nn.Identity(), seed):
             drawn.append(draw_numbers())
     assert drawn[0] == drawn[1]
     assert all(one != other for one, other in zip(drawn[1], drawn[2], strict=True))

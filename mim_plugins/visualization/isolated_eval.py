@@ -11,7 +11,7 @@ from ..randomness import preserved_random_state, seed_generators
 
 
 @contextmanager
-def undisturbed(model: nn.Module, seed: int) -> Iterator[None]:
+def isolated_eval(model: nn.Module, seed: int) -> Iterator[None]:
     """Evaluation mode, no gradients and random numbers of ``seed`` within the block.
 
     After it, every module has its own mode again and the random generators their states, so that

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from ..checkpoints import load_strictly
 from ..layers import (
     TransformerBlock,
+    checkpointed_forward,
     init_linear_and_norm,
     resize_on_load,
     resize_position_embedding,
-    run_blocks,
     run_windowed_blocks,
     sincos_position_embedding,
 )
@@ -23,7 +23,7 @@ from .arguments import check_img_size, check_out_type, check_windows, resolve_ar
 _NORM_EPS = 1e-6
 
 
-class VisibleTokens(NamedTuple):
+class EncodedTokens(NamedTuple):
     """What an encoder makes of the visible tokens."""
 
     tokens: Tensor
@@ -34,10 +34,10 @@ class VisibleTokens(NamedTuple):
     """Visible tokens (B, V, D) after each Transformer block that was asked for."""
 
 
-class VisibleBackbone(BaseModule):
+class PlainBackbone(BaseModule):
     """Base of encoders that read only the visible tokens of an image in pre-training.
 
-    ``forward_visible`` is for pre-training; ``forward``, of the subclass, reads whole images of
+    ``forward_masked`` is for pre-training; ``forward``, of the subclass, reads whole images of
     any size, for transfer. A subclass names its sizes in ``arch_settings`` and implements
     :meth:`embed`.
 
@@ -66,8 +66,8 @@ class VisibleBackbone(BaseModule):
     arch_settings: ClassVar[dict[str, dict]] = {}
     init_cfg: dict | list[dict] | None
     # see load_pretrained: feature maps go through norm, pooled features through fc_norm
-    may_be_new: ClassVar[dict[str, str]] = {"fc_norm.": "norm.", "norm.": "fc_norm."}
-    may_be_left: ClassVar[tuple[str, ...]] = ("fc_norm.", "norm.")
+    allow_missing: ClassVar[dict[str, str]] = {"fc_norm.": "norm.", "norm.": "fc_norm."}
+    allow_unexpected: ClassVar[tuple[str, ...]] = ("fc_norm.", "norm.")
     in_channels: int = 3
     """Channels of the images; a subclass that reads others sets it."""
     pos_embed: Tensor
@@ -145,9 +145,9 @@ class VisibleBackbone(BaseModule):
         """Visible tokens (B, V, D) as they go into the last norm."""
         return tokens
 
-    def forward_visible(
+    def forward_masked(
         self, images: Tensor, token_mask: TokenMask, levels: Sequence[int] = ()
-    ) -> VisibleTokens:
+    ) -> EncodedTokens:
         """Encode the visible tokens; masked ones have no influence.
 
         Args:
@@ -171,10 +171,10 @@ class VisibleBackbone(BaseModule):
         visible = ~token_mask.mask.reshape(-1, 1, *grid)
         tokens, extra = self.embed(images, visible)
         x = gather_tokens(self._add_positions(tokens), token_mask.ids_keep)
-        x, kept = run_blocks(self.blocks, self._add_prefix(x), self.with_cp, levels)
+        x, kept = checkpointed_forward(self.blocks, self._add_prefix(x), self.with_cp, levels)
         prefix = 0 if self.cls_token is None else 1
         fused = self.fuse(x[:, prefix:], extra, token_mask.ids_keep)
-        return VisibleTokens(
+        return EncodedTokens(
             self.norm(fused),
             self.norm(x[:, :prefix]) if prefix else None,
             tuple(level[:, prefix:] for level in kept),
@@ -192,7 +192,7 @@ class VisibleBackbone(BaseModule):
             return int(parts[1]) + 1, last + 1
         return (last if parts[0] in ("norm", "fc_norm", "out_norms") else 0), last + 1
 
-    def train(self, mode: bool = True) -> "VisibleBackbone":
+    def train(self, mode: bool = True) -> "PlainBackbone":
         """Set training mode; what is frozen stays in evaluation mode."""
         super().train(mode)
         self._freeze()
@@ -212,7 +212,7 @@ class VisibleBackbone(BaseModule):
     ) -> tuple[Tensor, list[Tensor]]:
         """All blocks on whole images (B, P + L, D), in windows if so chosen."""
         if self.window_size is None:
-            return run_blocks(self.blocks, x, self.with_cp, keep)
+            return checkpointed_forward(self.blocks, x, self.with_cp, keep)
         return run_windowed_blocks(
             self.blocks, x, grid, self.window_size, self.global_blocks, self.with_cp, keep
         )

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from mim_plugins.backbones import VisibleBackbone
+from mim_plugins.backbones import PlainBackbone
 from mim_plugins.masking import TokenMask
 from mim_plugins.registry import MODELS
 
@@ -72,7 +72,7 @@ def pixels_of(mask, cols=6):
 def test_visible_tokens_their_class_token_and_levels_have_the_stated_shapes(build):
     encoder = build().eval()
 
-    seen = encoder.forward_visible(torch.randn(2, 3, 96, 96), random_mask(), levels=(0, 2))
+    seen = encoder.forward_masked(torch.randn(2, 3, 96, 96), random_mask(), levels=(0, 2))
 
     assert seen.tokens.shape == (2, 9, 16)
     assert [tuple(level.shape) for level in seen.levels] == [(2, 9, 16), (2, 9, 16)]
@@ -88,8 +88,8 @@ def test_masked_pixels_do_not_change_a_bit(build):
     changed = torch.where(hidden, 10 * torch.randn_like(images), images)
 
     with torch.no_grad():
-        before = encoder.forward_visible(images, token_mask, levels=(0, 1, 2))
-        after = encoder.forward_visible(changed, token_mask, levels=(0, 1, 2))
+        before = encoder.forward_masked(images, token_mask, levels=(0, 1, 2))
+        after = encoder.forward_masked(changed, token_mask, levels=(0, 1, 2))
 
     assert torch.equal(before.tokens, after.tokens)
     assert before.prefix is None or torch.equal(before.prefix, after.prefix)
@@ -105,8 +105,8 @@ def test_a_visible_patch_changes_every_visible_token(build):
     changed[0, :, row : row + STRIDE, col : col + STRIDE] = torch.randn(3, STRIDE, STRIDE)
 
     with torch.no_grad():
-        before = encoder.forward_visible(images, token_mask).tokens
-        after = encoder.forward_visible(changed, token_mask).tokens
+        before = encoder.forward_masked(images, token_mask).tokens
+        after = encoder.forward_masked(changed, token_mask).tokens
 
     difference = (before - after).abs().amax(dim=2)
     assert difference[0].min() > 1e-6
@@ -118,7 +118,7 @@ def test_gradients_on_masked_pixels_are_zero_and_on_all_visible_ones_not(build):
     encoder, token_mask = build().eval(), random_mask()
     images = torch.randn(2, 3, 96, 96, requires_grad=True)
 
-    seen = encoder.forward_visible(images, token_mask, levels=(0, 1, 2))
+    seen = encoder.forward_masked(images, token_mask, levels=(0, 1, 2))
     outputs = [seen.tokens, *seen.levels] + ([] if seen.prefix is None else [seen.prefix])
     sum((output * torch.randn_like(output)).sum() for output in outputs).backward()
 
@@ -133,8 +133,8 @@ def test_tokens_come_in_the_order_of_ids_keep(build):
     permuted = token_mask._replace(ids_keep=token_mask.ids_keep[:, order])
 
     with torch.no_grad():
-        seen = encoder.forward_visible(images, token_mask, levels=(1,))
-        seen_permuted = encoder.forward_visible(images, permuted, levels=(1,))
+        seen = encoder.forward_masked(images, token_mask, levels=(1,))
+        seen_permuted = encoder.forward_masked(images, permuted, levels=(1,))
 
     assert not torch.allclose(seen.tokens, seen_permuted.tokens, atol=1e-3)
     assert torch.allclose(seen.tokens[:, order], seen_permuted.tokens, atol=1e-5)
@@ -149,7 +149,7 @@ def test_with_every_token_visible_the_tokens_are_those_of_the_whole_image(build,
     order = torch.stack([torch.randperm(size[0] * size[1] // STRIDE**2) for _ in range(2)])
 
     with torch.no_grad():
-        seen = encoder.forward_visible(images, mask_of(order, order.shape[1]))
+        seen = encoder.forward_masked(images, mask_of(order, order.shape[1]))
         (featmap,) = encoder(images)
 
     tokens = featmap.flatten(2).transpose(1, 2)
@@ -161,11 +161,11 @@ def test_images_of_a_batch_do_not_see_each_other(build):
     encoder, images, token_mask = build().eval(), torch.randn(3, 3, 96, 96), random_mask(3)
 
     with torch.no_grad():
-        together = encoder.forward_visible(images, token_mask).tokens
+        together = encoder.forward_masked(images, token_mask).tokens
 
         for image in range(3):
             part = slice(image, image + 1)
-            alone = encoder.forward_visible(
+            alone = encoder.forward_masked(
                 images[part], TokenMask(*(field[part] for field in token_mask))
             )
             assert torch.allclose(together[part], alone.tokens, atol=1e-5)
@@ -176,17 +176,17 @@ def test_levels_are_the_outputs_of_the_blocks_asked_for(build):
     for block in encoder.blocks:
         block.register_forward_hook(lambda *call: outputs.append(call[-1]))
 
-    seen = encoder.forward_visible(torch.randn(2, 3, 96, 96), random_mask(), levels=(0, 2))
+    seen = encoder.forward_masked(torch.randn(2, 3, 96, 96), random_mask(), levels=(0, 2))
 
     prefix = 0 if encoder.cls_token is None else 1
     assert len(outputs) == BLOCKS
     assert torch.equal(seen.levels[0], outputs[0][:, prefix:])
     assert torch.equal(seen.levels[1], outputs[2][:, prefix:])
-    assert encoder.forward_visible(torch.randn(2, 3, 96, 96), random_mask()).levels == ()
+    assert encoder.forward_masked(torch.randn(2, 3, 96, 96), random_mask()).levels == ()
 
 
-def test_tokens_are_normalised(build):
-    seen = build().eval().forward_visible(torch.randn(2, 3, 96, 96), random_mask())
+def test_tokens_are_normalized(build):
+    seen = build().eval().forward_masked(torch.randn(2, 3, 96, 96), random_mask())
 
     for tokens in (seen.tokens, seen.prefix):
         if tokens is not None:
@@ -197,7 +197,7 @@ def test_tokens_are_normalised(build):
 def test_every_parameter_gets_a_gradient_in_pre_training(build):
     encoder = build()
 
-    tokens = encoder.forward_visible(torch.randn(2, 3, 96, 96), random_mask()).tokens
+    tokens = encoder.forward_masked(torch.randn(2, 3, 96, 96), random_mask()).tokens
     (tokens * torch.randn_like(tokens)).sum().backward()
 
     for name, parameter in encoder.named_parameters():
@@ -205,7 +205,7 @@ def test_every_parameter_gets_a_gradient_in_pre_training(build):
         assert parameter.grad.abs().sum() > 0, name
 
 
-@pytest.mark.parametrize("method", ["forward", "forward_visible"])
+@pytest.mark.parametrize("method", ["forward", "forward_masked"])
 def test_gradient_checkpointing_changes_neither_outputs_nor_gradients(build, method):
     plain, checkpointed = build(), build(with_cp=True)
     checkpointed.load_state_dict(plain.state_dict())
@@ -217,7 +217,7 @@ def test_gradient_checkpointing_changes_neither_outputs_nor_gradients(build, met
         if method == "forward":
             output = encoder(images)[0]
         else:
-            output = encoder.forward_visible(images, token_mask).tokens
+            output = encoder.forward_masked(images, token_mask).tokens
         output.pow(3).sum().backward()
 
     assert len(calls) == 2 * BLOCKS
@@ -230,12 +230,12 @@ def test_gradient_checkpointing_changes_neither_outputs_nor_gradients(build, met
 @pytest.mark.parametrize("size", [(90, 96), (96, 100)])
 def test_images_in_pre_training_must_be_multiples_of_the_stride(build, size):
     with pytest.raises(ValueError, match=f"{size[0]}x{size[1]} pixels.*stride 16"):
-        build().forward_visible(torch.randn(2, 3, *size), random_mask())
+        build().forward_masked(torch.randn(2, 3, *size), random_mask())
 
 
 def test_a_mask_for_another_grid_is_refused(build):
     with pytest.raises(ValueError, match=r"4 \* 8\), but is \(2, 36\)"):
-        build().forward_visible(torch.randn(2, 3, 64, 128), random_mask())
+        build().forward_masked(torch.randn(2, 3, 64, 128), random_mask())
 
 
 @pytest.mark.parametrize("size", [(96, 96), (50, 70), (33, 100), (128, 64), (7, 5)])
@@ -379,23 +379,23 @@ def test_linear_maps_start_as_xavier_with_zero_biases(build):
 
 def test_bfloat16_autocast_gives_tokens_close_to_those_of_float32(build):
     encoder, images, token_mask = build().eval(), torch.randn(2, 3, 96, 96), random_mask()
-    expected = encoder.forward_visible(images, token_mask).tokens
+    expected = encoder.forward_masked(images, token_mask).tokens
 
     with torch.autocast("cpu", torch.bfloat16):
-        tokens = encoder.forward_visible(images, token_mask).tokens
+        tokens = encoder.forward_masked(images, token_mask).tokens
 
     assert (tokens.float() - expected).abs().mean() < 0.05
 
 
 def test_a_subclass_must_say_how_it_embeds_images():
-    unfinished = VisibleBackbone(96, STRIDE, 16, 2, 4.0, [0.0], "featmap", False, None)
+    unfinished = PlainBackbone(96, STRIDE, 16, 2, 4.0, [0.0], "featmap", False, None)
 
     with pytest.raises(NotImplementedError):
-        unfinished.forward_visible(torch.randn(2, 3, 96, 96), random_mask())
+        unfinished.forward_masked(torch.randn(2, 3, 96, 96), random_mask())
 
 
 def test_names_of_sizes_are_looked_up_in_the_subclass():
-    class Sized(VisibleBackbone):
+    class Sized(PlainBackbone):
         arch_settings = {"tiny": dict(depth=1, embed_dims=4)}
 
     assert Sized.resolve_arch("t") == dict(depth=1, embed_dims=4)
