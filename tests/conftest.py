@@ -15,13 +15,16 @@ def _fixed_seed():
     torch.manual_seed(0)
 
 
-@pytest.fixture(autouse=True)
-def _same_scope_as_before():
-    """Undo the default scope that a runner sets for the whole process."""
+def _restore_default_scope():
     scopes = DefaultScope._instance_dict.copy()
     yield
     DefaultScope._instance_dict.clear()
     DefaultScope._instance_dict.update(scopes)
+
+
+# a runner sets the default scope of the whole process, also within fixtures of a module
+_restore_scope_after_test = pytest.fixture(autouse=True)(_restore_default_scope)
+_restore_scope_after_module = pytest.fixture(autouse=True, scope="module")(_restore_default_scope)
 
 
 @pytest.fixture(params=sorted(TINY_BACKBONES))
