@@ -1,4 +1,4 @@
-"""Errors that a user can fix, which the command-line tools print as one line."""
+"""Errors with a cause that the user can fix; the command-line tools print them as one line."""
 
 BUILD_ERRORS = (
     AssertionError,  # of mmpretrain, mmdet and mmseg
@@ -9,38 +9,42 @@ BUILD_ERRORS = (
     TypeError,
     ValueError,
 )
-"""What building a model, a data set or a hook raises if their config is wrong."""
+"""Exception types that building a model, a data set or a hook raises if its config is wrong."""
 
 
-class ConfigError(ValueError):
-    """A config file, or a change of one, is wrong; the message names file, cause and remedy."""
+class UserError(Exception):
+    """Base of this package's errors; each message contains what is wrong and what to do."""
 
 
-class CheckpointError(ValueError):
-    """A checkpoint cannot be read, or does not fit; the message names file, cause and remedy."""
+class ConfigError(UserError, ValueError):
+    """Error in a config file or in an option that changes one."""
 
 
-class DataNotFoundError(FileNotFoundError):
-    """Data that a config names is not there; the message says what was looked for and where."""
+class CheckpointError(UserError, ValueError):
+    """Error of a checkpoint that cannot be read or does not fit the model."""
 
 
-class GlobalBatchError(ValueError):
-    """The recipe's global batch cannot be kept; the message says what to change."""
+class DataNotFoundError(UserError, FileNotFoundError):
+    """Error of data that a config names but that do not exist."""
 
 
-class NonFiniteLossError(RuntimeError):
-    """A loss is not finite; the message names iteration, rank, loss terms and images."""
+class GlobalBatchError(UserError, ValueError):
+    """Error of a batch size with which the recipe's global batch size cannot be kept."""
 
 
-class WorkDirError(RuntimeError):
-    """The work folder is in use, holds another run's checkpoints or cannot be written."""
+class NonFiniteLossError(UserError, RuntimeError):
+    """Error of a loss that is NaN or infinite; with iteration, rank, loss terms and images."""
 
 
-class CorruptImageError(ValueError):
-    """An image file cannot be used; the message says which one and why.
+class WorkDirError(UserError, RuntimeError):
+    """Error of a work folder that is in use, contains another run's files or is not writable."""
+
+
+class CorruptImageError(UserError, ValueError):
+    """Error of an image file that cannot be used.
 
     Args:
-        message: what is wrong, for people.
+        message: the path and what is wrong with the file.
         path: the file.
         kind: one of :attr:`KINDS`.
     """
@@ -57,12 +61,12 @@ class CorruptImageError(ValueError):
     )
 
     def __init__(self, message: str, path: str = "", kind: str = "") -> None:
-        # a data loader's worker hands an error on by its message alone
+        # the worker process of a data loader passes on the message only
         super().__init__(message)
         self.path = path
         self.kind = kind
 
     @property
     def summary(self) -> str:
-        """The message without the traceback that a data loader's worker puts before it."""
+        """The message without the traceback that a data loader prepends to a worker's error."""
         return str(self).rpartition(f"{type(self).__name__}: ")[-1].strip()

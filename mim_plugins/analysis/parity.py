@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..checkpoints.conversion import convert
 from ..checkpoints.layouts import MCMAE_AUTHORS, MIXMIM_AUTHORS
-from ..checkpoints.tensor_check import require_weights
+from ..checkpoints.strict_loading import load_strictly
 from ..masking import MixedImages, TokenMask, mix, unmix
 from ..registry import MODELS
 
@@ -76,8 +76,7 @@ def compare_with_reference(reference: dict) -> dict[str, float]:
 
 def _load(model_cfg: dict, weights: dict[str, Tensor]) -> Any:
     model = MODELS.build(model_cfg)
-    require_weights(weights, "param/...", model.state_dict())
-    model.load_state_dict(weights)
+    load_strictly(model, weights, "param/...")
     return model.eval()
 
 

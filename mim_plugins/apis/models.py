@@ -10,12 +10,9 @@ from mmengine.logging import print_log
 from mmengine.registry import MODELS, DefaultScope
 from torch import Tensor
 
-from ..checkpoints import convert, find_layout, read_tensors
-from ..checkpoints.tensor_check import require_weights
+from ..checkpoints import compare_names, convert, find_layout, load_strictly, read_tensors
 from ..errors import CheckpointError
 from .model_zoo import override_config, read_config
-
-_LISTED = 8
 
 
 def get_model(
@@ -88,8 +85,7 @@ def load_weights(
         CheckpointError: the file cannot be read, does not fit the model, or its tensors are no
             floats that the model's types can hold, or not finite.
     """
-    tensors, state = read_tensors(checkpoint), model.state_dict()
-    own = set(state)
+    tensors, own = read_tensors(checkpoint), set(model.state_dict())
     if not own & set(tensors):
         tensors = _converted(tensors, checkpoint)
     tensors = {
@@ -97,19 +93,10 @@ def load_weights(
         for name, tensor in tensors.items()
         if name in own or not name.startswith((*allow_unexpected, "data_preprocessor."))
     }
-    missing, unknown = sorted(own - set(tensors)), sorted(set(tensors) - own)
-    problem = _mismatch(missing, unknown, own)
+    problem = _mismatch(own, set(tensors))
     if problem:
         raise CheckpointError(f"'{checkpoint}' does not fit {type(model).__name__}: {problem}")
-    require_weights(tensors, checkpoint, state)
-    try:
-        model.load_state_dict(tensors)
-    except (RuntimeError, ValueError) as error:
-        lines = [line.strip() for line in str(error).splitlines()]
-        reason = "; ".join(lines[1 : _LISTED + 1] or lines)
-        raise CheckpointError(
-            f"'{checkpoint}' is of another size than {type(model).__name__}: {reason}"
-        ) from None
+    load_strictly(model, tensors, checkpoint)
 
 
 def _converted(tensors: dict[str, Tensor], checkpoint: str | Path) -> dict[str, Tensor]:
@@ -122,20 +109,14 @@ def _converted(tensors: dict[str, Tensor], checkpoint: str | Path) -> dict[str, 
         raise CheckpointError(f"'{checkpoint}': {error}; give another checkpoint") from error
 
 
-def _mismatch(missing: list[str], unknown: list[str], own: set[str]) -> str:
-    """What does not agree and what to do about it; empty if all does."""
-    if not missing and not unknown:
-        return ""
+def _mismatch(own: set[str], given: set[str]) -> str:
+    """Describe how names differ, with a remedy; empty if they are the same."""
     decoder = {name for name in own if name.startswith("decoder.")}
-    if decoder and decoder <= set(missing):
+    if decoder and not decoder & given:
         return (
-            "it has no decoder, so that nothing can be reconstructed; it holds an encoder or a"
+            "it has no decoder, so nothing can be reconstructed; it contains an encoder or a"
             " fine-tuned model. Give the checkpoint of the pre-training itself (epoch_N.pth)"
         )
-    found = [
-        f"{len(names)} tensors {what}: {', '.join(names[:_LISTED])}"
-        + (" ..." if len(names) > _LISTED else "")
-        for names, what in ((missing, "missing in the file"), (unknown, "unknown to the model"))
-        if names
-    ]
-    return "; ".join(found) + ". Give the config that the checkpoint was trained with"
+    problems = compare_names(own, given)
+    remedy = "give the config that the checkpoint was trained with"
+    return "; ".join([*problems, remedy]) if problems else ""

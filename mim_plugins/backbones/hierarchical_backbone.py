@@ -6,7 +6,7 @@ from typing import ClassVar
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from ..checkpoints import load_strictly
+from ..checkpoints import strict_init_cfg
 from ..layers import init_linear_and_norm
 from .arguments import (
     check_frozen_stages,
@@ -112,7 +112,7 @@ class HierarchicalBackbone(BaseModule):
             CheckpointError: the checkpoint cannot be read or does not fit; see
                 :func:`load_pretrained`.
         """
-        self.init_cfg = load_strictly(self.init_cfg)
+        self.init_cfg = strict_init_cfg(self.init_cfg)
         super().init_weights()
 
     def forward_mixed(self, images: Tensor, mask: Tensor) -> Tensor:

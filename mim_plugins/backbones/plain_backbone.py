@@ -7,7 +7,7 @@ import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from ..checkpoints import load_strictly
+from ..checkpoints import strict_init_cfg
 from ..layers import (
     TransformerBlock,
     checkpointed_forward,
@@ -127,7 +127,7 @@ class PlainBackbone(BaseModule):
             CheckpointError: the checkpoint cannot be read or does not fit; see
                 :func:`load_pretrained`.
         """
-        self.init_cfg = load_strictly(self.init_cfg)
+        self.init_cfg = strict_init_cfg(self.init_cfg)
         super().init_weights()
 
     def embed(self, images: Tensor, visible: Tensor | None) -> tuple[Tensor, Any]:

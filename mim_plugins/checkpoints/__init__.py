@@ -4,17 +4,18 @@ from .export import FORMATS, Exported, export_backbone, to_timm
 from .http_loader import load_from_http
 from .integrity import find_corruption, has_digest, write_with_digest
 from .layouts import LAYOUTS, Layout, find_layout, recognize
-from .pretrained import LoadReport, describe_misfit, load_pretrained
+from .pretrained import LoadReport, load_pretrained
 from .reading import plain_data_only, read_tensors
 from .reference import read_reference
 from .safe_globals import allow_mmengine_checkpoints
-from .strict_pretrained_init import StrictPretrainedInit, load_strictly
+from .stall_timeout import TIMEOUT_VARIABLE, run_with_timeout
+from .strict_loading import compare_names, describe_mismatch, load_strictly
+from .strict_pretrained_init import StrictPretrainedInit, strict_init_cfg
 from .tensor_check import require_plain, require_weights
 from .torchscript import is_torchscript
 from .trained_classes import trained_classes
 from .training_state import check_training_state
-from .watch import TIMEOUT_VARIABLE, watch
-from .weights import keep_loadable
+from .weights import sanitize_checkpoint
 from .writing import PARTIAL_SUFFIX, write_atomically, write_checkpoint
 
 __all__ = [
@@ -28,15 +29,15 @@ __all__ = [
     "StrictPretrainedInit",
     "allow_mmengine_checkpoints",
     "check_training_state",
+    "compare_names",
     "convert",
-    "describe_misfit",
+    "describe_mismatch",
     "export_backbone",
     "fetch",
     "find_corruption",
     "find_layout",
     "has_digest",
     "is_torchscript",
-    "keep_loadable",
     "load_from_http",
     "load_pretrained",
     "load_strictly",
@@ -46,9 +47,11 @@ __all__ = [
     "recognize",
     "require_plain",
     "require_weights",
+    "run_with_timeout",
+    "sanitize_checkpoint",
+    "strict_init_cfg",
     "to_timm",
     "trained_classes",
-    "watch",
     "write_atomically",
     "write_checkpoint",
     "write_with_digest",

@@ -23,7 +23,7 @@ from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.logging import print_log
 
 from ..errors import CheckpointError
-from .watch import time_limit, watch
+from .stall_timeout import run_with_timeout, time_limit
 
 _ATTEMPTS = 3
 _CHUNK = 2**20
@@ -45,13 +45,13 @@ def fetch(address: str, verify: Callable[[Path], object], path: Path | None = No
         address: where the file is.
         verify: called with the complete file before the copy gets its name; an error of it means
             that nothing is kept.
-        path: where the copy is; None for :func:`copy_of`.
+        path: where the copy is; None for :func:`cached_path`.
 
     Raises:
         CheckpointError: on all processes: the file is not there, the server stalls, or what it
             sends is incomplete or not verified.
     """
-    path = path or copy_of(address)
+    path = path or cached_path(address)
     failure: CheckpointError | None = None
     if is_main_process():
         try:
@@ -66,7 +66,7 @@ def fetch(address: str, verify: Callable[[Path], object], path: Path | None = No
     return path
 
 
-def copy_of(address: str) -> Path:
+def cached_path(address: str) -> Path:
     """Return where in PyTorch's hub folder the copy of an address is, or would be.
 
     A name with a hash, as model zoos give them, is kept, so that copies of other programs are
@@ -135,7 +135,7 @@ def _try(attempt: "_Attempt") -> Exception | None:
         OSError: it is the disk, not the server.
     """
     try:
-        watch(attempt.run, lambda: attempt.received)
+        run_with_timeout(attempt.run, lambda: attempt.received)
     except (OSError, HTTPException, ValueError) as error:
         attempt.stop()
         if isinstance(error, CheckpointError) or getattr(error, "errno", None) in _LOCAL_ERRORS:

@@ -33,7 +33,7 @@ def expect(value: object, where: str, *kinds: type) -> None:
     """
     if type(value) not in kinds:
         wanted = " or ".join("None" if kind is NONE else kind.__name__ for kind in kinds[:3])
-        raise CheckpointError(f"{where} is {shown(value)}, not {wanted}")
+        raise CheckpointError(f"{where} is {describe(value)}, not {wanted}")
 
 
 def expect_all(values: Any, where: str, *kinds: type) -> None:
@@ -86,11 +86,11 @@ def check_tensor(tensor: Tensor, where: str) -> None:
 
 def inside(where: str, name: object) -> str:
     """The place of an entry of the container at ``where``, printable on any console."""
-    text = name if type(name) is str and name.isprintable() else shown(name)
+    text = name if type(name) is str and name.isprintable() else describe(name)
     return f"{where}.{text[:80]}"
 
 
-def shown(value: object) -> str:
+def describe(value: object) -> str:
     """A value's type, with the value itself where that is short."""
     kind = type(value)
     if value is None:
@@ -127,5 +127,5 @@ def _walk(value: Any, where: str, numpy: bool, done: set[int], depth: int) -> No
         for number, entry in enumerate(value):
             _walk(entry, f"{where}[{number}]", numpy, done, depth + 1)
     else:
-        raise CheckpointError(f"{where} is {shown(value)}, which is no plain data")
+        raise CheckpointError(f"{where} is {describe(value)}, which is no plain data")
     done.add(id(value))

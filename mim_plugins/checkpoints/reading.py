@@ -15,13 +15,13 @@ from mmengine.runner import CheckpointLoader
 from torch import Tensor
 
 from ..errors import CheckpointError
-from .download import copy_of, fetch
+from .download import cached_path, fetch
 from .integrity import find_corruption, has_digest
 from .reference import read_reference
 from .safe_globals import allow_mmengine_checkpoints
+from .stall_timeout import time_limit
 from .torchscript import is_torchscript
-from .watch import time_limit
-from .weights import take_weights
+from .weights import extract_weights
 
 _FETCH_AGAIN = "fetch or copy it again"
 _FILE_ERRORS = (pickle.UnpicklingError, RuntimeError, ValueError, EOFError)
@@ -58,7 +58,7 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
     if corruption is not None:
         raise CheckpointError(f"'{path}' is corrupt: {corruption}; {_FETCH_AGAIN}")
     load = partial(torch.load, path, map_location="cpu", weights_only=True)
-    return take_weights(_unpickle(load, path), path)
+    return extract_weights(_unpickle(load, path), path)
 
 
 def _beginning(path: Path) -> bytes:
@@ -133,7 +133,7 @@ def plain_data_only() -> Iterator[None]:
 
 def _read_remote(address: str) -> dict[str, Tensor]:
     if address.startswith(("http://", "https://")):
-        is_old = copy_of(address).exists()
+        is_old = cached_path(address).exists()
         path = fetch(address, read_tensors)
         try:
             return read_tensors(path)
@@ -148,7 +148,7 @@ def _read_remote(address: str) -> dict[str, Tensor]:
     try:
         load = partial(CheckpointLoader.load_checkpoint, address, map_location="cpu")
         with _socket_timeout():
-            return take_weights(_unpickle(load, address), address)
+            return extract_weights(_unpickle(load, address), address)
     except CheckpointError:
         raise
     except Exception as error:  # each storage has errors of its own
@@ -213,4 +213,4 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
         raise CheckpointError(
             f"'{path}' is damaged or no safetensors file ({_reason(error)}); {_FETCH_AGAIN}"
         ) from error
-    return take_weights(tensors, path)
+    return extract_weights(tensors, path)

@@ -30,7 +30,7 @@ class Encoder(NamedTuple):
 
     tensors: dict[str, Tensor]
     """Its tensors, under the names that the backbone has for them."""
-    left: dict[str, int]
+    others: dict[str, int]
     """Number of the checkpoint's other tensors by group, such as ``decoder``."""
     origin: str
     """Where in the file it was, for logs."""
@@ -126,10 +126,10 @@ def describe_blocks(shapes: dict[str, tuple[int, ...]]) -> str:
 
 
 def _split(tensors: dict[str, Tensor], prefix: str, origin: str) -> Encoder:
-    encoder, left = {}, Counter[str]()
+    encoder, others = {}, Counter[str]()
     for name, tensor in tensors.items():
         if name.startswith(prefix):
             encoder[name.removeprefix(prefix)] = tensor
         else:
-            left[name.split(".")[0]] += 1
-    return Encoder(encoder, dict(left), origin)
+            others[name.split(".")[0]] += 1
+    return Encoder(encoder, dict(others), origin)

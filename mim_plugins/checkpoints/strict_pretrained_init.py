@@ -38,7 +38,7 @@ class StrictPretrainedInit:
             update_init_info(module, init_info=f"Pretrained: loaded from {self.checkpoint}")
 
 
-def load_strictly(init_cfg: dict | list[dict] | None) -> dict | list[dict] | None:
+def strict_init_cfg(init_cfg: dict | list[dict] | None) -> dict | list[dict] | None:
     """``init_cfg`` with :class:`StrictPretrainedInit` in place of MMEngine's ``Pretrained``."""
     given = [init_cfg] if isinstance(init_cfg, dict) else list(init_cfg or ())
     pretrained = [cfg for cfg in given if _is_pretrained(cfg)]

@@ -16,10 +16,10 @@ from .plain_data import (
     NUMPY_NUMBERS,
     check_plain,
     check_tensor,
+    describe,
     expect,
     expect_all,
     inside,
-    shown,
 )
 from .weights import check_weights
 
@@ -95,9 +95,9 @@ def _check_meta(meta: Any, where: str) -> None:
     expect(meta, where, dict)
     for key in ("epoch", "iter"):
         if type(meta.get(key)) is not int or not 0 <= meta[key] < _MOST:
-            raise CheckpointError(f"{where}.{key} is {shown(meta.get(key))}, not a count")
+            raise CheckpointError(f"{where}.{key} is {describe(meta.get(key))}, not a count")
     if type(meta.get("seed")) is int and not 0 <= meta["seed"] < 2**32:
-        raise CheckpointError(f"{where}.seed is {shown(meta['seed'])}, not from 0 to 2**32 - 1")
+        raise CheckpointError(f"{where}.seed is {describe(meta['seed'])}, not from 0 to 2**32 - 1")
     for key, kinds in _META_TYPES.items():
         expect(meta.get(key), f"{where}.{key}", *kinds)
     kinds = meta.get("optimizer_type")  # one, or several by name

@@ -23,7 +23,7 @@ _WEIGHT_KEYS = ("state_dict", "model", "module")
 _OTHER_FILE = "give a file that torch.save(model.state_dict(), ...) or a training run wrote"
 
 
-def take_weights(content: object, source: str | Path) -> dict[str, Tensor]:
+def extract_weights(content: object, source: str | Path) -> dict[str, Tensor]:
     """The named tensors of a checkpoint, under ``state_dict``, ``model``, ``module`` or directly.
 
     Raises:
@@ -42,7 +42,7 @@ def take_weights(content: object, source: str | Path) -> dict[str, Tensor]:
     return tensors
 
 
-def keep_loadable(content: object, source: str | Path) -> None:
+def sanitize_checkpoint(content: object, source: str | Path) -> None:
     """Check the weights of a checkpoint that MMEngine is about to load, and remove what is unsafe.
 
     Args:
@@ -53,7 +53,7 @@ def keep_loadable(content: object, source: str | Path) -> None:
         CheckpointError: the weights are anything but tensors by name.
     """
     try:
-        _keep_loadable(content)
+        _sanitize(content)
     except CheckpointError as error:
         raise CheckpointError(f"'{source}' cannot be loaded: {error}; {_OTHER_FILE}") from None
 
@@ -77,7 +77,7 @@ def check_weights(weights: Any, where: str) -> None:
         check_plain(versions, f"{where}._metadata")
 
 
-def _keep_loadable(content: Any) -> None:
+def _sanitize(content: Any) -> None:
     expect(content, "the file", *DICTS)
     sections = [key for key in ("state_dict", "ema_state_dict") if key in content]
     for weights in [content[key] for key in sections] or [content]:

@@ -9,27 +9,13 @@ from contextlib import contextmanager
 
 import torch
 
-from ..errors import (
-    CheckpointError,
-    ConfigError,
-    CorruptImageError,
-    DataNotFoundError,
-    GlobalBatchError,
-    NonFiniteLossError,
-    WorkDirError,
-)
+from ..errors import CorruptImageError, UserError
 from .process_errors import exit_with, process_count
 
 TRACEBACK_VARIABLE = "MIM_PLUGINS_TRACEBACK"
 USER_ERRORS = (
-    CheckpointError,
-    ConfigError,
-    CorruptImageError,
-    DataNotFoundError,
+    UserError,
     FileNotFoundError,
-    GlobalBatchError,
-    NonFiniteLossError,
-    WorkDirError,
     pickle.UnpicklingError,  # of MMEngine, for load_from and init_cfg
     torch.cuda.OutOfMemoryError,
 )

@@ -1,6 +1,6 @@
 from .arguments import Arguments, accepted_arguments
 from .options import merge_options
-from .places import arguments_at, hook_problem, unknown_name
+from .schema import arguments_at, hook_problem, unknown_name
 from .types import resolve_type, type_name
 
 __all__ = [

@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 
 from .arguments import Arguments
-from .places import (
+from .schema import (
     CLOSE,
     DEFAULT_HOOKS,
     Path,
@@ -17,7 +17,7 @@ from .places import (
     is_read_at_top,
     unknown_name,
 )
-from .values import UNKNOWN, misfit
+from .values import UNKNOWN, kind_mismatch
 
 _DELETE = "_delete_"
 
@@ -246,7 +246,7 @@ def _check_value(
     if isinstance(node, dict) and type(before) is not type(value):
         arguments = arguments_at(path[:-1], node, scope)
     annotation = arguments.names.get(path[-1], UNKNOWN) if arguments is not None else UNKNOWN
-    expected = misfit(value, before, annotation)
+    expected = kind_mismatch(value, before, annotation)
     if expected is not None:
         raise ValueError(f"'{_text(path)}': {value!r} is not {expected}, which is expected here")
 

@@ -14,7 +14,7 @@ _OBJECT = "an object"  # which configs give as the dict that builds it, or by na
 _NUMBERS = {"an integer", "a number"}
 
 
-def misfit(value: Any, old: Any = UNKNOWN, annotation: Any = UNKNOWN) -> str | None:
+def kind_mismatch(value: Any, old: Any = UNKNOWN, annotation: Any = UNKNOWN) -> str | None:
     """Return what is expected in place of ``value``, or None if it fits or cannot be judged.
 
     None always fits. Beside it fits what is of the kind of ``old`` or of the annotation; without a

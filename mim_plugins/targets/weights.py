@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import torch
 from torch import Tensor
 
-from ..checkpoints import read_tensors, require_plain, require_weights, watch
+from ..checkpoints import read_tensors, require_plain, require_weights, run_with_timeout
 
 _CONNECT_SECONDS = 5.0
 _ARRAY_SUFFIXES = (".npz", ".npy")  # of weights from JAX, which the libraries read themselves
@@ -94,10 +94,10 @@ def from_hub(download: Callable[[], Result], cache_dir: str | None) -> Result:
     What has come so far stays in the cache, where the hub's client goes on next time.
 
     Raises:
-        TimeoutError: see :func:`watch`; other errors are the client's own.
+        TimeoutError: see :func:`run_with_timeout`; other errors are the client's own.
     """
     with fast_hub():
-        return watch(download, lambda: _cached_bytes(cache_dir))
+        return run_with_timeout(download, lambda: _cached_bytes(cache_dir))
 
 
 def _cached_bytes(cache_dir: str | None) -> int:

@@ -80,8 +80,8 @@ def test_a_finetuned_checkpoint_has_no_decoder_either(pretrain_cfg, finetune_cfg
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda w: w.pop("backbone.norm.bias"), "1 tensors missing.*backbone.norm.bias"),
-        (lambda w: w.update(extra=ONE), "1 tensors unknown to the model: extra"),
+        (lambda w: w.pop("backbone.norm.bias"), "1 missing in the file.*backbone.norm.bias"),
+        (lambda w: w.update(extra=ONE), "1 unknown to the model: extra"),
         (lambda w: w.update({"backbone.norm.bias": ONE}), r"size.*backbone.norm.bias"),
         (lambda w: [w.pop(n) for n in list(w)] and w.update(a=ONE), "missing"),
     ],

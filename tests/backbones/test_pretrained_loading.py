@@ -145,7 +145,7 @@ def test_an_encoder_is_loaded_whole_and_reported_in_one_line(checkpoints, name, 
     decoder = len(read_tensors(checkpoints[name])) - len(encoder)
     assert len(log) == 1
     assert f"loaded {len(encoder)} tensors" in log[0]
-    assert f"left in the file: {decoder} (decoder {decoder})" in log[0]
+    assert f"unexpected: {decoder} (decoder {decoder})" in log[0]
 
 
 @EACH
@@ -384,7 +384,7 @@ def test_another_backbone_is_refused(checkpoints, name):
 
 def test_a_deeper_encoder_is_refused(checkpoints):
     arch = dict(depth=4, embed_dims=16, num_heads=2)
-    with pytest.raises(CheckpointError, match="file holds blocks 2 x 16, the model blocks 4 x 16"):
+    with pytest.raises(CheckpointError, match="contains blocks 2 x 16, the model blocks 4 x 16"):
         build("MaskedViT", checkpoints["MaskedViT"], arch=arch).init_weights()
 
 

@@ -8,8 +8,8 @@ import pytest
 from faulty_server import faulty_server, head
 
 from mim_plugins.checkpoints import download as module
-from mim_plugins.checkpoints.download import copy_of, fetch
-from mim_plugins.checkpoints.watch import TIMEOUT_VARIABLE
+from mim_plugins.checkpoints.download import cached_path, fetch
+from mim_plugins.checkpoints.stall_timeout import TIMEOUT_VARIABLE
 from mim_plugins.errors import CheckpointError
 
 BODY = bytes(range(256)) * 40
@@ -204,14 +204,14 @@ def test_what_killed_processes_left_is_removed_after_a_day(server, get, tmp_path
 def test_copies_of_different_addresses_are_different_files(tmp_path, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     folder = tmp_path / "hub" / "checkpoints"
-    assert copy_of("https://a/b/swin-0123abcd.pth?download=1#x") == folder / "swin-0123abcd.pth"
+    assert cached_path("https://a/b/swin-0123abcd.pth?download=1#x") == folder / "swin-0123abcd.pth"
     addresses = [f"https://a/{part}" for part in ("b/w.pth", "c/w.pth", "b/w.pth?v=2", "", "..")]
     addresses += ["https://a/%2e%2e", "https://a/b/%2e%2e%2fx.pth"]
-    copies = {copy_of(address) for address in addresses}
+    copies = {cached_path(address) for address in addresses}
     assert len(copies) == len(addresses)
     assert {copy.parent for copy in copies} == {folder}
-    assert copy_of("https://a/b/w.pth").suffix == ".pth"
-    assert copy_of("https://a/b/w.pth") == copy_of("https://a/b/w.pth")
+    assert cached_path("https://a/b/w.pth").suffix == ".pth"
+    assert cached_path("https://a/b/w.pth") == cached_path("https://a/b/w.pth")
 
 
 def test_other_processes_report_the_first_ones_error(server, tmp_path, monkeypatch):

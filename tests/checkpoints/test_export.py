@@ -91,7 +91,7 @@ def test_a_plain_backbone_comes_back_to_the_bit(tmp_path, name, file_format, end
         loaded = random_backbone(CONFIGS[name])
         report = load_pretrained(loaded, tmp_path / f"out.{end}", prefix)
         assert_same_bits(loaded, saved)
-        assert report.left == {}
+        assert report.unexpected == {}
         assert report.resized == ()
 
 

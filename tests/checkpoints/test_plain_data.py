@@ -8,11 +8,11 @@ import torch
 from mim_plugins.checkpoints.plain_data import (
     check_plain,
     check_tensor,
+    describe,
     expect,
     expect_all,
     inside,
     is_plain,
-    shown,
 )
 from mim_plugins.errors import CheckpointError
 
@@ -96,7 +96,7 @@ def test_a_type_is_exactly_the_one_that_is_meant(value):
 
 def test_values_and_names_are_printed_on_one_line_of_any_console():
     for name in ("a\nb", "\udcff", "\x1b[31m", "ü", 10**5000, Text("a"), ("a",), "a" * 5000):
-        for text in (shown(name), inside("x", name)):
+        for text in (describe(name), inside("x", name)):
             assert text.isprintable()
             assert len(text) < 120
     assert inside("x", "weight") == "x.weight"

@@ -48,7 +48,7 @@ def test_every_tensor_is_loaded_and_one_line_says_so(file, monkeypatch):
     assert report == (len(saved.state_dict()), (), {"decoder": 2}, ())
     assert len(lines) == 1
     assert f"loaded {report.loaded} tensors" in lines[0]
-    assert "left in the file: 2 (decoder 2)" in lines[0]
+    assert "unexpected: 2 (decoder 2)" in lines[0]
     assert "\n" not in lines[0]
 
 
@@ -61,8 +61,8 @@ def test_resized_tensors_are_reported(file):
 def test_what_may_be_new_or_left_is_reported(file):
     save(file, Encoder(("last", "aside")))
     report = load_pretrained(Encoder(("pooled", "extra")), file, "backbone.")
-    assert report.new == ("extra.bias", "extra.weight", "pooled.bias", "pooled.weight")
-    assert report.left == {"backbone.last": 2, "backbone.aside": 2}
+    assert report.missing == ("extra.bias", "extra.weight", "pooled.bias", "pooled.weight")
+    assert report.unexpected == {"backbone.last": 2, "backbone.aside": 2}
 
 
 def test_a_part_is_new_only_if_another_stands_for_it(file):
@@ -89,7 +89,7 @@ def test_another_architecture_is_told_with_its_sizes(file):
     save(file, Encoder(depth=4, dim=8))
     with pytest.raises(
         CheckpointError,
-        match=r"file holds blocks 4 x 8, the model blocks 2 x 4.*unknown to the model: blocks\.2"
+        match=r"file contains blocks 4 x 8, the model blocks 2 x 4.*unknown to the model: blocks\.2"
         r".*of another shape: blocks\.0\.fc\.bias 8 in the file, 4 in the model",
     ) as caught:
         load_pretrained(Encoder(), file, "backbone.")

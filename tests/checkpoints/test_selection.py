@@ -32,14 +32,14 @@ WHOLE = tensors(*(f"backbone.{name}" for name in NAMES), "decoder.x", "decoder.y
 def test_the_prefix_divides_encoder_and_rest(prefix):
     encoder = select(WHOLE, prefix)
     assert encoder.tensors == {name: WHOLE[f"backbone.{name}"] for name in NAMES}
-    assert encoder.left == {"decoder": 2, "mimics": 1}
+    assert encoder.others == {"decoder": 2, "mimics": 1}
 
 
 @pytest.mark.parametrize("prefix", [None, "backbone."])
 def test_a_plain_backbone_needs_no_prefix_and_bears_the_usual_one(prefix):
     encoder = select(tensors(*NAMES), prefix)
     assert set(encoder.tensors) == set(NAMES)
-    assert encoder.left == {}
+    assert encoder.others == {}
 
 
 @pytest.mark.parametrize("prefix", [None, "encoder.", "backbone.backbone."])
@@ -85,7 +85,7 @@ def test_a_foreign_layout_is_converted(prefix):
     content["absolute_pos_embed"] = torch.randn(1, 4, 8)
     encoder = select(content, prefix)
     assert set(encoder.tensors) == {"pos_embed", "stages.0.blocks.0.attn.qkv.weight"}
-    assert encoder.left == {"decoder": 1}
+    assert encoder.others == {"decoder": 1}
     assert "MixMIM" in encoder.origin
 
 

@@ -3,7 +3,7 @@ import torch
 from mmengine.model.weight_init import PretrainedInit
 from torch import nn
 
-from mim_plugins.checkpoints import StrictPretrainedInit, load_strictly
+from mim_plugins.checkpoints import StrictPretrainedInit, strict_init_cfg
 from mim_plugins.errors import CheckpointError
 
 PRETRAINED = dict(type="Pretrained", checkpoint="x.pth", prefix="backbone.")
@@ -13,19 +13,19 @@ CONSTANT = dict(type="Constant", layer="Linear", val=1.0)
 @pytest.mark.parametrize("kind", ["Pretrained", "mmengine.Pretrained", PretrainedInit])
 def test_pretrained_becomes_strict(kind):
     given = PRETRAINED | dict(type=kind)
-    strict = load_strictly(given)
+    strict = strict_init_cfg(given)
     assert strict == [PRETRAINED | dict(type=StrictPretrainedInit)]
     assert given["type"] is kind
-    assert load_strictly(strict) == strict
+    assert strict_init_cfg(strict) == strict
 
 
 @pytest.mark.parametrize("init_cfg", [None, CONSTANT, [CONSTANT]])
 def test_other_initialization_is_left_alone(init_cfg):
-    assert load_strictly(init_cfg) is init_cfg
+    assert strict_init_cfg(init_cfg) is init_cfg
 
 
 def test_pretrained_weights_come_last():
-    strict = load_strictly([PRETRAINED, CONSTANT])
+    strict = strict_init_cfg([PRETRAINED, CONSTANT])
     assert [cfg["type"] for cfg in strict] == ["Constant", StrictPretrainedInit]
 
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from mim_plugins.checkpoints import keep_loadable, read_tensors
-from mim_plugins.checkpoints.weights import check_weights, take_weights
+from mim_plugins.checkpoints import read_tensors, sanitize_checkpoint
+from mim_plugins.checkpoints.weights import check_weights, extract_weights
 from mim_plugins.errors import CheckpointError
 
 WEIGHT = torch.arange(6.0).reshape(2, 3)
@@ -37,18 +37,18 @@ def test_weights_of_another_type_are_one_line(strange):
         {3: WEIGHT},
     ):
         with pytest.raises(CheckpointError, match="'x' cannot be loaded") as caught:
-            take_weights(content, "x")
+            extract_weights(content, "x")
         assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("strange", STRANGE[:6])
 def test_what_lies_beside_bare_weights_does_not_matter(strange):
-    assert list(take_weights({"a": WEIGHT, "epoch": strange, "model": "vit"}, "x")) == ["a"]
+    assert list(extract_weights({"a": WEIGHT, "epoch": strange, "model": "vit"}, "x")) == ["a"]
 
 
 def test_a_name_that_is_there_twice_is_refused():
     with pytest.raises(CheckpointError, match="two tensors are named a"):
-        take_weights({"a": WEIGHT, "module.a": WEIGHT}, "x")
+        extract_weights({"a": WEIGHT, "module.a": WEIGHT}, "x")
 
 
 def test_attributes_of_tensors_are_not_taken_from_a_file(tmp_path):
@@ -56,7 +56,7 @@ def test_attributes_of_tensors_are_not_taken_from_a_file(tmp_path):
     parameter.clone = "text"
     torch.save({"a": parameter}, tmp_path / "x.pth")
     checkpoint = {"state_dict": {"a": parameter}}
-    keep_loadable(checkpoint, "x")
+    sanitize_checkpoint(checkpoint, "x")
     for tensors in (read_tensors(tmp_path / "x.pth"), checkpoint["state_dict"]):
         assert torch.equal(tensors["a"].clone(), WEIGHT)
 

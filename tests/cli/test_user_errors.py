@@ -37,7 +37,7 @@ def test_our_errors_become_one_line(kind):
 
 
 def test_error_out_of_a_workers_traceback_is_its_summary():
-    message = "Caught CorruptImageError in worker 0.\nTraceback:\nDamagedImageError: 'a.jpg' is cut"
+    message = "Caught CorruptImageError in worker 0.\nTraceback:\nCorruptImageError: 'a.jpg' is cut"
     assert end(CorruptImageError(message)) == "error: 'a.jpg' is cut"
 
 

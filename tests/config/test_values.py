@@ -6,7 +6,7 @@ from typing import Any, Literal, Optional, Union
 import pytest
 from torch import nn
 
-from mim_plugins.config.values import UNKNOWN, misfit
+from mim_plugins.config.values import UNKNOWN, kind_mismatch
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ from mim_plugins.config.values import UNKNOWN, misfit
     ],
 )
 def test_what_fits(value, old, annotation):
-    assert misfit(value, old, annotation) is None
+    assert kind_mismatch(value, old, annotation) is None
 
 
 @pytest.mark.parametrize(
@@ -64,4 +64,4 @@ def test_what_fits(value, old, annotation):
     ],
 )
 def test_what_does_not_fit_is_answered_with_what_does(value, old, annotation, expected):
-    assert misfit(value, old, annotation) == expected
+    assert kind_mismatch(value, old, annotation) == expected

@@ -9,8 +9,8 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
-from ...checkpoints import describe_misfit
-from ...checkpoints.plain_data import shown
+from ...checkpoints import describe_mismatch
+from ...checkpoints.plain_data import describe
 from ...errors import CheckpointError
 
 _LISTED = 4
@@ -108,7 +108,7 @@ def _other_model(runner: Runner, weights: dict[str, Tensor]) -> str:
     """What differs between the run's model and a checkpoint's, in words; empty if nothing."""
     own = _model(runner).state_dict()
     given = {name.removeprefix("module."): tensor for name, tensor in weights.items()}
-    problem = describe_misfit(own, given, may_resize=False)
+    problem = describe_mismatch(own, given, allow_resize=False)
     if problem:
         return problem
     types = [
@@ -124,10 +124,10 @@ def _other_average(runner: Runner, average: dict[str, Tensor]) -> str:
     own = _model(runner).state_dict()
     given = {name.removeprefix("module."): tensor for name, tensor in average.items()}
     common = own.keys() & given.keys()
-    return describe_misfit(
+    return describe_mismatch(
         {name: own[name] for name in common},
         {name: given[name] for name in common},
-        may_resize=False,
+        allow_resize=False,
     )
 
 
@@ -172,8 +172,8 @@ def _other_state(wrapper: OptimWrapper, state: dict, kind: str | None) -> str:
             # switches that the PyTorch of the file did not have are set by this one
             if not _alike(ours[key], theirs.get(key)):
                 return (
-                    f"{key} is {shown(theirs.get(key))} in the file, {shown(ours[key])} in the"
-                    " config"
+                    f"{key} is {describe(theirs.get(key))} in the file, {describe(ours[key])} in"
+                    " the config"
                 )
         problem = _invalid_settings(wrapper.optimizer, theirs)
         if problem:

@@ -5,7 +5,7 @@ from typing import Any
 
 from mmengine.runner import Runner
 
-from ...checkpoints import check_training_state, keep_loadable
+from ...checkpoints import check_training_state, sanitize_checkpoint
 from .checkpoint_fit import check_fit
 
 
@@ -32,7 +32,7 @@ def check_loaded(runner: Runner, checkpoint: dict) -> None:
     source = str(runner._load_from or "the checkpoint")
     is_checked = not is_trusted(runner)
     if is_checked:
-        check = check_training_state if runner._resume else keep_loadable
+        check = check_training_state if runner._resume else sanitize_checkpoint
         check(checkpoint, source)
     meta = checkpoint.get("meta")
     if isinstance(meta, dict) and meta.pop("config", None) is not None:

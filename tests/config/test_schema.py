@@ -5,8 +5,8 @@ from mmengine.hooks import EMAHook
 
 from mim_plugins.apis import read_config
 from mim_plugins.config import arguments_at, hook_problem
-from mim_plugins.config.places import is_read_at_top, unknown_name
-from mim_plugins.config.values import UNKNOWN, misfit
+from mim_plugins.config.schema import is_read_at_top, unknown_name
+from mim_plugins.config.values import UNKNOWN, kind_mismatch
 
 RECIPES = [
     "mixmae/swin_b_600e_knn",
@@ -39,7 +39,7 @@ def test_every_entry_of_a_recipe_would_be_taken_as_an_option(name):
             compared += 1
             assert unknown_name(path, key, arguments) is None
             annotation = arguments.names.get(key, UNKNOWN)
-            assert misfit(dict.get(node, key), annotation=annotation) is None
+            assert kind_mismatch(dict.get(node, key), annotation=annotation) is None
     assert compared > 60
 
 

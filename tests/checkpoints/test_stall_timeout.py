@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from mim_plugins.checkpoints.watch import TIMEOUT_VARIABLE, time_limit, watch
+from mim_plugins.checkpoints.stall_timeout import TIMEOUT_VARIABLE, run_with_timeout, time_limit
 from mim_plugins.errors import CheckpointError
 
 
@@ -13,15 +13,15 @@ def limit(monkeypatch):
 
 
 def test_results_and_errors_pass_through():
-    assert watch(lambda: 3, lambda: 0) == 3
+    assert run_with_timeout(lambda: 3, lambda: 0) == 3
     with pytest.raises(KeyError, match="mine"):
-        watch(lambda: {}["mine"], lambda: 0)
+        run_with_timeout(lambda: {}["mine"], lambda: 0)
 
 
 def test_work_without_progress_ends_after_the_time_limit():
     begin, released = time.monotonic(), threading.Event()
     with pytest.raises(TimeoutError, match=rf"sent 0 bytes in 0\.3 s; {TIMEOUT_VARIABLE}"):
-        watch(lambda: released.wait(20), lambda: 0)
+        run_with_timeout(lambda: released.wait(20), lambda: 0)
     released.set()
     assert 0.25 < time.monotonic() - begin < 2
 
@@ -32,9 +32,9 @@ def test_slow_progress_is_a_stall_and_fast_progress_is_none():
     def received_at(rate):
         return lambda: int((time.monotonic() - begin) * rate)
 
-    assert watch(lambda: time.sleep(1) or "done", received_at(1e6)) == "done"
+    assert run_with_timeout(lambda: time.sleep(1) or "done", received_at(1e6)) == "done"
     with pytest.raises(TimeoutError):
-        watch(lambda: time.sleep(1), received_at(1e3))
+        run_with_timeout(lambda: time.sleep(1), received_at(1e3))
 
 
 def test_a_limit_that_is_no_time_is_refused(monkeypatch):

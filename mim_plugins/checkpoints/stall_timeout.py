@@ -28,7 +28,7 @@ def time_limit() -> float:
     return float(text)
 
 
-def watch(work: Callable[[], Result], received: Callable[[], int]) -> Result:
+def run_with_timeout(work: Callable[[], Result], received: Callable[[], int]) -> Result:
     """Return the result of ``work``, unless it makes no progress.
 
     It runs in a thread that is left alone after a time-out, because nothing can end it: neither
