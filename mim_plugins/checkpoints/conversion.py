@@ -1,4 +1,4 @@
-"""Conversion of other people's checkpoints to this package's names."""
+"""Conversion of checkpoints of other code bases to this package's names."""
 
 import torch
 from torch import Tensor
@@ -8,11 +8,11 @@ from .tensor_check import find_wrong_kinds
 
 
 def convert(tensors: dict[str, Tensor]) -> tuple[Layout, dict[str, Tensor]]:
-    """Recognise a checkpoint's layout and return its tensors under our names.
+    """Recognize a checkpoint's layout and return its tensors under our names.
 
     Raises:
-        ValueError: the layout is not recognized, or one of its tensors is unknown, of a shape that
-            this layout never has, or no float.
+        ValueError: the layout is not recognized, or a tensor is unknown, has a shape that does not
+            occur in this layout, or is not a float.
     """
     layout = recognize(set(tensors))
     names = {}
@@ -26,20 +26,20 @@ def convert(tensors: dict[str, Tensor]) -> tuple[Layout, dict[str, Tensor]]:
         raise ValueError(
             f"recognized as {layout.name}, but these tensors are unknown: {', '.join(unknown)}"
         )
-    kept = {name: tensor for name, tensor in tensors.items() if names[name] is not None}
-    # before the arithmetic below, which would make floats of integers
-    wrong = find_wrong_kinds(kept)
+    used = {name: tensor for name, tensor in tensors.items() if names[name] is not None}
+    # before the arithmetic below, which would convert integers to floats
+    wrong = find_wrong_kinds(used)
     if wrong:
         raise ValueError(f"recognized as {layout.name}, but it {wrong}")
     converted: dict[str, Tensor] = {}
-    for name, tensor in _fold_cls_position(kept).items():
+    for name, tensor in _fold_cls_position(used).items():
         changed = layout.transform(name, tensor) if layout.transform else tensor
         converted[str(names[name])] = changed
     return layout, converted
 
 
 def _fold_cls_position(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Move the position of a [CLS] token, which fine-tuning may have learnt, into the token."""
+    """Add the position embedding of a [CLS] token, which may have been learned, to the token."""
     folded = dict(tensors)
     for prefix in ("", "backbone."):
         token, position = tensors.get(f"{prefix}cls_token"), tensors.get(f"{prefix}pos_embed")
@@ -47,8 +47,8 @@ def _fold_cls_position(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
             continue
         if token.ndim != 3 or position.ndim != 3 or token.shape[2] != position.shape[2]:
             raise ValueError(
-                f"cls_token and pos_embed have shapes {(*token.shape,)} and {(*position.shape,)} in"
-                " place of (1, 1, D) and (1, L, D)"
+                f"cls_token and pos_embed have shapes {(*token.shape,)} and {(*position.shape,)};"
+                " expected (1, 1, D) and (1, L, D)"
             )
         if position[:, :1].any():
             folded[f"{prefix}cls_token"] = token + position[:, :1]

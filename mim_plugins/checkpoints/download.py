@@ -1,4 +1,4 @@
-"""Downloads that end: with the whole file, or with one error and no half file."""
+"""Downloads that end with the complete file, or with one error and no partial file."""
 
 import contextlib
 import errno
@@ -28,28 +28,28 @@ from .stall_timeout import run_with_timeout, time_limit
 _ATTEMPTS = 3
 _CHUNK = 2**20
 _REPORT_EVERY = 10.0  # seconds
-_WORTH_REPEATING = (408, 425, 429)  # and all errors of the server itself, from 500
+_TEMPORARY = (408, 425, 429)  # HTTP status codes; all from 500 are temporary too
 _LOCAL_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EFBIG)
 _FOLDER_PREFIX = ".mim_plugins-"
 _ABANDONED_AFTER = 86400.0  # seconds
 
 
 def fetch(address: str, verify: Callable[[Path], object], path: Path | None = None) -> Path:
-    """Return the local copy of the file at an ``http(s)://`` address, downloading it if need be.
+    """Return the local copy of the file at an ``http(s)://`` address; download it if necessary.
 
-    A copy that exists is taken as it is. A connection that breaks or
-    stalls is tried again, from where it broke if the server allows. All processes of a run must
-    call this: the first one downloads, then the others, which find the copy if they share a disk.
+    An existing copy is used unchanged. A download that breaks off or stalls is retried, and resumed
+    where it stopped if the server supports that. All processes of a run must call this function:
+    the main process downloads first, then the others, unless they share its disk.
 
     Args:
-        address: where the file is.
-        verify: called with the complete file before the copy gets its name; an error of it means
-            that nothing is kept.
-        path: where the copy is; None for :func:`cached_path`.
+        address: URL of the file.
+        verify: called with the complete file before it is renamed; if it raises, the file is
+            removed.
+        path: path of the copy; None for :func:`cached_path`.
 
     Raises:
-        CheckpointError: on all processes: the file is not there, the server stalls, or what it
-            sends is incomplete or not verified.
+        CheckpointError: on all processes, if the file does not exist, the server stalls, or the
+            download is incomplete or not verified.
     """
     path = path or cached_path(address)
     failure: CheckpointError | None = None
@@ -67,10 +67,10 @@ def fetch(address: str, verify: Callable[[Path], object], path: Path | None = No
 
 
 def cached_path(address: str) -> Path:
-    """Return where in PyTorch's hub folder the copy of an address is, or would be.
+    """Return the path in PyTorch's hub folder for the copy of a file, whether it exists or not.
 
-    A name with a hash, as model zoos give them, is kept, so that copies of other programs are
-    found. Other names, such as ``epoch_300.pth``, are not unique: a digest of the address is added.
+    A name with a hash, as in model zoos, is kept, so copies of other programs are found. Other
+    names, such as ``epoch_300.pth``, are not unique: a digest of the address is added.
     """
     name = Path(unquote(urlsplit(address).path)).name
     if not re.search(r"-[0-9a-f]{8,}\.\w+$", name):
@@ -97,42 +97,42 @@ def _fetch_if_missing(address: str, verify: Callable[[Path], object], path: Path
             os.replace(partial, path)
     except OSError as error:
         raise CheckpointError(
-            f"'{address}' cannot be stored as '{path}': {error.strerror or error}; check space and"
-            " rights, or set TORCH_HOME to another folder"
+            f"'{address}' cannot be stored as '{path}': {error.strerror or error}; check disk space"
+            " and permissions, or set TORCH_HOME to another folder"
         ) from error
 
 
 def _remove_abandoned(folder: Path) -> None:
-    """Remove what processes that were killed left of their downloads."""
+    """Remove partial downloads of processes that were killed."""
     for old in folder.glob(f"{_FOLDER_PREFIX}*"):
-        with contextlib.suppress(FileNotFoundError):  # another process has finished
+        with contextlib.suppress(FileNotFoundError):  # another process has just removed it
             last_write = max(path.stat().st_mtime for path in (old, *old.iterdir()))
             if time.time() - last_write > _ABANDONED_AFTER:
                 shutil.rmtree(old, ignore_errors=True)
 
 
 def _download(address: str, partial: Path) -> None:
-    """Write the file at ``address`` to ``partial``, in several attempts if need be."""
-    print_log(f"fetching {address}", logger="current")
+    """Write the file at ``address`` to ``partial``, in several attempts if necessary."""
+    print_log(f"downloading {address}", logger="current")
     validator, count = "", 1
     while failure := _try(attempt := _Attempt(address, partial, validator)):
-        if count == _ATTEMPTS or not _is_worth_repeating(failure):
+        if count == _ATTEMPTS or not _may_succeed_later(failure):
             tried = f", {count} times" if count > 1 else ""
             raise CheckpointError(
-                f"'{address}' cannot be fetched{tried} ({type(failure).__name__}:"
-                f" {_reason(failure)}); nothing of it was kept: check address and network, or"
-                " download it and give its path"
+                f"'{address}' cannot be downloaded{tried} ({type(failure).__name__}:"
+                f" {_reason(failure)}); the partial file was removed. Check address and network, or"
+                " download it by hand and give its path"
             ) from failure
-        print_log(f"{address}: {_reason(failure)}; trying again", logger="current", level=30)
+        print_log(f"{address}: {_reason(failure)}; retrying", logger="current", level=30)
         validator, count = "" if _is_range_error(failure) else attempt.validator, count + 1
         time.sleep(min(1.0, time_limit() / 10))
 
 
 def _try(attempt: "_Attempt") -> Exception | None:
-    """Return what kept an attempt from getting the file.
+    """Return the error with which an attempt failed, or None.
 
     Raises:
-        OSError: it is the disk, not the server.
+        OSError: an error of the local disk.
     """
     try:
         run_with_timeout(attempt.run, lambda: attempt.received)
@@ -144,9 +144,9 @@ def _try(attempt: "_Attempt") -> Exception | None:
     return None
 
 
-def _is_worth_repeating(error: Exception) -> bool:
+def _may_succeed_later(error: Exception) -> bool:
     if isinstance(error, HTTPError):
-        return error.code >= 500 or error.code in _WORTH_REPEATING or _is_range_error(error)
+        return error.code >= 500 or error.code in _TEMPORARY or _is_range_error(error)
     return not isinstance(error, ValueError)  # a malformed address
 
 
@@ -159,7 +159,7 @@ def _reason(error: Exception) -> str:
 
 
 def _validator(headers: Message) -> str:
-    """Return the server's name for this version of the file, by which a part may be asked for."""
+    """Return the server's tag for this version of the file; ranges can be requested with it."""
     etag = headers.get("ETag", "")
     return etag if etag and not etag.startswith("W/") else headers.get("Last-Modified", "")
 
@@ -169,13 +169,13 @@ def _continues(headers: Message, have: int) -> bool:
 
 
 class _Attempt:
-    """One connection that writes a file, from its present end on if the server allows.
+    """A connection that appends to a file if the server supports it, or else starts anew.
 
     Args:
-        address: where the file is.
-        partial: the file, which may hold the beginning.
-        validator: what the server called the version of the file that it began to send; without
-            one the file is sent from its beginning.
+        address: URL of the file.
+        partial: the local file, which may already contain the beginning.
+        validator: the server's tag of the version that was partly received; if empty, the file is
+            requested from its beginning.
     """
 
     def __init__(self, address: str, partial: Path, validator: str) -> None:
@@ -184,16 +184,16 @@ class _Attempt:
         self._lock, self._stopped = threading.Lock(), False
 
     def stop(self) -> None:
-        """Leave the file alone from now on."""
+        """Prevent any further write to the file."""
         with self._lock:
             self._stopped = True
 
     def run(self) -> None:
-        """Send the request and write what comes.
+        """Send the request and write the response.
 
         Raises:
-            OSError: no connection, another answer than the file, or fewer bytes than announced.
-            HTTPException: the answer breaks the protocol.
+            OSError: no connection, an error status, or fewer bytes than announced.
+            HTTPException: the response violates the protocol.
         """
         headers = {"User-Agent": "mim_plugins", "Accept-Encoding": "identity"}
         have = self.partial.stat().st_size
@@ -205,8 +205,8 @@ class _Attempt:
             if response.status != 206:
                 have = 0
             elif not _continues(response.headers, have) or self.validator != before:
-                self.validator = ""  # the next attempt begins anew
-                raise ConnectionError("the server sent another part, or the file has changed")
+                self.validator = ""  # the next attempt starts from the beginning
+                raise ConnectionError("the server sent another range, or the file has changed")
             total = have + response.length if response.length is not None else None
             size = self._write(response, have, total)
         if total is not None and size < total:
@@ -217,17 +217,17 @@ class _Attempt:
         with self.partial.open("r+b") as file:
             file.truncate(size)
             file.seek(size)
-            # not read(), which waits until all of the chunk has come
+            # not read(), which blocks until the chunk is complete
             while chunk := response.read1(_CHUNK):
                 with self._lock:
                     if self._stopped:
                         return size
                     file.write(chunk)
-                    file.flush()  # nothing is written later
+                    file.flush()  # no write may happen after stop()
                 size += len(chunk)
                 self.received += len(chunk)
                 if time.monotonic() - reported > _REPORT_EVERY:
                     reported = time.monotonic()
-                    whole = f" of {total / 1e6:.0f}" if total is not None else ""
-                    print_log(f"{size / 1e6:.0f}{whole} MB fetched", logger="current")
+                    of_total = f" of {total / 1e6:.0f}" if total is not None else ""
+                    print_log(f"{size / 1e6:.0f}{of_total} MB downloaded", logger="current")
         return size

@@ -1,4 +1,4 @@
-"""Export of an encoder: a plain file with our names, or timm's names."""
+"""Export of an encoder to a file of its tensors, under our names or timm's."""
 
 import re
 from pathlib import Path
@@ -18,7 +18,7 @@ FORMATS = ("safetensors", "timm", "torch")
 _FORMAT_VERSION = "1"
 
 _BLOCK = r"\d+\.(?:norm[12]|attn\.(?:qkv|proj)|mlp\.fc[12])\.(?:weight|bias)"
-# names that timm has under another name (its name as replacement) or the same one
+# our names, and timm's names as replacements
 _VIT_TO_TIMM = (
     (r"patch_embed\.(\w+)", r"patch_embed.proj.\1"),
     (rf"(cls_token|pos_embed|blocks\.{_BLOCK}|(?:fc_)?norm\.\w+)", r"\1"),
@@ -28,21 +28,21 @@ _SWIN_TO_TIMM = (
     (r"stages\.(\d+\.downsample\.(?:norm|reduction)\.\w+)", r"layers.\1"),
     (rf"stages\.(\d+\.blocks\.{_BLOCK})", r"layers.\1"),
     (r"stages\.(\d+\.blocks\.\d+\.attn\.relative_position_bias_table)", r"layers.\1"),
-    (r"(pos_embed|out_norms\..*)", r"\1"),  # not timm's
+    (r"(pos_embed|out_norms\..*)", r"\1"),  # unknown to timm
 )
 
 
 class Exported(NamedTuple):
-    """What was written."""
+    """Content of an exported file."""
 
     backbone: str | None
-    """Class that the tensors belong to, if known."""
+    """Class of the encoder, if known."""
     origin: str
-    """Where in the source they were: a prefix or the name of a layout."""
+    """Prefix or layout under which the encoder was found in the source."""
     tensors: dict[str, Tensor]
-    """What the file holds."""
+    """The file's tensors."""
     foreign: tuple[str, ...]
-    """Tensors that timm's model of this kind does not have."""
+    """Names of tensors that timm's model does not have."""
 
 
 def export_backbone(
@@ -52,20 +52,20 @@ def export_backbone(
     prefix: str = BACKBONE,
     overwrite: bool = False,
 ) -> Exported:
-    """Write the encoder of a checkpoint, bit by bit, to a file of its own.
+    """Write the encoder of a checkpoint to a separate file; no value changes.
 
     Args:
-        source: a checkpoint of pre-training or fine-tuning, or any that :func:`convert` knows.
+        source: a checkpoint of pre-training or fine-tuning, or any that :func:`convert` supports.
         target: file to write.
-        file_format: ``'safetensors'`` and ``'torch'`` keep our names; ``'timm'`` gives timm's to
-            ``MaskedViT`` and ``MaskedSwin``, in a safetensors file if ``target`` ends so, else in
-            a PyTorch file.
-        prefix: what the encoder's names begin with in ``source``.
+        file_format: ``'safetensors'`` and ``'torch'`` keep our names; ``'timm'`` renames the
+            tensors of ``MaskedViT`` and ``MaskedSwin`` as in timm and writes a safetensors file if
+            ``target`` ends in ``.safetensors``, else a PyTorch file.
+        prefix: beginning of the encoder's names in ``source``.
         overwrite: replace ``target`` if it exists.
 
     Raises:
-        CheckpointError: ``source`` cannot be read, holds no encoder or no usable weights, timm has
-            no such model, or ``target`` cannot be written.
+        CheckpointError: ``source`` cannot be read, contains no encoder or no usable weights, timm
+            has no such model, or ``target`` cannot be written.
     """
     if file_format not in FORMATS:
         raise CheckpointError(f"format {file_format!r} must be one of {FORMATS}")
@@ -89,7 +89,7 @@ def export_backbone(
     about = dict(mim_plugins_format=_FORMAT_VERSION, names=file_format, source=Path(source).name)
     if backbone is not None:
         about["backbone"] = backbone
-    # timm wants the names at the top of the file
+    # timm reads the names at the top level of the file
     content = tensors if file_format == "timm" else dict(meta=about, state_dict=tensors)
 
     def write(path: Path) -> None:
@@ -100,25 +100,25 @@ def export_backbone(
 
     write_checkpoint(target, write, overwrite)
     has_foreign = file_format == "timm" and backbone == "MaskedSwin"
-    extra = [name for name in tensors if name.startswith(("pos_embed", "out_norms."))]
-    return Exported(backbone, encoder.origin, tensors, tuple(extra) if has_foreign else ())
+    foreign = [name for name in tensors if name.startswith(("pos_embed", "out_norms."))]
+    return Exported(backbone, encoder.origin, tensors, tuple(foreign) if has_foreign else ())
 
 
 def to_timm(tensors: dict[str, Tensor], backbone: str | None) -> dict[str, Tensor]:
-    """An encoder's tensors under timm's names.
+    """Return an encoder's tensors under timm's names.
 
-    A ``MaskedViT`` becomes a ``VisionTransformer`` with the same outputs; its [CLS] token has
-    position zero. timm's ``SwinTransformer`` has no position embedding: ``pos_embed`` keeps its
-    name and shape (1, H, W, C), and so do norms between the stages; it shifts windows, as does
-    ``MaskedSwin`` with ``shift_windows=True``.
+    A ``MaskedViT`` becomes a ``VisionTransformer`` with the same outputs; the position embedding of
+    its [CLS] token is zero. timm's ``SwinTransformer`` has neither a position embedding nor norms
+    between the stages: ``pos_embed`` (1, H, W, C) and ``out_norms`` keep names and shapes. It
+    shifts windows, as ``MaskedSwin`` does with ``shift_windows=True``.
 
     Raises:
-        CheckpointError: timm has no such model, or no place for one of the tensors.
+        CheckpointError: timm has no such model, or its model has no such tensor.
     """
     if backbone not in ("MaskedViT", "MaskedSwin"):
         raise CheckpointError(
-            f"timm has no model for {backbone or 'an encoder that is none of ours'}: export with"
-            " --format safetensors; names for timm exist for MaskedViT and MaskedSwin"
+            f"timm has no model for {backbone or 'an encoder of another package'}: export with"
+            " --format safetensors; only MaskedViT and MaskedSwin can be renamed for timm"
         )
     rules = _VIT_TO_TIMM if backbone == "MaskedViT" else _SWIN_TO_TIMM
     renamed, unknown = {}, []
@@ -132,7 +132,7 @@ def to_timm(tensors: dict[str, Tensor], backbone: str | None) -> dict[str, Tenso
             unknown.append(name)
     if unknown:
         raise CheckpointError(
-            f"timm's model for {backbone} has no place for {', '.join(unknown)}: export with"
+            f"timm's model for {backbone} has no tensors {', '.join(unknown)}: export with"
             " --format safetensors"
         )
     if backbone == "MaskedViT":
@@ -141,12 +141,12 @@ def to_timm(tensors: dict[str, Tensor], backbone: str | None) -> dict[str, Tenso
 
 
 def _tokens_from_grid(position: Tensor, has_cls_token: bool) -> Tensor:
-    """(1, H, W, D) to (1, L, D), with a zero row for a [CLS] token before it."""
+    """Flatten (1, H, W, D) to (1, L, D), with a zero row for a [CLS] token first if it exists."""
     _, height, width, _ = position.shape
     if height != width:
         raise CheckpointError(
-            f"the position embedding's grid is {height}x{width}; timm's file keeps no grid, so that"
-            " only a square one can be read back: export with --format safetensors"
+            f"the position embedding's grid is {height}x{width}; timm's format does not store the"
+            " grid, so only a square one can be read back: export with --format safetensors"
         )
     return F.pad(position.flatten(1, 2), (0, 0, 1, 0) if has_cls_token else (0, 0))
 

@@ -1,4 +1,4 @@
-"""MMEngine's scheme for checkpoints by address, with a time limit."""
+"""Loader for ``http(s)://`` checkpoints that replaces MMEngine's and has a time limit."""
 
 from typing import Any
 
@@ -11,12 +11,12 @@ from .reading import read_tensors
 
 @CheckpointLoader.register_scheme(prefixes=("http://", "https://"), force=True)
 def load_from_http(filename: str, map_location: Any = None) -> Any:
-    """Load a checkpoint from an address, in place of MMEngine's function, which may wait forever.
+    """Load a checkpoint from an address; MMEngine's own function may block forever.
 
-    It is in force wherever this package is imported: for ``load_from``, ``--resume`` and the
-    ``Pretrained`` initialization of any model.
+    Importing this package installs it for ``load_from``, ``--resume`` and the ``Pretrained``
+    initialization of any model.
 
     Raises:
-        CheckpointError: see :func:`fetch`; nothing is kept of what is no checkpoint.
+        CheckpointError: see :func:`fetch`; a file that is not a checkpoint is removed.
     """
     return torch.load(fetch(filename, read_tensors), map_location=map_location)

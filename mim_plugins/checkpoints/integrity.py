@@ -1,8 +1,8 @@
-"""Finding corrupt checkpoints: a digest over the whole file, or else its structure and checksums.
+"""Detection of corrupt checkpoints by a digest, or else by their structure and checksums.
 
 PyTorch's files are zip archives. PyTorch checks neither the CRC-32 of a record nor the directory,
-so a changed bit may leave a tensor with other content or with none. Files of this package end in a
-zip comment with the SHA-256 of all bytes before it; it is in the file, so one renaming covers both.
+so a flipped bit may change a tensor's content or remove it. Files of this package end in a zip
+comment with the SHA-256 of all preceding bytes; inside the file, the digest is renamed with it.
 """
 
 import hashlib
@@ -14,15 +14,17 @@ from typing import BinaryIO
 _TAG = b"mim_plugins sha256 "
 _HEX = 64
 _COMMENT = len(_TAG) + _HEX
-_END = struct.Struct("<4s4H2IH")  # of an archive: the last field is the comment's length
-_LOCAL = struct.Struct("<4s5H3I2H")  # before a record: the last fields are its name's and extra's
-_FLAGS = (0, 0x8, 0x800, 0x808)  # a descriptor after the data, names in UTF-8
+_END = struct.Struct("<4s4H2IH")  # end of an archive; the last field is the length of the comment
+_LOCAL = struct.Struct(
+    "<4s5H3I2H"
+)  # header of a record; the last fields are the lengths of name and extra
+_FLAGS = (0, 0x8, 0x800, 0x808)  # bits: a descriptor follows the data, names are in UTF-8
 _DESCRIPTORS = (16, 24)  # bytes
 _BLOCK = 2**22
 
 
 def write_with_digest(path: Path, content: bytes) -> None:
-    """Write a file; a zip archive, as PyTorch's checkpoints are, gets a digest as its comment."""
+    """Write a file; a zip archive, such as a PyTorch checkpoint, gets a digest as its comment."""
     with path.open("wb") as file:
         if not (content.startswith(b"PK") and _end_without_comment(content[-_END.size :])):
             file.write(content)
@@ -36,15 +38,15 @@ def write_with_digest(path: Path, content: bytes) -> None:
 
 
 def has_digest(file: BinaryIO) -> bool:
-    """Whether a file is one that :func:`write_with_digest` wrote with a digest."""
+    """Return whether :func:`write_with_digest` added a digest to a file."""
     return _tail(file, _COMMENT).startswith(_TAG)
 
 
 def find_corruption(file: BinaryIO) -> str | None:
-    """The reason why a checkpoint's bytes are not those that were written, or None.
+    """Return why a checkpoint is corrupt, or None.
 
-    The whole file is read. Without a digest, as MMEngine's hook and earlier versions wrote files,
-    the directory must be the one that PyTorch writes, and each record's CRC-32 must match.
+    The complete file is read. In files without a digest, such as those of MMEngine's hook, the
+    directory must have the form that PyTorch writes, and each record's CRC-32 must match.
     """
     try:
         if not _tail(file, 1):
@@ -83,7 +85,7 @@ def _end_without_comment(end: bytes) -> bool:
 
 
 def _find_in_archive(file: BinaryIO) -> str | None:
-    """What is wrong with an archive that has no digest, or None."""
+    """Return why an archive without a digest is corrupt, or None."""
     end = _tail(file, _END.size)
     if not _end_without_comment(end):
         return "the file is truncated, or bytes follow its end"
@@ -107,7 +109,7 @@ def _find_in_archive(file: BinaryIO) -> str | None:
 
 
 def _is_as_written(record: zipfile.ZipInfo) -> bool:
-    """Whether a directory's entry is of the kind that PyTorch writes: stored, and no folder."""
+    """Return whether a directory entry has PyTorch's form: stored uncompressed, not a folder."""
     return (
         record.flag_bits in _FLAGS
         and record.compress_type == zipfile.ZIP_STORED

@@ -1,7 +1,7 @@
-"""Key layouts of other people's checkpoints, and how their tensors become ours.
+"""Layouts of checkpoints of other code bases, with rules for renaming to this package's names.
 
-A layout is a list of (pattern, replacement) pairs on whole parameter names; the first pattern that
-matches wins, and a replacement of None drops the tensor.
+A rule is a pair (pattern, replacement). A pattern must match the complete name, the first match
+wins, and the replacement None drops the tensor.
 """
 
 import re
@@ -15,22 +15,22 @@ Rules = tuple[tuple[str, str | None], ...]
 
 @dataclass(frozen=True)
 class Layout:
-    """One family of checkpoints."""
+    """Names and shapes of one family of checkpoints."""
 
     name: str
-    """What error messages and logs call it."""
+    """Name in error messages and logs."""
     signature: frozenset[str]
-    """Names that are all there in a checkpoint of this layout, and in no other layout."""
+    """Names that occur together in checkpoints of this layout and of no other."""
     rules: Rules
-    """Renaming to our names."""
+    """Rules for renaming to our names."""
     transform: Callable[[str, Tensor], Tensor] | None = None
-    """Change of a tensor, given its own (not our) name."""
+    """Change of a tensor's values or shape; its first argument is the original name."""
 
     def rename(self, name: str) -> str | None:
-        """Our name of a tensor, or None if it is derived and dropped.
+        """Return our name of a tensor, or None if the tensor is dropped.
 
         Raises:
-            KeyError: no rule knows the name.
+            KeyError: no rule matches the name.
         """
         for pattern, replacement in self.rules:
             match = re.fullmatch(pattern, name)
@@ -40,45 +40,47 @@ class Layout:
 
 
 def _fill(replacement: str, match: re.Match) -> str:
-    """Expand ``\\1``; ``\\1+1`` stands for the matched number plus one."""
+    """Expand ``\\1`` to a group and ``\\1+1`` to the group's number plus one."""
     replacement = re.sub(r"\\(\d)\+1", lambda m: str(int(match[int(m[1])]) + 1), replacement)
     return match.expand(replacement)
 
 
 def _grid_from_tokens(name: str, tensor: Tensor) -> Tensor:
-    """Give a position embedding (1, L, D) of a square grid its (1, H, W, D) shape.
+    """Reshape a position embedding (1, L, D) of a square grid to (1, H, W, D).
 
-    The row of a [CLS] token before it must be zero: :func:`convert` has moved it.
+    A first row for a [CLS] token is dropped; it must be zero, as :func:`convert` leaves it.
     """
     if not name.endswith("pos_embed"):
         return tensor
     if tensor.ndim != 3 or len(tensor) != 1:
-        raise ValueError(f"{name} has shape {(*tensor.shape,)} in place of (1, L, D)")
+        raise ValueError(f"{name} has shape {(*tensor.shape,)}; expected (1, L, D)")
     side = int(tensor.shape[1] ** 0.5)
     if side * side + 1 == tensor.shape[1] and not tensor[:, 0].any():
         tensor = tensor[:, 1:]
     if side * side != tensor.shape[1]:
-        raise ValueError(f"{name} has {tensor.shape[1]} tokens, which is not a square grid")
+        raise ValueError(f"{name} has {tensor.shape[1]} tokens, which do not form a square grid")
     return tensor.reshape(1, side, side, tensor.shape[2])
 
 
 def _mmcv_merging_to_timm(name: str, tensor: Tensor) -> Tensor:
-    """Reorder the inputs of a patch merging from mmcv's channel order to timm's.
+    """Reorder the input channels of a patch merging layer from mmcv's order to timm's.
 
-    mmcv unfolds to (C, row, column), timm concatenates to (column, row, C).
+    mmcv unfolds to (C, row, column); timm concatenates to (column, row, C).
     """
     if ".downsample." not in name:
         return _grid_from_tokens(name, tensor)
     channels, rest = divmod(tensor.shape[-1] if tensor.ndim else 0, 4)
     if rest or not channels:
-        raise ValueError(f"{name} has no four inputs per channel: its shape is {(*tensor.shape,)}")
+        raise ValueError(
+            f"{name} must have four inputs per channel; its shape is {(*tensor.shape,)}"
+        )
     blocks = tensor.reshape(*tensor.shape[:-1], channels, 2, 2)  # (..., C, row, column)
     order = (*range(tensor.ndim - 1), tensor.ndim + 1, tensor.ndim, tensor.ndim - 1)
     return blocks.permute(order).reshape(tensor.shape).contiguous()
 
 
 def _mmpretrain_block(theirs: str, ours: str) -> Rules:
-    """Rules of mmpretrain's Transformer blocks; ``theirs`` may capture one group, for ``ours``."""
+    """Return rules for mmpretrain's blocks; a group in ``theirs`` can be used in ``ours``."""
     group = theirs.count("(")
     block, rest = f"\\{group + 1}", f"\\{group + 2}"
     return (
@@ -174,7 +176,7 @@ MAE_MMPRETRAIN = Layout(
     transform=_grid_from_tokens,
 )
 
-# timm's Swin has neither position embedding nor norms between the stages; our export adds them
+# timm's Swin has no position embedding and no norms between stages; our export adds them
 SWIN_TIMM = Layout(
     name="Swin of timm with our position embedding",
     signature=frozenset({"pos_embed", "layers.0.blocks.0.attn.qkv.weight"}),
@@ -196,21 +198,21 @@ LAYOUTS = (
 
 
 def find_layout(names: set[str]) -> Layout | None:
-    """The layout whose signature is among ``names``; None if there is none."""
+    """Return the layout whose signature is among ``names``, or None."""
     return next((layout for layout in LAYOUTS if layout.signature <= names), None)
 
 
 def recognize(names: set[str]) -> Layout:
-    """The layout whose signature is among ``names``.
+    """Return the layout whose signature is among ``names``.
 
     Raises:
-        ValueError: none is; the message lists the known ones.
+        ValueError: the layout is unknown; the message lists the known ones.
     """
     layout = find_layout(names)
     if layout is not None:
         return layout
     known = "; ".join(layout.name for layout in LAYOUTS)
     raise ValueError(
-        f"its {len(names)} tensors are not named as in any known checkpoint ({known}). First names:"
+        f"the names of its {len(names)} tensors match no known layout ({known}). First names:"
         f" {', '.join(sorted(names)[:5])}"
     )

@@ -1,8 +1,8 @@
-"""The types that checkpoints may consist of.
+"""Checks that checkpoints consist of plain data.
 
-A file that passes ``weights_only`` may still hold any allowed type in any place, and other code
-would trust it by its shape. So only the types that MMEngine and PyTorch store are accepted, each
-where it is stored; subclasses are not, nor NumPy's numbers where Python's are meant.
+A file that passes ``weights_only`` may still contain any allowed type at any place, where other
+code does not expect it. So each place accepts only the types that MMEngine and PyTorch store there:
+no subclasses, and no NumPy numbers instead of Python's.
 """
 
 from collections import OrderedDict
@@ -26,10 +26,10 @@ _LIMIT = 2**64
 
 
 def expect(value: object, where: str, *kinds: type) -> None:
-    """Check that the type of ``value``, found at ``where``, is one of ``kinds``, no subclass.
+    """Check that the type of ``value`` at ``where`` is one of ``kinds`` and not a subclass.
 
     Raises:
-        CheckpointError: it is another one.
+        CheckpointError: the value has another type.
     """
     if type(value) not in kinds:
         wanted = " or ".join("None" if kind is NONE else kind.__name__ for kind in kinds[:3])
@@ -40,7 +40,7 @@ def expect_all(values: Any, where: str, *kinds: type) -> None:
     """Check that ``values`` is a list of values of ``kinds``.
 
     Raises:
-        CheckpointError: it is not.
+        CheckpointError: it is another type, or an element has another type.
     """
     expect(values, where, list)
     for number, value in enumerate(values):
@@ -48,7 +48,7 @@ def expect_all(values: Any, where: str, *kinds: type) -> None:
 
 
 def check_plain(value: Any, where: str, numpy: bool = True) -> None:
-    """Check that a value and all that it contains are plain data.
+    """Check that a value and all nested values are plain data.
 
     Args:
         value: any object.
@@ -56,13 +56,13 @@ def check_plain(value: Any, where: str, numpy: bool = True) -> None:
         numpy: accept NumPy's numbers and arrays of numbers.
 
     Raises:
-        CheckpointError: there is another type, or a nesting without end.
+        CheckpointError: a value has another type, or the nesting is too deep.
     """
     _walk(value, where, numpy, set(), 0)
 
 
 def is_plain(value: object) -> bool:
-    """Whether :func:`check_plain` accepts a value."""
+    """Return whether :func:`check_plain` accepts a value."""
     try:
         check_plain(value, "")
     except CheckpointError:
@@ -71,27 +71,27 @@ def is_plain(value: object) -> bool:
 
 
 def check_tensor(tensor: Tensor, where: str) -> None:
-    """Check that a tensor is dense, has its values, and no attributes that hide its methods.
+    """Check that a tensor is dense, stores its values and has no attributes that hide methods.
 
     Raises:
-        CheckpointError: it is not so.
+        CheckpointError: a check fails.
     """
     expect(tensor, where, *TENSORS)
     if vars(tensor):
-        raise CheckpointError(f"{where} is a tensor with attributes of its own")
+        raise CheckpointError(f"{where} is a tensor with extra attributes")
     kind = special_kind(tensor)
     if kind:
-        raise CheckpointError(f"{where} is no plain tensor ({kind})")
+        raise CheckpointError(f"{where} is not a plain tensor ({kind})")
 
 
 def inside(where: str, name: object) -> str:
-    """The place of an entry of the container at ``where``, printable on any console."""
+    """Return the place of an entry of the container at ``where``, printable on any console."""
     text = name if type(name) is str and name.isprintable() else describe(name)
     return f"{where}.{text[:80]}"
 
 
 def describe(value: object) -> str:
-    """A value's type, with the value itself where that is short."""
+    """Return a value's type, and the value itself if it is short."""
     kind = type(value)
     if value is None:
         return "None"
@@ -113,11 +113,11 @@ def _walk(value: Any, where: str, numpy: bool, done: set[int], depth: int) -> No
         return
     if depth > _DEPTH:
         raise CheckpointError(f"{where[:60]}... is nested more than {_DEPTH} levels deep")
-    if id(value) in done:  # shared parts are walked once, or a small file could take forever
+    if id(value) in done:  # a small file with shared parts could otherwise take forever
         return
     if kind in DICTS:
         if kind is OrderedDict and set(vars(value)) - {"_metadata"}:
-            raise CheckpointError(f"{where} is an OrderedDict with attributes of its own")
+            raise CheckpointError(f"{where} is an OrderedDict with extra attributes")
         for key, entry in value.items():
             if type(key) not in _KEYS:
                 expect(key, f"a key in {where}", tuple)
@@ -127,5 +127,5 @@ def _walk(value: Any, where: str, numpy: bool, done: set[int], depth: int) -> No
         for number, entry in enumerate(value):
             _walk(entry, f"{where}[{number}]", numpy, done, depth + 1)
     else:
-        raise CheckpointError(f"{where} is {describe(value)}, which is no plain data")
+        raise CheckpointError(f"{where} is {describe(value)}, which is not plain data")
     done.add(id(value))

@@ -45,7 +45,7 @@ def load_pretrained(
 
     Raises:
         CheckpointError: the file cannot be read, contains no such encoder, or its tensors are
-            missing, unknown, of other shapes, no floats that the module's type can hold, or not
+            missing, unknown, of other shapes, not floats that the module's type can hold, or not
             finite.
     """
     own = module.state_dict()

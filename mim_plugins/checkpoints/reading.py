@@ -1,4 +1,4 @@
-"""Reading checkpoints that other people wrote, without running code from them."""
+"""Reading of untrusted checkpoints without running code from them."""
 
 import argparse
 import os
@@ -23,26 +23,26 @@ from .stall_timeout import time_limit
 from .torchscript import is_torchscript
 from .weights import extract_weights
 
-_FETCH_AGAIN = "fetch or copy it again"
+_COPY_AGAIN = "download or copy it again"
 _FILE_ERRORS = (pickle.UnpicklingError, RuntimeError, ValueError, EOFError)
-_OTHER_FILES = 5  # of a folder, named when a file is missing
+_LISTED = 5  # files of a folder, if the requested one does not exist
 
 
 def read_tensors(path: str | Path) -> dict[str, Tensor]:
-    """The named tensors of a ``.pth``, ``.safetensors`` or reference ``.npz`` file.
+    """Read the named tensors of a ``.pth``, ``.safetensors`` or reference ``.npz`` file.
 
-    A ``.pth`` may be a bare state dict or hold one under ``state_dict``, ``model`` or ``module``;
-    besides tensors, only plain data, NumPy arrays, MMEngine's log buffers and
-    ``argparse.Namespace`` (which the MixMIM and MAE authors' scripts store) are read. An address
-    with a scheme (``https://``, ``s3://``, ...) goes through MMEngine's ``CheckpointLoader``, with
-    the same restriction. In an ``.npz``, names begin with ``param/``.
+    A ``.pth`` may be a bare state dict or contain one under ``state_dict``, ``model`` or
+    ``module``. In addition to tensors, it may contain only plain data, NumPy arrays, MMEngine's log
+    buffers and ``argparse.Namespace`` (which the MixMIM and MAE authors' scripts store). Addresses
+    with a scheme (``https://``, ``s3://``, ...) are downloaded with the same restriction. In an
+    ``.npz``, names begin with ``param/``.
 
     Raises:
-        CheckpointError: there is no such file, or it is damaged, holds code, or no tensors.
+        CheckpointError: the file does not exist, is corrupt, or contains code or no tensors.
     """
     if not str(path):
         raise CheckpointError(
-            "checkpoint='' names no file: give a checkpoint's path (in a config,"
+            "checkpoint='' is empty: give a checkpoint's path (in a config,"
             " model.backbone.init_cfg.checkpoint), or init_cfg=None for random weights"
         )
     if "://" in str(path):
@@ -56,13 +56,13 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
     with path.open("rb") as file:
         corruption = find_corruption(file) if has_digest(file) else None
     if corruption is not None:
-        raise CheckpointError(f"'{path}' is corrupt: {corruption}; {_FETCH_AGAIN}")
+        raise CheckpointError(f"'{path}' is corrupt: {corruption}; {_COPY_AGAIN}")
     load = partial(torch.load, path, map_location="cpu", weights_only=True)
     return extract_weights(_unpickle(load, path), path)
 
 
 def _beginning(path: Path) -> bytes:
-    """The first bytes of a file, once it is clear that it may be a checkpoint."""
+    """Return the first bytes of a file, after checking that it may be a checkpoint."""
     if path.is_dir():
         raise CheckpointError(f"'{path}' is a folder, not a checkpoint; {_others(path)}")
     if not path.exists():
@@ -76,24 +76,23 @@ def _beginning(path: Path) -> bytes:
     if not begin:
         raise CheckpointError(
             f"'{path}' is empty: the run, copy or download that wrote it was stopped;"
-            f" {_FETCH_AGAIN}, or name an earlier checkpoint"
+            f" {_COPY_AGAIN}, or give an earlier checkpoint"
         )
     if text.startswith((b"<!doctype", b"<html", b"<?xml", b"<head", b"<!--")):
         raise CheckpointError(
-            f"'{path}' is a web page (HTML), not a checkpoint: its address led to a log-in,"
+            f"'{path}' is a web page (HTML), not a checkpoint: its address leads to a log-in,"
             " confirmation or error page; open the address in a browser and save the file itself"
         )
     if text.startswith(b"version https://git-lfs"):
         raise CheckpointError(
-            f"'{path}' is a Git LFS pointer, not the checkpoint: run 'git lfs pull' where it came"
-            " from"
+            f"'{path}' is a Git LFS pointer, not the checkpoint: run 'git lfs pull' in its"
+            " repository"
         )
     if begin.startswith(b"PK") and is_torchscript(path):
         raise CheckpointError(
-            f"'{path}' is a TorchScript archive (torch.jit.save), a program that may do more than"
-            " hold weights, so nothing of it was loaded; ask its author for a file made by"
-            " torch.save(model.state_dict(), ...). OpenAI's CLIP files serve as"
-            " OpenCLIPTarget(pretrained=FILE)"
+            f"'{path}' is a TorchScript archive (torch.jit.save), a program that may run other"
+            " code, so nothing was loaded; get a file that torch.save(model.state_dict(), ...)"
+            " wrote from its author. Use OpenAI's CLIP files as OpenCLIPTarget(pretrained=FILE)"
         )
     return begin
 
@@ -104,26 +103,27 @@ def _others(folder: Path) -> str:
     files = sorted(f.name for f in folder.iterdir() if f.suffix in (".pth", ".pt", ".safetensors"))
     if not files:
         return f"no file in '{folder}' ends in .pth, .pt or .safetensors; correct the path"
-    more = f" and {len(files) - _OTHER_FILES} more" if len(files) > _OTHER_FILES else ""
-    return f"correct the path; '{folder}' holds {', '.join(files[:_OTHER_FILES])}{more}"
+    more = f" and {len(files) - _LISTED} more" if len(files) > _LISTED else ""
+    return f"correct the path; '{folder}' contains {', '.join(files[:_LISTED])}{more}"
 
 
 @contextmanager
 def plain_data_only() -> Iterator[None]:
-    """Let ``torch.load`` read weights and what training scripts store beside them, no code.
+    """Restrict ``torch.load`` to weights and plain data of training scripts, without code.
 
-    The variable makes it so where MMEngine, or PyTorch's download function, ask for everything.
+    The environment variable enforces this where MMEngine or PyTorch's download function pass
+    ``weights_only=False``.
     """
     variable = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
     before = os.environ.get(variable)
-    allow_mmengine_checkpoints()  # what other loaders may have taken back
+    allow_mmengine_checkpoints()  # again, because other loaders may have removed the entries
     allowed = torch.serialization.get_safe_globals()
     os.environ[variable] = "1"
     try:
         with torch.serialization.safe_globals([argparse.Namespace]):
             yield
     finally:
-        # leaving safe_globals also takes away what was allowed before
+        # leaving safe_globals also removes entries that were allowed before
         torch.serialization.add_safe_globals(allowed)
         if before is None:
             del os.environ[variable]
@@ -138,12 +138,12 @@ def _read_remote(address: str) -> dict[str, Tensor]:
         try:
             return read_tensors(path)
         except CheckpointError as error:
-            cause = f"delete this copy of '{address}' to fetch it again" if is_old else address
+            cause = f"delete this copy of '{address}' to download it again" if is_old else address
             raise CheckpointError(f"{error} ({cause})") from error
     if address.endswith((".safetensors", ".npz")):
         raise CheckpointError(
-            f"'{address}': only PyTorch files are read from such an address; download it and give"
-            " its path"
+            f"'{address}': only PyTorch files can be read from such an address; download it and"
+            " give its path"
         )
     try:
         load = partial(CheckpointLoader.load_checkpoint, address, map_location="cpu")
@@ -151,16 +151,16 @@ def _read_remote(address: str) -> dict[str, Tensor]:
             return extract_weights(_unpickle(load, address), address)
     except CheckpointError:
         raise
-    except Exception as error:  # each storage has errors of its own
+    except Exception as error:  # each storage backend has its own error types
         raise CheckpointError(
-            f"'{address}' cannot be fetched ({type(error).__name__}: {_reason(error)}); check"
+            f"'{address}' cannot be downloaded ({type(error).__name__}: {_reason(error)}); check"
             " address and network, or download it and give its path"
         ) from error
 
 
 @contextmanager
 def _socket_timeout() -> Iterator[None]:
-    """Give a time limit to the connections of MMEngine's other schemes, which set none."""
+    """Set a time limit for the connections of MMEngine's other schemes, which set none."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(time_limit())
     try:
@@ -173,27 +173,27 @@ def _unpickle(load: Callable[[], object], path: str | Path) -> object:
     try:
         with plain_data_only():
             return load()
-    except Exception as error:  # corrupt bytes and absurd sizes end in errors of any kind
+    except Exception as error:  # corrupt bytes and absurd sizes raise errors of any type
         if "://" in str(path) and not isinstance(error, _FILE_ERRORS):
-            raise  # the storage's, not the file's
-        code = re.search(r"GLOBAL (\S+)|asks for ([^;]+);", str(error))
+            raise  # an error of the storage, not of the file
+        code = re.search(r"GLOBAL (\S+)|checkpoint contains ([^;]+);", str(error))
         if code:
             raise CheckpointError(
-                f"'{path}' holds more than weights ({code[1] or code[2]}): such objects can run"
-                " code, so nothing of it was loaded; ask its author for a file made by"
-                " torch.save(model.state_dict(), ...)"
+                f"'{path}' contains more than weights ({code[1] or code[2]}): such objects can run"
+                " code, so nothing was loaded; get a file that torch.save(model.state_dict(), ...)"
+                " wrote from its author"
             ) from error
-        cut_off = "central directory" in str(error) or isinstance(error, EOFError)
-        cause = "it was cut off while being written or copied" if cut_off else _reason(error)
+        is_truncated = "central directory" in str(error) or isinstance(error, EOFError)
+        cause = "it was truncated while being written or copied" if is_truncated else _reason(error)
         cached = ", after deleting its copy in PyTorch's hub folder" if "://" in str(path) else ""
         raise CheckpointError(
-            f"'{path}' is damaged or no PyTorch checkpoint ({cause}); {_FETCH_AGAIN}{cached}, or"
-            " name another one"
+            f"'{path}' is corrupt or not a PyTorch checkpoint ({cause}); {_COPY_AGAIN}{cached},"
+            " or give another one"
         ) from error
 
 
 def _reason(error: Exception) -> str:
-    """The line of a message that says what happened, without PyTorch's advice to run the code."""
+    """Return the line that states the cause, without PyTorch's advice to run the code."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if isinstance(error, pickle.UnpicklingError):
         lines = [line for line in lines if line.startswith("Unsupported")]
@@ -209,8 +209,8 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
         ) from error
     try:
         tensors = load_file(path)
-    except Exception as error:  # types that PyTorch lacks end in errors of any kind
+    except Exception as error:  # types that PyTorch lacks raise errors of any type
         raise CheckpointError(
-            f"'{path}' is damaged or no safetensors file ({_reason(error)}); {_FETCH_AGAIN}"
+            f"'{path}' is corrupt or not a safetensors file ({_reason(error)}); {_COPY_AGAIN}"
         ) from error
     return extract_weights(tensors, path)

@@ -1,4 +1,4 @@
-"""Reading NumPy files of weights and of a reference implementation's numbers."""
+"""Reading of NumPy files with weights and outputs of a reference implementation."""
 
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,10 @@ from ..errors import CheckpointError
 
 
 def read_reference(path: str | Path) -> dict[str, Any]:
-    """Read a reference file: a dict of tensors, ``group/name`` keys gathered in nested dicts.
+    """Read a reference file into a dict of tensors; ``group/name`` keys become nested dicts.
 
     Raises:
-        CheckpointError: the file is damaged or has no ``param/`` entries.
+        CheckpointError: the file is corrupt or has no ``param/`` entries.
     """
     content: dict[str, Any] = {}
     try:
@@ -30,17 +30,17 @@ def read_reference(path: str | Path) -> dict[str, Any]:
         raise
     except FileNotFoundError as error:
         raise CheckpointError(f"there is no file '{path}': correct the path") from error
-    except Exception as error:  # corrupt bytes and absurd sizes end in errors of any kind
+    except Exception as error:  # corrupt bytes and absurd sizes raise errors of any type
         raise CheckpointError(
-            f"'{path}' is damaged or no .npz file ({type(error).__name__}); fetch or copy it"
-            " again, or name another one"
+            f"'{path}' is corrupt or not an .npz file ({type(error).__name__}); download or copy"
+            " it again, or give another one"
         ) from error
     weights = content.get("param")
     if not isinstance(weights, dict):
-        raise CheckpointError(f"'{path}' has no entries named param/..., so it holds no weights")
+        raise CheckpointError(f"'{path}' has no entries named param/..., so it contains no weights")
     texts = [name for name, value in weights.items() if not isinstance(value, Tensor)]
     if texts:
-        raise CheckpointError(f"'{path}' holds text under param/{texts[0]}, where weights belong")
+        raise CheckpointError(f"'{path}' contains text instead of a weight at param/{texts[0]}")
     return content
 
 
@@ -48,10 +48,10 @@ def _tensor_or_text(value: np.ndarray, key: str, path: str | Path) -> Tensor | s
     if value.dtype.kind == "U" and value.ndim == 0:
         return str(value)
     try:
-        # files of other machines may hold the other byte order
+        # files of other machines may have the other byte order
         return torch.from_numpy(np.asarray(value, value.dtype.newbyteorder("=")))
     except (TypeError, ValueError) as error:
         raise CheckpointError(
-            f"'{path}' holds '{key}' of NumPy's type {value.dtype}, which PyTorch does not have;"
-            " store it as float32"
+            f"'{path}' contains '{key}' of NumPy's type {value.dtype}, which PyTorch does not"
+            " have; store it as float32"
         ) from error

@@ -1,10 +1,10 @@
-"""Loading MMEngine's own checkpoints with ``weights_only`` left on.
+"""Allow-list with which MMEngine's training checkpoints load under ``weights_only=True``.
 
-Since version 2.6, PyTorch refuses to unpickle anything but plain data unless it is allow-listed;
-MMEngine's training checkpoints hold log buffers and NumPy numbers. What they need is allowed here,
-nothing more, so a malicious file is still refused. NumPy's and MMEngine's own unpickling functions
-trust their arguments: a pickle could give a data type that takes raw bytes for object pointers, or
-replace the statistics of all log buffers. So stand-ins are called in their place, which accept
+Since version 2.6, PyTorch unpickles only plain data and allow-listed types. MMEngine's training
+checkpoints also contain log buffers and NumPy numbers, which are allowed here and nothing else, so
+malicious files are still refused. NumPy's and MMEngine's own unpickling functions do not check
+their arguments: a pickle could pass a data type that interprets raw bytes as object pointers, or
+replace the statistics of all log buffers. They are therefore replaced by functions that accept
 numbers only.
 """
 
@@ -22,39 +22,39 @@ _NUMBER = re.compile("b1|[iu][1248]|f[248]")
 _BUFFER_FIELDS = {"max_length", "_log_history", "_count_history"}
 
 
-def _refusal(wanted: str) -> CheckpointError:
-    return CheckpointError(f"the checkpoint asks for {wanted}; it is refused")
+def _refusal(content: str) -> CheckpointError:
+    return CheckpointError(f"the checkpoint contains {content}; it is refused")
 
 
 def _history_buffer_method(owner: object, name: str) -> object:
-    """Stand-in for ``getattr`` in checkpoints: only the four methods that MMEngine pickles."""
+    """Replace ``getattr`` in checkpoints; allow only the four methods that MMEngine pickles."""
     if owner is _SavedHistoryBuffer and type(name) is str and name in _STATISTICS:
-        return name  # not used: a buffer has the methods of its class
+        return name  # unused, because a buffer has the methods of its class
     raise _refusal(f"attribute {name!r:.60} of {owner!r:.60}")
 
 
 class _SavedDtype:
-    """Stand-in for ``numpy.dtype``: a type of numbers."""
+    """Replacement of ``numpy.dtype`` for types of numbers."""
 
     def __init__(self, code: str, align: bool = False, copy: bool = False) -> None:
         if type(code) is not str or not _NUMBER.fullmatch(code):
-            raise _refusal(f"a NumPy type that is no number ({code!r:.60})")
+            raise _refusal(f"a NumPy type that is not a number ({code!r:.60})")
         self.dtype = np.dtype(code)
 
     def __setstate__(self, state: Any) -> None:
         order: Any = state[1] if type(state) is tuple and len(state) == 8 else None
         is_order = type(order) is str and order in ("<", ">", "=", "|")
         if not is_order or state != (3, order, None, None, None, -1, -1, 0):
-            raise _refusal("a NumPy type that is no number")
+            raise _refusal("a NumPy type that is not a number")
         self.dtype = self.dtype.newbyteorder(order)
 
 
 class _SavedArray(np.ndarray):
-    """Stand-in for ``numpy.ndarray``: an array of numbers, which is pickled as an ndarray."""
+    """Replacement of ``numpy.ndarray`` for arrays of numbers; it is pickled as an ndarray."""
 
     def __setstate__(self, state: Any) -> None:
         if type(state) is not tuple or len(state) != 5:
-            raise _refusal("a NumPy array in an unknown form")
+            raise _refusal("a NumPy array of an unknown format")
         _, shape, kind, is_fortran, content = state
         if (
             type(kind) is not _SavedDtype
@@ -71,28 +71,28 @@ class _SavedArray(np.ndarray):
 
 
 def _new_array(kind: object, *_: object) -> _SavedArray:
-    """Stand-in for NumPy's ``_reconstruct``: an empty array, whose state is set afterwards."""
+    """Replace NumPy's ``_reconstruct``; return an empty array whose state is set later."""
     if kind is not _SavedArray:
         raise _refusal(f"a NumPy array of the class {kind!r:.60}")
     return _SavedArray(0)
 
 
 def _number(kind: object, content: object) -> np.generic:
-    """Stand-in for NumPy's ``scalar``."""
+    """Replace NumPy's ``scalar``."""
     if type(kind) is not _SavedDtype or type(content) is not bytes:
-        raise _refusal("a NumPy scalar that is no number")
+        raise _refusal("a NumPy scalar that is not a number")
     if len(content) != kind.dtype.itemsize:
-        raise _refusal("a NumPy scalar of another size than its type's")
+        raise _refusal("a NumPy scalar whose size is not that of its type")
     return np.frombuffer(content, kind.dtype)[0]
 
 
 def _no_bytes() -> bytes:
-    """Stand-in for ``bytes``, which pickles name for the content of an array without items."""
+    """Replace ``bytes``, which pickles call for the content of an empty array."""
     return b""
 
 
 class _SavedHistoryBuffer(HistoryBuffer):
-    """Stand-in for ``HistoryBuffer``, which it becomes when its content has been checked."""
+    """Replacement of ``HistoryBuffer``, to which it changes its class once it is checked."""
 
     def __setstate__(self, state: Any) -> None:
         if type(state) is not dict or set(state) - {"statistics_methods"} != _BUFFER_FIELDS:
@@ -100,7 +100,7 @@ class _SavedHistoryBuffer(HistoryBuffer):
         log, count, length = state["_log_history"], state["_count_history"], state["max_length"]
         plain = type(length) is int and type(log) is type(count) is _SavedArray
         if not plain or log.ndim != 1 or log.shape != count.shape:
-            raise _refusal("a HistoryBuffer that holds no numbers")
+            raise _refusal("a HistoryBuffer that does not contain numbers")
         self.max_length = length
         self._log_history = log.view(np.ndarray)
         self._count_history = count.view(np.ndarray)
@@ -114,15 +114,15 @@ _ALLOWED: list = [
     (_SavedArray, "numpy.ndarray"),
     (_SavedDtype, "numpy.dtype"),
     *(
-        (stand_in, f"numpy.{core}.multiarray.{name}")
-        for name, stand_in in (("_reconstruct", _new_array), ("scalar", _number))
+        (replacement, f"numpy.{core}.multiarray.{name}")
+        for name, replacement in (("_reconstruct", _new_array), ("scalar", _number))
         for core in ("core", "_core")  # NumPy 1 and 2
     ),
 ]
 
 
 def allow_mmengine_checkpoints() -> None:
-    """Allow-list, for this process, what MMEngine's training checkpoints hold."""
+    """Add the types in MMEngine's training checkpoints to this process's allow-list."""
     ours = {name for _, name in _ALLOWED}
     others = [each for each in torch.serialization.get_safe_globals() if _name(each) not in ours]
     torch.serialization.clear_safe_globals()
@@ -130,7 +130,7 @@ def allow_mmengine_checkpoints() -> None:
 
 
 def is_array(value: Any) -> bool:
-    """Whether a value from a checkpoint is an array of numbers."""
+    """Return whether a value from a checkpoint is an array of numbers."""
     is_plain = type(value) in (np.ndarray, _SavedArray)
     return is_plain and bool(_NUMBER.fullmatch(value.dtype.str[1:]))
 

@@ -1,4 +1,4 @@
-"""Which of a checkpoint's tensors are the encoder's."""
+"""Selection of the encoder's tensors in a checkpoint."""
 
 import re
 from collections import Counter
@@ -12,12 +12,12 @@ from .conversion import convert
 from .layouts import find_layout
 
 BACKBONE = "backbone."
-_LISTED = 8  # of a checkpoint's prefixes
-_MIN_FIT = 0.2  # share of names by which an encoder of other depth is still told from other files
-_MAX_PARTS = 3  # of a prefix that is proposed
+_LISTED = 8  # prefixes in an error message
+_MIN_FIT = 0.2  # share of common names that suffices for an encoder of another depth
+_MAX_PARTS = 3  # parts of a prefix that is suggested
 
-# by names that only its tensors have; the first that holds
-_MARKS = {
+# names that occur in no other backbone; the first match wins
+_SIGNATURES = {
     "MaskedConvViT": {"patch_embed4.weight", "stage1.0.conv1.weight"},
     "MaskedPVT": {"stages.0.pos_embed", "stages.0.blocks.0.attn.kv.weight"},
     "MaskedSwin": {"pos_embed", "stages.0.blocks.0.attn.relative_position_bias_table"},
@@ -29,17 +29,17 @@ class Encoder(NamedTuple):
     """The encoder in a checkpoint."""
 
     tensors: dict[str, Tensor]
-    """Its tensors, under the names that the backbone has for them."""
+    """The encoder's tensors under the backbone's names."""
     others: dict[str, int]
     """Number of the checkpoint's other tensors by group, such as ``decoder``."""
     origin: str
-    """Where in the file it was, for logs."""
+    """Prefix or layout under which it was found, for logs."""
 
 
 def backbone_class(names: Iterable[str]) -> str | None:
-    """The backbone of this package whose tensors have these names; None if there is none."""
+    """Return the class name of the backbone whose tensors have these names, or None."""
     given = set(names)
-    return next((name for name, mark in _MARKS.items() if mark <= given), None)
+    return next((name for name, names in _SIGNATURES.items() if names <= given), None)
 
 
 def select_encoder(
@@ -51,25 +51,25 @@ def select_encoder(
 ) -> Encoder:
     """Find the encoder's tensors.
 
-    A layout of other people is recognized and converted. The prefix ``'backbone.'`` means "the
-    encoder", so that it serves for such a layout and for a file that holds nothing else as well.
+    Layouts of other code bases are recognized and converted. For them, and for a file that contains
+    only an encoder, the prefix ``'backbone.'`` works as well.
 
     Args:
         tensors: all tensors of the checkpoint.
-        prefix: what the encoder's names begin with; None for a file that holds nothing else.
-        fit: share of the wanted names that are among the given ones.
+        prefix: beginning of the encoder's names; None for a file that contains nothing else.
+        fit: function of names that returns the share of the model's names among them.
         source: name of the file, for messages.
-        model: what the encoder is to be, for messages.
+        model: name of the model, for messages.
 
     Raises:
-        CheckpointError: no encoder under this prefix; the message says which prefix fits.
+        CheckpointError: no encoder has this prefix; the message contains the prefix that fits.
     """
     prefix = f"{prefix.rstrip('.')}." if prefix else ""
     layout = find_layout(set(tensors))
     if layout is not None:
         if prefix not in ("", BACKBONE):
             raise CheckpointError(
-                f"'{source}' is recognized as {layout.name}, where prefix='{prefix}' names nothing:"
+                f"'{source}' is recognized as {layout.name}, which has no prefix='{prefix}':"
                 f" use prefix='{BACKBONE}'"
             )
         try:
@@ -87,7 +87,7 @@ def select_encoder(
     groups = Counter(name.split(".")[0] for name in tensors)
     listed = ", ".join(f"'{group}.' ({n})" for group, n in groups.most_common(_LISTED))
     more = ", ..." if len(groups) > _LISTED else ""
-    wrong = f"no tensor begins with prefix='{prefix}'" if prefix else "it is no plain backbone"
+    wrong = f"no tensor begins with prefix='{prefix}'" if prefix else "it is not a plain backbone"
     raise CheckpointError(
         f"'{source}' does not fit {model}: {wrong}; its prefixes (tensors): {listed}{more};"
         f" {better_prefix(tensors, under, fit) or 'none of them fits: give another checkpoint'}"
@@ -97,12 +97,12 @@ def select_encoder(
 def better_prefix(
     tensors: dict[str, Tensor], found: Iterable[str], fit: Callable[[set[str]], float]
 ) -> str | None:
-    """Advice to use another prefix, if its names fit clearly better than those ``found``."""
+    """Suggest another prefix if its names fit clearly better than those ``found``, or None."""
     under: dict[str, set[str]] = {"": set(tensors)}
     for name in tensors:
         parts = name.split(".")
         for count in range(1, min(_MAX_PARTS, len(parts) - 1) + 1):
-            # one stage of another encoder, or a decoder, has the names of a plain encoder
+            # a stage of another encoder, and a decoder, contain the names of a plain encoder
             if parts[count - 1].isdigit() or parts[count - 1] == "decoder":
                 break
             head = ".".join(parts[:count]) + "."
@@ -114,7 +114,7 @@ def better_prefix(
 
 
 def describe_blocks(shapes: dict[str, tuple[int, ...]]) -> str:
-    """Depth and width of each group of blocks, such as ``blocks 12 x 768``."""
+    """Describe depth and width of each group of blocks, such as ``blocks 12 x 768``."""
     depths: dict[str, int] = {}
     widths: dict[str, int] = {}
     for name, shape in shapes.items():

@@ -1,4 +1,4 @@
-"""A time limit for downloads of any size."""
+"""Time limit for downloads without progress, whatever their size."""
 
 import os
 import re
@@ -11,16 +11,16 @@ from ..errors import CheckpointError
 
 TIMEOUT_VARIABLE = "MIM_PLUGINS_DOWNLOAD_TIMEOUT"
 _DEFAULT_TIMEOUT = 60.0  # seconds
-_MIN_RATE = 10_000  # bytes per second; a server that sends less has stalled
+_MIN_RATE = 10_000  # bytes per second; a slower download has stalled
 
 Result = TypeVar("Result")
 
 
 def time_limit() -> float:
-    """Return how many seconds a download may go without progress.
+    """Return the number of seconds after which a download without progress fails.
 
     Raises:
-        CheckpointError: the environment variable :data:`TIMEOUT_VARIABLE` is no positive number.
+        CheckpointError: the environment variable :data:`TIMEOUT_VARIABLE` is not a positive number.
     """
     text = os.environ.get(TIMEOUT_VARIABLE) or str(_DEFAULT_TIMEOUT)
     if not re.fullmatch(r"\d+(\.\d+)?", text) or not float(text):
@@ -29,18 +29,18 @@ def time_limit() -> float:
 
 
 def run_with_timeout(work: Callable[[], Result], received: Callable[[], int]) -> Result:
-    """Return the result of ``work``, unless it makes no progress.
+    """Return the result of ``work``, or raise if it makes no progress.
 
-    It runs in a thread that is left alone after a time-out, because nothing can end it: neither
-    look-ups of names nor responses byte by byte have a time limit of their own.
+    It runs in a thread, which is abandoned after a timeout because it cannot be stopped: sockets
+    limit neither the time of a DNS look-up nor that of a response that arrives byte by byte.
 
     Args:
         work: the download.
-        received: number of bytes so far; within each time limit it must grow by at least
-            10 kB per second.
+        received: returns the number of bytes so far; within each time limit it must grow by at
+            least 10 kB per second.
 
     Raises:
-        TimeoutError: it did not.
+        TimeoutError: the number of bytes grew more slowly.
     """
     results: list[Result] = []
     errors: list[BaseException] = []
@@ -48,7 +48,7 @@ def run_with_timeout(work: Callable[[], Result], received: Callable[[], int]) ->
     def run() -> None:
         try:
             results.append(work())
-        except BaseException as error:  # of the caller's, raised below
+        except BaseException as error:  # any error of work is raised below
             errors.append(error)
 
     thread = threading.Thread(target=run, daemon=True)

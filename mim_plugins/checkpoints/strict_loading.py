@@ -26,7 +26,7 @@ def load_strictly(
         allow_missing: accept that ``given`` lacks tensors of the module.
 
     Raises:
-        CheckpointError: the tensors do not fit, are no floats that the module's types can hold,
+        CheckpointError: the tensors do not fit, are not floats that the module's types can hold,
             or are not finite.
     """
     own = module.state_dict()

@@ -1,4 +1,4 @@
-"""MMEngine's ``Pretrained`` initialization, made strict for this package's backbones."""
+"""Strict version of MMEngine's ``Pretrained`` initialization for this package's backbones."""
 
 from mmengine.model.weight_init import PretrainedInit, update_init_info
 from mmengine.registry import WEIGHT_INITIALIZERS
@@ -9,16 +9,16 @@ from .pretrained import load_pretrained
 
 
 class StrictPretrainedInit:
-    """Load a backbone's weights with :func:`load_pretrained`, as an initialiser of MMEngine.
+    """Initializer of MMEngine that loads a backbone's weights with :func:`load_pretrained`.
 
-    MMEngine's own ``PretrainedInit`` only warns if no tensor fits, and training then begins from
+    MMEngine's own ``PretrainedInit`` only warns if no tensor fits, and training then starts from
     random weights.
 
     Args:
         checkpoint: path or address of the file.
-        prefix: what the encoder's names begin with in the file.
-        map_location: there for MMEngine's sake; tensors are read on the CPU and copied to where
-            the parameters are.
+        prefix: beginning of the encoder's names in the file.
+        map_location: ignored, and present for compatibility with MMEngine; tensors are read on the
+            CPU and copied to the parameters' device.
     """
 
     def __init__(
@@ -28,7 +28,7 @@ class StrictPretrainedInit:
         self.prefix = prefix
 
     def __call__(self, module: nn.Module) -> None:
-        """Load ``module``, and note it in MMEngine's record of initialisations.
+        """Load ``module`` and record this as MMEngine does.
 
         Raises:
             CheckpointError: see :func:`load_pretrained`.
@@ -39,12 +39,12 @@ class StrictPretrainedInit:
 
 
 def strict_init_cfg(init_cfg: dict | list[dict] | None) -> dict | list[dict] | None:
-    """``init_cfg`` with :class:`StrictPretrainedInit` in place of MMEngine's ``Pretrained``."""
+    """Replace MMEngine's ``Pretrained`` in ``init_cfg`` by :class:`StrictPretrainedInit`."""
     given = [init_cfg] if isinstance(init_cfg, dict) else list(init_cfg or ())
     pretrained = [cfg for cfg in given if _is_pretrained(cfg)]
     if not pretrained:
         return init_cfg
-    # last, as in MMEngine, so that no other initialization overwrites the weights
+    # last, as in MMEngine, because another initialization would overwrite the weights
     others = [cfg for cfg in given if not _is_pretrained(cfg)]
     return others + [{**cfg, "type": StrictPretrainedInit} for cfg in pretrained]
 

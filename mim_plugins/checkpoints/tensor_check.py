@@ -1,4 +1,4 @@
-"""Check that the tensors of a file can serve as weights."""
+"""Checks that the tensors of a file can be used as weights."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -11,43 +11,43 @@ from ..errors import CheckpointError
 _PLAIN_TYPES = (Tensor, nn.Parameter)
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
-# last names of buffers of integers, for files whose model is unknown
+# last parts of the names of integer buffers, for files whose model is unknown
 _INTEGER_BUFFERS = ("num_batches_tracked", "relative_position_index", "position_ids")
 _EXPANDED_BYTES = 2**24  # a view may repeat its storage up to this size
 _LISTED = 3
 
 
 def require_plain(tensors: Mapping[str, Tensor], source: str | Path) -> None:
-    """Check that all tensors are dense, hold their values themselves, and fit in memory.
+    """Check that all tensors are dense, store their own values and fit into memory.
 
     Raises:
-        CheckpointError: one is sparse, nested, quantized, on the meta device or otherwise special,
-            or has far more elements than the file has values.
+        CheckpointError: a tensor is sparse, nested, quantized, on the meta device or otherwise
+            special, or has far more elements than the file has values.
     """
     found = [
         f"{name} ({kind})" for name, tensor in tensors.items() if (kind := special_kind(tensor))
     ]
     if found:
         raise CheckpointError(
-            f"'{source}' holds {len(found)} tensors that are no plain arrays of numbers:"
-            f" {_listed(found)}; ask its author for dense weights, saved by"
-            " torch.save(model.state_dict(), ...)"
+            f"'{source}' contains {len(found)} tensors that are not plain arrays of numbers:"
+            f" {_listed(found)}; get dense weights, saved by torch.save(model.state_dict(), ...),"
+            " from its author"
         )
 
 
 def require_weights(
     given: Mapping[str, Tensor], source: str | Path, own: Mapping[str, Tensor] | None = None
 ) -> None:
-    """Check that ``given`` can be copied into a model without changing what they mean.
+    """Check that tensors can be copied into a model without changing their values.
 
     Args:
         given: tensors of a file, under the model's names.
         source: name of the file, for messages.
-        own: the model's tensors; names that it lacks are not checked. None if there is no model
-            yet: all tensors but well-known buffers must then be floats within float32's range.
+        own: the model's tensors; other names are not checked. None without a model: all tensors
+            except well-known buffers must then be floats within float32's range.
 
     Raises:
-        CheckpointError: a tensor is of another kind (integers in place of floats, complex numbers,
+        CheckpointError: a tensor is of another kind (integers instead of floats, complex numbers,
             8-bit floats), exceeds the range of the model's type, or is not finite.
     """
     problem = find_wrong_kinds(given, own) or _find_wrong_values(given, own)
@@ -56,27 +56,27 @@ def require_weights(
 
 
 def find_wrong_kinds(given: Mapping[str, Tensor], own: Mapping[str, Tensor] | None = None) -> str:
-    """Return which tensors are of another kind than the model's, ``""`` if none is.
+    """Describe tensors of another kind than the model's; ``""`` if none is.
 
-    See :func:`require_weights` for the arguments. Values are not read.
+    See :func:`require_weights` for the arguments. Values are not checked.
     """
     found = [
-        f"{name} ({_short(tensor.dtype)}, where {_short(wanted)} belongs)"
-        for name, tensor, wanted in _wanted_types(given, own)
+        f"{name} ({_short(tensor.dtype)}, where {_short(wanted)} is expected)"
+        for name, tensor, wanted in _with_expected_types(given, own)
         if not _is_same_kind(tensor.dtype, wanted)
     ]
     if not found:
         return ""
     return (
-        f"holds {len(found)} tensors that are no weights of this kind: {_listed(found)}; give a"
+        f"contains {len(found)} tensors of another type than weights: {_listed(found)}; give a"
         " file with weights in float16, bfloat16, float32 or float64"
     )
 
 
 def _find_wrong_values(given: Mapping[str, Tensor], own: Mapping[str, Tensor] | None) -> str:
-    """Return which values are not finite or would not survive the copy, ``""`` if none."""
+    """Describe values that are not finite or exceed the model's type; ``""`` if none."""
     not_finite, beyond = [], []
-    for name, tensor, wanted in _wanted_types(given, own):
+    for name, tensor, wanted in _with_expected_types(given, own):
         if wanted in _INTEGERS:
             if tensor.numel() and not _is_within(tensor, torch.iinfo(wanted)):
                 beyond.append(f"{name} (beyond {_short(wanted)})")
@@ -85,7 +85,7 @@ def _find_wrong_values(given: Mapping[str, Tensor], own: Mapping[str, Tensor] | 
             continue
         bad = ~torch.isfinite(tensor)
         if bad.any() and own is not None and own[name].shape == tensor.shape:
-            # a buffer may hold infinities by design, such as those of an attention mask
+            # a buffer may contain infinities by design, such as an attention mask
             bad &= tensor.to(wanted) != own[name].to(tensor.device)
         if bad.any():
             not_finite.append(f"{name} ({_percent(int(bad.sum()), bad.numel())} of its values)")
@@ -96,21 +96,21 @@ def _find_wrong_values(given: Mapping[str, Tensor], own: Mapping[str, Tensor] | 
                 beyond.append(f"{name} (up to {largest:.1e}, beyond {_short(wanted)})")
     if not_finite:
         return (
-            f"holds NaN or infinite values in {len(not_finite)} of {len(given)} tensors:"
-            f" {_listed(not_finite)}: its run diverged or the file is corrupt; take an earlier"
+            f"contains NaN or infinite values in {len(not_finite)} of {len(given)} tensors:"
+            f" {_listed(not_finite)}: its run diverged or the file is corrupt; give an earlier"
             " checkpoint"
         )
     if beyond:
         return (
-            f"holds values that exceed the range of the model's type in {len(beyond)} of"
-            f" {len(given)} tensors: {_listed(beyond)}; the file is corrupt or no model's, give"
+            f"contains values that exceed the range of the model's type in {len(beyond)} of"
+            f" {len(given)} tensors: {_listed(beyond)}; the file is corrupt or not a model's; give"
             " another one"
         )
     return ""
 
 
 def special_kind(tensor: Tensor) -> str:
-    """Return what sets a tensor apart from a plain array, ``""`` if nothing does."""
+    """Return how a tensor differs from a plain array; ``""`` if it does not."""
     if type(tensor) not in _PLAIN_TYPES:
         return type(tensor).__name__
     if tensor.is_nested:
@@ -122,16 +122,16 @@ def special_kind(tensor: Tensor) -> str:
     if tensor.device.type == "meta":
         return "on the meta device, without values"
     size = tensor.numel() * tensor.element_size()
-    held = tensor.untyped_storage().nbytes()
-    if size > max(held, _EXPANDED_BYTES):
-        return f"{tensor.numel():.1e} elements, of which the file holds {held} bytes"
+    stored = tensor.untyped_storage().nbytes()
+    if size > max(stored, _EXPANDED_BYTES):
+        return f"{tensor.numel():.1e} elements, of which the file contains {stored} bytes"
     return ""
 
 
-def _wanted_types(
+def _with_expected_types(
     given: Mapping[str, Tensor], own: Mapping[str, Tensor] | None
 ) -> Iterable[tuple[str, Tensor, torch.dtype]]:
-    """Yield the name of each tensor that is checked, the tensor, and the type it is copied to."""
+    """Yield name, tensor and the model's type of each tensor that is checked."""
     for name, tensor in given.items():
         if own is not None:
             if name in own:

@@ -1,4 +1,4 @@
-"""Names of the classes that a model was trained on, from its checkpoint."""
+"""Names of the classes on which a model was trained, read from its checkpoint."""
 
 import pickle
 from pathlib import Path
@@ -12,8 +12,8 @@ from .reading import plain_data_only
 def trained_classes(path: str | Path) -> tuple[str, ...] | None:
     """Return the classes of the training set in the order of their labels.
 
-    MMEngine stores them in ``meta`` of its checkpoints. None: the file has none, or cannot be read,
-    which whoever loads the weights reports.
+    MMEngine stores them in ``meta`` of its checkpoints. The result is None if the file contains
+    none or cannot be read; loading its weights reports the reason.
     """
     try:
         with plain_data_only():

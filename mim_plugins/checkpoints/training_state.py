@@ -1,4 +1,4 @@
-"""The schema of the checkpoints from which MMEngine's runs are resumed."""
+"""Schema of the checkpoints from which MMEngine's runs are resumed."""
 
 import math
 from collections.abc import Callable
@@ -54,12 +54,12 @@ _RUNTIME_TYPES: dict[str, tuple[type, ...]] = dict(
 
 
 def check_training_state(content: object, source: str | Path) -> None:
-    """Check all of a checkpoint before a run is resumed from it.
+    """Check a complete checkpoint before a run is resumed from it.
 
-    Only ``meta['config']`` may be anything: it has to be removed unread.
+    Only ``meta['config']`` is not checked; the caller must remove it without reading it.
 
     Raises:
-        CheckpointError: a part is missing, or of a type that MMEngine does not store there.
+        CheckpointError: a part is missing or has a type that MMEngine does not store there.
     """
     try:
         _check(content)
@@ -76,8 +76,8 @@ def _check(content: Any) -> None:
     for key in ("meta", "state_dict", "message_hub", "optimizer"):
         if key not in content:
             raise CheckpointError(
-                f"it has no '{key}', so it is no training checkpoint (weights alone are loaded"
-                " with load_from, without --resume)"
+                f"it has no '{key}', so it is not a training checkpoint (to load weights"
+                " only, use load_from without --resume)"
             )
     checks: dict[str, Callable[[Any, str], None]] = dict(
         meta=_check_meta,
@@ -100,7 +100,7 @@ def _check_meta(meta: Any, where: str) -> None:
         raise CheckpointError(f"{where}.seed is {describe(meta['seed'])}, not from 0 to 2**32 - 1")
     for key, kinds in _META_TYPES.items():
         expect(meta.get(key), f"{where}.{key}", *kinds)
-    kinds = meta.get("optimizer_type")  # one, or several by name
+    kinds = meta.get("optimizer_type")  # one type, or several by name
     expect(kinds, f"{where}.optimizer_type", str, dict, NONE)
     for name, kind in kinds.items() if type(kinds) is dict else ():
         expect(kind, inside(f"{where}.optimizer_type", name), str)
@@ -135,13 +135,13 @@ def _check_runtime_info(name: str, value: Any, where: str) -> None:
         expect(value, where, int, float, Tensor, *NUMPY_NUMBERS)
     elif name == "keep_ckpt_ids":
         expect_all(value, where, int)
-    elif name == "position_in_epoch":  # of this package's epoch loop
+    elif name == "position_in_epoch":  # written by this package's epoch loop
         expect(value, where, dict)
         expect_all([value.get(key) for key in ("epoch", "batches", "of")], where, int)
 
 
 def _check_optimizer(state: Any, where: str) -> None:
-    """Check one optimizer's state, or several by name, as OptimWrapperDict stores them."""
+    """Check one optimizer's state, or states by name, as OptimWrapperDict stores them."""
     expect(state, where, dict)
     if "param_groups" not in state:
         for name, one in state.items():
@@ -191,11 +191,11 @@ def _check_number(value: Any, where: str) -> None:
     else:
         is_finite = abs(value) < math.inf
     if not is_finite:
-        raise CheckpointError(f"{where} is no finite number")
+        raise CheckpointError(f"{where} is not a finite number")
 
 
 def _check_schedulers(states: Any, where: str) -> None:
-    """Check the states of schedulers, or such lists by the name of an optimizer."""
+    """Check a list of scheduler states, or such lists by the name of an optimizer."""
     if type(states) is dict:
         for name, some in states.items():
             expect(name, f"a name in {where}", str)
@@ -212,11 +212,13 @@ def _check_scheduler_list(states: Any, where: str) -> None:
         check_plain(state, place)
         for key in _SCHEDULER_STATE:
             if key not in state:
-                raise CheckpointError(f"{place} has no {key}, as the state of every scheduler has")
+                raise CheckpointError(
+                    f"{place} has no {key}, which every scheduler's state contains"
+                )
         for key, value in state.items():
             expect(key, f"a key in {place}", str)
             if key == "optimizer" or hasattr(_ParamScheduler, key):
-                # MMEngine makes them attributes of the scheduler
+                # MMEngine assigns the entries as attributes of the scheduler
                 raise CheckpointError(f"{inside(place, key)} would replace a scheduler's method")
             if key in _SCHEDULER_TYPES:
                 expect(value, f"{place}.{key}", *_SCHEDULER_TYPES[key])

@@ -1,4 +1,4 @@
-"""The weights in what was read from a checkpoint."""
+"""Extraction of the weights from the content of a checkpoint."""
 
 from pathlib import Path
 from typing import Any
@@ -18,51 +18,51 @@ from .plain_data import (
 )
 from .tensor_check import require_plain
 
-# where training scripts keep the weights inside a checkpoint, most specific first
+# keys under which training scripts store the weights, most specific first
 _WEIGHT_KEYS = ("state_dict", "model", "module")
-_OTHER_FILE = "give a file that torch.save(model.state_dict(), ...) or a training run wrote"
+_REMEDY = "give a file that torch.save(model.state_dict(), ...) or a training run wrote"
 
 
 def extract_weights(content: object, source: str | Path) -> dict[str, Tensor]:
-    """The named tensors of a checkpoint, under ``state_dict``, ``model``, ``module`` or directly.
+    """Return the named tensors of ``state_dict``, ``model``, ``module`` or the checkpoint itself.
 
     Raises:
-        CheckpointError: the weights are anything but tensors by name, or there are none.
+        CheckpointError: the weights are not a dict of named tensors, or are missing.
     """
     try:
         tensors = _take(content)
     except CheckpointError as error:
-        raise CheckpointError(f"'{source}' cannot be loaded: {error}; {_OTHER_FILE}") from None
+        raise CheckpointError(f"'{source}' cannot be loaded: {error}; {_REMEDY}") from None
     if not tensors:
         raise CheckpointError(
-            f"'{source}' holds no weights: none of its entries, nor of those under"
-            f" {', '.join(_WEIGHT_KEYS)}, is a tensor; name the checkpoint of a model"
+            f"'{source}' contains no weights: neither its entries nor those under"
+            f" {', '.join(_WEIGHT_KEYS)} are tensors; give the checkpoint of a model"
         )
     require_plain(tensors, source)
     return tensors
 
 
 def sanitize_checkpoint(content: object, source: str | Path) -> None:
-    """Check the weights of a checkpoint that MMEngine is about to load, and remove what is unsafe.
+    """Check the weights of a checkpoint for MMEngine, and remove unsafe entries in place.
 
     Args:
-        content: what was read; everything beside the weights that is not plain data is removed.
+        content: content of the file; apart from the weights, all but plain data is removed.
         source: the file, for the message.
 
     Raises:
-        CheckpointError: the weights are anything but tensors by name.
+        CheckpointError: the weights are not a dict of named tensors.
     """
     try:
         _sanitize(content)
     except CheckpointError as error:
-        raise CheckpointError(f"'{source}' cannot be loaded: {error}; {_OTHER_FILE}") from None
+        raise CheckpointError(f"'{source}' cannot be loaded: {error}; {_REMEDY}") from None
 
 
 def check_weights(weights: Any, where: str) -> None:
-    """Check that ``weights``, found at ``where``, is a state dict of PyTorch: tensors by name.
+    """Check that ``weights`` at ``where`` is a state dict of PyTorch, a dict of named tensors.
 
     Raises:
-        CheckpointError: it is anything else.
+        CheckpointError: it is not.
     """
     expect(weights, where, *DICTS)
     for name, tensor in weights.items():
@@ -70,7 +70,9 @@ def check_weights(weights: Any, where: str) -> None:
         check_tensor(tensor, inside(where, name))
     for name, versions in getattr(weights, "__dict__", {}).items():
         if name != "_metadata":
-            raise CheckpointError(f"{inside(where, name)} is an attribute, which no state dict has")
+            raise CheckpointError(
+                f"{inside(where, name)} is an attribute that state dicts do not have"
+            )
         expect(versions, f"{where}._metadata", *DICTS)
         for module, version in versions.items():
             expect(version, inside(f"{where}._metadata", module), *DICTS)
@@ -83,7 +85,7 @@ def _sanitize(content: Any) -> None:
     for weights in [content[key] for key in sections] or [content]:
         for name, value in weights.items() if type(weights) in DICTS else ():
             if type(value) in TENSORS and vars(value):
-                weights[name] = Tensor.detach(value)  # without what a file attached to it
+                weights[name] = Tensor.detach(value)  # without attributes that the file may set
     for key in sections:
         check_weights(content[key], key)
     for key, value in content.items():
@@ -98,19 +100,22 @@ def _take(content: Any) -> dict[str, Tensor]:
     section = "the file"
     for key in _WEIGHT_KEYS:
         value = content.get(key)
-        if type(value) not in (*SIMPLE, *TENSORS):  # the model's name, or a weight of this name
+        if type(value) not in (
+            *SIMPLE,
+            *TENSORS,
+        ):  # the model's name as text, or a weight of this name
             expect(value, key, *DICTS)
             content, section = value, key
             break
     tensors: dict[str, Tensor] = {}
     for name, value in content.items():
         if section == "the file" and not isinstance(value, Tensor):
-            continue  # what a training script keeps beside the weights
+            continue  # other data of a training script
         expect(name, f"a name in {section}", str)
         if not isinstance(value, Tensor):
             expect(value, inside(section, name), *TENSORS)
         short = name.removeprefix("module.")
         if short in tensors:
-            raise CheckpointError(f"two tensors are named {short}, with 'module.' and without")
+            raise CheckpointError(f"two tensors are named {short}, with and without 'module.'")
         tensors[short] = Tensor.detach(value) if type(value) in TENSORS else value
     return tensors

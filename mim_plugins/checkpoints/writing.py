@@ -1,4 +1,4 @@
-"""Writing files whole or not at all."""
+"""Atomic writing of files."""
 
 import contextlib
 import errno
@@ -12,15 +12,19 @@ PARTIAL_SUFFIX = ".partial"
 
 
 def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
-    """Let ``write`` make a file beside ``path``, then give it that name.
+    """Write a temporary file in the folder of ``path``, then rename it to ``path``.
 
-    So ``path`` is old or new, never half. File and folder, where the file system can flush one, are
-    on the disk when this returns, also if the power fails. A killed process may leave a file that
-    ends in :data:`PARTIAL_SUFFIX`.
+    ``path`` is therefore always the old or the new file, never a partial one. File and folder are
+    flushed to the disk before this returns, so they survive a power failure (if the file system can
+    flush a folder). A killed process may leave a file that ends in :data:`PARTIAL_SUFFIX`.
+
+    Args:
+        path: the file to write or replace.
+        write: called with the path of the temporary file.
 
     Raises:
-        OSError: the disk is full, or another failure; ``path`` is then as before. So it is if
-            ``write`` raises, whatever that is.
+        OSError: the disk is full, or another failure. After any error, also one that ``write``
+            raises, ``path`` is unchanged.
     """
     path = Path(path)
     partial = path.with_name(f"{path.name}.{os.getpid()}{PARTIAL_SUFFIX}")
@@ -28,8 +32,10 @@ def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
         partial.touch()
         usual = partial.stat().st_mode
         write(partial)
-        if partial.stat().st_mode != usual:  # safetensors makes files that only their owner reads
-            with contextlib.suppress(OSError):  # some network file systems refuse it
+        if (
+            partial.stat().st_mode != usual
+        ):  # safetensors creates files that only their owner can read
+            with contextlib.suppress(OSError):  # some network file systems do not support it
                 partial.chmod(usual)
         _flush(partial, os.O_RDWR)
         os.replace(partial, path)
@@ -45,29 +51,33 @@ def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
 def write_checkpoint(
     path: str | Path, write: Callable[[Path], object], overwrite: bool = False
 ) -> None:
-    """Write a file that a user named, as :func:`write_atomically` does.
+    """Write a file at a path that the user chose, see :func:`write_atomically`.
 
     Raises:
-        CheckpointError: ``path`` exists and ``overwrite`` is off, its folder does not exist, or
-            writing failed; ``path`` is then as before.
+        CheckpointError: ``path`` exists and ``overwrite`` is False, its folder does not exist, or
+            writing failed; ``path`` is then unchanged.
     """
     path = Path(path).expanduser()
     if not path.parent.is_dir():
-        raise CheckpointError(f"cannot write '{path}': there is no folder '{path.parent}'; make it")
+        raise CheckpointError(
+            f"cannot write '{path}': there is no folder '{path.parent}'; create it"
+        )
     if path.is_dir():
-        raise CheckpointError(f"cannot write '{path}': it is a folder; name a file in it")
+        raise CheckpointError(f"cannot write '{path}': it is a folder; give a file in it")
     if path.exists() and not overwrite:
         raise CheckpointError(
-            f"'{path}' exists already: name another file, or overwrite it with --force"
+            f"'{path}' exists already: give another file, or overwrite it with --force"
         )
     try:
         write_atomically(path, write)
-    except (OSError, RuntimeError) as error:  # PyTorch's writer raises the latter
-        raise CheckpointError(f"cannot write '{path}': {error}; check space and rights") from error
+    except (OSError, RuntimeError) as error:  # PyTorch's writer raises RuntimeError
+        raise CheckpointError(
+            f"cannot write '{path}': {error}; check disk space and permissions"
+        ) from error
 
 
 def _flush(path: Path, flags: int) -> None:
-    """Have what was written to a file, or the names in a folder, on the disk."""
+    """Flush a file's content or a folder's entries to the disk."""
     descriptor = os.open(path, flags)
     try:
         os.fsync(descriptor)

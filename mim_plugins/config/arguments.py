@@ -1,4 +1,4 @@
-"""Arguments that a class takes, those included that it passes on to its parents."""
+"""Arguments of a class, including those that it passes on to its parents."""
 
 import ast
 import inspect
@@ -9,31 +9,31 @@ from typing import Any, NamedTuple
 from mmengine.hooks import CheckpointHook
 from torch import nn
 
-# both refuse what is left: PyTorch at once, and the hook at the first save, since it hands it to
-# save_checkpoint, all of whose arguments it gives already
-_TAKE_NO_MORE = (CheckpointHook, nn.Module)
-# elsewhere, such as in mmpretrain, an argument annotated as int may take a tuple
-_TELLING = ("mim_plugins", "mmengine", "torch")
+# both refuse any further argument: PyTorch at once, the hook only when it first calls
+# save_checkpoint, whose arguments are all in use
+_ACCEPT_NO_MORE = (CheckpointHook, nn.Module)
+# annotations of other packages are not exact: an int of mmpretrain may accept a tuple
+_EXACTLY_ANNOTATED = ("mim_plugins", "mmengine", "torch")
 _READERS = ("get", "pop", "setdefault")
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
 class Arguments(NamedTuple):
-    """Names that a dict of a config may hold."""
+    """Names that a dict of a config may contain."""
 
     owner: str
-    """What takes them, for messages."""
+    """Name of the class or function, for messages."""
     names: dict[str, Any]
     """Annotation of each name; ``inspect.Parameter.empty`` where there is none."""
     is_open: bool
-    """Whether others may be taken too, which nothing here can list."""
+    """True if further names, which cannot be listed, may be accepted."""
 
 
 def accepted_arguments(built: Callable) -> Arguments:
     """Return the arguments of a class or function.
 
-    Where a constructor passes ``**kwargs`` on to its parent's, the parent's arguments count; names
-    that it reads out of ``kwargs`` count as well.
+    The arguments of a parent are included if the constructor passes ``**kwargs`` on to it. Keys
+    that the constructor reads from ``kwargs`` are included as well.
     """
     owner = getattr(built, "__name__", str(built))
     if not inspect.isclass(built):
@@ -48,8 +48,8 @@ def accepted_arguments(built: Callable) -> Arguments:
         found = names | found
         if variadic is None:
             return Arguments(owner, found, False)
-        found |= dict.fromkeys(_read_by_hand(init, variadic), inspect.Parameter.empty)
-        if each in _TAKE_NO_MORE:
+        found |= dict.fromkeys(_keys_read(init, variadic), inspect.Parameter.empty)
+        if each in _ACCEPT_NO_MORE:
             return Arguments(owner, found, False)
         if not _passes_to_parent(init, variadic, each.__name__):
             return Arguments(owner, found, True)
@@ -57,10 +57,10 @@ def accepted_arguments(built: Callable) -> Arguments:
 
 
 def _named(function: Callable) -> tuple[dict[str, Any], str | None]:
-    """Return named parameters with their annotations, and the name of ``**kwargs`` if any."""
+    """Return the named parameters with annotations, and the name of ``**kwargs`` or None."""
     try:
         parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):  # built in, without a signature
+    except (TypeError, ValueError):  # a builtin without a signature
         return {}, "kwargs"
     names = {
         each.name: _evaluated(each.annotation, function)
@@ -73,17 +73,17 @@ def _named(function: Callable) -> tuple[dict[str, Any], str | None]:
 
 def _evaluated(annotation: Any, function: Callable) -> Any:
     function = inspect.unwrap(function)
-    if (getattr(function, "__module__", None) or "").partition(".")[0] not in _TELLING:
+    if (getattr(function, "__module__", None) or "").partition(".")[0] not in _EXACTLY_ANNOTATED:
         return inspect.Parameter.empty
     if not isinstance(annotation, str):
         return annotation
     try:
         return eval(annotation, getattr(function, "__globals__", {}))
-    except Exception:  # names that only type checkers import
+    except Exception:  # names that are imported for type checkers only
         return inspect.Parameter.empty
 
 
-def _calls(function: Callable) -> Iterator[ast.AST]:
+def _nodes(function: Callable) -> Iterator[ast.AST]:
     try:
         source = textwrap.dedent(inspect.getsource(inspect.unwrap(function)))
         yield from ast.walk(ast.parse(source))
@@ -91,10 +91,10 @@ def _calls(function: Callable) -> Iterator[ast.AST]:
         return
 
 
-def _read_by_hand(init: Callable, variadic: str) -> set[str]:
-    """Return the constant keys that a constructor takes out of its ``**kwargs``."""
+def _keys_read(init: Callable, variadic: str) -> set[str]:
+    """Return the constant keys that a constructor reads from its ``**kwargs``."""
     keys = set()
-    for node in _calls(init):
+    for node in _nodes(init):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args:
             if node.func.attr in _READERS and _is_name(node.func.value, variadic):
                 keys.add(node.args[0])
@@ -108,7 +108,7 @@ def _read_by_hand(init: Callable, variadic: str) -> set[str]:
 
 
 def _passes_to_parent(init: Callable, variadic: str, owner: str) -> bool:
-    """Whether ``super().__init__(**kwargs)`` of the class ``owner`` is in the source."""
+    """Return whether the source of ``owner`` contains ``super().__init__(**kwargs)``."""
     return any(
         isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
@@ -116,7 +116,7 @@ def _passes_to_parent(init: Callable, variadic: str, owner: str) -> bool:
         and isinstance(node.func.value, ast.Call)
         and all(_is_name(each, owner) or _is_name(each, "self") for each in node.func.value.args)
         and any(each.arg is None and _is_name(each.value, variadic) for each in node.keywords)
-        for node in _calls(init)
+        for node in _nodes(init)
     )
 
 

@@ -1,4 +1,4 @@
-"""Names that each place of a config may hold."""
+"""Names that are valid at each place of a config."""
 
 import difflib
 import inspect
@@ -35,12 +35,12 @@ DEFAULT_HOOKS = dict(
     param_scheduler="ParamSchedulerHook",
     checkpoint="CheckpointHook",
 )
-"""What MMEngine registers where a config leaves ``default_hooks`` out."""
+"""Hooks that MMEngine registers if a config lacks ``default_hooks``."""
 
-CLOSE = 0.8  # of 1: two names of which one is a misspelling of the other
+CLOSE = 0.8  # similarity (at most 1) above which one name is a misspelling of the other
 
 _EMPTY = inspect.Parameter.empty
-# read by MMEngine's runner or our tools without being arguments of the runner
+# read by MMEngine's runner or by our tools, but no arguments of the runner
 _ALSO_AT_TOP = (
     "activation_checkpointing", "compile", "detect_anomalous_params", "efficient_conv_bn_eval",
     "find_unused_parameters", "model_wrapper_cfg", "sync_bn", "tta_model", "tta_pipeline",
@@ -64,24 +64,24 @@ _LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
 
 
 def arguments_at(path: Path, node: dict, scope: str | None) -> Arguments | None:
-    """Return what the dict ``node`` of a config may hold, or None if that is not known.
+    """Return the names that the dict ``node`` of a config may contain, or None if unknown.
 
     Args:
-        path: keys that lead to it; ``()`` is the config itself.
+        path: keys that lead to the dict; ``()`` is the config itself.
         node: the dict.
         scope: the config's ``default_scope``.
     """
     built = _built_from(path, node, scope)
     if built is not None:
         arguments = _with_averaged_model(accepted_arguments(built), built, node, scope)
-        return arguments._replace(names=arguments.names | _also_beside_arguments(path))
+        return arguments._replace(names=arguments.names | _removed_before_building(path))
     return _of_plain_dict(path, node)
 
 
 def hook_problem(path: Path, hook: Any, scope: str | None) -> str | None:
-    """Return what is wrong with the names in a hook's dict, or None.
+    """Return an error text on the names in a hook's dict, or None.
 
-    A constructor may swallow any name and use it hours later, so that they are compared here.
+    Some constructors accept any name and fail hours later, so names are checked here.
     """
     if not isinstance(hook, dict):
         return None
@@ -111,7 +111,7 @@ def unknown_name(path: Path, name: str, arguments: Arguments) -> str | None:
 
 
 def is_read_at_top(name: str) -> bool:
-    """Whether MMEngine's runner or a tool reads this top-level entry of a config."""
+    """Return whether MMEngine's runner or a tool reads this top-level entry of a config."""
     return name in _at_top().names
 
 
@@ -123,7 +123,7 @@ def _built_from(path: Path, node: dict, scope: str | None) -> Any:
     if kind is None:
         return _built_without_type(path, node)
     found = (
-        # MMEngine looks functions up without a scope, and warns of scopes that have none
+        # MMEngine looks functions up without a scope, and warns if the scope has no registry
         resolve_type(kind, each, None if each is registries.FUNCTIONS else scope)
         for each in _candidates(path)
     )
@@ -144,7 +144,7 @@ def _built_without_type(path: Path, node: dict) -> Any:
 
 
 def _candidates(path: Path) -> Iterator[Registry]:
-    """Yield the registry that builds what is at ``path``, and then those that may."""
+    """Yield the registries that may build the dict at ``path``, the most likely one first."""
     if path[0] in ("train_cfg", "val_cfg", "test_cfg"):
         yield registries.LOOPS
         return
@@ -168,19 +168,19 @@ def _candidates(path: Path) -> Iterator[Registry]:
 def _with_averaged_model(
     arguments: Arguments, built: Any, node: dict, scope: str | None
 ) -> Arguments:
-    """Add what MMEngine's EMA hook hands to the class of the averaged model."""
+    """Add the arguments that MMEngine's EMA hook passes to the class of the averaged model."""
     if not (inspect.isclass(built) and issubclass(built, EMAHook)):
         return arguments
     kind = dict.get(node, "ema_type", "ExponentialMovingAverage")
     averaged = resolve_type(kind, registries.MODELS, scope)
     if averaged is None:
         return arguments
-    handed = accepted_arguments(averaged)
-    return Arguments(arguments.owner, handed.names | arguments.names, handed.is_open)
+    passed = accepted_arguments(averaged)
+    return Arguments(arguments.owner, passed.names | arguments.names, passed.is_open)
 
 
-def _also_beside_arguments(path: Path) -> dict[str, Any]:
-    """Return names that are taken out of a dict before the rest is built."""
+def _removed_before_building(path: Path) -> dict[str, Any]:
+    """Return names that are removed from a dict before the rest is built."""
     if path == ("optim_wrapper",):
         return dict(constructor=_EMPTY, optimizer=dict, paramwise_cfg=dict | None)
     if path == ("train_cfg",):
@@ -195,14 +195,14 @@ def _also_beside_arguments(path: Path) -> dict[str, Any]:
 
 
 def _of_plain_dict(path: Path, node: dict) -> Arguments | None:
-    """Return the names of the dicts without ``type`` that MMEngine itself reads."""
+    """Return the names of a dict without ``type`` that MMEngine itself reads."""
     name = ".".join(path)
     if not path:
         return _at_top()
     if path[-1] in _LOADERS and len(path) == 1:
         own = ("num_batch_per_epoch", "disable_subprocess_warning")
         names = accepted_arguments(DataLoader).names | dict.fromkeys(own, _EMPTY)
-        # annotated as what MMEngine builds from their dicts
+        # their annotations are those of the built objects, not of the dicts
         return Arguments(name, names | dict.fromkeys(_BUILT_FOR_LOADERS, _EMPTY), False)
     if path == ("optim_wrapper", "clip_grad"):
         clip = "clip_grad_value_" if node.get("type") == "value" else "clip_grad_norm_"
@@ -226,7 +226,7 @@ def _of_plain_dict(path: Path, node: dict) -> Arguments | None:
     return None
 
 
-# of MMEngine's constructor and of those that scale the rate by depth
+# of MMEngine's constructor and of those with layer-wise learning rates
 _PARAMWISE = (
     "bias_decay_mult", "bias_lr_mult", "bypass_duplicate", "custom_keys", "dcn_offset_lr_mult",
     "decay_rate", "decay_type", "dwconv_decay_mult", "flat_decay_mult", "layer_decay_rate",

@@ -1,4 +1,4 @@
-"""Classes that the ``type`` entries of configs stand for."""
+"""Classes that the ``type`` entries of configs name."""
 
 from typing import Any
 
@@ -7,13 +7,13 @@ from mmengine.registry import Registry
 
 
 def resolve_type(kind: Any, registry: Registry, scope: str | None = None) -> Any:
-    """Return the class or function that a ``type`` entry stands for, or None if there is none.
+    """Return the class or function that a ``type`` entry names, or None if it does not exist.
 
     Args:
         kind: a name with or without a scope, a dotted path, a class or function, or one of
             MMEngine's lazy objects.
-        registry: any registry of the tree in which names are looked up.
-        scope: the config's ``default_scope``; None is the current one.
+        registry: any registry of the tree that is searched.
+        scope: the config's ``default_scope``; None for the current one.
     """
     if isinstance(kind, (LazyAttr, LazyObject)):
         kind = kind.build()
@@ -34,5 +34,5 @@ def _find(name: str, registry: Registry, scope: str | None) -> Any:
     try:
         with registry.switch_scope_and_registry(scope) as found:
             return found.get(name)
-    except Exception:  # a package that does not import; building raises the same, with its reason
+    except Exception:  # a package that cannot be imported; building it raises the same error
         return None

@@ -1,4 +1,4 @@
-"""Whether a value can stand where another one, or an annotated argument, is."""
+"""Comparison of a value's kind with the value that it replaces, or with an annotation."""
 
 import inspect
 import types
@@ -10,20 +10,21 @@ from typing import Any
 
 UNKNOWN = inspect.Parameter.empty
 _ANYTHING = "anything"
-_OBJECT = "an object"  # which configs give as the dict that builds it, or by name
+_OBJECT = "an object"  # written in configs as the dict that builds it, or by name
 _NUMBERS = {"an integer", "a number"}
 
 
 def kind_mismatch(value: Any, old: Any = UNKNOWN, annotation: Any = UNKNOWN) -> str | None:
-    """Return what is expected in place of ``value``, or None if it fits or cannot be judged.
+    """Return the kinds that are expected instead of ``value``, or None if it is accepted.
 
-    None always fits. Beside it fits what is of the kind of ``old`` or of the annotation; without a
-    telling annotation, what is usual: a list for a number, for example, but no text.
+    None is always accepted, and so is a value of the kind of ``old`` or of the annotation. Without
+    an informative annotation, kinds that often replace the old one are accepted too: a list may
+    replace a number, for example, but a text may not.
 
     Args:
         value: the new value.
-        old: the one that it replaces, if there is one.
-        annotation: of the argument, if it has one.
+        old: the value that it replaces, if any.
+        annotation: annotation of the argument, if any.
     """
     kind = _kind(value)
     known = old is not UNKNOWN and old is not None
@@ -33,14 +34,14 @@ def kind_mismatch(value: Any, old: Any = UNKNOWN, annotation: Any = UNKNOWN) -> 
     if _ANYTHING in allowed or allowed <= {_OBJECT, "None"}:
         allowed = _usual(old) if known else {_ANYTHING}
     elif known and isinstance(old, str):
-        allowed = {_ANYTHING}  # such as loss_scale="dynamic", for which a number can stand
+        allowed = {_ANYTHING}  # a number may replace loss_scale="dynamic", for example
     if _ANYTHING in allowed or kind in allowed or _converts(value, allowed):
         return None
     return " or ".join(sorted(allowed - {_OBJECT, "None"}))
 
 
 def _converts(value: Any, allowed: set[str]) -> bool:
-    """Whether a number is one of another kind in effect: 1 for True, 1e5 for an integer."""
+    """Return whether a number can be used as another kind: 1 as True, 1e5 as an integer."""
     if isinstance(value, bool):
         return False
     if isinstance(value, int):
@@ -59,14 +60,14 @@ def _kind(value: Any) -> str:
 
 
 def _usual(old: Any) -> set[str]:
-    """Return kinds that stand for ``old`` in configs, though nothing is annotated."""
+    """Return the kinds that often replace ``old`` in configs."""
     kind = _kind(old)
     if kind in _NUMBERS:
         return _NUMBERS | {"a list"}
     if kind == "a list":
         return {"a list", *_NUMBERS} | ({"text"} if all(isinstance(e, str) for e in old) else set())
     if kind == "a dict":
-        # such as arch="base"; what a type builds cannot be text
+        # a text may replace a dict, such as arch="base", but no dict with a type
         return {"a dict", "a list"} | (set() if "type" in old else {"text"})
     return {kind} if kind == "True or False" else {_ANYTHING}
 
@@ -94,7 +95,7 @@ def _kinds(annotation: Any) -> Iterator[str]:
     elif issubclass(base, float):
         yield "a number"
     elif issubclass(base, (str, PurePath)):
-        yield _ANYTHING  # MMEngine's loss_scale: str, for example, may be a number
+        yield _ANYTHING  # MMEngine's loss_scale: str may also be a number, for example
     elif issubclass(base, Number):  # abstract
         yield from _NUMBERS
     elif issubclass(base, Mapping):

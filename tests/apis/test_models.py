@@ -130,7 +130,7 @@ NAME = "backbone.norm.weight"
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda t: t.to(torch.int64), r"norm\.weight \(int64, where float32 belongs\)"),
+        (lambda t: t.to(torch.int64), r"norm\.weight \(int64, where float32 is expected\)"),
         (lambda t: t > 0, r"\(bool, where"),
         (lambda t: t.to(torch.complex128), r"\(complex128, where"),
         (lambda t: t.to(torch.float8_e5m2), r"\(float8_e5m2, where"),
@@ -151,7 +151,7 @@ def test_the_first_tensor_that_is_not_finite_is_named(pretrain_cfg, save, bad):
     size = weights[NAME].numel()
     weights[NAME] = weights[NAME].clone()
     weights[NAME][: size // 4] = bad
-    message = rf"weights\.pth' holds NaN .* 1 of \d+ tensors: {NAME} \(25 % of its values\)"
+    message = rf"weights\.pth' contains NaN .* 1 of \d+ tensors: {NAME} \(25 % of its values\)"
     with pytest.raises(CheckpointError, match=message):
         get_model(pretrain_cfg, save(weights))
 

@@ -66,7 +66,7 @@ def test_merging_layers_without_four_inputs_are_refused(shape):
         "backbone.layers.0.blocks.0.ln1.weight": torch.ones(8),
         "backbone.layers.0.downsample.reduction.weight": torch.ones(shape),
     }
-    with pytest.raises(ValueError, match=r"downsample\.reduction\.weight has no four inputs"):
+    with pytest.raises(ValueError, match=r"downsample\.reduction\.weight must have four inputs"):
         convert(tensors)
 
 

@@ -55,8 +55,8 @@ def test_mmengine_reads_addresses_through_it(server):
     [
         (b"<html>Sign in</html>", "web page"),
         (b"", "is empty"),
-        (b"PK\x03\x04" + b"x" * 99, "damaged"),
-        (content_of(GOOD)[:-300], "damaged"),
+        (b"PK\x03\x04" + b"x" * 99, "corrupt"),
+        (content_of(GOOD)[:-300], "corrupt"),
         (content_of({"weight": torch.eye(1).to_sparse()}), "sparse_coo"),
     ],
 )
@@ -73,7 +73,9 @@ def test_a_server_that_stalls_ends_with_one_line(server, tmp_path, read):
     content = content_of(GOOD)
     begin = head(Content_Length=len(content), ETag='"1"') + content[:50]
     server.answers.append(server.stalls_after(begin))
-    with pytest.raises(CheckpointError, match=r"x\.pth' cannot be fetched, 3 times \(TimeoutErr"):
+    with pytest.raises(
+        CheckpointError, match=r"x\.pth' cannot be downloaded, 3 times \(TimeoutErr"
+    ):
         read(f"{server.address}/x.pth")
     assert copies(tmp_path) == []
 
@@ -84,7 +86,7 @@ def test_a_copy_that_is_damaged_is_named(server, tmp_path):
     read_tensors(f"{server.address}/x.pth")
     (file,) = (tmp_path / "hub" / "checkpoints").iterdir()
     file.write_bytes(content[:100])
-    with pytest.raises(CheckpointError, match=rf"{file.name}' is damaged.*delete this copy of"):
+    with pytest.raises(CheckpointError, match=rf"{file.name}' is corrupt.*delete this copy of"):
         read_tensors(f"{server.address}/x.pth")
 
 

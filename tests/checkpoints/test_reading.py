@@ -62,7 +62,7 @@ def test_truncated_file_is_named(tmp_path, share, name):
         pytest.importorskip("safetensors.torch").save_file({"a": torch.zeros(1000)}, file)
     content = file.read_bytes()
     file.write_bytes(content[: int(len(content) * share)])
-    with pytest.raises(CheckpointError, match=rf"{name}.*damaged.*again"):
+    with pytest.raises(CheckpointError, match=rf"{name}.*corrupt.*again"):
         read_tensors(file)
 
 
@@ -74,7 +74,7 @@ def test_truncated_file_is_named(tmp_path, share, name):
         (b"\n <!DOCTYPE html><title>Sign in</title>", r"web page \(HTML\)"),
         (b"<html><body>404</body></html>", r"web page \(HTML\)"),
         (b"version https://git-lfs.github.com/spec/v1\noid", "git lfs pull"),
-        (b"\x01\x02" * 400, "damaged"),
+        (b"\x01\x02" * 400, "corrupt"),
     ],
 )
 def test_what_is_no_checkpoint_is_told(tmp_path, content, cause, name):
@@ -86,7 +86,7 @@ def test_what_is_no_checkpoint_is_told(tmp_path, content, cause, name):
 
 def test_a_pickle_that_is_no_checkpoint_is_refused(tmp_path):
     (tmp_path / "x.pth").write_bytes(pickle.dumps([1, 2, 3]))
-    with pytest.raises(CheckpointError, match=r"x\.pth.*no PyTorch checkpoint"):
+    with pytest.raises(CheckpointError, match=r"x\.pth.*not a PyTorch checkpoint"):
         read_tensors(tmp_path / "x.pth")
 
 
@@ -151,7 +151,7 @@ def test_an_address_is_read_as_strictly_as_a_file(tmp_path, monkeypatch, server)
     with pytest.raises(CheckpointError, match=r"bad\.pth.*more than weights"):
         read_tensors(f"{server}/bad.pth")
     assert not os.path.exists("executed")
-    with pytest.raises(CheckpointError, match=r"absent\.pth' cannot be fetched.*404"):
+    with pytest.raises(CheckpointError, match=r"absent\.pth' cannot be downloaded.*404"):
         read_tensors(f"{server}/absent.pth")
 
 
@@ -164,7 +164,7 @@ def test_a_flipped_bit_of_a_file_with_a_digest_is_found(tmp_path, place):
     content = bytearray((tmp_path / "x.pth").read_bytes())
     content[place] ^= 1
     (tmp_path / "x.pth").write_bytes(content)
-    with pytest.raises(CheckpointError, match=r"x\.pth' is corrupt: .*digest.*fetch or copy"):
+    with pytest.raises(CheckpointError, match=r"x\.pth' is corrupt: .*digest.*download or copy"):
         read_tensors(tmp_path / "x.pth")
 
 
@@ -187,5 +187,5 @@ def test_every_corrupt_pickle_is_one_line(tmp_path, zipped):
 
 def test_file_without_weights_is_refused(tmp_path):
     torch.save({"epoch": 3}, tmp_path / "x.pth")
-    with pytest.raises(ValueError, match="holds no weights"):
+    with pytest.raises(ValueError, match="contains no weights"):
         read_tensors(tmp_path / "x.pth")

@@ -84,11 +84,11 @@ def test_a_file_without_a_part_is_no_training_checkpoint(key):
         (("message_hub", "runtime_info", "position_in_epoch"), dict(of="3"), r"\[0\] is None"),
         (("optimizer", "param_groups"), (GROUP,), "param_groups is tuple, not list"),
         (("optimizer", "param_groups", 0, "lr"), None, r"param_groups\[0\].lr is None"),
-        (("optimizer", "param_groups", 0, "lr"), float("inf"), "lr is no finite number"),
+        (("optimizer", "param_groups", 0, "lr"), float("inf"), "lr is not a finite number"),
         (("optimizer", "param_groups", 0, "betas"), (np.float64(0), 1), r"betas\[0\] is numpy"),
         (("optimizer", "param_groups", 0, "params"), ["0"], r"params\[0\] is str"),
         (("optimizer", "state", 0, "step"), "3", "step is str"),
-        (("optimizer", "state", 0, "step"), torch.zeros(2), "step is no finite number"),
+        (("optimizer", "state", 0, "step"), torch.zeros(2), "step is not a finite number"),
         (("optimizer", "state", 0, "exp_avg"), torch.zeros(2, requires_grad=True), "a gradient"),
         (("optimizer", "state", 0, "exp_avg"), torch.zeros(2, device="meta"), "on the meta device"),
         (("optimizer", "state", 0, "exp_avg"), torch.nn.Parameter(torch.zeros(2)), "Parameter"),
@@ -98,7 +98,7 @@ def test_a_file_without_a_part_is_no_training_checkpoint(key):
         (("param_schedulers", 0, "by_epoch"), 0, "by_epoch is int 0, not bool"),
         (("param_schedulers", 0, "base_values"), [None], r"base_values\[0\] is None"),
         (("param_schedulers", 0), [("begin", 0)], r"param_schedulers\[0\] is list"),
-        (("other", "of_a_hook"), {1}, "of_a_hook is set, which is no plain data"),
+        (("other", "of_a_hook"), {1}, "of_a_hook is set, which is not plain data"),
     ],
 )  # fmt: skip
 def test_another_type_is_named_with_its_place(keys, value, message):

@@ -162,7 +162,7 @@ def test_a_failure_is_told_to_the_user(target, error):
         path.write_text("half")
         raise error
 
-    with pytest.raises(CheckpointError, match=rf"cannot write '.*x\.pth': {error}; check space"):
+    with pytest.raises(CheckpointError, match=rf"cannot write '.*x\.pth': {error}; check disk space"):
         write_checkpoint(target, write, overwrite=True)
     assert target.read_text() == "old"
 

@@ -113,7 +113,7 @@ def test_code_in_a_checkpoint_is_not_run_even_by_an_mmengine_that_would(tmp_path
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"", "is empty"), (b"PK\3\4" + bytes(500), "damaged"), (b"<html>", "web page")],
+    [(b"", "is empty"), (b"PK\3\4" + bytes(500), "corrupt"), (b"<html>", "web page")],
 )
 def test_weights_that_cannot_be_read_are_one_line(tmp_path, content, message):
     (tmp_path / "x.pth").write_bytes(content)

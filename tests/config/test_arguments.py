@@ -65,19 +65,19 @@ class Inheriting(Passing):
         (lambda scale, **others: None, {"scale"}, True),
     ],
 )
-def test_arguments_are_followed_to_the_parents(built, names, is_open):
+def test_arguments_of_parents_are_included(built, names, is_open):
     found = accepted_arguments(built)
     assert (set(found.names), found.is_open) == (names, is_open)
 
 
 @pytest.mark.parametrize("hook", [CheckpointHook, AtomicCheckpointHook])
-def test_what_the_checkpoint_hook_swallows_is_not_taken(hook):
+def test_further_arguments_of_the_checkpoint_hook_are_refused(hook):
     found = accepted_arguments(hook)
     assert {"interval", "save_best", "backend_args", "save_begin"} <= set(found.names)
     assert not found.is_open
 
 
-def test_arguments_of_mmengine_and_torch():
+def test_arguments_of_mmengine_and_torch_are_found():
     assert {"dataloader", "max_epochs", "val_interval"} <= set(
         accepted_arguments(ResumableEpochLoop).names
     )
@@ -88,5 +88,5 @@ def test_arguments_of_mmengine_and_torch():
     assert accepted_arguments(DataLoader).names["drop_last"] is bool
 
 
-def test_annotations_of_other_packages_are_not_trusted():
+def test_annotations_of_other_packages_are_ignored():
     assert accepted_arguments(Base).names["depth"] is UNKNOWN

@@ -65,7 +65,7 @@ def at(cfg, path):
 @pytest.mark.parametrize(
     "option",
     [
-        # entries that are there
+        # existing entries
         "model.backbone.arch=small", "train_dataloader.batch_size=8", "own.entry=2",
         "param_scheduler.0.end=9", "custom_hooks=[]", "work_dir=None", "resume=True",
         # arguments of what is built
@@ -85,7 +85,7 @@ def at(cfg, path):
         "log_processor.window_size=3", "auto_scale_lr.base_batch_size=8", "sync_bn=torch",
         "find_unused_parameters=True", "experiment_name=a", "val_cfg.fp16=True",
         "train_dataloader.persistent_workers=False", "val_dataloader.batch_size=3",
-        # names that whatever reads the dict defines
+        # names of dicts whose reader is unknown
         "model.test_cfg.stride=16", "train_dataloader.dataset.data_prefix.seg_map_path=b",
     ],
 )  # fmt: skip
@@ -147,7 +147,7 @@ def test_an_option_that_nothing_reads_is_refused(option, message):
         ("own.entry=1 own=1", "entries of it are given as well"),
     ],
 )
-def test_a_way_that_cannot_be_followed_is_refused(option, message):
+def test_a_path_that_cannot_be_followed_is_refused(option, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         changed(option)
 
@@ -186,14 +186,14 @@ def test_a_variable_that_was_copied_names_its_copies(option, copies):
     assert copies in str(error.value)
 
 
-def test_a_refused_option_leaves_the_config_as_it_was():
+def test_a_refused_option_leaves_the_config_unchanged():
     cfg = Config(copy.deepcopy(PLAIN))
     with pytest.raises(ValueError, match="intervall"):
         merge_options(cfg, {"own.entry": 5, "default_hooks.checkpoint.intervall": 1})
     assert cfg._cfg_dict == Config(PLAIN)._cfg_dict
 
 
-def test_a_dict_replaces_another_only_with_names_of_its_own():
+def test_a_replacing_dict_must_use_its_own_types_names():
     replaced = "model.backbone._delete_=True model.backbone.type=mim_plugins.MaskedPVT"
     cfg = changed(f"{replaced} model.backbone.arch=small")
     assert cfg.model.backbone == dict(type="mim_plugins.MaskedPVT", arch="small")
@@ -202,13 +202,13 @@ def test_a_dict_replaces_another_only_with_names_of_its_own():
 
 
 @pytest.mark.parametrize("before", [{}, dict(init_cfg=None)])
-def test_weights_may_be_named_where_there_is_no_init_cfg(before):
+def test_a_checkpoint_can_be_set_without_an_init_cfg(before):
     cfg = Config(dict(PLAIN, model=dict(backbone=dict(type="mim_plugins.MaskedSwin", **before))))
     merge_options(cfg, {"model.backbone.init_cfg.checkpoint": "a.pth"})
     assert cfg.model.backbone.init_cfg == dict(type="Pretrained", checkpoint="a.pth")
 
 
-def test_defaults_of_mmengine_may_be_changed_without_their_types():
+def test_mmengines_defaults_change_without_their_types():
     cfg = Config(dict(model=dict(type="A")))
     options = "default_hooks.logger.interval=5 visualizer.vis_backends=[] visualizer.name=a"
     merge_options(cfg, parse(options))
@@ -216,7 +216,7 @@ def test_defaults_of_mmengine_may_be_changed_without_their_types():
     assert cfg.visualizer.type == "Visualizer"
 
 
-def test_dicts_are_compared_as_deep_as_they_go():
+def test_nested_dicts_are_checked_at_every_level():
     head = dict(backbone=dict(arch="small", drop_path_rate=0.3), test_cfg=dict(mode="slide"))
     given = copy.deepcopy(head)
     cfg = changed({"model": given, "optim_wrapper.optimizer": dict(lr=1.0)})
@@ -227,7 +227,7 @@ def test_dicts_are_compared_as_deep_as_they_go():
         changed({"model": dict(backbone=dict(drop_path_rat=0.3))})
 
 
-def test_options_of_a_classifier():
+def test_options_of_a_classifier_are_checked():
     cfg = read_config("mixmae/swin_b_finetune_100e")
     merge_options(cfg, parse("model.head.topk=[1,5] model.backbone.init_cfg=None"))
     assert cfg.model.head.topk == [1, 5]

@@ -18,7 +18,7 @@ RECIPES = [
 
 
 def dicts(node, path=()):
-    """Every dict of a config with its path."""
+    """Yield every dict of a config with its path."""
     if isinstance(node, dict):
         yield path, node
         for key in node:
@@ -29,7 +29,7 @@ def dicts(node, path=()):
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_every_entry_of_a_recipe_would_be_taken_as_an_option(name):
+def test_every_entry_of_a_recipe_is_a_valid_option(name):
     cfg, compared = read_config(name), 0
     for path, node in dicts(cfg._cfg_dict):
         arguments = arguments_at(path, node, cfg.default_scope)
@@ -65,13 +65,13 @@ def test_every_entry_of_a_recipe_would_be_taken_as_an_option(name):
         ((), {}, "load_from", "cfg"),
     ],
 )  # fmt: skip
-def test_names_at_a_place(path, node, has, has_not):
+def test_valid_names_depend_on_the_place(path, node, has, has_not):
     names = arguments_at(path, node, "mim_plugins").names
     assert has in names
     assert has_not not in names
 
 
-def test_nothing_is_known_of_a_dict_that_nobody_describes():
+def test_a_dict_with_an_unknown_reader_has_no_arguments():
     assert arguments_at(("model", "test_cfg"), dict(mode="whole"), "mmseg") is None
     assert arguments_at(("model", "backbone"), dict(type="Nothing"), "mim_plugins") is None
 

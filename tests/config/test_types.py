@@ -23,7 +23,7 @@ from mim_plugins.engine.hooks import AtomicCheckpointHook
         LazyObject(["mmengine.hooks", "mmengine.runner"]).hooks.CheckpointHook,
     ],
 )
-def test_every_way_to_name_a_class_leads_to_it(kind, scope):
+def test_every_form_of_a_name_resolves_to_the_class(kind, scope):
     assert resolve_type(kind, HOOKS, scope) is CheckpointHook
     assert type_name(kind) == "CheckpointHook"
 
@@ -37,11 +37,11 @@ def test_other_scopes_and_functions_are_found():
 @pytest.mark.parametrize(
     "kind", [None, "", "Nothing", "mmengine.Nothing", "no_package.Nothing", "torch.nn", 3]
 )
-def test_what_stands_for_nothing_is_none(kind):
+def test_an_unknown_type_resolves_to_none(kind):
     assert resolve_type(kind, OPTIM_WRAPPERS, "mmengine") is None
 
 
-def test_a_name_is_that_without_scope_and_modules():
+def test_type_name_drops_scope_and_modules():
     assert type_name("mmpretrain.CenterCrop") == type_name("CenterCrop") == "CenterCrop"
     assert type_name(nn.SyncBatchNorm) == "SyncBatchNorm"
     assert type_name(None) == ""

@@ -39,7 +39,7 @@ from mim_plugins.config.values import UNKNOWN, kind_mismatch
         ("x", print, UNKNOWN),
     ],
 )
-def test_what_fits(value, old, annotation):
+def test_a_value_of_a_compatible_kind_is_accepted(value, old, annotation):
     assert kind_mismatch(value, old, annotation) is None
 
 
@@ -63,5 +63,5 @@ def test_what_fits(value, old, annotation):
         (3, UNKNOWN, tuple[str, ...], "a list"),
     ],
 )
-def test_what_does_not_fit_is_answered_with_what_does(value, old, annotation, expected):
+def test_a_value_of_another_kind_returns_the_expected_kinds(value, old, annotation, expected):
     assert kind_mismatch(value, old, annotation) == expected

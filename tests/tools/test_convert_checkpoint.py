@@ -77,7 +77,7 @@ def test_a_damaged_file_and_an_existing_target_are_told(tmp_path, convert):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda t: t.to(torch.int64), "norm.weight (int64, where float32 belongs)"),
+        (lambda t: t.to(torch.int64), "norm.weight (int64, where float32 is expected)"),
         (lambda t: t.double() + 1e300, "exceed the range"),
         (lambda t: t / 0, "NaN or infinite"),
     ],

@@ -181,7 +181,7 @@ def test_a_record_in_place_of_meta_runs_no_code(tmp_path, content, how, runner):
         resume=how != "load_from",
         load_from=None if how == "auto" else str(file),
     )
-    with pytest.raises(CheckpointError, match="NumPy type that is no number"):
+    with pytest.raises(CheckpointError, match="NumPy type that is not a number"):
         resumed.train()
     assert not (tmp_path / "executed").exists()
 

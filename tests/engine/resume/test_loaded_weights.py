@@ -67,7 +67,7 @@ def test_weights_and_buffers_are_loaded(load):
         (torch.full((2, 2), float("nan")), r"NaN .* fc\.weight \(100 % of its values\)"),
         (torch.eye(2).to_sparse(), "sparse_coo"),
         (torch.eye(2).to("meta"), "meta device"),
-        (torch.ones(1).expand(2**31, 2**31), "elements, of which the file holds 4 bytes"),
+        (torch.ones(1).expand(2**31, 2**31), "elements, of which the file contains 4 bytes"),
     ],
 )
 @pytest.mark.parametrize("prefix", ["", "module."])

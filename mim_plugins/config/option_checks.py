@@ -1,0 +1,132 @@
+"""Checks that an option changes something that is read, and to a value of the right kind."""
+
+import difflib
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from mmengine.logging import print_log
+
+from .arguments import Arguments
+from .schema import CLOSE, DEFAULT_HOOKS, Path, arguments_at, is_read_at_top, unknown_name
+from .values import UNKNOWN, kind_mismatch
+
+
+def dotted(path: Path) -> str:
+    """Return a path as users write it, such as ``model.backbone``."""
+    return ".".join(path)
+
+
+def look_up(root: Any, path: Path, replaced: Iterable[Path] = ()) -> Any:
+    """Return the value at ``path``, or ``UNKNOWN`` if it is missing or being replaced."""
+    node = root
+    for depth, key in enumerate(path):
+        if path[:depth] in replaced:
+            return UNKNOWN
+        if isinstance(node, dict) and key in node:
+            node = dict.get(node, key)
+        elif isinstance(node, (list, tuple)) and key.isdigit() and int(key) < len(node):
+            node = node[int(key)]
+        else:
+            return UNKNOWN
+    return node
+
+
+def check_names(old: Any, new: Any, path: Path, replaced: set[Path], scope: Any) -> None:
+    """Check that each key of ``path`` exists or is an argument of the class that is built there."""
+    if path[0] in old and not is_read_at_top(path[0]):
+        _check_variable(old, path)
+    for depth, key in enumerate(path):
+        parent = path[:depth]
+        if look_up(old, path[: depth + 1], replaced) is not UNKNOWN:
+            continue
+        if path[0] == "custom_imports":
+            raise ValueError(
+                f"'{dotted(path)}': modules are imported while a config file is read; write"
+                " custom_imports in the file"
+            )
+        node = look_up(new, parent)
+        if not isinstance(node, dict):
+            return
+        arguments = arguments_at(parent, node, scope)
+        problem = (
+            _unlike_siblings(look_up(old, parent, replaced), path, depth)
+            if arguments is None
+            else unknown_name(parent, key, arguments)
+        )
+        if problem is None and parent == ("default_hooks",):
+            problem = _untyped_hook(node, path, depth)
+        if problem is not None:
+            raise ValueError(problem)
+
+
+def check_value(
+    old: Any, new: Any, leaf: tuple[Path, Any], replaced: set[Path], scope: Any
+) -> None:
+    """Check that a value has the kind of the old one or of its argument's annotation."""
+    path, value = leaf
+    before = look_up(old, path, replaced)
+    node = look_up(new, path[:-1])
+    arguments: Arguments | None = None
+    if isinstance(node, dict) and type(before) is not type(value):
+        arguments = arguments_at(path[:-1], node, scope)
+    annotation = arguments.names.get(path[-1], UNKNOWN) if arguments is not None else UNKNOWN
+    expected = kind_mismatch(value, before, annotation)
+    if expected is not None:
+        raise ValueError(f"'{dotted(path)}': {value!r} is not {expected}, which is expected here")
+
+
+def _untyped_hook(node: dict, path: Path, depth: int) -> str | None:
+    hook = dict.get(node, path[depth])
+    if not isinstance(hook, dict) or "type" in hook:
+        return None
+    return (
+        f"'{dotted(path)}': default_hooks has no hook '{path[depth]}', and a new one needs"
+        f" {dotted(path[: depth + 1])}.type; MMEngine's hooks are {', '.join(DEFAULT_HOOKS)}"
+    )
+
+
+def _unlike_siblings(siblings: Any, path: Path, depth: int) -> str | None:
+    """Compare a new key with the other keys of its dict, whose reader is unknown."""
+    if not isinstance(siblings, dict):
+        return None
+    full = dotted(path[: depth + 1])
+    near = difflib.get_close_matches(path[depth], map(str, siblings), n=1, cutoff=CLOSE)
+    if near:
+        return f"'{full}' is not in the config; did you mean {dotted((*path[:depth], *near))}?"
+    if siblings:
+        print_log(
+            f"option '{full}': this entry is new, and it is unknown whether it is read;"
+            f" '{dotted(path[:depth])}' contains {', '.join(map(str, siblings))}",
+            logger="current",
+            level=30,
+        )
+    return None
+
+
+def _check_variable(old: Any, path: Path) -> None:
+    """Refuse a change of a variable whose value was copied when the config file was read."""
+    value = dict.get(old, path[0])
+    if value is None or isinstance(value, bool) or value in (0, 1, "", (), [], {}):
+        return
+    copies = [
+        dotted(copy)
+        for key in old
+        if is_read_at_top(key)
+        for copy in _equal_parts(dict.get(old, key), value, (key,))
+    ]
+    if copies:
+        raise ValueError(
+            f"'{dotted(path)}': nothing reads '{path[0]}' itself; it is a variable of the config"
+            f" file, whose value was copied to {', '.join(copies[:4])}: change that"
+        )
+
+
+def _equal_parts(node: Any, value: Any, path: Path) -> Iterator[Path]:
+    if type(node) is type(value) and node == value:
+        yield path
+    elif isinstance(node, dict):
+        for key in node:
+            yield from _equal_parts(dict.get(node, key), value, (*path, str(key)))
+    elif isinstance(node, (list, tuple)):
+        for index, part in enumerate(node):
+            yield from _equal_parts(part, value, (*path, str(index)))
