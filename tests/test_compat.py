@@ -33,7 +33,7 @@ def installed(monkeypatch):
 
 
 @pytest.mark.parametrize("version", ["5.0.0", "5.24.1", "6.0.0.dev0", "10.1"])
-def test_multimodal_models_are_left_out_beside_transformers_5(installed, version):
+def test_multimodal_models_are_omitted_with_transformers_5(installed, version):
     imported = installed(transformers=version, pycocotools="2.0", mmpretrain="1.2.0")
     compat.leave_out_multimodal_models()
     ((name, dependency),) = imported

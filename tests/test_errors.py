@@ -14,42 +14,42 @@ from mim_plugins.errors import (
 )
 
 
-def test_it_is_a_value_error_that_names_file_cause_and_remedy(tmp_path):
+def test_config_errors_name_file_cause_and_remedy(tmp_path):
     (tmp_path / "a.py").write_text("x = undefined_name\n")
     with pytest.raises(ValueError, match=r"a\.py.*'undefined_name' is not defined.*mend") as caught:
         read_config(tmp_path / "a.py")
     assert caught.type is ConfigError
 
 
-def test_it_is_a_value_error_with_its_message_as_text():
+def test_checkpoint_errors_are_value_errors():
     assert issubclass(CheckpointError, ValueError)
     assert str(CheckpointError("'x.pth' is empty")) == "'x.pth' is empty"
 
 
-def test_is_a_file_not_found_error_that_keeps_its_message():
+def test_missing_data_raises_a_file_not_found_error():
     with pytest.raises(FileNotFoundError, match="there is no folder 'x'") as caught:
         raise DataNotFoundError("there is no folder 'x'")
 
     assert str(caught.value) == "there is no folder 'x'"
 
 
-def test_is_a_value_error_that_keeps_its_message():
+def test_global_batch_errors_are_value_errors():
     assert issubclass(GlobalBatchError, ValueError)
     assert str(GlobalBatchError("no batch")) == "no batch"
 
 
-def test_is_no_error_of_values_that_loops_might_swallow():
+def test_non_finite_losses_raise_a_runtime_error():
     assert issubclass(NonFiniteLossError, RuntimeError)
 
 
-def test_carries_path_and_kind():
+def test_corrupt_image_errors_contain_path_and_kind():
     error = CorruptImageError("damaged image 'a.jpg': empty", "a.jpg", "empty")
 
     assert (str(error), error.path, error.kind) == (error.args[0], "a.jpg", "empty")
     assert error.kind in CorruptImageError.KINDS
 
 
-def test_keeps_its_type_and_message_when_a_worker_process_hands_it_on():
+def test_corrupt_image_errors_survive_a_worker_process():
     error = CorruptImageError("damaged image 'a.jpg': empty", "a.jpg", "empty")
 
     assert str(pickle.loads(pickle.dumps(error))) == str(error)

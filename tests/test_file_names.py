@@ -31,7 +31,7 @@ ODD_NAMES = [
 
 
 @pytest.mark.parametrize("name", ODD_NAMES)
-def test_a_list_of_odd_names_reads_back_as_written(tmp_path, name):
+def test_a_list_of_unusual_names_reads_back_as_written(tmp_path, name):
     file = tmp_path / "list.txt"
     write_lines(file, map(quote_name, ["first.jpg", name, "last.jpg"]))
 
@@ -39,7 +39,7 @@ def test_a_list_of_odd_names_reads_back_as_written(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", ["a b.jpg", "grüße.jpg", "not \udcff UTF-8.jpg"])
-def test_a_name_that_is_a_line_is_written_as_its_bytes(tmp_path, name):
+def test_a_name_that_fits_a_line_is_written_unchanged(tmp_path, name):
     write_lines(tmp_path / "list.txt", [quote_name(name)])
 
     assert (tmp_path / "list.txt").read_bytes() == os.fsencode(name) + b"\n"
@@ -91,7 +91,7 @@ def test_encodings_and_line_ends_of_all_systems_are_read(tmp_path, mark, encodin
 
 
 @pytest.mark.parametrize("content", [b"\xff\xd8\xff\xe0\x00\x10JFIF\x00", b"a\0\0\0b", b"PK\3\4\0"])
-def test_a_file_that_is_no_text_is_refused(tmp_path, content):
+def test_a_binary_file_is_refused(tmp_path, content):
     (tmp_path / "list.txt").write_bytes(content)
 
     with pytest.raises(ValueError, match=r"list\.txt' is no text file"):

@@ -17,7 +17,7 @@ def seed():
     torch.manual_seed(0)
 
 
-def test_numbers_follow_from_the_key():
+def test_the_key_determines_the_numbers():
     draws = {}
     for key in [(0, 0, 1), (0, 1, 0), (1, 0, 0), (0, 0, 1, 0)]:
         seed_generators(*key)
@@ -29,7 +29,7 @@ def test_numbers_follow_from_the_key():
 
 
 @pytest.mark.parametrize("cuda", [True, False])
-def test_what_is_drawn_or_seeded_inside_leaves_no_trace(cuda):
+def test_drawing_or_seeding_inside_leaves_the_state_unchanged(cuda):
     seed()
     expected = draw()
 
@@ -42,7 +42,7 @@ def test_what_is_drawn_or_seeded_inside_leaves_no_trace(cuda):
     assert draw() == expected
 
 
-def test_an_exception_leaves_no_trace_either():
+def test_an_exception_leaves_the_state_unchanged():
     seed()
     expected = draw()
 
@@ -53,7 +53,7 @@ def test_an_exception_leaves_no_trace_either():
     assert draw() == expected
 
 
-def test_the_gpu_is_left_alone_if_so_wanted(monkeypatch):
+def test_the_gpu_state_is_not_touched_without_cuda(monkeypatch):
     def touch():
         raise AssertionError("the GPU was touched")
 

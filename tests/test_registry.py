@@ -43,7 +43,7 @@ from mim_plugins import registry as ours
         (OPTIM_WRAPPER_CONSTRUCTORS, "LayerDecayOptimWrapperConstructor"),
     ],
 )
-def test_everything_is_reachable_from_mmengine_by_its_scoped_name(registry, name):
+def test_scoped_names_resolve_in_mmengines_registries(registry, name):
     assert registry.get(f"mim_plugins.{name}").__name__ == name
 
 
@@ -62,7 +62,7 @@ def test_default_scope_has_every_registry_of_mmengine(name, caplog):
     assert caplog.text == ""
 
 
-def test_names_without_scope_are_ours_then_mmengines_then_mmpretrains():
+def test_names_resolve_to_ours_then_mmengine_then_mmpretrain():
     pytest.importorskip("mmpretrain")
     assert ours.TRANSFORMS.get("PackInputs").__module__ == "mim_plugins.transforms.pack_inputs"
     assert ours.HOOKS.get("CheckpointHook").__module__.startswith("mmengine.")
@@ -122,7 +122,7 @@ TINY = dict(
 @pytest.mark.parametrize(
     ("recipe", "model"), [("mixmae/swin_b_600e", "mixmae"), ("mrmae/vit_b_400e", "mrmae")]
 )
-def test_pretraining_by_a_recipe_imports_no_mmpretrain_module(tmp_path, recipe, model):
+def test_a_pre_training_recipe_imports_no_mmpretrain_module(tmp_path, recipe, model):
     import numpy as np
     from PIL import Image
 

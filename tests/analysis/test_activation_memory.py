@@ -8,7 +8,7 @@ from mim_plugins.analysis import activation_bytes
 from mim_plugins.registry import MODELS
 
 
-def test_bytes_are_those_of_what_the_backward_needs():
+def test_bytes_are_those_that_the_backward_pass_needs():
     layer, images = nn.Linear(8, 4, bias=False), torch.zeros(16, 8, requires_grad=True)
     # linear keeps its input, tanh its output; the weight is a parameter
     forward = lambda: layer(images.clone()).tanh()  # noqa: E731
@@ -21,14 +21,14 @@ def test_shared_memory_counts_once():
     assert activation_bytes(lambda: y * y[:] * y.view(2, 5).reshape(10), [x]) == 4 * (10 + 10)
 
 
-def test_nothing_is_kept_without_gradients():
+def test_nothing_is_saved_without_gradients():
     layer = nn.Linear(8, 4)
     with torch.no_grad():
         assert activation_bytes(lambda: layer(torch.zeros(2, 8)), layer.parameters()) == 0
 
 
 @pytest.mark.parametrize("with_cp", [False, True])
-def test_shapes_alone_give_the_bytes_of_a_real_pass(with_cp, monkeypatch):
+def test_the_meta_device_gives_the_bytes_of_a_real_pass(with_cp, monkeypatch):
     # shapes go the way of GPUs
     way = "mim_plugins.layers.window_attention.has_fast_path"
     monkeypatch.setattr(way, lambda _: False)
@@ -51,7 +51,7 @@ def test_shapes_alone_give_the_bytes_of_a_real_pass(with_cp, monkeypatch):
     assert kept["cpu"] > 2 * tokens
 
 
-def test_nothing_stays_in_memory_afterwards():
+def test_no_memory_is_kept_afterwards():
     inputs = torch.zeros(3, requires_grad=True)
     alive = []
 

@@ -38,13 +38,13 @@ def backbone_of(name):
         ("mixmae/swin_l_384_finetune_100e", 112),
     ],
 )
-def test_the_cost_of_the_encoders_is_the_published_one(name, published):
+def test_the_cost_of_the_encoders_equals_the_published_one(name, published):
     backbone = backbone_of(name)
     giga = forward_cost(backbone, backbone.img_size) / 1e9
     assert giga == pytest.approx(published, rel=0.005)
 
 
-def test_matrix_products_convolutions_and_masked_attention_count():
+def test_products_convolutions_and_masked_attention_count():
     linear, conv = nn.Linear(6, 5), nn.Conv2d(4, 8, 3, padding=1, groups=2)
     assert multiply_accumulates(lambda: linear(torch.zeros(7, 6))) == 7 * 6 * 5
     assert multiply_accumulates(lambda: conv(torch.zeros(1, 4, 9, 9))) == 81 * 8 * 2 * 9
@@ -54,7 +54,7 @@ def test_matrix_products_convolutions_and_masked_attention_count():
         assert multiply_accumulates(attend) == 2 * 6 * 10 * 10 * 4
 
 
-def test_a_step_costs_forward_and_about_twice_that_in_backward(mixmae_config):
+def test_a_backward_pass_costs_about_two_forward_passes(mixmae_config):
     model = on_meta(mixmae_config)
     cost = step_cost(model, (64, 64))
     assert 2.5 * cost.forward < cost.step < 3.1 * cost.forward
@@ -78,7 +78,7 @@ def test_checkpointing_trades_memory_for_cost():
     assert saving.step > 1.2 * plain.step
 
 
-def test_stages_of_every_kind_of_encoder():
+def test_stages_of_every_kind_of_encoder_are_found():
     assert encoder_stages(backbone_of("mixmae/swin_b_finetune_100e"), (224, 224)) == [
         Stage(4, (56, 56), 128, 2),
         Stage(8, (28, 28), 256, 2),

@@ -41,13 +41,13 @@ def test_our_model_reproduces_the_authors_numbers(reference, name):
     assert max(errors.values()) < 1e-4
 
 
-def test_every_weight_is_compared(reference, name):
+def test_every_trained_weight_is_compared(reference, name):
     trained = {key for key in reference["param"] if not key.endswith(("pos_embed", "_index"))}
 
     assert set(reference["grad_norm"]) == trained
 
 
-def test_a_wrong_number_is_seen_and_only_that(reference, name):
+def test_a_wrong_number_changes_only_its_own_error(reference, name):
     for quantity in REFERENCES[name][0]:
         right = reference[quantity]
         reference[quantity] = right * 1.01
@@ -59,13 +59,13 @@ def test_a_wrong_number_is_seen_and_only_that(reference, name):
         reference[quantity] = right
 
 
-def test_a_wrong_weight_is_seen(reference, name):
+def test_a_wrong_weight_is_detected(reference, name):
     reference["param"][REFERENCES[name][1]] *= 1.01
 
     assert compare_with_reference(reference)["latent"] > 1e-4
 
 
-def test_a_wrong_gradient_norm_is_seen(reference):
+def test_a_wrong_gradient_norm_is_detected(reference):
     reference["grad_norm"]["mask_token"] *= 1.01
 
     assert compare_with_reference(reference)["grad_norm/mask_token"] > 1e-3

@@ -16,7 +16,7 @@ def photos():
     return [generator.integers(0, 255, (h, 40, 3), dtype=np.uint8) for h in (36, 50, 64)]
 
 
-def test_features_of_an_encoder_in_pretraining(pretrain_cfg, photos):
+def test_a_pre_trained_encoder_returns_features(pretrain_cfg, photos):
     model = get_model(pretrain_cfg)
 
     pooled, maps = extract_features(model, photos)
@@ -26,7 +26,7 @@ def test_features_of_an_encoder_in_pretraining(pretrain_cfg, photos):
     assert not pooled.requires_grad
 
 
-def test_a_classifiers_features_are_those_that_its_head_reads(finetune_cfg, photos):
+def test_a_classifiers_features_are_its_heads_input(finetune_cfg, photos):
     model = get_model(finetune_cfg)
 
     pooled, maps = extract_features(model, photos[1])
@@ -49,7 +49,7 @@ def test_all_outputs_of_the_backbone_are_returned(pretrain_cfg, photos):
 
 
 @pytest.mark.parametrize(("out_type", "maps"), [("featmap", 1), ("avg_featmap", 0)])
-def test_a_plain_vit_has_maps_where_its_norm_comes_before_pooling(
+def test_a_plain_vit_returns_maps_if_its_norm_precedes_pooling(
     mrmae_cfg, photos, out_type, maps
 ):
     cfg = Config.fromfile(find_config("mrmae/vit_b_finetune_100e"))
@@ -60,7 +60,7 @@ def test_a_plain_vit_has_maps_where_its_norm_comes_before_pooling(
     assert len(features.maps) == maps
 
 
-def test_each_image_has_the_same_features_alone(pretrain_cfg, photos):
+def test_features_do_not_depend_on_the_other_images(pretrain_cfg, photos):
     model = get_model(pretrain_cfg)
     together = extract_features(model, photos).pooled
     for index, photo in enumerate(photos):
@@ -68,6 +68,6 @@ def test_each_image_has_the_same_features_alone(pretrain_cfg, photos):
         assert torch.allclose(alone, together[index], atol=1e-5)
 
 
-def test_a_model_built_by_hand_serves_as_well(mixmae_config, photos):
+def test_a_model_built_without_get_model_works(mixmae_config, photos):
     model = MODELS.build(mixmae_config).eval()
     assert extract_features(model, photos).pooled.shape == (3, model.backbone.stage_channels[-1])

@@ -59,7 +59,7 @@ def wide(tmp_path):
 
 
 @pytest.mark.parametrize("name", PIPELINES)
-def test_every_kind_of_image_goes_through_the_whole_pipeline(name, wide):
+def test_every_kind_of_image_passes_the_complete_pipeline(name, wide):
     with DefaultScope.overwrite_default_scope("mmpretrain"):
         expected = Compose(PIPELINES[name])(dict(img_path=str(wide)))["inputs"]
     rgb = np.asarray(Image.open(wide))
@@ -75,7 +75,7 @@ def test_every_kind_of_image_goes_through_the_whole_pipeline(name, wide):
         assert difference.max() <= (2 if name == "gray" else 0)
 
 
-def test_turned_files_and_images_give_the_same(tmp_path):
+def test_rotated_files_and_images_give_the_same_pixels(tmp_path):
     for kind in ("JPEG", "PNG"):
         (tmp_path / "turned").write_bytes(oriented(kind, 6, "LONG", ">"))
         paths = [tmp_path / "turned", Image.open(tmp_path / "turned")]
@@ -84,7 +84,7 @@ def test_turned_files_and_images_give_the_same(tmp_path):
         assert first["data_samples"].ori_shape == (64, 48)
 
 
-def test_annotations_are_not_asked_for(wide):
+def test_annotations_are_not_loaded(wide):
     class LoadAnnotations:
         def __call__(self, results):
             raise KeyError("instances")
@@ -94,7 +94,7 @@ def test_annotations_are_not_asked_for(wide):
 
 
 @pytest.mark.parametrize("edge", ["short", "height"])
-def test_very_long_images_are_cut_before_they_are_resized(edge):
+def test_very_long_images_are_cropped_before_resizing(edge):
     steps = [LOAD, dict(type="ResizeEdge", scale=256, edge=edge), None, PACK]
     steps[2] = dict(type="CenterCrop", crop_size=224)
     (sample,) = ImagePipeline(steps)(Image.new("RGB", (20000, 1), (3, 2, 1)))
@@ -102,7 +102,7 @@ def test_very_long_images_are_cut_before_they_are_resized(edge):
     assert (sample["inputs"] == torch.tensor([1, 2, 3])[:, None, None]).all()
 
 
-def test_what_would_fill_the_memory_is_refused():
+def test_an_image_that_would_fill_the_memory_is_refused():
     pipeline = ImagePipeline([LOAD, dict(type="ResizeEdge", scale=256), PACK])
     with pytest.raises(CorruptImageError, match=r"images\[1\]': too large .*5120000x256 pixels"):
         pipeline([np.zeros((9, 9, 3), np.uint8), Image.new("RGB", (20000, 1))])
@@ -120,7 +120,7 @@ def test_what_would_fill_the_memory_is_refused():
         ([dict(LOAD, imdecode_backend="tifffile"), PACK], "imdecode_backend='tifffile'"),
     ],
 )
-def test_pipelines_that_cannot_be_followed_are_refused(steps, message):
+def test_unsupported_pipelines_are_refused(steps, message):
     with pytest.raises(ConfigError, match=f"^the test pipeline.*{message}"):
         ImagePipeline(steps)
 
@@ -134,6 +134,6 @@ def test_pipelines_that_cannot_be_followed_are_refused(steps, message):
         ([LOAD, lambda results: dict(inputs=[torch.zeros(3, 2, 2)] * 2)], "ends without"),
     ],
 )
-def test_steps_that_need_a_data_set_are_named_when_they_fail(steps, message, wide):
+def test_transforms_that_need_a_data_set_are_named(steps, message, wide):
     with pytest.raises(ConfigError, match=message):
         ImagePipeline(steps)(wide)

@@ -17,7 +17,7 @@ def photo():
     return np.stack([4 * y, 3 * x, 255 - 2 * x], axis=-1).astype(np.uint8)
 
 
-def test_every_kind_of_image_gives_the_same(photo, tmp_path):
+def test_every_kind_of_image_gives_the_same_pixels(photo, tmp_path):
     Image.fromarray(photo).save(tmp_path / "photo.png")
     tensor = torch.from_numpy(photo.copy()).permute(2, 0, 1)
     kinds = [
@@ -40,7 +40,7 @@ def test_every_kind_of_image_gives_the_same(photo, tmp_path):
 
 
 @pytest.mark.parametrize(("width", "height"), [(70, 50), (41, 97), (64, 64), (20, 31)])
-def test_pixels_are_those_of_mmpretrains_pipeline(width, height):
+def test_pixels_equal_those_of_mmpretrains_pipeline(width, height):
     generator = np.random.default_rng(0)
     rgb = generator.integers(0, 255, (height, width, 3), dtype=np.uint8)
     steps = [
@@ -74,7 +74,7 @@ def test_files_that_cannot_be_read_are_named(tmp_path):
         read_images(tmp_path / "broken.jpg", 32, (32, 32))
 
 
-def test_images_are_normalized_as_the_preprocessors_do(finetune_cfg, pretrain_cfg):
+def test_images_are_normalized_as_by_the_preprocessors(finetune_cfg, pretrain_cfg):
     from mim_plugins.apis import build_model
 
     rgb = torch.randint(256, (2, 3, 32, 32), dtype=torch.uint8)

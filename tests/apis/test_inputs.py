@@ -32,7 +32,7 @@ def prepared(cfg, photo):
     return model_inputs(model, evaluation_pipeline(model)(photo))
 
 
-def test_the_pipeline_is_that_of_the_test_data(finetune_cfg, photo):
+def test_the_pipeline_of_the_test_data_is_used(finetune_cfg, photo):
     before = prepared(finetune_cfg, photo)
     finetune_cfg.val_dataloader = dict(dataset=dict(pipeline=OTHER))
     assert torch.equal(prepared(finetune_cfg, photo), before)
@@ -40,14 +40,14 @@ def test_the_pipeline_is_that_of_the_test_data(finetune_cfg, photo):
     assert prepared(finetune_cfg, photo).shape == (1, 3, 16, 16)
 
 
-def test_validation_data_and_wrappers_are_looked_through(finetune_cfg, photo):
+def test_pipelines_of_validation_data_and_wrappers_are_found(finetune_cfg, photo):
     finetune_cfg.test_dataloader = None
     inner = dict(type="A", dataset=dict(type="B", datasets=[dict(pipeline=STEPS)] * 2))
     finetune_cfg.val_dataloader = dict(dataset=inner)
     assert prepared(finetune_cfg, photo).shape == (1, 3, 32, 32)
 
 
-def test_several_pipelines_and_none_are_refused(finetune_cfg, photo):
+def test_several_pipelines_or_none_are_refused(finetune_cfg, photo):
     datasets = [dict(pipeline=STEPS), dict(pipeline=OTHER)]
     for dataset in (dict(type="ConcatDataset", datasets=datasets), dict(type="CIFAR10")):
         finetune_cfg.test_dataloader = dict(dataset=dataset)
@@ -55,7 +55,7 @@ def test_several_pipelines_and_none_are_refused(finetune_cfg, photo):
             prepared(finetune_cfg, photo)
 
 
-def test_without_a_test_pipeline_the_center_is_cut_out(pretrain_cfg, photo):
+def test_without_a_test_pipeline_images_are_center_cropped(pretrain_cfg, photo):
     from mim_plugins.apis import read_images
 
     model = build_model(pretrain_cfg)
@@ -74,7 +74,7 @@ def test_a_preprocessor_that_reads_rgb_gets_rgb(pretrain_cfg, photo):
     assert torch.equal(prepared(pretrain_cfg, photo), expected)
 
 
-def test_bgr_stays_bgr_where_training_read_it(pretrain_cfg, photo):
+def test_images_stay_bgr_if_training_used_bgr(pretrain_cfg, photo):
     pretrain_cfg.model.data_preprocessor.update(mean=[0.0] * 3, std=[1.0] * 3)
     expected = prepared(pretrain_cfg, photo)
     pretrain_cfg.model.data_preprocessor.bgr_to_rgb = False
@@ -90,7 +90,7 @@ def test_a_backbone_of_one_channel_gets_gray_images(pretrain_cfg, photo):
     assert extract_features(get_model(pretrain_cfg), photo).pooled.shape == (1, 16)
 
 
-def test_images_of_several_sizes_have_no_common_features(finetune_cfg, photo):
+def test_images_of_several_sizes_are_refused(finetune_cfg, photo):
     finetune_cfg.test_dataloader.dataset.pipeline = [STEPS[0], STEPS[2]]
     model = get_model(finetune_cfg)
     samples = evaluation_pipeline(model)([photo[:32, :32], photo])
@@ -102,7 +102,7 @@ def test_images_of_several_sizes_have_no_common_features(finetune_cfg, photo):
 
 @pytest.mark.parametrize("kind", ["SelfSupDataPreprocessor", "ImgDataPreprocessor",
                                   "ClsDataPreprocessor", "BaseDataPreprocessor"])  # fmt: skip
-def test_preprocessors_of_every_kind_take_the_images(pretrain_cfg, photo, kind):
+def test_preprocessors_of_every_kind_accept_the_images(pretrain_cfg, photo, kind):
     model = build_model(pretrain_cfg)
     with DefaultScope.overwrite_default_scope("mmpretrain"):
         model.data_preprocessor = MODELS.build(dict(type=kind))
@@ -111,7 +111,7 @@ def test_preprocessors_of_every_kind_take_the_images(pretrain_cfg, photo, kind):
     assert inputs.dtype == torch.float32
 
 
-def test_detectors_and_segmentors_have_pipelines_too(photo):
+def test_pipelines_of_detectors_and_segmentors_work(photo):
     for package, pack in (("mmdet", "PackDetInputs"), ("mmseg", "PackSegInputs")):
         pytest.importorskip(package, exc_type=ImportError)
         steps = [

@@ -6,7 +6,7 @@ from mim_plugins.apis import find_config, override_config, read_config
 from mim_plugins.errors import ConfigError
 
 
-def test_names_are_those_of_the_configs():
+def test_names_are_paths_of_the_configs():
     names = list_models()
     assert "mixmae/swin_b_600e" in names
     assert names == sorted(names)
@@ -14,7 +14,7 @@ def test_names_are_those_of_the_configs():
     assert all((CONFIG_DIR / f"{name}.py").is_file() for name in names)
 
 
-def test_a_pattern_chooses():
+def test_a_pattern_selects_names():
     names = list_models("mrmae/vit_b_*")
     assert "mrmae/vit_b_400e" in names
     assert all(name.startswith("mrmae/vit_b_") for name in names)
@@ -22,7 +22,7 @@ def test_a_pattern_chooses():
 
 
 @pytest.mark.parametrize("name", ["mixmae/swin_b_600e", "swin_b_600e", "mixmae/swin_b_600e.py"])
-def test_a_name_in_full_or_short_finds_its_config(name):
+def test_a_full_or_short_name_finds_its_config(name):
     assert find_config(name) == CONFIG_DIR / "mixmae/swin_b_600e.py"
     assert Config.fromfile(find_config(name)).model.type == "mim_plugins.MixMAE"
 
@@ -32,7 +32,7 @@ def test_every_full_name_finds_its_own_config():
         assert find_config(name) == CONFIG_DIR / f"{name}.py"
 
 
-def test_a_path_is_taken_as_it_is(tmp_path):
+def test_a_path_is_used_unchanged(tmp_path):
     (tmp_path / "swin_b_600e.py").write_text("")
     assert find_config(tmp_path / "swin_b_600e.py") == tmp_path / "swin_b_600e.py"
 
@@ -42,7 +42,7 @@ def test_an_unknown_name_lists_similar_ones():
         find_config("mixmae/swim_b_600e")
 
 
-def test_an_ambiguous_name_lists_its_meanings(tmp_path, monkeypatch):
+def test_an_ambiguous_name_lists_its_configs(tmp_path, monkeypatch):
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "same.py").write_text("")
@@ -60,13 +60,13 @@ def test_an_ambiguous_name_lists_its_meanings(tmp_path, monkeypatch):
         ("_base_ = ['{}/swin_b_600e.py', '{}/swin_l_600e.py']\n", "KeyError: Duplicate key"),
     ],
 )
-def test_a_config_that_python_refuses_is_named_with_the_reason(tmp_path, text, reason):
+def test_an_invalid_config_is_named_with_the_reason(tmp_path, text, reason):
     (tmp_path / "bad.py").write_text(text.replace("{}", str(CONFIG_DIR / "mixmae")))
     with pytest.raises(ConfigError, match=rf"config '.*bad\.py': {reason}"):
         read_config(tmp_path / "bad.py")
 
 
-def test_a_missing_base_is_a_missing_file(tmp_path):
+def test_a_missing_base_config_raises_file_not_found(tmp_path):
     (tmp_path / "a.py").write_text("_base_ = 'none.py'\n")
     with pytest.raises(FileNotFoundError, match=r"none\.py"):
         read_config(tmp_path / "a.py")

@@ -24,7 +24,7 @@ def weights_of(cfg, teachers=False):
     return build_model(cfg, teachers).state_dict()
 
 
-def test_a_pretraining_config_gives_its_algorithm_with_all_weights(pretrain_cfg, save):
+def test_a_pre_training_config_gives_its_algorithm(pretrain_cfg, save):
     before = copy.deepcopy(pretrain_cfg.to_dict())
     weights = weights_of(pretrain_cfg)
 
@@ -37,7 +37,7 @@ def test_a_pretraining_config_gives_its_algorithm_with_all_weights(pretrain_cfg,
         assert torch.equal(tensor, weights[name]), name
 
 
-def test_a_finetuning_config_gives_its_classifier(finetune_cfg, save):
+def test_a_fine_tuning_config_gives_its_classifier(finetune_cfg, save):
     weights = weights_of(finetune_cfg)
     model = get_model(finetune_cfg, save(weights))
     assert type(model).__name__ == "ImageClassifier"
@@ -45,7 +45,7 @@ def test_a_finetuning_config_gives_its_classifier(finetune_cfg, save):
     assert model.data_preprocessor.to_rgb
 
 
-def test_a_name_and_options_are_enough():
+def test_a_model_is_built_from_a_name_and_options():
     sizes = dict(depths=(1, 1), embed_dims=8, num_heads=(1, 1), _delete_=True)
     options = {"model.backbone.arch": sizes, "model.backbone.img_size": 32}
     options |= {"model.backbone.window_size": 4, "model.decoder.depth": 1}
@@ -53,7 +53,7 @@ def test_a_name_and_options_are_enough():
     assert model.backbone.img_size == (32, 32)
 
 
-def test_teachers_are_left_out_unless_wanted(mrmae_cfg, save):
+def test_teachers_are_built_on_request_only(mrmae_cfg, save):
     model = get_model(mrmae_cfg, save(weights_of(mrmae_cfg) | {"mimics.clip.head.proj.bias": ONE}))
     assert len(model.mimics) == 0
     assert model.focus is None
@@ -93,7 +93,7 @@ def test_weights_that_do_not_fit_are_refused(finetune_cfg, save, change, message
         get_model(finetune_cfg, save(weights))
 
 
-def test_no_checkpoint_and_a_missing_one(finetune_cfg, tmp_path):
+def test_a_missing_checkpoint_is_refused(finetune_cfg, tmp_path):
     assert get_model(finetune_cfg) is not None
     with pytest.raises((CheckpointError, FileNotFoundError), match=r"nothing\.pth"):
         load_weights(torch.nn.Linear(1, 1), tmp_path / "nothing.pth")

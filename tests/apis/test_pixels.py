@@ -28,7 +28,7 @@ def distance(first, second):
 
 
 @pytest.mark.parametrize("name", GOOD)
-def test_a_file_and_its_pil_image_give_the_same(name, tmp_path):
+def test_a_file_and_its_pil_image_give_the_same_pixels(name, tmp_path):
     (tmp_path / name).write_bytes(GOOD[name])
     by_path = to_pixels(tmp_path / name, "x")
     ways = [
@@ -127,7 +127,7 @@ def test_transparent_palettes_keep_their_colors(recwarn):
 @pytest.mark.parametrize("endian", "<>")
 @pytest.mark.parametrize("tag_type", ["SHORT", "LONG"])
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
-def test_every_orientation_is_that_of_pillow(kind, tag_type, endian):
+def test_every_orientation_agrees_with_pillow(kind, tag_type, endian):
     for orientation in range(1, 9):
         data = oriented(kind, orientation, tag_type, endian)
         expected = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(data))))[..., ::-1]
@@ -136,7 +136,7 @@ def test_every_orientation_is_that_of_pillow(kind, tag_type, endian):
         assert distance(to_pixels(Image.open(io.BytesIO(data)), "x"), expected) == 0
 
 
-def test_an_image_that_was_turned_already_is_left_alone():
+def test_an_upright_pil_image_is_not_rotated_again():
     data = oriented("JPEG", 6, "SHORT", "<")
     turned = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
     assert np.array_equal(to_pixels(turned, "x"), np.asarray(turned)[..., ::-1])
@@ -169,14 +169,14 @@ def test_an_image_that_was_turned_already_is_left_alone():
         (Image.new("F", (4, 4), 70.0), "float32 from 70"),
     ],
 )  # fmt: skip
-def test_what_is_no_image_is_refused_in_one_line(image, message):
+def test_other_values_are_refused_in_one_line(image, message):
     with pytest.raises(ValueError, match=f"^x: .*{message.removeprefix('x: ')}") as error:
         to_pixels(image, "x")
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("name", corrupt_files())
-def test_damaged_files_are_damaged_whichever_way_they_come(tmp_path, name):
+def test_corrupt_files_are_refused_in_every_form(tmp_path, name):
     data, kind = corrupt_files()[name]
     (tmp_path / name).write_bytes(data)
     for image in (tmp_path / name, data, io.BytesIO(data)):
@@ -185,7 +185,7 @@ def test_damaged_files_are_damaged_whichever_way_they_come(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", ["half.jpg", "half.png", "half.bmp"])
-def test_pil_images_are_decoded_here_and_may_be_damaged(name):
+def test_a_pil_image_with_corrupt_data_is_refused(name):
     image = Image.open(io.BytesIO(corrupt_files()[name][0]))
     with pytest.raises(CorruptImageError, match=r"damaged image 'images\[2\]': (trunc|corr)"):
         to_pixels(image, "images[2]")
@@ -199,7 +199,7 @@ def test_a_closed_pil_image_is_named(tmp_path):
         to_pixels(image, "x")
 
 
-def test_paths_that_are_no_files_are_named(tmp_path):
+def test_paths_that_do_not_exist_are_named(tmp_path):
     for path in (tmp_path, tmp_path / "none.jpg"):
         with pytest.raises(FileNotFoundError, match=f"there is no image '{path}'"):
             to_pixels(path, "x")
@@ -213,11 +213,11 @@ def test_paths_that_are_no_files_are_named(tmp_path):
         (GOOD["rgb.png"], 1), ([GOOD["rgb.png"], RGB], 2), (iter([RGB, GREY]), 2),
     ],
 )  # fmt: skip
-def test_one_image_is_told_from_several(images, count):
+def test_one_image_is_distinguished_from_several(images, count):
     assert len(list(each_image(images))) == count
 
 
-def test_no_images_are_refused_and_the_wrong_one_is_counted():
+def test_an_empty_list_and_a_wrong_element_are_refused():
     with pytest.raises(ValueError, match="images: there are none"):
         list(each_image([]))
     with pytest.raises(ValueError, match=r"^images\[1\]: int is no image"):
@@ -226,7 +226,7 @@ def test_no_images_are_refused_and_the_wrong_one_is_counted():
         list(each_image(None))
 
 
-def test_files_of_16_bits_and_pil_images_of_them_agree():
+def test_sixteen_bit_files_and_their_pil_images_agree():
     values = np.arange(65536, dtype=np.uint16).reshape(256, 256)
     for suffix in (".png", ".tiff", ".pgm"):
         data = cv2.imencode(suffix, values)[1].tobytes()
@@ -236,7 +236,7 @@ def test_files_of_16_bits_and_pil_images_of_them_agree():
 
 
 @pytest.mark.skipif(not READS_GIF, reason="this OpenCV reads no GIF")
-def test_an_animation_gives_the_frame_that_is_chosen():
+def test_an_animation_gives_the_selected_frame():
     data = encode(Image.fromarray(RGB), "GIF", save_all=True,
                   append_images=[Image.new("RGB", (64, 48), (255, 0, 0))])  # fmt: skip
     image = Image.open(io.BytesIO(data))

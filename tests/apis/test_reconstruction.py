@@ -11,14 +11,14 @@ def photos():
     return [generator.integers(0, 255, (h, 80, 3), dtype=np.uint8) for h in (64, 90)]
 
 
-def test_mixmae_returns_pictures_of_the_images_themselves(pretrain_cfg, photos):
+def test_mixmae_returns_pictures_of_the_given_images(pretrain_cfg, photos):
     photos[0] = photos[0][:32, :32]
     panels = reconstruct(get_model(pretrain_cfg), photos)
     assert torch.equal(panels["original A"][0].permute(1, 2, 0), torch.from_numpy(photos[0]))
     assert all(panel.shape == (1, 3, 32, 32) for panel in panels.values())
 
 
-def test_mrmae_needs_no_teachers_and_takes_one_image(mrmae_cfg, photos):
+def test_mrmae_works_without_teachers_on_one_image(mrmae_cfg, photos):
     panels = reconstruct(get_model(mrmae_cfg), photos[1])
     assert list(panels) == ["original", "visible", "reconstruction"]
     assert panels["reconstruction"].shape == (1, 3, 64, 64)

@@ -17,7 +17,7 @@ def mae(**changes):
     return names | {name.replace("__", "."): tensor for name, tensor in changes.items()}
 
 
-def test_integers_are_refused_before_arithmetic_makes_floats_of_them():
+def test_integers_are_refused_before_they_become_floats():
     for name, tensor in (
         ("cls_token", torch.ones(1, 1, 4, dtype=torch.int64)),
         ("pos_embed", torch.ones(1, 5, 4, dtype=torch.uint8)),
@@ -28,7 +28,7 @@ def test_integers_are_refused_before_arithmetic_makes_floats_of_them():
             convert(mae(**{name: tensor}))
 
 
-def test_integers_that_are_dropped_do_not_matter():
+def test_dropped_integers_are_accepted():
     tensors = {
         "absolute_pos_embed": torch.ones(1, 4, 8),
         "layers.0.blocks.0.attn.qkv.weight": torch.ones(24, 8),
@@ -51,7 +51,7 @@ def test_integers_that_are_dropped_do_not_matter():
         dict(decoder_pos_embed=torch.ones(5, 4)),
     ],
 )
-def test_shapes_that_a_layout_never_has_are_one_clear_error(changes):
+def test_shapes_that_no_layout_has_raise_one_clear_error(changes):
     with pytest.raises(ValueError, match=r"pos_embed") as caught:
         convert(mae(**changes))
     assert "\n" not in str(caught.value)

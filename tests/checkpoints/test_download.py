@@ -44,7 +44,7 @@ def rest(offset, **changes):
     return head("206 Partial Content", **headers | changes)
 
 
-def test_a_file_is_fetched_once_and_verified(server, get, tmp_path):
+def test_a_file_is_downloaded_once_and_verified(server, get, tmp_path):
     seen = []
     answer = server.sends(LENGTH, BODY)
     assert get(answer, verify=lambda path: seen.append(path.read_bytes())) == BODY
@@ -71,7 +71,7 @@ def test_a_file_is_fetched_once_and_verified(server, get, tmp_path):
         ("redirects in circles", "redirect", 1),
     ],
 )
-def test_faults_end_soon_with_one_line_and_no_file(server, get, tmp_path, fault, reason, times):
+def test_faults_raise_one_line_and_leave_no_file(server, get, tmp_path, fault, reason, times):
     nowhere = head("302 Found", Location=f"{server.address}/some/w.pth?x=1", Content_Length=0)
     answer = {
         "never answers": server.stalls_after(),
@@ -99,20 +99,20 @@ def test_faults_end_soon_with_one_line_and_no_file(server, get, tmp_path, fault,
     assert os.listdir(tmp_path) == []
 
 
-def test_a_broken_connection_goes_on_where_it_broke(server, get):
+def test_a_broken_download_resumes_where_it_broke(server, get):
     begin = server.sends(LENGTH, BODY[:HALF])
     assert get(begin, server.sends(rest(HALF), BODY[HALF:])) == BODY
     assert server.requests[1]["range"] == f"bytes={HALF}-"
     assert server.requests[1]["if-range"] == '"v1"'
 
 
-def test_a_stalled_connection_goes_on_where_it_stalled(server, get):
+def test_a_stalled_download_resumes_where_it_stalled(server, get):
     begin = server.stalls_after(LENGTH, BODY[:HALF])
     assert get(begin, server.sends(rest(HALF), BODY[HALF:])) == BODY
 
 
 @pytest.mark.parametrize("first", ["no tag", "weak tag"])
-def test_without_a_strong_tag_the_file_comes_from_its_beginning(server, get, first):
+def test_without_a_strong_tag_the_download_restarts(server, get, first):
     tag = {"weak tag": dict(ETag='W/"v1"')}.get(first, {})
     begin = server.sends(head(Content_Length=len(BODY), **tag), BODY[:HALF])
     assert get(begin, server.sends(LENGTH, BODY)) == BODY
@@ -133,11 +133,11 @@ def test_parts_of_different_files_are_never_joined(server, get, second):
     assert get(begin, second(server), server.sends(LENGTH, BODY)) == BODY
 
 
-def test_a_server_that_recovers_is_asked_again(server, get):
+def test_a_temporary_error_is_retried(server, get):
     assert get(server.sends(head("503 Busy")), server.sends(LENGTH, BODY)) == BODY
 
 
-def test_what_is_not_verified_is_not_kept(server, get, tmp_path):
+def test_an_unverified_file_is_removed(server, get, tmp_path):
     def refuse(path):
         raise CheckpointError(f"'{path}' is a web page")
 
@@ -146,7 +146,7 @@ def test_what_is_not_verified_is_not_kept(server, get, tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-def test_a_full_disk_is_named_and_not_tried_again(server, get, monkeypatch, tmp_path):
+def test_a_full_disk_is_reported_and_not_retried(server, get, monkeypatch, tmp_path):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -157,7 +157,7 @@ def test_a_full_disk_is_named_and_not_tried_again(server, get, monkeypatch, tmp_
     assert os.listdir(tmp_path) == []
 
 
-def test_nothing_is_written_after_an_attempt_was_given_up(server, tmp_path, monkeypatch):
+def test_nothing_is_written_after_an_attempt_was_stopped(server, tmp_path, monkeypatch):
     file = tmp_path / "x"
     file.touch()
     go_on = threading.Event()
@@ -190,7 +190,7 @@ def test_nothing_is_written_after_an_attempt_was_given_up(server, tmp_path, monk
     assert hashlib.sha256(file.read_bytes()).hexdigest() == before
 
 
-def test_what_killed_processes_left_is_removed_after_a_day(server, get, tmp_path):
+def test_files_of_killed_processes_are_removed_after_a_day(server, get, tmp_path):
     for name, age in (("old", 90000), ("new", 60)):
         folder = tmp_path / f".mim_plugins-{name}"
         folder.mkdir()

@@ -80,7 +80,7 @@ def assert_same_bits(loaded, saved):
 
 @EACH
 @pytest.mark.parametrize(("file_format", "end"), [("safetensors", "safetensors"), ("torch", "pth")])
-def test_a_plain_backbone_comes_back_to_the_bit(tmp_path, name, file_format, end):
+def test_a_plain_backbone_is_restored_exactly(tmp_path, name, file_format, end):
     saved = random_backbone(CONFIGS[name])
     source = save_training(tmp_path / "epoch_1.pth", saved)
 
@@ -97,7 +97,7 @@ def test_a_plain_backbone_comes_back_to_the_bit(tmp_path, name, file_format, end
 
 @HAS_TIMM
 @pytest.mark.parametrize("end", ["safetensors", "pth"])
-def test_a_file_for_timm_comes_back_to_the_bit(tmp_path, name, end):
+def test_a_file_for_timm_is_restored_exactly(tmp_path, name, end):
     saved = random_backbone(CONFIGS[name])
     source = save_training(tmp_path / "epoch_1.pth", saved)
 
@@ -109,7 +109,7 @@ def test_a_file_for_timm_comes_back_to_the_bit(tmp_path, name, end):
     assert_same_bits(loaded, saved)
 
 
-def test_the_header_tells_format_source_and_class(tmp_path):
+def test_the_header_contains_format_source_and_class(tmp_path):
     source = save_training(tmp_path / "epoch_1.pth", random_backbone(VIT))
     export_backbone(source, tmp_path / "out.safetensors")
     raw = (tmp_path / "out.safetensors").read_bytes()
@@ -128,7 +128,7 @@ IMAGES = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))
 
 
 @pytest.mark.parametrize("with_cls_token", [True, False])
-def test_timm_s_vision_transformer_gives_the_same_features(tmp_path, with_cls_token):
+def test_timms_vision_transformer_gives_the_same_features(tmp_path, with_cls_token):
     timm = pytest.importorskip("timm.models.vision_transformer")
     ours = random_backbone(VIT | dict(with_cls_token=with_cls_token))
     export_backbone(save_training(tmp_path / "x.pth", ours), tmp_path / "out.pth", "timm")
@@ -152,7 +152,7 @@ def test_timm_s_vision_transformer_gives_the_same_features(tmp_path, with_cls_to
     torch.testing.assert_close(features, expected, atol=1e-5, rtol=0)
 
 
-def test_timm_s_pooled_vision_transformer_gives_the_same_features(tmp_path):
+def test_timms_pooled_vit_gives_the_same_features(tmp_path):
     timm = pytest.importorskip("timm.models.vision_transformer")
     ours = random_backbone(VIT | dict(out_type="avg_featmap"))
     export_backbone(save_training(tmp_path / "x.pth", ours), tmp_path / "out.safetensors", "timm")
@@ -170,7 +170,7 @@ def test_timm_s_pooled_vision_transformer_gives_the_same_features(tmp_path):
         torch.testing.assert_close(ours(IMAGES)[0], theirs(IMAGES), atol=1e-5, rtol=0)
 
 
-def test_timm_s_swin_gives_the_same_features_without_our_positions(tmp_path):
+def test_timms_swin_gives_the_same_features_without_pos_embed(tmp_path):
     timm = pytest.importorskip("timm.models.swin_transformer")
     ours = random_backbone(SWIN)
     ours.pos_embed.zero_()
@@ -206,27 +206,27 @@ def test_norms_between_stages_are_kept_and_named(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["pvt", "conv_vit"])
-def test_timm_has_no_such_model(tmp_path, name):
+def test_a_backbone_without_a_timm_model_is_refused(tmp_path, name):
     source = save_training(tmp_path / "x.pth", random_backbone(CONFIGS[name]))
     with pytest.raises(CheckpointError, match=r"no model for Masked(PVT|ConvViT).*safetensors"):
         export_backbone(source, tmp_path / "out.pth", "timm")
     assert not (tmp_path / "out.pth").exists()
 
 
-def test_timm_has_no_place_for_a_tensor():
+def test_a_tensor_that_timm_lacks_is_refused():
     tensors = random_backbone(VIT).state_dict()
     tensors["blocks.0.surprise.weight"] = torch.zeros(1)
     with pytest.raises(CheckpointError, match=r"has no tensors blocks\.0\.surprise\.weight"):
         to_timm(tensors, backbone_class(tensors))
 
 
-def test_timm_cannot_keep_a_grid_that_is_not_square():
+def test_a_non_square_grid_is_refused_for_timm():
     tensors = random_backbone(VIT | dict(img_size=(64, 32))).state_dict()
     with pytest.raises(CheckpointError, match=r"grid is 4x2.*safetensors"):
         to_timm(tensors, "MaskedViT")
 
 
-def test_a_foreign_layout_is_exported(tmp_path):
+def test_another_code_bases_layout_is_exported(tmp_path):
     tensors = to_timm(random_backbone(VIT).state_dict(), "MaskedViT")
     torch.save({"model": tensors | {"mask_token": torch.zeros(1, 1, 8)}}, tmp_path / "mae.pth")
     done = export_backbone(tmp_path / "mae.pth", tmp_path / "out.safetensors")
@@ -235,7 +235,7 @@ def test_a_foreign_layout_is_exported(tmp_path):
     assert "MAE" in done.origin
 
 
-def test_what_is_no_encoder_is_refused(tmp_path):
+def test_a_file_without_an_encoder_is_refused(tmp_path):
     torch.save({"layer1.conv.weight": torch.zeros(1)}, tmp_path / "x.pth")
     with pytest.raises(CheckpointError, match=r"x\.pth.*none of them fits"):
         export_backbone(tmp_path / "x.pth", tmp_path / "out.safetensors")

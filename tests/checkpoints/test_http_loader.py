@@ -36,7 +36,7 @@ def copies(tmp_path):
     return [path.name for path in (tmp_path / "hub" / "checkpoints").rglob("*")]
 
 
-def test_mmengine_reads_addresses_through_it(server):
+def test_mmengine_reads_addresses_through_our_loader(server):
     content = content_of(GOOD)
     server.answers.append(server.sends(head(Content_Length=len(content)), content))
     assert CheckpointLoader._get_checkpoint_loader("https://a/b.pth") is load_from_http
@@ -60,7 +60,7 @@ def test_mmengine_reads_addresses_through_it(server):
         (content_of({"weight": torch.eye(1).to_sparse()}), "sparse_coo"),
     ],
 )
-def test_what_is_no_checkpoint_is_not_kept(server, tmp_path, content, cause, read):
+def test_a_download_other_than_a_checkpoint_is_removed(server, tmp_path, content, cause, read):
     server.answers.append(server.sends(head(), content))  # no length: nobody sees it was cut
     with pytest.raises(CheckpointError, match=rf"127\.0\.0\.1.*x\.pth'.*{cause}") as caught:
         read(f"{server.address}/x.pth")
@@ -69,7 +69,7 @@ def test_what_is_no_checkpoint_is_not_kept(server, tmp_path, content, cause, rea
 
 
 @pytest.mark.parametrize("read", READERS)
-def test_a_server_that_stalls_ends_with_one_line(server, tmp_path, read):
+def test_a_stalled_server_raises_a_one_line_error(server, tmp_path, read):
     content = content_of(GOOD)
     begin = head(Content_Length=len(content), ETag='"1"') + content[:50]
     server.answers.append(server.stalls_after(begin))
@@ -80,7 +80,7 @@ def test_a_server_that_stalls_ends_with_one_line(server, tmp_path, read):
     assert copies(tmp_path) == []
 
 
-def test_a_copy_that_is_damaged_is_named(server, tmp_path):
+def test_a_corrupt_copy_is_named(server, tmp_path):
     content = content_of(GOOD)
     server.answers.append(server.sends(head(Content_Length=len(content)), content))
     read_tensors(f"{server.address}/x.pth")
@@ -90,7 +90,7 @@ def test_a_copy_that_is_damaged_is_named(server, tmp_path):
         read_tensors(f"{server.address}/x.pth")
 
 
-def test_safetensors_are_read_from_an_address_too(server):
+def test_safetensors_are_read_from_an_address(server):
     save = pytest.importorskip("safetensors.torch").save
     content = save(GOOD)
     server.answers.append(server.sends(head(Content_Length=len(content)), content))

@@ -96,7 +96,7 @@ def test_truncated_extended_and_mixed_files_are_found(sealed):
 
 
 @pytest.mark.parametrize("content", [b"", b"PK", b"PK\5\6", bytes(5000), b"text" * 50])
-def test_what_is_no_archive_is_corrupt_but_written_as_it_is(tmp_path, content):
+def test_a_file_other_than_an_archive_is_written_unchanged(tmp_path, content):
     assert corruption(content) is not None
     write_with_digest(tmp_path / "x", content)
     assert (tmp_path / "x").read_bytes() == content

@@ -22,7 +22,7 @@ def authors_checkpoint(**more):
     }
 
 
-def test_names_of_the_authors_become_ours():
+def test_names_of_the_authors_are_converted():
     tensors = authors_checkpoint(
         **{
             "layers.1.downsample.norm.weight": torch.randn(16),
@@ -75,7 +75,7 @@ def test_unknown_tensor_in_a_known_layout_is_refused():
         convert(authors_checkpoint(**{"surprise.weight": torch.zeros(1)}))
 
 
-def test_position_embedding_of_no_square_grid_is_refused():
+def test_position_embedding_of_a_non_square_grid_is_refused():
     with pytest.raises(ValueError, match="15 tokens"):
         convert(authors_checkpoint(absolute_pos_embed=torch.randn(1, 15, 8)))
 
@@ -187,7 +187,7 @@ def checkpoint_of(layout):
 
 
 @ALL
-def test_every_name_of_a_pre_training_checkpoint_becomes_ours(layout):
+def test_every_name_of_a_pre_training_checkpoint_is_converted(layout):
     tensors, names = checkpoint_of(layout), names_of(layout)
 
     recognized, ours = convert(tensors)
@@ -200,7 +200,7 @@ def test_every_name_of_a_pre_training_checkpoint_becomes_ours(layout):
 
 
 @ALL
-def test_our_names_are_those_of_our_model(layout):
+def test_converted_names_are_those_of_our_model(layout):
     arch = dict(depth=2, embed_dims=DIM, num_heads=2)
     backbone = dict(type="MaskedViT", arch=arch, img_size=32)
     if layout is MCMAE_AUTHORS:
@@ -220,7 +220,7 @@ def test_our_names_are_those_of_our_model(layout):
 
 
 @ALL
-def test_positions_become_a_grid(layout):
+def test_position_embeddings_become_a_grid(layout):
     tensors = checkpoint_of(layout)
 
     _, ours = convert(tensors)
@@ -232,7 +232,7 @@ def test_positions_become_a_grid(layout):
 
 
 @VIT_LIKE
-def test_the_position_of_the_class_token_is_added_to_the_token(layout):
+def test_the_cls_position_is_added_to_the_cls_token(layout):
     tensors = checkpoint_of(layout)
     prefix = "" if layout is MAE_AUTHORS else "backbone."
     token, position = tensors[f"{prefix}cls_token"], tensors[f"{prefix}pos_embed"]
@@ -244,7 +244,7 @@ def test_the_position_of_the_class_token_is_added_to_the_token(layout):
 
 
 @ALL
-def test_converting_leaves_the_callers_tensors_as_they_were(layout):
+def test_conversion_leaves_the_callers_tensors_unchanged(layout):
     tensors = checkpoint_of(layout)
     before = {name: tensor.clone() for name, tensor in tensors.items()}
 
@@ -267,7 +267,7 @@ def test_converting_leaves_the_callers_tensors_as_they_were(layout):
     ],
     ids=lambda value: getattr(value, "name", value),
 )
-def test_names_of_fine_tuned_checkpoints_become_ours(layout, theirs, ours):
+def test_names_of_fine_tuned_checkpoints_are_converted(layout, theirs, ours):
     tensors = checkpoint_of(layout)
     value = torch.randn(DIM)
 
@@ -294,7 +294,7 @@ def test_encoders_without_their_decoders_are_recognized(layout):
 
 
 @ALL
-def test_no_checkpoint_carries_the_signatures_of_two_layouts(layout):
+def test_no_checkpoint_has_the_signatures_of_two_layouts(layout):
     names = set(checkpoint_of(layout))
 
     others = [other for other in LAYOUTS if other is not layout]
@@ -303,6 +303,6 @@ def test_no_checkpoint_carries_the_signatures_of_two_layouts(layout):
 
 
 @ALL
-def test_an_unknown_tensor_is_refused_whatever_the_layout(layout):
+def test_an_unknown_tensor_is_refused_in_every_layout(layout):
     with pytest.raises(ValueError, match=rf"{layout.name}.*unknown: surprise\.weight"):
         convert(checkpoint_of(layout) | {"surprise.weight": torch.zeros(1)})

@@ -50,14 +50,14 @@ FOREIGN = [
 
 
 @pytest.mark.parametrize("value", PLAIN)
-def test_plain_data_are_accepted_at_any_depth(value):
+def test_plain_data_is_accepted_at_any_depth(value):
     for nested in (value, [value], {"a": (value,)}):
         check_plain(nested, "x", numpy=False)
         assert is_plain(nested)
 
 
 @pytest.mark.parametrize("value", NUMPY)
-def test_numpy_numbers_are_accepted_only_where_they_are_meant(value):
+def test_numpy_numbers_are_accepted_only_where_allowed(value):
     check_plain([value], "x")
     with pytest.raises(CheckpointError, match=r"x\[0\] is numpy\."):
         check_plain([value], "x", numpy=False)
@@ -71,7 +71,7 @@ def test_everything_else_is_refused_at_any_depth(value):
             check_plain(nested, "x")
 
 
-def test_endless_nesting_is_refused_shared_parts_take_no_time():
+def test_endless_nesting_is_refused_and_shared_parts_are_fast():
     endless = []
     endless.append(endless)
     with pytest.raises(CheckpointError, match="nested more than"):
@@ -83,7 +83,7 @@ def test_endless_nesting_is_refused_shared_parts_take_no_time():
 
 
 @pytest.mark.parametrize("value", [True, 3.0, None, np.int64(3), "3", torch.tensor(3)])
-def test_a_type_is_exactly_the_one_that_is_meant(value):
+def test_a_value_must_have_exactly_the_expected_type(value):
     expect(3, "x", int)
     expect_all([3, 4], "x", int)
     with pytest.raises(CheckpointError, match=r"x is .*, not int$"):
@@ -94,7 +94,7 @@ def test_a_type_is_exactly_the_one_that_is_meant(value):
         expect_all((3,), "x", int)
 
 
-def test_values_and_names_are_printed_on_one_line_of_any_console():
+def test_values_and_names_are_printable_on_one_line():
     for name in ("a\nb", "\udcff", "\x1b[31m", "ü", 10**5000, Text("a"), ("a",), "a" * 5000):
         for text in (describe(name), inside("x", name)):
             assert text.isprintable()
@@ -102,7 +102,7 @@ def test_values_and_names_are_printed_on_one_line_of_any_console():
     assert inside("x", "weight") == "x.weight"
 
 
-def test_a_tensor_holds_its_values():
+def test_a_tensor_must_store_its_values():
     check_tensor(torch.zeros(2).expand(3, 2), "x")
     for tensor in (3.0, torch.zeros(2).to_sparse(), torch.quantize_per_tensor(
         torch.zeros(2), 1.0, 0, torch.quint8

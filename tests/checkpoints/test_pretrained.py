@@ -36,7 +36,7 @@ def file(tmp_path):
     return tmp_path / "x.pth"
 
 
-def test_every_tensor_is_loaded_and_one_line_says_so(file, monkeypatch):
+def test_every_tensor_is_loaded_and_one_line_is_logged(file, monkeypatch):
     lines = []
     monkeypatch.setattr(
         "mim_plugins.checkpoints.pretrained.print_log", lambda text, logger: lines.append(text)
@@ -58,20 +58,20 @@ def test_resized_tensors_are_reported(file):
     assert report.resized == ("pos_embed",)
 
 
-def test_what_may_be_new_or_left_is_reported(file):
+def test_allowed_missing_and_unexpected_tensors_are_reported(file):
     save(file, Encoder(("last", "aside")))
     report = load_pretrained(Encoder(("pooled", "extra")), file, "backbone.")
     assert report.missing == ("extra.bias", "extra.weight", "pooled.bias", "pooled.weight")
     assert report.unexpected == {"backbone.last": 2, "backbone.aside": 2}
 
 
-def test_a_part_is_new_only_if_another_stands_for_it(file):
+def test_a_part_may_be_missing_only_if_its_substitute_exists(file):
     save(file, Encoder(()))
     with pytest.raises(CheckpointError, match=r"2 missing in the file: pooled\.bias, pooled\.weig"):
         load_pretrained(Encoder(("pooled",)), file, "backbone.")
 
 
-def test_half_a_part_is_missing_not_new(file):
+def test_a_partly_missing_part_is_an_error(file):
     tensors = {f"backbone.{n}": t for n, t in Encoder(("extra",)).state_dict().items()}
     del tensors["backbone.extra.bias"]
     torch.save(tensors, file)
@@ -79,13 +79,13 @@ def test_half_a_part_is_missing_not_new(file):
         load_pretrained(Encoder(("extra",)), file, "backbone.")
 
 
-def test_what_is_unknown_is_listed(file):
+def test_unknown_tensors_are_listed(file):
     save(file, Encoder(), **{"backbone.surprise": torch.ones(1)})
     with pytest.raises(CheckpointError, match=r"x\.pth.*1 unknown to the model: surprise"):
         load_pretrained(Encoder(), file, "backbone.")
 
 
-def test_another_architecture_is_told_with_its_sizes(file):
+def test_another_architecture_is_described_with_its_sizes(file):
     save(file, Encoder(depth=4, dim=8))
     with pytest.raises(
         CheckpointError,
@@ -96,13 +96,13 @@ def test_another_architecture_is_told_with_its_sizes(file):
     assert "\n" not in str(caught.value)
 
 
-def test_another_architecture_of_a_plain_encoder_is_no_matter_of_the_prefix(file):
+def test_another_architecture_does_not_suggest_a_prefix(file):
     save(file, Encoder(depth=4, dim=8), prefix="")
     with pytest.raises(CheckpointError, match="build Encoder with the arguments of the run"):
         load_pretrained(Encoder(), file, "backbone.")
 
 
-def test_the_prefix_of_another_part_is_told_which_fits(file):
+def test_a_wrong_prefix_suggests_the_fitting_one(file):
     save(file, Encoder(), **{"decoder.blocks.0.norm1.weight": torch.ones(4)})
     with pytest.raises(CheckpointError, match=r"use prefix='backbone\.'"):
         load_pretrained(Encoder(), file, "decoder.")
@@ -126,7 +126,7 @@ class Late(nn.Module):
         self.second.relative_position_bias_table = nn.Parameter(torch.randn(rows, 2))
 
 
-def test_a_load_that_fails_half_way_changes_nothing(file):
+def test_a_load_that_fails_halfway_changes_nothing(file):
     save(file, Late(10))
     module = Late(9)
     before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
@@ -135,7 +135,7 @@ def test_a_load_that_fails_half_way_changes_nothing(file):
     assert all(torch.equal(tensor, before[name]) for name, tensor in module.state_dict().items())
 
 
-def test_a_module_that_declares_nothing_is_loaded_without_exceptions(file):
+def test_a_module_without_declarations_must_agree_completely(file):
     save(file, nn.Linear(2, 2, bias=False), "")
     with pytest.raises(CheckpointError, match="missing in the file: bias"):
         load_pretrained(nn.Linear(2, 2), file)

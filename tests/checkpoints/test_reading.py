@@ -24,7 +24,7 @@ WEIGHT = torch.arange(6.0).reshape(2, 3)
         {"state_dict": {"module.a": WEIGHT}, "meta": {"model": {"x": 1}}},
     ],
 )
-def test_weights_are_found_where_training_scripts_put_them(tmp_path, content):
+def test_weights_are_found_under_the_usual_keys(tmp_path, content):
     torch.save(content, tmp_path / "x.pth")
     tensors = read_tensors(tmp_path / "x.pth")
     assert list(tensors) == ["a"]
@@ -37,7 +37,7 @@ def test_safetensors_are_read(tmp_path):
     assert torch.equal(read_tensors(tmp_path / "x.safetensors")["a"], WEIGHT)
 
 
-def test_a_missing_file_is_named_with_those_beside_it(tmp_path):
+def test_a_missing_file_is_named_with_the_folders_files(tmp_path):
     torch.save({"a": WEIGHT}, tmp_path / "epoch_1.pth")
     with pytest.raises(CheckpointError, match=r"no checkpoint '.*nothing\.pth'.*epoch_1\.pth"):
         read_tensors(tmp_path / "nothing.pth")
@@ -47,14 +47,14 @@ def test_a_missing_file_is_named_with_those_beside_it(tmp_path):
         read_tensors(tmp_path)
 
 
-def test_an_empty_path_says_where_to_set_it():
+def test_an_empty_path_names_the_entry_to_set():
     with pytest.raises(CheckpointError, match=r"init_cfg\.checkpoint"):
         read_tensors("")
 
 
 @pytest.mark.parametrize("name", ["x.pth", "x.safetensors"])
 @pytest.mark.parametrize("share", [0.3, 0.9])
-def test_truncated_file_is_named(tmp_path, share, name):
+def test_a_truncated_file_is_named(tmp_path, share, name):
     file = tmp_path / name
     if name.endswith(".pth"):
         torch.save({"a": torch.zeros(1000)}, file)
@@ -77,20 +77,20 @@ def test_truncated_file_is_named(tmp_path, share, name):
         (b"\x01\x02" * 400, "corrupt"),
     ],
 )
-def test_what_is_no_checkpoint_is_told(tmp_path, content, cause, name):
+def test_other_files_are_refused_with_their_kind(tmp_path, content, cause, name):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(CheckpointError, match=rf"{name}.*{cause}") as caught:
         read_tensors(tmp_path / name)
     assert "\n" not in str(caught.value)
 
 
-def test_a_pickle_that_is_no_checkpoint_is_refused(tmp_path):
+def test_another_pickle_is_refused(tmp_path):
     (tmp_path / "x.pth").write_bytes(pickle.dumps([1, 2, 3]))
     with pytest.raises(CheckpointError, match=r"x\.pth.*not a PyTorch checkpoint"):
         read_tensors(tmp_path / "x.pth")
 
 
-def test_safetensors_are_known_by_their_content(tmp_path):
+def test_safetensors_are_recognized_by_their_content(tmp_path):
     safetensors = pytest.importorskip("safetensors.torch")
     safetensors.save_file({"a": WEIGHT}, tmp_path / "x.pth")
     assert torch.equal(read_tensors(tmp_path / "x.pth")["a"], WEIGHT)
@@ -112,7 +112,7 @@ def test_code_in_a_checkpoint_is_not_run(tmp_path, monkeypatch):
     assert os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] == "0"
 
 
-def test_reading_leaves_the_allowed_types_as_they_were(tmp_path):
+def test_reading_leaves_the_allow_list_unchanged(tmp_path):
     torch.save({"a": WEIGHT}, tmp_path / "x.pth")
     before = set(torch.serialization.get_safe_globals())
     read_tensors(tmp_path / "x.pth")
@@ -169,7 +169,7 @@ def test_a_flipped_bit_of_a_file_with_a_digest_is_found(tmp_path, place):
 
 
 @pytest.mark.parametrize("zipped", [True, False])
-def test_every_corrupt_pickle_is_one_line(tmp_path, zipped):
+def test_every_corrupt_pickle_raises_a_one_line_error(tmp_path, zipped):
     file = tmp_path / "x.pth"
     torch.save({"a": torch.zeros(2), "b": [1.5, None]}, file, _use_new_zipfile_serialization=zipped)
     content = file.read_bytes()
@@ -185,7 +185,7 @@ def test_every_corrupt_pickle_is_one_line(tmp_path, zipped):
     assert not [message for message in messages if "\n" in message]
 
 
-def test_file_without_weights_is_refused(tmp_path):
+def test_a_file_without_weights_is_refused(tmp_path):
     torch.save({"epoch": 3}, tmp_path / "x.pth")
     with pytest.raises(ValueError, match="contains no weights"):
         read_tensors(tmp_path / "x.pth")

@@ -11,7 +11,7 @@ from mim_plugins.errors import CheckpointError
 WEIGHT = torch.arange(6.0).reshape(2, 3)
 
 
-def test_reference_groups_its_entries(tmp_path):
+def test_entries_of_a_reference_are_grouped(tmp_path):
     np.savez(tmp_path / "x.npz", **{"param/a": WEIGHT.numpy(), "config": "{}", "loss": 1.5})
     reference = read_reference(tmp_path / "x.npz")
     assert reference["config"] == "{}"
@@ -20,7 +20,7 @@ def test_reference_groups_its_entries(tmp_path):
     assert torch.equal(read_tensors(tmp_path / "x.npz")["a"], WEIGHT)
 
 
-def test_reference_without_weights_is_refused(tmp_path):
+def test_a_reference_without_weights_is_refused(tmp_path):
     np.savez(tmp_path / "x.npz", loss=1.0)
     with pytest.raises(ValueError, match="param/"):
         read_tensors(tmp_path / "x.npz")
@@ -30,7 +30,7 @@ def test_reference_without_weights_is_refused(tmp_path):
     ("content", "message"),
     [(None, "there is no file '.*x.npz': correct"), (b"garbage", "corrupt or not an .npz file")],
 )
-def test_a_reference_file_that_is_missing_or_damaged_is_named(tmp_path, content, message):
+def test_a_missing_or_corrupt_reference_file_is_named(tmp_path, content, message):
     if content is not None:
         (tmp_path / "x.npz").write_bytes(content)
     with pytest.raises(CheckpointError, match=message) as caught:
@@ -63,7 +63,7 @@ def test_numbers_in_the_other_byte_order_are_read(tmp_path):
 
 
 @pytest.mark.parametrize("shape", ["(10000000000000,)", "(3,)", "(-1,)", "(99999999999999999999,)"])
-def test_sizes_that_the_file_does_not_hold_are_refused(tmp_path, shape):
+def test_sizes_larger_than_the_file_are_refused(tmp_path, shape):
     buffer = io.BytesIO()
     np.save(buffer, np.zeros(2, "f4"))
     content = buffer.getvalue()

@@ -41,7 +41,7 @@ def test_log_buffers_and_numpy_scalars_load_with_weights_only(tmp_path):
 
 
 @pytest.mark.parametrize("code", ["?", "i1", "u1", "i2", "u4", "i8", "f2", "f4", "f8", ">f8"])
-def test_numbers_of_all_types_are_read_bit_by_bit(tmp_path, code):
+def test_numbers_of_all_types_are_read_exactly(tmp_path, code):
     array = np.array([[0, 1], [1, 0]], code)
 
     loaded = reread([array, array[0, 1], np.asfortranarray(array), array[:0]], tmp_path)
@@ -113,7 +113,7 @@ def test_anything_else_is_refused(tmp_path, target, arguments, capsys):
         np.array("2020-01-01", "M8"),
     ],
 )  # fmt: skip
-def test_numpy_data_that_is_no_number_is_refused(tmp_path, content):
+def test_numpy_data_other_than_numbers_is_refused(tmp_path, content):
     with pytest.raises((CheckpointError, pickle.UnpicklingError)):
         reread(content, tmp_path)
 
@@ -147,7 +147,7 @@ def test_a_file_cannot_change_the_statistics_of_log_buffers(tmp_path, monkeypatc
     assert HistoryBuffer._statistics_methods == before
 
 
-def test_other_libraries_types_stay_allowed_but_not_for_ours(tmp_path):
+def test_other_libraries_entries_stay_allowed_except_ours(tmp_path):
     before = torch.serialization.get_safe_globals()
     try:
         torch.serialization.add_safe_globals([np.dtype, np.ndarray, Made])

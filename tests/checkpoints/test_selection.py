@@ -29,28 +29,28 @@ WHOLE = tensors(*(f"backbone.{name}" for name in NAMES), "decoder.x", "decoder.y
 
 
 @pytest.mark.parametrize("prefix", ["backbone.", "backbone"])
-def test_the_prefix_divides_encoder_and_rest(prefix):
+def test_the_prefix_separates_the_encoder_from_the_rest(prefix):
     encoder = select(WHOLE, prefix)
     assert encoder.tensors == {name: WHOLE[f"backbone.{name}"] for name in NAMES}
     assert encoder.others == {"decoder": 2, "mimics": 1}
 
 
 @pytest.mark.parametrize("prefix", [None, "backbone."])
-def test_a_plain_backbone_needs_no_prefix_and_bears_the_usual_one(prefix):
+def test_a_plain_backbone_works_with_and_without_the_prefix(prefix):
     encoder = select(tensors(*NAMES), prefix)
     assert set(encoder.tensors) == set(NAMES)
     assert encoder.others == {}
 
 
 @pytest.mark.parametrize("prefix", [None, "encoder.", "backbone.backbone."])
-def test_a_wrong_prefix_is_told_which_fits(prefix):
+def test_a_wrong_prefix_suggests_the_fitting_one(prefix):
     with pytest.raises(
         CheckpointError, match=r"'x\.pth'.*'backbone\.' \(4\), 'decoder\.' \(2\).*'backbone\.', wh"
     ):
         select(WHOLE, prefix)
 
 
-def test_a_deep_prefix_is_found():
+def test_a_deep_prefix_is_suggested():
     content = tensors(*(f"model.student.{name}" for name in NAMES))
     with pytest.raises(CheckpointError, match=r"use prefix='model\.student\.'"):
         select(content, "backbone.")
@@ -61,24 +61,24 @@ def test_any_other_prefix_is_wrong_for_a_plain_backbone():
         select(tensors(*NAMES), "encoder.")
 
 
-def test_a_file_without_an_encoder_is_told_so():
+def test_a_file_without_an_encoder_is_refused():
     with pytest.raises(CheckpointError, match="none of them fits"):
         select(tensors("conv1.weight", "layer1.0.conv1.weight"), None)
 
 
-def test_better_prefix_is_silent_if_the_given_one_is_best():
+def test_better_prefix_is_none_if_the_given_one_is_best():
     assert better_prefix(WHOLE, NAMES, fit) is None
     assert "backbone." in better_prefix(WHOLE, ("x", "y"), fit)
 
 
-def test_better_prefix_is_silent_on_a_plain_backbone_and_never_names_the_decoder():
+def test_better_prefix_never_suggests_the_decoder():
     assert better_prefix(tensors(*NAMES), NAMES, fit) is None
     decoder = tensors(*(f"decoder.{name}" for name in NAMES), "backbone.other")
     assert better_prefix(decoder, ("other",), fit) is None
 
 
 @pytest.mark.parametrize("prefix", [None, "backbone."])
-def test_a_foreign_layout_is_converted(prefix):
+def test_another_code_bases_layout_is_converted(prefix):
     content = tensors(
         "absolute_pos_embed", "layers.0.blocks.0.attn.qkv.weight", "decoder_pred.bias"
     )
@@ -89,18 +89,18 @@ def test_a_foreign_layout_is_converted(prefix):
     assert "MixMIM" in encoder.origin
 
 
-def test_one_stage_of_another_encoder_is_no_advice():
+def test_a_stage_of_another_encoder_is_not_suggested():
     content = tensors(*(f"backbone.stages.2.{name}" for name in NAMES))
     assert better_prefix(content, "backbone.", fit) is None
 
 
-def test_a_foreign_layout_has_no_other_prefix():
+def test_another_code_bases_layout_has_no_other_prefix():
     content = tensors("absolute_pos_embed", "layers.0.blocks.0.attn.qkv.weight")
     with pytest.raises(CheckpointError, match=r"MixMIM.*use prefix='backbone\.'"):
         select(content, "encoder.")
 
 
-def test_an_unknown_tensor_of_a_foreign_layout_names_the_file():
+def test_an_unknown_tensor_of_a_layout_names_the_file():
     content = tensors("absolute_pos_embed", "layers.0.blocks.0.attn.qkv.weight", "surprise")
     content["absolute_pos_embed"] = torch.randn(1, 4, 8)
     with pytest.raises(CheckpointError, match=r"x\.pth.*surprise"):
@@ -120,12 +120,12 @@ TINY = dict(
 
 
 @pytest.mark.parametrize("name", sorted(TINY))
-def test_backbones_are_known_by_their_tensors(name):
+def test_backbones_are_recognized_by_their_tensors(name):
     backbone = MODELS.build(dict(type=f"mim_plugins.{name}", img_size=32, **TINY[name]))
     assert backbone_class(backbone.state_dict()) == name
 
 
-def test_others_are_not_known():
+def test_other_encoders_are_not_recognized():
     assert backbone_class({"conv1.weight", "norm.weight"}) is None
 
 

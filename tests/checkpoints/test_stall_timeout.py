@@ -26,7 +26,7 @@ def test_work_without_progress_ends_after_the_time_limit():
     assert 0.25 < time.monotonic() - begin < 2
 
 
-def test_slow_progress_is_a_stall_and_fast_progress_is_none():
+def test_slow_progress_is_a_stall_and_fast_progress_is_not():
     begin = time.monotonic()
 
     def received_at(rate):
@@ -37,7 +37,7 @@ def test_slow_progress_is_a_stall_and_fast_progress_is_none():
         run_with_timeout(lambda: time.sleep(1), received_at(1e3))
 
 
-def test_a_limit_that_is_no_time_is_refused(monkeypatch):
+def test_an_invalid_time_limit_is_refused(monkeypatch):
     for text in ("0", "-1", "soon", "inf", "nan", "1e3"):
         monkeypatch.setenv(TIMEOUT_VARIABLE, text)
         with pytest.raises(CheckpointError, match=f"{TIMEOUT_VARIABLE}='{text}' must be"):

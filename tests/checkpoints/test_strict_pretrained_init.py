@@ -20,7 +20,7 @@ def test_pretrained_becomes_strict(kind):
 
 
 @pytest.mark.parametrize("init_cfg", [None, CONSTANT, [CONSTANT]])
-def test_other_initialization_is_left_alone(init_cfg):
+def test_other_initialization_is_unchanged(init_cfg):
     assert strict_init_cfg(init_cfg) is init_cfg
 
 
@@ -29,7 +29,7 @@ def test_pretrained_weights_come_last():
     assert [cfg["type"] for cfg in strict] == ["Constant", StrictPretrainedInit]
 
 
-def test_it_loads_the_module_it_is_called_with(tmp_path):
+def test_the_initializer_loads_its_module(tmp_path):
     saved, loaded = nn.Linear(2, 3), nn.Linear(2, 3)
     torch.save(saved.state_dict(), tmp_path / "x.pth")
     StrictPretrainedInit(str(tmp_path / "x.pth"), map_location="cpu")(loaded)

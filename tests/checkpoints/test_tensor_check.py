@@ -48,7 +48,7 @@ def special_tensors():
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("kind", list(special_tensors()))
-def test_tensors_that_are_no_arrays_are_refused(tmp_path, kind):
+def test_special_tensors_are_refused(tmp_path, kind):
     tensor = special_tensors()[kind]
     with pytest.raises(
         CheckpointError, match=rf"'f' contains 1 tensors.*: a \(.*{kind}.*\); get dense"
@@ -69,7 +69,7 @@ def test_a_subclass_of_tensors_is_refused():
         require_plain({"a": torch.ones(1).as_subclass(Own)}, "f")
 
 
-def test_plain_tensors_of_all_sorts_pass():
+def test_plain_tensors_of_all_kinds_are_accepted():
     base = torch.arange(12.0).reshape(3, 4)
     require_plain(
         dict(
@@ -107,7 +107,7 @@ def test_plain_tensors_of_all_sorts_pass():
     ],
 )
 @pytest.mark.parametrize("own", [OWN, None])
-def test_other_types_are_no_weights(dtype, own):
+def test_weights_of_other_types_are_refused(dtype, own):
     given = {"weight": torch.ones(2, 2).to(dtype)}
     short = str(dtype).removeprefix("torch.")
     message = rf"'f' contains 1 tensors of another .*weight \({short}, where float32 is expected\)"
@@ -117,7 +117,7 @@ def test_other_types_are_no_weights(dtype, own):
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
-def test_floats_of_all_lengths_are_weights(dtype):
+def test_floats_of_all_sizes_are_accepted(dtype):
     require_weights({"weight": torch.full((2, 2), -3.5, dtype=dtype)}, "f", OWN)
     require_weights({"weight": torch.full((2, 2), -3.5, dtype=dtype)}, "f")
     require_weights({"weight": torch.empty(0, dtype=dtype)}, "f", OWN)
@@ -156,7 +156,7 @@ def test_values_beyond_the_models_type_are_refused(name, tensor, message):
         ("other", torch.ones(1, dtype=torch.complex64)),  # not of the model
     ],
 )
-def test_what_the_models_type_holds_passes(name, tensor):
+def test_values_within_the_models_type_are_accepted(name, tensor):
     require_weights({name: tensor}, "f", OWN)
 
 
@@ -175,7 +175,7 @@ def test_buffers_keep_their_kind(name, tensor):
         require_weights({name: tensor}, "f", OWN)
 
 
-def test_buffers_of_integers_pass_without_a_model():
+def test_integer_buffers_are_accepted_without_a_model():
     names = ("bn.num_batches_tracked", "attn.relative_position_index", "position_ids")
     require_weights({name: torch.tensor([1, 2]) for name in names}, "f")
     for name in (*names, "index.weight"):
@@ -196,7 +196,7 @@ def test_the_first_bad_tensor_is_named_with_its_share(bad, own):
         require_weights(given, "f", own)
 
 
-def test_infinities_that_a_model_has_by_design_pass():
+def test_infinities_that_a_model_has_by_design_are_accepted():
     own = {"mask": torch.tensor([0.0, -float("inf")])}
     require_weights({"mask": own["mask"].clone()}, "f", own)
     require_weights({"mask": own["mask"].double()}, "f", own)
@@ -205,7 +205,7 @@ def test_infinities_that_a_model_has_by_design_pass():
             require_weights({"mask": torch.tensor(values)}, "f", own)
 
 
-def test_many_are_counted_and_three_are_named():
+def test_wrong_tensors_are_counted_and_three_are_named():
     given = {f"a{index}": torch.tensor([1]) for index in range(9)}
     with pytest.raises(
         CheckpointError, match=r"contains 9 .*: a0 .*, a1 .*, a2 .* and 6 more; give"
@@ -230,7 +230,7 @@ def test_an_encoders_integer_buffers_are_loaded(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["norm.weight", "norm.num_batches_tracked"])
-def test_an_encoder_is_as_before_after_the_error(tmp_path, name):
+def test_an_encoder_is_unchanged_after_the_error(tmp_path, name):
     tensors = Normed().state_dict()
     tensors[name] = tensors[name].to(torch.complex64)
     torch.save(tensors, tmp_path / "x.pth")
@@ -262,7 +262,7 @@ def test_an_encoder_is_as_before_after_the_error(tmp_path, name):
         Call(torch._utils._rebuild_meta_tensor_no_storage, torch.float32, (2**40,), (1,), False),
     ],
 )
-def test_absurd_sizes_are_one_clear_error(tmp_path, crafted):
+def test_absurd_sizes_raise_one_clear_error(tmp_path, crafted):
     crafted_pickles.write(tmp_path / "x.pth", {"a": tensor((2, 2), (2, 1))})
     assert read_tensors(tmp_path / "x.pth")["a"].shape == (2, 2)
     crafted_pickles.write(tmp_path / "x.pth", {"a": crafted})

@@ -5,7 +5,7 @@ from mim_plugins.checkpoints import trained_classes
 
 
 @pytest.mark.parametrize("kind", [tuple, list])
-def test_names_of_the_training_set_are_read(tmp_path, kind):
+def test_class_names_of_the_training_set_are_read(tmp_path, kind):
     meta = dict(epoch=1, dataset_meta=dict(classes=kind(["a", "b"])))
     torch.save(dict(meta=meta, state_dict={"x": torch.ones(1)}), tmp_path / "a.pth")
     assert trained_classes(tmp_path / "a.pth") == ("a", "b")
@@ -24,12 +24,12 @@ def test_names_of_the_training_set_are_read(tmp_path, kind):
         dict(meta=dict(dataset_meta=dict(classes=dict(a=1)))),
     ],
 )
-def test_files_without_them_have_none(tmp_path, content):
+def test_files_without_class_names_return_none(tmp_path, content):
     torch.save(content, tmp_path / "a.pth")
     assert trained_classes(tmp_path / "a.pth") is None
 
 
-def test_what_cannot_be_read_has_none(tmp_path):
+def test_unreadable_files_return_none(tmp_path):
     (tmp_path / "a.pth").write_bytes(b"nonsense")
     assert trained_classes(tmp_path / "a.pth") is None
     assert trained_classes(tmp_path / "none.pth") is None
@@ -40,7 +40,7 @@ class Code:
         return print, ("executed",)
 
 
-def test_no_code_of_a_file_is_run(tmp_path, capsys):
+def test_code_in_a_file_is_not_run(tmp_path, capsys):
     meta = dict(dataset_meta=dict(classes=("a",)), config=Code())
     torch.save(dict(meta=meta), tmp_path / "a.pth")
     assert trained_classes(tmp_path / "a.pth") is None

@@ -48,7 +48,7 @@ def changed(*keys, to):
     return content
 
 
-def test_what_mmengine_stores_is_accepted():
+def test_a_state_that_mmengine_stores_is_accepted():
     check_training_state(CONTENT, "x")
     several = dict(encoder=CONTENT["optimizer"], decoder=CONTENT["optimizer"])
     schedules = dict(encoder=[SCHEDULE], decoder=[])
@@ -56,7 +56,7 @@ def test_what_mmengine_stores_is_accepted():
 
 
 @pytest.mark.parametrize("key", ["meta", "state_dict", "message_hub", "optimizer"])
-def test_a_file_without_a_part_is_no_training_checkpoint(key):
+def test_a_file_that_lacks_a_part_is_refused(key):
     content = {name: value for name, value in CONTENT.items() if name != key}
     with pytest.raises(CheckpointError, match=f"'x' cannot be resumed from: it has no '{key}'"):
         check_training_state(content, "x")
@@ -101,7 +101,7 @@ def test_a_file_without_a_part_is_no_training_checkpoint(key):
         (("other", "of_a_hook"), {1}, "of_a_hook is set, which is not plain data"),
     ],
 )  # fmt: skip
-def test_another_type_is_named_with_its_place(keys, value, message):
+def test_a_wrong_type_is_named_with_its_place(keys, value, message):
     with pytest.raises(CheckpointError, match=f"'x' cannot be resumed from: .*{message}") as caught:
         check_training_state(changed(*keys, to=value), "x")
     assert "\n" not in str(caught.value)

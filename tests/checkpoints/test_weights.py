@@ -24,7 +24,7 @@ STRANGE = [
 
 
 @pytest.mark.parametrize("strange", STRANGE)
-def test_weights_of_another_type_are_one_line(strange):
+def test_weights_of_another_type_raise_a_one_line_error(strange):
     for content in (
         strange,
         {"state_dict": strange},
@@ -42,16 +42,16 @@ def test_weights_of_another_type_are_one_line(strange):
 
 
 @pytest.mark.parametrize("strange", STRANGE[:6])
-def test_what_lies_beside_bare_weights_does_not_matter(strange):
+def test_other_entries_of_a_bare_state_dict_are_ignored(strange):
     assert list(extract_weights({"a": WEIGHT, "epoch": strange, "model": "vit"}, "x")) == ["a"]
 
 
-def test_a_name_that_is_there_twice_is_refused():
+def test_a_duplicate_name_is_refused():
     with pytest.raises(CheckpointError, match="two tensors are named a"):
         extract_weights({"a": WEIGHT, "module.a": WEIGHT}, "x")
 
 
-def test_attributes_of_tensors_are_not_taken_from_a_file(tmp_path):
+def test_attributes_of_tensors_are_not_read_from_a_file(tmp_path):
     parameter = torch.nn.Parameter(WEIGHT.clone())
     parameter.clone = "text"
     torch.save({"a": parameter}, tmp_path / "x.pth")
@@ -61,7 +61,7 @@ def test_attributes_of_tensors_are_not_taken_from_a_file(tmp_path):
         assert torch.equal(tensors["a"].clone(), WEIGHT)
 
 
-def test_the_versions_in_a_state_dict_are_plain():
+def test_versions_in_a_state_dict_must_be_plain_data():
     state = torch.nn.BatchNorm2d(2).state_dict()
     check_weights(state, "x")
     for metadata in (3, {"": 3}, {"": {"version": set()}}):

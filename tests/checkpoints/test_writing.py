@@ -18,7 +18,7 @@ def target(tmp_path):
     return file
 
 
-def test_a_file_gets_its_name_when_it_is_complete(tmp_path):
+def test_a_file_is_renamed_when_it_is_complete(tmp_path):
     target = tmp_path / "x.pth"
 
     def write(path):
@@ -33,7 +33,7 @@ def test_a_file_gets_its_name_when_it_is_complete(tmp_path):
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_it_is_on_the_disk_before_it_gets_its_name_and_the_name_afterwards(target, monkeypatch):
+def test_a_file_is_flushed_before_and_its_folder_after_renaming(target, monkeypatch):
     done = []
     fsync, replace = os.fsync, os.replace
 
@@ -52,7 +52,7 @@ def test_it_is_on_the_disk_before_it_gets_its_name_and_the_name_afterwards(targe
     assert done == [PARTIAL_SUFFIX[1:], "renamed", str(target.parent)]
 
 
-def test_a_file_may_be_read_by_those_whom_the_system_permits(tmp_path):
+def test_a_file_has_the_systems_default_permissions(tmp_path):
     (tmp_path / "usual").touch()
 
     def write(path):  # as safetensors does
@@ -65,7 +65,7 @@ def test_a_file_may_be_read_by_those_whom_the_system_permits(tmp_path):
 
 
 @pytest.mark.parametrize("mode", [0o600, None])
-def test_a_file_system_that_refuses_rights_gets_the_file(target, monkeypatch, mode):
+def test_a_file_system_without_permissions_gets_the_file(target, monkeypatch, mode):
     def refuse(*_):
         raise PermissionError(errno.EPERM, "Operation not permitted")
 
@@ -89,7 +89,7 @@ def test_a_file_system_that_refuses_rights_gets_the_file(target, monkeypatch, mo
         (errno.EINVAL, False, False),
     ],
 )
-def test_only_a_folder_need_not_be_flushed(target, monkeypatch, number, of_folder, tolerated):
+def test_only_a_folder_may_fail_to_be_flushed(target, monkeypatch, number, of_folder, tolerated):
     fsync = os.fsync
 
     def fail(descriptor):
@@ -107,7 +107,7 @@ def test_only_a_folder_need_not_be_flushed(target, monkeypatch, number, of_folde
 
 
 @pytest.mark.parametrize("error", [OSError("no space left"), KeyboardInterrupt(), ValueError()])
-def test_a_failed_write_leaves_the_old_file_and_no_other(target, error):
+def test_a_failed_write_leaves_only_the_old_file(target, error):
     def write(path):
         path.write_text("half")
         raise error
@@ -120,7 +120,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(target, error):
 
 
 @pytest.mark.parametrize("moment", ["fsync", "replace"])
-def test_a_failed_flush_or_renaming_leaves_the_old_file_and_no_other(target, monkeypatch, moment):
+def test_a_failed_flush_or_renaming_leaves_only_the_old_file(target, monkeypatch, moment):
     def fail(*_):
         raise OSError(28, "No space left on device")
 
@@ -147,7 +147,7 @@ def test_a_killed_process_leaves_the_old_file(target):
     assert rest.match(f"x.pth.*{PARTIAL_SUFFIX}")
 
 
-def test_nothing_is_overwritten_unasked(target):
+def test_nothing_is_overwritten_without_request(target):
     with pytest.raises(CheckpointError, match=r"x\.pth' exists already.*--force"):
         write_checkpoint(target, lambda path: path.write_text("new"))
     assert target.read_text() == "old"
@@ -157,7 +157,7 @@ def test_nothing_is_overwritten_unasked(target):
 
 
 @pytest.mark.parametrize("error", [OSError("disk full"), RuntimeError("PytorchStreamWriter")])
-def test_a_failure_is_told_to_the_user(target, error):
+def test_a_failed_write_is_an_error_for_the_user(target, error):
     def write(path):
         path.write_text("half")
         raise error
