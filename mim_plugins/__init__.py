@@ -1,6 +1,6 @@
 """Masked-image pre-training for OpenMMLab: MixMAE and MR-MAE as MMEngine plugins.
 
-Importing this package registers everything in scope ``mim_plugins``; in a config, write
+Importing this package registers its modules in scope ``mim_plugins``; in a config, write
 ``custom_imports = dict(imports=['mim_plugins'])``.
 """
 
@@ -30,7 +30,7 @@ from .version import __version__
 
 leave_out_multimodal_models()
 checkpoints.allow_mmengine_checkpoints()
-# mmcv-lite says so at every start; pre-training and classification have no use for that module
+# a warning of mmcv-lite at every start; pre-training and classification do not need the module
 warnings.filterwarnings("ignore", message="Fail to import ``MultiScaleDeformableAttention``")
 
 __all__ = [

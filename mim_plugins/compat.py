@@ -1,14 +1,14 @@
-"""Adaptation of mmpretrain to packages that are newer than it is."""
+"""Adaptation of mmpretrain to newer versions of other packages."""
 
 from importlib import import_module, metadata
 from typing import Any
 
 MULTIMODAL_LIMIT = 5
-"""First major version of transformers with which mmpretrain's multimodal models fail to import."""
+"""Major version of transformers from which mmpretrain's multimodal models fail to import."""
 
 
 def breaks_multimodal_models() -> bool:
-    """Return whether mmpretrain would import multimodal models that do not import here."""
+    """Return whether mmpretrain would try to import multimodal models and fail."""
     try:
         version = metadata.version("transformers")
         metadata.version("pycocotools")
@@ -19,12 +19,12 @@ def breaks_multimodal_models() -> bool:
 
 
 def leave_out_multimodal_models() -> None:
-    """Let mmpretrain be imported beside transformers 5, without its multimodal models.
+    """Disable mmpretrain's multimodal models if transformers 5 or newer is installed.
 
-    mmpretrain 1.2 imports them with all its other models where transformers and pycocotools
-    (which mmdet brings) are installed, whatever their version, so the import of any model fails.
-    Where one of the two is missing, placeholders that ask for it stand in; this function brings
-    these about. In other environments it does nothing and imports nothing.
+    mmpretrain 1.2 imports them with its other models if transformers and pycocotools (a dependency
+    of mmdet) are installed, in any version; the import of every model then fails. If a package is
+    missing, mmpretrain defines placeholders, which this function selects. In other environments it
+    neither changes nor imports anything.
     """
     if breaks_multimodal_models():
         dependency: Any = import_module("mmpretrain.utils.dependency")

@@ -1,7 +1,7 @@
-"""File names in messages and in lists, whatever bytes they are made of.
+"""File names of any bytes in messages and in lists.
 
-A name on a disk is any bytes but ``/`` and NUL. Python represents those that are not UTF-8 by
-surrogates, which neither a text file nor a terminal accepts.
+A file name may contain any bytes but ``/`` and NUL. Python represents bytes that are not UTF-8 by
+surrogates, which text files and terminals do not accept.
 """
 
 import codecs
@@ -11,22 +11,22 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-_BOMS = {  # UTF-32 first: its mark begins with that of UTF-16
+_BOMS = {  # UTF-32 first, because its mark begins with that of UTF-16
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
     codecs.BOM_UTF8: "utf-8-sig",
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
-# not str.splitlines(), which also splits at characters that names may contain, such as U+0085
+# not str.splitlines(), which also splits at characters of names, such as U+0085
 _LINE_END = re.compile(r"\r\n|\n|\r")
 
 
 def printable(name: str | os.PathLike) -> str:
-    r"""Return a name as one line that every terminal, log and text file accepts.
+    r"""Return a name as one line that any terminal, log or text file accepts.
 
-    Line breaks, other characters without a glyph, and bytes that are not UTF-8 become escapes such
-    as ``\n`` and ``\xff``; all else stays.
+    Line breaks, other unprintable characters, and bytes that are not UTF-8 become escapes such as
+    ``\n`` and ``\xff``.
     """
     return "".join(map(_printable_character, os.fspath(name)))
 
@@ -40,10 +40,10 @@ def _printable_character(character: str) -> str:
 
 
 def quote_name(name: str) -> str:
-    """Return a name as it stands in a list of one name per line.
+    """Return a name in the form for a list with one name per line.
 
-    A name that is no line of its own (a line break in it, blanks at its ends, a quotation mark in
-    front) becomes a JSON string; :func:`unquote_name` is the inverse.
+    A name with a line break, with leading or trailing blanks or with a leading quotation mark
+    becomes a JSON string. :func:`unquote_name` is the inverse.
     """
     is_line = name == name.strip() and not name.startswith('"') and not _LINE_END.search(name)
     return name if is_line else json.dumps(name, ensure_ascii=False)
@@ -60,14 +60,14 @@ def unquote_name(text: str) -> str:
 
 
 def read_lines(file: str | os.PathLike) -> list[str]:
-    """Return the lines of a text file without blanks at their ends; empty lines are left out.
+    """Return the stripped lines of a text file, without empty ones.
 
-    The encoding is that of the byte order mark. Without a mark it is UTF-16 if the text contains
-    NUL bytes, which UTF-8 text does not, and UTF-8 otherwise; bytes that are not UTF-8 are kept as
-    those of file names are. Lines end as on Unix, Windows or the first Macintosh.
+    The encoding is that of the byte order mark. Without a mark, it is UTF-16 if the file contains
+    NUL bytes and UTF-8 otherwise; other bytes are kept as surrogates, as in Python's file names.
+    Lines may end as on Unix, Windows or classic Mac OS.
 
     Raises:
-        ValueError: the file is no text.
+        ValueError: the file is not a text file.
     """
     data = Path(file).read_bytes()
     marked = (name for mark, name in _BOMS.items() if data.startswith(mark))
@@ -76,10 +76,10 @@ def read_lines(file: str | os.PathLike) -> list[str]:
     try:
         text = data.decode(encoding, errors)
     except UnicodeDecodeError as error:
-        raise ValueError(f"'{printable(file)}' is no text file: {error}") from error
+        raise ValueError(f"'{printable(file)}' is not a text file: {error}") from error
     if "\0" in text:
         raise ValueError(
-            f"'{printable(file)}' is no text file: it contains NUL bytes; expected one image per"
+            f"'{printable(file)}' is not a text file: it contains NUL bytes; expected one image per"
             " line, in UTF-8 or UTF-16"
         )
     return [line for line in map(str.strip, _LINE_END.split(text)) if line]
@@ -88,11 +88,11 @@ def read_lines(file: str | os.PathLike) -> list[str]:
 def _guess_encoding(data: bytes) -> str:
     if b"\0" not in data:
         return "utf-8"
-    # ASCII characters, line ends at least, have their NUL byte second in little-endian text
+    # in little-endian text, the NUL byte of an ASCII character (a line end at least) is the second
     return "utf-16-le" if data.index(b"\0") % 2 else "utf-16-be"
 
 
 def write_lines(file: str | os.PathLike, lines: Iterable[str]) -> None:
-    """Write a text file in UTF-8; bytes of file names that are not UTF-8 stay as they are."""
+    """Write a text file in UTF-8; bytes of file names that are not UTF-8 are written unchanged."""
     text = "".join(f"{line}\n" for line in lines)
     Path(file).write_bytes(text.encode("utf-8", "surrogateescape"))

@@ -1,11 +1,11 @@
-"""Where this package's configs and tools are, in a checkout and in an installed wheel.
+"""Paths of this package's configs and tools, in a checkout and in an installed wheel.
 
-A config of another project inherits from one of ours, whatever program reads it, by
+A config of another project can inherit from a config of this package with
 
     _base_ = f"{__import__('mim_plugins').CONFIG_DIR}/mixmae/swin_b_600e.py"
 
-MMEngine's ``package::config`` is for its own list of packages, and would look for types without a
-prefix, such as mmpretrain's, in this package.
+MMEngine's ``package::config`` supports a fixed list of packages, and would look up types without a
+scope, such as mmpretrain's, in this package.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The global random generators: numbers that follow from a key, and states as they were."""
+"""Seeding and restoring of the global random generators."""
 
 import random
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ import torch
 def seed_generators(*key: int, cuda: bool = False) -> None:
     """Seed the global generators of Python, NumPy and PyTorch from non-negative integers.
 
-    Keys that differ anywhere give unrelated streams. ``cuda`` seeds the current GPU as well.
+    Keys that differ in any integer give independent streams. ``cuda`` also seeds the current GPU.
     """
     words = np.random.SeedSequence(key).generate_state(4)
     seed = int(words[0]) << 31 | int(words[1]) >> 1
@@ -26,8 +26,8 @@ def seed_generators(*key: int, cuda: bool = False) -> None:
 def preserved_random_state(cuda: bool = True) -> Iterator[None]:
     """Restore the states of Python's, NumPy's and PyTorch's generators at the end of the block.
 
-    Without ``cuda``, that of the current GPU is neither read nor restored: a loading process must
-    not touch the GPU.
+    Without ``cuda``, the generator of the current GPU is not accessed; a data-loading process must
+    not initialize the GPU.
     """
     python, numpy = random.getstate(), np.random.get_state()
     devices = [torch.cuda.current_device()] if cuda and torch.cuda.is_available() else []

@@ -1,10 +1,10 @@
 """Registries of scope ``mim_plugins``, children of MMEngine's roots.
 
-Anything registered here is reachable from every OpenMMLab config as ``mim_plugins.<Name>`` once
-``custom_imports = dict(imports=['mim_plugins'])`` has run. With
-``default_scope = 'mim_plugins'``, as in the recipes for pre-training, the scope may be left out;
-a name that neither this package nor MMEngine has is then looked up in mmpretrain. Pre-training
-therefore imports mmpretrain only where a config names a module of it.
+Every OpenMMLab config can use a registered class as ``mim_plugins.<Name>`` after
+``custom_imports = dict(imports=['mim_plugins'])``. With ``default_scope = 'mim_plugins'``, as in
+the recipes for pre-training, the scope may be omitted, and names that neither this package nor
+MMEngine has are looked up in mmpretrain. Pre-training therefore imports mmpretrain only if a config
+names one of its modules.
 """
 
 from mmengine.registry import DATASETS as ROOT_DATASETS
@@ -21,17 +21,17 @@ FALLBACK_SCOPE = "mmpretrain"
 
 
 class PluginRegistry(Registry):
-    """Registry of this package, with mmpretrain's modules behind its own and MMEngine's.
+    """Registry that searches this package, then MMEngine, then mmpretrain.
 
     Args:
-        root: the registry of MMEngine for the same kind of module.
+        root: MMEngine's registry of the same kind.
     """
 
     def __init__(self, root: Registry) -> None:
         super().__init__(root.name, parent=root, scope=SCOPE)
 
     def get(self, key: str) -> type | None:
-        """Return the class that ``key`` names, or None."""
+        """Return the class of name ``key``, or None."""
         found = super().get(key)
         if found is None and "." not in key:
             return super().get(f"{FALLBACK_SCOPE}.{key}")
@@ -42,17 +42,17 @@ class PluginRegistry(Registry):
 MODELS = PluginRegistry(ROOT_MODELS)
 # image loading, batch transforms that mix images
 TRANSFORMS = PluginRegistry(ROOT_TRANSFORMS)
-# image folders without labels, classification data that mmpretrain does not read
+# image folders without labels, classification data that mmpretrain does not support
 DATASETS = PluginRegistry(ROOT_DATASETS)
 # training loops
 LOOPS = PluginRegistry(ROOT_LOOPS)
 # hooks of the training loop
 HOOKS = PluginRegistry(ROOT_HOOKS)
-# optimizers whose state is shared out among processes
+# optimizers whose state is sharded over processes
 OPTIMIZERS = PluginRegistry(ROOT_OPTIMIZERS)
 # parameter groups: weight-decay exemptions, layer-wise learning rates
 OPTIM_WRAPPER_CONSTRUCTORS = PluginRegistry(ROOT_OPTIM_WRAPPER_CONSTRUCTORS)
-# nothing is registered in the others: MMEngine warns where a default scope has no registry
+# empty registries of all other kinds: MMEngine warns if the default scope lacks one
 UNUSED = [
     PluginRegistry(each)
     for each in vars(root).values()

@@ -1,10 +1,10 @@
-"""Choosing a few of many, the same ones every time."""
+"""Deterministic choice of a few elements."""
 
 
 def evenly_spaced(total: int, count: int) -> list[int]:
-    """``count`` of the indices below ``total``, or all if there are fewer, at equal distances.
+    """Return at most ``count`` evenly spaced indices below ``total``.
 
-    Files of a folder per class come class by class, so that the first ones show one class only.
+    Data sets are often sorted by class, so their first images would show a single class.
     """
     count = min(count, total)
     return [index * total // count for index in range(count)]

@@ -11,35 +11,39 @@ from mim_plugins.errors import (
     DataNotFoundError,
     GlobalBatchError,
     NonFiniteLossError,
+    UserError,
+    WorkDirError,
 )
+
+BASES = {
+    ConfigError: ValueError,
+    CheckpointError: ValueError,
+    CorruptImageError: ValueError,
+    DataNotFoundError: FileNotFoundError,
+    GlobalBatchError: ValueError,
+    NonFiniteLossError: RuntimeError,
+    WorkDirError: RuntimeError,
+}
+
+
+@pytest.mark.parametrize(("kind", "base"), BASES.items())
+def test_every_error_is_a_user_error_and_a_builtin_one(kind, base):
+    error = kind("the message")
+    assert isinstance(error, UserError)
+    assert isinstance(error, base)
+    assert str(error) == str(pickle.loads(pickle.dumps(error))) == "the message"
+
+
+def test_the_bases_of_all_user_errors_are_tested():
+    assert set(UserError.__subclasses__()) == set(BASES)
 
 
 def test_config_errors_name_file_cause_and_remedy(tmp_path):
     (tmp_path / "a.py").write_text("x = undefined_name\n")
-    with pytest.raises(ValueError, match=r"a\.py.*'undefined_name' is not defined.*mend") as caught:
+    message = r"a\.py.*'undefined_name' is not defined.*correct it"
+    with pytest.raises(ValueError, match=message) as caught:
         read_config(tmp_path / "a.py")
     assert caught.type is ConfigError
-
-
-def test_checkpoint_errors_are_value_errors():
-    assert issubclass(CheckpointError, ValueError)
-    assert str(CheckpointError("'x.pth' is empty")) == "'x.pth' is empty"
-
-
-def test_missing_data_raises_a_file_not_found_error():
-    with pytest.raises(FileNotFoundError, match="there is no folder 'x'") as caught:
-        raise DataNotFoundError("there is no folder 'x'")
-
-    assert str(caught.value) == "there is no folder 'x'"
-
-
-def test_global_batch_errors_are_value_errors():
-    assert issubclass(GlobalBatchError, ValueError)
-    assert str(GlobalBatchError("no batch")) == "no batch"
-
-
-def test_non_finite_losses_raise_a_runtime_error():
-    assert issubclass(NonFiniteLossError, RuntimeError)
 
 
 def test_corrupt_image_errors_contain_path_and_kind():

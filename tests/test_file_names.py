@@ -94,7 +94,7 @@ def test_encodings_and_line_ends_of_all_systems_are_read(tmp_path, mark, encodin
 def test_a_binary_file_is_refused(tmp_path, content):
     (tmp_path / "list.txt").write_bytes(content)
 
-    with pytest.raises(ValueError, match=r"list\.txt' is no text file"):
+    with pytest.raises(ValueError, match=r"list\.txt' is not a text file"):
         read_lines(tmp_path / "list.txt")
 
 

@@ -1,4 +1,4 @@
-"""Size and cost of a model, counted on shapes alone, before any training."""
+"""Size and cost of a model, computed from shapes before training."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -13,12 +13,12 @@ from .activation_memory import activation_bytes
 
 
 class Stage(NamedTuple):
-    """One resolution of an encoder."""
+    """Resolution, width and depth of an encoder stage."""
 
     stride: int
-    """Pixels per token side."""
+    """Side of a token in pixels."""
     grid: tuple[int, int]
-    """Tokens (h, w) of a whole image."""
+    """Tokens (h, w) of an unmasked image."""
     channels: int
     blocks: int
 
@@ -30,13 +30,13 @@ class StepCost(NamedTuple):
     forward: float
     """Multiply-accumulates of the forward pass."""
     step: float
-    """Of forward and backward."""
+    """Multiply-accumulates of forward and backward pass."""
     memory: float
-    """Bytes kept from the forward for the backward pass, in float32."""
+    """Bytes of the activations saved for the backward pass, in float32."""
 
 
 def count_parameters(module: nn.Module) -> dict[str, int]:
-    """Parameters of each direct child that has any, by name."""
+    """Count the parameters of each direct child, by name; children without any are omitted."""
     counts = {
         name: sum(parameter.numel() for parameter in child.parameters())
         for name, child in module.named_children()
@@ -46,26 +46,26 @@ def count_parameters(module: nn.Module) -> dict[str, int]:
 
 
 def multiply_accumulates(run: Callable[[], Any]) -> float:
-    """Multiply-accumulates of the matrix products and convolutions of ``run()``.
+    """Count the multiply-accumulates of the matrix products and convolutions of ``run()``.
 
-    This is what papers call FLOPs. Attention counts as the dense products that it is, masked pairs
-    included; element-wise work (norms, softmax, GELU) does not count.
+    Papers call this number FLOPs. Attention counts as dense products, including masked pairs;
+    element-wise operations (norms, softmax, GELU) do not count.
     """
-    # the fused kernels are not all known to the counter, their mathematics is
+    # the counter does not support every fused attention kernel
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         run()
     return counter.get_total_flops() / 2
 
 
 def forward_cost(backbone: nn.Module, img_size: tuple[int, int]) -> float:
-    """Multiply-accumulates of a backbone's features of one image of ``img_size`` (H, W)."""
+    """Count the multiply-accumulates of a backbone's features for an image of size (H, W)."""
     image = _images(1, backbone, img_size)
     with torch.no_grad():
         return multiply_accumulates(lambda: backbone(image))
 
 
 def transfer_cost(backbone: nn.Module, img_size: tuple[int, int]) -> StepCost:
-    """Cost per image of a backbone in fine-tuning, at ``img_size`` (H, W)."""
+    """Compute the cost per image of fine-tuning a backbone at ``img_size`` (H, W)."""
 
     def loss(batch: int) -> Tensor:
         outputs = backbone(_images(batch, backbone, img_size))
@@ -75,7 +75,7 @@ def transfer_cost(backbone: nn.Module, img_size: tuple[int, int]) -> StepCost:
 
 
 def step_cost(model: Any, img_size: tuple[int, int]) -> StepCost:
-    """Cost per image of a pre-training step of MixMAE or MRMAE, frozen teachers included."""
+    """Compute the cost per image of a pre-training step, including frozen teachers."""
 
     def loss(batch: int) -> Tensor:
         inputs = _images(batch, model.backbone, img_size)
@@ -90,11 +90,11 @@ def _images(batch: int, backbone: nn.Module, img_size: tuple[int, int]) -> Tenso
 
 
 def _cost(loss: Callable[[int], Tensor], model: nn.Module) -> StepCost:
-    images = 2  # fewer cannot be mixed
+    images = 2  # mixing needs at least two
     forward = multiply_accumulates(lambda: loss(images)) / images
     step = multiply_accumulates(lambda: loss(images).backward()) / images
     model.zero_grad()
-    # the difference of two batches leaves out what all images share
+    # the difference of two batches does not include memory that all images share
     memory = [
         activation_bytes(lambda n=n: loss(n), model.parameters())  # type: ignore[misc]
         for n in (images, 2 * images)
@@ -103,12 +103,12 @@ def _cost(loss: Callable[[int], Tensor], model: nn.Module) -> StepCost:
 
 
 def encoder_stages(backbone: Any, img_size: tuple[int, int]) -> list[Stage]:
-    """Resolutions of a backbone of this package for images of (H, W); of others none."""
+    """Return the stages of this package's backbones for images of size (H, W), else ``[]``."""
     if hasattr(backbone, "stage_channels"):
         strides = [backbone.patch_size * 2**stage for stage in range(len(backbone.depths))]
         widths, depths = backbone.stage_channels, backbone.depths
     elif hasattr(backbone, "encoder_stride"):
-        # a plain encoder, or one with convolution stages of doubled resolution before it
+        # a plain encoder, possibly after convolution stages of doubled resolution
         before = [
             getattr(backbone, name)
             for name in ("stage1", "stage2")

@@ -1,4 +1,4 @@
-"""Comparison of our models with the numbers of a reference implementation."""
+"""Numerical comparison of our models with a reference implementation."""
 
 import json
 from typing import Any
@@ -12,7 +12,7 @@ from ..checkpoints.strict_loading import load_strictly
 from ..masking import MixedImages, TokenMask, mix, unmix
 from ..registry import MODELS
 
-# entries of the references' configs; those with a value may be left out
+# entries of the references' configs with defaults; those with None are required
 _MIXMIM_CONFIG = dict(
     img_size=None,
     embed_dim=None,
@@ -41,19 +41,19 @@ _MCMAE_CONFIG = dict(
 
 
 def compare_with_reference(reference: dict) -> dict[str, float]:
-    """Relative error of our loss, latent, reconstruction, features and gradient norms.
+    """Compute the relative errors of loss, latent, reconstruction, features and gradient norms.
 
     Args:
-        reference: as :func:`read_reference` returns it: ``config``, ``param``, ``input``, masks,
+        reference: result of :func:`read_reference` with ``config``, ``param``, ``input``, masks,
             ``latent``, ``reconstruction``, ``loss``, ``grad_norm`` and, for MixMIM,
             ``finetune_features``.
 
     Returns:
-        For each compared quantity max |ours - reference| / max |reference|.
+        max |ours - reference| / max |reference| by name of the quantity.
 
     Raises:
-        ValueError: the weights are of an unknown layout or no finite floats, or the config has
-            entries that are missing or unknown.
+        ValueError: the weights have an unknown layout or are not finite floats, or entries of the
+            config are missing or unknown.
     """
     layout, weights = convert(reference["param"])
     if layout is MIXMIM_AUTHORS:
@@ -81,12 +81,12 @@ def _load(model_cfg: dict, weights: dict[str, Tensor]) -> Any:
 
 
 def _run_mixmim(model: Any, reference: dict) -> dict[str, Tensor]:
-    """Our numbers of a MixMIM reference, with gradients left in the model."""
+    """Compute our numbers for a MixMIM reference; gradients remain in the model."""
     images = reference["input"]
     stride = model.backbone.encoder_stride
     grid = (images.shape[2] // stride, images.shape[3] // stride)
     mask = reference[f"mask_s{len(model.backbone.depths)}"].reshape(-1, *grid) > 0.5
-    # the authors reverse the batch, for any batch size
+    # the authors mix each image with the one at its place in the reversed batch
     partner = torch.arange(len(images) - 1, -1, -1)
     batch = MixedImages(images, mix(images, mask, partner), mask, partner)
 
@@ -103,7 +103,7 @@ def _run_mixmim(model: Any, reference: dict) -> dict[str, Tensor]:
 
 
 def _run_mcmae(model: Any, reference: dict) -> dict[str, Tensor]:
-    """Our numbers of an MCMAE reference, with gradients left in the model."""
+    """Compute our numbers for an MCMAE reference; gradients remain in the model."""
     images = reference["input"]
     token_mask = TokenMask(reference["ids_keep"], reference["ids_restore"], reference["mask"] > 0.5)
     seen = model.backbone.forward_masked(images, token_mask)
@@ -116,7 +116,7 @@ def _run_mcmae(model: Any, reference: dict) -> dict[str, Tensor]:
 
 
 def relative_error(ours: Tensor, reference: Tensor) -> float:
-    """max |ours - reference| / max |reference|; infinite for another shape or a NaN."""
+    """Return max |ours - reference| / max |reference|, or inf for another shape or a NaN."""
     ours, reference = ours.detach().double(), reference.double()
     if ours.shape != reference.shape:
         return float("inf")
@@ -125,7 +125,7 @@ def relative_error(ours: Tensor, reference: Tensor) -> float:
 
 
 def _read_config(text: str, known: dict) -> dict:
-    """The reference's config over the ``known`` entries' defaults.
+    """Parse a reference's config and add the defaults of ``known``.
 
     Raises:
         ValueError: an entry is missing or unknown.
@@ -190,7 +190,9 @@ def _mcmae_model(text: str) -> dict:
             embed_dims=config["decoder_embed_dim"],
             depth=config["decoder_depth"],
             num_heads=config["decoder_num_heads"],
-            mlp_ratio=config["mlp_ratio"][0],  # the authors' decoder takes the first stage's
+            mlp_ratio=config["mlp_ratio"][
+                0
+            ],  # the authors' decoder uses the ratio of the first stage
         ),
         head=dict(type="PixelHead", norm_pix=config["norm_pix_loss"]),
         data_preprocessor=dict(type="MixDataPreprocessor"),

@@ -1,26 +1,26 @@
-"""Reading what MMEngine logged of a run, interrupted and resumed or not."""
+"""Reading of MMEngine's logs, including those of resumed runs."""
 
 import json
 from collections.abc import Iterable
 from pathlib import Path
 
 Curves = dict[str, dict[int, float]]
-"""For each logged key, values by iteration."""
+"""Values by iteration for each logged key."""
 
 THROUGHPUT = "iterations/s"
 _COUNTERS = ("step", "iter", "epoch")
 
 
 def read_run(path: str | Path) -> Curves:
-    """The curves of a work folder, of one start of it (a folder), or of a JSON log.
+    """Read the curves of a work folder, of the folder of one start, or of a JSON log.
 
-    A resumed run has a folder per start: from the iteration on at which a later one begins, it
-    replaces the earlier ones, whose further iterations were lost. Values of an evaluation stand at
-    the iteration after which it was done. ``'iterations/s'`` is derived from ``time``.
+    A resumed run has one folder per start. From its first iteration on, a later start replaces the
+    earlier ones, whose further iterations were lost. Values of an evaluation are assigned to the
+    iteration that precedes it. ``'iterations/s'`` is computed from ``time``.
 
     Raises:
-        FileNotFoundError: there is no such file or folder.
-        ValueError: it holds no log, or a file that is none.
+        FileNotFoundError: the file or folder does not exist.
+        ValueError: there is no log, or a file is not a log.
     """
     path = Path(path)
     if not path.exists():
@@ -31,11 +31,11 @@ def read_run(path: str | Path) -> Curves:
         later = _curves(_read_lines(file))
         begin = min((step for values in later.values() for step in values), default=0)
         for key in curves.keys() | later.keys():
-            kept = {step: v for step, v in curves.get(key, {}).items() if step < begin}
-            curves[key] = kept | later.get(key, {})
+            earlier = {step: v for step, v in curves.get(key, {}).items() if step < begin}
+            curves[key] = earlier | later.get(key, {})
     curves = {key: values for key, values in sorted(curves.items()) if values}
     if not curves:
-        raise ValueError(f"'{path}' holds no log: neither vis_data/scalars.json nor a JSON log")
+        raise ValueError(f"'{path}' contains no log: neither vis_data/scalars.json nor a JSON log")
     return curves
 
 
@@ -47,10 +47,12 @@ def _read_lines(file: Path) -> list[dict]:
             entry = json.loads(line)
         except json.JSONDecodeError as error:
             if number == len(lines):
-                break  # a killed run leaves half a line
-            raise ValueError(f"'{file}' line {number} is no JSON ({error})") from None
+                break  # a killed run may leave a partial line
+            raise ValueError(f"'{file}' line {number} is not JSON ({error})") from None
         if not isinstance(entry, dict):
-            raise ValueError(f"'{file}' line {number} is no log entry; give a run's scalars.json")
+            raise ValueError(
+                f"'{file}' line {number} is not a log entry; give a run's scalars.json"
+            )
         entries.append(entry)
     return entries
 
@@ -59,7 +61,7 @@ def _curves(entries: Iterable[dict]) -> Curves:
     curves: Curves = {}
     iteration = 0
     for entry in entries:
-        # training entries have "iter"; those of evaluations only count epochs, or nothing
+        # entries of evaluations lack "iter"
         iteration = entry.get("iter", iteration)
         for key, value in entry.items():
             if key not in _COUNTERS and isinstance(value, (int, float)):
@@ -70,9 +72,9 @@ def _curves(entries: Iterable[dict]) -> Curves:
 
 
 def smooth(values: list[float], weight: float) -> list[float]:
-    """Exponential moving average with bias correction.
+    """Return the bias-corrected exponential moving average of ``values``.
 
-    ``weight`` of the past is at least 0 (nothing changes) and below 1.
+    ``weight`` is that of the previous average, at least 0 (no smoothing) and below 1.
     """
     if not 0 <= weight < 1:
         raise ValueError(f"smooth={weight} must be at least 0 and below 1")

@@ -1,4 +1,4 @@
-"""Images of any kind through the transforms of a config."""
+"""Application of a config's transforms to images of any kind."""
 
 import copy
 import itertools
@@ -16,25 +16,23 @@ from ..transforms.resize_edge import resized_size
 from .pixels import Images, each_image
 
 _MAX_RESIZED = 1 << 28
-"""Pixels that an image may have after resizing."""
+"""Largest number of pixels after resizing."""
 
 
 class ImagePipeline:
-    """The transforms of a test pipeline, for images that are given directly.
+    """Transforms of a test pipeline for images that do not come from a data set.
 
-    The loading transform is replaced by :func:`to_pixels`, so that an image gives the same whether
-    it comes as a file, a PIL image or an array; transforms that load annotations are left out; and
-    a ``ResizeEdge`` whose result is cropped in its center resizes only the middle of very long
-    images.
+    The loading transform is replaced by :func:`to_pixels`, so a file, a PIL image and an array give
+    the same result. Transforms that load annotations are omitted. A ``ResizeEdge`` before a center
+    crop resizes only the middle of very long images.
 
     Args:
-        transforms: configs or objects, of which the first loads an image and the last packs it.
-        scope: of the configs' types.
-        name: of the pipeline in messages.
+        transforms: configs or objects; the first one loads an image and the last one packs it.
+        scope: scope of the configs' types.
+        name: name of the pipeline in messages.
 
     Raises:
-        ConfigError: the transforms cannot be built, or not be followed without a data set; or, when
-            called, one of them fails.
+        ConfigError: a transform cannot be built or needs a data set, or fails when it is called.
     """
 
     def __init__(
@@ -49,19 +47,19 @@ class ImagePipeline:
         if not steps or not _loads_image(steps[0]):
             first = type(steps[0]).__name__ if steps else "nothing"
             raise ConfigError(
-                f"{name} begins with {first} in place of LoadImageFromFile or LoadImage, so it is"
-                " unknown what it reads"
+                f"{name} begins with {first}, so its input is unknown; begin it with"
+                " LoadImageFromFile or LoadImage"
             )
-        self._as_loaded = _LoadedAs(steps[0], name)
+        self._as_loaded = _LoadedFormat(steps[0], name)
         self._steps = _bounded([step for step in steps[1:] if not _loads_annotations(step)])
 
     def __call__(self, images: Images) -> list[dict]:
-        """Give each image's ``inputs`` (C, H, W), and its ``data_samples`` if it is packed so.
+        """Return for each image a dict with ``inputs`` (C, H, W) and what else the pipeline packs.
 
         Raises:
-            FileNotFoundError: there is no such file.
-            CorruptImageError: a file that cannot be read, or an image that would become too large.
-            ValueError: no image.
+            FileNotFoundError: a file does not exist.
+            CorruptImageError: a file cannot be read, or an image would become too large.
+            ValueError: there is no image, or a value is not an image.
         """
         with DefaultScope.overwrite_default_scope(self.scope):
             return [self._prepare(pixels, index) for index, pixels in enumerate(each_image(images))]
@@ -72,7 +70,7 @@ class ImagePipeline:
         try:
             with DefaultScope.overwrite_default_scope(self.scope):
                 return TRANSFORMS.build(copy.deepcopy(transform))
-        except Exception as error:  # their constructors raise what they like
+        except Exception as error:  # constructors may raise any type
             raise ConfigError(
                 f"{self.name}: {transform.get('type')} cannot be built: {error}"
             ) from error
@@ -95,14 +93,14 @@ class ImagePipeline:
         inputs = results.get("inputs") if isinstance(results, dict) else None
         if not isinstance(inputs, Tensor) or inputs.ndim != 3:
             raise ConfigError(
-                f"{self.name} ends without one image per file in 'inputs' (C, H, W); end it with"
+                f"{self.name} does not return one image (C, H, W) in 'inputs'; end it with"
                 " PackInputs"
             )
         return results
 
 
-class _LoadedAs:
-    """From BGR bytes to what a loading transform makes of a file."""
+class _LoadedFormat:
+    """Conversion of 8-bit BGR pixels to the output format of a loading transform."""
 
     def __init__(self, loader: Any, name: str) -> None:
         self.color_type = getattr(loader, "color_type", "color")
@@ -111,8 +109,8 @@ class _LoadedAs:
         if self.color_type not in ("color", "grayscale") or backend == "tifffile":
             raise ConfigError(
                 f"{name}: {type(loader).__name__} with color_type={self.color_type!r} and"
-                f" imdecode_backend={backend!r} cannot be followed; color_type may be 'color' or"
-                " 'grayscale', and imdecode_backend not 'tifffile'"
+                f" imdecode_backend={backend!r} is not supported; use color_type 'color' or"
+                " 'grayscale', and another imdecode_backend than 'tifffile'"
             )
 
     def __call__(self, pixels: np.ndarray) -> np.ndarray:
@@ -133,7 +131,7 @@ def _loads_annotations(step: Any) -> bool:
 
 
 def _bounded(steps: list[Any]) -> list[Any]:
-    """The transforms, with each ``ResizeEdge`` before a ``CenterCrop`` as one that is bounded."""
+    """Replace each ``ResizeEdge`` before a ``CenterCrop`` by one that limits the image size."""
     bounded = list(steps)
     for index, (step, following) in enumerate(itertools.pairwise(steps)):
         if _is_unbounded(step) and type(following).__name__ == "CenterCrop":
@@ -144,12 +142,12 @@ def _bounded(steps: list[Any]) -> list[Any]:
 
 
 def _is_unbounded(step: Any) -> bool:
-    """Whether it is mmpretrain's ``ResizeEdge``, whose result may be of any length."""
+    """Return whether a transform is mmpretrain's ``ResizeEdge``, which has no size limit."""
     return type(step).__name__ == "ResizeEdge" and not isinstance(step, ResizeEdge)
 
 
 def _check_size(step: Any, results: Any, index: int) -> None:
-    """Refuse what would fill the memory: the short edge of a very long image, made larger."""
+    """Refuse a very long image whose resized version would fill the memory."""
     if not _is_unbounded(step):
         return
     height, width = resized_size(results["img"].shape, step.scale, step.edge)

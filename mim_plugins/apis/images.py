@@ -1,4 +1,4 @@
-"""Images of any kind and size as one batch."""
+"""Batches of images of any kind and size."""
 
 from typing import Any
 
@@ -11,31 +11,31 @@ from .pixels import Images
 
 
 def read_images(images: Images, short_edge: int, crop: tuple[int, int]) -> Tensor:
-    """Read images, resize their short edge and cut their center out.
+    """Read images, resize their short edge and crop their center.
 
-    As the evaluation pipeline of the recipes does: bicubic, antialiased, on bytes.
+    Resizing is bicubic and antialiased on 8-bit pixels, as in the recipes' evaluation pipeline.
 
     Args:
         images: see :data:`Images`; sizes may differ.
         short_edge: pixels of the short edge after resizing.
-        crop: (H, W) in pixels; neither is above ``short_edge``.
+        crop: (H, W) in pixels, both at most ``short_edge``.
 
     Returns:
         RGB bytes (B, 3, H, W).
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: no image, an unreadable one, or numbers of another kind or range.
+        FileNotFoundError: a file does not exist.
+        ValueError: there is no image, an image cannot be read, or its numbers have another type or
+            range.
     """
     pipeline = ImagePipeline(central_crop(crop, short_edge), name="read_images")
     return torch.stack([sample["inputs"].flip(0) for sample in pipeline(images)])
 
 
 def normalize(images: Tensor, preprocessor: Any, device: torch.device) -> Tensor:
-    """Bytes (B, C, H, W), RGB if C is 3, as the model reads them with its data preprocessor.
+    """Normalize 8-bit images (B, C, H, W), RGB if C is 3, as the model's data preprocessor does.
 
-    Images go into the network in RGB, unless the preprocessor is one of mmpretrain's with
-    ``to_rgb=False``, which leaves OpenMMLab's BGR.
+    The result is RGB, or BGR for mmpretrain's preprocessors with ``to_rgb=False``.
     """
     pixels = images.to(device).float()
     if not getattr(preprocessor, "to_rgb", True) and pixels.shape[1] == 3:

@@ -1,4 +1,4 @@
-"""What a model reads of images, by the transforms of its config and its data preprocessor."""
+"""Preparation of images for a model by its config's transforms and its data preprocessor."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -16,11 +16,11 @@ from .image_pipeline import ImagePipeline
 def evaluation_pipeline(model: Any) -> ImagePipeline:
     """Build the test pipeline of the config that :func:`get_model` built ``model`` from.
 
-    It is the pipeline of the test data, else of the validation data. Models without either, as in
-    pre-training, get the pipeline of :func:`central_pipeline`.
+    It is the pipeline of the test data, or else of the validation data. For models without either,
+    as in pre-training, it is that of :func:`central_pipeline`.
 
     Raises:
-        ConfigError: the pipeline cannot be built or followed, or the data sets have several.
+        ConfigError: the pipeline cannot be built, is not supported or differs between data sets.
     """
     cfg = getattr(model, "_config", None) or {}
     for key in ("test_dataloader", "val_dataloader"):
@@ -29,20 +29,19 @@ def evaluation_pipeline(model: Any) -> ImagePipeline:
         pipelines = list(_pipelines(cfg[key]))
         if not pipelines or any(pipeline != pipelines[0] for pipeline in pipelines):
             raise ConfigError(
-                f"{key} has {len(pipelines)} different pipelines; give its data set one, by which"
-                " images are prepared"
+                f"{key} has {len(pipelines)} different pipelines; give its data sets the same one"
             )
         return ImagePipeline(pipelines[0], _scope(cfg), f"the pipeline of {key}")
     return central_pipeline(model)
 
 
 def central_pipeline(model: Any, short_edge: int | None = None) -> ImagePipeline:
-    """Build the pipeline that resizes images and cuts their center out, of the backbone's size.
+    """Build the pipeline that resizes images and crops their center to the backbone's size.
 
-    Images are gray for a backbone of one channel.
+    For a backbone with one input channel, images are converted to gray.
 
     Args:
-        model: with ``backbone`` and ``data_preprocessor``.
+        model: a model with ``backbone`` and ``data_preprocessor``.
         short_edge: see :func:`central_crop`.
     """
     from mmcv.transforms import LoadImageFromFile
@@ -51,15 +50,15 @@ def central_pipeline(model: Any, short_edge: int | None = None) -> ImagePipeline
     if _image_channels(model.backbone) == 1:
         loader = dict(type=LoadImageFromFile, color_type="grayscale")
     before = [_reverse_channels] if _reads_rgb_as_loaded(model) else []
-    # pre-training imports nothing of mmpretrain, whose packing keeps labels besides
+    # not mmpretrain's PackInputs, because pre-training does not import mmpretrain
     transforms: list[Any] = [loader, *before, *steps, PackInputs()]
     return ImagePipeline(transforms, SCOPE, "the pipeline of a central crop")
 
 
 def model_inputs(model: Any, samples: Sequence[dict]) -> Tensor:
-    """Prepare what a pipeline gives of images as the model reads it: (B, C, H, W) on its device.
+    """Collate and preprocess a pipeline's samples to inputs (B, C, H, W) on the model's device.
 
-    Images of different sizes are padded, if the data preprocessor does so.
+    Images of different sizes are padded if the data preprocessor supports it.
     """
     batch = (default_collate if are_one_size(samples) else pseudo_collate)(samples)
     inputs = model.data_preprocessor(batch, False)["inputs"]
@@ -67,12 +66,12 @@ def model_inputs(model: Any, samples: Sequence[dict]) -> Tensor:
 
 
 def are_one_size(samples: Sequence[dict]) -> bool:
-    """Whether a pipeline gave images of one size, which can be a batch without padding."""
+    """Return whether all samples have one size, so they can be batched without padding."""
     return len({sample["inputs"].shape for sample in samples}) == 1
 
 
 def _pipelines(node: Any) -> Iterator[Sequence]:
-    """The pipelines of a loader's data sets, also of those within wrappers."""
+    """Yield the pipelines of a loader's data sets, including wrapped ones."""
     if isinstance(node, (list, tuple)):
         for part in node:
             yield from _pipelines(part)
@@ -88,15 +87,15 @@ def _scope(cfg: Any) -> str:
 
 
 def _image_channels(backbone: nn.Module) -> int:
-    """Channels of the images that a backbone reads, by its first convolution."""
+    """Return the number of input channels of a backbone's first convolution."""
     first = next((m for m in backbone.modules() if isinstance(m, nn.Conv2d)), None)
     return 3 if first is None else first.in_channels
 
 
 def _reads_rgb_as_loaded(model: Any) -> bool:
-    """Whether the images of the training data, in memory or of another loader, are RGB already.
+    """Return whether the model expects RGB images although its preprocessor keeps the channels.
 
-    Loading transforms give BGR, which mmpretrain's ``to_rgb=False`` leaves as it is.
+    Loading transforms return BGR. Training data in memory, or from another loader, may be RGB.
     """
     preprocessor = model.data_preprocessor
     if hasattr(preprocessor, "to_rgb") or getattr(preprocessor, "_channel_conversion", False):

@@ -1,4 +1,4 @@
-"""The configs of this package by name."""
+"""Access to the configs of this package by name."""
 
 import difflib
 from fnmatch import fnmatch
@@ -12,9 +12,9 @@ from ..paths import CONFIG_DIR
 
 
 def list_models(pattern: str | None = None) -> list[str]:
-    """Names of the configs of this package, such as ``'mixmae/swin_b_600e'``, in sorted order.
+    """Return the sorted names of this package's configs, such as ``'mixmae/swin_b_600e'``.
 
-    ``pattern`` may hold ``*`` and ``?``, as in ``'mrmae/*finetune*'``; None lists all.
+    ``pattern`` may contain ``*`` and ``?``, as in ``'mrmae/*finetune*'``; None lists all.
     """
     names = sorted(
         file.relative_to(CONFIG_DIR).with_suffix("").as_posix()
@@ -25,14 +25,13 @@ def list_models(pattern: str | None = None) -> list[str]:
 
 
 def find_config(name: str | Path) -> Path:
-    """The config file of a name of :func:`list_models`, or of a path.
+    """Return the path of a config, given a name of :func:`list_models` or a path.
 
-    The folders of a name may be left out where the rest names one config only
-    (``'swin_b_600e'``).
+    The folders of a name may be omitted if the rest is unique (``'swin_b_600e'``).
 
     Raises:
-        FileNotFoundError: there is no such config; similar ones are named.
-        ValueError: there are several.
+        FileNotFoundError: the config does not exist; the message contains similar names.
+        ValueError: several configs match.
     """
     if Path(name).is_file():
         return Path(name)
@@ -42,7 +41,9 @@ def find_config(name: str | Path) -> Path:
         full for full in names if full.endswith(f"/{wanted}")
     ]
     if len(matches) > 1:
-        raise ValueError(f"'{name}' names several configs: {', '.join(matches)}; give one in full")
+        raise ValueError(
+            f"'{name}' matches several configs: {', '.join(matches)}; give a full name"
+        )
     if not matches:
         last_parts = [full.rpartition("/")[2] for full in names]
         near = difflib.get_close_matches(wanted, [*names, *last_parts], n=4, cutoff=0.5)
@@ -54,28 +55,28 @@ def find_config(name: str | Path) -> Path:
 
 
 def read_config(name: str | Path) -> Config:
-    """The config of a file or of a name, see :func:`find_config`.
+    """Read a config, given its path or name, see :func:`find_config`.
 
     Raises:
-        FileNotFoundError: there is no such config, or one that it is based on.
-        ConfigError: it is no valid config.
+        FileNotFoundError: the config or one of its bases does not exist.
+        ConfigError: the config is not valid.
     """
     path = find_config(name)
     try:
         return Config.fromfile(path)
     except FileNotFoundError:
         raise
-    except Exception as error:  # configs are programs
-        remedy = "" if isinstance(error, ImportError) else "; mend it"
+    except Exception as error:  # configs are programs and may raise any type
+        remedy = "" if isinstance(error, ImportError) else "; correct it"
         raise ConfigError(f"config '{path}': {_reason(error)}{remedy}") from error
 
 
 def override_config(cfg: Config, options: dict | None) -> None:
-    """Apply changes such as ``{'model.backbone.img_size': 192}``, see :func:`merge_options`.
+    """Apply options such as ``{'model.backbone.img_size': 192}``, see :func:`merge_options`.
 
     Raises:
-        ConfigError: one of them does not fit the config, or changes nothing; the config is then as
-            before.
+        ConfigError: an option does not fit the config or changes nothing; the config is then
+            unchanged.
     """
     try:
         merge_options(cfg, options or {})

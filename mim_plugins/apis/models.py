@@ -1,4 +1,4 @@
-"""Building models from configs, with their weights."""
+"""Construction of models from configs, with their weights."""
 
 import copy
 from pathlib import Path
@@ -22,24 +22,35 @@ def get_model(
     teachers: bool = False,
     cfg_options: dict | None = None,
 ) -> Any:
-    """Build the model of a config, in evaluation mode.
+    """Build the model of a config and set it to evaluation mode.
 
-    It is the algorithm of a pre-training config and the classifier, detector or segmentor of a
-    fine-tuning config. Classifiers also work in mmpretrain's ``ImageClassificationInferencer``.
+    The model is the algorithm of a pre-training config, or the classifier, detector or segmentor of
+    a fine-tuning config. Classifiers also work in mmpretrain's ``ImageClassificationInferencer``.
 
     Args:
         name_or_config: a name of :func:`list_models`, a config file or a config.
-        checkpoint: weights of the whole model, all of which must fit; None leaves random weights,
-            with a warning.
-        device: where the model is put.
-        teachers: also build the teachers of MR-MAE, whose weights must be at hand. They are needed
-            for similarity maps and focused masks only; without them, masks are uniform.
-        cfg_options: changes of the config, as ``{'model.backbone.img_size': 192}``.
+        checkpoint: weights of the complete model, which must all fit; None keeps random weights and
+            logs a warning.
+        device: device of the model.
+        teachers: also build the teachers of MR-MAE, whose weights must be available. Only
+            similarity maps and attention-guided masks need them; without them, masks are random.
+        cfg_options: changes to the config, such as ``{'model.backbone.img_size': 192}``.
 
     Raises:
-        FileNotFoundError: there is no such config, or a teacher's weights are not at hand.
-        ConfigError: the config, or one of ``cfg_options``, is wrong.
+        FileNotFoundError: the config or a teacher's weights do not exist.
+        ConfigError: the config or one of ``cfg_options`` is wrong.
         CheckpointError: the checkpoint cannot be read or does not fit.
+
+    Example:
+        >>> import torch
+        >>> from mim_plugins import extract_features, get_model
+        >>> tiny = dict(embed_dims=8, depths=(1, 1), num_heads=(1, 2), _delete_=True)
+        >>> options = {"model.backbone.arch": tiny, "model.backbone.window_size": 7}
+        >>> model = get_model("mixmae/swin_b_600e", cfg_options=options)
+        get_model: no checkpoint is given, so the weights are random
+        >>> pooled, maps = extract_features(model, torch.zeros(2, 3, 300, 400))
+        >>> pooled.shape, maps[-1].shape
+        (torch.Size([2, 16]), torch.Size([2, 16, 28, 28]))
     """
     if isinstance(name_or_config, Config):
         cfg = copy.deepcopy(name_or_config)
@@ -48,14 +59,14 @@ def get_model(
     override_config(cfg, cfg_options)
     model = build_model(cfg, teachers)
     if checkpoint is None:
-        print_log("get_model: no checkpoint, so the weights are random", level=30)
+        print_log("get_model: no checkpoint is given, so the weights are random", level=30)
     else:
         load_weights(model, checkpoint, allow_unexpected=() if teachers else ("mimics.",))
     return model.to(device).eval()
 
 
 def build_model(cfg: Config, teachers: bool = True) -> Any:
-    """The model of ``cfg`` with random weights, without MR-MAE's ``teachers`` if so wanted."""
+    """Build the model of ``cfg`` with random weights, with or without MR-MAE's ``teachers``."""
     model_cfg = copy.deepcopy(cfg.model)
     if not teachers and "mimics" in model_cfg:
         model_cfg.mimics = None
@@ -65,24 +76,24 @@ def build_model(cfg: Config, teachers: bool = True) -> Any:
         model_cfg.setdefault("data_preprocessor", cfg.data_preprocessor)
     with DefaultScope.overwrite_default_scope(cfg.get("default_scope") or "mmpretrain"):
         model = MODELS.build(model_cfg)
-    model._config = cfg  # where mmpretrain's inferencers look for the test pipeline
+    model._config = cfg  # mmpretrain's inferencers read the test pipeline from this attribute
     return model
 
 
 def load_weights(
     model: Any, checkpoint: str | Path, allow_unexpected: tuple[str, ...] = ()
 ) -> None:
-    """Load a whole model's weights; every tensor of the model must be in the file and vice versa.
+    """Load a complete model's weights; model and file must have the same tensors.
 
-    Other people's checkpoints that :func:`convert` knows are converted.
+    Checkpoints of other code bases that :func:`convert` supports are converted.
 
     Args:
         model: any module.
         checkpoint: path or address, see :func:`read_tensors`.
-        allow_unexpected: beginnings of names in the file that are not needed.
+        allow_unexpected: prefixes of names in the file that are ignored.
 
     Raises:
-        CheckpointError: the file cannot be read, does not fit the model, or its tensors are no
+        CheckpointError: the file cannot be read, does not fit the model, or its tensors are not
             floats that the model's types can hold, or not finite.
     """
     tensors, own = read_tensors(checkpoint), set(model.state_dict())
@@ -100,7 +111,7 @@ def load_weights(
 
 
 def _converted(tensors: dict[str, Tensor], checkpoint: str | Path) -> dict[str, Tensor]:
-    """``tensors`` under our names where their layout is known, else as they are."""
+    """Return ``tensors`` under our names if their layout is known, else unchanged."""
     if find_layout(set(tensors)) is None:
         return tensors
     try:

@@ -1,4 +1,4 @@
-"""Images of any kind as the pixels that the transforms read."""
+"""Conversion of images of any kind to the pixels that the transforms expect."""
 
 import os
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from ..transforms import LoadImage, decode_image
 from ..transforms.orientation import image_orientation, turn_upright
 
 Images = Any
-"""One image or a sequence of them: see :func:`to_pixels`; or an array (B, H, W, C) or a tensor
+"""An image, a sequence of images (see :func:`to_pixels`), an array (B, H, W, C) or a tensor
 (B, C, H, W)."""
 
 _CHANNELS = (1, 3, 4)
@@ -23,18 +23,18 @@ _KINDS = (
     "give a path, a file's content or an open file, a PIL image, a gray or RGB array (H, W[, C]) or"
     " a gray or RGB tensor ([C,] H, W)"
 )
-# what Pillow converts modes to whose numbers are no gray, RGB or alpha values
+# conversions by Pillow of modes whose numbers are not gray, RGB or alpha values
 _CONVERSIONS = dict(
     CMYK="RGB", HSV="RGB", La="LA", P="RGBA", PA="RGBA", RGBX="RGB", RGBa="RGBA", YCbCr="RGB"
 )
-_SIXTEEN_BITS = ("JPEG2000", "PNG", "PPM")  # formats that Pillow may read into 32 bits
+_SIXTEEN_BITS = ("JPEG2000", "PNG", "PPM")  # formats with 16 bits that Pillow may read into 32 bits
 
 
 def each_image(images: Images) -> Iterator[np.ndarray]:
-    """Read each image into BGR bytes (H, W, 3).
+    """Yield each image as 8-bit BGR pixels (H, W, 3).
 
     Raises:
-        ValueError: there is none, or one of them is no image.
+        ValueError: there is no image, or a value is not an image.
     """
     is_numbers = isinstance(images, (np.ndarray, Tensor))
     is_single = images.ndim in (2, 3) if is_numbers else _is_one(images)
@@ -42,7 +42,7 @@ def each_image(images: Images) -> Iterator[np.ndarray]:
     for index, image in enumerate([images] if is_single else images):
         yield to_pixels(image, f"images[{index}]")
     if index < 0:
-        raise ValueError("images: there are none; give at least one")
+        raise ValueError("images: the sequence is empty; give at least one image")
 
 
 def _is_one(images: Any) -> bool:
@@ -51,21 +51,21 @@ def _is_one(images: Any) -> bool:
 
 
 def to_pixels(image: Any, name: str) -> np.ndarray:
-    """Read an image of any kind into 8-bit BGR (H, W, 3), as :class:`LoadImage` reads a file.
+    """Convert an image of any kind to 8-bit BGR pixels (H, W, 3), as :class:`LoadImage` does.
 
     Gray images get three equal channels, 16 bits are scaled to 8, an alpha channel is dropped, and
     the EXIF orientation of files and PIL images is applied.
 
     Args:
         image: a path, a file's content, a binary file, a PIL image of any mode but LAB, an array
-            (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) or a tensor with the channels first. Numbers
-            are bytes, 16-bit, truth values, or floats in [0, 1]; colors are RGB.
-        name: of the image in messages.
+            (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), or a tensor with the channels first. Numbers
+            are uint8, uint16, bool, or floats in [0, 1]; colors are RGB.
+        name: name of the image in messages.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        CorruptImageError: a file that cannot be read or decoded.
-        ValueError: no image, or numbers of another shape, type or range.
+        FileNotFoundError: the file does not exist.
+        CorruptImageError: a file cannot be read or decoded.
+        ValueError: the value is not an image, or its numbers have another shape, type or range.
     """
     if isinstance(image, (str, os.PathLike)):
         path = Path(image).expanduser()
@@ -81,7 +81,7 @@ def to_pixels(image: Any, name: str) -> np.ndarray:
     content = image.read() if hasattr(image, "read") else image
     if isinstance(content, (bytes, bytearray, memoryview)):
         return decode_image(bytes(content), str(getattr(image, "name", name)))
-    raise ValueError(f"{name}: {type(image).__name__} is no image; {_KINDS}")
+    raise ValueError(f"{name}: {type(image).__name__} is not an image; {_KINDS}")
 
 
 def _from_pillow(image: Image.Image, name: str) -> np.ndarray:
@@ -91,33 +91,41 @@ def _from_pillow(image: Image.Image, name: str) -> np.ndarray:
         orientation = image_orientation(image)
         target = _CONVERSIONS.get(image.mode)
         pixels = np.asarray(image.convert(target) if target else image)
-    except (OSError, SyntaxError, MemoryError) as error:  # decoding begins only now
+    except (OSError, SyntaxError, MemoryError) as error:  # Pillow decodes only now
         kind = "truncated" if "truncated" in str(error).lower() else "corrupt"
         raise CorruptImageError(f"damaged image '{path}': {kind} ({error})", path, kind) from error
-    except (AttributeError, KeyError, TypeError, ValueError) as error:  # closed, or an odd mode
-        raise ValueError(f"{name}: a PIL image that cannot be read ({error})") from error
+    except (
+        AttributeError,
+        KeyError,
+        TypeError,
+        ValueError,
+    ) as error:  # a closed file or an unusual mode
+        raise ValueError(f"{name}: the PIL image cannot be read ({error})") from error
     if image.mode == "LAB":
-        raise ValueError(f"{name}: a PIL image of mode LAB; convert it with PIL.ImageCms first")
+        raise ValueError(
+            f"{name}: PIL images of mode LAB are not supported; convert the image with PIL.ImageCms"
+            " first"
+        )
     if image.mode in ("LA", "La"):
         pixels = pixels[..., 0]
     if image.mode == "I":
-        pixels = _from_whole_numbers(pixels, name, image.format in _SIXTEEN_BITS)
+        pixels = _from_32_bits(pixels, name, image.format in _SIXTEEN_BITS)
     return turn_upright(_from_numbers(pixels, name, pixels.shape), orientation)
 
 
-def _from_whole_numbers(pixels: np.ndarray, name: str, is_file: bool) -> np.ndarray:
-    """32-bit pixels as the 16-bit ones that Pillow reads from files in this mode."""
+def _from_32_bits(pixels: np.ndarray, name: str, is_file: bool) -> np.ndarray:
+    """Convert 32-bit pixels to 16 bits, the depth of the files that Pillow reads as mode I."""
     low, high = int(pixels.min()), int(pixels.max())
     if low < 0 or high > 65535 or (high <= 255 and not is_file):
         raise ValueError(
-            f"{name}: a PIL image of mode I with numbers from {low} to {high}, whose white is"
+            f"{name}: a PIL image of mode I with values from {low} to {high}, whose white level is"
             " unknown; convert it to mode L (white is 255) or I;16 (white is 65535)"
         )
     return pixels.astype(np.uint16)
 
 
 def _to_array(image: Tensor, name: str) -> np.ndarray:
-    """A tensor ([C,] H, W) as an array (H, W[, C])."""
+    """Convert a tensor ([C,] H, W) to an array (H, W[, C])."""
     try:
         image = image.detach().cpu()
         if image.dtype in (torch.bfloat16, torch.float16):
@@ -125,21 +133,21 @@ def _to_array(image: Tensor, name: str) -> np.ndarray:
         array = image.numpy()
     except (RuntimeError, TypeError, NotImplementedError) as error:
         raise ValueError(
-            f"{name}: a tensor of {image.dtype}, layout {image.layout} on '{image.device}' holds no"
+            f"{name}: a tensor of {image.dtype}, layout {image.layout} on '{image.device}' has no"
             f" pixels; {_KINDS}"
         ) from error
     return np.moveaxis(array, 0, -1) if array.ndim == 3 else array
 
 
 def _from_numbers(pixels: np.ndarray, name: str, shape: tuple[int, ...]) -> np.ndarray:
-    """BGR bytes (H, W, 3) of gray or RGB numbers (H, W[, C]); messages name ``shape``."""
+    """Convert gray or RGB numbers (H, W[, C]) to 8-bit BGR; ``shape`` is for messages."""
     if pixels.ndim == 2:
         pixels = pixels[..., None]
     if pixels.size == 0 or pixels.ndim != 3 or pixels.shape[2] not in _CHANNELS:
         raise ValueError(
-            f"{name}: shape {tuple(shape)} is no image's; expected an array (H, W), (H, W, 1) of"
-            " gray, (H, W, 3) of RGB or (H, W, 4) of RGB and alpha, or a tensor (H, W), (1, H, W),"
-            " (3, H, W) or (4, H, W)"
+            f"{name}: shape {tuple(shape)} is not that of an image; expected an array (H, W) or"
+            " (H, W, 1) of gray, (H, W, 3) of RGB or (H, W, 4) of RGB and alpha, or a tensor"
+            " (H, W), (1, H, W), (3, H, W) or (4, H, W)"
         )
     rgb = _to_bytes(pixels[..., :3], name)
     return np.ascontiguousarray(np.broadcast_to(rgb, (*rgb.shape[:2], 3))[..., ::-1])
@@ -152,11 +160,11 @@ def _to_bytes(pixels: np.ndarray, name: str) -> np.ndarray:
     if kind == "b":
         return pixels.astype(np.uint8) * np.uint8(255)
     if kind == "u" and pixels.dtype.itemsize == 2:
-        return (pixels >> 8).astype(np.uint8)  # as the decoders scale files of 16 bits
+        return (pixels >> 8).astype(np.uint8)  # as decoders scale 16-bit files
     if kind == "f" and np.isfinite(pixels).all() and 0 <= pixels.min() <= pixels.max() <= 1:
         return np.round(pixels.astype(np.float32) * 255).astype(np.uint8)
     extent = f" from {pixels.min()} to {pixels.max()}" if kind in "iuf" else ""
     raise ValueError(
-        f"{name}: {pixels.dtype}{extent}; expected bytes (uint8), 16 bits (uint16), bool, or floats"
-        " in [0, 1] that are not normalized yet"
+        f"{name}: {pixels.dtype}{extent}; expected uint8, uint16, bool, or floats in [0, 1] before"
+        " normalization"
     )

@@ -1,4 +1,4 @@
-"""Pictures of what a pre-trained model reconstructs."""
+"""Pictures of a pre-trained model's reconstructions."""
 
 from typing import Any
 
@@ -11,23 +11,23 @@ from .pixels import Images
 
 
 def reconstruct(model: Any, images: Images, seed: int = 0) -> dict[str, Tensor]:
-    """Mask images, or mix them pairwise, and reconstruct what is hidden.
+    """Mask images, or mix them pairwise, and reconstruct them.
 
-    Images are resized to the backbone's ``img_size`` and cropped in their center.
+    Images are resized to the backbone's ``img_size`` and center-cropped.
 
     Args:
-        model: MixMAE or MRMAE with the weights of a pre-training, as :func:`get_model` returns
-            it.
+        model: MixMAE or MRMAE with pre-trained weights, see :func:`get_model`.
         images: see :func:`extract_features`; at least two for MixMAE.
-        seed: of masks and mixtures.
+        seed: seed of masks and mixtures.
 
     Returns:
-        RGB bytes (rows, 3, H, W) in natural colors by title, such as ``'original'``,
+        8-bit RGB pictures (rows, 3, H, W) in natural colors by title, such as ``'original'``,
         ``'visible'``, ``'reconstruction'``; see :func:`reconstruction_panels`.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: a model that reconstructs nothing, too few images, or one that cannot be read.
+        FileNotFoundError: a file does not exist.
+        ValueError: the model reconstructs nothing, there are too few images, or an image cannot be
+            read.
     """
     check_reconstructs(model)
     samples = central_pipeline(model, max(model.backbone.img_size))(images)

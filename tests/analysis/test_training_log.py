@@ -48,17 +48,17 @@ def test_a_partial_last_line_is_ignored(tmp_path):
     file = write(tmp_path / "20260101_000000", train(10, 3.0), tail='{"loss": 1')
     assert read_run(file)["loss"] == {10: 3.0}
     file.write_text('{"loss": 1\n' + json.dumps(train(10, 3.0)))
-    with pytest.raises(ValueError, match="line 1 is no JSON"):
+    with pytest.raises(ValueError, match="line 1 is not JSON"):
         read_run(file)
 
 
 def test_paths_without_a_log_are_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere"):
         read_run(tmp_path / "nowhere")
-    with pytest.raises(ValueError, match="holds no log"):
+    with pytest.raises(ValueError, match="contains no log"):
         read_run(tmp_path)
     (tmp_path / "list.json").write_text("[1, 2]\n[3]")
-    with pytest.raises(ValueError, match="no log entry"):
+    with pytest.raises(ValueError, match="not a log entry"):
         read_run(tmp_path / "list.json")
 
 

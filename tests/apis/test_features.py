@@ -49,9 +49,7 @@ def test_all_outputs_of_the_backbone_are_returned(pretrain_cfg, photos):
 
 
 @pytest.mark.parametrize(("out_type", "maps"), [("featmap", 1), ("avg_featmap", 0)])
-def test_a_plain_vit_returns_maps_if_its_norm_precedes_pooling(
-    mrmae_cfg, photos, out_type, maps
-):
+def test_a_plain_vit_returns_maps_if_its_norm_precedes_pooling(mrmae_cfg, photos, out_type, maps):
     cfg = Config.fromfile(find_config("mrmae/vit_b_finetune_100e"))
     cfg.model.backbone = dict(mrmae_cfg.model.backbone, out_type=out_type)
     cfg.model.head.update(in_channels=32)

@@ -145,26 +145,26 @@ def test_an_upright_pil_image_is_not_rotated_again():
 @pytest.mark.parametrize(
     ("image", "message"),
     [
-        (None, "x: NoneType is no image; give a path"),
-        ([[1, 2]], "list is no image"),
-        (io.StringIO("text"), "StringIO is no image"),
+        (None, "x: NoneType is not an image; give a path"),
+        ([[1, 2]], "list is not an image"),
+        (io.StringIO("text"), "StringIO is not an image"),
         (np.zeros((3, 5, 5), np.uint8), r"shape \(3, 5, 5\).*\(H, W, 3\) of RGB"),
         (np.zeros((5, 5, 2), np.uint8), r"shape \(5, 5, 2\)"),
         (np.zeros((0, 5, 3), np.uint8), r"shape \(0, 5, 3\)"),
         (np.zeros(5, np.uint8), r"shape \(5,\)"),
         (torch.zeros(2, 4, 4), r"shape \(2, 4, 4\).*\(3, H, W\)"),
         (torch.zeros(5, 5, 3), r"shape \(5, 5, 3\)"),
-        (torch.full((3, 4, 4), -1.2), "float32 from -1.2.*not normalized"),
+        (torch.full((3, 4, 4), -1.2), "float32 from -1.2.*before normalization"),
         (torch.full((3, 4, 4), float("nan")), "nan"),
         (np.full((4, 4, 3), 200.0), r"float64 from 200\.0 to 200\.0"),
         (np.zeros((4, 4, 3), np.int64), "int64"),
         (np.zeros((4, 4, 3), np.int16), "int16"),
         (np.zeros((4, 4, 3), complex), "complex128"),
         (np.full((4, 4, 3), "a"), "<U1"),
-        (torch.zeros(3, 4, 4, device="meta"), "'meta' holds no pixels"),
+        (torch.zeros(3, 4, 4, device="meta"), "'meta' has no pixels"),
         (torch.zeros(3, 4, 4).to_sparse(), "sparse"),
-        (Image.new("LAB", (4, 4)), "mode LAB; convert it"),
-        (Image.new("I", (4, 4), 200), r"mode I with numbers from 200 to 200.*I;16"),
+        (Image.new("LAB", (4, 4)), "mode LAB are not supported; convert"),
+        (Image.new("I", (4, 4), 200), r"mode I with values from 200 to 200.*I;16"),
         (Image.new("I", (4, 4), 70000), "to 70000"),
         (Image.new("F", (4, 4), 70.0), "float32 from 70"),
     ],
@@ -195,7 +195,7 @@ def test_a_closed_pil_image_is_named(tmp_path):
     (tmp_path / "a.png").write_bytes(GOOD["rgb.png"])
     image = Image.open(tmp_path / "a.png")
     image.close()
-    with pytest.raises(ValueError, match="x: a PIL image that cannot be read"):
+    with pytest.raises(ValueError, match="x: the PIL image cannot be read"):
         to_pixels(image, "x")
 
 
@@ -218,9 +218,9 @@ def test_one_image_is_distinguished_from_several(images, count):
 
 
 def test_an_empty_list_and_a_wrong_element_are_refused():
-    with pytest.raises(ValueError, match="images: there are none"):
+    with pytest.raises(ValueError, match="images: the sequence is empty"):
         list(each_image([]))
-    with pytest.raises(ValueError, match=r"^images\[1\]: int is no image"):
+    with pytest.raises(ValueError, match=r"^images\[1\]: int is not an image"):
         list(each_image([RGB, 3]))
     with pytest.raises(ValueError, match=r"^images\[0\]: NoneType"):
         list(each_image(None))

@@ -162,7 +162,9 @@ def test_a_failed_write_is_an_error_for_the_user(target, error):
         path.write_text("half")
         raise error
 
-    with pytest.raises(CheckpointError, match=rf"cannot write '.*x\.pth': {error}; check disk space"):
+    with pytest.raises(
+        CheckpointError, match=rf"cannot write '.*x\.pth': {error}; check disk space"
+    ):
         write_checkpoint(target, write, overwrite=True)
     assert target.read_text() == "old"
 
