@@ -9,7 +9,7 @@ from mim_plugins import compat
 
 @pytest.fixture
 def installed(monkeypatch):
-    """Makes ``importlib.metadata`` report these versions; returns what was imported."""
+    """Make ``importlib.metadata`` report these versions; return the modules that are imported."""
     imported = []
 
     def install(**versions):

@@ -57,7 +57,9 @@ def test_corrupt_image_errors_survive_a_worker_process():
     error = CorruptImageError("damaged image 'a.jpg': empty", "a.jpg", "empty")
 
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
-    assert str(CorruptImageError(str(error))) == str(error)  # how a data loader rebuilds it
+    assert str(CorruptImageError(str(error))) == str(
+        error
+    )  # a data loader rebuilds an error like this
 
 
 class Damaged:

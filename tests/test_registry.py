@@ -51,7 +51,7 @@ def test_scoped_names_resolve_in_mmengines_registries(registry, name):
     "name", [name for name, value in vars(root).items() if isinstance(value, Registry)]
 )
 def test_default_scope_has_every_registry_of_mmengine(name, caplog):
-    # MMEngine warns, at every build, of a default scope without a registry of the kind
+    # MMEngine warns at every build if the default scope lacks a registry of the kind
     registry = getattr(root, name)
     with (
         DefaultScope.overwrite_default_scope("mim_plugins"),

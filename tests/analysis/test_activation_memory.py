@@ -10,7 +10,7 @@ from mim_plugins.registry import MODELS
 
 def test_bytes_are_those_that_the_backward_pass_needs():
     layer, images = nn.Linear(8, 4, bias=False), torch.zeros(16, 8, requires_grad=True)
-    # linear keeps its input, tanh its output; the weight is a parameter
+    # linear saves its input, tanh its output; the weight is a parameter
     forward = lambda: layer(images.clone()).tanh()  # noqa: E731
     assert activation_bytes(forward, layer.parameters()) == 4 * (16 * 8 + 16 * 4)
 
@@ -29,7 +29,7 @@ def test_nothing_is_saved_without_gradients():
 
 @pytest.mark.parametrize("with_cp", [False, True])
 def test_the_meta_device_gives_the_bytes_of_a_real_pass(with_cp, monkeypatch):
-    # shapes go the way of GPUs
+    # the meta device uses the kernels of GPUs
     way = "mim_plugins.layers.window_attention.has_fast_path"
     monkeypatch.setattr(way, lambda _: False)
     cfg = dict(
@@ -46,7 +46,7 @@ def test_the_meta_device_gives_the_bytes_of_a_real_pass(with_cp, monkeypatch):
             kept[device] = activation_bytes(
                 lambda m=model: m(torch.zeros(2, 3, 32, 32))[0].sum(), model.parameters()
             )
-    tokens = 2 * 64 * 8 * 4  # bytes of the first stage's
+    tokens = 2 * 64 * 8 * 4  # bytes in the first stage
     assert kept["meta"] == pytest.approx(kept["cpu"], rel=0.02)
     assert kept["cpu"] > 2 * tokens
 
@@ -56,7 +56,7 @@ def test_no_memory_is_kept_afterwards():
     alive = []
 
     def forward():
-        output = inputs.sigmoid()  # a node that keeps its own output
+        output = inputs.sigmoid()  # a node that saves its own output
         output.grad_fn.metadata["lives with the node"] = marker = torch.nn.Identity()
         alive.append(weakref.ref(marker))
         return output

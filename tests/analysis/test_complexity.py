@@ -31,7 +31,7 @@ def backbone_of(name):
 @pytest.mark.parametrize(
     ("name", "published"),
     [
-        # in the authors' README
+        # from the authors' README
         ("mixmae/swin_b_finetune_100e", 16.3),
         ("mixmae/swin_b_384_finetune_100e", 52.6),
         ("mixmae/swin_l_finetune_100e", 35.9),

@@ -10,7 +10,7 @@ from mim_plugins.checkpoints import read_reference
 
 DATA = Path(__file__).parents[1] / "data"
 SHARED_QUANTITIES = ("loss", "latent", "reconstruction")
-# file: what is compared besides gradients, and a weight that the latent depends on
+# file: quantities besides gradient norms, and a weight that affects the latent
 REFERENCES = dict(
     mixmim_tiny=((*SHARED_QUANTITIES, "finetune_features"), "layers.1.downsample.reduction.weight"),
     mcmae_tiny=(SHARED_QUANTITIES, "stage1_output_decode.weight"),

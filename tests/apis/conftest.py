@@ -1,4 +1,4 @@
-"""Configs of tiny models, as files of the recipes would give them."""
+"""Configs of tiny models in the form of the recipes' files."""
 
 import pytest
 from mmengine.config import Config

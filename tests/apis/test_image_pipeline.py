@@ -52,7 +52,7 @@ PIPELINES = {
 
 @pytest.fixture
 def wide(tmp_path):
-    """File of a wide image."""
+    """Return the path of a wide image."""
     pixels = np.random.default_rng(0).integers(0, 256, (60, 160, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "wide.png")
     return tmp_path / "wide.png"
@@ -70,7 +70,7 @@ def test_every_kind_of_image_passes_the_complete_pipeline(name, wide):
     assert len(samples) == 4
     for sample in samples:
         assert sample["inputs"].dtype == expected.dtype
-        # decoders compute gray of colors with a rounding of their own
+        # decoders round differently when they convert colors to gray
         difference = (sample["inputs"].float() - expected.float()).abs()
         assert difference.max() <= (2 if name == "gray" else 0)
 

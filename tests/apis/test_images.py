@@ -12,7 +12,7 @@ from mim_plugins.apis.images import normalize
 
 @pytest.fixture
 def photo():
-    """Smooth RGB bytes (50, 70, 3)."""
+    """Return a smooth 8-bit RGB image (50, 70, 3)."""
     y, x = np.mgrid[:50, :70]
     return np.stack([4 * y, 3 * x, 255 - 2 * x], axis=-1).astype(np.uint8)
 

@@ -64,7 +64,7 @@ def test_without_a_test_pipeline_images_are_center_cropped(pretrain_cfg, photo):
         (sample,) = pipeline(photo)
         assert torch.equal(sample["inputs"].flip(0), expected[0])
         modules = {type(step).__module__.partition(".")[0] for step in pipeline._steps}
-        assert modules == {"mim_plugins", "mmcv"}  # pre-training imports nothing of mmpretrain
+        assert modules == {"mim_plugins", "mmcv"}  # pre-training does not import mmpretrain
 
 
 def test_a_preprocessor_that_reads_rgb_gets_rgb(pretrain_cfg, photo):

@@ -39,7 +39,7 @@ def test_a_file_and_its_pil_image_give_the_same_pixels(name, tmp_path):
         decode_image(GOOD[name]),
     ]
     assert all(np.array_equal(way, by_path) for way in ways)
-    # CMYK, chroma and 16-bit TIFF are rounded in other ways by Pillow
+    # Pillow rounds CMYK, chroma and 16-bit TIFF differently
     with Image.open(tmp_path / name) as image:
         assert distance(to_pixels(image, "x"), by_path) <= (4 if "jpg" in name else 2)
 

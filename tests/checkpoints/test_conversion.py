@@ -7,7 +7,7 @@ from mim_plugins.errors import CheckpointError
 
 
 def mae(**changes):
-    """A file in the MAE authors' layout."""
+    """Return tensors in the MAE authors' layout."""
     names = {
         "cls_token": torch.ones(1, 1, 4),
         "pos_embed": torch.ones(1, 5, 4),

@@ -27,7 +27,7 @@ def server(monkeypatch):
 
 @pytest.fixture
 def get(server, tmp_path):
-    """Fetch what the server answers; returns the content of the copy."""
+    """Return a function that downloads a file and returns the content of its copy."""
 
     def run(*answers, verify=lambda path: None):
         server.answers[:] = answers
@@ -122,7 +122,9 @@ def test_without_a_strong_tag_the_download_restarts(server, get, first):
 @pytest.mark.parametrize(
     "second",
     [
-        lambda server: server.sends(LENGTH, BODY),  # the whole file, whatever was asked for
+        lambda server: server.sends(
+            LENGTH, BODY
+        ),  # the complete file, whatever range was requested
         lambda server: server.sends(rest(HALF, ETag='"v2"'), b"?" * HALF),
         lambda server: server.sends(rest(HALF, Content_Range="bytes 0-9/10"), BODY),
         lambda server: server.sends(head("416 Range Not Satisfiable", Content_Length=0)),
@@ -226,4 +228,4 @@ def test_other_processes_report_the_first_ones_error(server, tmp_path, monkeypat
 
     monkeypatch.setattr(module, "broadcast_object_list", lambda told: None)
     path = fetch(f"{server.address}/w.pth", lambda path: None, tmp_path / "w.pth")
-    assert path.read_bytes() == BODY  # where the first process has another disk
+    assert path.read_bytes() == BODY  # because the first process has another disk

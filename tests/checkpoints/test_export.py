@@ -50,7 +50,7 @@ HAS_TIMM = pytest.mark.parametrize("name", ["swin", "vit", "vit_without_class", 
 
 
 def random_backbone(cfg):
-    """A backbone in evaluation mode in which every tensor is random, -0.0 among its values."""
+    """Return a backbone in evaluation mode with random tensors, each with a -0.0."""
     backbone = MODELS.build(cfg)
     with torch.no_grad():
         for name, tensor in backbone.state_dict().items():

@@ -61,7 +61,9 @@ def test_mmengine_reads_addresses_through_our_loader(server):
     ],
 )
 def test_a_download_other_than_a_checkpoint_is_removed(server, tmp_path, content, cause, read):
-    server.answers.append(server.sends(head(), content))  # no length: nobody sees it was cut
+    server.answers.append(
+        server.sends(head(), content)
+    )  # without a length, the truncation is not detected
     with pytest.raises(CheckpointError, match=rf"127\.0\.0\.1.*x\.pth'.*{cause}") as caught:
         read(f"{server.address}/x.pth")
     assert "its copy was removed" in str(caught.value)

@@ -50,9 +50,9 @@ def test_every_flipped_bit_of_a_file_with_a_digest_is_found(sealed):
 
 
 def test_a_flipped_bit_without_a_digest_changes_no_content():
-    """It is found, or PyTorch refuses the file, or the bit means nothing."""
+    """The bit is found, PyTorch refuses the file, or the bit has no effect."""
     found = harmless = 0
-    for bit in range(0, 8 * len(PLAIN), 3):  # all positions in a byte, as 3 and 8 are coprime
+    for bit in range(0, 8 * len(PLAIN), 3):  # all positions in a byte, because 3 and 8 are coprime
         changed = flipped(PLAIN, bit)
         if corruption(changed) is not None:
             found += 1
@@ -69,7 +69,7 @@ def test_a_flipped_bit_without_a_digest_changes_no_content():
 
 
 def directory_entry(content):
-    """Place of the directory's entry of the tensor's record."""
+    """Return the position of the directory entry of the tensor's record."""
     name = content.rindex(b"archive/data/0")
     return name - 46
 

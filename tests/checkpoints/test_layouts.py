@@ -81,7 +81,7 @@ def test_position_embedding_of_a_non_square_grid_is_refused():
 
 
 DIM = 8
-# every name of a pre-training checkpoint of two blocks, and ours
+# every name of a pre-training checkpoint with two blocks, and our name
 TIMM_BLOCK = ("norm1", "attn.qkv", "attn.proj", "norm2", "mlp.fc1", "mlp.fc2")
 MMPRETRAIN_BLOCK = ("ln1", "attn.qkv", "attn.proj", "ln2", "ffn.layers.0.0", "ffn.layers.1")
 CONV_BLOCK = ("norm1", "conv1", "attn", "conv2", "norm2", "mlp.fc1", "mlp.fc2")
@@ -161,7 +161,7 @@ ALL = pytest.mark.parametrize(
 
 
 def names_of(layout):
-    """Every name of a checkpoint of ``layout``, and ours."""
+    """Yield every name of a checkpoint of ``layout`` with our name."""
     modules = {
         f"{theirs}.{part}": f"{ours}.{part}"
         for theirs, ours in MODULES[layout].items()
@@ -171,7 +171,7 @@ def names_of(layout):
 
 
 def checkpoint_of(layout):
-    """Every tensor under its name, on a grid of 2x2 tokens; the decoder's [CLS] has position 0."""
+    """Return all tensors for a grid of 2x2 tokens; the decoder's [CLS] position is zero."""
     prefix_tokens = 0 if layout is MCMAE_AUTHORS else 1
     tensors = {}
     for name in names_of(layout):

@@ -117,7 +117,7 @@ def test_values_that_are_not_finite_are_refused(file):
 
 
 class Late(nn.Module):
-    """Refuses its tensor only while it is loaded, after another has been copied."""
+    """Module that refuses its second tensor after the first one has been copied."""
 
     def __init__(self, rows):
         super().__init__()

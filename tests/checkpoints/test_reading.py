@@ -108,7 +108,7 @@ def test_code_in_a_checkpoint_is_not_run(tmp_path, monkeypatch):
     with pytest.raises(CheckpointError, match=r"x\.pth.*more than weights.*mkdir") as caught:
         read_tensors("x.pth")
     assert not os.path.exists("executed")
-    assert "weights_only" not in str(caught.value)  # PyTorch's advice is to run the code
+    assert "weights_only" not in str(caught.value)  # PyTorch's own message advises to run the code
     assert os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] == "0"
 
 
@@ -130,7 +130,7 @@ def test_scalars_of_numpy_1_are_read(tmp_path):
 
 @pytest.fixture
 def server(tmp_path, monkeypatch):
-    """Address of a server of the folder ``tmp_path / 'served'``."""
+    """Yield the address of a server of the folder ``tmp_path / 'served'``."""
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "hub"))
     (tmp_path / "served").mkdir()
     handler = functools.partial(

@@ -67,7 +67,7 @@ def test_sizes_larger_than_the_file_are_refused(tmp_path, shape):
     buffer = io.BytesIO()
     np.save(buffer, np.zeros(2, "f4"))
     content = buffer.getvalue()
-    # the header has a length of its own, padded with spaces
+    # the header is padded with spaces to a fixed length
     wanted = f"'shape': {shape}".encode()
     begin = content.index(b"'shape': (2,)")
     rest = content[begin + len(b"'shape': (2,)") :]

@@ -12,7 +12,7 @@ from mim_plugins.errors import CheckpointError
 
 @pytest.fixture(autouse=True)
 def _allowed():
-    allow_mmengine_checkpoints()  # importing mim_plugins did, but other loaders may take it back
+    allow_mmengine_checkpoints()  # again, because other loaders may have removed the entries
 
 
 def reread(content, folder):
@@ -49,14 +49,14 @@ def test_numbers_of_all_types_are_read_exactly(tmp_path, code):
     for before, after in zip([array, array[0, 1], array, array[:0]], loaded, strict=True):
         assert np.array_equal(before, after)
         assert before.dtype == after.dtype.newbyteorder(before.dtype.byteorder)
-    native = array.astype(array.dtype.newbyteorder("="))  # as NumPy reads
+    native = array.astype(array.dtype.newbyteorder("="))  # the byte order in which NumPy reads
     assert pickle.dumps(loaded[0]) == pickle.dumps(native)
     assert type(pickle.loads(pickle.dumps(loaded[0]))) is np.ndarray
     assert copy.deepcopy(loaded[0]).tolist() == array.tolist()
 
 
 class Made:
-    """Pickled as a call, and a state that is set afterwards."""
+    """Object that is pickled as a call and a state."""
 
     def __init__(self, target, arguments, *state):
         self.reduced = (target, arguments, *state)
@@ -94,7 +94,7 @@ def test_anything_else_is_refused(tmp_path, target, arguments, capsys):
 @pytest.mark.parametrize(
     "content",
     [
-        array(dtype("f8", (3, "<", None, None, None, -1, -1, 63))),  # bytes taken for pointers
+        array(dtype("f8", (3, "<", None, None, None, -1, -1, 63))),  # bytes interpreted as pointers
         array(dtype("f8", (3, "|", (np.dtype("i8"), (4,)), None, None, 32, 8, 0))),  # 4 per item
         array(dtype("f8", (3, "|", None, ("a",), {"a": (np.dtype("i8"), 0)}, 16, 8, 0))),
         array(dtype("f8", (4, "<", None, None, None, -1, -1, 0, {"a": 1}))),

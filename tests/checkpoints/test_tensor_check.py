@@ -80,7 +80,7 @@ def test_plain_tensors_of_all_kinds_are_accepted():
             expanded=torch.ones(1, 1, 5).expand(7, 3, 5),
             empty=torch.empty(0, 3),
             scalar=torch.tensor(1),
-            fp8=base.to(torch.float8_e4m3fn),  # its type is judged where the model's is known
+            fp8=base.to(torch.float8_e4m3fn),  # types are checked only against those of a model
         ),
         "f",
     )
@@ -153,7 +153,7 @@ def test_values_beyond_the_models_type_are_refused(name, tensor, message):
         ("small", torch.tensor([255])),
         ("flag", torch.tensor([False])),
         ("complex", torch.ones(1, dtype=torch.complex64)),
-        ("other", torch.ones(1, dtype=torch.complex64)),  # not of the model
+        ("other", torch.ones(1, dtype=torch.complex64)),  # unknown to the model
     ],
 )
 def test_values_within_the_models_type_are_accepted(name, tensor):

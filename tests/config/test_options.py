@@ -68,7 +68,7 @@ def at(cfg, path):
         # existing entries
         "model.backbone.arch=small", "train_dataloader.batch_size=8", "own.entry=2",
         "param_scheduler.0.end=9", "custom_hooks=[]", "work_dir=None", "resume=True",
-        # arguments of what is built
+        # arguments of the classes that are built
         "model.backbone.drop_path_rate=0.2", "model.backbone.img_size=[192,224]",
         "train_dataloader.dataset.ann_file=list.txt", "train_dataloader.sampler.seed=3",
         "train_dataloader.dataset.pipeline.0.meta_keys=[a]", "train_cfg.val_interval=2",
@@ -79,7 +79,7 @@ def at(cfg, path):
         "custom_hooks.0.priority=LOW", "default_hooks.checkpoint.save_best=auto",
         "optim_wrapper.paramwise_cfg.custom_keys.norm.decay_mult=0.5",
         "optim_wrapper.constructor=DefaultOptimWrapperConstructor",
-        # what MMEngine's runner reads
+        # entries that MMEngine's runner reads
         "randomness.seed=3", "env_cfg.cudnn_benchmark=True", "env_cfg.dist_cfg.timeout=60",
         "env_cfg.mp_cfg.opencv_num_threads=1", "load_from=a.pth", "log_level=ERROR",
         "log_processor.window_size=3", "auto_scale_lr.base_batch_size=8", "sync_bn=torch",
