@@ -30,7 +30,7 @@ def _history_buffer_method(owner: object, name: str) -> object:
     """Replace ``getattr`` in checkpoints; allow only the four methods that MMEngine pickles."""
     if owner is _SavedHistoryBuffer and type(name) is str and name in _STATISTICS:
         return name  # unused, because a buffer has the methods of its class
-    raise _refusal(f"attribute {name!r:.60} of {owner!r:.60}")
+    raise _refusal(f"a reference to attribute {name!r:.60} of {owner!r:.60}")
 
 
 class _SavedDtype:
@@ -92,7 +92,7 @@ def _no_bytes() -> bytes:
 
 
 class _SavedHistoryBuffer(HistoryBuffer):
-    """Replacement of ``HistoryBuffer``, to which it changes its class once it is checked."""
+    """Replacement of ``HistoryBuffer`` that becomes a HistoryBuffer after its content is checked."""
 
     def __setstate__(self, state: Any) -> None:
         if type(state) is not dict or set(state) - {"statistics_methods"} != _BUFFER_FIELDS:

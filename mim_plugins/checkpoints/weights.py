@@ -100,10 +100,8 @@ def _take(content: Any) -> dict[str, Tensor]:
     section = "the file"
     for key in _WEIGHT_KEYS:
         value = content.get(key)
-        if type(value) not in (
-            *SIMPLE,
-            *TENSORS,
-        ):  # the model's name as text, or a weight of this name
+        # "model" may also be the model's name, or the name of a weight
+        if type(value) not in (*SIMPLE, *TENSORS):
             expect(value, key, *DICTS)
             content, section = value, key
             break

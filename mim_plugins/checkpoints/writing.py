@@ -32,9 +32,8 @@ def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
         partial.touch()
         usual = partial.stat().st_mode
         write(partial)
-        if (
-            partial.stat().st_mode != usual
-        ):  # safetensors creates files that only their owner can read
+        # safetensors creates files that only their owner can read
+        if partial.stat().st_mode != usual:
             with contextlib.suppress(OSError):  # some network file systems do not support it
                 partial.chmod(usual)
         _flush(partial, os.O_RDWR)

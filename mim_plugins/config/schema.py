@@ -116,7 +116,7 @@ def is_read_at_top(name: str) -> bool:
 
 
 def _built_from(path: Path, node: dict, scope: str | None) -> Any:
-    """Return the class or function whose arguments ``node`` holds, or None."""
+    """Return the class or function whose arguments ``node`` contains, or None."""
     if not path:
         return None
     kind = dict.get(node, "type")
