@@ -24,8 +24,7 @@ class Stage(NamedTuple):
 
 
 class StepCost(NamedTuple):
-    """Cost of one image in a training step, without the optimizer; see
-    :func:`multiply_accumulates`."""
+    """Cost per image of a training step without the optimizer, see :func:`multiply_accumulates`."""
 
     forward: float
     """Multiply-accumulates of the forward pass."""

@@ -32,10 +32,10 @@ def load_pretrained(
     """Load an encoder's weights and log a summary in one line.
 
     The file may be a checkpoint or an export of this package, or have any layout that
-    :func:`convert` supports. All tensors must agree, with exceptions that ``module`` declares by two
-    class attributes: ``allow_missing`` maps each part that a file may lack to the part that the
-    file must contain instead (or to ``''``), and ``allow_unexpected`` lists parts of a file that
-    may remain unused. Names of parts end in a dot. An error leaves the module unchanged.
+    :func:`convert` supports. All tensors must agree, with exceptions that the class of ``module``
+    declares: ``allow_missing`` maps each part that a file may lack to the part that the file must
+    contain instead (or to ``''``), and ``allow_unexpected`` lists parts of a file that may remain
+    unused. Names of parts end in a dot. An error leaves the module unchanged.
 
     Args:
         module: one of this package's backbones; any other module must agree in all tensors.

@@ -92,7 +92,7 @@ def _no_bytes() -> bytes:
 
 
 class _SavedHistoryBuffer(HistoryBuffer):
-    """Replacement of ``HistoryBuffer`` that becomes a HistoryBuffer after its content is checked."""
+    """Replacement of ``HistoryBuffer``; after its content is checked, it becomes one."""
 
     def __setstate__(self, state: Any) -> None:
         if type(state) is not dict or set(state) - {"statistics_methods"} != _BUFFER_FIELDS:
