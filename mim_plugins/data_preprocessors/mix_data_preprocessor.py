@@ -12,18 +12,18 @@ from ..registry import MODELS, TRANSFORMS
 
 @MODELS.register_module()
 class MixDataPreprocessor(ImgDataPreprocessor):
-    """MMEngine's image preprocessor, followed in training by a batch transform.
+    """Image preprocessor of MMEngine, followed by a batch transform in training.
 
     Args:
-        batch_transform: config or object that maps images (B, C, H, W) to what the algorithm's
-            loss takes; :class:`MixImages` for MixMAE.
-        mean: mean of each channel, or of all; for images of any number of channels.
-        std: standard deviation, likewise.
-        **kwargs: of MMEngine's ``ImgDataPreprocessor`` (``bgr_to_rgb``, ...).
+        batch_transform: config or object that maps images (B, C, H, W) to the input of the
+            algorithm's loss; :class:`MixImages` for MixMAE.
+        mean: one value per channel, for any number of channels, or one for all.
+        std: standard deviation, in the same form as ``mean``.
+        **kwargs: further arguments of MMEngine's ``ImgDataPreprocessor`` (``bgr_to_rgb``, ...).
 
     Raises:
-        ValueError: ``rgb_to_bgr``: encoders and teachers here read RGB; ``mean`` and ``std`` of
-            different lengths.
+        ValueError: ``rgb_to_bgr`` is set although encoders and teachers read RGB, or the lengths of
+            ``mean`` and ``std`` differ.
     """
 
     mean: Tensor
@@ -48,9 +48,8 @@ class MixDataPreprocessor(ImgDataPreprocessor):
                 " value per channel or one for all"
             )
         super().__init__(**kwargs)
-        if (
-            mean is not None and std is not None
-        ):  # MMEngine's own arguments allow for 1 and 3 channels only
+        # registered here because MMEngine's arguments allow only 1 and 3 channels
+        if mean is not None and std is not None:
             self._enable_normalize = True
             for name, values in (("mean", mean), ("std", std)):
                 self.register_buffer(name, torch.tensor(values).view(-1, 1, 1), persistent=False)
@@ -61,7 +60,7 @@ class MixDataPreprocessor(ImgDataPreprocessor):
         )
 
     def forward(self, data: dict, training: bool = False) -> dict:
-        """Normalize ``data['inputs']``; in training, also mix it. Other entries pass unchanged."""
+        """Normalize ``data['inputs']`` and, in training, mix it; other entries pass unchanged."""
         data = super().forward(data, training)
         if training and self.batch_transform is not None:
             data["inputs"] = self.batch_transform(data["inputs"])

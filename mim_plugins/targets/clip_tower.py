@@ -1,4 +1,4 @@
-"""open_clip's own vision transformer as a tower."""
+"""Tower around the vision transformer of open_clip."""
 
 from typing import Any
 
@@ -12,12 +12,12 @@ class ClipTower(Tower):
     """Patch tokens of ``open_clip.transformer.VisionTransformer``.
 
     Args:
-        visual: the vision transformer; blocks that are not needed are removed from it.
-        features: ``'projection'`` (last norm, then projection into the space shared with text),
+        visual: vision transformer; the blocks behind the features are removed from it.
+        features: ``'projection'`` (last norm, then projection to the space shared with text),
             ``'norm'`` (last norm) or the index of a block.
 
     Raises:
-        ValueError: the tower has no such features.
+        ValueError: the tower lacks the features.
     """
 
     def __init__(self, visual: Any, features: int | str) -> None:
@@ -28,8 +28,8 @@ class ClipTower(Tower):
                 " pooling, where no token grid is left; use the index of a block, such as -1"
             )
         depth = len(visual.transformer.resblocks)
-        words = ("norm",) if visual.proj is None else ("projection", "norm")
-        self.block = resolve_block_index(features, depth, words)
+        feature_names = ("norm",) if visual.proj is None else ("projection", "norm")
+        self.block = resolve_block_index(features, depth, feature_names)
         self.norm, self.project = isinstance(features, str), features == "projection"
         visual.prune_intermediate_layers(
             [self.block], prune_norm=not self.norm, prune_head=not self.project
@@ -40,7 +40,7 @@ class ClipTower(Tower):
         self.grid = tuple(visual.grid_size)
         self.out_channels = visual.proj.shape[1] if self.project else visual.conv1.out_channels
         attention = visual.transformer.resblocks[-1].attn
-        # scaled cosine attention is not fused, so its weights are not to be had
+        # scaled cosine attention is not fused, so its weights cannot be recorded
         self.has_cls_attention = getattr(attention, "logit_scale", None) is None
 
     def forward(self, images: Tensor, with_attention: bool) -> tuple[Tensor, Tensor | None]:

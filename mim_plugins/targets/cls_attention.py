@@ -1,4 +1,4 @@
-"""How strongly the [CLS] token attends to each patch, read from a library's own attention."""
+"""Attention of the [CLS] token to each patch, read from the attention of a library."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,10 +12,10 @@ _SDPA_PARAMETERS = ("query", "key", "value", "attn_mask", "dropout_p", "is_causa
 
 
 class SDPARecorder(TorchFunctionMode):
-    """Context that remembers the last call of PyTorch's fused attention inside it.
+    """Context manager that records the last call of PyTorch's fused attention inside it.
 
-    What is remembered are the library's own queries and keys, after its biases, norms and rotary
-    embeddings, together with its mask and scale: nothing of the library is rebuilt here.
+    The record contains the queries and keys of the library, after biases, norms and rotary
+    embeddings, and its mask and scale, so nothing of the library is reimplemented here.
     """
 
     def __init__(self) -> None:
@@ -25,14 +25,14 @@ class SDPARecorder(TorchFunctionMode):
     def __torch_function__(
         self, func: Callable, types: Any, args: tuple = (), kwargs: dict | None = None
     ) -> Any:
-        """Run ``func``, noting its arguments if it is the fused attention."""
+        """Run ``func`` and record its arguments if it is the fused attention."""
         kwargs = kwargs or {}
         if func is F.scaled_dot_product_attention:
             self._call = dict(zip(_SDPA_PARAMETERS, args, strict=False)) | kwargs
         return func(*args, **kwargs)
 
     def cls_attention_weights(self) -> Tensor:
-        """Attention of token 0 on all N tokens, averaged over heads: (B, N), float32."""
+        """Return the attention of token 0 to all N tokens, averaged over heads (B, N), float32."""
         query, key = self._call["query"], self._call["key"]  # (B, heads, N, d)
         mask, scale = self._call.get("attn_mask"), self._call.get("scale")
         with torch.autocast(query.device.type, enabled=False):
@@ -47,12 +47,12 @@ class SDPARecorder(TorchFunctionMode):
 
 
 def cls_attention_weights(attention: nn.MultiheadAttention, tokens: Tensor) -> Tensor:
-    """Attention of token 0 on all of ``tokens`` (B, N, C), averaged over heads: (B, N), float32."""
-    # one query only: the N x N weights of the other tokens are never computed
+    """Return the attention of token 0 to ``tokens`` (B, N, C), averaged over heads (B, N)."""
+    # one query is enough, so the N x N weights of the other tokens are never computed
     return attention(tokens[:, :1], tokens, tokens, need_weights=True)[1][:, 0].float()
 
 
 def patch_attention(weights: Tensor, num_prefix_tokens: int) -> Tensor:
-    """Attention (B, N) without [CLS] and register columns, summing to 1 again: (B, L)."""
+    """Drop [CLS] and register columns from attention (B, N) and rescale it to sum 1 (B, L)."""
     patches = weights[:, num_prefix_tokens:]
     return patches / patches.sum(dim=1, keepdim=True)

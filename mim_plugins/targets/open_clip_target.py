@@ -30,7 +30,7 @@ from .weights import (
     weights_mismatch_error,
 )
 
-# where a tag names a repository without a file
+# file of a hub repository that a tag gives without a file
 _HUB_FILE = "open_clip_model.safetensors"
 
 
@@ -38,27 +38,27 @@ _HUB_FILE = "open_clip_model.safetensors"
 class OpenCLIPTarget(TargetGenerator):
     """Patch features of an open_clip image tower with a token grid.
 
-    The activation (OpenAI's weights need QuickGELU) and the normalization constants follow the
-    tag of the weights. A file does not tell them: they are taken from the model's tags if these
-    agree, else ``tag`` must say which weights the file holds.
+    The tag of the weights determines the activation (OpenAI's weights need QuickGELU) and the
+    normalization constants. A file does not contain them. They come from the tags of the model if
+    all tags agree; otherwise ``tag`` must name the weights in the file.
 
     Args:
-        model_name: open_clip's name of a model, such as ``'ViT-B-16'``.
-        pretrained: open_clip's tag of the weights, downloaded if need be; the path of a file that
-            holds them, also OpenAI's own TorchScript archive; or None for random weights, with a
+        model_name: name in open_clip, such as ``'ViT-B-16'``.
+        pretrained: open_clip's tag of the weights, downloaded if necessary; the path of a file
+            with them, also of OpenAI's TorchScript archive; or None for random weights, with a
             warning.
-        features: ``'projection'``: after the last norm and the projection into the space shared
-            with text, applied to every patch token; ``'norm'``: after the last norm; or the index
-            of a block, from 0 or backwards from -1: that block's output, without norm.
-        tag: the tag of the weights in the file ``pretrained``.
+        features: ``'projection'`` for every patch token after the last norm and the projection to
+            the space shared with text; ``'norm'`` for the output of the last norm; or the index
+            of a block, from 0 or from -1 backwards, for its output without norm.
+        tag: tag of the weights in the file ``pretrained``.
         normalize, dtype: see :class:`TargetGenerator`.
-        cache_dir: where downloads are kept; None for the library's own place.
+        cache_dir: folder of downloads; None for the default of the library.
 
     Raises:
         ImportError: open_clip is not installed.
-        FileNotFoundError: the weights are neither at hand nor to be downloaded.
-        ValueError: there is no such model, tag or feature, the tower has no token grid, or the
-            file does not fit or may be one of several that need different activations.
+        FileNotFoundError: the weights are not cached and cannot be downloaded.
+        ValueError: an unknown model, tag or feature, a tower without token grid, a file that does
+            not fit, or a file for which ``tag`` is needed.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ def _check_name(open_clip: Any, name: str, tag: str | None) -> None:
 def _build(
     open_clip: Any, name: str, pretrained: str | None, tag: str | None, cache_dir: str | None
 ) -> Any:
-    """The image tower with its weights and ``preprocess_cfg``."""
+    """Return the image tower with its weights and ``preprocess_cfg``."""
     if pretrained is None:
         warn_random("OpenCLIPTarget", name)
         return _create(open_clip, name, None, _facts(open_clip, name, tag, path=None))
@@ -119,32 +119,32 @@ def _build(
 
 
 def _from_archive(open_clip: Any, name: str, tag: str | None, path: str) -> Any:
-    """The image tower with the weights of OpenAI's archive."""
+    """Return the image tower with the weights of OpenAI's archive."""
     if tag not in (None, TAG):
         raise ValueError(
-            f"tag='{tag}' contradicts pretrained='{path}', a TorchScript archive as OpenAI's are;"
-            f" set tag='{TAG}' or leave it out"
+            f"tag='{tag}' contradicts pretrained='{path}', a TorchScript archive like those of"
+            f" OpenAI; set tag='{TAG}' or omit it"
         )
     weights = read_openai_archive(open_clip, name, path)
     check_tensors(weights, path)
-    with tempfile.TemporaryDirectory() as folder:  # open_clip converts what it reads from a file
+    with tempfile.TemporaryDirectory() as folder:  # open_clip converts only files
         file = os.path.join(folder, "weights.pt")
         torch.save(weights, file)
         return _load(open_clip, name, file, open_clip.get_pretrained_cfg(name, TAG), path)
 
 
 def _load(open_clip: Any, name: str, path: str, facts: dict[str, Any], source: str) -> Any:
-    """The image tower with the weights of the file ``path``, which errors call ``source``."""
+    """Return the image tower with the weights of ``path``, named ``source`` in errors."""
     try:
         visual = _create(open_clip, name, path, facts)
-    except Exception as error:  # what a strange file raises is not documented
+    except Exception as error:  # the errors of foreign files are not documented
         raise weights_mismatch_error(source, name, error) from None
     check_tensors(visual.state_dict(), source)
     return visual
 
 
 def _create(open_clip: Any, name: str, path: str | None, facts: dict[str, Any]) -> Any:
-    # never without the tag's activation: open_clip itself only warns
+    # open_clip only warns if the activation of the tag is missing
     model = open_clip.create_model(
         name,
         pretrained=path,
@@ -156,10 +156,10 @@ def _create(open_clip: Any, name: str, path: str | None, facts: dict[str, Any]) 
 
 
 def _facts(open_clip: Any, name: str, tag: str | None, path: str | None) -> dict[str, Any]:
-    """Normalisation and activation for weights that are not loaded by a tag.
+    """Return normalization and activation for weights that are not loaded by a tag.
 
     Raises:
-        ValueError: the model's tags differ in them and none is named.
+        ValueError: the tags of the model differ in them and ``tag`` is None.
     """
     tags = [tag] if tag else open_clip.list_pretrained_tags_by_model(name)
     configs = [open_clip.get_pretrained_cfg(name, known) for known in tags]
@@ -172,7 +172,7 @@ def _facts(open_clip: Any, name: str, tag: str | None, path: str | None) -> dict
         return {}
     raise ValueError(
         f"pretrained='{path}': the weights of {name} differ in activation or normalization, which"
-        f" the file does not tell; set tag to the one it holds, of {', '.join(tags)}"
+        f" the file does not contain; set tag to that of the file, one of {', '.join(tags)}"
     )
 
 
@@ -184,7 +184,7 @@ def _download(open_clip: Any, name: str, tag: str, cache_dir: str | None) -> str
         return from_hub(
             lambda: open_clip.download_pretrained(config, cache_dir=cache_dir), cache_dir
         )
-    except Exception as error:  # the hub's client, sockets and checksums have errors of their own
+    except Exception as error:  # the hub client, sockets and checksums raise many types
         repository, file = os.path.split(config.get("hf_hub", ""))
         file = file or (_HUB_FILE if repository else os.path.basename(config["url"]))
         cause = error.__cause__ if isinstance(error, CheckpointError) else None
@@ -192,23 +192,23 @@ def _download(open_clip: Any, name: str, tag: str, cache_dir: str | None) -> str
 
 
 def _fetch(url: str, cache_dir: str | None) -> str:
-    """The copy of an address where open_clip would keep it; open_clip would wait forever."""
+    """Download to where open_clip caches the file, but with a time limit, which it lacks."""
     path = Path(cache_dir or "~/.cache/clip").expanduser() / os.path.basename(url)
     digest = digest_in(url)
     if digest and path.is_file():
         try:
             require_digest(path, digest)
-        except CheckpointError:  # an older program was stopped while it wrote the file
+        except CheckpointError:  # an interrupted download of open_clip
             path.unlink(missing_ok=True)
     verify = partial(require_digest, digest=digest) if digest else check_file
     return str(fetch(url, verify, path))
 
 
 def _tower(open_clip: Any, visual: Any, features: int | str, name: str) -> Tower:
-    """The tower, of open_clip's own transformer or of the timm model that it wraps.
+    """Return the tower around the transformer of open_clip, or the timm model that it wraps.
 
     Raises:
-        ValueError: it is neither, or has no such features.
+        ValueError: the model is neither, or lacks the features.
     """
     if isinstance(visual, open_clip.transformer.VisionTransformer):
         return ClipTower(visual, features)
@@ -218,7 +218,7 @@ def _tower(open_clip: Any, visual: Any, features: int | str, name: str) -> Tower
             f"model_name='{name}' ({type(visual).__name__}) has no grid of patch tokens; use a"
             " vision transformer such as 'ViT-B-16'"
         )
-    # what leads from the [CLS] token into the shared space leads there from any token
+    # the map of the [CLS] token to the shared space serves for every token
     projection = None
     if getattr(trunk, "global_pool", None) == "token":
         projection = nn.Sequential(trunk.fc_norm, trunk.head, visual.head)

@@ -1,4 +1,4 @@
-"""OpenAI's own files of CLIP, which are TorchScript archives."""
+"""CLIP files of OpenAI, which are TorchScript archives."""
 
 import hashlib
 import os
@@ -13,7 +13,7 @@ from torch import Tensor
 from ..errors import CheckpointError
 
 TAG = "openai"
-# entries beside the weights
+# entries that are not weights
 _SIZES = ("input_resolution", "context_length", "vocab_size")
 _BLOCK = 2**20
 
@@ -21,11 +21,11 @@ _BLOCK = 2**20
 def read_openai_archive(open_clip: Any, name: str, path: str) -> dict[str, Tensor]:
     """Return the weights of the TorchScript archive that OpenAI published for a model.
 
-    Loading such an archive may run what is in it. So it is loaded only if it is OpenAI's, which its
-    SHA-256 proves: it is a part of the address that open_clip has for the file.
+    Loading a TorchScript archive can run code, so only OpenAI's archives are loaded. The SHA-256
+    identifies them because open_clip's address of the file contains it.
 
     Raises:
-        CheckpointError: it is another archive; the message names the file to get.
+        CheckpointError: the archive is another one; the message names the file to get.
     """
     digest = _sha256(path)
     published = {model: _config(open_clip, model) for model in open_clip.list_openai_models()}
@@ -33,9 +33,8 @@ def read_openai_archive(open_clip: Any, name: str, path: str) -> dict[str, Tenso
     if name not in models:
         found = f"OpenAI's file of {models[0]}" if models else "none of OpenAI's"
         raise CheckpointError(
-            f"pretrained='{path}' is a TorchScript archive, a program that may do more than hold"
-            f" weights, and {found}, by its SHA-256 ({digest[:12]}...), so it was not loaded;"
-            f" {_remedy(open_clip, name)}"
+            f"pretrained='{path}' is a TorchScript archive, which can run code, and {found} by its"
+            f" SHA-256 ({digest[:12]}...), so it was not loaded; {_remedy(open_clip, name)}"
         )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # TorchScript is deprecated
@@ -44,7 +43,7 @@ def read_openai_archive(open_clip: Any, name: str, path: str) -> dict[str, Tenso
 
 
 def digest_in(url: str) -> str:
-    """Return the SHA-256, or its beginning, that an address of open_clip contains, or ``""``."""
+    """Return the SHA-256, or its beginning, in an address of open_clip; ``""`` if there is none."""
     found = re.search(r"/([0-9a-f]{64})/[^/]+$|-([0-9a-f]{8,64})\.\w+$", url)
     return (found[1] or found[2]) if found else ""
 
@@ -53,7 +52,7 @@ def require_digest(path: Path, digest: str) -> None:
     """Check that a file's SHA-256 begins with ``digest``.
 
     Raises:
-        CheckpointError: it does not.
+        CheckpointError: it begins otherwise.
     """
     found = _sha256(path)
     if not found.startswith(digest):

@@ -15,13 +15,12 @@ _DTYPES = dict(float32=torch.float32, float16=torch.float16, bfloat16=torch.bflo
 
 
 class TeacherOutput(NamedTuple):
-    """What a teacher says about images, on the student's grid of L = h * w tokens, row by row.
+    """Teacher features of images on the student's grid of L = h * w tokens in row-major order.
 
     Attributes:
         features: (B, L, D), float32.
-        attention: (B, L), float32: attention of the [CLS] token in the last block that is run,
-            averaged over heads, without [CLS] and register columns and summing to 1 over L; None
-            unless asked for.
+        attention: (B, L), float32: attention of the [CLS] token in the last block, averaged over
+            heads, without [CLS] and register columns, with sum 1 over L; None if not requested.
     """
 
     features: Tensor
@@ -29,20 +28,40 @@ class TeacherOutput(NamedTuple):
 
 
 class TargetGenerator(nn.Module):
-    """A frozen teacher, as in MR-MAE (arXiv 2303.05475) and other feature-mimicking methods.
+    """Frozen teacher, as in MR-MAE (arXiv 2303.05475) and other feature-mimicking methods.
 
-    The teacher's tower is kept outside the module tree: it is in no ``parameters()``,
-    ``state_dict()``, optimizer, checkpoint or DDP broadcast, ``init_weights()`` does not reach it
-    and ``train()`` leaves it in eval mode. It still follows ``.to()``, ``.cuda()``, ``.half()``
-    and ``deepcopy``, and moves to the images where a training strategy did not move it.
+    The tower of the teacher stays outside the module tree. It is absent from ``parameters()``,
+    ``state_dict()``, optimizers, checkpoints and DDP broadcasts; ``init_weights()`` does not reach
+    it and ``train()`` leaves it in evaluation mode. It follows ``.to()``, ``.cuda()``, ``.half()``
+    and ``deepcopy``, and moves to the device of the images if a training strategy left it behind.
 
     Args:
-        tower: the teacher without its normalization.
-        mean, std: the teacher's own normalization constants of RGB in [0, 1].
+        tower: teacher without its input normalization.
+        mean, std: normalization constants of the teacher for RGB in [0, 1].
         normalize: normalize every feature vector to mean 0 and variance 1 over D.
-        dtype: ``'float32'``, ``'bfloat16'`` or ``'float16'`` to run the tower under autocast of
-            this precision, whatever the student's; None to follow the student's. On CPU,
-            ``'float16'`` is run in float32.
+        dtype: precision of the tower's autocast, ``'float32'``, ``'bfloat16'`` or ``'float16'``,
+            independent of the student's; None follows the student. On a CPU, ``'float16'`` runs
+            in float32.
+
+    Example:
+        >>> import torch
+        >>> from mim_plugins.targets import TargetGenerator
+        >>> from mim_plugins.targets.tower import Tower
+        >>> class MeanColor(Tower):
+        ...     patch_size, grid, out_channels, has_cls_attention = 8, (4, 4), 3, False
+        ...
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.pool = torch.nn.AvgPool2d(8)
+        ...         self.scale = torch.nn.Parameter(torch.ones(()))
+        ...
+        ...     def forward(self, images, with_attention):
+        ...         return (self.scale * self.pool(images)).flatten(2).transpose(1, 2), None
+        >>> teacher = TargetGenerator(MeanColor(), mean=(0.5,) * 3, std=(0.2,) * 3)
+        >>> teacher(torch.rand(2, 3, 64, 64), grid=(4, 4)).features.shape
+        torch.Size([2, 16, 3])
+        >>> list(teacher.parameters())
+        []
 
     Raises:
         ValueError: an unknown ``dtype``.
@@ -66,7 +85,7 @@ class TargetGenerator(nn.Module):
         self.patch_size = tower.patch_size
         self.has_cls_attention = tower.has_cls_attention
         self._native_grid = tower.grid
-        # plain attributes, which nn.Module does not register; one tower per grid, weights shared
+        # in a dict, which nn.Module does not register; the towers of all grids share their weights
         self._towers = {tower.grid: tower.requires_grad_(False).eval()}
         self._constants = torch.tensor([self.mean, self.std]).view(2, 1, 3, 1, 1)
 
@@ -74,21 +93,21 @@ class TargetGenerator(nn.Module):
     def forward(
         self, pixels: Tensor, grid: tuple[int, int], with_attention: bool = False
     ) -> TeacherOutput:
-        """Features, and [CLS] attention if asked for, on a ``grid`` (h, w) of tokens.
+        """Return features, and [CLS] attention if requested, on a ``grid`` (h, w) of tokens.
 
         Args:
             pixels: (B, 3, H, W), RGB in [0, 1]; resized (bicubic, antialiased) to
-                (h * patch, w * patch) only if the size differs.
-            grid: the student's token grid.
-            with_attention: also compute attention.
+                (h * patch_size, w * patch_size) if the size differs.
+            grid: token grid of the student.
+            with_attention: compute attention, too.
 
         Raises:
-            ValueError: ``pixels`` are no RGB floats, or the teacher has no [CLS] attention.
+            ValueError: ``pixels`` are not RGB floats, or the teacher has no [CLS] attention.
         """
         if with_attention and not self.has_cls_attention:
             raise ValueError(
-                "with_attention=True: this teacher has no [CLS] token whose attention can be"
-                " read; use one that has, such as CLIP ViT-B-16 or DINO, or random masking"
+                "with_attention=True: the attention of this teacher's [CLS] token cannot be read;"
+                " use a teacher such as CLIP ViT-B-16 or DINO, or random masking"
             )
         if pixels.ndim != 4 or pixels.shape[1] != 3 or not pixels.is_floating_point():
             raise ValueError(
@@ -105,7 +124,7 @@ class TargetGenerator(nn.Module):
         return TeacherOutput(features, attention)
 
     def _preprocess(self, pixels: Tensor, tower: Tower) -> Tensor:
-        """Resize to the tower's grid and normalize with its constants, in float32."""
+        """Resize pixels to the tower's grid and normalize them in float32."""
         pixels = pixels.float()
         size = (tower.grid[0] * tower.patch_size, tower.grid[1] * tower.patch_size)
         if pixels.shape[2:] != size:
@@ -116,7 +135,7 @@ class TargetGenerator(nn.Module):
         return ((pixels - mean) / std).to(next(tower.parameters()).dtype)
 
     def _tower_for(self, grid: tuple[int, int], device: torch.device) -> Tower:
-        """The tower for ``grid``: position embeddings are resized once per grid, not per step."""
+        """Return the tower for ``grid``; position embeddings are resized once per grid."""
         native = self._towers[self._native_grid]
         if self._constants.device != device:
             self.to(device)
@@ -129,7 +148,7 @@ class TargetGenerator(nn.Module):
         return self._towers[grid]
 
     def _precision(self, device: torch.device) -> Any:
-        """Autocast context of the tower."""
+        """Return the autocast context of the tower."""
         if self.dtype is None:
             return nullcontext()
         dtype = _DTYPES[self.dtype]
@@ -138,7 +157,7 @@ class TargetGenerator(nn.Module):
         return torch.autocast(device.type, dtype=dtype)
 
     def _apply(self, fn: Any, recurse: bool = True) -> "TargetGenerator":
-        """Let ``.to()``, ``.cuda()`` and ``.half()`` reach the hidden towers."""
+        """Apply ``.to()``, ``.cuda()`` and ``.half()`` to the towers outside the module tree."""
         super()._apply(fn, recurse)
         for tower in self._towers.values():
             tower._apply(fn)

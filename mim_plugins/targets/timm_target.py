@@ -31,24 +31,25 @@ from .weights import (
 class TimmTarget(TargetGenerator):
     """Patch features of a timm model: DINO, DINOv2, DINOv3, SigLIP, EVA, BEiT, MAE and others.
 
-    Any plain vision transformer of timm serves, whatever its patch size, position embedding and
-    registers; convolutional and hierarchical models do not.
+    Plain vision transformers of timm with any patch size, position embedding and registers are
+    supported; convolutional and hierarchical models are not.
 
     Args:
-        model_name: timm's name, with the tag of its weights.
-        pretrained: True to load, and download if need be, the weights of the tag; the path of a
-            file that holds them; or None for random weights, with a warning.
-        features: ``'norm'``: after the model's last norm, as timm's ``forward_features`` returns
-            them (models that average before their norm, such as BEiT, have none there); or the
-            index of a block, from 0 or backwards from -1: that block's output, without norm.
+        model_name: name in timm, with the tag of the weights.
+        pretrained: True for the weights of the tag, downloaded if necessary; the path of a file
+            with them; or None for random weights, with a warning.
+        features: ``'norm'`` for the output of the last norm, as timm's ``forward_features``
+            returns it (models that average before their norm, such as BEiT, have no such
+            features); or the index of a block, from 0 or from -1 backwards, for its output
+            without norm.
         normalize, dtype: see :class:`TargetGenerator`.
-        cache_dir: where downloads are kept; None for the library's own place.
+        cache_dir: folder of downloads; None for the default of the library.
 
     Raises:
         ImportError: timm is not installed.
-        FileNotFoundError: the weights are neither at hand nor to be downloaded.
-        ValueError: there is no such model, tag or feature, the model has no token grid, or the
-            file does not fit.
+        FileNotFoundError: the weights are not cached and cannot be downloaded.
+        ValueError: an unknown model, tag or feature, a model without token grid, or a file that
+            does not fit.
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class TimmTarget(TargetGenerator):
 
 
 def _build(timm: Any, name: str, pretrained: bool | str | None, cache_dir: str | None) -> Any:
-    """The timm model with its weights."""
+    """Return the timm model with its weights."""
     repository, file = _published_at(timm, name, needed=pretrained is True)
     with reproducible_init():
         if pretrained is None:
@@ -78,11 +79,11 @@ def _build(timm: Any, name: str, pretrained: bool | str | None, cache_dir: str |
             return _load(timm, name, existing_file(str(pretrained), "True for those of the tag"))
         try:
             _download(timm, name, cache_dir)
-            with fast_hub():  # what is in the cache now
+            with fast_hub():  # reads the cache that has just been filled
                 trunk = timm.create_model(name, pretrained=True, cache_dir=cache_dir)
         except RuntimeError:
-            raise  # the weights are there, and do not fit
-        except Exception as error:  # the hub's client and sockets have errors of their own
+            raise  # the weights exist but do not fit
+        except Exception as error:  # the hub client and sockets raise many types
             cause = error.__cause__ if isinstance(error, CheckpointError) else None
             raise download_error(name, repository, file, cause or error) from None
         check_tensors(trunk.state_dict(), name)
@@ -90,7 +91,7 @@ def _build(timm: Any, name: str, pretrained: bool | str | None, cache_dir: str |
 
 
 def _download(timm: Any, name: str, cache_dir: str | None) -> None:
-    """Have the weights of a tag in timm's cache; timm would build the model meanwhile."""
+    """Download the weights of a tag into timm's cache before timm builds the model."""
     config = timm.get_pretrained_cfg(name)
     file = (config.hf_hub_filename,) if config.hf_hub_filename else ()
     if config.file or config.state_dict:
@@ -111,12 +112,11 @@ def _download(timm: Any, name: str, cache_dir: str | None) -> None:
 
 
 def _load(timm: Any, name: str, path: str) -> Any:
-    """The timm model with weights of a file, converted as timm converts those of the tag."""
+    """Return the timm model with the weights of a file, converted as timm converts its own."""
     if is_torchscript(path):
         raise CheckpointError(
-            f"pretrained='{path}' is a TorchScript archive, a program that may do more than hold"
-            " weights, so it was not loaded; OpenAI's CLIP files serve as"
-            " dict(type='OpenCLIPTarget', pretrained=FILE)"
+            f"pretrained='{path}' is a TorchScript archive, which can run code, so it was not"
+            " loaded; for OpenAI's CLIP files use dict(type='OpenCLIPTarget', pretrained=FILE)"
         )
     try:
         state = timm.models.load_state_dict(path, weights_only=True)
@@ -126,18 +126,18 @@ def _load(timm: Any, name: str, path: str) -> Any:
         )
     except CheckpointError:
         raise
-    except Exception as error:  # what a strange file raises is not documented
+    except Exception as error:  # the errors of foreign files are not documented
         raise weights_mismatch_error(path, name, error) from None
     check_tensors(trunk.state_dict(), path)
-    trunk.pretrained_cfg["state_dict"] = None  # or the weights are held twice
+    trunk.pretrained_cfg["state_dict"] = None  # frees the second copy
     return trunk
 
 
 def _published_at(timm: Any, name: str, needed: bool) -> tuple[str, str]:
-    """The hub's repository, empty for another server, and the file of the weights ``name``.
+    """Return the hub repository (empty for another server) and file of the weights ``name``.
 
     Raises:
-        ValueError: unknown model or tag, or none is published although ``needed``.
+        ValueError: an unknown model or tag, or no published weights although ``needed``.
     """
     arch = name.partition(".")[0]
     if not timm.is_model(arch):
@@ -157,7 +157,7 @@ def _published_at(timm: Any, name: str, needed: bool) -> tuple[str, str]:
         return "", os.path.basename(config.url)
     if needed:
         raise ValueError(
-            f"model_name='{name}': no weights are published under this name; those with weights"
-            f" are {tags}; pretrained='/path/to/file' loads your own"
+            f"model_name='{name}': no weights are published under this name; weights exist for"
+            f" {tags}; pretrained='/path/to/file' loads your own"
         )
     return "", ""

@@ -1,4 +1,4 @@
-"""timm's plain vision transformers as towers."""
+"""Tower around a plain vision transformer of timm."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from .cls_attention import SDPARecorder, patch_attention
 from .tower import Tower, output_channels, resolve_block_index
 
-# what timm's plain transformers share and its CNNs and hierarchical models lack
+# attributes of plain transformers in timm; its CNNs and hierarchical models lack some of them
 _NEEDED = ("blocks", "forward_intermediates", "num_prefix_tokens", "patch_embed", "set_input_size")
 
 
@@ -15,14 +15,14 @@ class TimmTower(Tower):
     """Patch tokens of a timm model.
 
     Args:
-        trunk: the timm model; blocks that are not needed and its head are removed from it.
-        features: ``'norm'`` (the model's last norm, as in ``forward_features``), ``'projection'``
-            if there is one, or the index of a block.
-        name: what errors call the model.
-        projection: maps tokens after the last norm into the space shared with text, if any.
+        trunk: timm model; its head and the blocks behind the features are removed from it.
+        features: ``'norm'`` (last norm, as in ``forward_features``), ``'projection'`` if one is
+            given, or the index of a block.
+        name: name of the model in error messages.
+        projection: map of the tokens after the last norm to the space shared with text, if any.
 
     Raises:
-        ValueError: the model has no single grid of patch tokens, or no such features.
+        ValueError: the model has no single grid of patch tokens, or lacks the features.
     """
 
     def __init__(
@@ -36,8 +36,8 @@ class TimmTower(Tower):
                 " plain vision transformer such as 'vit_base_patch16_224.dino' in timm or"
                 " 'ViT-B-16' in open_clip"
             )
-        words = ("norm",) if projection is None else ("projection", "norm")
-        self.block = resolve_block_index(features, len(trunk.blocks), words)
+        feature_names = ("norm",) if projection is None else ("projection", "norm")
+        self.block = resolve_block_index(features, len(trunk.blocks), feature_names)
         self.norm = isinstance(features, str)
         trunk.prune_intermediate_layers([self.block], prune_norm=not self.norm, prune_head=True)
         self.trunk = trunk

@@ -1,17 +1,17 @@
-"""What a target generator needs of a library's image tower."""
+"""Interface between a target generator and the image tower of a library."""
 
 import torch
 from torch import Tensor, nn
 
 
 class Tower(nn.Module):
-    """An image tower with a token grid, of which only the blocks needed are kept.
+    """Image tower with a token grid, cut down to the blocks that the features need.
 
     Attributes:
-        patch_size: pixels per token side.
-        grid: (h, w) that the position embedding is made for.
+        patch_size: side of a token in pixels.
+        grid: (h, w), the tokens that the position embedding covers.
         out_channels: D, channels of the features.
-        has_cls_attention: whether attention can be asked for.
+        has_cls_attention: True if the tower can return the attention of its [CLS] token.
     """
 
     patch_size: int
@@ -20,35 +20,38 @@ class Tower(nn.Module):
     has_cls_attention: bool
 
     def forward(self, images: Tensor, with_attention: bool) -> tuple[Tensor, Tensor | None]:
-        """Normalised images (B, 3, h * patch, w * patch) to features (B, L, D), attention (B, L).
+        """Return features (B, L, D) and [CLS] attention (B, L) of normalized images.
 
-        Attention is that of the last block run, None unless asked for.
+        Images are (B, 3, h * patch_size, w * patch_size). Attention is that of the last block, or
+        None without ``with_attention``.
         """
         raise NotImplementedError
 
     def resize(self, grid: tuple[int, int]) -> None:
-        """Make position embeddings for another ``grid``, replacing parameters, not editing them."""
+        """Resize position embeddings to ``grid`` by replacing parameters, not editing them."""
         raise NotImplementedError
 
 
-def resolve_block_index(features: int | str, depth: int, words: tuple[str, ...]) -> int:
-    """Index from 0 of the last block to run for ``features``, an index or one of ``words``.
+def resolve_block_index(features: int | str, depth: int, feature_names: tuple[str, ...]) -> int:
+    """Return the index, from 0, of the last block that ``features`` needs.
+
+    ``features`` is the index of a block or one of ``feature_names``.
 
     Raises:
-        ValueError: no such block or word.
+        ValueError: there is no such block or name.
     """
     if isinstance(features, int) and not isinstance(features, bool):
         if -depth <= features < depth:
             return features % depth
-    elif features in words:
+    elif features in feature_names:
         return depth - 1
     raise ValueError(
-        f"features={features!r}: this teacher offers {', '.join(map(repr, words))} or the index"
+        f"features={features!r}: this teacher offers {', '.join(map(repr, feature_names))} or the index"
         f" of one of its {depth} blocks, from {-depth} to {depth - 1}"
     )
 
 
 def output_channels(module: nn.Module, in_channels: int) -> int:
-    """Channels that ``module`` makes of ``in_channels``."""
+    """Return the number of output channels of ``module`` for ``in_channels``."""
     with torch.no_grad():
         return module(torch.zeros(1, in_channels)).shape[-1]

@@ -1,4 +1,4 @@
-"""Where teachers' weights come from, and one clear error when they cannot be had."""
+"""Weights of teachers: files, downloads, and one error for both."""
 
 import importlib
 import os
@@ -17,7 +17,7 @@ from torch import Tensor
 from ..checkpoints import read_tensors, require_plain, require_weights, run_with_timeout
 
 _CONNECT_SECONDS = 5.0
-_ARRAY_SUFFIXES = (".npz", ".npy")  # of weights from JAX, which the libraries read themselves
+_ARRAY_SUFFIXES = (".npz", ".npy")  # weights from JAX, which the libraries read themselves
 
 Result = TypeVar("Result")
 
@@ -38,10 +38,10 @@ def import_library(name: str, owner: str) -> Any:
 
 @contextmanager
 def reproducible_init() -> Iterator[None]:
-    """Draw a teacher's initial weights from a seed of their own.
+    """Draw the initial weights of a teacher from a fixed seed.
 
-    The student's initialization then does not depend on the teacher, and a random teacher, which
-    is in no checkpoint, is the same in every process and after a restart.
+    The initialization of the student is then independent of the teacher, and a random teacher,
+    which no checkpoint contains, is the same in every process and after a restart.
     """
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(0)
@@ -49,19 +49,19 @@ def reproducible_init() -> Iterator[None]:
 
 
 def warn_random(owner: str, model_name: str) -> None:
-    """Say that a teacher's weights are random."""
+    """Warn that the weights of a teacher are random."""
     warnings.warn(
         f"{owner}: pretrained=None, so the targets of '{model_name}' are those of a random"
-        " network; good for tests only",
+        " network, which is useful for tests only",
         stacklevel=3,
     )
 
 
 @contextmanager
 def fast_hub() -> Iterator[None]:
-    """Look only into the local cache while the model hub cannot be reached.
+    """Use only the local cache while the model hub cannot be reached.
 
-    The hub's client repeats every failed request for about 20 seconds.
+    The hub client repeats every failed request for about 20 seconds.
     """
     try:
         from huggingface_hub import constants
@@ -78,7 +78,7 @@ def fast_hub() -> Iterator[None]:
 
 def _is_reachable(url: str) -> bool:
     if urllib.request.getproxies():
-        return True  # not for us to know
+        return True  # only the proxy could find out
     parts = urlsplit(url)
     port = parts.port or (80 if parts.scheme == "http" else 443)
     try:
@@ -89,19 +89,19 @@ def _is_reachable(url: str) -> bool:
 
 
 def from_hub(download: Callable[[], Result], cache_dir: str | None) -> Result:
-    """Return the result of a library's ``download`` from the hub, unless the server stalls.
+    """Return the result of ``download``, a library's download from the hub, with a time limit.
 
-    What has come so far stays in the cache, where the hub's client goes on next time.
+    A partial file stays in the cache, and the hub client resumes it next time.
 
     Raises:
-        TimeoutError: see :func:`run_with_timeout`; other errors are the client's own.
+        TimeoutError: see :func:`run_with_timeout`. Other errors are those of the client.
     """
     with fast_hub():
         return run_with_timeout(download, lambda: _cached_bytes(cache_dir))
 
 
 def _cached_bytes(cache_dir: str | None) -> int:
-    """Return the size of all files in the hub's cache."""
+    """Return the total size of the files in the cache of the hub client."""
     try:
         from huggingface_hub import constants
     except ImportError:
@@ -110,26 +110,26 @@ def _cached_bytes(cache_dir: str | None) -> int:
     for root in (cache_dir or constants.HF_HUB_CACHE, os.path.join(constants.HF_HOME, "xet")):
         for folder, _, files in os.walk(root):
             for file in files:
-                with suppress(OSError):  # it has been renamed
+                with suppress(OSError):  # renamed in the meantime
                     total += os.lstat(os.path.join(folder, file)).st_size
     return total
 
 
 def check_file(path: str | Path) -> None:
-    """Check a teacher's file as the files of encoders are checked, before a library reads it.
+    """Check the file of a teacher like those of encoders, before a library reads it.
 
     Raises:
-        CheckpointError: it cannot be read, or holds no finite floats.
+        CheckpointError: the file cannot be read, or its weights are not finite floats.
     """
     if Path(path).suffix not in _ARRAY_SUFFIXES:
         require_weights(read_tensors(path), path)
 
 
 def check_tensors(content: Mapping[str, Any], source: str) -> None:
-    """Check the tensors that a library has read, or the model that it has loaded.
+    """Check the tensors that a library has read or loaded into a model.
 
     Raises:
-        CheckpointError: they are no finite floats.
+        CheckpointError: they are not finite floats.
     """
     tensors = {str(name): value for name, value in content.items() if isinstance(value, Tensor)}
     require_plain(tensors, source)
@@ -137,10 +137,10 @@ def check_tensors(content: Mapping[str, Any], source: str) -> None:
 
 
 def existing_file(value: str, alternative: str) -> str:
-    """The path ``pretrained`` names.
+    """Return the path in ``pretrained``.
 
     Raises:
-        FileNotFoundError: there is no such file; ``alternative`` tells what else may be given.
+        FileNotFoundError: there is no such file; the message names ``alternative``.
     """
     path = Path(value).expanduser()
     if not path.is_file():
@@ -154,10 +154,10 @@ def existing_file(value: str, alternative: str) -> str:
 def download_error(
     weights: str, repository: str, file: str, error: BaseException, tag: str = ""
 ) -> FileNotFoundError:
-    """The error to raise when ``weights`` are neither cached nor to be downloaded.
+    """Return the error for ``weights`` that are not cached and cannot be downloaded.
 
-    ``repository`` is the hub's, empty for a file of another server; ``tag`` is to be set beside
-    the file, if given.
+    ``repository`` is that of the hub, or empty for another server. The message recommends setting
+    ``tag`` together with the file if it is not empty.
     """
     where = f"'{repository}/{file}' of the hub" if repository else f"'{file}'"
     beside = f", tag='{tag}'" if tag else ""
@@ -169,16 +169,16 @@ def download_error(
 
 
 def weights_mismatch_error(value: str, model_name: str, error: Exception) -> ValueError:
-    """The error to raise when a file cannot be read or belongs to another model."""
+    """Return the error for a file that cannot be read or belongs to another model."""
     lines, length = (4, 250) if "state_dict" in str(error) else (1, 160)
     return ValueError(
-        f"pretrained='{value}' cannot be loaded into '{model_name}': it is damaged, of another"
-        " model, or holds more than weights"
+        f"pretrained='{value}' cannot be loaded into '{model_name}': it is corrupt, belongs to"
+        " another model, or contains more than weights"
         f" ({type(error).__name__}: {_short(str(error), lines, length)})"
     )
 
 
 def _short(text: str, lines: int, length: int) -> str:
-    """The first ``lines`` of ``text``, each cut to ``length``."""
+    """Return the first ``lines`` of ``text``, each cut to ``length``."""
     kept = [line.strip() for line in text.splitlines() if line.strip()][:lines]
     return "; ".join(line if len(line) <= length else line[:length] + " ..." for line in kept)

@@ -1,4 +1,4 @@
-"""Tensors as colors: images as they look, and maps of numbers."""
+"""Conversion of normalized images and of maps of numbers to colors."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-COLOUR_MAP = "viridis"
+COLOR_MAP = "viridis"
 _MISSING = 127  # gray
 
 
@@ -24,13 +24,14 @@ def to_rgb_uint8(images: Tensor, preprocessor: Any) -> Tensor:
 
 
 def apply_colormap(values: Tensor, low: float, high: float, size: tuple[int, int]) -> Tensor:
-    """Values (B, h, w) as colors: RGB bytes (B, 3, H, W) of ``size`` (H, W), one per cell.
+    """Return values (B, h, w) as RGB bytes (B, 3, H, W) of ``size`` (H, W), one color per cell.
 
-    ``low`` and all below is the darkest color, ``high`` and all above the brightest; NaN is gray.
+    Values of at most ``low`` get the darkest color, values of at least ``high`` the brightest. NaN
+    is gray.
     """
     from matplotlib import colormaps
 
-    table = torch.tensor(colormaps[COLOUR_MAP](range(256))[:, :3] * 255).round().to(torch.uint8)
+    table = torch.tensor(colormaps[COLOR_MAP](range(256))[:, :3] * 255).round().to(torch.uint8)
     shares = ((values.float().cpu() - low) / (high - low)).clamp(0, 1)
     colors = table[(shares.nan_to_num() * 255).round().long()].permute(0, 3, 1, 2)
     colors = torch.where(shares.isnan()[:, None], _MISSING, colors)

@@ -1,4 +1,4 @@
-"""Images side by side in one picture, with titles."""
+"""Grid of images with titles."""
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -9,23 +9,23 @@ Font = ImageFont.ImageFont | ImageFont.FreeTypeFont
 _GAP = 6
 _LINE = 16
 _FONT_SIZE = 13
-_SHORTEST_SIDE = 112  # smaller images are magnified to at least this
+_SHORTEST_SIDE = 112  # pixels to which smaller images are magnified at least
 
 
 def draw_grid(panels: dict[str, Tensor], caption: str = "") -> np.ndarray:
-    """A column per panel, a row per image, titles above and the caption below.
+    """Draw one column per panel and one row per image, with titles above and a caption below.
 
-    Small images are magnified by a whole number, without smoothing.
+    Small images are magnified by an integer factor, without smoothing.
 
     Args:
         panels: RGB bytes (B, 3, H, W) by title, all of one shape.
-        caption: text below; long lines are broken.
+        caption: text below the images; long lines are broken.
 
     Returns:
         RGB bytes (H', W', 3).
 
     Raises:
-        ValueError: no panels, or panels of different shapes.
+        ValueError: there are no panels, or their shapes differ.
     """
     shapes = {tuple(images.shape) for images in panels.values()}
     if len(shapes) != 1:
@@ -54,7 +54,7 @@ def draw_grid(panels: dict[str, Tensor], caption: str = "") -> np.ndarray:
 
 
 def break_lines(text: str, width: int, font: Font) -> list[str]:
-    """Break ``text`` at spaces into lines of at most ``width`` pixels where words allow it."""
+    """Break ``text`` at spaces into lines of at most ``width`` pixels; words are not split."""
     lines: list[str] = []
     for word in text.split():
         longer = f"{lines[-1]} {word}" if lines else word

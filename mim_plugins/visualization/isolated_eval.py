@@ -1,4 +1,4 @@
-"""Looking at a model without leaving a trace."""
+"""Evaluation during a training that leaves no trace in it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,10 +12,10 @@ from ..randomness import preserved_random_state, seed_generators
 
 @contextmanager
 def isolated_eval(model: nn.Module, seed: int) -> Iterator[None]:
-    """Evaluation mode, no gradients and random numbers of ``seed`` within the block.
+    """Set evaluation mode, no gradients and the random seed ``seed`` within the block.
 
-    After it, every module has its own mode again and the random generators their states, so that
-    a training goes on as if nothing had been.
+    The modes of all modules and the states of the random generators are restored afterwards, so the
+    training continues as if nothing had happened.
     """
     with evaluation_mode(model), preserved_random_state(), torch.no_grad():
         seed_generators(seed, cuda=True)

@@ -1,4 +1,4 @@
-"""What a pre-trained model reconstructs, next to what it saw."""
+"""Pictures of original, input and reconstruction of a pre-trained model."""
 
 from typing import Any
 
@@ -11,39 +11,38 @@ from .isolated_eval import isolated_eval
 from .similarity import mixture_similarity_maps, similarity_maps
 
 CAPTION = (
-    "Reconstructions show visible patches as they are and hidden ones as predicted; where targets"
-    " are normalized per patch, with the mean and contrast of the true patch."
+    "Reconstructions show visible patches unchanged and masked patches as predicted. If targets"
+    " are normalized per patch, masked patches have the mean and contrast of the true patch."
 )
 _SIMILARITY = (
-    " Similarity: cosine between the predicted and the teacher's features, 0 or below dark to 1"
-    " bright"
+    " Similarity is the cosine between predicted features and those of the teacher, from 0 or"
+    " below (dark) to 1 (bright)"
 )
 _HIDDEN = 127  # gray
 
 
 def reconstruction_panels(model: Any, images: Tensor, seed: int = 0) -> dict[str, Tensor]:
-    """Pictures of original, input and reconstruction in natural colors, by title.
+    """Return pictures of original, input and reconstruction in RGB, by title.
 
-    Targets that are normalized per patch are undone with the mean and standard deviation of the
-    true patch: brightness and contrast of hidden patches are given, not predicted.
+    Per-patch normalization of targets is undone with the mean and standard deviation of the true
+    patch, so brightness and contrast of masked patches are given, not predicted.
 
-    MixMAE gives a row per pair of images: (B + 1) // 2 rows in which each image occurs. MR-MAE
-    gives a row per image; with teachers also their similarity to the student, for which every
-    token is visible in one of several complementary masks, and, where mimicking is focused, the
-    attention that chooses the visible tokens, relative to each image's highest. The model's modes
-    and the random generators stay as they were.
+    MixMAE yields one row per pair of images, (B + 1) // 2 rows in which each image occurs. MR-MAE
+    yields one row per image. With teachers, further panels show the similarity of teacher and
+    student features, for which several complementary masks make every token visible once, and,
+    with focused mimicking, the attention from which visible tokens are sampled, relative to its
+    maximum per image. Modes of the model and random generators are restored.
 
     Args:
         model: a :class:`MixMAE` or :class:`MRMAE`.
-        images: normalized images (B, C, H, W) of 1 or 3 channels, on the model's device; at least
-            2 for MixMAE.
-        seed: of masks and mixtures.
+        images: normalized images (B, C, H, W) on the device of the model; at least 2 for MixMAE.
+        seed: seed of masks and mixtures.
 
     Returns:
-        RGB bytes (rows, 3, H, W).
+        RGB bytes (rows, 3, H, W) per title.
 
     Raises:
-        ValueError: another model, too few images, or images of another number of channels.
+        ValueError: another model, or too few images.
     """
     model = getattr(model, "module", model)  # of a distributed wrapper
     check_reconstructs(model)
@@ -56,19 +55,19 @@ def reconstruction_panels(model: Any, images: Tensor, seed: int = 0) -> dict[str
 
 
 def check_reconstructs(model: Any) -> None:
-    """Raise ValueError if ``model`` is no algorithm that reconstructs images."""
+    """Raise ValueError if ``model`` is not an algorithm that reconstructs images."""
     if not isinstance(model, (MixMAE, MRMAE)):
         raise ValueError(
-            f"{type(model).__name__} reconstructs nothing: use the config and the checkpoint of a"
-            " pre-training with MixMAE or MRMAE"
+            f"{type(model).__name__} does not reconstruct images: use the config and the"
+            " checkpoint of a pre-training with MixMAE or MRMAE"
         )
 
 
 def panel_caption(panels: dict[str, Tensor]) -> str:
-    """What to write below the panels."""
+    """Return the caption of the panels."""
     has_similarity = any(title.startswith("similarity") for title in panels)
     explained = any("visible tokens" in title for title in panels)
-    how = "; every token as seen in one of several complementary masks." if explained else "."
+    how = ", where each token is visible in one of several masks." if explained else "."
     return CAPTION + (_SIMILARITY + how if has_similarity else "")
 
 

@@ -1,4 +1,4 @@
-"""How well a student's tokens predict a teacher's features, token by token."""
+"""Similarity maps of student predictions and teacher features."""
 
 from typing import Any
 
@@ -20,17 +20,17 @@ from ..masking import (
 
 @torch.no_grad()
 def similarity_maps(model: Any, images: Tensor) -> dict[str, Tensor]:
-    """Cosine similarity of every token's prediction to each teacher's feature.
+    """Return the cosine similarity of predicted and teacher features for every token.
 
-    MR-MAE's encoder predicts visible tokens only: it is run once for each of several complementary
-    masks, so that every token is visible in at least one of them.
+    The encoder of MR-MAE predicts features of visible tokens only. It therefore runs once for each
+    of several complementary masks, in one of which at least each token is visible.
 
     Args:
         model: an :class:`MRMAE`.
         images: normalized images (B, 3, H, W).
 
     Returns:
-        By the mimic's name, similarities (B, h, w) between -1 and 1.
+        Similarities (B, h, w) between -1 and 1, by name of the mimic.
     """
     grid = model.token_grid(images)
     targets = model.compute_targets(images, grid)
@@ -49,14 +49,14 @@ def similarity_maps(model: Any, images: Tensor) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def mixture_similarity_maps(model: Any, batch: MixedImages) -> dict[str, Tensor]:
-    """Cosine similarity of each token of a mixture to the teachers' features of its own image.
+    """Return the cosine similarity of each token of a mixture and the features of its image.
 
     Args:
         model: a :class:`MixMAE` with mimics.
-        batch: mixtures, (B, 3, H, W).
+        batch: mixtures (B, 3, H, W).
 
     Returns:
-        By the mimic's name, similarities (B, h, w) between -1 and 1.
+        Similarities (B, h, w) between -1 and 1, by name of the mimic.
     """
     grid = (batch.mask.shape[1], batch.mask.shape[2])
     if not model.mimics:
@@ -74,9 +74,10 @@ def mixture_similarity_maps(model: Any, batch: MixedImages) -> dict[str, Tensor]
 
 
 def complementary_masks(images: Tensor, tokens: int, mask_ratio: float) -> list[TokenMask]:
-    """Random masks of ``mask_ratio``, of which at least one shows each of the ``tokens``.
+    """Sample masks of ``mask_ratio`` that together make each of the ``tokens`` visible.
 
-    As many as are needed; where the visible tokens do not divide all, some are shown twice.
+    There are as few masks as possible. If the number of visible tokens does not divide ``tokens``,
+    some tokens are visible twice.
     """
     visible = count_visible(tokens, mask_ratio)
     rank = random_scores(len(images), tokens, images.device).argsort(dim=1)

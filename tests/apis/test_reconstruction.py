@@ -26,5 +26,5 @@ def test_mrmae_works_without_teachers_on_one_image(mrmae_cfg, photos):
 
 
 def test_classifiers_are_refused(finetune_cfg, photos):
-    with pytest.raises(ValueError, match="ImageClassifier reconstructs nothing"):
+    with pytest.raises(ValueError, match="ImageClassifier does not reconstruct"):
         reconstruct(get_model(finetune_cfg), photos)

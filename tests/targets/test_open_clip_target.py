@@ -98,7 +98,9 @@ def test_a_tag_brings_weights_constants_and_activation(open_clip, tags, trained)
 
 
 def test_a_file_without_a_tag_is_refused_where_tags_disagree(tags, weights):
-    with pytest.raises(ValueError, match=r"set tag to the one it holds, of plain, imagenet, quick"):
+    with pytest.raises(
+        ValueError, match=r"set tag to that of the file, one of plain, imagenet, quick"
+    ):
         OpenCLIPTarget("tiny-clip", weights)
     assert OpenCLIPTarget("tiny-clip", weights, tag="imagenet").mean == IMAGENET["mean"]
 
@@ -243,10 +245,10 @@ def test_files_that_are_damaged_unsafe_or_of_another_model(open_clip, weights, t
     with pytest.raises(ValueError, match=r"Missing key.*logit_scale|Missing key.*visual"):
         OpenCLIPTarget("tiny-clip", str(tmp_path / "other.pt"))
     (tmp_path / "broken.pt").write_bytes(b"not a checkpoint")
-    with pytest.raises(ValueError, match="damaged"):
+    with pytest.raises(ValueError, match="damaged|corrupt"):
         OpenCLIPTarget("tiny-clip", str(tmp_path / "broken.pt"))
     torch.save(dict(state_dict=print), tmp_path / "code.pt")
-    with pytest.raises(ValueError, match="holds more than weights"):
+    with pytest.raises(ValueError, match="contains more than weights"):
         OpenCLIPTarget("tiny-clip", str(tmp_path / "code.pt"))
 
 

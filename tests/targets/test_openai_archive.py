@@ -49,7 +49,7 @@ def test_another_archive_is_not_loaded_and_the_file_to_get_is_named(
     open_clip, archive, monkeypatch
 ):
     monkeypatch.setattr("torch.jit.load", lambda *_, **__: pytest.fail("it may run code"))
-    with pytest.raises(CheckpointError, match="none of OpenAI's, by its SHA-256") as caught:
+    with pytest.raises(CheckpointError, match="none of OpenAI's by its SHA-256") as caught:
         read_openai_archive(open_clip, "ViT-B-16", archive[1])
     assert str(caught.value).endswith(
         "get 'timm/vit_base_patch16_clip_224.openai/open_clip_model.safetensors' of the hub, and"
@@ -59,9 +59,9 @@ def test_another_archive_is_not_loaded_and_the_file_to_get_is_named(
         read_openai_archive(open_clip, "tiny-clip", archive[1])
 
 
-def test_the_archive_of_another_model_is_told(open_clip, archive, monkeypatch):
+def test_the_archive_of_another_model_is_named(open_clip, archive, monkeypatch):
     publish(open_clip, monkeypatch, "tiny-clip", archive[2])
-    with pytest.raises(CheckpointError, match="and OpenAI's file of tiny-clip, by its SHA-256"):
+    with pytest.raises(CheckpointError, match="and OpenAI's file of tiny-clip by its SHA-256"):
         read_openai_archive(open_clip, "ViT-B-16", archive[1])
 
 

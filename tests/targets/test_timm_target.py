@@ -107,11 +107,11 @@ def test_random_weights_are_the_same_every_time_and_leave_the_students_seed(timm
     assert torch.equal(*features)
 
 
-def test_a_model_without_cls_token_says_so_before_it_runs(timm):
+def test_attention_without_cls_token_is_refused_before_running(timm):
     with pytest.warns(UserWarning, match="random"):
         target = TimmTarget("test_vit3", pretrained=None)
     assert not target.has_cls_attention
-    with pytest.raises(ValueError, match=r"no \[CLS\] token"):
+    with pytest.raises(ValueError, match=r"\[CLS\] token cannot be read"):
         target(torch.rand(1, 3, 160, 160), (10, 10), with_attention=True)
 
 
@@ -150,10 +150,10 @@ def test_files_that_are_missing_damaged_unsafe_or_of_another_model(weights, tmp_
     with pytest.raises(ValueError, match=r"Missing key.*: .cls_token., .*Unexpected key.*other"):
         TimmTarget(TINY, str(tmp_path / "other.pth"))
     (tmp_path / "broken.pth").write_bytes(b"not a checkpoint")
-    with pytest.raises(ValueError, match="damaged"):
+    with pytest.raises(ValueError, match="is corrupt"):
         TimmTarget(TINY, str(tmp_path / "broken.pth"))
     torch.save(dict(model=print), tmp_path / "code.pth")
-    with pytest.raises(ValueError, match="holds more than weights"):
+    with pytest.raises(ValueError, match="contains more than weights"):
         TimmTarget(TINY, str(tmp_path / "code.pth"))
 
 
