@@ -46,8 +46,8 @@ def resolve_block_index(features: int | str, depth: int, feature_names: tuple[st
     elif features in feature_names:
         return depth - 1
     raise ValueError(
-        f"features={features!r}: this teacher offers {', '.join(map(repr, feature_names))} or the index"
-        f" of one of its {depth} blocks, from {-depth} to {depth - 1}"
+        f"features={features!r}: this teacher offers {', '.join(map(repr, feature_names))} or the"
+        f" index of one of its {depth} blocks, from {-depth} to {depth - 1}"
     )
 
 

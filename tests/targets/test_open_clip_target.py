@@ -248,7 +248,7 @@ def test_files_that_are_damaged_unsafe_or_of_another_model(open_clip, weights, t
     with pytest.raises(ValueError, match="damaged|corrupt"):
         OpenCLIPTarget("tiny-clip", str(tmp_path / "broken.pt"))
     torch.save(dict(state_dict=print), tmp_path / "code.pt")
-    with pytest.raises(ValueError, match="contains more than weights"):
+    with pytest.raises(ValueError, match="more than weights"):
         OpenCLIPTarget("tiny-clip", str(tmp_path / "code.pt"))
 
 
