@@ -1,4 +1,4 @@
-"""Wrapper that replaces damaged images of any data set."""
+"""Wrapper that replaces corrupt images of any data set."""
 
 from typing import Any
 
@@ -10,16 +10,16 @@ from .replacement import check_on_corrupt, prepare_or_replace
 
 @DATASETS.register_module()
 class FaultTolerantDataset:
-    """Any data set of MMEngine's kind, in which damaged images are replaced and counted.
+    """Wrapper of an MMEngine data set that replaces and counts corrupt images.
 
-    Its pipeline must load with ``mim_plugins.LoadImage``. For training data: in an evaluation,
-    a replaced image would be scored as another one.
+    The pipeline must load images with ``mim_plugins.LoadImage``. The wrapper is for training data
+    only because an evaluation would score a replacement as the original.
 
     Args:
         dataset: config or object of the data set.
-        on_corrupt: ``'replace'`` a damaged image by another sample (see
-            :func:`replacement_index`), recorded for :class:`CorruptImageHook`; ``'stop'`` the run
-            at the first one.
+        on_corrupt: ``'replace'`` a corrupt image by another sample (see
+            :func:`replacement_index`), recorded for :class:`CorruptImageHook`, or ``'stop'`` the
+            run at the first one.
 
     Raises:
         ValueError: another ``on_corrupt``, or a data set in test mode.
@@ -36,29 +36,29 @@ class FaultTolerantDataset:
 
     @property
     def metainfo(self) -> dict:
-        """Of the wrapped data set."""
+        """Metainfo of the wrapped data set."""
         return self.dataset.metainfo
 
     def full_init(self) -> None:
-        """Read the wrapped data set's annotations."""
+        """Read the annotations of the wrapped data set."""
         self.dataset.full_init()
 
     def get_data_info(self, idx: int) -> dict:
-        """What the wrapped data set knows about sample ``idx``."""
+        """Return the annotation of sample ``idx`` of the wrapped data set."""
         return self.dataset.get_data_info(idx)
 
     def __getattr__(self, name: str) -> Any:
-        """Return what else the wrapped data set has, such as ``get_cat_ids`` or ``CLASSES``."""
-        if name.startswith("_") or name == "dataset":  # not yet there while it is unpickled
+        """Return other attributes of the wrapped data set, such as ``get_cat_ids``."""
+        if name.startswith("_") or name == "dataset":  # missing during unpickling
             raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
         return getattr(self.dataset, name)
 
     def __len__(self) -> int:
-        """Number of samples of the wrapped data set."""
+        """Return the number of samples of the wrapped data set."""
         return len(self.dataset)
 
     def __getitem__(self, idx: int) -> Any:
-        """Sample ``idx``, or the one that replaces a damaged image."""
+        """Return sample ``idx``, or the replacement of a corrupt image."""
         if self.on_corrupt == "stop":
             return self.dataset[idx]
         return prepare_or_replace(self.dataset.__getitem__, idx, len(self))

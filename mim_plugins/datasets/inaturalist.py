@@ -20,16 +20,16 @@ class INaturalist(LabeledDataset):
     The official archives, unpacked side by side::
 
         data_root/
-          train2018.json  val2018.json    (2019 likewise)
+          train2018.json  val2018.json    (train2019.json, val2019.json)
           train_val2018/SUPERCATEGORY/CATEGORY/IMAGE.jpg
           categories.json                 (optional: names, which the files of 2018 lack)
 
-    A label is the place of the category's id among all ids in ascending order.
+    Labels number the category ids in ascending order.
 
     Args:
         year: 2018 or 2019.
         split: ``'train'`` or ``'val'``, of the official split.
-        data_root: the folder.
+        data_root: folder of the files above.
         **kwargs: of MMEngine's ``BaseDataset`` (``pipeline``, ``ann_file``, ...).
 
     Raises:
@@ -48,7 +48,7 @@ class INaturalist(LabeledDataset):
         super().__init__(data_root=os.path.expanduser(data_root), **kwargs)
 
     def load_data_list(self) -> list[dict]:
-        """One ``dict(img_path=..., gt_label=...)`` per annotation, in the file's order."""
+        """Return one ``dict(img_path=..., gt_label=...)`` per annotation, in file order."""
         content = self._read(Path(self.ann_file))
         categories = sorted(content["categories"], key=lambda category: category["id"])
         expected = NUM_CLASSES[self.year]

@@ -36,7 +36,7 @@ class Places365(LabeledDataset):
         split: ``'train'`` or ``'val'``.
         size: ``'small'``, images resized to 256 x 256, or ``'large'``, whose short edge has at
             least 512 pixels.
-        data_root: the folder.
+        data_root: folder of the files above.
         **kwargs: of MMEngine's ``BaseDataset`` (``pipeline``, ``ann_file``, ``data_prefix``, ...).
 
     Raises:
@@ -59,7 +59,7 @@ class Places365(LabeledDataset):
         super().__init__(data_root=os.path.expanduser(data_root), **(defaults | kwargs))
 
     def load_data_list(self) -> list[dict]:
-        """One ``dict(img_path=..., gt_label=...)`` per line, in the list's order."""
+        """Return one ``dict(img_path=..., gt_label=...)`` per line, in the order of the list."""
         names = self._read(Path(self.data_root, "categories_places365.txt"))
         labels = sorted(label for _, label in names)
         if labels != list(range(NUM_CLASSES)):
@@ -72,7 +72,7 @@ class Places365(LabeledDataset):
             name.lstrip("/").split("/", 1)[-1]
             for name, _ in sorted(names, key=lambda entry: entry[1])
         )
-        # paths of the training list begin with a slash, which is that of the image folder
+        # paths in the training list begin with a slash but are relative to the image folder
         folder = self.data_prefix["img_path"]
         images = [
             (os.path.join(folder, name.lstrip("/")), label)
@@ -92,7 +92,7 @@ class Places365(LabeledDataset):
         return [dict(img_path=path, gt_label=label) for path, label in images]
 
     def _read(self, file: Path) -> list[tuple[str, int]]:
-        """Lines ``NAME LABEL``."""
+        """Return names and labels of lines ``NAME LABEL``."""
         if not file.is_file():
             raise DataNotFoundError(f"there is no file '{file}'. {self._help()}")
         return read_labeled_list(file)

@@ -1,4 +1,4 @@
-"""Replacing the samples of damaged images by others, by a rule and on record."""
+"""Deterministic replacement of samples with corrupt images, with a record of each."""
 
 import math
 from collections.abc import Callable
@@ -8,18 +8,18 @@ from mmengine.structures import BaseDataElement
 
 from ..errors import CorruptImageError
 
-ON_DAMAGE = ("replace", "stop")
+ON_CORRUPT = ("replace", "stop")
 MAX_ATTEMPTS = 20
 RECORD = "corrupt_images"
 
 
 def replacement_index(index: int, attempt: int, length: int) -> int:
-    """Index of the sample that stands in for ``index`` at the given attempt (from 1).
+    """Return the index of the sample that replaces ``index`` at an attempt, counted from 1.
 
-    It depends on its arguments alone, so that every run, resumed or not, with any number of
-    workers, sees the same samples. Strides of about 0.382 * ``length`` leave the damaged image's
-    neighborhood, where more damage is likely, and come to every other sample once before any
-    comes twice.
+    The index depends on the arguments alone, so every run, resumed or not, with any number of
+    workers, uses the same samples. Strides of about 0.382 * ``length`` leave the neighborhood of
+    the corrupt image, where more corrupt images are likely, and reach every other sample once
+    before any is repeated.
     """
     stride = max(1, round(0.381966 * length))
     while math.gcd(stride, length) != 1:
@@ -30,48 +30,48 @@ def replacement_index(index: int, attempt: int, length: int) -> int:
 def prepare_or_replace(
     prepare: Callable[[int], Any], index: int, length: int, max_attempts: int = MAX_ATTEMPTS
 ) -> Any:
-    """``prepare(index)``, or of another sample if the image is damaged.
+    """Return ``prepare(index)``, or another sample if its image is corrupt.
 
-    The sample that is handed out carries in its metainfo ``corrupt_images`` the damage that it
-    stands for, as a dict from paths to messages; :class:`CorruptImageHook` reads it.
+    The metainfo ``corrupt_images`` of a replacement maps the paths of the corrupt images to
+    messages, for :class:`CorruptImageHook`.
 
     Args:
         prepare: loads and transforms the sample of an index into ``dict(inputs, data_samples)``.
-        index: of the wanted sample.
-        length: of the data set.
-        max_attempts: samples to try.
+        index: index of the requested sample.
+        length: length of the data set.
+        max_attempts: number of samples to try.
 
     Raises:
-        CorruptImageError: ``max_attempts`` samples in a row are damaged, or the sample has no
-            ``data_samples`` that could carry the record.
+        CorruptImageError: ``max_attempts`` successive samples are corrupt, or the sample has no
+            ``data_samples`` for the record.
     """
-    damaged: dict[str, str] = {}
+    corrupt: dict[str, str] = {}
     for attempt in range(max_attempts):
         try:
             sample = prepare(replacement_index(index, attempt, length) if attempt else index)
         except CorruptImageError as error:
-            damaged[error.path] = str(error)
+            corrupt[error.path] = str(error)
             continue
-        if damaged:
-            _record(sample, damaged)
+        if corrupt:
+            _record(sample, corrupt)
         return sample
     raise CorruptImageError(
-        f"{len(damaged)} damaged images met in a row in place of sample {index}, the last:"
-        f" {list(damaged.values())[-1]}. List them all with tools/check_dataset.py"
+        f"{len(corrupt)} successive corrupt images in place of sample {index}, the last one:"
+        f" {list(corrupt.values())[-1]}. tools/check_dataset.py lists all corrupt images"
     )
 
 
 def check_on_corrupt(name: str, on_corrupt: str) -> None:
-    """Raise ValueError if ``on_corrupt`` is no choice of data set class ``name``."""
-    if on_corrupt not in ON_DAMAGE:
-        raise ValueError(f"{name}: on_corrupt={on_corrupt!r} must be one of {ON_DAMAGE}")
+    """Raise ValueError if ``on_corrupt`` is not a choice of the data set class ``name``."""
+    if on_corrupt not in ON_CORRUPT:
+        raise ValueError(f"{name}: on_corrupt={on_corrupt!r} must be one of {ON_CORRUPT}")
 
 
-def _record(sample: Any, damaged: dict[str, str]) -> None:
+def _record(sample: Any, corrupt: dict[str, str]) -> None:
     carrier = sample.get("data_samples") if isinstance(sample, dict) else None
     if not isinstance(carrier, BaseDataElement):
         raise CorruptImageError(
-            f"{next(iter(damaged.values()))}; it cannot be replaced, for the pipeline's output has"
-            " no data_samples to record that: end the pipeline with PackInputs"
+            f"{next(iter(corrupt.values()))}; it cannot be replaced because the output of the"
+            " pipeline has no data_samples for the record: end the pipeline with PackInputs"
         )
-    carrier.set_metainfo({RECORD: damaged})
+    carrier.set_metainfo({RECORD: corrupt})

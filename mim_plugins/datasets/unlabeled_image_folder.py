@@ -63,13 +63,13 @@ class UnlabeledImageFolder(BaseDataset):
         )
 
     def prepare_data(self, idx: int) -> Any:
-        """Load and transform sample ``idx``, or the one that replaces a damaged image."""
+        """Load and transform sample ``idx``, or the replacement of a corrupt image."""
         if self.on_corrupt == "stop" or self.test_mode:
             return super().prepare_data(idx)
         return prepare_or_replace(super().prepare_data, idx, len(self))
 
     def load_data_list(self) -> list[dict]:
-        """One ``dict(img_path=...)`` per image, in sorted order."""
+        """Return one ``dict(img_path=...)`` per image, in sorted order."""
         folder = self._image_folder()
         paths = self._read_annotation_file(folder) if self.ann_file else _read_folder(folder)
         if not paths:

@@ -58,7 +58,7 @@ def test_one_good_image_among_many_corrupt_ones_is_found(make):
 
 
 def test_a_folder_of_corrupt_images_is_an_error(make):
-    with pytest.raises(CorruptImageError, match="2 damaged images met in a row"):
+    with pytest.raises(CorruptImageError, match="2 successive corrupt images"):
         ReadableImages(make(good=0, first=b"x", second=b"y"))[0]
 
 
