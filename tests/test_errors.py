@@ -47,14 +47,14 @@ def test_config_errors_name_file_cause_and_remedy(tmp_path):
 
 
 def test_corrupt_image_errors_contain_path_and_kind():
-    error = CorruptImageError("damaged image 'a.jpg': empty", "a.jpg", "empty")
+    error = CorruptImageError("corrupt image 'a.jpg': empty", "a.jpg", "empty")
 
     assert (str(error), error.path, error.kind) == (error.args[0], "a.jpg", "empty")
     assert error.kind in CorruptImageError.KINDS
 
 
 def test_corrupt_image_errors_survive_a_worker_process():
-    error = CorruptImageError("damaged image 'a.jpg': empty", "a.jpg", "empty")
+    error = CorruptImageError("corrupt image 'a.jpg': empty", "a.jpg", "empty")
 
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
     assert str(CorruptImageError(str(error))) == str(
@@ -67,11 +67,11 @@ class Damaged:
         return 1
 
     def __getitem__(self, index):
-        raise CorruptImageError("damaged image 'a.jpg': empty (0 bytes)", "a.jpg", "empty")
+        raise CorruptImageError("corrupt image 'a.jpg': empty (0 bytes)", "a.jpg", "empty")
 
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_summary_is_one_line_with_and_without_worker_processes(workers):
     with pytest.raises(CorruptImageError) as error:
         next(iter(DataLoader(Damaged(), num_workers=workers)))
-    assert error.value.summary == "damaged image 'a.jpg': empty (0 bytes)"
+    assert error.value.summary == "corrupt image 'a.jpg': empty (0 bytes)"

@@ -153,7 +153,7 @@ def _check_size(step: Any, results: Any, index: int) -> None:
     height, width = resized_size(results["img"].shape, step.scale, step.edge)
     if height * width > _MAX_RESIZED:
         raise CorruptImageError(
-            f"damaged image 'images[{index}]': too large (ResizeEdge would make it {width}x{height}"
+            f"corrupt image 'images[{index}]': too large (ResizeEdge would make it {width}x{height}"
             " pixels)",
             f"images[{index}]",
             "too large",

@@ -93,7 +93,7 @@ def _from_pillow(image: Image.Image, name: str) -> np.ndarray:
         pixels = np.asarray(image.convert(target) if target else image)
     except (OSError, SyntaxError, MemoryError) as error:  # Pillow decodes only now
         kind = "truncated" if "truncated" in str(error).lower() else "corrupt"
-        raise CorruptImageError(f"damaged image '{path}': {kind} ({error})", path, kind) from error
+        raise CorruptImageError(f"corrupt image '{path}': {kind} ({error})", path, kind) from error
     except (
         AttributeError,
         KeyError,

@@ -1,4 +1,4 @@
-"""Pooled features of labeled images, by one process or many."""
+"""Extraction of pooled features of labeled images, in one or several processes."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 
 from ..layers.pooling import pooled_features
 from .labeled_features import LabeledFeatures
-from .readable_images import damage_record
+from .readable_images import corruption_record
 
 _NAMED = 5
 
@@ -27,22 +27,23 @@ def extract_features(
     dtype: torch.dtype = torch.float32,
     progress: Callable[[int, int], None] | None = None,
 ) -> LabeledFeatures:
-    """Pooled features of all images of ``loader``, on the CPU.
+    """Return pooled features of all images of ``loader``, on the CPU.
 
-    In a distributed run every process computes its share and all get the whole, each image once
-    and in the data set's order; the loader's sampler must be MMEngine's ``DefaultSampler`` without
-    shuffling. Images that :class:`ReadableImages` marks as corrupt are left out and named in a
-    warning. The backbone computes in evaluation mode; its modes are restored.
+    In a distributed run each process computes a share, and all processes receive all features,
+    each image once and in the order of the data set. The sampler of the loader must be MMEngine's
+    ``DefaultSampler`` without shuffling. Images that :class:`ReadableImages` marks as corrupt are
+    left out and named in a warning. The backbone runs in evaluation mode, and its modes are
+    restored.
 
     Args:
         backbone: see :func:`pooled_features`.
-        data_preprocessor: the model's, called for evaluation: it normalizes and does not mix.
-        loader: of batches with ``inputs`` and ``data_samples`` that have a ``gt_label``.
-        dtype: of the computation; half precisions use autocast.
-        progress: called with the batches done and their number.
+        data_preprocessor: preprocessor of the model; in evaluation it normalizes without mixing.
+        loader: yields batches with ``inputs`` and with ``data_samples`` that have a ``gt_label``.
+        dtype: precision of the computation; half precisions use autocast.
+        progress: receives the number of finished batches and of all batches.
 
     Raises:
-        ValueError: an image without label.
+        ValueError: an image has no label.
     """
     device = next(backbone.parameters()).device
     features, labels, readable = [], [], []
@@ -50,7 +51,7 @@ def extract_features(
     with evaluation_mode(backbone):
         for step, batch in enumerate(loader, 1):
             labels.append(_labels(batch))
-            records = [damage_record(sample) for sample in batch["data_samples"]]
+            records = [corruption_record(sample) for sample in batch["data_samples"]]
             readable.append(torch.tensor([not record for record in records], dtype=torch.uint8))
             for record in records:
                 corrupt.update(record)
@@ -71,7 +72,7 @@ def extract_features(
 
 @contextmanager
 def evaluation_mode(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode within the block; every module has its own mode again after it."""
+    """Set evaluation mode within the block and restore the mode of each module after it."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
@@ -85,14 +86,14 @@ def _labels(batch: dict[str, Any]) -> Tensor:
     samples = batch.get("data_samples") or [None]
     if any(getattr(sample, "gt_label", None) is None for sample in samples):
         raise ValueError(
-            "the data set has images without a label (gt_label); give one with labels, such as"
+            "the data set contains images without a label (gt_label); use one with labels, such as"
             " mim_plugins.LabeledImageFolder"
         )
     return torch.cat([sample.gt_label.reshape(1).cpu() for sample in samples])
 
 
 def _name_corrupt(corrupt: dict[str, str], total: int) -> None:
-    """Name all processes' corrupt images in one warning."""
+    """Warn once of the corrupt images of all processes."""
     found: dict[str, str] = {}
     for share in all_gather_object(corrupt):
         found.update(share)
@@ -108,7 +109,7 @@ def _name_corrupt(corrupt: dict[str, str], total: int) -> None:
 
 
 def _gather_shares(share: Tensor, total: int) -> Tensor:
-    """Put together what each process has of every ``get_world_size()``-th item, without padding."""
+    """Interleave the shares of all processes, which take turns, and drop the padding."""
     if get_world_size() == 1:
         return share
     return torch.stack(all_gather(share), dim=1).flatten(0, 1)[:total].cpu()

@@ -1,8 +1,8 @@
 """Weighted k-nearest-neighbor classification of features.
 
-The protocol of InstDisc (arXiv 1805.01978, section 3.4) and DINO (arXiv 2104.14294): cosine
-similarity, votes weighted by ``exp(similarity / temperature)``, by default 20 neighbors and
-temperature 0.07.
+The protocol is that of InstDisc (arXiv 1805.01978, section 3.4) and DINO (arXiv 2104.14294). It
+uses cosine similarity, votes weighted by ``exp(similarity / temperature)``, and by default 20
+neighbors and temperature 0.07.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ _MAX_ELEMENTS = 2**26
 
 
 class KNNAccuracy(NamedTuple):
-    """Percent of the queries whose label is the first, or among the first five, of the votes."""
+    """Percentage of queries whose label gets the most votes, or is among the top five."""
 
     top1: float
     top5: float
@@ -33,20 +33,20 @@ def knn_accuracy(
 ) -> dict[int, KNNAccuracy]:
     """Classify each query by its nearest references, for several numbers of neighbors at once.
 
-    Memory beyond the arguments is bounded: queries are compared in chunks. A class without any
-    neighbor among the k is never counted as one of the five first.
+    Queries are compared in chunks, which bounds the memory beyond the arguments. A class without a
+    vote is never among the top five.
 
     Args:
-        references: where neighbors are looked for; features of any length, on any device.
-        queries: what is classified, on the same device.
+        references: features among which neighbors are searched, on any device.
+        queries: features to classify, on the same device.
         ks: numbers of neighbors.
-        temperature: the smaller, the more the nearest neighbors outweigh the others.
+        temperature: scale of the weights; a lower one favors the nearest neighbors.
 
     Returns:
-        The accuracy for each k, in ascending order.
+        Accuracy by k, in ascending order.
 
     Raises:
-        ValueError: see :func:`check_neighbors`, or tensors that do not fit each other.
+        ValueError: see :func:`check_neighbors`, or the shapes of the tensors do not match.
     """
     _check_features(references, queries)
     total, count = len(references.labels), len(queries.labels)
@@ -59,7 +59,7 @@ def knn_accuracy(
     for start in range(0, count, chunk):
         features, labels = (tensor[start : start + chunk] for tensor in queries)
         similarity, index = (F.normalize(features.float(), dim=1) @ keys).topk(ks[-1])
-        # relative to the nearest, so that no temperature overflows
+        # relative to the nearest neighbor, so exp() cannot overflow
         weights = ((similarity - similarity[:, :1]) / temperature).exp()
         votes = references.labels[index]
         for k in ks:
@@ -71,8 +71,8 @@ def check_neighbors(ks: Sequence[int], references: int, temperature: float) -> N
     """Check the numbers of neighbors and the temperature.
 
     Raises:
-        ValueError: no k, one below 1 or above the number of ``references``, or a temperature that
-            is not above 0.
+        ValueError: there is no k, a k is below 1 or above the number of ``references``, or the
+            temperature is not above 0.
     """
     if not ks or any(k < 1 or k > references for k in ks):
         raise ValueError(
@@ -99,7 +99,7 @@ def _check_features(references: LabeledFeatures, queries: LabeledFeatures) -> No
 
 
 def _count_hits(weights: Tensor, votes: Tensor, labels: Tensor, classes: int) -> Tensor:
-    """Queries whose label is first, and among the first five."""
+    """Count the queries whose label is first, and among the first five."""
     scores = weights.new_zeros(len(labels), classes).scatter_add_(1, votes, weights)
     best, predicted = scores.topk(min(5, classes))
     right = (predicted == labels[:, None]) & (best > 0)

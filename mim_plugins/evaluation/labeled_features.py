@@ -7,13 +7,13 @@ from torch import Tensor
 
 
 class LabeledFeatures(NamedTuple):
-    """Features of a data set and their labels, in the data set's order."""
+    """Features and labels of a data set, in its order."""
 
     features: Tensor
     """(N, D), float32."""
     labels: Tensor
-    """(N,), whole numbers from 0."""
+    """(N,), integers from 0."""
 
     def to(self, device: torch.device | str) -> "LabeledFeatures":
-        """The same on ``device``."""
+        """Return a copy on ``device``."""
         return LabeledFeatures(self.features.to(device), self.labels.to(device))

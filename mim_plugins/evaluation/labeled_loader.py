@@ -22,22 +22,23 @@ def build_labeled_loader(
     num_workers: int = 4,
     max_images: int | None = None,
 ) -> DataLoader:
-    """A loader in the data set's order, split among the processes of a distributed run.
+    """Build a loader in the order of the data set, split among the processes of the run.
 
     Args:
-        dataset: config of a data set. Without ``type``, it is :class:`LabeledImageFolder`,
-            whose ``data_prefix`` has a folder per class; without ``pipeline``, images are resized
-            to 256 / 224 of ``img_size`` and cropped centrally. Both hold for each part of a
+        dataset: config of a data set. The default ``type`` is :class:`LabeledImageFolder` with one
+            folder per class in ``data_prefix``. The default ``pipeline`` resizes images to
+            256 / 224 of ``img_size`` and crops the center. Both defaults apply to each part of a
             ``ConcatDataset``. Corrupt images are marked, see :class:`ReadableImages`.
         img_size: side or (H, W) of the default crop.
         batch_size: images per process.
         num_workers: loading processes.
-        max_images: read this many, evenly spaced over the data set (and so over classes that are
-            listed one after the other), the same ones every time; None reads all.
+        max_images: number of images to read, evenly spaced over the data set (and so over classes
+            that are listed one after the other) and always the same; None reads all.
 
     Raises:
         DataNotFoundError: a folder or file of the data set is missing.
-        ValueError: no labels, fewer images than processes, or ``max_images`` below 1.
+        ValueError: the data set has no labels or fewer images than there are processes, or
+            ``max_images`` is below 1.
     """
     if max_images is not None and max_images < 1:
         raise ValueError(f"max_images={max_images} must be at least 1, or None for all images")
@@ -57,16 +58,17 @@ def build_labeled_loader(
             sampler=dict(type="DefaultSampler", shuffle=False),
             collate_fn=dict(type="default_collate"),
         ),
-        seed=0,  # shuffles nothing; without one, the processes would draw one
+        seed=0,  # unused without shuffling; None would make the processes draw and share one
     )
 
 
 def central_crop(img_size: int | Sequence[int], short_edge: int | None = None) -> list[dict]:
-    """The usual evaluation pipeline: resize the short edge, then crop centrally.
+    """Return the usual evaluation pipeline: resize the short edge, then crop the center.
 
     Args:
         img_size: side or (H, W) of the crop.
-        short_edge: its pixels after resizing; None takes 256 / 224 of the crop's longer side.
+        short_edge: pixels of the short edge after resizing; None for 256 / 224 of the longer side
+            of the crop.
     """
     from mmcv.transforms import CenterCrop
 

@@ -1,4 +1,4 @@
-"""A data set for evaluations in which corrupt images are marked."""
+"""Data set for evaluations that marks corrupt images."""
 
 from typing import Any
 
@@ -11,14 +11,14 @@ from ..transforms import LoadImage
 
 
 class ReadableImages(Dataset):
-    """A data set that gives another sample, with a record, for an image that cannot be read.
+    """Data set that returns another sample, with a record, for an image that cannot be read.
 
-    The stand-in keeps batches complete, on all processes alike; :func:`extract_features` leaves it
-    out by its record. Whatever the pipeline loads with, an image that ``mim_plugins.LoadImage``
-    cannot read either is taken for corrupt; other errors pass.
+    The placeholder keeps batches complete on all processes, and :func:`extract_features` drops it
+    because of its record. Whichever transform loads images, one is corrupt if
+    ``mim_plugins.LoadImage`` cannot read it either. Other errors propagate.
 
     Args:
-        dataset: of MMEngine's kind, with samples ``dict(inputs, data_samples)``.
+        dataset: MMEngine data set with samples ``dict(inputs, data_samples)``.
     """
 
     def __init__(self, dataset: Any) -> None:
@@ -26,15 +26,15 @@ class ReadableImages(Dataset):
 
     @property
     def metainfo(self) -> dict:
-        """The wrapped data set's."""
+        """Metainfo of the wrapped data set."""
         return self.dataset.metainfo
 
     def __len__(self) -> int:
-        """Return the number of samples, the corrupt ones included."""
+        """Return the number of samples, including corrupt ones."""
         return len(self.dataset)
 
     def __getitem__(self, index: int) -> Any:
-        """Return sample ``index``, or a stand-in with a record of the corrupt image.
+        """Return sample ``index``, or a placeholder with a record of the corrupt image.
 
         Raises:
             CorruptImageError: no image of the data set can be read.
@@ -47,11 +47,11 @@ class ReadableImages(Dataset):
         except CorruptImageError:
             raise
         except Exception:
-            # every loader has errors of its own, some without the path
+            # loading transforms raise many types, some without the path
             LoadImage()(dict(img_path=self.dataset.get_data_info(index)["img_path"]))
             raise
 
 
-def damage_record(sample: BaseDataElement | None) -> dict[str, str]:
-    """Return the corrupt images that a sample stands for, as a dict from paths to messages."""
+def corruption_record(sample: BaseDataElement | None) -> dict[str, str]:
+    """Return the corrupt images that a sample replaces, as a dict from paths to messages."""
     return {} if sample is None else sample.metainfo.get(RECORD, {})

@@ -64,7 +64,7 @@ def decode_image(data: bytes, path: str = "") -> np.ndarray:
 
 
 def _error(path: str, kind: str, cause: str) -> CorruptImageError:
-    return CorruptImageError(f"damaged image '{printable(path)}': {kind} ({cause})", path, kind)
+    return CorruptImageError(f"corrupt image '{printable(path)}': {kind} ({cause})", path, kind)
 
 
 @contextmanager

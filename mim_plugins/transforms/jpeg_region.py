@@ -1,4 +1,4 @@
-"""Decoding of only what a crop needs of a JPEG file, by the optional package simplejpeg."""
+"""Partial decoding of JPEG files for crops, with the optional package simplejpeg."""
 
 import re
 import struct
@@ -16,20 +16,20 @@ except ImportError:  # the extra [fast] is not installed
     simplejpeg = None
 
 AVAILABLE = simplejpeg is not None
-SCALES = (4, 2)  # of libjpeg-turbo's quick ones; at 8, much of the color is lost
+SCALES = (4, 2)  # fast in libjpeg-turbo; 8 loses much of the color
 
-# what APP1 segments with an orientation contain: EXIF's tag in either byte order, or XMP's name
+# APP1 segments with an orientation contain the EXIF tag in either byte order, or the XMP name
 _ORIENTATION = re.compile(rb"\x12\x01|\x01\x12|Orientation")
-# what libjpeg says if we end the image above its last row; it reports the first fault only
+# libjpeg's message for an image that ends above its last row; only the first fault is reported
 _ENDED_EARLY = re.compile(r"extraneous bytes before marker 0xd9")
 _START_OF_FRAME = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE, _RESTARTS, _START_OF_SCAN, _METADATA = 0xC2, 0xDD, 0xDA, 0xE1
-_CONTEXT_ROWS = 2  # that chroma up-sampling looks at below the crop
+_CONTEXT_ROWS = 2  # rows below the crop that chroma up-sampling reads
 _SCRATCH_BYTES = 1 << 24
 
 
 class Box(NamedTuple):
-    """A crop, in pixels of the whole image."""
+    """Crop in pixels of the full image."""
 
     top: int
     left: int
@@ -38,7 +38,7 @@ class Box(NamedTuple):
 
 
 class JpegHeader(NamedTuple):
-    """What the header of a JPEG file tells."""
+    """Size and layout from the header of a JPEG file."""
 
     height: int
     width: int
@@ -49,7 +49,7 @@ class JpegHeader(NamedTuple):
 
 
 class _Scratch(threading.local):
-    """Memory into which images are decoded, kept, for new pages cost time in every image."""
+    """Reused decoding buffer, because allocating pages for every image is slow."""
 
     def __init__(self) -> None:
         self.memory = np.empty(0, np.uint8)
@@ -66,11 +66,10 @@ _scratch = _Scratch()
 
 
 def read_header(data: bytes) -> JpegHeader | None:
-    """Header of a JPEG file in gray or color that is stored as it is to be shown.
+    """Return the header of an upright 8-bit JPEG file in gray or color.
 
-    None for everything else, for which a general decoder is to be used: other formats, CMYK, more
-    than 8 bits, lossless and arithmetic coding, an EXIF orientation, sizes that the decoder
-    refuses, broken headers.
+    Return None if a general decoder is needed: for other formats, CMYK, more than 8 bits, lossless
+    and arithmetic coding, an EXIF orientation, sizes that the decoder refuses, broken headers.
     """
     if data[:2] != b"\xff\xd8":
         return None
@@ -109,17 +108,17 @@ def read_header(data: bytes) -> JpegHeader | None:
 def decode_region(
     data: bytes, header: JpegHeader, box: Box, size: tuple[int, int], check_full_file: bool = False
 ) -> np.ndarray | None:
-    """Decode the crop ``box`` to BGR (h, w, 3); None if the decoder complains of the data.
+    """Decode the crop ``box`` to BGR (h, w, 3), or return None if the decoder reports an error.
 
-    The crop is decoded at 1/2 or 1/4 of its size where it remains at least ``size`` (H, W);
-    without that, the pixels are those of the whole image. The result may share memory with that of
-    the next call.
+    The crop is decoded at 1/2 or 1/4 of its size if it then has at least ``size`` (H, W) pixels.
+    At full size, the pixels are those of the full image. The next call may overwrite the memory of
+    the result.
 
     Args:
-        data: the file's content.
-        header: of ``data``.
-        box: inside the image.
-        size: that the crop will be resized to.
+        data: content of the file.
+        header: header of ``data``.
+        box: crop inside the image.
+        size: (H, W) that the crop will be resized to.
         check_full_file: decode the rows below the crop as well, because many overwritten bytes
             show only in data that do not end with the image.
     """
@@ -127,7 +126,7 @@ def decode_region(
     rows = min(header.height, box.top + box.height + _CONTEXT_ROWS * scale)
     ends_early = rows < header.height and header.can_end_early and not check_full_file
     if ends_early:
-        # the decoder is told that the image ends where the crop does
+        # the header is changed to end the image where the crop ends
         at = header.height_at
         data = data[:at] + rows.to_bytes(2, "big") + data[at + 2 :]
     else:
@@ -143,7 +142,7 @@ def decode_region(
             min_factor=min(scale, 2),
             buffer=memory,
         )
-    except ValueError as error:  # decoded as far as possible all the same
+    except ValueError as error:  # the buffer contains all rows up to the error
         if not ends_early or not _ENDED_EARLY.search(str(error)):
             return None
     image = memory[: shape[0] * shape[1] * 3].reshape(shape)

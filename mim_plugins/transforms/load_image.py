@@ -14,16 +14,16 @@ from .decode import decode_image
 
 @TRANSFORMS.register_module()
 class LoadImage:
-    """Read ``img_path`` into ``img`` (BGR), in place of mmcv's ``LoadImageFromFile``.
+    """Read ``img_path`` into ``img`` (BGR), as an alternative to mmcv's ``LoadImageFromFile``.
 
-    The same pixels, but every file that cannot be used is one error, which
-    :class:`UnlabeledImageFolder` and :class:`FaultTolerantDataset` can replace and count.
+    The pixels are the same, but all files that cannot be used raise one type of error, so
+    :class:`UnlabeledImageFolder` and :class:`FaultTolerantDataset` can replace and count them.
 
     Args:
-        backend_args: of MMEngine's file backends, for files that are not on a local disk.
+        backend_args: arguments of MMEngine's file backend for files that are not on a local disk.
 
     Raises:
-        CorruptImageError: when called on a file that is missing, unreadable or damaged.
+        CorruptImageError: in a call, the file is missing, unreadable or corrupt.
     """
 
     def __init__(self, backend_args: dict | None = None) -> None:
@@ -41,12 +41,12 @@ class LoadImage:
             return fileio.get(path, backend_args=self.backend_args)
         except FileNotFoundError as error:
             raise CorruptImageError(
-                f"damaged image '{printable(path)}': missing (no such file)", path, "missing"
+                f"corrupt image '{printable(path)}': missing (no such file)", path, "missing"
             ) from error
         except (OSError, ValueError) as error:  # ValueError: a NUL byte in the path
             reason = getattr(error, "strerror", None) or error
             raise CorruptImageError(
-                f"damaged image '{printable(path)}': unreadable ({reason})", path, "unreadable"
+                f"corrupt image '{printable(path)}': unreadable ({reason})", path, "unreadable"
             ) from error
 
 
@@ -54,14 +54,14 @@ def read_regular_file(path: str) -> bytes:
     """Return the content of a file.
 
     Raises:
-        OSError: it is missing or unreadable, or no regular file: a pipe would wait forever, a
-            device might never end.
+        OSError: the file is missing or unreadable, or is a pipe or device, which could block
+            forever.
     """
-    with open(path, "rb", buffering=0, opener=_open_without_waiting) as file:
+    with open(path, "rb", buffering=0, opener=_open_nonblocking) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise OSError(errno.EINVAL, "no regular file", path)
+            raise OSError(errno.EINVAL, "not a regular file", path)
         return file.read()
 
 
-def _open_without_waiting(path: str, flags: int) -> int:
+def _open_nonblocking(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))

@@ -1,4 +1,4 @@
-"""Transform that reads one image file and makes a random crop of it, decoding little else."""
+"""Transform that reads a random crop of an image file and decodes little else."""
 
 from collections.abc import Sequence
 
@@ -24,28 +24,28 @@ FIRST_EPOCH = "first_epoch"
 class LoadRandomResizedCrop:
     """Read a random crop of ``img_path`` into ``img`` (BGR), resized bicubically.
 
-    It stands for :class:`LoadImage`, mmpretrain's ``RandomResizedCrop`` with
-    ``backend='pillow', interpolation='bicubic'`` and mmcv's ``RandomFlip``: the same crops and
-    flips for the same state of NumPy's random numbers, and the same errors on damaged files.
+    It replaces :class:`LoadImage`, mmpretrain's ``RandomResizedCrop`` with
+    ``backend='pillow', interpolation='bicubic'`` and mmcv's ``RandomFlip``. Crops and flips are the
+    same for the same state of NumPy's random generator, and so are the errors of corrupt files.
 
     Args:
-        scale: side, or (H, W), of the result.
-        crop_ratio_range: area of the crop as a share of the image's.
+        scale: side or (H, W) of the result.
+        crop_ratio_range: area of the crop relative to that of the image.
         aspect_ratio_range: width of the crop relative to its height.
-        flip_prob: share of the crops that are mirrored; None draws no random number for it.
-        backend: ``'exact'`` gives mmpretrain's pixels. ``'fast'`` resizes by PyTorch, whose
-            rounding differs, and, with the package simplejpeg (extra ``fast``), decodes JPEG files
-            only down to the crop's last row, and at 1/2 or 1/4 size where the crop remains
-            at least ``scale``.
+        flip_prob: probability of a horizontal flip; None draws no random number for it.
+        backend: ``'exact'`` yields the pixels of mmpretrain. ``'fast'`` resizes with PyTorch, whose
+            rounding differs. With the package simplejpeg (extra ``fast``), it decodes JPEG files
+            only down to the last row of the crop, and at 1/2 or 1/4 size if the crop then has at
+            least ``scale`` pixels.
         check_full_file: decode below the crop, too, which finds more files with overwritten bytes
             (truncated ones are always found). ``'first_epoch'``: only until this worker has found
             the file intact, by the ``sample_idx`` of MMEngine's data sets. Pixels are the same.
-        backend_args: of MMEngine's file backends, for files that are not on a local disk.
+        backend_args: arguments of MMEngine's file backend for files that are not on a local disk.
 
     Raises:
         ValueError: another ``backend`` or ``check_full_file``, an impossible size or range, or a
             ``flip_prob`` outside 0 to 1.
-        CorruptImageError: when called on a file that is missing, unreadable or damaged.
+        CorruptImageError: in a call, the file is missing, unreadable or corrupt.
     """
 
     def __init__(
@@ -75,8 +75,8 @@ class LoadRandomResizedCrop:
         self.flip_prob = flip_prob
         self.backend = backend
         self.check_full_file = check_full_file
-        self._sound = bytearray()  # 1 for every sample_idx whose file was decoded to its end
-        self.load_whole = LoadImage(backend_args)
+        self._intact = bytearray()  # 1 for every sample_idx whose file was decoded to its end
+        self.load_full = LoadImage(backend_args)
         self.reads_headers = backend == "fast" and jpeg_region.AVAILABLE
         if backend == "fast" and not jpeg_region.AVAILABLE:
             print_log(
@@ -88,11 +88,11 @@ class LoadRandomResizedCrop:
     def __call__(self, results: dict) -> dict:
         """Add ``img`` (H, W, 3), ``img_shape`` and ``ori_shape`` (H, W) to a copy.
 
-        With ``flip_prob``, also ``flip`` and ``flip_direction``.
+        With ``flip_prob``, add ``flip`` and ``flip_direction``, too.
         """
         data, index = self._read(results), results.get("sample_idx")
-        check_full_file = bool(self.check_full_file) and not self._is_sound(index)
-        region, ori_shape = self._draw_region(data, results["img_path"], check_full_file)
+        check_full_file = bool(self.check_full_file) and not self._is_intact(index)
+        region, ori_shape = self._sample_region(data, results["img_path"], check_full_file)
         if check_full_file and index is not None:
             self._remember(index)
         results = dict(results, img_shape=self.size, ori_shape=ori_shape)
@@ -104,43 +104,43 @@ class LoadRandomResizedCrop:
         return dict(results, img=resize(region, self.size, flip))
 
     def _read(self, results: dict) -> bytes:
-        path, backend_args = results["img_path"], self.load_whole.backend_args
+        path, backend_args = results["img_path"], self.load_full.backend_args
         try:
             if backend_args is None and "://" not in path:
                 return read_regular_file(path)
             return fileio.get(path, backend_args=backend_args)
         except (OSError, ValueError):
-            self.load_whole(results)  # says what is wrong
+            self.load_full(results)  # raises an error that names the cause
             raise
 
-    def _is_sound(self, index: int | None) -> bool:
-        return index is not None and index < len(self._sound) and bool(self._sound[index])
+    def _is_intact(self, index: int | None) -> bool:
+        return index is not None and index < len(self._intact) and bool(self._intact[index])
 
     def _remember(self, index: int) -> None:
         if self.check_full_file == FIRST_EPOCH:
-            self._sound.extend(bytes(max(0, index + 1 - len(self._sound))))
-            self._sound[index] = 1
+            self._intact.extend(bytes(max(0, index + 1 - len(self._intact))))
+            self._intact[index] = 1
 
-    def _draw_region(
+    def _sample_region(
         self, data: bytes, path: str, check_full_file: bool
     ) -> tuple[np.ndarray, tuple[int, int]]:
-        """The pixels of a random crop, maybe scaled down, and the whole image's (H, W)."""
+        """Return the pixels of a random crop, possibly reduced, and (H, W) of the full image."""
         header = jpeg_region.read_header(data) if self.reads_headers else None
         if header is not None:
             shape = header.height, header.width
-            box = self._draw_box(shape)
+            box = self._sample_box(shape)
             region = jpeg_region.decode_region(data, header, box, self.size, check_full_file)
             if region is not None:
                 return region, shape
-            image = decode_image(data, path)  # in most cases an error that says what is wrong
+            image = decode_image(data, path)  # mostly raises an error that names the cause
         else:
             image = decode_image(data, path)
             shape = image.shape[0], image.shape[1]
-            box = self._draw_box(shape)
+            box = self._sample_box(shape)
         top, left, height, width = box
         return image[top : top + height, left : left + width], shape
 
-    def _draw_box(self, shape: tuple[int, int]) -> Box:
+    def _sample_box(self, shape: tuple[int, int]) -> Box:
         return sample_crop_box(*shape, self.crop_ratio_range, self.aspect_ratio_range)
 
 
@@ -148,7 +148,7 @@ def _check_size(scale: int | Sequence[int]) -> tuple[int, int]:
     size = (scale, scale) if isinstance(scale, int) else tuple(scale)
     if len(size) != 2 or not all(isinstance(side, int) and side > 0 for side in size):
         raise ValueError(
-            f"LoadRandomResizedCrop: scale={scale!r} must be a side or (H, W), in whole pixels"
+            f"LoadRandomResizedCrop: scale={scale!r} must be a side or (H, W) in pixels"
         )
     return size
 
@@ -162,7 +162,7 @@ def _check_range(name: str, limits: Sequence[float]) -> tuple[float, float]:
 
 
 def resize_exact(image: np.ndarray, size: tuple[int, int], flip: bool = False) -> np.ndarray:
-    """Resize 8-bit (h, w, C) to (H, W, C), bicubically with antialiasing, by pillow."""
+    """Resize 8-bit (h, w, C) to (H, W, C) with Pillow, bicubic and antialiased."""
     from mmcv.image import imresize
 
     image = imresize(image, size[::-1], interpolation="bicubic", backend="pillow")
@@ -170,11 +170,11 @@ def resize_exact(image: np.ndarray, size: tuple[int, int], flip: bool = False) -
 
 
 def resize_fast(image: np.ndarray, size: tuple[int, int], flip: bool = False) -> np.ndarray:
-    """Resize 8-bit (h, w, C) to (H, W, C), bicubically with antialiasing, by PyTorch.
+    """Resize 8-bit (h, w, C) to (H, W, C) with PyTorch, bicubic and antialiased.
 
-    The result is a view of memory in the order (C, H, W), in which batches are collated.
+    The memory of the result is in the order (C, H, W), which collating needs.
     """
-    # the batch axis first: PyTorch then leaves the order of the axes to OpenCV, which is faster
+    # with the batch axis added first, PyTorch keeps channels last, and OpenCV transposes faster
     pixels = torch.from_numpy(image)[None].permute(0, 3, 1, 2)
     pixels = F.interpolate(pixels, size, mode="bicubic", antialias=True)
     resized = pixels[0].permute(1, 2, 0).numpy()

@@ -13,10 +13,9 @@ META_KEYS = ("sample_idx", "img_path", "ori_shape", "img_shape", "flip", "flip_d
 
 @TRANSFORMS.register_module()
 class PackInputs:
-    """Last step of a pre-training pipeline: image to tensor, metadata to a data sample.
+    """Convert the image to a tensor and the metadata to a data sample, at the end of a pipeline.
 
-    mmpretrain's transform of the same name does the same and keeps labels besides; importing that
-    one imports all data sets of mmpretrain.
+    mmpretrain's transform of the same name keeps labels, too, but imports all its data sets.
 
     Args:
         meta_keys: entries of the sample that the data sample keeps, where they exist.
@@ -34,7 +33,7 @@ class PackInputs:
         if "img" not in results:
             raise KeyError("PackInputs: the sample has no 'img'; put mim_plugins.LoadImage first")
         image = np.atleast_3d(results["img"])
-        # a copy where the order of memory asks for one
+        # copies only if the memory is not contiguous in this order
         inputs = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
         metainfo = {key: results[key] for key in self.meta_keys if key in results}
         return dict(inputs=inputs, data_samples=BaseDataElement(metainfo=metainfo))

@@ -1,4 +1,4 @@
-"""Transform that resizes one edge of an image, and of very long images only the middle."""
+"""Transform that resizes an image by one edge, and only the middle of very long images."""
 
 import math
 
@@ -15,23 +15,22 @@ _CV2_OFFSETS = 256  # first pixels to choose among
 
 @TRANSFORMS.register_module()
 class ResizeEdge:
-    """Resize ``img`` such that one edge has ``scale`` pixels, as mmpretrain's ``ResizeEdge`` does.
+    """Resize ``img`` until one edge has ``scale`` pixels, like mmpretrain's ``ResizeEdge``.
 
-    The result is never longer than about ``max_ratio`` times ``scale``: of a longer image, such as
-    one of 20000x1 pixels, only the middle is resized, which takes a fraction of the memory.
-    ``CenterCrop``, for which this transform is meant, then cuts out the pixels that it would cut
-    out of the whole, up to rounding.
+    The result has at most about ``max_ratio`` times ``scale`` pixels per edge. Only the middle of a
+    longer image, such as one of 20000x1 pixels, is resized, which saves memory. A ``CenterCrop``
+    after this transform yields the same pixels, up to rounding.
 
     Args:
         scale: pixels of the edge after resizing.
         edge: ``'short'``, ``'long'``, ``'width'`` or ``'height'``.
         backend: ``'cv2'`` or ``'pillow'``.
-        interpolation: one that mmcv's ``imresize`` has for the backend, such as ``'bicubic'``.
-        max_ratio: length from which on only the middle is kept, in multiples of ``scale``. Crops
+        interpolation: a mode of mmcv's ``imresize`` for the backend, such as ``'bicubic'``.
+        max_ratio: length beyond which only the middle is kept, in multiples of ``scale``. Crops
             must not be longer.
 
     Raises:
-        ValueError: another ``edge`` or ``backend``, or numbers that are too small.
+        ValueError: another ``edge`` or ``backend``, or ``scale`` or ``max_ratio`` below 1.
     """
 
     def __init__(
@@ -59,7 +58,7 @@ class ResizeEdge:
     def __call__(self, results: dict) -> dict:
         """Replace ``img`` (H, W) or (H, W, C) and ``img_shape``, add ``scale``, ``scale_factor``.
 
-        ``scale_factor`` is that of the whole image.
+        ``scale_factor`` refers to the full image.
         """
         image = results["img"]
         height, width = image.shape[:2]
@@ -75,7 +74,7 @@ class ResizeEdge:
 
 
 def resized_size(shape: tuple[int, ...], scale: int, edge: str) -> tuple[int, int]:
-    """(H, W) of an image of ``shape`` (H, W, ...) after its ``edge`` was resized to ``scale``."""
+    """Return (H, W) of an image of ``shape`` (H, W, ...) after resizing ``edge`` to ``scale``."""
     height, width = shape[:2]
     if edge in ("short", "long"):
         edge = "width" if (width < height) == (edge == "short") and width != height else "height"
@@ -89,8 +88,7 @@ def resize_middle(
 ) -> np.ndarray:
     """Resize (h, w) or (h, w, C) to ``size`` (H, W), but only the middle of edges over ``longest``.
 
-    What is left out at either end is an even number of pixels, because ``CenterCrop`` rounds to
-    even numbers.
+    An even number of pixels is left out at either end because ``CenterCrop`` rounds to even ones.
     """
     from mmcv.image import imresize
 
@@ -105,11 +103,11 @@ def resize_middle(
 def _resize_part_pillow(
     image: np.ndarray, size: tuple[int, int], axis: int, part: slice, interpolation: str
 ) -> np.ndarray:
-    """Rows (``axis`` 0) or columns ``part`` of ``image`` resized to ``size`` (H, W), by Pillow."""
+    """Return rows (``axis`` 0) or columns ``part`` of the image resized to ``size`` by Pillow."""
     step = image.shape[axis] / size[axis]
     source = _source(image.shape[axis], step, part)
     window = image[:, source] if axis else image[source]
-    # offsets are taken within the window: Pillow keeps them in single precision
+    # offsets refer to the window because Pillow stores them in single precision
     start, stop = part.start * step - source.start, part.stop * step - source.start
     length = part.stop - part.start
     return np.asarray(
@@ -124,12 +122,12 @@ def _resize_part_pillow(
 def _resize_part_cv2(
     image: np.ndarray, size: tuple[int, int], axis: int, part: slice, interpolation: str
 ) -> np.ndarray:
-    """The same as :func:`_resize_part_pillow`, by OpenCV."""
+    """Do the same as :func:`_resize_part_pillow` with OpenCV."""
     from mmcv.image.geometric import cv2_interp_codes
 
     step = image.shape[axis] / size[axis]
     source = _source(image.shape[axis], step, part)
-    # OpenCV's windows begin with a whole pixel of both images: take the pair that nearly does
+    # OpenCV needs a window that begins with a full pixel in both images; choose the closest pair
     offsets = min(_CV2_OFFSETS, int((part.stop - part.start) * step))
     candidates = range(max(0, source.start - offsets), source.start + 1)
     first = min(candidates, key=lambda pixel: abs(pixel / step - round(pixel / step)))
@@ -146,7 +144,7 @@ def _resize_part_cv2(
 
 
 def _source(length: int, step: float, part: slice) -> slice:
-    """Rows or columns of the original that a part of the resized image depends on."""
+    """Return the rows or columns of the original on which a part of the resized image depends."""
     margin = 4 * max(1.0, step) + 1  # the widest kernel, Lanczos of OpenCV, reaches 4 pixels
     first, last = part.start * step - margin, part.stop * step + margin
     return slice(max(0, math.floor(first)), min(length, math.ceil(last)))

@@ -180,14 +180,14 @@ def test_corrupt_files_are_refused_in_every_form(tmp_path, name):
     data, kind = corrupt_files()[name]
     (tmp_path / name).write_bytes(data)
     for image in (tmp_path / name, data, io.BytesIO(data)):
-        with pytest.raises(CorruptImageError, match=f"damaged image '.*': {kind}"):
+        with pytest.raises(CorruptImageError, match=f"corrupt image '.*': {kind}"):
             to_pixels(image, "images[2]")
 
 
 @pytest.mark.parametrize("name", ["half.jpg", "half.png", "half.bmp"])
 def test_a_pil_image_with_corrupt_data_is_refused(name):
     image = Image.open(io.BytesIO(corrupt_files()[name][0]))
-    with pytest.raises(CorruptImageError, match=r"damaged image 'images\[2\]': (trunc|corr)"):
+    with pytest.raises(CorruptImageError, match=r"corrupt image 'images\[2\]': (trunc|corr)"):
         to_pixels(image, "images[2]")
 
 

@@ -12,7 +12,7 @@ def loader(damaged, calls=None):
         if calls is not None:
             calls.append(index)
         if index in damaged:
-            raise CorruptImageError(f"damaged image '{index}.jpg': empty", f"{index}.jpg", "empty")
+            raise CorruptImageError(f"corrupt image '{index}.jpg': empty", f"{index}.jpg", "empty")
         return dict(inputs=index, data_samples=BaseDataElement())
 
     return prepare
@@ -40,8 +40,8 @@ def test_the_replacement_carries_all_damage_that_it_stands_for():
     sample = prepare_or_replace(loader(damaged=(3, first)), 3, 10)
     assert sample["inputs"] == replacement_index(3, 2, 10)
     assert sample["data_samples"].metainfo["corrupt_images"] == {
-        "3.jpg": "damaged image '3.jpg': empty",
-        f"{first}.jpg": f"damaged image '{first}.jpg': empty",
+        "3.jpg": "corrupt image '3.jpg': empty",
+        f"{first}.jpg": f"corrupt image '{first}.jpg': empty",
     }
 
 
@@ -52,7 +52,7 @@ def test_the_same_replacement_comes_every_time():
 
 def test_damage_everywhere_is_an_error_that_names_the_last():
     calls = []
-    with pytest.raises(CorruptImageError, match=r"20 successive corrupt images.*sample 7.*check_dataset"):
+    with pytest.raises(CorruptImageError, match=r"20 successive.*sample 7.*check_dataset"):
         prepare_or_replace(loader(damaged=range(1000), calls=calls), 7, 1000)
     assert len(calls) == 20
 
@@ -68,7 +68,7 @@ def test_other_errors_are_not_swallowed():
 def test_a_replacement_that_cannot_be_recorded_is_refused():
     def prepare(index):
         if index == 0:
-            raise CorruptImageError("damaged image '0.jpg': empty", "0.jpg", "empty")
+            raise CorruptImageError("corrupt image '0.jpg': empty", "0.jpg", "empty")
         return dict(inputs=index)
 
     with pytest.raises(CorruptImageError, match=r"'0\.jpg': empty; it cannot .* PackInputs"):

@@ -176,7 +176,7 @@ def test_two_processes_get_every_image_once_and_in_order(tmp_path, count):
 def test_images_marked_as_corrupt_are_left_out_and_named(caplog):
     items = [sample(index) for index in range(7)]
     for index in (0, 4, 5):
-        message = f"damaged image '{index}.jpg': empty"
+        message = f"corrupt image '{index}.jpg': empty"
         items[index]["data_samples"].set_metainfo(dict(corrupt_images={f"{index}.jpg": message}))
     logger = MMLogger.get_current_instance()
     logger.addHandler(caplog.handler)
@@ -191,4 +191,4 @@ def test_images_marked_as_corrupt_are_left_out_and_named(caplog):
     torch.testing.assert_close(result.features[:, 0], (torch.tensor([1.0, 2, 3, 6]) - 1) / 2)
     messages = {record.getMessage() for record in caplog.records}
     (line,) = [text for text in messages if "left out" in text]
-    assert "3 of 7 images are left out: damaged image '0.jpg': empty" in line
+    assert "3 of 7 images are left out: corrupt image '0.jpg': empty" in line

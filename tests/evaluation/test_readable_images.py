@@ -6,7 +6,7 @@ from mmengine.registry import DefaultScope
 
 from mim_plugins.datasets import UnlabeledImageFolder, replacement_index
 from mim_plugins.errors import CorruptImageError
-from mim_plugins.evaluation.readable_images import ReadableImages, damage_record
+from mim_plugins.evaluation.readable_images import ReadableImages, corruption_record
 
 pytest.importorskip("mmpretrain", exc_type=ImportError)
 
@@ -41,19 +41,19 @@ def test_a_corrupt_image_is_marked_whatever_loads_it(make, loader, content):
 
     sample = dataset[0]["data_samples"]
 
-    (path,) = damage_record(sample)
+    (path,) = corruption_record(sample)
     assert path.endswith("bad.jpg")
-    assert "bad.jpg" in damage_record(sample)[path]
+    assert "bad.jpg" in corruption_record(sample)[path]
     other = dataset.dataset.get_data_info(replacement_index(0, 1, 3))["img_path"]
     assert sample.img_path == other
-    assert not damage_record(dataset[1]["data_samples"])
+    assert not corruption_record(dataset[1]["data_samples"])
     assert len(dataset) == 3
 
 
 def test_one_good_image_among_many_corrupt_ones_is_found(make):
     dataset = ReadableImages(make(good=1, **{f"bad_{index}": b"x" for index in range(40)}))
 
-    assert len(damage_record(dataset[7]["data_samples"])) >= 1
+    assert len(corruption_record(dataset[7]["data_samples"])) >= 1
     assert all("good_0" in dataset[i]["data_samples"].img_path for i in range(0, 41, 10))
 
 
@@ -73,5 +73,5 @@ def test_other_errors_pass(make):
 def test_it_reaches_the_workers(make):
     dataset = pickle.loads(pickle.dumps(ReadableImages(make(bad=b"x"))))
 
-    assert damage_record(dataset[0]["data_samples"])
-    assert damage_record(None) == {}
+    assert corruption_record(dataset[0]["data_samples"])
+    assert corruption_record(None) == {}

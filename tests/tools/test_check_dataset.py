@@ -74,7 +74,7 @@ def test_reports_every_damaged_file_and_writes_both_lists(tmp_path, folder):
     assert "1 with the suffix of another format" in result.stdout
     assert "width: 64 to 64 pixels" in result.stdout
     for name, (_, kind) in damaged.items():
-        assert f"damaged image '{folder / 'bad' / name}': {kind} (" in result.stdout
+        assert f"corrupt image '{folder / 'bad' / name}': {kind} (" in result.stdout
     listed = dict(line.split("\t") for line in (tmp_path / "bad.txt").read_text().splitlines())
     assert listed == {str(folder / "bad" / name): kind for name, (_, kind) in damaged.items()}
 

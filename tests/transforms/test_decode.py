@@ -43,7 +43,7 @@ def test_pixels_are_those_of_the_default_backend_of_mmcv(name):
 def test_damage_is_an_error_with_path_and_kind(name):
     data, kind = DAMAGED[name]
 
-    with pytest.raises(CorruptImageError, match=rf"^damaged image 'x/{name}': {kind} \(.+\)$") as e:
+    with pytest.raises(CorruptImageError, match=rf"^corrupt image 'x/{name}': {kind} \(.+\)$") as e:
         decode_image(data, f"x/{name}")
     assert (e.value.path, e.value.kind) == (f"x/{name}", kind)
 
@@ -65,7 +65,7 @@ def blank_png(width, height):
 
 @pytest.mark.parametrize(("width", "height"), [(34000, 34000), (2_000_000, 1), (1, 2_000_000)])
 def test_images_that_are_too_large_are_damaged(width, height, capfd, recwarn):
-    with pytest.raises(CorruptImageError, match=r"damaged image 'x\.png': too large \(.+\)$") as e:
+    with pytest.raises(CorruptImageError, match=r"corrupt image 'x\.png': too large \(.+\)$") as e:
         decode_image(blank_png(width, height), "x.png")
     assert e.value.kind in CorruptImageError.KINDS
     assert "\n" not in str(e.value)
