@@ -110,7 +110,7 @@ def test_images_are_turned_as_by_load_image(tmp_path, backend, kind, tag_type, e
         np.random.seed(0)
         found = load(dict(img_path=str(path)))
         np.random.seed(0)
-        top, left, height, width = load._draw_box(whole.shape[:2])
+        top, left, height, width = load._sample_box(whole.shape[:2])
         crop = Image.fromarray(whole[top : top + height, left : left + width])
         expected = np.asarray(crop.resize((32, 24), Image.Resampling.BICUBIC))
         assert found["ori_shape"] == whole.shape[:2]
@@ -246,7 +246,7 @@ def ends(monkeypatch):
     return asked
 
 
-def test_once_decodes_each_file_to_its_end_until_it_was_sound(folder, ends):
+def test_each_file_is_decoded_to_its_end_until_found_intact(folder, ends):
     load = LoadRandomResizedCrop(SIZE, check_full_file="first_epoch")
     samples = [dict(img_path=str(path), sample_idx=i) for i, path in enumerate(folder)]
     first = run_seeded(load, samples)
