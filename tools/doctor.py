@@ -182,7 +182,7 @@ def check_config(name: str, data_root: str | None, options: Sequence[str] = ()) 
             given = dict(parser.parse_args(["--cfg-options", *options]).cfg_options)
             data_root = data_root or given.pop("data_root", None)
             override_config(cfg, given)
-        run_config.require_hook_arguments(cfg)
+        run_config.require_known_arguments(cfg)
     except Exception as error:  # configs are programs
         reason = first_line(error)
         remedy = missing_packages_remedy(reason)

@@ -10,7 +10,7 @@ from mmengine.runner import Runner
 
 from ..apis import override_config
 from ..apis import read_config as read_config_file
-from ..config import hook_problem
+from ..config import misspelt_argument
 from ..errors import ConfigError, DataNotFoundError
 from .config_options import add_config_options
 from .data_root import apply_data_root
@@ -53,7 +53,7 @@ def read_config(args: argparse.Namespace) -> Config:
     override_config(cfg, options)
     cfg.launcher = args.launcher
     _require_launcher(args.launcher)
-    require_hook_arguments(cfg)
+    require_known_arguments(cfg)
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
     elif cfg.get("work_dir") is None:
@@ -70,21 +70,15 @@ def _require_launcher(launcher: str) -> None:
         )
 
 
-def require_hook_arguments(cfg: Config) -> None:
-    """Check the names in the hooks' dicts, which a constructor may swallow and use hours later.
+def require_known_arguments(cfg: Config) -> None:
+    """Check the names in the dicts of loaders, loops, optimizer, schedulers and hooks.
 
     Raises:
-        ConfigError: naming the first that its hook does not take.
+        ConfigError: naming the first that what is built from its dict does not take.
     """
-    hooks = dict(
-        default_hooks=cfg.get("default_hooks") or {},
-        custom_hooks=dict(enumerate(cfg.get("custom_hooks") or ())),
-    )
-    for place, given in hooks.items():
-        for name, hook in given.items():
-            problem = hook_problem((place, str(name)), hook, cfg.get("default_scope"))
-            if problem is not None:
-                raise ConfigError(f"{problem} (config '{cfg.filename}')")
+    problem = misspelt_argument(cfg)
+    if problem is not None:
+        raise ConfigError(f"{problem} (config '{cfg.filename}')")
 
 
 def check_batch_size(runner: Runner) -> None:

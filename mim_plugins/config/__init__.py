@@ -1,15 +1,17 @@
 from .arguments import Arguments, accepted_arguments
+from .misspellings import misspelt_argument, unread_entries
 from .options import merge_options
-from .schema import arguments_at, hook_problem, unknown_name
+from .schema import arguments_at, unknown_name
 from .types import resolve_type, type_name
 
 __all__ = [
     "Arguments",
     "accepted_arguments",
     "arguments_at",
-    "hook_problem",
     "merge_options",
+    "misspelt_argument",
     "resolve_type",
     "type_name",
     "unknown_name",
+    "unread_entries",
 ]

@@ -74,21 +74,24 @@ def arguments_at(path: Path, node: dict, scope: str | None) -> Arguments | None:
     built = _built_from(path, node, scope)
     if built is not None:
         arguments = _with_averaged_model(accepted_arguments(built), built, node, scope)
-        return arguments._replace(names=arguments.names | _removed_before_building(path))
+        # a constructor of its own may take more, such as an optimizer for each part of the model
+        is_open = arguments.is_open or (path == ("optim_wrapper",) and "constructor" in node)
+        names = arguments.names | _removed_before_building(path)
+        return arguments._replace(names=names, is_open=is_open)
     return _of_plain_dict(path, node)
 
 
-def hook_problem(path: Path, hook: Any, scope: str | None) -> str | None:
-    """Return an error text on the names in a hook's dict, or None.
+def entry_problem(path: Path, node: Any, scope: str | None) -> str | None:
+    """Return an error text on the names in a dict of a config, or None.
 
     Some constructors accept any name and fail hours later, so names are checked here.
     """
-    if not isinstance(hook, dict):
+    if not isinstance(node, dict):
         return None
-    arguments = arguments_at(path, hook, scope)
+    arguments = arguments_at(path, node, scope)
     if arguments is None:
         return None
-    problems = (unknown_name(path, name, arguments) for name in hook)
+    problems = (unknown_name(path, str(name), arguments) for name in node)
     return next((each for each in problems if each is not None), None)
 
 
@@ -112,7 +115,12 @@ def unknown_name(path: Path, name: str, arguments: Arguments) -> str | None:
 
 def is_read_at_top(name: str) -> bool:
     """Return whether MMEngine's runner or a tool reads this top-level entry of a config."""
-    return name in _at_top().names
+    return name in names_at_top()
+
+
+def names_at_top() -> list[str]:
+    """Return the top-level entries of a config that MMEngine's runner or a tool reads."""
+    return list(_at_top().names)
 
 
 def _built_from(path: Path, node: dict, scope: str | None) -> Any:
@@ -131,8 +139,8 @@ def _built_from(path: Path, node: dict, scope: str | None) -> Any:
 
 
 def _built_without_type(path: Path, node: dict) -> Any:
-    if path == ("train_cfg",):
-        return EpochBasedTrainLoop if node.get("by_epoch") else IterBasedTrainLoop
+    if path == ("train_cfg",) and "by_epoch" in node:  # which MMEngine demands
+        return EpochBasedTrainLoop if node["by_epoch"] else IterBasedTrainLoop
     if len(path) == 1:
         defaults: dict[str, Callable] = dict(
             optim_wrapper=OptimWrapper, log_processor=LogProcessor, visualizer=Visualizer, **_LOOPS

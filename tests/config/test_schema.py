@@ -4,8 +4,8 @@ import pytest
 from mmengine.hooks import EMAHook
 
 from mim_plugins.apis import read_config
-from mim_plugins.config import arguments_at, hook_problem
-from mim_plugins.config.schema import is_read_at_top, unknown_name
+from mim_plugins.config import arguments_at
+from mim_plugins.config.schema import entry_problem, is_read_at_top, unknown_name
 from mim_plugins.config.values import UNKNOWN, kind_mismatch
 
 RECIPES = [
@@ -95,7 +95,7 @@ def test_a_dict_with_an_unknown_reader_has_no_arguments():
     ],
 )
 def test_names_in_a_hook_are_compared_with_its_arguments(hook, problem):
-    found = hook_problem(("custom_hooks", "0"), hook, "mim_plugins")
+    found = entry_problem(("custom_hooks", "0"), hook, "mim_plugins")
     if problem is None:
         assert found is None
     else:

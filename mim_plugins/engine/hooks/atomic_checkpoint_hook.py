@@ -11,23 +11,18 @@ from mmengine.runner import Runner
 
 from ...checkpoints import PARTIAL_SUFFIX, write_atomically
 from ...config import accepted_arguments, unknown_name
-from ...errors import CheckpointError
+from ...errors import CheckpointError, WorkDirError
 from ...registry import HOOKS
 from ..guards.guarded_writers import guard_writers
 from ..guards.guarded_writes import free_space, try_writing
 from ..optim.sharded_optimizer import gather_optimizer_state
 from ..resume.atomic_local_backend import ATOMIC_BACKEND
-from ..resume.checkpoint_files import (
-    POINTER,
-    best_in_folder,
-    check_integrity,
-    find_resumable,
-    read_structure,
-)
+from ..resume.checkpoint_files import POINTER, best_in_folder, read_structure
 from ..resume.checkpoint_fit import check_fit, note_kinds
 from ..resume.deferred_removals import DeferredRemovals
 from ..resume.loaded_checkpoint import check_loaded, is_trusted
 from ..resume.resumed_schedule import apply_config_schedule, make_states_plain
+from ..resume.run_checkpoints import choose_resumable, newest_complete, next_try
 
 INTERRUPTED = "interrupted.pth"
 _BEST_PATHS = ("best_ckpt_path", "best_ckpt_path_dict")
@@ -39,7 +34,8 @@ class AtomicCheckpointHook(CheckpointHook):
 
     A file gets its name when it is complete and on the disk; then ``last_checkpoint`` changes,
     and only then old files go, so that the disk needs room for one checkpoint more than
-    ``max_keep_ckpts``. If saving fails, an error is logged, and the next interval tries again.
+    ``max_keep_ckpts``. If saving fails, an error is logged, and the next interval or the end of the
+    run tries again.
 
     A file ends in a digest over all of it. A resumed run starts from the newest intact file
     (:func:`find_resumable`), all of which is checked, as are model and optimizer against it
@@ -53,12 +49,14 @@ class AtomicCheckpointHook(CheckpointHook):
     backend_args: dict | None
     file_backend: Any
     last_ckpt: str | None
+    newest: str = ""  # complete checkpoint: a clause that names it, once a save has failed
 
     def __init__(self, *args: Any, backend_args: dict | None = None, **kwargs: Any) -> None:
         super().__init__(*args, backend_args=backend_args, **kwargs)
         for name in self.args:  # which MMEngine would hand to save_checkpoint, hours later
             raise TypeError(unknown_name((), name, accepted_arguments(type(self))))
         self._postponed: list[tuple[int, dict]] | None = None
+        self._is_behind = False
         self._is_local = "://" not in str(self.out_dir or "")
         if self.backend_args is None and self.file_client_args is None and self._is_local:
             self.backend_args = dict(backend=ATOMIC_BACKEND)
@@ -75,7 +73,7 @@ class AtomicCheckpointHook(CheckpointHook):
         outcome: list = [None]
         if is_main_process():
             try:
-                outcome = [self._choose(runner)]
+                outcome = [choose_resumable(runner, self.out_dir)]
             except CheckpointError as error:
                 outcome = [error]
         broadcast_object_list(outcome)
@@ -92,6 +90,7 @@ class AtomicCheckpointHook(CheckpointHook):
     def before_train(self, runner: Runner) -> None:
         """Remove what a killed process left half written."""
         super().before_train(runner)
+        self._is_behind = False
         if runner._resume:
             for key in set(_BEST_PATHS) & set(vars(self)):
                 setattr(self, key, best_in_folder(getattr(self, key), self.out_dir))
@@ -113,13 +112,32 @@ class AtomicCheckpointHook(CheckpointHook):
         note_kinds(runner, checkpoint)
         make_states_plain(checkpoint)
 
+    def after_train(self, runner: Runner) -> None:
+        """Try the last save again if it failed; then publish, as MMEngine does.
+
+        Raises:
+            WorkDirError: on all processes, if it fails again.
+        """
+        if self._is_behind:
+            meta = dict(epoch=runner.epoch, iter=runner.iter)
+            self._save_checkpoint_with_step(
+                runner, meta["epoch" if self.by_epoch else "iter"], meta
+            )
+        if self._is_behind:
+            raise WorkDirError(
+                "the run ended without its final weights, which could not be saved:"
+                f" {free_space(runner.work_dir)}; {self.newest}. Make room, then"
+                " --resume"
+            )
+        super().after_train(runner)
+
     def save_interrupted(self, runner: Runner) -> bool:
         """Save the run as it is after the current iteration; returns False if that failed.
 
         The file is removed when the next regular checkpoint is complete.
         """
         meta = dict(epoch=runner.epoch, iter=runner.iter + 1)
-        return self._write(runner, INTERRUPTED, meta)
+        return self._write(runner, INTERRUPTED, meta, "the run ends here")
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
         """Save ``step``, let ``last_checkpoint`` name it, then remove what is too old."""
@@ -134,11 +152,15 @@ class AtomicCheckpointHook(CheckpointHook):
         name = self.filename_tmpl.format(step)
         path = self.file_backend.join_path(self.out_dir, name)
         runner.message_hub.update_info("last_ckpt", path)
-        if self._write(runner, name, meta):
-            self.last_ckpt = path
+        end = runner.max_epochs if self.by_epoch else runner.max_iters
+        prospect = next_try(step, end, self.interval, self.save_last)
+        if self._write(runner, name, meta, prospect):
+            self.last_ckpt, self._is_behind = path, False
             outdated_names = [*map(self.filename_tmpl.format, outdated), INTERRUPTED]
             try_writing(runner.logger, f"'{self.out_dir}'", lambda: self._remove(outdated_names))
-        elif self.max_keep_ckpts > 0:
+            return
+        self._is_behind = self.last_ckpt != path
+        if self.max_keep_ckpts > 0:
             self._remember_kept(runner, before)
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
@@ -158,7 +180,8 @@ class AtomicCheckpointHook(CheckpointHook):
             failure = error
         finally:
             self.file_backend, self._postponed = backend, None
-        if self._all_saved(runner, "the best checkpoint", failure):
+        prospect = "training goes on without it"
+        if self._all_saved(runner, "the best checkpoint", failure, prospect):
             # the last checkpoint again, which then names the best one
             for step, meta in postponed:
                 self._save_checkpoint_with_step(runner, step, meta)
@@ -173,7 +196,7 @@ class AtomicCheckpointHook(CheckpointHook):
         for key in filter(paths.get, paths):
             setattr(self, key, paths[key])
 
-    def _write(self, runner: Runner, name: str, meta: dict) -> bool:
+    def _write(self, runner: Runner, name: str, meta: dict, prospect: str) -> bool:
         """Save under ``name`` and let ``last_checkpoint`` name it."""
         path = self.file_backend.join_path(self.out_dir, name)
         gather_optimizer_state(runner)
@@ -194,7 +217,7 @@ class AtomicCheckpointHook(CheckpointHook):
                 self._point_at(runner, path)
         except OSError as error:
             failure = error
-        return self._all_saved(runner, path, failure)
+        return self._all_saved(runner, path, failure, prospect)
 
     def _point_at(self, runner: Runner, path: str) -> None:
         pointer = Path(runner.work_dir, POINTER)
@@ -205,23 +228,19 @@ class AtomicCheckpointHook(CheckpointHook):
                 f"{pointer} cannot be written ({error}); --resume finds {path} without it"
             )
 
-    def _all_saved(self, runner: Runner, name: str, failure: OSError | None) -> bool:
-        """Whether the main process, which alone writes, succeeded; all processes must ask.
-
-        They go on alike, or some would wait for others in the next gathering.
-        """
+    def _all_saved(self, runner: Runner, name: str, failure: OSError | None, prospect: str) -> bool:
+        """Whether the main process, which alone writes, succeeded; all processes must ask."""
         if failure is not None:
-            self._report(runner, name, failure)
-        outcome = [failure is None]
+            folder = self.out_dir if self._is_local else None
+            self.newest = newest_complete(folder, runner, self.last_ckpt)
+            runner.logger.error(
+                f"{name} could NOT be saved: {failure}; {free_space(runner.work_dir)}; {prospect}."
+                f" Make room: {self.newest}"
+            )
+        outcome = [failure is None, self.newest]
         broadcast_object_list(outcome)
-        return outcome[0]
-
-    def _report(self, runner: Runner, name: str, error: OSError) -> None:
-        runner.logger.error(
-            f"{name} could NOT be saved: {error}; {free_space(runner.work_dir)}."
-            f" Training goes on. The last whole checkpoint is kept ({self.last_ckpt}); make room,"
-            " the next interval tries again"
-        )
+        is_saved, self.newest = outcome
+        return bool(is_saved)
 
     def _remember_kept(self, runner: Runner, steps: list[int]) -> None:
         self.keep_ckpt_ids = deque(steps, self.max_keep_ckpts)
@@ -235,17 +254,3 @@ class AtomicCheckpointHook(CheckpointHook):
                 self.file_backend.remove(path)
             elif self.file_backend.isdir(path):
                 self.file_backend.rmtree(path)  # deepspeed's
-
-    def _choose(self, runner: Runner) -> tuple[str | None, list[str]]:
-        """The file to resume from, the user's choice first, and warnings."""
-        if runner._load_from is not None:
-            check_integrity(runner._load_from)
-            return runner._load_from, []
-        folder = Path(runner.work_dir)
-        if not self._is_local:
-            return None, []  # MMEngine asks last_checkpoint
-        files = folder if self.out_dir is None else Path(self.out_dir) / folder.name
-        path, warnings = find_resumable(files, folder / POINTER)
-        if path is None:
-            return None, [f"nothing to resume in {files}: training starts at iteration 0"]
-        return str(path), warnings

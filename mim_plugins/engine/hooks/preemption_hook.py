@@ -10,6 +10,7 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
+from ...errors import WorkDirError
 from ...registry import HOOKS
 from ..loops.resumable_data_loader import defer_worker_signals
 from .atomic_checkpoint_hook import AtomicCheckpointHook
@@ -24,7 +25,8 @@ class PreemptionHook(Hook):
 
     The processes of a run agree on the iteration at which they stop, whichever of them got the
     signal. With gradient accumulation it is one that updates the weights. A signal that comes
-    during validation waits for its end.
+    during validation waits for its end. Without room for ``interrupted.pth``, the run ends with an
+    error that names the newest complete checkpoint.
 
     Args:
         interval: iterations between two agreements of several processes; a single one needs none.
@@ -70,7 +72,8 @@ class PreemptionHook(Hook):
         """Save and exit, if a process of the run got a signal.
 
         Raises:
-            SystemExit: with ``REQUEUE_EXIT_CODE``.
+            SystemExit: with ``REQUEUE_EXIT_CODE``, when the run is saved.
+            WorkDirError: on all processes, if it could not be saved.
         """
         self._stopping = self._stopping or self._anyone_received(runner)
         if not self._stopping or not _weights_are_up_to_date(runner.optim_wrapper):
@@ -78,12 +81,15 @@ class PreemptionHook(Hook):
         # the workers of the data loader, who may have got the signal too, are not needed any more
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         runner.logger.warning(f"a signal asks for the run's end at iteration {runner.iter + 1}")
-        saved = self._checkpoint_hook(runner).save_interrupted(runner)
+        hook = self._checkpoint_hook(runner)
+        saved = hook.save_interrupted(runner)
         barrier()  # a launcher ends all processes when the first one exits
-        runner.logger.warning(
-            f"{'saved' if saved else 'NOT saved'}; exiting with code {REQUEUE_EXIT_CODE}: go on"
-            " with --resume"
-        )
+        if not saved:
+            raise WorkDirError(
+                f"a signal asked for the run's end, and its state after iteration {runner.iter + 1}"
+                f" could NOT be saved: {hook.newest}. Make room, then start again with --resume"
+            )
+        runner.logger.warning(f"saved; exiting with code {REQUEUE_EXIT_CODE}: go on with --resume")
         raise SystemExit(REQUEUE_EXIT_CODE)
 
     def after_train(self, runner: Runner) -> None:

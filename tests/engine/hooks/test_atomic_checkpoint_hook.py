@@ -3,20 +3,21 @@ import pickle
 import resource
 import shutil
 import signal
+from contextlib import nullcontext
 
 import pytest
 import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from stacks import ON_FORKS
-from toy_run import ToyModel, toy_runner
+from toy_run import ToyImages, ToyModel, toy_runner
 from two_processes import DISTRIBUTED, in_two_processes
 
 from mim_plugins.checkpoints import find_corruption, has_digest
 from mim_plugins.cli import ConsoleRunner
 from mim_plugins.engine.hooks import AtomicCheckpointHook, atomic_checkpoint_hook
 from mim_plugins.engine.resume.atomic_local_backend import AtomicLocalBackend
-from mim_plugins.errors import CheckpointError
+from mim_plugins.errors import CheckpointError, WorkDirError
 
 
 class Killed(BaseException):
@@ -121,8 +122,61 @@ def test_full_disk_is_logged_training_goes_on_and_the_next_save_works(tmp_path, 
         signal.signal(signal.SIGXFSZ, previous)
     assert [files for _, files in left] == [["iter_1.pth"]] * 2
     assert "could NOT be saved" in left[0][0]
-    assert "iter_1.pth)" in left[1][0]
+    assert "the next interval tries again" in left[0][0]
+    assert f"the newest complete checkpoint is '{tmp_path / 'iter_1.pth'}'" in left[1][0]
     assert names(tmp_path) == ["iter_4.pth"]
+
+
+def full_from(monkeypatch, iteration, room_at_the_end=False):
+    """Let saves of later iterations fail; with room at the end, all but the last attempt."""
+    attempts = []
+
+    def put(self, data, path, original=AtomicLocalBackend.put):
+        number = int(path.rpartition("_")[2].removesuffix(".pth"))
+        attempts.append(number)
+        if number >= iteration and not (room_at_the_end and attempts.count(number) > 1):
+            raise OSError(28, "No space left on device")
+        original(self, data, path)
+
+    monkeypatch.setattr(AtomicLocalBackend, "put", put)
+
+
+@pytest.mark.parametrize("settings", [dict(), dict(interval=2), dict(interval=3, save_last=False)])
+def test_a_run_without_its_final_weights_ends_in_an_error(tmp_path, monkeypatch, caplog, settings):
+    full_from(monkeypatch, 2)
+    runner = toy_runner(tmp_path, checkpoint=settings)
+    runner.logger.addHandler(caplog.handler)
+    is_first_complete = not settings
+    newest = "iter_1.pth'" if is_first_complete else "there is no complete checkpoint of this run"
+    with pytest.raises(WorkDirError, match=f"without its final weights.*{newest}"):
+        runner.train()
+    errors = [record.message for record in caplog.records if record.levelname == "ERROR"]
+    assert "None" not in "".join(errors)
+    last = errors[-1]
+    assert "iter_4.pth could NOT" in last
+    assert "next interval" not in last
+    assert "last save" in last
+    if not settings.get("save_last", True):
+        assert "training goes on, and its end tries again" in errors[0]
+
+
+@pytest.mark.parametrize("by_epoch", [False, True])
+def test_a_last_save_that_failed_is_tried_again(tmp_path, monkeypatch, by_epoch):
+    loop = dict(type="mim_plugins.ResumableEpochLoop", max_epochs=2)
+    images = dict(batch_size=4, dataset=ToyImages(), sampler=dict(type="DefaultSampler"))
+    settings = dict(train_cfg=loop, train_dataloader=images) if by_epoch else dict(iterations=2)
+    for folder in ("whole", "full"):
+        if folder == "full":
+            full_from(monkeypatch, 2, room_at_the_end=True)
+        toy_runner(tmp_path / folder, checkpoint=dict(by_epoch=by_epoch), **settings).train()
+    name = "epoch_2.pth" if by_epoch else "iter_2.pth"
+    whole, full = (
+        torch.load(tmp_path / folder / name, weights_only=False) for folder in ("whole", "full")
+    )
+    for key in ("epoch", "iter"):
+        assert full["meta"][key] == whole["meta"][key]
+    assert full["state_dict"]["weight"].tolist() == whole["state_dict"]["weight"].tolist()
+    assert pointed_at(tmp_path / "full").endswith(name)
 
 
 def test_best_file_stays_until_the_better_one_is_complete(tmp_path, monkeypatch):
@@ -180,7 +234,8 @@ def save_best_with_a_full_disk(rank, folder, moment):
 
     if moment == "training":
         os.fsync = fail
-    runner.train()
+    with pytest.raises(WorkDirError) if moment == "training" else nullcontext():
+        runner.train()
     last = hook.last_ckpt
     os.fsync = fail
     hook.after_val_epoch(runner, dict(acc=0.5))

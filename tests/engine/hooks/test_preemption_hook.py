@@ -10,6 +10,8 @@ from toy_run import ToyImages, ToyModel, toy_runner
 from two_processes import DISTRIBUTED, in_two_processes
 
 from mim_plugins.engine.hooks import REQUEUE_EXIT_CODE, PreemptionHook
+from mim_plugins.engine.resume.atomic_local_backend import AtomicLocalBackend
+from mim_plugins.errors import WorkDirError
 
 
 class Signal(Hook):
@@ -125,6 +127,45 @@ def test_bad_arguments_are_refused(tmp_path):
     runner = toy_runner(tmp_path, hooks=[PreemptionHook()], checkpoint=dict(type="CheckpointHook"))
     with pytest.raises(ValueError, match="AtomicCheckpointHook"):
         runner.train()
+
+
+@pytest.mark.parametrize(
+    ("interval", "newest"), [(1, "is '.*iter_1.pth'"), (100, "there is no complete checkpoint")]
+)
+def test_a_run_that_could_not_be_saved_ends_in_an_error(tmp_path, monkeypatch, interval, newest):
+    def put(self, data, path, original=AtomicLocalBackend.put):
+        if path.endswith(("interrupted.pth", "iter_2.pth")):
+            raise OSError(28, "No space left on device")
+        original(self, data, path)
+
+    monkeypatch.setattr(AtomicLocalBackend, "put", put)
+    handler = signal.getsignal(signal.SIGTERM)
+    checkpoint = dict(interval=interval)
+    runner = toy_runner(tmp_path, hooks=[PreemptionHook()], checkpoint=checkpoint)
+    runner.register_hook(Signal(1, signal.SIGTERM))
+    try:
+        with pytest.raises(WorkDirError, match=f"iteration 2 could NOT be saved: .*{newest}"):
+            runner.train()
+    finally:
+        signal.signal(signal.SIGTERM, handler)
+
+
+def train_and_signal_with_a_full_disk(rank, folder):
+    def put(self, data, path):
+        raise OSError(28, "No space left on device")
+
+    AtomicLocalBackend.put = put
+    try:
+        train_and_signal_one(rank, folder)
+    except WorkDirError as error:
+        return str(error)
+
+
+def test_processes_agree_that_nothing_could_be_saved(tmp_path):
+    codes, errors = in_two_processes(train_and_signal_with_a_full_disk, tmp_path)
+    assert codes == [0, 0]
+    assert errors[0] == errors[1]
+    assert "there is no complete checkpoint" in errors[0]
 
 
 def train_and_signal_one(rank, folder):

@@ -1,0 +1,70 @@
+"""Names in a config file that nothing takes or reads."""
+
+import difflib
+from collections.abc import Iterator
+from typing import Any
+
+from mmengine.config import Config
+
+from .schema import Path, entry_problem, is_read_at_top, names_at_top
+
+# whose dicts are built, or read by MMEngine itself; those of hooks may lack an entry's type
+_BUILT = (
+    "train_dataloader", "val_dataloader", "test_dataloader", "train_cfg", "val_cfg", "test_cfg",
+    "optim_wrapper", "param_scheduler", "custom_hooks", "default_hooks", "randomness",
+    "auto_scale_lr", "env_cfg",
+)  # fmt: skip
+# of a loader: data sets, transforms and collate functions of other packages hand names on freely
+_NOT_FOLLOWED = ("dataset", "collate_fn", "batch_sampler")
+_CLOSE_AT_TOP = 0.85  # of 1
+_USUAL_VARIABLES = ("models", "test_pipeline", "train_pipeline", "val_pipeline")
+
+
+def misspelt_argument(cfg: Config) -> str | None:
+    """Return an error text about the first name that what is built from its dict does not take."""
+    entries = cfg._cfg_dict  # as they are: reading them one by one imports what they name
+    for key in _BUILT:
+        for path, node in _dicts((key,), dict.get(entries, key)):
+            problem = entry_problem(path, node, dict.get(entries, "default_scope"))
+            if problem is not None:
+                return problem
+    return None
+
+
+def unread_entries(cfg: Config) -> list[str]:
+    """Return a warning for each top-level dict or list whose name resembles one that is read."""
+    entries = cfg._cfg_dict
+    found = (
+        (key, _near(key)) for key in entries if isinstance(dict.get(entries, key), dict | list)
+    )
+    return [
+        f"the config's entry '{key}' is read by nothing; did you mean {near}?"
+        for key, near in found
+        if near is not None
+    ]
+
+
+def _dicts(path: Path, node: Any) -> Iterator[tuple[Path, dict]]:
+    """Yield each dict that is followed, with its path."""
+    if isinstance(node, dict):
+        yield path, node
+        for key in node:
+            if key not in _NOT_FOLLOWED:
+                yield from _dicts((*path, str(key)), dict.get(node, key))
+    elif isinstance(node, list | tuple):
+        for index, part in enumerate(node):
+            yield from _dicts((*path, str(index)), part)
+
+
+def _near(key: str) -> str | None:
+    """Return the name of which ``key`` may be a misspelling, or None."""
+    if is_read_at_top(key) or key in _USUAL_VARIABLES:
+        return None
+    names = [name for name in names_at_top() if not _differ_by_a_word(name, key)]
+    swapped = [name for name in names if sorted(name) == sorted(key)]
+    near = swapped or difflib.get_close_matches(key, names, n=1, cutoff=_CLOSE_AT_TOP)
+    return near[0] if near else None
+
+
+def _differ_by_a_word(name: str, key: str) -> bool:
+    return name.startswith(f"{key}_") or key.startswith(f"{name}_")

@@ -1,0 +1,109 @@
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+from mim_plugins.apis import list_models, read_config
+from mim_plugins.config import misspelt_argument, unread_entries
+
+LOOP = dict(by_epoch=True, max_epochs=3)
+
+
+@pytest.mark.parametrize(
+    ("entries", "named"),
+    [
+        (dict(train_dataloader=dict(bach_size=8)), "train_dataloader.batch_size"),
+        (dict(val_dataloader=dict(num_worker=2)), "val_dataloader.num_workers"),
+        (dict(train_dataloader=dict(sampler=dict(type="DefaultSampler", shufle=True))),
+         "train_dataloader.sampler.shuffle"),
+        (dict(train_cfg=dict(by_epoch=True, max_epoch=3)), "train_cfg.max_epochs"),
+        (dict(train_cfg=dict(type="mim_plugins.ResumableEpochLoop", max_epoch=3)),
+         "train_cfg.max_epochs"),
+        (dict(val_cfg=dict(type="ValLoop", fp61=True)), "val_cfg.fp16"),
+        (dict(optim_wrapper=dict(optimizer=dict(type="AdamW", weigth_decay=0.05))),
+         "optim_wrapper.optimizer.weight_decay"),
+        (dict(optim_wrapper=dict(acumulative_counts=2)), "optim_wrapper.accumulative_counts"),
+        (dict(optim_wrapper=dict(clip_grad=dict(max_nrom=1))), "optim_wrapper.clip_grad.max_norm"),
+        (dict(optim_wrapper=dict(constructor="mim_plugins.Any", acumulative_counts=2)),
+         "optim_wrapper.accumulative_counts"),
+        (dict(param_scheduler=[dict(type="LinearLR", by_epoc=True)]), "param_scheduler.0.by_epoch"),
+        (dict(param_scheduler=dict(type="CosineAnnealingLR", T_maxx=3)), "param_scheduler.T_max"),
+        (dict(randomness=dict(sead=0)), "randomness.seed"),
+        (dict(default_hooks=dict(checkpoint=dict(type="CheckpointHook", intervall=1))),
+         "default_hooks.checkpoint.interval"),
+        (dict(default_hooks=dict(chekpoint=dict(type="CheckpointHook"))),
+         "default_hooks.checkpoint"),
+    ],
+)  # fmt: skip
+def test_a_misspelt_argument_is_named_with_the_nearest(entries, named):
+    problem = misspelt_argument(Config(entries))
+    assert problem.endswith(f"did you mean {named}?")
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        dict(train_cfg=LOOP, train_dataloader=None),
+        dict(optim_wrapper=dict(constructor="GANConstructor", generator=dict(type="OptimWrapper"))),
+        dict(param_scheduler=dict(generator=[dict(type="LinearLR", convert_to_iter_based=True)])),
+        dict(train_cfg=dict(type="elsewhere.Loop", anything=1)),
+        dict(val_dataloader=[dict(batch_size=1)], default_hooks=dict(mine=dict(type="NoHook"))),
+        dict(train_dataloader=dict(dataset=dict(type="ImageNet", anything=1))),
+    ],
+)
+def test_what_another_class_may_take_passes(entries):
+    assert misspelt_argument(Config(entries)) is None
+
+
+@pytest.mark.parametrize("name", ["mixmae/swin_b_600e_knn", "mrmae/vit_b_200e"])
+def test_recipes_have_no_misspelt_argument(name):
+    assert name in list_models()
+    assert misspelt_argument(read_config(name)) is None
+
+
+@pytest.mark.parametrize(
+    ("key", "near"),
+    [
+        ("optim_wraper", "optim_wrapper"),
+        ("default_hook", "default_hooks"),
+        ("custom_hook", "custom_hooks"),
+        ("train_dataloder", "train_dataloader"),
+        ("val_cgf", "val_cfg"),
+        ("train_cfh", "train_cfg"),
+        ("modle", "model"),
+        ("param_schedulers", "param_scheduler"),
+        ("val_evalutor", "val_evaluator"),
+        ("randomnes", "randomness"),
+    ],
+)
+def test_an_entry_whose_name_nothing_reads_is_a_warning(key, near):
+    (warning,) = unread_entries(Config({key: dict(a=1), "model": dict(type="A")}))
+    assert warning == f"the config's entry '{key}' is read by nothing; did you mean {near}?"
+    assert len(unread_entries(Config({key: [dict(a=1)]}))) == 1
+    assert unread_entries(Config({key: 1})) == []
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "train_pipeline", "test_pipeline", "val_pipeline", "data_root", "dataset_type",
+        "backbone_norm_cfg", "img_scales", "tta_model", "tta_pipeline", "vis_backends", "classes",
+        "model_wrapper", "val_dataloader_cfg", "models", "conv_cfg", "norm_cfg", "custom_keys",
+        "val_evaluator_abs", "pipeline", "gallery_dataloader", "model_cfg", "custom_imports",
+        "load_pipeline", "optimizer", "test_dataloader", "env_cfg", "metainfo", "train_dataset",
+    ],
+)  # fmt: skip
+def test_a_usual_variable_is_no_warning(key):
+    assert unread_entries(Config({key: dict(a=1)})) == []
+
+
+def test_the_variables_of_all_recipes_are_no_warning():
+    folder = Path(__file__).parents[2] / "configs"
+    keys = {
+        line.partition("=")[0].strip()
+        for file in folder.rglob("*.py")
+        for line in file.read_text().splitlines()
+        if "=" in line and line.partition("=")[0].strip().isidentifier() and line[0] != " "
+    }
+    assert len(keys) > 10
+    assert unread_entries(Config({key: dict(a=1) for key in keys})) == []

@@ -1,0 +1,48 @@
+from types import SimpleNamespace
+
+import pytest
+from toy_run import toy_runner
+
+from mim_plugins.engine.resume.run_checkpoints import (
+    choose_resumable,
+    newest_complete,
+    next_try,
+)
+
+NONE = "there is no complete checkpoint of this run"
+
+
+def test_the_newest_complete_file_is_named(tmp_path):
+    run = SimpleNamespace(work_dir=str(tmp_path), _load_from=None)
+    assert newest_complete(str(tmp_path), run, None) == NONE
+    assert newest_complete(str(tmp_path / "lost"), run, "old.pth") == NONE
+    toy_runner(tmp_path, iterations=2).train()
+    for number, found in ((2, "iter_2.pth"), (1, "iter_1.pth")):
+        expected = f"the newest complete checkpoint is '{tmp_path / found}'"
+        assert newest_complete(str(tmp_path), run, None) == expected
+        assert choose_resumable(run, None)[0] == str(tmp_path / found)
+        file = tmp_path / f"iter_{number}.pth"
+        file.write_bytes(file.read_bytes()[:500])
+    assert newest_complete(str(tmp_path), run, None) == NONE
+
+
+def test_of_another_storage_the_last_saved_file_counts(tmp_path):
+    run = SimpleNamespace(work_dir=str(tmp_path), _load_from=None)
+    assert newest_complete(None, run, "s3://a/iter_1.pth").endswith("'s3://a/iter_1.pth'")
+    assert newest_complete(None, run, None) == NONE
+    assert choose_resumable(run, "s3://a") == (None, [])
+
+
+@pytest.mark.parametrize(
+    ("step", "interval", "save_last", "expected"),
+    [
+        (10, 10, True, "next interval"),
+        (10, 10, False, "its end tries"),
+        (10, 5, False, "next interval"),
+        (10, -1, True, "next interval"),
+        (15, 5, True, "last save"),
+        (15, 10, True, "last save"),
+    ],
+)
+def test_no_interval_is_promised_that_does_not_come(step, interval, save_last, expected):
+    assert expected in next_try(step, 15, interval, save_last)
