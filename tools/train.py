@@ -1,7 +1,7 @@
 """Train a model from a config: pre-training and fine-tuning, one process or many.
 
-Exit codes: 0 trained; 1 an error; 85 saved because a signal asked for the end: start it again with
---resume.
+Exit codes: 0 trained; 1 an error, also if the final weights, or the state at a signal, could not be
+saved; 85 saved because a signal asked for the end: start it again with --resume; 130 Ctrl-C.
 """
 
 import argparse
@@ -16,6 +16,7 @@ from mim_plugins.cli import (
     ConsoleRunner,
     enable_exact_resume,
     global_batch,
+    interruptible,
     process_group,
     resolve_precision,
     run_config,
@@ -100,7 +101,8 @@ def run(cfg: Config, args: argparse.Namespace, outdated: list[Path]) -> None:
         for text in filter(None, texts):
             runner.logger.log(level, text)
     work_dir.remove(outdated)
-    with user_errors(args.traceback, BUILD_ERRORS, until=runner.has_begun):
+    errors = user_errors(args.traceback, BUILD_ERRORS, until=runner.has_begun)
+    with errors, interruptible(runner, args.traceback):
         runner.train()
 
 

@@ -13,6 +13,7 @@ from ..errors import CorruptImageError, UserError
 from .process_errors import exit_with, process_count
 
 TRACEBACK_VARIABLE = "MIM_PLUGINS_TRACEBACK"
+INTERRUPTED_EXIT_CODE = 130  # as shells have it: 128 and the number of SIGINT
 USER_ERRORS = (
     UserError,
     FileNotFoundError,
@@ -32,7 +33,7 @@ def user_errors(
     """End the program with one line if an error of :data:`USER_ERRORS` comes out of the block.
 
     In a run of several processes any error does, and its traceback is in a file that the line names
-    (see :func:`exit_with`).
+    (see :func:`exit_with`). Ctrl-C is one line as well, and exit code 130.
 
     Args:
         traceback: let the error pass with all that Python says of it, as 1 in the environment
@@ -43,8 +44,14 @@ def user_errors(
     kinds: tuple[type[BaseException], ...] = (*USER_ERRORS, *also)
     try:
         yield
+    except KeyboardInterrupt:
+        if wants_traceback(traceback):
+            raise
+        if os.environ.get("RANK", "0") == "0":
+            print("interrupted by Ctrl-C", file=sys.stderr)
+        sys.exit(INTERRUPTED_EXIT_CODE)
     except Exception as error:
-        if traceback or os.environ.get(TRACEBACK_VARIABLE) == "1":
+        if wants_traceback(traceback):
             raise
         is_known = isinstance(error, USER_ERRORS)
         several = process_count() > 1
@@ -57,6 +64,11 @@ def user_errors(
         else:
             raise
         sys.exit(exit_with(line, error) if several else line)
+
+
+def wants_traceback(option: bool) -> bool:
+    """Whether the user wants tracebacks, by the tool's option or the environment variable."""
+    return option or os.environ.get(TRACEBACK_VARIABLE) == "1"
 
 
 def _one_line(error: BaseException) -> str:

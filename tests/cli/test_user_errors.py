@@ -82,6 +82,14 @@ def test_other_errors_are_those_of_the_user_until_something_has_happened():
     assert end(CheckpointError("why"), until=lambda: True) == "error: why"
 
 
+def test_ctrl_c_is_one_line_and_code_130(capsys, monkeypatch):
+    monkeypatch.delenv("RANK", raising=False)
+    assert end(KeyboardInterrupt()) == 130
+    assert capsys.readouterr().err == "interrupted by Ctrl-C\n"
+    with pytest.raises(KeyboardInterrupt), user_errors(traceback=True):
+        raise KeyboardInterrupt
+
+
 def test_errors_of_the_program_pass():
     with pytest.raises(ZeroDivisionError), user_errors():
         raise ZeroDivisionError

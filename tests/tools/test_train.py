@@ -280,6 +280,7 @@ def test_only_damaged_checkpoints_get_one_clear_line(tmp_path, pretrain_config):
     assert result.returncode == 1
     assert "error:" in result.stderr
     assert "none that can be resumed from" in result.stderr
+    assert "--overwrite in place of --resume" in result.stderr
     assert "Traceback" not in result.stderr
 
 

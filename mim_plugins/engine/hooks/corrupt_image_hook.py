@@ -1,11 +1,13 @@
 """Hook that reports damaged images and stops a run on bad data."""
 
+import math
 from pathlib import Path
 
 from mmengine.dist import all_gather_object, is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from ...config import type_name
 from ...datasets.replacement import RECORD
 from ...datasets.wrappers import count_images
 from ...errors import CorruptImageError
@@ -102,11 +104,12 @@ class CorruptImageHook(Hook):
         self._write_list(runner)
         images = count_images(runner.train_dataloader.dataset)
         if len(self._damaged) > self.max_share * images:
+            more = min(1, max(0.1, math.ceil(20 * len(self._damaged) / images) / 10))
             raise CorruptImageError(
                 f"{len(self._damaged)} of {images} images are known to be damaged, more than"
                 f" max_share={self.max_share:g} allows; they are listed in"
                 f" {Path(runner.work_dir) / FILE_NAME}. Check the data with"
-                " tools/check_dataset.py, or raise max_share of CorruptImageHook"
+                f" tools/check_dataset.py, or allow more: {_option(runner)}={more:g}"
             )
 
     def _write_list(self, runner: Runner) -> None:
@@ -116,3 +119,13 @@ class CorruptImageHook(Hook):
             self._is_written = try_writing_lines(
                 runner.logger, file, map(quote_name, sorted(self._damaged))
             )
+
+
+def _option(runner: Runner) -> str:
+    """Return the option of the command line that sets the limit, with the hook's index."""
+    hooks = runner.cfg.get("custom_hooks") or ()
+    for index, hook in enumerate(hooks):
+        kind = hook.get("type") if isinstance(hook, dict) else None
+        if type_name(kind) == CorruptImageHook.__name__:
+            return f"--cfg-options custom_hooks.{index}.max_share"
+    return f"max_share of {CorruptImageHook.__name__}, such as max_share"

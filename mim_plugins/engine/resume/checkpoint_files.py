@@ -92,8 +92,8 @@ def find_resumable(folder: Path, pointer: Path) -> Choice:
     raise CheckpointError(
         f"'{folder}' has checkpoints, but none that can be resumed from:\n  "
         + ";\n  ".join(lost)
-        + ".\nStart again without --resume or in another --work-dir, or name a file with"
-        " --resume FILE"
+        + ".\nStart anew with --overwrite in place of --resume, or in another --work-dir; or name a"
+        " file with --resume FILE"
     )
 
 

@@ -34,18 +34,33 @@ def move_position(runner: Runner, checkpoint: dict) -> tuple[ResumedPosition, li
     Raises:
         CheckpointError: the checkpoint does not state at which part of an epoch it was saved.
     """
+    length_change = _length_change(runner, _runtime_info(checkpoint))
     if isinstance(runner.train_loop, IterBasedTrainLoop):
         position, changes = _in_iterations(runner, checkpoint)
         done, end, unit = position.iterations, runner.max_iters, "iteration"
     else:
         position, changes = _in_epochs(runner, checkpoint)
         done, end, unit = position.epochs, runner.max_epochs, "epoch"
+    changes += length_change
     if done >= end:
         changes.append(
             f"the checkpoint is at the end of {unit} {done} and this run ends after {end}: nothing"
             " is left to train"
         )
     return position, changes
+
+
+def _length_change(runner: Runner, info: dict) -> list[str]:
+    """Return a line if the checkpoint's run was to be of another length."""
+    if isinstance(runner.train_loop, IterBasedTrainLoop):
+        old, new, unit = info.get("max_iters"), runner.max_iters, "iteration"
+    else:
+        old, new, unit = info.get("max_epochs"), runner.max_epochs, "epoch"
+        if old == 1 and POSITION not in info:
+            return []  # MMEngine notes one epoch for a run that counts iterations
+    if not isinstance(old, int) or old == new:
+        return []
+    return [f"the checkpoint's run had {old} {unit}{'s' * (old != 1)}, this one has {new}"]
 
 
 def _in_iterations(runner: Runner, checkpoint: dict) -> tuple[ResumedPosition, list[str]]:

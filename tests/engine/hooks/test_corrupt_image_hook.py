@@ -125,6 +125,20 @@ def test_too_many_damaged_images_stop_the_run(tmp_path, make_runner):
     assert len((tmp_path / "run/corrupt_images.txt").read_text().split()) == 2
 
 
+@pytest.mark.parametrize("kind", ["mim_plugins.CorruptImageHook", "CorruptImageHook"])
+def test_the_option_that_allows_more_is_named_with_its_index(make_runner, kind):
+    runner, _ = make_runner(hook=dict(max_share=0.2, interval=1), epochs=1)
+    runner.cfg.custom_hooks = [dict(type="EMAHook"), None, dict(type=kind)]
+    with pytest.raises(CorruptImageError, match=r"--cfg-options custom_hooks\.2\.max_share=0\.5$"):
+        runner.train()
+
+
+def test_without_a_config_of_hooks_the_argument_is_named(make_runner):
+    runner, _ = make_runner(hook=dict(max_share=0.2, interval=1), epochs=1)
+    with pytest.raises(CorruptImageError, match=r"max_share of CorruptImageHook.*=0\.5$"):
+        runner.train()
+
+
 def test_an_image_counts_once_however_often_it_is_drawn(make_runner):
     runner, _ = make_runner(hook=dict(max_share=0.25, interval=1), epochs=4)
     runner.train()

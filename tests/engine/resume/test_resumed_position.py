@@ -112,3 +112,27 @@ def test_a_run_of_epochs_may_go_on_in_iterations():
 def test_a_run_that_is_over_is_named(loop, saved):
     changes = move_position(runner(loop), saved)[1]
     assert "nothing is left to train" in changes[-1]
+
+
+@pytest.mark.parametrize(
+    ("loop", "saved", "line"),
+    [
+        (EpochBasedTrainLoop, checkpoint(3, 30, max_epochs=100, max_iters=1000), "100 epochs"),
+        (EpochBasedTrainLoop, checkpoint(1, 10, max_epochs=4, max_iters=40), "4 epochs"),
+        (IterBasedTrainLoop, checkpoint(0, 30, max_epochs=1, max_iters=90), "90 iterations"),
+        (EpochBasedTrainLoop, own(0, 5), None),
+        (EpochBasedTrainLoop, checkpoint(3, 30, max_epochs=6, max_iters=60), None),
+        (IterBasedTrainLoop, checkpoint(0, 30, max_epochs=1, max_iters=60), None),
+    ],
+)
+def test_another_length_is_named_beside_the_old_one(loop, saved, line):
+    changes = move_position(runner(loop), saved)[1]
+    new = "60" if loop is IterBasedTrainLoop else "6"
+    expected = [f"the checkpoint's run had {line}, this one has {new}"] if line else []
+    assert changes == expected
+
+
+def test_a_run_of_one_epoch_is_named_in_the_singular():
+    saved = own(0, 5)
+    saved["message_hub"]["runtime_info"]["max_epochs"] = 1
+    assert move_position(runner(), saved)[1] == ["the checkpoint's run had 1 epoch, this one has 6"]

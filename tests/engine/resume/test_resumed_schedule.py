@@ -124,7 +124,8 @@ def test_a_trial_run_within_the_warm_up_goes_on_at_full_length(stop, unit):
     before = dict(schedulers=trial.param_scheduler[:1], epochs=2)
     whole, resumed, changes = whole_and_resumed(before, dict(schedulers=schedulers), stop)
     assert resumed == whole
-    assert "the checkpoint has 1 schedulers, the config 2" in changes[0]
+    assert changes[0] == "the checkpoint's run had 2 epochs, this one has 6"
+    assert "the checkpoint has 1 schedulers, the config 2" in changes[1]
     assert resumed[-1][0]["lr"] < 0.02 < max(values[0]["lr"] for values in resumed)
 
 
@@ -373,3 +374,11 @@ def test_a_checkpoint_of_mmengines_loop_follows_too(tmp_path):
     _, whole = train(tmp_path / "whole", batch=2)
     _, rates = train(tmp_path / "run", batch=2, resume=True)
     assert rates == pytest.approx(whole[HALF * 4 :])
+
+
+@pytest.mark.parametrize("epochs", [5, 9])
+def test_another_length_within_the_warm_up_is_named(epochs):
+    before = dict(schedulers=[dict(type="LinearLR", start_factor=0.1, end=20)])
+    whole, resumed, changes = whole_and_resumed(before, before | dict(epochs=epochs), 12)
+    assert resumed == whole
+    assert changes == [f"the checkpoint's run had 6 epochs, this one has {epochs}"]
