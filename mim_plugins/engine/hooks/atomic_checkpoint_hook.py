@@ -90,7 +90,6 @@ class AtomicCheckpointHook(CheckpointHook):
     def before_train(self, runner: Runner) -> None:
         """Remove what a killed process left half written."""
         super().before_train(runner)
-        self._is_behind = False
         if runner._resume:
             for key in set(_BEST_PATHS) & set(vars(self)):
                 setattr(self, key, best_in_folder(getattr(self, key), self.out_dir))
@@ -113,21 +112,15 @@ class AtomicCheckpointHook(CheckpointHook):
         make_states_plain(checkpoint)
 
     def after_train(self, runner: Runner) -> None:
-        """Try the last save again if it failed; then publish, as MMEngine does.
-
-        Raises:
-            WorkDirError: on all processes, if it fails again.
-        """
+        """Try the last save again if it failed; a second failure is a WorkDirError."""
         if self._is_behind:
+            step = runner.epoch if self.by_epoch else runner.iter
             meta = dict(epoch=runner.epoch, iter=runner.iter)
-            self._save_checkpoint_with_step(
-                runner, meta["epoch" if self.by_epoch else "iter"], meta
-            )
+            self._save_checkpoint_with_step(runner, step, meta)
         if self._is_behind:
             raise WorkDirError(
                 "the run ended without its final weights, which could not be saved:"
-                f" {free_space(runner.work_dir)}; {self.newest}. Make room, then"
-                " --resume"
+                f" {free_space(runner.work_dir)}; {self.newest}. Make room, then --resume"
             )
         super().after_train(runner)
 
@@ -237,10 +230,10 @@ class AtomicCheckpointHook(CheckpointHook):
                 f"{name} could NOT be saved: {failure}; {free_space(runner.work_dir)}; {prospect}."
                 f" Make room: {self.newest}"
             )
-        outcome = [failure is None, self.newest]
+        outcome: list = [failure is None, self.newest]
         broadcast_object_list(outcome)
         is_saved, self.newest = outcome
-        return bool(is_saved)
+        return is_saved
 
     def _remember_kept(self, runner: Runner, steps: list[int]) -> None:
         self.keep_ckpt_ids = deque(steps, self.max_keep_ckpts)
