@@ -20,6 +20,7 @@ from ..randomness import preserved_random_state
 from .head_classes import is_kind, unwrapped_model
 from .image_check import check_channels, check_images, read_samples, try_first_batch
 from .label_check import check_labels
+from .process_check import check_processes
 
 
 def check_training(runner: Runner) -> list[str]:
@@ -29,12 +30,13 @@ def check_training(runner: Runner) -> list[str]:
         Warnings, one line each.
 
     Raises:
-        ConfigError: settings do not agree; see :func:`check_labels`, :func:`check_images`,
-            :func:`check_batches` and :func:`try_first_batch`.
+        ConfigError: settings do not agree; see :func:`check_processes`, :func:`check_labels`,
+            :func:`check_images`, :func:`check_batches` and :func:`try_first_batch`.
     """
     model = unwrapped_model(runner.model)
     loops = dict(train=runner.train_loop, val=runner.val_loop)
     datasets, metrics = _parts_of(loops)
+    check_processes(datasets)
     check_batches(model, runner.train_dataloader)
     warnings = check_labels(model, datasets, metrics) + check_images(model, datasets)
     if not is_model_wrapper(runner.model) or "FullySharded" not in type(runner.model).__name__:
@@ -70,7 +72,7 @@ def check_features(backbone: Any, preprocessor: Any, datasets: Mapping[str, Any]
         ConfigError: see :func:`check_channels`.
     """
     for field, dataset in datasets.items():
-        check_channels(backbone, preprocessor, field, read_samples(dataset, 2))
+        check_channels(backbone, preprocessor, field, read_samples(dataset, field, 2))
 
 
 def check_config(cfg: Config) -> list[str]:
