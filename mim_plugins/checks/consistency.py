@@ -21,6 +21,7 @@ from .head_classes import is_kind, unwrapped_model
 from .image_check import check_channels, check_images, read_samples, try_first_batch
 from .label_check import check_labels
 from .process_check import check_processes
+from .single_image import refuses_one_image
 
 
 def check_training(runner: Runner) -> list[str]:
@@ -113,26 +114,26 @@ def check_batches(model: Any, loader: DataLoader) -> None:
         ConfigError: a batch, or the last one of an epoch, has one image, and the model mixes
             images or normalizes features over the batch.
     """
-    needs = _why_two_are_needed(model)
+    size, images = _batch_size(loader), _images_of_short_epochs(loader)
+    if size != 1 and images is None:
+        return
+    needs = _why_two_are_needed(model, loader)
     if needs is None:
         return
-    size = _batch_size(loader)
     if size == 1:
         raise ConfigError(
             f"train_dataloader.batch_size=1: {needs} at least 2 images per process; set a larger"
             " batch_size"
         )
-    images = _images_of_short_epochs(loader)
-    if images is not None:
-        share = f" of {get_world_size()} processes" if get_world_size() > 1 else ""
-        raise ConfigError(
-            f"train_dataloader.batch_size={size} with drop_last=False leaves a last batch of 1"
-            f" image ({images} images per epoch{share}): {needs} at least 2 images per process; set"
-            " train_dataloader.drop_last=True, or another batch_size"
-        )
+    share = f" of {get_world_size()} processes" if get_world_size() > 1 else ""
+    raise ConfigError(
+        f"train_dataloader.batch_size={size} with drop_last=False leaves a last batch of 1"
+        f" image ({images} images per epoch{share}): {needs} at least 2 images per process; set"
+        " train_dataloader.drop_last=True, or another batch_size"
+    )
 
 
-def _why_two_are_needed(model: Any) -> str | None:
+def _why_two_are_needed(model: Any, loader: DataLoader) -> str | None:
     transform = getattr(model.data_preprocessor, "batch_transform", None)
     if transform is not None:
         image = torch.zeros(1, image_channels(model.backbone), *model.backbone.img_size)
@@ -141,9 +142,11 @@ def _why_two_are_needed(model: Any) -> str | None:
                 transform(image)
         except ValueError:
             return "mixing needs"
-    if any(isinstance(each, nn.BatchNorm1d) and each.training for each in model.modules()):
-        return "BatchNorm1d needs"
-    return None
+    refuses = refuses_one_image(model, loader)
+    if refuses is None:  # not tried
+        parts = model.modules()
+        refuses = any(isinstance(each, nn.BatchNorm1d) and each.training for each in parts)
+    return "batch normalization (BatchNorm) needs" if refuses else None
 
 
 def _batch_size(loader: DataLoader) -> int | None:
