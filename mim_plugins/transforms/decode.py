@@ -31,9 +31,9 @@ def decode_image(data: bytes, path: str = "") -> np.ndarray:
     """Decode an image file to 8-bit BGR (H, W, 3), as mmcv's default backend does.
 
     Gray and palette images get three equal or looked-up channels, CMYK is converted, 16 bits are
-    scaled to 8, as is a PNM file with another largest number than 255, an alpha channel is dropped (hidden colors stay), of an animation the first frame
-    is taken, and the EXIF orientation is applied, as :func:`read_orientation` reads it.
-    (torchvision's image folders ignore EXIF.)
+    scaled to 8, as is a PNM file with another largest number than 255, an alpha channel is dropped
+    (hidden colors stay), of an animation the first frame is taken, and the EXIF orientation is
+    applied, as :func:`read_orientation` reads it. (torchvision's image folders ignore EXIF.)
 
     Damaged JPEG data decodes to garbage without an error, and the decoder tells it on standard
     error only; it is read there. What stays undetected: bytes that were replaced by others with a
@@ -75,9 +75,10 @@ def decode_image(data: bytes, path: str = "") -> np.ndarray:
 
 
 def _has_own_white(data: bytes) -> bool:
-    """Return whether a PNM file's largest number is one that OpenCV would not scale."""
+    """Return whether a PNM file is a text, or has a largest number that OpenCV does not scale."""
     header = _PNM.match(data[:_LONGEST_HEADER])
-    return header is not None and int(header[1]) not in (255, 65535)
+    is_text = data.startswith((b"P2", b"P3"))
+    return header is not None and (is_text or int(header[1]) not in (255, 65535))
 
 
 def _decode_scaled(data: bytes, path: str) -> np.ndarray:
