@@ -1,6 +1,7 @@
 """A trial of a batch of one image, which normalization over the batch may refuse."""
 
 from contextlib import suppress
+from typing import Any
 
 from mmengine.dataset import pseudo_collate
 from torch import nn
