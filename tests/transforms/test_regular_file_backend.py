@@ -21,7 +21,7 @@ def test_a_file_is_read_as_by_mmengine(tmp_path):
 def test_pipes_devices_and_missing_files_are_errors(tmp_path):
     os.mkfifo(tmp_path / "pipe.jpg")
     for path in (str(tmp_path / "pipe.jpg"), "/dev/zero"):
-        with pytest.raises(OSError, match="no regular file"):
+        with pytest.raises(OSError, match="regular file"):
             load(path)
     with pytest.raises(FileNotFoundError):
         load(str(tmp_path / "gone.jpg"))
