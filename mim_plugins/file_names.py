@@ -67,8 +67,10 @@ def read_lines(file: str | os.PathLike) -> list[str]:
     Lines may end as on Unix, Windows or classic Mac OS.
 
     Raises:
-        ValueError: the file is not a text file.
+        ValueError: the file is not a text file, or not a regular file.
     """
+    if Path(file).exists() and not Path(file).is_file():  # a pipe would wait forever
+        raise ValueError(f"'{printable(file)}' is no text file, but a folder, pipe or device")
     data = Path(file).read_bytes()
     marked = (name for mark, name in _BOMS.items() if data.startswith(mark))
     encoding = next(marked, None) or _guess_encoding(data)

@@ -87,7 +87,7 @@ def to_pixels(image: Any, name: str) -> np.ndarray:
 def _from_pillow(image: Image.Image, name: str) -> np.ndarray:
     path = str(getattr(image, "filename", "") or name)
     try:
-        image.load()
+        _load(image)
         orientation = image_orientation(image)
         target = _CONVERSIONS.get(image.mode)
         pixels = np.asarray(image.convert(target) if target else image)
@@ -106,11 +106,28 @@ def _from_pillow(image: Image.Image, name: str) -> np.ndarray:
             f"{name}: PIL images of mode LAB are not supported; convert the image with PIL.ImageCms"
             " first"
         )
+    if image.mode == "RGBA" and image.format == "TIFF":
+        # as libtiff hands them to OpenCV, multiplied by alpha
+        colors, alpha = pixels[..., :3].astype(np.uint16), pixels[..., 3:]
+        pixels = ((colors * alpha + 127) // 255).astype(np.uint8)
     if image.mode in ("LA", "La"):
         pixels = pixels[..., 0]
     if image.mode == "I":
         pixels = _from_32_bits(pixels, name, image.format in _SIXTEEN_BITS)
     return turn_upright(_from_numbers(pixels, name, pixels.shape), orientation)
+
+
+def _load(image: Any) -> None:
+    """Decode a PIL image; a TIFF that Pillow maps into memory would lose its orientation."""
+    path = getattr(image, "filename", None)
+    if image.format != "TIFF" or not path:
+        image.load()
+        return
+    image.filename = ""  # Pillow maps named files only
+    try:
+        image.load()
+    finally:
+        image.filename = path
 
 
 def _from_32_bits(pixels: np.ndarray, name: str, is_file: bool) -> np.ndarray:

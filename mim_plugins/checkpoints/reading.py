@@ -67,6 +67,10 @@ def _beginning(path: Path) -> bytes:
         raise CheckpointError(f"'{path}' is a folder, not a checkpoint; {_others(path)}")
     if not path.exists():
         raise CheckpointError(f"there is no checkpoint '{path}': {_others(path.parent)}")
+    if not path.is_file():  # opening a pipe would wait forever
+        raise CheckpointError(
+            f"'{path}' is a pipe, socket or device, not a checkpoint; save it to a file first"
+        )
     try:
         with path.open("rb") as file:
             begin = file.read(512)

@@ -12,16 +12,21 @@ from .reading import plain_data_only
 def trained_classes(path: str | Path) -> tuple[str, ...] | None:
     """Return the classes of the training set in the order of their labels.
 
-    MMEngine stores them in ``meta`` of its checkpoints. The result is None if the file contains
-    none or cannot be read; loading its weights reports the reason.
+    The result is None if the file contains none or cannot be read; loading its weights reports the
+    reason.
     """
     try:
         with plain_data_only():
             content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, LookupError, OSError):
         return None
+    return classes_in(content)
+
+
+def classes_in(checkpoint: Any) -> tuple[str, ...] | None:
+    """Return the classes that MMEngine stores in ``meta`` of its checkpoints, None without them."""
     for key in ("meta", "dataset_meta", "classes"):
-        content = content.get(key) if type(content) is dict else None
-    if type(content) not in (tuple, list) or not all(type(name) is str for name in content):
+        checkpoint = checkpoint.get(key) if type(checkpoint) is dict else None
+    if type(checkpoint) not in (tuple, list) or not all(type(name) is str for name in checkpoint):
         return None
-    return tuple(content)
+    return tuple(checkpoint)

@@ -20,6 +20,8 @@ from ..randomness import preserved_random_state
 from .head_classes import is_kind, unwrapped_model
 from .image_check import check_channels, check_images, read_samples, try_first_batch
 from .label_check import check_labels
+from .process_check import check_processes
+from .single_image import refuses_one_image
 
 
 def check_training(runner: Runner) -> list[str]:
@@ -29,12 +31,13 @@ def check_training(runner: Runner) -> list[str]:
         Warnings, one line each.
 
     Raises:
-        ConfigError: settings do not agree; see :func:`check_labels`, :func:`check_images`,
-            :func:`check_batches` and :func:`try_first_batch`.
+        ConfigError: settings do not agree; see :func:`check_processes`, :func:`check_labels`,
+            :func:`check_images`, :func:`check_batches` and :func:`try_first_batch`.
     """
     model = unwrapped_model(runner.model)
     loops = dict(train=runner.train_loop, val=runner.val_loop)
     datasets, metrics = _parts_of(loops)
+    check_processes(datasets)
     check_batches(model, runner.train_dataloader)
     warnings = check_labels(model, datasets, metrics) + check_images(model, datasets)
     if not is_model_wrapper(runner.model) or "FullySharded" not in type(runner.model).__name__:
@@ -70,7 +73,7 @@ def check_features(backbone: Any, preprocessor: Any, datasets: Mapping[str, Any]
         ConfigError: see :func:`check_channels`.
     """
     for field, dataset in datasets.items():
-        check_channels(backbone, preprocessor, field, read_samples(dataset, 2))
+        check_channels(backbone, preprocessor, field, read_samples(dataset, field, 2))
 
 
 def check_config(cfg: Config) -> list[str]:
@@ -111,26 +114,26 @@ def check_batches(model: Any, loader: DataLoader) -> None:
         ConfigError: a batch, or the last one of an epoch, has one image, and the model mixes
             images or normalizes features over the batch.
     """
-    needs = _why_two_are_needed(model)
+    size, images = _batch_size(loader), _images_of_short_epochs(loader)
+    if size != 1 and images is None:
+        return
+    needs = _why_two_are_needed(model, loader)
     if needs is None:
         return
-    size = _batch_size(loader)
     if size == 1:
         raise ConfigError(
             f"train_dataloader.batch_size=1: {needs} at least 2 images per process; set a larger"
             " batch_size"
         )
-    images = _images_of_short_epochs(loader)
-    if images is not None:
-        share = f" of {get_world_size()} processes" if get_world_size() > 1 else ""
-        raise ConfigError(
-            f"train_dataloader.batch_size={size} with drop_last=False leaves a last batch of 1"
-            f" image ({images} images per epoch{share}): {needs} at least 2 images per process; set"
-            " train_dataloader.drop_last=True, or another batch_size"
-        )
+    share = f" of {get_world_size()} processes" if get_world_size() > 1 else ""
+    raise ConfigError(
+        f"train_dataloader.batch_size={size} with drop_last=False leaves a last batch of 1"
+        f" image ({images} images per epoch{share}): {needs} at least 2 images per process; set"
+        " train_dataloader.drop_last=True, or another batch_size"
+    )
 
 
-def _why_two_are_needed(model: Any) -> str | None:
+def _why_two_are_needed(model: Any, loader: DataLoader) -> str | None:
     transform = getattr(model.data_preprocessor, "batch_transform", None)
     if transform is not None:
         image = torch.zeros(1, image_channels(model.backbone), *model.backbone.img_size)
@@ -139,9 +142,11 @@ def _why_two_are_needed(model: Any) -> str | None:
                 transform(image)
         except ValueError:
             return "mixing needs"
-    if any(isinstance(each, nn.BatchNorm1d) and each.training for each in model.modules()):
-        return "BatchNorm1d needs"
-    return None
+    refuses = refuses_one_image(model, loader)
+    if refuses is None:  # not tried
+        parts = model.modules()
+        refuses = any(isinstance(each, nn.BatchNorm1d) and each.training for each in parts)
+    return "batch normalization (BatchNorm) needs" if refuses else None
 
 
 def _batch_size(loader: DataLoader) -> int | None:

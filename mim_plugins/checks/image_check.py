@@ -9,7 +9,8 @@ from torch import Tensor
 from ..algorithms import MRMAE, MixMAE, PretrainingModel
 from ..algorithms.fitted_parts import check_statistics
 from ..backbones import HierarchicalBackbone, PlainBackbone
-from ..errors import ConfigError
+from ..errors import ConfigError, CorruptImageError
+from ..file_names import printable
 from ..randomness import preserved_random_state
 from ..sampling import evenly_spaced
 from ..visualization import isolated_eval
@@ -39,7 +40,7 @@ def check_images(model: Any, datasets: Mapping[str, Any]) -> list[str]:
     heads = head_classes(model)
     warnings = []
     for field, dataset in datasets.items():
-        samples = read_samples(dataset)
+        samples = read_samples(dataset, field)
         check_channels(backbone, preprocessor, field, samples)
         if all(isinstance(sample["inputs"], Tensor) for sample in samples):
             divisor = getattr(preprocessor, "pad_size_divisor", 1)
@@ -81,13 +82,41 @@ def check_channels(backbone: Any, preprocessor: Any, field: str, samples: Sequen
             )
 
 
-def read_samples(dataset: Any, count: int = _SAMPLES) -> list[dict]:
-    """Return some samples with ``inputs``, evenly spaced, and leave the random generators alone."""
+def read_samples(dataset: Any, field: str, count: int = _SAMPLES) -> list[dict]:
+    """Return some samples with ``inputs``, evenly spaced, and leave the random generators alone.
+
+    Args:
+        dataset: the data set.
+        field: name of its config field, for the message.
+        count: how many samples.
+
+    Raises:
+        ConfigError: a sample cannot be loaded.
+        CorruptImageError: likewise, by this package's transforms.
+    """
     if not hasattr(dataset, "__len__"):
         return []
     with preserved_random_state(cuda=False):
-        samples = [dataset[index] for index in evenly_spaced(len(dataset), count)]
+        samples = [
+            _read_sample(dataset, field, index) for index in evenly_spaced(len(dataset), count)
+        ]
     return [each for each in samples if isinstance(each, dict) and "inputs" in each]
+
+
+def _read_sample(dataset: Any, field: str, index: int) -> Any:
+    try:
+        return dataset[index]
+    except (ConfigError, CorruptImageError):
+        raise
+    except Exception as error:  # libraries that decode and transform have errors of their own
+        info = dataset.get_data_info(index) if hasattr(dataset, "get_data_info") else None
+        path = info.get("img_path") if isinstance(info, dict) else None
+        named = f" ('{printable(path)}')" if path else ""
+        cause = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ConfigError(
+            f"{field}.dataset: sample {index}{named} does not pass through the pipeline ({cause});"
+            " correct the image or the pipeline"
+        ) from error
 
 
 def try_first_batch(model: Any, dataset: Any) -> None:
@@ -99,7 +128,7 @@ def try_first_batch(model: Any, dataset: Any) -> None:
     pretrains = isinstance(model, (MixMAE, MRMAE))
     if not pretrains and not is_kind(model, "ImageClassifier"):
         return  # others may keep state of every batch
-    samples = read_samples(dataset, 2)
+    samples = read_samples(dataset, _TRAINING, 2)
     if not samples or not all(isinstance(each["inputs"], Tensor) for each in samples):
         return
     images = [sample["inputs"] for sample in samples * 2][:2]  # a data set may be one image

@@ -12,6 +12,7 @@ from ..evaluation.class_names import (
     base_datasets,
     class_difference,
     class_names,
+    describe_disorder,
 )
 from .coco_categories import read_category_names
 from .head_classes import HeadClasses, head_classes, is_kind
@@ -72,7 +73,9 @@ def check_labels(
         for base in base_datasets(dataset)
     ]
     trained = [] if trained_on is None else [_Labels(_CHECKPOINT, {CLASSES: tuple(trained_on)}, {})]
-    _compare_data_sets(trained + labels)
+    # a checkpoint keeps the names of its training set alone, whose folders validation may share
+    _compare_data_sets(trained + [each for each in labels if each.names][:1])
+    _compare_data_sets(labels)
     _compare_zero_labels(datasets)
     warnings = []
     for head in heads:
@@ -157,9 +160,29 @@ def _compare_data_sets(labels: list[_Labels]) -> None:
         if difference:
             raise ConfigError(
                 f"{each.where} and {named[0].where} have different classes: the former has"
-                f" {difference}. A label would stand for different classes; give both the same"
-                " class folders (empty ones for classes without images) or the same list of classes"
+                f" {difference}. A label would stand for different classes;"
+                f" {_remedy(named[0], each)}"
             )
+
+
+def _remedy(first: _Labels, second: _Labels) -> str:
+    """Return how two data sets get the same classes; a checkpoint keeps names, no folders."""
+    folders = [each for each in (first, second) if FOLDERS in each.names]
+    if len(folders) != 1:
+        return (
+            "give both the same class folders (empty ones for classes without images) or the same"
+            " list of classes"
+        )
+    if describe_disorder(folders[0].names[FOLDERS]):
+        return (
+            f"pad the numbers of {folders[0].where}'s folders with zeros (00, 01, ..., 10), or read"
+            " a list of images and labels (ann_file)"
+        )
+    return (
+        f"if the folders of {folders[0].where}, in sorted order, are these classes, give that data"
+        " set their names (classes=[...], or type='mim_plugins.ImageNet' for ImageNet's);"
+        " otherwise give it the folders of these classes"
+    )
 
 
 def _compare_zero_labels(datasets: Mapping[str, Any]) -> None:

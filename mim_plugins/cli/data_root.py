@@ -8,7 +8,7 @@ from typing import Any
 from mmengine.config import Config
 
 from ..config import type_name
-from ..datasets.drop_ins import use_drop_in
+from ..datasets.drop_ins import read_regular_files, use_drop_in
 from ..datasets.single_paths import check_single_paths
 from ..errors import ConfigError, DataNotFoundError
 from ..file_names import printable
@@ -23,15 +23,17 @@ def apply_data_root(cfg: Config, data_root: str | None) -> None:
     Annotation files that an evaluator names with the old folder in front follow, as COCO's.
 
     Raises:
-        ConfigError: ``data_root`` is no folder name, or a loader reads several folders, for which
-            one cannot stand.
+        ConfigError: ``data_root`` is no folder name, a loader reads several folders, for which
+            one cannot stand, or a data set's ``data_prefix`` is outside of any root.
     """
     if data_root is None:
         return
     _check_data_root(data_root)
     for loader in LOADERS:
         _require_one_root(cfg, loader, data_root)
-    roots = {dataset["data_root"] for dataset in dataset_configs(cfg) if dataset.get("data_root")}
+        _require_prefixes_below(cfg, loader, data_root)
+    given = [dataset.get("data_root") for dataset in dataset_configs(cfg)]
+    roots = {root for root in given if root and isinstance(root, (str, os.PathLike))}
     for dataset in dataset_configs(cfg):
         dataset["data_root"] = data_root
     for evaluator in _evaluators(cfg):
@@ -64,7 +66,7 @@ def _require_one_root(cfg: Config, loader: str, data_root: str) -> None:
     for dataset in dataset_configs(cfg, (loader,)):
         root = dataset.get("data_root")
         if isinstance(root, (str, os.PathLike)) and os.fspath(root):
-            roots[os.path.abspath(os.path.expanduser(root))] = os.fspath(root)
+            roots[os.path.realpath(os.path.expanduser(root))] = os.fspath(root)
     if len(roots) > 1:
         names = ", ".join(f"'{printable(root)}'" for root in roots.values())
         raise ConfigError(
@@ -73,6 +75,30 @@ def _require_one_root(cfg: Config, loader: str, data_root: str) -> None:
             f" its data_root in the config, or --cfg-options {loader}.dataset.datasets.0.data_root"
             "=FOLDER and so on"
         )
+
+
+def _require_prefixes_below(cfg: Config, loader: str, data_root: str) -> None:
+    """Check that the folders of a loader's data sets are relative to their root."""
+    real_root = os.path.realpath(os.path.expanduser(data_root))
+    for dataset in dataset_configs(cfg, (loader,)):
+        prefix = dataset.get("data_prefix")
+        folders = prefix if isinstance(prefix, dict) else {"": prefix}
+        for key, folder in folders.items():
+            if not isinstance(folder, (str, os.PathLike)):
+                continue
+            real = os.path.realpath(os.path.join(real_root, os.path.expanduser(folder)))
+            is_relative = not os.path.isabs(os.path.expanduser(folder))
+            if os.path.commonpath([real_root, real]) == real_root:
+                continue
+            if is_relative and os.pardir not in Path(folder).parts:
+                continue  # a link, which is in the new root as well
+            field = f"data_prefix.{key}" if key else "data_prefix"
+            raise ConfigError(
+                f"--data-root '{data_root}' has no effect on {loader}: {field}="
+                f"'{printable(folder)}' of its {type_name(dataset.get('type'))} is a folder outside"
+                f" of it. Make {field} relative to data_root in the config or with --cfg-options,"
+                " or leave --data-root out"
+            )
 
 
 def require_data(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> None:
@@ -103,6 +129,8 @@ def use_drop_ins(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> str | None:
     """Read class folders by this package's walk, see :func:`use_drop_in`; returns what was done."""
     scope = cfg.get("default_scope")
     changes = {use_drop_in(dataset, scope) for dataset in dataset_configs(cfg, loaders)} - {None}
+    for dataset in dataset_configs(cfg, loaders):
+        read_regular_files(dataset)
     names = ", ".join(sorted(map(str, changes)))
     return f"for safe walks through folders (docs/data.md): {names}" if changes else None
 

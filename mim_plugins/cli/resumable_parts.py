@@ -30,7 +30,14 @@ def enable_exact_resume(cfg: Config) -> str | None:
         ConfigError: ``train_cfg`` names no loop.
     """
     changes = [*_replace_loop(cfg), *_replace_checkpoint_hooks(cfg)]
-    return f"for exact resuming (docs/reliability.md): {', '.join(changes)}" if changes else None
+    notes = [f"for exact resuming (docs/reliability.md): {', '.join(changes)}"] if changes else []
+    notes += [
+        f"{place} is an object, so that MMEngine's CheckpointHook stays: give"
+        f" dict(type='{_HOOK}', ...) for exact resuming"
+        for place, hook in _hooks(cfg)
+        if type(hook) is CheckpointHook
+    ]
+    return "; ".join(notes) or None
 
 
 def _replace_loop(cfg: Config) -> Iterator[str]:
@@ -55,11 +62,19 @@ def _replace_checkpoint_hooks(cfg: Config) -> Iterator[str]:
         cfg.default_hooks = {}
     # MMEngine's default; None would be the user's wish for none
     cfg.default_hooks.setdefault("checkpoint", dict(type="CheckpointHook", interval=1))
-    for hook in (*cfg.default_hooks.values(), *(cfg.get("custom_hooks") or ())):
+    for _, hook in _hooks(cfg):
         kind = hook.get("type") if isinstance(hook, dict) else None
         if _resolve(cfg, kind, HOOKS) is CheckpointHook:
             hook["type"] = _HOOK
             yield _HOOK
+
+
+def _hooks(cfg: Config) -> Iterator[tuple[str, Any]]:
+    """Yield the places and the configs or objects of all hooks."""
+    for name, hook in cfg.default_hooks.items():
+        yield f"default_hooks.{name}", hook
+    for index, hook in enumerate(cfg.get("custom_hooks") or ()):
+        yield f"custom_hooks[{index}]", hook
 
 
 def _resolve(cfg: Config, kind: Any, registry: Any) -> Any:

@@ -2,9 +2,12 @@
 
 from typing import Any
 
+from ..config import type_name
 from ..registry import SCOPE
+from ..transforms.regular_file_backend import REGULAR_FILE_BACKEND
 
 _DROP_INS = dict(CustomDataset="mim_plugins.LabeledImageFolder", ImageNet="mim_plugins.ImageNet")
+_OWN = ("INaturalist", "ImageNet", "LabeledImageFolder", "Places365", "UnlabeledImageFolder")
 # mmpretrain's default, so that the same files are read
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif")
 
@@ -33,6 +36,22 @@ def use_drop_in(dataset: dict, default_scope: str | None = "mmpretrain") -> str 
     dataset["type"] = _DROP_INS[name]
     dataset.setdefault("extensions", _SUFFIXES)
     return dataset["type"]
+
+
+def read_regular_files(dataset: dict) -> None:
+    """Let mmcv's ``LoadImageFromFile`` refuse pipes and devices, which a list may name.
+
+    Only data sets of this package are changed: a worker that imports nothing else has its backend.
+    """
+    if type_name(dataset.get("type")) not in _OWN or _is_remote(dataset):
+        return
+    for step in dataset.get("pipeline") or ():
+        if type_name(step.get("type")) == "LoadImageFromFile" and not _has_backend(step):
+            step["backend_args"] = dict(backend=REGULAR_FILE_BACKEND)
+
+
+def _has_backend(step: dict) -> bool:
+    return bool(step.get("backend_args") or step.get("file_client_args"))
 
 
 def _scope_and_name(given: Any, default_scope: str | None) -> tuple[str | None, str]:

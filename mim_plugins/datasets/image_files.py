@@ -37,6 +37,8 @@ class ImageScan(NamedTuple):
     """Names of the folders directly under the walk's root, links included, sorted."""
     left_out: dict[str, list[str]]
     """Paths that were not followed or read, by kind."""
+    read_as: dict[str, str]
+    """The path by which a folder was read, by each other path that leads to it."""
 
     def describe_left_out(self) -> str:
         """Return number and first example of what was left out by kind, in one line, or ``""``."""
@@ -63,14 +65,38 @@ def images_by_class(
     """Return the sorted paths of each class folder's images, and all that the walk found.
 
     Classes are the sub-folders of ``folder`` in sorted order; their paths are relative to them.
+
+    Raises:
+        DataNotFoundError: see :func:`scan_images`, or a class folder is a broken link.
+        ValueError: links place one folder into two classes.
     """
     scan = scan_images(folder, suffixes)
+    _check_classes(os.fspath(folder), scan, tuple(suffixes))
     classes: dict[str, list[str]] = {name: [] for name in scan.sub_folders}
     for path in scan.paths:
         name, separator, rest = os.path.relpath(path, folder).partition(os.sep)
         if separator:
             classes[name].append(rest)
     return classes, scan
+
+
+def _check_classes(folder: str, scan: ImageScan, suffixes: tuple[str, ...]) -> None:
+    def class_of(path: str) -> str:
+        return os.path.relpath(path, folder).partition(os.sep)[0]
+
+    for path in scan.left_out.get(BROKEN, ()):
+        is_at_the_top = class_of(path) == os.path.basename(path)
+        if is_at_the_top and not path.lower().endswith(suffixes):
+            raise DataNotFoundError(
+                f"'{printable(path)}' is a broken link: as a class folder that is missing, it would"
+                " shift the labels of all after it. Restore its target, or remove the link"
+            )
+    for path, first in scan.read_as.items():
+        if class_of(path) != class_of(first):
+            raise ValueError(
+                f"'{printable(path)}' and '{printable(first)}' are the same folder, so its images"
+                f" would belong to two classes of '{printable(folder)}'; remove one of the links"
+            )
 
 
 def scan_images(folder: str | Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> ImageScan:
@@ -87,7 +113,7 @@ def scan_images(folder: str | Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) ->
     """
     walk = _Walk(os.fspath(folder), tuple(suffixes))
     walk.run()
-    return ImageScan(sorted(walk.paths), walk.sub_folders, walk.left_out)
+    return ImageScan(sorted(walk.paths), walk.sub_folders, walk.left_out, walk.read_as)
 
 
 def is_hidden(name: str) -> bool:
@@ -105,19 +131,21 @@ class _Walk:
         self.paths: list[str] = []
         self.sub_folders: list[str] = []
         self.left_out: dict[str, list[str]] = {}
+        self.read_as: dict[str, str] = {}
         # pairs of path and real path; links wait until all real folders are read
         self._folders = deque([(root, self.real_root)])
         self._links: deque[tuple[str, str]] = deque()
 
     def run(self) -> None:
-        seen: set[object] = set()
+        seen: dict[object, str] = {}
         while self._folders or self._links:
             path, real = (self._folders or self._links).popleft()
             identity = _identity(real)
             if identity in seen:
                 self._leave_out(REPEATED, path)
+                self.read_as[path] = seen[identity]
                 continue
-            seen.add(identity)
+            seen[identity] = path
             for entry in self._entries(path):
                 if _is_folder(entry):
                     self._visit_folder(entry, path, real)
@@ -142,7 +170,10 @@ class _Walk:
         if not entry.is_symlink():
             self._folders.append((entry.path, os.path.join(real_parent, entry.name)))
         else:
-            target = os.path.realpath(entry.path)
+            try:
+                target = os.path.realpath(entry.path)
+            except OSError:
+                return self._leave_out(UNREADABLE, entry.path)
             if any(_contains(target, folder) for folder in (real_parent, self.real_root)):
                 return self._leave_out(CYCLES, entry.path)
             self._links.append((entry.path, target))

@@ -44,9 +44,11 @@ class LabeledImageFolder(LabeledDataset):
         **kwargs: of MMEngine's ``BaseDataset`` (``pipeline``, ``indices``, ...).
 
     Raises:
-        ValueError: another ``split``, several paths in place of one, a list with other lines, or
-            another number of class folders than ``classes``.
-        DataNotFoundError: the folder or the list is missing, or there is no image at all.
+        ValueError: another ``split``, several paths in place of one, ``extensions`` that are one
+            text, a list with other lines, another number of class folders than ``classes``, or one
+            folder in two classes.
+        DataNotFoundError: the folder, the list or the target of a class folder's link is missing,
+            or there is no image at all.
     """
 
     def __init__(
@@ -75,6 +77,11 @@ class LabeledImageFolder(LabeledDataset):
                 ann_file = listed
         if not (data_root or prefix or ann_file):
             raise ValueError(f"{name}: give data_root, data_prefix or ann_file")
+        if isinstance(extensions, str):
+            raise ValueError(
+                f"{name}: extensions={extensions!r} must be a list of suffixes, such as"
+                f" [{extensions!r}]"
+            )
         self.with_label = with_label
         self.suffixes = tuple(suffix.lower() for suffix in extensions)
         if classes is not None:
@@ -112,12 +119,18 @@ class LabeledImageFolder(LabeledDataset):
                 f"{type(self).__name__}: there is no list '{printable(self.ann_file)}'; leave"
                 f" ann_file out to read class folders. {_LAYOUT}"
             )
-        if not self.with_label:
-            return [dict(img_path=path) for path in read_image_list(self.ann_file, folder)]
-        return [
-            dict(img_path=os.path.join(folder, name), gt_label=label)
-            for name, label in read_labeled_list(self.ann_file)
-        ]
+        if self.with_label:
+            found = [
+                dict(img_path=os.path.join(folder, name), gt_label=label)
+                for name, label in read_labeled_list(self.ann_file)
+            ]
+        else:
+            found = [dict(img_path=path) for path in read_image_list(self.ann_file, folder)]
+        if not found:
+            raise DataNotFoundError(
+                f"{type(self).__name__}: the list '{printable(self.ann_file)}' names no images"
+            )
+        return found
 
     def _read_all(self, folder: Path) -> list[dict]:
         scan = scan_images(folder, self.suffixes)

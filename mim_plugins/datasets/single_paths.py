@@ -9,13 +9,15 @@ def check_single_paths(name: str, **paths: Any) -> None:
 
     Args:
         name: type of the data set, for the message.
-        **paths: arguments by name; a dict, as ``data_prefix`` may be, contains one path per entry.
+        **paths: arguments by name; a dict, which ``data_root`` cannot be, contains one path per
+            entry.
 
     Raises:
         ValueError: one is a list or no path at all.
     """
     for argument, value in paths.items():
-        for path in value.values() if isinstance(value, dict) else [value]:
+        has_entries = isinstance(value, dict) and argument != "data_root"
+        for path in value.values() if has_entries else [value]:
             if path is not None and not isinstance(path, (str, os.PathLike)):
                 raise ValueError(
                     f"{name}: {argument}={path!r} must be one path. {concat_remedy(name, path)}"

@@ -72,6 +72,8 @@ class UnlabeledImageFolder(BaseDataset):
         """Return one ``dict(img_path=...)`` per image, in sorted order."""
         folder = self._image_folder()
         paths = self._read_annotation_file(folder) if self.ann_file else _read_folder(folder)
+        if not paths and self.ann_file:
+            raise DataNotFoundError(f"the list '{printable(self.ann_file)}' names no images")
         if not paths:
             raise DataNotFoundError(
                 f"no images in '{printable(folder)}' or its sub-folders (looked for"

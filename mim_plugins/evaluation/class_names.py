@@ -1,5 +1,6 @@
 """Names of a data set's classes, in the order of its labels, and their comparison."""
 
+from collections.abc import Sequence
 from typing import Any
 
 FOLDERS = "class folders"
@@ -41,18 +42,46 @@ def class_difference(
 ) -> str | None:
     """Return the first difference of two results of :func:`class_names`, None if they agree.
 
-    Kinds that only one of them has are not compared, nor are numbers with as many names:
-    iNaturalist's classes are the numbers of its categories where their names are not at hand.
+    Folders decide where both have them; kinds that only one of them has are not compared. Numbers
+    stand for names if each is its label: iNaturalist's classes are the numbers of its categories
+    where their names are not at hand. Numbered folders in another order (0, 1, 10, 2) agree with
+    the same folders only.
     """
-    for kind in expected:
-        first, second = expected[kind], found.get(kind, expected[kind])
-        numbered = len(first) == len(second) and _are_numbers(first) != _are_numbers(second)
-        if first != second and not numbered:
-            return _describe(kind, first, second)
-    return None
+    kind = next((kind for kind in expected if kind in found), None)
+    if kind is None:
+        return None
+    first, second = expected[kind], found[kind]
+    if not _agree(first, second):
+        return _describe(kind, first, second)
+    folders = expected.get(FOLDERS, found.get(FOLDERS, ()))
+    if kind == FOLDERS or first == second == folders:
+        return None
+    return describe_disorder(folders)
 
 
-def _are_numbers(names: tuple[str, ...]) -> bool:
+def describe_disorder(folders: Sequence[str]) -> str | None:
+    """Describe numbered class folders whose labels are not in the order of the numbers, if so."""
+    if not _are_numbers(folders):
+        return None
+    in_order = sorted(folders, key=int)
+    pairs = enumerate(zip(folders, in_order, strict=True))
+    moved = [f"label {label} is {a!r}, not {b!r}" for label, (a, b) in pairs if a != b]
+    return f"class folders in the order of text, not of numbers: {moved[0]}" if moved else None
+
+
+def _agree(first: tuple[str, ...], second: tuple[str, ...]) -> bool:
+    if first == second:
+        return True
+    if len(first) != len(second) or not (_are_numbers(first) or _are_numbers(second)):
+        return False
+    return all(
+        list(map(int, names)) == list(range(len(names)))
+        for names in (first, second)
+        if _are_numbers(names)
+    )
+
+
+def _are_numbers(names: Sequence[str]) -> bool:
     return all(name.isdecimal() for name in names)
 
 

@@ -18,6 +18,10 @@ from .orientation import read_orientation, turn_upright
 
 # what libjpeg and libtiff print when they return garbage in place of broken data
 _GARBAGE = re.compile(r"Corrupt JPEG data[^\n]*|Premature end of JPEG[^\n]*|TIFF_Error[^\n]*")
+# of PGM and PPM, with the largest number in the file; blanks may contain comments
+_BLANK = rb"(?:\s|#[^\n\r]*[\n\r])+"
+_PNM = re.compile(rb"P[2356]" + _BLANK + rb"\d+" + _BLANK + rb"\d+" + _BLANK + rb"(\d+)\s")
+_LONGEST_HEADER = 4096  # bytes
 # above which OpenCV (pixels) and libpng (a side) refuse to decode
 MAX_PIXELS, _MAX_SIDE = 1 << 30, 1_000_000
 _lock = threading.Lock()
@@ -27,9 +31,9 @@ def decode_image(data: bytes, path: str = "") -> np.ndarray:
     """Decode an image file to 8-bit BGR (H, W, 3), as mmcv's default backend does.
 
     Gray and palette images get three equal or looked-up channels, CMYK is converted, 16 bits are
-    scaled to 8, an alpha channel is dropped (hidden colors stay), of an animation the first frame
-    is taken, and the EXIF orientation is applied, as :func:`read_orientation` reads it.
-    (torchvision's image folders ignore EXIF.)
+    scaled to 8, as is a PNM file with another largest number than 255, an alpha channel is dropped
+    (hidden colors stay), of an animation the first frame is taken, and the EXIF orientation is
+    applied, as :func:`read_orientation` reads it. (torchvision's image folders ignore EXIF.)
 
     Damaged JPEG data decodes to garbage without an error, and the decoder tells it on standard
     error only; it is read there. What stays undetected: bytes that were replaced by others with a
@@ -45,6 +49,10 @@ def decode_image(data: bytes, path: str = "") -> np.ndarray:
     """
     if not data:
         raise _error(path, "empty", "the file has 0 bytes")
+    if data.startswith((b"Pf", b"PF")):
+        raise _error(path, "unsupported", "a PFM file: floats, whose white is unknown")
+    if _has_own_white(data):
+        return _decode_scaled(data, path)
     orientation = read_orientation(data)
     flags = cv2.IMREAD_COLOR
     if orientation is not None:  # OpenCV reads fewer kinds of tags
@@ -55,12 +63,37 @@ def decode_image(data: bytes, path: str = "") -> np.ndarray:
     text = "\n".join(messages)
     if image is None:
         raise _error(path, *_diagnose(data))
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        found = f"{image.dtype} pixels of the shape {image.shape}"
+        raise _error(path, "unsupported", f"{found}, not 8-bit colors")
     garbage = _GARBAGE.search(text)
     if garbage:
         raise _error(path, "corrupt", garbage[0].strip())
     if text:
         sys.stderr.write(text)
     return image if orientation is None else turn_upright(image, orientation)
+
+
+def _has_own_white(data: bytes) -> bool:
+    """Return whether a PNM file is a text, or has a largest number that OpenCV does not scale."""
+    header = _PNM.match(data[:_LONGEST_HEADER])
+    is_text = data.startswith((b"P2", b"P3"))
+    return header is not None and (is_text or int(header[1]) not in (255, 65535))
+
+
+def _decode_scaled(data: bytes, path: str) -> np.ndarray:
+    """Decode a PNM file by Pillow, which scales by the largest number."""
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            pixels = np.asarray(image)
+    except Exception as error:
+        raise _error(path, *_diagnose(data)) from error
+    if pixels.ndim == 2:  # 32-bit integers contain 16 bits
+        pixels = pixels if pixels.dtype == np.uint8 else (pixels >> 8).astype(np.uint8)
+        pixels = np.repeat(pixels[..., None], 3, axis=2)
+    return np.ascontiguousarray(pixels[..., ::-1])
 
 
 def _error(path: str, kind: str, cause: str) -> CorruptImageError:

@@ -242,3 +242,24 @@ def test_an_animation_gives_the_selected_frame():
     image = Image.open(io.BytesIO(data))
     image.seek(1)
     assert np.array_equal(to_pixels(image, "x")[0, 0], [0, 0, 255])
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("mode", ["L", "P", "RGB", "RGBA", "CMYK", "I;16"])
+@pytest.mark.parametrize("compression", [None, "tiff_lzw"])
+def test_an_oriented_tiff_is_the_same_by_path_and_pillow(tmp_path, mode, orientation, compression):
+    rows, columns = np.mgrid[:24, :40]
+    gray = (rows * 3 + columns * 4).astype(np.uint8)
+    rgba = Image.fromarray(np.dstack([gray, 255 - gray, gray // 2, 100 + gray // 2]))
+    wide = Image.fromarray(gray.astype(np.uint16) * 257)
+    image = (
+        rgba if mode == "RGBA" else wide if mode == "I;16" else rgba.convert("RGB").convert(mode)
+    )
+    exif, path = Image.Exif(), tmp_path / "0.tif"
+    exif[0x0112] = orientation
+    image.save(path, exif=exif, **(dict(compression=compression) if compression else {}))
+    expected = to_pixels(str(path), "x").astype(int)
+    for opened in (Image.open(path), Image.open(io.BytesIO(path.read_bytes()))):
+        found = to_pixels(opened, "x")
+        assert found.shape == expected.shape
+        assert np.abs(found - expected).max() <= 2

@@ -189,3 +189,12 @@ def test_a_file_without_weights_is_refused(tmp_path):
     torch.save({"epoch": 3}, tmp_path / "x.pth")
     with pytest.raises(ValueError, match="contains no weights"):
         read_tensors(tmp_path / "x.pth")
+
+
+@pytest.mark.parametrize("suffix", ["pth", "safetensors", "npz"])
+def test_a_pipe_is_not_opened(tmp_path, suffix):
+    os.mkfifo(tmp_path / f"pipe.{suffix}")
+    with pytest.raises(CheckpointError, match=r"pipe\..*' is a pipe, socket or device, not a"):
+        read_tensors(tmp_path / f"pipe.{suffix}")
+    with pytest.raises(CheckpointError, match="is a pipe, socket or device"):
+        read_tensors("/dev/null")

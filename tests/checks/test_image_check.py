@@ -1,6 +1,7 @@
 import copy
 from types import SimpleNamespace
 
+import cv2
 import pytest
 import torch
 from class_folders import build, classifier
@@ -10,7 +11,7 @@ from tiny_run import MIXMAE, MRMAE
 from torch import nn
 
 from mim_plugins.checks.image_check import check_images, read_samples, try_first_batch
-from mim_plugins.errors import ConfigError
+from mim_plugins.errors import ConfigError, CorruptImageError
 
 
 class Images:
@@ -124,7 +125,7 @@ def test_channels_of_augmented_views_are_checked():
 
 def test_samples_are_few_and_the_random_numbers_stay():
     dataset, state = Images((32, 32)), torch.get_rng_state()
-    assert len(read_samples(dataset)) == 8
+    assert len(read_samples(dataset, "x")) == 8
     assert dataset.read == list(range(0, 40, 5))
     assert torch.equal(torch.get_rng_state(), state)
 
@@ -202,4 +203,32 @@ def test_a_preprocessor_that_hides_pixels_from_teachers_is_told():
 def test_other_models_and_empty_data_are_left_alone():
     try_first_batch(SimpleNamespace(), Images((32, 32), channels=9))
     assert check_images(classifier(), train([])) == []
-    assert read_samples(iter([1])) == []
+    assert read_samples(iter([1]), "x") == []
+
+
+class Unreadable(Images):
+    def __init__(self, error):
+        super().__init__((32, 32))
+        self.error = error
+
+    def __getitem__(self, index):
+        raise self.error
+
+    def get_data_info(self, index):
+        return dict(img_path=f"{index}.jpg")
+
+
+@pytest.mark.parametrize(
+    "error", [cv2.error("!buf.empty()"), OSError("gone"), KeyError("img"), TypeError("None\nNone")]
+)
+def test_a_sample_that_cannot_be_read_is_one_line(error):
+    told = rf"val_dataloader.dataset: sample 0 \('0.jpg'\) does not.*{type(error).__name__}"
+    with pytest.raises(ConfigError, match=told) as caught:
+        read_samples(Unreadable(error), "val_dataloader")
+    assert "\n" not in str(caught.value)
+
+
+def test_corrupt_images_keep_their_own_message():
+    error = CorruptImageError("corrupt image 'x.jpg'", "x.jpg", "empty")
+    with pytest.raises(CorruptImageError, match=r"corrupt image 'x\.jpg'"):
+        read_samples(Unreadable(error), "train_dataloader")

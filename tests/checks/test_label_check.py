@@ -214,3 +214,41 @@ def test_label_zero_is_left_out_everywhere_or_nowhere():
         check_labels(nn.Module(), datasets, {})
     val.reduce_zero_label = True
     assert check_labels(nn.Module(), datasets, {}) == []
+
+
+def test_numbered_folders_need_zeros_beside_a_list_of_names(tmp_path):
+    numbers = [str(label) for label in range(12)]
+    write_folders(tmp_path, numbers, numbers, images=1)
+    names = [f"kind{label:02}" for label in range(12)]
+    (tmp_path / "list.txt").write_text("".join(f"{n}/0.png {n}\n" for n in numbers))
+    train = folder_dataset(tmp_path, classes=names, ann_file=str(tmp_path / "list.txt"))
+    for settings in ({}, dict(classes=names)):
+        val = folder_dataset(tmp_path, "val", **settings)
+        with pytest.raises(ConfigError, match=r"pad the numbers of val_dataloader.*with zeros"):
+            check_labels(classifier(12), dict(train_dataloader=train, val_dataloader=val), {})
+        with pytest.raises(ConfigError, match=r"pad the numbers of test_dataloader.*with zeros"):
+            check_labels(classifier(12), dict(test_dataloader=val), {}, trained_on=names)
+    val = folder_dataset(tmp_path, "val")
+    assert not check_labels(classifier(12), dict(test_dataloader=val), {}, sorted(numbers))
+
+
+def test_a_list_of_names_and_folders_agree_once_the_folders_are_named(tmp_path):
+    root = write_folders(tmp_path, "ab", "ab")
+    (root / "list.txt").write_text("a/0.png 0\nb/0.png 1\n")
+    train = folder_dataset(root, classes=["cat", "dog"], ann_file=str(root / "list.txt"))
+    datasets = dict(train_dataloader=train, val_dataloader=folder_dataset(root, "val"))
+    with pytest.raises(ConfigError, match=r"give that data set their names \(classes=\[...\]"):
+        check_labels(classifier(2), datasets, {})
+    datasets["val_dataloader"] = folder_dataset(root, "val", classes=["cat", "dog"])
+    assert check_labels(classifier(2), datasets, {}) == []
+
+
+def test_the_names_of_training_folders_need_not_be_those_of_validation(tmp_path):
+    root = write_folders(tmp_path, "ab", "ab")
+    datasets = dict(
+        train_dataloader=folder_dataset(root, classes=["cat", "dog"]),
+        val_dataloader=folder_dataset(root, "val"),
+    )
+    assert check_labels(classifier(2), datasets, {}, trained_on=["cat", "dog"]) == []
+    with pytest.raises(ConfigError, match="the checkpoint's training have different classes"):
+        check_labels(classifier(2), datasets, {}, trained_on=["dog", "cat"])

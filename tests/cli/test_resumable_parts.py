@@ -108,3 +108,17 @@ def test_a_loop_of_no_kind_is_refused():
     cfg = Config(dict(train_cfg=dict(max_epochs=1)))
     with pytest.raises(ConfigError, match="names no loop: add by_epoch=True"):
         enable_exact_resume(cfg)
+
+
+@pytest.mark.parametrize(
+    ("hooks", "place"),
+    [
+        (dict(default_hooks=dict(checkpoint=CheckpointHook())), "default_hooks.checkpoint"),
+        (dict(custom_hooks=[CheckpointHook()]), "custom_hooks[0]"),
+    ],
+)
+def test_a_hook_that_is_an_object_stays_and_is_named(hooks, place):
+    cfg = Config(dict(train_cfg=dict(by_epoch=True, max_epochs=1), **hooks))
+    assert f"{place} is an object, so that MMEngine's CheckpointHook stays" in enable_exact_resume(
+        cfg
+    )

@@ -251,3 +251,60 @@ def test_a_very_deep_tree_is_read(tmp_path):
     touch(tmp_path, "/".join(["d"] * 500) + "/0.jpg")
 
     assert len(find_images(tmp_path)) == 1
+
+
+CROSSING = dict(
+    twice=dict(cat="../disk/cat", tabby="../disk/cat"),
+    parent_first=dict(all="../disk", dog="../disk/dog"),
+    parent_last=dict(dog="../disk/dog", zoo="../disk"),
+    into_a_sibling=dict(zz="a/deep"),
+    into_a_real_store=dict(c="b"),
+    inside_a_class={"b/more": "../a"},
+)
+
+
+@pytest.mark.parametrize("links", CROSSING)
+def test_no_folder_belongs_to_two_classes(root, tmp_path, links):
+    touch(tmp_path / "disk", "cat/3.jpg", "dog/4.jpg")
+    for name, target in CROSSING[links].items():
+        (root / name).symlink_to(target)
+    with pytest.raises(ValueError, match=r"'.*' and '.*' are the same folder.*two classes of"):
+        images_by_class(root)
+    scan_images(root)  # without labels, each is read once
+
+
+def test_a_class_may_have_links_into_itself(root, tmp_path):
+    touch(tmp_path / "disk", "3.jpg")
+    for name in ("first", "second"):
+        (root / "b" / name).symlink_to(tmp_path / "disk")
+    (root / "a/again").symlink_to("deep")
+    classes, _ = images_by_class(root)
+    assert classes == dict(a=["0.jpg", "deep/1.PNG"], b=["2.jpeg", "first/3.jpg"])
+
+
+@pytest.mark.parametrize("target", ["gone", "../gone/x", "lost"])
+@pytest.mark.parametrize("end", ["", "/"])
+def test_a_class_folder_that_is_a_broken_link_is_an_error(root, target, end):
+    (root / "lost").symlink_to(target)
+    with pytest.raises(DataNotFoundError, match=r"lost' is a broken link.*shift the labels"):
+        images_by_class(f"{root}{end}")
+
+
+def test_other_broken_links_are_no_class(root):
+    for name in (".store", "0.jpg", "a/note", "b/sub"):
+        (root / name).symlink_to("gone")
+    assert list(images_by_class(root)[0]) == ["a", "b"]
+
+
+def test_links_that_cannot_be_resolved_are_unreadable(root, tmp_path, monkeypatch):
+    touch(tmp_path / "disk", "3.jpg")
+    (root / "b/link").symlink_to(tmp_path / "disk")
+    resolve = os.path.realpath
+
+    def refuse(path, **options):
+        if str(path).endswith("link"):
+            raise PermissionError(13, "Permission denied", path)
+        return resolve(path, **options)
+
+    monkeypatch.setattr(os.path, "realpath", refuse)
+    assert scan_images(root).left_out == {image_files.UNREADABLE: [str(root / "b/link")]}

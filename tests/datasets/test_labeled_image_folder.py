@@ -128,6 +128,7 @@ def test_class_and_file_names_of_any_bytes_are_read(root):
         (dict(data_prefix="train/a/deep"), DataNotFoundError, r"no images in the class folders of"),
         (dict(split="train", ann_file="gone.txt"), DataNotFoundError, r"no list '.*gone\.txt'"),
         (dict(split="train", classes=["a"]), ValueError, r"2 class folders, but 1 class names"),
+        (dict(split="train", extensions=".jpg"), ValueError, r"'\.jpg' must be a list of suffixes"),
         (dict(data_prefix=["a"]), ValueError, r"data_prefix=\['a'\] must be one path"),
     ],
 )
@@ -160,3 +161,16 @@ def test_folders_are_numbered_in_a_public_mapping(tmp_path):
     dataset = LabeledImageFolder(data_root=str(tmp_path), classes=("first", "second"))
     assert dataset.folder_to_idx == dict(a=0, b=1)
     assert dataset.metainfo["classes"] == ("first", "second")
+
+
+@pytest.mark.parametrize("with_label", [True, False])
+def test_an_empty_list_is_named(root, with_label):
+    (root / "empty.txt").write_text("\n")
+    with pytest.raises(DataNotFoundError, match=r"the list '.*empty.txt' names no images"):
+        LabeledImageFolder(str(root), ann_file="empty.txt", with_label=with_label)
+
+
+def test_classes_in_a_pipe_are_refused(root):
+    os.mkfifo(root / "names.txt")
+    with pytest.raises(ValueError, match=r"names.txt' is no text file, but a folder, pipe"):
+        LabeledImageFolder(str(root), split="train", classes=str(root / "names.txt"))

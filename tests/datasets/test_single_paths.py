@@ -13,7 +13,13 @@ from mim_plugins.datasets.single_paths import check_single_paths
 
 @pytest.mark.parametrize("value", ["a", "", None, Path("a"), dict(img_path="a"), {}])
 def test_one_path_passes(value):
-    check_single_paths("Some", data_root=value)
+    check_single_paths("Some", data_prefix=value)
+
+
+@pytest.mark.parametrize("value", [dict(a="A", b="B"), {}])
+def test_a_root_is_no_dict(value):
+    with pytest.raises(ValueError, match=r"Some: data_root=\{.*\} must be one path"):
+        check_single_paths("Some", data_root=value)
 
 
 @pytest.mark.parametrize("value", [["a", "b"], ("a",), [], 3, dict(img_path=["a"]), {"a"}])

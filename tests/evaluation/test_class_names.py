@@ -60,7 +60,11 @@ def test_folders_and_classes_are_both_names(root):
         ("acb", r"3 classes in place of 3, in another order: label 1 is 'c', not 'b'"),
         ("abcc", r"4 classes in place of 3, some of them twice"),
         ("ABC", r"3 classes in place of 3, without 'a', 'b', 'c' and with 'A', 'B', 'C' besides"),
-        (("1", "2", "3"), None),
+        (("0", "1", "2"), None),
+        (("00", "01", "02"), None),
+        (("1", "2", "3"), "3 classes in place of 3, without 'a'"),
+        (("0", "1", "10"), "3 classes in place of 3, without 'a'"),
+        (("0", "2", "1"), "3 classes in place of 3, without 'a'"),
         (("1", "2"), r"2 classes in place of 3"),
     ],
 )
@@ -75,3 +79,33 @@ def test_names_of_different_kinds_are_not_compared():
     assert "class folders" in class_difference(
         folders, {"class folders": ("a", "b"), "classes": ("x", "y")}
     )
+
+
+TEXT_ORDER = tuple(sorted(map(str, range(12))))
+PADDED = tuple(f"{label:02}" for label in range(12))
+KINDS = tuple(f"kind{label:02}" for label in range(12))
+
+
+@pytest.mark.parametrize(
+    ("folders", "classes", "other", "agree"),
+    [
+        (TEXT_ORDER, TEXT_ORDER, KINDS, False),
+        (TEXT_ORDER, KINDS, KINDS, False),
+        (TEXT_ORDER, KINDS, tuple(map(str, range(12))), False),
+        (TEXT_ORDER, TEXT_ORDER, TEXT_ORDER, True),
+        (PADDED, PADDED, KINDS, True),
+        (PADDED, KINDS, KINDS, True),
+        (PADDED, PADDED, tuple(map(str, range(12))), True),
+        (tuple(f"{label:03}" for label in range(1, 13)), KINDS, KINDS, True),
+    ],
+)
+def test_numbered_folders_agree_by_their_order(folders, classes, other, agree):
+    ours, theirs = {"class folders": folders, "classes": classes}, {"classes": other}
+    assert (class_difference(ours, theirs) is None) == agree
+    assert (class_difference(theirs, ours) is None) == agree
+
+
+def test_folders_that_agree_may_have_other_names():
+    ours = {"class folders": ("n1", "n2"), "classes": ("tench", "goldfish")}
+    theirs = {"class folders": ("n1", "n2"), "classes": ("n1", "n2")}
+    assert class_difference(ours, theirs) is None

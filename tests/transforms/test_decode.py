@@ -132,3 +132,38 @@ def test_works_without_standard_error(tmp_path):
     )
     result = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert result.stdout.splitlines()[-1:] == ["(48, 64, 3)"]
+
+
+@pytest.mark.parametrize("white", [1, 15, 100, 255, 1000, 4095, 65535])
+@pytest.mark.parametrize("kind", ["P2", "P3", "P5", "P6"])
+def test_pnm_files_are_scaled_by_their_largest_number(kind, white):
+    shape = (6, 8, 3) if kind in ("P3", "P6") else (6, 8)
+    levels = np.random.default_rng(0).random(shape)
+    numbers = np.round(levels * white).astype(int)
+    if kind in ("P2", "P3"):
+        body = " ".join(map(str, numbers.flatten())).encode()
+    else:
+        body = numbers.astype("u1" if white < 256 else ">u2").tobytes()
+    image = decode_image(f"{kind}\n# a comment\n8 6\n{white}\n".encode() + body)
+    expected = numbers / white * 255
+    expected = expected[..., ::-1] if len(shape) == 3 else expected[..., None]
+    assert image.shape == (6, 8, 3)
+    assert image.dtype == np.uint8
+    assert np.abs(image - expected).max() <= 1
+
+
+@pytest.mark.parametrize("kind", ["Pf", "PF"])
+def test_pfm_files_are_refused(kind):
+    data = f"{kind}\n4 3\n-1.0\n".encode() + bytes(4 * 3 * 4 * 3)
+    with pytest.raises(CorruptImageError, match=r"unsupported \(a PFM file"):
+        decode_image(data, "x.jpg")
+
+
+@pytest.mark.parametrize(
+    "pixels",
+    [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.float32), np.zeros((4, 4, 4), "u1")],
+)
+def test_other_results_of_the_decoder_are_refused(monkeypatch, pixels):
+    monkeypatch.setattr("cv2.imdecode", lambda *_: pixels)
+    with pytest.raises(CorruptImageError, match=r"unsupported \(.* pixels of the shape"):
+        decode_image(b"BM anything", "x.bmp")

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ...checkpoints import describe_mismatch
 from ...checkpoints.plain_data import describe
 from ...errors import CheckpointError
+from .class_fit import check_classes
 
 _LISTED = 4
 # of an optimizer's state, what has one number for each of the parameter's
@@ -40,8 +41,8 @@ def check_fit(runner: Runner, checkpoint: dict | None, source: str) -> None:
         source: the file, for the message.
 
     Raises:
-        CheckpointError: names, shapes or types of tensors differ, or the optimizer is of another
-            kind or has other groups of parameters.
+        CheckpointError: names, shapes or types of tensors differ, the optimizer is of another kind
+            or has other groups of parameters, or the classes differ.
     """
     if checkpoint is None:
         raise CheckpointError(
@@ -65,6 +66,7 @@ def check_fit(runner: Runner, checkpoint: dict | None, source: str) -> None:
             " optim_wrapper of its run, or start a new run from its weights, without --resume and"
             f" with --cfg-options load_from={source}"
         )
+    check_classes(runner, checkpoint, source)
 
 
 def note_kinds(runner: Runner, checkpoint: dict) -> None:

@@ -7,6 +7,7 @@ from mmengine.runner import Runner
 
 from ...checkpoints import check_training_state, sanitize_checkpoint
 from .checkpoint_fit import check_fit
+from .class_fit import check_classes
 
 
 def is_trusted(runner: Any) -> bool:
@@ -26,8 +27,8 @@ def check_loaded(runner: Runner, checkpoint: dict) -> None:
     is not plain data from a file whose weights alone are loaded.
 
     Raises:
-        CheckpointError: the content is of other types than MMEngine stores, or of another model or
-            optimizer than the run's.
+        CheckpointError: the content is of other types than MMEngine stores, or of another model,
+            optimizer or classes than the run's.
     """
     source = str(runner._load_from or "the checkpoint")
     is_checked = not is_trusted(runner)
@@ -41,3 +42,5 @@ def check_loaded(runner: Runner, checkpoint: dict) -> None:
         )
     if runner._resume and is_checked:
         check_fit(runner, checkpoint, source)
+    elif is_checked:
+        check_classes(runner, checkpoint, source)

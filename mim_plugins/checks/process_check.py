@@ -1,0 +1,39 @@
+"""Comparison of the data sets that the processes of a run have built, each from its own disk."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from mmengine.dist import all_gather_object
+
+from ..errors import ConfigError
+from ..evaluation.class_names import base_datasets, class_names
+
+
+def check_processes(datasets: Mapping[str, Any]) -> None:
+    """Check that all processes number the same classes; to be called by all of them.
+
+    Args:
+        datasets: built data sets by the name of their config field.
+
+    Raises:
+        ConfigError: their classes differ, on all processes.
+    """
+    found = all_gather_object({field: _classes(each) for field, each in datasets.items()})
+    for field in datasets:
+        counts = [classes[field] for classes in found]
+        other = next((rank for rank, each in enumerate(counts) if each != counts[0]), None)
+        if other is not None:
+            raise ConfigError(
+                f"{field}.dataset: process 0 found {counts[0][0]} classes, and process {other}"
+                f" {'others, as many' if counts[other][0] == counts[0][0] else counts[other][0]}:"
+                " a label would stand for different classes; give all processes the same folders"
+                " and lists (check the disks of every machine)"
+            )
+
+
+def _classes(dataset: Any) -> tuple[int, str]:
+    """Return the number and the digest of the names of a data set's classes."""
+    names = [class_names(base) for base in base_datasets(dataset)]
+    count = sum(len(next(iter(each.values()), ())) for each in names[:1])
+    return count, hashlib.sha256(repr(names).encode(errors="replace")).hexdigest()
