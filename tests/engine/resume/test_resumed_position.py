@@ -112,3 +112,12 @@ def test_a_run_of_epochs_may_go_on_in_iterations():
 def test_a_run_that_is_over_is_named(loop, saved):
     changes = move_position(runner(loop), saved)[1]
     assert "nothing is left to train" in changes[-1]
+
+
+@pytest.mark.parametrize("count", [EPOCHS, 10**8, 2**61])
+def test_no_position_is_beyond_the_end_of_the_run(count):
+    position, lines = move_position(runner(), own(count, 0))
+    assert position == (EPOCHS * LENGTH, EPOCHS, LENGTH)
+    assert "nothing is left to train" in lines[-1]
+    loop = runner(IterBasedTrainLoop, iterations=60)
+    assert move_position(loop, checkpoint(0, 10 * count))[0] == (60, 0, LENGTH)
