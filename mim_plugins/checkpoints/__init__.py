@@ -1,5 +1,5 @@
 from .conversion import convert
-from .download import fetch
+from .download import cached_path, fetch
 from .export import FORMATS, Exported, export_backbone, to_timm
 from .http_loader import load_from_http
 from .integrity import find_corruption, has_digest, write_with_digest
@@ -28,6 +28,7 @@ __all__ = [
     "LoadReport",
     "StrictPretrainedInit",
     "allow_mmengine_checkpoints",
+    "cached_path",
     "check_training_state",
     "compare_names",
     "convert",

@@ -20,6 +20,7 @@ _LOCAL = struct.Struct(
 )  # header of a record; the last fields are the lengths of name and extra
 _FLAGS = (0, 0x8, 0x800, 0x808)  # bits: a descriptor follows the data, names are in UTF-8
 _DESCRIPTORS = (16, 24)  # bytes
+_FOLDER = 0x10  # of a record's attributes; PyTorch reads nothing from one
 _BLOCK = 2**22
 
 
@@ -58,6 +59,42 @@ def find_corruption(file: BinaryIO) -> str | None:
         raise
     except Exception as error:  # corrupt bytes end in errors of any kind
         return f"the file is truncated or overwritten ({str(error) or type(error).__name__})"
+
+
+def find_corrupt_record(file: BinaryIO) -> str | None:
+    """Return why PyTorch would take other bytes from a zip archive than were written, or None.
+
+    Beside the CRC-32 of each record, which PyTorch does not check, everything is compared that
+    PyTorch's reader and Python's may take in different ways. Archives that other programs wrote
+    pass, unlike in :func:`find_corruption`. A file that is no archive passes as well.
+    """
+    try:
+        if not zipfile.is_zipfile(file):
+            return None
+        with zipfile.ZipFile(file) as archive:
+            for record in archive.infolist():
+                if record.external_attr & _FOLDER and record.file_size:
+                    return f"its record '{record.filename}' is marked as a folder"
+                is_stored = record.compress_type == zipfile.ZIP_STORED
+                if is_stored and record.compress_size != record.file_size:
+                    return f"its record '{record.filename}' has two sizes"
+                file.seek(record.header_offset)
+                if _LOCAL.unpack(file.read(_LOCAL.size))[3] != record.compress_type:
+                    return f"the two headers of its record '{record.filename}' differ"
+            if _stored_count(file, archive) != min(len(archive.infolist()), 0xFFFF):
+                return "the directory's number of records was changed"
+            corrupt = archive.testzip()
+    except MemoryError:
+        raise
+    except Exception as error:  # corrupt bytes end in errors of any kind
+        return f"its archive is truncated or overwritten ({str(error) or type(error).__name__})"
+    return None if corrupt is None else f"the checksum of its record '{corrupt}' does not match"
+
+
+def _stored_count(file: BinaryIO, archive: zipfile.ZipFile) -> int:
+    """Return the number of records in the end of an archive, which Python does not compare."""
+    end = _tail(file, _END.size + len(archive.comment))[: _END.size]
+    return int(_END.unpack(end)[4])
 
 
 def _tail(file: BinaryIO, length: int) -> bytes:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..errors import CheckpointError
 from .download import cached_path, fetch
-from .integrity import find_corruption, has_digest
+from .integrity import find_corrupt_record, find_corruption, has_digest
 from .reference import read_reference
 from .safe_globals import allow_mmengine_checkpoints
 from .stall_timeout import time_limit
@@ -54,7 +54,8 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
     if path.suffix == ".safetensors" or (begin[8:9] == b"{" and not begin.startswith(b"PK")):
         return _read_safetensors(path)
     with path.open("rb") as file:
-        corruption = find_corruption(file) if has_digest(file) else None
+        check = find_corruption if has_digest(file) else find_corrupt_record
+        corruption = check(file)
     if corruption is not None:
         raise CheckpointError(f"'{path}' is corrupt: {corruption}; {_COPY_AGAIN}")
     load = partial(torch.load, path, map_location="cpu", weights_only=True)

@@ -94,6 +94,8 @@ def _find_wrong_values(given: Mapping[str, Tensor], own: Mapping[str, Tensor] | 
             if not torch.isfinite(values.to(wanted)).all():
                 largest = values.abs().max().item()
                 beyond.append(f"{name} (up to {largest:.1e}, beyond {_short(wanted)})")
+            elif lost := _lost_by_underflow(values, wanted):
+                beyond.append(f"{name} ({lost:.1e}, which {_short(wanted)} holds as 0)")
     if not_finite:
         return (
             f"contains NaN or infinite values in {len(not_finite)} of {len(given)} tensors:"
@@ -145,6 +147,12 @@ def _is_same_kind(given: torch.dtype, wanted: torch.dtype) -> bool:
         if wanted in kind:
             return given in kind
     return given == wanted
+
+
+def _lost_by_underflow(values: Tensor, wanted: torch.dtype) -> float:
+    """Return the largest value of a tensor of which nothing but zeros would be left, or 0."""
+    largest = values.abs().max().item() if values.numel() else 0.0
+    return 0.0 if values.to(wanted).any() else largest
 
 
 def _is_within(tensor: Tensor, limits: torch.iinfo) -> bool:

@@ -9,7 +9,7 @@ from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 from mmengine.visualization import Visualizer
 
-from ..checkpoints import plain_data_only, read_tensors
+from ..checkpoints import cached_path, plain_data_only, read_tensors
 from ..engine.guards.guarded_writers import guard_backends, guard_log_file, guard_writers
 from ..engine.guards.guarded_writes import try_writing
 from ..engine.resume.loaded_checkpoint import check_loaded, is_trusted
@@ -98,8 +98,10 @@ class ConsoleRunner(Runner):
             pickle.UnpicklingError: the file holds more than plain data.
         """
         self._source = filename
-        if not (self._resume or "://" in str(filename) or is_trusted(self)):
+        is_web = str(filename).startswith(("http://", "https://"))
+        if not (self._resume or is_trusted(self)) and (is_web or "://" not in str(filename)):
             read_tensors(filename)  # whose errors name file, cause and remedy
+            filename = str(cached_path(filename)) if is_web else filename  # what was checked
         with self._plain_data_by_default():
             return super().load_checkpoint(filename, *args, **kwargs)
 

@@ -15,6 +15,7 @@ _LOST_CONNECTION = re.compile(
     r"gloo|NCCL|Connection (closed|reset|refused)|Broken pipe|Socket (closed|Timeout)",
     re.IGNORECASE,
 )
+_FROM_BACKEND = re.compile(r"gloo/|ProcessGroup(Gloo|NCCL|MPI)|NCCL (error|communicator)")
 _CONSEQUENCE = (
     "error: another process of the run has ended or cannot be reached. Its message names the cause;"
     " without one, see docs/troubleshooting.md, Several processes"
@@ -45,7 +46,10 @@ def exit_with(line: str, error: BaseException) -> str | int:
     rank = int(os.environ.get("RANK", "0"))
     folder = _log_folder()
     if _is_consequence(error):
-        line = _report_of_another(folder, rank) or _CONSEQUENCE
+        text = " ".join(str(error).split())
+        line = (
+            _report_of_another(folder, rank) or f"{_CONSEQUENCE}. Its loss was noticed by: {text}"
+        )
     if _SUFFIX not in line:
         file = folder / _REPORT.format(rank) if folder else None
         where = f"{_SUFFIX}{rank} of {process_count()} on host '{socket.gethostname()}'"
@@ -54,13 +58,27 @@ def exit_with(line: str, error: BaseException) -> str | int:
         if file and not _write(file, f"{told}\n{trace}"):
             told = f"{line}{where})"
         line = told
-    return line if _is_first_to_tell(line.partition(_SUFFIX)[0]) else 1
+    told = _CONSEQUENCE if line.startswith(_CONSEQUENCE) else line.partition(_SUFFIX)[0]
+    return line if _is_first_to_tell(told) else 1
 
 
 def _is_consequence(error: BaseException) -> bool:
+    """Return whether an error is the loss of another process.
+
+    The text alone does not show it: storages of images lose connections, too.
+    """
     if isinstance(error, torch.distributed.DistError):
         return True
-    return isinstance(error, RuntimeError) and bool(_LOST_CONNECTION.search(str(error)))
+    text = str(error)
+    if not isinstance(error, RuntimeError) or not _LOST_CONNECTION.search(text):
+        return False
+    frames = traceback.extract_tb(error.__traceback__)
+    origin = Path(frames[-1].filename).as_posix() if frames else "/torch/"
+    if "/torch/distributed/" in origin:
+        return True
+    # in a backward pass, PyTorch's C++ code communicates; its _utils raises errors of workers again
+    is_torchs = "/torch/" in origin and not origin.endswith("/torch/_utils.py")
+    return is_torchs and bool(_FROM_BACKEND.search(text))
 
 
 def _log_folder() -> Path | None:

@@ -60,7 +60,8 @@ def user_errors(
             more = "" if ours else f" ({TRACEBACK_VARIABLE}=1 shows where it comes from)"
             line = f"error: {_one_line(error)}{more}"
         elif several:  # their tracebacks would cover each other
-            line = f"error: {type(error).__name__}: {_one_line(error)}"
+            text = _one_line(error).removeprefix(f"{type(error).__name__}: ")
+            line = f"error: {type(error).__name__}: {text}"
         else:
             raise
         sys.exit(exit_with(line, error) if several else line)
@@ -90,6 +91,10 @@ def _one_line(error: BaseException) -> str:
     text = error.summary if isinstance(error, CorruptImageError) else str(error)
     if isinstance(error, KeyError) and error.args:
         text = str(error.args[0])
+    if len(text.split()) < 2 and not isinstance(
+        error, USER_ERRORS
+    ):  # a name alone does not state what is wrong with it
+        text = f"{type(error).__name__}: {text.strip() or 'no message'}"
     return " ".join(text.split()) + missing_packages_remedy(text)
 
 

@@ -4,13 +4,16 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.hooks import CheckpointHook
+from mmengine.registry import HOOKS
 
 from ..checkpoints import write_atomically
+from ..config.types import resolve_type
 from ..engine.hooks.atomic_checkpoint_hook import INTERRUPTED
 from ..engine.resume.checkpoint_files import POINTER
 from ..errors import WorkDirError
@@ -35,7 +38,10 @@ def claim(cfg: Config, overwrite: bool = False) -> Iterator[list[Path]]:
         yield []
         return
     folder = require_writable(cfg.work_dir)
-    with WorkDirLock(folder):
+    with ExitStack() as locks:
+        locks.enter_context(WorkDirLock(folder))
+        for place in sorted(set(_places(cfg)) - {folder}):
+            locks.enter_context(WorkDirLock(require_writable(place)))
         earlier = [] if cfg.get("resume") else earlier_checkpoints(cfg)
         if earlier and not overwrite:
             names = ", ".join(path.name for path in earlier[:3])
@@ -81,18 +87,34 @@ def require_writable(folder: str | Path) -> Path:
 
 def earlier_checkpoints(cfg: Config) -> list[Path]:
     """Return the checkpoints that a run of ``cfg`` would mix with its own, oldest first."""
-    hook = (cfg.get("default_hooks") or {}).get("checkpoint") or {}
-    work_dir = Path(os.path.abspath(cfg.work_dir))
-    out_dir = hook.get("out_dir")
-    folder = work_dir if out_dir is None else Path(out_dir) / work_dir.name
-    if "://" in str(out_dir) or not folder.is_dir():
-        return []
-    templates = ["epoch_{}.pth", "iter_{}.pth", hook.get("filename_tmpl") or "epoch_{}.pth"]
-    name = "|".join(
-        [rf"(best_(.*_)?)?({_pattern(t)})" for t in templates] + [re.escape(INTERRUPTED)]
-    )
-    found = [path for path in folder.iterdir() if re.fullmatch(name, path.name)]
+    found: set[Path] = set()
+    for folder, templates in _places(cfg).items():
+        name = "|".join(
+            [rf"(best_(.*_)?)?({_pattern(t)})" for t in templates] + [re.escape(INTERRUPTED)]
+        )
+        files = folder.iterdir() if folder.is_dir() else ()
+        found |= {path for path in files if re.fullmatch(name, path.name)}
     return sorted(found, key=lambda path: path.lstat().st_mtime_ns)
+
+
+def _places(cfg: Config) -> dict[Path, list[str]]:
+    """Return the local folders that the checkpoint hooks of ``cfg`` write to, with file names."""
+    hooks = [(cfg.get("default_hooks") or {}).get("checkpoint") or {}]
+    hooks += [hook for hook in cfg.get("custom_hooks") or () if _saves_checkpoints(hook)]
+    work_dir = Path(os.path.abspath(cfg.work_dir))
+    places: dict[Path, list[str]] = {}
+    for hook in hooks:
+        out_dir = hook.get("out_dir")
+        if "://" not in str(out_dir):
+            folder = work_dir if out_dir is None else Path(os.path.abspath(out_dir)) / work_dir.name
+            templates = places.setdefault(folder, ["epoch_{}.pth", "iter_{}.pth"])
+            templates.append(hook.get("filename_tmpl") or "epoch_{}.pth")
+    return places
+
+
+def _saves_checkpoints(hook: Any) -> bool:
+    kind = resolve_type(hook.get("type"), HOOKS, None) if isinstance(hook, dict) else None
+    return isinstance(kind, type) and issubclass(kind, CheckpointHook)
 
 
 def remove(checkpoints: list[Path]) -> None:

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import socket
+import stat
 import threading
 import time
 import uuid
@@ -16,6 +17,7 @@ from typing import Any
 from ..errors import WorkDirError
 
 FILE_NAME = "run.lock"
+_LONGEST = 2**16  # characters of a lock
 _BEAT = 10.0  # seconds
 _SILENCE = 60.0  # seconds; several beats, since a machine may be busy
 
@@ -55,6 +57,7 @@ class WorkDirLock:
 
     def __enter__(self) -> "WorkDirLock":
         """Take the lock."""
+        self._require_regular()
         while not self._create():
             owner = _parse(self._file)
             if self._is_alive(owner):
@@ -78,6 +81,23 @@ class WorkDirLock:
         with contextlib.suppress(OSError):
             if _parse(self._file) == self._owner:
                 self._file.unlink()
+
+    def _require_regular(self) -> None:
+        """Refuse what no run can have made, which would block or never go away."""
+        try:
+            mode = self._file.lstat().st_mode
+            if stat.S_ISREG(mode):
+                self._file.open("rb").close()
+                return
+            problem = "is no regular file"
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            problem = f"cannot be read ({error.strerror or error})"
+        raise WorkDirError(
+            f"'{self._file}' {problem}, so whether another run uses the folder is unknown: remove"
+            " it if none does, or give this run another folder with --work-dir"
+        )
 
     @contextlib.contextmanager
     def _draft(self, content: str) -> Iterator[Path]:
@@ -177,8 +197,9 @@ class WorkDirLock:
 def _parse(file: Path) -> dict[str, Any]:
     """Return the owner that a lock names; empty if it is gone, unreadable or half written."""
     try:
-        owner = json.loads(file.read_text())
-    except (OSError, ValueError):
+        with file.open() as content:
+            owner = json.loads(content.read(_LONGEST))
+    except (OSError, ValueError, RecursionError):
         return {}
     return owner if isinstance(owner, dict) else {}
 

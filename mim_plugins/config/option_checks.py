@@ -59,6 +59,15 @@ def check_names(old: Any, new: Any, path: Path, replaced: set[Path], scope: Any)
             raise ValueError(problem)
 
 
+def check_preprocessor(new: Any, path: Path) -> None:
+    """Refuse a change of the ``data_preprocessor`` that MMEngine uses for models without one."""
+    if path[0] == "data_preprocessor" and path[0] in (dict.get(new, "model") or {}):
+        raise ValueError(
+            f"'{dotted(path)}': nothing reads it, because the model has a data_preprocessor of its"
+            f" own; change model.{dotted(path)}"
+        )
+
+
 def check_value(
     old: Any, new: Any, leaf: tuple[Path, Any], replaced: set[Path], scope: Any
 ) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from .option_checks import check_names, check_value, dotted, look_up
+from .option_checks import check_names, check_preprocessor, check_value, dotted, look_up
 from .schema import DEFAULT_HOOKS, Path
 from .values import UNKNOWN
 
@@ -38,6 +38,7 @@ def merge_options(cfg: Config, options: dict[str, Any]) -> None:
     merged.merge_from_dict(copy.deepcopy(nested))
     scope = merged.get("default_scope")
     for path, value in leaves:
+        check_preprocessor(merged._cfg_dict, path)
         if path[-1] not in (_DELETE, "type", "_scope_"):
             check_names(old, merged._cfg_dict, path, replaced, scope)
             check_value(old, merged._cfg_dict, (path, value), replaced, scope)

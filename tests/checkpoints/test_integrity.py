@@ -1,9 +1,11 @@
 import io
+import zipfile
 
 import pytest
 import torch
 
 from mim_plugins.checkpoints import find_corruption, has_digest, write_with_digest
+from mim_plugins.checkpoints.integrity import find_corrupt_record
 
 
 def saved(**content):
@@ -100,3 +102,41 @@ def test_a_file_other_than_an_archive_is_written_unchanged(tmp_path, content):
     assert corruption(content) is not None
     write_with_digest(tmp_path / "x", content)
     assert (tmp_path / "x").read_bytes() == content
+
+
+def test_no_flipped_bit_of_any_archive_changes_what_is_loaded():
+    """It is found, or PyTorch refuses the file, or the bit means nothing."""
+    found = 0
+    for bit in range(0, 8 * len(PLAIN), 5):  # all positions in a byte, as 5 and 8 are coprime
+        changed = flipped(PLAIN, bit)
+        if find_corrupt_record(io.BytesIO(changed)) is not None:
+            found += 1
+            continue
+        try:
+            loaded = torch.load(io.BytesIO(changed), weights_only=True)
+        except RuntimeError:
+            continue
+        assert torch.equal(loaded["weight"], CONTENT["weight"])
+        assert loaded["meta"] == CONTENT["meta"]
+    assert found > 100
+
+
+@pytest.mark.parametrize(
+    ("offset", "bits"), [(38, 0x10), (10, 0x08), (16, 0x01), (20, 0x01), (24, 0x04), (42, 0x40)]
+)
+def test_changes_in_any_archives_directory_are_found(offset, bits):
+    changed = bytearray(PLAIN)
+    changed[directory_entry(PLAIN) + offset] ^= bits
+    assert find_corrupt_record(io.BytesIO(changed)) is not None
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_archives_of_other_programs_have_no_corrupt_record(compression):
+    with zipfile.ZipFile(io.BytesIO(PLAIN)) as source, io.BytesIO() as file:
+        with zipfile.ZipFile(file, "w", compression) as target:
+            for name in source.namelist():
+                target.writestr(name, source.read(name))
+            target.comment = b"packed again"
+        assert corruption(file.getvalue()) is not None
+        assert find_corrupt_record(file) is None
+    assert find_corrupt_record(io.BytesIO(b"no archive")) is None

@@ -168,6 +168,15 @@ def test_a_flipped_bit_of_a_file_with_a_digest_is_found(tmp_path, place):
         read_tensors(tmp_path / "x.pth")
 
 
+def test_a_changed_value_of_a_file_without_a_digest_is_found(tmp_path):
+    torch.save({"a": WEIGHT}, tmp_path / "x.pth")
+    content = bytearray((tmp_path / "x.pth").read_bytes())
+    content[content.index(WEIGHT.numpy().tobytes()) + 7] ^= 0x40  # an exponent
+    (tmp_path / "x.pth").write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"x\.pth' is corrupt: the checksum of .*data/0"):
+        read_tensors(tmp_path / "x.pth")
+
+
 @pytest.mark.parametrize("zipped", [True, False])
 def test_every_corrupt_pickle_raises_a_one_line_error(tmp_path, zipped):
     file = tmp_path / "x.pth"

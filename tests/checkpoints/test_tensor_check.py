@@ -294,3 +294,20 @@ def test_safetensors_of_other_types_or_sizes_are_refused(tmp_path, dtype, shape)
     with pytest.raises(CheckpointError, match=r"x\.safetensors'") as caught:
         require_weights(read_tensors(file), file)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "given", "wanted"),
+    [
+        (1e-300, torch.float64, torch.float32),
+        (1e-60, torch.float64, torch.bfloat16),
+        (1e-10, torch.float32, torch.float16),
+    ],
+)
+def test_a_tensor_that_would_become_zero_is_refused(value, given, wanted):
+    own = dict(a=torch.ones(3, dtype=wanted))
+    with pytest.raises(CheckpointError, match=r"exceed the range.*a \(1\.0e-.*holds as 0\)"):
+        require_weights(dict(a=torch.full((3,), value, dtype=given)), "x", own)
+    require_weights(dict(a=torch.zeros(3, dtype=given)), "x", own)
+    # rounding, as of a few tiny values of a trained model
+    require_weights(dict(a=torch.tensor([1.0, 0.5, value], dtype=given)), "x", own)

@@ -1,3 +1,4 @@
+import io
 import logging
 import os
 import pickle
@@ -6,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from faulty_server import faulty_server, head
 from mmengine.config import Config
 from mmengine.model import BaseModel
 from mmengine.registry import DefaultScope
@@ -120,3 +122,24 @@ def test_weights_that_cannot_be_read_are_one_line(tmp_path, content, message):
     with pytest.raises(CheckpointError, match=rf"x\.pth.*{message}") as caught:
         build(tmp_path / "run").load_checkpoint(str(tmp_path / "x.pth"))
     assert "\n" not in str(caught.value)
+
+
+def test_weights_from_an_address_are_checked_once_fetched(tmp_path, monkeypatch):
+    monkeypatch.setattr("torch.hub._hub_dir", str(tmp_path / "hub"))
+    runner = build(tmp_path / "run")
+    runner.model.part = torch.nn.Linear(40, 1)
+    with io.BytesIO() as file:
+        torch.save(dict(state_dict=runner.model.state_dict()), file)
+        content = file.getvalue()
+    changed = bytearray(content)
+    changed[content.index(b"archive/data/0") + 80] ^= 1
+    with faulty_server() as server:
+        for name, body in (("good", content), ("changed", bytes(changed))):
+            server.answers[:] = [server.sends(head(Content_Length=len(body)), body)]
+            address = f"{server.address}/{name}.pth"
+            if name == "good":
+                runner.load_checkpoint(address)
+                continue
+            with pytest.raises(CheckpointError, match=rf"{name}\S*\.pth.* is corrupt"):
+                runner.load_checkpoint(address)
+        assert len(server.requests) == 2

@@ -212,6 +212,7 @@ LOST = [
 def test_a_lost_connection_takes_the_others_message(one_of_two, error):
     line = process_errors.exit_with("error: RuntimeError: ...", error)
     assert line.startswith("error: another process of the run has ended or cannot be reached")
+    assert " ".join(str(error).split()) in line
     other = "error: the cause (process 1 of 2 on host 'b'; traceback in c)"
     (one_of_two / "error_rank_1.txt").write_text(f"{other}\ntraceback\n")
     assert process_errors.exit_with("error: RuntimeError: ...", error) == other
@@ -227,6 +228,37 @@ def test_other_errors_are_a_processes_own(one_of_two, error):
     line = process_errors.exit_with("error: mine", error)
     assert line.startswith("error: mine (process 0 of 2 on host '")
     assert f"traceback in {one_of_two / 'error_rank_0.txt'})" in line
+
+
+def raised(error, file):
+    """The error, as if a line of the file had raised it."""
+    try:
+        exec(compile("raise error", file, "exec"), dict(error=error))
+    except RuntimeError as caught:
+        return caught
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "is_lost"),
+    [
+        ("/x/torch/distributed/distributed_c10d.py", "Connection closed by peer", True),
+        (
+            "/x/torch/autograd/graph.py",
+            "[../gloo/transport/tcp/pair.cc:534] Connection reset",
+            True,
+        ),
+        ("/x/torch/autograd/graph.py", "NCCL error: unhandled system error", True),
+        ("/x/torch/autograd/graph.py", "Broken pipe", False),
+        ("/x/torch/_utils.py", "Caught RuntimeError: gloo/ Connection reset by peer", False),
+        ("/x/datasets/storage.py", "s3: Connection reset by peer", False),
+        ("/x/datasets/storage.py", "NCCL error of mine", False),
+        ("/x/datasets/gloomy.py", "the gloomy image set: Socket Timeout", False),
+    ],
+)
+def test_a_lost_connection_is_told_by_where_it_was_noticed(one_of_two, file, text, is_lost):
+    (one_of_two / "error_rank_1.txt").write_text("error: the cause (process 1)\n")
+    line = process_errors.exit_with("error: mine", raised(RuntimeError(text), file))
+    assert line.startswith("error: the cause" if is_lost else "error: mine")
 
 
 def test_a_report_that_cannot_be_written_is_left_out(one_of_two):

@@ -124,3 +124,20 @@ def test_any_error_of_one_of_several_processes_is_one_line(monkeypatch):
     assert end(ZeroDivisionError("why")).startswith("error: ZeroDivisionError: why (process 3 of 4")
     with pytest.raises(ZeroDivisionError), user_errors(traceback=True):
         raise ZeroDivisionError
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (KeyError("lr"), "error: KeyError: lr"),
+        (AssertionError(), "error: AssertionError: no message"),
+        (ValueError(" "), "error: ValueError: no message"),
+        (KeyError(), "error: KeyError: no message"),
+        (AttributeError("width"), "error: AttributeError: width"),
+        (ValueError("two words"), "error: two words"),
+    ],
+)
+def test_a_message_that_states_nothing_is_preceded_by_its_type(error, line):
+    with pytest.raises(SystemExit) as ended, user_errors(also=BUILD_ERRORS):
+        raise error
+    assert str(ended.value).startswith(line)

@@ -50,6 +50,32 @@ def test_templates_and_folders_of_the_checkpoint_hook_are_followed(tmp_path):
     assert work_dir.earlier_checkpoints(cfg) == []
 
 
+def test_two_runs_with_one_checkpoint_folder_are_kept_apart(tmp_path):
+    hook = dict(checkpoint=dict(out_dir=str(tmp_path / "out")))
+    first = config(tmp_path / "a/run", default_hooks=hook)
+    second = config(tmp_path / "b/run", default_hooks=hook, resume=True)
+    with work_dir.claim(first):
+        held = pytest.raises(WorkDirError, match=f"{tmp_path / 'out/run'}' is in use by the run")
+        with held, work_dir.claim(second):
+            pass
+        with work_dir.claim(config(tmp_path / "b/other", default_hooks=hook)):
+            pass
+    with work_dir.claim(second):
+        pass
+    assert not list(tmp_path.rglob("run.lock"))
+
+
+@pytest.mark.parametrize("kind", ["CheckpointHook", "mim_plugins.AtomicCheckpointHook"])
+def test_all_checkpoint_hooks_are_followed(tmp_path, kind):
+    hooks = [dict(type=kind, filename_tmpl="mine_{}.pth"), dict(type="EMAHook")]
+    hooks.append(dict(type=kind, out_dir=str(tmp_path / "out"), filename_tmpl="other_{}.pth"))
+    fill(tmp_path / "run", "mine_1.pth", "other_1.pth", "epoch_1.pth")
+    fill(tmp_path / "out/run", "mine_2.pth", "other_2.pth")
+    cfg = config(tmp_path / "run", custom_hooks=hooks)
+    found = {path.name for path in work_dir.earlier_checkpoints(cfg)}
+    assert found == {"mine_1.pth", "epoch_1.pth", "other_2.pth"}
+
+
 def test_other_files_are_no_checkpoints_of_a_run(tmp_path):
     fill(tmp_path, "pretrained.pth", "swin_b.pth", "epoch_x.pth", "my_epoch_3.pth")
     fill(tmp_path, "last_checkpoint", "epoch_3.pth.12.partial")

@@ -227,3 +227,37 @@ def test_a_forked_process_does_not_release_it(tmp_path):
             os._exit(0)
         os.waitpid(child, 0)
         assert owner(tmp_path)["pid"] == os.getpid()
+
+
+@pytest.mark.parametrize("kind", ["folder", "dangling link", "link", "FIFO"])
+def test_what_is_no_lock_file_is_one_line(tmp_path, kind):
+    file = tmp_path / "run.lock"
+    (tmp_path / "other").write_text("{}")
+    make = {
+        "folder": file.mkdir,
+        "dangling link": lambda: file.symlink_to("nowhere"),
+        "link": lambda: file.symlink_to("other"),
+        "FIFO": lambda: os.mkfifo(file),
+    }
+    make[kind]()
+    with pytest.raises(WorkDirError, match=r"run\.lock' is no regular file.*remove"):
+        WorkDirLock(tmp_path, **FAST).__enter__()
+    assert file.is_symlink() or file.exists()
+
+
+def test_a_lock_that_nobody_may_read_is_one_line(tmp_path, monkeypatch):
+    (tmp_path / "run.lock").write_text("{}")
+
+    def refuse(path, *args):
+        raise PermissionError(13, "Permission denied")
+
+    lock = WorkDirLock(tmp_path, **FAST)
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(WorkDirError, match=r"run\.lock' cannot be read \(Permission denied\)"):
+        lock.__enter__()
+
+
+def test_a_deeply_nested_lock_is_dead_when_it_is_silent(tmp_path):
+    (tmp_path / "run.lock").write_text("[" * 60000)
+    with WorkDirLock(tmp_path, **FAST):
+        assert owner(tmp_path)["pid"] == os.getpid()

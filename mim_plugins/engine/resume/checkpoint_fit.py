@@ -12,24 +12,17 @@ from torch import Tensor, nn
 from ...checkpoints import describe_mismatch
 from ...checkpoints.plain_data import describe
 from ...errors import CheckpointError
+from .averaged_weights import describe_other_average
 from .class_fit import check_classes
-
-_LISTED = 4
-# of an optimizer's state, what has one number for each of the parameter's
-_PER_ELEMENT = (
-    "acc_delta",
-    "exp_avg",
-    "exp_avg_sq",
-    "exp_inf",
-    "grad_avg",
-    "max_exp_avg_sq",
-    "momentum_buffer",
-    "prev",
-    "square_avg",
+from .optimizer_values import (
+    PER_ELEMENT,
+    describe_lacking_state,
+    describe_settings,
+    describe_values,
+    needed_state,
 )
 
-_ADAM = ("step", "exp_avg", "exp_avg_sq")
-_NEEDED = dict(Adam=_ADAM, AdamW=_ADAM, NAdam=_ADAM, RAdam=_ADAM)
+_LISTED = 4
 
 
 def check_fit(runner: Runner, checkpoint: dict | None, source: str) -> None:
@@ -51,7 +44,8 @@ def check_fit(runner: Runner, checkpoint: dict | None, source: str) -> None:
         )
     problem = _other_model(runner, checkpoint["state_dict"])
     problem = problem or _other_heads(runner, checkpoint["meta"].get("num_heads"))
-    problem = problem or _other_average(runner, checkpoint.get("ema_state_dict", {}))
+    average = checkpoint.get("ema_state_dict")
+    problem = problem or describe_other_average(_model(runner).state_dict(), average)
     if problem:
         raise CheckpointError(
             f"'{source}' is of another model than the config's: {problem}; resume with the config"
@@ -59,7 +53,8 @@ def check_fit(runner: Runner, checkpoint: dict | None, source: str) -> None:
         )
     if isinstance(runner.optim_wrapper, OptimWrapper):
         kind = checkpoint["meta"].get("optimizer_type")
-        problem = _other_optimizer(runner.optim_wrapper, checkpoint["optimizer"], kind)
+        iterations = checkpoint["meta"].get("iter", 0)
+        problem = _other_optimizer(runner.optim_wrapper, checkpoint["optimizer"], kind, iterations)
     if problem:
         raise CheckpointError(
             f"'{source}' is of another optimizer than the config's: {problem}; resume with the"
@@ -121,40 +116,29 @@ def _other_model(runner: Runner, weights: dict[str, Tensor]) -> str:
     return f"{len(types)} of another type: {', '.join(types[:_LISTED])}" if types else ""
 
 
-def _other_average(runner: Runner, average: dict[str, Tensor]) -> str:
-    """What differs in the shapes of MMEngine's averaged weights, in words; empty if nothing."""
-    own = _model(runner).state_dict()
-    given = {name.removeprefix("module."): tensor for name, tensor in average.items()}
-    common = own.keys() & given.keys()
-    return describe_mismatch(
-        {name: own[name] for name in common},
-        {name: given[name] for name in common},
-        allow_resize=False,
-    )
-
-
-def _other_optimizer(wrapper: Any, state: dict, kind: Any) -> str:
+def _other_optimizer(wrapper: Any, state: dict, kind: Any, iterations: int) -> str:
     """What differs between an optimizer, or several by name, and a saved state; empty if nothing.
 
     Args:
         wrapper: MMEngine's, of one optimizer or several.
         state: the saved one.
         kind: the saved optimizer's class, or classes by name; None in a file of MMEngine's hook.
+        iterations: that the checkpoint's run had trained.
     """
     if not isinstance(wrapper, OptimWrapperDict):
         if "param_groups" not in state:
             return f"several optimizers ({', '.join(state)}) in the file, one in the config"
-        return _other_state(wrapper, state, kind)
+        return _other_state(wrapper, state, kind, iterations)
     own, given = sorted(wrapper.keys()), sorted(state)
     if "param_groups" in state or own != given:
         names = "one" if "param_groups" in state else ", ".join(given)
         return f"optimizers {names} in the file, {', '.join(own)} in the config"
     kinds = kind if isinstance(kind, dict) else {}
-    found = (_other_state(wrapper[name], state[name], kinds.get(name)) for name in own)
+    found = (_other_state(wrapper[name], state[name], kinds.get(name), iterations) for name in own)
     return "; ".join(f"{name}: {text}" for name, text in zip(own, found, strict=True) if text)
 
 
-def _other_state(wrapper: OptimWrapper, state: dict, kind: str | None) -> str:
+def _other_state(wrapper: OptimWrapper, state: dict, kind: str | None, iterations: int) -> str:
     own, given = wrapper.optimizer.param_groups, state["param_groups"]
     settings = [set(groups[0]) - {"initial_lr"} if groups else set() for groups in (own, given)]
     if kind is None and settings[0] - settings[1] and settings[1] - settings[0]:
@@ -177,10 +161,11 @@ def _other_state(wrapper: OptimWrapper, state: dict, kind: str | None) -> str:
                     f"{key} is {describe(theirs.get(key))} in the file, {describe(ours[key])} in"
                     " the config"
                 )
-        problem = _invalid_settings(wrapper.optimizer, theirs)
+        problem = describe_settings(ours, theirs) or _invalid_settings(wrapper.optimizer, theirs)
         if problem:
             return problem
-    return _other_shapes(own, state, _NEEDED.get(_kind(wrapper), ()))
+    problem = describe_lacking_state(wrapper, state, iterations)
+    return problem or _other_numbers(wrapper.optimizer, state)
 
 
 def _invalid_settings(optimizer: Any, group: dict) -> str:
@@ -210,24 +195,33 @@ def _alike(own: Any, given: Any) -> bool:
     return type(own) is type(given)
 
 
-def _other_shapes(groups: list[dict], state: dict, needed: tuple[str, ...]) -> str:
-    params = [param for group in groups for param in group["params"]]
+def _other_numbers(optimizer: Any, state: dict) -> str:
+    params, needed = [], []
+    for ours, theirs in zip(optimizer.param_groups, state["param_groups"], strict=True):
+        params += ours["params"]
+        needed += [needed_state(optimizer, theirs)] * len(ours["params"])
+        more = set(needed_state(optimizer, ours)).difference(needed_state(optimizer, theirs))
+        if more and not isinstance(optimizer, torch.optim.SGD):  # which begins with a gradient
+            return f"the config's settings need {', '.join(sorted(more))}, which the file lacks"
     numbers = [number for group in state["param_groups"] for number in group["params"]]
     if len(set(numbers)) != len(numbers):
         return "a parameter is in two groups of the file"
-    for number, param in zip(numbers, params, strict=True):
+    for number, param, keys in zip(numbers, params, needed, strict=True):
         entries = state["state"].get(number)
         if entries is None:  # a parameter that never had a gradient
             continue
-        lacking = [key for key in needed if not isinstance(entries.get(key), Tensor)]
+        lacking = [key for key in keys if entries.get(key) is None]
         if lacking:
             return f"{lacking[0]} of parameter {number} is missing in the file"
         for key, value in entries.items():
-            if key in _PER_ELEMENT and value is not None:
+            if key in PER_ELEMENT and value is not None:
                 given = tuple(getattr(value, "shape", ()))
                 if given != tuple(param.shape):
                     return (
                         f"{key} of parameter {number} has the shape {given} in the file, and the"
                         f" parameter {tuple(param.shape)}"
                     )
+        problem = describe_values(param, entries)
+        if problem:
+            return f"parameter {number}: {problem}"
     return ""

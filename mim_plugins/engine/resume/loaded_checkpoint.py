@@ -6,6 +6,7 @@ from typing import Any
 from mmengine.runner import Runner
 
 from ...checkpoints import check_training_state, sanitize_checkpoint
+from .averaged_weights import restore_trained_weights
 from .checkpoint_fit import check_fit
 from .class_fit import check_classes
 
@@ -42,5 +43,10 @@ def check_loaded(runner: Runner, checkpoint: dict) -> None:
         )
     if runner._resume and is_checked:
         check_fit(runner, checkpoint, source)
+        if restore_trained_weights(runner, checkpoint):
+            runner.logger.warning(
+                "Resuming: the checkpoint has averaged weights (EMAHook), this run averages none:"
+                " it goes on from the weights that were trained, and drops the averages"
+            )
     elif is_checked:
         check_classes(runner, checkpoint, source)

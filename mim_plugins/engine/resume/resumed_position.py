@@ -29,7 +29,7 @@ def move_position(runner: Runner, checkpoint: dict) -> tuple[ResumedPosition, li
         checkpoint: epoch and iteration in its ``meta`` are changed in place.
 
     Returns:
-        The position, and a line for each change.
+        The position, at most the end of this run, and a line for each change.
 
     Raises:
         CheckpointError: the checkpoint does not state at which part of an epoch it was saved.
@@ -47,7 +47,11 @@ def move_position(runner: Runner, checkpoint: dict) -> tuple[ResumedPosition, li
             f"the checkpoint is at the end of {unit} {done} and this run ends after {end}: nothing"
             " is left to train"
         )
-    return position, changes
+    # a corrupt file may name any position, and schedules are stepped up to it
+    last = end if unit == "iteration" else end * position.epoch_length
+    return position._replace(
+        iterations=min(position.iterations, last), epochs=min(position.epochs, end)
+    ), changes
 
 
 def _length_change(runner: Runner, info: dict) -> list[str]:

@@ -7,6 +7,7 @@ from mmengine.optim import BaseOptimWrapper, OptimWrapperDict
 from mmengine.runner import Runner
 
 from ...errors import CheckpointError
+from .configured_settings import follow_settings
 from .fast_forward import fast_forward
 from .resumed_position import ResumedPosition, move_position
 
@@ -17,7 +18,7 @@ _DERIVED = ("initial_{}", "max_{}", "min_{}")  # keys of a parameter group besid
 
 
 def apply_config_schedule(runner: Runner, checkpoint: dict) -> list[str]:
-    """Let a checkpoint that is resumed follow the schedule and the learning rate of the config.
+    """Let a checkpoint that is resumed follow the config's schedule and optimizer settings.
 
     MMEngine goes on with the checkpoint's, whatever the config has: to the old end, at the old
     rate, and in the iterations per epoch of the old number of GPUs. Here the schedulers of the
@@ -83,10 +84,12 @@ def _follow(
         return states, []  # of another model, which PyTorch refuses
     scheduled = [each["param_name"] for each in states] + [each.param_name for each in schedulers]
     names = list(dict.fromkeys(["lr", *scheduled]))
+    settings = follow_settings(wrapper.optimizer, built, saved, names) if saved else []
     changes = _changes(schedulers, states, position)
     changes += [line for name in names for line in _changed_base(name, saved, built)]
     if saved and not changes:
-        return [state | _functions(s) for s, state in zip(schedulers, states, strict=True)], []
+        same = zip(schedulers, states, strict=True)
+        return [state | _functions(s) for s, state in same], settings
 
     kept = _kept_states(schedulers, states if saved else [], position)
     fast_forward(schedulers, built, position)
@@ -98,7 +101,7 @@ def _follow(
             _take(name, value, old, new)
     for state in kept.values():
         state["_last_value"] = [group[state["param_name"]] for group in saved]
-    return new_states, changes
+    return new_states, [*changes, *settings]
 
 
 def _saved_groups(optimizer: Any) -> list[dict]:

@@ -136,3 +136,12 @@ def test_a_run_of_one_epoch_is_named_in_the_singular():
     saved = own(0, 5)
     saved["message_hub"]["runtime_info"]["max_epochs"] = 1
     assert move_position(runner(), saved)[1] == ["the checkpoint's run had 1 epoch, this one has 6"]
+
+
+@pytest.mark.parametrize("count", [EPOCHS, 10**8, 2**61])
+def test_no_position_is_beyond_the_end_of_the_run(count):
+    position, lines = move_position(runner(), own(count, 0))
+    assert position == (EPOCHS * LENGTH, EPOCHS, LENGTH)
+    assert "nothing is left to train" in lines[-1]
+    loop = runner(IterBasedTrainLoop, iterations=60)
+    assert move_position(loop, checkpoint(0, 10 * count))[0] == (60, 0, LENGTH)

@@ -1,4 +1,5 @@
 import itertools
+import time
 
 import pytest
 from mmengine.config import Config
@@ -382,3 +383,18 @@ def test_another_length_within_the_warm_up_is_named(epochs):
     whole, resumed, changes = whole_and_resumed(before, before | dict(epochs=epochs), 12)
     assert resumed == whole
     assert changes == [f"the checkpoint's run had 6 epochs, this one has {epochs}"]
+
+
+@pytest.mark.parametrize("count", [10**8, 2**61])
+@pytest.mark.parametrize("epochs", [EPOCHS, None])
+def test_a_position_beyond_the_end_takes_no_time(count, epochs):
+    schedule = KINDS["warm_up_cosine"]
+    if epochs is None:
+        schedule = in_units(schedule, "iteration")
+    run = ScheduleRun(schedule, epochs=epochs, iterations=24).go(12)
+    content = run.checkpoint()
+    content["meta"].update(epoch=count, iter=count)
+    begin = time.process_time()
+    lines = ScheduleRun(schedule, epochs=epochs, iterations=24).resume(content)
+    assert time.process_time() - begin < 1
+    assert any("nothing is left to train" in line for line in lines)

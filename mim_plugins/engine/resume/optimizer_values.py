@@ -1,0 +1,147 @@
+"""Numbers in an optimizer's saved state that it cannot have written itself."""
+
+import inspect
+import math
+from collections.abc import Hashable
+from functools import lru_cache
+from typing import Any, cast
+
+import torch
+from mmengine.optim import OptimWrapper
+from torch import Tensor, nn
+
+# what has one number for each of the parameter's
+PER_ELEMENT = (
+    "acc_delta",
+    "exp_avg",
+    "exp_avg_sq",
+    "exp_inf",
+    "grad_avg",
+    "max_exp_avg_sq",
+    "momentum_buffer",
+    "prev",
+    "square_avg",
+)
+IMPLEMENTATION = ("capturable", "differentiable", "foreach", "fused")
+"""Switches that change how an optimizer computes, not what."""
+
+_NEVER_NEGATIVE = ("acc_delta", "exp_avg_sq", "exp_inf", "max_exp_avg_sq", "square_avg", "sum")
+_MEANING = ("amsgrad", "centered", "maximize")  # switches that change what is computed
+_HIGHEST = dict(lr=1e6, initial_lr=1e6, weight_decay=1e6)
+_MOST_STEPS = 2**53
+_LOSS_SCALE_SEARCH = 100  # iterations, of which float16 may skip all updates
+
+
+def describe_settings(own: dict, given: dict) -> str:
+    """Return which of a saved group's settings cannot be gone on with, or ``""``."""
+    for name in _MEANING:
+        if name in own and bool(given.get(name, own[name])) != bool(own[name]):
+            return f"{name} is {bool(given[name])} in the file, {bool(own[name])} in the config"
+    for name, highest in _HIGHEST.items():
+        value = float(given.get(name) or 0.0)
+        if not abs(value) <= highest:
+            return f"{name} is {value:.3g} in the file, which no run has"
+    return ""
+
+
+def describe_values(param: Tensor, entries: dict) -> str:
+    """Return what is wrong with the saved numbers of one parameter, or ``""``."""
+    for name, value in entries.items():
+        if name == "step":
+            problem = _describe_step(value, entries)
+        elif isinstance(value, Tensor):
+            problem = _describe_numbers(name, value, param)
+        else:
+            problem = ""
+        if problem:
+            return problem
+    return ""
+
+
+def describe_lacking_state(wrapper: OptimWrapper, state: dict, iterations: int) -> str:
+    """Return that a saved optimizer has no state though it was stepped, or ``""``.
+
+    Args:
+        wrapper: the config's.
+        state: the saved one.
+        iterations: that the checkpoint's run had trained.
+    """
+    groups = wrapper.optimizer.param_groups
+    is_trained = any(param.requires_grad for group in groups for param in group["params"])
+    first = getattr(wrapper, "_accumulative_counts", 1)
+    if "loss_scaler" in state:
+        first = max(first, _LOSS_SCALE_SEARCH)
+    if state["state"] or not is_trained or iterations < first:
+        return ""
+    kept = needed_state(wrapper.optimizer, state["param_groups"][0])
+    return f"{', '.join(kept)} of all parameters are missing in the file" if kept else ""
+
+
+def needed_state(optimizer: Any, settings: dict) -> tuple[str, ...]:
+    """Return what an optimizer of this kind and these settings keeps of each parameter.
+
+    It makes a step with one number. Nothing is known of kinds that are built in another way.
+    """
+    kind = type(getattr(optimizer, "optim", optimizer))  # the sharded one's is inside
+    known = inspect.signature(kind).parameters
+    chosen = {
+        name: value
+        for name, value in settings.items()
+        if name in known and name not in ("params", "lr", "weight_decay", *IMPLEMENTATION)
+    }
+    return _kept_by(cast(Hashable, kind), repr(sorted(chosen.items())), _Hidden(chosen))
+
+
+class _Hidden:
+    """Arguments that a cache's key leaves out."""
+
+    def __init__(self, arguments: dict) -> None:
+        self.arguments = arguments
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Hidden)
+
+    def __hash__(self) -> int:
+        return 0
+
+
+@lru_cache(maxsize=64)
+def _kept_by(kind: Any, key: str, hidden: _Hidden) -> tuple[str, ...]:
+    param = nn.Parameter(torch.zeros(1))
+    param.grad = torch.zeros(1)
+    try:
+        optimizer = kind([param], lr=0.1, **hidden.arguments)
+        optimizer.step()
+    except Exception:
+        return ()
+    names = ("step", *PER_ELEMENT)
+    return tuple(n for n, v in optimizer.state[param].items() if n in names and v is not None)
+
+
+def _describe_step(value: Any, entries: dict) -> str:
+    is_real = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if isinstance(value, Tensor):
+        is_real = value.numel() == 1 and not value.is_complex() and value.dtype != torch.bool
+    if not is_real:
+        return "step is no count"
+    steps = float(value)
+    moment = entries.get("exp_avg")
+    has_begun = isinstance(moment, Tensor) and bool(moment.any())
+    if not (int(has_begun) <= steps <= _MOST_STEPS and steps == math.floor(steps)):
+        return f"step is {steps:g}, which is no count of the updates made"
+    return ""
+
+
+def _describe_numbers(name: str, value: Tensor, param: Tensor) -> str:
+    is_float = value.is_floating_point()
+    if name in PER_ELEMENT and is_float != param.is_floating_point():
+        return f"{name} holds {str(value.dtype).removeprefix('torch.')} numbers"
+    if not is_float or not value.numel():
+        return ""
+    low, high = (float(edge) for edge in torch.aminmax(value.detach()))
+    limit = torch.finfo(param.dtype).max if param.is_floating_point() else math.inf
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return f"{name} holds NaN or infinite values"
+    if max(-low, high) > limit:
+        return f"{name} holds {max(-low, high):.3g}, beyond the type of the parameter"
+    return f"{name} holds negative values" if name in _NEVER_NEGATIVE and low < 0 else ""
