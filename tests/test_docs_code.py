@@ -54,7 +54,7 @@ def tool_source(tool):
         source += files[0].with_name(f"{module}.py").read_text()
     for name in ("config_options", "device_option"):  # options that several tools share
         if f"add_{name.removesuffix('s')}" in source:
-            source += (ROOT / f"mim_plugins/engine/{name}.py").read_text()
+            source += (ROOT / f"mim_plugins/cli/{name}.py").read_text()
     return source
 
 
