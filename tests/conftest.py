@@ -29,13 +29,13 @@ _restore_scope_after_module = pytest.fixture(autouse=True, scope="module")(_rest
 
 @pytest.fixture(params=sorted(TINY_BACKBONES))
 def backbone_config(request):
-    """Config of a tiny backbone of each kind in turn."""
+    """Config of a tiny backbone, for each kind."""
     return copy.deepcopy(TINY_BACKBONES[request.param])
 
 
 @pytest.fixture
 def build_backbone(backbone_config):
-    """Builds the tiny backbone, with changed arguments if wanted."""
+    """Return a function that builds the tiny backbone with changed arguments."""
     return lambda **changes: MODELS.build(backbone_config | changes)
 
 

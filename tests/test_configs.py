@@ -46,7 +46,7 @@ def build_without_memory(cfg):
     if "data_preprocessor" in cfg:
         model_cfg.setdefault("data_preprocessor", cfg.data_preprocessor)
     for mimic in model_cfg.get("mimics", {}).values():
-        mimic.target = check_and_replace_target(mimic.target)
+        mimic.target_generator = check_and_replace_target(mimic.target_generator)
     # mmpretrain's Swin reads its drop path rates from a tensor, which needs one with numbers
     with torch.device("cpu" if model_cfg.type == "SimMIM" else "meta"):
         return MODELS.build(model_cfg)

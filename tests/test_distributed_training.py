@@ -44,7 +44,7 @@ class NumberedImages(Dataset):
 class PairedMixing:
     """Mixes image i with image i + 4 of 8 by a mask of their own, however they are distributed."""
 
-    def fit(self, encoder_stride, img_size):
+    def bind(self, encoder_stride, img_size):
         self.stride = encoder_stride
 
     def __call__(self, images):

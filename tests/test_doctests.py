@@ -5,7 +5,12 @@ from importlib import import_module
 
 import pytest
 
-MODULES = ["mim_plugins.apis.models"]
+MODULES = [
+    "mim_plugins.algorithms.mixmae",
+    "mim_plugins.algorithms.mrmae",
+    "mim_plugins.apis.models",
+    "mim_plugins.backbones.masked_swin",
+]
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -1,4 +1,4 @@
-"""The code of docs/extending.md, as it stands there: each part in a training step."""
+"""Each part in docs/extending.md works in a training step, with the code of the page."""
 
 import copy
 import importlib
@@ -15,7 +15,7 @@ from mmpretrain.utils import register_all_modules
 from mim_plugins.paths import CONFIG_DIR
 from mim_plugins.registry import MODELS, TRANSFORMS
 
-register_all_modules(init_default_scope=False)  # once: a fixture puts sys.modules back
+register_all_modules(init_default_scope=False)  # here, because a fixture restores sys.modules
 
 PAGE = Path(__file__).parents[1] / "docs/extending.md"
 MAX_LINES = 30
@@ -35,7 +35,7 @@ TINY = dict(
     my_target=dict(
         backbone=dict(arch=dict(VIT, _delete_=True), img_size=64),
         decoder=dict(embed_dims=16, depth=1, num_heads=2),
-        mimics=dict(resnet=dict(target=dict(weights=None))),
+        mimics=dict(resnet=dict(target_generator=dict(weights=None))),
     ),
     my_mixing=dict(
         backbone=dict(arch=dict(SWIN, _delete_=True), img_size=128),
@@ -45,20 +45,20 @@ TINY = dict(
 
 
 def blocks():
-    """Python blocks of the page by the file name in their first line."""
+    """Return the Python blocks of the page by the file name in their first line."""
     found = re.findall(r"```python\n# (\S+)\n(.*?)```", PAGE.read_text(), re.DOTALL)
     return dict(found)
 
 
 def parts():
-    """Pairs of a module of the page and the config after it."""
+    """Return pairs of a module of the page and the config after it."""
     names = list(blocks())
     return list(zip(names[::2], names[1::2], strict=True))
 
 
 @pytest.fixture
 def build(tmp_path, monkeypatch):
-    """Writes a part and its config as the page says, and builds the algorithm, made small."""
+    """Write a part and its config as on the page, and build a small version of the algorithm."""
     for registry in (MODELS, TRANSFORMS):
         monkeypatch.setattr(registry, "_module_dict", dict(registry._module_dict))
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -83,7 +83,7 @@ def build(tmp_path, monkeypatch):
 
 
 def train_step(model, size=64):
-    """Losses of one step on 4 random images, after the backward pass."""
+    """Run one step with backward pass on 4 random images; return its losses."""
     model.init_weights()
     model.train()
     images = torch.randint(0, 256, (4, 3, size, size), dtype=torch.uint8)
@@ -145,7 +145,7 @@ def test_convolutional_backbone_gives_maps_for_transfer(build):
     assert model.backbone.get_layer_depth("stages.2.blocks.1.0.weight") == (4, 7)
 
 
-def test_visible_backbone_trains_and_leaks_nothing(build):
+def test_plain_backbone_trains_and_leaks_nothing(build):
     model, module = build("my_vit")
 
     losses = train_step(model)
@@ -168,7 +168,7 @@ def test_visible_backbone_trains_and_leaks_nothing(build):
 @pytest.mark.parametrize(
     ("out_type", "shape"), [("featmap", (1, 16, 2, 3)), ("avg_featmap", (1, 16))]
 )
-def test_visible_backbone_gives_features_for_transfer(build, out_type, shape):
+def test_plain_backbone_gives_features_for_transfer(build, out_type, shape):
     _, module = build("my_vit")
     backbone = module.StemViT(**TINY["my_vit"]["backbone"], out_type=out_type)
 
@@ -177,12 +177,12 @@ def test_visible_backbone_gives_features_for_transfer(build, out_type, shape):
     assert tuple(features.shape) == shape
 
 
-def test_target_generator_teaches_and_is_in_no_checkpoint(build):
+def test_target_generator_trains_and_is_in_no_checkpoint(build):
     model, module = build("my_target")
 
     losses = train_step(model)
 
-    assert type(model.mimics.resnet.target) is module.ResNetTarget
+    assert type(model.mimics.resnet.target_generator) is module.ResNetTarget
     assert set(losses) == {"loss_rec", "loss_mimic"}
     assert model.mimics.resnet.head.distance == "cosine"
     assert 0 < losses["loss_mimic"] < 2

@@ -87,14 +87,16 @@ def test_loss_latent_reconstruction_and_gradients_are_equal(theirs, ours, images
     reconstruction = theirs.neck(latent, ids_restore)
     loss = theirs.head.loss(reconstruction, images, mask)
     loss.backward()
-    seen = ours.backbone.forward_masked(images, token_mask)
-    our_reconstruction = ours.decoder(seen.tokens, seen.prefix, token_mask.ids_restore, (14, 14))
+    encoded = ours.backbone.forward_masked(images, token_mask)
+    our_reconstruction = ours.decoder(
+        encoded.tokens, encoded.prefix_tokens, token_mask.ids_restore, (14, 14)
+    )
     our_loss = ours.loss(images)["loss_rec"]
     our_loss.backward()
 
     assert torch.equal(token_mask.mask, mask.bool())
     assert torch.equal(token_mask.ids_restore, ids_restore)
-    our_latent = torch.cat([seen.prefix, seen.tokens], dim=1)
+    our_latent = torch.cat([encoded.prefix_tokens, encoded.tokens], dim=1)
     assert relative_error(our_latent, latent) < TOLERANCE
     assert relative_error(our_reconstruction, reconstruction) < TOLERANCE
     assert relative_error(our_loss, loss) < TOLERANCE

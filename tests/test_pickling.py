@@ -13,7 +13,9 @@ from mim_plugins.registry import DATASETS, HOOKS, MODELS
 
 COPIES = dict(pickle=lambda thing: pickle.loads(pickle.dumps(thing)), deepcopy=copy.deepcopy)
 MIMICKING = MRMAE | dict(
-    backbone=BACKBONES["vit"], mimics=dict(clip=dict(target=HIDDEN_TARGET)), focus="clip"
+    backbone=BACKBONES["vit"],
+    mimics=dict(clip=dict(target_generator=HIDDEN_TARGET)),
+    focus_teacher="clip",
 )
 ENCODERS = TINY_BACKBONES | BACKBONES
 HOOK_ARGUMENTS = dict(

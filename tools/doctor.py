@@ -212,7 +212,7 @@ def check_config(name: str, data_root: str | None, options: Sequence[str] = ()) 
     elif file:
         yield Result(OK, f"pre-trained weights '{file}'")
     for mimic, settings in (cfg.model.get("mimics") or {}).items():
-        yield check_teacher(mimic, settings.target)
+        yield check_teacher(mimic, settings.target_generator)
 
 
 def check_agreement(cfg: Any) -> Iterator[Result]:
@@ -239,7 +239,7 @@ def check_teacher(name: str, target: Any) -> Result:
     try:
         teacher = MODELS.build(target)
     except Exception as error:  # libraries, files and the hub each have errors of their own
-        option = f"--cfg-options model.mimics.{name}.target.pretrained=FILE"
+        option = f"--cfg-options model.mimics.{name}.target_generator.pretrained=FILE"
         return Result(FAIL, f"teacher '{name}': {first_line(error)}; {option}")
     return Result(
         OK, f"teacher '{name}': {type(teacher).__name__}, {teacher.out_channels} channels"

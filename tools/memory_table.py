@@ -52,7 +52,7 @@ def attention_of_gpus() -> Iterator[None]:
     """Attention as on a GPU, without what only the CPU does."""
     with (
         patch("mim_plugins.backbones.masked_swin.prefer_ragged", return_value=False),
-        patch("mim_plugins.layers.window_attention.has_fast_path", return_value=False),
+        patch("mim_plugins.layers.transformer.uses_cpu_kernel", return_value=False),
     ):
         yield
 

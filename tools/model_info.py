@@ -61,7 +61,7 @@ def parse_args() -> argparse.Namespace:
 def build_on_meta(cfg: Config) -> Any:
     """The model without memory for its weights, with teachers that need none either."""
     for mimic in (cfg.model.get("mimics") or {}).values():
-        mimic.target = dict(type=_teacher_builder(mimic.target))
+        mimic.target_generator = dict(type=_teacher_builder(mimic.target_generator))
     with torch.device("meta"):
         return build_model(cfg).train()
 

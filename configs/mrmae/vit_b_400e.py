@@ -5,8 +5,8 @@ Paper:    arXiv 2303.05475. Visible 25 % mimic, masked 75 % are reconstructed. L
 Result:   not published for 400 epochs of the plain ViT; 200 epochs: see vit_b_200e.py.
 Cost:     8 GPUs * 256 images; 250,000 steps of 2048 images.
 Command:  tools/dist_train.sh configs/mrmae/vit_b_400e.py 8
-          without network: --cfg-options model.mimics.clip.target.pretrained=CHECKPOINT, the
-          hub's open_clip_model.safetensors of timm/vit_base_patch16_clip_224.openai
+          without network: --cfg-options model.mimics.clip.target_generator.pretrained=CHECKPOINT,
+          the hub's open_clip_model.safetensors of timm/vit_base_patch16_clip_224.openai
 """
 
 _base_ = [

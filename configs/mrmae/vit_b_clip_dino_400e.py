@@ -11,7 +11,7 @@ model = dict(
     mimics=dict(
         clip=dict(weight=0.5),
         dino=dict(
-            target=dict(
+            target_generator=dict(
                 type="mim_plugins.TimmTarget",
                 model_name="vit_base_patch16_224.dino",
                 pretrained=True,

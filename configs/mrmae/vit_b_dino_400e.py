@@ -8,7 +8,7 @@ Command:  tools/dist_train.sh configs/mrmae/vit_b_dino_400e.py 8
 _base_ = "vit_b_400e.py"
 
 dino = dict(
-    target=dict(
+    target_generator=dict(
         type="mim_plugins.TimmTarget",
         model_name="vit_base_patch16_224.dino",
         pretrained=True,

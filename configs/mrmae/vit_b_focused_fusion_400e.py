@@ -8,7 +8,7 @@ Command:  tools/dist_train.sh configs/mrmae/vit_b_focused_fusion_400e.py 8
 _base_ = "vit_b_400e.py"
 
 model = dict(
-    focus="clip",
+    focus_teacher="clip",
     focus_temperature=1.0,
-    mimics=dict(clip=dict(levels=(2, 5, 8))),
+    mimics=dict(clip=dict(fusion_layers=(2, 5, 8))),
 )

@@ -1,40 +1,42 @@
-"""A teacher and the loss that makes a student mimic it."""
+"""Frozen teachers with their losses, for any algorithm."""
+
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModule
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..heads import MimicHead
-from ..registry import MODELS
+from ..registry import MODELS, SCOPE
 from ..targets import TeacherOutput
 
 
 @MODELS.register_module()
 class Mimic(BaseModule):
-    """One frozen teacher with its head (MR-MAE, arXiv 2303.05475), for any algorithm.
+    """Frozen teacher with the loss of the student that mimics it (MR-MAE, arXiv 2303.05475).
 
     Args:
-        target: config of the target generator, such as :class:`OpenCLIPTarget`.
-        in_channels: channels of the student's tokens; given by the algorithm.
+        target_generator: config of the teacher, such as :class:`OpenCLIPTarget`.
+        in_channels: channels D of the student's tokens; set by the algorithm.
         distance: see :class:`MimicHead`.
-        levels: intermediate layers of the student to fuse, counted from 0.
+        fusion_layers: intermediate layers of the student to fuse, counted from 0.
         weight: factor of the loss.
-        grid_scale: the teacher looks at a grid this many times finer than the student's, and
-            its features are averaged over the student's cells. 2 lets a stride-16 teacher guide a
+        grid_scale: ratio of the teacher's grid to the student's grid. The teacher's features are
+            averaged over the cells of the student's grid. With 2, a stride-16 teacher guides a
             stride-32 student.
         init_cfg: MMEngine's.
 
     Raises:
-        ValueError: ``weight`` below 0 or ``grid_scale`` below 1.
+        ValueError: ``weight`` is below 0 or ``grid_scale`` is below 1.
     """
 
     def __init__(
         self,
-        target: dict,
+        target_generator: dict,
         in_channels: int,
         distance: str = "mse",
-        levels: tuple[int, ...] = (),
+        fusion_layers: tuple[int, ...] = (),
         weight: float = 1.0,
         grid_scale: int = 1,
         init_cfg: dict | None = None,
@@ -44,30 +46,38 @@ class Mimic(BaseModule):
             raise ValueError(
                 f"Mimic: weight={weight} must be at least 0, grid_scale={grid_scale} at least 1"
             )
-        self.target = MODELS.build(target)
-        self.levels = tuple(levels)
+        self.target_generator = MODELS.build(target_generator)
+        self.fusion_layers = tuple(fusion_layers)
         self.weight = weight
         self.grid_scale = grid_scale
-        self.head = MimicHead(in_channels, self.target.out_channels, distance, len(self.levels))
+        self.head = MimicHead(
+            in_channels, self.target_generator.out_channels, distance, len(self.fusion_layers)
+        )
 
     @torch.no_grad()
     def teacher_features(
         self, pixels: Tensor, grid: tuple[int, int], with_attention: bool = False
     ) -> TeacherOutput:
-        """Teacher's features of RGB images in [0, 1] (B, 3, H, W) on the student's ``grid``.
+        """Compute the teacher's features of RGB images in [0, 1] (B, 3, H, W).
+
+        Args:
+            pixels: images (B, 3, H, W).
+            grid: student's token grid (h, w), on which features and attention are returned.
+            with_attention: also compute the teacher's [CLS] attention.
 
         Raises:
-            ValueError: the teacher's tokens are not those of the grid.
+            ValueError: the number of the teacher's tokens does not match the grid.
         """
         scale = self.grid_scale
         fine = (grid[0] * scale, grid[1] * scale)
-        features, attention = self.target(pixels, fine, with_attention)
+        features, attention = self.target_generator(pixels, fine, with_attention)
         if features.shape[1] != fine[0] * fine[1]:
             raise ValueError(
-                f"Mimic: the teacher {type(self.target).__name__} gives {features.shape[1]} tokens"
-                f" per image, but the student's grid of {grid[0]}x{grid[1]} with"
-                f" grid_scale={scale} needs {fine[0] * fine[1]}; set grid_scale to the ratio"
-                " of the two strides, or choose a teacher whose grid follows the student's"
+                f"Mimic: the teacher {type(self.target_generator).__name__} returns"
+                f" {features.shape[1]} tokens per image, but the student's grid of"
+                f" {grid[0]}x{grid[1]} with grid_scale={scale} requires {fine[0] * fine[1]}; set"
+                " grid_scale to the ratio of the two strides, or choose a teacher whose grid"
+                " follows the student's"
             )
         if scale > 1:
             features = _average(features, fine, scale)
@@ -75,12 +85,47 @@ class Mimic(BaseModule):
                 attention = _average(attention[..., None], fine, scale).squeeze(-1) * scale**2
         return TeacherOutput(features, attention)
 
-    def forward(self, tokens: Tensor, features: Tensor, levels: tuple[Tensor, ...] = ()) -> Tensor:
-        """Weighted loss between student's tokens (B, V, D) and teacher's features (B, V, D')."""
-        return self.weight * self.head(tokens, features, levels)
+    def forward(
+        self, tokens: Tensor, features: Tensor, intermediates: tuple[Tensor, ...] = ()
+    ) -> Tensor:
+        """Compute the weighted loss.
+
+        Args:
+            tokens: student's tokens (B, V, D).
+            features: teacher's features of the same tokens (B, V, D').
+            intermediates: student's tokens (B, V, D) after each of the ``fusion_layers``.
+        """
+        return self.weight * self.head(tokens, features, intermediates)
+
+
+def build_mimics(mimics: dict[str, dict] | None, in_channels: int) -> nn.ModuleDict:
+    """Build the named :class:`Mimic` modules for student tokens with ``in_channels`` channels."""
+    defaults = dict(type=f"{SCOPE}.Mimic", in_channels=in_channels)
+    return nn.ModuleDict(
+        {name: MODELS.build({**defaults, **cfg}) for name, cfg in (mimics or {}).items()}
+    )
+
+
+def mimic_loss_name(name: str, mimics: nn.ModuleDict) -> str:
+    """Return ``loss_mimic``, with the name of the mimic appended if there are several."""
+    return "loss_mimic" if len(mimics) == 1 else f"loss_mimic_{name}"
+
+
+def to_pixels(images: Tensor, preprocessor: Any) -> Tensor:
+    """Undo the normalization of the preprocessor: RGB in [0, 1] of the same shape.
+
+    Raises:
+        ValueError: the preprocessor has no ``mean`` or no ``std``.
+    """
+    if not hasattr(preprocessor, "mean") or not hasattr(preprocessor, "std"):
+        raise ValueError(
+            "teachers need pixel values in [0, 1]: set mean and std of the data_preprocessor, from"
+            " which the normalization is undone"
+        )
+    return (images * preprocessor.std + preprocessor.mean) / 255
 
 
 def _average(tokens: Tensor, grid: tuple[int, int], scale: int) -> Tensor:
-    """Mean of the tokens (B, L, D) of ``grid`` over cells of ``scale`` x ``scale``."""
+    """Average the tokens (B, L, D) of ``grid`` over cells of ``scale`` x ``scale``."""
     maps = tokens.transpose(1, 2).unflatten(2, grid)
     return F.avg_pool2d(maps, scale).flatten(2).transpose(1, 2)

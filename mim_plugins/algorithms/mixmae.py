@@ -6,15 +6,15 @@ import torch
 from torch import Tensor
 
 from ..layers import unpatchify
-from ..masking import MixedImages, mix_tokens, unmix
+from ..masking import MixedImages, mix_tokens, unmix, upsample_mask
 from ..registry import MODELS
-from .fitted_parts import (
+from .dependent_parts import (
     build_decoder,
-    build_fitted,
+    build_dependent,
     check_preprocessor,
     image_channels,
 )
-from .mimic_utils import build_mimics, mimic_loss_name, to_pixels
+from .mimic import build_mimics, mimic_loss_name, to_pixels
 from .pretraining_model import PretrainingModel
 
 
@@ -22,9 +22,9 @@ from .pretraining_model import PretrainingModel
 class MixMAE(PretrainingModel):
     """MixMAE pre-training (arXiv 2205.13137).
 
-    Two images are mixed by a mask, encoded together without seeing each other, and both are
-    reconstructed. Width, stride and grid of the encoder are passed on to decoder, head and mixing:
-    a config states them once, in the backbone.
+    Two images are mixed by a mask and encoded together; tokens attend only to tokens of the same
+    image. The decoder reconstructs both images. Width, stride and grid of the encoder are set in
+    the config of the backbone only; decoder, head and mixing take them from there.
 
     Args:
         backbone: a hierarchical encoder with ``forward_mixed``, ``encoder_stride``, ``img_size``
@@ -32,14 +32,35 @@ class MixMAE(PretrainingModel):
         decoder: config of the decoder, such as :class:`MixMAEDecoder`.
         head: config of the loss, such as :class:`PixelHead`.
         data_preprocessor: config of :class:`MixDataPreprocessor` with a ``batch_transform``.
-        mimics: named configs of :class:`Mimic`: teachers whose features each token mimics at its
-            place in its own image (MR-MAE's idea, in neither paper).
+        mimics: named configs of :class:`Mimic`. Each token mimics the teacher's features at its
+            position in its own image. This combination with MR-MAE is in neither paper.
         init_cfg: MMEngine's.
 
     Raises:
-        ValueError: the backbone cannot read a mask, the preprocessor does not mix, the mask ratio
-            leaves an image without a visible or a masked token, or a part does not agree with the
-            backbone (grid, patch size, image channels).
+        ValueError: the backbone has no ``forward_mixed``, the preprocessor does not mix images, the
+            mask ratio leaves an image without a visible or without a masked token, or a part
+            contradicts the backbone (grid, patch size, image channels).
+
+    Example:
+        >>> import torch
+        >>> from mim_plugins.algorithms import MixMAE
+        >>> arch = dict(embed_dims=8, depths=(1, 1, 2, 1), num_heads=(1, 1, 2, 2))
+        >>> model = MixMAE(
+        ...     backbone=dict(type="mim_plugins.MaskedSwin", arch=arch, img_size=64),
+        ...     decoder=dict(type="mim_plugins.MixMAEDecoder", embed_dims=16, depth=1, num_heads=2),
+        ...     head=dict(type="mim_plugins.PixelHead"),
+        ...     data_preprocessor=dict(
+        ...         type="mim_plugins.MixDataPreprocessor",
+        ...         mean=[123.675, 116.28, 103.53],
+        ...         std=[58.395, 57.12, 57.375],
+        ...         batch_transform=dict(type="mim_plugins.MixImages"),
+        ...     ),
+        ... )
+        >>> images = [torch.randint(0, 256, (3, 64, 64), dtype=torch.uint8) for _ in range(4)]
+        >>> batch = model.data_preprocessor(dict(inputs=images), training=True)
+        >>> losses = model(**batch, mode="loss")
+        >>> {name: tuple(loss.shape) for name, loss in losses.items()}
+        {'loss_rec': ()}
     """
 
     def __init__(
@@ -60,29 +81,30 @@ class MixMAE(PretrainingModel):
                 " HierarchicalBackbone"
             )
         mixing: Any = getattr(self.data_preprocessor, "batch_transform", None)
-        if not hasattr(mixing, "fit"):
+        if not hasattr(mixing, "bind"):
             raise ValueError(
                 "MixMAE: data_preprocessor must be a mim_plugins.MixDataPreprocessor with"
-                " batch_transform=dict(type='mim_plugins.MixImages') or another transform that has"
-                " fit(encoder_stride, img_size) and returns MixedImages"
+                " batch_transform=dict(type='mim_plugins.MixImages') or another transform with"
+                " bind(encoder_stride, img_size) that returns MixedImages"
             )
         stride, channels = self.backbone.encoder_stride, self.backbone.stage_channels[-1]
-        mixing.fit(stride, self.backbone.img_size)
+        mixing.bind(stride, self.backbone.img_size)
         self.decoder = build_decoder("MixMAE", decoder, self.backbone, channels)
-        self.head = build_fitted("MixMAE", "head", head, patch_size=stride)
+        self.head = build_dependent("MixMAE", "head", head, patch_size=stride)
         check_preprocessor(
             "MixMAE", self.data_preprocessor, image_channels(self.backbone), mimics or {}
         )
         self.mimics: Any = build_mimics(mimics, channels)
         for name, mimic in self.mimics.items():
-            if mimic.levels:
+            if mimic.fusion_layers:
                 raise ValueError(
-                    f"MixMAE: levels={mimic.levels} of mimic {name!r}: the stages of a hierarchical"
-                    " encoder have different grids and are not fused; leave levels out"
+                    f"MixMAE: fusion_layers={mimic.fusion_layers} of mimic {name!r} must be empty,"
+                    " because the stages of a hierarchical encoder have different grids; leave it"
+                    " out"
                 )
 
     def loss(self, batch: MixedImages) -> dict[str, Tensor]:
-        """One step: encode the mixtures, reconstruct both images, compare with the originals."""
+        """Run one training step: encode the mixtures and reconstruct both images of each."""
         tokens = self.backbone.forward_mixed(batch.mixed, batch.mask)  # (B, L, D)
         pred_own, pred_partner = self.decoder(tokens, batch.mask)  # (B, L, P) each
         prediction = unmix(pred_own, pred_partner, batch.mask, batch.partner)  # (B, L, P)
@@ -91,7 +113,7 @@ class MixMAE(PretrainingModel):
         )
 
     def mimic_losses(self, batch: MixedImages, tokens: Tensor) -> dict[str, Tensor]:
-        """Distance of each token (B, L, D) to the teachers' features of its own image."""
+        """Compute the distance of the tokens (B, L, D) to the teachers' features."""
         if not self.mimics:
             return {}
         grid = (batch.mask.shape[1], batch.mask.shape[2])
@@ -105,24 +127,24 @@ class MixMAE(PretrainingModel):
 
     @torch.no_grad()
     def reconstruct(self, batch: MixedImages) -> tuple[Tensor, Tensor]:
-        """Both images of each mixture, visible patches as they are and hidden ones predicted.
+        """Reconstruct both images of each mixture from its visible patches.
 
         Returns:
-            The own images and the partner images (B, C, H, W) each, normalized like the input.
+            Own images and partner images, (B, C, H, W) each, normalized like the input. Visible
+            patches are copied, masked ones are predicted.
         """
         pred_own, pred_partner = self.decoder(
             self.backbone.forward_mixed(batch.mixed, batch.mask), batch.mask
         )
         stride = self.backbone.encoder_stride
-        hidden = batch.mask.repeat_interleave(stride, 1).repeat_interleave(stride, 2)[:, None]
-        hidden = hidden.to(batch.images.device)
+        masked = upsample_mask(batch.mask, stride)[:, None].to(batch.images.device)
 
-        def complete(prediction: Tensor, images: Tensor, hidden: Tensor) -> Tensor:
+        def fill_in(prediction: Tensor, images: Tensor, masked: Tensor) -> Tensor:
             pixels = self.head.to_pixels(prediction, images)
             predicted = unpatchify(pixels, stride, (batch.mask.shape[1], batch.mask.shape[2]))
-            return torch.where(hidden, predicted, images)
+            return torch.where(masked, predicted, images)
 
         return (
-            complete(pred_own, batch.images, hidden),
-            complete(pred_partner, batch.images[batch.partner], ~hidden),
+            fill_in(pred_own, batch.images, masked),
+            fill_in(pred_partner, batch.images[batch.partner], ~masked),
         )

@@ -14,37 +14,38 @@ from ..masking import (
     gather_tokens,
     mask_from_scores,
     random_scores,
+    upsample_mask,
 )
 from ..registry import MODELS
 from ..targets import TeacherOutput
-from .fitted_parts import (
+from .dependent_parts import (
     build_decoder,
-    build_fitted,
+    build_dependent,
     check_preprocessor,
     image_channels,
 )
-from .mimic_utils import build_mimics, mimic_loss_name, to_pixels
+from .mimic import build_mimics, mimic_loss_name, to_pixels
 from .pretraining_model import PretrainingModel
 
 
 class Reconstruction(NamedTuple):
-    """What MR-MAE makes of masked images."""
+    """Reconstruction of masked images by MR-MAE."""
 
     images: Tensor
-    """Images (B, C, H, W), normalized: visible patches as they are, masked ones predicted."""
+    """Normalized images (B, C, H, W); visible patches are copied, masked ones are predicted."""
     hidden: Tensor
     """Bool (B, 1, H, W), True = masked."""
     attention: Tensor | None
-    """The focus teacher's [CLS] attention (B, h, w), where one chose the visible tokens."""
+    """[CLS] attention of the focus teacher (B, h, w); None without a focus teacher."""
 
 
 @MODELS.register_module()
 class MRMAE(PretrainingModel):
     """MR-MAE pre-training (arXiv 2303.05475).
 
-    The visible tokens mimic a frozen teacher's features at the encoder's end, the masked ones are
-    reconstructed by the decoder; the two sets are disjoint. Without ``mimics`` this is MAE, or
-    MCMAE with a :class:`MaskedConvViT`.
+    At the end of the encoder, the visible tokens mimic the features of a frozen teacher. The
+    decoder reconstructs the masked patches, so the two losses apply to disjoint tokens. Without
+    ``mimics`` this is MAE, or MCMAE with a :class:`MaskedConvViT`.
 
     Args:
         backbone: a :class:`PlainBackbone`, such as :class:`MaskedViT`.
@@ -53,18 +54,41 @@ class MRMAE(PretrainingModel):
         mimics: named configs of :class:`Mimic`, such as ``dict(clip=dict(...))``.
         mask_ratio: share of the tokens that are masked, between 0 and 1.
         reconstruction_weight: factor of the pixel loss.
-        focus: name of the mimic whose teacher's [CLS] attention chooses the visible tokens
-            ("focused mimicking"); None draws them uniformly.
+        focus_teacher: name of the mimic whose teacher's [CLS] attention determines which tokens
+            tend to be visible ("focused mimicking"). None samples them uniformly.
         focus_temperature: see :func:`attention_scores`.
         data_preprocessor: config of MMEngine's ``ImgDataPreprocessor`` or
             :class:`MixDataPreprocessor`, with ``mean`` and ``std``.
         init_cfg: MMEngine's.
 
     Raises:
-        ValueError: a backbone that cannot read visible tokens only, a ``mask_ratio`` that leaves
-            no visible or no masked token, a ``focus`` that names no mimic or a teacher without
-            [CLS] attention, or a part that does not agree with the backbone (grid, patch size,
+        ValueError: the backbone is no :class:`PlainBackbone` with ``out_type='featmap'``,
+            ``mask_ratio`` leaves no visible or no masked token, ``focus_teacher`` names no mimic or
+            a teacher without [CLS] attention, or a part contradicts the backbone (grid, patch size,
             image channels).
+
+    Example:
+        >>> import torch
+        >>> from mim_plugins.algorithms import MRMAE
+        >>> arch = dict(depth=2, embed_dims=16, num_heads=2)
+        >>> model = MRMAE(
+        ...     backbone=dict(type="mim_plugins.MaskedViT", arch=arch, img_size=64),
+        ...     decoder=dict(type="mim_plugins.MAEDecoder", embed_dims=16, depth=1, num_heads=2),
+        ...     head=dict(type="mim_plugins.PixelHead"),
+        ...     data_preprocessor=dict(
+        ...         type="ImgDataPreprocessor",
+        ...         mean=[123.675, 116.28, 103.53],
+        ...         std=[58.395, 57.12, 57.375],
+        ...     ),
+        ... )
+        >>> images = [torch.randint(0, 256, (3, 64, 64), dtype=torch.uint8) for _ in range(2)]
+        >>> batch = model.data_preprocessor(dict(inputs=images), training=True)
+        >>> losses = model(**batch, mode="loss")  # no mimics, so this is MAE
+        >>> {name: tuple(loss.shape) for name, loss in losses.items()}
+        {'loss_rec': ()}
+        >>> reconstruction = model.reconstruct(batch["inputs"])
+        >>> reconstruction.images.shape
+        torch.Size([2, 3, 64, 64])
     """
 
     def __init__(
@@ -76,7 +100,7 @@ class MRMAE(PretrainingModel):
         mimics: dict[str, dict] | None = None,
         mask_ratio: float = 0.75,
         reconstruction_weight: float = 1.0,
-        focus: str | None = None,
+        focus_teacher: str | None = None,
         focus_temperature: float = 1.0,
         init_cfg: dict | None = None,
     ) -> None:
@@ -96,44 +120,52 @@ class MRMAE(PretrainingModel):
         count_visible((img_size[0] // stride) * (img_size[1] // stride), mask_ratio)
         dim = self.backbone.embed_dims
         self.decoder = build_decoder("MRMAE", decoder, self.backbone, dim)
-        self.head = build_fitted("MRMAE", "head", head, patch_size=stride)
+        self.head = build_dependent("MRMAE", "head", head, patch_size=stride)
         check_preprocessor(
             "MRMAE", self.data_preprocessor, image_channels(self.backbone), mimics or {}
         )
         self.mimics: Any = build_mimics(mimics, dim)
         self.mask_ratio = mask_ratio
         self.reconstruction_weight = reconstruction_weight
-        self.focus = focus
+        self.focus_teacher = focus_teacher
         self.focus_temperature = focus_temperature
-        self.levels: list[int] = _used_levels(self.mimics)
-        self._check_levels()
+        self.fusion_layers = _all_fusion_layers(self.mimics)
+        self._check_fusion_layers()
         self._check_focus()
 
     def loss(self, images: Tensor) -> dict[str, Tensor]:
-        """One step: ask the teachers, hide tokens, mimic the visible, reconstruct the masked."""
+        """Run one training step.
+
+        Compute teacher targets, sample the mask, encode visible tokens, reconstruct masked ones.
+        """
         grid = self.token_grid(images)
         targets = self.compute_targets(images, grid)
         token_mask = self.sample_mask(images, targets)
-        seen = self.backbone.forward_masked(images, token_mask, self.levels)
-        prediction = self.decoder(seen.tokens, seen.prefix, token_mask.ids_restore, grid)
+        encoded = self.backbone.forward_masked(images, token_mask, self.fusion_layers)
+        prediction = self.decoder(
+            encoded.tokens, encoded.prefix_tokens, token_mask.ids_restore, grid
+        )
         reconstruction = self.head(prediction, images, token_mask.mask)
         return dict(
             loss_rec=self.reconstruction_weight * reconstruction,
-            **self.mimic_losses(seen, targets, token_mask.ids_keep),
+            **self.mimic_losses(encoded, targets, token_mask.ids_keep),
         )
 
     @torch.no_grad()
     def reconstruct(self, images: Tensor) -> Reconstruction:
-        """Mask normalized images (B, 3, H, W) as in training and predict what is hidden."""
+        """Mask normalized images (B, 3, H, W) as in training and reconstruct masked patches."""
         grid, stride = self.token_grid(images), self.backbone.encoder_stride
         targets = self.compute_targets(images, grid)
         token_mask = self.sample_mask(images, targets)
-        seen = self.backbone.forward_masked(images, token_mask)
-        prediction = self.decoder(seen.tokens, seen.prefix, token_mask.ids_restore, grid)
+        encoded = self.backbone.forward_masked(images, token_mask)
+        prediction = self.decoder(
+            encoded.tokens, encoded.prefix_tokens, token_mask.ids_restore, grid
+        )
         predicted = unpatchify(self.head.to_pixels(prediction, images), stride, grid)
-        cells = token_mask.mask.unflatten(1, grid)
-        hidden = cells.repeat_interleave(stride, 1).repeat_interleave(stride, 2)[:, None]
-        attention = targets[self.focus].attention if self.focus is not None else None
+        hidden = upsample_mask(token_mask.mask.unflatten(1, grid), stride)[:, None]
+        attention = None
+        if self.focus_teacher is not None:
+            attention = targets[self.focus_teacher].attention
         return Reconstruction(
             torch.where(hidden, predicted, images),
             hidden,
@@ -141,67 +173,68 @@ class MRMAE(PretrainingModel):
         )
 
     def mimic_losses(
-        self, seen: EncodedTokens, targets: dict[str, TeacherOutput], ids_keep: Tensor
+        self, encoded: EncodedTokens, targets: dict[str, TeacherOutput], ids_keep: Tensor
     ) -> dict[str, Tensor]:
-        """Distance of the visible tokens to every teacher's features at the same places."""
-        by_level = dict(zip(self.levels, seen.levels, strict=True))
+        """Compute the distance of the visible tokens to the features of each teacher."""
+        by_layer = dict(zip(self.fusion_layers, encoded.intermediates, strict=True))
         losses = {}
         for name, mimic in self.mimics.items():
             target = gather_tokens(targets[name].features, ids_keep)  # (B, V, D')
-            fused = tuple(by_level[level] for level in mimic.levels)
-            losses[mimic_loss_name(name, self.mimics)] = mimic(seen.tokens, target, fused)
+            fused = tuple(by_layer[layer] for layer in mimic.fusion_layers)
+            losses[mimic_loss_name(name, self.mimics)] = mimic(encoded.tokens, target, fused)
         return losses
 
     def token_grid(self, images: Tensor) -> tuple[int, int]:
-        """Tokens (h, w) of images (B, 3, H, W)."""
+        """Return the token grid (h, w) of images (B, 3, H, W)."""
         stride = self.backbone.encoder_stride
         return images.shape[-2] // stride, images.shape[-1] // stride
 
     def compute_targets(self, images: Tensor, grid: tuple[int, int]) -> dict[str, TeacherOutput]:
-        """Every teacher's features of normalized images, on the student's grid."""
+        """Compute the features of all teachers for normalized images, on the student's ``grid``."""
         if not self.mimics:
             return {}
         pixels = to_pixels(images, self.data_preprocessor)
         return {
-            name: mimic.teacher_features(pixels, grid, with_attention=name == self.focus)
+            name: mimic.teacher_features(pixels, grid, with_attention=name == self.focus_teacher)
             for name, mimic in self.mimics.items()
         }
 
     def sample_mask(self, images: Tensor, targets: dict[str, TeacherOutput]) -> TokenMask:
-        """Choose the visible tokens uniformly, or by the focus teacher's attention."""
-        if self.focus is not None:
-            attention: Any = targets[self.focus].attention
+        """Sample the visible tokens uniformly, or by the attention of the focus teacher."""
+        if self.focus_teacher is not None:
+            attention: Any = targets[self.focus_teacher].attention
             scores = attention_scores(attention, self.focus_temperature)
         else:
             height, width = self.token_grid(images)
             scores = random_scores(len(images), height * width, images.device)
         return mask_from_scores(scores, self.mask_ratio)
 
-    def _check_levels(self) -> None:
+    def _check_fusion_layers(self) -> None:
         blocks = len(self.backbone.blocks)
         for name, mimic in self.mimics.items():
-            if not all(0 <= level < blocks for level in mimic.levels):
+            if not all(0 <= layer < blocks for layer in mimic.fusion_layers):
                 raise ValueError(
-                    f"MRMAE: levels={mimic.levels} of mimic {name!r} must be between 0 and"
-                    f" {blocks - 1}, the backbone's blocks"
+                    f"MRMAE: fusion_layers={mimic.fusion_layers} of mimic {name!r} must be between"
+                    f" 0 and {blocks - 1}, the last block of the backbone"
                 )
 
     def _check_focus(self) -> None:
         if self.focus_temperature <= 0:
             raise ValueError(f"MRMAE: focus_temperature={self.focus_temperature} must be above 0")
-        if self.focus is None:
+        if self.focus_teacher is None:
             return
-        if self.focus not in self.mimics:
+        if self.focus_teacher not in self.mimics:
             raise ValueError(
-                f"MRMAE: focus={self.focus!r} must name one of the mimics {list(self.mimics)}"
+                f"MRMAE: focus_teacher={self.focus_teacher!r} must name one of the mimics"
+                f" {list(self.mimics)}"
             )
-        if not self.mimics[self.focus].target.has_cls_attention:
+        if not self.mimics[self.focus_teacher].target_generator.has_cls_attention:
             raise ValueError(
-                f"MRMAE: focus={self.focus!r}, but this teacher has no [CLS] attention; choose"
-                " another teacher or focus=None"
+                f"MRMAE: focus_teacher={self.focus_teacher!r} must name a teacher with [CLS]"
+                " attention; choose another teacher or focus_teacher=None"
             )
 
 
-def _used_levels(mimics: Any) -> list[int]:
-    """Layers of the encoder that any of the ``mimics`` fuses."""
-    return sorted({level for mimic in mimics.values() for level in mimic.levels})
+def _all_fusion_layers(mimics: Any) -> list[int]:
+    """Return the layers of the encoder that any of the ``mimics`` fuses, sorted."""
+    return sorted({layer for mimic in mimics.values() for layer in mimic.fusion_layers})

@@ -1,4 +1,4 @@
-"""What the pre-training algorithms share: how MMEngine calls them."""
+"""Base of the pre-training algorithms: their interface to MMEngine."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from ..registry import MODELS
 
 
 class PretrainingModel(BaseModel):
-    """Base of algorithms: ``loss`` of what the data preprocessor makes, features of images.
+    """Base of the pre-training algorithms.
 
     A subclass sets ``backbone`` and implements :meth:`loss`.
 
@@ -26,10 +26,16 @@ class PretrainingModel(BaseModel):
     def forward(
         self, inputs: Any, data_samples: list | None = None, mode: str = "tensor"
     ) -> dict[str, Tensor] | tuple[Tensor, ...]:
-        """MMEngine's entry: ``'loss'`` of a training batch, or ``'tensor'`` features of images.
+        """Dispatch a call of MMEngine's runner.
+
+        Args:
+            inputs: output of the data preprocessor for ``mode='loss'``, images (B, 3, H, W) for
+                ``mode='tensor'``.
+            data_samples: ignored.
+            mode: ``'loss'`` for the losses of a training step, ``'tensor'`` for features.
 
         Raises:
-            ValueError: another ``mode``.
+            ValueError: ``mode`` is unknown.
         """
         if mode == "loss":
             return self.loss(inputs)
@@ -38,9 +44,9 @@ class PretrainingModel(BaseModel):
         raise ValueError(f"{type(self).__name__}: mode={mode!r} must be 'loss' or 'tensor'")
 
     def loss(self, batch: Any) -> dict[str, Tensor]:
-        """Losses of one training step, by name."""
+        """Compute the losses of one training step, by name."""
         raise NotImplementedError
 
     def extract_feat(self, images: Tensor) -> tuple[Tensor, ...]:
-        """The backbone's features of whole images (B, 3, H, W)."""
+        """Compute the backbone's features of unmasked images (B, 3, H, W)."""
         return self.backbone(images)

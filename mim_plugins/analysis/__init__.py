@@ -1,6 +1,5 @@
 from .activation_memory import activation_bytes, saved_for_backward
 from .complexity import (
-    Stage,
     StepCost,
     count_parameters,
     encoder_stages,
@@ -13,7 +12,6 @@ from .parity import compare_with_reference, relative_error
 from .training_log import read_run, smooth
 
 __all__ = [
-    "Stage",
     "StepCost",
     "activation_bytes",
     "compare_with_reference",

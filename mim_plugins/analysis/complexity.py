@@ -8,19 +8,9 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from ..algorithms.fitted_parts import image_channels
+from ..algorithms.dependent_parts import image_channels
+from ..backbones import BaseBackbone, StageInfo
 from .activation_memory import activation_bytes
-
-
-class Stage(NamedTuple):
-    """Resolution, width and depth of an encoder stage."""
-
-    stride: int
-    """Side of a token in pixels."""
-    grid: tuple[int, int]
-    """Tokens (h, w) of an unmasked image."""
-    channels: int
-    blocks: int
 
 
 class StepCost(NamedTuple):
@@ -101,33 +91,9 @@ def _cost(loss: Callable[[int], Tensor], model: nn.Module) -> StepCost:
     return StepCost(forward, step, (memory[1] - memory[0]) / images)
 
 
-def encoder_stages(backbone: Any, img_size: tuple[int, int]) -> list[Stage]:
-    """Return the stages of this package's backbones for images of size (H, W), else ``[]``."""
-    if hasattr(backbone, "stage_channels"):
-        strides = [backbone.patch_size * 2**stage for stage in range(len(backbone.depths))]
-        widths, depths = backbone.stage_channels, backbone.depths
-    elif hasattr(backbone, "encoder_stride"):
-        # a plain encoder, possibly after convolution stages of doubled resolution
-        before = [
-            getattr(backbone, name)
-            for name in ("stage1", "stage2")
-            if isinstance(getattr(backbone, name, None), nn.ModuleList)
-        ]
-        strides = [backbone.encoder_stride // 2**n for n in range(len(before), -1, -1)]
-        widths = [*(_width(stage) for stage in before), backbone.embed_dims]
-        depths = [*map(len, before), len(backbone.blocks)]
-    else:
-        return []
-    height, width = img_size
-    return [
-        Stage(stride, (-(-height // stride), -(-width // stride)), channels, depth)
-        for stride, channels, depth in zip(strides, widths, depths, strict=True)
-    ]
-
-
-def _width(stage: nn.ModuleList) -> int:
-    norms = [module for module in stage.modules() if isinstance(module, nn.LayerNorm)]
-    return norms[0].normalized_shape[0]
+def encoder_stages(backbone: Any, img_size: tuple[int, int]) -> list[StageInfo]:
+    """Return the resolutions of an encoder for images of (H, W); empty for other backbones."""
+    return backbone.stages_info(img_size) if isinstance(backbone, BaseBackbone) else []
 
 
 def _device(module: nn.Module) -> torch.device:

@@ -106,13 +106,13 @@ def _run_mcmae(model: Any, reference: dict) -> dict[str, Tensor]:
     """Compute our numbers for an MCMAE reference; gradients remain in the model."""
     images = reference["input"]
     token_mask = TokenMask(reference["ids_keep"], reference["ids_restore"], reference["mask"] > 0.5)
-    seen = model.backbone.forward_masked(images, token_mask)
+    encoded = model.backbone.forward_masked(images, token_mask)
     reconstruction = model.decoder(
-        seen.tokens, seen.prefix, token_mask.ids_restore, model.token_grid(images)
+        encoded.tokens, encoded.prefix_tokens, token_mask.ids_restore, model.token_grid(images)
     )
     loss = model.head(reconstruction, images, token_mask.mask)
     loss.backward()
-    return dict(loss=loss, latent=seen.tokens, reconstruction=reconstruction)
+    return dict(loss=loss, latent=encoded.tokens, reconstruction=reconstruction)
 
 
 def relative_error(ours: Tensor, reference: Tensor) -> float:

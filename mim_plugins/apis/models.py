@@ -70,8 +70,8 @@ def build_model(cfg: Config, teachers: bool = True) -> Any:
     model_cfg = copy.deepcopy(cfg.model)
     if not teachers and "mimics" in model_cfg:
         model_cfg.mimics = None
-        if "focus" in model_cfg:
-            model_cfg.focus = None
+        if "focus_teacher" in model_cfg:
+            model_cfg.focus_teacher = None
     if cfg.get("data_preprocessor") is not None:
         model_cfg.setdefault("data_preprocessor", cfg.data_preprocessor)
     with DefaultScope.overwrite_default_scope(cfg.get("default_scope") or "mmpretrain"):

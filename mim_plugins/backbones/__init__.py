@@ -1,3 +1,4 @@
+from .base_backbone import BaseBackbone, StageInfo
 from .frozen_backbone import FrozenBackbone
 from .hierarchical_backbone import HierarchicalBackbone
 from .masked_conv_vit import MaskedConvViT
@@ -7,6 +8,7 @@ from .masked_vit import MaskedViT
 from .plain_backbone import EncodedTokens, PlainBackbone
 
 __all__ = [
+    "BaseBackbone",
     "EncodedTokens",
     "FrozenBackbone",
     "HierarchicalBackbone",
@@ -15,4 +17,5 @@ __all__ = [
     "MaskedSwin",
     "MaskedViT",
     "PlainBackbone",
+    "StageInfo",
 ]

@@ -1,4 +1,4 @@
-"""Checks of the arguments that the backbones have in common."""
+"""Checks of the arguments that all encoders have in common."""
 
 from collections.abc import Sequence
 
@@ -14,22 +14,27 @@ def resolve_arch(
     may_double: tuple[str, ...] = (),
     fixed_stages: bool = False,
 ) -> dict:
-    """Sizes of ``arch``: a key of ``known`` or its first letter, or a dict with the same entries.
+    """Return the sizes of an architecture.
 
-    In a dict, an entry is a number where the known sizes have one, and else lists one number per
-    stage. The entries ``may_double`` may be either: a number doubles from stage to stage. The
-    number of stages is that of ``depths``; with ``fixed_stages`` it is the known sizes'.
+    Args:
+        name: class name of the encoder, for messages.
+        known: sizes by name. An entry is an integer, or a list with one number per stage.
+        arch: key of ``known`` or its first letter, or a dict with the same entries.
+        may_double: entries that may be a list or an integer, which doubles from stage to stage.
+        fixed_stages: require as many stages as ``known`` has; otherwise ``depths`` determines the
+            number of stages.
 
     Raises:
-        ValueError: an unknown name, other entries, or lists of other lengths.
+        ValueError: ``arch`` is an unknown name, or a dict with unexpected entries or with lists of
+            the wrong length.
     """
     template = next(iter(known.values()))
     if isinstance(arch, str):
         matches = [size for size in known if arch.lower() in (size, size[0])]
         if not matches:
             raise ValueError(
-                f"{name}: arch={arch!r} is unknown; choose one of {list(known)} or give a dict with"
-                f" {sorted(template)}"
+                f"{name}: arch={arch!r} is unknown; choose one of {list(known)} or set a dict with"
+                f" the keys {sorted(template)}"
             )
         return known[matches[0]]
     if set(arch) != set(template):
@@ -40,7 +45,7 @@ def resolve_arch(
         if (isinstance(template[key], int) or key in may_double) and is_positive_int(value):
             continue
         if isinstance(template[key], int) and key not in may_double:
-            raise ValueError(f"{name}: arch[{key!r}]={value!r} must be a positive whole number")
+            raise ValueError(f"{name}: arch[{key!r}]={value!r} must be a positive integer")
         if (
             not isinstance(value, (list, tuple))
             or len(value) != max(stages, 1)
@@ -58,15 +63,32 @@ def _length(value: object) -> int:
 
 
 def is_positive_int(value: object) -> bool:
-    """Is ``value`` a whole number above 0, and no bool?"""
+    """Return whether ``value`` is a positive integer, not a bool."""
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
-def check_img_size(name: str, img_size: int | Sequence[int], stride: int) -> tuple[int, int]:
-    """``img_size`` as (H, W).
+def check_heads(name: str, widths: Sequence[int], num_heads: int | Sequence[int]) -> None:
+    """Check that the attention heads divide the width of each stage.
+
+    A single number of heads applies to the last stage.
 
     Raises:
-        ValueError: not one or two sides, or a side that is no multiple of ``stride``.
+        ValueError: a width is not a multiple of its number of heads.
+    """
+    heads = (num_heads,) if isinstance(num_heads, int) else tuple(num_heads)
+    widths = tuple(widths[-len(heads) :])
+    if any(dim % num for dim, num in zip(widths, heads, strict=True)):
+        raise ValueError(
+            f"{name}: the widths {widths} must be multiples of the numbers of heads,"
+            f" num_heads={heads}"
+        )
+
+
+def check_img_size(name: str, img_size: int | Sequence[int], stride: int) -> tuple[int, int]:
+    """Return ``img_size`` as (H, W).
+
+    Raises:
+        ValueError: there are not one or two sides, or a side is not a multiple of ``stride``.
     """
     sides = tuple(_pair(img_size))
     if len(sides) != 2 or any(side < 1 or side % stride for side in sides):
@@ -78,24 +100,24 @@ def check_img_size(name: str, img_size: int | Sequence[int], stride: int) -> tup
 
 
 def check_in_channels(name: str, in_channels: int) -> int:
-    """Return ``in_channels`` if it is a positive whole number.
+    """Return ``in_channels``.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not a positive integer.
     """
     if not is_positive_int(in_channels):
         raise ValueError(
-            f"{name}: in_channels={in_channels!r} must be a whole number above 0: 3 for RGB"
-            " images, 1 for grayscale"
+            f"{name}: in_channels={in_channels!r} must be a positive integer: 3 for RGB images,"
+            " 1 for grayscale images"
         )
     return in_channels
 
 
 def check_out_type(name: str, out_type: str) -> str:
-    """``out_type``, if it is known.
+    """Return ``out_type``.
 
     Raises:
-        ValueError: it is not.
+        ValueError: it is unknown.
     """
     if out_type not in OUT_TYPES:
         raise ValueError(f"{name}: out_type={out_type!r} must be one of {OUT_TYPES}")
@@ -105,15 +127,17 @@ def check_out_type(name: str, out_type: str) -> str:
 def check_windows(
     name: str, window_size: int | None, global_blocks: int | Sequence[int], depth: int
 ) -> tuple[int, ...]:
-    """``global_blocks`` of ``depth`` blocks, counted from 0; negative ones count from the last.
+    """Return the indices of the global blocks among ``depth`` blocks, sorted, counted from 0.
+
+    Negative indices in ``global_blocks`` count from the last block.
 
     Raises:
-        ValueError: ``window_size`` is neither None nor a positive whole number, a block is out of
-            range or named twice, or there are global blocks but no windows.
+        ValueError: ``window_size`` is neither None nor a positive integer, an index is out of range
+            or duplicate, or ``global_blocks`` is set without ``window_size``.
     """
     if window_size is not None and not is_positive_int(window_size):
         raise ValueError(
-            f"{name}: window_size={window_size!r} must be a whole number above 0, or None for"
+            f"{name}: window_size={window_size!r} must be a positive integer, or None for"
             " attention over the whole image"
         )
     given = (global_blocks,) if isinstance(global_blocks, int) else tuple(global_blocks)
@@ -124,17 +148,17 @@ def check_windows(
         )
     if given and window_size is None:
         raise ValueError(
-            f"{name}: global_blocks={given} without window_size; without windows every block is"
-            " global"
+            f"{name}: global_blocks={given} requires window_size; without windows, every block"
+            " is global"
         )
     return tuple(sorted(valid))
 
 
 def check_frozen_stages(name: str, frozen_stages: int, last: int) -> int:
-    """``frozen_stages``, if it is between -1 and ``last``.
+    """Return ``frozen_stages``.
 
     Raises:
-        ValueError: it is not.
+        ValueError: it is not between -1 and ``last``.
     """
     if not -1 <= frozen_stages <= last:
         raise ValueError(f"{name}: frozen_stages={frozen_stages} must be between -1 and {last}")
@@ -142,10 +166,10 @@ def check_frozen_stages(name: str, frozen_stages: int, last: int) -> int:
 
 
 def check_out_indices(name: str, indices: int | Sequence[int], count: int) -> tuple[int, ...]:
-    """``indices`` of ``count`` outputs, counted from 0; negative ones count from the last.
+    """Return ``indices`` of ``count`` outputs, counted from 0; negative ones count from the last.
 
     Raises:
-        ValueError: none, one out of range, or one twice.
+        ValueError: ``indices`` is empty, or an index is out of range or duplicate.
     """
     given = (indices,) if isinstance(indices, int) else tuple(indices)
     valid = tuple(index % count for index in given if -count <= index < count)

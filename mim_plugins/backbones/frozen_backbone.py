@@ -1,4 +1,4 @@
-"""An encoder of which nothing is trained, for linear probes."""
+"""Encoder without trainable parameters, for linear probes."""
 
 import torch
 from mmengine.model import BaseModule
@@ -10,14 +10,13 @@ from ..registry import MODELS
 
 @MODELS.register_module()
 class FrozenBackbone(BaseModule):
-    """Pooled features of a fixed encoder: those that the k-NN evaluation reads.
+    """Pooled features of a frozen encoder, as in the k-NN evaluation.
 
-    Freezing all stages of an encoder would still train its last norm; here no parameter has a
+    Freezing all stages of an encoder would still train its last norm. Here, no parameter requires a
     gradient, and the encoder stays in evaluation mode, without dropout or stochastic depth.
 
     Args:
-        encoder: config of one of this package's or mmpretrain's encoders, with its own
-            ``init_cfg``.
+        encoder: config of an encoder of this package or of mmpretrain, including its ``init_cfg``.
         init_cfg: MMEngine's.
     """
 
@@ -28,10 +27,10 @@ class FrozenBackbone(BaseModule):
         self.eval()
 
     def train(self, mode: bool = True) -> "FrozenBackbone":
-        """Stay in evaluation mode, whatever ``mode`` is."""
+        """Stay in evaluation mode, regardless of ``mode``."""
         return super().train(False)
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> tuple[Tensor]:
-        """Pooled features (B, D) of whole images (B, 3, H, W), see :func:`pooled_features`."""
+        """Compute pooled features (B, D) of images (B, 3, H, W); see :func:`pooled_features`."""
         return (pooled_features(self.encoder, images),)

@@ -1,33 +1,31 @@
-"""Pyramid Vision Transformer that also reads images mixed from two.
+"""Pyramid Vision Transformer that also encodes mixed images.
 
 Papers: PVT (arXiv 2102.12122; sizes from its table 1) and MixMAE (arXiv 2205.13137), which
-pre-trains PVT as one of its hierarchical encoders.
+pre-trains PVT among other hierarchical encoders.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 from torchvision.ops import StochasticDepth
 
 from ..layers import (
     PatchEmbed,
     build_mlp,
+    checkpointed_call,
     group_attention_mask,
     resize_on_load,
     resize_position_embedding,
     sincos_position_embedding,
 )
 from ..registry import MODELS
-from .arguments import check_in_channels
 from .hierarchical_backbone import HierarchicalBackbone
 
 
 class _SubsampledAttention(nn.Module):
-    """Attention of all tokens to one token per ``ratio`` x ``ratio`` block (PVT, eq. 2)."""
+    """Attention of all tokens to one key per ``ratio`` x ``ratio`` block (PVT, eq. 2)."""
 
     def __init__(self, dim: int, num_heads: int, ratio: int, qkv_bias: bool) -> None:
         super().__init__()
@@ -40,8 +38,11 @@ class _SubsampledAttention(nn.Module):
             self.sr = nn.Conv2d(dim, dim, ratio, ratio)
             self.norm = nn.LayerNorm(dim)
 
-    def forward(self, x: Tensor, grid: tuple[int, int], allowed: Tensor | None) -> Tensor:
-        """Tokens (B, H * W, C); ``allowed`` (M, H * W, H * W / ratio**2)."""
+    def forward(self, x: Tensor, grid: tuple[int, int], attn_mask: Tensor | None) -> Tensor:
+        """Attend among the tokens (B, H * W, C) of ``grid`` (H, W).
+
+        ``attn_mask`` (M, H * W, H * W / ratio**2) is True where a query may attend to a key.
+        """
         batch, _, dim = x.shape
         context = x
         if self.ratio > 1:
@@ -54,13 +55,14 @@ class _SubsampledAttention(nn.Module):
             .reshape(batch, -1, 2, self.num_heads, dim // self.num_heads)
             .permute(2, 0, 3, 1, 4)
         )
-        permission = None if allowed is None else allowed[:, None]
-        x = F.scaled_dot_product_attention(query, key, value, attn_mask=permission)
+        if attn_mask is not None:
+            attn_mask = attn_mask[:, None]
+        x = F.scaled_dot_product_attention(query, key, value, attn_mask=attn_mask)
         return self.proj(x.transpose(1, 2).reshape(batch, -1, dim))
 
 
 class _PVTBlock(nn.Module):
-    """Pre-norm sub-sampled attention and feed-forward network."""
+    """Pre-norm subsampled attention and MLP."""
 
     def __init__(
         self,
@@ -78,14 +80,14 @@ class _PVTBlock(nn.Module):
         self.mlp = build_mlp(dim, int(dim * mlp_ratio), drop_rate=0.0)
         self.drop_path = StochasticDepth(drop_path_rate, mode="row")
 
-    def forward(self, x: Tensor, grid: tuple[int, int], allowed: Tensor | None) -> Tensor:
-        """Tokens (B, H * W, C) to (B, H * W, C)."""
-        x = x + self.drop_path(self.attn(self.norm1(x), grid, allowed))
+    def forward(self, x: Tensor, grid: tuple[int, int], attn_mask: Tensor | None) -> Tensor:
+        """Transform tokens (B, H * W, C) without changing their shape."""
+        x = x + self.drop_path(self.attn(self.norm1(x), grid, attn_mask))
         return x + self.drop_path(self.mlp(self.norm2(x)))
 
 
 class _PVTStage(nn.Module):
-    """Optional patch embedding that halves the grid, position embedding, then blocks."""
+    """Optional patch embedding that halves the grid, position embedding, and blocks."""
 
     pos_embed: Tensor
 
@@ -104,21 +106,18 @@ class _PVTStage(nn.Module):
         self.register_load_state_dict_pre_hook(resize_on_load("pos_embed"))
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        """Tokens (B, H, W, C); ``mask`` (M, H', W') on its grid, on the CPU."""
+        """Transform tokens (B, H, W, C); see :class:`HierarchicalBackbone` for ``mask``."""
         if self.downsample is not None:
             x = self.downsample(x.permute(0, 3, 1, 2))
         grid = (x.shape[1], x.shape[2])
         x = (x + resize_position_embedding(self.pos_embed, grid)).flatten(1, 2)
-        allowed = None
+        attn_mask = None
         if mask is not None:
             ratio = self.blocks[0].attn.ratio
             mask = mask.to(x.device)
-            allowed = group_attention_mask(mask.flatten(1), mask[:, ::ratio, ::ratio].flatten(1))
+            attn_mask = group_attention_mask(mask.flatten(1), mask[:, ::ratio, ::ratio].flatten(1))
         for block in self.blocks:
-            if self.with_cp and torch.is_grad_enabled():
-                x = checkpoint(block, x, grid, allowed, use_reentrant=False)
-            else:
-                x = block(x, grid, allowed)
+            x = checkpointed_call(block, self.with_cp, x, grid, attn_mask)
         return x.unflatten(1, grid)
 
 
@@ -126,27 +125,26 @@ class _PVTStage(nn.Module):
 class MaskedPVT(HierarchicalBackbone):
     """Hierarchical PVT encoder for MixMAE pre-training and for transfer.
 
-    How the mask enters the sub-sampled global attention: a key stands for a block of
-    ``ratio`` x ``ratio`` tokens, made by a convolution whose kernel equals its stride. ``ratio``
-    times the stage's stride is the encoder stride in every stage (8 * 4 = 4 * 8 = 2 * 16 = 32), so
-    a block is exactly one cell of the mask: all of its tokens come from one image. A query may
-    attend to a key if its own image is the image of the key's block; nothing has to be split and
-    nothing leaks. Patch embeddings do not overlap either. As MixMAE fixes its position
-    embeddings, the stages add sine-cosine ones in place of PVT's learnt ones.
+    In the subsampled attention, each key summarizes a block of ``ratio`` x ``ratio`` tokens: a
+    convolution whose kernel equals its stride. In every stage, ``ratio`` times the stage's stride
+    is the encoder stride (8 * 4 = 4 * 8 = 2 * 16 = 32). A block is therefore exactly one cell of
+    the mask, and all of its tokens come from one image. A query attends only to keys of its own
+    image, so no information leaks between the images. Patch embeddings do not overlap either. As
+    MixMAE does, the stages add fixed sine-cosine position embeddings instead of PVT's learned ones.
 
     Args:
         arch: ``'tiny'``, ``'small'``, ``'medium'``, ``'large'`` (or their first letter) or a dict
             with ``embed_dims``, ``depths``, ``num_heads`` and ``mlp_ratios``, one entry per stage.
-        img_size: side or (H, W), in pixels, that position embeddings are made for.
+        img_size: side or (H, W), in pixels, for which position embeddings are made.
         patch_size: pixels per token side in the first stage.
-        in_channels: channels of the image.
+        in_channels: channels of the images.
         qkv_bias: add a bias to queries, keys and values.
         drop_path_rate: stochastic depth, growing linearly from 0 to this rate at the last block.
-        with_cp: gradient checkpointing of every block: less memory, one more forward pass.
-        out_indices, out_type, frozen_stages, init_cfg: see :class:`HierarchicalBackbone`.
+        with_cp: gradient checkpointing of each block: less memory, one more forward pass.
+        out_indices, out_type, frozen_stages, init_cfg: see :class:`BaseBackbone`.
 
     Raises:
-        ValueError: see :class:`HierarchicalBackbone`.
+        ValueError: see :class:`BaseBackbone`.
     """
 
     _widths = dict(embed_dims=(64, 128, 320, 512), num_heads=(1, 2, 5, 8), mlp_ratios=(8, 8, 4, 4))
@@ -171,22 +169,32 @@ class MaskedPVT(HierarchicalBackbone):
         frozen_stages: int = -1,
         init_cfg: dict | None = None,
     ) -> None:
-        super().__init__(arch, img_size, patch_size, out_indices, out_type, frozen_stages, init_cfg)
+        super().__init__(
+            arch=arch,
+            img_size=img_size,
+            patch_size=patch_size,
+            in_channels=in_channels,
+            out_indices=out_indices,
+            out_type=out_type,
+            frozen_stages=frozen_stages,
+            with_cp=with_cp,
+            init_cfg=init_cfg,
+        )
         heads, mlp_ratios = self.settings["num_heads"], self.settings["mlp_ratios"]
-        self.in_channels = check_in_channels(type(self).__name__, in_channels)
         self.patch_embed = PatchEmbed(in_channels, self.stage_channels[0], patch_size)
-        for stage, rates in enumerate(self.drop_path_rates(drop_path_rate)):
-            dim = self.stage_channels[stage]
+        infos, rates = self.stages_info(), self.drop_path_rates(drop_path_rate)
+        for stage, info in enumerate(infos):
+            dim = info.channels
             ratio = 2 ** (len(self.depths) - 1 - stage)
             blocks = [
                 _PVTBlock(dim, heads[stage], mlp_ratios[stage], ratio, qkv_bias, rate)
-                for rate in rates
+                for rate in rates[stage]
             ]
-            downsample = PatchEmbed(self.stage_channels[stage - 1], dim, 2) if stage else None
-            pos_embed = sincos_position_embedding(dim, self.stage_grid(stage))
+            downsample = PatchEmbed(infos[stage - 1].channels, dim, 2) if stage else None
+            pos_embed = sincos_position_embedding(dim, info.grid)
             self.stages.append(_PVTStage(downsample, blocks, pos_embed, with_cp))
-        self.finish()
+        self.post_init()
 
     def embed(self, images: Tensor) -> Tensor:
-        """Patch embedding: images (B, 3, H, W) to tokens (B, H', W', C)."""
+        """Embed the patches of images (B, 3, H, W) as tokens (B, H', W', C)."""
         return self.patch_embed(images)

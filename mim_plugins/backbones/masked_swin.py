@@ -1,4 +1,4 @@
-"""Swin Transformer that also reads images mixed from two.
+"""Swin Transformer that also encodes mixed images.
 
 Papers: Swin (arXiv 2103.14030) and MixMAE (arXiv 2205.13137, section 3.3: large windows without
 shift, fixed position embedding, attention restricted to tokens of the same image). Sizes and
@@ -19,22 +19,21 @@ from ..layers import (
     WindowAttention,
     WindowLayout,
     build_mlp,
+    checkpointed_call,
     group_attention_mask,
     prefer_ragged,
     resize_on_load,
     resize_position_embedding,
-    run_block,
     sincos_position_embedding,
 )
 from ..registry import MODELS
-from .arguments import check_in_channels
 from .hierarchical_backbone import HierarchicalBackbone
 
 GLOBAL = "global"
 
 
 class _SwinBlock(nn.Module):
-    """Pre-norm window attention and feed-forward network, on tokens kept in windows."""
+    """Pre-norm window attention and MLP, on tokens partitioned into windows."""
 
     def __init__(
         self,
@@ -60,19 +59,16 @@ class _SwinBlock(nn.Module):
         self,
         x: Tensor,
         window: tuple[int, int],
-        allowed: Tensor | None = None,
+        attn_mask: Tensor | None = None,
         groups: TokenGroups | None = None,
     ) -> Tensor:
-        """Tokens in windows, or sorted by ``groups``, to such tokens.
-
-        See :meth:`WindowAttention.forward`.
-        """
-        x = x + self.drop_path(self.attn(self.norm1(x), window, allowed, groups))
+        """Transform tokens in windows, or sorted by ``groups``; see :class:`WindowAttention`."""
+        x = x + self.drop_path(self.attn(self.norm1(x), window, attn_mask, groups))
         return x + self.drop_path(self.mlp(self.norm2(x)))
 
 
 class _SwinStage(nn.Module):
-    """Optional patch merging, then blocks of one resolution."""
+    """Optional patch merging, followed by blocks of one resolution."""
 
     def __init__(
         self,
@@ -90,45 +86,45 @@ class _SwinStage(nn.Module):
         self.blocks: Any = nn.ModuleList(blocks)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        """Tokens (B, H, W, C); ``mask`` (M, H', W') on its grid, on the CPU."""
+        """Transform tokens (B, H, W, C); see :class:`HierarchicalBackbone` for ``mask``."""
         x = self.downsample(x)
         grid = (x.shape[1], x.shape[2])
         window = max(grid) if self.attends_globally else self.window
         windows = _Windows(WindowLayout.fit(grid, window), mask, x.device)
-        x = windows.cut(x)
+        x = windows.partition(x)
         for block in self.blocks:
-            # blocks without shift share one layout: tokens stay in windows for the whole stage
-            wanted = WindowLayout.fit(grid, window, block.shifted)
-            if windows.layout != wanted:
-                x = windows.join(x)
-                windows = _Windows(wanted, mask, x.device)
-                x = windows.cut(x)
-            scope = (windows.layout.window, windows.allowed, windows.groups)
-            x = run_block(block, self.with_cp, x, *scope)
-        return windows.join(x)
+            # without shift, all blocks share one layout and the tokens stay in windows
+            layout = WindowLayout.fit(grid, window, block.shifted)
+            if windows.layout != layout:
+                x = windows.merge(x)
+                windows = _Windows(layout, mask, x.device)
+                x = windows.partition(x)
+            inputs = (x, layout.window, windows.attn_mask, windows.groups)
+            x = checkpointed_call(block, self.with_cp, *inputs)
+        return windows.merge(x)
 
 
 class _Windows:
-    """Windows of a stage, and who attends to whom in them: groups if they are dense, else pairs."""
+    """Windows of a stage; mixed images have dense groups of tokens or an attention mask."""
 
     def __init__(self, layout: WindowLayout, mask: Tensor | None, device: torch.device) -> None:
         self.layout = layout
-        self.allowed: Tensor | None = None
+        self.attn_mask: Tensor | None = None
         self.groups: TokenGroups | None = None
-        numbers = layout.groups(mask)
-        if mask is not None and numbers is not None:
-            self.groups = TokenGroups.of(numbers, device, prefer_ragged(device))
-        if numbers is not None and self.groups is None:
-            numbers = numbers.to(device, non_blocking=True)
-            self.allowed = group_attention_mask(numbers, numbers)  # (M, nW, N, N)
+        group_ids = layout.group_ids(mask)
+        if mask is not None and group_ids is not None:
+            self.groups = TokenGroups.from_group_ids(group_ids, device, prefer_ragged(device))
+        if group_ids is not None and self.groups is None:
+            group_ids = group_ids.to(device, non_blocking=True)
+            self.attn_mask = group_attention_mask(group_ids, group_ids)  # (M, nW, N, N)
 
-    def cut(self, x: Tensor) -> Tensor:
-        """Tokens (B, H, W, C) to windows (B, nW, N, C), or sorted by group (B, nW * N, C)."""
+    def partition(self, x: Tensor) -> Tensor:
+        """Split tokens (B, H, W, C) into windows (B, nW, N, C), or sort them by group (B, L, C)."""
         x = self.layout.partition(x)
         return x if self.groups is None else self.groups.sort(x)
 
-    def join(self, x: Tensor) -> Tensor:
-        """What :meth:`cut` made to tokens (B, H, W, C)."""
+    def merge(self, x: Tensor) -> Tensor:
+        """Invert :meth:`partition`: return tokens (B, H, W, C)."""
         return self.layout.merge(x if self.groups is None else self.groups.restore(x))
 
 
@@ -140,26 +136,36 @@ class MaskedSwin(HierarchicalBackbone):
         arch: ``'tiny'``, ``'small'``, ``'base'``, ``'large'``, ``'huge'`` (or their first letter)
             or a dict with ``embed_dims``, ``depths`` and ``num_heads``, the latter two with one
             entry per stage.
-        img_size: side or (H, W), in pixels, that position embedding and windows are made for.
+        img_size: side or (H, W), in pixels, for which position embedding and windows are made.
         patch_size: pixels per token side in the first stage.
-        in_channels: channels of the image.
-        window_size: window side per stage, or one for all. A window larger than the stage's grid
-            at ``img_size`` is reduced to the grid. ``'global'`` in place of a side: the stage
-            attends over its whole grid, at any input size; its relative position bias is made for
-            the grid at ``img_size`` and resized at run time for larger ones. Time and memory grow
-            with the square of the tokens: the biases of one block take heads * L**2 numbers, 32 M
-            in Swin-B's last stage at 1024 pixels (L = 1024) and 256 M in the one before.
-        shift_windows: shift every second block's windows by half a window, as in Swin.
-        mlp_ratio: width of the feed-forward networks relative to their input.
+        in_channels: channels of the images.
+        window_size: window side per stage, or one for all. It is reduced to the grid of the stage
+            at ``img_size`` if that is smaller. With ``'global'``, the stage attends over its full
+            grid at any input size; larger grids resize its relative position bias at run time. The
+            biases of a block take heads * L**2 numbers for L tokens. At 1024 pixels, these are 32 M
+            in the last stage of Swin-B and 256 M in the stage before it.
+        shift_windows: shift the windows of every second block by half a window, as in Swin.
+        mlp_ratio: width of the MLPs relative to their input.
         qkv_bias: add a bias to queries, keys and values.
-        drop_rate: dropout after position embedding, projections and feed-forward networks.
-        attn_drop_rate: dropout of attention weights.
+        drop_rate: dropout after position embedding, projections and MLPs.
+        attn_drop_rate: dropout of the attention weights.
         drop_path_rate: stochastic depth, growing linearly from 0 to this rate at the last block.
-        with_cp: gradient checkpointing of every block: less memory, one more forward pass.
-        out_indices, out_type, frozen_stages, init_cfg: see :class:`HierarchicalBackbone`.
+        with_cp: gradient checkpointing of each block: less memory, one more forward pass.
+        out_indices, out_type, frozen_stages, init_cfg: see :class:`BaseBackbone`.
 
     Raises:
-        ValueError: see :class:`HierarchicalBackbone`.
+        ValueError: see :class:`BaseBackbone`.
+
+    Example:
+        >>> import torch
+        >>> from mim_plugins.backbones import MaskedSwin
+        >>> arch = dict(embed_dims=8, depths=(1, 1, 2, 1), num_heads=(1, 1, 2, 2))
+        >>> encoder = MaskedSwin(arch, img_size=64, out_indices=(0, 1, 2, 3))
+        >>> [tuple(feature.shape) for feature in encoder(torch.rand(1, 3, 64, 64))]
+        [(1, 8, 16, 16), (1, 16, 8, 8), (1, 32, 4, 4), (1, 64, 2, 2)]
+        >>> mask = torch.tensor([[[True, False], [False, True]]])  # True = from the partner image
+        >>> encoder.forward_mixed(torch.rand(4, 3, 64, 64), mask).shape
+        torch.Size([4, 4, 64])
     """
 
     arch_settings = {
@@ -191,20 +197,28 @@ class MaskedSwin(HierarchicalBackbone):
         frozen_stages: int = -1,
         init_cfg: dict | None = None,
     ) -> None:
-        super().__init__(arch, img_size, patch_size, out_indices, out_type, frozen_stages, init_cfg)
-        windows = self.per_stage("window_size", window_size, word=GLOBAL)
+        super().__init__(
+            arch=arch,
+            img_size=img_size,
+            patch_size=patch_size,
+            in_channels=in_channels,
+            out_indices=out_indices,
+            out_type=out_type,
+            frozen_stages=frozen_stages,
+            with_cp=with_cp,
+            init_cfg=init_cfg,
+        )
+        windows = self.per_stage("window_size", window_size, keyword=GLOBAL)
         heads = self.settings["num_heads"]
-        self.in_channels = check_in_channels(type(self).__name__, in_channels)
         self.patch_embed = PatchEmbed(in_channels, self.stage_channels[0], patch_size)
+        infos, rates = self.stages_info(), self.drop_path_rates(drop_path_rate)
         self.register_buffer(
-            "pos_embed", sincos_position_embedding(self.stage_channels[0], self.stage_grid(0))
+            "pos_embed", sincos_position_embedding(self.stage_channels[0], infos[0].grid)
         )
         self.register_load_state_dict_pre_hook(resize_on_load("pos_embed"))
         self.pos_drop = nn.Dropout(drop_rate)
-        for stage, rates in enumerate(self.drop_path_rates(drop_path_rate)):
-            dim = self.stage_channels[stage]
+        for stage, (_, grid, dim, _) in enumerate(infos):
             attends_globally = windows[stage] == GLOBAL
-            grid = self.stage_grid(stage)
             window = max(grid) if attends_globally else min(windows[stage], *grid)
             blocks = [
                 _SwinBlock(
@@ -218,18 +232,18 @@ class MaskedSwin(HierarchicalBackbone):
                     attn_drop_rate=attn_drop_rate,
                     drop_path_rate=rate,
                 )
-                for index, rate in enumerate(rates)
+                for index, rate in enumerate(rates[stage])
             ]
-            downsample = PatchMerging(self.stage_channels[stage - 1], dim) if stage else None
+            downsample = PatchMerging(infos[stage - 1].channels, dim) if stage else None
             self.stages.append(_SwinStage(downsample, blocks, window, attends_globally, with_cp))
-        self.finish()
+        self.post_init()
 
-    def embedding_modules(self) -> list[nn.Module]:
-        """Patch embedding and the dropout after it."""
-        return [self.patch_embed, self.pos_drop]
+    def parts_to_freeze(self) -> list[nn.Module | nn.Parameter]:
+        """Return patch embedding, dropout and the first ``frozen_stages`` stages."""
+        return [self.pos_drop, *super().parts_to_freeze()]
 
     def embed(self, images: Tensor) -> Tensor:
-        """Patch and position embedding: images (B, 3, H, W) to tokens (B, H', W', C)."""
+        """Embed patches and positions of images (B, 3, H, W) as tokens (B, H', W', C)."""
         x = self.patch_embed(images)
         return self.pos_drop(
             x + resize_position_embedding(self.pos_embed, (x.shape[1], x.shape[2]))

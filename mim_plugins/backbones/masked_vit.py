@@ -1,15 +1,13 @@
-"""Vision Transformer that can read the visible tokens only.
+"""Vision Transformer that encodes only the visible tokens in pre-training.
 
 Papers: ViT (arXiv 2010.11929), MAE (arXiv 2111.06377). Sizes from their tables.
 """
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
 from ..registry import MODELS
-from .arguments import check_frozen_stages, check_in_channels, check_out_indices
 from .plain_backbone import PlainBackbone
 
 
@@ -20,20 +18,20 @@ class MaskedViT(PlainBackbone):
     Args:
         arch: ``'tiny'``, ``'small'``, ``'base'``, ``'large'``, ``'huge'`` (or their first letter)
             or a dict with ``depth``, ``embed_dims`` and ``num_heads``.
-        img_size: side or (H, W), in pixels, that the position embedding is made for.
+        img_size: side or (H, W), in pixels, for which the position embedding is made.
         patch_size: pixels per token side.
-        in_channels: channels of the image.
-        mlp_ratio: width of the feed-forward networks relative to the tokens.
+        in_channels: channels of the images.
+        mlp_ratio: width of the MLPs relative to the tokens.
         drop_path_rate: stochastic depth, growing linearly from 0 to this rate at the last block.
-        with_cls_token: put a learnt [CLS] token before the sequence, as MAE does.
-        out_indices: blocks whose output ``forward`` returns; the last block's goes through the
-            last LayerNorm.
-        frozen_stages: -1 freezes nothing, 0 the embeddings ([CLS] token included), n also the
+        with_cls_token: prepend a learned [CLS] token to the sequence, as in MAE.
+        out_indices: blocks whose outputs ``forward`` returns. The output of the last block passes
+            the last LayerNorm.
+        frozen_stages: -1 freezes nothing, 0 the embeddings including the [CLS] token, n also the
             first n blocks.
         out_type, with_cp, window_size, global_blocks, init_cfg: see :class:`PlainBackbone`.
 
     Raises:
-        ValueError: see :class:`PlainBackbone`.
+        ValueError: see :class:`BaseBackbone`.
     """
 
     arch_settings = {
@@ -61,63 +59,33 @@ class MaskedViT(PlainBackbone):
         frozen_stages: int = -1,
         init_cfg: dict | None = None,
     ) -> None:
-        settings = self.resolve_arch(arch)
-        dim, depth = settings["embed_dims"], settings["depth"]
-        rates = [drop_path_rate * block / max(depth - 1, 1) for block in range(depth)]
         super().__init__(
-            img_size,
-            patch_size,
-            dim,
-            settings["num_heads"],
-            mlp_ratio,
-            rates,
-            out_type,
-            with_cp,
-            init_cfg,
-            window_size,
-            global_blocks,
-            frozen_stages,
+            arch=arch,
+            img_size=img_size,
+            encoder_stride=patch_size,
+            in_channels=in_channels,
+            mlp_ratio=mlp_ratio,
+            drop_path_rate=drop_path_rate,
+            with_cls_token=with_cls_token,
+            out_indices=out_indices,
+            out_type=out_type,
+            with_cp=with_cp,
+            window_size=window_size,
+            global_blocks=global_blocks,
+            frozen_stages=frozen_stages,
+            init_cfg=init_cfg,
         )
-        self.out_indices = check_out_indices(type(self).__name__, out_indices, depth)
-        check_frozen_stages(type(self).__name__, frozen_stages, depth)
-        self.in_channels = check_in_channels(type(self).__name__, in_channels)
-        self.patch_embed = nn.Conv2d(in_channels, dim, patch_size, patch_size)
-        # as a linear map of the patch, following MAE
+        self.patch_embed = nn.Conv2d(in_channels, self.embed_dims, patch_size, patch_size)
+        # initialized like a linear layer on the flattened patch, as in MAE
         nn.init.xavier_uniform_(self.patch_embed.weight.flatten(1))
-        if with_cls_token:
-            self.cls_token = nn.Parameter(torch.zeros(1, 1, dim))
-        self._init_weights()
+        self.post_init()
 
     def embed(self, images: Tensor, visible: Tensor | None) -> tuple[Tensor, None]:
-        """Tokens (B, h, w, D) of images; patches do not overlap, so nothing is to be masked."""
+        """Embed images (B, 3, H, W), zero-padded to full patches, as tokens (B, h, w, D).
+
+        ``visible`` has no effect, because patches do not overlap.
+        """
         height, width = images.shape[-2:]
         stride = self.encoder_stride
         images = nn.functional.pad(images, (0, -width % stride, 0, -height % stride))
         return self.patch_embed(images).permute(0, 2, 3, 1), None
-
-    def frozen_parts(self) -> list[nn.Module | nn.Parameter]:
-        """Embeddings and the first ``frozen_stages`` blocks."""
-        prefix = [] if self.cls_token is None else [self.cls_token]
-        return [self.patch_embed, *prefix, *self.blocks[: self.frozen_stages]]
-
-    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Features of whole images (B, 3, H, W) of any size.
-
-        Maps (B, D, ceil(H / stride), ceil(W / stride)), one per ``out_indices``; or, with
-        ``out_type='avg_featmap'``, one pooled (B, D) of the last block.
-        """
-        tokens, _ = self.embed(images, None)
-        x = self._add_prefix(self._add_positions(tokens))
-        grid = (tokens.shape[1], tokens.shape[2])
-        x, kept = self._run_blocks(x, grid, self.out_indices)
-        prefix = 0 if self.cls_token is None else 1
-        if self.out_type == "avg_featmap":
-            return (self.fc_norm(x[:, prefix:].mean(dim=1)),)
-        last = len(self.blocks) - 1
-        return tuple(
-            (self.norm(level) if index == last else level)[:, prefix:]
-            .transpose(1, 2)
-            .unflatten(2, grid)
-            .contiguous()
-            for index, level in zip(self.out_indices, kept, strict=True)
-        )

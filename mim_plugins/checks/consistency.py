@@ -13,7 +13,7 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
-from ..algorithms.fitted_parts import image_channels
+from ..algorithms.dependent_parts import image_channels
 from ..apis.models import build_model
 from ..errors import BUILD_ERRORS, ConfigError
 from ..randomness import preserved_random_state

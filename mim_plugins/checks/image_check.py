@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ..algorithms import MRMAE, MixMAE, PretrainingModel
-from ..algorithms.fitted_parts import check_statistics
+from ..algorithms.dependent_parts import check_statistics
 from ..backbones import HierarchicalBackbone, PlainBackbone
 from ..errors import ConfigError, CorruptImageError
 from ..file_names import printable

@@ -1,6 +1,4 @@
-from .mae_decoder import MAEDecoder
-from .mixmae_decoder import MixMAEDecoder
-from .reconstruction_decoder import ReconstructionDecoder
+from .reconstruction_decoders import MAEDecoder, MixMAEDecoder, ReconstructionDecoder
 
 __all__ = [
     "MAEDecoder",

@@ -16,22 +16,23 @@ _DISTANCES = {
 
 @MODELS.register_module()
 class MimicHead(BaseModule):
-    """Mimic loss of MR-MAE (arXiv 2303.05475, section 3.2).
+    """Feature-mimicking loss of MR-MAE (arXiv 2303.05475, section 3.2).
 
-    The student's tokens are projected linearly to the teacher's width. With ``num_levels`` above
-    0, linear maps of as many intermediate layers, normalized without affine weights, are added
-    first ("multi-layer fusion"). The paper's public record settles neither the distance nor the
-    form of the fusion: both are ours.
+    A linear layer projects the student's tokens to the width of the teacher. With
+    ``num_fusion_layers`` above 0, linear projections of that many intermediate layers, normalized
+    without affine weights, are added to the tokens first ("multi-layer fusion"). The public
+    material on the paper specifies neither the distance nor the form of the fusion; both are our
+    choice.
 
     Args:
         in_channels: channels D of the student's tokens.
-        out_channels: channels of the teacher's features.
+        out_channels: channels D' of the teacher's features.
         distance: ``'mse'``, ``'smooth_l1'`` or ``'cosine'`` (1 - cosine similarity).
-        num_levels: intermediate layers to fuse.
+        num_fusion_layers: number of intermediate layers to fuse.
         init_cfg: MMEngine's.
 
     Raises:
-        ValueError: unknown ``distance``.
+        ValueError: ``distance`` is unknown.
     """
 
     def __init__(
@@ -39,30 +40,35 @@ class MimicHead(BaseModule):
         in_channels: int,
         out_channels: int,
         distance: str = "mse",
-        num_levels: int = 0,
+        num_fusion_layers: int = 0,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
         if distance not in _DISTANCES:
             raise ValueError(f"MimicHead: distance={distance!r} must be one of {list(_DISTANCES)}")
         self.distance = distance
-        self.fusion = nn.ModuleList(nn.Linear(in_channels, in_channels) for _ in range(num_levels))
+        self.fusion = nn.ModuleList(
+            nn.Linear(in_channels, in_channels) for _ in range(num_fusion_layers)
+        )
         self.proj = nn.Linear(in_channels, out_channels)
         self.apply(init_linear_and_norm)
 
-    def forward(self, tokens: Tensor, target: Tensor, levels: tuple[Tensor, ...] = ()) -> Tensor:
-        """Mean distance of all tokens, computed in float32.
+    def forward(
+        self, tokens: Tensor, target: Tensor, intermediates: tuple[Tensor, ...] = ()
+    ) -> Tensor:
+        """Compute the mean distance over all tokens, in float32.
 
         Args:
             tokens: student's tokens (B, V, D).
-            target: teacher's features of the same tokens (B, V, out_channels).
-            levels: the same tokens (B, V, D) after earlier layers.
+            target: teacher's features of the same tokens (B, V, D').
+            intermediates: the same tokens (B, V, D) after each of the fused layers.
         """
-        return _DISTANCES[self.distance](self.predict(tokens, levels).float(), target.float())
+        prediction = self.predict(tokens, intermediates)
+        return _DISTANCES[self.distance](prediction.float(), target.float())
 
-    def predict(self, tokens: Tensor, levels: tuple[Tensor, ...] = ()) -> Tensor:
-        """The teacher's features (B, V, out_channels) as the student's tokens tell them."""
-        for linear, level in zip(self.fusion, levels, strict=True):
-            # unlike the last tokens, inner layers have no norm behind them and differ in scale
-            tokens = tokens + linear(F.layer_norm(level, level.shape[-1:]))
+    def predict(self, tokens: Tensor, intermediates: tuple[Tensor, ...] = ()) -> Tensor:
+        """Predict the teacher's features (B, V, D') from the student's tokens (B, V, D)."""
+        for linear, inner in zip(self.fusion, intermediates, strict=True):
+            # no norm follows the inner layers, so their scales differ
+            tokens = tokens + linear(F.layer_norm(inner, inner.shape[-1:]))
         return self.proj(tokens)

@@ -13,7 +13,7 @@ class PixelHead(BaseModule):
 
     Args:
         patch_size: pixels per patch side; given by the algorithm.
-        norm_pix: normalize every target patch to mean 0 and variance 1.
+        norm_pix: normalize each target patch to mean 0 and variance 1.
         init_cfg: MMEngine's.
     """
 
@@ -25,20 +25,18 @@ class PixelHead(BaseModule):
         self.norm_pix = norm_pix
 
     def forward(self, prediction: Tensor, images: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Mean over all patches, or over those where ``mask`` is True.
-
-        Computed in float32, whatever the precision of the network.
+        """Compute the mean error of all patches, or of those where ``mask`` is True, in float32.
 
         Args:
-            prediction: (B, L, P).
-            images: (B, C, H, W).
-            mask: bool (B, L), True = masked, hidden from the encoder; at least one is.
+            prediction: predicted patches (B, L, P).
+            images: normalized images (B, C, H, W).
+            mask: bool (B, L), True = masked, with at least one masked patch.
         """
         errors = (prediction.float() - self.target(images)).square().mean(dim=-1)  # (B, L)
         return errors.mean() if mask is None else (errors * mask).sum() / mask.sum()
 
     def target(self, images: Tensor) -> Tensor:
-        """What the decoder should predict for ``images``: (B, L, P)."""
+        """Return the target patches (B, L, P) of normalized ``images`` (B, C, H, W)."""
         patches = patchify(images.float(), self.patch_size)
         if not self.norm_pix:
             return patches
@@ -46,7 +44,7 @@ class PixelHead(BaseModule):
         return (patches - mean) / std
 
     def to_pixels(self, prediction: Tensor, images: Tensor) -> Tensor:
-        """Undo the target's normalization with the statistics of the true patches: (B, L, P)."""
+        """Denormalize predicted patches (B, L, P) with the statistics of the true patches."""
         if not self.norm_pix:
             return prediction.float()
         mean, std = patch_statistics(patchify(images.float(), self.patch_size))

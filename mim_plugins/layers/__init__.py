@@ -1,18 +1,18 @@
-from .biased_attention import biased_attention
 from .masked_conv_block import MaskedConvBlock
-from .patch_layers import PatchEmbed, PatchMerging, patch_statistics, patchify, unpatchify
+from .patches import PatchEmbed, PatchMerging, patch_statistics, patchify, unpatchify
 from .position_embedding import resize_on_load, resize_position_embedding, sincos_position_embedding
 from .token_groups import TokenGroups, prefer_ragged
 from .transformer import (
     SelfAttention,
     TransformerBlock,
+    attend,
     build_mlp,
+    checkpointed_call,
     checkpointed_forward,
     init_linear_and_norm,
-    run_block,
 )
 from .window_attention import WindowAttention
-from .windowed_blocks import run_windowed_blocks
+from .windowed_blocks import windowed_forward
 from .windows import (
     WindowLayout,
     group_attention_mask,
@@ -29,8 +29,9 @@ __all__ = [
     "TransformerBlock",
     "WindowAttention",
     "WindowLayout",
-    "biased_attention",
+    "attend",
     "build_mlp",
+    "checkpointed_call",
     "checkpointed_forward",
     "group_attention_mask",
     "init_linear_and_norm",
@@ -41,8 +42,7 @@ __all__ = [
     "resize_on_load",
     "resize_position_embedding",
     "resize_relative_position_bias",
-    "run_block",
-    "run_windowed_blocks",
     "sincos_position_embedding",
     "unpatchify",
+    "windowed_forward",
 ]

@@ -1,4 +1,4 @@
-"""Convolution block that does not look at masked tokens."""
+"""Convolution block in which masked tokens do not influence visible ones."""
 
 from torch import Tensor, nn
 from torchvision.ops import Permute, StochasticDepth
@@ -7,13 +7,13 @@ from torchvision.ops import Permute, StochasticDepth
 class MaskedConvBlock(nn.Module):
     """Block of MCMAE's convolution stages (arXiv 2205.03892, section 3.1).
 
-    A 5x5 depth-wise convolution between two point-wise ones, and a feed-forward network. Masked
-    tokens are set to zero before the depth-wise convolution, the only place where tokens meet, so
-    that visible tokens learn nothing about them.
+    A 5x5 depth-wise convolution between two point-wise ones, followed by an MLP. Only the
+    depth-wise convolution mixes tokens. Masked tokens are set to zero before it, so they do not
+    influence visible tokens.
 
     Args:
         dim: channels.
-        mlp_ratio: width of the feed-forward network relative to ``dim``.
+        mlp_ratio: width of the MLP relative to ``dim``.
         drop_path_rate: stochastic depth of both branches.
     """
 
@@ -33,10 +33,9 @@ class MaskedConvBlock(nn.Module):
         self.drop_path = StochasticDepth(drop_path_rate, mode="row")
 
     def forward(self, x: Tensor, visible: Tensor | None) -> Tensor:
-        """Maps (B, C, H, W) to (B, C, H, W).
+        """Transform maps (B, C, H, W) without changing their shape.
 
-        ``visible`` (B, 1, H, W) is 1 where a token is visible and 0 where it is masked; None
-        shows all.
+        ``visible`` (B, 1, H, W) is True at visible tokens; None if all tokens are visible.
         """
         y = self.conv1(self.to_first(self.norm1(self.to_last(x))))
         if visible is not None:

@@ -1,4 +1,4 @@
-"""Pooling of what encoders of any project return."""
+"""Pooled features of encoders of this package and of OpenMMLab packages."""
 
 import inspect
 
@@ -6,14 +6,17 @@ from torch import Tensor, nn
 
 
 def pooled_features(backbone: nn.Module, images: Tensor) -> Tensor:
-    """Features (B, D) of whole images (B, 3, H, W): the mean over the positions of the last output.
+    """Average the last output of an encoder over its positions: (B, D).
 
-    ``backbone`` may be one of ours or of mmpretrain, and return maps (B, D, H, W), tokens
-    (B, L, D), whose first ``num_extra_tokens`` are left out, or pooled features (B, D). Encoders
-    whose ``forward`` takes a mask, as mmpretrain's for pre-training do, are called without one.
+    Args:
+        backbone: encoder of this package or of mmpretrain. Its last output may be a map
+            (B, D, H, W), tokens (B, L, D), of which the first ``backbone.num_extra_tokens`` are
+            skipped, or pooled features (B, D). A ``mask`` argument of its ``forward``, as in
+            mmpretrain's encoders for pre-training, is set to None.
+        images: unmasked images (B, 3, H, W).
 
     Raises:
-        ValueError: an output of another shape.
+        ValueError: the last output has another shape.
     """
     has_mask = "mask" in inspect.signature(backbone.forward).parameters
     outputs = backbone(images, mask=None) if has_mask else backbone(images)
@@ -24,7 +27,7 @@ def pooled_features(backbone: nn.Module, images: Tensor) -> Tensor:
         return last[:, getattr(backbone, "num_extra_tokens", 0) :].mean(dim=1)
     if last.ndim != 2:
         raise ValueError(
-            f"{type(backbone).__name__} returns {tuple(last.shape)}; expected (B, D, H, W),"
-            " (B, L, D) or (B, D)"
+            f"{type(backbone).__name__} returns a tensor of shape {tuple(last.shape)}; expected"
+            " (B, D, H, W), (B, L, D) or (B, D)"
         )
     return last

@@ -9,16 +9,18 @@ from torch import Tensor, nn
 
 
 def sincos_position_embedding(dim: int, grid: tuple[int, int]) -> Tensor:
-    """Sine-cosine embedding (1, H, W, D) of a grid (H, W), as in MAE (arXiv 2111.06377).
+    """Compute the sine-cosine embedding (1, H, W, D) of a grid (H, W) as in MAE (arXiv 2111.06377).
 
-    The first half of the channels encodes the column, the second the row; each half is sines
-    followed by cosines with wavelengths from 2 pi to 20000 pi.
+    The first half of the channels encodes the column, the second half the row. Each half consists
+    of sines followed by cosines, with wavelengths from 2 pi to 20000 pi.
 
     Raises:
         ValueError: ``dim`` is not a multiple of 4.
     """
     if dim % 4:
-        raise ValueError(f"dim={dim}: a 2-D sine-cosine embedding needs a multiple of 4")
+        raise ValueError(
+            f"dim={dim} must be a multiple of 4 for a 2-D sine-cosine position embedding"
+        )
     frequencies = 10000.0 ** (-torch.arange(dim // 4, dtype=torch.float64) / (dim // 4))
 
     def encode(length: int) -> Tensor:
@@ -37,7 +39,7 @@ def sincos_position_embedding(dim: int, grid: tuple[int, int]) -> Tensor:
 
 
 def resize_position_embedding(embedding: Tensor, grid: tuple[int, int]) -> Tensor:
-    """Bicubic resize of an embedding (1, H, W, D) to another ``grid``; a copy only if needed."""
+    """Resize an embedding (1, H, W, D) bicubically to ``grid`` (H, W), if it differs."""
     if tuple(embedding.shape[1:3]) == tuple(grid):
         return embedding
     channels_first = embedding.float().permute(0, 3, 1, 2)
@@ -46,8 +48,8 @@ def resize_position_embedding(embedding: Tensor, grid: tuple[int, int]) -> Tenso
 
 
 def resize_on_load(name: str) -> Callable[..., None]:
-    """Load-state-dict pre-hook that resizes the position embedding called ``name``."""
-    return functools.partial(_resize_on_load, name)  # unlike a closure, it can be pickled
+    """Return a load-state-dict pre-hook that resizes the position embedding ``name``."""
+    return functools.partial(_resize_on_load, name)  # a closure could not be pickled
 
 
 def _resize_on_load(

@@ -1,22 +1,22 @@
 """Multi-head self-attention inside windows, with relative position bias."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .biased_attention import biased_attention, has_fast_path
 from .token_groups import TokenGroups
+from .transformer import attend
 from .windows import relative_position_index, resize_relative_position_bias
 
 
 class WindowAttention(nn.Module):
     """Window attention of Swin (arXiv 2103.14030, eq. 4), restricted to permitted pairs.
 
+    The bias table is made for one window size. Smaller windows use the middle of the table; for
+    larger ones, the table is resized at run time. The table of a checkpoint is resized on loading.
+
     Args:
         dim: channels C, a multiple of ``num_heads``.
-        window: side of the window that the bias table is made for; smaller windows use its
-            middle, for larger ones it is resized at run time. A checkpoint's table for another
-            window is resized when it is loaded.
+        window: side of the window that the bias table is made for, in tokens.
         num_heads: attention heads.
         qkv_bias: add a bias to queries, keys and values.
         attn_drop: dropout rate of the attention weights.
@@ -53,12 +53,12 @@ class WindowAttention(nn.Module):
         self.register_load_state_dict_pre_hook(_resize_bias_table)
 
     def relative_position_bias(
-        self, window: tuple[int, int], places: Tensor | None = None
+        self, window: tuple[int, int], positions: Tensor | None = None
     ) -> Tensor:
-        """Bias of a window (Wh, Ww) for all pairs of its tokens: (1, 1, heads, N, N).
+        """Return the bias of all pairs of tokens of a window (Wh, Ww): (1, 1, heads, N, N).
 
-        With the places (M, K, n) of the tokens of K groups in their windows, bias of the pairs in
-        these groups: (M, K, heads, n, n).
+        ``positions`` (M, K, n) are the positions in the window of the tokens of K groups; with
+        them, return only the bias of the pairs inside each group: (M, K, heads, n, n).
         """
         own = (self.window, self.window)
         table: Tensor = self.relative_position_bias_table
@@ -68,16 +68,16 @@ class WindowAttention(nn.Module):
             table = resize_relative_position_bias(table, covered)
         if window != own:
             index = relative_position_index(window, covered, index.device)
-        if places is None:
+        if positions is None:
             return table[index].permute(2, 0, 1)[None, None]
-        pairs = index[places[..., :, None], places[..., None, :]]  # (M, K, n, n)
+        pairs = index[positions[..., :, None], positions[..., None, :]]  # (M, K, n, n)
         return table[pairs].permute(0, 1, 4, 2, 3)
 
     def forward(
         self,
         x: Tensor,
         window: tuple[int, int],
-        allowed: Tensor | None = None,
+        attn_mask: Tensor | None = None,
         groups: TokenGroups | None = None,
     ) -> Tensor:
         """Attend inside each window.
@@ -85,46 +85,41 @@ class WindowAttention(nn.Module):
         Args:
             x: tokens (B, nW, N, C), or (B, nW * N, C) sorted by ``groups`` if these are given.
             window: (Wh, Ww) with Wh * Ww = N.
-            allowed: (M, nW, N, N), True where a query (rows) may attend to a key (columns), with
-                M = 1 or B; None permits all pairs.
-            groups: the tokens' order in groups that attend each to itself only, in place of
-                ``allowed``.
+            attn_mask: (M, nW, N, N), True where a query (rows) may attend to a key (columns), with
+                M = 1 or B. None permits all pairs.
+            groups: order of the tokens in groups; each group attends to itself only. Replaces
+                ``attn_mask``.
 
         Returns:
-            Tokens as ``x`` has them.
+            Tokens of the same shape as ``x``.
         """
         qkv = self.qkv(x).unflatten(-1, (3, self.num_heads, -1))  # (..., 3, heads, C / heads)
         if groups is None:
             bias = self.relative_position_bias(window)
-            if allowed is not None:
-                bias = bias.masked_fill(~allowed[:, :, None], float("-inf"))
+            if attn_mask is not None:
+                bias = bias.masked_fill(~attn_mask[:, :, None], float("-inf"))
             x = self._attend(qkv, bias)
         else:
-            parts = zip(groups.split(qkv), groups.places(), strict=True)
+            blocks = zip(groups.split(qkv), groups.positions(), strict=True)
             x = torch.cat(
                 [
-                    self._attend(part, self.relative_position_bias(window, places)).flatten(1, 2)
-                    for part, places in parts
+                    self._attend(block, self.relative_position_bias(window, where)).flatten(1, 2)
+                    for block, where in blocks
                 ],
                 dim=1,
             )
         return self.proj_drop(self.proj(x))
 
     def _attend(self, qkv: Tensor, bias: Tensor) -> Tensor:
-        """Attention of tokens (B, K, n, 3, heads, C / heads) in K groups, giving (B, K, n, C).
+        """Attend in K groups of tokens (B, K, n, 3, heads, C / heads); return (B, K, n, C).
 
         ``bias`` is (M, K or 1, heads, n, n).
         """
         batch, groups, tokens = qkv.shape[:3]
-        # groups and heads share an axis, so that one bias serves all images without a copy
+        # groups and heads share an axis, so one bias serves all images without a copy
         qkv = qkv.permute(3, 0, 1, 4, 2, 5).reshape(3, batch, -1, tokens, qkv.shape[-1])
         bias = bias.expand(-1, groups, -1, -1, -1).flatten(1, 2).to(qkv.dtype)
-        dropout = self.attn_drop if self.training else 0.0
-        if bias.requires_grad and dropout == 0 and has_fast_path(qkv):
-            x = biased_attention(qkv, bias)
-        else:
-            query, key, value = qkv.unbind(0)
-            x = F.scaled_dot_product_attention(query, key, value, attn_mask=bias, dropout_p=dropout)
+        x = attend(qkv, bias, self.attn_drop if self.training else 0.0)
         x = x.unflatten(1, (groups, self.num_heads)).transpose(2, 3)  # (B, K, n, heads, C / heads)
         return x.reshape(batch, groups, tokens, -1)
 

@@ -8,6 +8,7 @@ from .mixing import (
     mix_tokens,
     sample_masks,
     unmix,
+    upsample_mask,
 )
 from .token_masks import (
     TokenMask,
@@ -34,4 +35,5 @@ __all__ = [
     "random_scores",
     "sample_masks",
     "unmix",
+    "upsample_mask",
 ]

@@ -1,4 +1,4 @@
-"""Batch transform that mixes the images of a batch pairwise."""
+"""Batch transform that mixes images pairwise."""
 
 import torch
 from torch import Tensor
@@ -15,18 +15,19 @@ from .mixing import (
 
 @TRANSFORMS.register_module()
 class MixImages:
-    """Mix each image with a partner, on a random mask (MixMAE, section 3.1).
+    """Mix each image with a partner by a random mask (MixMAE, section 3.1).
 
     Args:
         mask_ratio: share of the cells taken from the partner, between 0 and 1.
-        range_mask_ratio: every batch's ratio is ``mask_ratio`` plus a uniformly random share of
-            this.
-        per_pair: draw one mask per pair of images in place of one for the batch. Images that
-            exchange tokens always share a mask, otherwise some would never be predicted.
-        encoder_stride: pixels per mask cell. Left to the algorithm, which knows its backbone.
+        range_mask_ratio: width of the interval, starting at ``mask_ratio``, from which the ratio
+            of each batch is drawn uniformly.
+        per_pair: sample one mask per pair of images instead of one per batch. Images that exchange
+            tokens always share a mask; otherwise some tokens would never be predicted.
+        encoder_stride: pixels per side of a mask cell; set by the algorithm to the stride of its
+            backbone.
 
     Raises:
-        ValueError: a ratio outside (0, 1).
+        ValueError: ``mask_ratio`` or ``mask_ratio + range_mask_ratio`` is outside (0, 1).
     """
 
     def __init__(
@@ -38,7 +39,7 @@ class MixImages:
     ) -> None:
         if not isinstance(mask_ratio, float) or not 0 < mask_ratio < 1:
             raise ValueError(
-                f"MixImages: mask_ratio={mask_ratio!r} must be between 0 and 1, excluded"
+                f"MixImages: mask_ratio={mask_ratio!r} must be a float above 0 and below 1"
             )
         if not 0 <= range_mask_ratio < 1 - mask_ratio:
             raise ValueError(
@@ -50,17 +51,17 @@ class MixImages:
         self.per_pair = per_pair
         self.encoder_stride = encoder_stride
 
-    def fit(self, encoder_stride: int, img_size: tuple[int, int]) -> None:
-        """Take the stride of the encoder and check the ratio on its grid, before any training.
+    def bind(self, encoder_stride: int, img_size: tuple[int, int]) -> None:
+        """Set the encoder stride and check the mask ratio for images of ``img_size`` (H, W).
 
         Raises:
-            ValueError: another stride was set, or the ratio leaves an image of ``img_size`` (H, W)
-                pixels without a visible or without a masked cell.
+            ValueError: ``encoder_stride`` contradicts the argument of the constructor, or the mask
+                ratio leaves an image without a visible or without a masked cell.
         """
         if self.encoder_stride not in (None, encoder_stride):
             raise ValueError(
-                f"MixImages: encoder_stride={self.encoder_stride} is not the backbone's, which is"
-                f" {encoder_stride}; leave it out"
+                f"MixImages: encoder_stride={self.encoder_stride} must equal the stride of the"
+                f" backbone, {encoder_stride}; leave it out"
             )
         self.encoder_stride = encoder_stride
         cells = (img_size[0] // encoder_stride) * (img_size[1] // encoder_stride)
@@ -70,15 +71,16 @@ class MixImages:
         """Mix normalized images (B, C, H, W).
 
         Raises:
-            ValueError: fewer than 2 images, sides that are not multiples of the encoder stride, or
-                a grid on which the ratio leaves an image without a visible or a masked cell.
+            ValueError: ``images`` has fewer than 2 images or sides that are not multiples of the
+                encoder stride, or the mask ratio leaves an image without a visible or without a
+                masked cell.
         """
         batch, _, height, width = images.shape
         stride = self.encoder_stride
         if stride is None or height % stride or width % stride:
             raise ValueError(
-                f"MixImages: images of {height}x{width} pixels cannot be mixed with"
-                f" encoder_stride={stride}; both sides must be multiples of it"
+                f"MixImages: both sides of images of {height}x{width} pixels must be multiples of"
+                f" encoder_stride={stride}"
             )
         partner = choose_partners(batch)
         grid = (height // stride, width // stride)
@@ -94,8 +96,8 @@ class MixImages:
 
 
 def _exchange_groups(partner: Tensor) -> Tensor:
-    """Smallest index among the images that exchange tokens with each image (B,)."""
+    """Label each image (B,) with the smallest index of the images it exchanges tokens with."""
     group = torch.arange(len(partner), device=partner.device)
-    for _ in range(2):  # choose_partners makes circles of two or three images
+    for _ in range(2):  # choose_partners makes cycles of two or three images
         group = torch.minimum(group, group[partner])
     return group

@@ -1,4 +1,4 @@
-"""Mixing images by a mask and taking the mixtures' predictions apart again (MixMAE, section 3.1).
+"""Mixing of image pairs by a mask, and unmixing of predictions (MixMAE, section 3.1).
 
 Letters: B images, M masks (1 when the batch shares one, else B), h x w mask grid with L = h * w
 cells, P values per predicted patch. Mask polarity: True = taken from the partner image.
@@ -8,15 +8,18 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.modules.utils import _pair
 
 
 @dataclass(frozen=True)
 class MixedImages:
-    """A batch mixed pairwise: mixture ``i`` holds image ``i`` where its mask is False and image
-    ``partner[i]`` where it is True.
+    """Batch of images mixed pairwise.
 
-    No tuple, for PyTorch's DistributedDataParallel would move a tuple's tensors, and so the mask,
-    to the GPU.
+    Mixture ``i`` shows image ``i`` where its mask is False, and image ``partner[i]`` where its mask
+    is True.
+
+    A dataclass, not a tuple: DistributedDataParallel would move the tensors of a tuple, including
+    the mask, to the GPU.
     """
 
     images: Tensor
@@ -24,19 +27,19 @@ class MixedImages:
     mixed: Tensor
     """Mixtures (B, C, H, W)."""
     mask: Tensor
-    """Bool (M, h, w), True = from the partner. On the CPU, where the encoder counts its tokens."""
+    """Bool (M, h, w), True = from the partner; on the CPU, where the encoder counts tokens."""
     partner: Tensor
-    """Index of each image's partner (B,), a permutation without fixed point."""
+    """Index of the partner of each image (B,): a permutation without fixed points."""
 
 
 def choose_partners(batch_size: int, device: torch.device | None = None) -> Tensor:
-    """Partner of each image: the batch reversed, as the authors do, for even sizes.
+    """Return the partner of each image (B,): the batch in reverse order, as in the authors' code.
 
-    Reversal would leave the middle image of an odd batch to itself: there, the middle three images
-    lend to each other in a circle.
+    In a batch of odd size, reversal would pair the middle image with itself. There, the middle
+    three images are paired cyclically instead.
 
     Raises:
-        ValueError: ``batch_size`` is below 2; an image cannot be mixed with itself.
+        ValueError: ``batch_size`` is below 2.
     """
     if batch_size < 2:
         raise ValueError(f"batch_size={batch_size}: mixing needs at least 2 images per process")
@@ -49,21 +52,21 @@ def choose_partners(batch_size: int, device: torch.device | None = None) -> Tens
 
 
 def inverse_permutation(partner: Tensor) -> Tensor:
-    """For each image, the mixture that holds it as the partner (B,)."""
+    """Return for each image the mixture in which it is the partner (B,)."""
     return torch.argsort(partner)
 
 
 def count_masked(num_cells: int, mask_ratio: float) -> int:
-    """Cells taken from the partner.
+    """Return the number of cells taken from the partner.
 
     Raises:
-        ValueError: the ratio leaves one of the two images without a cell.
+        ValueError: at this ratio, one of the two images has no cell in the mixture.
     """
     masked = int(num_cells * mask_ratio)  # rounded down, as in the authors' code
     if not 0 < masked < num_cells:
         raise ValueError(
             f"mask_ratio={mask_ratio} masks {masked} of {num_cells} cells; at least one cell must"
-            " be masked and one visible, so that both images are seen and predicted"
+            " be masked and one visible; change mask_ratio or the image size"
         )
     return masked
 
@@ -71,7 +74,7 @@ def count_masked(num_cells: int, mask_ratio: float) -> int:
 def sample_masks(
     num_masks: int, grid: tuple[int, int], mask_ratio: float, device: torch.device | None = None
 ) -> Tensor:
-    """Uniformly random bool masks (num_masks, h, w), each with ``int(L * mask_ratio)`` True."""
+    """Sample uniform bool masks (num_masks, h, w) with ``int(L * mask_ratio)`` cells True each."""
     cells = grid[0] * grid[1]
     noise = torch.rand(num_masks, cells, device=device)
     chosen = noise.argsort(dim=1)[:, : count_masked(cells, mask_ratio)]
@@ -79,37 +82,42 @@ def sample_masks(
     return mask.scatter_(1, chosen, True).reshape(num_masks, *grid)
 
 
+def upsample_mask(mask: Tensor, factor: int | tuple[int, int]) -> Tensor:
+    """Upsample a mask (..., h, w) to a grid that is ``factor`` times finer in height and width."""
+    rows, cols = _pair(factor)
+    return mask.repeat_interleave(rows, -2).repeat_interleave(cols, -1)
+
+
 def mix(images: Tensor, mask: Tensor, partner: Tensor) -> Tensor:
-    """Mix images (B, C, H, W) by ``mask`` (M, h, w), each cell H / h by W / w pixels."""
-    height, width = images.shape[-2] // mask.shape[-2], images.shape[-1] // mask.shape[-1]
+    """Mix images (B, C, H, W) by ``mask`` (M, h, w), whose cells are H / h by W / w pixels."""
+    cell = (images.shape[-2] // mask.shape[-2], images.shape[-1] // mask.shape[-1])
     mask = mask.to(images.device, non_blocking=True)
-    pixels = mask.repeat_interleave(height, 1).repeat_interleave(width, 2)  # (M, H, W)
-    return torch.where(pixels[:, None], images[partner], images)
+    return torch.where(upsample_mask(mask, cell)[:, None], images[partner], images)
 
 
 def mix_tokens(tokens: Tensor, mask: Tensor, partner: Tensor) -> Tensor:
-    """Mix tokens (B, L, D) as :func:`mix` mixes their images, for ``mask`` (M, h, w)."""
+    """Mix tokens (B, L, D) by ``mask`` (M, h, w) in the same way as :func:`mix` mixes images."""
     return torch.where(_per_token(mask, tokens), tokens[partner], tokens)
 
 
 def unmix(pred_own: Tensor, pred_partner: Tensor, mask: Tensor, partner: Tensor) -> Tensor:
-    """Collect each image's predictions from the mixtures in which the patches were hidden.
+    """Collect the predictions of each image from the mixtures in which its patches are masked.
 
     Args:
-        pred_own: predictions (B, L, P) of image ``i`` from mixture ``i``, which hides its
-            patches where the mask is True.
-        pred_partner: predictions (B, L, P) of image ``partner[i]`` from mixture ``i``, which hides
-            that image's patches where the mask is False.
-        mask: bool (M, h, w).
-        partner: (B,).
+        pred_own: predictions (B, L, P) of image ``i`` from mixture ``i``; the patches
+            where the mask is True are masked there.
+        pred_partner: predictions (B, L, P) of image ``partner[i]`` from mixture ``i``; the
+            patches where the mask is False are masked there.
+        mask: bool (M, h, w), True = from the partner.
+        partner: index of the partner of each image (B,).
 
     Returns:
         Predictions (B, L, P) in the order of the images before mixing.
     """
-    lender = inverse_permutation(partner)
-    return torch.where(_per_token(mask, pred_own), pred_own, pred_partner[lender])
+    mixture = inverse_permutation(partner)
+    return torch.where(_per_token(mask, pred_own), pred_own, pred_partner[mixture])
 
 
 def _per_token(mask: Tensor, tokens: Tensor) -> Tensor:
-    """Mask (M, h, w) as (M, L, 1), where ``tokens`` are."""
+    """Reshape a mask (M, h, w) to (M, L, 1) on the device of ``tokens``."""
     return mask.to(tokens.device, non_blocking=True).flatten(1)[..., None]

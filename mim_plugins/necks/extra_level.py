@@ -1,4 +1,4 @@
-"""Neck that adds a coarser level to a backbone's feature maps."""
+"""Neck that appends a coarser level to the feature maps of a backbone."""
 
 from collections.abc import Sequence
 
@@ -10,24 +10,24 @@ from ..registry import MODELS
 
 @MODELS.register_module()
 class ExtraLevel(BaseModule):
-    """Append a level of twice the last one's stride: a strided convolution, norm and GELU.
+    """Additional level at twice the stride of the last one: strided convolution, norm, GELU.
 
-    The MCMAE authors' segmentation models (arXiv 2205.03892) make stride 32 so, where the encoder
-    ends at stride 16.
+    The segmentation models of the MCMAE authors (arXiv 2205.03892) compute their level at stride 32
+    in this way, because the encoder ends at stride 16.
 
     Args:
         channels: channels C of the last level and of the new one.
-        norm_cfg: mmcv's norm layer.
+        norm_cfg: config of mmcv's norm layer; SyncBN by default.
         init_cfg: MMEngine's.
 
     Raises:
-        ValueError: ``channels`` below 1.
+        ValueError: ``channels`` is below 1.
     """
 
     def __init__(
         self, channels: int, norm_cfg: dict | None = None, init_cfg: dict | None = None
     ) -> None:
-        # needed here alone: the package is to be imported without mmcv as well
+        # imported here because the package works without mmcv
         from mmcv.cnn import ConvModule
 
         super().__init__(init_cfg)
@@ -44,5 +44,5 @@ class ExtraLevel(BaseModule):
         )
 
     def forward(self, levels: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """Maps (B, C_i, H_i, W_i) and one more (B, C, ceil(H / 2), ceil(W / 2)) of the last."""
+        """Append a map (B, C, ceil(H / 2), ceil(W / 2)) to the maps (B, C_i, H_i, W_i)."""
         return (*levels, self.down(levels[-1]))

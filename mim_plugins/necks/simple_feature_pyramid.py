@@ -1,4 +1,4 @@
-"""Feature pyramid made of the one map of a plain Vision Transformer."""
+"""Feature pyramid from the last feature map of a plain Vision Transformer."""
 
 import math
 from collections.abc import Sequence
@@ -15,24 +15,25 @@ _NORM_EPS = 1e-6
 
 @MODELS.register_module()
 class SimpleFeaturePyramid(BaseModule):
-    """ViTDet's neck (arXiv 2203.16527, section 3): every level comes from the encoder's last map.
+    """Neck of ViTDet (arXiv 2203.16527, section 3), which derives all levels from one map.
 
-    A level of scale 2**n, n > 0, is up-sampled by n transposed convolutions of stride 2, each
-    halving the channels, with LayerNorm and GELU between them; n < 0 is max-pooled -n times. Then
-    follow a 1x1 and a 3x3 convolution to ``out_channels``, each with LayerNorm.
+    A level of scale 2**n with n > 0 is upsampled by n transposed convolutions of stride 2, with
+    LayerNorm and GELU between them. Each of them halves the number of channels. A level with n < 0
+    is max-pooled -n times. A 1x1 and a 3x3 convolution to ``out_channels`` follow, each with a
+    LayerNorm.
 
     Args:
         in_channels: channels C of the encoder's map.
-        out_channels: channels of all levels.
-        num_outs: levels returned; those beyond ``scale_factors`` are the last one sub-sampled by 2,
-            as in FPN.
-        scale_factors: size of each level relative to the map, finest first: at stride 16, the
-            default gives strides 4, 8, 16 and 32.
+        out_channels: channels of each level.
+        num_outs: number of levels returned. Levels beyond ``scale_factors`` are subsampled by 2
+            from the level before, as in FPN.
+        scale_factors: size of each level relative to the map, finest first. For a map of stride
+            16, the default yields the strides 4, 8, 16 and 32.
         init_cfg: MMEngine's.
 
     Raises:
-        ValueError: scales that are not powers of 2, channels that cannot be halved so often, fewer
-            ``num_outs`` than scales.
+        ValueError: a scale is not a power of 2, ``in_channels`` cannot be halved for the finest
+            level, or ``num_outs`` is below the number of scales.
     """
 
     def __init__(
@@ -52,14 +53,14 @@ class SimpleFeaturePyramid(BaseModule):
             )
         if num_outs < len(exponents):
             raise ValueError(
-                f"SimpleFeaturePyramid: num_outs={num_outs} must be at least the"
-                f" {len(exponents)} levels of scale_factors"
+                f"SimpleFeaturePyramid: num_outs={num_outs} must be at least"
+                f" {len(exponents)}, the number of scale_factors"
             )
-        most = 2 ** max(0, int(max(exponents)))
-        if in_channels % most:
+        finest = 2 ** max(0, int(max(exponents)))
+        if in_channels % finest:
             raise ValueError(
-                f"SimpleFeaturePyramid: in_channels={in_channels} must be a multiple of {most},"
-                " as the finest level halves them so often"
+                f"SimpleFeaturePyramid: in_channels={in_channels} must be a multiple of"
+                f" {finest}, because the finest level halves the channels at each upsampling step"
             )
         self.num_outs = num_outs
         self.levels = nn.ModuleList(
@@ -67,14 +68,14 @@ class SimpleFeaturePyramid(BaseModule):
         )
 
     def forward(self, maps: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """The encoder's outputs, one map (B, C, H, W), to ``num_outs`` maps (B, out, H', W').
+        """Compute ``num_outs`` maps (B, out_channels, H', W') from one map (B, C, H, W).
 
         Raises:
-            ValueError: the encoder returns more than one map.
+            ValueError: ``maps`` contains more than one map.
         """
         if len(maps) != 1:
             raise ValueError(
-                f"SimpleFeaturePyramid reads one map, but the backbone returns {len(maps)}: set its"
+                f"SimpleFeaturePyramid takes one map, but the backbone returns {len(maps)}; set its"
                 " out_indices to one block"
             )
         outputs = [level(maps[0]) for level in self.levels]
@@ -84,7 +85,7 @@ class SimpleFeaturePyramid(BaseModule):
 
 
 def _level(in_channels: int, out_channels: int, exponent: int) -> nn.Sequential:
-    """Map (B, C, H, W) to (B, out, H * 2**exponent, W * 2**exponent)."""
+    """Build the layers of a level whose size is ``2**exponent`` times that of the map."""
     layers: list[nn.Module] = []
     channels = in_channels
     for step in range(exponent):

@@ -104,5 +104,5 @@ def _masked_panels(model: MRMAE, images: Tensor) -> dict[str, Tensor]:
         panels[f"similarity to {name} at visible tokens"] = apply_colormap(values, 0, 1, size)
     if result.attention is not None:
         relative = result.attention / result.attention.amax(dim=(1, 2), keepdim=True)
-        panels[f"attention of {model.focus} (focus)"] = apply_colormap(relative, 0, 1, size)
+        panels[f"attention of {model.focus_teacher} (focus)"] = apply_colormap(relative, 0, 1, size)
     return {title: column.cpu() for title, column in panels.items()}

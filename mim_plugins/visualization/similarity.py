@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..algorithms.mimic_utils import to_pixels
+from ..algorithms.mimic import to_pixels
 from ..masking import (
     MixedImages,
     TokenMask,
@@ -36,11 +36,11 @@ def similarity_maps(model: Any, images: Tensor) -> dict[str, Tensor]:
     targets = model.compute_targets(images, grid)
     maps = {name: images.new_zeros(len(images), grid[0] * grid[1]) for name in targets}
     for token_mask in complementary_masks(images, grid[0] * grid[1], model.mask_ratio):
-        seen = model.backbone.forward_masked(images, token_mask, model.levels)
-        by_level = dict(zip(model.levels, seen.levels, strict=True))
+        encoded = model.backbone.forward_masked(images, token_mask, model.fusion_layers)
+        by_level = dict(zip(model.fusion_layers, encoded.intermediates, strict=True))
         for name, mimic in model.mimics.items():
-            fused = tuple(by_level[level] for level in mimic.levels)
-            prediction = mimic.head.predict(seen.tokens, fused).float()
+            fused = tuple(by_level[level] for level in mimic.fusion_layers)
+            prediction = mimic.head.predict(encoded.tokens, fused).float()
             target = gather_tokens(targets[name].features, token_mask.ids_keep)
             similarity = F.cosine_similarity(prediction, target, dim=-1)
             maps[name].scatter_(1, token_mask.ids_keep, similarity)

@@ -15,7 +15,7 @@ def config(request):
         backbone=copy.deepcopy(BACKBONES[request.param]),
         decoder=dict(type="mim_plugins.MAEDecoder", embed_dims=16, depth=1, num_heads=2),
         head=dict(type="mim_plugins.PixelHead"),
-        mimics=dict(colors=dict(target=colors_target())),
+        mimics=dict(colors=dict(target_generator=colors_target())),
         data_preprocessor=dict(
             type="mim_plugins.MixDataPreprocessor",
             mean=[120.0, 110.0, 100.0],

@@ -11,7 +11,7 @@ from mim_plugins.targets import TeacherOutput
 
 
 class Colors(nn.Module):
-    """Teacher that tells each token's mean color, and attends to bright tokens."""
+    """Teacher with the mean color of each token as features and attention to bright tokens."""
 
     out_channels = 3
     has_cls_attention = True
@@ -27,16 +27,18 @@ class Colors(nn.Module):
         return TeacherOutput(colors, attention)
 
 
-MODELS.register_module(name="ColoursOfMimicTest", module=Colors, force=True)
-TARGET = dict(type="mim_plugins.ColoursOfMimicTest")
+MODELS.register_module(name="ColorsOfMimicTest", module=Colors, force=True)
+TARGET = dict(type="mim_plugins.ColorsOfMimicTest")
 
 
 def build(**changes):
-    return MODELS.build(dict(type="mim_plugins.Mimic", target=TARGET, in_channels=6, **changes))
+    return MODELS.build(
+        dict(type="mim_plugins.Mimic", target_generator=TARGET, in_channels=6, **changes)
+    )
 
 
 def slow_colors(pixels, grid):
-    """Mean color of each cell of ``grid``, by loops: (B, L, 3)."""
+    """Compute the mean color of each cell of ``grid`` by loops: (B, L, 3)."""
     height, width = pixels.shape[2] // grid[0], pixels.shape[3] // grid[1]
     return torch.stack(
         [
@@ -55,32 +57,32 @@ def slow_colors(pixels, grid):
     )
 
 
-def test_the_teacher_sees_the_students_grid():
+def test_the_teacher_uses_the_grid_of_the_student():
     mimic, pixels = build(), torch.rand(2, 3, 24, 32)
 
     target = mimic.teacher_features(pixels, (3, 4))
 
-    assert mimic.target.calls == [((3, 4), False)]
+    assert mimic.target_generator.calls == [((3, 4), False)]
     assert torch.allclose(target.features, slow_colors(pixels, (3, 4)), atol=1e-6)
     assert target.attention is None
 
 
-def test_attention_is_passed_on_when_asked_for():
+def test_attention_is_returned_on_request():
     mimic, pixels = build(), torch.rand(2, 3, 24, 32)
 
     target = mimic.teacher_features(pixels, (3, 4), with_attention=True)
 
-    assert torch.equal(target.attention, mimic.target(pixels, (3, 4), True).attention)
+    assert torch.equal(target.attention, mimic.target_generator(pixels, (3, 4), True).attention)
 
 
 @pytest.mark.parametrize("scale", [2, 4])
-def test_a_finer_teachers_features_are_averaged_over_the_students_cells(scale):
+def test_finer_teacher_features_are_averaged_over_student_cells(scale):
     mimic, pixels = build(grid_scale=scale), torch.rand(2, 3, 24, 32)
     fine = (3 * scale, 4 * scale)
 
     features = mimic.teacher_features(pixels, (3, 4)).features
 
-    told = mimic.target(pixels, fine).features
+    fine_features = mimic.target_generator(pixels, fine).features
     for row in range(3):
         for col in range(4):
             cells = [
@@ -88,19 +90,19 @@ def test_a_finer_teachers_features_are_averaged_over_the_students_cells(scale):
                 for i in range(scale)
                 for j in range(scale)
             ]
-            expected = sum(told[:, cell] for cell in cells) / scale**2
+            expected = sum(fine_features[:, cell] for cell in cells) / scale**2
             assert torch.allclose(features[:, row * 4 + col], expected, atol=1e-6)
-    assert mimic.target.calls[0] == (fine, False)
+    assert mimic.target_generator.calls[0] == (fine, False)
 
 
 @pytest.mark.parametrize("scale", [1, 2, 4])
-def test_attention_stays_a_distribution_and_is_summed_over_the_students_cells(scale):
+def test_attention_is_summed_over_student_cells(scale):
     mimic, pixels = build(grid_scale=scale), torch.rand(2, 3, 24, 32)
     pixels[0, :, :8, 8:16] += 3  # one bright cell: row 0, column 1
 
     attention = mimic.teacher_features(pixels, (3, 4), with_attention=True).attention
 
-    fine = mimic.target(pixels, (3 * scale, 4 * scale), True).attention
+    fine = mimic.target_generator(pixels, (3 * scale, 4 * scale), True).attention
     expected = fine.reshape(2, 3, scale, 4, scale).sum(dim=(2, 4)).reshape(2, 12)
     assert torch.allclose(attention, expected, atol=1e-6)
     assert torch.allclose(attention.sum(dim=1), torch.ones(2), atol=1e-5)
@@ -119,17 +121,17 @@ def test_the_weight_is_a_factor_of_the_loss(weight):
     assert plain.weight == 1
 
 
-def test_the_head_maps_the_students_width_to_the_teachers_with_the_distance_asked_for():
-    mimic = build(distance="cosine", levels=[0, 2])
+def test_the_head_has_the_widths_and_distance_of_the_config():
+    mimic = build(distance="cosine", fusion_layers=[0, 2])
 
     assert mimic.head.proj.weight.shape == (3, 6)
     assert mimic.head.distance == "cosine"
     assert len(mimic.head.fusion) == 2
-    assert mimic.levels == (0, 2)
+    assert mimic.fusion_layers == (0, 2)
 
 
-def test_levels_are_fused():
-    mimic, tokens, features = build(levels=(1,)), torch.randn(2, 5, 6), torch.randn(2, 5, 3)
+def test_intermediate_layers_are_fused():
+    mimic, tokens, features = build(fusion_layers=(1,)), torch.randn(2, 5, 6), torch.randn(2, 5, 3)
     level = torch.randn(2, 5, 6)
 
     fused = tokens + mimic.head.fusion[0](nn.functional.layer_norm(level, (6,)))
@@ -151,8 +153,10 @@ def test_a_wrong_argument_is_refused_with_its_name_and_value(changes, message):
         build(**changes)
 
 
-def test_building_leaves_the_config_as_it_was():
-    config = dict(type="mim_plugins.Mimic", target=dict(TARGET), in_channels=6, levels=[0])
+def test_building_does_not_change_the_config():
+    config = dict(
+        type="mim_plugins.Mimic", target_generator=dict(TARGET), in_channels=6, fusion_layers=[0]
+    )
     before = copy.deepcopy(config)
 
     assert isinstance(MODELS.build(config), Mimic)

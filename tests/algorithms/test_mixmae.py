@@ -23,7 +23,7 @@ def mixed_batch(mixmae, batch_size=4, size=64):
 
 
 def slow_loss(batch, pred_own, pred_partner):
-    """Mean over images, tokens and values, by loops over images and mask cells."""
+    """Compute the mean over images, tokens and values by loops over images and mask cells."""
     images, mask = batch.images.double().numpy(), batch.mask.numpy()
     partner = batch.partner.tolist()
     errors = []
@@ -35,9 +35,9 @@ def slow_loss(batch, pred_own, pred_partner):
             values = pixels.transpose(1, 2, 0).reshape(-1)
             target = (values - values.mean()) / np.sqrt(values.var(ddof=1) + 1e-6)
             token = row * mask.shape[2] + col
-            if mask[image % len(mask), row, col]:  # hidden in its own mixture
+            if mask[image % len(mask), row, col]:  # masked in its own mixture
                 prediction = pred_own[image, token]
-            else:  # hidden in the mixture of the image that it lends to
+            else:  # masked in the mixture where it is the partner
                 prediction = pred_partner[partner.index(image), token]
             errors.append((prediction.double().numpy() - target) ** 2)
     return np.mean(errors)
@@ -72,7 +72,7 @@ def test_the_loss_equals_a_slow_reference(mixmae_config, batch_size, per_pair):
 
 @pytest.mark.parametrize("per_pair", [False, True])
 @pytest.mark.parametrize("changed_side", ["own", "partner"])
-def test_tokens_of_one_image_do_not_see_the_other_image(mixmae_config, changed_side, per_pair):
+def test_tokens_are_independent_of_the_other_image(mixmae_config, changed_side, per_pair):
     mixmae_config["data_preprocessor"]["batch_transform"]["per_pair"] = per_pair
     mixmae = MODELS.build(mixmae_config).eval()
     batch = mixed_batch(mixmae)
@@ -89,11 +89,11 @@ def test_tokens_of_one_image_do_not_see_the_other_image(mixmae_config, changed_s
     assert (before[other] - after[other]).abs().amax(dim=1).min() > 1e-3
 
 
-def test_a_hidden_patch_does_not_reach_its_own_prediction(mixmae):
+def test_a_masked_patch_does_not_influence_its_prediction(mixmae):
     mixmae.eval()
     batch = mixed_batch(mixmae)
     other = MixedImages(torch.randn_like(batch.images), None, batch.mask, batch.partner)
-    # image 0 keeps its visible pixels in mixture 0, everything it hides there changes
+    # image 0 changes where it is masked in mixture 0
     hidden = batch.mask.repeat_interleave(STRIDE, 1).repeat_interleave(STRIDE, 2)[:, None]
     images = torch.where(hidden, other.images, batch.images)
     mixed = mix(images, batch.mask, batch.partner)
@@ -108,7 +108,7 @@ def test_a_hidden_patch_does_not_reach_its_own_prediction(mixmae):
 
 
 def test_training_on_one_batch_lowers_the_loss(mixmae):
-    # two ramps, that is two different targets, each the same for all of its patches
+    # two ramps give two different targets, each equal for all patches of its image
     ramp = torch.linspace(0, 255, 64)
     inputs = [ramp.expand(3, 64, 64), ramp[:, None].expand(3, 64, 64)]
     batch = mixmae.data_preprocessor(dict(inputs=inputs), training=True)["inputs"]
@@ -128,7 +128,7 @@ def test_training_on_one_batch_lowers_the_loss(mixmae):
 
 
 @pytest.mark.parametrize("batch_size", [2, 3])
-def test_reconstruction_keeps_visible_pixels_and_predicts_the_others(mixmae, batch_size):
+def test_reconstruction_keeps_visible_pixels(mixmae, batch_size):
     batch = mixed_batch(mixmae, batch_size)
 
     own, partner = mixmae.reconstruct(batch)
@@ -160,7 +160,7 @@ def test_reconstruction_from_perfect_predictions_is_the_original(mixmae):
     assert mixmae.loss(batch)["loss_rec"].item() == 0
 
 
-def test_the_seed_decides_the_loss(mixmae):
+def test_the_seed_determines_the_loss(mixmae):
     data = random_images()
 
     def loss_of(seed):
@@ -209,7 +209,7 @@ def test_a_batch_of_one_is_refused(mixmae):
         mixed_batch(mixmae, batch_size=1)
 
 
-def test_building_leaves_the_config_as_it_was_and_works_twice(mixmae_config):
+def test_building_twice_does_not_change_the_config(mixmae_config):
     before = copy.deepcopy(mixmae_config)
 
     first, second = MODELS.build(mixmae_config), MODELS.build(mixmae_config)
@@ -226,7 +226,7 @@ def test_width_stride_and_grid_come_from_the_backbone(mixmae):
     assert mixmae.data_preprocessor.batch_transform.encoder_stride == STRIDE
 
 
-def test_a_backbone_that_cannot_read_a_mask_is_refused(mixmae_config):
+def test_a_backbone_without_forward_mixed_is_refused(mixmae_config):
     class Plain(nn.Module):
         pass
 
@@ -252,7 +252,7 @@ def test_a_ratio_that_masks_nothing_is_refused_when_building(mixmae_config):
         MODELS.build(mixmae_config)
 
 
-def test_bfloat16_autocast_gives_a_finite_loss_close_to_that_of_float32(mixmae):
+def test_the_bfloat16_loss_is_close_to_float32(mixmae):
     batch = mixed_batch(mixmae)
     expected = mixmae(batch, mode="loss")["loss_rec"].item()
 
@@ -273,7 +273,7 @@ def test_a_checkpoint_of_another_image_size_is_loaded(mixmae_config):
 
 
 class Colors(nn.Module):
-    """Teacher that tells fixed mixtures of each token's mean color."""
+    """Teacher with fixed mixtures of the mean color of each token as features."""
 
     has_cls_attention = False
 
@@ -291,20 +291,20 @@ class Colors(nn.Module):
         return TeacherOutput(colors @ self.mixture, None)
 
 
-MODELS.register_module(name="ColoursOfMixMAETest", module=Colors, force=True)
-COLOURS = dict(type="mim_plugins.ColoursOfMixMAETest")
+MODELS.register_module(name="ColorsOfMixMAETest", module=Colors, force=True)
+COLORS = dict(type="mim_plugins.ColorsOfMixMAETest")
 
 
-def colourful_images(batch_size, grid=(4, 4)):
-    """RGB images whose cells have colors of their own, and noise."""
+def colorful_images(batch_size, grid=(4, 4)):
+    """Return RGB images with a random color per cell, and noise."""
     colors = torch.randint(20, 236, (batch_size, 3, *grid))
     cells = colors.repeat_interleave(STRIDE, 2).repeat_interleave(STRIDE, 3)
     return (cells + torch.randint(-20, 20, cells.shape)).to(torch.uint8)
 
 
 def slow_mimic_loss(mimic, tokens, pixels, batch, from_own_image=True):
-    """Mean squared error of projected tokens and colors of the image that each token is of."""
-    head, mixture = mimic.head, mimic.target.mixture.double().numpy()
+    """Compute the mean squared error of projected tokens to the colors of their own image."""
+    head, mixture = mimic.head, mimic.target_generator.mixture.double().numpy()
     weight, bias = head.proj.weight.double().numpy(), head.proj.bias.double().numpy()
     mask, partner = batch.mask.numpy(), batch.partner.tolist()
     errors = []
@@ -324,12 +324,10 @@ def slow_mimic_loss(mimic, tokens, pixels, batch, from_own_image=True):
 @pytest.mark.parametrize("per_pair", [False, True])
 @pytest.mark.parametrize("batch_size", [2, 3, 5])
 @torch.no_grad()
-def test_every_token_mimics_the_teacher_at_its_place_in_its_own_image(
-    mixmae_config, batch_size, per_pair
-):
+def test_every_token_mimics_the_teacher_at_its_own_position(mixmae_config, batch_size, per_pair):
     mixmae_config["data_preprocessor"]["batch_transform"]["per_pair"] = per_pair
-    mixmae = MODELS.build(mixmae_config | dict(mimics=dict(t=dict(target=COLOURS)))).eval()
-    pixels = colourful_images(batch_size)
+    mixmae = MODELS.build(mixmae_config | dict(mimics=dict(t=dict(target_generator=COLORS)))).eval()
+    pixels = colorful_images(batch_size)
     batch = mixmae.data_preprocessor(dict(inputs=list(pixels)), training=True)["inputs"]
 
     loss = mixmae.loss(batch)["loss_mimic"].item()
@@ -346,27 +344,30 @@ def test_without_teachers_reconstruction_is_the_only_loss(mixmae):
     assert len(mixmae.mimics) == 0
 
 
-def test_one_teacher_gives_a_loss_without_its_name_and_several_with(mixmae_config):
-    one = MODELS.build(mixmae_config | dict(mimics=dict(clip=dict(target=COLOURS))))
+def test_losses_carry_the_mimic_name_only_among_several(mixmae_config):
+    one = MODELS.build(mixmae_config | dict(mimics=dict(clip=dict(target_generator=COLORS))))
     two = MODELS.build(
-        mixmae_config | dict(mimics=dict(clip=dict(target=COLOURS), dino=dict(target=COLOURS)))
+        mixmae_config
+        | dict(mimics=dict(clip=dict(target_generator=COLORS), dino=dict(target_generator=COLORS)))
     )
 
     assert set(one.loss(mixed_batch(one))) == {"loss_rec", "loss_mimic"}
     assert set(two.loss(mixed_batch(two))) == {"loss_rec", "loss_mimic_clip", "loss_mimic_dino"}
 
 
-def test_a_teacher_changes_neither_the_reconstruction_nor_its_loss(mixmae_config):
+def test_a_teacher_does_not_change_the_reconstruction(mixmae_config):
     plain = MODELS.build(mixmae_config).eval()
-    taught = MODELS.build(mixmae_config | dict(mimics=dict(t=dict(target=COLOURS)))).eval()
-    taught.load_state_dict(plain.state_dict(), strict=False)
+    with_teacher = MODELS.build(
+        mixmae_config | dict(mimics=dict(t=dict(target_generator=COLORS)))
+    ).eval()
+    with_teacher.load_state_dict(plain.state_dict(), strict=False)
     batch = mixed_batch(plain)
 
-    assert torch.equal(plain.loss(batch)["loss_rec"], taught.loss(batch)["loss_rec"])
+    assert torch.equal(plain.loss(batch)["loss_rec"], with_teacher.loss(batch)["loss_rec"])
 
 
-def test_the_mimic_loss_reaches_encoder_and_head_and_both_its_weight(mixmae_config):
-    mimics = dict(t=dict(target=COLOURS, weight=2.0, distance="smooth_l1"))
+def test_the_mimic_loss_reaches_encoder_and_head_with_its_weight(mixmae_config):
+    mimics = dict(t=dict(target_generator=COLORS, weight=2.0, distance="smooth_l1"))
     mixmae = MODELS.build(mixmae_config | dict(mimics=mimics))
     batch = mixed_batch(mixmae)
 
@@ -382,35 +383,35 @@ def test_the_mimic_loss_reaches_encoder_and_head_and_both_its_weight(mixmae_conf
     assert all(parameter.grad is None for parameter in mixmae.decoder.parameters())
 
 
-def test_a_finer_teacher_is_asked_on_its_own_grid(mixmae_config):
-    mimics = dict(t=dict(target=COLOURS, grid_scale=2))
+def test_a_finer_teacher_is_evaluated_on_its_own_grid(mixmae_config):
+    mimics = dict(t=dict(target_generator=COLORS, grid_scale=2))
     mixmae = MODELS.build(mixmae_config | dict(mimics=mimics))
 
     losses = mixmae.loss(mixed_batch(mixmae))
 
-    assert mixmae.mimics["t"].target.grids == [(8, 8)]
+    assert mixmae.mimics["t"].target_generator.grids == [(8, 8)]
     assert losses["loss_mimic"].isfinite()
 
 
 def test_teachers_need_a_preprocessor_that_normalizes(mixmae_config):
     for key in ("mean", "std"):
         del mixmae_config["data_preprocessor"][key]
-    mixmae = MODELS.build(mixmae_config | dict(mimics=dict(t=dict(target=COLOURS))))
+    mixmae = MODELS.build(mixmae_config | dict(mimics=dict(t=dict(target_generator=COLORS))))
 
     with pytest.raises(ValueError, match="mean and std"):
         mixmae.loss(mixed_batch(mixmae))
 
 
-def test_fusing_levels_is_refused_when_building_as_no_level_is_given(mixmae_config):
-    mimics = dict(t=dict(target=COLOURS, levels=(0,)))
+def test_fusion_layers_are_refused_when_building(mixmae_config):
+    mimics = dict(t=dict(target_generator=COLORS, fusion_layers=(0,)))
 
-    with pytest.raises(ValueError, match="levels"):
+    with pytest.raises(ValueError, match="fusion_layers"):
         MODELS.build(mixmae_config | dict(mimics=mimics))
 
 
 def test_training_on_one_batch_lowers_the_mimic_loss(mixmae_config):
-    mixmae = MODELS.build(mixmae_config | dict(mimics=dict(t=dict(target=COLOURS))))
-    inputs = dict(inputs=list(colourful_images(2)))
+    mixmae = MODELS.build(mixmae_config | dict(mimics=dict(t=dict(target_generator=COLORS))))
+    inputs = dict(inputs=list(colorful_images(2)))
     batch = mixmae.data_preprocessor(inputs, training=True)["inputs"]
     optimizer = torch.optim.AdamW(mixmae.parameters(), lr=5e-3)
 

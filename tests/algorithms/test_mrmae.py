@@ -20,8 +20,11 @@ from mrmae_fakes import (
 
 
 def slow_mimic_loss(model, name, tokens, pixels, indices):
-    """Mean squared error between projected tokens and colors at ``indices``, token by token."""
-    head, mixture = model.mimics[name].head, model.mimics[name].target.mixture.double().numpy()
+    """Compute the mean squared error of projected tokens to the colors at ``indices``."""
+    head, mixture = (
+        model.mimics[name].head,
+        model.mimics[name].target_generator.mixture.double().numpy(),
+    )
     weight, bias = head.proj.weight.double().numpy(), head.proj.bias.double().numpy()
     errors = []
     for image, row in enumerate(indices.tolist()):
@@ -35,7 +38,7 @@ def slow_mimic_loss(model, name, tokens, pixels, indices):
 
 
 def slow_reconstruction_loss(images, prediction, token_mask):
-    """Mean over the masked patches of all images, patch by patch."""
+    """Compute the mean over the masked patches of all images, patch by patch."""
     images = images.double().numpy()
     errors = []
     for image in range(len(images)):
@@ -52,14 +55,16 @@ def slow_reconstruction_loss(images, prediction, token_mask):
 
 @pytest.fixture
 def case(build):
-    """A model, its images, a fixed mask, and what it makes of them."""
+    """Return a model, its images, a fixed mask, and its intermediate results."""
     model, pixels, token_mask = build().eval(), random_pixels(), random_mask()
     fix_mask(model, token_mask)
     images = prepared(model, pixels)
     with torch.no_grad():
         losses = model.loss(images)
-        seen = model.backbone.forward_masked(images, token_mask)
-        prediction = model.decoder(seen.tokens, seen.prefix, token_mask.ids_restore, (GRID, GRID))
+        encoded = model.backbone.forward_masked(images, token_mask)
+        prediction = model.decoder(
+            encoded.tokens, encoded.prefix_tokens, token_mask.ids_restore, (GRID, GRID)
+        )
     rgb = pixels.flip(1).float() / 255
     return dict(
         model=model,
@@ -67,12 +72,12 @@ def case(build):
         rgb=rgb,
         mask=token_mask,
         losses=losses,
-        tokens=seen.tokens,
+        tokens=encoded.tokens,
         prediction=prediction,
     )
 
 
-# where masks and features must agree
+# agreement of masks and features
 
 
 @torch.no_grad()
@@ -168,8 +173,8 @@ def test_one_teacher_gives_a_loss_without_its_name(build):
 
 def test_two_teachers_give_a_loss_each_for_the_same_tokens(build):
     mimics = dict(
-        a=dict(target=colors_target()),
-        b=dict(target=colors_target(out_channels=7, seed=1), weight=0.5),
+        a=dict(target_generator=colors_target()),
+        b=dict(target_generator=colors_target(out_channels=7, seed=1), weight=0.5),
     )
     model, pixels, token_mask = build(mimics=mimics).eval(), random_pixels(), random_mask()
     fix_mask(model, token_mask)
@@ -201,11 +206,11 @@ def test_the_reconstruction_weight_is_a_factor_of_its_loss_only(build):
     assert losses["loss_mimic"].item() == pytest.approx(expected["loss_mimic"].item())
 
 
-def test_levels_of_every_teacher_are_those_it_asked_for(build):
+def test_every_mimic_gets_its_own_fusion_layers(build):
     mimics = dict(
-        a=dict(target=colors_target(), levels=(1, 0)),
-        b=dict(target=colors_target(seed=1), levels=(1,)),
-        c=dict(target=colors_target(seed=2)),
+        a=dict(target_generator=colors_target(), fusion_layers=(1, 0)),
+        b=dict(target_generator=colors_target(seed=1), fusion_layers=(1,)),
+        c=dict(target_generator=colors_target(seed=2)),
     )
     model, token_mask = build(mimics=mimics).eval(), random_mask()
     fix_mask(model, token_mask)
@@ -213,7 +218,7 @@ def test_levels_of_every_teacher_are_those_it_asked_for(build):
 
     with torch.no_grad():
         losses = model.loss(images)
-        seen = model.backbone.forward_masked(images, token_mask, levels=(0, 1))
+        encoded = model.backbone.forward_masked(images, token_mask, out_indices=(0, 1))
         targets = model.compute_targets(images, (GRID, GRID))
 
         for name, levels in (("a", (1, 0)), ("b", (1,)), ("c", ())):
@@ -221,13 +226,13 @@ def test_levels_of_every_teacher_are_those_it_asked_for(build):
                 [targets[name].features[i, token_mask.ids_keep[i]] for i in range(3)]
             )
             expected = model.mimics[name].head(
-                seen.tokens, target, tuple(seen.levels[level] for level in levels)
+                encoded.tokens, target, tuple(encoded.intermediates[level] for level in levels)
             )
             assert losses[f"loss_mimic_{name}"].item() == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_the_losses_reach_every_parameter_of_the_student(build):
-    mimics = dict(colors=dict(target=colors_target(), levels=(0,)))
+    mimics = dict(colors=dict(target_generator=colors_target(), fusion_layers=(0,)))
     model = build(mimics=mimics)
 
     sum(model.loss(prepared(model, random_pixels())).values()).backward()
@@ -251,8 +256,8 @@ def test_the_mimic_loss_does_not_reach_the_decoder(build):
 
 
 def test_the_teacher_is_frozen_and_in_no_checkpoint(build):
-    model, student = build(mimics=dict(t=dict(target=HIDDEN_TARGET))), build(mimics=None)
-    (tower,) = model.mimics["t"].target._towers.values()
+    model, student = build(mimics=dict(t=dict(target_generator=HIDDEN_TARGET))), build(mimics=None)
+    (tower,) = model.mimics["t"].target_generator._towers.values()
     before = copy.deepcopy(tower.state_dict())
     optimizer = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1))
 
@@ -268,9 +273,9 @@ def test_the_teacher_is_frozen_and_in_no_checkpoint(build):
     assert not any(module.training for module in tower.modules())
 
 
-def test_the_teacher_reads_its_own_normalization_of_the_pixels(build):
-    model, pixels = build(mimics=dict(t=dict(target=HIDDEN_TARGET))), random_pixels()
-    (tower,) = model.mimics["t"].target._towers.values()
+def test_the_teacher_uses_its_own_normalization(build):
+    model, pixels = build(mimics=dict(t=dict(target_generator=HIDDEN_TARGET))), random_pixels()
+    (tower,) = model.mimics["t"].target_generator._towers.values()
     read = []
     tower.register_forward_pre_hook(lambda _, args: read.append(args[0]))
 
@@ -282,8 +287,8 @@ def test_the_teacher_reads_its_own_normalization_of_the_pixels(build):
     assert torch.allclose(read[0], expected, atol=1e-5)
 
 
-def test_the_teachers_answer_carries_no_gradient(build):
-    mimics = dict(a=dict(target=colors_target()), b=dict(target=HIDDEN_TARGET))
+def test_teacher_features_carry_no_gradient(build):
+    mimics = dict(a=dict(target_generator=colors_target()), b=dict(target_generator=HIDDEN_TARGET))
 
     targets = build(mimics=mimics).compute_targets(
         torch.randn(2, 3, 96, 96, requires_grad=True), (GRID, GRID)

@@ -19,10 +19,10 @@ from mrmae_fakes import (
 
 from mim_plugins.targets import TeacherOutput
 
-# which tokens are visible
+# choice of the visible tokens
 
 
-def test_uniform_masks_show_a_quarter_and_differ_between_images_and_steps(build):
+def test_uniform_masks_show_a_quarter_and_vary(build):
     model = build()
     drawn = sampled_masks(model)
 
@@ -43,8 +43,8 @@ def test_uniform_masks_do_not_depend_on_the_images(build):
     assert torch.equal(drawn[0].ids_keep, drawn[1].ids_keep)
 
 
-def test_focus_shows_the_tokens_that_its_teacher_attends_to(build):
-    model = build(focus="colors", focus_temperature=1e-6)
+def test_focus_shows_the_tokens_with_high_attention(build):
+    model = build(focus_teacher="colors", focus_temperature=1e-6)
     drawn, pixels = sampled_masks(model), random_pixels()
 
     model.loss(prepared(model, pixels))
@@ -52,11 +52,11 @@ def test_focus_shows_the_tokens_that_its_teacher_attends_to(build):
     means = F.avg_pool2d(pixels.flip(1).float(), STRIDE).flatten(2).sum(dim=1)  # (B, L)
     brightest = means.argsort(dim=1, descending=True)[:, :VISIBLE]
     assert torch.equal(drawn[0].ids_keep.sort().values, brightest.sort().values)
-    assert model.mimics["colors"].target.asked_for_attention == [True]
+    assert model.mimics["colors"].target_generator.attention_requests == [True]
 
 
-def test_focus_draws_at_random_in_proportion_to_the_attention(build):
-    model = build(focus="colors")
+def test_focus_samples_in_proportion_to_the_attention(build):
+    model = build(focus_teacher="colors")
     attention = torch.full((2000, TOKENS), 1.0)
     attention[:, 7] = 20.0
 
@@ -70,28 +70,29 @@ def test_focus_draws_at_random_in_proportion_to_the_attention(build):
     assert torch.allclose(others, torch.full((35,), (VISIBLE - 1) / 35), atol=0.05)
 
 
-def test_only_the_teacher_in_focus_is_asked_for_attention(build):
+def test_attention_is_requested_from_the_focus_teacher_only(build):
     mimics = dict(
-        a=dict(target=colors_target(has_cls_attention=False)), b=dict(target=colors_target())
+        a=dict(target_generator=colors_target(has_cls_attention=False)),
+        b=dict(target_generator=colors_target()),
     )
-    model = build(mimics=mimics, focus="b")
+    model = build(mimics=mimics, focus_teacher="b")
 
     model.loss(prepared(model, random_pixels()))
 
-    assert model.mimics["a"].target.asked_for_attention == [False]
-    assert model.mimics["b"].target.asked_for_attention == [True]
+    assert model.mimics["a"].target_generator.attention_requests == [False]
+    assert model.mimics["b"].target_generator.attention_requests == [True]
 
 
-def test_without_focus_no_teacher_is_asked_for_attention(build):
+def test_without_focus_no_attention_is_requested(build):
     model = build()
 
     model.loss(prepared(model, random_pixels()))
 
-    assert model.mimics["colors"].target.asked_for_attention == [False]
+    assert model.mimics["colors"].target_generator.attention_requests == [False]
 
 
 @pytest.mark.parametrize("mask_ratio", [0.5, 0.9])
-def test_the_mask_ratio_decides_how_many_tokens_the_encoder_reads(build, mask_ratio):
+def test_the_mask_ratio_sets_the_number_of_encoded_tokens(build, mask_ratio):
     model = build(mask_ratio=mask_ratio)
     drawn = sampled_masks(model)
 
@@ -100,7 +101,7 @@ def test_the_mask_ratio_decides_how_many_tokens_the_encoder_reads(build, mask_ra
     assert drawn[0].ids_keep.shape == (2, int(TOKENS * (1 - mask_ratio)))
 
 
-# training as a whole
+# complete training steps
 
 
 def test_training_on_one_batch_lowers_both_losses(build):
@@ -125,8 +126,8 @@ def test_training_on_one_batch_lowers_both_losses(build):
 
 
 @pytest.mark.parametrize("focus", [None, "colors"])
-def test_the_seed_decides_the_losses(build, focus):
-    model, pixels = build(focus=focus), random_pixels()
+def test_the_seed_determines_the_losses(build, focus):
+    model, pixels = build(focus_teacher=focus), random_pixels()
 
     def losses_of(seed):
         torch.manual_seed(seed)
@@ -137,7 +138,7 @@ def test_the_seed_decides_the_losses(build, focus):
     assert losses_of(1) != losses_of(2)
 
 
-def test_a_training_step_of_mmengine_changes_the_weights_and_logs_both_losses(build):
+def test_a_training_step_changes_weights_and_logs_both_losses(build):
     model = build()
     optimizer = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1))
     before = copy.deepcopy(model.state_dict())
@@ -152,7 +153,7 @@ def test_a_training_step_of_mmengine_changes_the_weights_and_logs_both_losses(bu
 
 @pytest.mark.parametrize(("height", "width"), [(4, 4), (4, 8)])
 def test_other_image_sizes_can_be_trained_on(build, height, width):
-    model = build(focus="colors")
+    model = build(focus_teacher="colors")
 
     losses = model.loss(prepared(model, random_pixels(2, height, width)))
 
@@ -167,7 +168,7 @@ def test_a_batch_of_one_can_be_trained_on(build):
     assert all(loss.isfinite() for loss in losses.values())
 
 
-def test_bfloat16_autocast_gives_losses_close_to_those_of_float32(build):
+def test_bfloat16_losses_are_close_to_float32(build):
     model = build()
     fix_mask(model, random_mask())
     images = prepared(model, random_pixels())
@@ -213,7 +214,7 @@ def test_width_stride_and_grid_come_from_the_backbone(build):
     assert model.mimics["colors"].head.proj.weight.shape == (5, 32)
 
 
-def test_building_leaves_the_config_as_it_was_and_works_twice(build, config):
+def test_building_twice_does_not_change_the_config(build, config):
     before = copy.deepcopy(config)
 
     first, second = build(), build()
@@ -227,14 +228,14 @@ def test_another_mode_is_refused(build):
         build()(torch.randn(2, 3, 96, 96), mode="predict")
 
 
-def test_images_that_are_no_multiples_of_the_stride_are_refused(build):
+def test_images_must_be_multiples_of_the_stride(build):
     model = build()
 
     with pytest.raises(ValueError, match=r"90x96 pixels.*stride 16"):
         model.loss(torch.randn(2, 3, 90, 96))
 
 
-NO_ATTENTION = dict(colors=dict(target=colors_target(has_cls_attention=False)))
+NO_ATTENTION = dict(colors=dict(target_generator=colors_target(has_cls_attention=False)))
 
 
 @pytest.mark.parametrize(
@@ -242,11 +243,20 @@ NO_ATTENTION = dict(colors=dict(target=colors_target(has_cls_attention=False)))
     [
         (dict(mask_ratio=0.99), r"mask_ratio=0\.99 leaves 0 of 36 tokens visible"),
         (dict(mask_ratio=0.0), r"mask_ratio=0\.0 leaves 36 of 36"),
-        (dict(focus="clip"), r"focus='clip' must name one of the mimics \['colors'\]"),
-        (dict(focus="clip", mimics=None), r"focus='clip' must name one of the mimics \[\]"),
-        (dict(focus="colors", mimics=NO_ATTENTION), r"focus='colors'.*no \[CLS\] attention"),
-        (dict(focus="colors", focus_temperature=0), "focus_temperature=0 must be above 0"),
-        (dict(focus="colors", focus_temperature=-1.5), r"focus_temperature=-1\.5"),
+        (
+            dict(focus_teacher="clip"),
+            r"focus_teacher='clip' must name one of the mimics \['colors'\]",
+        ),
+        (
+            dict(focus_teacher="clip", mimics=None),
+            r"focus_teacher='clip' must name one of the mimics \[\]",
+        ),
+        (
+            dict(focus_teacher="colors", mimics=NO_ATTENTION),
+            r"focus_teacher='colors'.*with \[CLS\] attention",
+        ),
+        (dict(focus_teacher="colors", focus_temperature=0), "focus_temperature=0 must be above 0"),
+        (dict(focus_teacher="colors", focus_temperature=-1.5), r"focus_temperature=-1\.5"),
     ],
 )
 def test_a_wrong_argument_is_refused_with_its_name_and_value(build, changes, message):
@@ -254,7 +264,7 @@ def test_a_wrong_argument_is_refused_with_its_name_and_value(build, changes, mes
         build(**changes)
 
 
-def test_a_backbone_that_cannot_read_visible_tokens_is_refused(build):
+def test_a_backbone_without_forward_masked_is_refused(build):
     swin = dict(
         type="mim_plugins.MaskedSwin",
         arch=dict(embed_dims=8, depths=(1, 1), num_heads=(1, 2)),
@@ -267,14 +277,14 @@ def test_a_backbone_that_cannot_read_visible_tokens_is_refused(build):
 
 
 @pytest.mark.parametrize("level", [2, -1])
-def test_a_level_that_the_backbone_does_not_have_is_refused_when_building(build, level):
-    mimics = dict(colors=dict(target=colors_target(), levels=(level,)))
+def test_a_missing_fusion_layer_is_refused_when_building(build, level):
+    mimics = dict(colors=dict(target_generator=colors_target(), fusion_layers=(level,)))
 
-    with pytest.raises(ValueError, match="levels"):
+    with pytest.raises(ValueError, match="fusion_layers"):
         build(mimics=mimics)
 
 
-def test_a_backbone_that_pools_its_tokens_is_refused_when_building(build, config):
+def test_a_pooling_backbone_is_refused_when_building(build, config):
     with pytest.raises(ValueError, match="out_type"):
         build(backbone=config["backbone"] | dict(out_type="avg_featmap"))
 
@@ -282,8 +292,8 @@ def test_a_backbone_that_pools_its_tokens_is_refused_when_building(build, config
 # reconstruction
 
 
-def test_reconstruction_keeps_visible_patches_and_predicts_the_masked_ones(build):
-    model = build(focus="colors").eval()
+def test_reconstruction_keeps_visible_patches(build):
+    model = build(focus_teacher="colors").eval()
     images = prepared(model, random_pixels())
     token_mask = random_mask()
     fix_mask(model, token_mask)

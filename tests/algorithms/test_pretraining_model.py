@@ -25,7 +25,7 @@ def test_another_mode_is_refused_by_name():
         Half()(torch.ones(1, 3, 4, 4), mode="predict")
 
 
-def test_a_subclass_must_say_its_loss():
+def test_a_subclass_must_implement_loss():
     model = PretrainingModel(dict(type="MixDataPreprocessor"))
     with pytest.raises(NotImplementedError):
         model(torch.ones(1, 3, 4, 4), mode="loss")

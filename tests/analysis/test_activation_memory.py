@@ -30,7 +30,7 @@ def test_nothing_is_saved_without_gradients():
 @pytest.mark.parametrize("with_cp", [False, True])
 def test_the_meta_device_gives_the_bytes_of_a_real_pass(with_cp, monkeypatch):
     # the meta device uses the kernels of GPUs
-    way = "mim_plugins.layers.window_attention.has_fast_path"
+    way = "mim_plugins.layers.transformer.uses_cpu_kernel"
     monkeypatch.setattr(way, lambda _: False)
     cfg = dict(
         type="mim_plugins.MaskedSwin",

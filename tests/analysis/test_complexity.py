@@ -5,7 +5,6 @@ from mmengine.config import Config
 from torch import nn
 
 from mim_plugins.analysis import (
-    Stage,
     count_parameters,
     encoder_stages,
     forward_cost,
@@ -14,6 +13,7 @@ from mim_plugins.analysis import (
     transfer_cost,
 )
 from mim_plugins.apis import find_config
+from mim_plugins.backbones import StageInfo
 from mim_plugins.registry import MODELS
 
 
@@ -80,18 +80,18 @@ def test_checkpointing_trades_memory_for_cost():
 
 def test_stages_of_every_kind_of_encoder_are_found():
     assert encoder_stages(backbone_of("mixmae/swin_b_finetune_100e"), (224, 224)) == [
-        Stage(4, (56, 56), 128, 2),
-        Stage(8, (28, 28), 256, 2),
-        Stage(16, (14, 14), 512, 18),
-        Stage(32, (7, 7), 1024, 2),
+        StageInfo(4, (56, 56), 128, 2),
+        StageInfo(8, (28, 28), 256, 2),
+        StageInfo(16, (14, 14), 512, 18),
+        StageInfo(32, (7, 7), 1024, 2),
     ]
     assert encoder_stages(backbone_of("mrmae/mcmae_b_finetune_100e"), (224, 224)) == [
-        Stage(4, (56, 56), 256, 2),
-        Stage(8, (28, 28), 384, 2),
-        Stage(16, (14, 14), 768, 11),
+        StageInfo(4, (56, 56), 256, 2),
+        StageInfo(8, (28, 28), 384, 2),
+        StageInfo(16, (14, 14), 768, 11),
     ]
     vit = backbone_of("mrmae/vit_b_finetune_100e")
-    assert encoder_stages(vit, (200, 224)) == [Stage(16, (13, 14), 768, 12)]
+    assert encoder_stages(vit, (200, 224)) == [StageInfo(16, (13, 14), 768, 12)]
     assert encoder_stages(nn.Linear(1, 1), (224, 224)) == []
 
 

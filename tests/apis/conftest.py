@@ -37,5 +37,5 @@ def mrmae_cfg():
     cfg = Config.fromfile(find_config("mrmae/vit_b_400e"))
     cfg.model.backbone.update(arch=dict(depth=1, embed_dims=32, num_heads=2), img_size=64)
     cfg.model.decoder.update(embed_dims=16, depth=1, num_heads=2)
-    cfg.model.focus = "clip"
+    cfg.model.focus_teacher = "clip"
     return cfg

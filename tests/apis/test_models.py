@@ -56,8 +56,8 @@ def test_a_model_is_built_from_a_name_and_options():
 def test_teachers_are_built_on_request_only(mrmae_cfg, save):
     model = get_model(mrmae_cfg, save(weights_of(mrmae_cfg) | {"mimics.clip.head.proj.bias": ONE}))
     assert len(model.mimics) == 0
-    assert model.focus is None
-    mrmae_cfg.model.mimics.clip.target.pretrained = "nowhere.safetensors"
+    assert model.focus_teacher is None
+    mrmae_cfg.model.mimics.clip.target_generator.pretrained = "nowhere.safetensors"
     with pytest.raises((FileNotFoundError, ImportError)):
         get_model(mrmae_cfg, teachers=True)
 

@@ -23,15 +23,15 @@ WIDTH_OF_THE_FIRST = {"tiny": dict(depths=(1, 2), embed_dims=8, num_heads=(2, 4)
 
 
 @pytest.mark.parametrize("arch", ["base", "b", "Base", "B"])
-def test_a_name_or_its_first_letter_gives_the_known_sizes(arch):
+def test_a_name_or_its_first_letter_selects_known_sizes(arch):
     assert resolve_arch("Net", PLAIN, arch) == PLAIN["base"]
 
 
 @pytest.mark.parametrize("arch", ["", "ba", "large", "bases"])
-def test_an_unknown_name_is_refused_with_the_known_ones_and_the_keys(arch):
+def test_an_unknown_name_is_refused_with_the_known_names(arch):
     expected = (
-        f"Net: arch={arch!r} is unknown; choose one of ['small', 'base'] or give a dict with"
-        " ['depth', 'embed_dims', 'num_heads']"
+        f"Net: arch={arch!r} is unknown; choose one of ['small', 'base'] or set a dict with"
+        " the keys ['depth', 'embed_dims', 'num_heads']"
     )
 
     with pytest.raises(ValueError, match=re.escape(expected)):
@@ -74,7 +74,7 @@ def test_missing_and_unknown_keys_are_refused(arch):
 
 @pytest.mark.parametrize("key", ["depth", "num_heads", "embed_dims"])
 @pytest.mark.parametrize("value", [0, -1, 1.5, "2", None, (1, 2), ()])
-def test_what_is_one_number_must_be_above_0(key, value):
+def test_single_numbers_must_be_positive(key, value):
     arch = dict(depth=1, embed_dims=4, num_heads=1) | {key: value}
 
     with pytest.raises(ValueError, match=rf"Net: arch\['{key}'\]={re.escape(repr(value))}"):
@@ -102,7 +102,7 @@ def test_numbers_per_stage_must_be_as_many_as_the_depths(key, value):
 def test_one_number_stays_one_number(value):
     arch = dict(depths=(1, 1, 1), embed_dims=(4, 4, 4), num_heads=value)
 
-    with pytest.raises(ValueError, match=r"arch\['num_heads'\]=.*positive whole number"):
+    with pytest.raises(ValueError, match=r"arch\['num_heads'\]=.*positive integer"):
         resolve_arch("Net", STAGED, arch)
 
 
@@ -123,7 +123,7 @@ def test_one_side_or_two_give_height_and_width(img_size, expected):
 
 
 @pytest.mark.parametrize(
-    ("img_size", "shown"),
+    ("img_size", "sides"),
     [
         (60, (60, 60)),
         ((64, 60), (64, 60)),
@@ -134,9 +134,9 @@ def test_one_side_or_two_give_height_and_width(img_size, expected):
         ((), ()),
     ],
 )
-def test_sides_that_are_no_multiples_of_the_stride_are_refused(img_size, shown):
+def test_sides_must_be_multiples_of_the_stride(img_size, sides):
     message = (
-        f"Net: img_size={shown} must be one side or (H, W), multiples of the encoder stride 16"
+        f"Net: img_size={sides} must be one side or (H, W), multiples of the encoder stride 16"
     )
 
     with pytest.raises(ValueError, match=re.escape(message)):
@@ -185,7 +185,7 @@ def test_global_blocks_are_counted_from_0_and_in_order(window, given, expected):
         (True, (), "Net: window_size=True"),
         (2, 4, "Net: global_blocks=(4,) must be distinct and between -4 and 3"),
         (2, (0, 0), "Net: global_blocks=(0, 0)"),
-        (None, 1, "Net: global_blocks=(1,) without window_size"),
+        (None, 1, "Net: global_blocks=(1,) requires window_size"),
     ],
 )
 def test_wrong_windows_are_refused(window, given, message):

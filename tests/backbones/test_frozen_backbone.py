@@ -23,7 +23,7 @@ def encoder_config(request):
     return ENCODERS[request.param] | dict(img_size=64, drop_path_rate=0.5)
 
 
-def test_nothing_learns_and_nothing_is_random_even_in_training_mode(encoder_config):
+def test_training_mode_adds_no_gradient_and_no_randomness(encoder_config):
     frozen = FrozenBackbone(encoder_config)
     before = {name: tensor.clone() for name, tensor in frozen.state_dict().items()}
     head = torch.nn.Linear(frozen(torch.zeros(1, 3, 64, 64))[0].shape[1], 2)

@@ -28,7 +28,7 @@ def test_maps_have_the_stride_of_their_stage_on_any_image_size(build_backbone, s
         assert feature.isfinite().all()
 
 
-def test_out_indices_decide_what_is_returned_and_in_which_order(build_backbone):
+def test_out_indices_determine_the_returned_maps_and_order(build_backbone):
     backbone, images = build_backbone(out_indices=(0, 1, 2)).eval(), torch.randn(1, 3, 64, 64)
     all_stages = backbone(images)
     chosen = build_backbone(out_indices=(-1, 0)).eval()
@@ -41,7 +41,7 @@ def test_out_indices_decide_what_is_returned_and_in_which_order(build_backbone):
     assert torch.equal(features[1], all_stages[0])
 
 
-def test_only_intermediate_outputs_have_norms_of_their_own(build_backbone):
+def test_only_intermediate_outputs_have_extra_norms(build_backbone):
     assert set(build_backbone().out_norms) == set()
     assert set(build_backbone(out_indices=(0, 1, 2)).out_norms) == {"0", "1"}
     assert set(build_backbone(out_indices=(1, -1)).out_norms) == {"1"}
@@ -201,7 +201,7 @@ def test_nothing_is_frozen_by_default(build_backbone):
 
 
 @pytest.mark.parametrize("frozen_stages", [-1, 1])
-def test_gradient_checkpointing_changes_neither_loss_nor_gradients(build_backbone, frozen_stages):
+def test_gradient_checkpointing_keeps_loss_and_gradients(build_backbone, frozen_stages):
     plain = build_backbone(frozen_stages=frozen_stages).train()
     checkpointed = build_backbone(frozen_stages=frozen_stages, with_cp=True).train()
     checkpointed.load_state_dict(plain.state_dict())
@@ -268,7 +268,7 @@ def test_depths_for_layer_decay_follow_the_blocks(build_backbone):
     assert depth("norm.weight") == depth(f"stages.2.blocks.{depths[2] - 1}.norm1.weight")
 
 
-def test_every_parameter_has_a_depth_in_range_with_and_without_prefix(build_backbone):
+def test_every_parameter_has_a_layer_depth_in_range(build_backbone):
     backbone = build_backbone(out_indices=(0, 1, 2))
 
     for name, _ in backbone.named_parameters():
@@ -287,7 +287,7 @@ def test_stochastic_depth_grows_linearly_to_its_last_block(build_backbone):
     assert rates == pytest.approx([0.3 * index / last for index in range(last + 1)])
 
 
-def test_a_checkpoint_of_the_same_size_gives_bit_identical_features(build_backbone):
+def test_a_checkpoint_of_the_same_size_gives_identical_features(build_backbone):
     saved, loaded = build_backbone().eval(), build_backbone().eval()
     images = torch.randn(1, 3, 50, 70)
     assert not torch.equal(saved(images)[0], loaded(images)[0])
@@ -298,10 +298,8 @@ def test_a_checkpoint_of_the_same_size_gives_bit_identical_features(build_backbo
 
 
 @pytest.mark.parametrize("img_size", [128, (96, 32)])
-def test_a_checkpoint_of_another_image_size_gives_the_features_of_its_origin(
-    build_backbone, img_size
-):
-    # both resize the position embedding: one when it sees the image, the other when it is loaded
+def test_a_checkpoint_of_another_image_size_keeps_features(build_backbone, img_size):
+    # one encoder resizes the position embedding in the forward pass, the other on loading
     window = {} if "PVT" in type(build_backbone()).__name__ else dict(window_size=2)
     saved = build_backbone(**window).eval()
     loaded = build_backbone(img_size=img_size, **window).eval()
@@ -324,12 +322,12 @@ def test_loading_leaves_the_callers_state_dict_as_it_was(build_backbone):
 def test_rectangular_images_have_rectangular_grids(build_backbone):
     backbone = build_backbone(img_size=(32, 96))
 
-    assert [backbone.stage_grid(stage) for stage in range(3)] == [(8, 24), (4, 12), (2, 6)]
+    assert [info.grid for info in backbone.stages_info()] == [(8, 24), (4, 12), (2, 6)]
     tokens = backbone.forward_mixed(torch.randn(2, 3, 32, 96), torch.rand(1, 2, 6) < 0.5)
     assert tokens.shape == (2, 12, 32)
 
 
-def test_the_config_is_left_as_it_was(backbone_config):
+def test_building_does_not_change_the_config(backbone_config):
     before = repr(backbone_config)
 
     MODELS.build(backbone_config)
@@ -345,7 +343,7 @@ def test_weights_start_as_xavier_with_zero_biases(build_backbone):
             assert module.bias is None or (module.bias == 0).all()
 
 
-def test_one_number_stands_for_all_stages(build_backbone):
+def test_one_number_applies_to_all_stages(build_backbone):
     backbone = build_backbone()
 
     assert backbone.per_stage("window_size", 5) == (5, 5, 5)
@@ -358,11 +356,11 @@ def test_numbers_per_stage_are_checked(build_backbone, value):
         build_backbone().per_stage("window_size", value)
 
 
-def test_a_subclass_must_say_how_it_embeds_images():
+def test_a_subclass_must_implement_embed():
     class Unfinished(HierarchicalBackbone):
         arch_settings = {"tiny": dict(depths=(1, 1), embed_dims=8)}
 
-    backbone = Unfinished("t", 64, 4, (-1,), "featmap", -1, None)
+    backbone = Unfinished(arch="t", img_size=64)
 
     with pytest.raises(NotImplementedError):
         backbone(torch.randn(1, 3, 64, 64))

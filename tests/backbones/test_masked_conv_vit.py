@@ -21,11 +21,11 @@ def random_mask(visible=6):
 
 
 def authors_parameters(depths, dims, ratios):
-    """Parameters of the authors' encoder in pre-training, counted from its description."""
+    """Count the parameters of the authors' encoder in pre-training from its description."""
     count = 0
     for patch, width, dim in zip((4, 2, 2), (3, *dims[:2]), dims, strict=True):
         count += patch**2 * width * dim + dim + 2 * dim  # patch embedding with norm
-    count += dims[2] ** 2 + dims[2]  # fourth embedding, a linear map
+    count += dims[2] ** 2 + dims[2]  # fourth embedding, a linear layer
     for depth, dim, ratio in zip(depths[:2], dims[:2], ratios[:2], strict=True):
         convolutions = 2 * (dim**2 + dim) + 25 * dim + dim
         count += depth * (4 * dim + convolutions + 2 * ratio * dim**2 + ratio * dim + dim)
@@ -84,7 +84,7 @@ def test_maps_are_the_stages_outputs_with_a_norm_each():
         assert torch.allclose(featmap, expected, atol=1e-6)
 
 
-def test_out_indices_decide_what_is_returned_and_in_which_order():
+def test_out_indices_determine_the_returned_maps_and_order():
     images, all_stages = torch.randn(1, 3, 64, 64), tiny(out_indices=(0, 1, 2))
     chosen = tiny(out_indices=(-1, 0))
     chosen.load_state_dict(all_stages.state_dict(), strict=False)
@@ -95,7 +95,7 @@ def test_out_indices_decide_what_is_returned_and_in_which_order():
     assert torch.equal(first, all_stages(images)[0])
 
 
-def test_only_maps_of_the_convolution_stages_have_norms_of_their_own():
+def test_only_maps_of_convolution_stages_have_extra_norms():
     assert set(tiny().out_norms) == set()
     assert set(tiny(out_indices=(0, 1, 2)).out_norms) == {"0", "1"}
     assert set(tiny(out_indices=(1, -1)).out_norms) == {"1"}
@@ -110,13 +110,13 @@ def test_the_norms_of_the_maps_have_the_heads_depth():
     assert encoder.get_layer_depth("patch_embed4.weight") == (0, 4)
 
 
-def test_visible_tokens_are_the_blocks_output_plus_both_stages_at_their_places():
+def test_visible_tokens_are_block_output_plus_conv_stages():
     encoder, images, token_mask = tiny(), torch.randn(2, 3, 64, 64), random_mask()
     outputs = {}
     for name, module in (("1", encoder.stage1), ("2", encoder.stage2), ("3", encoder.blocks)):
         module[-1].register_forward_hook(lambda *call, n=name: outputs.update({n: call[-1]}))
 
-    seen = encoder.forward_masked(images, token_mask)
+    encoded = encoder.forward_masked(images, token_mask)
 
     first, second = encoder.stage1_output_decode, encoder.stage2_output_decode
     for image in range(2):
@@ -129,10 +129,10 @@ def test_visible_tokens_are_the_blocks_output_plus_both_stages_at_their_places()
                 + torch.einsum("ochw,chw->o", first.weight, cell1) + first.bias
                 + torch.einsum("ochw,chw->o", second.weight, cell2) + second.bias
             )  # fmt: skip
-            assert torch.allclose(seen.tokens[image, place], encoder.norm(fused), atol=1e-5)
+            assert torch.allclose(encoded.tokens[image, place], encoder.norm(fused), atol=1e-5)
 
 
-def test_without_fusion_there_are_no_projections_and_other_tokens():
+def test_without_fusion_the_projections_are_missing():
     fused, plain = tiny(), tiny(fuse_stages=False)
     images, token_mask = torch.randn(2, 3, 64, 64), random_mask()
 
@@ -150,19 +150,19 @@ def test_without_fusion_there_are_no_projections_and_other_tokens():
     )
 
 
-def test_levels_do_not_hold_the_fused_stages():
+def test_intermediates_exclude_the_fused_stages():
     fused, plain = tiny(), tiny(fuse_stages=False)
     plain.load_state_dict(fused.state_dict(), strict=False)
     images, token_mask = torch.randn(2, 3, 64, 64), random_mask()
 
-    (with_fusion,) = fused.forward_masked(images, token_mask, levels=(1,)).levels
-    (without_fusion,) = plain.forward_masked(images, token_mask, levels=(1,)).levels
+    (with_fusion,) = fused.forward_masked(images, token_mask, out_indices=(1,)).intermediates
+    (without_fusion,) = plain.forward_masked(images, token_mask, out_indices=(1,)).intermediates
 
     assert torch.equal(with_fusion, without_fusion)
 
 
-def test_convolutions_see_the_neighbouring_cells_where_these_are_visible():
-    # two neighbors are shown; the left one's first map at its right border depends on the other
+def test_convolutions_mix_neighboring_visible_cells():
+    # two visible neighbors: the first map of the left one depends on the right one
     encoder, images = tiny(), torch.randn(1, 3, 64, 64)
     changed = images.clone()
     changed[:, :, 16:32, 32:48] = torch.randn(1, 3, 16, 16)  # row 1, column 2
@@ -225,10 +225,10 @@ def test_windows_as_large_as_the_grid_change_nothing():
 
 
 @pytest.mark.parametrize(("global_blocks", "meet"), [((), False), ((0,), True)])
-def test_windows_do_not_see_each_other_but_in_global_blocks(global_blocks, meet):
+def test_windows_interact_in_global_blocks_only(global_blocks, meet):
     encoder = tiny(window_size=3, global_blocks=global_blocks, fuse_stages=False)
     tokens = torch.randn(1, 5, 7, 16)
-    encoder.embed = lambda *_: (tokens, None)  # convolutions see across windows
+    encoder.embed = lambda *_: (tokens, None)  # convolutions cross window borders
     (before,) = encoder(torch.zeros(1, 3, 80, 112))
     tokens = tokens.clone()
     tokens[:, 3:] += torch.randn(2, 7, 16)
@@ -238,7 +238,7 @@ def test_windows_do_not_see_each_other_but_in_global_blocks(global_blocks, meet)
     assert torch.equal(before[:, :, :3], after[:, :, :3]) is not meet
 
 
-def test_pre_training_reads_no_windows():
+def test_pre_training_ignores_windows():
     plain, windowed = tiny(), tiny(window_size=2)
     windowed.load_state_dict(plain.state_dict())
     images, mask = torch.randn(2, 3, 64, 64), random_mask()

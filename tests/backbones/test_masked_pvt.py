@@ -8,12 +8,12 @@ ARCH = dict(embed_dims=(8, 16), depths=(1, 1), num_heads=(2, 2), mlp_ratios=(2, 
 
 @pytest.fixture
 def backbone():
-    """Two stages on grids of 8 and 4, of which the first has keys of 2x2 tokens."""
+    """Build two stages on grids of 8 and 4; the first has keys of 2x2 tokens."""
     return MaskedPVT(arch=ARCH, img_size=32).eval()
 
 
 def naive_attention(attention, x, grid, mask):
-    """Query by query; ``mask`` bool on ``grid`` or None; keys are blocks of one mask cell."""
+    """Attend query by query; keys are blocks of one cell of ``mask``, bool on ``grid`` or None."""
     ratio, heads, dim = attention.ratio, attention.num_heads, x.shape[-1]
     tokens, size = x.reshape(len(x), *grid, dim), dim // heads
     blocks, images_of_blocks = [], []
@@ -47,7 +47,7 @@ def test_published_sizes(arch, millions):
     with torch.device("meta"):
         backbone = MaskedPVT(arch=arch)
 
-    # PVT's paper counts a head of 0.5 million and learnt position embeddings of 0.3 million, too
+    # the paper also counts a head (0.5 million) and learned position embeddings (0.3 million)
     count = sum(parameter.numel() for parameter in backbone.parameters()) / 1e6
     assert count == pytest.approx(millions - 0.8, abs=0.4)
 
@@ -56,22 +56,22 @@ def test_published_sizes(arch, millions):
 @pytest.mark.parametrize("stage", [0, 1])
 def test_attention_equals_a_naive_loop(backbone, stage, masked):
     (block,) = backbone.stages[stage].blocks
-    grid, dim = backbone.stage_grid(stage), backbone.stage_channels[stage]
+    grid, dim = backbone.stages_info()[stage].grid, backbone.stage_channels[stage]
     cells = torch.rand(4, 4) < 0.5
     mask = cells.repeat_interleave(2 - stage, 0).repeat_interleave(2 - stage, 1)
     x = torch.randn(2, grid[0] * grid[1], dim)
-    allowed = None
+    attn_mask = None
     if masked:
-        allowed = (mask.flatten()[:, None] == cells.flatten()[None, :])[None]
+        attn_mask = (mask.flatten()[:, None] == cells.flatten()[None, :])[None]
 
     with torch.no_grad():
-        output = block.attn(x, grid, allowed)
+        output = block.attn(x, grid, attn_mask)
         expected = naive_attention(block.attn, x, grid, mask if masked else None)
 
     assert torch.allclose(output, expected, atol=1e-5)
 
 
-def test_stages_add_positions_then_apply_pre_norm_residual_blocks(backbone):
+def test_stages_add_positions_and_apply_pre_norm_blocks(backbone):
     images = torch.randn(2, 3, 32, 32)
 
     (feature,) = backbone(images)
@@ -142,6 +142,6 @@ def test_one_width_doubles_from_stage_to_stage():
     assert backbone.stage_channels == (8, 16)
 
 
-def test_a_mlp_ratio_is_wanted_per_stage():
+def test_an_mlp_ratio_is_required_per_stage():
     with pytest.raises(ValueError, match=r"arch\['mlp_ratios'\]"):
         MaskedPVT(arch=ARCH | dict(mlp_ratios=(2, 2, 2)), img_size=32)

@@ -9,7 +9,7 @@ from mim_plugins.layers import TokenGroups, resize_relative_position_bias
 
 
 def one_stage(depth, window, shift=False, img_size=32, **changes):
-    """One stage of ``depth`` blocks on a grid of img_size / 4."""
+    """Build one stage of ``depth`` blocks on a grid of img_size / 4."""
     return MaskedSwin(
         arch=dict(embed_dims=8, depths=(depth,), num_heads=(2,)),
         img_size=img_size,
@@ -20,7 +20,7 @@ def one_stage(depth, window, shift=False, img_size=32, **changes):
 
 
 def influence_on(backbone, token, size=(32, 32), mask=None):
-    """Which tokens' pixels have any influence on the output at ``token``: bool (H / 4, W / 4)."""
+    """Return the tokens whose pixels influence the output at ``token``: bool (H / 4, W / 4)."""
     images = torch.randn(1, 3, *size, requires_grad=True)
     if mask is None:
         output = backbone(images)[0][0, :, token[0], token[1]]
@@ -76,25 +76,25 @@ def test_windows_larger_than_the_grid_are_reduced_to_it():
 
 
 @pytest.mark.parametrize("shift", [False, True])
-def test_only_shifted_windows_see_across_the_border_of_a_window(shift):
+def test_only_shifted_windows_cross_window_borders(shift):
     backbone = one_stage(2, window=4, shift=shift)
 
-    seen = influence_on(backbone, (3, 3))
+    influence = influence_on(backbone, (3, 3))
 
     # token (3, 3) is the last of the first window; (4, 4) is the first of the last window
-    assert seen[:4, :4].all()
-    assert bool(seen[4, 4]) is shift
-    assert bool(seen[7, 7]) is shift  # by way of (4, 4) in the block before
+    assert influence[:4, :4].all()
+    assert bool(influence[4, 4]) is shift
+    assert bool(influence[7, 7]) is shift  # through (4, 4) in the block before
 
 
-def test_shifted_windows_do_not_join_opposite_borders_of_the_image():
+def test_shifted_windows_separate_opposite_image_borders():
     backbone = one_stage(2, window=4, shift=True)
 
-    seen = influence_on(backbone, (0, 0))
+    influence = influence_on(backbone, (0, 0))
 
     expected = torch.zeros(8, 8, dtype=torch.bool)
     expected[:4, :4] = True
-    assert torch.equal(seen, expected)
+    assert torch.equal(influence, expected)
 
 
 def test_only_every_second_block_is_shifted():
@@ -108,11 +108,11 @@ def test_image_mask_and_shift_act_together():
     mask = torch.rand(1, 8, 8) < 0.5
     mask[0, 3, 3] = False
 
-    seen = influence_on(backbone, (3, 3), mask=mask)
+    influence = influence_on(backbone, (3, 3), mask=mask)
 
-    assert not seen[mask[0]].any()
-    assert seen[:4, :4].sum() == (~mask[0, :4, :4]).sum()
-    assert seen[4:, 4:].any()
+    assert not influence[mask[0]].any()
+    assert influence[:4, :4].sum() == (~mask[0, :4, :4]).sum()
+    assert influence[4:, 4:].any()
 
 
 @pytest.mark.parametrize("masks", [1, 3])
@@ -131,12 +131,12 @@ def test_attention_in_groups_equals_masked_attention(monkeypatch, masks, shift, 
         if "bias_table" in name:
             nn.init.normal_(parameter)
     images, weight = torch.randn(3, 3, 56, 56), torch.randn(3, 49, 16)
-    # two images meet in a window in any share: the window's corner, a row or all of it
+    # the images share windows in different proportions: a corner, a row or all of a window
     mask = torch.zeros(masks, 7, 7, dtype=torch.bool)
     mask[:, :4, :3] = True
     mask[-1, 6, 6] = True
     blocks = []
-    make = TokenGroups.of
+    make = TokenGroups.from_group_ids
 
     def remember(*args):
         groups = make(*args)
@@ -144,7 +144,7 @@ def test_attention_in_groups_equals_masked_attention(monkeypatch, masks, shift, 
         return groups
 
     def run(of):
-        monkeypatch.setattr(TokenGroups, "of", of)
+        monkeypatch.setattr(TokenGroups, "from_group_ids", of)
         backbone.zero_grad()
         pixels = images.clone().requires_grad_()
         with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
@@ -170,7 +170,7 @@ def test_padding_of_windows_has_no_influence(size):
 
     (feature,) = backbone(images)
 
-    # the same, window by window, where windows at the border are simply smaller
+    # reference: window by window, with smaller windows at the border
     x = backbone.embed(images)
     expected = torch.empty_like(x)
     for row, col in itertools.product(range(0, x.shape[1], 4), range(0, x.shape[2], 4)):
@@ -225,14 +225,14 @@ def test_global_attention_is_a_window_that_covers_the_grid(size, with_cp):
 
 @pytest.mark.parametrize("size", [(32, 64), (61, 35), (20, 48)])
 def test_global_attention_reaches_every_token_of_any_input(size):
-    seen = influence_on(one_stage(1, window="global"), (0, 0), size)
+    influence = influence_on(one_stage(1, window="global"), (0, 0), size)
 
-    assert seen.all()
+    assert influence.all()
     assert not influence_on(one_stage(1, window=4), (0, 0), size).all()
 
 
 @pytest.mark.parametrize("grid", [(8, 16), (15, 9), (5, 12)])
-def test_global_attention_beyond_its_table_equals_a_table_resized_beforehand(grid):
+def test_global_attention_resizes_its_table_at_run_time(grid):
     backbone = one_stage(1, window="global")
     attention = backbone.stages[0].blocks[0].attn
     nn.init.normal_(attention.relative_position_bias_table)
@@ -272,9 +272,9 @@ def test_global_attention_keeps_mixed_images_apart(with_cp):
     mask = torch.rand(1, 16, 10) < 0.5
     mask[0, 3, 3] = False
 
-    seen = influence_on(backbone, (3, 3), size=(64, 40), mask=mask)
+    influence = influence_on(backbone, (3, 3), size=(64, 40), mask=mask)
 
-    assert torch.equal(seen, ~mask[0])
+    assert torch.equal(influence, ~mask[0])
 
 
 def test_global_attention_is_not_shifted_and_learns_its_table():
@@ -292,7 +292,7 @@ def test_global_attention_is_not_shifted_and_learns_its_table():
 
 
 @pytest.mark.parametrize("window", ["all", ("global", "global")])
-def test_another_word_for_a_window_is_refused(window):
+def test_an_unknown_window_keyword_is_refused(window):
     with pytest.raises(ValueError, match=r"window_size=.*'global'"):
         one_stage(1, window)
 
@@ -307,7 +307,7 @@ def test_the_position_embedding_is_fixed_and_saved():
 @pytest.mark.parametrize("name", ["drop_rate", "attn_drop_rate", "drop_path_rate"])
 def test_dropout_acts_in_training_only(name):
     backbone = one_stage(2, window=4, **{name: 0.5})
-    images = torch.randn(16, 3, 32, 32)  # two draws of so many paths are never the same
+    images = torch.randn(16, 3, 32, 32)  # two samples of so many paths are never equal
 
     assert torch.equal(backbone(images)[0], backbone(images)[0])
     backbone.train()

@@ -16,7 +16,7 @@ def tiny(**changes):
 
 
 def vit_parameters(depth, dim, patch_size=16):
-    """Parameters of a ViT with [CLS] token and last norm, without positions and head."""
+    """Count the parameters of a ViT with [CLS] token and last norm, without positions and head."""
     norm, attention, build_mlp = 2 * dim, 4 * dim**2 + 4 * dim, 8 * dim**2 + 5 * dim
     patches = 3 * patch_size**2 * dim + dim
     return depth * (2 * norm + attention + build_mlp) + patches + dim + norm
@@ -35,7 +35,7 @@ def test_sizes_are_those_of_vit(arch, depth, dim):
     assert count == vit_parameters(depth, dim)
 
 
-def test_base_has_the_parameters_of_vit_b_but_for_its_learnt_positions():
+def test_base_has_the_parameters_of_vit_b_except_positions():
     with torch.device("meta"):
         encoder = MaskedViT(arch="base")
 
@@ -49,13 +49,13 @@ def test_tokens_are_linear_maps_of_patches():
 
     tokens, _ = encoder.embed(images, None)
 
-    # the weight of a convolution has its channels first, patches have them last
+    # weights of convolutions are channels-first, patches are channels-last
     weight = encoder.patch_embed.weight.permute(0, 2, 3, 1).reshape(16, -1)
     expected = patchify(images, 8) @ weight.T + encoder.patch_embed.bias
     assert torch.allclose(tokens.flatten(1, 2), expected, atol=1e-5)
 
 
-def test_blocks_read_the_class_token_and_then_tokens_with_their_positions():
+def test_blocks_get_the_class_token_then_tokens_with_positions():
     encoder, images, inputs = tiny(), torch.randn(2, 3, 48, 48), []
     encoder.blocks[0].register_forward_pre_hook(lambda _, args: inputs.append(args[0]))
 
@@ -67,7 +67,7 @@ def test_blocks_read_the_class_token_and_then_tokens_with_their_positions():
     assert torch.allclose(inputs[0][:, 1:], expected, atol=1e-6)
 
 
-def test_the_class_token_matters_and_may_be_left_out():
+def test_the_class_token_is_optional():
     images = torch.randn(1, 3, 48, 48)
     with_cls, without_cls = tiny(), tiny(with_cls_token=False)
 
@@ -78,7 +78,7 @@ def test_the_class_token_matters_and_may_be_left_out():
     assert not torch.allclose(with_cls(images)[0], without_cls(images)[0], atol=1e-4)
 
 
-def test_maps_are_the_blocks_outputs_and_only_the_last_one_is_normalized():
+def test_only_the_map_of_the_last_block_is_normalized():
     encoder, images, outputs = tiny(out_indices=(0, 1, 2)), torch.randn(2, 3, 48, 32), []
     nn.init.normal_(encoder.norm.weight)
     for block in encoder.blocks:
@@ -94,7 +94,7 @@ def test_maps_are_the_blocks_outputs_and_only_the_last_one_is_normalized():
         assert torch.allclose(featmap.flatten(2).transpose(1, 2), tokens[:, 1:], atol=1e-6)
 
 
-def test_out_indices_decide_the_order_of_the_maps():
+def test_out_indices_determine_the_order_of_the_maps():
     images, all_maps = torch.randn(1, 3, 48, 48), tiny(out_indices=(0, 1, 2))
     chosen = tiny(out_indices=(-1, 0))
     chosen.load_state_dict(all_maps.state_dict())
@@ -117,7 +117,7 @@ def test_windows_as_large_as_the_grid_change_nothing(with_cls_token):
 
 
 @pytest.mark.parametrize(("global_blocks", "meet"), [((), False), ((-1,), True), (1, True)])
-def test_windows_do_not_see_each_other_but_in_global_blocks(global_blocks, meet):
+def test_windows_interact_in_global_blocks_only(global_blocks, meet):
     encoder = tiny(window_size=3, global_blocks=global_blocks)
     images = torch.randn(1, 3, 40, 56)  # 5 x 7 tokens: windows at the border are padded
     changed = images.clone()
@@ -131,7 +131,7 @@ def test_windows_do_not_see_each_other_but_in_global_blocks(global_blocks, meet)
 
 def test_padding_of_windows_has_no_influence():
     encoder = tiny(window_size=4, out_type="avg_featmap")
-    images = torch.randn(1, 3, 40, 32)  # 5 x 4 tokens: one whole window, and one of one row
+    images = torch.randn(1, 3, 40, 32)  # 5 x 4 tokens: a full window, and a window of one row
     encoder.pos_embed.zero_()
 
     (pooled,) = encoder(images)
@@ -147,7 +147,7 @@ def test_padding_of_windows_has_no_influence():
     assert torch.allclose(pooled, expected, atol=1e-5)
 
 
-def test_pre_training_reads_no_windows():
+def test_pre_training_ignores_windows():
     plain, windowed = tiny(), tiny(window_size=2, global_blocks=(1,))
     windowed.load_state_dict(plain.state_dict())
     order = torch.randperm(36)[None]
@@ -182,7 +182,7 @@ def test_frozen_stages_get_no_gradient_and_stay_in_evaluation(frozen_stages):
         (dict(window_size="global"), "window_size='global'.*None"),
         (dict(window_size=2, global_blocks=(3,)), r"global_blocks=\(3,\).*-3 and 2"),
         (dict(window_size=2, global_blocks=(2, -1)), r"global_blocks=\(2, -1\).*distinct"),
-        (dict(global_blocks=(1,)), "without window_size"),
+        (dict(global_blocks=(1,)), "requires window_size"),
         (dict(frozen_stages=4), "frozen_stages=4.*-1 and 3"),
         (dict(frozen_stages=-2), "frozen_stages=-2"),
     ],

@@ -1,4 +1,4 @@
-"""Checkpoints of real pre-training runs flow into the models of each task, bit by bit."""
+"""Checkpoints of real pre-training runs load exactly into the models of each task."""
 
 import argparse
 import json
@@ -70,7 +70,7 @@ def pretraining_model(name):
 
 @pytest.fixture(scope="module")
 def checkpoints(tmp_path_factory):
-    """Checkpoints that MMEngine's runner wrote, with optimizer and log buffers, by backbone."""
+    """Return checkpoints of MMEngine's runner, with optimizer and log buffers, by backbone."""
     files = {}
     for name in ARCHS:
         folder = tmp_path_factory.mktemp(name)
@@ -110,7 +110,7 @@ def encoder_of(checkpoint):
 
 
 def assert_loaded(backbone, encoder, left=(), new=()):
-    """Every tensor of ``encoder`` but ``left``'s is in ``backbone``, bit by bit."""
+    """Check that ``backbone`` equals ``encoder`` exactly, except for the tensors of ``left``."""
     own = backbone.state_dict()
     assert {name for name in encoder if name not in own} == {
         name for name in encoder if name.startswith(left)
@@ -137,7 +137,7 @@ def test_a_file_of_the_runner_holds_more_than_the_encoder(checkpoints, name):
 
 
 @EACH
-def test_an_encoder_is_loaded_whole_and_reported_in_one_line(checkpoints, name, log):
+def test_an_encoder_is_loaded_completely_with_one_log_line(checkpoints, name, log):
     backbone = build(name, checkpoints[name])
     backbone.init_weights()
     encoder = encoder_of(checkpoints[name])
@@ -285,9 +285,7 @@ def test_another_input_size_is_resized_and_reported(checkpoints, name, log):
 
 
 @EACH
-def test_intermediate_norms_of_a_detector_are_left_by_a_classifier(
-    checkpoints, name, tmp_path, log
-):
+def test_a_classifier_ignores_intermediate_norms_of_a_detector(checkpoints, name, tmp_path, log):
     if name == "MaskedViT":
         pytest.skip("it has no such norms")
     maps = build(name, checkpoints[name], out_indices=(0, 2))

@@ -194,9 +194,9 @@ def test_pretraining_passes_its_first_batch_without_a_trace():
 def test_a_preprocessor_that_hides_pixels_from_teachers_is_told():
     target = dict(type="mim_plugins.ColorsOfMRMAETest")
     pytest.importorskip("mrmae_fakes")
-    cfg = copy.deepcopy(MRMAE) | dict(mimics=dict(colors=dict(target=target)))
+    cfg = copy.deepcopy(MRMAE) | dict(mimics=dict(colors=dict(target_generator=target)))
     cfg["data_preprocessor"] |= dict(mean=None, std=None)
-    with pytest.raises(ConfigError, match="MRMAE: teachers need to know the pixels"):
+    with pytest.raises(ConfigError, match="MRMAE: teachers need pixel values"):
         try_first_batch(build(MODELS, cfg), Images((32, 32)))
 
 

@@ -15,7 +15,7 @@ def decoder():
 
 @pytest.fixture
 def transparent_decoder():
-    """A decoder that returns what its blocks would read: tokens in place, plus positions."""
+    """Return a decoder that returns the input of its blocks: restored tokens plus positions."""
     decoder = MAEDecoder(
         in_channels=8, grid=(3, 4), patch_size=2, embed_dims=8, depth=0, num_heads=2
     )
@@ -24,7 +24,7 @@ def transparent_decoder():
 
 
 def random_order(images=2, tokens=12):
-    """For each image the tokens in the order visible, then masked (B, L)."""
+    """Return the tokens of each image, visible ones first (B, L)."""
     return torch.stack([torch.randperm(tokens) for _ in range(images)])
 
 
@@ -37,7 +37,7 @@ def test_predicts_one_patch_per_token_of_the_image(decoder, prefixes):
     assert patches.shape == (2, 12, 2 * 2 * 3)
 
 
-def test_visible_tokens_are_put_at_their_places_and_mask_tokens_at_the_others(transparent_decoder):
+def test_visible_and_mask_tokens_are_restored_to_their_positions(transparent_decoder):
     tokens, order = torch.randn(2, 5, 8), random_order()
 
     patches = transparent_decoder(tokens, None, order.argsort(dim=1), (3, 4))
@@ -50,7 +50,7 @@ def test_visible_tokens_are_put_at_their_places_and_mask_tokens_at_the_others(tr
 
 
 @pytest.mark.parametrize("prefixes", [1, 2])
-def test_a_prefix_has_no_position_and_does_not_shift_the_patches(transparent_decoder, prefixes):
+def test_prefix_tokens_have_no_position(transparent_decoder, prefixes):
     tokens, ids_restore = torch.randn(2, 5, 8), random_order().argsort(dim=1)
     read = []
     predict = transparent_decoder.predict
@@ -64,7 +64,7 @@ def test_a_prefix_has_no_position_and_does_not_shift_the_patches(transparent_dec
     assert torch.equal(read[0][:, :prefixes], prefix)
 
 
-def test_the_prefix_is_seen_by_the_patches(decoder):
+def test_prefix_tokens_influence_the_patches(decoder):
     tokens, ids_restore = torch.randn(2, 5, 12), random_order().argsort(dim=1)
     prefix = torch.randn(2, 1, 12, requires_grad=True)
 
@@ -97,7 +97,7 @@ def test_the_order_of_the_masked_tokens_does_not_matter(decoder):
     assert torch.equal(patches, decoder(tokens, None, shuffled.argsort(dim=1), (3, 4)))
 
 
-def test_predictions_of_masked_tokens_depend_on_their_places(decoder):
+def test_predictions_of_masked_tokens_depend_on_positions(decoder):
     order = random_order()
 
     patches = decoder(torch.randn(2, 5, 12), None, order.argsort(dim=1), (3, 4))
@@ -106,7 +106,7 @@ def test_predictions_of_masked_tokens_depend_on_their_places(decoder):
     assert torch.pdist(masked).min() > 1e-3
 
 
-def test_every_visible_token_reaches_every_patch_of_its_image_only(decoder):
+def test_every_visible_token_influences_only_its_own_image(decoder):
     tokens = torch.randn(2, 5, 12, requires_grad=True)
     ids_restore = random_order().argsort(dim=1)
 
@@ -132,7 +132,7 @@ def test_every_parameter_gets_a_gradient_at_any_grid(decoder, grid):
         assert parameter.grad.abs().sum() > 0, name
 
 
-def test_bfloat16_autocast_gives_patches_close_to_those_of_float32(decoder):
+def test_bfloat16_patches_are_close_to_float32(decoder):
     tokens, prefix = torch.randn(2, 5, 12), torch.randn(2, 1, 12)
     ids_restore = random_order().argsort(dim=1)
     expected = decoder(tokens, prefix, ids_restore, (3, 4))

@@ -25,7 +25,7 @@ def test_predicts_one_patch_per_token_and_image(decoder, masks):
 
 @pytest.mark.parametrize("masks", [1, 2])
 @pytest.mark.parametrize("branch", ["own", "partner"])
-def test_a_branch_does_not_see_the_other_images_tokens(decoder, branch, masks):
+def test_a_branch_is_independent_of_the_other_image(decoder, branch, masks):
     mask = random_mask(masks)
     tokens = torch.randn(2, 12, 12, requires_grad=True)
 
@@ -39,7 +39,7 @@ def test_a_branch_does_not_see_the_other_images_tokens(decoder, branch, masks):
     assert (influence[~hidden] > 0).all()
 
 
-def test_a_branch_is_bit_identical_when_the_hidden_tokens_change(decoder):
+def test_a_branch_is_identical_when_masked_tokens_change(decoder):
     mask, tokens = random_mask(), torch.randn(2, 12, 12)
     changed = torch.where(mask.flatten(1)[..., None], torch.randn_like(tokens), tokens)
 

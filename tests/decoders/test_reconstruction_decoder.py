@@ -24,7 +24,7 @@ def test_both_decoders_are_reconstruction_decoders(decoder):
     assert isinstance(decoder, ReconstructionDecoder)
 
 
-def test_predicting_is_blocks_then_norm_then_a_linear_map(decoder):
+def test_predict_applies_blocks_norm_and_linear_layer(decoder):
     nn.init.normal_(decoder.norm.weight)
     x = torch.randn(2, 12, 16)
 
@@ -83,7 +83,7 @@ def test_other_channels_of_the_image_are_possible(kind):
     assert decoder.predict(torch.randn(1, 4, 16)).shape == (1, 4, 4)
 
 
-def test_depth_widths_heads_and_epsilon_are_those_asked_for(kind):
+def test_depth_widths_heads_and_epsilon_follow_the_arguments(kind):
     decoder = kind(
         grid=(2, 2), in_channels=6, patch_size=4, embed_dims=8, depth=3, num_heads=4,
         mlp_ratio=2.5, norm_eps=1e-3,
@@ -109,7 +109,7 @@ def test_defaults_are_those_of_mae_base(kind):
     assert sum(parameter.numel() for parameter in decoder.parameters()) == expected
 
 
-def test_weights_start_as_xavier_with_zero_biases_and_a_small_mask_token(decoder):
+def test_initial_weights_are_xavier_with_a_small_mask_token(decoder):
     for module in decoder.modules():
         if isinstance(module, nn.Linear):
             bound = math.sqrt(6 / (module.in_features + module.out_features))

@@ -11,7 +11,7 @@ DISTANCES = ["mse", "smooth_l1", "cosine"]
 
 
 def slow_distance(name, prediction, target):
-    """Mean over images and tokens, by loops over numbers."""
+    """Compute the mean over images and tokens by loops over single values."""
     per_token = []
     for p_row, t_row in zip(
         prediction.double().flatten(0, 1).tolist(), target.double().flatten(0, 1).tolist(),
@@ -59,7 +59,7 @@ def test_smooth_l1_is_quadratic_near_zero_and_linear_far_off():
     assert [loss.item() for loss in losses] == [0.125, 2.5]
 
 
-def test_the_cosine_distance_is_blind_to_lengths_and_at_most_two():
+def test_the_cosine_distance_ignores_lengths_and_is_at_most_2():
     head, tokens = MimicHead(6, 4, "cosine"), torch.randn(2, 5, 6)
     target = head.proj(tokens).detach()
 
@@ -75,7 +75,7 @@ def test_the_mean_squared_error_is_the_default():
 
 
 @pytest.mark.parametrize("distance", DISTANCES)
-def test_tokens_and_targets_are_compared_place_by_place(distance):
+def test_tokens_and_targets_are_compared_by_position(distance):
     head, tokens = MimicHead(6, 4, distance), torch.randn(2, 5, 6)
     target = head.proj(tokens).detach()
 
@@ -83,8 +83,8 @@ def test_tokens_and_targets_are_compared_place_by_place(distance):
     assert head(tokens, target.flip(0)) > 0.1
 
 
-def test_linear_maps_of_the_levels_are_added_before_the_projection():
-    head = MimicHead(6, 4, num_levels=2)
+def test_intermediate_layers_are_added_before_the_projection():
+    head = MimicHead(6, 4, num_fusion_layers=2)
     tokens, target = torch.randn(2, 5, 6), torch.randn(2, 5, 4)
     levels = (torch.randn(2, 5, 6), torch.randn(2, 5, 6))
     for linear in head.fusion:
@@ -103,7 +103,7 @@ def test_linear_maps_of_the_levels_are_added_before_the_projection():
 
 @pytest.mark.parametrize("given", [0, 1, 3])
 def test_other_numbers_of_levels_are_refused(given):
-    head, tokens = MimicHead(6, 4, num_levels=2), torch.randn(2, 5, 6)
+    head, tokens = MimicHead(6, 4, num_fusion_layers=2), torch.randn(2, 5, 6)
 
     with pytest.raises(ValueError):
         head(tokens, torch.randn(2, 5, 4), (tokens,) * given)
@@ -111,7 +111,7 @@ def test_other_numbers_of_levels_are_refused(given):
 
 @pytest.mark.parametrize("distance", DISTANCES)
 def test_gradients_reach_all_weights_tokens_and_levels(distance):
-    head = MimicHead(6, 4, distance, num_levels=1)
+    head = MimicHead(6, 4, distance, num_fusion_layers=1)
     tokens, level = (torch.randn(2, 5, 6, requires_grad=True) for _ in range(2))
 
     head(tokens, torch.randn(2, 5, 4), (level,)).backward()
@@ -157,7 +157,7 @@ def test_an_unknown_distance_is_refused_with_the_known_ones(distance):
 
 def test_weights_start_as_xavier_with_zero_biases():
     head = MODELS.build(
-        dict(type="mim_plugins.MimicHead", in_channels=16, out_channels=8, num_levels=1)
+        dict(type="mim_plugins.MimicHead", in_channels=16, out_channels=8, num_fusion_layers=1)
     )
 
     for linear in (head.proj, head.fusion[0]):

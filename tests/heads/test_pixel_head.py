@@ -27,7 +27,7 @@ def test_loss_is_the_mean_squared_error_over_all_values(images):
     assert head(prediction, images).item() == pytest.approx(expected, rel=1e-5)
 
 
-def test_the_target_is_each_patch_with_mean_zero_and_variance_one(images):
+def test_targets_are_patches_with_mean_zero_and_variance_one(images):
     target = PixelHead(patch_size=4).target(images)
 
     assert target.shape == (2, 6, 48)
@@ -87,9 +87,11 @@ def test_every_predicted_value_gets_a_gradient(images):
     assert (prediction.grad != 0).all()
 
 
-def test_with_a_mask_the_loss_is_the_mean_over_masked_patches_of_all_images(images):
+def test_with_a_mask_the_loss_averages_masked_patches(images):
     head, prediction = PixelHead(patch_size=4), torch.randn(2, 6, 48)
-    mask = torch.tensor([[1, 0, 0, 1, 1, 0], [0, 0, 1, 0, 0, 0]]).bool()  # unequal numbers
+    mask = torch.tensor(
+        [[1, 0, 0, 1, 1, 0], [0, 0, 1, 0, 0, 0]]
+    ).bool()  # different numbers of masked patches
 
     difference = (prediction - head.target(images)).double()
 

@@ -26,7 +26,7 @@ BACKBONES = dict(
 
 
 class Colors(nn.Module):
-    """Teacher that tells fixed mixtures of a token's mean color, and attends to bright tokens."""
+    """Teacher with fixed mixtures of mean colors as features and attention to bright tokens."""
 
     def __init__(self, out_channels=5, seed=0, has_cls_attention=True):
         super().__init__()
@@ -35,17 +35,17 @@ class Colors(nn.Module):
         generator = torch.Generator().manual_seed(seed)
         mixture = 3 * torch.randn(3, out_channels, generator=generator)
         self.register_buffer("mixture", mixture, persistent=False)
-        self.asked_for_attention = []
+        self.attention_requests = []
 
     def forward(self, pixels, grid, with_attention=False):
-        self.asked_for_attention.append(with_attention)
+        self.attention_requests.append(with_attention)
         colors = F.adaptive_avg_pool2d(pixels, grid).flatten(2).transpose(1, 2)
         attention = (4 * colors.sum(dim=-1)).softmax(dim=1) if with_attention else None
         return TeacherOutput(colors @ self.mixture, attention)
 
 
 class LearnableTower(Tower):
-    """Tower with weights, so that one sees where these go."""
+    """Tower with parameters, whose location can be checked."""
 
     patch_size, out_channels, has_cls_attention = STRIDE, 5, True
 
@@ -64,7 +64,7 @@ class LearnableTower(Tower):
 
 
 class HiddenTarget(TargetGenerator):
-    """A real target generator around the tower, with constants of its own."""
+    """Real target generator around the tower, with different normalization constants."""
 
     def __init__(self):
         super().__init__(LearnableTower(), mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4))
@@ -82,7 +82,7 @@ HIDDEN_TARGET = dict(type="mim_plugins.HiddenTargetOfMRMAETest")
 
 
 def random_pixels(batch_size=3, height=GRID, width=GRID):
-    """Images as files give them: BGR bytes, every cell with a color of its own, and noise."""
+    """Return images as loaded from files: BGR bytes, a random color per cell, and noise."""
     colors = torch.randint(20, 236, (batch_size, 3, height, width))
     cells = colors.repeat_interleave(STRIDE, 2).repeat_interleave(STRIDE, 3)
     return (cells + torch.randint(-20, 20, cells.shape)).to(torch.uint8)
@@ -103,7 +103,7 @@ def fix_mask(model, token_mask):
 
 
 def sampled_masks(model):
-    """List that receives the masks that the model draws."""
+    """Return a list to which the model appends the masks that it samples."""
     drawn, draw = [], model.sample_mask
     model.sample_mask = lambda *arguments: drawn.append(draw(*arguments)) or drawn[-1]
     return drawn

@@ -8,7 +8,7 @@ TINY_BACKBONES = dict(
         img_size=64,
         window_size=(8, 8, 4),
     ),
-    # 3 divides none of the grids: padding, cyclic shift and image mask act together
+    # 3 divides none of the grids, which combines padding, cyclic shift and image mask
     shifted_windows=dict(
         type="mim_plugins.MaskedSwin",
         arch=dict(embed_dims=8, depths=(2, 2, 2), num_heads=(1, 2, 4)),

@@ -9,7 +9,7 @@ from mim_plugins.layers import MaskedConvBlock
 @pytest.fixture
 def block():
     block = MaskedConvBlock(6, mlp_ratio=2).eval()
-    for norm in (block.norm1, block.norm2):  # norms that do something
+    for norm in (block.norm1, block.norm2):  # non-trivial norms
         nn.init.normal_(norm.weight)
         nn.init.normal_(norm.bias)
     return block
@@ -20,14 +20,14 @@ def random_visible(images=2, size=8):
 
 
 def point_wise(layer, x):
-    """A norm or 1x1 convolution on maps (B, C, H, W), place by place."""
+    """Apply a norm or 1x1 convolution to maps (B, C, H, W), position by position."""
     if isinstance(layer, nn.LayerNorm):
         return layer(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
     return torch.einsum("oc,bchw->bohw", layer.weight[:, :, 0, 0], x) + layer.bias[:, None, None]
 
 
 def slow_block(block, x, visible):
-    """The block with its 5x5 convolution as a loop over the 25 offsets."""
+    """Compute the block with the 5x5 convolution as a loop over the 25 offsets."""
     height, width = x.shape[2:]
     y = point_wise(block.conv1, point_wise(block.norm1, x))
     y = F.pad(torch.where(visible, y, 0), (2, 2, 2, 2))
@@ -47,22 +47,22 @@ def test_equals_a_slow_reference(block):
     assert torch.allclose(block(x, visible), slow_block(block, x, visible), atol=1e-5)
 
 
-def test_without_a_mask_all_tokens_are_seen(block):
+def test_without_a_mask_all_tokens_influence_each_other(block):
     x = torch.randn(2, 6, 7, 5)
 
     assert torch.equal(block(x, None), block(x, torch.ones(2, 1, 7, 5, dtype=torch.bool)))
 
 
 @pytest.mark.parametrize("dtype", [torch.bool, torch.float32])
-def test_visible_tokens_are_bit_identical_when_masked_ones_change(block, dtype):
+def test_changed_masked_tokens_leave_visible_tokens_identical(block, dtype):
     x, visible = torch.randn(2, 6, 8, 8), random_visible()
     changed = torch.where(visible, x, 100 * torch.randn_like(x))
 
     before, after = block(x, visible.to(dtype)), block(changed, visible.to(dtype))
 
-    shown = visible.expand_as(x)
-    assert torch.equal(before[shown], after[shown])
-    assert not torch.allclose(before[~shown], after[~shown])
+    at_visible = visible.expand_as(x)
+    assert torch.equal(before[at_visible], after[at_visible])
+    assert not torch.allclose(before[~at_visible], after[~at_visible])
 
 
 def test_without_a_mask_the_changed_tokens_would_be_noticed(block):
@@ -74,7 +74,7 @@ def test_without_a_mask_the_changed_tokens_would_be_noticed(block):
     assert difference[visible].min() > 1e-3
 
 
-def test_visible_tokens_have_no_gradient_on_masked_ones(block):
+def test_visible_tokens_have_no_gradient_at_masked_ones(block):
     x, visible = torch.randn(2, 6, 8, 8, requires_grad=True), random_visible()
 
     block(x, visible)[visible.expand_as(x)].square().sum().backward()

@@ -18,7 +18,7 @@ def encode_1d(dim, positions):
 
 
 def mae_embedding(dim, grid):
-    """MAE's ``get_2d_sincos_pos_embed`` for any grid: the column ("w goes first"), then the row."""
+    """MAE's ``get_2d_sincos_pos_embed`` for any grid: first the column, then the row."""
     cols, rows = np.meshgrid(np.arange(grid[1]), np.arange(grid[0]))
     flat = np.concatenate([encode_1d(dim // 2, cols), encode_1d(dim // 2, rows)], axis=1)
     return flat.reshape(1, *grid, dim)
@@ -44,7 +44,7 @@ def test_first_half_encodes_the_column_and_second_half_the_row():
 
 
 @pytest.mark.parametrize("dim", [6, 10, 15])
-def test_a_dim_that_is_no_multiple_of_four_is_refused(dim):
+def test_a_dim_must_be_a_multiple_of_four(dim):
     with pytest.raises(ValueError, match=f"dim={dim}"):
         sincos_position_embedding(dim, (2, 2))
 
@@ -64,7 +64,7 @@ def test_resizing_keeps_constants_type_and_channels():
     assert torch.allclose(resized, embedding[:, :1, :1].expand(1, 5, 4, 8), atol=1e-2)
 
 
-def test_an_enlarged_embedding_keeps_its_values_at_the_middle_of_their_new_area():
+def test_enlarging_an_embedding_keeps_values_at_cell_centers():
     embedding = torch.randn(1, 3, 4, 8)
 
     resized = resize_position_embedding(embedding, (9, 12))
@@ -111,6 +111,6 @@ def test_a_checkpoint_of_another_width_is_refused():
         Holder((4, 4), dim=8).load_state_dict(Holder((4, 4), dim=12).state_dict())
 
 
-def test_a_checkpoint_without_the_embedding_is_reported_as_missing():
+def test_a_missing_embedding_in_a_checkpoint_is_reported():
     with pytest.raises(RuntimeError, match=r"Missing key.*position"):
         Holder((4, 4)).load_state_dict({})

@@ -63,7 +63,7 @@ def test_attention_stays_within_an_image():
 
 
 class Scale(nn.Module):
-    """A block that multiplies by a number and adds 1, so that the order of the blocks shows."""
+    """Block that multiplies by a number and adds 1, which depends on the order of the blocks."""
 
     def __init__(self, number):
         super().__init__()
@@ -75,9 +75,9 @@ class Scale(nn.Module):
         return x * self.number + 1
 
 
-def test_a_block_is_attention_and_a_feed_forward_network_each_after_a_norm():
+def test_a_block_is_pre_norm_attention_and_mlp():
     block, x = TransformerBlock(12, num_heads=3).eval(), torch.randn(2, 5, 12)
-    for norm in (block.norm1, block.norm2):  # norms that do something
+    for norm in (block.norm1, block.norm2):  # non-trivial norms
         nn.init.normal_(norm.weight)
         nn.init.normal_(norm.bias)
 
@@ -87,7 +87,7 @@ def test_a_block_is_attention_and_a_feed_forward_network_each_after_a_norm():
     assert torch.allclose(block(x), expected, atol=1e-5)
 
 
-def test_widths_and_epsilons_are_those_asked_for():
+def test_widths_and_epsilons_follow_the_arguments():
     block = TransformerBlock(12, num_heads=3, mlp_ratio=2.5, norm_eps=1e-3)
 
     assert block.mlp.fc1.out_features == 30
@@ -102,7 +102,7 @@ def test_block_parameters_have_the_names_of_timm():
     assert names == {f"{module}.{part}" for module in modules for part in ("weight", "bias")}
 
 
-def test_stochastic_depth_drops_whole_branches_of_images_in_training_only():
+def test_stochastic_depth_drops_branches_per_image_in_training():
     block, x = TransformerBlock(4, num_heads=2, drop_path_rate=0.5), torch.randn(64, 3, 4)
 
     dropped = (block(x) == x).flatten(1).all(dim=1)
@@ -114,30 +114,30 @@ def test_stochastic_depth_drops_whole_branches_of_images_in_training_only():
 def test_blocks_run_one_after_another():
     blocks = nn.ModuleList([Scale(2), Scale(10), Scale(100)])
 
-    x, kept = checkpointed_forward(blocks, torch.ones(1), with_cp=False)
+    x, intermediates = checkpointed_forward(blocks, torch.ones(1), with_cp=False)
 
     assert x.item() == ((1 * 2 + 1) * 10 + 1) * 100 + 1
-    assert kept == []
+    assert intermediates == []
 
 
 @pytest.mark.parametrize("with_cp", [False, True])
-def test_outputs_of_the_blocks_asked_for_come_in_the_order_asked_for(with_cp):
+def test_intermediates_follow_the_order_of_out_indices(with_cp):
     blocks = nn.ModuleList([Scale(2), Scale(10), Scale(100)])
 
-    x, kept = checkpointed_forward(blocks, torch.ones(1), with_cp, keep=(2, 0))
+    x, intermediates = checkpointed_forward(blocks, torch.ones(1), with_cp, out_indices=(2, 0))
 
-    assert [level.item() for level in kept] == [3101.0, 3.0]
+    assert [level.item() for level in intermediates] == [3101.0, 3.0]
     assert x.item() == 3101.0
 
 
-def test_gradient_checkpointing_recomputes_each_block_and_changes_no_gradient():
+def test_gradient_checkpointing_changes_no_gradient():
     plain = nn.ModuleList(TransformerBlock(8, num_heads=2) for _ in range(2))
     checkpointed = nn.ModuleList(TransformerBlock(8, num_heads=2) for _ in range(2))
     checkpointed.load_state_dict(plain.state_dict())
     x = torch.randn(2, 5, 8)
 
     for blocks, with_cp in ((plain, False), (checkpointed, True)):
-        y, (level,) = checkpointed_forward(blocks, x, with_cp, keep=(0,))
+        y, (level,) = checkpointed_forward(blocks, x, with_cp, out_indices=(0,))
         (y.square().sum() + level.square().sum()).backward()
 
     for expected, got in zip(plain.parameters(), checkpointed.parameters(), strict=True):
@@ -145,7 +145,7 @@ def test_gradient_checkpointing_recomputes_each_block_and_changes_no_gradient():
 
 
 @pytest.mark.parametrize(("with_cp", "runs"), [(False, 1), (True, 2)])
-def test_checkpointed_blocks_run_a_second_time_in_the_backward_pass(with_cp, runs):
+def test_checkpointed_blocks_run_again_in_the_backward_pass(with_cp, runs):
     blocks = nn.ModuleList([Scale(1), Scale(2)])
 
     checkpointed_forward(blocks, torch.zeros(1), with_cp)[0].sum().backward()

@@ -11,8 +11,8 @@ from mim_plugins.layers import (
 )
 
 
-def naive_attention(attention, x, window, allowed):
-    """Pair by pair in Python numbers, from the module's weights."""
+def naive_attention(attention, x, window, attn_mask):
+    """Compute window attention pair by pair from the weights of the module."""
     batch, windows, tokens, dim = x.shape
     heads, size = attention.num_heads, dim // attention.num_heads
     side = 2 * attention.window - 1
@@ -26,7 +26,7 @@ def naive_attention(attention, x, window, allowed):
                 for i in range(tokens):
                     weights = []
                     for j in range(tokens):
-                        if allowed is not None and not allowed[b % len(allowed), w, i, j]:
+                        if attn_mask is not None and not attn_mask[b % len(attn_mask), w, i, j]:
                             weights.append(0.0)
                             continue
                         row = i // window[1] - j // window[1] + attention.window - 1
@@ -40,7 +40,7 @@ def naive_attention(attention, x, window, allowed):
 
 
 def random_permission(masks, layout):
-    groups = layout.groups(torch.rand(masks, *layout.grid) < 0.5, torch.device("cpu"))
+    groups = layout.group_ids(torch.rand(masks, *layout.grid) < 0.5, torch.device("cpu"))
     return group_attention_mask(groups, groups)
 
 
@@ -57,23 +57,23 @@ def attention():
 def test_equals_a_naive_loop_over_pairs(attention, window, masks):
     layout = WindowLayout((2 * window[0], window[1]), window)
     x = torch.randn(2, 2, window[0] * window[1], 8, dtype=torch.float64)
-    allowed = random_permission(masks, layout) if masks else None
+    attn_mask = random_permission(masks, layout) if masks else None
 
-    output = attention(x, window, allowed)
+    output = attention(x, window, attn_mask)
 
-    assert torch.allclose(output, naive_attention(attention, x, window, allowed), atol=1e-10)
+    assert torch.allclose(output, naive_attention(attention, x, window, attn_mask), atol=1e-10)
 
 
 def test_forbidden_tokens_have_exactly_no_influence(attention):
     layout = WindowLayout((6, 6), (3, 3), (1, 1))
     mask = torch.rand(1, 6, 6) < 0.5
-    groups = layout.groups(mask, torch.device("cpu"))
-    allowed = group_attention_mask(groups, groups)
+    groups = layout.group_ids(mask, torch.device("cpu"))
+    attn_mask = group_attention_mask(groups, groups)
     x = torch.randn(1, 6, 6, 8, dtype=torch.float64)
     changed = torch.where(mask[..., None], 100 * torch.randn_like(x), x)
 
-    before = layout.merge(attention(layout.partition(x), (3, 3), allowed))
-    after = layout.merge(attention(layout.partition(changed), (3, 3), allowed))
+    before = layout.merge(attention(layout.partition(x), (3, 3), attn_mask))
+    after = layout.merge(attention(layout.partition(changed), (3, 3), attn_mask))
 
     assert torch.equal(before[~mask], after[~mask])
     assert not torch.allclose(before[mask], after[mask])
@@ -81,27 +81,27 @@ def test_forbidden_tokens_have_exactly_no_influence(attention):
 
 def test_forbidden_tokens_get_exactly_no_gradient(attention):
     mask = torch.tensor([[0, 1, 0, 1, 1, 0, 0, 0, 1]]).bool()
-    allowed = group_attention_mask(mask, mask)[:, None]
+    attn_mask = group_attention_mask(mask, mask)[:, None]
     x = torch.randn(1, 1, 9, 8, dtype=torch.float64, requires_grad=True)
 
-    attention(x, (3, 3), allowed)[:, 0][~mask].square().sum().backward()
+    attention(x, (3, 3), attn_mask)[:, 0][~mask].square().sum().backward()
 
     assert torch.equal(x.grad[:, 0][mask], torch.zeros_like(x.grad[:, 0][mask]))
     assert (x.grad[:, 0][~mask].abs().sum(dim=-1) > 0).all()
 
 
 def test_one_mask_per_image_equals_running_the_images_one_by_one(attention):
-    allowed = random_permission(3, WindowLayout((6, 3), (3, 3)))
+    attn_mask = random_permission(3, WindowLayout((6, 3), (3, 3)))
     x = torch.randn(3, 2, 9, 8, dtype=torch.float64)
 
-    together = attention(x, (3, 3), allowed)
+    together = attention(x, (3, 3), attn_mask)
 
     for image in range(3):
-        alone = attention(x[image : image + 1], (3, 3), allowed[image : image + 1])
+        alone = attention(x[image : image + 1], (3, 3), attn_mask[image : image + 1])
         assert torch.allclose(together[image : image + 1], alone, atol=1e-12)
 
 
-def test_permitting_all_pairs_equals_no_permission(attention):
+def test_permitting_all_pairs_equals_no_mask(attention):
     x = torch.randn(2, 4, 9, 8, dtype=torch.float64)
 
     all_pairs = attention(x, (3, 3), torch.ones(1, 4, 9, 9, dtype=torch.bool))
@@ -109,7 +109,7 @@ def test_permitting_all_pairs_equals_no_permission(attention):
     assert torch.allclose(all_pairs, attention(x, (3, 3)), atol=1e-12)
 
 
-def test_the_bias_of_a_smaller_window_is_that_of_the_same_offsets(attention):
+def test_a_smaller_window_uses_the_bias_of_the_same_offsets(attention):
     full = attention.relative_position_bias((3, 3)).reshape(2, 3, 3, 3, 3)
     small = attention.relative_position_bias((2, 2)).reshape(2, 2, 2, 2, 2)
 
@@ -117,12 +117,12 @@ def test_the_bias_of_a_smaller_window_is_that_of_the_same_offsets(attention):
 
 
 @pytest.mark.parametrize("window", [(4, 4), (2, 5), (6, 1)])
-def test_a_window_larger_than_the_table_uses_the_table_resized_to_it(attention, window):
+def test_a_window_larger_than_the_table_uses_a_resized_table(attention, window):
     larger = WindowAttention(dim=8, window=max(window), num_heads=2).double().eval()
     state = attention.state_dict()
     covered = (max(window[0], 3), max(window[1], 3))
     table = resize_relative_position_bias(attention.relative_position_bias_table, covered)
-    # put into the middle of a table of a square window that is large enough
+    # centered in the table of a square window that is large enough
     side = 2 * larger.window - 1
     square = torch.zeros(side, side, 2, dtype=torch.float64)
     rows, cols = 2 * covered[0] - 1, 2 * covered[1] - 1

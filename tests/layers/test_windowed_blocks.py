@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from mim_plugins.layers import TransformerBlock, checkpointed_forward, run_windowed_blocks
+from mim_plugins.layers import TransformerBlock, checkpointed_forward, windowed_forward
 
 
 @pytest.fixture
@@ -15,8 +15,8 @@ def blocks():
     return modules
 
 
-def run(blocks, x, grid, window, global_blocks=(), with_cp=False, keep=()):
-    return run_windowed_blocks(blocks, x, grid, window, global_blocks, with_cp, keep)
+def run(blocks, x, grid, window, global_blocks=(), with_cp=False, out_indices=()):
+    return windowed_forward(blocks, x, grid, window, global_blocks, with_cp, out_indices)
 
 
 @pytest.mark.parametrize("prefix", [0, 1, 2])
@@ -25,21 +25,21 @@ def run(blocks, x, grid, window, global_blocks=(), with_cp=False, keep=()):
 def test_a_window_that_covers_the_grid_is_global_attention(blocks, prefix, global_blocks, grid):
     x = torch.randn(2, prefix + grid[0] * grid[1], 8)
 
-    found, kept = run(blocks, x, grid, 4, global_blocks, keep=(0, 1))
+    found, intermediates = run(blocks, x, grid, 4, global_blocks, out_indices=(0, 1))
 
     expected, levels = checkpointed_forward(blocks, x, False, (0, 1))
     assert torch.allclose(found, expected, atol=1e-5)
-    assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(kept, levels, strict=True))
+    assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(intermediates, levels, strict=True))
 
 
 @pytest.mark.parametrize("prefix", [0, 1])
 @pytest.mark.parametrize("grid", [(6, 6), (5, 7), (4, 8), (3, 10)])
-def test_every_window_is_run_by_itself_and_padding_has_no_influence(blocks, prefix, grid):
+def test_windows_are_independent_and_padding_has_no_influence(blocks, prefix, grid):
     x = torch.randn(2, prefix + grid[0] * grid[1], 8)
 
     found, _ = run(blocks, x, grid, 3)
 
-    # windows at the border are simply smaller: there is no padding in this reference
+    # this reference has no padding, so windows at the border are smaller
     tokens = x[:, prefix:].unflatten(1, grid)
     expected, prefixes = torch.empty_like(tokens), []
     for row, col in itertools.product(range(0, grid[0], 3), range(0, grid[1], 3)):
@@ -78,12 +78,12 @@ def test_one_global_block_lets_all_tokens_meet(blocks):
     assert (x.grad[0].abs().sum(dim=1) > 0).all()
 
 
-def test_kept_outputs_are_those_after_each_block(blocks):
+def test_intermediates_are_the_outputs_after_each_block(blocks):
     x = torch.randn(2, 1 + 35, 8)
 
-    _, kept = run(blocks, x, (5, 7), 3, global_blocks=(1,), keep=(2, 0, 1))
+    _, intermediates = run(blocks, x, (5, 7), 3, global_blocks=(1,), out_indices=(2, 0, 1))
 
-    for index, level in zip((2, 0, 1), kept, strict=True):
+    for index, level in zip((2, 0, 1), intermediates, strict=True):
         expected, _ = run(blocks[: index + 1], x, (5, 7), 3, global_blocks=(1,))
         assert torch.equal(level, expected)
 

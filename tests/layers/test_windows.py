@@ -39,7 +39,7 @@ def slots_of(layout):
 
 
 def may_attend(layout, mask, query, key):
-    """Same image, same side of the cyclic border, neither padding."""
+    """Return whether two tokens share image and side of the cyclic border, without padding."""
     for row, col, _, _ in (query, key):
         if row >= layout.grid[0] or col >= layout.grid[1]:
             return False
@@ -55,7 +55,7 @@ def test_merge_undoes_partition(layout):
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_partition_puts_each_token_into_its_window_and_zeros_into_the_padding(layout):
+def test_partition_moves_tokens_to_windows_and_pads_with_zeros(layout):
     x = torch.randn(2, *layout.grid, 3)
 
     windows = layout.partition(x)
@@ -73,36 +73,36 @@ def test_partition_puts_each_token_into_its_window_and_zeros_into_the_padding(la
 def test_groups_permit_the_pairs_of_a_slow_reference(layout, num_masks):
     masks = torch.rand(num_masks, *layout.grid) < 0.5 if num_masks else None
 
-    groups = layout.groups(masks, CPU)
+    groups = layout.group_ids(masks, CPU)
 
     windows = slots_of(layout)
     if groups is None:
         groups = torch.zeros(1, len(windows), len(windows[0]))
-    allowed = group_attention_mask(groups, groups)
-    assert allowed.shape[0] == max(num_masks, 1)
-    for image, (window, slots) in itertools.product(range(len(allowed)), enumerate(windows)):
+    attn_mask = group_attention_mask(groups, groups)
+    assert attn_mask.shape[0] == max(num_masks, 1)
+    for image, (window, slots) in itertools.product(range(len(attn_mask)), enumerate(windows)):
         mask = None if masks is None else masks[image]
         for (i, query), (j, key) in itertools.product(enumerate(slots), repeat=2):
             outside = [
                 row >= layout.grid[0] or col >= layout.grid[1] for row, col, _, _ in (query, key)
             ]
-            if all(outside):  # padding among padding is nobody's business
+            if all(outside):  # attention among padding tokens is irrelevant
                 continue
             expected = may_attend(layout, mask, query, key)
-            assert allowed[image, window, i, j] == expected, (image, window, query, key)
+            assert attn_mask[image, window, i, j] == expected, (image, window, query, key)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_every_token_may_attend_to_itself(layout):
-    groups = layout.groups(torch.rand(2, *layout.grid) < 0.5, CPU)
+    groups = layout.group_ids(torch.rand(2, *layout.grid) < 0.5, CPU)
 
-    allowed = group_attention_mask(groups, groups)
+    attn_mask = group_attention_mask(groups, groups)
 
-    assert allowed.diagonal(dim1=-2, dim2=-1).all()
+    assert attn_mask.diagonal(dim1=-2, dim2=-1).all()
 
 
-def test_no_groups_without_mask_padding_and_shift():
-    assert WindowLayout((8, 4), (4, 4)).groups(None, CPU) is None
+def test_group_ids_are_none_without_mask_padding_and_shift():
+    assert WindowLayout((8, 4), (4, 4)).group_ids(None, CPU) is None
 
 
 def test_fit_keeps_a_window_that_is_smaller_than_the_grid():
@@ -144,14 +144,14 @@ def test_relative_position_index_equals_a_slow_loop(window, table_window):
     tokens = list(itertools.product(range(window[0]), range(window[1])))
     side = 2 * table_window[1] - 1
     for (i, query), (j, key) in itertools.product(enumerate(tokens), repeat=2):
-        # offset (0, 0) lies in the middle of the table, whatever the window
+        # offset (0, 0) lies in the middle of the table for every window
         row = query[0] - key[0] + table_window[0] - 1
         col = query[1] - key[1] + table_window[1] - 1
         assert index[i, j] == row * side + col
     assert index.shape == (len(tokens), len(tokens))
 
 
-def test_relative_position_index_of_a_full_window_uses_the_whole_table():
+def test_relative_position_index_covers_the_full_table():
     index = relative_position_index((4, 4), (4, 4), CPU)
 
     assert sorted(index.unique().tolist()) == list(range(49))
@@ -173,8 +173,8 @@ def test_a_constant_bias_table_stays_constant(window):
     assert torch.allclose(resized, table[:1].expand_as(resized), atol=1e-5)
 
 
-def test_an_enlarged_bias_table_keeps_its_values_at_the_middle_of_their_new_area():
-    table = torch.randn(9, 2)  # 3 x 3 offsets, each becomes 3 x 3 offsets
+def test_enlarging_a_bias_table_keeps_values_at_cell_centers():
+    table = torch.randn(9, 2)  # 3 x 3 offsets; each becomes 3 x 3 offsets
 
     resized = resize_relative_position_bias(table, 5).reshape(9, 9, 2)
 
@@ -197,7 +197,7 @@ def test_a_bias_table_is_resized_to_a_window_that_is_not_square():
 
     resized = resize_relative_position_bias(table, (6, 3)).reshape(11, 5)
 
-    assert torch.equal(resized[:, 0], resized[:, 4])  # depends on the row alone
+    assert torch.equal(resized[:, 0], resized[:, 4])  # depends only on the row
     assert (resized[1:, 0] > resized[:-1, 0]).all()
     assert resized[5, 0] == pytest.approx(0, abs=1e-6)
 

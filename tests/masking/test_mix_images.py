@@ -26,25 +26,25 @@ def test_a_range_that_could_mask_everything_is_refused(spread):
         (dict(mask_ratio=0.1, range_mask_ratio=0.5), 96),  # 0.9 to 5.4 of 9 cells
     ],
 )
-def test_fit_refuses_a_ratio_that_leaves_an_image_without_a_token(settings, size):
+def test_bind_refuses_a_ratio_without_cells_of_both_images(settings, size):
     with pytest.raises(ValueError, match="mask_ratio"):
-        MixImages(**settings).fit(32, (size, size))
+        MixImages(**settings).bind(32, (size, size))
 
 
-def test_fit_refuses_another_stride_than_the_one_set():
+def test_bind_refuses_a_contradicting_stride():
     with pytest.raises(ValueError, match=r"encoder_stride=16.*32"):
-        MixImages(encoder_stride=16).fit(32, (224, 224))
+        MixImages(encoder_stride=16).bind(32, (224, 224))
 
 
-def test_fit_gives_the_stride():
+def test_bind_sets_the_stride():
     transform = MixImages()
 
-    transform.fit(8, (32, 16))
+    transform.bind(8, (32, 16))
 
     assert transform(torch.randn(2, 3, 32, 16)).mask.shape == (1, 4, 2)
 
 
-def test_a_transform_without_stride_says_so():
+def test_mixing_without_a_stride_is_refused():
     with pytest.raises(ValueError, match="encoder_stride=None"):
         MixImages()(torch.randn(2, 3, 32, 32))
 
@@ -55,7 +55,7 @@ def test_a_batch_of_one_is_refused():
 
 
 @pytest.mark.parametrize("size", [(32, 36), (30, 32)])
-def test_sides_that_are_no_multiples_of_the_stride_are_refused(size):
+def test_sides_must_be_multiples_of_the_stride(size):
     with pytest.raises(ValueError, match=f"{size[0]}x{size[1]}.*encoder_stride=8"):
         MixImages(encoder_stride=8)(torch.randn(2, 3, *size))
 
@@ -76,7 +76,7 @@ def test_the_ratio_is_exact(ratio, per_pair):
 
 
 @pytest.mark.parametrize("per_pair", [False, True])
-def test_what_it_returns_belongs_together(per_pair):
+def test_the_fields_of_mixed_images_match(per_pair):
     images = torch.randn(5, 3, 32, 32)
 
     batch = MixImages(per_pair=per_pair, encoder_stride=8)(images)
@@ -85,7 +85,7 @@ def test_what_it_returns_belongs_together(per_pair):
     assert torch.equal(batch.mixed, mix(images, batch.mask, batch.partner))
 
 
-def test_the_seed_decides_the_mask():
+def test_the_seed_determines_the_mask():
     transform = MixImages(range_mask_ratio=0.3, encoder_stride=4)
     images = torch.randn(2, 3, 64, 64)
 
@@ -98,7 +98,7 @@ def test_the_seed_decides_the_mask():
 
 
 @pytest.mark.parametrize("batch_size", [2, 3, 6, 7])
-def test_per_pair_masks_are_shared_by_images_that_exchange_tokens_only(batch_size):
+def test_masks_per_pair_are_shared_within_pairs_only(batch_size):
     transform = MixImages(per_pair=True, encoder_stride=4)
 
     batch = transform(torch.randn(batch_size, 3, 64, 64))

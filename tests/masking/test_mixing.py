@@ -17,7 +17,7 @@ from mim_plugins.masking import (
 
 
 def shared_and_per_pair_masks(batch_size, grid=(4, 3)):
-    """One mask for all, and one per image, equal among images that exchange tokens."""
+    """Return a shared mask, and masks per image that are equal within exchanged pairs."""
     partner = choose_partners(batch_size).tolist()
     own = sample_masks(batch_size, grid, 0.5)
     for start in range(batch_size):
@@ -29,11 +29,11 @@ def shared_and_per_pair_masks(batch_size, grid=(4, 3)):
 
 
 @pytest.mark.parametrize("batch_size", range(2, 10))
-def test_every_image_lends_to_exactly_one_other_image(batch_size):
+def test_every_image_is_the_partner_of_exactly_one_image(batch_size):
     partner = choose_partners(batch_size).tolist()
 
     assert sorted(partner) == list(range(batch_size))
-    assert all(image != lender for image, lender in enumerate(partner))
+    assert all(image != other for image, other in enumerate(partner))
 
 
 @pytest.mark.parametrize("batch_size", [2, 4, 6, 8])
@@ -42,7 +42,7 @@ def test_partners_of_even_batches_are_the_batch_reversed(batch_size):
 
 
 @pytest.mark.parametrize("batch_size", [3, 5, 9])
-def test_partners_of_odd_batches_are_reversed_but_for_the_middle_three(batch_size):
+def test_odd_batches_are_reversed_except_the_middle_three(batch_size):
     partner, middle = choose_partners(batch_size).tolist(), batch_size // 2
 
     for image in set(range(batch_size)) - {middle - 1, middle, middle + 1}:
@@ -50,18 +50,18 @@ def test_partners_of_odd_batches_are_reversed_but_for_the_middle_three(batch_siz
 
 
 @pytest.mark.parametrize("batch_size", [0, 1])
-def test_an_image_without_another_cannot_be_paired(batch_size):
+def test_a_single_image_cannot_be_paired(batch_size):
     with pytest.raises(ValueError, match=f"batch_size={batch_size}"):
         choose_partners(batch_size)
 
 
-def test_inverse_permutation_finds_the_mixture_that_holds_an_image_as_partner():
+def test_inverse_permutation_finds_the_mixture_of_each_partner():
     partner = choose_partners(7)
 
-    lender = inverse_permutation(partner)
+    mixture = inverse_permutation(partner)
 
-    assert torch.equal(partner[lender], torch.arange(7))
-    assert torch.equal(lender[partner], torch.arange(7))
+    assert torch.equal(partner[mixture], torch.arange(7))
+    assert torch.equal(mixture[partner], torch.arange(7))
 
 
 @pytest.mark.parametrize(("cells", "ratio", "expected"), [(49, 0.5, 24), (4, 0.25, 1), (9, 0.9, 8)])
@@ -92,7 +92,7 @@ def test_masks_are_uniform_over_the_cells():
 
 
 @pytest.mark.parametrize("batch_size", [2, 3, 4, 5])
-def test_a_mixture_holds_own_pixels_where_the_mask_is_false_and_the_partners_elsewhere(batch_size):
+def test_a_mixture_has_partner_pixels_where_the_mask_is_true(batch_size):
     images = torch.randn(batch_size, 3, 8, 6)
     partner = choose_partners(batch_size)
     for mask in shared_and_per_pair_masks(batch_size):
@@ -124,26 +124,26 @@ def test_unmixing_perfect_predictions_gives_the_images(batch_size):
 
 
 @pytest.mark.parametrize("batch_size", [2, 3, 4, 7])
-def test_each_patch_is_predicted_from_a_mixture_in_which_it_was_hidden(batch_size):
+def test_each_patch_is_predicted_from_a_mixture_that_masks_it(batch_size):
     partner = choose_partners(batch_size)
     mixture = torch.arange(batch_size).float()[:, None, None].expand(-1, 12, 1)
     for mask in shared_and_per_pair_masks(batch_size):
-        # predictions tell the mixture they come from; those of the partner are negative
+        # predictions encode their mixture; those of the partner are negative
         source = unmix(mixture, -1 - mixture, mask, partner)
 
         for image, cell in itertools.product(range(batch_size), range(12)):
             value = int(source[image, cell, 0])
             from_mixture = value if value >= 0 else -1 - value
             hidden_by = mask.flatten(1)[from_mixture % len(mask), cell]
-            if value >= 0:  # its own mixture shows the partner here
+            if value >= 0:  # the own mixture shows the partner here
                 assert from_mixture == image
                 assert hidden_by
-            else:  # it is the partner in a mixture that shows its own image here
+            else:  # here, the image is the partner in a mixture that shows the other image
                 assert partner[from_mixture] == image
                 assert not hidden_by
 
 
-def test_distributed_data_parallel_leaves_the_mask_where_it_is():
+def test_distributed_data_parallel_does_not_move_the_mask():
     images, mask = torch.zeros(2, 3, 4, 4), torch.ones(1, 2, 2, dtype=torch.bool)
     batch = MixedImages(images, images, mask, torch.tensor([1, 0]))
     _, (moved,) = _to_kwargs((), dict(inputs=batch), torch.device("meta"), False)

@@ -14,13 +14,13 @@ DRAWS = 20000
 
 
 def first_choices(scores):
-    """How often each token is the first choice (L,)."""
+    """Count how often each token has the lowest score (L,)."""
     counts = torch.bincount(scores.argmin(dim=1), minlength=scores.shape[1])
     return counts / len(scores)
 
 
 def visible_frequency(scores, mask_ratio=0.5):
-    """How often each token is visible (L,)."""
+    """Count how often each token is visible (L,)."""
     return (~mask_from_scores(scores, mask_ratio).mask).float().mean(dim=0)
 
 
@@ -28,7 +28,7 @@ def visible_frequency(scores, mask_ratio=0.5):
     ("tokens", "mask_ratio", "visible"),
     [(196, 0.75, 49), (16, 0.75, 4), (10, 0.75, 2), (36, 0.6, 14), (2, 0.5, 1), (196, 0.99, 1)],
 )
-def test_every_image_shows_the_same_number_of_tokens_rounded_down(tokens, mask_ratio, visible):
+def test_every_image_has_the_same_number_of_visible_tokens(tokens, mask_ratio, visible):
     token_mask = mask_from_scores(torch.rand(5, tokens), mask_ratio)
 
     assert count_visible(tokens, mask_ratio) == visible
@@ -65,7 +65,7 @@ def test_ids_restore_puts_visible_then_masked_tokens_back():
         assert sorted(places[token] for token in masked) == list(range(3, 12))
 
 
-def test_images_have_masks_of_their_own():
+def test_masks_differ_between_images():
     token_mask = mask_from_scores(random_scores(8, 36), 0.75)
 
     assert len({tuple(row.tolist()) for row in token_mask.mask}) == 8
@@ -80,7 +80,7 @@ def test_a_ratio_that_shows_or_masks_nothing_is_refused(tokens, mask_ratio, visi
 
 
 @pytest.mark.parametrize("mask_ratio", [-0.5, 1.5])
-def test_a_ratio_that_is_no_share_is_refused(mask_ratio):
+def test_a_ratio_outside_zero_to_one_is_refused(mask_ratio):
     with pytest.raises(ValueError, match=f"mask_ratio={mask_ratio}"):
         mask_from_scores(torch.rand(1, 16), mask_ratio)
 
@@ -97,7 +97,7 @@ def test_the_first_choice_is_distributed_as_the_attention():
     assert torch.allclose(frequency, ATTENTION, atol=0.02)
 
 
-def test_the_second_choice_is_drawn_from_the_attention_that_is_left():
+def test_the_second_token_is_sampled_from_the_rest():
     order = attention_scores(ATTENTION.expand(DRAWS, -1)).argsort(dim=1)
     second = order[order[:, 0] == 0, 1]  # where the first choice was the first token
 
@@ -130,7 +130,7 @@ def test_temperature_is_the_inverse_of_an_exponent(temperature):
     assert torch.allclose(frequency, powers / powers.sum(), atol=0.02)
 
 
-def test_a_temperature_near_zero_always_shows_the_most_attended_tokens():
+def test_near_temperature_zero_top_attention_tokens_are_visible():
     attention = torch.rand(50, 36)
 
     token_mask = mask_from_scores(attention_scores(attention, 1e-6), 0.75)
@@ -144,7 +144,7 @@ def test_a_high_temperature_shows_every_token_equally_often():
     assert torch.allclose(frequency, torch.full((6,), 0.5), atol=0.02)
 
 
-def test_tokens_without_attention_are_shown_last_and_all_scores_are_finite():
+def test_tokens_without_attention_come_last_with_finite_scores():
     attention = torch.tensor([0.0, 0.5, 0.0, 0.5]).expand(1000, -1)
 
     scores = attention_scores(attention)
@@ -156,7 +156,7 @@ def test_tokens_without_attention_are_shown_last_and_all_scores_are_finite():
 @pytest.mark.parametrize(
     "draw", [lambda: random_scores(2, 16), lambda: attention_scores(torch.ones(2, 16))]
 )
-def test_the_seed_decides_the_scores(draw):
+def test_the_seed_determines_the_scores(draw):
     def scores_of(seed):
         torch.manual_seed(seed)
         return draw()
@@ -165,7 +165,7 @@ def test_the_seed_decides_the_scores(draw):
     assert not torch.equal(scores_of(1), scores_of(2))
 
 
-def test_the_attention_is_left_as_it_was():
+def test_scoring_does_not_change_the_attention():
     attention = torch.tensor([[0.0, 1.0]])
 
     attention_scores(attention)
@@ -185,10 +185,10 @@ def test_tokens_are_gathered_per_image_and_in_order():
 def test_visible_then_masked_tokens_are_restored_by_gathering():
     tokens = torch.randn(3, 12, 4)
     token_mask = mask_from_scores(torch.rand(3, 12), 0.5)
-    shown = gather_tokens(tokens, token_mask.ids_keep)
+    visible = gather_tokens(tokens, token_mask.ids_keep)
 
     restored = gather_tokens(
-        torch.cat([shown, torch.zeros(3, 6, 4)], dim=1), token_mask.ids_restore
+        torch.cat([visible, torch.zeros(3, 6, 4)], dim=1), token_mask.ids_restore
     )
 
     assert torch.equal(restored, torch.where(token_mask.mask[..., None], 0.0, tokens))

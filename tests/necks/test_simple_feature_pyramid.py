@@ -30,7 +30,7 @@ def test_scales_and_number_of_levels_may_differ(scales, num_outs, sizes):
     assert [level.shape[-1] for level in levels] == sizes
 
 
-def test_extra_levels_are_every_second_place_of_the_one_before():
+def test_extra_levels_subsample_the_level_before():
     levels = tiny(num_outs=6)([torch.randn(1, 8, 8, 8)])
 
     assert torch.equal(levels[4], levels[3][:, :, ::2, ::2])
@@ -38,7 +38,7 @@ def test_extra_levels_are_every_second_place_of_the_one_before():
 
 
 def test_parameters_are_those_of_vitdet():
-    # without the transposed convolutions' norms and biases, counted from the description
+    # counted from the description, without norms and biases of transposed convolutions
     neck = tiny(in_channels=768, out_channels=256)
 
     up4 = 768 * 384 * 4 + 384 + 2 * 384 + 384 * 192 * 4 + 192
@@ -76,7 +76,7 @@ def test_all_parameters_learn():
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in neck.parameters())
 
 
-def test_reads_the_map_of_a_plain_transformer():
+def test_takes_the_map_of_a_plain_transformer():
     encoder = MODELS.build(
         dict(
             type="mim_plugins.MaskedViT",
@@ -99,7 +99,7 @@ def test_reads_the_map_of_a_plain_transformer():
         (dict(scale_factors=(3,)), r"scale_factors=\(3,\) must be powers of 2"),
         (dict(scale_factors=(0, 1)), r"scale_factors=\(0, 1\)"),
         (dict(scale_factors=()), r"scale_factors=\(\)"),
-        (dict(num_outs=3), "num_outs=3 must be at least the 4"),
+        (dict(num_outs=3), "num_outs=3 must be at least 4"),
         (dict(in_channels=6), "in_channels=6 must be a multiple of 4"),
     ],
 )

@@ -140,7 +140,7 @@ def test_every_variant_changes_its_method(module):
             cfg.merge_from_dict(changes)
             assert cfg.to_dict() != before.to_dict()
             if "mimics" in cfg.model:
-                cfg.model.mimics.teacher.target.pretrained = None
+                cfg.model.mimics.teacher.target_generator.pretrained = None
             cfg.model.setdefault("data_preprocessor", cfg.get("data_preprocessor"))
             MODELS.build(cfg.model)
 

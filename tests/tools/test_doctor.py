@@ -268,7 +268,7 @@ def test_a_teacher_without_weights_fails_and_says_where_to_set_them(doctor):
     result = doctor.check_teacher("clip", target)
     assert result.level == "FAIL"
     assert "nowhere.safetensors" in result.text or "open_clip" in result.text
-    assert "model.mimics.clip.target.pretrained=FILE" in result.text
+    assert "model.mimics.clip.target_generator.pretrained=FILE" in result.text
 
 
 def test_a_config_that_does_not_exist_fails(doctor):

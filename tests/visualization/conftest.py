@@ -28,7 +28,7 @@ TARGET = dict(type="mim_plugins.ColoursOfVisualizationTest")
 @pytest.fixture
 def colors():
     """Config of a mimic of the teacher."""
-    return dict(target=dict(TARGET))
+    return dict(target_generator=dict(TARGET))
 
 
 @pytest.fixture

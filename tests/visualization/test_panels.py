@@ -50,7 +50,7 @@ def test_perfect_predictions_give_the_original_colors(build, photos, prepare, no
 
 
 def test_mrmae_with_teachers_shows_similarity_and_focus(build, prepare):
-    model = build(focus="colors")
+    model = build(focus_teacher="colors")
     panels = reconstruction_panels(model, prepare(model))
     assert list(panels)[3:] == [
         "similarity to colors at visible tokens", "attention of colors (focus)"

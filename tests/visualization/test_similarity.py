@@ -30,13 +30,13 @@ def test_similarity_is_1_where_the_student_knows_and_minus_1_where_it_tells_the_
 ):
     model = build().eval()
     images = prepare(model)
-    told = model.compute_targets(images, (4, 4))["colors"].features.clone()
-    told[:, 5] *= -2
+    features = model.compute_targets(images, (4, 4))["colors"].features.clone()
+    features[:, 5] *= -2
 
-    def see(images, token_mask, levels):
-        return EncodedTokens(gather_tokens(told, token_mask.ids_keep), None, ())
+    def encode(images, token_mask, out_indices):
+        return EncodedTokens(gather_tokens(features, token_mask.ids_keep), None, ())
 
-    monkeypatch.setattr(model.backbone, "forward_masked", see)
+    monkeypatch.setattr(model.backbone, "forward_masked", encode)
     model.mimics["colors"].head.proj = torch.nn.Identity()
 
     maps = similarity_maps(model, images)
@@ -47,7 +47,7 @@ def test_similarity_is_1_where_the_student_knows_and_minus_1_where_it_tells_the_
 
 
 def test_fused_levels_are_used(build, prepare, colors):
-    model = build(mimics=dict(a=colors | dict(levels=(0,)), b=colors)).eval()
+    model = build(mimics=dict(a=colors | dict(fusion_layers=(0,)), b=colors)).eval()
     torch.manual_seed(0)
     maps = similarity_maps(model, prepare(model))
     model.mimics["a"].head.fusion[0].weight.data *= 50
@@ -67,7 +67,7 @@ def test_tokens_of_a_mixture_are_compared_with_their_own_image(mixmae_config, co
 
     tokens = model.mimics["c"].head.proj(model.backbone.forward_mixed(batch.mixed, batch.mask))
     pixels = (images * model.data_preprocessor.std + model.data_preprocessor.mean) / 255
-    features = model.mimics["c"].target(pixels, (4, 4)).features
+    features = model.mimics["c"].target_generator(pixels, (4, 4)).features
     row, col = 1, 2
     for image in range(4):
         partner = int(batch.partner[image])

@@ -13,7 +13,7 @@ from mmengine.registry import init_default_scope
 from torch import Tensor, nn
 
 from mim_plugins.algorithms import MRMAE
-from mim_plugins.algorithms.mimic_utils import to_pixels
+from mim_plugins.algorithms.mimic import to_pixels
 from mim_plugins.backbones import MaskedSwin, MaskedViT
 from mim_plugins.checkpoints import convert
 from mim_plugins.registry import MODELS
@@ -65,7 +65,7 @@ class NaiveMRMAE(MRMAE):
     def compute_targets(self, images: Tensor, grid: tuple[int, int]) -> dict[str, TeacherOutput]:
         """Features without any of the target generator's precautions."""
         pixels = to_pixels(images, self.data_preprocessor)
-        target: Any = self.mimics.teacher.target
+        target: Any = self.mimics.teacher.target_generator
         tower = target._tower_for(grid, pixels.device).requires_grad_(True)
         with torch.autocast(pixels.device.type, enabled=False):
             features, _ = tower(target._preprocess(pixels, tower), False)
@@ -173,7 +173,7 @@ def _mrmae(name: str, setup: Setup) -> Contestant:
             normalize=True,
             dtype=setup.teacher_dtype,
         )
-        cfg["mimics"] = dict(teacher=dict(type="mim_plugins.Mimic", target=target))
+        cfg["mimics"] = dict(teacher=dict(type="mim_plugins.Mimic", target_generator=target))
     ours = (NaiveMRMAE if name == "naive MR-MAE" else MRMAE)(**cfg)
     return _with_weights(ours, peer), lambda images: _total(ours.loss(images))
 

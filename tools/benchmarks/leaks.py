@@ -104,7 +104,7 @@ def tiny_recipe(method: str, folder: Path, steps: int) -> Config:
     if method == "mixmae":
         model["backbone"]["window_size"] = 4
     else:
-        model["mimics"] = dict(clip=dict(target=TEACHER))
+        model["mimics"] = dict(clip=dict(target_generator=TEACHER))
     loader = dict(batch_size=BATCH, num_workers=0, persistent_workers=False, pin_memory=False)
     cfg.merge_from_dict(
         dict(

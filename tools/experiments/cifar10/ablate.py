@@ -30,10 +30,10 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = dict(
     ),
     mrmae=dict(
         ratio25={"model.mask_ratio": 0.25},
-        focused={"model.focus": "teacher"},
+        focused={"model.focus_teacher": "teacher"},
         weight_quarter={"model.mimics.teacher.weight": 0.25},
         weight4={"model.mimics.teacher.weight": 4.0},
-        fusion={"model.mimics.teacher.levels": [0, 1, 2]},
+        fusion={"model.mimics.teacher.fusion_layers": [0, 1, 2]},
         smooth_l1={"model.mimics.teacher.distance": "smooth_l1"},
         cosine={"model.mimics.teacher.distance": "cosine"},
     ),

@@ -72,7 +72,7 @@ class Experiment:
         cfg = self._read(method)
         cfg.merge_from_dict(self.size.options.get(method, {}))
         if "mimics" in cfg.model:
-            cfg.model.mimics.teacher.target.pretrained = str(self.weights)
+            cfg.model.mimics.teacher.target_generator.pretrained = str(self.weights)
         cfg.train_dataloader.dataset.images = self.size.images
         cfg.default_hooks.checkpoint.interval = -(-epochs // CHECKPOINTS)
         self._set_length(cfg, epochs, seed)

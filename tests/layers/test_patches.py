@@ -14,7 +14,7 @@ def test_is_a_linear_map_of_each_patch_then_a_norm():
 
     tokens = embed(images)
 
-    # the weight of a convolution has its channels first, patches have them last
+    # weights of convolutions are channels-first, patches are channels-last
     weight = embed.proj.weight.permute(0, 2, 3, 1).reshape(8, -1)
     linear = patchify(images, 4) @ weight.T + embed.proj.bias
     assert torch.allclose(tokens, embed.norm(linear).reshape(2, 2, 3, 8), atol=1e-5)
@@ -95,7 +95,7 @@ def test_deviation_of_a_patch_of_one_color_is_that_of_epsilon():
 
 @pytest.fixture
 def concatenation():
-    """Patch merging without its norm and its projection."""
+    """Merge patches without norm and projection."""
     merging = PatchMerging(4, 8)
     merging.norm, merging.reduction = nn.Identity(), nn.Identity()
     return merging

@@ -5,7 +5,7 @@ import torch
 from mmengine.model import BaseDataPreprocessor
 from torch import nn
 
-from mim_plugins.algorithms.mimic_utils import build_mimics, mimic_loss_name, to_pixels
+from mim_plugins.algorithms.mimic import build_mimics, mimic_loss_name, to_pixels
 from mim_plugins.registry import MODELS
 
 
@@ -54,7 +54,7 @@ def test_one_mean_for_all_channels_is_possible():
     assert torch.allclose(pixels, rgb.float() / 255, atol=1e-6)
 
 
-def test_the_normalized_images_are_left_as_they_were():
+def test_to_pixels_does_not_change_its_input():
     normalize = preprocessor("ImgDataPreprocessor", **NORMALISATION)
     images = normalize(dict(inputs=list(random_images())))["inputs"]
     before = images.clone()
@@ -74,12 +74,15 @@ def test_the_normalized_images_are_left_as_they_were():
     ids=lambda normalize: type(normalize).__name__,
 )
 def test_a_preprocessor_that_does_not_normalize_is_refused(normalize):
-    with pytest.raises(ValueError, match="data_preprocessor mean and std"):
+    with pytest.raises(ValueError, match="mean and std of the data_preprocessor"):
         to_pixels(torch.randn(1, 3, 8, 8), normalize)
 
 
 def test_mimics_are_built_by_name_with_the_students_width():
-    configs = dict(clip=dict(target=TARGET), dino=dict(target=TARGET, weight=0.5, levels=(0,)))
+    configs = dict(
+        clip=dict(target_generator=TARGET),
+        dino=dict(target_generator=TARGET, weight=0.5, fusion_layers=(0,)),
+    )
     before = copy.deepcopy(configs)
 
     mimics = build_mimics(configs, in_channels=6)
@@ -87,18 +90,20 @@ def test_mimics_are_built_by_name_with_the_students_width():
     assert list(mimics) == ["clip", "dino"]
     assert mimics["clip"].head.proj.weight.shape == (3, 6)
     assert mimics["dino"].weight == 0.5
-    assert mimics["dino"].levels == (0,)
+    assert mimics["dino"].fusion_layers == (0,)
     assert configs == before
 
 
 def test_another_type_of_mimic_is_possible():
     class Other(nn.Module):
-        def __init__(self, target, in_channels):
+        def __init__(self, target_generator, in_channels):
             super().__init__()
 
     MODELS.register_module(name="OtherMimicForTest", module=Other, force=True)
 
-    mimics = build_mimics(dict(a=dict(type="OtherMimicForTest", target=TARGET)), in_channels=6)
+    mimics = build_mimics(
+        dict(a=dict(type="OtherMimicForTest", target_generator=TARGET)), in_channels=6
+    )
 
     assert type(mimics["a"]) is Other
 
@@ -109,8 +114,10 @@ def test_no_configs_give_no_mimics(configs):
 
 
 def test_a_loss_carries_its_mimics_name_only_among_several():
-    one = build_mimics(dict(clip=dict(target=TARGET)), in_channels=6)
-    two = build_mimics(dict(clip=dict(target=TARGET), dino=dict(target=TARGET)), in_channels=6)
+    one = build_mimics(dict(clip=dict(target_generator=TARGET)), in_channels=6)
+    two = build_mimics(
+        dict(clip=dict(target_generator=TARGET), dino=dict(target_generator=TARGET)), in_channels=6
+    )
 
     assert [mimic_loss_name(name, one) for name in one] == ["loss_mimic"]
     assert [mimic_loss_name(name, two) for name in two] == ["loss_mimic_clip", "loss_mimic_dino"]

@@ -1,14 +1,14 @@
-"""Patches: cutting images into them, embedding and merging them."""
+"""Patches of images: extraction, statistics, embedding and merging."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-# Keeps the division finite on patches of one color; the value of MAE and MixMAE.
+# keeps the division finite on patches of a single color; the value of MAE and MixMAE
 _VARIANCE_EPS = 1e-6
 
 
 def patchify(images: Tensor, patch_size: int) -> Tensor:
-    """Images (B, C, H, W) to patches (B, L, patch_size**2 * C), pixel by pixel, channels last."""
+    """Split images (B, C, H, W) into patches (B, L, patch_size**2 * C), channels last."""
     batch, channels, height, width = images.shape
     rows, cols = height // patch_size, width // patch_size
     x = images.reshape(batch, channels, rows, patch_size, cols, patch_size)
@@ -16,7 +16,7 @@ def patchify(images: Tensor, patch_size: int) -> Tensor:
 
 
 def unpatchify(patches: Tensor, patch_size: int, grid: tuple[int, int]) -> Tensor:
-    """Inverse of :func:`patchify`: patches (B, L, P) on ``grid`` to images (B, C, H, W)."""
+    """Reassemble patches (B, L, P) on ``grid`` (h, w) into images (B, C, H, W)."""
     batch = patches.shape[0]
     x = patches.reshape(batch, *grid, patch_size, patch_size, -1)
     x = x.permute(0, 5, 1, 3, 2, 4)  # (B, C, rows, p, cols, p)
@@ -24,19 +24,20 @@ def unpatchify(patches: Tensor, patch_size: int, grid: tuple[int, int]) -> Tenso
 
 
 def patch_statistics(patches: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each patch: two tensors (B, L, 1)."""
+    """Return the mean and the standard deviation of each patch, (B, L, 1) each."""
     mean = patches.mean(dim=-1, keepdim=True)
     variance = patches.var(dim=-1, keepdim=True)  # unbiased, as in MAE
     return mean, (variance + _VARIANCE_EPS).sqrt()
 
 
 class PatchEmbed(nn.Module):
-    """Project patches of ``patch_size`` pixels to tokens and normalize them.
+    """Linear projection of non-overlapping patches to tokens, with a LayerNorm.
 
-    Patches do not overlap, so mixing two images patch by patch and mixing their tokens is the same.
+    Because patches do not overlap, mixing two images patch by patch is equivalent to mixing their
+    tokens.
 
     Args:
-        in_channels: channels of the image or map.
+        in_channels: channels of the image or feature map.
         dim: channels of the tokens.
         patch_size: pixels per patch side.
     """
@@ -48,16 +49,17 @@ class PatchEmbed(nn.Module):
         self.norm = nn.LayerNorm(dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Maps (B, C, H, W) to tokens (B, ceil(H / p), ceil(W / p), dim); the rest is zeros."""
+        """Embed maps (B, C, H, W), zero-padded to full patches, as tokens (B, H', W', dim)."""
         height, width = x.shape[-2:]
         x = F.pad(x, (0, -width % self.patch_size, 0, -height % self.patch_size))
         return self.norm(self.proj(x).permute(0, 2, 3, 1))
 
 
 class PatchMerging(nn.Module):
-    """Concatenate each 2x2 block of tokens and project it (Swin, arXiv 2103.14030, section 3.1).
+    """Patch merging of Swin (arXiv 2103.14030, section 3.1).
 
-    The order of the four tokens is timm's: top left, bottom left, top right, bottom right.
+    The four tokens of each 2x2 block are concatenated and projected. Their order is that of timm:
+    top left, bottom left, top right, bottom right.
 
     Args:
         in_dim: channels of the input.
@@ -70,7 +72,7 @@ class PatchMerging(nn.Module):
         self.reduction = nn.Linear(4 * in_dim, out_dim, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Tokens (B, H, W, C) to (B, ceil(H / 2), ceil(W / 2), out_dim); odd sides are padded."""
+        """Merge tokens (B, H, W, C), zero-padded to even sides, to (B, H', W', out_dim)."""
         batch, height, width, channels = x.shape
         x = F.pad(x, (0, 0, 0, width % 2, 0, height % 2))
         x = x.reshape(batch, (height + 1) // 2, 2, (width + 1) // 2, 2, channels)

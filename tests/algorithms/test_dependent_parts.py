@@ -13,7 +13,7 @@ MIXED = dict(batch_transform=dict(type="mim_plugins.MixImages"))
 
 
 def config(encoder, channels=3, mean=None, decoder=None, head=None, mimics=None, **preprocessor):
-    """Algorithm of the encoder, with what the test wants to disagree."""
+    """Return the config of the algorithm for an encoder, with contradicting parts of a test."""
     mixes = encoder in TINY_BACKBONES
     std = None if mean is None else [2.0] * len(mean)
     settings = dict(type="mim_plugins.MixDataPreprocessor", mean=mean, std=std, **preprocessor)
@@ -62,7 +62,7 @@ def test_reconstructions_of_other_channels_are_drawn(encoder, channels):
     assert all(panel.dtype == torch.uint8 for panel in panels.values())
 
 
-def test_normalization_of_many_channels_uses_each_channels_values():
+def test_many_channels_are_normalized_by_their_own_statistics():
     model = MODELS.build(config("vit", 4, mean=[1.0, 2.0, 3.0, 4.0]))
     images = torch.arange(1.0, 5.0).reshape(4, 1, 1).expand(4, 96, 96)
     assert model.data_preprocessor(dict(inputs=[images]), False)["inputs"].abs().max() == 0
@@ -70,38 +70,41 @@ def test_normalization_of_many_channels_uses_each_channels_values():
 
 @pytest.mark.parametrize("encoder", ["large_windows", "conv_vit"])
 @pytest.mark.parametrize(
-    ("wrong", "told"),
+    ("wrong", "message"),
     [
-        (dict(channels=4, decoder=dict(out_channels=3)), "decoder.out_channels=3.*gives 4"),
-        (dict(decoder=dict(out_channels=1)), "decoder.out_channels=1.*gives 3"),
-        (dict(decoder=dict(grid=(5, 7))), r"decoder.grid=\(5, 7\).*gives"),
-        (dict(decoder=dict(patch_size=8)), "decoder.patch_size=8.*gives 16"),
-        (dict(head=dict(patch_size=8)), "head.patch_size=8.*gives 16"),
-        (dict(decoder=dict(in_channels=5)), "decoder.in_channels=5.*gives 32"),
+        (dict(channels=4, decoder=dict(out_channels=3)), "decoder.out_channels=3.*must be 4"),
+        (dict(decoder=dict(out_channels=1)), "decoder.out_channels=1.*must be 3"),
+        (dict(decoder=dict(grid=(5, 7))), r"decoder.grid=\(5, 7\).*must be"),
+        (dict(decoder=dict(patch_size=8)), "decoder.patch_size=8.*must be 16"),
+        (dict(head=dict(patch_size=8)), "head.patch_size=8.*must be 16"),
+        (dict(decoder=dict(in_channels=5)), "decoder.in_channels=5.*must be 32"),
         (dict(channels=4, mean=[1.0] * 3), "mean has 3 values.*in_channels=4"),
         (dict(channels=1, mean=[1.0] * 3), "mean has 3 values.*in_channels=1"),
         (dict(mean=[1.0] * 4), "mean has 4 values.*in_channels=3"),
         (dict(channels=1, bgr_to_rgb=True), "bgr_to_rgb=True.*in_channels=1"),
         (dict(channels=4, bgr_to_rgb=True), "bgr_to_rgb=True.*in_channels=4"),
-        (dict(channels=1, mean=[1.0], mimics=dict(c=dict(target=colors_target()))), "read RGB"),
+        (
+            dict(channels=1, mean=[1.0], mimics=dict(c=dict(target_generator=colors_target()))),
+            "require RGB",
+        ),
         (dict(channels=0), "in_channels=0"),
         (dict(channels="3"), "in_channels='3'"),
         (dict(channels=True), "in_channels=True"),
     ],
 )
-def test_what_does_not_agree_is_refused_when_built(encoder, wrong, told):
-    with pytest.raises(ValueError, match=told):
+def test_contradicting_parts_are_refused_when_building(encoder, wrong, message):
+    with pytest.raises(ValueError, match=message):
         MODELS.build(config(encoder, **wrong))
 
 
-def test_values_that_agree_may_be_given():
+def test_matching_values_may_be_set():
     given = dict(out_channels=3, grid=[4, 4], patch_size=16)
     model = MODELS.build(config("pvt", decoder=given, head=dict(patch_size=16)))
     assert model.decoder.pred.out_features == 768
 
 
 class Coarse(torch.nn.Module):
-    """Teacher with tokens of its own grid, whatever it is asked for."""
+    """Teacher with a fixed grid of tokens, regardless of the requested grid."""
 
     out_channels, has_cls_attention = 5, False
 
@@ -109,13 +112,13 @@ class Coarse(torch.nn.Module):
         return torch.zeros(len(images), 49, 5), None
 
 
-MODELS.register_module(name="CoarseOfFittedTest", module=Coarse, force=True)
+MODELS.register_module(name="CoarseOfDependentPartsTest", module=Coarse, force=True)
 
 
 @pytest.mark.parametrize("encoder", ["pvt", "vit"])
 def test_a_teacher_on_another_grid_is_refused(encoder):
-    mimics = dict(coarse=dict(target=dict(type="mim_plugins.CoarseOfFittedTest")))
+    mimics = dict(coarse=dict(target_generator=dict(type="mim_plugins.CoarseOfDependentPartsTest")))
     model = MODELS.build(config(encoder, mean=[1.0] * 3, mimics=mimics))
     batch = model.data_preprocessor(pixels(model, 3), training=True)
-    with pytest.raises(ValueError, match=r"Coarse gives 49 tokens.*set grid_scale"):
+    with pytest.raises(ValueError, match=r"Coarse returns 49 tokens.*set grid_scale"):
         model(**batch, mode="loss")

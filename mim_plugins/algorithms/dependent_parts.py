@@ -1,0 +1,94 @@
+"""Construction and checks of the parts of an algorithm that depend on its backbone."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..registry import MODELS
+
+RGB = 3
+
+
+def build_dependent(owner: str, name: str, part: dict, **determined: Any) -> Any:
+    """Build a decoder or head with the arguments that the backbone determines.
+
+    Args:
+        owner: class name of the algorithm, for messages.
+        name: argument of the algorithm, for messages.
+        part: config of the decoder or head.
+        **determined: arguments that the backbone determines.
+
+    Raises:
+        ValueError: ``part`` contradicts one of them.
+    """
+    for argument, value in determined.items():
+        given = part.get(argument, value)
+        given = tuple(given) if isinstance(given, (list, tuple)) else given
+        if given != value:
+            raise ValueError(
+                f"{owner}: {name}.{argument}={given!r} must be {value!r}, as determined by the"
+                " backbone; leave it out, or change the backbone"
+            )
+    return MODELS.build(part, default_args=determined)
+
+
+def build_decoder(owner: str, decoder: dict, backbone: Any, channels: int) -> Any:
+    """Build the decoder for encoder tokens with ``channels`` channels on the backbone's grid.
+
+    The decoder predicts as many image channels as the backbone takes. For RGB images, decoders
+    without an argument ``out_channels`` work as well.
+    """
+    stride, img_size = backbone.encoder_stride, backbone.img_size
+    determined = dict(
+        in_channels=channels,
+        grid=(img_size[0] // stride, img_size[1] // stride),
+        patch_size=stride,
+    )
+    predicted = image_channels(backbone)
+    if predicted != RGB or "out_channels" in decoder:
+        determined["out_channels"] = predicted
+    return build_dependent(owner, "decoder", decoder, **determined)
+
+
+def image_channels(backbone: Any) -> int:
+    """Return the ``in_channels`` of a backbone, or 3 if it has no such attribute."""
+    return getattr(backbone, "in_channels", RGB)
+
+
+def check_preprocessor(
+    owner: str, preprocessor: Any, channels: int, mimics: Mapping[str, Any]
+) -> None:
+    """Check that a data preprocessor matches the backbone's image ``channels`` and the teachers.
+
+    Raises:
+        ValueError: ``mean`` or ``std`` has the wrong length, or images that are not RGB are
+            combined with reordered colors or with teachers.
+    """
+    check_statistics(owner, preprocessor, channels)
+    if not mimics:
+        return
+    if channels != RGB:
+        raise ValueError(
+            f"{owner}: mimics={list(mimics)} with backbone.in_channels={channels}: teachers require"
+            " RGB images; set in_channels=3, or leave mimics out"
+        )
+
+
+def check_statistics(owner: str, preprocessor: Any, channels: int) -> None:
+    """Check ``mean``, ``std`` and color order of a preprocessor for images of ``channels``.
+
+    Raises:
+        ValueError: ``mean`` or ``std`` has neither 1 nor ``channels`` values, or colors are
+            reordered although the images are not RGB.
+    """
+    for name in ("mean", "std"):
+        values = getattr(preprocessor, name, None)
+        if values is not None and values.numel() not in (1, channels):
+            raise ValueError(
+                f"{owner}: data_preprocessor.{name} has {values.numel()} values, but"
+                f" backbone.in_channels={channels}; set {channels} values, or one for all channels"
+            )
+    if channels != RGB and getattr(preprocessor, "_channel_conversion", False):
+        raise ValueError(
+            f"{owner}: data_preprocessor.bgr_to_rgb=True reorders 3 colors, but"
+            f" backbone.in_channels={channels}; set bgr_to_rgb=False"
+        )

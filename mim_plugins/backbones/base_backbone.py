@@ -1,0 +1,181 @@
+"""Base of the encoders: sizes, arguments, initialization and freezing."""
+
+from collections.abc import Sequence
+from typing import ClassVar, NamedTuple
+
+from mmengine.model import BaseModule
+from torch import nn
+
+from ..checkpoints import strict_init_cfg
+from ..layers import init_linear_and_norm
+from .arguments import (
+    check_frozen_stages,
+    check_heads,
+    check_img_size,
+    check_in_channels,
+    check_out_indices,
+    check_out_type,
+    resolve_arch,
+)
+
+
+class StageInfo(NamedTuple):
+    """Resolution of an encoder."""
+
+    stride: int
+    """Pixels per token side."""
+    grid: tuple[int, int]
+    """Tokens (h, w) of an unmasked image."""
+    channels: int
+    blocks: int
+
+
+class BaseBackbone(BaseModule):
+    """Base of hierarchical and plain encoders.
+
+    A subclass lists its sizes in ``arch_settings``, builds its modules, implements
+    :meth:`parts_to_freeze` and :meth:`get_layer_depth`, and ends its constructor with
+    :meth:`post_init`.
+
+    Args:
+        arch: key of ``arch_settings`` or its first letter, or a dict with the same entries.
+        img_size: side or (H, W), in pixels, for which position embeddings are made.
+        encoder_stride: pixels per token side in the last stage.
+        in_channels: channels of the images.
+        out_indices: outputs that ``forward`` returns, counted from 0; negative indices count from
+            the last.
+        out_type: ``'featmap'`` for maps (B, C, H, W), ``'avg_featmap'`` for pooled features (B, C).
+        frozen_stages: -1 freezes nothing, 0 the embedding, n also the first n stages.
+        with_cp: gradient checkpointing of each block: less memory, one more forward pass.
+        init_cfg: MMEngine's, such as ``dict(type='Pretrained', checkpoint=..., prefix=...)``.
+
+    Raises:
+        ValueError: an argument has a value that is not allowed; the message lists the allowed ones.
+    """
+
+    arch_settings: ClassVar[dict[str, dict]] = {}
+    fixed_stages: ClassVar[bool] = False
+    """Whether a dict as ``arch`` must have as many stages as ``arch_settings``."""
+    allow_missing: ClassVar[dict[str, str]] = {}
+    """See :func:`load_pretrained`."""
+    allow_unexpected: ClassVar[tuple[str, ...]] = ()
+    """See :func:`load_pretrained`."""
+    init_cfg: dict | list[dict] | None
+
+    def __init__(
+        self,
+        *,
+        arch: str | dict = "base",
+        img_size: int | Sequence[int] = 224,
+        encoder_stride: int = 16,
+        in_channels: int = 3,
+        out_indices: int | Sequence[int] = (-1,),
+        out_type: str = "featmap",
+        frozen_stages: int = -1,
+        with_cp: bool = False,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        name = type(self).__name__
+        self.settings = self.resolve_arch(arch)
+        self.depths: tuple[int, ...] = tuple(
+            self.settings.get("depths") or (self.settings["depth"],)
+        )
+        dims = self.settings["embed_dims"]
+        if isinstance(dims, int):
+            dims = [dims * 2**stage for stage in range(len(self.depths))]
+        self.stage_channels: tuple[int, ...] = tuple(dims)
+        check_heads(name, self.stage_channels, self.settings.get("num_heads", 1))
+        self.encoder_stride = encoder_stride
+        self.img_size = check_img_size(name, img_size, encoder_stride)
+        self.in_channels = check_in_channels(name, in_channels)
+        self.out_type = check_out_type(name, out_type)
+        self.out_indices = check_out_indices(name, out_indices, self.num_outputs)
+        self.frozen_stages = check_frozen_stages(name, frozen_stages, self.max_frozen_stages)
+        self.with_cp = with_cp
+
+    @classmethod
+    def resolve_arch(cls, arch: str | dict) -> dict:
+        """Return the sizes of ``arch``.
+
+        Raises:
+            ValueError: see :func:`resolve_arch`.
+        """
+        may_double = () if cls.fixed_stages else ("embed_dims",)
+        return resolve_arch(cls.__name__, cls.arch_settings, arch, may_double, cls.fixed_stages)
+
+    @property
+    def num_outputs(self) -> int:
+        """Number of outputs that ``out_indices`` selects from."""
+        return len(self.depths)
+
+    @property
+    def max_frozen_stages(self) -> int:
+        """Largest value of ``frozen_stages``."""
+        return self.num_outputs
+
+    def stages_info(self, img_size: tuple[int, int] | None = None) -> list[StageInfo]:
+        """Return the resolutions for images of ``img_size`` (H, W); by default the configured."""
+        height, width = img_size or self.img_size
+        infos = []
+        for stage, (channels, blocks) in enumerate(
+            zip(self.stage_channels, self.depths, strict=True)
+        ):
+            stride = self.encoder_stride // 2 ** (len(self.depths) - 1 - stage)
+            grid = (-(-height // stride), -(-width // stride))
+            infos.append(StageInfo(stride, grid, channels, blocks))
+        return infos
+
+    def drop_path_rates(self, last: float) -> list[list[float]]:
+        """Return the stochastic depth of each block by stage, growing linearly to ``last``."""
+        steps = max(sum(self.depths) - 1, 1)
+        rates = (last * block / steps for block in range(sum(self.depths)))
+        return [[next(rates) for _ in range(depth)] for depth in self.depths]
+
+    def post_init(self) -> None:
+        """Initialize linear layers and norms, then freeze; the last call of a constructor."""
+        self.apply(init_linear_and_norm)
+        self._freeze()
+
+    def init_weights(self) -> None:
+        """Initialize according to ``init_cfg``; load ``Pretrained`` checkpoints strictly.
+
+        Raises:
+            CheckpointError: the checkpoint cannot be read or does not match; see
+                :func:`load_pretrained`.
+        """
+        self.init_cfg = strict_init_cfg(self.init_cfg)
+        super().init_weights()
+
+    def train(self, mode: bool = True) -> "BaseBackbone":
+        """Set training mode; frozen parts stay in evaluation mode."""
+        super().train(mode)
+        self._freeze()
+        return self
+
+    def parts_to_freeze(self) -> list[nn.Module | nn.Parameter]:
+        """Return the modules and parameters that ``frozen_stages``, at least 0, freezes."""
+        raise NotImplementedError
+
+    def no_weight_decay(self) -> set[str]:
+        """Return the parameters without weight decay, in addition to biases and norms."""
+        return set()
+
+    def get_layer_depth(self, param_name: str, prefix: str = "") -> tuple[int, int]:
+        """Return the depth of a parameter for layer-wise learning rates, and the number of depths.
+
+        The embedding has depth 0. The last depth belongs to the head.
+
+        Args:
+            param_name: name of the parameter, starting with ``prefix``.
+            prefix: name of the encoder in the model, with a trailing dot.
+        """
+        raise NotImplementedError
+
+    def _freeze(self) -> None:
+        if self.frozen_stages < 0:
+            return
+        for part in self.parts_to_freeze():
+            part.requires_grad_(False)
+            if isinstance(part, nn.Module):
+                part.eval()
