@@ -26,7 +26,7 @@ extras = dict(
     seg=["mmsegmentation>=1.2.2,<1.3", "ftfy", "regex"],
     onnx=["onnx>=1.19", "onnxruntime>=1.23", "onnxscript>=0.5.4"],
     quickstart=["matplotlib>=3.8", "scikit-learn>=1.4"],
-    docs=["mkdocs>=1.6,<2"],
+    docs=["furo>=2025.7", "myst-parser>=4", "sphinx>=8.1", "sphinx-copybutton>=0.5.2"],
     dev=["mypy>=1.14", "pytest>=8.2", "pytest-xdist>=3.6", "ruff>=0.14", "wheel"],
 )
 extras["all"] = sorted({name for names in extras.values() for name in names})

@@ -4,30 +4,33 @@ import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from mmengine.config import Config
+from PIL import Image
 
-import mim_plugins  # noqa: F401  registers the names
+import mim_plugins
 from mim_plugins import registry
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
+README = ROOT / "README.md"
+PAGES = [README, *sorted(DOCS.glob("*.md"))]
 REGISTRIES = [each for each in vars(registry).values() if isinstance(each, registry.Registry)]
 
 
 def blocks(page, language):
-    """Code blocks of a page."""
+    """Return the code blocks of a page."""
     return re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.DOTALL)
 
 
 def python_blocks():
-    """Page, number and code of every Python block."""
+    """Return page, number and code of every Python block."""
     return [(p.name, i, code) for p in PAGES for i, code in enumerate(blocks(p, "python"))]
 
 
 def config_blocks():
-    """Those that inherit from one of our configs."""
+    """Yield the Python blocks that inherit from one of our configs."""
     for page, number, code in python_blocks():
         code = re.sub(r"^# \S+\.py\n", "", code)
         if re.match(r'_base_ = "\w+\.py"', code):
@@ -35,7 +38,7 @@ def config_blocks():
 
 
 def commands(page):
-    """Tools that a page's commands call, each with its options."""
+    """Yield the tools in the commands of a page, each with its options."""
     for block in blocks(page, "bash"):
         for line in block.replace("\\\n", " ").splitlines():
             tool = re.search(r"(?<!\S)tools/([\w/]+\.(?:py|sh))", line)
@@ -44,7 +47,7 @@ def commands(page):
 
 
 def tool_source(tool):
-    """What a tool's options are read from."""
+    """Return the source code that defines a tool's options."""
     worker = re.sub(r"^(dist|slurm)_(\w+)\.sh$", r"\2.py", tool)
     files = [ROOT / "tools" / worker]
     if worker in ("train.py", "test.py"):
@@ -59,7 +62,7 @@ def tool_source(tool):
 
 
 def names_of_experiments():
-    """What tools/experiments registers, read without running it."""
+    """Return the names that tools/experiments registers, read from its source code."""
     pattern = r"^@[A-Z_]+\.register_module\(\)\nclass (\w+)"
     files = (ROOT / "tools/experiments").rglob("*.py")
     return {name for file in files for name in re.findall(pattern, file.read_text(), re.M)}
@@ -86,7 +89,7 @@ def test_python_code_compiles(page, number, code):
 
 @pytest.mark.parametrize(("page", "number", "code"), list(config_blocks()))
 def test_configs_of_the_pages_read(page, number, code, tmp_path):
-    """Every block that inherits from one of our configs, beside it."""
+    """Each block is written next to the config that it inherits from."""
     (base,) = re.findall(r'^_base_ = "(\w+\.py)"', code)
     (folder,) = (file.parent.name for file in (ROOT / "configs").glob(f"m*/{base}"))
     for name in ("_base_", "mixmae", "mrmae"):
@@ -130,3 +133,26 @@ def test_options_of_commands_exist():
 
     assert unknown == []
     assert "--nonsense" not in tool_source("dist_train.sh")
+
+
+def test_readme_example_prints_what_it_shows(tmp_path, monkeypatch, capsys):
+    """Random weights and few blocks do not change the shapes."""
+    (code,) = blocks(README, "python")
+    shown = re.findall(r"^# (.*)$", code, re.MULTILINE)
+    shallow = dict(
+        _delete_=True, embed_dims=(128, 256, 512, 1024), depths=(1,) * 4, num_heads=(4, 8, 16, 32)
+    )
+    options = {"model.backbone.arch": shallow, "model.decoder.depth": 1}
+    get_model = mim_plugins.get_model
+    monkeypatch.setattr(
+        mim_plugins, "get_model", lambda name, checkpoint: get_model(name, cfg_options=options)
+    )
+    monkeypatch.chdir(tmp_path)
+    for file, size in (("a.jpg", (300, 200)), ("b.png", (240, 320))):
+        pixels = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(file)
+
+    exec(compile(code, "README.md", "exec"), {})
+
+    printed = capsys.readouterr().out.splitlines()
+    assert [line for line in printed if "no checkpoint" not in line] == shown

@@ -49,7 +49,7 @@ def compare_with_reference(reference: dict) -> dict[str, float]:
             ``finetune_features``.
 
     Returns:
-        max |ours - reference| / max |reference| by name of the quantity.
+        ``max |ours - reference| / max |reference|`` by name of the quantity.
 
     Raises:
         ValueError: the weights have an unknown layout or are not finite floats, or entries of the
@@ -116,7 +116,7 @@ def _run_mcmae(model: Any, reference: dict) -> dict[str, Tensor]:
 
 
 def relative_error(ours: Tensor, reference: Tensor) -> float:
-    """Return max |ours - reference| / max |reference|, or inf for another shape or a NaN."""
+    """Return ``max |ours - reference| / max |reference|``, or inf for another shape or a NaN."""
     ours, reference = ours.detach().double(), reference.double()
     if ours.shape != reference.shape:
         return float("inf")

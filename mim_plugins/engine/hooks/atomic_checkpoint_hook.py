@@ -42,7 +42,8 @@ class AtomicCheckpointHook(CheckpointHook):
     (:func:`check_loaded`), before any of it is used. Schedules are the config's.
 
     Args:
-        *args, **kwargs: of MMEngine's hook; another name is a TypeError.
+        *args: positional arguments of MMEngine's hook.
+        **kwargs: arguments of MMEngine's hook; an unknown name raises TypeError.
         backend_args: of MMEngine's hook; by default files are local, and written atomically.
     """
 
