@@ -43,10 +43,14 @@ def commands(page):
                 yield tool[1], re.findall(r"(?<=\s)(--[a-z][a-z-]+)", line[tool.end() :])
 
 
+def is_forward(file):
+    return "runpy" in file.read_text()
+
+
 def tool_source(tool):
     """What a tool's options are read from."""
     worker = re.sub(r"^(dist|slurm)_(\w+)\.sh$", r"\2.py", tool)
-    files = [ROOT / "tools" / worker]
+    files = [min((ROOT / "tools").glob(f"**/{Path(worker).name}"), key=is_forward)]
     if worker in ("train.py", "test.py"):
         files.append(ROOT / "mim_plugins/cli/run_config.py")
     source = "".join(file.read_text() for file in files)
@@ -54,14 +58,14 @@ def tool_source(tool):
         source += files[0].with_name(f"{module}.py").read_text()
     for name in ("config_options", "device_option"):  # options that several tools share
         if f"add_{name.removesuffix('s')}" in source:
-            source += (ROOT / f"mim_plugins/engine/{name}.py").read_text()
+            source += (ROOT / f"mim_plugins/cli/{name}.py").read_text()
     return source
 
 
 def names_of_experiments():
-    """What tools/experiments registers, read without running it."""
+    """What tools/dev/experiments registers, read without running it."""
     pattern = r"^@[A-Z_]+\.register_module\(\)\nclass (\w+)"
-    files = (ROOT / "tools/experiments").rglob("*.py")
+    files = (ROOT / "tools/dev/experiments").rglob("*.py")
     return {name for file in files for name in re.findall(pattern, file.read_text(), re.M)}
 
 

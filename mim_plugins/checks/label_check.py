@@ -5,14 +5,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..datasets.wrappers import base_datasets
 from ..errors import ConfigError
-from ..evaluation.class_names import (
-    CLASSES,
-    FOLDERS,
-    base_datasets,
-    class_difference,
-    class_names,
-)
+from ..evaluation.class_names import CLASSES, FOLDERS, class_difference, class_names
 from .coco_categories import read_category_names
 from .head_classes import HeadClasses, head_classes, is_kind
 from .head_settings import check_head_settings, check_metrics

@@ -106,7 +106,7 @@ class CorruptImageHook(Hook):
                 f"{len(self._damaged)} of {images} images are known to be damaged, more than"
                 f" max_share={self.max_share:g} allows; they are listed in"
                 f" {Path(runner.work_dir) / FILE_NAME}. Check the data with"
-                " tools/check_dataset.py, or raise max_share of CorruptImageHook"
+                " tools/misc/check_dataset.py, or raise max_share of CorruptImageHook"
             )
 
     def _write_list(self, runner: Runner) -> None:
