@@ -3,19 +3,20 @@
 from typing import Any
 
 
-def base_datasets(dataset: Any) -> list[Any]:
+def base_datasets(dataset: Any, with_metainfo: bool = True) -> list[Any]:
     """Return the data sets inside any wrappers, in order, or the data set itself.
 
-    A data set that is built on something other than OpenMMLab's data sets, such as a list, is a
-    data set itself.
+    Args:
+        dataset: a data set or wrapper.
+        with_metainfo: treat a wrapper of data sets without ``metainfo`` as a data set, because it
+            names the classes itself.
     """
     inner = _inner(dataset)
     # a torch.utils.data.Subset has no metainfo
-    if not inner or not all(
-        hasattr(each, "metainfo") or hasattr(each, "dataset") for each in inner
-    ):
+    named = all(hasattr(each, "metainfo") or hasattr(each, "dataset") for each in inner)
+    if not inner or (with_metainfo and not named):
         return [dataset]
-    return [base for each in inner for base in base_datasets(each)]
+    return [base for each in inner for base in base_datasets(each, with_metainfo)]
 
 
 def base_dataset_configs(dataset: Any) -> list[dict]:

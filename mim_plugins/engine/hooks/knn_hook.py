@@ -187,7 +187,7 @@ def _complete_datasets(
     """Return both configs, with the folder of the training data where none is given."""
     roots = {
         str(root)
-        for dataset in base_datasets(runner.train_dataloader.dataset)
+        for dataset in base_datasets(runner.train_dataloader.dataset, with_metainfo=False)
         if (root := getattr(dataset, "data_root", None))
     }
     default = dict(data_root=roots.pop()) if len(roots) == 1 else {}
