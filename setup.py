@@ -1,4 +1,4 @@
-"""Packaging of mim_plugins, with its configs and tools inside the wheel."""
+"""Packaging of mim_plugins; the wheel includes configs and tools."""
 
 from pathlib import Path
 
@@ -9,8 +9,8 @@ ROOT = Path(__file__).parent
 version: dict[str, str] = {}
 exec((ROOT / "mim_plugins/version.py").read_text(), version)
 
-# mmcv is not named: mmcv-lite does for pre-training and classification, mmdet and mmseg need mmcv
-# with compiled ops, and one environment must not hold both. README says which to install.
+# No mmcv here: pre-training and classification need mmcv-lite, detection and segmentation mmcv with
+# compiled operators, and both must not be installed together. README.md explains the choice.
 requires = [
     "mmengine>=0.10.7,<0.11",
     "mmpretrain>=1.2.0,<1.3",
@@ -40,8 +40,12 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["mim_plugins", "mim_plugins.*"]),
-    # .mim holds links to configs, tools and model-index.yml, where MMEngine and mim look for them
+    # .mim contains links to configs, tools and model-index.yml, where MMEngine and mim search them
     package_data={"mim_plugins": [".mim/**/*.py", ".mim/**/*.sh", ".mim/**/*.yml", "py.typed"]},
+    # these need a checkout: requirements/, setup.py, tests/
+    exclude_package_data={
+        "mim_plugins": [".mim/tools/dev/*", ".mim/tools/quickstart.sh", ".mim/tools/run_tests.sh"]
+    },
     install_requires=requires,
     extras_require=extras,
     classifiers=[

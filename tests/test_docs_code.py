@@ -46,10 +46,14 @@ def commands(page):
                 yield tool[1], re.findall(r"(?<=\s)(--[a-z][a-z-]+)", line[tool.end() :])
 
 
+def is_forward(file):
+    return "runpy" in file.read_text()
+
+
 def tool_source(tool):
     """Return the source code that defines a tool's options."""
     worker = re.sub(r"^(dist|slurm)_(\w+)\.sh$", r"\2.py", tool)
-    files = [ROOT / "tools" / worker]
+    files = [min((ROOT / "tools").glob(f"**/{Path(worker).name}"), key=is_forward)]
     if worker in ("train.py", "test.py"):
         files.append(ROOT / "mim_plugins/cli/run_config.py")
     source = "".join(file.read_text() for file in files)
@@ -62,9 +66,9 @@ def tool_source(tool):
 
 
 def names_of_experiments():
-    """Return the names that tools/experiments registers, read from its source code."""
+    """Return the names that tools/dev/experiments registers, read from its source code."""
     pattern = r"^@[A-Z_]+\.register_module\(\)\nclass (\w+)"
-    files = (ROOT / "tools/experiments").rglob("*.py")
+    files = (ROOT / "tools/dev/experiments").rglob("*.py")
     return {name for file in files for name in re.findall(pattern, file.read_text(), re.M)}
 
 

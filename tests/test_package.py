@@ -1,6 +1,7 @@
 """The package as it is installed: what the wheel holds, what importing it loads."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -94,7 +95,12 @@ def test_wheel_holds_every_config_tool_and_metafile(wheel):
         for name in working_tree("configs", "tools", "model-index.yml")
         if name.endswith((".py", ".sh", ".yml"))
     ]
-    assert {f"mim_plugins/.mim/{name}" for name in files} - names == set()
+    for_development = re.compile(r"tools/(dev/|quickstart\.sh|run_tests\.sh)")
+    shipped = {name for name in files if not for_development.match(name)}
+    prefix = "mim_plugins/.mim/"
+    assert {f"{prefix}{name}" for name in shipped} - names == set()
+    assert not [n for n in names if for_development.match(n.removeprefix(prefix))]
+    assert "tools/misc/launch.py" in shipped
     assert "mim_plugins/.mim/model-index.yml" in names
     assert "mim_plugins/py.typed" in names
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Train on GPUS processes per machine:  tools/dist_train.sh CONFIG GPUS [arguments of train.py]
-# Several machines: run it on each with NNODES, NODE_RANK, MASTER_ADDR and PORT set.
-# Without GPUs the processes run on the CPU.
+# On several machines, run it on each with NNODES, NODE_RANK, MASTER_ADDR and PORT set.
+# Without GPUs, the processes run on the CPU.
 set -euo pipefail
-source "$(dirname "$0")/launch.sh"
+source "$(dirname "$0")/misc/launch.sh"
 if [ $# -lt 2 ]; then
     sed -n '2,4s/^# //p' "$0" >&2
     exit 2

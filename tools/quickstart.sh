@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Pre-train a small MixMAE on handwritten digits, fine-tune it with few labels, compare with
-# random weights; makes .venv first. PYTHON chooses the interpreter that .venv is made with.
+# Pre-train a small MixMAE on handwritten digits, fine-tune it with few labels and compare it with
+# random weights. Creates .venv first; PYTHON chooses its interpreter.
 set -euo pipefail
 if [[ ${1-} == --help ]]; then
     sed -n '2,3s/^# //p' "$0"
@@ -10,7 +10,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 log=work_dirs/quickstart/install.log
 stamp=.venv/quickstart.stamp
-source tools/environment.sh
+source tools/dev/environment.sh
 
 install() {
     start_installation
@@ -25,4 +25,4 @@ install() {
 }
 
 is_complete && installed mmcv mmcv-lite || install
-exec "$python" tools/quickstart
+exec "$python" tools/dev/quickstart

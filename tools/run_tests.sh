@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Set up an environment with everything, then lint, type-check and test. Arguments go to pytest.
-#   --stack official  the pinned versions, in .venv; also without --stack
+# Set up an environment with all extras, then lint, type-check and test. Arguments go to pytest.
+#   --stack official  the pinned versions, in .venv (default)
 #   --stack onedl     the forks onedl-*, in .venv-onedl; tests only
 #   --stack oldest    the lowest versions that setup.py accepts, in .venv-oldest; tests only
 #   --stack newest    the newest releases, mmcv-lite and transformers 5, in .venv-newest; tests only,
 #                     without detection and segmentation
-# PYTHON chooses the interpreter that an environment is made with, JOBS the number of test processes.
+# PYTHON chooses the interpreter of a new environment, JOBS the number of test processes.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -33,9 +33,9 @@ suffix=-$stack
 case $stack in
     official) suffix= ;;
     onedl) mmcv=onedl-mmcv==2.3.6 ;;
-    # pip's cache does not tell for which torch a wheel of mmcv was compiled
+    # pip's cache ignores for which torch a wheel of mmcv was compiled
     oldest) mmcv_options=(--no-cache-dir) ;;
-    # no release of mmcv compiles with torch 2.14 or newer: mmcv-lite
+    # no release of mmcv compiles with torch 2.14 or newer, so this uses mmcv-lite
     newest) mmcv= ;;
     *)
         echo "error: --stack is '$stack'; allowed are official, onedl, oldest and newest" >&2
@@ -45,7 +45,7 @@ esac
 
 log=work_dirs/run_tests/install$suffix.log
 stamp=.venv$suffix/run_tests.stamp
-source tools/environment.sh
+source tools/dev/environment.sh
 use_environment ".venv$suffix"
 
 has_mmcv() {
@@ -59,7 +59,7 @@ has_mmcv() {
 
 compile_mmcv() {
     step "removing mmcv-lite" "$python" -m pip uninstall -y mmcv-lite "${mmcv%%=*}"
-    step "installing what mmcv's build needs" "$python" -m pip install ninja psutil
+    step "installing the build requirements of mmcv" "$python" -m pip install ninja psutil
     step "compiling mmcv once, about 7 minutes on 2 cores" \
         env MMCV_WITH_OPS=1 "$python" -m pip install --no-build-isolation \
         "${mmcv_options[@]}" "$mmcv"
@@ -72,15 +72,15 @@ install_packages() {
         "$python" -m pip install --no-build-isolation -e '.[all]'
 }
 
-# another stack's packages do not go by the names or versions that pip would choose for mim_plugins
+# pip would resolve mim_plugins to other names or versions than those of the stack
 install_other_packages() {
     make_environment
     local needs=work_dirs/run_tests/$stack.txt
-    # the forks' metadata are read by setuptools 77 or newer only
+    # only setuptools 77 or newer reads the metadata of the forks
     step "installing build tools" "$python" -m pip install 'setuptools>=77,<80' wheel packaging
     step "installing mim_plugins alone" \
         "$python" -m pip install --no-deps --no-build-isolation -e .
-    "$python" tools/stack_requirements.py "$stack" >"$needs" || fail "$needs could not be written"
+    "$python" tools/dev/stack_requirements.py "$stack" >"$needs" || fail "$needs could not be written"
     step "installing PyTorch, the OpenMMLab packages and all extras, 2 to 10 minutes" \
         "$python" -m pip install --no-build-isolation -r "$needs"
     has_mmcv || compile_mmcv

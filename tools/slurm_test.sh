@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Evaluate as a Slurm job:  tools/slurm_test.sh PARTITION JOB_NAME CONFIG CHECKPOINT [arguments of test.py]
-# Set by the environment: GPUS (8 in all), GPUS_PER_NODE (8), CPUS_PER_TASK (5), SRUN_ARGS, PORT.
+# Environment variables: GPUS (8 in total), GPUS_PER_NODE (8), CPUS_PER_TASK (5), SRUN_ARGS, PORT.
 set -euo pipefail
-source "$(dirname "$0")/launch.sh"
+source "$(dirname "$0")/misc/launch.sh"
 if [ $# -lt 4 ]; then
     sed -n '2,3s/^# //p' "$0" >&2
     exit 2

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Train as a Slurm job:  tools/slurm_train.sh PARTITION JOB_NAME CONFIG WORK_DIR [arguments of train.py]
-# Set by the environment: GPUS (8 in all), GPUS_PER_NODE (8), CPUS_PER_TASK (5), SRUN_ARGS, PORT.
-# A run that saved itself because Slurm asked for its end (exit code 85) is queued again and goes on.
+# Environment variables: GPUS (8 in total), GPUS_PER_NODE (8), CPUS_PER_TASK (5), SRUN_ARGS, PORT.
+# A run that saves and stops on Slurm's signal (exit code 85) is requeued and continues.
 set -euo pipefail
-source "$(dirname "$0")/launch.sh"
+source "$(dirname "$0")/misc/launch.sh"
 if [ $# -lt 4 ]; then
     sed -n '2,4s/^# //p' "$0" >&2
     exit 2
@@ -13,8 +13,8 @@ shift 4
 mark=$work_dir/preempted
 mkdir -p "$work_dir"
 
-# In each task: code 85 becomes a mark and code 0, for srun would kill the tasks that are not done
-# yet. The shell hands the signals on to Python, for Slurm may send them to the shell alone.
+# In each task, exit code 85 becomes a mark file and code 0, because srun would otherwise kill the
+# unfinished tasks. The shell forwards signals to Python, because Slurm may signal only the shell.
 task='trap : TERM USR1; mark=$1; shift; "$@" & child=$!; code=0
       trap "kill -TERM $child" TERM; trap "kill -USR1 $child" USR1
       wait "$child" || code=$?
@@ -36,7 +36,7 @@ while true; do
     fi
     rm -f "$mark"
     if [ -n "${SLURM_JOB_ID:-}" ]; then
-        exec scontrol requeue "$SLURM_JOB_ID" # a batch job: it starts anew with SLURM_RESTART_COUNT
+        exec scontrol requeue "$SLURM_JOB_ID" # a batch job: it restarts with SLURM_RESTART_COUNT set
     fi
     resume=(--resume)
 done

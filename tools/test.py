@@ -28,28 +28,32 @@ METRIC_FILES = (".json", ".pkl")
 
 
 class EvaluationRunner(ConsoleRunner):
-    """Runner that leaves the config that a training has put into its work folder as it is."""
+    """Runner that keeps the training config in the work folder."""
 
     def dump_config(self) -> None:
-        """Do nothing: the config of the evaluation stands in its log and its ``vis_data``."""
+        """Do nothing: the log and ``vis_data`` contain the config of the evaluation."""
 
 
 def use_test_time_augmentation(cfg: Config, name: str) -> None:
-    """Wrap the model in the config's ``tta_model``, which reads its ``tta_pipeline``."""
+    """Wrap the model in the ``tta_model`` of the config, and read the ``tta_pipeline``.
+
+    Raises:
+        ConfigError: the config has no ``tta_model`` or ``tta_pipeline``.
+    """
     if "tta_model" not in cfg or "tta_pipeline" not in cfg:
         raise ConfigError(f"{name} has no tta_model and tta_pipeline; leave out --tta")
     cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
-    # MMEngine lets the config's preprocessor overrule the one inside the wrapped model
+    # otherwise the preprocessor of the config would override that of the wrapped model
     if "data_preprocessor" in cfg.model:
         cfg.data_preprocessor = cfg.model.data_preprocessor
     cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
 
 
 def require_weights(model: nn.Module, checkpoint: str) -> None:
-    """Check that a checkpoint holds every weight: MMEngine evaluates random ones in their place.
+    """Check that a checkpoint contains every weight; MMEngine would leave the others random.
 
     Raises:
-        CheckpointError: it cannot be read, or lacks some.
+        CheckpointError: the checkpoint cannot be read or is incomplete.
     """
     names = {re.sub(r"^(module\.)+", "", name) for name in model.state_dict()}
     found = {re.sub(r"^(module\.)+", "", name) for name in read_tensors(checkpoint)}
@@ -65,7 +69,7 @@ def main() -> None:
     parser = run_config.command_line(__doc__)
     parser.add_argument("checkpoint", help="checkpoint file")
     parser.add_argument(
-        "--tta", action="store_true", help="average over the config's scales and flips"
+        "--tta", action="store_true", help="average over the scales and flips of the config"
     )
     parser.add_argument("--out", help="write the metrics to this .json or .pkl file")
     args = parser.parse_args()
@@ -79,8 +83,8 @@ def prepare_config(args: argparse.Namespace) -> Config:
     """Return the config of the evaluation.
 
     Raises:
-        ConfigError: it has no test data, or lacks what an option needs.
-        CheckpointError: there is no checkpoint.
+        ConfigError: the config has no test data, or lacks settings that an option needs.
+        CheckpointError: the checkpoint does not exist.
     """
     cfg = run_config.read_config(args)
     if cfg.get("test_dataloader") is None:
@@ -88,7 +92,7 @@ def prepare_config(args: argparse.Namespace) -> Config:
     if not os.path.isfile(args.checkpoint):
         raise CheckpointError(f"there is no checkpoint '{args.checkpoint}'")
     cfg.load_from = args.checkpoint
-    # the checkpoint holds every weight; a pre-training checkpoint need not be at hand
+    # the checkpoint contains every weight, so no pre-training checkpoint is needed
     cfg.model.backbone.init_cfg = None
     if args.tta:
         use_test_time_augmentation(cfg, args.config)
@@ -96,6 +100,7 @@ def prepare_config(args: argparse.Namespace) -> Config:
 
 
 def test(cfg: Config, args: argparse.Namespace) -> None:
+    """Evaluate, and write the metrics to ``args.out``."""
     if work_dir.is_main_process(cfg):
         work_dir.require_writable(cfg.work_dir)
     run_config.require_data(cfg, ("test_dataloader",))

@@ -1,7 +1,7 @@
-"""Train a model from a config: pre-training and fine-tuning, one process or many.
+"""Train a model from a config: pre-training or fine-tuning, on one process or many.
 
-Exit codes: 0 trained; 1 an error, also if the final weights, or the state at a signal, could not be
-saved; 85 saved because a signal asked for the end: start it again with --resume; 130 Ctrl-C.
+Exit codes: 0 trained; 1 error, also if final weights or the state at a signal could not be saved;
+85 saved after a signal to stop: start again with --resume; 130 Ctrl-C.
 """
 
 import argparse
@@ -34,16 +34,16 @@ def parse_args() -> argparse.Namespace:
         "--resume",
         nargs="?",
         const="auto",
-        help="go on from the newest whole checkpoint of the work folder, or from the one given",
+        help="continue from the newest complete checkpoint of the work folder, or from this one",
     )
     parser.add_argument(
         "--overwrite",
         action="store_true",
-        help="start anew in a work folder that has checkpoints, and remove them when training"
-        " begins; without effect beside --resume",
+        help="start over in a work folder with checkpoints, which are removed when training begins;"
+        " ignored with --resume",
     )
     parser.add_argument("--amp", action="store_true", help="train in mixed precision")
-    parser.add_argument("--no-validate", action="store_true", help="do not evaluate")
+    parser.add_argument("--no-validate", action="store_true", help="skip validation")
     parser.add_argument(
         "--auto-scale-lr",
         action="store_true",
@@ -52,12 +52,13 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--keep-global-batch",
         action="store_true",
-        help="accumulate gradients until an update sees the recipe's global batch",
+        help="accumulate gradients up to the global batch of the recipe",
     )
     return parser.parse_args()
 
 
 def prepare_config(args: argparse.Namespace) -> Config:
+    """Read the config and apply the options."""
     cfg = run_config.read_config(args)
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
@@ -78,6 +79,7 @@ def main() -> None:
 
 
 def train(args: argparse.Namespace) -> None:
+    """Claim the work folder, then train in it."""
     cfg = prepare_config(args)
     run_config.require_data(cfg, ("train_dataloader", "val_dataloader"))
     with work_dir.claim(cfg, args.overwrite) as outdated:
@@ -85,6 +87,7 @@ def train(args: argparse.Namespace) -> None:
 
 
 def run(cfg: Config, args: argparse.Namespace, outdated: list[Path]) -> None:
+    """Build the runner, check the config against the data, and train."""
     warnings = [*unread_entries(cfg), resolve_precision(cfg), run_config.trim_schedule(cfg)]
     notes = [enable_exact_resume(cfg), run_config.use_drop_ins(cfg)]
     if args.keep_global_batch:

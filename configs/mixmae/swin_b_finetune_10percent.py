@@ -4,7 +4,7 @@ Paper:    none of the method's; 1 % and 10 % are the subsets of SimCLR (arXiv 20
           settings of swin_b_finetune_100e.py are our choice.
 Result:   no published number.
 Cost:     8 GPUs * 128 images; about 12,500 steps of 1024 images. Not measured.
-Command:  python tools/make_label_subset.py data/imagenet --fraction 0.1
+Command:  python tools/dataset_converters/make_label_subset.py data/imagenet --fraction 0.1
           tools/dist_train.sh configs/mixmae/swin_b_finetune_10percent.py 8 \
               --cfg-options model.backbone.init_cfg.checkpoint=CHECKPOINT
 """

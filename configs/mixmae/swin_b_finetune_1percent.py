@@ -4,7 +4,7 @@ Paper:    as swin_b_finetune_10percent.py. As many steps as there, so ten times 
           choice.
 Result:   no published number.
 Cost:     8 GPUs * 128 images; about 12,000 steps of 1024 images. Not measured.
-Command:  python tools/make_label_subset.py data/imagenet --fraction 0.01
+Command:  python tools/dataset_converters/make_label_subset.py data/imagenet --fraction 0.01
           tools/dist_train.sh configs/mixmae/swin_b_finetune_1percent.py 8 \
               --cfg-options model.backbone.init_cfg.checkpoint=CHECKPOINT
 """

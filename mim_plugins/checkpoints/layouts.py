@@ -40,7 +40,7 @@ class Layout:
 
 
 def _fill(replacement: str, match: re.Match) -> str:
-    """Expand ``\\1`` to a group and ``\\1+1`` to the group's number plus one."""
+    r"""Expand ``\1`` to a group and ``\1+1`` to the group's number plus one."""
     replacement = re.sub(r"\\(\d)\+1", lambda m: str(int(match[int(m[1])]) + 1), replacement)
     return match.expand(replacement)
 

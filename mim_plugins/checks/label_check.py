@@ -5,11 +5,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..datasets.wrappers import base_datasets
 from ..errors import ConfigError
 from ..evaluation.class_names import (
     CLASSES,
     FOLDERS,
-    base_datasets,
     class_difference,
     class_names,
     describe_disorder,

@@ -9,7 +9,9 @@ from mmengine.config import Config
 
 from ..config import type_name
 from ..datasets.drop_ins import read_regular_files, use_drop_in
+from ..datasets.folder_layouts import describe_layout
 from ..datasets.single_paths import check_single_paths
+from ..datasets.wrappers import base_dataset_configs
 from ..errors import ConfigError, DataNotFoundError
 from ..file_names import printable
 
@@ -118,11 +120,13 @@ def require_data(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> None:
         if root and not Path(root).expanduser().is_dir():
             raise DataNotFoundError(
                 f"there is no data folder '{printable(root)}' for {name}; give the data set's"
-                f" folder with --data-root. {_layout(name)}"
+                f" folder with --data-root. {describe_layout(name)}"
             )
         missing = _missing_ade20k_folder(dataset)
         if missing:
-            raise DataNotFoundError(f"there is no folder '{missing}' for {name}. {_layout(name)}")
+            raise DataNotFoundError(
+                f"there is no folder '{missing}' for {name}. {describe_layout(name)}"
+            )
 
 
 def use_drop_ins(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> str | None:
@@ -133,24 +137,6 @@ def use_drop_ins(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> str | None:
         read_regular_files(dataset)
     names = ", ".join(sorted(map(str, changes)))
     return f"for safe walks through folders (docs/data.md): {names}" if changes else None
-
-
-def _layout(dataset: str) -> str:
-    """Describe what the folder of a data set of this type contains."""
-    if "Coco" in dataset:
-        return (
-            "For COCO it holds annotations/instances_train2017.json,"
-            " annotations/instances_val2017.json, train2017/ and val2017/"
-        )
-    if "ADE20K" in dataset:
-        return (
-            "For ADE20K it holds images/training/, images/validation/, annotations/training/ and"
-            " annotations/validation/"
-        )
-    return (
-        "For ImageNet it holds train/CLASS/IMAGE.JPEG and val/CLASS/IMAGE.JPEG; any folder of"
-        " images will do for pre-training"
-    )
 
 
 def _missing_ade20k_folder(dataset: dict) -> Path | None:
@@ -174,15 +160,5 @@ def dataset_configs(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> list[dic
     found = []
     for name in loaders:
         if cfg.get(name):
-            found += unwrapped_configs(cfg[name].get("dataset"))
+            found += base_dataset_configs(cfg[name].get("dataset"))
     return found
-
-
-def unwrapped_configs(dataset: Any) -> list[dict]:
-    """Return the configs of data sets at the bottom of wrappers such as ``RepeatDataset``."""
-    if not isinstance(dataset, dict):
-        return []
-    if "dataset" not in dataset and "datasets" not in dataset:
-        return [dataset]
-    parts = [dataset.get("dataset"), *(dataset.get("datasets") or ())]
-    return [leaf for part in parts for leaf in unwrapped_configs(part)]

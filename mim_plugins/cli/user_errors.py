@@ -83,7 +83,7 @@ def _one_line(error: BaseException) -> str:
         return (
             f"a checkpoint holds more than weights{f' ({found[1]})' if found else ''}: such objects"
             " can run code, so nothing of it was loaded; convert the file with"
-            " tools/convert_checkpoint.py, or ask its author for one made by"
+            " tools/model_converters/convert_checkpoint.py, or ask its author for one made by"
             " torch.save(model.state_dict(), ...)"
         )
     if isinstance(error, FileNotFoundError) and error.filename:

@@ -57,7 +57,7 @@ def prepare_or_replace(
         return sample
     raise CorruptImageError(
         f"{len(corrupt)} successive corrupt images in place of sample {index}, the last one:"
-        f" {list(corrupt.values())[-1]}. tools/check_dataset.py lists all corrupt images"
+        f" {list(corrupt.values())[-1]}. tools/misc/check_dataset.py lists all corrupt images"
     )
 
 

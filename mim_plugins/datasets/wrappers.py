@@ -1,32 +1,48 @@
-"""Looking into data sets that wrap others, such as MMEngine's ``RepeatDataset``."""
+"""Data sets inside wrappers such as MMEngine's ``RepeatDataset`` and ``ConcatDataset``."""
 
-from collections.abc import Iterator
 from typing import Any
 
 
-def wrapped_datasets(dataset: Any) -> Iterator[Any]:
-    """Yield the data sets at the bottom of any wrappers, in order."""
-    parts = _parts(dataset)
-    if not parts:
-        yield dataset
-    for part in parts:
-        yield from wrapped_datasets(part)
+def base_datasets(dataset: Any, with_metainfo: bool = True) -> list[Any]:
+    """Return the data sets inside any wrappers, in order, or the data set itself.
+
+    Args:
+        dataset: a data set or wrapper.
+        with_metainfo: treat a wrapper of data sets without ``metainfo`` as a data set, because it
+            names the classes itself.
+    """
+    inner = _inner(dataset)
+    # a torch.utils.data.Subset has no metainfo
+    named = all(hasattr(each, "metainfo") or hasattr(each, "dataset") for each in inner)
+    if not inner or (with_metainfo and not named):
+        return [dataset]
+    return [base for each in inner for base in base_datasets(each, with_metainfo)]
+
+
+def base_dataset_configs(dataset: Any) -> list[dict]:
+    """Return the configs of the data sets inside any wrappers, in order."""
+    if not isinstance(dataset, dict):
+        return []
+    if "dataset" not in dataset and "datasets" not in dataset:
+        return [dataset]
+    inner = [dataset.get("dataset"), *(dataset.get("datasets") or ())]
+    return [base for each in inner for base in base_dataset_configs(each)]
 
 
 def count_images(dataset: Any) -> int:
-    """Return the number of images, each of which counts once however often a wrapper repeats it.
+    """Return the number of images, counting each once however often a wrapper repeats it.
 
-    A wrapper that leaves images out has as many as it gives.
+    A wrapper that leaves images out counts as many as it returns.
     """
-    parts = _parts(dataset)
-    if not parts:
+    inner = _inner(dataset)
+    if not inner:
         return len(dataset)
-    return min(len(dataset), sum(map(count_images, parts)))
+    return min(len(dataset), sum(map(count_images, inner)))
 
 
-def _parts(dataset: Any) -> list[Any]:
+def _inner(dataset: Any) -> list[Any]:
     several = getattr(dataset, "datasets", None)
     if several is not None:
         return list(several)
-    inner = getattr(dataset, "dataset", None)
-    return [] if inner is None else [inner]
+    single = getattr(dataset, "dataset", None)
+    return [] if single is None else [single]

@@ -8,19 +8,6 @@ CLASSES = "classes"
 _LISTED = 3
 
 
-def base_datasets(dataset: Any) -> list[Any]:
-    """Return the data sets inside wrappers such as ``ConcatDataset``, or the data set itself."""
-    inner = getattr(dataset, "datasets", None)
-    if inner is None:
-        inner = [getattr(dataset, "dataset", None)]
-    # a subset has no metainfo of its own
-    if not inner or not all(
-        hasattr(each, "metainfo") or hasattr(each, "dataset") for each in inner
-    ):
-        return [dataset]
-    return [base for each in inner for base in base_datasets(each)]
-
-
 def class_names(dataset: Any) -> dict[str, tuple[str, ...]]:
     """Return what names the labels of an unwrapped data set, by kind: folders or class names.
 

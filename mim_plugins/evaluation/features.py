@@ -16,6 +16,7 @@ from ..layers.pooling import pooled_features
 from .labeled_features import LabeledFeatures
 from .readable_images import corruption_record
 
+PRECISIONS = dict(float32=torch.float32, bfloat16=torch.bfloat16, float16=torch.float16)
 _NAMED = 5
 
 

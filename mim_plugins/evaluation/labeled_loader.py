@@ -9,9 +9,10 @@ from torch.utils.data import DataLoader, Dataset, Subset
 
 from ..config import type_name
 from ..datasets.drop_ins import use_drop_in
+from ..datasets.wrappers import base_datasets
 from ..errors import DataNotFoundError
 from ..sampling import evenly_spaced
-from .class_names import base_datasets, class_difference, class_names
+from .class_names import class_difference, class_names
 from .readable_images import ReadableImages
 
 

@@ -114,8 +114,8 @@ class TargetGenerator(nn.Module):
                 f"pixels: expected RGB floats (B, 3, H, W) in [0, 1], got {pixels.dtype} of shape"
                 f" {tuple(pixels.shape)}"
             )
-        tower = self._tower_for((int(grid[0]), int(grid[1])), pixels.device)
-        images = self._preprocess(pixels, tower)
+        tower = self.tower_for((int(grid[0]), int(grid[1])), pixels.device)
+        images = self.preprocess(pixels, tower)
         with self._precision(pixels.device):
             features, attention = tower(images, with_attention)
         features = features.float()
@@ -123,7 +123,7 @@ class TargetGenerator(nn.Module):
             features = F.layer_norm(features, features.shape[-1:])
         return TeacherOutput(features, attention)
 
-    def _preprocess(self, pixels: Tensor, tower: Tower) -> Tensor:
+    def preprocess(self, pixels: Tensor, tower: Tower) -> Tensor:
         """Resize pixels to the tower's grid and normalize them in float32."""
         pixels = pixels.float()
         size = (tower.grid[0] * tower.patch_size, tower.grid[1] * tower.patch_size)
@@ -134,7 +134,7 @@ class TargetGenerator(nn.Module):
         mean, std = self._constants
         return ((pixels - mean) / std).to(next(tower.parameters()).dtype)
 
-    def _tower_for(self, grid: tuple[int, int], device: torch.device) -> Tower:
+    def tower_for(self, grid: tuple[int, int], device: torch.device) -> Tower:
         """Return the tower for ``grid``; position embeddings are resized once per grid."""
         native = self._towers[self._native_grid]
         if self._constants.device != device:

@@ -1,10 +1,12 @@
 """Grid of images with titles."""
 
+from typing import TypeAlias
+
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-Font = ImageFont.ImageFont | ImageFont.FreeTypeFont
+Font: TypeAlias = ImageFont.ImageFont | ImageFont.FreeTypeFont
 
 _GAP = 6
 _LINE = 16

@@ -90,7 +90,7 @@ def start(tmp_path, stage, kind, ranks="1"):
     file.write_text(PROGRAM.format(helpers=helpers, folder=str(tmp_path / "run")))
     result = subprocess.run(
         [
-            sys.executable, ROOT / "tools/launch.py", "--nproc_per_node=2",
+            sys.executable, ROOT / "tools/misc/launch.py", "--nproc_per_node=2",
             f"--master_port={free_port()}", file, "pytorch", stage, kind, ranks,
         ],
         capture_output=True,

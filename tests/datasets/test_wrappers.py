@@ -4,7 +4,7 @@ from torch.utils.data import Subset
 
 from mim_plugins.datasets import FaultTolerantDataset
 from mim_plugins.datasets.labeled_dataset import LabeledDataset
-from mim_plugins.datasets.wrappers import count_images, wrapped_datasets
+from mim_plugins.datasets.wrappers import base_datasets, count_images
 
 
 class Images(LabeledDataset):
@@ -52,7 +52,7 @@ def test_images_count_once_however_often_they_are_repeated(name):
 
 
 def test_the_data_sets_at_the_bottom_are_found_in_order():
-    found = list(wrapped_datasets(RepeatDataset(config(3), times=2)))
+    found = base_datasets(RepeatDataset(config(3), times=2))
 
     assert [len(dataset) for dataset in found] == [5, 5, 5]
-    assert list(wrapped_datasets(found[0])) == [found[0]]
+    assert base_datasets(found[0]) == [found[0]]

@@ -4,7 +4,8 @@ from mmengine.dataset import ClassBalancedDataset, ConcatDataset, RepeatDataset
 from torch.utils.data import Subset
 
 from mim_plugins.datasets import FaultTolerantDataset
-from mim_plugins.evaluation.class_names import base_datasets, class_difference, class_names
+from mim_plugins.datasets.wrappers import base_datasets
+from mim_plugins.evaluation.class_names import class_difference, class_names
 
 WRAPPERS = dict(
     repeat=lambda base: RepeatDataset(base, 2),

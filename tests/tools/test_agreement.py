@@ -1,4 +1,4 @@
-"""What train.py, test.py, knn.py and doctor.py refuse in one line before any step."""
+"""Mismatches that train.py, test.py, knn.py and doctor.py refuse in one line before any step."""
 
 import shutil
 from pathlib import Path
@@ -55,12 +55,12 @@ def write_config(folder, classes=3, more=""):
 @pytest.fixture
 def run(monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(ROOT / "tools"))
+    monkeypatch.syspath_prepend(str(ROOT / "tools/misc"))
     return lambda tool, *arguments: run_tool(ROOT / "tools" / tool, arguments, monkeypatch, capsys)
 
 
 def save(folder, names, classes=3):
-    """A checkpoint of a training on classes of these names."""
+    """Save a checkpoint with these class names."""
     meta = dict(epoch=1, iter=1, dataset_meta=dict(classes=names) if names else {})
     state = classifier(classes).state_dict()
     torch.save(dict(meta=meta, state_dict=state), folder / "epoch_1.pth")
@@ -71,13 +71,13 @@ def lines(result):
     return [line for line in result.stderr.splitlines() if line.startswith("error: ")]
 
 
-def test_a_class_that_validation_lacks(run, tmp_path):
+def test_classes_missing_from_validation_are_refused(run, tmp_path):
     write_folders(tmp_path / "d", "abc", "ac")
     config, checkpoint = write_config(tmp_path), save(tmp_path, ("a", "b", "c"))
     for command in (
         ("train.py", config, "--work-dir", "w"),
         ("test.py", config, checkpoint, "--work-dir", "w"),
-        ("knn.py", config, checkpoint, "--workers", 0, "--device", "cpu"),
+        ("analysis_tools/knn.py", config, checkpoint, "--workers", 0, "--device", "cpu"),
     ):
         (line,) = lines(run(*command))
         assert "without 'b'" in line
@@ -85,20 +85,20 @@ def test_a_class_that_validation_lacks(run, tmp_path):
     assert not list(tmp_path.glob("w/epoch*"))
 
 
-def test_a_checkpoint_without_classes_is_compared_with_the_training_set(run, tmp_path):
+def test_checkpoint_without_classes_is_compared_to_training_data(run, tmp_path):
     write_folders(tmp_path / "d", "abc", "abx")
     (line,) = lines(run("test.py", write_config(tmp_path), save(tmp_path, None)))
     assert "without 'c' and with 'x' besides" in line
 
 
-def test_an_evaluation_whose_training_is_not_known(run, tmp_path):
+def test_evaluation_without_training_data_checks_the_head(run, tmp_path):
     write_folders(tmp_path / "d", "abc", "ac")
     shutil.rmtree(tmp_path / "d/train")
     (line,) = lines(run("test.py", write_config(tmp_path), save(tmp_path, None)))
     assert "2 classes, but model.head.num_classes=3" in line
 
 
-def test_more_classes_than_the_head_has(run, tmp_path):
+def test_more_classes_than_the_head_are_refused(run, tmp_path):
     write_folders(tmp_path / "d", "abc")
     config, checkpoint = write_config(tmp_path, 2), save(tmp_path, None, classes=2)
     for command in (
@@ -122,7 +122,7 @@ def test_fewer_classes_than_the_head_has_are_allowed(run, tmp_path):
     assert run("test.py", config, "w/epoch_1.pth", "--work-dir", "w").returncode == 0
 
 
-def test_topk_above_the_classes(run, tmp_path):
+def test_topk_above_the_number_of_classes_is_refused(run, tmp_path):
     write_folders(tmp_path / "d", "abc")
     config = write_config(tmp_path, more="val_evaluator['topk'] = (1, 5)")
     (line,) = lines(run("train.py", config, "--work-dir", "w"))
@@ -130,7 +130,7 @@ def test_topk_above_the_classes(run, tmp_path):
     assert "MIM_PLUGINS_TRACEBACK" not in line
 
 
-def test_images_of_another_size_than_the_models(run, tmp_path):
+def test_images_of_the_wrong_size_are_refused(run, tmp_path):
     write_folders(tmp_path / "d", "abc")
     config = write_config(tmp_path, more="model['backbone']['img_size'] = (32, 64)")
     (line,) = lines(run("train.py", config, "--work-dir", "w"))
@@ -138,19 +138,20 @@ def test_images_of_another_size_than_the_models(run, tmp_path):
     assert "set model.backbone.img_size" in line
 
 
-def test_a_head_of_another_width_than_the_backbone(run, tmp_path):
+def test_head_width_different_from_the_backbone_is_refused(run, tmp_path):
     write_folders(tmp_path / "d", "abc")
     config = write_config(tmp_path, more="model['head']['in_channels'] = 768")
     (line,) = lines(run("train.py", config, "--work-dir", "w"))
     assert "do not pass through ImageClassifier" in line
 
 
-def test_features_of_images_of_other_channels(run, tmp_path):
+def test_images_with_the_wrong_channels_are_refused(run, tmp_path):
     write_folders(tmp_path / "d", "abc")
     config = write_config(
         tmp_path,
         more="model['backbone']['in_channels'] = 1\n"
         "data_preprocessor.update(mean=[0.0], std=[1.0])",
     )
-    (line,) = lines(run("knn.py", config, "--random", "--k", 1, "--workers", 0, "--device", "cpu"))
+    arguments = (config, "--random", "--k", 1, "--workers", 0, "--device", "cpu")
+    (line,) = lines(run("analysis_tools/knn.py", *arguments))
     assert "references: images have 3 channels, but backbone.in_channels=1" in line

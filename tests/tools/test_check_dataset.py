@@ -1,4 +1,4 @@
-"""tools/check_dataset.py as a user calls it."""
+"""tools/misc/check_dataset.py as a user calls it."""
 
 import importlib.util
 import os
@@ -14,14 +14,14 @@ from mim_plugins.datasets import UnlabeledImageFolder
 ROOT = Path(__file__).parents[2]
 
 
-spec = importlib.util.spec_from_file_location("check_dataset", ROOT / "tools/check_dataset.py")
+spec = importlib.util.spec_from_file_location("check_dataset", ROOT / "tools/misc/check_dataset.py")
 tool = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(tool)
 
 
 @pytest.fixture
 def check(monkeypatch, capfd):
-    """Runs the tool in this process and returns exit code, output and error."""
+    """Run the tool in this process, and return exit code, output and error."""
 
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["check_dataset.py", *map(str, arguments)])
@@ -37,7 +37,7 @@ def check(monkeypatch, capfd):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Every kind of good and of damaged image, in two sub-folders."""
+    """Write every kind of good and corrupt image into two folders."""
     folder = tmp_path / "images"
     for name, data in good_files().items():
         (folder / "good").mkdir(parents=True, exist_ok=True)
@@ -48,7 +48,7 @@ def folder(tmp_path):
     return folder
 
 
-def test_reports_every_damaged_file_and_writes_both_lists(tmp_path, folder):
+def test_corrupt_files_are_reported_and_both_lists_written(tmp_path, folder):
     arguments = (
         folder,
         "--workers",
@@ -59,7 +59,7 @@ def test_reports_every_damaged_file_and_writes_both_lists(tmp_path, folder):
         tmp_path / "good.txt",
     )
     result = subprocess.run(
-        [sys.executable, "tools/check_dataset.py", *map(str, arguments)],
+        [sys.executable, "tools/misc/check_dataset.py", *map(str, arguments)],
         capture_output=True,
         text=True,
         cwd=ROOT,
@@ -83,16 +83,16 @@ def test_reports_every_damaged_file_and_writes_both_lists(tmp_path, folder):
     assert paths == sorted(str(folder / "good" / name) for name in good)
 
 
-def test_good_images_end_with_0_and_a_list_limits_the_check(tmp_path, folder, check):
+def test_good_images_exit_with_0_and_a_list_limits_the_check(tmp_path, folder, check):
     (tmp_path / "list.txt").write_text("good/rgb.png 5\ngood/rgb.jpg\n")
 
     code, output = check(folder, "--workers", 1, "--list", tmp_path / "list.txt")
 
     assert code == 0
-    assert "2 images: 2 good, 0 damaged" in output
+    assert "2 images: 2 good, 0 corrupt" in output
 
 
-def test_a_listed_file_that_does_not_exist_is_damage(tmp_path, folder, check):
+def test_missing_listed_files_count_as_corrupt(tmp_path, folder, check):
     (tmp_path / "list.txt").write_text("good/gone.png\ngood/rgb.jpg\n")
 
     code, output = check(folder, "--workers", 1, "--list", tmp_path / "list.txt")
@@ -109,7 +109,7 @@ def test_a_listed_file_that_does_not_exist_is_damage(tmp_path, folder, check):
         (["{0}", "--list", "{0}/none.txt"], "there is no file"),
     ],
 )
-def test_mistakes_get_one_line(tmp_path, check, arguments, message):
+def test_invalid_arguments_exit_with_one_line(tmp_path, check, arguments, message):
     code, _ = check(*[argument.format(tmp_path) for argument in arguments])
     assert code.startswith(f"error: {message}")
 
@@ -128,14 +128,14 @@ def test_files_of_any_name_are_reported_and_listed(tmp_path, check):
     code, out = check(folder, "--workers", 1, "--out", bad, "--write-list", good)
 
     assert code == 1
-    assert "4 images: 2 good, 2 damaged" in out
+    assert "4 images: 2 good, 2 corrupt" in out
     assert r"bad\xff\n.jpg" in out
     for kind in ("1 hidden folders", "1 links to a folder above them", "1 devices, pipes"):
         assert kind in out
     assert len(UnlabeledImageFolder(str(folder), ann_file=str(good))) == 2
     assert check(folder, "--list", good, "--workers", 1)[0] == 0
     code, out = check(folder, "--list", bad, "--workers", 1)
-    assert (code, "2 images: 0 good, 2 damaged" in out) == (1, True)
+    assert (code, "2 images: 0 good, 2 corrupt" in out) == (1, True)
 
 
 def write(folder, name, data):

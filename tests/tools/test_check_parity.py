@@ -27,7 +27,7 @@ def content():
 
 @pytest.fixture
 def run(monkeypatch, capsys):
-    """Runs the tool in this process."""
+    """Run the tool in this process."""
     tool = ROOT / "tools/check_parity.py"
     return lambda *arguments: run_tool(tool, arguments, monkeypatch, capsys)
 
@@ -38,7 +38,7 @@ def test_reference_passes():
     assert "passed: largest relative error" in result.stdout
 
 
-def test_a_wrong_weight_fails_with_status_1(tmp_path, content):
+def test_wrong_weight_fails_with_status_1(tmp_path, content):
     wrong = content | {"param/norm.weight": content["param/norm.weight"] * 1.001}
     np.savez(tmp_path / "wrong.npz", **wrong)
     result = check(tmp_path / "wrong.npz")
@@ -46,7 +46,7 @@ def test_a_wrong_weight_fails_with_status_1(tmp_path, content):
     assert "above the tolerance" in result.stdout
 
 
-def test_file_of_another_kind_is_one_line(tmp_path):
+def test_file_of_another_kind_exits_with_one_line(tmp_path):
     (tmp_path / "x.npz").write_bytes(b"no zip file")
     result = check(tmp_path / "x.npz")
     assert result.returncode == 1
@@ -68,7 +68,7 @@ def test_file_of_another_kind_is_one_line(tmp_path):
         ("config", lambda _: np.array(3)),
     ],
 )
-def test_entries_of_another_kind_are_one_line(tmp_path, content, name, change, run):
+def test_entries_of_another_kind_exit_with_one_line(tmp_path, content, name, change, run):
     assert name in content
     np.savez(tmp_path / "x.npz", **content | {name: change(content[name])})
     result = run(tmp_path / "x.npz")

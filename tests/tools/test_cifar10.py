@@ -11,13 +11,13 @@ from mmengine.config import Config
 
 from mim_plugins.registry import DATASETS, MODELS
 
-FOLDER = Path(__file__).parents[2] / "tools/experiments/cifar10"
+FOLDER = Path(__file__).parents[2] / "tools/dev/experiments/cifar10"
 METHODS = ["mixmae", "simmim", "mae"]
 
 
 @pytest.fixture
 def module(monkeypatch):
-    """Imports one of the experiment's modules, each registered once in a process."""
+    """Import a module of the experiment; each registers its classes once per process."""
     monkeypatch.syspath_prepend(str(FOLDER))
     return importlib.import_module
 
@@ -50,7 +50,7 @@ def test_an_augmented_image_is_a_window_of_the_padded_one(module):
         assert any(torch.equal(augmented, window) for window in possible)
 
 
-def test_test_images_come_as_they_are_with_labels(module, arrays):
+def test_test_images_are_unchanged_and_labeled(module, arrays):
     module("cifar_arrays")
     config = dict(type="CifarArrays", data_root=str(arrays), images=40, split="test", labeled=True)
     dataset = DATASETS.build(config)
@@ -59,14 +59,14 @@ def test_test_images_come_as_they_are_with_labels(module, arrays):
     assert dataset[13]["data_samples"].gt_label.item() == 3
 
 
-def test_labeled_images_are_drawn_equally_from_all_classes(module, arrays):
+def test_labeled_images_are_balanced_over_classes(module, arrays):
     module("cifar_arrays")
     config = dict(type="CifarArrays", data_root=str(arrays), images=40, labeled=True, per_class=2)
     labels = DATASETS.build(config).labels
     assert torch.bincount(labels).tolist() == [2] * 10
 
 
-def test_without_a_masked_token_simmim_sees_what_the_encoder_sees(module):
+def test_simmim_without_masked_tokens_equals_the_encoder(module):
     model = MODELS.build(read(module, "simmim").model.backbone).eval()
     with torch.no_grad():
         model.encoder.norm.bias.normal_()
@@ -75,7 +75,7 @@ def test_without_a_masked_token_simmim_sees_what_the_encoder_sees(module):
         assert torch.allclose(model(images, torch.zeros(2, 8, 8))[0], expected, atol=1e-6)
 
 
-def test_masked_pixels_do_not_reach_simmim_features(module):
+def test_masked_pixels_do_not_affect_simmim_features(module):
     model = MODELS.build(read(module, "simmim").model.backbone).eval()
     mask = torch.zeros(1, 8, 8)
     mask[0, :4] = 1
@@ -88,8 +88,8 @@ def test_masked_pixels_do_not_reach_simmim_features(module):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_pretraining_learns(module, arrays, method):
-    """The same batch, again and again."""
+def test_pretraining_lowers_the_loss(module, arrays, method):
+    """Loader that repeats one batch."""
     from mmengine.optim import build_optim_wrapper
     from mmengine.runner import Runner
 
@@ -104,7 +104,7 @@ def test_a_pretraining_learns(module, arrays, method):
     assert np.mean(losses[-3:]) < 0.95 * np.mean(losses[:3])
 
 
-def test_single_reconstruction_asks_for_the_hidden_part_of_the_own_image_only(module):
+def test_single_reconstruction_uses_masked_parts_of_one_image(module):
     cfg = read(module, "mixmae")
     cfg.model.type = "mim_plugins.SingleReconstruction"
     model = MODELS.build(cfg.model)
@@ -116,7 +116,7 @@ def test_single_reconstruction_asks_for_the_hidden_part_of_the_own_image_only(mo
     assert torch.allclose(model.loss(batch)["loss_rec"], expected)
 
 
-def test_without_masked_attention_a_token_sees_the_other_image(module):
+def test_tokens_attend_to_the_other_image_without_the_mask(module):
     cfg = read(module, "mixmae")
     images, mask = torch.randn(2, 3, 32, 32), torch.zeros(1, 4, 4, dtype=torch.bool)
     mask[:, 2:] = True
@@ -145,7 +145,7 @@ def test_every_variant_changes_its_method(module):
             MODELS.build(cfg.model)
 
 
-def test_results_of_another_size_are_not_taken_for_this_ones(module, tmp_path, monkeypatch):
+def test_results_of_another_size_are_refused(module, tmp_path, monkeypatch):
     compare = module("compare")
     monkeypatch.setattr(compare, "decode_once", lambda *_: None)
 

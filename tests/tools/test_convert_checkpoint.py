@@ -9,13 +9,13 @@ from mim_plugins.checkpoints import read_tensors
 from mim_plugins.registry import MODELS
 
 ROOT = Path(__file__).parents[2]
-TOOL = ROOT / "tools/convert_checkpoint.py"
+TOOL = ROOT / "tools/model_converters/convert_checkpoint.py"
 GOLDEN = ROOT / "tests/data/mixmim_tiny.npz"
 
 
 @pytest.fixture
 def convert(monkeypatch, capsys):
-    """Runs the tool as the command line would."""
+    """Run the tool as from the command line."""
     return lambda *arguments: run_tool(TOOL, arguments, monkeypatch, capsys)
 
 
@@ -49,7 +49,7 @@ def test_authors_training_checkpoint_loads_into_our_backbone(tmp_path, convert):
     )
 
 
-def test_unknown_checkpoint_is_one_line_and_writes_nothing(tmp_path, convert):
+def test_unknown_checkpoint_is_refused_and_nothing_written(tmp_path, convert):
     torch.save({"conv.weight": torch.zeros(1)}, tmp_path / "other.pth")
     result = convert(tmp_path / "other.pth", tmp_path / "ours.pth")
     assert result.returncode == 1
@@ -59,7 +59,7 @@ def test_unknown_checkpoint_is_one_line_and_writes_nothing(tmp_path, convert):
     assert not (tmp_path / "ours.pth").exists()
 
 
-def test_a_damaged_file_and_an_existing_target_are_told(tmp_path, convert):
+def test_corrupt_files_and_existing_targets_are_refused(tmp_path, convert):
     (tmp_path / "empty.pth").touch()
     result = convert(tmp_path / "empty.pth", tmp_path / "ours.pth")
     assert result.returncode == 1
@@ -82,7 +82,7 @@ def test_a_damaged_file_and_an_existing_target_are_told(tmp_path, convert):
         (lambda t: t / 0, "NaN or infinite"),
     ],
 )
-def test_weights_of_another_kind_are_one_line(tmp_path, convert, change, message):
+def test_weights_of_another_kind_exit_with_one_line(tmp_path, convert, change, message):
     weights = read_tensors(GOLDEN)
     weights["norm.weight"] = change(weights["norm.weight"])
     torch.save(weights, tmp_path / "x.pth")

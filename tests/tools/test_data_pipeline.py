@@ -13,7 +13,7 @@ PIPELINES = ["mmpretrain", "ours, fast", "ours, to end", "ours, exact"]
 
 def benchmark(*arguments):
     return subprocess.run(
-        [sys.executable, ROOT / "tools/benchmarks/data_pipeline.py", *map(str, arguments)],
+        [sys.executable, ROOT / "tools/dev/benchmarks/data_pipeline.py", *map(str, arguments)],
         capture_output=True,
         text=True,
         timeout=300,
@@ -65,7 +65,7 @@ def test_pipelines_are_measured_on_the_same_crops(tmp_path, folder):
         (["--workers", 1, "--images", 128], "no images in"),
     ],
 )
-def test_wrong_arguments_are_one_line(tmp_path, arguments, message):
+def test_invalid_arguments_exit_with_one_line(tmp_path, arguments, message):
     result = benchmark(tmp_path, *arguments)
 
     assert result.returncode != 0

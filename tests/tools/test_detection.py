@@ -35,7 +35,7 @@ SMALL_HEADS = [
     "model.roi_head.mask_head.conv_out_channels=16",
     "model.train_cfg.rcnn.sampler.num=16",
     "model.neck.in_channels=[8,16,32,64]",
-    # an untrained model has detections too, so that there is something to evaluate
+    # keeps the detections of an untrained model, which are evaluated
     "model.test_cfg.rcnn.score_thr=0.0",
 ]
 SMALL_SWIN = [
@@ -64,12 +64,12 @@ def run(*command):
 
 
 def records(work_dir):
-    """All that was logged: one line per iteration or evaluation."""
+    """Return the logged scalars: one line per iteration or evaluation."""
     files = sorted(Path(work_dir).glob("*/vis_data/scalars.json"))
     return [json.loads(line) for file in files for line in file.read_text().splitlines()]
 
 
-def test_shipped_config_trains_evaluates_saves_resumes_and_is_tested(coco, tmp_path):
+def test_shipped_config_trains_resumes_and_evaluates(coco, tmp_path):
     small = tmp_path / "small.py"
     small.write_text(
         f"_base_ = {str(CONFIG)!r}\n"
@@ -105,7 +105,7 @@ def test_shipped_config_trains_evaluates_saves_resumes_and_is_tested(coco, tmp_p
     assert {"coco/bbox_mAP", "coco/segm_mAP"} <= set(metrics)
 
 
-def test_stock_config_of_mmdet_trains_with_our_backbone_through_options_alone(coco, tmp_path):
+def test_stock_mmdet_config_trains_with_our_backbone_by_options(coco, tmp_path):
     run(
         MMDET / "tools/train.py", STOCK_CONFIG, "--work-dir", tmp_path / "run", "--cfg-options",
         *IN_THIS_PROCESS, *SMALL_HEADS, *SMALL_SWIN,

@@ -30,14 +30,14 @@ REMEDY = (
 
 @pytest.fixture
 def doctor(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "tools"))
+    monkeypatch.syspath_prepend(str(ROOT / "tools/misc"))
     monkeypatch.delitem(sys.modules, "doctor", raising=False)
     return importlib.import_module("doctor")
 
 
 @pytest.fixture
 def fake(doctor, monkeypatch):
-    """Pretends that these packages are installed, and that all but ``broken`` import."""
+    """Fake the installed packages, all of which import except ``broken``."""
 
     def install(broken=(), **versions):
         hyphens = {name.replace("_lite", "-lite"): v for name, v in versions.items()}
@@ -59,7 +59,7 @@ def fake(doctor, monkeypatch):
         (dict(transformers="4.57.1", pycocotools="2.0.8"), 0),
     ],
 )
-def test_transformers_5_is_named_where_mmpretrain_would_import_it(fake, versions, expected):
+def test_transformers_5_is_reported_if_mmpretrain_imports_it(fake, versions, expected):
     texts = [r.text for r in fake(**versions).check_packages() if r.level == "WARN"]
     assert sum("multimodal models need an older one" in text for text in texts) == expected
 
@@ -83,9 +83,9 @@ def test_good_packages_are_ok(fake):
             "check_torch",
             dict(torchvision="0.25.0"),
             "FAIL",
-            "torchvision 0.26.*, but there is 0.25",
+            "torchvision 0.26.*, but 0.25",
         ),
-        ("check_torch", dict(torchvision=None), "FAIL", "but there is none: pip install"),
+        ("check_torch", dict(torchvision=None), "FAIL", "but none is installed: pip install"),
         ("check_torch", dict(torch="2.6.0", torchvision="0.21.0"), "OK", "torch 2.6.0"),
         ("check_torch", dict(broken=("torchvision",)), "FAIL", "do not import: boom"),
         ("check_mmcv", dict(mmcv_lite="2.1.0"), "FAIL", "overwrite each other: pip uninstall"),
@@ -110,7 +110,7 @@ def test_good_packages_are_ok(fake):
         ("check_packages", dict(broken=("cv2",)), "FAIL", "OpenCV does not import: boom"),
     ],
 )
-def test_each_fault_is_told_with_its_cure(fake, check, versions, level, words):
+def test_each_problem_is_reported_with_its_fix(fake, check, versions, level, words):
     results = list(getattr(fake(**versions), check)())
     matching = [result.level for result in results if words in result.text]
     assert matching == [level], results
@@ -126,7 +126,7 @@ FORKS = dict(
 )
 
 
-def test_forks_stand_in_for_the_packages(fake):
+def test_forks_replace_the_packages(fake):
     doctor = fake(**NO_ORIGINALS, **FORKS)
     results = [*doctor.check_mmcv(), *doctor.check_packages()]
     assert set(levels(results)) == {"OK"}, results
@@ -145,7 +145,7 @@ def test_forks_stand_in_for_the_packages(fake):
         ("check_packages", dict(onedl_mmdetection="3.4.0"), "WARN", "3.4.0 is not >=3.5.1,<3.6"),
     ],
 )
-def test_each_fault_of_forks_is_told(fake, check, versions, level, words):
+def test_each_problem_of_a_fork_is_reported(fake, check, versions, level, words):
     results = list(getattr(fake(**(NO_ORIGINALS | FORKS | versions)), check)())
     assert [result.level for result in results if words in result.text] == [level], results
 
@@ -163,7 +163,7 @@ def fake_torch(doctor, monkeypatch, devices, bf16=True, nccl=True, mmcv_cuda="12
         distributed=SimpleNamespace(is_nccl_available=lambda: nccl),
     )
     operators = SimpleNamespace(get_compiling_cuda_version=lambda: mmcv_cuda)
-    monkeypatch.setattr(doctor, "try_import", {"torch": torch, "mmcv.ops": operators}.get)
+    monkeypatch.setattr("checks.machine.try_import", {"torch": torch, "mmcv.ops": operators}.get)
 
 
 @pytest.mark.parametrize(
@@ -176,30 +176,30 @@ def fake_torch(doctor, monkeypatch, devices, bf16=True, nccl=True, mmcv_cuda="12
         (dict(devices=1, mmcv_cuda="not available"), ["OK", "OK", "WARN"]),
     ],
 )
-def test_gpus(doctor, monkeypatch, arguments, expected):
+def test_gpus_are_reported_with_memory_and_precision(doctor, monkeypatch, arguments, expected):
     fake_torch(doctor, monkeypatch, **arguments)
     assert levels(doctor.check_gpu()) == expected
 
 
 @pytest.mark.parametrize(("free", "level"), [(2**20, "WARN"), (100 * 2**30, "OK")])
 def test_little_space_is_a_warning(doctor, monkeypatch, tmp_path, free, level):
-    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=free))
     assert levels(doctor.check_shared_memory(str(tmp_path))) == [level]
     assert levels(doctor.check_disk(str(tmp_path / "not/yet/there"))) == [level]
 
 
-def test_a_folder_that_cannot_be_written_to_fails(doctor, monkeypatch, tmp_path):
-    monkeypatch.setattr(doctor.os, "access", lambda *_: False)
+def test_read_only_folder_fails(doctor, monkeypatch, tmp_path):
+    monkeypatch.setattr("os.access", lambda *_: False)
     assert levels(doctor.check_disk(str(tmp_path))) == ["FAIL"]
 
 
 @pytest.mark.parametrize(("value", "level"), [("1", "OK"), ("999", "WARN"), ("many", "WARN")])
-def test_threads(doctor, monkeypatch, value, level):
+def test_more_threads_than_cores_are_a_warning(doctor, monkeypatch, value, level):
     monkeypatch.setenv("OMP_NUM_THREADS", value)
-    monkeypatch.setattr(doctor, "try_import", lambda _: None)
+    monkeypatch.setattr("checks.machine.try_import", lambda _: None)
     assert levels(doctor.check_threads()) == [level]
     opencv = SimpleNamespace(getNumThreads=lambda: 999)
-    monkeypatch.setattr(doctor, "try_import", lambda _: opencv)
+    monkeypatch.setattr("checks.machine.try_import", lambda _: opencv)
     assert levels(doctor.check_threads()) == [level, "WARN"]
 
 
@@ -209,7 +209,7 @@ def arguments(**given):
     )
 
 
-def test_a_broken_check_is_a_failure_and_the_others_go_on(fake, monkeypatch):
+def test_check_that_raises_fails_and_the_others_still_run(fake, monkeypatch):
     doctor = fake()
     monkeypatch.setattr(doctor, "check_python", lambda: 1 / 0)
     results = list(doctor.run_checks(arguments()))
@@ -218,7 +218,7 @@ def test_a_broken_check_is_a_failure_and_the_others_go_on(fake, monkeypatch):
     assert len(results) > 5
 
 
-def test_a_configs_data_weights_and_teachers_are_looked_for(doctor, tmp_path):
+def test_data_weights_and_teachers_of_a_config_are_checked(doctor, tmp_path):
     results = list(doctor.check_config("mixmae/swin_b_finetune_100e", str(tmp_path / "none")))
     text = "\n".join(result.text for result in results)
     assert levels(results) == ["OK", "FAIL", "FAIL"]
@@ -233,7 +233,7 @@ def test_a_configs_data_weights_and_teachers_are_looked_for(doctor, tmp_path):
     small.append("train_dataloader.persistent_workers=False")
     fine = list(doctor.check_config("mixmae/swin_b_600e", str(tmp_path), small))
     assert levels(fine) == ["OK", "OK", "OK"]
-    assert fine[-1].text == "data sets, model and metrics go together"
+    assert fine[-1].text == "data sets, model and metrics agree"
 
 
 @pytest.mark.parametrize(
@@ -244,9 +244,9 @@ def test_a_configs_data_weights_and_teachers_are_looked_for(doctor, tmp_path):
     ],
 )
 def test_detection_and_segmentation_need_their_packages(doctor, monkeypatch, name, scope):
-    pytest.importorskip(scope, exc_type=ImportError)  # whose configs ours are based on
+    pytest.importorskip(scope, exc_type=ImportError)  # our configs inherit from its configs
     lacking = {scope: f"No module named '{scope}'", "mmcv.ops": "No module named 'mmcv._ext'"}
-    monkeypatch.setattr(doctor, "import_error", lambda name: lacking.get(name, ""))
+    monkeypatch.setattr("checks.config_needs.import_error", lambda name: lacking.get(name, ""))
     for missing in ("mmcv.ops", scope):
         assert ("FAIL", lacking[missing] + REMEDY) in doctor.check_config(name, None)
         del lacking[missing]
@@ -256,28 +256,28 @@ def test_detection_and_segmentation_need_their_packages(doctor, monkeypatch, nam
 @pytest.mark.parametrize(
     ("reason", "remedy"), [("mmdet is not installed", REMEDY), ("No module named 'mine'", "")]
 )
-def test_a_config_whose_packages_are_missing_names_the_cure(doctor, tmp_path, reason, remedy):
+def test_config_without_its_packages_fails_with_the_fix(doctor, tmp_path, reason, remedy):
     (tmp_path / "config.py").write_text(f"raise ImportError({reason!r})")
     (result,) = doctor.check_config(str(tmp_path / "config.py"), None)
     assert result.level == "FAIL"
     assert result.text.endswith(f"{reason}{remedy}")
 
 
-def test_a_teacher_without_weights_fails_and_says_where_to_set_them(doctor):
+def test_teacher_without_weights_fails_with_the_option_to_set(doctor):
     target = dict(type="mim_plugins.OpenCLIPTarget", pretrained="nowhere.safetensors")
-    result = doctor.check_teacher("clip", target)
+    result = importlib.import_module("checks.config_needs").check_teacher("clip", target)
     assert result.level == "FAIL"
     assert "nowhere.safetensors" in result.text or "open_clip" in result.text
     assert "model.mimics.clip.target_generator.pretrained=FILE" in result.text
 
 
-def test_a_config_that_does_not_exist_fails(doctor):
+def test_missing_config_fails(doctor):
     (result,) = doctor.check_config("mixmae/nothing", None)
     assert result.level == "FAIL"
 
 
-def test_it_runs_and_fails_where_no_package_is_installed(tmp_path):
-    # isolated from the environment's packages
+def test_doctor_runs_and_fails_without_any_package(tmp_path):
+    # -S and -E hide the packages of the environment
     result = subprocess.run(
         [sys.executable, "-S", "-E", str(ROOT / "tools/doctor.py"), "--config", "swin_b_600e"],
         capture_output=True,

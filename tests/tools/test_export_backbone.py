@@ -7,7 +7,7 @@ from tool_runs import run_tool
 from mim_plugins.checkpoints import load_pretrained
 from mim_plugins.registry import MODELS
 
-TOOL = Path(__file__).parents[2] / "tools/export_backbone.py"
+TOOL = Path(__file__).parents[2] / "tools/model_converters/export_backbone.py"
 SWIN = dict(
     type="mim_plugins.MaskedSwin",
     arch=dict(embed_dims=8, depths=(1, 1), num_heads=(1, 2)),
@@ -18,7 +18,7 @@ SWIN = dict(
 
 @pytest.fixture
 def export(monkeypatch, capsys):
-    """Runs the tool as the command line would."""
+    """Run the tool as from the command line."""
     return lambda *arguments: run_tool(TOOL, arguments, monkeypatch, capsys)
 
 
@@ -30,7 +30,7 @@ def checkpoint(tmp_path):
     return tmp_path / "epoch_1.pth", backbone
 
 
-def test_the_exported_file_loads_and_is_not_overwritten_unasked(tmp_path, checkpoint, export):
+def test_exported_file_loads_and_is_overwritten_only_by_force(tmp_path, checkpoint, export):
     pytest.importorskip("safetensors")
     source, saved = checkpoint
     out = tmp_path / "encoder.safetensors"
@@ -48,13 +48,13 @@ def test_the_exported_file_loads_and_is_not_overwritten_unasked(tmp_path, checkp
     assert export(source, out, "--force").returncode == 0
 
 
-def test_swin_for_timm_tells_what_timm_lacks(tmp_path, checkpoint, export):
+def test_swin_for_timm_names_parameters_unknown_to_timm(tmp_path, checkpoint, export):
     result = export(checkpoint[0], tmp_path / "timm.pth", "--format", "timm")
     assert result.returncode == 0, result.stderr
     assert "has no pos_embed" in result.stdout
 
 
-def test_an_error_is_one_line_and_writes_nothing(tmp_path, export):
+def test_errors_exit_with_one_line_and_write_nothing(tmp_path, export):
     (tmp_path / "page.pth").write_text("<html>404</html>")
     result = export(tmp_path / "page.pth", tmp_path / "out.safetensors")
     assert result.returncode == 1

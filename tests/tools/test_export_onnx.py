@@ -9,7 +9,7 @@ from mmengine.config import Config
 
 from mim_plugins import get_model
 
-TOOL = Path(__file__).parents[2] / "tools/export_onnx.py"
+TOOL = Path(__file__).parents[2] / "tools/model_converters/export_onnx.py"
 MEAN_STD = dict(mean=[120.0, 110.0, 100.0], std=[60.0, 50.0, 40.0])
 SWIN = dict(
     type="mim_plugins.MaskedSwin",
@@ -58,7 +58,7 @@ BACKBONES = dict(
 
 @pytest.fixture
 def export(monkeypatch, capsys, tmp_path):
-    """Runs the tool in this process; returns its file's session and what it printed."""
+    """Run the tool in this process, and return a session of its file and the output."""
 
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", [str(TOOL), *map(str, arguments)])
@@ -69,7 +69,7 @@ def export(monkeypatch, capsys, tmp_path):
 
 
 def save(model_cfg, folder):
-    """The files of a run: config and checkpoint; and its model."""
+    """Return config and checkpoint of a run, and its model."""
     file = folder / "config.py"
     Config(dict(default_scope="mmpretrain", model=model_cfg)).dump(file)
     model = get_model(file)
@@ -101,7 +101,7 @@ needs_newer_torch = pytest.mark.skipif(
 @needs_newer_torch
 @pytest.mark.parametrize("name", sorted(BACKBONES))
 @torch.no_grad()
-def test_logits_of_raw_pixels_are_those_of_pytorch(name, export, tmp_path):
+def test_logits_of_raw_pixels_match_pytorch(name, export, tmp_path):
     pytest.importorskip("onnxscript")
     pytest.importorskip("onnxruntime")
     config, checkpoint, model = save(classifier(*BACKBONES[name]), tmp_path)
@@ -122,7 +122,7 @@ def test_logits_of_raw_pixels_are_those_of_pytorch(name, export, tmp_path):
 
 @needs_newer_torch
 @torch.no_grad()
-def test_pretraining_gives_the_encoders_pooled_features_at_another_size(export, tmp_path):
+def test_pretraining_config_exports_pooled_features_at_any_size(export, tmp_path):
     pytest.importorskip("onnxscript")
     pytest.importorskip("onnxruntime")
     model_cfg = dict(
@@ -183,7 +183,7 @@ def test_more_than_two_sides_are_refused(export, tmp_path, capsys):
     assert "one side, or height and width" in capsys.readouterr().err
 
 
-def test_checkpoint_that_does_not_fit_and_existing_file_are_refused(export, tmp_path, capsys):
+def test_mismatched_checkpoint_and_existing_file_are_refused(export, tmp_path, capsys):
     pytest.importorskip("onnxscript")
     pytest.importorskip("onnxruntime")
     config, checkpoint, _ = save(classifier(*BACKBONES["swin"]), tmp_path)
@@ -197,7 +197,7 @@ def test_checkpoint_that_does_not_fit_and_existing_file_are_refused(export, tmp_
     assert (tmp_path / "out.onnx").read_text() == "kept"
 
 
-def test_a_torch_that_does_not_export_is_named(export, tmp_path, monkeypatch):
+def test_torch_that_cannot_export_is_named(export, tmp_path, monkeypatch):
     pytest.importorskip("onnxscript")
     pytest.importorskip("onnxruntime")
     config, checkpoint, _ = save(classifier(*BACKBONES["swin"]), tmp_path)

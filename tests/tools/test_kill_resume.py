@@ -1,4 +1,4 @@
-"""The kill-and-resume harness in short."""
+"""tools/dev/experiments/kill_resume.py with a few kills."""
 
 import os
 import subprocess
@@ -8,9 +8,9 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 
-def test_a_few_kills_lose_nothing():
+def test_few_kills_lose_no_run():
     result = subprocess.run(
-        [sys.executable, "tools/experiments/kill_resume.py", "--kills", "4", "--longest", "0.5",
+        [sys.executable, "tools/dev/experiments/kill_resume.py", "--kills", "4", "--longest", "0.5",
          "--megabytes", "4"],
         capture_output=True,
         text=True,

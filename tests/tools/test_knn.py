@@ -1,4 +1,4 @@
-"""tools/knn.py as a user calls it, on tiny models and images."""
+"""tools/analysis_tools/knn.py as a user calls it, on tiny models and images."""
 
 import os
 import subprocess
@@ -13,6 +13,7 @@ from PIL import Image
 from mim_plugins.registry import MODELS
 
 ROOT = Path(__file__).parents[2]
+TOOL = "tools/analysis_tools/knn.py"
 BACKBONE = dict(
     arch=dict(embed_dims=8, depths=(1, 1, 1, 1), num_heads=(1, 1, 2, 2)),
     img_size=64,
@@ -25,7 +26,7 @@ pytest.importorskip("mmpretrain", exc_type=ImportError)
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    """Noisy images whose class is their color, and a config that reads them."""
+    """Write noisy images whose class is their color, and configs that read them."""
     folder = tmp_path_factory.mktemp("knn")
     generator = np.random.default_rng(0)
     for split, count in (("train", 6), ("val", 2)):
@@ -47,7 +48,7 @@ def root(tmp_path_factory):
 
 
 def knn(*arguments, code=0):
-    command = [sys.executable, "tools/knn.py", *arguments, "--workers", 0, "--batch-size", 8]
+    command = [sys.executable, TOOL, *arguments, "--workers", 0, "--batch-size", 8]
     result = subprocess.run(
         [str(part) for part in command],
         capture_output=True,
@@ -78,14 +79,14 @@ def test_a_checkpoint_is_evaluated_for_several_k(root, tmp_path):
     result = knn(root / "pretrain.py", tmp_path / "epoch_1.pth", *arguments)
 
     assert "18 references, 6 queries, 64 features" in result.stdout
-    assert "k=500 is left out: there are only 18 reference images" in result.stdout
+    assert "k=500 is left out: the data set has only 18 reference images" in result.stdout
     assert list(table(result)) == [1, 3]
-    # the color alone tells the classes apart, also to an untrained encoder
+    # color separates the classes even for an untrained encoder
     assert all(top1 > 60 and top5 == 100 for top1, top5 in table(result).values())
-    # the same weights by another way, and the same data for another config
+    # --random initializes the same weights
     again = knn(root / "pretrain.py", "--random", *arguments)
     assert table(again) == table(result)
-    assert "INFO" not in again.stdout + again.stderr  # MMEngine would name every parameter
+    assert "INFO" not in again.stdout + again.stderr  # no line per parameter from MMEngine
 
 
 def test_a_classification_config_brings_its_own_data(root):
@@ -113,7 +114,7 @@ def test_a_classification_config_brings_its_own_data(root):
         (("--random", "--data-root", "DATA", "--k", "50"), 1, "which is 18"),
     ],
 )
-def test_what_is_wrong_gets_one_clear_line(root, arguments, code, message):
+def test_errors_exit_with_one_line(root, arguments, code, message):
     arguments = [root / "data" if part == "DATA" else part for part in arguments]
     result = knn(root / "pretrain.py", *arguments, code=code)
     assert message in result.stderr

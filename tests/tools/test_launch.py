@@ -1,4 +1,4 @@
-"""tools/launch.py, with processes that end in different ways."""
+"""tools/misc/launch.py, with processes that end in different ways."""
 
 import os
 import signal
@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from free_port import free_port
 
-TOOL = Path(__file__).parents[2] / "tools/launch.py"
+TOOL = Path(__file__).parents[2] / "tools/misc/launch.py"
 
 
 def errors(result):
-    """Lines of errors; PyTorch warns of some machines' host names."""
+    """Return the lines of errors, without PyTorch's warnings about host names."""
     assert "Traceback" not in result.stderr
     return [line for line in result.stderr.splitlines() if line.startswith("error:")]
 
@@ -42,31 +42,31 @@ def launch(script, tmp_path, port=None, processes=2):
             "if rank == '0': os.kill(os.getpid(), signal.SIGKILL)\ntime.sleep(60)",
             128 + signal.SIGKILL,
             [
-                "error: process 0 was ended by SIGKILL, often because the machine's memory is full:"
-                " fewer train_dataloader.num_workers"
+                "error: process 0 was ended by SIGKILL, often because the machine is out of memory:"
+                " reduce train_dataloader.num_workers"
             ],
         ),
     ],
 )
-def test_the_code_and_the_words_are_those_of_the_process_that_failed(script, code, said, tmp_path):
+def test_exit_code_and_message_come_from_the_failed_process(script, code, said, tmp_path):
     result = launch(script, tmp_path)
     assert (result.returncode, errors(result)) == (code, said)
 
 
-def test_a_port_in_use_and_a_wrong_number_are_one_line(tmp_path):
+def test_used_port_and_invalid_number_exit_with_one_line(tmp_path):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         result = launch("", tmp_path, taken.getsockname()[1])
     assert result.returncode == 1
-    expected = "error: another program has the port, address already in use: set PORT=29511"
+    expected = "error: the port is taken (address already in use): set PORT=29511"
     assert errors(result) == [expected]
 
     result = launch("", tmp_path, processes="eight")
     assert errors(result) == ["error: Unsupported nproc_per_node value: eight"]
 
 
-def test_an_error_of_all_processes_is_told_once(tmp_path):
+def test_error_of_all_processes_is_printed_once(tmp_path):
     result = launch(
         "from mim_plugins.errors import ConfigError\n"
         "from mim_plugins.cli import user_errors\n"
@@ -78,7 +78,7 @@ def test_an_error_of_all_processes_is_told_once(tmp_path):
     assert result.returncode == 1
 
 
-def test_a_kill_is_named_though_another_process_fails_because_of_it(tmp_path):
+def test_kill_is_reported_even_if_another_process_fails_too(tmp_path):
     result = launch(
         "mark = f'{__file__}.mark'\n"
         "if rank == '1':\n    open(mark, 'w').close()\n    os.kill(os.getpid(), signal.SIGKILL)\n"

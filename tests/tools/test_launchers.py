@@ -1,4 +1,4 @@
-"""tools/slurm_train.sh and slurm_test.sh with a stand-in for Slurm, on the CPU."""
+"""tools/slurm_train.sh and slurm_test.sh with a fake Slurm, on the CPU."""
 
 import inspect
 import os
@@ -17,7 +17,7 @@ from PIL import Image
 
 ROOT = Path(__file__).parents[2]
 
-# what the scripts use of srun: a process per task that knows its number, the highest exit code
+# fake srun: starts a process per task with its number, and returns the highest exit code
 SRUN = """#!/usr/bin/env bash
 asked="$*"
 echo "${asked//$'\\n'/ }" >>"$SLURM_TEST/srun"
@@ -37,7 +37,7 @@ done
 if [[ -n ${SIGNAL_ONCE:-} && ! -e $SLURM_TEST/signaled ]]; then
     touch "$SLURM_TEST/signaled"
     until [[ -e $SLURM_TEST/ready ]]; do sleep 0.05; done
-    kill "-$SIGNAL_ONCE" "${pids[@]}" # as Slurm does: not to what these have started
+    kill "-$SIGNAL_ONCE" "${pids[@]}" # as Slurm does: only to the tasks, not to their children
 fi
 worst=0
 for pid in "${pids[@]}"; do
@@ -55,7 +55,7 @@ exit 0
 
 @pytest.fixture
 def slurm(tmp_path):
-    """Runs a command with the stand-ins first in PATH, and keeps what they were asked."""
+    """Run a command with the fake programs first in PATH, and record their arguments."""
     stubs = tmp_path / "stubs"
     stubs.mkdir()
 
@@ -90,13 +90,13 @@ def slurm(tmp_path):
     return run
 
 
-# stands for train.py: saves itself twice, then ends well; keeps its arguments
+# fake train.py: exits as preempted twice, then succeeds; records its arguments
 TWICE_PREEMPTED = """#!/usr/bin/env bash
 echo "$*" >>"$SLURM_TEST/python$SLURM_PROCID"
 [[ $(wc -l <"$SLURM_TEST/python$SLURM_PROCID") -lt 3 ]] && exit 85
 exit 0
 """
-# stands for train.py: waits until it is asked to save itself, then ends well
+# fake train.py: waits for the signal to save, then succeeds
 WAITS_FOR_A_SIGNAL = """#!/usr/bin/env bash
 echo "$*" >>"$SLURM_TEST/python$SLURM_PROCID"
 [[ $(wc -l <"$SLURM_TEST/python$SLURM_PROCID") -gt 1 ]] && exit 0
@@ -126,7 +126,7 @@ def test_openmmlabs_variables_reach_srun(slurm):
 
 
 @pytest.mark.parametrize(("gpus", "per_node"), [("2", "2"), ("16", "8")])
-def test_a_job_asks_for_no_more_gpus_per_machine_than_it_has_tasks(slurm, gpus, per_node):
+def test_job_requests_at_most_one_gpu_per_task(slurm, gpus, per_node):
     slurm("bash", "tools/slurm_test.sh", "p", "j", "c", "a.pth", python="#!/bin/sh\n", GPUS=gpus)
     assert (
         f"--gres=gpu:{per_node} --ntasks={gpus} --ntasks-per-node={per_node}"
@@ -134,7 +134,7 @@ def test_a_job_asks_for_no_more_gpus_per_machine_than_it_has_tasks(slurm, gpus, 
     )
 
 
-def test_a_run_that_saved_itself_is_started_again_with_resume(slurm, tmp_path):
+def test_preempted_run_restarts_with_resume(slurm, tmp_path):
     result = slurm(
         "bash", "tools/slurm_train.sh", "part", "job", "config.py", tmp_path / "run", "--amp",
         python=TWICE_PREEMPTED, GPUS="2",
@@ -148,7 +148,7 @@ def test_a_run_that_saved_itself_is_started_again_with_resume(slurm, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["TERM", "USR1"])
-def test_a_signal_to_the_task_reaches_python(slurm, tmp_path, name):
+def test_task_forwards_signals_to_python(slurm, tmp_path, name):
     result = slurm(
         "bash", "tools/slurm_train.sh", "part", "job", "config.py", tmp_path / "run",
         python=WAITS_FOR_A_SIGNAL, GPUS="1", SIGNAL_ONCE=name,
@@ -158,7 +158,7 @@ def test_a_signal_to_the_task_reaches_python(slurm, tmp_path, name):
     assert second == f"{first} --resume"
 
 
-def test_a_batch_job_that_saved_itself_is_queued_again(slurm, tmp_path):
+def test_preempted_batch_job_is_requeued(slurm, tmp_path):
     command = ("bash", "tools/slurm_train.sh", "part", "job", "config.py", tmp_path / "run")
     batch = dict(GPUS="2", SLURM_JOB_ID="123")
 
@@ -190,7 +190,7 @@ def test_too_few_arguments_print_the_usage(slurm, script):
 
 @pytest.fixture
 def tiny(tmp_path):
-    """A small model's config, and the arguments that let it train on eight images."""
+    """Return a small config, and the arguments for training on eight images."""
     generator = np.random.default_rng(0)
     (tmp_path / "images").mkdir()
     for index in range(8):
@@ -252,7 +252,7 @@ def test_two_machines_train_together(slurm, tmp_path, tiny, port):
     "signals" not in inspect.getsource(torch.distributed.run),
     reason="this torchrun hands on no SIGUSR1",
 )
-def test_torchrun_hands_on_the_signal_to_save(tmp_path, tiny, port):
+def test_torchrun_forwards_the_signal_to_save(tmp_path, tiny, port):
     config, arguments = tiny
     command = ["bash", "tools/dist_train.sh", config, 1, "--work-dir", tmp_path / "run", *arguments]
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"

@@ -1,4 +1,4 @@
-"""Training runs, with the shipped hooks, do not keep what a step leaves behind."""
+"""Runs with the shipped hooks keep no tensors or objects of a step."""
 
 import json
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-TOOL = Path(__file__).parents[2] / "tools/benchmarks/leaks.py"
+TOOL = Path(__file__).parents[2] / "tools/dev/benchmarks/leaks.py"
 
 
 def run(*arguments):
@@ -38,7 +38,7 @@ def test_nothing_grows_from_step_to_step(tmp_path, method):
 
 
 @pytest.mark.parametrize("steps", [100, 250])
-def test_a_number_of_steps_that_cannot_be_compared_is_refused(steps):
+def test_invalid_number_of_steps_is_refused(steps):
     result = run("--steps", steps)
     assert result.returncode != 0
     assert "--steps must be a multiple of 100" in result.stderr

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-TOOL = Path(__file__).parents[2] / "tools/benchmarks/loss_curves.py"
+TOOL = Path(__file__).parents[2] / "tools/dev/benchmarks/loss_curves.py"
 TINY = json.dumps(dict(embed_dims=8, depths=[1, 1, 1, 1], num_heads=[1, 1, 2, 2]))
 
 
@@ -17,7 +17,7 @@ def run(*arguments):
     )
 
 
-def test_both_models_learn_the_same_from_the_same(tmp_path):
+def test_both_models_have_equal_losses_on_equal_data(tmp_path):
     generator = np.random.default_rng(0)
     (tmp_path / "images").mkdir()
     for number in range(4):
@@ -49,7 +49,7 @@ def test_both_models_learn_the_same_from_the_same(tmp_path):
         ([], "no images in"),
     ],
 )
-def test_wrong_arguments_are_one_line(tmp_path, arguments, message):
+def test_invalid_arguments_exit_with_one_line(tmp_path, arguments, message):
     result = run(tmp_path, *arguments)
     assert result.returncode != 0
     assert message in result.stderr

@@ -1,4 +1,4 @@
-"""tools/make_label_subset.py as a user calls it."""
+"""tools/dataset_converters/make_label_subset.py as a user calls it."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ from mmengine.registry import DefaultScope
 from mim_plugins.datasets.image_files import IMAGE_SUFFIXES
 from mim_plugins.datasets.image_lists import read_labeled_list
 
-TOOL = Path(__file__).parents[2] / "tools/make_label_subset.py"
+TOOL = Path(__file__).parents[2] / "tools/dataset_converters/make_label_subset.py"
 COUNTS = dict(a=200, b=50, c=3)
 
 
@@ -43,7 +43,7 @@ def lines(file):
         ("1", "train_100percent.txt", [200, 50, 3]),
     ],
 )
-def test_takes_the_fraction_of_every_class(root, fraction, name, counts):
+def test_fraction_applies_to_every_class(root, fraction, name, counts):
     result = make(root, "--fraction", fraction)
 
     entries = lines(root / "meta" / name)
@@ -55,7 +55,7 @@ def test_takes_the_fraction_of_every_class(root, fraction, name, counts):
     assert f"{sum(counts)} of 253 images" in result.stdout
 
 
-def test_takes_every_kind_of_image_that_pretraining_reads(root):
+def test_every_kind_of_image_for_pretraining_is_listed(root):
     for suffix in IMAGE_SUFFIXES:
         (root / f"train/b/other{suffix}").touch()
     (root / "train/b/notes.txt").touch()
@@ -67,7 +67,7 @@ def test_takes_every_kind_of_image_that_pretraining_reads(root):
     assert {path for path in listed if path.startswith("b/")} == expected
 
 
-def test_depends_on_the_seed_alone(root):
+def test_choice_depends_only_on_the_seed(root):
     for out, seed in (("0", 0), ("again", 0), ("1", 1)):
         make(root, "--fraction", "0.1", "--seed", seed, "--out", root / out)
 
@@ -75,7 +75,7 @@ def test_depends_on_the_seed_alone(root):
     assert (root / "0").read_text() != (root / "1").read_text()
 
 
-def test_takes_named_images_with_and_without_their_folder(root):
+def test_images_are_named_with_or_without_their_folder(root):
     # the first form is that of SimCLR's lists
     (root / "names.txt").write_text("b_007.JPEG\na_100.JPEG\nc/c_001.JPEG\n")
 
@@ -86,7 +86,7 @@ def test_takes_named_images_with_and_without_their_folder(root):
     ]  # fmt: skip
 
 
-def test_mmpretrain_reads_the_list_as_it_numbers_the_folders(root):
+def test_list_has_the_labels_that_mmpretrain_gives_folders(root):
     datasets = pytest.importorskip("mmpretrain.datasets", exc_type=ImportError)
     make(root, "--fraction", "0.01")
     with DefaultScope.overwrite_default_scope("mmpretrain"):
@@ -108,7 +108,7 @@ def test_mmpretrain_reads_the_list_as_it_numbers_the_folders(root):
         ((), 2, "required"),
     ],
 )
-def test_wrong_arguments_get_one_clear_line(root, arguments, code, message):
+def test_invalid_arguments_exit_with_one_line(root, arguments, code, message):
     result = make(root, *arguments, code=code)
     assert message in result.stderr
     assert "Traceback" not in result.stderr
@@ -117,7 +117,7 @@ def test_wrong_arguments_get_one_clear_line(root, arguments, code, message):
 @pytest.mark.parametrize(
     ("name", "message"), [("d_1.JPEG", "'d_1.JPEG' is not there"), ("same.JPEG", "several images")]
 )
-def test_names_must_mean_one_image(root, name, message):
+def test_ambiguous_names_are_refused(root, name, message):
     for folder in "ab":
         (root / "train" / folder / "same.JPEG").touch()
     (root / "names.txt").write_text(name)
@@ -149,7 +149,7 @@ def test_hidden_folders_and_odd_names_keep_the_numbers(root):
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
-def test_names_are_lines_of_any_encoding(root, encoding):
+def test_name_lists_of_any_encoding_are_read(root, encoding):
     (root / "train/c/two words.JPEG").touch()
     names = root / "names.txt"
     names.write_bytes("two words.JPEG\r\na_007.JPEG \r\n".encode(encoding))

@@ -1,4 +1,4 @@
-"""The arithmetic of tools/memory_table.py, on a small encoder."""
+"""Arithmetic of tools/analysis_tools/memory_table.py, on a small encoder."""
 
 import importlib.util
 import weakref
@@ -9,20 +9,20 @@ import torch
 from tool_runs import run_tool
 
 ARCH = dict(embed_dims=8, depths=(2, 2, 2, 2), num_heads=(1, 2, 4, 8))
-FILE = Path(__file__).parents[2] / "tools/memory_table.py"
+FILE = Path(__file__).parents[2] / "tools/analysis_tools/memory_table.py"
 spec = importlib.util.spec_from_file_location("memory_table", FILE)
 table = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(table)
 
 
 @pytest.fixture(scope="module")
-def whole():
+def plain():
     return table.activations(ARCH, False, torch.float32)
 
 
-def test_a_larger_batch_keeps_what_the_smaller_ones_predict(whole):
-    six, _ = table.kept_bytes(table.build(ARCH, False), 6, torch.float32)
-    assert six == pytest.approx(6 * whole.per_image + whole.fixed, rel=1e-3)
+def test_memory_of_a_larger_batch_is_predicted_from_smaller_ones(plain):
+    six, _ = table.saved_bytes(table.build(ARCH, False), 6, torch.float32)
+    assert six == pytest.approx(6 * plain.per_image + plain.fixed, rel=1e-3)
 
 
 def test_trainable_parameters_are_counted():
@@ -30,55 +30,55 @@ def test_trainable_parameters_are_counted():
     assert table.parameters(ARCH) == sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
-def test_checkpointing_and_low_precision_keep_less(whole):
+def test_checkpointing_and_low_precision_save_less(plain):
     checkpointed = table.activations(ARCH, True, torch.float32)
     low = table.activations(ARCH, False, torch.bfloat16)
-    assert checkpointed.per_image < whole.per_image
-    assert low.per_image < whole.per_image
-    assert 0 < whole.block < whole.per_image
-    assert low.fixed > whole.fixed  # copies of the weights
+    assert checkpointed.per_image < plain.per_image
+    assert low.per_image < plain.per_image
+    assert 0 < plain.block < plain.per_image
+    assert low.fixed > plain.fixed  # copies of the weights
 
 
 def test_weights_are_not_counted_as_activations():
     layer = torch.nn.Linear(1000, 1000)
     inputs = torch.zeros(1, 1000, requires_grad=True)
-    with table.saved_for_backward(layer.parameters()) as kept:
+    with table.saved_for_backward(layer.parameters()) as saved:
         layer(inputs)
-    assert table.total(kept) == 4 * 1000
+    assert table.total(saved) == 4 * 1000
 
 
-def test_nothing_stays_in_memory_afterwards():
+def test_counting_releases_all_memory():
     inputs = torch.zeros(3, requires_grad=True)
-    with table.saved_for_backward([]) as kept:
-        output = inputs.sigmoid()  # a node that keeps its own output
-    assert table.total(kept) == 4 * 3
+    with table.saved_for_backward([]) as saved:
+        output = inputs.sigmoid()  # an operation that saves its output
+    assert table.total(saved) == 4 * 3
     output.grad_fn.metadata["lives with the node"] = marker = torch.nn.Identity()
     alive = weakref.ref(marker)
-    del output, kept, marker
+    del output, saved, marker
     assert alive() is None
 
 
-def test_a_storage_that_is_kept_twice_counts_once():
+def test_storages_saved_twice_count_once():
     layer = torch.nn.Linear(4, 4)
     inputs = torch.zeros(2, 4, requires_grad=True)
-    with table.saved_for_backward(layer.parameters()) as kept:
+    with table.saved_for_backward(layer.parameters()) as saved:
         _ = layer(inputs) + layer(inputs[:1])
-    assert table.total(kept) == 4 * 2 * 4
+    assert table.total(saved) == 4 * 2 * 4
 
 
 @pytest.mark.parametrize(("shards", "expected"), [(1, 40), (2, 42)])
-def test_largest_batch(shards, expected):
+def test_largest_batch_fits_the_memory(shards, expected):
     # 100 bytes: 10 in reserve; 1 weight: 4 + 4 + 4 + 8 bytes, the last 8 shared
-    kept = table.Activations(per_image=1.5, fixed=9.0, block=0.5)
-    assert table.images_that_fit(100, 1, kept, False, shards) == expected
-    assert table.images_that_fit(100, 1, kept, True, shards) < expected
-    assert table.images_that_fit(25, 1, kept, False, shards) == 0
+    saved = table.Activations(per_image=1.5, fixed=9.0, block=0.5)
+    assert table.images_that_fit(100, 1, saved, False, shards) == expected
+    assert table.images_that_fit(100, 1, saved, True, shards) < expected
+    assert table.images_that_fit(25, 1, saved, False, shards) == 0
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"), [(["--gpus", 0], "--gpus 0 must"), (["--archs", "nix"], "arch='nix'")]
 )
-def test_wrong_values_are_told_in_one_line(monkeypatch, capsys, arguments, message):
+def test_invalid_values_exit_with_one_line(monkeypatch, capsys, arguments, message):
     result = run_tool(FILE, arguments, monkeypatch, capsys)
     assert result.returncode == 1
     assert message in result.stderr

@@ -1,4 +1,4 @@
-"""tools/model_info.py on configs of the repository."""
+"""tools/analysis_tools/model_info.py on configs of the repository."""
 
 import importlib
 import sys
@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def info(monkeypatch, capsys):
-    monkeypatch.syspath_prepend(str(ROOT / "tools"))
+    monkeypatch.syspath_prepend(str(ROOT / "tools/analysis_tools"))
     monkeypatch.delitem(sys.modules, "model_info", raising=False)
     tool = importlib.import_module("model_info")
 
@@ -28,7 +28,7 @@ def number(text, label):
     return float(line.strip().removeprefix(label).split()[0])
 
 
-def test_a_pretraining_config(info):
+def test_report_of_a_pretraining_config_is_complete(info):
     text = info("mixmae/swin_b_600e")
     assert number(text, "backbone, features") == 16.3
     assert number(text, "pre-training, forward") > 16.3
@@ -39,14 +39,14 @@ def test_a_pretraining_config(info):
     assert ["3", "32", "7x7", "49", "1024", "2"] in rows
 
 
-def test_a_finetuning_config_and_another_size(info):
+def test_finetuning_config_is_reported_at_another_size(info):
     text = info("mixmae/swin_b_finetune_100e", "--img-size", "256", "192")
     assert "256x192 pixels" in text
     assert number(text, "training, forward") == number(text, "backbone, features") > 0
     assert "pre-training" not in text
 
 
-def test_teachers_need_no_weights_and_their_cost_is_told(info):
+def test_teachers_need_no_weights_and_their_cost_is_reported(info):
     pytest.importorskip("timm")
     text = info("mrmae/vit_b_dino_400e")
     assert number(text, "of which teachers") == pytest.approx(17.5, abs=0.3)
@@ -58,6 +58,6 @@ def test_options_change_the_model(info):
     assert number(text, "parameters") < 100
 
 
-def test_an_unknown_config_is_an_error_in_one_line(info):
+def test_unknown_config_exits_with_one_line(info):
     with pytest.raises(SystemExit, match=r"error: .*neither a config file"):
         info("mixmae/nothing")

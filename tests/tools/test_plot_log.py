@@ -1,4 +1,4 @@
-"""tools/plot_log.py on logs as MMEngine writes them."""
+"""tools/analysis_tools/plot_log.py on logs as MMEngine writes them."""
 
 import importlib
 import json
@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def tool(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "tools"))
+    monkeypatch.syspath_prepend(str(ROOT / "tools/analysis_tools"))
     monkeypatch.delitem(sys.modules, "plot_log", raising=False)
     return importlib.import_module("plot_log")
 
@@ -38,7 +38,7 @@ def main(tool, monkeypatch, *arguments):
     tool.main()
 
 
-def test_the_table_shows_last_values_of_all_runs(tool, runs, tmp_path, monkeypatch, capsys):
+def test_table_shows_last_values_of_all_runs(tool, runs, tmp_path, monkeypatch, capsys):
     main(tool, monkeypatch, *runs, "--smooth", "0.5", "--out", tmp_path / "new/curves.png")
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ["last", "value", "first", "second"] in rows
@@ -51,7 +51,7 @@ def test_the_table_shows_last_values_of_all_runs(tool, runs, tmp_path, monkeypat
     assert height == 2 * 300
 
 
-def test_curves_are_those_of_the_log_and_rates_are_not_smoothed(tool, runs):
+def test_curves_match_the_log_and_rates_are_not_smoothed(tool, runs):
     curves = {Path(run).name: tool.read_run(run) for run in runs}
     figure = tool.draw(curves, ["loss", "lr"], 0.5, False)
     loss, lr = figure.axes
@@ -67,17 +67,17 @@ def test_keys_can_be_chosen(tool, runs):
     curves = dict(a=tool.read_run(runs[0]))
     assert tool.chosen_keys(curves, None) == ["accuracy/top1", "loss", "lr", "iterations/s"]
     assert tool.chosen_keys(curves, ["time"]) == ["time"]
-    with pytest.raises(ValueError, match="no run logged nonsense; there are accuracy/top1"):
+    with pytest.raises(ValueError, match="no run logged nonsense; use accuracy/top1"):
         tool.chosen_keys(curves, ["nonsense"])
 
 
 @pytest.mark.parametrize("arguments", [["nowhere"], ["--smooth", "1.5"], ["--keys", "nonsense"]])
-def test_errors_are_one_line(tool, runs, arguments, monkeypatch):
+def test_errors_exit_with_one_line(tool, runs, arguments, monkeypatch):
     given = arguments if arguments == ["nowhere"] else [runs[0], *arguments]
     with pytest.raises(SystemExit, match=r"error: .*(nowhere|smooth|nonsense)"):
         main(tool, monkeypatch, *given)
 
 
-def test_runs_of_one_name_are_told_apart_by_their_paths(tool):
+def test_runs_with_equal_names_are_labeled_by_path(tool):
     assert tool.names(["a/x", "b/x"]) == ["a/x", "b/x"]
     assert tool.names(["a/x", "b/y"]) == ["x", "y"]

@@ -1,4 +1,4 @@
-"""tools/predict.py and test.py as a user calls them, after a tiny training."""
+"""tools/analysis_tools/predict.py and test.py as a user calls them, after a tiny training."""
 
 import json
 import os
@@ -19,6 +19,7 @@ from tool_runs import run_tool
 from mim_plugins.errors import DataNotFoundError
 
 ROOT = Path(__file__).parents[2]
+TOOL = "tools/analysis_tools/predict.py"
 COLORS = dict(blue=2, green=1, red=0)
 
 pytest.importorskip("mmpretrain", exc_type=ImportError)
@@ -39,7 +40,7 @@ def run(*command, code=0):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """Config, checkpoint and data of a classifier of colors."""
+    """Train a classifier of colors, and return config, checkpoint and data."""
     folder = tmp_path_factory.mktemp("predict")
     generator = np.random.default_rng(0)
     for split, count in (("train", 8), ("val", 4)):
@@ -98,7 +99,7 @@ def test_images_get_their_classes_with_probabilities_in_order(trained):
     config, checkpoint, folder = trained
     images = [folder / f"val/{name}/0.png" for name in COLORS]
 
-    result = run("tools/predict.py", config, checkpoint, *images)
+    result = run(TOOL, config, checkpoint, *images)
 
     blocks = re.split(r"^(?=\S)", result.stdout, flags=re.MULTILINE)
     blocks = [block.splitlines() for block in blocks if block.startswith(str(folder))]
@@ -108,19 +109,17 @@ def test_images_get_their_classes_with_probabilities_in_order(trained):
         assert rows[0][1:] == ["%", str(label), name]
         scores = [float(row[0]) for row in rows]
         assert scores == sorted(scores, reverse=True)
-        # of three classes, all are shown
+        # all three classes are shown
         assert sum(scores) == pytest.approx(100, abs=0.05)
 
 
 @pytest.fixture
 def predict(trained, monkeypatch, capsys):
-    """Runs the tool in this process; returns the lines below each image."""
+    """Run the tool in this process, and return the lines below each image."""
 
     def call(*images):
         config, checkpoint, _ = trained
-        result = run_tool(
-            ROOT / "tools/predict.py", [config, checkpoint, *images], monkeypatch, capsys
-        )
+        result = run_tool(ROOT / TOOL, [config, checkpoint, *images], monkeypatch, capsys)
         assert result.returncode == 0, result.stderr
         parts = result.stdout
         for image in images:
@@ -134,7 +133,7 @@ def test_scores_do_not_depend_on_how_an_image_is_stored(trained, predict, tmp_pa
     folder = trained[2]
     pixels = np.asarray(Image.open(folder / "val/red/0.png"))
     upright = Image.fromarray(pixels)
-    tag = exif(6, "LONG", ">")  # which OpenCV does not read
+    tag = exif(6, "LONG", ">")  # OpenCV ignores this tag
     upright.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "turned.png", exif=tag)
     cv2.imwrite(str(tmp_path / "16.png"), pixels[..., ::-1].astype(np.uint16) * 257)
     upright.putalpha(100)
@@ -147,7 +146,7 @@ def test_scores_do_not_depend_on_how_an_image_is_stored(trained, predict, tmp_pa
     assert all(lines == expected for lines in others)
 
 
-def test_images_of_several_sizes_have_the_scores_of_each_alone(trained, predict, tmp_path):
+def test_batches_of_mixed_sizes_do_not_change_scores(trained, predict, tmp_path):
     image = Image.open(trained[2] / "val/blue/0.png")
     for side in (32, 64):
         image.resize((side, side)).save(tmp_path / f"{side}.png")
@@ -157,7 +156,7 @@ def test_images_of_several_sizes_have_the_scores_of_each_alone(trained, predict,
 
 def test_topk_limits_the_list(trained):
     config, checkpoint, folder = trained
-    result = run("tools/predict.py", config, checkpoint, folder / "val/red/0.png", "--topk", 1)
+    result = run(TOOL, config, checkpoint, folder / "val/red/0.png", "--topk", 1)
     assert len([line for line in result.stdout.splitlines() if " %  " in line]) == 1
 
 
@@ -169,9 +168,9 @@ def test_topk_limits_the_list(trained):
         ("configs/mixmae/swin_b_600e.py", None, None, "is no classification config"),
     ],
 )
-def test_what_is_missing_gets_one_clear_line(trained, config, checkpoint, image, message):
+def test_missing_files_exit_with_one_line(trained, config, checkpoint, image, message):
     result = run(
-        "tools/predict.py",
+        TOOL,
         config or trained[0],
         checkpoint or trained[1],
         image or trained[2] / "val/red/0.png",
@@ -181,19 +180,19 @@ def test_what_is_missing_gets_one_clear_line(trained, config, checkpoint, image,
     assert "Traceback" not in result.stderr
 
 
-def test_a_file_that_is_no_image_gets_one_clear_line(trained):
+def test_file_that_is_no_image_exits_with_one_line(trained):
     config, checkpoint, folder = trained
     (folder / "text.jpg").write_text("no image")
 
-    result = run("tools/predict.py", config, checkpoint, folder / "text.jpg", code=1)
+    result = run(TOOL, config, checkpoint, folder / "text.jpg", code=1)
 
     assert "text.jpg" in result.stderr
     assert "Traceback" not in result.stderr
 
 
-@pytest.mark.parametrize("tool", ["tools/test.py", "tools/predict.py"])
+@pytest.mark.parametrize("tool", ["tools/test.py", TOOL])
 def test_a_checkpoint_without_all_weights_is_refused(trained, tool):
-    """MMEngine would go on with random ones."""
+    """MMEngine would evaluate random weights."""
     config, checkpoint, folder = trained
     weights = torch.load(checkpoint, weights_only=True)["state_dict"]
     del weights["head.fc.bias"]
@@ -210,19 +209,19 @@ def test_a_checkpoint_without_all_weights_is_refused(trained, tool):
     assert "Traceback" not in result.stderr
 
 
-def test_metrics_are_not_lost_to_a_wrong_name(trained):
+def test_invalid_names_for_metrics_are_refused_before_the_run(trained):
     config, checkpoint, _ = trained
     result = run("tools/test.py", config, checkpoint, "--out", "metrics.txt", code=2)
     assert "--out 'metrics.txt' must end in one of .json .pkl" in result.stderr
 
 
-def test_folders_are_read_and_corrupt_images_left_out_and_named(tmp_path):
+def test_corrupt_images_in_folders_are_skipped_and_reported(tmp_path):
     good, bad = tmp_path / "images/sub/good.png", tmp_path / "images/bad.png"
     good.parent.mkdir(parents=True)
     Image.new("RGB", (4, 4)).save(good)
     bad.write_bytes(b"x")
     (tmp_path / "images/.hidden.png").write_bytes(b"x")
-    readable_images = runpy.run_path(str(ROOT / "tools/predict.py"))["readable_images"]
+    readable_images = runpy.run_path(str(ROOT / TOOL))["readable_images"]
 
     readable, damage = readable_images([str(tmp_path / "images"), str(good)])
 

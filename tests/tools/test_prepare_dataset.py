@@ -5,14 +5,15 @@ from pathlib import Path
 
 import pytest
 
-TOOL = Path(__file__).parents[2] / "tools/prepare_dataset.py"
+TOOL = Path(__file__).parents[2] / "tools/dataset_converters/prepare_dataset.py"
 
 
 @pytest.fixture
 def prepare(monkeypatch, capsys):
-    """Runs the tool in this process; returns what it printed."""
+    """Run the tool in this process, and return its output."""
 
     def run(*arguments):
+        monkeypatch.syspath_prepend(str(TOOL.parent))
         monkeypatch.setattr(sys, "argv", [str(TOOL), *map(str, arguments)])
         runpy.run_path(str(TOOL), run_name="__main__")
         return capsys.readouterr().out
@@ -35,7 +36,7 @@ TRAIN = ("train/n01/a.JPEG", "train/n02/b.JPEG", "train/n02/c.JPEG")
 VAL = ("val/ILSVRC2012_val_00000001.JPEG", "val/ILSVRC2012_val_00000002.JPEG")
 
 
-def test_imagenet_with_class_folders(prepare, tmp_path):
+def test_imagenet_with_class_folders_is_usable(prepare, tmp_path):
     touch(tmp_path, *TRAIN, "val/n01/x.JPEG", "val/n02/y.JPEG")
     printed = prepare("imagenet", tmp_path)
     assert "train: 3 images; note: 2 classes; ImageNet-1k has 1000" in printed
@@ -43,19 +44,19 @@ def test_imagenet_with_class_folders(prepare, tmp_path):
     assert f"usable: give it as --data-root {tmp_path}" in printed
 
 
-def test_imagenet_with_different_classes_in_val_would_shift_labels(prepare, tmp_path):
+def test_imagenet_with_other_classes_in_val_is_refused(prepare, tmp_path):
     touch(tmp_path, *TRAIN, "val/n02/y.JPEG")
     with pytest.raises(SystemExit, match=r"different class folders \(n01 ...\)"):
         prepare("imagenet", tmp_path)
 
 
-def test_flat_val_names_where_labels_are(prepare, tmp_path):
+def test_flat_val_without_labels_names_their_source(prepare, tmp_path):
     touch(tmp_path, *TRAIN, *VAL)
     with pytest.raises(SystemExit, match=r"LOC_val_solution.csv .* ILSVRC2012_devkit_t12"):
         prepare("imagenet", tmp_path)
 
 
-def test_list_written_from_kaggles_labels_is_what_mmpretrain_reads(prepare, tmp_path):
+def test_mmpretrain_reads_the_list_written_from_kaggle_labels(prepare, tmp_path):
     from mmpretrain.datasets import ImageNet
 
     touch(tmp_path, *TRAIN, *VAL)
@@ -66,11 +67,11 @@ def test_list_written_from_kaggles_labels_is_what_mmpretrain_reads(prepare, tmp_
     data = ImageNet(str(tmp_path), split="val", pipeline=[])
     found = {Path(data[i]["img_path"]).name: data[i]["gt_label"] for i in range(len(data))}
     assert found == {Path(VAL[0]).name: 1, Path(VAL[1]).name: 0}
-    # the second time there is nothing to write
+    # the second run writes nothing
     assert "wrote" not in prepare("imagenet", tmp_path)
 
 
-def test_list_written_from_the_devkit(prepare, tmp_path):
+def test_list_is_written_from_the_devkit(prepare, tmp_path):
     io = pytest.importorskip("scipy.io")
     import numpy as np
 
@@ -86,7 +87,7 @@ def test_list_written_from_the_devkit(prepare, tmp_path):
     assert lines == [f"{Path(VAL[0]).name} 1", f"{Path(VAL[1]).name} 0"]
 
 
-def test_packed_classes_and_missing_folder(prepare, tmp_path):
+def test_packed_classes_and_missing_folders_are_refused(prepare, tmp_path):
     with pytest.raises(SystemExit, match=r"has no train: unpack ILSVRC2012_img_train.tar there"):
         prepare("imagenet", tmp_path)
     touch(tmp_path, "train/n01.tar", *VAL)
@@ -162,7 +163,7 @@ def test_ade20k(prepare, tmp_path):
         prepare("ade20k", tmp_path)
 
 
-def test_hidden_folders_and_links_upwards_are_no_classes(prepare, tmp_path):
+def test_hidden_folders_and_links_to_parents_are_no_classes(prepare, tmp_path):
     touch(tmp_path, *TRAIN, "val/n01/x.JPEG", "val/n02/y.JPEG")
     touch(tmp_path, "train/.ipynb_checkpoints/a.JPEG", "val/__MACOSX/._x.JPEG")
     (tmp_path / "train/n01/up").symlink_to("..")
@@ -176,7 +177,7 @@ def test_hidden_folders_and_links_upwards_are_no_classes(prepare, tmp_path):
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
-def test_lists_are_read_in_any_encoding(prepare, tmp_path, encoding):
+def test_lists_of_any_encoding_are_read(prepare, tmp_path, encoding):
     touch(tmp_path, *TRAIN, *VAL)
     lines = [f"{Path(name).name} {label}\r\n" for label, name in enumerate(VAL)]
     touch(tmp_path, "meta/val.txt")

@@ -1,4 +1,4 @@
-"""The quick start's parts, without any training."""
+"""Parts of the quick start, without any training."""
 
 import importlib
 import io
@@ -20,8 +20,8 @@ CONFIGS = ROOT / "configs/quickstart"
 
 @pytest.fixture
 def load(monkeypatch):
-    """Import a module of tools/quickstart, which is a folder of scripts and no package."""
-    monkeypatch.syspath_prepend(str(ROOT / "tools/quickstart"))
+    """Import a module of tools/dev/quickstart, a folder of scripts."""
+    monkeypatch.syspath_prepend(str(ROOT / "tools/dev/quickstart"))
 
     def load_module(name: str):
         monkeypatch.delitem(sys.modules, name, raising=False)
@@ -56,7 +56,7 @@ def test_digits_are_written_with_disjoint_splits(load, tmp_path):
         assert name.split("/")[0] == label
 
 
-def test_equal_seeds_draw_equal_labels(load, tmp_path):
+def test_equal_seeds_choose_equal_labels(load, tmp_path):
     digits = load("digits")
     for name in ("a", "b"):
         digits.write_digits(tmp_path / name, labels_per_class=3, seeds=(7,))
@@ -73,7 +73,7 @@ def interrupt(folder):
     raise KeyboardInterrupt
 
 
-def test_interrupted_step_is_done_anew_and_complete_one_is_kept(load, tmp_path):
+def test_interrupted_steps_are_repeated_and_complete_ones_kept(load, tmp_path):
     stages = load("stages")
     first = stages.Stages(tmp_path, ["a", "b"], "code 1")
     first.run("a", "", write("kept"))
@@ -87,7 +87,7 @@ def test_interrupted_step_is_done_anew_and_complete_one_is_kept(load, tmp_path):
     assert (second.run("b", "", write("whole")) / "file").read_text() == "whole"
 
 
-def test_everything_is_done_anew_after_a_complete_run(load, tmp_path):
+def test_all_steps_are_repeated_after_a_complete_run(load, tmp_path):
     stages = load("stages")
     for text in ("old", "new"):
         run = stages.Stages(tmp_path, ["a", "b"], "code 1")
@@ -95,7 +95,7 @@ def test_everything_is_done_anew_after_a_complete_run(load, tmp_path):
             assert (run.run(name, "", write(text)) / "file").read_text() == text
 
 
-def test_changed_code_discards_the_step_and_all_after_it(load, tmp_path):
+def test_changed_code_discards_the_step_and_all_later_ones(load, tmp_path):
     stages = load("stages")
     old = stages.Stages(tmp_path, ["a", "b", "c"], "code 1")
     old.run("a", "", write("old"))
@@ -120,7 +120,7 @@ PARAMETER_PAGE = [
 ]
 
 
-def test_only_progress_passes(load):
+def test_only_progress_is_shown(load):
     progress = load("progress")
     shown = progress.progress_of(EPOCH_LINE)
     assert shown.startswith("Epoch(train) [7][14/14] lr:")
@@ -180,8 +180,8 @@ def test_progress_is_one_line_on_a_terminal(load):
 
 
 def test_table_shows_seeds_and_means(load):
-    report = load("report")
-    table = report.result_table({"pre-trained": [90.0, 91.0, 95.0], "scratch": [80.0, 82.0, 84.0]})
+    module = load("accuracy_table")
+    table = module.result_table({"pre-trained": [90.0, 91.0, 95.0], "scratch": [80.0, 82.0, 84.0]})
     rows = [line.split() for line in table.splitlines()]
     assert rows[1] == ["pre-trained", "90.0", "91.0", "95.0", "92.0"]
     assert rows[2] == ["scratch", "80.0", "82.0", "84.0", "82.0"]
@@ -189,21 +189,21 @@ def test_table_shows_seeds_and_means(load):
 
 
 def test_table_reports_a_loss_as_one(load):
-    report = load("report")
-    table = report.result_table({"pre-trained": [80.0], "scratch": [81.5]})
+    module = load("accuracy_table")
+    table = module.result_table({"pre-trained": [80.0], "scratch": [81.5]})
     assert "does not beat scratch: -1.5 points" in table
 
 
 def test_accuracy_is_the_last_one_logged(load, tmp_path):
-    report = load("report")
+    module = load("accuracy_table")
     with pytest.raises(ValueError, match="no accuracy"):
-        report.read_accuracy(tmp_path)
+        module.read_accuracy(tmp_path)
     folder = tmp_path / "20260101_000000/vis_data"
     folder.mkdir(parents=True)
     (folder / "scalars.json").write_text(
         '{"loss": 1.0, "step": 1}\n{"accuracy/top1": 50.0}\n{"accuracy/top1": 75.5}\n'
     )
-    assert report.read_accuracy(tmp_path) == 75.5
+    assert module.read_accuracy(tmp_path) == 75.5
 
 
 def test_pretraining_config_takes_a_step():

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-FOLDER = Path(__file__).parents[2] / "tools/benchmarks"
+FOLDER = Path(__file__).parents[2] / "tools/dev/benchmarks"
 TINY = dict(
     mixmae=dict(embed_dims=8, depths=[1, 1, 1, 1], num_heads=[1, 1, 2, 2]),
     mrmae=dict(embed_dims=32, depth=1, num_heads=2),
@@ -25,7 +25,7 @@ def benchmark(*arguments):
 
 @pytest.fixture(scope="module")
 def scaling():
-    """The tool as a module; its neighbors are found as they are for a script."""
+    """Import the tool as a module, with the modules beside it."""
     before = set(sys.modules)
     sys.path.insert(0, str(FOLDER))
     try:
@@ -40,7 +40,7 @@ def scaling():
 
 
 @pytest.mark.parametrize("power", [0, 1, 1.5, 2])
-def test_the_exponent_is_the_power(scaling, power):
+def test_exponent_is_the_power(scaling, power):
     sizes = [2, 4, 16, 50]
     assert scaling.exponent(sizes, [3 * size**power for size in sizes]) == pytest.approx(power)
 
@@ -72,7 +72,7 @@ def test_work_grows_linearly_with_the_batch_and_memory_with_it(tmp_path):
     assert "exponents over batch: step" in result.stdout
 
 
-def test_processes_share_gradients_and_do_a_batch_each(tmp_path):
+def test_processes_share_gradients_and_have_a_batch_each(tmp_path):
     file = tmp_path / "result.json"
     arch = json.dumps(TINY["mrmae"])
     result = benchmark(
@@ -95,11 +95,11 @@ def test_processes_share_gradients_and_do_a_batch_each(tmp_path):
     [
         (["--batches", 3], "--batches: 3 must be even"),
         (["--processes", 0], "--processes: 0 must be at least 1"),
-        (["--img-sizes", 224, 256], "take multiples of 224"),
+        (["--img-sizes", 224, 256], "use multiples of 224"),
         (["--arch", "medium"], "arch='medium' is unknown"),
     ],
 )
-def test_wrong_arguments_are_one_line(arguments, message):
+def test_invalid_arguments_exit_with_one_line(arguments, message):
     result = benchmark(*arguments)
     assert result.returncode != 0
     assert message in result.stderr

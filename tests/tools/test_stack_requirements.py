@@ -1,4 +1,4 @@
-"""tools/stack_requirements.py and the choice of a stack in tools/run_tests.sh."""
+"""tools/dev/stack_requirements.py and the choice of a stack in tools/run_tests.sh."""
 
 import subprocess
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 from tool_runs import run_tool
 
 ROOT = Path(__file__).parents[2]
-TOOL = ROOT / "tools/stack_requirements.py"
+TOOL = ROOT / "tools/dev/stack_requirements.py"
 NEEDS = [
     "mmengine<0.11,>=0.10.7",
     "torch>=2.6",
@@ -20,7 +20,7 @@ NEEDS = [
 
 @pytest.fixture
 def requirements(monkeypatch, capsys):
-    """Lines that the tool prints for a stack."""
+    """Return the lines that the tool prints for a stack."""
     monkeypatch.setattr("importlib.metadata.requires", lambda name: NEEDS)
 
     def lines(stack):
@@ -48,7 +48,7 @@ def test_forks_replace_every_package_of_openmmlab(requirements):
     assert "\ntorch==" in pins
 
 
-def test_newest_keeps_the_bounds_and_leaves_out_what_needs_operators(requirements):
+def test_newest_omits_packages_that_need_operators(requirements):
     needs = requirements("newest")
     assert {"torch>=2.6", "timm<2,>=1.0.31", "regex", "transformers>=5"} < set(needs)
     assert "mmcv-lite==2.1.0" in needs
@@ -58,7 +58,7 @@ def test_newest_keeps_the_bounds_and_leaves_out_what_needs_operators(requirement
 @pytest.mark.parametrize(
     "options", [["--stack", "latest"], ["--stack=latest"], ["-k", "x", "--stack"]]
 )
-def test_an_unknown_stack_is_one_line_with_the_allowed_ones(options):
+def test_unknown_stack_exits_with_the_allowed_ones(options):
     result = subprocess.run(
         ["bash", ROOT / "tools/run_tests.sh", *options], capture_output=True, text=True, timeout=60
     )

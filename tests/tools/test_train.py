@@ -115,7 +115,7 @@ def state_dict(file):
     return torch.load(file, weights_only=True)["state_dict"]
 
 
-def test_pretrain_resume_and_report(tmp_path, pretrain_config):
+def test_pretraining_resumes_and_logs(tmp_path, pretrain_config):
     write_images(tmp_path / "images", 8)
     arguments = (pretrain_config, "--data-root", tmp_path / "images", "--work-dir")
 
@@ -132,7 +132,7 @@ def test_pretrain_resume_and_report(tmp_path, pretrain_config):
     assert (tmp_path / "run/epoch_3.pth").is_file()
 
 
-def test_signal_saves_and_exits_with_85_and_the_resumed_run_is_the_same(tmp_path, pretrain_config):
+def test_signal_exits_with_85_and_the_resumed_run_is_equal(tmp_path, pretrain_config):
     write_images(tmp_path / "images", 8)
     pretrain_config.write_text(
         pretrain_config.read_text().replace("num_workers=0", "num_workers=1")
@@ -148,7 +148,7 @@ def test_signal_saves_and_exits_with_85_and_the_resumed_run_is_the_same(tmp_path
         "@HOOKS.register_module()\n"
         "class Killer(Hook):\n"
         "    def before_train_iter(self, runner, batch_idx, data_batch=None):\n"
-        "        if runner.iter == 2:  # as a cluster: the workers get it as well\n"
+        "        if runner.iter == 2:  # as on a cluster, workers receive the signal too\n"
         "            os.killpg(os.getpgid(0), signal.SIGTERM)\n"
     )
     plain = pretrain_config.read_text()
@@ -169,7 +169,7 @@ def test_signal_saves_and_exits_with_85_and_the_resumed_run_is_the_same(tmp_path
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
 
-def test_a_second_start_is_refused_and_can_go_on_or_start_anew(tmp_path, pretrain_config):
+def test_second_start_is_refused_without_resume_or_overwrite(tmp_path, pretrain_config):
     write_images(tmp_path / "images", 8)
     folder = tmp_path / "run"
     arguments = (pretrain_config, "--data-root", tmp_path / "images", "--work-dir", folder)
@@ -215,7 +215,7 @@ class Filler(Hook):
 """
 
 
-def test_a_disk_that_fills_up_under_log_console_and_pictures(tmp_path, pretrain_config):
+def test_full_disk_for_logs_and_pictures_does_not_stop_training(tmp_path, pretrain_config):
     write_images(tmp_path / "images", 8)
     with small_disk(tmp_path / "disk", "32m") as disk:
         filler = FILLER.format(helpers=str(ROOT / "tests/helpers"), folder=str(disk.folder))
@@ -246,7 +246,7 @@ def test_a_disk_that_fills_up_under_log_console_and_pictures(tmp_path, pretrain_
     assert "can be written again" in log
 
 
-def test_plain_configs_of_mmengine_do_not_execute_the_checkpoints_code(tmp_path, pretrain_config):
+def test_plain_mmengine_configs_never_execute_checkpoint_code(tmp_path, pretrain_config):
     write_images(tmp_path / "images", 8)
     pretrain_config.write_text(
         pretrain_config.read_text()
@@ -271,7 +271,7 @@ def test_plain_configs_of_mmengine_do_not_execute_the_checkpoints_code(tmp_path,
     assert not (tmp_path / "executed").exists()
 
 
-def test_only_damaged_checkpoints_get_one_clear_line(tmp_path, pretrain_config):
+def test_run_with_only_corrupt_checkpoints_exits_with_one_line(tmp_path, pretrain_config):
     write_images(tmp_path / "images", 8)
     (tmp_path / "run").mkdir()
     (tmp_path / "run/epoch_1.pth").write_bytes(b"PK")
@@ -285,7 +285,7 @@ def test_only_damaged_checkpoints_get_one_clear_line(tmp_path, pretrain_config):
 
 
 @pytest.mark.parametrize("layout", ["classes", "annotation"])
-def test_layouts_of_the_data(tmp_path, pretrain_config, layout):
+def test_both_layouts_of_the_data_are_read(tmp_path, pretrain_config, layout):
     write_images(tmp_path / "data/train/cat", 4, seed=1)
     write_images(tmp_path / "data/train/dog", 4, seed=2)
     options = []
@@ -315,7 +315,7 @@ def test_layouts_of_the_data(tmp_path, pretrain_config, layout):
     ],
     ids=["missing", "empty"],
 )
-def test_missing_or_empty_folder_gets_one_clear_line(tmp_path, pretrain_config, prepare, expected):
+def test_missing_or_empty_folder_exits_with_one_line(tmp_path, pretrain_config, prepare, expected):
     prepare(tmp_path / "data")
     result = train(
         pretrain_config,
@@ -333,7 +333,7 @@ def test_missing_or_empty_folder_gets_one_clear_line(tmp_path, pretrain_config, 
     assert "Traceback" not in result.stderr
 
 
-def test_set_smaller_than_a_batch_is_refused(tmp_path, pretrain_config):
+def test_data_set_smaller_than_a_batch_is_refused(tmp_path, pretrain_config):
     write_images(tmp_path / "images", 3)
     result = train(
         pretrain_config,
@@ -348,7 +348,7 @@ def test_set_smaller_than_a_batch_is_refused(tmp_path, pretrain_config):
     assert "Traceback" not in result.stderr
 
 
-def test_levels_of_notes_and_an_accumulation_longer_than_an_epoch(tmp_path, pretrain_config):
+def test_notes_and_warnings_have_their_log_levels(tmp_path, pretrain_config):
     write_images(tmp_path / "images", 8)
     data = ("--data-root", tmp_path / "images", "--work-dir", tmp_path / "run")
     loop = ("train_cfg.type=EpochBasedTrainLoop", "train_cfg.max_epochs=1")
@@ -360,7 +360,7 @@ def test_levels_of_notes_and_an_accumulation_longer_than_an_epoch(tmp_path, pret
     )
 
 
-def test_what_is_wrong_before_the_first_epoch_is_one_line(tmp_path, pretrain_config):
+def test_errors_before_the_first_epoch_are_one_line(tmp_path, pretrain_config):
     write_images(tmp_path / "images", 8)
     data = ("--data-root", tmp_path / "images", "--work-dir", tmp_path / "run")
     wrong = ("--cfg-options", "optim_wrapper.optimizer.type=AdamV")

@@ -17,7 +17,7 @@ TEACHER = "vit_tiny_patch16_224"
 
 def benchmark(*arguments, **environment):
     return subprocess.run(
-        [sys.executable, ROOT / "tools/benchmarks/train_step.py", *map(str, arguments)],
+        [sys.executable, ROOT / "tools/dev/benchmarks/train_step.py", *map(str, arguments)],
         capture_output=True,
         text=True,
         timeout=300,
@@ -64,7 +64,7 @@ def test_contestants_are_measured_side_by_side(tmp_path, method, contestants):
         parts = [row[f"{part}_s"] for part in ("forward", "backward", "optimizer")]
         assert sum(part["min"] for part in parts) <= row["step_s"]["min"]
         assert row["step_s"]["min"] <= row["step_s"]["median"] <= row["step_s"]["max"]
-    if method == "mrmae":  # the graph of the naive teacher costs operations, a frozen one's half
+    if method == "mrmae":  # the graph of the naive teacher costs operations
         ours, mae, naive = (rows[name]["gflops"] for name in contestants[:3])
         assert mae < ours < naive
         assert mae == pytest.approx(rows["mmpretrain"]["gflops"], rel=0.02)
@@ -78,16 +78,16 @@ def test_contestants_are_measured_side_by_side(tmp_path, method, contestants):
         (["--img-size", "100"], "--img-size: 100 must be a multiple of 32"),
     ],
 )
-def test_wrong_arguments_are_one_line(arguments, message):
+def test_invalid_arguments_exit_with_one_line(arguments, message):
     result = benchmark("--method", "mixmae", *arguments)
     assert result.returncode != 0
     assert message in result.stderr
     assert "Traceback" not in result.stderr
 
 
-def test_without_a_compiler_the_option_says_so_in_one_line():
+def test_compile_without_a_compiler_exits_with_one_line():
     small = ["--arch", json.dumps(TINY["mixmae"]), "--batch", 2, "--img-size", 64, "--repeats", 1]
-    # no cache of kernels that were compiled where there was a compiler
+    # ignores cached kernels from runs with a compiler
     result = benchmark(
         "--method",
         "mixmae",

@@ -1,4 +1,4 @@
-"""Every tool that a wrong path may be given to says so in one line, and more on request."""
+"""Tools report a wrong path in one line, with a traceback on request."""
 
 import runpy
 import sys
@@ -25,15 +25,15 @@ def run(monkeypatch):
 COMMANDS = [
     ("train.py", "none.py"),
     ("test.py", "none.py", "none.pth"),
-    ("check_parity.py", "none.npz"),
-    ("convert_checkpoint.py", "none.pth", "out.pth"),
-    ("export_backbone.py", "none.pth", "out.safetensors"),
-    ("export_onnx.py", "none.py", "none.pth", "out.onnx"),
-    ("knn.py", "none.py", "--random"),
-    ("model_info.py", "none.py"),
-    ("plot_log.py", "none.pth"),
-    ("predict.py", "none.py", "none.pth", "none.jpg"),
-    ("visualize_reconstruction.py", "none.py", "none.pth", "none.pth"),
+    ("model_converters/check_parity.py", "none.npz"),
+    ("model_converters/convert_checkpoint.py", "none.pth", "out.pth"),
+    ("model_converters/export_backbone.py", "none.pth", "out.safetensors"),
+    ("model_converters/export_onnx.py", "none.py", "none.pth", "out.onnx"),
+    ("analysis_tools/knn.py", "none.py", "--random"),
+    ("analysis_tools/model_info.py", "none.py"),
+    ("analysis_tools/plot_log.py", "none.pth"),
+    ("analysis_tools/predict.py", "none.py", "none.pth", "none.jpg"),
+    ("analysis_tools/visualize_reconstruction.py", "none.py", "none.pth", "none.pth"),
 ]
 
 
@@ -63,11 +63,11 @@ def test_traceback_by_option(run, command):
     [
         ("train.py",),
         ("test.py", "none.pth"),
-        ("export_onnx.py", "none.pth", "out.onnx"),
-        ("knn.py", "--random"),
-        ("model_info.py",),
-        ("predict.py", "none.pth", "none.jpg"),
-        ("visualize_reconstruction.py", "none.pth", "none.jpg"),
+        ("model_converters/export_onnx.py", "none.pth", "out.onnx"),
+        ("analysis_tools/knn.py", "--random"),
+        ("analysis_tools/model_info.py",),
+        ("analysis_tools/predict.py", "none.pth", "none.jpg"),
+        ("analysis_tools/visualize_reconstruction.py", "none.pth", "none.jpg"),
     ],
     ids=lambda command: command[0],
 )
@@ -78,7 +78,9 @@ def test_traceback_by_option(run, command):
         ("model.backbone.drop_path_rat=0.1", "model.backbone.drop_path_rate"),
     ],
 )
-def test_a_misspelt_option_is_one_line(run, command, option, nearest, tmp_path, monkeypatch):
+def test_misspelled_options_exit_with_one_line(
+    run, command, option, nearest, tmp_path, monkeypatch
+):
     monkeypatch.chdir(tmp_path)
     for name in ("none.pth", "none.jpg"):
         Path(name).touch()

@@ -1,4 +1,4 @@
-"""tools/visualize_reconstruction.py as a user calls it."""
+"""tools/analysis_tools/visualize_reconstruction.py as a user calls it."""
 
 import subprocess
 import sys
@@ -14,6 +14,7 @@ from tool_runs import run_tool
 from mim_plugins.registry import MODELS
 
 ROOT = Path(__file__).parents[2]
+TOOL = ROOT / "tools/analysis_tools/visualize_reconstruction.py"
 CONFIG = ROOT / "configs/quickstart/mixmae_digits.py"
 
 
@@ -28,7 +29,7 @@ def images(tmp_path):
 
 
 def call(*arguments, **kwargs):
-    tool = [sys.executable, str(ROOT / "tools/visualize_reconstruction.py")]
+    tool = [sys.executable, str(TOOL)]
     return subprocess.run(
         [*tool, *map(str, arguments)], capture_output=True, text=True, timeout=300, **kwargs
     )
@@ -40,7 +41,7 @@ def save(tmp_path, keep=""):
     return tmp_path / "w.pth"
 
 
-def test_a_folder_of_images_becomes_a_picture(tmp_path, images):
+def test_folder_of_images_becomes_a_picture(tmp_path, images):
     out = tmp_path / "new/picture.png"
     result = call(CONFIG, save(tmp_path), images, "--out", out)
     assert result.returncode == 0, result.stderr
@@ -64,8 +65,8 @@ def test_a_missing_image_is_named(tmp_path):
     assert "error: there is no image" in result.stderr
 
 
-def test_fewer_images_than_there_are_come_from_all_of_them(tmp_path, images, monkeypatch, capsys):
-    """Sorted files begin with those of one class."""
+def test_limited_images_are_spread_over_the_folder(tmp_path, images, monkeypatch, capsys):
+    """The first sorted files all belong to one class."""
     chosen = []
 
     def note(model, files, seed):
@@ -76,14 +77,14 @@ def test_fewer_images_than_there_are_come_from_all_of_them(tmp_path, images, mon
     for index in range(3, 12):
         (images / f"{index:02d}.png").write_bytes((images / "0.png").read_bytes())
     arguments = [CONFIG, save(tmp_path), images, "--max-images", 4]
-    result = run_tool(ROOT / "tools/visualize_reconstruction.py", arguments, monkeypatch, capsys)
+    result = run_tool(TOOL, arguments, monkeypatch, capsys)
     assert "seen enough" in result.stderr
     assert chosen == sorted(file.name for file in images.iterdir())[::3]
 
 
 @pytest.mark.parametrize(("option", "value"), [("--max-images", 0), ("--out", "picture.txt")])
-def test_wrong_values_are_refused_at_once(tmp_path, monkeypatch, capsys, option, value):
+def test_invalid_values_are_refused_immediately(tmp_path, monkeypatch, capsys, option, value):
     arguments = [CONFIG, "none.pth", "none.png", option, value]
-    result = run_tool(ROOT / "tools/visualize_reconstruction.py", arguments, monkeypatch, capsys)
+    result = run_tool(TOOL, arguments, monkeypatch, capsys)
     assert result.returncode == 1
     assert f"error: {option} " in result.stderr

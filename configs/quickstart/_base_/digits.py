@@ -1,5 +1,5 @@
-# scikit-learn's handwritten digits, drawn by tools/quickstart as 32x32 gray images, and an encoder
-# of their size: 8x8 tokens of 4x4 pixels, then 4x4 tokens.
+# scikit-learn's handwritten digits as 32x32 gray images, drawn by tools/quickstart.sh, and a small
+# encoder: 8x8 tokens of 4x4 pixels, then 4x4 tokens.
 data_root = "work_dirs/quickstart/digits"
 pretrain_epochs = 140
 pretrain_checkpoint = f"work_dirs/quickstart/pretrain/epoch_{pretrain_epochs}.pth"

@@ -109,7 +109,7 @@ class CorruptImageHook(Hook):
                 f"{len(self._damaged)} of {images} images are known to be damaged, more than"
                 f" max_share={self.max_share:g} allows; they are listed in"
                 f" {Path(runner.work_dir) / FILE_NAME}. Check the data with"
-                f" tools/check_dataset.py, or allow more: {_option(runner)}={more:g}"
+                f" tools/misc/check_dataset.py, or allow more: {_option(runner)}={more:g}"
             )
 
     def _write_list(self, runner: Runner) -> None:

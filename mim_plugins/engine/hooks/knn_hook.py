@@ -3,25 +3,22 @@
 import itertools
 from typing import Any
 
-import torch
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
-from ...datasets.wrappers import wrapped_datasets
+from ...datasets.wrappers import base_datasets
 from ...errors import ConfigError, CorruptImageError
-from ...evaluation.features import extract_features
+from ...evaluation.features import PRECISIONS, extract_features
 from ...evaluation.knn import check_neighbors, knn_accuracy
+from ...evaluation.knn_loaders import build_knn_loaders
 from ...evaluation.labeled_features import LabeledFeatures
-from ...evaluation.labeled_loader import build_labeled_loader, check_same_classes
 from ...file_names import printable
 from ...randomness import preserved_random_state
 from ...registry import HOOKS
 from ..loops.resumable_data_loader import defer_worker_signals
 from .stall_watchdog_hook import StallWatchdogHook
-
-PRECISIONS = dict(float32=torch.float32, bfloat16=torch.bfloat16, float16=torch.float16)
 
 
 @HOOKS.register_module()
@@ -95,7 +92,7 @@ class KNNHook(Hook):
         self.batch_size = batch_size
         self.num_workers = num_workers
         self.dtype = PRECISIONS[precision]
-        self._loaders: list[DataLoader] = []
+        self._loaders: tuple[DataLoader, ...] = ()
 
     def before_train(self, runner: Runner) -> None:
         """Build both data sets, so that what is wrong with them is known before training."""
@@ -105,13 +102,11 @@ class KNNHook(Hook):
         datasets = _complete_datasets(runner, self.references, self.queries)
         img_size = getattr(model.backbone, "img_size", 224)
         with preserved_random_state():
-            self._loaders = [
-                build_labeled_loader(dataset, img_size, self.batch_size, self.num_workers, limit)
-                for dataset, limit in zip(datasets, self.limits, strict=True)
-            ]
+            self._loaders = build_knn_loaders(
+                datasets, img_size, self.batch_size, self.num_workers, self.limits
+            )
         for loader in self._loaders:
             defer_worker_signals(loader)
-        check_same_classes(*self._loaders)
         check_neighbors((self.k,), _size(self._loaders[0]), self.temperature)
 
     def after_train_epoch(self, runner: Runner) -> None:
@@ -192,7 +187,7 @@ def _complete_datasets(
     """Return both configs, with the folder of the training data where none is given."""
     roots = {
         str(root)
-        for dataset in wrapped_datasets(runner.train_dataloader.dataset)
+        for dataset in base_datasets(runner.train_dataloader.dataset, with_metainfo=False)
         if (root := getattr(dataset, "data_root", None))
     }
     default = dict(data_root=roots.pop()) if len(roots) == 1 else {}

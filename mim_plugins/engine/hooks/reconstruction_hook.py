@@ -138,5 +138,5 @@ def _unwrap(model: Any) -> Any:
         return model.module
     raise ValueError(
         f"ReconstructionHook: {type(model).__name__} keeps parameters on several processes; leave"
-        " the hook out and use tools/visualize_reconstruction.py on a checkpoint"
+        " the hook out and use tools/analysis_tools/visualize_reconstruction.py on a checkpoint"
     )

@@ -34,7 +34,7 @@ def require_loadable(model: nn.Module, checkpoint: Any, source: str) -> None:
         raise CheckpointError(
             f"'{source}' holds none of the {len(own)} tensors of {type(model).__name__}: MMEngine"
             " would go on with random weights; give a checkpoint of this model, or convert it with"
-            " tools/convert_checkpoint.py"
+            " tools/model_converters/convert_checkpoint.py"
         )
     require_plain(given, source)
     require_weights(given, source, own)

@@ -334,7 +334,7 @@ def test_corrupt_images_of_the_training_set_are_left_out(root, tmp_path, mrmae_c
     (log,) = (tmp_path / "run").glob("*/*.log")
     text = log.read_text()
     assert text.count("17 references, 8 queries") == 2
-    assert "1 of 18 images are left out: damaged image" in text
+    assert "1 of 18 images are left out: corrupt image" in text
     assert "red/0.png" in text
     assert "blue/1.png" in text
     assert len([r for r in records(tmp_path / "run") if "knn_top1" in r]) == 2

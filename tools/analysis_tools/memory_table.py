@@ -1,0 +1,164 @@
+"""Compute the memory that MixMAE pre-training needs per GPU, for Swin-B, L and H at 224 px.
+
+The forward pass runs on the CPU with batches of 2 and 4 images, which takes minutes and, for H,
+about 10 GB. Each storage saved for the backward pass counts once. 1 GB is 10^9 bytes. Prints
+Markdown tables.
+"""
+
+import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+from unittest.mock import patch
+
+import torch
+from mmengine.config import Config
+from torch import nn
+
+from mim_plugins.analysis import saved_for_backward
+from mim_plugins.cli import user_errors
+from mim_plugins.errors import BUILD_ERRORS
+from mim_plugins.registry import MODELS
+
+CONFIG = Path(__file__).parents[2] / "configs/mixmae/swin_b_600e.py"
+GB = 1e9
+RESERVE = 0.1  # share of the GPU for CUDA, cuBLAS, fragmentation and temporary tensors
+ADAMW_STATES = 2
+
+
+class Activations(NamedTuple):
+    """Bytes that the forward pass saves for the backward pass."""
+
+    per_image: float
+    fixed: float
+    """Independent of the batch size: low-precision copies of weights, bias tables and masks."""
+    block: float
+    """Per image, of the largest block: recomputed by gradient checkpointing."""
+
+
+def build(arch: str, with_cp: bool) -> nn.Module:
+    cfg = Config.fromfile(CONFIG)
+    cfg.model.backbone.update(arch=arch, with_cp=with_cp)
+    return MODELS.build(cfg.model).train()
+
+
+def total(saved: dict[int, torch.UntypedStorage]) -> int:
+    return sum(storage.nbytes() for storage in saved.values())
+
+
+@contextmanager
+def attention_of_gpus() -> Iterator[None]:
+    """Use the attention kernels of GPUs instead of those for the CPU."""
+    with (
+        patch("mim_plugins.backbones.masked_swin.prefer_ragged", return_value=False),
+        patch("mim_plugins.layers.transformer.uses_cpu_kernel", return_value=False),
+    ):
+        yield
+
+
+def saved_bytes(model: Any, batch: int, dtype: torch.dtype) -> tuple[int, int]:
+    """Return the bytes saved for the backward pass, in total and by the largest block."""
+    largest, before, handles = 0, 0, []
+    with saved_for_backward([*model.parameters(), *model.buffers()]) as saved:
+
+        def enter(*_: object) -> None:
+            nonlocal before
+            before = total(saved)
+
+        def leave(*_: object) -> None:
+            nonlocal largest
+            largest = max(largest, total(saved) - before)
+
+        for module in model.backbone.modules():
+            if type(module).__name__.endswith("Block"):
+                handles += [
+                    module.register_forward_pre_hook(enter),
+                    module.register_forward_hook(leave),
+                ]
+        torch.manual_seed(0)  # the mask determines what attention saves, so all batches share one
+        with attention_of_gpus(), torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
+            data = model.data_preprocessor(dict(inputs=torch.zeros(batch, 3, 224, 224)), True)
+            loss = model.loss(data["inputs"])
+        del loss
+    for handle in handles:
+        handle.remove()
+    return total(saved), largest
+
+
+def activations(arch: str, with_cp: bool, dtype: torch.dtype) -> Activations:
+    """Separate the bytes per image from the fixed bytes, by batches of 2 and of 4 images."""
+    model = build(arch, with_cp)
+    (two, block2), (four, block4) = (saved_bytes(model, batch, dtype) for batch in (2, 4))
+    return Activations((four - two) / 2, 2 * two - four, (block4 - block2) / 2)
+
+
+def parameters(arch: str) -> int:
+    with torch.device("meta"):
+        return sum(p.numel() for p in build(arch, False).parameters() if p.requires_grad)
+
+
+def state_rows(counts: dict[str, int], gpus: int) -> list[str]:
+    rows = [
+        "| model | parameters | weights | gradients | DDP buckets | AdamW state |"
+        f" AdamW state, ZeRO on {gpus} GPUs |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for arch, count in counts.items():
+        size = 4 * count / GB
+        rows.append(
+            f"| Swin-{arch[0].upper()} | {count / 1e6:.0f} M | {size:.2f} GB | {size:.2f} GB |"
+            f" {size:.2f} GB | {ADAMW_STATES * size:.2f} GB | {ADAMW_STATES * size / gpus:.2f} GB |"
+        )
+    return rows
+
+
+def images_that_fit(memory: float, count: int, saved: Activations, cp: bool, shards: int) -> int:
+    """Return the largest even batch that fits a GPU with ``memory`` bytes."""
+    state = 4 * count * (3 + ADAMW_STATES / shards)  # weights, gradients, buckets, AdamW
+    free = memory * (1 - RESERVE) - state - saved.fixed
+    per_image = saved.per_image + (saved.block if cp else 0)
+    return max(0, int(free / per_image) // 2 * 2)
+
+
+def batch_rows(counts: dict[str, int], gpus: int) -> list[str]:
+    sizes = (40, 80, 141)
+    rows = [
+        "| model | precision | checkpointing | per image | "
+        + " | ".join(f"images in {size} GB" for size in sizes)
+        + " | measured |",
+        "| --- " * (5 + len(sizes)) + "|",
+    ]
+    for arch, count in counts.items():
+        for dtype in (torch.float32, torch.bfloat16):
+            plain = activations(arch, False, dtype)
+            for cp in (False, True):
+                saved = activations(arch, True, dtype)._replace(block=plain.block) if cp else plain
+                fits = " | ".join(
+                    f"{images_that_fit(size * GB, count, saved, cp, 1)}"
+                    f" ({images_that_fit(size * GB, count, saved, cp, gpus)})"
+                    for size in sizes
+                )
+                rows.append(
+                    f"| Swin-{arch[0].upper()} | {str(dtype)[6:]} | {'yes' if cp else 'no'} |"
+                    f" {saved.per_image / 1e6:.0f} MB | {fits} | |"
+                )
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--archs", nargs="+", default=["base", "large", "huge"])
+    parser.add_argument(
+        "--gpus", type=int, default=16, help="GPUs that share the optimizer state by ZeRO"
+    )
+    args = parser.parse_args()
+    if args.gpus < 1:
+        parser.error(f"--gpus {args.gpus} must be at least 1")
+    with user_errors(also=BUILD_ERRORS):
+        counts = {arch: parameters(arch) for arch in args.archs}
+    print("\n".join([*state_rows(counts, args.gpus), "", *batch_rows(counts, args.gpus)]))
+
+
+if __name__ == "__main__":
+    main()

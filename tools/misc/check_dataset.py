@@ -1,0 +1,161 @@
+"""Decode all images of a folder as in training, and report their kinds and the corrupt ones.
+
+Exit code 0: all images are good. 1: some images are corrupt, or the folder has none.
+"""
+
+import argparse
+import multiprocessing
+import os
+import sys
+import warnings
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from statistics import median
+from typing import NamedTuple
+
+import cv2
+from PIL import Image
+from rich.console import Console
+from rich.progress import track
+
+from mim_plugins.datasets.image_files import scan_images
+from mim_plugins.datasets.image_lists import read_image_list
+from mim_plugins.errors import CorruptImageError, DataNotFoundError
+from mim_plugins.file_names import printable, quote_name, write_lines
+from mim_plugins.transforms import LoadImage
+
+SUFFIXES = {"BMP": (".bmp",), "GIF": (".gif",), "JPEG": (".jpg", ".jpeg"), "PNG": (".png",),
+            "PPM": (".pgm", ".ppm"), "TIFF": (".tif", ".tiff"), "WEBP": (".webp",)}  # fmt: skip
+
+
+class Finding(NamedTuple):
+    """Result for one file: the corruption, or format, mode, width and height."""
+
+    path: str
+    kind: str = ""
+    message: str = ""
+    format: str = ""
+    mode: str = ""
+    width: int = 0
+    height: int = 0
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("root", type=Path, help="folder of images")
+    parser.add_argument(
+        "--list", type=Path, help="check only the images listed in this file, relative to ROOT"
+    )
+    parser.add_argument(
+        "--workers", type=int, default=os.cpu_count() or 1, help="decoding processes"
+    )
+    parser.add_argument(
+        "--out", type=Path, help="list the corrupt files and their corruption in this file"
+    )
+    parser.add_argument(
+        "--write-list",
+        type=Path,
+        help="list the good files, relative to ROOT, in this ann_file of UnlabeledImageFolder",
+    )
+    args = parser.parse_args()
+    if args.workers < 1:
+        parser.error(f"--workers {args.workers} must be at least 1")
+    return args
+
+
+def list_images(args: argparse.Namespace) -> tuple[list[str], str]:
+    """Return the paths to check, and a description of the files that are left out."""
+    if args.list:
+        return read_image_list(args.list, args.root), ""
+    scan = scan_images(args.root)
+    return scan.paths, scan.describe_left_out()
+
+
+def check(path: str) -> Finding:
+    """Decode one file."""
+    try:
+        image = LoadImage()(dict(img_path=path))["img"]
+    except CorruptImageError as error:
+        return Finding(path, error.kind, str(error))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            with Image.open(path) as header:
+                kind, mode = header.format or "unknown", header.mode
+        except Exception:  # OpenCV decodes it, so it is good even if pillow rejects the header
+            kind, mode = "unknown", "unknown"
+    return Finding(path, format=kind, mode=mode, width=image.shape[1], height=image.shape[0])
+
+
+def check_all(paths: list[str], workers: int) -> list[Finding]:
+    """Decode all files in ``workers`` processes, in order."""
+    console = Console(file=sys.stderr)
+    if workers == 1:
+        return list(track(map(check, paths), "decoding", total=len(paths), console=console))
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, cv2.setNumThreads, (0,)) as pool:
+        findings = pool.map(check, paths, chunksize=min(64, len(paths) // workers + 1))
+        return list(track(findings, "decoding", total=len(paths), console=console))
+
+
+def report(findings: list[Finding]) -> list[str]:
+    """Return the lines of the report."""
+    good = [finding for finding in findings if not finding.kind]
+    bad = [finding for finding in findings if finding.kind]
+    lines = [f"{len(findings)} images: {len(good)} good, {len(bad)} corrupt"]
+    for (kind, mode), count in Counter((f.format, f.mode) for f in good).most_common():
+        lines.append(f"  {count} {kind}, mode {mode}")
+    if good:
+        for side in ("width", "height"):
+            sizes = [getattr(finding, side) for finding in good]
+            lines.append(
+                f"  {side}: {min(sizes)} to {max(sizes)} pixels, median {round(median(sizes))}"
+            )
+    renamed = [f for f in good if not f.path.lower().endswith(SUFFIXES.get(f.format, ("",)))]
+    if renamed:
+        lines.append(f"  {len(renamed)} with the suffix of another format, which is harmless")
+    for kind, count in Counter(finding.kind for finding in bad).most_common():
+        lines.append(f"{count} {kind}:")
+        lines += [f"  {finding.message}" for finding in bad if finding.kind == kind]
+    return lines
+
+
+def write_lists(args: argparse.Namespace, findings: list[Finding]) -> None:
+    if args.out:
+        bad = (finding for finding in findings if finding.kind)
+        write_lines(args.out, (f"{quote_name(f.path)}\t{f.kind}" for f in bad))
+    if args.write_list:
+        good = [os.path.relpath(f.path, args.root) for f in findings if not f.kind]
+        write_lines(args.write_list, map(quote_name, good))
+
+
+def main() -> None:
+    args = parse_args()
+    if not args.root.is_dir():
+        sys.exit(f"error: there is no folder '{printable(args.root)}'")
+    if args.list and not args.list.is_file():
+        sys.exit(f"error: there is no file '{printable(args.list)}'")
+    try:
+        paths, left_out = list_images(args)
+    except (DataNotFoundError, ValueError) as error:
+        sys.exit(f"error: {error}")
+    if left_out:
+        print(f"left out: {left_out}")
+    if not paths:
+        sys.exit(f"error: no images in '{printable(args.list or args.root)}'")
+    try:
+        findings = check_all(paths, args.workers)
+    except BrokenProcessPool:
+        sys.exit(
+            "error: a decoding process was killed, perhaps for lack of memory: try --workers 1"
+        )
+    print("\n".join(report(findings)))
+    write_lists(args, findings)
+    if any(finding.kind for finding in findings):
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+# Sourced by dist_train.sh, dist_test.sh, slurm_train.sh and slurm_test.sh.
+tools=$(dirname "$(dirname "${BASH_SOURCE[0]}")")
+# finds your modules beside the tools folder, as OpenMMLab's launchers do
+PYTHONPATH=$(cd "$tools/.." && pwd)${PYTHONPATH:+:$PYTHONPATH}
+export PYTHONPATH
+
+# launch SCRIPT PROCESSES ARGUMENTS...: run a tool with PROCESSES processes on this machine
+launch() {
+    local script=$1 processes=$2
+    shift 2
+    # the option --signals-to-handle of newer torchruns: also forward SIGUSR1 to the processes
+    export PET_SIGNALS_TO_HANDLE=${PET_SIGNALS_TO_HANDLE:-SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1}
+    exec python "$tools/misc/launch.py" \
+        --nnodes="${NNODES:-1}" \
+        --node_rank="${NODE_RANK:-0}" \
+        --master_addr="${MASTER_ADDR:-127.0.0.1}" \
+        --master_port="${PORT:-29500}" \
+        --nproc_per_node="$processes" \
+        "$tools/$script" "$@" --launcher pytorch
+}
+
+# launch_slurm PARTITION JOB_NAME COMMAND...: run a command in GPUS tasks of a Slurm job
+launch_slurm() {
+    local partition=$1 job_name=$2 tasks=${GPUS:-8} per_node=${GPUS_PER_NODE:-8}
+    shift 2
+    if ((per_node > tasks)); then
+        per_node=$tasks
+    fi
+    # jobs on the same machine need different ports
+    MASTER_PORT=${PORT:-$((20000 + RANDOM % 20000))} \
+        srun -p "$partition" \
+        --job-name="$job_name" \
+        --gres="gpu:$per_node" \
+        --ntasks="$tasks" \
+        --ntasks-per-node="$per_node" \
+        --cpus-per-task="${CPUS_PER_TASK:-5}" \
+        --kill-on-bad-exit=1 \
+        ${SRUN_ARGS:-} \
+        "$@"
+}
