@@ -6,8 +6,9 @@ from typing import Any
 
 from mmengine.dist import all_gather_object
 
+from ..datasets.wrappers import base_datasets
 from ..errors import ConfigError
-from ..evaluation.class_names import base_datasets, class_names
+from ..evaluation.class_names import class_names
 
 
 def check_processes(datasets: Mapping[str, Any]) -> None:

@@ -5,8 +5,9 @@ from typing import Any
 from mmengine.runner import BaseLoop, Runner
 
 from ...checkpoints.trained_classes import classes_in
+from ...datasets.wrappers import base_datasets
 from ...errors import CheckpointError
-from ...evaluation.class_names import CLASSES, base_datasets, class_difference, class_names
+from ...evaluation.class_names import CLASSES, class_difference, class_names
 
 
 def check_classes(runner: Runner, checkpoint: Any, source: str) -> None:
