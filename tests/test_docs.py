@@ -18,6 +18,7 @@ LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 TROUBLES = DOCS / "troubleshooting.md"
 # quoted messages of Python, PyTorch, MMEngine, mmcv, mmpretrain and NumPy
 FOREIGN = {
+    "NoneType takes no arguments",
     "No module named 'mim_plugins'",
     "No module named 'mmcv'",
     "No module named 'mmcv._ext'",
