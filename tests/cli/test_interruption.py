@@ -48,7 +48,7 @@ def test_ctrl_c_ends_a_run_with_one_line(tmp_path, capsys, iteration, newest, ho
     (line,) = capsys.readouterr().err.splitlines()
     assert f"by Ctrl-C at iteration {iteration + 1}, which saves nothing" in line
     assert newest.format(tmp_path) in line
-    assert "--resume goes on" in line
+    assert "--resume continues" in line
     assert ("SIGTERM" in line) == bool(hooks)
     assert not (tmp_path / "run.lock").exists()
     assert signal.getsignal(signal.SIGINT) == handlers[0]

@@ -37,7 +37,7 @@ def test_of_another_storage_the_last_saved_file_counts(tmp_path):
     ("step", "interval", "save_last", "expected"),
     [
         (10, 10, True, "next interval"),
-        (10, 10, False, "its end tries"),
+        (10, 10, False, "the end of the run tries"),
         (10, 5, False, "next interval"),
         (10, -1, True, "next interval"),
         (15, 5, True, "last save"),

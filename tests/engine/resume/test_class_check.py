@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import pytest
 from mmengine.runner import BaseLoop
 
-from mim_plugins.engine.resume.class_fit import check_classes
+from mim_plugins.engine.resume.class_check import check_classes
 from mim_plugins.errors import CheckpointError
 
 
