@@ -221,7 +221,7 @@ class Unreadable(Images):
 @pytest.mark.parametrize(
     "error", [cv2.error("!buf.empty()"), OSError("gone"), KeyError("img"), TypeError("None\nNone")]
 )
-def test_a_sample_that_cannot_be_read_is_one_line(error):
+def test_unreadable_sample_is_reported_in_one_line(error):
     told = rf"val_dataloader.dataset: sample 0 \('0.jpg'\) does not.*{type(error).__name__}"
     with pytest.raises(ConfigError, match=told) as caught:
         read_samples(Unreadable(error), "val_dataloader")

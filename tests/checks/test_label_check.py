@@ -216,7 +216,7 @@ def test_label_zero_is_reduced_in_all_data_sets_or_none():
     assert check_labels(nn.Module(), datasets, {}) == []
 
 
-def test_numbered_folders_need_zeros_beside_a_list_of_names(tmp_path):
+def test_numbered_folders_need_zero_padding_with_listed_names(tmp_path):
     numbers = [str(label) for label in range(12)]
     write_folders(tmp_path, numbers, numbers, images=1)
     names = [f"kind{label:02}" for label in range(12)]
@@ -232,7 +232,7 @@ def test_numbered_folders_need_zeros_beside_a_list_of_names(tmp_path):
     assert not check_labels(classifier(12), dict(test_dataloader=val), {}, sorted(numbers))
 
 
-def test_a_list_of_names_and_folders_agree_once_the_folders_are_named(tmp_path):
+def test_listed_names_and_folders_agree_once_folders_are_named(tmp_path):
     root = write_folders(tmp_path, "ab", "ab")
     (root / "list.txt").write_text("a/0.png 0\nb/0.png 1\n")
     train = folder_dataset(root, classes=["cat", "dog"], ann_file=str(root / "list.txt"))
@@ -245,7 +245,7 @@ def test_a_list_of_names_and_folders_agree_once_the_folders_are_named(tmp_path):
     assert check_labels(classifier(2), datasets, {}) == []
 
 
-def test_the_names_of_training_folders_need_not_be_those_of_validation(tmp_path):
+def test_training_and_validation_folders_may_have_other_names(tmp_path):
     root = write_folders(tmp_path, "ab", "ab")
     datasets = dict(
         train_dataloader=folder_dataset(root, classes=["cat", "dog"]),

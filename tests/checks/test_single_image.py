@@ -57,7 +57,7 @@ POOL, FLAT = nn.AdaptiveAvgPool2d(1), nn.Flatten()
         (Broken(nn.BatchNorm2d(3)), 8, None),
     ],
 )
-def test_one_image_is_tried_without_a_trace(model, size, refuses):
+def test_trial_of_one_image_has_no_side_effects(model, size, refuses):
     state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     modes = [each.training for each in model.modules()]
     images, generator = loader(size), torch.get_rng_state()
@@ -67,7 +67,7 @@ def test_one_image_is_tried_without_a_trace(model, size, refuses):
     assert torch.equal(torch.get_rng_state(), generator)
 
 
-def test_a_batch_of_one_is_refused_where_it_occurs():
+def test_batch_of_one_is_rejected_where_it_occurs():
     model = Model(POOL, nn.BatchNorm2d(3))
     with pytest.raises(ConfigError, match=r"batch_size=1: batch normalization .* needs at least 2"):
         consistency.check_batches(model, loader(8, batch=1))

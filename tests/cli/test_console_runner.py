@@ -124,7 +124,7 @@ def test_unreadable_weights_are_reported_in_one_line(tmp_path, content, message)
     assert "\n" not in str(caught.value)
 
 
-def test_weights_from_an_address_are_checked_once_fetched(tmp_path, monkeypatch):
+def test_weights_from_a_url_are_checked_after_the_download(tmp_path, monkeypatch):
     monkeypatch.setattr("torch.hub._hub_dir", str(tmp_path / "hub"))
     runner = build(tmp_path / "run")
     runner.model.part = torch.nn.Linear(40, 1)

@@ -181,7 +181,7 @@ def test_missing_ade20k_folder_is_reported(tmp_path):
     ],
 )
 @pytest.mark.parametrize("wrap", [lambda part: part, repeat, concat], ids=["plain", "rep", "con"])
-def test_a_prefix_outside_of_the_new_root_is_refused(prefix, named, wrap):
+def test_prefix_outside_the_new_root_is_rejected(prefix, named, wrap):
     cfg = config(folder("A"), wrap(folder("", data_prefix=prefix)))
     with pytest.raises(ConfigError, match="has no effect on val_dataloader") as caught:
         apply_data_root(cfg, "C")
@@ -189,20 +189,20 @@ def test_a_prefix_outside_of_the_new_root_is_refused(prefix, named, wrap):
 
 
 @pytest.mark.parametrize("prefix", ["train", dict(img_path="a/../b"), None, "", dict(img=None)])
-def test_a_prefix_below_the_root_follows(prefix, tmp_path):
+def test_prefix_inside_the_root_follows(prefix, tmp_path):
     cfg = config(folder("A", data_prefix=prefix, ann_file="/lists/l.txt"))
     apply_data_root(cfg, str(tmp_path))
     assert cfg.train_dataloader.dataset.data_root == str(tmp_path)
 
 
-def test_an_absolute_prefix_or_a_link_within_the_root_follows(tmp_path):
+def test_absolute_prefix_or_link_inside_the_root_follows(tmp_path):
     (tmp_path / "C").mkdir()
     (tmp_path / "C/train").symlink_to("/")
     for prefix in (str(tmp_path / "C/val"), "train"):
         apply_data_root(config(folder("A", data_prefix=prefix)), str(tmp_path / "C"))
 
 
-def test_links_to_one_root_are_one_folder(tmp_path):
+def test_links_to_one_root_count_as_one_folder(tmp_path):
     (tmp_path / "A").mkdir()
     (tmp_path / "link").symlink_to("A")
     cfg = config(concat(folder(str(tmp_path / "A")), folder(str(tmp_path / "link"))))
@@ -211,7 +211,7 @@ def test_links_to_one_root_are_one_folder(tmp_path):
 
 
 @pytest.mark.parametrize("new", [None, "."])
-def test_a_root_that_is_a_dict_is_one_line(new):
+def test_data_root_that_is_a_dict_is_reported_in_one_line(new):
     cfg = config(folder(dict(a="A", b="B")))
     apply_data_root(cfg, new)
     if new is None:

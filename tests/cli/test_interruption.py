@@ -56,7 +56,7 @@ def test_ctrl_c_ends_a_run_with_one_line(tmp_path, capsys, iteration, newest, ho
         signal.signal(number, handler)
 
 
-def test_one_process_of_several_reports_the_interruption(tmp_path, capsys, monkeypatch):
+def test_only_one_process_reports_the_interruption(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("RANK", "1")
     with pytest.raises(SystemExit) as stop:
         interrupt(tmp_path, 1)
@@ -64,7 +64,7 @@ def test_one_process_of_several_reports_the_interruption(tmp_path, capsys, monke
     assert capsys.readouterr().err == ""
 
 
-def test_the_traceback_is_shown_on_request(tmp_path):
+def test_traceback_of_ctrl_c_is_shown_on_request(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         interrupt(tmp_path, 1, traceback=True)
     assert not (tmp_path / "run.lock").exists()

@@ -255,7 +255,7 @@ def raised(error, file):
         ("/x/datasets/gloomy.py", "the gloomy image set: Socket Timeout", False),
     ],
 )
-def test_a_lost_connection_is_told_by_where_it_was_noticed(one_of_two, file, text, is_lost):
+def test_lost_connection_is_recognized_by_its_origin(one_of_two, file, text, is_lost):
     (one_of_two / "error_rank_1.txt").write_text("error: the cause (process 1)\n")
     line = process_errors.exit_status("error: mine", raised(RuntimeError(text), file))
     assert line.startswith("error: the cause" if is_lost else "error: mine")

@@ -117,7 +117,7 @@ def test_undefined_loop_is_rejected():
         (dict(custom_hooks=[CheckpointHook()]), "custom_hooks[0]"),
     ],
 )
-def test_a_hook_that_is_an_object_stays_and_is_named(hooks, place):
+def test_hook_object_is_kept_and_reported(hooks, place):
     cfg = Config(dict(train_cfg=dict(by_epoch=True, max_epochs=1), **hooks))
     assert (
         f"{place} is an object, so MMEngine's CheckpointHook is not replaced"

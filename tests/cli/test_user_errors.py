@@ -82,7 +82,7 @@ def test_additional_errors_count_until_the_condition_holds():
     assert end(CheckpointError("why"), until=lambda: True) == "error: why"
 
 
-def test_ctrl_c_is_one_line_and_code_130(capsys, monkeypatch):
+def test_ctrl_c_gives_one_line_and_exit_code_130(capsys, monkeypatch):
     monkeypatch.delenv("RANK", raising=False)
     assert end(KeyboardInterrupt()) == 130
     assert capsys.readouterr().err == "interrupted by Ctrl-C\n"
@@ -137,7 +137,7 @@ def test_any_error_in_a_distributed_run_is_one_line(monkeypatch):
         (ValueError("two words"), "error: two words"),
     ],
 )
-def test_a_message_that_states_nothing_is_preceded_by_its_type(error, line):
+def test_one_word_message_is_preceded_by_its_type(error, line):
     with pytest.raises(SystemExit) as ended, user_errors(also=BUILD_ERRORS):
         raise error
     assert str(ended.value).startswith(line)

@@ -50,7 +50,7 @@ def test_file_names_and_folder_of_the_checkpoint_hook_are_used(tmp_path):
     assert work_dir.earlier_checkpoints(cfg) == []
 
 
-def test_two_runs_with_one_checkpoint_folder_are_kept_apart(tmp_path):
+def test_two_runs_cannot_share_a_checkpoint_folder(tmp_path):
     hook = dict(checkpoint=dict(out_dir=str(tmp_path / "out")))
     first = config(tmp_path / "a/run", default_hooks=hook)
     second = config(tmp_path / "b/run", default_hooks=hook, resume=True)
@@ -66,7 +66,7 @@ def test_two_runs_with_one_checkpoint_folder_are_kept_apart(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["CheckpointHook", "mim_plugins.AtomicCheckpointHook"])
-def test_all_checkpoint_hooks_are_followed(tmp_path, kind):
+def test_folders_of_all_checkpoint_hooks_are_used(tmp_path, kind):
     hooks = [dict(type=kind, filename_tmpl="mine_{}.pth"), dict(type="EMAHook")]
     hooks.append(dict(type=kind, out_dir=str(tmp_path / "out"), filename_tmpl="other_{}.pth"))
     fill(tmp_path / "run", "mine_1.pth", "other_1.pth", "epoch_1.pth")

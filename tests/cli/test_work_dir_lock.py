@@ -230,7 +230,7 @@ def test_forked_process_does_not_release_the_lock(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["folder", "dangling link", "link", "FIFO"])
-def test_what_is_no_lock_file_is_one_line(tmp_path, kind):
+def test_irregular_lock_file_is_reported_in_one_line(tmp_path, kind):
     file = tmp_path / "run.lock"
     (tmp_path / "other").write_text("{}")
     make = {
@@ -245,7 +245,7 @@ def test_what_is_no_lock_file_is_one_line(tmp_path, kind):
     assert file.is_symlink() or file.exists()
 
 
-def test_a_lock_that_nobody_may_read_is_one_line(tmp_path, monkeypatch):
+def test_lock_without_read_permission_is_reported_in_one_line(tmp_path, monkeypatch):
     (tmp_path / "run.lock").write_text("{}")
 
     def refuse(path, *args):
@@ -257,7 +257,7 @@ def test_a_lock_that_nobody_may_read_is_one_line(tmp_path, monkeypatch):
         lock.__enter__()
 
 
-def test_a_deeply_nested_lock_is_dead_when_it_is_silent(tmp_path):
+def test_deeply_nested_lock_becomes_stale_without_renewal(tmp_path):
     (tmp_path / "run.lock").write_text("[" * 60000)
     with WorkDirLock(tmp_path, **FAST):
         assert owner(tmp_path)["pid"] == os.getpid()

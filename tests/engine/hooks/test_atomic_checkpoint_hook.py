@@ -142,7 +142,7 @@ def full_from(monkeypatch, iteration, room_at_the_end=False):
 
 
 @pytest.mark.parametrize("settings", [dict(), dict(interval=2), dict(interval=3, save_last=False)])
-def test_a_run_without_its_final_weights_ends_in_an_error(tmp_path, monkeypatch, caplog, settings):
+def test_run_without_final_weights_ends_with_an_error(tmp_path, monkeypatch, caplog, settings):
     full_from(monkeypatch, 2)
     runner = toy_runner(tmp_path, checkpoint=settings)
     runner.logger.addHandler(caplog.handler)
@@ -161,7 +161,7 @@ def test_a_run_without_its_final_weights_ends_in_an_error(tmp_path, monkeypatch,
 
 
 @pytest.mark.parametrize("by_epoch", [False, True])
-def test_a_last_save_that_failed_is_tried_again(tmp_path, monkeypatch, by_epoch):
+def test_failed_last_save_is_repeated(tmp_path, monkeypatch, by_epoch):
     loop = dict(type="mim_plugins.ResumableEpochLoop", max_epochs=2)
     images = dict(batch_size=4, dataset=ToyImages(), sampler=dict(type="DefaultSampler"))
     settings = dict(train_cfg=loop, train_dataloader=images) if by_epoch else dict(iterations=2)

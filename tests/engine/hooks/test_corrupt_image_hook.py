@@ -126,14 +126,14 @@ def test_too_many_corrupt_images_stop_the_run(tmp_path, make_runner):
 
 
 @pytest.mark.parametrize("kind", ["mim_plugins.CorruptImageHook", "CorruptImageHook"])
-def test_the_option_that_allows_more_is_named_with_its_index(make_runner, kind):
+def test_error_contains_the_option_with_its_index(make_runner, kind):
     runner, _ = make_runner(hook=dict(max_share=0.2, interval=1), epochs=1)
     runner.cfg.custom_hooks = [dict(type="EMAHook"), None, dict(type=kind)]
     with pytest.raises(CorruptImageError, match=r"--cfg-options custom_hooks\.2\.max_share=0\.5$"):
         runner.train()
 
 
-def test_without_a_config_of_hooks_the_argument_is_named(make_runner):
+def test_error_contains_the_argument_without_a_hook_config(make_runner):
     runner, _ = make_runner(hook=dict(max_share=0.2, interval=1), epochs=1)
     with pytest.raises(CorruptImageError, match=r"max_share of CorruptImageHook.*=0\.5$"):
         runner.train()

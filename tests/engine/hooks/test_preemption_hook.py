@@ -132,7 +132,7 @@ def test_invalid_arguments_are_rejected(tmp_path):
 @pytest.mark.parametrize(
     ("interval", "newest"), [(1, "is '.*iter_1.pth'"), (100, "there is no complete checkpoint")]
 )
-def test_a_run_that_could_not_be_saved_ends_in_an_error(tmp_path, monkeypatch, interval, newest):
+def test_run_that_cannot_be_saved_ends_with_an_error(tmp_path, monkeypatch, interval, newest):
     def put(self, data, path, original=AtomicLocalBackend.put):
         if path.endswith(("interrupted.pth", "iter_2.pth")):
             raise OSError(28, "No space left on device")
@@ -161,7 +161,7 @@ def train_and_signal_with_a_full_disk(rank, folder):
         return str(error)
 
 
-def test_processes_agree_that_nothing_could_be_saved(tmp_path):
+def test_processes_agree_on_a_failed_save(tmp_path):
     codes, errors = in_two_processes(train_and_signal_with_a_full_disk, tmp_path)
     assert codes == [0, 0]
     assert errors[0] == errors[1]

@@ -98,9 +98,7 @@ def endless_loaders():
 
 @pytest.mark.parametrize("endless", endless_loaders())
 def test_endless_samplers_are_rejected_where_an_end_is_needed(endless):
-    with pytest.raises(
-        ConfigError, match=r"train_dataloader: InfiniteSampler never.*max_iters"
-    ):
+    with pytest.raises(ConfigError, match=r"train_dataloader: InfiniteSampler never.*max_iters"):
         check_training_sampler(endless, by_epoch=True)
     check_training_sampler(endless, by_epoch=False)
     with pytest.raises(ConfigError, match=r"InfiniteSampler never.*val_dataloader\.sampler\.type"):

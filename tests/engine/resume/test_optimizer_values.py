@@ -40,7 +40,7 @@ KINDS = [
 
 @pytest.mark.parametrize(("kind", "settings"), KINDS)
 @pytest.mark.parametrize("updates", [1, 3])
-def test_every_optimizers_own_state_is_accepted(kind, settings, updates):
+def test_valid_state_of_every_optimizer_is_accepted(kind, settings, updates):
     check_compatible(Run(kind, **settings), Run(kind, **settings).saved(updates), "x")
 
 
@@ -65,7 +65,7 @@ def test_every_optimizers_own_state_is_accepted(kind, settings, updates):
         ("RAdam", "step", lambda v: v + 0j, "step is not a count"),
     ],
 )
-def test_numbers_that_no_optimizer_writes_are_refused(kind, name, change, message):
+def test_invalid_state_values_are_rejected(kind, name, change, message):
     content = Run(kind).saved()
     for entries in content["optimizer"]["state"].values():
         entries[name] = change(entries[name])
@@ -83,7 +83,7 @@ def test_numbers_that_no_optimizer_writes_are_refused(kind, name, change, messag
         ("weight_decay", 1e300, r"weight_decay is 1e\+300"),
     ],
 )
-def test_settings_that_no_run_goes_on_with_are_refused(name, value, message):
+def test_invalid_settings_are_rejected(name, value, message):
     content = Run("AdamW").saved()
     content["optimizer"]["param_groups"][0][name] = value
     with pytest.raises(CheckpointError, match=message):
@@ -91,14 +91,14 @@ def test_settings_that_no_run_goes_on_with_are_refused(name, value, message):
 
 
 @pytest.mark.parametrize("name", ["capturable", "differentiable", "foreach", "fused"])
-def test_how_an_optimizer_computes_may_differ(name):
+def test_implementation_settings_may_differ(name):
     content = Run("AdamW").saved()
     content["optimizer"]["param_groups"][0][name] = True
     check_compatible(Run("AdamW"), content, "x")
 
 
 @pytest.mark.parametrize(("kind", "settings"), KINDS)
-def test_a_stepped_optimizer_has_a_state_if_it_keeps_one(kind, settings):
+def test_stepped_optimizer_must_have_a_state(kind, settings):
     content = Run(kind, **settings).saved()
     content["optimizer"]["state"] = {}
     if (kind, settings) == ("SGD", {}):
@@ -110,13 +110,13 @@ def test_a_stepped_optimizer_has_a_state_if_it_keeps_one(kind, settings):
     check_compatible(Run(kind, **settings), content, "x")
 
 
-def test_settings_that_need_more_state_are_refused():
+def test_settings_that_need_more_state_are_rejected():
     with pytest.raises(CheckpointError, match="need momentum_buffer"):
         check_compatible(Run("RMSprop", momentum=0.9), Run("RMSprop").saved(), "x")
     check_compatible(Run("SGD", momentum=0.9), Run("SGD").saved(), "x")
 
 
-def test_an_optimizer_that_is_built_otherwise_has_no_needs():
+def test_optimizer_with_another_constructor_needs_no_state():
     class Other(torch.optim.SGD):
         def __init__(self, params, lr, mandatory):
             super().__init__(params, lr)

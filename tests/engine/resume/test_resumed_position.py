@@ -125,14 +125,14 @@ def test_finished_run_is_reported(loop, saved):
         (IterBasedTrainLoop, checkpoint(0, 30, max_epochs=1, max_iters=60), None),
     ],
 )
-def test_another_length_is_named_beside_the_old_one(loop, saved, line):
+def test_changed_length_is_reported_with_the_old_one(loop, saved, line):
     changes = convert_position(runner(loop), saved)[1]
     new = "60" if loop is IterBasedTrainLoop else "6"
     expected = [f"the checkpoint's run had {line}, this one has {new}"] if line else []
     assert changes == expected
 
 
-def test_a_run_of_one_epoch_is_named_in_the_singular():
+def test_run_of_one_epoch_is_reported_in_the_singular():
     saved = own(0, 5)
     saved["message_hub"]["runtime_info"]["max_epochs"] = 1
     assert convert_position(runner(), saved)[1] == [
@@ -141,7 +141,7 @@ def test_a_run_of_one_epoch_is_named_in_the_singular():
 
 
 @pytest.mark.parametrize("count", [EPOCHS, 10**8, 2**61])
-def test_no_position_is_beyond_the_end_of_the_run(count):
+def test_position_is_limited_to_the_end_of_the_run(count):
     position, lines = convert_position(runner(), own(count, 0))
     assert position == (EPOCHS * LENGTH, EPOCHS, LENGTH)
     assert "nothing is left to train" in lines[-1]

@@ -376,7 +376,7 @@ def test_checkpoint_of_mmengines_loop_follows_the_config(tmp_path):
 
 
 @pytest.mark.parametrize("epochs", [5, 9])
-def test_another_length_within_the_warm_up_is_named(epochs):
+def test_changed_length_within_the_warm_up_is_reported(epochs):
     before = dict(schedulers=[dict(type="LinearLR", start_factor=0.1, end=20)])
     whole, resumed, changes = whole_and_resumed(before, before | dict(epochs=epochs), 12)
     assert resumed == whole
@@ -385,7 +385,7 @@ def test_another_length_within_the_warm_up_is_named(epochs):
 
 @pytest.mark.parametrize("count", [10**8, 2**61])
 @pytest.mark.parametrize("epochs", [EPOCHS, None])
-def test_a_position_beyond_the_end_takes_no_time(count, epochs):
+def test_position_beyond_the_end_takes_no_time(count, epochs):
     schedule = KINDS["warm_up_cosine"]
     if epochs is None:
         schedule = in_units(schedule, "iteration")
