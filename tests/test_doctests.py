@@ -10,6 +10,7 @@ MODULES = [
     "mim_plugins.algorithms.mrmae",
     "mim_plugins.apis.models",
     "mim_plugins.backbones.masked_swin",
+    "mim_plugins.engine.loops.resumable_epoch_loop",
 ]
 
 

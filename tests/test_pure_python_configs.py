@@ -94,9 +94,9 @@ def write_config(tmp_path):
 def test_a_run_has_the_loop_and_the_hook_of_text_configs(tmp_path, write_config, loop, hooks):
     file = write_config(f"{loop}\n{hooks}")
     arguments = [str(file), "--work-dir", str(tmp_path / "run")]
-    cfg = run_config.read_config(run_config.command_line(None).parse_args(arguments))
+    cfg = run_config.read_config(run_config.build_parser(None).parse_args(arguments))
     cfg.experiment_name = tmp_path.name  # MMEngine keeps loggers by this name
-    run_config.require_data(cfg, ("train_dataloader",))
+    run_config.check_data_folders(cfg, ("train_dataloader",))
     if not torch.cuda.is_available():
         assert "float32" in resolve_precision(cfg)
     enable_exact_resume(cfg)
@@ -129,7 +129,7 @@ def test_missing_data_is_named(write_config, tmp_path):
     cfg = read_config(write_config())
     run_config.apply_data_root(cfg, str(tmp_path / "nowhere"))
     with pytest.raises(FileNotFoundError, match=r"nowhere' for CustomDataset; give"):
-        run_config.require_data(cfg)
+        run_config.check_data_folders(cfg)
 
 
 def test_models_and_features_are_those_of_the_config(write_config, tmp_path):

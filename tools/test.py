@@ -21,7 +21,7 @@ from mim_plugins.cli import (
     work_dir,
 )
 from mim_plugins.engine.guards import guarded_console
-from mim_plugins.engine.loops import require_end_of_evaluation
+from mim_plugins.engine.loops import check_evaluation_sampler
 from mim_plugins.errors import BUILD_ERRORS, CheckpointError, ConfigError
 
 METRIC_FILES = (".json", ".pkl")
@@ -66,7 +66,7 @@ def require_weights(model: nn.Module, checkpoint: str) -> None:
 
 
 def main() -> None:
-    parser = run_config.command_line(__doc__)
+    parser = run_config.build_parser(__doc__)
     parser.add_argument("checkpoint", help="checkpoint file")
     parser.add_argument(
         "--tta", action="store_true", help="average over the scales and flips of the config"
@@ -102,14 +102,14 @@ def prepare_config(args: argparse.Namespace) -> Config:
 def test(cfg: Config, args: argparse.Namespace) -> None:
     """Evaluate, and write the metrics to ``args.out``."""
     if work_dir.is_main_process(cfg):
-        work_dir.require_writable(cfg.work_dir)
-    run_config.require_data(cfg, ("test_dataloader",))
+        work_dir.ensure_writable(cfg.work_dir)
+    run_config.check_data_folders(cfg, ("test_dataloader",))
     run_config.use_drop_ins(cfg)
     resolve_precision(cfg)
     process_group.init_gloo_on_cpu(cfg)
     with user_errors(args.traceback, BUILD_ERRORS):
         runner = EvaluationRunner.from_cfg(cfg)
-        require_end_of_evaluation(runner.test_loop, "test_dataloader")
+        check_evaluation_sampler(runner.test_loop, "test_dataloader")
     require_weights(runner.model, args.checkpoint)
     with user_errors(args.traceback, BUILD_ERRORS):
         warnings = consistency.check_evaluation(runner, trained_classes(args.checkpoint))

@@ -29,7 +29,7 @@ from mim_plugins.errors import BUILD_ERRORS
 
 
 def parse_args() -> argparse.Namespace:
-    parser = run_config.command_line(__doc__)
+    parser = run_config.build_parser(__doc__)
     parser.add_argument(
         "--resume",
         nargs="?",
@@ -81,7 +81,7 @@ def main() -> None:
 def train(args: argparse.Namespace) -> None:
     """Claim the work folder, then train in it."""
     cfg = prepare_config(args)
-    run_config.require_data(cfg, ("train_dataloader", "val_dataloader"))
+    run_config.check_data_folders(cfg, ("train_dataloader", "val_dataloader"))
     with work_dir.claim(cfg, args.overwrite) as outdated:
         run(cfg, args, outdated)
 
@@ -99,11 +99,11 @@ def run(cfg: Config, args: argparse.Namespace, outdated: list[Path]) -> None:
         run_config.check_batch_size(runner)
         warnings += consistency.check_training(runner)
     if args.keep_global_batch:
-        warnings.append(global_batch.too_few_iterations(runner))
+        warnings.append(global_batch.accumulation_problem(runner))
     for level, texts in ((logging.INFO, notes), (logging.WARNING, warnings)):
         for text in filter(None, texts):
             runner.logger.log(level, text)
-    work_dir.remove(outdated)
+    work_dir.remove_checkpoints(outdated)
     errors = user_errors(args.traceback, BUILD_ERRORS, until=runner.has_begun)
     with errors, interruptible(runner, args.traceback):
         runner.train()

@@ -1,4 +1,4 @@
-"""Settings that must agree, compared before a run: data sets, model, metrics and batches."""
+"""Consistency checks before a run: data sets, model, metrics and batches."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,26 +17,26 @@ from ..algorithms.dependent_parts import image_channels
 from ..apis.models import build_model
 from ..errors import BUILD_ERRORS, ConfigError
 from ..randomness import preserved_random_state
-from .head_classes import is_kind, unwrapped_model
+from .head_classes import has_base_named, innermost_model
 from .image_check import check_channels, check_images, read_samples, try_first_batch
 from .label_check import check_labels
 from .process_check import check_processes
-from .single_image import refuses_one_image
+from .single_image import rejects_one_image
 
 
 def check_training(runner: Runner) -> list[str]:
-    """Compare all that a training and its validation read, once the runner is built.
+    """Check the data sets, model, metrics and batches of a training run that is built.
 
     Returns:
         Warnings, one line each.
 
     Raises:
-        ConfigError: settings do not agree; see :func:`check_processes`, :func:`check_labels`,
+        ConfigError: settings are inconsistent; see :func:`check_processes`, :func:`check_labels`,
             :func:`check_images`, :func:`check_batches` and :func:`try_first_batch`.
     """
-    model = unwrapped_model(runner.model)
+    model = innermost_model(runner.model)
     loops = dict(train=runner.train_loop, val=runner.val_loop)
-    datasets, metrics = _parts_of(loops)
+    datasets, metrics = _datasets_and_metrics(loops)
     check_processes(datasets)
     check_batches(model, runner.train_dataloader)
     warnings = check_labels(model, datasets, metrics) + check_images(model, datasets)
@@ -46,11 +46,11 @@ def check_training(runner: Runner) -> list[str]:
 
 
 def check_evaluation(runner: Runner, trained_on: Sequence[str] | None) -> list[str]:
-    """Compare all that an evaluation reads.
+    """Check the data set, model and metrics of an evaluation.
 
     Args:
-        runner: the runner.
-        trained_on: names of the classes in the checkpoint, None if it has none.
+        runner: runner with a test loop.
+        trained_on: class names from the checkpoint, None if it contains none.
 
     Returns:
         Warnings, one line each.
@@ -58,8 +58,8 @@ def check_evaluation(runner: Runner, trained_on: Sequence[str] | None) -> list[s
     Raises:
         ConfigError: see :func:`check_training`.
     """
-    model = unwrapped_model(runner.model)
-    datasets, metrics = _parts_of(dict(test=runner.test_loop))
+    model = innermost_model(runner.model)
+    datasets, metrics = _datasets_and_metrics(dict(test=runner.test_loop))
     warnings = check_images(model, datasets)
     if trained_on is None:
         datasets = _training_set(runner.cfg) | datasets
@@ -67,7 +67,7 @@ def check_evaluation(runner: Runner, trained_on: Sequence[str] | None) -> list[s
 
 
 def check_features(backbone: Any, preprocessor: Any, datasets: Mapping[str, Any]) -> None:
-    """Compare the images of data sets with a backbone whose features are wanted.
+    """Check the images of data sets against a backbone used for feature extraction.
 
     Raises:
         ConfigError: see :func:`check_channels`.
@@ -77,13 +77,13 @@ def check_features(backbone: Any, preprocessor: Any, datasets: Mapping[str, Any]
 
 
 def check_config(cfg: Config) -> list[str]:
-    """Build data sets, model and metrics of a config, without teachers, and compare them.
+    """Build and check the data sets, model and metrics of a config, without teachers.
 
     Returns:
         Warnings, one line each.
 
     Raises:
-        ConfigError: see :func:`check_training`. Whatever building raises passes.
+        ConfigError: see :func:`check_training`. Other exceptions from building propagate.
     """
     with DefaultScope.overwrite_default_scope(cfg.get("default_scope") or "mmpretrain"):
         loaders = {
@@ -108,16 +108,16 @@ def check_config(cfg: Config) -> list[str]:
 
 
 def check_batches(model: Any, loader: DataLoader) -> None:
-    """Check that no batch of a process is a single image where the model needs two.
+    """Check that every batch of a process has two images if the model needs them.
 
     Raises:
-        ConfigError: a batch, or the last one of an epoch, has one image, and the model mixes
+        ConfigError: a batch, or the last one of an epoch, has a single image, but the model mixes
             images or normalizes features over the batch.
     """
-    size, images = _batch_size(loader), _images_of_short_epochs(loader)
+    size, images = _batch_size(loader), _images_before_single(loader)
     if size != 1 and images is None:
         return
-    needs = _why_two_are_needed(model, loader)
+    needs = _reason_for_two_images(model, loader)
     if needs is None:
         return
     if size == 1:
@@ -133,7 +133,7 @@ def check_batches(model: Any, loader: DataLoader) -> None:
     )
 
 
-def _why_two_are_needed(model: Any, loader: DataLoader) -> str | None:
+def _reason_for_two_images(model: Any, loader: DataLoader) -> str | None:
     transform = getattr(model.data_preprocessor, "batch_transform", None)
     if transform is not None:
         image = torch.zeros(1, image_channels(model.backbone), *model.backbone.img_size)
@@ -142,33 +142,33 @@ def _why_two_are_needed(model: Any, loader: DataLoader) -> str | None:
                 transform(image)
         except ValueError:
             return "mixing needs"
-    refuses = refuses_one_image(model, loader)
-    if refuses is None:  # not tried
+    rejects = rejects_one_image(model, loader)
+    if rejects is None:  # not tried
         parts = model.modules()
-        refuses = any(isinstance(each, nn.BatchNorm1d) and each.training for each in parts)
-    return "batch normalization (BatchNorm) needs" if refuses else None
+        rejects = any(isinstance(each, nn.BatchNorm1d) and each.training for each in parts)
+    return "batch normalization (BatchNorm) needs" if rejects else None
 
 
 def _batch_size(loader: DataLoader) -> int | None:
-    """Images per batch; PyTorch's loader leaves it to a batch sampler that it is given."""
+    """Return the images per batch, from the batch sampler if the loader has one."""
     return loader.batch_size or getattr(loader.batch_sampler, "batch_size", None)
 
 
-def _images_of_short_epochs(loader: DataLoader) -> int | None:
-    """Images per epoch of a process whose last batch is one image, None if there is none."""
+def _images_before_single(loader: DataLoader) -> int | None:
+    """Return the images per epoch of a process whose last batch is one image, or None."""
     batches: Any = loader.batch_sampler
     sampler: Any = getattr(batches, "sampler", None)
     size = _batch_size(loader)
     if size is None or getattr(batches, "drop_last", False) or not hasattr(sampler, "__len__"):
         return None
-    if "Infinite" in type(sampler).__name__ or is_kind(sampler, "MultiSourceSampler"):
-        return None  # their length is the data set's, their batches are all full
-    shares = all_gather_object(len(sampler))  # which differ without round_up
+    if "Infinite" in type(sampler).__name__ or has_base_named(sampler, "MultiSourceSampler"):
+        return None  # endless: all batches are full
+    shares = all_gather_object(len(sampler))  # shares differ without round_up
     return next((share for share in shares if share % size == 1), None)
 
 
 def _training_set(cfg: Config) -> dict[str, Any]:
-    """The training set of a config, where its data are at hand."""
+    """Return the training set of a config; empty if its data are not available."""
     if not cfg.get("train_dataloader"):
         return {}
     try:
@@ -177,8 +177,8 @@ def _training_set(cfg: Config) -> dict[str, Any]:
         return {}
 
 
-def _parts_of(loops: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Sequence[Any]]]:
-    """Data sets and metrics of built loops by the names of their config fields."""
+def _datasets_and_metrics(loops: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Sequence[Any]]]:
+    """Return data sets and metrics of built loops by config field."""
     datasets = {
         f"{name}_dataloader": loop.dataloader.dataset
         for name, loop in loops.items()

@@ -1,4 +1,4 @@
-"""Number of classes that the heads of a model predict."""
+"""Number of classes of the heads of a model."""
 
 from typing import Any, NamedTuple
 
@@ -6,43 +6,43 @@ from torch import nn
 
 
 class HeadClasses(NamedTuple):
-    """Classes of one head."""
+    """Number of classes of one head."""
 
     name: str
-    """Path of the head in the config, such as ``model.head``."""
+    """Config path of the head, such as ``model.head``."""
     classes: int
-    """Number of its classes."""
+    """Number of classes."""
     task: str
     """Task of a multi-task classifier; empty for other models."""
     exact: bool
-    """Whether the metric fails or errs if the data set has fewer classes."""
+    """True if the metric fails or is wrong when the data set has fewer classes."""
 
 
-def unwrapped_model(model: Any) -> Any:
-    """Return the model inside distributed wrappers and test-time augmentation."""
+def innermost_model(model: Any) -> Any:
+    """Return the model inside distributed wrappers and test-time augmentation models."""
     while isinstance(getattr(model, "module", None), nn.Module):
         model = model.module
     return model
 
 
-def is_kind(instance: Any, base: str) -> bool:
-    """Check whether an object's class has a base of this name.
+def has_base_named(instance: Any, base: str) -> bool:
+    """Return whether an object's class or one of its bases has this name.
 
-    OpenMMLab's packages are not imported for it: they need not be installed.
+    Comparing names avoids importing OpenMMLab packages that may not be installed.
     """
     return any(each.__name__ == base for each in type(instance).__mro__)
 
 
 def head_classes(model: Any) -> list[HeadClasses]:
-    """Return the classes of every head of a classifier, detector or segmentor.
+    """Return the number of classes of every head of a classifier, detector or segmentor.
 
-    Heads without classes, such as those of pre-training or of region proposals, are left out.
+    Heads without classes are omitted, such as those for pre-training or region proposals.
     """
-    if is_kind(model, "BaseClassifier"):
+    if has_base_named(model, "BaseClassifier"):
         return _classifier_heads(getattr(model, "head", None))
-    if is_kind(model, "BaseDetector"):
+    if has_base_named(model, "BaseDetector"):
         return _named_heads(model, ("bbox_head", "mask_head"))
-    if is_kind(model, "BaseSegmentor"):
+    if has_base_named(model, "BaseSegmentor"):
         return _named_heads(model, ("decode_head", "auxiliary_head"))
     return []
 
@@ -60,7 +60,7 @@ def _classifier_heads(head: Any) -> list[HeadClasses]:
 
 
 def _count(head: Any) -> int | None:
-    """``num_classes``, or the outputs of the last layer of heads that do not keep it."""
+    """Return ``num_classes`` of a head, or the output size of its last layer."""
     count = getattr(head, "num_classes", None)
     if isinstance(count, int):
         return count

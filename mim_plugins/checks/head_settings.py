@@ -1,4 +1,4 @@
-"""Comparison of a head with what else is given the number of classes."""
+"""Checks of settings that must equal the number of classes of a head."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,10 +8,10 @@ from .head_classes import HeadClasses
 
 
 def check_head_settings(model: Any, head: HeadClasses) -> None:
-    """Check the number of classes of the data preprocessor and of a classifier's losses.
+    """Check the number of classes in the data preprocessor and in a classifier's losses.
 
     Raises:
-        ConfigError: it is not the head's.
+        ConfigError: a number differs from the head's.
     """
     if head.exact:  # detection counts the background in some losses
         return
@@ -27,7 +27,7 @@ def _check_mixed_labels(model: Any, head: HeadClasses) -> None:
     if given != head.classes:
         raise ConfigError(
             f"data_preprocessor.num_classes={given}, but {head.name}.num_classes={head.classes}:"
-            " one-hot labels, as of Mixup and CutMix, have one value per class; set"
+            " one-hot labels (Mixup, CutMix) have one value per class; set"
             f" data_preprocessor.num_classes={head.classes}"
         )
 
@@ -43,34 +43,34 @@ def _check_losses(model: Any, head: HeadClasses) -> None:
         if isinstance(classes, int) and classes != head.classes and "loss" in name:
             raise ConfigError(
                 f"model.{name}: num_classes={classes}, but {head.name}.num_classes={head.classes};"
-                " set the same number, or leave it out of the loss"
+                " set the same number, or remove it from the loss"
             )
         if isinstance(weights, (list, tuple)) and len(weights) != head.classes:
             raise ConfigError(
                 f"model.{name}: class_weight has {len(weights)} values, but"
-                f" {head.name}.num_classes={head.classes}; give one value per class"
+                f" {head.name}.num_classes={head.classes}; set one value per class"
             )
 
 
 def check_metrics(field: str, metrics: Sequence[Any], head: HeadClasses) -> None:
-    """Check that metrics ask a classifier for no more scores than it gives.
+    """Check that the metrics of a classifier use no more classes than its head has.
 
     Args:
         field: config field of the metrics.
-        metrics: the built metrics.
-        head: the classifier's only head.
+        metrics: built metrics.
+        head: the only head of the classifier.
 
     Raises:
-        ConfigError: ``topk`` is above the number of classes, or ``num_classes`` is another.
+        ConfigError: ``topk`` exceeds the number of classes, or ``num_classes`` differs from it.
     """
     if head.exact or head.task:
         return
     for metric in metrics:
         name = type(metric).__name__
         topk = getattr(metric, "topk", None)
-        asked = [topk] if isinstance(topk, int) else list(topk or ())
-        if max(asked, default=0) > head.classes:
-            fitting = tuple(k for k in asked if k <= head.classes) or (1,)
+        requested = [topk] if isinstance(topk, int) else list(topk or ())
+        if max(requested, default=0) > head.classes:
+            fitting = tuple(k for k in requested if k <= head.classes) or (1,)
             raise ConfigError(
                 f"{field}: {name} has topk={topk}, but {head.name}.num_classes={head.classes}; set"
                 f" {field}.topk={fitting}"
@@ -79,5 +79,5 @@ def check_metrics(field: str, metrics: Sequence[Any], head: HeadClasses) -> None
         if isinstance(classes, int) and classes != head.classes:
             raise ConfigError(
                 f"{field}: {name} has num_classes={classes}, but {head.name}.num_classes="
-                f"{head.classes}; set the same number, or leave it out"
+                f"{head.classes}; set the same number, or remove it from the metric"
             )

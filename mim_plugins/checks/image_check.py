@@ -1,4 +1,4 @@
-"""Comparison of the images that data sets hand over with what the model is built for."""
+"""Checks of the images of data sets against the model."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,7 +14,7 @@ from ..file_names import printable
 from ..randomness import preserved_random_state
 from ..sampling import evenly_spaced
 from ..visualization import isolated_eval
-from .head_classes import HeadClasses, head_classes, is_kind
+from .head_classes import HeadClasses, has_base_named, head_classes
 
 _SAMPLES = 8
 _IGNORED = 255
@@ -22,18 +22,18 @@ _TRAINING = "train_dataloader"
 
 
 def check_images(model: Any, datasets: Mapping[str, Any]) -> list[str]:
-    """Check some samples of each data set, evenly spaced, against the model.
+    """Check samples of each data set, evenly spaced, against the model.
 
     Args:
-        model: the model, unwrapped.
-        datasets: built data sets by the name of their config field.
+        model: model without distributed wrapper.
+        datasets: built data sets by config field.
 
     Returns:
         Warnings, one line each.
 
     Raises:
-        ConfigError: images have other channels than backbone and preprocessor, a size that the
-            model is not built for, or labels that a head has no class for.
+        ConfigError: the channels of images, backbone and preprocessor disagree, an image size does
+            not fit the model, or a label is outside the classes of a head.
     """
     backbone = getattr(model, "backbone", None)
     preprocessor = getattr(model, "data_preprocessor", None)
@@ -58,10 +58,10 @@ def check_images(model: Any, datasets: Mapping[str, Any]) -> list[str]:
 def check_channels(backbone: Any, preprocessor: Any, field: str, samples: Sequence[dict]) -> None:
     """Check the channels of samples against our backbones and the data preprocessor.
 
-    What other backbones read shows in :func:`try_first_batch`.
+    Other backbones are covered by :func:`try_first_batch`.
 
     Raises:
-        ConfigError: images, preprocessor and backbone do not agree.
+        ConfigError: images, preprocessor and backbone disagree.
     """
     if not _is_own(backbone):
         return
@@ -70,29 +70,29 @@ def check_channels(backbone: Any, preprocessor: Any, field: str, samples: Sequen
         check_statistics(type(backbone).__name__, preprocessor, channels)
     except ValueError as error:
         raise ConfigError(str(error)) from error
-    # normalization with a value per color makes RGB of grayscale images
+    # normalization with one value per color converts grayscale images to RGB
     accepted = {channels} | ({1} if mean is not None and mean.numel() == channels else set())
     for image in (each for sample in samples for each in _tensors(sample["inputs"])):
         if image.shape[0] not in accepted:
             raise ConfigError(
                 f"{field}: images have {image.shape[0]} channels, but backbone.in_channels="
                 f"{channels}; set model.backbone.in_channels={image.shape[0]} and as many values in"
-                " data_preprocessor.mean and std, or change how the pipeline loads images"
-                " (color_type)"
+                " data_preprocessor.mean and std, or change color_type of the"
+                " loading transform"
             )
 
 
 def read_samples(dataset: Any, field: str, count: int = _SAMPLES) -> list[dict]:
-    """Return some samples with ``inputs``, evenly spaced, and leave the random generators alone.
+    """Return evenly spaced samples with ``inputs``, preserving the random state.
 
     Args:
-        dataset: the data set.
-        field: name of its config field, for the message.
-        count: how many samples.
+        dataset: built data set.
+        field: config field of the data set, for messages.
+        count: number of samples.
 
     Raises:
         ConfigError: a sample cannot be loaded.
-        CorruptImageError: likewise, by this package's transforms.
+        CorruptImageError: a transform of this package cannot decode an image.
     """
     if not hasattr(dataset, "__len__"):
         return []
@@ -108,7 +108,7 @@ def _read_sample(dataset: Any, field: str, index: int) -> Any:
         return dataset[index]
     except (ConfigError, CorruptImageError):
         raise
-    except Exception as error:  # libraries that decode and transform have errors of their own
+    except Exception as error:  # transforms raise exceptions of any kind
         info = dataset.get_data_info(index) if hasattr(dataset, "get_data_info") else None
         path = info.get("img_path") if isinstance(info, dict) else None
         named = f" ('{printable(path)}')" if path else ""
@@ -120,18 +120,19 @@ def _read_sample(dataset: Any, field: str, index: int) -> Any:
 
 
 def try_first_batch(model: Any, dataset: Any) -> None:
-    """Pass two training images through the model, without gradients and without a trace.
+    """Pass two training images through the model, without gradients or side effects.
 
     Raises:
-        ConfigError: parts of the model do not fit each other or the images.
+        ConfigError: parts of the model are incompatible with each other or with the images.
     """
     pretrains = isinstance(model, (MixMAE, MRMAE))
-    if not pretrains and not is_kind(model, "ImageClassifier"):
-        return  # others may keep state of every batch
+    if not pretrains and not has_base_named(model, "ImageClassifier"):
+        return  # other models may update state with every batch
     samples = read_samples(dataset, _TRAINING, 2)
     if not samples or not all(isinstance(each["inputs"], Tensor) for each in samples):
         return
-    images = [sample["inputs"] for sample in samples * 2][:2]  # a data set may be one image
+    # the data set may contain a single image
+    images = [sample["inputs"] for sample in samples * 2][:2]
     try:
         with isolated_eval(model, 0):
             batch = model.data_preprocessor(dict(inputs=images), training=pretrains)
@@ -150,7 +151,7 @@ def _is_own(backbone: Any) -> bool:
 
 
 def _tensors(inputs: Any) -> list[Tensor]:
-    """Images of a sample, which has several with test-time augmentation or views."""
+    """Return all images of a sample, including views and test-time augmentations."""
     if isinstance(inputs, Tensor):
         return [inputs] if inputs.ndim == 3 else []
     if isinstance(inputs, (list, tuple)):
@@ -159,11 +160,11 @@ def _tensors(inputs: Any) -> list[Tensor]:
 
 
 def _check_sizes(model: Any, field: str, sizes: Sequence[tuple[int, ...]]) -> str | None:
-    """Compare sizes with ``img_size``; returns a warning where another size may be meant."""
+    """Compare sizes with ``img_size``; return a warning if a difference may be intended."""
     expected = getattr(getattr(model, "backbone", None), "img_size", None)
-    pretrains = isinstance(model, PretrainingModel) or is_kind(model, "BaseSelfSupervisor")
+    pretrains = isinstance(model, PretrainingModel) or has_base_named(model, "BaseSelfSupervisor")
     if not isinstance(expected, (tuple, list)) or not (
-        pretrains or is_kind(model, "BaseClassifier")
+        pretrains or has_base_named(model, "BaseClassifier")
     ):
         return None
     others = [size for size in sizes if size != tuple(expected)]
@@ -175,13 +176,13 @@ def _check_sizes(model: Any, field: str, sizes: Sequence[tuple[int, ...]]) -> st
     )
     if tuple(reversed(expected)) in others and len(sizes) == 1:
         raise ConfigError(
-            f"{text}: height and width are swapped; most transforms take (width, height) as scale"
-            " or crop_size, but some (height, width)"
+            f"{text}: height and width are swapped; most transforms take scale or crop_size as"
+            " (width, height), but some as (height, width)"
         )
     if len(sizes) > 1:
         raise ConfigError(
-            f"{text}, and their sizes differ; let the pipeline end with a crop or resize to one"
-            " size, so that images make a batch"
+            f"{text}, and their sizes differ; end the pipeline with a crop or resize to one size,"
+            " because a batch needs images of equal size"
         )
     if field == _TRAINING and (pretrains or _is_own(model.backbone)):
         raise ConfigError(
@@ -191,7 +192,7 @@ def _check_sizes(model: Any, field: str, sizes: Sequence[tuple[int, ...]]) -> st
 
 
 def _check_sample_labels(field: str, sample: Any, head: HeadClasses) -> None:
-    """Check the labels of pixels and objects, which no list of the data set holds."""
+    """Check the labels of pixels or objects in one sample."""
     if not head.exact or sample is None:
         return
     allowed = f"{head.name}.num_classes={head.classes} allows 0 to {head.classes - 1}"
@@ -199,8 +200,8 @@ def _check_sample_labels(field: str, sample: Any, head: HeadClasses) -> None:
         labels, path = sample.gt_sem_seg.data.flatten(), sample.get("seg_map_path")
         labels = labels[labels != _IGNORED]
         advice = (
-            f"{allowed}, and {_IGNORED} for none; set num_classes, or reduce_zero_label of the data"
-            " set if 0 stands for none in its files"
+            f"{allowed}, and {_IGNORED} for ignored pixels; set num_classes, or reduce_zero_label"
+            " of the data set if label 0 means no class in its files"
         )
     elif "gt_instances" in sample and "labels" in sample.gt_instances:
         labels, path = sample.gt_instances.labels, sample.get("img_path")

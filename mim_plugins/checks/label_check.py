@@ -1,4 +1,4 @@
-"""Comparison of labels: data sets with each other, with the heads and with the metrics."""
+"""Checks of labels: data sets against each other, the heads and the metrics."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -15,29 +15,29 @@ from ..evaluation.class_names import (
     describe_disorder,
 )
 from .coco_categories import read_category_names
-from .head_classes import HeadClasses, head_classes, is_kind
+from .head_classes import HeadClasses, has_base_named, head_classes
 from .head_settings import check_head_settings, check_metrics
 
 _CHECKPOINT = "the checkpoint's training"
 
 
 class _Labels(NamedTuple):
-    """Labels of one unwrapped data set."""
+    """Labels of one data set without wrappers."""
 
     where: str
-    """Config field and folder or file, for messages."""
+    """Config field, and folder or file, for messages."""
     names: dict[str, tuple[str, ...]]
     ranges: dict[str, tuple[int, int, str]]
-    """Lowest label, highest label and an image that has the highest, by task."""
+    """Lowest label, highest label and an image with the highest label, by task."""
 
     def classes(self, task: str) -> int | None:
-        """Number of classes, None if the data set has no labels of this task."""
+        """Return the number of classes, None if the data set has no labels of this task."""
         if not task and self.names:
             return len(next(iter(self.names.values())))
         return self.ranges[task][1] + 1 if task in self.ranges else None
 
     def evidence(self, task: str) -> str:
-        """Where the number of classes comes from if no names are known."""
+        """Describe the origin of the number of classes if no class names are known."""
         if (self.names and not task) or task not in self.ranges:
             return ""
         _, highest, image = self.ranges[task]
@@ -50,13 +50,12 @@ def check_labels(
     metrics: Mapping[str, Sequence[Any]],
     trained_on: Sequence[str] | None = None,
 ) -> list[str]:
-    """Check that labels mean the same everywhere and that heads and metrics have room for them.
+    """Check that labels have the same meaning everywhere and fit heads and metrics.
 
     Args:
-        model: the model, unwrapped.
-        datasets: built data sets by the name of their config field; the first is what the others
-            are compared with.
-        metrics: built metrics by the name of their config field.
+        model: model without distributed wrapper.
+        datasets: built data sets by config field; the others are compared with the first.
+        metrics: built metrics by config field.
         trained_on: names of the classes that the model was trained on, from its checkpoint.
 
     Returns:
@@ -64,7 +63,7 @@ def check_labels(
 
     Raises:
         ConfigError: classes differ, labels are out of range, or a head, loss, preprocessor or
-            metric is for another number of classes.
+            metric has another number of classes.
     """
     heads = head_classes(model)
     labels = [
@@ -104,17 +103,17 @@ def _labels_of(field: str, dataset: Any) -> _Labels:
         classes = len(names[CLASSES]) if CLASSES in names and not task else None
         if lowest < 0 or (classes is not None and highest >= classes):
             wrong = lowest if lowest < 0 else highest
-            example = f", such as that of '{image}'," if wrong == highest and image else ""
+            example = f" (for example of '{image}')" if wrong == highest and image else ""
             allowed = f"0 to {classes - 1}, its classes" if classes else "whole numbers from 0"
             raise ConfigError(
-                f"{where} has the label {wrong}{example} but labels must be {allowed}; correct the"
+                f"{where} has the label {wrong}{example}, but labels must be {allowed}; correct the"
                 " annotations or the data set's classes"
             )
     return _Labels(where, names, ranges)
 
 
 def _label_ranges(dataset: Any) -> dict[str, tuple[int, int, str]]:
-    """Lowest and highest ``gt_label`` of all samples, by task; empty without such labels."""
+    """Return lowest and highest ``gt_label`` of all samples by task; empty without labels."""
     ranges: dict[str, tuple[int, int, str]] = {}
     if not hasattr(dataset, "get_data_info"):
         return ranges
@@ -133,21 +132,21 @@ def _label_ranges(dataset: Any) -> dict[str, tuple[int, int, str]]:
 
 
 def _check_categories(where: str, dataset: Any, classes: tuple[str, ...]) -> None:
-    """Compare the categories that a COCO data set found with its classes.
+    """Compare the categories found by a COCO data set with its classes.
 
-    MMDetection numbers those that it finds, in the file's order: one that is missing shifts the
-    labels of all after it.
+    MMDetection numbers the categories that it finds, in the order of the file, so a missing one
+    shifts the labels of all later ones.
     """
     ids, file = getattr(dataset, "cat_ids", None), getattr(dataset, "ann_file", None)
     if not classes or not isinstance(ids, (list, tuple)) or not isinstance(file, str):
         return
-    # LVIS is numbered by the categories' ids, whatever the names in its list of classes
-    known = {} if is_kind(dataset, "LVISV05Dataset") else read_category_names(file) or {}
+    # LVIS is numbered by category ids, independent of class names
+    known = {} if has_base_named(dataset, "LVISV05Dataset") else read_category_names(file) or {}
     found = tuple(known.get(each, str(each)) for each in ids)
     difference = class_difference({"categories": classes}, {"categories": found})
     if difference and (known or len(ids) != len(classes)):
         raise ConfigError(
-            f"{where} has {difference}: its labels would stand for other classes; set the data"
+            f"{where} has {difference}: its labels would mean other classes; set the data"
             " set's metainfo=dict(classes=...) to the file's categories in the file's order, and"
             " the heads' num_classes to their number"
         )
@@ -160,17 +159,17 @@ def _compare_data_sets(labels: list[_Labels]) -> None:
         if difference:
             raise ConfigError(
                 f"{each.where} and {named[0].where} have different classes: the former has"
-                f" {difference}. A label would stand for different classes;"
+                f" {difference}. A label would mean different classes;"
                 f" {_remedy(named[0], each)}"
             )
 
 
 def _remedy(first: _Labels, second: _Labels) -> str:
-    """Return how two data sets get the same classes; a checkpoint keeps names, no folders."""
+    """Describe a fix for different classes; checkpoints contain class names, not folders."""
     folders = [each for each in (first, second) if FOLDERS in each.names]
     if len(folders) != 1:
         return (
-            "give both the same class folders (empty ones for classes without images) or the same"
+            "use the same class folders in both (empty ones for classes without images) or the same"
             " list of classes"
         )
     if describe_disorder(folders[0].names[FOLDERS]):
@@ -179,14 +178,14 @@ def _remedy(first: _Labels, second: _Labels) -> str:
             " a list of images and labels (ann_file)"
         )
     return (
-        f"if the folders of {folders[0].where}, in sorted order, are these classes, give that data"
-        " set their names (classes=[...], or type='mim_plugins.ImageNet' for ImageNet's);"
-        " otherwise give it the folders of these classes"
+        f"if the folders of {folders[0].where}, in sorted order, are these classes, set the class"
+        " names of that data set (classes=[...], or type='mim_plugins.ImageNet' for ImageNet);"
+        " otherwise use the folders of these classes"
     )
 
 
 def _compare_zero_labels(datasets: Mapping[str, Any]) -> None:
-    """Compare what MMSegmentation does to label 0: it shifts all others if it leaves that out."""
+    """Compare ``reduce_zero_label`` of MMSegmentation, which shifts all labels by one."""
     bases = [
         (field, base) for field, dataset in datasets.items() for base in base_datasets(dataset)
     ]
@@ -196,12 +195,12 @@ def _compare_zero_labels(datasets: Mapping[str, Any]) -> None:
     if len(kinds) > 1:
         raise ConfigError(
             f"reduce_zero_label=True in {kinds[True]}.dataset, but not in {kinds[False]}.dataset:"
-            " their labels would differ by one; set the same in all data sets"
+            " their labels would differ by one; set the same value in all data sets"
         )
 
 
 def _compare_with_head(labels: _Labels, head: HeadClasses, is_test: bool) -> str | None:
-    """Compare the number of classes; returns a warning if the head has classes to spare."""
+    """Compare the number of classes; return a warning if the head has unused outputs."""
     count = labels.classes(head.task)
     if count is None or count == head.classes:
         return None
@@ -209,17 +208,19 @@ def _compare_with_head(labels: _Labels, head: HeadClasses, is_test: bool) -> str
     found = f"{labels.where} has {count} classes{labels.evidence(head.task)}"
     text = f"{found}, but {field}={head.classes}"
     if count > head.classes or head.exact:
-        raise ConfigError(f"{text}; set {field}={count}{_also(head)}, or correct the data set")
+        raise ConfigError(
+            f"{text}; set {field}={count}{_preprocessor_field(head)}, or correct the data set"
+        )
     if is_test and FOLDERS in labels.names:
         raise ConfigError(
-            f"{text}: its folders are numbered anew, so that labels would stand for other classes;"
-            " give it a folder for each of the model's classes (empty ones for classes without"
+            f"{text}: its folders are numbered separately, so labels would mean other classes;"
+            " create a folder for each of the model's classes (empty ones for classes without"
             " images)"
         )
-    if not labels.names:  # the highest label need not be the last class
+    if not labels.names:  # the highest label in the data may not be the last class
         return None
-    return f"{text}: {head.classes - count} outputs of the head stay unused"
+    return f"{text}: {head.classes - count} outputs of the head are unused"
 
 
-def _also(head: HeadClasses) -> str:
+def _preprocessor_field(head: HeadClasses) -> str:
     return "" if head.exact else " and, where it is set, data_preprocessor.num_classes"

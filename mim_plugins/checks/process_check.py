@@ -1,4 +1,4 @@
-"""Comparison of the data sets that the processes of a run have built, each from its own disk."""
+"""Check that the data sets of all processes agree, each built from its own disk."""
 
 import hashlib
 from collections.abc import Mapping
@@ -12,13 +12,13 @@ from ..evaluation.class_names import class_names
 
 
 def check_processes(datasets: Mapping[str, Any]) -> None:
-    """Check that all processes number the same classes; to be called by all of them.
+    """Check that all processes number the same classes; all of them must call it.
 
     Args:
-        datasets: built data sets by the name of their config field.
+        datasets: built data sets by config field.
 
     Raises:
-        ConfigError: their classes differ, on all processes.
+        ConfigError: the classes differ; raised on all processes.
     """
     found = all_gather_object({field: _classes(each) for field, each in datasets.items()})
     for field in datasets:
@@ -28,13 +28,13 @@ def check_processes(datasets: Mapping[str, Any]) -> None:
             raise ConfigError(
                 f"{field}.dataset: process 0 found {counts[0][0]} classes, and process {other}"
                 f" {'others, as many' if counts[other][0] == counts[0][0] else counts[other][0]}:"
-                " a label would stand for different classes; give all processes the same folders"
-                " and lists (check the disks of every machine)"
+                " a label would mean different classes; use the same folders and lists in all"
+                " processes (check the disks of every machine)"
             )
 
 
 def _classes(dataset: Any) -> tuple[int, str]:
-    """Return the number and the digest of the names of a data set's classes."""
+    """Return the number of classes of a data set and a digest of their names."""
     names = [class_names(base) for base in base_datasets(dataset)]
     count = sum(len(next(iter(each.values()), ())) for each in names[:1])
     return count, hashlib.sha256(repr(names).encode(errors="replace")).hexdigest()

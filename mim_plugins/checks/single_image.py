@@ -1,4 +1,4 @@
-"""A trial of a batch of one image, which normalization over the batch may refuse."""
+"""Trial of a batch of one image, which batch normalization may reject."""
 
 from contextlib import suppress
 from typing import Any
@@ -10,21 +10,21 @@ from torch.utils.data import DataLoader
 from ..visualization import isolated_eval
 from .image_check import read_samples
 
-_REFUSAL = "more than 1 value per channel"  # of torch.nn.functional.batch_norm
+_REFUSAL = "more than 1 value per channel"  # in the error of torch.nn.functional.batch_norm
 
 
-def refuses_one_image(model: nn.Module, loader: DataLoader) -> bool | None:
-    """Return whether the model's batch normalization refuses to train on one image.
+def rejects_one_image(model: nn.Module, loader: DataLoader) -> bool | None:
+    """Return whether the model's batch normalization rejects a batch of one image.
 
-    A map of several pixels can be normalized alone, a map of one pixel or a vector cannot. One
-    image passes through the model in training mode, which keeps its modes and statistics.
+    A feature map of several pixels can be normalized alone, but not one pixel or a vector. One
+    image passes through the model in training mode; module modes and statistics are preserved.
 
     Args:
-        model: the model, unwrapped.
-        loader: of the training.
+        model: model without distributed wrapper.
+        loader: training loader.
 
     Returns:
-        None where it cannot be tried.
+        True or False, or None if the trial is not possible.
     """
     if not any(isinstance(each, nn.modules.batchnorm._BatchNorm) for each in model.modules()):
         return False
@@ -35,7 +35,7 @@ def refuses_one_image(model: nn.Module, loader: DataLoader) -> bool | None:
     collate = getattr(loader, "collate_fn", None) or pseudo_collate
     kept = [(buffer, buffer.clone()) for buffer in model.buffers()]
     outcome = None
-    with suppress(Exception), isolated_eval(model, 0):  # other faults are for other checks
+    with suppress(Exception), isolated_eval(model, 0):  # other errors are left to other checks
         model.train()
         try:
             model(**preprocessor(collate(samples), training=True), mode="loss")

@@ -4,7 +4,7 @@ from .device_option import add_device_option
 from .interruption import interruptible
 from .precision import resolve_precision
 from .resumable_parts import enable_exact_resume
-from .user_errors import missing_packages_remedy, user_errors
+from .user_errors import missing_packages_hint, user_errors
 from .work_dir_lock import WorkDirLock
 
 __all__ = [
@@ -14,7 +14,7 @@ __all__ = [
     "add_device_option",
     "enable_exact_resume",
     "interruptible",
-    "missing_packages_remedy",
+    "missing_packages_hint",
     "resolve_precision",
     "user_errors",
 ]

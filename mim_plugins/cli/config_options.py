@@ -8,7 +8,7 @@ from mmengine.config import DictAction
 
 
 class ConfigOptions(DictAction):
-    """MMEngine's action for ``key=value``; anything else ends with the tool's usage."""
+    """MMEngine's action for ``key=value`` that reports any other form as a usage error."""
 
     def __call__(
         self,
@@ -17,21 +17,21 @@ class ConfigOptions(DictAction):
         values: str | Sequence[Any] | None,
         option_string: str | None = None,
     ) -> None:
-        """Put the options into the namespace as a dict."""
+        """Store the options in the namespace as a dict."""
         for value in values or ():
             if not value.partition("=")[1]:
                 parser.error(f"{option_string}: '{value}' is not key=value, such as model.head.a=1")
         try:
             super().__call__(parser, namespace, values, option_string)
-        except RecursionError:  # of MMEngine, on brackets in a dict
+        except RecursionError:  # raised by MMEngine for brackets in a dict
             parser.error(
-                f"{option_string}: only lists and tuples nest here; a dict of them goes into"
-                " a config file with _base_"
+                f"{option_string}: only lists and tuples can be nested here; write a dict that"
+                " contains them in a config file with _base_"
             )
 
 
 def add_config_options(parser: argparse.ArgumentParser) -> None:
-    """Let a tool accept ``--cfg-options``."""
+    """Add ``--cfg-options`` to the parser of a tool."""
     parser.add_argument(
         "--cfg-options",
         nargs="+",

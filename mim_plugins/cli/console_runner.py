@@ -1,4 +1,4 @@
-"""MMEngine's runner with a console that fits a screen; its log file holds everything."""
+"""MMEngine's runner with concise console output and a complete log file."""
 
 import logging
 import warnings
@@ -13,9 +13,9 @@ from ..checkpoints import cached_path, plain_data_only, read_tensors
 from ..engine.guards.guarded_writers import guard_backends, guard_log_file, guard_writers
 from ..engine.guards.guarded_writes import try_writing
 from ..engine.resume.loaded_checkpoint import check_loaded, is_trusted
-from ..engine.resume.loaded_weights import require_loadable
+from ..engine.resume.loaded_weights import check_loadable
 
-# what MMEngine and mmpretrain say at every start, and nobody at the console can act on
+# messages of MMEngine and mmpretrain at every start that users cannot act on
 _FILE_ONLY = (
     '"FileClient" will be deprecated',
     '"HardDiskBackend" is the alias',
@@ -29,26 +29,26 @@ _FILE_ONLY = (
 _IGNORED_WARNINGS = (
     r"Setting (OMP|MKL)_NUM_THREADS environment variable",
     r"'pin_memory' argument is set as true but no accelerator is found",
-    # mmseg of its own parts, which its configs ask for
+    # mmseg about its own components, which its configs use
     r"``build_loss`` would be deprecated",
     r"Default ``avg_non_ignore`` is False",
     r"`reduce_zero_label` will be deprecated",
     r"The draw is False, it means that the hook for visualization",
-    # misfires while gradients are accumulated, and while float16's loss scale is sought
+    # false alarm during gradient accumulation and adjustment of the float16 loss scale
     r"Detected call of `scheduler\.step\(\)` before `optimizer\.step\(\)`",
 )
 
 
 class ConsoleRunner(Runner):
-    """Runner that shows environment, config and hooks in the log file only, not on the console.
+    """Runner that logs environment, config and hooks to the log file only, not to the console.
 
-    So it does with notes of the libraries that a user cannot act on. Beside that, it never runs
-    code from a checkpoint, whichever MMEngine is installed, and a log, scalar or picture that
-    cannot be written does not end it (see :func:`guard_writers`).
+    The same holds for library messages that users cannot act on. In addition, it never executes
+    code from a checkpoint, with any version of MMEngine, and continues if a log, scalar or picture
+    cannot be written (see :func:`guard_writers`).
     """
 
     _has_begun = False
-    _source = "the checkpoint"  # that is being loaded, for messages
+    _source = "the checkpoint"  # path of the loaded checkpoint, for messages
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         for message in _IGNORED_WARNINGS:
@@ -58,7 +58,7 @@ class ConsoleRunner(Runner):
     def build_logger(
         self, log_level: int | str = "INFO", log_file: str | None = None, **kwargs: Any
     ) -> MMLogger:
-        """Build MMEngine's logger with a filter on its console and a guarded log file."""
+        """Build MMEngine's logger with a filtered console and a guarded log file."""
         logger = super().build_logger(log_level, log_file, **kwargs)
         guard_log_file(logger)
         for handler in logger.handlers:
@@ -74,38 +74,38 @@ class ConsoleRunner(Runner):
         return built
 
     def dump_config(self) -> None:
-        """Write the config into the work folder; a failure is logged."""
+        """Write the config to the work folder; a failure is only logged."""
         try_writing(self.logger, f"the config in '{self.work_dir}'", super().dump_config)
 
     def register_hooks(self, *args: Any, **kwargs: Any) -> None:
-        """Register hooks; those that only report are guarded."""
+        """Register the hooks and guard those that only report."""
         super().register_hooks(*args, **kwargs)
         guard_writers(self)
 
     def has_begun(self) -> bool:
-        """Has training come to its first epoch? An error before that is one of the set-up."""
+        """Return whether the first epoch has started; earlier errors are setup errors."""
         return self._has_begun
 
     def load_checkpoint(self, filename: str, *args: Any, **kwargs: Any) -> Any:
-        """Load a checkpoint as MMEngine does, but plain data and usable weights only.
+        """Load a checkpoint as MMEngine does, restricted to plain data and valid weights.
 
-        PyTorch refuses the rest by default; onedl-mmengine then unpickles without restriction. A
-        user's own ``TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD`` keeps its meaning.
+        PyTorch rejects other content by default, but onedl-mmengine then unpickles without
+        restriction. The environment variable ``TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD`` is respected.
 
         Raises:
             CheckpointError: see :func:`read_tensors`, :func:`check_loaded` and
-                :func:`require_loadable`.
-            pickle.UnpicklingError: the file holds more than plain data.
+                :func:`check_loadable`.
+            pickle.UnpicklingError: the file contains more than plain data.
         """
         self._source = filename
         is_web = str(filename).startswith(("http://", "https://"))
         if not (self._resume or is_trusted(self)) and (is_web or "://" not in str(filename)):
-            read_tensors(filename)  # whose errors name file, cause and remedy
+            read_tensors(filename)  # raises errors with file, cause and remedy
             filename = str(cached_path(filename)) if is_web else filename  # what was checked
         with self._plain_data_by_default():
             return super().load_checkpoint(filename, *args, **kwargs)
 
-    def _init_model_weights(self) -> None:  # where MMEngine reads the files of init_cfg
+    def _init_model_weights(self) -> None:  # MMEngine reads the files of init_cfg here
         with self._plain_data_by_default():
             super()._init_model_weights()
 
@@ -113,17 +113,17 @@ class ConsoleRunner(Runner):
         return nullcontext() if is_trusted(self) else plain_data_only()
 
     def call_hook(self, fn_name: str, **kwargs: Any) -> None:
-        """Call the hooks of a moment of the run, as MMEngine does, and note the first epoch.
+        """Call the hooks as MMEngine does, check checkpoints and record the start of training.
 
-        Between reading and loading a checkpoint, MMEngine has no other place for a check: of its
-        content before any hook sees it, and of the weights that the hooks leave.
+        This is MMEngine's only extension point between reading and loading a checkpoint. The
+        content is checked before any hook runs, the weights after all hooks, which may change them.
         """
         if fn_name == "after_load_checkpoint":
             check_loaded(self, kwargs["checkpoint"])
         self._has_begun = self._has_begun or fn_name == "before_train_epoch"
         super().call_hook(fn_name, **kwargs)
         if fn_name == "after_load_checkpoint":
-            require_loadable(self.model, kwargs["checkpoint"], self._source)
+            check_loadable(self.model, kwargs["checkpoint"], self._source)
 
 
 def _is_for_the_console(record: logging.LogRecord) -> bool:

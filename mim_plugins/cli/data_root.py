@@ -1,4 +1,4 @@
-"""The folders that a config's data sets read, for the command-line tools."""
+"""Data folders of a config: replacement by ``--data-root`` and checks."""
 
 import os
 from collections.abc import Iterator
@@ -20,20 +20,20 @@ _PATHS = ("data_root", "data_prefix", "ann_file")
 
 
 def apply_data_root(cfg: Config, data_root: str | None) -> None:
-    """Read all data sets of ``cfg`` from ``data_root``; None leaves them.
+    """Set ``data_root`` in all data sets of ``cfg``; None changes nothing.
 
-    Annotation files that an evaluator names with the old folder in front follow, as COCO's.
+    Annotation files of evaluators inside the old folder are moved along (COCO).
 
     Raises:
-        ConfigError: ``data_root`` is no folder name, a loader reads several folders, for which
-            one cannot stand, or a data set's ``data_prefix`` is outside of any root.
+        ConfigError: ``data_root`` is not a folder name, a loader reads several folders, which one
+            folder cannot replace, or the ``data_prefix`` of a data set leaves the root.
     """
     if data_root is None:
         return
     _check_data_root(data_root)
     for loader in LOADERS:
-        _require_one_root(cfg, loader, data_root)
-        _require_prefixes_below(cfg, loader, data_root)
+        _check_one_root(cfg, loader, data_root)
+        _check_prefixes_below(cfg, loader, data_root)
     given = [dataset.get("data_root") for dataset in dataset_configs(cfg)]
     roots = {root for root in given if root and isinstance(root, (str, os.PathLike))}
     for dataset in dataset_configs(cfg):
@@ -49,21 +49,21 @@ def _check_data_root(data_root: Any) -> None:
     if not isinstance(data_root, str) or not data_root:
         shown = "''" if data_root == "" else repr(data_root)
         raise ConfigError(
-            f"--data-root {shown}: must be one folder. To read several, give each a data set of"
-            " its own in the config, in a ConcatDataset (docs/data.md)"
+            f"--data-root {shown}: must be one folder. To read several, define one data set per"
+            " folder in the config, in a ConcatDataset (docs/data.md)"
         )
     try:
         data_root.encode()
     except UnicodeEncodeError:
-        # the run's config is written to a text file
+        # the config of the run is written to a UTF-8 file
         raise ConfigError(
             f"--data-root '{printable(data_root)}': the folder's name is not UTF-8; rename it, or"
-            " make a link to it (ln -s) and give that"
+            " use a link to it (ln -s)"
         ) from None
 
 
-def _require_one_root(cfg: Config, loader: str, data_root: str) -> None:
-    """Check that the data sets of a loader have one folder, which another may replace."""
+def _check_one_root(cfg: Config, loader: str, data_root: str) -> None:
+    """Check that the data sets of a loader have a single folder."""
     roots = {}
     for dataset in dataset_configs(cfg, (loader,)):
         root = dataset.get("data_root")
@@ -72,15 +72,15 @@ def _require_one_root(cfg: Config, loader: str, data_root: str) -> None:
     if len(roots) > 1:
         names = ", ".join(f"'{printable(root)}'" for root in roots.values())
         raise ConfigError(
-            f"--data-root '{data_root}': {loader} reads {len(roots)} folders ({names}), and one"
-            " cannot stand for all. Leave --data-root out and give each part of the ConcatDataset"
-            f" its data_root in the config, or --cfg-options {loader}.dataset.datasets.0.data_root"
-            "=FOLDER and so on"
+            f"--data-root '{data_root}': {loader} reads {len(roots)} folders ({names}), which"
+            " one folder cannot replace. Omit --data-root and set data_root of each part of the"
+            " ConcatDataset in the config, or use --cfg-options"
+            f" {loader}.dataset.datasets.0.data_root=FOLDER and so on"
         )
 
 
-def _require_prefixes_below(cfg: Config, loader: str, data_root: str) -> None:
-    """Check that the folders of a loader's data sets are relative to their root."""
+def _check_prefixes_below(cfg: Config, loader: str, data_root: str) -> None:
+    """Check that the data prefixes of a loader's data sets stay inside the data root."""
     real_root = os.path.realpath(os.path.expanduser(data_root))
     for dataset in dataset_configs(cfg, (loader,)):
         prefix = dataset.get("data_prefix")
@@ -93,22 +93,22 @@ def _require_prefixes_below(cfg: Config, loader: str, data_root: str) -> None:
             if os.path.commonpath([real_root, real]) == real_root:
                 continue
             if is_relative and os.pardir not in Path(folder).parts:
-                continue  # a link, which is in the new root as well
+                continue  # a link inside the new root
             field = f"data_prefix.{key}" if key else "data_prefix"
             raise ConfigError(
                 f"--data-root '{data_root}' has no effect on {loader}: {field}="
                 f"'{printable(folder)}' of its {type_name(dataset.get('type'))} is a folder outside"
                 f" of it. Make {field} relative to data_root in the config or with --cfg-options,"
-                " or leave --data-root out"
+                " or omit --data-root"
             )
 
 
-def require_data(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> None:
+def check_data_folders(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> None:
     """Check that the data roots exist before anything is built.
 
     Raises:
-        DataNotFoundError: naming the first folder that does not exist.
-        ConfigError: several folders are given where a data set has one.
+        DataNotFoundError: a folder does not exist.
+        ConfigError: a data set that reads one folder has several.
     """
     for dataset in dataset_configs(cfg, loaders):
         name = type_name(dataset.get("type"))
@@ -119,8 +119,8 @@ def require_data(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> None:
         root = dataset.get("data_root")
         if root and not Path(root).expanduser().is_dir():
             raise DataNotFoundError(
-                f"there is no data folder '{printable(root)}' for {name}; give the data set's"
-                f" folder with --data-root. {describe_layout(name)}"
+                f"there is no data folder '{printable(root)}' for {name}; set the folder of the"
+                f" data set with --data-root. {describe_layout(name)}"
             )
         missing = _missing_ade20k_folder(dataset)
         if missing:
@@ -130,7 +130,7 @@ def require_data(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> None:
 
 
 def use_drop_ins(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> str | None:
-    """Read class folders by this package's walk, see :func:`use_drop_in`; returns what was done."""
+    """Use this package's data set classes, see :func:`use_drop_in`; return a message if any."""
     scope = cfg.get("default_scope")
     changes = {use_drop_in(dataset, scope) for dataset in dataset_configs(cfg, loaders)} - {None}
     for dataset in dataset_configs(cfg, loaders):
@@ -140,7 +140,7 @@ def use_drop_ins(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> str | None:
 
 
 def _missing_ade20k_folder(dataset: dict) -> Path | None:
-    """The first of an ADE20K data set's folders that is not there; MMSegmentation names none."""
+    """Return the first missing folder of an ADE20K data set; MMSegmentation reports none."""
     if "ADE20K" not in type_name(dataset.get("type")):
         return None
     root = Path(dataset.get("data_root") or "").expanduser()
@@ -149,14 +149,14 @@ def _missing_ade20k_folder(dataset: dict) -> Path | None:
 
 
 def _evaluators(cfg: Config) -> Iterator[dict]:
-    """Yield the metrics of validation and test, each of which may be one or a list."""
+    """Yield the metrics of validation and test, each a single one or a list."""
     for name in ("val_evaluator", "test_evaluator"):
         given = cfg.get(name) or []
         yield from given if isinstance(given, (list, tuple)) else [given]
 
 
 def dataset_configs(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> list[dict]:
-    """Return the data sets of the loaders, those inside wrappers included."""
+    """Return the data set configs of the loaders, including those inside wrappers."""
     found = []
     for name in loaders:
         if cfg.get(name):

@@ -1,4 +1,4 @@
-"""Keeping a recipe's global batch and learning rate on any number of GPUs."""
+"""Global batch size and learning rate of a recipe on any number of GPUs."""
 
 import os
 
@@ -16,36 +16,36 @@ PROCESSES_VARIABLE = {
 
 
 def launched_processes(cfg: Config) -> int:
-    """Number of processes that ``cfg.launcher`` started, known before they are connected."""
+    """Return the number of processes of ``cfg.launcher``, before the process group exists."""
     variable = PROCESSES_VARIABLE[cfg.get("launcher", "none")]
     return int(os.environ[variable]) if variable else 1
 
 
 def scale_lr(cfg: Config) -> None:
-    """Ask MMEngine to scale the learning rate by this run's global batch over the recipe's.
+    """Enable MMEngine's scaling of the learning rate by this run's global batch over the recipe's.
 
     Raises:
-        GlobalBatchError: the recipe names no global batch.
+        GlobalBatchError: the recipe does not define its global batch.
     """
     _recipe_batch(cfg, "--auto-scale-lr")
     cfg.auto_scale_lr.enable = True
 
 
 def keep_global_batch(cfg: Config) -> str:
-    """Accumulate gradients so that an update sees the recipe's global batch; returns what was done.
+    """Accumulate gradients to the recipe's global batch and return a message.
 
-    The images per process stay: they are what fits into memory.
+    The images per process, which are limited by the memory, do not change.
 
     Raises:
-        GlobalBatchError: the recipe names no global batch, counts iterations in place of epochs, or
-            its batch is no multiple of the images that one iteration of all processes takes.
+        GlobalBatchError: the recipe does not define its global batch, is iteration-based, or its
+            global batch is not a multiple of the images of one iteration of all processes.
     """
     recipe = _recipe_batch(cfg, "--keep-global-batch")
     if cfg.train_cfg.get("max_epochs") is None:
         raise GlobalBatchError(
-            "--keep-global-batch: this recipe counts iterations, and accumulation would leave it"
-            " fewer updates; set optim_wrapper.accumulative_counts, train_cfg.max_iters and the"
-            " schedulers' begin and end yourself"
+            "--keep-global-batch: this recipe counts iterations, so accumulation would reduce its"
+            " number of updates; set optim_wrapper.accumulative_counts, train_cfg.max_iters and the"
+            " schedulers' begin and end explicitly"
         )
     processes, batch = launched_processes(cfg), cfg.train_dataloader.batch_size
     if recipe % (processes * batch):
@@ -56,7 +56,7 @@ def keep_global_batch(cfg: Config) -> str:
             else f"use a number of processes that divides {recipe}"
         )
         raise GlobalBatchError(
-            f"--keep-global-batch: the recipe's {recipe} images are no multiple of {processes}"
+            f"--keep-global-batch: the recipe's {recipe} images are not a multiple of {processes}"
             f" processes * {batch} images; {advice}"
         )
     counts = recipe // (processes * batch)
@@ -70,30 +70,31 @@ def _recipe_batch(cfg: Config, option: str) -> int:
     recipe = (cfg.get("auto_scale_lr") or {}).get("base_batch_size")
     if not recipe:
         raise GlobalBatchError(
-            f"{option}: the config states no global batch; add"
+            f"{option}: the config does not define a global batch; add"
             " auto_scale_lr=dict(base_batch_size=..., enable=False)"
         )
     return recipe
 
 
-def too_few_iterations(runner: Runner) -> str | None:
-    """What is wrong if an epoch has fewer iterations than are accumulated, or None."""
+def accumulation_problem(runner: Runner) -> str | None:
+    """Return an error message if an epoch has fewer iterations than are accumulated, or None."""
     counts = (runner.cfg.get("optim_wrapper") or {}).get("accumulative_counts", 1)
     iterations = len(runner.train_dataloader)
     if counts <= iterations:
         return None
     return (
         f"--keep-global-batch accumulates {counts} iterations, but an epoch has {iterations}, so"
-        " that whole epochs pass without an update: leave it out and give --auto-scale-lr, or"
-        " train on more images"
+        " entire epochs pass without an update: use --auto-scale-lr instead, or train on more"
+        " images"
     )
 
 
 def scale_lr_with_accumulation(runner: Runner) -> None:
-    """Let ``auto_scale_lr`` count accumulated gradients, which MMEngine leaves out of the batch.
+    """Include accumulated gradients in the batch of ``auto_scale_lr``, which MMEngine omits.
 
-    The config stays as it is: the ratio of the two batches is right if MMEngine compares one
-    iteration's images with the recipe's batch divided by the accumulated iterations.
+    Only the runner's settings change, not its config. MMEngine compares the images of one iteration
+    with the recipe's batch divided by the number of accumulated iterations, which gives the correct
+    ratio.
     """
     scaling = runner.auto_scale_lr
     counts = (runner.cfg.get("optim_wrapper") or {}).get("accumulative_counts", 1)

@@ -1,4 +1,4 @@
-"""Ctrl-C, which ends a program with one line and the exit code of shells."""
+"""Handling of Ctrl-C with a one-line message and the exit code of shells."""
 
 import os
 import sys
@@ -16,11 +16,11 @@ from .user_errors import INTERRUPTED_EXIT_CODE, wants_traceback
 
 @contextmanager
 def interruptible(runner: Runner, traceback: bool = False) -> Iterator[None]:
-    """Let Ctrl-C end a training with a line that names the newest complete checkpoint.
+    """End a training after Ctrl-C with one line that contains the newest complete checkpoint.
 
     Args:
-        runner: trains in the block.
-        traceback: let KeyboardInterrupt pass, as :func:`user_errors` lets errors.
+        runner: runner that trains in the block.
+        traceback: raise the KeyboardInterrupt with its traceback, see :func:`user_errors`.
     """
     try:
         yield
@@ -39,7 +39,7 @@ def _without_further_interrupts() -> Iterator[None]:
     try:
         yield
     finally:
-        with suppress(TypeError):  # of a handler that Python did not set
+        with suppress(TypeError):  # the previous handler was not set by Python
             signal(SIGINT, previous)
 
 
@@ -51,6 +51,6 @@ def _line(runner: Runner) -> str:
     saves = any(isinstance(hook, PreemptionHook) for hook in runner.hooks)
     return (
         f"interrupted by Ctrl-C at iteration {runner.iter + 1}, which saves nothing: {newest}."
-        " --resume goes on from the newest complete checkpoint"
-        + ("; SIGTERM (kill PID) in place of Ctrl-C saves the run first" if saves else "")
+        " --resume continues from the newest complete checkpoint"
+        + ("; SIGTERM (kill PID) instead of Ctrl-C saves the run first" if saves else "")
     )

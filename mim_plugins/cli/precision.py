@@ -1,4 +1,4 @@
-"""The precision of a config on the machine that it runs on."""
+"""Training precision that the machine supports."""
 
 import torch
 from mmengine.config import Config
@@ -9,10 +9,10 @@ from ..config import resolve_type
 
 
 def resolve_precision(cfg: Config) -> str | None:
-    """Replace a mixed precision that this machine does not have; returns what was done.
+    """Replace a mixed precision that this machine does not support; return a message if changed.
 
-    bfloat16 falls back to float16 on GPUs without it, and to float32 where there is no GPU.
-    Subclasses of MMEngine's wrapper are left alone.
+    bfloat16 falls back to float16 on GPUs without bfloat16, and to float32 without a GPU.
+    Subclasses of MMEngine's wrapper are not changed.
     """
     wrapper = cfg.get("optim_wrapper") or {}
     scope = cfg.get("default_scope")
@@ -22,10 +22,10 @@ def resolve_precision(cfg: Config) -> str | None:
         wrapper["type"] = "OptimWrapper"
         for name in ("dtype", "loss_scale", "use_fsdp"):
             wrapper.pop(name, None)
-        return "no GPU: training in float32 in place of mixed precision"
-    # PyTorch would emulate it, slowly, on GPUs before Ampere
+        return "no GPU: training in float32 instead of mixed precision"
+    # before Ampere, PyTorch emulates bfloat16, which is slow
     supported = torch.cuda.is_bf16_supported(including_emulation=False)
     if wrapper.get("dtype") in ("bfloat16", torch.bfloat16) and not supported:
         wrapper["dtype"] = "float16"
-        return "this GPU has no bfloat16: training in float16"
+        return "this GPU does not support bfloat16: training in float16"
     return None

@@ -1,4 +1,4 @@
-"""The error message of a run of several processes: on the console once, with its process."""
+"""Error messages of a run of several processes, printed once and with their process."""
 
 import hashlib
 import os
@@ -17,55 +17,56 @@ _LOST_CONNECTION = re.compile(
 )
 _FROM_BACKEND = re.compile(r"gloo/|ProcessGroup(Gloo|NCCL|MPI)|NCCL (error|communicator)")
 _CONSEQUENCE = (
-    "error: another process of the run has ended or cannot be reached. Its message names the cause;"
-    " without one, see docs/troubleshooting.md, Several processes"
+    "error: another process of the run has ended or cannot be reached. Its message contains the"
+    " cause; if there is none, see docs/troubleshooting.md, Several processes"
 )
 _SUFFIX = " (process "
 _REPORT = "error_rank_{}.txt"
 
 
 def process_count() -> int:
-    """Return the number of processes of this run, also before they are connected."""
+    """Return the number of processes of this run, even before the process group exists."""
     if torch.distributed.is_initialized():
         return torch.distributed.get_world_size()
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
-def exit_with(line: str, error: BaseException) -> str | int:
-    """Return what a process of a run of several passes to ``sys.exit`` at an error.
+def exit_status(line: str, error: BaseException) -> str | int:
+    """Return the argument of ``sys.exit`` for an error in one of several processes.
 
-    It is a message for the first process of a machine that has this error, and the code 1 for the
-    others. The traceback goes into a file beside the log, which the message names.
-    An error that is merely the loss of another process takes the message of that process, if the
-    work folder holds it.
+    The first process of a machine with this error returns a message, the others the code 1. The
+    traceback is written to a file next to the log, and the message contains the path. If the error
+    is only a lost connection, the message of the process that failed first is repeated, if the work
+    folder contains it.
 
     Args:
-        line: the message that a single process would end with.
-        error: which is being handled.
+        line: message that a single process would exit with.
+        error: exception that is being handled.
     """
     rank = int(os.environ.get("RANK", "0"))
     folder = _log_folder()
     if _is_consequence(error):
         text = " ".join(str(error).split())
         line = (
-            _report_of_another(folder, rank) or f"{_CONSEQUENCE}. Its loss was noticed by: {text}"
+            _report_of_another(folder, rank)
+            or f"{_CONSEQUENCE}. The connection failed with: {text}"
         )
     if _SUFFIX not in line:
         file = folder / _REPORT.format(rank) if folder else None
         where = f"{_SUFFIX}{rank} of {process_count()} on host '{socket.gethostname()}'"
         trace = "".join(traceback.format_exception(error))
-        told = f"{line}{where}; traceback in {file})" if file else f"{line}{where})"
-        if file and not _write(file, f"{told}\n{trace}"):
-            told = f"{line}{where})"
-        line = told
-    told = _CONSEQUENCE if line.startswith(_CONSEQUENCE) else line.partition(_SUFFIX)[0]
-    return line if _is_first_to_tell(told) else 1
+        message = f"{line}{where}; traceback in {file})" if file else f"{line}{where})"
+        if file and not _write(file, f"{message}\n{trace}"):
+            message = f"{line}{where})"
+        line = message
+    cause = _CONSEQUENCE if line.startswith(_CONSEQUENCE) else line.partition(_SUFFIX)[0]
+    return line if _is_first_report(cause) else 1
 
 
 def _is_consequence(error: BaseException) -> bool:
-    """Return whether an error is the loss of another process.
+    """Return whether an error is a lost connection to another process.
 
-    The text alone does not show it: storages of images lose connections, too.
+    The text alone is not sufficient: image storages lose connections, too.
     """
     if isinstance(error, torch.distributed.DistError):
         return True
@@ -76,13 +77,13 @@ def _is_consequence(error: BaseException) -> bool:
     origin = Path(frames[-1].filename).as_posix() if frames else "/torch/"
     if "/torch/distributed/" in origin:
         return True
-    # in a backward pass, PyTorch's C++ code communicates; its _utils raises errors of workers again
+    # C++ code communicates during a backward pass; torch/_utils.py re-raises worker errors
     is_torchs = "/torch/" in origin and not origin.endswith("/torch/_utils.py")
     return is_torchs and bool(_FROM_BACKEND.search(text))
 
 
 def _log_folder() -> Path | None:
-    """Return the folder of the run's log, which all processes share; None before there is one."""
+    """Return the log folder, which all processes share; None before it exists."""
     for logger in reversed(MMLogger._instance_dict.values()):
         if logger.log_file:
             return Path(logger.log_file).parent
@@ -90,7 +91,7 @@ def _log_folder() -> Path | None:
 
 
 def _report_of_another(folder: Path | None, rank: int) -> str | None:
-    """Return the message of a process that failed for a reason of its own."""
+    """Return the message of another process that did not fail by a lost connection."""
     for file in sorted(folder.glob(_REPORT.format("*"))) if folder else []:
         try:
             line = file.read_text(errors="replace").partition("\n")[0]
@@ -104,20 +105,20 @@ def _report_of_another(folder: Path | None, rank: int) -> str | None:
 def _write(file: Path, text: str) -> bool:
     try:
         file.write_text(text, encoding="utf-8", errors="backslashreplace")
-    except OSError:  # the error that is being reported matters more
+    except OSError:  # must not hide the error that is being reported
         return False
     return True
 
 
-def _is_first_to_tell(line: str) -> bool:
-    """Whether no other process of this machine and run has printed the message yet."""
+def _is_first_report(line: str) -> bool:
+    """Return whether no other process of this machine and run has printed the message yet."""
     folder = _machine_folder()
     if folder is None:
         return True
-    mark = folder / f"told_{hashlib.sha256(line.encode(errors='replace')).hexdigest()[:16]}"
+    marker = folder / f"reported_{hashlib.sha256(line.encode(errors='replace')).hexdigest()[:16]}"
     try:
         folder.mkdir(exist_ok=True)
-        mark.touch(exist_ok=False)
+        marker.touch(exist_ok=False)
     except FileExistsError:
         return False
     except OSError:
@@ -126,8 +127,8 @@ def _is_first_to_tell(line: str) -> bool:
 
 
 def _machine_folder() -> Path | None:
-    """Return a folder of this start of the run on this machine, if its launcher names one."""
-    if "TORCHELASTIC_ERROR_FILE" in os.environ:  # in a folder per process
+    """Return a folder shared by the processes of this launch on this machine, None if unknown."""
+    if "TORCHELASTIC_ERROR_FILE" in os.environ:  # this file is in a folder per process
         return Path(os.environ["TORCHELASTIC_ERROR_FILE"]).parents[1]
     slurm = ("SLURM_JOB_ID", "SLURM_STEP_ID")
     names = slurm if "SLURM_STEP_ID" in os.environ else ("PMIX_NAMESPACE",)

@@ -1,4 +1,4 @@
-"""The processes of a distributed run: gloo where there is no GPU, and their leave."""
+"""Process group of a distributed run: gloo without a GPU, and a clean shutdown."""
 
 import gc
 import importlib
@@ -24,21 +24,21 @@ _RANK_VARIABLES = dict(
         WORLD_SIZE="OMPI_COMM_WORLD_SIZE",
     ),
 )
-_SYNCHRONIZED = ("SyncBN", "MMSyncBN")  # in mmcv's registry
+_SYNCHRONIZED = ("SyncBN", "MMSyncBN")  # names in mmcv's registry
 
 
 def init_gloo_on_cpu(cfg: Config) -> None:
-    """Let a distributed run use gloo processes where there is no GPU; MMEngine alone cannot.
+    """Set up a distributed run with gloo if there is no GPU, which MMEngine does not support.
 
-    Batch norms are then each process's own: PyTorch's synchronized ones need a GPU.
+    Batch norms are then not synchronized: PyTorch's SyncBatchNorm needs a GPU.
     """
     launcher = cfg.get("launcher", "none")
     if launcher not in ("pytorch", "slurm") or torch.cuda.is_available():
         return
     if not torch.distributed.is_initialized():
         if launcher == "slurm":
-            _take_slurm_environment()
-        # has default arguments that would hold a group that is there before it
+            _set_slurm_environment()
+        # its default arguments would keep a reference to a group that exists before the import
         importlib.import_module("torch.distributed.nn.functional")
         torch.distributed.init_process_group("gloo")
     _replace_sync_batch_norms(cfg["model"], cfg.get("default_scope"))
@@ -49,11 +49,11 @@ def init_gloo_on_cpu(cfg: Config) -> None:
 
 
 def run_distributed(run: Callable[[], T]) -> T:
-    """Take leave of the run's other processes, if there are any, after ``run()`` has ended well.
+    """Call ``run()`` and shut the process group down after a successful end.
 
-    ``run`` must not hand out its runner: only once that is freed do the threads of gloo end, which
-    can abort a process that ends before them. After an error the others may wait for something
-    else, and are left.
+    ``run`` must not return its runner: gloo's threads end only when the runner is freed, and a
+    thread still alive at exit can abort the process. After an error there is no shutdown, because
+    the other processes may be blocked in another collective operation.
     """
     try:
         result = run()
@@ -62,24 +62,24 @@ def run_distributed(run: Callable[[], T]) -> T:
             raise
         code = stop.code
     else:
-        _leave_process_group()
+        _shut_down_process_group()
         return result
-    _leave_process_group()
+    _shut_down_process_group()
     sys.exit(code)
 
 
-def _leave_process_group() -> None:
+def _shut_down_process_group() -> None:
     if torch.distributed.is_initialized():
-        gc.collect()  # a runner is part of cycles
+        gc.collect()  # a runner is part of reference cycles
         torch.distributed.barrier()
         torch.distributed.destroy_process_group()
 
 
 def _replace_sync_batch_norms(cfg: Any, scope: str | None) -> None:
-    """Name ``BN`` where a config, at any depth, names a synchronized batch norm."""
+    """Replace synchronized batch norms with ``BN`` at any depth of a config."""
     if isinstance(cfg, dict):
         kind = cfg.get("type")
-        # by the name first, or every part of the model would be imported here
+        # compare names first: resolving a type imports its module
         name = type_name(kind)
         if name in _SYNCHRONIZED or (
             "Sync" in name and _is_sync_batch_norm(resolve_type(kind, MODELS, scope))
@@ -92,21 +92,21 @@ def _replace_sync_batch_norms(cfg: Any, scope: str | None) -> None:
 
 
 def _is_sync_batch_norm(kind: Any) -> bool:
-    """Whether it is PyTorch's or mmcv's; both need a GPU."""
+    """Return whether a class is SyncBatchNorm of PyTorch or mmcv, which need a GPU."""
     module, name = getattr(kind, "__module__", ""), getattr(kind, "__name__", "")
     return name == "SyncBatchNorm" and module.startswith(("torch.", "mmcv."))
 
 
-def take_rank_from(launcher: str) -> None:
-    """Set PyTorch's variables of rank and number of processes from those of another launcher."""
+def set_rank_from_launcher(launcher: str) -> None:
+    """Set PyTorch's rank and world size variables from those of another launcher."""
     for name, theirs in _RANK_VARIABLES.get(launcher, {}).items():
         if theirs in os.environ:
             os.environ[name] = os.environ[theirs]
 
 
-def _take_slurm_environment() -> None:
-    """Say in PyTorch's variables what Slurm says in its own."""
-    take_rank_from("slurm")
+def _set_slurm_environment() -> None:
+    """Set PyTorch's environment variables from those of Slurm."""
+    set_rank_from_launcher("slurm")
     os.environ.setdefault("MASTER_PORT", "29500")
     if "MASTER_ADDR" not in os.environ:
         command = ["scontrol", "show", "hostnames", os.environ["SLURM_NODELIST"]]

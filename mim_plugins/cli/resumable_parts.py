@@ -1,4 +1,4 @@
-"""This package's loops and checkpoint hook in place of MMEngine's, in any config."""
+"""Replacement of MMEngine's loops and checkpoint hook with this package's, in any config."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -20,19 +20,19 @@ _HOOK = "mim_plugins.AtomicCheckpointHook"
 
 
 def enable_exact_resume(cfg: Config) -> str | None:
-    """Put this package's loop and checkpoint hook where MMEngine's are; returns what was done.
+    """Replace MMEngine's loop and checkpoint hook and return a message if anything changed.
 
-    They take the same arguments, so that any project's config trains a run that survives. The
-    types may be names, with or without a scope, or classes, or be left to MMEngine's defaults;
-    subclasses are left alone.
+    The replacements accept the same arguments, so the config of any project resumes exactly. Types
+    may be names with or without a scope, classes, or MMEngine's defaults. Subclasses are not
+    replaced.
 
     Raises:
-        ConfigError: ``train_cfg`` names no loop.
+        ConfigError: ``train_cfg`` defines no loop.
     """
     changes = [*_replace_loop(cfg), *_replace_checkpoint_hooks(cfg)]
     notes = [f"for exact resuming (docs/reliability.md): {', '.join(changes)}"] if changes else []
     notes += [
-        f"{place} is an object, so that MMEngine's CheckpointHook stays: give"
+        f"{place} is an object, so MMEngine's CheckpointHook is not replaced: use"
         f" dict(type='{_HOOK}', ...) for exact resuming"
         for place, hook in _hooks(cfg)
         if type(hook) is CheckpointHook
@@ -47,7 +47,7 @@ def _replace_loop(cfg: Config) -> Iterator[str]:
     by_epoch = loop.pop("by_epoch", None)
     if "type" not in loop and by_epoch is None:
         raise ConfigError(
-            f"train_cfg={dict(loop)} names no loop: add by_epoch=True and max_epochs, or"
+            f"train_cfg={dict(loop)} defines no loop: add by_epoch=True and max_epochs, or"
             " by_epoch=False and max_iters, or a type"
         )
     named = loop.get("type", _BY_EPOCH[bool(by_epoch)])
@@ -60,7 +60,7 @@ def _replace_loop(cfg: Config) -> Iterator[str]:
 def _replace_checkpoint_hooks(cfg: Config) -> Iterator[str]:
     if cfg.get("default_hooks") is None:
         cfg.default_hooks = {}
-    # MMEngine's default; None would be the user's wish for none
+    # MMEngine's default; None would disable the hook
     cfg.default_hooks.setdefault("checkpoint", dict(type="CheckpointHook", interval=1))
     for _, hook in _hooks(cfg):
         kind = hook.get("type") if isinstance(hook, dict) else None
@@ -70,7 +70,7 @@ def _replace_checkpoint_hooks(cfg: Config) -> Iterator[str]:
 
 
 def _hooks(cfg: Config) -> Iterator[tuple[str, Any]]:
-    """Yield the places and the configs or objects of all hooks."""
+    """Yield the config paths and the configs or objects of all hooks."""
     for name, hook in cfg.default_hooks.items():
         yield f"default_hooks.{name}", hook
     for index, hook in enumerate(cfg.get("custom_hooks") or ()):

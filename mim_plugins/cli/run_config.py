@@ -1,4 +1,4 @@
-"""Fitting a config to the machine that it runs on, for the command-line tools."""
+"""Config of a run from the command line of ``train.py`` and ``test.py``."""
 
 import argparse
 import os
@@ -14,46 +14,46 @@ from ..config import misspelt_argument
 from ..errors import ConfigError, DataNotFoundError
 from .config_options import add_config_options
 from .data_root import apply_data_root
-from .data_root import require_data as require_data
+from .data_root import check_data_folders as check_data_folders
 from .data_root import use_drop_ins as use_drop_ins
 from .global_batch import PROCESSES_VARIABLE
-from .process_group import take_rank_from
+from .process_group import set_rank_from_launcher
 
 
-def command_line(description: str | None) -> argparse.ArgumentParser:
-    """The arguments that train.py and test.py have in common."""
+def build_parser(description: str | None) -> argparse.ArgumentParser:
+    """Build a parser with the common arguments of ``train.py`` and ``test.py``."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("config", help="config file, or a name such as mixmae/swin_b_600e")
     parser.add_argument("--work-dir", help="folder for logs and checkpoints")
-    parser.add_argument("--data-root", help="folder of the data, in place of the config's")
+    parser.add_argument("--data-root", help="folder of the data, instead of the config's")
     add_config_options(parser)
     parser.add_argument("--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none")
     parser.add_argument(
-        "--traceback", action="store_true", help="show where an error comes from, not one line"
+        "--traceback", action="store_true", help="show the full traceback of an error"
     )
     parser.add_argument("--local_rank", "--local-rank", type=int, default=0)
     return parser
 
 
 def read_config(args: argparse.Namespace) -> Config:
-    """The config that the common arguments name, with their choices in it.
+    """Read the config and apply the common arguments.
 
     Raises:
-        FileNotFoundError: there is no such config.
-        ConfigError: it is wrong, an option does not fit it, or no launcher started this process.
+        FileNotFoundError: the config does not exist.
+        ConfigError: the config or an option is invalid, or no launcher has started this process.
     """
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
-    take_rank_from(args.launcher)
+    set_rank_from_launcher(args.launcher)
     options = dict(args.cfg_options)
     if "launcher" in options:
-        raise ConfigError("option 'launcher' has no effect: give --launcher")
+        raise ConfigError("option 'launcher' has no effect: use --launcher")
     data_root = options.pop("data_root", None) if args.data_root is None else args.data_root
     cfg = read_config_file(args.config)
     apply_data_root(cfg, data_root)
     override_config(cfg, options)
     cfg.launcher = args.launcher
     _require_launcher(args.launcher)
-    require_known_arguments(cfg)
+    check_known_arguments(cfg)
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
     elif cfg.get("work_dir") is None:
@@ -65,16 +65,17 @@ def _require_launcher(launcher: str) -> None:
     variable = PROCESSES_VARIABLE[launcher]
     if variable and variable not in os.environ:
         raise ConfigError(
-            f"--launcher {launcher}: {variable} is not set, so nothing started the processes; use"
-            " tools/dist_train.sh, tools/slurm_train.sh or mpirun, or leave --launcher out"
+            f"--launcher {launcher}: {variable} is not set, so no launcher has started the"
+            " processes; use tools/dist_train.sh, tools/slurm_train.sh or mpirun, or omit"
+            " --launcher"
         )
 
 
-def require_known_arguments(cfg: Config) -> None:
-    """Check the names in the dicts of loaders, loops, optimizer, schedulers and hooks.
+def check_known_arguments(cfg: Config) -> None:
+    """Check the argument names of loaders, loops, optimizer, schedulers and hooks.
 
     Raises:
-        ConfigError: naming the first that what is built from its dict does not take.
+        ConfigError: a class does not accept an argument of its dict.
     """
     problem = misspelt_argument(cfg)
     if problem is not None:
@@ -82,24 +83,24 @@ def require_known_arguments(cfg: Config) -> None:
 
 
 def check_batch_size(runner: Runner) -> None:
-    """Check that an epoch has at least one step; MMEngine's own message does not say why.
+    """Check that an epoch has at least one step, with a clearer message than MMEngine's.
 
     Raises:
-        DataNotFoundError: the training set is smaller than one batch, and dropped.
+        DataNotFoundError: the training set is smaller than one batch, which is dropped.
     """
     loader = runner.train_dataloader
     if len(loader) == 0:
         batch = loader.batch_size * get_world_size()
         raise DataNotFoundError(
-            f"the training set has {len(loader.dataset)} images, fewer than one batch of {batch}:"
-            " no step would be taken. Set train_dataloader.batch_size to a smaller number"
+            f"the training set has {len(loader.dataset)} images, fewer than one batch of {batch},"
+            " so an epoch has no step. Set train_dataloader.batch_size to a smaller number"
         )
 
 
 def trim_schedule(cfg: Config) -> str | None:
-    """Leave out schedulers that begin after the run's end; returns what was done.
+    """Remove schedulers that begin after the end of the run; return a message if any.
 
-    A trial run that is shorter than its recipe's warm-up would otherwise be refused by MMEngine.
+    MMEngine would otherwise refuse a trial run that is shorter than the warm-up of its recipe.
     """
     schedulers = cfg.get("param_scheduler")
     if not isinstance(schedulers, list):

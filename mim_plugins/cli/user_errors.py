@@ -1,4 +1,4 @@
-"""Errors that a user can mend, as one line in place of a traceback."""
+"""Errors that a user can fix, reported in one line instead of a traceback."""
 
 import os
 import pickle
@@ -10,14 +10,14 @@ from contextlib import contextmanager
 import torch
 
 from ..errors import CorruptImageError, UserError
-from .process_errors import exit_with, process_count
+from .process_errors import exit_status, process_count
 
 TRACEBACK_VARIABLE = "MIM_PLUGINS_TRACEBACK"
-INTERRUPTED_EXIT_CODE = 130  # as shells have it: 128 and the number of SIGINT
+INTERRUPTED_EXIT_CODE = 130  # as in shells: 128 plus the number of SIGINT
 USER_ERRORS = (
     UserError,
     FileNotFoundError,
-    pickle.UnpicklingError,  # of MMEngine, for load_from and init_cfg
+    pickle.UnpicklingError,  # raised by MMEngine for load_from and init_cfg
     torch.cuda.OutOfMemoryError,
 )
 
@@ -30,16 +30,16 @@ def user_errors(
     also: tuple[type[Exception], ...] = (),
     until: Callable[[], bool] = lambda: False,
 ) -> Iterator[None]:
-    """End the program with one line if an error of :data:`USER_ERRORS` comes out of the block.
+    """End the program with a one-line message if the block raises an error of :data:`USER_ERRORS`.
 
-    In a run of several processes any error does, and its traceback is in a file that the line names
-    (see :func:`exit_with`). Ctrl-C is one line as well, and exit code 130.
+    In a run of several processes, this applies to any error; the line contains the path of a file
+    with the traceback (see :func:`exit_status`). Ctrl-C also ends in one line, with exit code 130.
 
     Args:
-        traceback: let the error pass with all that Python says of it, as 1 in the environment
-            variable ``MIM_PLUGINS_TRACEBACK`` does.
-        also: other errors that, in this block, come of what the user gave.
-        until: they do so as long as this gives False.
+        traceback: raise the error with its traceback, as does the environment variable
+            ``MIM_PLUGINS_TRACEBACK=1``.
+        also: further exception types that mean bad user input.
+        until: condition after which ``also`` no longer applies, such as the start of training.
     """
     kinds: tuple[type[BaseException], ...] = (*USER_ERRORS, *also)
     try:
@@ -57,33 +57,33 @@ def user_errors(
         several = process_count() > 1
         if is_known or (isinstance(error, kinds) and not until()):
             ours = is_known or type(error).__module__ != "builtins"
-            more = "" if ours else f" ({TRACEBACK_VARIABLE}=1 shows where it comes from)"
+            more = "" if ours else f" ({TRACEBACK_VARIABLE}=1 shows the traceback)"
             line = f"error: {_one_line(error)}{more}"
-        elif several:  # their tracebacks would cover each other
+        elif several:  # tracebacks of several processes would be interleaved
             text = _one_line(error).removeprefix(f"{type(error).__name__}: ")
             line = f"error: {type(error).__name__}: {text}"
         else:
             raise
-        sys.exit(exit_with(line, error) if several else line)
+        sys.exit(exit_status(line, error) if several else line)
 
 
 def wants_traceback(option: bool) -> bool:
-    """Whether the user wants tracebacks, by the tool's option or the environment variable."""
+    """Return whether tracebacks are requested by the option or the environment variable."""
     return option or os.environ.get(TRACEBACK_VARIABLE) == "1"
 
 
 def _one_line(error: BaseException) -> str:
     if isinstance(error, torch.cuda.OutOfMemoryError):
         return (
-            "the GPU's memory is full: lower train_dataloader.batch_size, with --keep-global-batch"
-            " so that an update sees as many images, or set model.backbone.with_cp=True"
+            "the GPU memory is full: lower train_dataloader.batch_size, with --keep-global-batch to"
+            " keep the number of images per update, or set model.backbone.with_cp=True"
         )
     if isinstance(error, pickle.UnpicklingError):
         found = re.search(r"GLOBAL (\S+)", str(error))
         return (
-            f"a checkpoint holds more than weights{f' ({found[1]})' if found else ''}: such objects"
-            " can run code, so nothing of it was loaded; convert the file with"
-            " tools/model_converters/convert_checkpoint.py, or ask its author for one made by"
+            f"a checkpoint contains more than weights{f' ({found[1]})' if found else ''}. Such"
+            " objects can execute code, so the file was not loaded; convert it with"
+            " tools/model_converters/convert_checkpoint.py, or use a file written by"
             " torch.save(model.state_dict(), ...)"
         )
     if isinstance(error, FileNotFoundError) and error.filename:
@@ -91,15 +91,14 @@ def _one_line(error: BaseException) -> str:
     text = error.summary if isinstance(error, CorruptImageError) else str(error)
     if isinstance(error, KeyError) and error.args:
         text = str(error.args[0])
-    if len(text.split()) < 2 and not isinstance(
-        error, USER_ERRORS
-    ):  # a name alone does not state what is wrong with it
+    # a single word does not describe the error
+    if len(text.split()) < 2 and not isinstance(error, USER_ERRORS):
         text = f"{type(error).__name__}: {text.strip() or 'no message'}"
-    return " ".join(text.split()) + missing_packages_remedy(text)
+    return " ".join(text.split()) + missing_packages_hint(text)
 
 
-def missing_packages_remedy(text: str) -> str:
-    """What to add to an error of a detection or segmentation package that is missing, or ``""``."""
+def missing_packages_hint(text: str) -> str:
+    """Return a hint for errors of a missing detection or segmentation package, or ``""``."""
     if not _MISSING.search(text):
         return ""
     return (

@@ -1,4 +1,4 @@
-"""The work folder of a run: writable, held by one run, free of another run's checkpoints."""
+"""Work folder of a run: writable, locked, and without checkpoints of an earlier run."""
 
 import os
 import re
@@ -19,74 +19,74 @@ from ..engine.resume.checkpoint_files import POINTER
 from ..errors import WorkDirError
 from .work_dir_lock import WorkDirLock
 
-_ROOM = 2**20  # bytes; a disk with less is full
+_MIN_FREE = 2**20  # bytes; a disk with less counts as full
 
 
 @contextmanager
 def claim(cfg: Config, overwrite: bool = False) -> Iterator[list[Path]]:
-    """Hold the work folder of ``cfg`` while the block runs, on the main process.
+    """Lock the work folder of ``cfg`` within the block, on the main process.
 
     Yields:
-        Checkpoints of an earlier run, which :func:`remove` is to remove before the training begins;
-        none when ``cfg`` resumes, and on other processes.
+        Checkpoints of an earlier run; pass them to :func:`remove_checkpoints` before training
+        starts. The list is empty if ``cfg`` resumes, and on all other processes.
 
     Raises:
-        WorkDirError: another run holds the folder, it cannot be written, it has checkpoints and
-            ``overwrite`` is off, or ``cfg`` loads one that would be overwritten.
+        WorkDirError: the folder is in use by another run, cannot be written, contains checkpoints
+            although ``overwrite`` is False, or contains a checkpoint that ``cfg`` loads.
     """
     if not is_main_process(cfg):
         yield []
         return
-    folder = require_writable(cfg.work_dir)
+    folder = ensure_writable(cfg.work_dir)
     with ExitStack() as locks:
         locks.enter_context(WorkDirLock(folder))
         for place in sorted(set(_places(cfg)) - {folder}):
-            locks.enter_context(WorkDirLock(require_writable(place)))
+            locks.enter_context(WorkDirLock(ensure_writable(place)))
         earlier = [] if cfg.get("resume") else earlier_checkpoints(cfg)
         if earlier and not overwrite:
             names = ", ".join(path.name for path in earlier[:3])
             raise WorkDirError(
                 f"the work folder '{folder}' has checkpoints of an earlier run ({names}"
-                f"{', ...' if len(earlier) > 3 else ''}): go on from the newest with --resume,"
-                " replace them with --overwrite, or give another folder with --work-dir"
+                f"{', ...' if len(earlier) > 3 else ''}): continue from the newest with --resume,"
+                " replace them with --overwrite, or choose another folder with --work-dir"
             )
-        needed = {os.path.realpath(text) for text in _texts(cfg.to_dict())}
+        needed = {os.path.realpath(string) for string in _strings(cfg.to_dict())}
         for path in earlier:
             if os.path.realpath(path) in needed:
                 raise WorkDirError(
-                    f"--overwrite would remove '{path}', which the config loads: give another"
-                    " folder with --work-dir"
+                    f"--overwrite would remove '{path}', which the config loads: choose"
+                    " another folder with --work-dir"
                 )
         yield earlier
 
 
 def is_main_process(cfg: Config) -> bool:
-    """Return whether this process is its run's main one, before the processes are connected."""
+    """Return whether this is the main process, before the process group exists."""
     return cfg.get("launcher", "none") == "none" or os.environ.get("RANK", "0") == "0"
 
 
-def require_writable(folder: str | Path) -> Path:
-    """Make a folder and check that a file can be written in it; return its absolute path.
+def ensure_writable(folder: str | Path) -> Path:
+    """Create a folder, check that it is writable and return its absolute path.
 
     Raises:
-        WorkDirError: it cannot be made or written, or its disk is full.
+        WorkDirError: the folder cannot be created or written, or its disk is full.
     """
     folder = Path(os.path.abspath(folder))
     probe = folder / f"writable.{os.getpid()}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(probe, lambda partial: partial.write_bytes(bytes(_ROOM)))
+        write_atomically(probe, lambda partial: partial.write_bytes(bytes(_MIN_FREE)))
         probe.unlink()
     except OSError as error:
         raise WorkDirError(
             f"the work folder '{folder}' cannot be written: {error.strerror or error}; make room or"
-            " change its rights, or give another folder with --work-dir"
+            " change its permissions, or choose another folder with --work-dir"
         ) from error
     return folder
 
 
 def earlier_checkpoints(cfg: Config) -> list[Path]:
-    """Return the checkpoints that a run of ``cfg`` would mix with its own, oldest first."""
+    """Return the checkpoints that a run of ``cfg`` would mix with its own ones, oldest first."""
     found: set[Path] = set()
     for folder, templates in _places(cfg).items():
         name = "|".join(
@@ -98,7 +98,7 @@ def earlier_checkpoints(cfg: Config) -> list[Path]:
 
 
 def _places(cfg: Config) -> dict[Path, list[str]]:
-    """Return the local folders that the checkpoint hooks of ``cfg`` write to, with file names."""
+    """Return the local folders of all checkpoint hooks of ``cfg``, with their file names."""
     hooks = [(cfg.get("default_hooks") or {}).get("checkpoint") or {}]
     hooks += [hook for hook in cfg.get("custom_hooks") or () if _saves_checkpoints(hook)]
     work_dir = Path(os.path.abspath(cfg.work_dir))
@@ -117,16 +117,16 @@ def _saves_checkpoints(hook: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, CheckpointHook)
 
 
-def remove(checkpoints: list[Path]) -> None:
-    """Remove checkpoints of an earlier run, and the pointer to the newest.
+def remove_checkpoints(checkpoints: list[Path]) -> None:
+    """Remove checkpoints of an earlier run and ``last_checkpoint``.
 
     Raises:
-        WorkDirError: one cannot be removed.
+        WorkDirError: a file cannot be removed.
     """
     for path in checkpoints:
         try:
             (path.parent / POINTER).unlink(missing_ok=True)
-            if path.is_dir() and not path.is_symlink():  # deepspeed's
+            if path.is_dir() and not path.is_symlink():  # DeepSpeed's
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)
@@ -138,10 +138,10 @@ def _pattern(template: str) -> str:
     return r"\d+".join(re.escape(part) for part in re.split(r"\{[^}]*\}", template))
 
 
-def _texts(value: Any) -> Iterator[str]:
-    """Every text in nested dicts and lists."""
+def _strings(value: Any) -> Iterator[str]:
+    """Yield all strings in nested dicts and lists."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict | list | tuple):
         for part in value.values() if isinstance(value, dict) else value:
-            yield from _texts(part)
+            yield from _strings(part)

@@ -17,33 +17,35 @@ from typing import Any
 from ..errors import WorkDirError
 
 FILE_NAME = "run.lock"
-_LONGEST = 2**16  # characters of a lock
-_BEAT = 10.0  # seconds
-_SILENCE = 60.0  # seconds; several beats, since a machine may be busy
+_MAX_LENGTH = 2**16  # characters of a lock
+_INTERVAL = 10.0  # seconds
+_TIMEOUT = 60.0  # seconds; several intervals, because a machine may be busy
 
 
 class WorkDirLock:
-    """Context that one process holds per work folder; it needs no file locks of the file system.
+    """Exclusive lock of a work folder, without file locks of the file system.
 
-    The file ``run.lock`` names host, process and start. Its time stamp is renewed every ``beat``
-    seconds. A lock is taken over if its process has ended. A process of the same machine (since the
-    same boot, in the same container) finds this out at once. One of another machine watches the
-    time stamp for some beats, and until it is ``silence`` seconds old by the clock of the file
-    system or of the watcher, because clocks may differ.
+    The file ``run.lock`` contains host, process and start time. Its modification time is renewed
+    every ``interval`` seconds. The lock of a process that has ended is taken over. On the same
+    machine (same boot and same container), this is detected at once. On another machine, the
+    modification time is observed for a few intervals, until it is ``timeout`` seconds old by the
+    clock of the file system or of the observer, because clocks may differ.
 
     Args:
-        folder: the work folder, which exists.
-        beat: seconds between two renewals.
-        silence: seconds without renewal after which a lock of another machine is dead.
+        folder: existing work folder.
+        interval: seconds between two renewals.
+        timeout: seconds without renewal after which a lock of another machine is stale.
 
     Raises:
-        WorkDirError: when entered, if another run holds the folder.
+        WorkDirError: on entry, if another run holds the lock.
     """
 
-    def __init__(self, folder: str | Path, beat: float = _BEAT, silence: float = _SILENCE) -> None:
+    def __init__(
+        self, folder: str | Path, interval: float = _INTERVAL, timeout: float = _TIMEOUT
+    ) -> None:
         self._file = Path(folder) / FILE_NAME
-        self._beat = beat
-        self._silence = silence
+        self._interval = interval
+        self._timeout = timeout
         self._owner = dict(
             host=socket.gethostname(),
             pid=os.getpid(),
@@ -56,8 +58,8 @@ class WorkDirLock:
         self._thread = threading.Thread(target=self._keep_fresh, daemon=True)
 
     def __enter__(self) -> "WorkDirLock":
-        """Take the lock."""
-        self._require_regular()
+        """Acquire the lock."""
+        self._check_regular()
         while not self._create():
             owner = _parse(self._file)
             if self._is_alive(owner):
@@ -73,30 +75,30 @@ class WorkDirLock:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Release the lock, if it is still this process's own."""
+        """Release the lock if this process still owns it."""
         if os.getpid() != self._owner["pid"]:
-            return  # a fork of the owner
+            return  # in a fork of the owner
         self._stop.set()
         self._thread.join()
         with contextlib.suppress(OSError):
             if _parse(self._file) == self._owner:
                 self._file.unlink()
 
-    def _require_regular(self) -> None:
-        """Refuse what no run can have made, which would block or never go away."""
+    def _check_regular(self) -> None:
+        """Reject a lock that no run can have created, which would block forever."""
         try:
             mode = self._file.lstat().st_mode
             if stat.S_ISREG(mode):
                 self._file.open("rb").close()
                 return
-            problem = "is no regular file"
+            problem = "is not a regular file"
         except FileNotFoundError:
             return
         except OSError as error:
             problem = f"cannot be read ({error.strerror or error})"
         raise WorkDirError(
-            f"'{self._file}' {problem}, so whether another run uses the folder is unknown: remove"
-            " it if none does, or give this run another folder with --work-dir"
+            f"'{self._file}' {problem}, so it is unknown whether another run uses the folder:"
+            " remove it if none does, or choose another folder with --work-dir"
         )
 
     @contextlib.contextmanager
@@ -109,7 +111,7 @@ class WorkDirLock:
             draft.unlink(missing_ok=True)
 
     def _create(self) -> bool:
-        """Make the file with its content in one step; return False if there is one."""
+        """Create the file atomically with its content; return False if it exists."""
         with self._draft(json.dumps(self._owner)) as draft:
             try:
                 os.link(draft, self._file)
@@ -131,11 +133,11 @@ class WorkDirLock:
         if owner and owner.get("machine") == self._owner["machine"] is not None:
             start = _process_start(owner.get("pid"))
             return start is not None and start == owner.get("process_start")
-        print(f"checking for {self._silence:g} s at most whether {_describe(owner)} lives ...")
+        print(f"checking for at most {self._timeout:g} s whether {_describe(owner)} is alive ...")
         return self._is_renewed()
 
     def _is_renewed(self) -> bool:
-        """Watch the time stamp until it changes, or has been the same for long enough."""
+        """Observe the modification time; return whether it changes before the lock is stale."""
         first, since = self._times(self._file), time.monotonic()
         while first is not None:
             now_and_renewal, watched = self._times(self._file), time.monotonic() - since
@@ -144,31 +146,34 @@ class WorkDirLock:
             now, renewal = now_and_renewal
             if renewal != first[1]:
                 return True
-            # some file systems stamp with the clock of the machine that renews
-            is_old = now - renewal > self._silence and watched > 2.5 * self._beat
-            if is_old or watched > self._silence:
+            # some file systems use the clock of the machine that renews the lock
+            is_old = now - renewal > self._timeout and watched > 2.5 * self._interval
+            if is_old or watched > self._timeout:
                 return False
-            time.sleep(self._beat / 10)
+            time.sleep(self._interval / 10)
         return False
 
     def _times(self, path: Path) -> tuple[float, float] | None:
-        """Return now and a file's time stamp by the file system's clock; None without a file."""
+        """Return now and a file's modification time by the file system's clock, None if missing."""
         try:
-            with self._draft("") as now, path.open() as file:  # opening asks a server anew
+            with (
+                self._draft("") as now,
+                path.open() as file,
+            ):  # opening refreshes the attributes from a server
                 return now.stat().st_mtime, os.fstat(file.fileno()).st_mtime
         except FileNotFoundError:
             return None
 
     def _take_over(self, owner: dict[str, Any]) -> bool:
-        """Replace the lock of a dead owner; return False if another process was faster."""
+        """Replace a stale lock; return False if another process was faster."""
         claim = self._file.with_name(f"{FILE_NAME}.takeover")
         try:
             claim.touch(exist_ok=False)
         except FileExistsError:
             times = self._times(claim)
-            if times is not None and times[0] - times[1] > self._silence:
-                claim.unlink(missing_ok=True)  # of a process that died while it took over
-            time.sleep(self._beat / 100)
+            if times is not None and times[0] - times[1] > self._timeout:
+                claim.unlink(missing_ok=True)  # of a process that died during a takeover
+            time.sleep(self._interval / 100)
             return False
         try:
             if not self._file.exists() or _parse(self._file) != owner:
@@ -180,25 +185,25 @@ class WorkDirLock:
             claim.unlink(missing_ok=True)
 
     def _keep_fresh(self) -> None:
-        while not self._stop.wait(self._beat):
+        while not self._stop.wait(self._interval):
             with contextlib.suppress(OSError):
                 if _parse(self._file).get("token") == self._owner["token"]:
                     os.utime(self._file)
                 elif not self._file.exists() and self._file.parent.is_dir():
-                    self._create()  # someone emptied the folder
+                    self._create()  # the folder was emptied
 
     def _refusal(self, owner: dict[str, Any]) -> str:
         return (
             f"the work folder '{self._file.parent}' is in use by {_describe(owner)}: wait for its"
-            " end, end it, or give this run another folder with --work-dir"
+            " end, stop it, or choose another folder with --work-dir"
         )
 
 
 def _parse(file: Path) -> dict[str, Any]:
-    """Return the owner that a lock names; empty if it is gone, unreadable or half written."""
+    """Return the owner of a lock; empty if the file is missing, unreadable or incomplete."""
     try:
         with file.open() as content:
-            owner = json.loads(content.read(_LONGEST))
+            owner = json.loads(content.read(_MAX_LENGTH))
     except (OSError, ValueError, RecursionError):
         return {}
     return owner if isinstance(owner, dict) else {}
@@ -213,7 +218,7 @@ def _describe(owner: dict[str, Any]) -> str:
 
 
 def _machine() -> str | None:
-    """Return what processes have in common that see each other's numbers; None if unknown."""
+    """Return an id of boot and PID namespace, equal for processes that share PIDs, or None."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return f"{boot} {os.readlink('/proc/self/ns/pid')}"
@@ -222,7 +227,7 @@ def _machine() -> str | None:
 
 
 def _process_start(pid: Any) -> str | None:
-    """Return when a process started, in the kernel's ticks; None if it has ended or is unknown."""
+    """Return the start time of a process in kernel ticks, None if it has ended or is unknown."""
     try:
         text = Path(f"/proc/{int(pid)}/stat").read_text()
     except (OSError, TypeError, ValueError):

@@ -15,7 +15,7 @@ from .loops import (
     ResumableDataLoader,
     ResumableEpochLoop,
     ResumableIterLoop,
-    require_end_of_evaluation,
+    check_evaluation_sampler,
 )
 from .optim import (
     LayerDecayOptimWrapperConstructor,
@@ -43,8 +43,8 @@ __all__ = [
     "StallWatchdogHook",
     "ThroughputHook",
     "build_sharded_optimizer",
+    "check_evaluation_sampler",
     "gather_optimizer_state",
     "guard_writers",
     "guarded_console",
-    "require_end_of_evaluation",
 ]

@@ -46,7 +46,7 @@ def loader(images, batch, drop_last=False, sampler=DefaultSampler, resumable=Fal
         (2, 5, None),
     ],
 )
-def test_no_batch_that_is_mixed_is_one_image(mixing, images, batch, told, resumable):
+def test_mixing_rejects_batches_of_one_image(mixing, images, batch, told, resumable):
     if told is None:
         consistency.check_batches(mixing, loader(images, batch, resumable=resumable))
         return
@@ -54,24 +54,24 @@ def test_no_batch_that_is_mixed_is_one_image(mixing, images, batch, told, resuma
         consistency.check_batches(mixing, loader(images, batch, resumable=resumable))
 
 
-def test_short_batches_that_are_dropped_or_never_come_pass(mixing):
+def test_short_batches_that_never_occur_pass(mixing):
     consistency.check_batches(mixing, loader(16, 5, drop_last=True))
     consistency.check_batches(mixing, loader(16, 5, sampler=InfiniteSampler))
 
 
-def test_a_batch_sampler_of_the_config_is_looked_into(mixing):
+def test_batch_sampler_from_the_config_is_inspected(mixing):
     data = list(range(16))
     batches = BatchSampler(DefaultSampler(data), 5, drop_last=False)
     with pytest.raises(ConfigError, match="last batch of 1 image"):
         consistency.check_batches(mixing, DataLoader(data, batch_sampler=batches))
 
 
-def test_models_that_do_not_mix_may_have_a_batch_of_one():
+def test_models_without_mixing_accept_a_batch_of_one():
     consistency.check_batches(build(MODELS, MRMAE), loader(16, 5))
     consistency.check_batches(classifier(), loader(4, 1))
 
 
-def test_a_mixing_of_ones_own_decides_itself(mixing):
+def test_custom_mixing_decides_by_its_own_errors(mixing):
     class Alone:
         def __call__(self, images):
             return images
@@ -81,7 +81,7 @@ def test_a_mixing_of_ones_own_decides_itself(mixing):
     consistency.check_batches(model, loader(16, 5))
 
 
-def test_normalization_over_the_batch_needs_two_images():
+def test_batch_norm_needs_two_images():
     head = nn.Sequential(nn.BatchNorm1d(4), nn.Linear(4, 2))
     head.data_preprocessor = None
     with pytest.raises(ConfigError, match=r"BatchNorm.* needs at least 2 images per process"):
@@ -106,7 +106,7 @@ def one_of_two(rank, images, batch, round_up):
     ("images", "batch", "round_up", "refused"),
     [(18, 4, True, True), (17, 4, True, True), (17, 4, False, True), (16, 4, True, False)],
 )
-def test_every_process_learns_of_anothers_last_batch(images, batch, round_up, refused):
+def test_single_image_batch_of_any_process_is_rejected_on_all(images, batch, round_up, refused):
     _, told = in_two_processes(one_of_two, images, batch, round_up)
     assert len(told) == 2
     for text in told.values():
@@ -128,7 +128,7 @@ def images(tmp_path_factory):
 
 @pytest.mark.parametrize("by_epoch", [True, False])
 @pytest.mark.parametrize("model", [MIXMAE, MRMAE], ids=["mixmae", "mrmae"])
-def test_a_run_that_fits_together_passes(images, model, by_epoch):
+def test_consistent_run_passes(images, model, by_epoch):
     assert consistency.check_training(training(images, model=model, by_epoch=by_epoch)) == []
 
 
@@ -142,12 +142,12 @@ def test_a_run_that_fits_together_passes(images, model, by_epoch):
         ({"train_dataloader.drop_last": False, "train_dataloader.batch_size": 11}, "1 image"),
     ],
 )  # fmt: skip
-def test_a_run_that_does_not_fit_is_refused(images, changes, told):
+def test_inconsistent_run_is_rejected(images, changes, told):
     with pytest.raises(ConfigError, match=told):
         consistency.check_training(training(images, **changes))
 
 
-def test_an_iteration_loop_that_starts_anew_has_last_batches(images):
+def test_repeating_iteration_loop_has_last_batches(images):
     changes = {
         "train_dataloader.drop_last": False,
         "train_dataloader.batch_size": 11,
@@ -231,7 +231,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("settings", "val", "told"), CASES)
-def test_training_and_doctor_refuse_the_same(tmp_path, settings, val, told):
+def test_training_and_doctor_reject_the_same_settings(tmp_path, settings, val, told):
     root = write_folders(tmp_path / "data", "abc", val)
     cfg = finetuning(root, tmp_path / "work", **settings)
     for check in (
@@ -245,7 +245,7 @@ def test_training_and_doctor_refuse_the_same(tmp_path, settings, val, told):
             check()
 
 
-def test_an_evaluation_is_compared_with_the_checkpoints_classes(tmp_path):
+def test_evaluation_is_compared_with_the_checkpoints_classes(tmp_path):
     root = write_folders(tmp_path / "data", "abc", "abx")
     runner = Runner.from_cfg(finetuning(root, tmp_path / "work"))
     with pytest.raises(ConfigError, match=r"train_dataloader.*without 'c' and with 'x'"):
@@ -256,7 +256,7 @@ def test_an_evaluation_is_compared_with_the_checkpoints_classes(tmp_path):
         consistency.check_evaluation(runner, ("a", "b", "c"))
 
 
-def test_features_are_wanted_of_images_that_the_backbone_reads(tmp_path):
+def test_feature_images_must_match_the_backbone(tmp_path):
     dataset = folder_dataset(write_folders(tmp_path))
     model = classifier(backbone=dict(in_channels=4), preprocessor=dict(mean=[0.0], std=[1.0]))
     with pytest.raises(ConfigError, match="queries: images have 3 channels"):
@@ -268,7 +268,7 @@ def wrapped(rank, folder):
     return consistency.check_training(runner)
 
 
-def test_distributed_models_are_checked_within_their_wrapper(images):
+def test_distributed_model_is_checked_inside_its_wrapper(images):
     codes, warnings = in_two_processes(wrapped, images)
     assert codes == [0, 0]
     assert warnings == {0: [], 1: []}

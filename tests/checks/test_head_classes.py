@@ -3,7 +3,7 @@ from class_folders import build, classifier
 from mmengine.registry import MODELS
 from torch import nn
 
-from mim_plugins.checks.head_classes import head_classes, unwrapped_model
+from mim_plugins.checks.head_classes import head_classes, innermost_model
 
 HEADS = dict(
     linear=dict(type="LinearClsHead", in_channels=16),
@@ -22,12 +22,12 @@ HEADS = dict(
 
 @pytest.mark.parametrize("head", HEADS)
 @pytest.mark.parametrize("classes", [2, 7])
-def test_heads_of_classifiers(head, classes):
+def test_classifier_heads_are_found(head, classes):
     model = classifier(head=dict(HEADS[head], num_classes=classes))
     assert head_classes(model) == [("model.head", classes, "", False)]
 
 
-def test_heads_of_tasks():
+def test_multi_task_heads_are_found():
     heads = dict(color=dict(HEADS["linear"], num_classes=2), form=dict(HEADS["vit"], num_classes=5))
     model = classifier(head=dict(type="MultiTaskHead", task_heads=heads))
     assert [each[:3] for each in head_classes(model)] == [
@@ -37,7 +37,7 @@ def test_heads_of_tasks():
 
 
 class BaseDetector(nn.Module):
-    """Of the same name as MMDetection's, which need not be installed."""
+    """Class with the name of MMDetection's, which may not be installed."""
 
 
 class BaseSegmentor(nn.Module):
@@ -51,7 +51,7 @@ class Head(nn.Module):
         self.class_agnostic = class_agnostic
 
 
-def test_heads_of_detectors_without_proposals():
+def test_detector_heads_are_found_without_proposals():
     model, roi = BaseDetector(), nn.Module()
     model.rpn_head, model.roi_head = nn.Module(), roi
     model.rpn_head.bbox_head = Head(1)
@@ -65,7 +65,7 @@ def test_heads_of_detectors_without_proposals():
     assert head_classes(model)[-1] == ("model.roi_head.mask_head", 79, "", True)
 
 
-def test_heads_of_segmentors():
+def test_segmentor_heads_are_found():
     model = BaseSegmentor()
     model.decode_head, model.auxiliary_head = Head(150), nn.ModuleList([Head(150), Head(19)])
     names = [(each.name, each.classes) for each in head_classes(model)]
@@ -76,15 +76,15 @@ def test_heads_of_segmentors():
     ]
 
 
-def test_pretraining_has_no_classes():
+def test_pretraining_models_have_no_classes():
     from tiny_run import MIXMAE
 
     assert head_classes(build(MODELS, MIXMAE)) == []
 
 
-def test_wrappers_are_taken_off():
+def test_wrappers_are_removed():
     inner = nn.Linear(1, 1)
     outer = nn.Module()
     outer.module = nn.DataParallel(inner)
-    assert unwrapped_model(outer) is inner
-    assert unwrapped_model(inner) is inner
+    assert innermost_model(outer) is inner
+    assert innermost_model(inner) is inner

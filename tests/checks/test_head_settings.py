@@ -15,14 +15,14 @@ def check(model):
 
 
 @pytest.mark.parametrize("classes", [2, 4, None])
-def test_mixed_labels_need_the_heads_number_of_classes(classes):
+def test_mixed_labels_need_the_number_of_classes_of_the_head(classes):
     model = classifier(3, preprocessor=dict(num_classes=classes), augments=MIXUP)
     told = rf"data_preprocessor.num_classes={classes}, but model.head.num_classes=3"
     with pytest.raises(ConfigError, match=told):
         check(model)
 
 
-def test_labels_that_are_not_mixed_do_not_need_it():
+def test_unmixed_labels_need_no_number_of_classes():
     check(classifier(3, preprocessor=dict(num_classes=None)))
     check(classifier(3, augments=MIXUP))
 
@@ -39,7 +39,7 @@ def head_with(loss):
         (dict(type="CrossEntropyLoss", class_weight=[1.0, 2.0]), "class_weight has 2 values"),
     ],
 )
-def test_losses_for_another_number_of_classes_are_refused(loss, told):
+def test_losses_with_another_number_of_classes_are_rejected(loss, told):
     with pytest.raises(ConfigError, match=rf"{told}.*model.head.num_classes=3"):
         check(classifier(head=head_with(loss)))
 
@@ -52,7 +52,7 @@ def test_losses_for_another_number_of_classes_are_refused(loss, told):
         dict(type="CrossEntropyLoss", class_weight=[1.0, 2.0, 3.0]),
     ],
 )
-def test_losses_that_fit_pass(loss):
+def test_matching_losses_pass(loss):
     check(classifier(head=head_with(loss)))
 
 
@@ -66,7 +66,7 @@ def test_losses_that_fit_pass(loss):
         (dict(type="SingleLabelMetric", num_classes=10), r"num_classes=10, but .*num_classes=3"),
     ],
 )
-def test_metrics_that_ask_for_more_than_there_is_are_refused(metric, told):
+def test_metrics_beyond_the_heads_classes_are_rejected(metric, told):
     (head,) = head_classes(classifier(3))
     with pytest.raises(ConfigError, match=told):
         check_metrics("val_evaluator", [build(METRICS, metric)], head)
@@ -81,6 +81,6 @@ def test_metrics_that_ask_for_more_than_there_is_are_refused(metric, told):
         dict(type="AveragePrecision"),
     ],
 )
-def test_metrics_that_fit_pass(metric):
+def test_matching_metrics_pass(metric):
     (head,) = head_classes(classifier(3))
     check_metrics("val_evaluator", [build(METRICS, metric)], head)

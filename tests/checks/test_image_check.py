@@ -15,7 +15,7 @@ from mim_plugins.errors import ConfigError, CorruptImageError
 
 
 class Images:
-    """Images of the given sizes in turn."""
+    """Data set whose images cycle through the given sizes."""
 
     metainfo = {}
 
@@ -57,7 +57,7 @@ def train(dataset):
         (32, [(48, 32), (64, 32), (80, 32)], "48x32 and 64x32 and 80x32 .* differ"),
     ],
 )
-def test_pretraining_on_images_of_another_size_is_refused(base, img_size, sizes, told):
+def test_pretraining_on_images_of_another_size_is_rejected(base, img_size, sizes, told):
     with pytest.raises(ConfigError, match=rf"train_dataloader: images are {told}"):
         check_images(pretraining(base, img_size), train(Images(*sizes)))
 
@@ -68,7 +68,7 @@ def test_images_of_the_models_size_pass(base, size):
     assert check_images(pretraining(base, size), train(Images(size))) == []
 
 
-def test_a_classifier_is_trained_at_its_size_and_tested_at_any():
+def test_classifier_trains_at_its_size_and_tests_at_any_size():
     model, other = classifier(), Images((64, 64))
     with pytest.raises(ConfigError, match=r"train_dataloader.*64x64.*img_size=\(32, 32\)"):
         check_images(model, train(other))
@@ -78,14 +78,14 @@ def test_a_classifier_is_trained_at_its_size_and_tested_at_any():
         assert warning.endswith("position embeddings are interpolated")
 
 
-def test_images_that_the_preprocessor_pads_to_the_size_pass():
+def test_images_padded_to_the_size_pass():
     model = classifier(preprocessor=dict(pad_size_divisor=16))
     assert check_images(model, train(Images((30, 20)))) == []
     with pytest.raises(ConfigError, match="48x32 pixels"):
         check_images(model, train(Images((33, 20))))
 
 
-def test_swapped_sides_are_refused_in_validation_too():
+def test_swapped_sides_are_rejected_in_validation():
     model = classifier(backbone=dict(img_size=(32, 64)))
     with pytest.raises(ConfigError, match=r"val_dataloader.*swapped"):
         check_images(model, dict(val_dataloader=Images((64, 32))))
@@ -102,7 +102,7 @@ def test_swapped_sides_are_refused_in_validation_too():
         (4, 4, 3, "mean has 3 values, but backbone.in_channels=4"),
     ],
 )
-def test_channels_that_do_not_agree_are_refused(channels, images, mean, told):
+def test_mismatched_channels_are_rejected(channels, images, mean, told):
     normal = dict(mean=[1.0] * mean, std=[1.0] * mean)
     model = classifier(backbone=dict(in_channels=channels), preprocessor=normal)
     with pytest.raises(ConfigError, match=told):
@@ -110,7 +110,7 @@ def test_channels_that_do_not_agree_are_refused(channels, images, mean, told):
 
 
 @pytest.mark.parametrize(("channels", "images", "mean"), [(3, 1, 3), (1, 1, 1), (5, 5, 1)])
-def test_channels_that_agree_pass(channels, images, mean):
+def test_matching_channels_pass(channels, images, mean):
     normal = dict(mean=[1.0] * mean, std=[1.0] * mean)
     model = classifier(backbone=dict(in_channels=channels), preprocessor=normal)
     dataset = Images((32, 32), channels=images)
@@ -123,7 +123,7 @@ def test_channels_of_augmented_views_are_checked():
         check_images(classifier(), dict(test_dataloader=Images((32, 32), channels=4, views=2)))
 
 
-def test_samples_are_few_and_the_random_numbers_stay():
+def test_few_samples_are_read_and_the_random_state_is_kept():
     dataset, state = Images((32, 32)), torch.get_rng_state()
     assert len(read_samples(dataset, "x")) == 8
     assert dataset.read == list(range(0, 40, 5))
@@ -165,7 +165,7 @@ def detected(*labels):
         (BaseDetector(8), detected(), None),
     ],
 )
-def test_labels_of_pixels_and_objects_have_a_class(model, sample, told):
+def test_labels_of_pixels_and_objects_must_have_a_class(model, sample, told):
     datasets = train(Images((32, 32), sample=sample))
     if told is None:
         assert check_images(model, datasets) == []
@@ -174,13 +174,13 @@ def test_labels_of_pixels_and_objects_have_a_class(model, sample, told):
         check_images(model, datasets)
 
 
-def test_a_head_that_does_not_fit_the_backbone_is_told_before_training():
+def test_mismatched_head_is_rejected_before_training():
     model = classifier(head=dict(type="LinearClsHead", num_classes=3, in_channels=768))
     with pytest.raises(ConfigError, match=r"do not pass through ImageClassifier: .*768"):
         try_first_batch(model, Images((32, 32)))
 
 
-def test_pretraining_passes_its_first_batch_without_a_trace():
+def test_trial_of_the_first_batch_has_no_side_effects():
     for base in (MIXMAE, MRMAE):
         model = pretraining(base)
         before, state = copy.deepcopy(model.state_dict()), torch.get_rng_state()
@@ -191,7 +191,7 @@ def test_pretraining_passes_its_first_batch_without_a_trace():
         assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_a_preprocessor_that_hides_pixels_from_teachers_is_told():
+def test_preprocessor_incompatible_with_teachers_is_rejected():
     target = dict(type="mim_plugins.ColorsOfMRMAETest")
     pytest.importorskip("mrmae_fakes")
     cfg = copy.deepcopy(MRMAE) | dict(mimics=dict(colors=dict(target_generator=target)))
@@ -200,7 +200,7 @@ def test_a_preprocessor_that_hides_pixels_from_teachers_is_told():
         try_first_batch(build(MODELS, cfg), Images((32, 32)))
 
 
-def test_other_models_and_empty_data_are_left_alone():
+def test_other_models_and_empty_data_are_skipped():
     try_first_batch(SimpleNamespace(), Images((32, 32), channels=9))
     assert check_images(classifier(), train([])) == []
     assert read_samples(iter([1]), "x") == []
@@ -221,7 +221,7 @@ class Unreadable(Images):
 @pytest.mark.parametrize(
     "error", [cv2.error("!buf.empty()"), OSError("gone"), KeyError("img"), TypeError("None\nNone")]
 )
-def test_a_sample_that_cannot_be_read_is_one_line(error):
+def test_unreadable_sample_is_reported_in_one_line(error):
     told = rf"val_dataloader.dataset: sample 0 \('0.jpg'\) does not.*{type(error).__name__}"
     with pytest.raises(ConfigError, match=told) as caught:
         read_samples(Unreadable(error), "val_dataloader")

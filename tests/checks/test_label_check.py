@@ -28,19 +28,19 @@ def both(root, wrap=lambda dataset: dataset, **settings):
         ("ab", "abc", r"3 class folders in place of 2, with 'c' besides"),
     ],
 )
-def test_other_class_folders_in_validation_are_refused(tmp_path, wrap, train, val, told):
+def test_different_class_folders_in_validation_are_rejected(tmp_path, wrap, train, val, told):
     datasets = both(write_folders(tmp_path, train, val), wrap)
     with pytest.raises(ConfigError, match=rf"val_dataloader.*val'.*train_dataloader.*{told}"):
         check_labels(classifier(4), datasets, {})
 
 
-def test_folders_are_compared_where_classes_have_names(tmp_path):
+def test_class_folders_are_compared_despite_class_names(tmp_path):
     datasets = both(write_folders(tmp_path, "abc", "abx"), classes=["one", "two", "three"])
     with pytest.raises(ConfigError, match="class folders in place of 3, without 'c'"):
         check_labels(classifier(3), datasets, {})
 
 
-def test_parts_of_a_concatenation_are_compared(tmp_path):
+def test_parts_of_a_concatenated_data_set_are_compared(tmp_path):
     root, other = write_folders(tmp_path / "x", "abc"), write_folders(tmp_path / "y", "acd")
     datasets = [folder_dataset(root), folder_dataset(other)]
     train = ConcatDataset(datasets, ignore_keys=["classes"])
@@ -49,14 +49,14 @@ def test_parts_of_a_concatenation_are_compared(tmp_path):
 
 
 @pytest.mark.parametrize("classes", [1, 2])
-def test_more_classes_than_the_head_has_are_refused(tmp_path, classes):
+def test_more_classes_than_the_head_are_rejected(tmp_path, classes):
     datasets = both(write_folders(tmp_path, "abc"))
     told = rf"has 3 classes, but model.head.num_classes={classes}; set model.head.num_classes=3"
     with pytest.raises(ConfigError, match=told):
         check_labels(classifier(classes), datasets, {})
 
 
-def test_fewer_classes_than_the_head_has_are_a_warning(tmp_path):
+def test_fewer_classes_than_the_head_cause_a_warning(tmp_path):
     datasets = both(write_folders(tmp_path, "abc"))
     assert check_labels(classifier(3), datasets, {}) == []
     warnings = check_labels(classifier(1000), datasets, {})
@@ -64,20 +64,20 @@ def test_fewer_classes_than_the_head_has_are_a_warning(tmp_path):
     assert all("3 classes, but model.head.num_classes=1000: 997 outputs" in w for w in warnings)
 
 
-def test_an_evaluation_with_fewer_folders_is_refused(tmp_path):
+def test_evaluation_with_fewer_class_folders_is_rejected(tmp_path):
     root = write_folders(tmp_path, "abc", "ac")
     test = dict(test_dataloader=folder_dataset(root, "val"))
-    with pytest.raises(ConfigError, match=r"2 classes.*num_classes=3.*numbered anew"):
+    with pytest.raises(ConfigError, match=r"2 classes.*num_classes=3.*numbered separately"):
         check_labels(classifier(3), test, {})
     with pytest.raises(ConfigError, match=r"checkpoint's training.*without 'b'"):
         check_labels(classifier(3), test, {}, trained_on=["a", "b", "c"])
 
 
-def test_an_evaluation_of_a_model_of_the_same_few_classes(tmp_path):
+def test_evaluation_with_the_model_classes_passes(tmp_path):
     test = dict(test_dataloader=folder_dataset(write_folders(tmp_path, "abc"), "val"))
     assert check_labels(classifier(3), test, {}, trained_on=["a", "b", "c"]) == []
     (warning,) = check_labels(classifier(9), test, {}, trained_on=["a", "b", "c"])
-    assert "6 outputs of the head stay unused" in warning
+    assert "6 outputs of the head are unused" in warning
 
 
 def listed(root, lines, **settings):
@@ -88,13 +88,13 @@ def listed(root, lines, **settings):
 @pytest.mark.parametrize(
     ("labels", "classes", "told"),
     [
-        ((0, 1, 3), "abc", r"the label 3, such as that of '.*b/0.png', .* 0 to 2, its classes"),
-        ((-1, 1, 2), "abc", r"the label -1 but labels must be 0 to 2"),
-        ((-1, 1, 2), None, r"the label -1 but labels must be whole numbers from 0"),
+        ((0, 1, 3), "abc", r"the label 3 .for example of '.*b/0.png'., .* 0 to 2, its classes"),
+        ((-1, 1, 2), "abc", r"the label -1, but labels must be 0 to 2"),
+        ((-1, 1, 2), None, r"the label -1, but labels must be whole numbers from 0"),
         ((0, 1, 7), None, r"8 classes \(label 7 of '.*b/0.png'\), but model.head.num_classes=3"),
     ],
 )
-def test_labels_out_of_range_in_a_list_are_refused(tmp_path, labels, classes, told):
+def test_labels_out_of_range_in_a_list_are_rejected(tmp_path, labels, classes, told):
     root = write_folders(tmp_path, "ab")
     files = ["a/0.png", "a/1.png", "b/0.png"]
     lines = [f"{file} {label}" for file, label in zip(files, labels, strict=True)]
@@ -103,12 +103,12 @@ def test_labels_out_of_range_in_a_list_are_refused(tmp_path, labels, classes, to
         check_labels(classifier(3), dict(train_dataloader=dataset), {})
 
 
-def test_a_list_without_the_last_classes_passes(tmp_path):
+def test_list_without_the_last_classes_passes(tmp_path):
     dataset = listed(write_folders(tmp_path, "ab"), ["a/0.png 0", "b/0.png 1"])
     assert check_labels(classifier(3), dict(train_dataloader=dataset), {}) == []
 
 
-def test_a_list_is_compared_with_folders_by_the_names_of_classes(tmp_path):
+def test_list_and_folders_are_compared_by_class_names(tmp_path):
     root = write_folders(tmp_path, "ab")
     train = listed(root, ["a/0.png 0", "b/0.png 1"], classes=["b", "a"])
     datasets = dict(train_dataloader=train, val_dataloader=folder_dataset(root, "val"))
@@ -117,7 +117,7 @@ def test_a_list_is_compared_with_folders_by_the_names_of_classes(tmp_path):
 
 
 class Samples(BaseDataset):
-    """Data set of the given annotations."""
+    """Data set with the given annotations."""
 
     def __init__(self, infos, **metainfo):
         self.infos = infos
@@ -127,7 +127,7 @@ class Samples(BaseDataset):
         return [dict(info, img_path=f"{index}.jpg") for index, info in enumerate(self.infos)]
 
 
-def test_labels_of_several_classes_per_image(tmp_path):
+def test_multi_label_classes_are_checked(tmp_path):
     head = dict(type="MultiLabelLinearClsHead", num_classes=3, in_channels=16)
     fine = Samples([dict(gt_label=[]), dict(gt_label=[0, 2]), dict(gt_label=[1])])
     assert check_labels(classifier(head=head), dict(train_dataloader=fine), {}) == []
@@ -136,7 +136,7 @@ def test_labels_of_several_classes_per_image(tmp_path):
         check_labels(classifier(head=head), dict(train_dataloader=wrong), {})
 
 
-def test_labels_of_several_tasks():
+def test_multi_task_labels_are_checked():
     heads = {
         task: dict(type="LinearClsHead", num_classes=n, in_channels=16)
         for task, n in (("color", 2), ("form", 5))
@@ -163,7 +163,7 @@ class BaseDetector(nn.Module):
 
 
 class CocoLike(Samples):
-    """Data set that numbers categories as MMDetection's does."""
+    """Data set that numbers categories like MMDetection's."""
 
     def __init__(self, file, classes):
         self.file = str(file)
@@ -188,7 +188,7 @@ def coco(folder, name, categories, classes):
         ("", r"0 categories in place of 4"),
     ],
 )
-def test_categories_that_shift_labels_are_refused(tmp_path, categories, told):
+def test_categories_that_shift_labels_are_rejected(tmp_path, categories, told):
     datasets = dict(
         train_dataloader=coco(tmp_path, "train.json", "abcd", "abcd"),
         val_dataloader=coco(tmp_path, "val.json", categories, "abcd"),
@@ -198,14 +198,14 @@ def test_categories_that_shift_labels_are_refused(tmp_path, categories, told):
 
 
 @pytest.mark.parametrize("classes", [3, 5])
-def test_detection_needs_as_many_classes_as_the_data(tmp_path, classes):
+def test_detection_head_needs_exactly_the_data_classes(tmp_path, classes):
     train = dict(train_dataloader=coco(tmp_path, "train.json", "xabcdy", "abcd"))
     assert check_labels(BaseDetector(4), train, {}) == []
     with pytest.raises(ConfigError, match=f"4 classes, but model.bbox_head.num_classes={classes}"):
         check_labels(BaseDetector(classes), train, {})
 
 
-def test_label_zero_is_left_out_everywhere_or_nowhere():
+def test_label_zero_is_reduced_in_all_data_sets_or_none():
     train, val = Samples([dict()], classes=("a",)), Samples([dict()], classes=("a",))
     train.reduce_zero_label, val.reduce_zero_label = True, False
     datasets = dict(train_dataloader=train, val_dataloader=val)
@@ -216,7 +216,7 @@ def test_label_zero_is_left_out_everywhere_or_nowhere():
     assert check_labels(nn.Module(), datasets, {}) == []
 
 
-def test_numbered_folders_need_zeros_beside_a_list_of_names(tmp_path):
+def test_numbered_folders_need_zero_padding_with_listed_names(tmp_path):
     numbers = [str(label) for label in range(12)]
     write_folders(tmp_path, numbers, numbers, images=1)
     names = [f"kind{label:02}" for label in range(12)]
@@ -232,18 +232,20 @@ def test_numbered_folders_need_zeros_beside_a_list_of_names(tmp_path):
     assert not check_labels(classifier(12), dict(test_dataloader=val), {}, sorted(numbers))
 
 
-def test_a_list_of_names_and_folders_agree_once_the_folders_are_named(tmp_path):
+def test_listed_names_and_folders_agree_once_folders_are_named(tmp_path):
     root = write_folders(tmp_path, "ab", "ab")
     (root / "list.txt").write_text("a/0.png 0\nb/0.png 1\n")
     train = folder_dataset(root, classes=["cat", "dog"], ann_file=str(root / "list.txt"))
     datasets = dict(train_dataloader=train, val_dataloader=folder_dataset(root, "val"))
-    with pytest.raises(ConfigError, match=r"give that data set their names \(classes=\[...\]"):
+    with pytest.raises(
+        ConfigError, match=r"set the class names of that data set \(classes=\[...\]"
+    ):
         check_labels(classifier(2), datasets, {})
     datasets["val_dataloader"] = folder_dataset(root, "val", classes=["cat", "dog"])
     assert check_labels(classifier(2), datasets, {}) == []
 
 
-def test_the_names_of_training_folders_need_not_be_those_of_validation(tmp_path):
+def test_training_and_validation_folders_may_have_other_names(tmp_path):
     root = write_folders(tmp_path, "ab", "ab")
     datasets = dict(
         train_dataloader=folder_dataset(root, classes=["cat", "dog"]),

@@ -17,7 +17,7 @@ def message_of(rank, roots):
 @pytest.mark.parametrize(
     ("other", "told"), [("abc", ""), ("ab", "process 1 2"), ("abx", "process 1 others, as many")]
 )
-def test_processes_with_other_classes_are_refused(tmp_path, other, told):
+def test_processes_with_different_classes_are_rejected(tmp_path, other, told):
     roots = [
         write_folders(tmp_path / str(rank), names) for rank, names in enumerate(["abc", other])
     ]
@@ -28,5 +28,5 @@ def test_processes_with_other_classes_are_refused(tmp_path, other, told):
     assert bool(told) == ("process 0 found 3 classes" in messages[0])
 
 
-def test_one_process_agrees_with_itself(tmp_path):
+def test_single_process_passes(tmp_path):
     check_processes(dict(train_dataloader=folder_dataset(write_folders(tmp_path)), other=[1, 2]))

@@ -7,7 +7,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from mim_plugins.checks import consistency
-from mim_plugins.checks.single_image import refuses_one_image
+from mim_plugins.checks.single_image import rejects_one_image
 from mim_plugins.errors import ConfigError
 
 
@@ -57,17 +57,17 @@ POOL, FLAT = nn.AdaptiveAvgPool2d(1), nn.Flatten()
         (Broken(nn.BatchNorm2d(3)), 8, None),
     ],
 )
-def test_one_image_is_tried_without_a_trace(model, size, refuses):
+def test_trial_of_one_image_has_no_side_effects(model, size, refuses):
     state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     modes = [each.training for each in model.modules()]
     images, generator = loader(size), torch.get_rng_state()
-    assert refuses_one_image(model, images) is refuses
+    assert rejects_one_image(model, images) is refuses
     assert all(torch.equal(tensor, state[name]) for name, tensor in model.state_dict().items())
     assert [each.training for each in model.modules()] == modes
     assert torch.equal(torch.get_rng_state(), generator)
 
 
-def test_a_batch_of_one_is_refused_where_it_occurs():
+def test_batch_of_one_is_rejected_where_it_occurs():
     model = Model(POOL, nn.BatchNorm2d(3))
     with pytest.raises(ConfigError, match=r"batch_size=1: batch normalization .* needs at least 2"):
         consistency.check_batches(model, loader(8, batch=1))
@@ -79,6 +79,6 @@ def test_a_batch_of_one_is_refused_where_it_occurs():
 
 def test_models_without_samples_or_preprocessor_are_not_tried():
     data = DataLoader([1, 2], 1)
-    assert refuses_one_image(Model(nn.BatchNorm2d(3)), data) is None
-    assert refuses_one_image(nn.BatchNorm2d(3), loader()) is None
-    assert refuses_one_image(SimpleNamespace(modules=list), loader()) is False
+    assert rejects_one_image(Model(nn.BatchNorm2d(3)), data) is None
+    assert rejects_one_image(nn.BatchNorm2d(3), loader()) is None
+    assert rejects_one_image(SimpleNamespace(modules=list), loader()) is False

@@ -29,7 +29,7 @@ def build(folder):
         )
 
 
-def test_environment_config_and_hooks_are_in_the_log_file_only(tmp_path, capsys):
+def test_environment_config_and_hooks_are_only_in_the_log_file(tmp_path, capsys):
     runner = build(tmp_path)
     runner.logger.info("Hooks will be executed in the following order:\nhere they are")
     runner.logger.warning('"HardDiskBackend" is the alias of "LocalBackend"')
@@ -47,7 +47,7 @@ def test_environment_config_and_hooks_are_in_the_log_file_only(tmp_path, capsys)
         assert shown in console
 
 
-def test_errors_and_other_levels_are_as_in_mmengine(tmp_path):
+def test_other_log_levels_behave_as_in_mmengine(tmp_path):
     console, file = build(tmp_path).logger.handlers
     assert isinstance(file, logging.FileHandler)
     assert console.level == file.level == logging.INFO
@@ -55,7 +55,7 @@ def test_errors_and_other_levels_are_as_in_mmengine(tmp_path):
     assert console.filter(record)
 
 
-def test_warnings_that_nobody_can_act_on_are_not_shown(tmp_path):
+def test_warnings_without_possible_action_are_hidden(tmp_path):
     ignored = (
         "Setting MKL_NUM_THREADS environment variable for each process to be 1 in default",
         "'pin_memory' argument is set as true but no accelerator is found, then",
@@ -73,7 +73,7 @@ def test_warnings_that_nobody_can_act_on_are_not_shown(tmp_path):
     assert [str(w.message)[:15] for w in shown] == ["This DataLoader"]
 
 
-def test_training_has_begun_with_its_first_epoch(tmp_path):
+def test_training_begins_with_the_first_epoch(tmp_path):
     runner = build(tmp_path)
     runner.hooks.clear()
     for name in ("before_run", "before_train"):
@@ -92,7 +92,7 @@ class Malicious:
         return os.mkdir, (str(self.folder),)
 
 
-def test_code_in_a_checkpoint_is_not_run_even_by_an_mmengine_that_would(tmp_path, monkeypatch):
+def test_code_in_a_checkpoint_never_runs(tmp_path, monkeypatch):
     monkeypatch.setattr(
         "mmengine.runner.runner._load_checkpoint",
         lambda file, map_location: torch.load(file, map_location, weights_only=False),
@@ -102,7 +102,7 @@ def test_code_in_a_checkpoint_is_not_run_even_by_an_mmengine_that_would(tmp_path
     torch.save(dict(state_dict={}, args=Malicious(executed)), tmp_path / "x.pth")
     with pytest.raises(CheckpointError, match=r"more than weights.*mkdir"):
         runner.load_checkpoint(str(tmp_path / "x.pth"))
-    with monkeypatch.context() as patch:  # a file that is exchanged in between, or an address
+    with monkeypatch.context() as patch:  # like a file replaced in between, or a URL
         patch.setattr("mim_plugins.cli.console_runner.read_tensors", lambda _: None)
         with pytest.raises(pickle.UnpicklingError, match="mkdir"):
             runner.load_checkpoint(str(tmp_path / "x.pth"))
@@ -117,14 +117,14 @@ def test_code_in_a_checkpoint_is_not_run_even_by_an_mmengine_that_would(tmp_path
     ("content", "message"),
     [(b"", "is empty"), (b"PK\3\4" + bytes(500), "corrupt"), (b"<html>", "web page")],
 )
-def test_weights_that_cannot_be_read_are_one_line(tmp_path, content, message):
+def test_unreadable_weights_are_reported_in_one_line(tmp_path, content, message):
     (tmp_path / "x.pth").write_bytes(content)
     with pytest.raises(CheckpointError, match=rf"x\.pth.*{message}") as caught:
         build(tmp_path / "run").load_checkpoint(str(tmp_path / "x.pth"))
     assert "\n" not in str(caught.value)
 
 
-def test_weights_from_an_address_are_checked_once_fetched(tmp_path, monkeypatch):
+def test_weights_from_a_url_are_checked_after_the_download(tmp_path, monkeypatch):
     monkeypatch.setattr("torch.hub._hub_dir", str(tmp_path / "hub"))
     runner = build(tmp_path / "run")
     runner.model.part = torch.nn.Linear(40, 1)

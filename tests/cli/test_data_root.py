@@ -3,7 +3,7 @@ import os
 import pytest
 from mmengine.config import Config
 
-from mim_plugins.cli.data_root import apply_data_root, require_data, use_drop_ins
+from mim_plugins.cli.data_root import apply_data_root, check_data_folders, use_drop_ins
 from mim_plugins.errors import ConfigError, DataNotFoundError
 
 
@@ -39,7 +39,7 @@ def config(train, val=None):
         concat(folder("A"), folder(""), folder("B")),
     ],
 )
-def test_one_folder_cannot_stand_for_several(train):
+def test_one_folder_cannot_replace_several(train):
     cfg = config(train)
     before = cfg.pretty_text
 
@@ -49,7 +49,7 @@ def test_one_folder_cannot_stand_for_several(train):
     assert cfg.pretty_text == before
 
 
-def test_several_folders_of_validation_are_refused_as_well():
+def test_several_validation_folders_are_rejected():
     cfg = config(folder("A"), concat(folder("A"), folder("B")))
 
     with pytest.raises(ConfigError, match=r"val_dataloader reads 2 folders \('A', 'B'\)"):
@@ -57,7 +57,7 @@ def test_several_folders_of_validation_are_refused_as_well():
 
 
 @pytest.mark.parametrize("same", ["A", "A/", "./A", os.path.abspath("A")])
-def test_parts_of_one_folder_are_read_from_the_new_one(same):
+def test_parts_with_a_common_folder_use_the_new_folder(same):
     parts = folder("A", data_prefix="train"), folder(same, data_prefix="extra"), folder("")
     cfg = config(concat(*parts))
 
@@ -67,12 +67,12 @@ def test_parts_of_one_folder_are_read_from_the_new_one(same):
 
 
 @pytest.mark.parametrize("value", [["A", "B"], ("A",), "", 3])
-def test_a_data_root_that_is_no_folder_name_is_refused(value):
+def test_invalid_data_root_is_rejected(value):
     with pytest.raises(ConfigError, match=r"--data-root .*: must be one folder"):
         apply_data_root(config(folder("A")), value)
 
 
-def test_a_folder_that_no_config_file_can_name_is_refused():
+def test_folder_name_that_is_not_utf8_is_rejected():
     with pytest.raises(ConfigError, match=r"--data-root 'bad\\xff': .* not UTF-8"):
         apply_data_root(config(folder("A")), "bad\udcff")
 
@@ -81,14 +81,14 @@ def test_a_folder_that_no_config_file_can_name_is_refused():
 @pytest.mark.parametrize("key", ["data_root", "data_prefix", "ann_file"])
 @pytest.mark.parametrize("kind", ["UnlabeledImageFolder", "CustomDataset"])
 @pytest.mark.parametrize("scope", ["", "mim_plugins.", "mim_plugins.datasets."])
-def test_a_list_where_one_path_belongs_is_refused(key, value, kind, scope):
+def test_list_instead_of_a_single_path_is_rejected(key, value, kind, scope):
     cfg = config(repeat({"type": f"{scope}{kind}", key: value}))
 
     with pytest.raises(ConfigError, match=rf"^{kind}: {key}=.*ConcatDataset.*data_root='A'"):
-        require_data(cfg)
+        check_data_folders(cfg)
 
 
-def test_class_folders_of_mmpretrain_are_read_by_the_shared_walk(tmp_path):
+def test_mmpretrain_class_folders_use_the_shared_scan(tmp_path):
     train = concat(repeat(dict(type="CustomDataset", data_root="A")), folder("B"))
     cfg = config(train, dict(type="mmpretrain.ImageNet", data_root="A", split="val"))
 
@@ -101,7 +101,7 @@ def test_class_folders_of_mmpretrain_are_read_by_the_shared_walk(tmp_path):
     assert use_drop_ins(cfg) is None
 
 
-def test_types_of_another_scope_stay():
+def test_types_of_another_scope_are_unchanged():
     cfg = config(dict(type="CustomDataset", data_root="A"))
     cfg.default_scope = "mine"
 
@@ -120,14 +120,14 @@ def cfg():
     )
 
 
-def test_data_root_reaches_data_sets_inside_wrappers(cfg):
+def test_data_root_applies_inside_wrappers(cfg):
     apply_data_root(cfg, "new")
     assert cfg.train_dataloader.dataset.dataset.data_root == "new"
     assert cfg.val_dataloader.dataset.data_root == "new"
 
 
 @pytest.mark.parametrize("as_list", [False, True])
-def test_annotations_of_evaluators_follow_the_data_root(cfg, as_list):
+def test_evaluator_annotations_follow_the_data_root(cfg, as_list):
     metric = dict(type="CocoMetric", ann_file="b/annotations/val.json")
     cfg.val_evaluator = [metric, dict(type="Other")] if as_list else metric
     cfg.test_evaluator = dict(type="CocoMetric", ann_file="elsewhere/b/val.json")
@@ -137,37 +137,37 @@ def test_annotations_of_evaluators_follow_the_data_root(cfg, as_list):
     assert cfg.test_evaluator.ann_file == "elsewhere/b/val.json"
 
 
-def test_missing_coco_is_told_its_layout(cfg):
+def test_missing_coco_folder_is_reported_with_its_layout(cfg):
     cfg.val_dataloader.dataset.type = "CocoDataset"
     with pytest.raises(DataNotFoundError, match=r"annotations/instances_val2017\.json"):
-        require_data(cfg, ("val_dataloader",))
+        check_data_folders(cfg, ("val_dataloader",))
 
 
-def test_no_data_root_leaves_the_config(cfg):
+def test_no_data_root_leaves_the_config_unchanged(cfg):
     apply_data_root(cfg, None)
     assert cfg.val_dataloader.dataset.data_root == "b"
 
 
-def test_missing_data_is_named_with_a_remedy(cfg):
+def test_missing_data_folder_is_reported_with_a_remedy(cfg):
     with pytest.raises(DataNotFoundError, match=r"'b'.*--data-root"):
-        require_data(cfg, ("val_dataloader",))
+        check_data_folders(cfg, ("val_dataloader",))
 
 
-def test_present_data_passes(cfg, tmp_path):
+def test_existing_data_passes(cfg, tmp_path):
     apply_data_root(cfg, str(tmp_path))
-    require_data(cfg)
+    check_data_folders(cfg)
 
 
-def test_missing_folder_of_ade20k_is_named(tmp_path):
+def test_missing_ade20k_folder_is_reported(tmp_path):
     (tmp_path / "images/validation").mkdir(parents=True)
     prefix = dict(img_path="images/training", seg_map_path="annotations/training")
     dataset = dict(type="ADE20KDataset", data_root=str(tmp_path), data_prefix=prefix)
     cfg = Config(dict(train_dataloader=dict(dataset=dataset)))
     with pytest.raises(DataNotFoundError, match=r"images/training.*annotations/validation/"):
-        require_data(cfg)
+        check_data_folders(cfg)
     for folder in prefix.values():
         (tmp_path / folder).mkdir(parents=True)
-    require_data(cfg)
+    check_data_folders(cfg)
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ def test_missing_folder_of_ade20k_is_named(tmp_path):
     ],
 )
 @pytest.mark.parametrize("wrap", [lambda part: part, repeat, concat], ids=["plain", "rep", "con"])
-def test_a_prefix_outside_of_the_new_root_is_refused(prefix, named, wrap):
+def test_prefix_outside_the_new_root_is_rejected(prefix, named, wrap):
     cfg = config(folder("A"), wrap(folder("", data_prefix=prefix)))
     with pytest.raises(ConfigError, match="has no effect on val_dataloader") as caught:
         apply_data_root(cfg, "C")
@@ -189,20 +189,20 @@ def test_a_prefix_outside_of_the_new_root_is_refused(prefix, named, wrap):
 
 
 @pytest.mark.parametrize("prefix", ["train", dict(img_path="a/../b"), None, "", dict(img=None)])
-def test_a_prefix_below_the_root_follows(prefix, tmp_path):
+def test_prefix_inside_the_root_follows(prefix, tmp_path):
     cfg = config(folder("A", data_prefix=prefix, ann_file="/lists/l.txt"))
     apply_data_root(cfg, str(tmp_path))
     assert cfg.train_dataloader.dataset.data_root == str(tmp_path)
 
 
-def test_an_absolute_prefix_or_a_link_within_the_root_follows(tmp_path):
+def test_absolute_prefix_or_link_inside_the_root_follows(tmp_path):
     (tmp_path / "C").mkdir()
     (tmp_path / "C/train").symlink_to("/")
     for prefix in (str(tmp_path / "C/val"), "train"):
         apply_data_root(config(folder("A", data_prefix=prefix)), str(tmp_path / "C"))
 
 
-def test_links_to_one_root_are_one_folder(tmp_path):
+def test_links_to_one_root_count_as_one_folder(tmp_path):
     (tmp_path / "A").mkdir()
     (tmp_path / "link").symlink_to("A")
     cfg = config(concat(folder(str(tmp_path / "A")), folder(str(tmp_path / "link"))))
@@ -211,9 +211,9 @@ def test_links_to_one_root_are_one_folder(tmp_path):
 
 
 @pytest.mark.parametrize("new", [None, "."])
-def test_a_root_that_is_a_dict_is_one_line(new):
+def test_data_root_that_is_a_dict_is_reported_in_one_line(new):
     cfg = config(folder(dict(a="A", b="B")))
     apply_data_root(cfg, new)
     if new is None:
         with pytest.raises(ConfigError, match=r"data_root=\{'a': 'A', 'b': 'B'\} must be one path"):
-            require_data(cfg)
+            check_data_folders(cfg)

@@ -13,14 +13,14 @@ def parser():
     return parser
 
 
-def test_default_is_what_the_machine_has(parser):
+def test_default_device_depends_on_the_machine(parser):
     expected = "cuda" if torch.cuda.is_available() else "cpu"
     assert parser.parse_args([]).device == expected
     assert parser.parse_args(["--device", "cpu"]).device == "cpu"
 
 
 @pytest.mark.parametrize("name", ["gpu7", "cuda:99"])
-def test_another_device_is_refused_in_one_line(parser, capsys, name):
+def test_unavailable_device_is_a_usage_error(parser, capsys, name):
     with pytest.raises(SystemExit):
         parser.parse_args(["--device", name])
-    assert f"'{name}' cannot be used here (" in capsys.readouterr().err.splitlines()[-1]
+    assert f"'{name}' is not available (" in capsys.readouterr().err.splitlines()[-1]

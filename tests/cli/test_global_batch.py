@@ -9,11 +9,11 @@ from mmengine.runner import Runner
 from torch import nn
 
 from mim_plugins.cli.global_batch import (
+    accumulation_problem,
     keep_global_batch,
     launched_processes,
     scale_lr,
     scale_lr_with_accumulation,
-    too_few_iterations,
 )
 from mim_plugins.errors import GlobalBatchError
 
@@ -34,12 +34,12 @@ def make_config(batch=64, recipe=2048, launcher="pytorch", **train_cfg):
     ("launcher", "variable"),
     [("pytorch", "WORLD_SIZE"), ("slurm", "SLURM_NTASKS"), ("mpi", "OMPI_COMM_WORLD_SIZE")],
 )
-def test_processes_are_known_before_they_are_connected(monkeypatch, launcher, variable):
+def test_number_of_processes_is_known_before_initialization(monkeypatch, launcher, variable):
     monkeypatch.setenv(variable, "6")
     assert launched_processes(Config(dict(launcher=launcher))) == 6
 
 
-def test_one_process_without_a_launcher():
+def test_no_launcher_means_one_process():
     assert launched_processes(Config(dict(launcher="none"))) == 1
     assert launched_processes(Config({})) == 1
 
@@ -47,9 +47,7 @@ def test_one_process_without_a_launcher():
 @pytest.mark.parametrize(
     ("world", "batch", "counts"), [(8, 256, 1), (4, 256, 2), (1, 64, 32), (16, 128, 1)]
 )
-def test_processes_images_and_accumulation_make_the_recipes_batch(
-    monkeypatch, world, batch, counts
-):
+def test_accumulation_reaches_the_recipes_global_batch(monkeypatch, world, batch, counts):
     monkeypatch.setenv("WORLD_SIZE", str(world))
     cfg = make_config(batch)
     keep_global_batch(cfg)
@@ -61,7 +59,7 @@ def test_processes_images_and_accumulation_make_the_recipes_batch(
     ("world", "batch", "advice"),
     [(8, 300, "batch_size to 256"), (8, 512, "batch_size to 256"), (3, 64, "processes that div")],
 )
-def test_what_does_not_fit_is_refused_with_what_would(monkeypatch, world, batch, advice):
+def test_indivisible_batch_is_rejected_with_a_suggestion(monkeypatch, world, batch, advice):
     monkeypatch.setenv("WORLD_SIZE", str(world))
     with pytest.raises(GlobalBatchError, match=rf"2048.*{world} processes \* {batch}.*{advice}"):
         keep_global_batch(make_config(batch))
@@ -71,34 +69,34 @@ def test_what_does_not_fit_is_refused_with_what_would(monkeypatch, world, batch,
     "iterations",
     [
         dict(by_epoch=False, max_iters=10),
-        dict(type="mim_plugins.ResumableIterLoop", max_iters=10),  # as tools/train.py leaves it
+        dict(type="mim_plugins.ResumableIterLoop", max_iters=10),  # as replaced by tools/train.py
     ],
 )
-def test_a_recipe_that_counts_iterations_is_refused(iterations):
+def test_iteration_based_recipe_is_rejected(iterations):
     with pytest.raises(GlobalBatchError, match="counts iterations"):
         keep_global_batch(make_config(launcher="none", **iterations))
 
 
-def test_a_config_without_a_global_batch_is_refused():
-    with pytest.raises(GlobalBatchError, match=r"--keep-global-batch: .* states no global batch"):
+def test_config_without_global_batch_is_rejected():
+    with pytest.raises(GlobalBatchError, match=r"--keep-global-batch: .* does not define a global"):
         keep_global_batch(make_config(recipe=None, launcher="none"))
-    with pytest.raises(GlobalBatchError, match=r"--auto-scale-lr: .* states no global batch"):
+    with pytest.raises(GlobalBatchError, match=r"--auto-scale-lr: .* does not define a global"):
         scale_lr(Config({}))
 
 
-def test_scaling_of_the_rate_is_switched_on():
+def test_learning_rate_scaling_is_enabled():
     cfg = make_config(launcher="none")
     scale_lr(cfg)
     assert cfg.auto_scale_lr == dict(base_batch_size=2048, enable=True)
 
 
 @pytest.mark.parametrize(("counts", "iterations"), [(1, 1), (32, 32), (32, 40), (32, 31), (2, 1)])
-def test_more_accumulated_than_an_epoch_has_is_told_with_the_remedy(counts, iterations):
+def test_accumulation_beyond_an_epoch_is_rejected(counts, iterations):
     runner = SimpleNamespace(
         cfg=Config(dict(optim_wrapper=dict(accumulative_counts=counts))),
         train_dataloader=range(iterations),
     )
-    text = too_few_iterations(runner)
+    text = accumulation_problem(runner)
     if counts <= iterations:
         assert text is None
     else:
@@ -108,7 +106,7 @@ def test_more_accumulated_than_an_epoch_has_is_told_with_the_remedy(counts, iter
 
 
 class Regression(BaseModel):
-    """Its gradient is the mean over the images, whatever the batches."""
+    """Model whose gradient is the mean over the images, independent of the batches."""
 
     def __init__(self):
         super().__init__()
@@ -119,7 +117,7 @@ class Regression(BaseModel):
 
 
 class RecordRates(Hook):
-    """Keeps the learning rate of each iteration."""
+    """Hook that records the learning rate of each iteration."""
 
     def __init__(self):
         self.rates = []
@@ -129,7 +127,7 @@ class RecordRates(Hook):
 
 
 def train(tmp_path, batch, counts, recipe=8, scale=False, schedule=True):
-    """Two epochs of 16 numbers; returns the weight and the learning rate of each iteration."""
+    """Train 2 epochs on 16 numbers; return the weight and the learning rates."""
     warmup = dict(type="LinearLR", start_factor=0.01, begin=0, end=1, convert_to_iter_based=True)
     cosine = dict(type="CosineAnnealingLR", begin=1, convert_to_iter_based=True)
     optim_wrapper = dict(optimizer=dict(type="SGD", lr=0.1), accumulative_counts=counts)
@@ -167,23 +165,23 @@ class Numbers(torch.utils.data.Dataset):
         return dict(inputs=torch.tensor(float(index)))
 
 
-def test_accumulated_batches_train_as_one_large_batch(tmp_path):
+def test_accumulated_batches_train_like_one_large_batch(tmp_path):
     whole, _ = train(tmp_path, batch=8, counts=1, schedule=False)
     parts, _ = train(tmp_path, batch=2, counts=4, schedule=False)
     assert parts == pytest.approx(whole, rel=1e-6)
     assert train(tmp_path, batch=2, counts=1, schedule=False)[0] != pytest.approx(whole, rel=1e-2)
 
 
-def test_the_schedule_passes_through_the_same_rates_at_the_same_share_of_the_run(tmp_path):
+def test_schedule_is_the_same_with_accumulation(tmp_path):
     _, whole = train(tmp_path, batch=4, counts=1)
     _, parts = train(tmp_path, batch=1, counts=4)
     assert len(parts) == 4 * len(whole) == 32
-    # warm-up ends with the first epoch, and the cosine begins
+    # the warm-up ends and the cosine starts after the first epoch
     for rates, epoch in ((whole, 4), (parts, 16)):
         assert rates[:epoch] == sorted(rates[:epoch])
         assert rates[epoch:] == sorted(rates[epoch:], reverse=True)
         assert rates[epoch - 1] == pytest.approx(0.1) == rates[epoch]
-    # an update takes place in the last of its four iterations, up to one update's step further on
+    # an update is in the last of its four iterations, so up to one update later
     for update in range(4, 7):
         assert whole[update] > parts[4 * update + 3] > whole[update + 1]
 
@@ -194,6 +192,6 @@ def test_auto_scale_lr_counts_accumulated_batches(tmp_path, batch, counts):
     assert max(scaled) == pytest.approx(0.1 * 8 / 4)
 
 
-def test_the_rate_is_left_alone_without_auto_scale_lr(tmp_path):
+def test_learning_rate_is_unchanged_without_auto_scale_lr(tmp_path):
     _, rates = train(tmp_path, batch=2, counts=4, recipe=4)
     assert max(rates) == pytest.approx(0.1)

@@ -48,7 +48,7 @@ def test_ctrl_c_ends_a_run_with_one_line(tmp_path, capsys, iteration, newest, ho
     (line,) = capsys.readouterr().err.splitlines()
     assert f"by Ctrl-C at iteration {iteration + 1}, which saves nothing" in line
     assert newest.format(tmp_path) in line
-    assert "--resume goes on" in line
+    assert "--resume continues" in line
     assert ("SIGTERM" in line) == bool(hooks)
     assert not (tmp_path / "run.lock").exists()
     assert signal.getsignal(signal.SIGINT) == handlers[0]
@@ -56,7 +56,7 @@ def test_ctrl_c_ends_a_run_with_one_line(tmp_path, capsys, iteration, newest, ho
         signal.signal(number, handler)
 
 
-def test_one_process_of_several_reports_the_interruption(tmp_path, capsys, monkeypatch):
+def test_only_one_process_reports_the_interruption(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("RANK", "1")
     with pytest.raises(SystemExit) as stop:
         interrupt(tmp_path, 1)
@@ -64,7 +64,7 @@ def test_one_process_of_several_reports_the_interruption(tmp_path, capsys, monke
     assert capsys.readouterr().err == ""
 
 
-def test_the_traceback_is_shown_on_request(tmp_path):
+def test_traceback_of_ctrl_c_is_shown_on_request(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         interrupt(tmp_path, 1, traceback=True)
     assert not (tmp_path / "run.lock").exists()

@@ -19,13 +19,13 @@ def cfg():
     return Config(dict(optim_wrapper=wrapper))
 
 
-def test_without_gpu_mixed_precision_becomes_float32(cfg, monkeypatch):
+def test_mixed_precision_becomes_float32_without_gpu(cfg, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert "float32" in resolve_precision(cfg)
     assert cfg.optim_wrapper == dict(type="OptimWrapper")
 
 
-def test_without_bfloat16_mixed_precision_becomes_float16(cfg, monkeypatch):
+def test_mixed_precision_becomes_float16_without_bfloat16(cfg, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(
         torch.cuda, "is_bf16_supported", lambda including_emulation: including_emulation
@@ -34,7 +34,7 @@ def test_without_bfloat16_mixed_precision_becomes_float16(cfg, monkeypatch):
     assert cfg.optim_wrapper.dtype == "float16"
 
 
-def test_with_bfloat16_mixed_precision_stays(cfg, monkeypatch):
+def test_mixed_precision_is_kept_with_bfloat16_support(cfg, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: True)
     assert resolve_precision(cfg) is None
@@ -51,7 +51,7 @@ def test_with_bfloat16_mixed_precision_stays(cfg, monkeypatch):
         LazyObject("mmengine.optim", "AmpOptimWrapper"),
     ],
 )
-def test_the_wrapper_may_be_named_in_any_way(cfg, monkeypatch, kind, scope):
+def test_wrapper_is_recognized_under_any_spelling(cfg, monkeypatch, kind, scope):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     cfg.optim_wrapper.update(type=kind, use_fsdp=False, accumulative_counts=2)
     cfg.default_scope = scope
@@ -69,14 +69,14 @@ def test_the_wrapper_may_be_named_in_any_way(cfg, monkeypatch, kind, scope):
         dict(type=OwnAmpOptimWrapper, dtype="bfloat16"),
     ],
 )
-def test_other_wrappers_are_left_alone(monkeypatch, wrapper):
+def test_other_wrappers_are_unchanged(monkeypatch, wrapper):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     cfg = Config(dict(optim_wrapper=wrapper))
     assert resolve_precision(cfg) is None
     assert cfg.optim_wrapper == wrapper
 
 
-def test_a_dtype_of_torch_falls_back_too(cfg, monkeypatch):
+def test_torch_dtype_falls_back_as_well(cfg, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: False)
     cfg.optim_wrapper.dtype = torch.bfloat16

@@ -1,4 +1,4 @@
-"""Errors of one of two real processes, started by torchrun as dist_train.sh does or as by Slurm."""
+"""Errors in one of two real processes, started with torchrun or like with Slurm."""
 
 import os
 import re
@@ -36,7 +36,7 @@ EVALUATION = dict(
         batch_size=2, dataset=ToyImages(), sampler=dict(type="DefaultSampler", shuffle=False)
     ),
 )
-process_group.take_rank_from(launcher)
+process_group.set_rank_from_launcher(launcher)
 
 
 def fail():
@@ -84,7 +84,7 @@ with user_errors():
 
 
 def start(tmp_path, stage, kind, ranks="1"):
-    """Run the program on two processes; returns exit code and the errors on the console."""
+    """Run the program on two processes; return the exit code and the printed errors."""
     file = tmp_path / "program.py"
     helpers = str(Path(__file__).parents[1] / "helpers")
     file.write_text(PROGRAM.format(helpers=helpers, folder=str(tmp_path / "run")))
@@ -119,7 +119,7 @@ def lines_of_errors(text):
         ("evaluation", "unexpected"),
     ],
 )
-def test_the_message_of_the_failing_process_is_on_the_console(tmp_path, stage, kind):
+def test_message_of_the_failing_process_is_printed(tmp_path, stage, kind):
     started = time.monotonic()
     code, errors, console = start(tmp_path, stage, kind)
     assert code == 1, console
@@ -137,14 +137,14 @@ def test_the_message_of_the_failing_process_is_on_the_console(tmp_path, stage, k
 
 
 @pytest.mark.parametrize("stage", ["start", "iteration"])
-def test_an_error_of_all_processes_is_on_the_console_once(tmp_path, stage):
+def test_error_of_all_processes_is_printed_once(tmp_path, stage):
     code, errors, console = start(tmp_path, stage, "user", "0 1")
     assert (code, len(errors)) == (1, 1), console
     assert errors[0].startswith("error: the cause in two lines (process ")
 
 
 @pytest.mark.parametrize("rank", ["0", "1"])
-def test_a_killed_process_is_named_by_the_launcher(tmp_path, rank):
+def test_launcher_reports_a_killed_process(tmp_path, rank):
     code, errors, console = start(tmp_path, "iteration", "killed", rank)
     assert code == 128 + signal.SIGKILL, console
     assert f"error: process {rank} was ended by SIGKILL" in errors[-1]
@@ -153,7 +153,7 @@ def test_a_killed_process_is_named_by_the_launcher(tmp_path, rank):
 
 
 @pytest.mark.parametrize(("stage", "kind"), [("build", "user"), ("evaluation", "unexpected")])
-def test_processes_of_slurm_report_as_well(tmp_path, stage, kind):
+def test_slurm_processes_report_their_errors(tmp_path, stage, kind):
     file = tmp_path / "program.py"
     helpers = str(Path(__file__).parents[1] / "helpers")
     file.write_text(PROGRAM.format(helpers=helpers, folder=str(tmp_path / "run")))
@@ -174,7 +174,7 @@ def test_processes_of_slurm_report_as_well(tmp_path, stage, kind):
     ]
     try:
         console = processes[1].communicate(timeout=100)[1]
-        if stage == "build":  # as srun --kill-on-bad-exit: this one waits for the other
+        if stage == "build":  # like srun --kill-on-bad-exit, this process is blocked by the other
             processes[0].terminate()
         console += processes[0].communicate(timeout=100)[1]
     finally:
@@ -209,23 +209,23 @@ LOST = [
 
 
 @pytest.mark.parametrize("error", LOST, ids=lambda error: str(error)[:12])
-def test_a_lost_connection_takes_the_others_message(one_of_two, error):
-    line = process_errors.exit_with("error: RuntimeError: ...", error)
+def test_lost_connection_repeats_the_other_message(one_of_two, error):
+    line = process_errors.exit_status("error: RuntimeError: ...", error)
     assert line.startswith("error: another process of the run has ended or cannot be reached")
     assert " ".join(str(error).split()) in line
     other = "error: the cause (process 1 of 2 on host 'b'; traceback in c)"
     (one_of_two / "error_rank_1.txt").write_text(f"{other}\ntraceback\n")
-    assert process_errors.exit_with("error: RuntimeError: ...", error) == other
+    assert process_errors.exit_status("error: RuntimeError: ...", error) == other
 
 
-def test_another_consequence_is_no_cause(one_of_two):
+def test_secondary_error_is_not_repeated(one_of_two):
     (one_of_two / "error_rank_1.txt").write_text(process_errors._CONSEQUENCE + " (process 1)\n")
-    assert "another process" in process_errors.exit_with("error: x", LOST[0])
+    assert "another process" in process_errors.exit_status("error: x", LOST[0])
 
 
 @pytest.mark.parametrize("error", [ValueError("NCCL"), RuntimeError("shapes do not fit")])
-def test_other_errors_are_a_processes_own(one_of_two, error):
-    line = process_errors.exit_with("error: mine", error)
+def test_other_errors_keep_their_own_message(one_of_two, error):
+    line = process_errors.exit_status("error: mine", error)
     assert line.startswith("error: mine (process 0 of 2 on host '")
     assert f"traceback in {one_of_two / 'error_rank_0.txt'})" in line
 
@@ -255,15 +255,15 @@ def raised(error, file):
         ("/x/datasets/gloomy.py", "the gloomy image set: Socket Timeout", False),
     ],
 )
-def test_a_lost_connection_is_told_by_where_it_was_noticed(one_of_two, file, text, is_lost):
+def test_lost_connection_is_recognized_by_its_origin(one_of_two, file, text, is_lost):
     (one_of_two / "error_rank_1.txt").write_text("error: the cause (process 1)\n")
-    line = process_errors.exit_with("error: mine", raised(RuntimeError(text), file))
+    line = process_errors.exit_status("error: mine", raised(RuntimeError(text), file))
     assert line.startswith("error: the cause" if is_lost else "error: mine")
 
 
-def test_a_report_that_cannot_be_written_is_left_out(one_of_two):
+def test_unwritable_report_is_not_mentioned(one_of_two):
     (one_of_two / "error_rank_0.txt").mkdir()
-    assert "traceback in" not in process_errors.exit_with("error: mine", ValueError("x"))
+    assert "traceback in" not in process_errors.exit_status("error: mine", ValueError("x"))
 
 
 @pytest.mark.parametrize(
@@ -275,7 +275,7 @@ def test_a_report_that_cannot_be_written_is_left_out(one_of_two):
     ],
     ids=["torchrun", "slurm", "mpi"],
 )
-def test_a_message_is_printed_once_per_machine(one_of_two, monkeypatch, variables):
+def test_message_is_printed_once_per_machine(one_of_two, monkeypatch, variables):
     (one_of_two / "attempt_0").mkdir()
     told = []
     for rank in ("0", "1"):
@@ -283,11 +283,11 @@ def test_a_message_is_printed_once_per_machine(one_of_two, monkeypatch, variable
         for name, value in variables.items():
             monkeypatch.setenv(name, value.format(one_of_two, rank=rank))
         for line in ("error: of all", f"error: of {rank}"):
-            told.append(process_errors.exit_with(line, ValueError("x")))
+            told.append(process_errors.exit_status(line, ValueError("x")))
     assert [isinstance(line, str) for line in told] == [True, True, False, True]
     assert told[2] == 1
 
 
-def test_without_a_place_to_agree_every_process_prints(one_of_two):
+def test_every_process_prints_without_a_shared_folder(one_of_two):
     for _ in range(2):
-        assert "error: x" in process_errors.exit_with("error: x", ValueError("x"))
+        assert "error: x" in process_errors.exit_status("error: x", ValueError("x"))

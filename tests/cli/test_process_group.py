@@ -24,7 +24,7 @@ def test_single_process_run_starts_no_process_group():
     assert not torch.distributed.is_initialized()
 
 
-def test_processes_without_gpu_have_batch_norms_of_their_own(monkeypatch):
+def test_cpu_processes_use_unsynchronized_batch_norms(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
     head = dict(type="Head", norm_cfg=dict(type="SyncBN", requires_grad=True))
@@ -48,7 +48,7 @@ def test_processes_without_gpu_have_batch_norms_of_their_own(monkeypatch):
         (OwnSyncBatchNorm, OwnSyncBatchNorm),
     ],
 )
-def test_synchronized_norms_may_be_named_in_any_way(monkeypatch, kind, expected):
+def test_synchronized_norms_are_replaced_under_any_spelling(monkeypatch, kind, expected):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.distributed, "init_process_group", lambda backend: None)
     model = dict(type="A", neck=[dict(norm_cfg=dict(type=kind))])
@@ -61,7 +61,7 @@ def test_synchronized_norms_may_be_named_in_any_way(monkeypatch, kind, expected)
 
 
 @pytest.mark.parametrize("code", [None, 85])
-def test_processes_take_leave_of_each_other_at_a_good_end(monkeypatch, code):
+def test_process_group_is_shut_down_after_success(monkeypatch, code):
     calls = []
     monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
     for name in ("barrier", "destroy_process_group"):
@@ -82,7 +82,7 @@ def test_processes_take_leave_of_each_other_at_a_good_end(monkeypatch, code):
 
 
 @pytest.mark.parametrize("error", [ValueError("broken"), SystemExit("error: broken")])
-def test_after_an_error_no_process_waits_for_the_others(monkeypatch, error):
+def test_no_barrier_after_an_error(monkeypatch, error):
     monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
 
     def run():
@@ -118,7 +118,7 @@ finally:
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="no /proc to list threads")
-def test_no_thread_of_gloo_outlives_the_run():
+def test_no_gloo_thread_outlives_the_run():
     group = dict(RANK="0", WORLD_SIZE="1", MASTER_ADDR="127.0.0.1", MASTER_PORT=str(free_port()))
     result = subprocess.run(
         [sys.executable, "-c", TRAIN_AND_LEAVE],

@@ -59,7 +59,7 @@ def test_loops_of_mmengine_are_replaced_by_resumable_ones(loop, expected):
         ("OwnEpochLoop", "OwnEpochLoop"),
     ],
 )
-def test_a_loop_may_be_named_in_any_way(loop, expected, scope):
+def test_loop_is_replaced_under_any_spelling(loop, expected, scope):
     cfg = Config(dict(train_cfg=dict(type=loop, max_epochs=1), default_scope=scope))
     enable_exact_resume(cfg)
     assert cfg.train_cfg.type == expected
@@ -74,7 +74,7 @@ def test_a_loop_may_be_named_in_any_way(loop, expected, scope):
         LazyObject("mmengine.hooks", "CheckpointHook"),
     ],
 )
-def test_a_checkpoint_hook_may_be_named_in_any_way(kind):
+def test_checkpoint_hook_is_replaced_under_any_spelling(kind):
     cfg = Config(
         dict(
             default_hooks=dict(checkpoint=dict(type=kind, interval=3)),
@@ -97,16 +97,16 @@ def test_mmengines_default_hook_is_replaced(hooks):
 
 
 @pytest.mark.parametrize("kind", [OwnCheckpointHook, "OwnCheckpointHook", None])
-def test_a_users_own_hook_or_its_absence_is_left_alone(kind):
+def test_custom_or_disabled_checkpoint_hook_is_kept(kind):
     hook = kind and dict(type=kind)
     cfg = Config(dict(default_hooks=dict(checkpoint=hook)))
     assert enable_exact_resume(cfg) is None
     assert cfg.default_hooks.checkpoint == hook
 
 
-def test_a_loop_of_no_kind_is_refused():
+def test_undefined_loop_is_rejected():
     cfg = Config(dict(train_cfg=dict(max_epochs=1)))
-    with pytest.raises(ConfigError, match="names no loop: add by_epoch=True"):
+    with pytest.raises(ConfigError, match="defines no loop: add by_epoch=True"):
         enable_exact_resume(cfg)
 
 
@@ -117,8 +117,9 @@ def test_a_loop_of_no_kind_is_refused():
         (dict(custom_hooks=[CheckpointHook()]), "custom_hooks[0]"),
     ],
 )
-def test_a_hook_that_is_an_object_stays_and_is_named(hooks, place):
+def test_hook_object_is_kept_and_reported(hooks, place):
     cfg = Config(dict(train_cfg=dict(by_epoch=True, max_epochs=1), **hooks))
-    assert f"{place} is an object, so that MMEngine's CheckpointHook stays" in enable_exact_resume(
-        cfg
+    assert (
+        f"{place} is an object, so MMEngine's CheckpointHook is not replaced"
+        in enable_exact_resume(cfg)
     )

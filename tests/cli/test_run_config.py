@@ -28,18 +28,18 @@ def cfg():
     )
 
 
-def test_schedule_of_a_full_run_stays(cfg):
+def test_schedule_of_a_full_run_is_unchanged(cfg):
     assert run_config.trim_schedule(cfg) is None
     assert len(cfg.param_scheduler) == 2
 
 
-def test_run_within_the_warm_up_keeps_only_the_warm_up(cfg):
+def test_short_epoch_run_keeps_only_the_warm_up(cfg):
     cfg.train_cfg.max_epochs = 5
     assert "warm-up" in run_config.trim_schedule(cfg)
     assert [s.type for s in cfg.param_scheduler] == ["LinearLR"]
 
 
-def test_run_in_iterations_within_the_warm_up_keeps_only_the_warm_up():
+def test_short_iteration_run_keeps_only_the_warm_up():
     cfg = Config(
         dict(
             train_cfg=dict(type="IterBasedTrainLoop", max_iters=20),
@@ -60,18 +60,16 @@ def test_run_in_iterations_within_the_warm_up_keeps_only_the_warm_up():
     ("arguments", "in_config", "expected"),
     [(["--work-dir", "x"], "y", "x"), ([], "y", "y"), ([], None, "work_dirs/recipe")],
 )
-def test_work_dir_is_the_given_or_the_configs_or_named_after_it(
-    tmp_path, arguments, in_config, expected
-):
+def test_work_dir_comes_from_option_config_or_config_name(tmp_path, arguments, in_config, expected):
     (tmp_path / "recipe.py").write_text(f"work_dir = {in_config!r}\n")
-    args = run_config.command_line(None).parse_args([str(tmp_path / "recipe.py"), *arguments])
+    args = run_config.build_parser(None).parse_args([str(tmp_path / "recipe.py"), *arguments])
     assert run_config.read_config(args).work_dir == expected
 
 
-def test_options_override_the_config_and_name_the_data(tmp_path):
+def test_options_override_the_config_and_the_data_root(tmp_path):
     file = tmp_path / "recipe.py"
     file.write_text("lr = 1\ntrain_dataloader = dict(dataset=dict(type='A', data_root='a'))\n")
-    args = run_config.command_line(None).parse_args(
+    args = run_config.build_parser(None).parse_args(
         [str(file), "--cfg-options", "lr=2", "data_root=b"]
     )
     cfg = run_config.read_config(args)
@@ -81,7 +79,7 @@ def test_options_override_the_config_and_name_the_data(tmp_path):
 
 
 @pytest.mark.parametrize(("images", "refused"), [(3, True), (4, False)])
-def test_set_smaller_than_one_batch_is_refused(images, refused):
+def test_training_set_smaller_than_one_batch_is_rejected(images, refused):
     loader = DataLoader(list(range(images)), batch_size=4, drop_last=True)
     model = SimpleNamespace(data_preprocessor=None)
     runner = SimpleNamespace(train_dataloader=loader, model=model)
@@ -90,9 +88,9 @@ def test_set_smaller_than_one_batch_is_refused(images, refused):
         run_config.check_batch_size(runner)
 
 
-def test_a_launcher_that_did_not_start_the_process_is_refused(monkeypatch):
+def test_launcher_option_without_that_launcher_is_rejected(monkeypatch):
     monkeypatch.delenv("WORLD_SIZE", raising=False)
-    parser = run_config.command_line(None)
+    parser = run_config.build_parser(None)
     arguments = ["mixmae/swin_b_600e", "--launcher", "pytorch"]
     with pytest.raises(ConfigError, match=r"WORLD_SIZE is not set.*tools/dist_train\.sh"):
         run_config.read_config(parser.parse_args(arguments))
@@ -103,7 +101,7 @@ def test_a_launcher_that_did_not_start_the_process_is_refused(monkeypatch):
 
 
 def read(file, *options):
-    return run_config.read_config(run_config.command_line(None).parse_args([str(file), *options]))
+    return run_config.read_config(run_config.build_parser(None).parse_args([str(file), *options]))
 
 
 @pytest.mark.parametrize(
@@ -116,13 +114,13 @@ def read(file, *options):
         "default_hooks = dict(checkpoint=dict(type=CheckpointHook, intervall=1))",
     ],
 )
-def test_an_unknown_argument_of_a_hook_is_named_at_the_start(tmp_path, text):
+def test_unknown_hook_argument_is_reported_at_the_start(tmp_path, text):
     (tmp_path / "recipe.py").write_text(f"{text}\n")
     with pytest.raises(ConfigError, match=r"no 'intervall'; did you mean .*\.interval\?.*recipe"):
         read(tmp_path / "recipe.py")
 
 
-def test_hooks_with_right_arguments_pass(tmp_path):
+def test_hooks_with_valid_arguments_pass(tmp_path):
     (tmp_path / "recipe.py").write_text(
         "default_hooks = dict(checkpoint=dict(type='CheckpointHook', interval=1), timer=None)\n"
         "custom_hooks = [dict(type='EMAHook', momentum=0.1, priority='LOW')]\n"
@@ -130,7 +128,7 @@ def test_hooks_with_right_arguments_pass(tmp_path):
     assert read(tmp_path / "recipe.py").default_hooks.checkpoint.interval == 1
 
 
-def test_the_launcher_is_no_option(tmp_path):
+def test_launcher_is_rejected_as_a_config_option(tmp_path):
     (tmp_path / "recipe.py").write_text("launcher = 'none'\n")
-    with pytest.raises(ConfigError, match="give --launcher"):
+    with pytest.raises(ConfigError, match="use --launcher"):
         read(tmp_path / "recipe.py", "--cfg-options", "launcher=pytorch")

@@ -22,7 +22,7 @@ def _no_traceback_wanted(monkeypatch):
 
 
 def end(error, **kwargs):
-    """The exit code that a tool ends with."""
+    """Return the exit code of a tool."""
     with pytest.raises(SystemExit) as stop, user_errors(**kwargs):
         raise error
     return stop.value.code
@@ -32,22 +32,22 @@ def end(error, **kwargs):
     "kind",
     [CheckpointError, ConfigError, DataNotFoundError, GlobalBatchError, NonFiniteLossError],
 )
-def test_our_errors_become_one_line(kind):
+def test_user_errors_become_one_line(kind):
     assert end(kind("first half,\n  second half")) == "error: first half, second half"
 
 
-def test_error_out_of_a_workers_traceback_is_its_summary():
+def test_worker_error_is_reduced_to_its_summary():
     message = "Caught CorruptImageError in worker 0.\nTraceback:\nCorruptImageError: 'a.jpg' is cut"
     assert end(CorruptImageError(message)) == "error: 'a.jpg' is cut"
 
 
-def test_missing_file_and_full_memory_say_what_to_do(tmp_path):
+def test_missing_file_and_full_memory_have_a_remedy(tmp_path):
     with pytest.raises(SystemExit, match=r"error: there is no file '.*none\.py'$"), user_errors():
         (tmp_path / "none.py").open()
     assert "lower train_dataloader.batch_size" in end(torch.cuda.OutOfMemoryError("CUDA ..."))
 
 
-def test_refused_code_in_a_checkpoint_is_named(tmp_path):
+def test_rejected_code_in_a_checkpoint_is_reported(tmp_path):
     torch.save(dict(model={}, args=Namespace(lr=1)), tmp_path / "a.pth")
     with (
         pytest.raises(SystemExit, match=r"more than weights \(argparse\.Namespace\)"),
@@ -64,10 +64,10 @@ def test_traceback_is_shown_on_request(monkeypatch):
         raise CheckpointError("why")
 
 
-def test_other_errors_of_a_block_name_the_way_to_the_traceback(monkeypatch):
+def test_additional_errors_mention_the_traceback_option(monkeypatch):
     line = end(KeyError("Nix is not in the registry"), also=BUILD_ERRORS)
     assert line == (
-        f"error: Nix is not in the registry ({TRACEBACK_VARIABLE}=1 shows where it comes from)"
+        f"error: Nix is not in the registry ({TRACEBACK_VARIABLE}=1 shows the traceback)"
     )
     assert end(CheckpointError("why"), also=BUILD_ERRORS) == "error: why"
     monkeypatch.setenv(TRACEBACK_VARIABLE, "1")
@@ -75,14 +75,14 @@ def test_other_errors_of_a_block_name_the_way_to_the_traceback(monkeypatch):
         raise KeyError("Nix")
 
 
-def test_other_errors_are_those_of_the_user_until_something_has_happened():
+def test_additional_errors_count_until_the_condition_holds():
     assert "why" in end(ValueError("why"), also=(ValueError,), until=lambda: False)
     with pytest.raises(ValueError, match="why"), user_errors(False, (ValueError,), lambda: True):
         raise ValueError("why")
     assert end(CheckpointError("why"), until=lambda: True) == "error: why"
 
 
-def test_ctrl_c_is_one_line_and_code_130(capsys, monkeypatch):
+def test_ctrl_c_gives_one_line_and_exit_code_130(capsys, monkeypatch):
     monkeypatch.delenv("RANK", raising=False)
     assert end(KeyboardInterrupt()) == 130
     assert capsys.readouterr().err == "interrupted by Ctrl-C\n"
@@ -90,7 +90,7 @@ def test_ctrl_c_is_one_line_and_code_130(capsys, monkeypatch):
         raise KeyboardInterrupt
 
 
-def test_errors_of_the_program_pass():
+def test_program_errors_propagate():
     with pytest.raises(ZeroDivisionError), user_errors():
         raise ZeroDivisionError
 
@@ -103,19 +103,19 @@ def test_errors_of_the_program_pass():
         "mmdet is not installed, please install mmdet manually",
     ],
 )
-def test_missing_operators_and_extras_are_told_with_the_remedy(text):
+def test_missing_operators_and_extras_have_a_remedy(text):
     for line in (end(ImportError(text), also=BUILD_ERRORS), end(ConfigError(f"config: {text}"))):
         assert "pip install 'mim_plugins[det,seg]'" in line
     assert "pip install" not in end(ImportError("No module named 'mmsegments'"), also=BUILD_ERRORS)
 
 
-def test_asserts_of_other_packages_while_building_are_one_line():
+def test_assertion_errors_while_building_are_one_line():
     assert end(AssertionError("2 subfolders, 1000 classes"), also=BUILD_ERRORS).startswith(
         "error: 2 subfolders, 1000 classes"
     )
 
 
-def test_any_error_of_one_of_several_processes_is_one_line(monkeypatch):
+def test_any_error_in_a_distributed_run_is_one_line(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "4")
     monkeypatch.setenv("RANK", "3")
     assert end(ConfigError("mine")).startswith("error: mine (process 3 of 4 on host '")
@@ -137,7 +137,7 @@ def test_any_error_of_one_of_several_processes_is_one_line(monkeypatch):
         (ValueError("two words"), "error: two words"),
     ],
 )
-def test_a_message_that_states_nothing_is_preceded_by_its_type(error, line):
+def test_one_word_message_is_preceded_by_its_type(error, line):
     with pytest.raises(SystemExit) as ended, user_errors(also=BUILD_ERRORS):
         raise error
     assert str(ended.value).startswith(line)

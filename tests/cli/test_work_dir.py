@@ -29,7 +29,7 @@ CHECKPOINTS = [
 
 
 @pytest.mark.parametrize("name", CHECKPOINTS)
-def test_a_second_start_names_what_to_do(tmp_path, name):
+def test_second_start_lists_the_options(tmp_path, name):
     fill(tmp_path, name, "last_checkpoint")
     with pytest.raises(WorkDirError) as refused, work_dir.claim(config(tmp_path)):
         pass
@@ -39,10 +39,10 @@ def test_a_second_start_names_what_to_do(tmp_path, name):
     assert not (tmp_path / "run.lock").exists()
 
 
-def test_templates_and_folders_of_the_checkpoint_hook_are_followed(tmp_path):
+def test_file_names_and_folder_of_the_checkpoint_hook_are_used(tmp_path):
     hook = dict(checkpoint=dict(filename_tmpl="swin.{:04d}.pth", out_dir=str(tmp_path / "out")))
     fill(tmp_path / "out/run", "swin.0003.pth", "swinx0003.pth")
-    (tmp_path / "out/run/epoch_1.pth").mkdir()  # deepspeed's
+    (tmp_path / "out/run/epoch_1.pth").mkdir()  # a DeepSpeed checkpoint
     cfg = config(tmp_path / "run", default_hooks=hook)
     found = {path.name for path in work_dir.earlier_checkpoints(cfg)}
     assert found == {"swin.0003.pth", "epoch_1.pth"}
@@ -50,7 +50,7 @@ def test_templates_and_folders_of_the_checkpoint_hook_are_followed(tmp_path):
     assert work_dir.earlier_checkpoints(cfg) == []
 
 
-def test_two_runs_with_one_checkpoint_folder_are_kept_apart(tmp_path):
+def test_two_runs_cannot_share_a_checkpoint_folder(tmp_path):
     hook = dict(checkpoint=dict(out_dir=str(tmp_path / "out")))
     first = config(tmp_path / "a/run", default_hooks=hook)
     second = config(tmp_path / "b/run", default_hooks=hook, resume=True)
@@ -66,7 +66,7 @@ def test_two_runs_with_one_checkpoint_folder_are_kept_apart(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["CheckpointHook", "mim_plugins.AtomicCheckpointHook"])
-def test_all_checkpoint_hooks_are_followed(tmp_path, kind):
+def test_folders_of_all_checkpoint_hooks_are_used(tmp_path, kind):
     hooks = [dict(type=kind, filename_tmpl="mine_{}.pth"), dict(type="EMAHook")]
     hooks.append(dict(type=kind, out_dir=str(tmp_path / "out"), filename_tmpl="other_{}.pth"))
     fill(tmp_path / "run", "mine_1.pth", "other_1.pth", "epoch_1.pth")
@@ -76,28 +76,28 @@ def test_all_checkpoint_hooks_are_followed(tmp_path, kind):
     assert found == {"mine_1.pth", "epoch_1.pth", "other_2.pth"}
 
 
-def test_other_files_are_no_checkpoints_of_a_run(tmp_path):
+def test_other_files_are_not_checkpoints(tmp_path):
     fill(tmp_path, "pretrained.pth", "swin_b.pth", "epoch_x.pth", "my_epoch_3.pth")
     fill(tmp_path, "last_checkpoint", "epoch_3.pth.12.partial")
     with work_dir.claim(config(tmp_path)) as outdated:
         assert outdated == []
 
 
-def test_resuming_leaves_everything(tmp_path):
+def test_resuming_removes_nothing(tmp_path):
     fill(tmp_path, "epoch_3.pth")
     for overwrite in (False, True):
         with work_dir.claim(config(tmp_path, resume=True), overwrite) as outdated:
-            work_dir.remove(outdated)
+            work_dir.remove_checkpoints(outdated)
     assert (tmp_path / "epoch_3.pth").exists()
 
 
-def test_overwriting_removes_the_checkpoints_when_training_begins(tmp_path):
+def test_overwriting_removes_checkpoints_when_training_starts(tmp_path):
     fill(tmp_path, *CHECKPOINTS, "last_checkpoint", "pretrained.pth", "swin_b_600e.py")
     fill(tmp_path / "iter_9.pth", "zero_pp_rank_0.pt")
     with work_dir.claim(config(tmp_path), overwrite=True) as outdated:
         assert len(outdated) == len(CHECKPOINTS) + 1
         assert all(path.exists() for path in outdated)
-        work_dir.remove(outdated)
+        work_dir.remove_checkpoints(outdated)
     assert {path.name for path in tmp_path.iterdir()} == {"pretrained.pth", "swin_b_600e.py"}
 
 
@@ -109,7 +109,7 @@ def test_overwriting_removes_the_checkpoints_when_training_begins(tmp_path):
         lambda file: dict(custom_hooks=[dict(type="Hook", teachers=[file])]),
     ],
 )
-def test_a_checkpoint_that_the_config_loads_is_not_overwritten(tmp_path, monkeypatch, settings):
+def test_checkpoint_loaded_by_the_config_is_not_overwritten(tmp_path, monkeypatch, settings):
     monkeypatch.chdir(tmp_path)
     fill(tmp_path / "run", "epoch_3.pth")
     for file in (str(tmp_path / "run/epoch_3.pth"), "run/epoch_3.pth", "./run/../run/epoch_3.pth"):
@@ -120,7 +120,7 @@ def test_a_checkpoint_that_the_config_loads_is_not_overwritten(tmp_path, monkeyp
     assert (tmp_path / "run/epoch_3.pth").exists()
 
 
-def test_a_folder_in_use_is_refused_whatever_is_asked_for(tmp_path):
+def test_folder_in_use_is_rejected_with_any_option(tmp_path):
     with WorkDirLock(tmp_path):
         for resume, overwrite in ((False, False), (True, False), (False, True)):
             with pytest.raises(WorkDirError, match="is in use"):  # noqa: SIM117
@@ -128,17 +128,20 @@ def test_a_folder_in_use_is_refused_whatever_is_asked_for(tmp_path):
                     pass
 
 
-def test_the_other_processes_of_a_run_ask_for_nothing(tmp_path, monkeypatch):
+def test_other_processes_do_not_lock_the_folder(tmp_path, monkeypatch):
     fill(tmp_path, "epoch_3.pth")
     monkeypatch.setenv("RANK", "1")
     with WorkDirLock(tmp_path), work_dir.claim(config(tmp_path, launcher="pytorch")) as outdated:
         assert outdated == []
-    with pytest.raises(WorkDirError), work_dir.claim(config(tmp_path)):  # a variable left over
+    with (
+        pytest.raises(WorkDirError),
+        work_dir.claim(config(tmp_path)),
+    ):  # a leftover environment variable
         pass
 
 
 @pytest.mark.parametrize("fault", ["full", "read-only"])
-def test_a_disk_that_cannot_be_written_is_one_clear_error(tmp_path, fault):
+def test_unwritable_disk_raises_one_clear_error(tmp_path, fault):
     with small_disk(tmp_path / "disk", "2m") as disk:
         disk.fill() if fault == "full" else disk.freeze()
         with pytest.raises(WorkDirError) as refused, work_dir.claim(config(disk.folder / "run")):
@@ -150,14 +153,14 @@ def test_a_disk_that_cannot_be_written_is_one_clear_error(tmp_path, fault):
 
 
 @pytest.mark.parametrize("folder", ["file", "file/run", "loop/run", "x" * 300])
-def test_a_folder_that_cannot_be_made_is_one_clear_error(tmp_path, folder):
+def test_folder_that_cannot_be_created_raises_one_clear_error(tmp_path, folder):
     (tmp_path / "file").touch()
     os.symlink("loop", tmp_path / "loop")
     with pytest.raises(WorkDirError, match="cannot be written"):
-        work_dir.require_writable(tmp_path / folder)
+        work_dir.ensure_writable(tmp_path / folder)
 
 
-def test_a_writable_folder_is_made_and_left_empty(tmp_path):
-    folder = work_dir.require_writable(tmp_path / "a/b")
+def test_writable_folder_is_created_and_stays_empty(tmp_path):
+    folder = work_dir.ensure_writable(tmp_path / "a/b")
     assert folder.is_dir()
     assert list(folder.iterdir()) == []

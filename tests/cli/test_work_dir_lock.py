@@ -12,7 +12,7 @@ from mim_plugins.cli import WorkDirLock
 from mim_plugins.cli import work_dir_lock as module
 from mim_plugins.errors import WorkDirError
 
-FAST = dict(beat=0.1, silence=1.0)
+FAST = dict(interval=0.1, timeout=1.0)
 
 
 def owner(folder):
@@ -20,7 +20,7 @@ def owner(folder):
 
 
 def write_lock(folder, age=0.0, **changes):
-    """A lock as another process would leave it."""
+    """Write a lock like that of another process."""
     with WorkDirLock(folder):
         content = owner(folder)
     file = folder / "run.lock"
@@ -35,11 +35,11 @@ def dead_process():
 
 @pytest.fixture
 def elsewhere(monkeypatch):
-    """Lets locks taken from now on be those of another machine."""
+    """Make new locks look like those of another machine."""
     monkeypatch.setattr(module, "_machine", lambda: "another boot")
 
 
-def test_one_run_at_a_time_and_the_holder_is_named(tmp_path):
+def test_only_one_run_holds_the_lock_and_its_owner_is_reported(tmp_path):
     with WorkDirLock(tmp_path):
         found = owner(tmp_path)
         with pytest.raises(WorkDirError) as refused, WorkDirLock(tmp_path):
@@ -53,7 +53,7 @@ def test_one_run_at_a_time_and_the_holder_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError, SystemExit, KeyboardInterrupt])
-def test_it_is_released_at_an_error(tmp_path, error):
+def test_lock_is_released_after_an_error(tmp_path, error):
     with pytest.raises(error), WorkDirLock(tmp_path):
         raise error
     assert list(tmp_path.iterdir()) == []
@@ -68,7 +68,7 @@ with WorkDirLock(sys.argv[1]):
 """
 
 
-def test_a_killed_process_of_this_machine_leaves_no_lock_behind(tmp_path):
+def test_lock_of_a_killed_local_process_is_taken_over(tmp_path):
     with subprocess.Popen(
         [sys.executable, "-c", KILLED, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:
@@ -80,7 +80,7 @@ def test_a_killed_process_of_this_machine_leaves_no_lock_behind(tmp_path):
             pass
         process.kill()
         started = time.monotonic()
-        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # a zombie is dead as well
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # a zombie has ended as well
         with WorkDirLock(tmp_path):
             assert owner(tmp_path)["pid"] == os.getpid()
         assert time.monotonic() - started < 5
@@ -90,13 +90,13 @@ def test_a_killed_process_of_this_machine_leaves_no_lock_behind(tmp_path):
     "changes",
     [
         dict(pid=dead_process()),
-        dict(process_start="1"),  # the number belongs to another process now
+        dict(process_start="1"),  # the PID now belongs to another process
         dict(pid="no number"),
         dict(pid=None),
     ],
     ids=["ended", "reused", "text", "none"],
 )
-def test_a_dead_process_of_this_machine_is_found_at_once(tmp_path, changes):
+def test_dead_process_on_this_machine_is_detected_at_once(tmp_path, changes):
     write_lock(tmp_path, **changes)
     started = time.monotonic()
     with WorkDirLock(tmp_path):
@@ -104,7 +104,7 @@ def test_a_dead_process_of_this_machine_is_found_at_once(tmp_path, changes):
     assert time.monotonic() - started < 5
 
 
-def test_a_silent_lock_of_another_machine_is_taken_over(tmp_path, elsewhere):
+def test_stale_lock_of_another_machine_is_taken_over(tmp_path, elsewhere):
     write_lock(tmp_path)
     started = time.monotonic()
     with pytest.MonkeyPatch.context() as patch:
@@ -114,18 +114,18 @@ def test_a_silent_lock_of_another_machine_is_taken_over(tmp_path, elsewhere):
     assert 0.5 < time.monotonic() - started < 10
 
 
-def test_an_old_lock_of_another_machine_is_taken_over_soon(tmp_path, elsewhere):
+def test_old_lock_of_another_machine_is_taken_over_soon(tmp_path, elsewhere):
     write_lock(tmp_path, age=3600)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_machine", lambda: "this boot")
         started = time.monotonic()
-        with WorkDirLock(tmp_path, beat=0.1, silence=60):
+        with WorkDirLock(tmp_path, interval=0.1, timeout=60):
             pass
     assert time.monotonic() - started < 5
 
 
 @pytest.mark.parametrize("skew", [-7200, 0, 7200])
-def test_a_renewed_lock_is_alive_whatever_its_clock_shows(tmp_path, elsewhere, monkeypatch, skew):
+def test_renewed_lock_is_alive_despite_clock_skew(tmp_path, elsewhere, monkeypatch, skew):
     utime = os.utime
     monkeypatch.setattr(os, "utime", lambda path: utime(path, (time.time() + skew,) * 2))
     with WorkDirLock(tmp_path, **FAST) as held:
@@ -137,13 +137,13 @@ def test_a_renewed_lock_is_alive_whatever_its_clock_shows(tmp_path, elsewhere, m
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"pid": 1}'])
-def test_a_lock_that_cannot_be_read_is_dead_when_it_is_silent(tmp_path, content):
+def test_unreadable_lock_becomes_stale_without_renewal(tmp_path, content):
     (tmp_path / "run.lock").write_text(content)
     with WorkDirLock(tmp_path, **FAST):
         assert owner(tmp_path)["pid"] == os.getpid()
 
 
-def test_of_many_that_take_over_a_dead_lock_one_wins(tmp_path):
+def test_only_one_of_many_takes_over_a_stale_lock(tmp_path):
     for _ in range(10):
         write_lock(tmp_path, pid=DEAD)
         outcomes = []
@@ -175,7 +175,7 @@ DEAD = dead_process()
 
 
 @pytest.mark.parametrize("age", [0, 3600])
-def test_a_takeover_that_was_killed_blocks_only_for_a_while(tmp_path, age):
+def test_killed_takeover_blocks_only_temporarily(tmp_path, age):
     write_lock(tmp_path, pid=DEAD)
     (tmp_path / "run.lock.takeover").touch()
     os.utime(tmp_path / "run.lock.takeover", (time.time() - age,) * 2)
@@ -184,7 +184,7 @@ def test_a_takeover_that_was_killed_blocks_only_for_a_while(tmp_path, age):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_hard_links_it_works_as_well(tmp_path, monkeypatch):
+def test_lock_works_without_hard_links(tmp_path, monkeypatch):
     def refuse(*_):
         raise PermissionError(1, "no hard links here")
 
@@ -197,7 +197,7 @@ def test_without_hard_links_it_works_as_well(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_lock_that_someone_removed_is_made_anew_and_a_foreign_one_left(tmp_path):
+def test_removed_lock_is_restored_but_a_foreign_one_is_kept(tmp_path):
     with WorkDirLock(tmp_path, **FAST):
         (tmp_path / "run.lock").unlink()
         until = time.monotonic() + 5
@@ -209,7 +209,7 @@ def test_a_lock_that_someone_removed_is_made_anew_and_a_foreign_one_left(tmp_pat
     assert (tmp_path / "run.lock").read_text() == "another's"
 
 
-def test_the_folder_may_vanish(tmp_path):
+def test_removed_work_folder_raises_no_error(tmp_path):
     folder = tmp_path / "run"
     folder.mkdir()
     with WorkDirLock(folder, **FAST):
@@ -219,7 +219,7 @@ def test_the_folder_may_vanish(tmp_path):
     assert not folder.exists()
 
 
-def test_a_forked_process_does_not_release_it(tmp_path):
+def test_forked_process_does_not_release_the_lock(tmp_path):
     with WorkDirLock(tmp_path) as lock:
         child = os.fork()
         if child == 0:
@@ -230,7 +230,7 @@ def test_a_forked_process_does_not_release_it(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["folder", "dangling link", "link", "FIFO"])
-def test_what_is_no_lock_file_is_one_line(tmp_path, kind):
+def test_irregular_lock_file_is_reported_in_one_line(tmp_path, kind):
     file = tmp_path / "run.lock"
     (tmp_path / "other").write_text("{}")
     make = {
@@ -245,7 +245,7 @@ def test_what_is_no_lock_file_is_one_line(tmp_path, kind):
     assert file.is_symlink() or file.exists()
 
 
-def test_a_lock_that_nobody_may_read_is_one_line(tmp_path, monkeypatch):
+def test_lock_without_read_permission_is_reported_in_one_line(tmp_path, monkeypatch):
     (tmp_path / "run.lock").write_text("{}")
 
     def refuse(path, *args):
@@ -257,7 +257,7 @@ def test_a_lock_that_nobody_may_read_is_one_line(tmp_path, monkeypatch):
         lock.__enter__()
 
 
-def test_a_deeply_nested_lock_is_dead_when_it_is_silent(tmp_path):
+def test_deeply_nested_lock_becomes_stale_without_renewal(tmp_path):
     (tmp_path / "run.lock").write_text("[" * 60000)
     with WorkDirLock(tmp_path, **FAST):
         assert owner(tmp_path)["pid"] == os.getpid()

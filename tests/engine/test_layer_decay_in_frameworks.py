@@ -1,4 +1,4 @@
-"""Layer-wise learning rates of every backbone inside the models of other frameworks."""
+"""Layer-wise learning rates of every backbone in models of other frameworks."""
 
 import re
 
@@ -10,7 +10,7 @@ import mim_plugins  # noqa: F401  registers everything
 
 RATE = 0.5
 # backbone, channels of its last output, and for each parameter the layers between it and the head:
-# written out here, not asked of the backbone
+# written out here, independent of the backbone
 BACKBONES = dict(
     MaskedSwin=(
         dict(
@@ -84,7 +84,7 @@ def classifier(backbone, channels):
 def segmentor(backbone, channels):
     return dict(
         type="EncoderDecoder",
-        # two levels, so that the norms of inner levels are there
+        # two levels, because inner levels have norms then
         backbone=dict(**backbone, out_indices=(0, -1)),
         decode_head=dict(
             type="FCNHead", num_classes=3, in_channels=channels, in_index=1, channels=4, num_convs=1
@@ -115,13 +115,13 @@ FRAMEWORKS = dict(mmpretrain=classifier, mmseg=segmentor, mmdet=detector)
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 @pytest.mark.parametrize("name", BACKBONES)
-def test_scale_of_every_parameter_group(framework, name, tmp_path):
+def test_every_parameter_group_has_its_scale(framework, name, tmp_path):
     if framework != "mmpretrain":
         pytest.importorskip("mmcv.ops", exc_type=ImportError)
     pytest.importorskip(framework, exc_type=ImportError)
     settings, channels, distances = BACKBONES[name]
     model = FRAMEWORKS[framework](dict(type=f"mim_plugins.{name}", **settings), channels)
-    # as a run does; MMEngine makes the framework the default scope, which is not to stay
+    # as in a run; MMEngine sets the framework as default scope, which is reset afterwards
     with DefaultScope.overwrite_default_scope(framework):
         runner = Runner(model, str(tmp_path), default_scope=framework)
         wrapper = runner.build_optim_wrapper(

@@ -118,7 +118,7 @@ def test_fewer_classes_than_the_head_has_are_allowed(run, tmp_path):
     result = run("train.py", config, "--work-dir", "w")
     assert result.returncode == 0
     (file,) = tmp_path.glob("w/*/*.log")
-    assert "1 outputs of the head stay unused" in file.read_text()
+    assert "1 outputs of the head are unused" in file.read_text()
     assert run("test.py", config, "w/epoch_1.pth", "--work-dir", "w").returncode == 0
 
 

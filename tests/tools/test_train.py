@@ -279,8 +279,8 @@ def test_run_with_only_corrupt_checkpoints_exits_with_one_line(tmp_path, pretrai
                    tmp_path / "run", "--resume", check=False)  # fmt: skip
     assert result.returncode == 1
     assert "error:" in result.stderr
-    assert "none that can be resumed from" in result.stderr
-    assert "--overwrite in place of --resume" in result.stderr
+    assert "none can be resumed from" in result.stderr
+    assert "--overwrite instead of --resume" in result.stderr
     assert "Traceback" not in result.stderr
 
 

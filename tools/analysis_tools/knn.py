@@ -81,7 +81,7 @@ def read_run_config(args: argparse.Namespace) -> Config:
     init_default_scope(cfg.get("default_scope") or "mmpretrain")
     if not is_pretraining(cfg):
         run_config.apply_data_root(cfg, args.data_root)
-        run_config.require_data(cfg, ("train_dataloader", "val_dataloader"))
+        run_config.check_data_folders(cfg, ("train_dataloader", "val_dataloader"))
         run_config.use_drop_ins(cfg)
     return cfg
 

@@ -1,4 +1,4 @@
-"""Log file that survives a full disk and the loss of its folder."""
+"""Log file handler that survives a full disk and a removed folder."""
 
 import contextlib
 import logging
@@ -10,14 +10,14 @@ from .guarded_writes import try_writing
 
 
 class GuardedFileHandler(WatchedFileHandler):
-    """File handler whose failures are logged once, elsewhere, without a traceback.
+    """File handler whose failures are logged once, by other handlers, without a traceback.
 
-    A file or folder that was removed or replaced is made anew, and after a failure the next record
-    opens the file again.
+    A removed or replaced file or folder is created again. After a failure, the next record opens
+    the file again.
 
     Args:
         file: path of the log file; records are appended.
-        logger: the logger that this handler belongs to, whose other handlers name a failure.
+        logger: logger of this handler; its other handlers report a failure.
     """
 
     def __init__(self, file: str, logger: logging.Logger) -> None:
@@ -25,7 +25,7 @@ class GuardedFileHandler(WatchedFileHandler):
         self._logger = logger
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a record, or leave it out."""
+        """Write a record, or drop it if this fails."""
         try_writing(self._logger, f"log file '{self.baseFilename}'", lambda: self._write(record))
 
     def _write(self, record: logging.LogRecord) -> None:
@@ -38,10 +38,10 @@ class GuardedFileHandler(WatchedFileHandler):
             self._drop_stream()
             raise
 
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  its name in logging
-        """Let a failure to write come out of :meth:`emit`; leave other errors to logging."""
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  name in logging
+        """Re-raise write errors in :meth:`emit`; pass other errors to logging."""
         if isinstance(sys.exc_info()[1], OSError):
-            raise  # what logging is handling
+            raise  # the exception that logging is handling
         super().handleError(record)
 
     def _drop_stream(self) -> None:

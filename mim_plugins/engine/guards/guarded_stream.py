@@ -1,4 +1,4 @@
-"""Console whose loss does not end a program."""
+"""Console stream whose failures do not end the program."""
 
 import logging
 import os
@@ -13,14 +13,13 @@ from .guarded_writes import failure_message
 
 
 class GuardedStream:
-    """Text stream that drops what cannot be written: a full disk, a closed pipe or terminal.
+    """Text stream that drops text on write errors (full disk, closed pipe or terminal).
 
-    The log names a failure once, and again after writing has succeeded in between. Characters that
-    the stream's encoding lacks are escaped.
+    Consecutive failures are logged once. Characters outside the stream's encoding are escaped.
 
     Args:
-        stream: a console stream.
-        name: of the stream, in the log.
+        stream: console stream.
+        name: name of the stream in the log.
     """
 
     def __init__(self, stream: TextIO, name: str) -> None:
@@ -32,12 +31,12 @@ class GuardedStream:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
-        """Write or drop a text."""
+        """Write text, or drop it if this fails."""
         self._guard(lambda: self._write(text))
         return len(text)
 
     def flush(self) -> None:
-        """Flush what has been written."""
+        """Flush the stream, ignoring failures."""
         self._guard(self._stream.flush)
 
     def _write(self, text: str) -> None:
@@ -52,7 +51,7 @@ class GuardedStream:
             write()
         except OSError as error:
             if not self._is_failing:
-                self._is_failing = True  # before logging, which writes to the console as well
+                self._is_failing = True  # set before logging, which also writes to the console
                 print_log(failure_message(self._name, error), "current", logging.ERROR)
         else:
             self._is_failing = False
@@ -71,14 +70,14 @@ def guarded_console() -> Iterator[None]:
         for name, stream in streams.items():
             setattr(sys, name, stream)
             if stream is not None:
-                _flush_or_let_go(stream)
+                _flush_or_discard(stream)
 
 
-def _flush_or_let_go(stream: TextIO) -> None:
-    """Flush, or let the remainder go nowhere: Python would end with code 120 because of it."""
+def _flush_or_discard(stream: TextIO) -> None:
+    """Flush, or discard the remainder, which would make Python exit with code 120."""
     try:
         stream.flush()
     except OSError:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
+        null_device = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null_device, stream.fileno())
+        os.close(null_device)

@@ -1,4 +1,4 @@
-"""Backend of MMEngine's visualizer that cannot end a training."""
+"""Visualization backend whose failures do not end the training."""
 
 import contextlib
 import logging
@@ -22,15 +22,15 @@ _PNG_END = b"IEND\xaeB`\x82"
 
 
 class GuardedVisBackend(BaseVisBackend):
-    """Backend that passes everything on to another one and logs its failures.
+    """Wrapper that forwards all calls to a backend and logs their failures.
 
-    Failures to write are caught from the start; any other error only after the other backend has
-    worked once, because before that it comes from the config. A folder that was removed is made
-    anew, and TensorBoard's writer, which stays broken after a failure, as well.
+    Write errors are always caught. Other errors are caught only after the first successful call,
+    because earlier ones come from the config. A removed folder is created again, and so is
+    TensorBoard's writer after a failure, which it does not survive.
 
     Args:
-        backend: of any kind.
-        logger: receives the failures.
+        backend: any visualization backend.
+        logger: logger of the failures.
     """
 
     def __init__(self, backend: BaseVisBackend, logger: logging.Logger) -> None:
@@ -48,39 +48,39 @@ class GuardedVisBackend(BaseVisBackend):
 
     @property
     def experiment(self) -> Any:
-        """Return the other backend's experiment, unguarded."""
+        """Return the experiment of the wrapped backend, unguarded."""
         return self._backend.experiment
 
     def add_config(self, *args: Any, **kwargs: Any) -> None:
-        """Record the config."""
+        """Log the config."""
         self._call("add_config", *args, **kwargs)
 
     def add_graph(self, *args: Any, **kwargs: Any) -> None:
-        """Record the model's graph."""
+        """Log the graph of the model."""
         self._call("add_graph", *args, **kwargs)
 
     def add_image(self, name: str, image: Any, step: int = 0, **kwargs: Any) -> None:
-        """Record a picture."""
+        """Log a picture."""
         self._call("add_image", name, image, step, **kwargs)
 
     def add_scalar(self, *args: Any, **kwargs: Any) -> None:
-        """Record a number."""
+        """Log a scalar."""
         self._call("add_scalar", *args, **kwargs)
 
     def add_scalars(self, *args: Any, **kwargs: Any) -> None:
-        """Record several numbers."""
+        """Log several scalars."""
         self._call("add_scalars", *args, **kwargs)
 
     def close(self) -> None:
-        """Close the other backend."""
+        """Close the wrapped backend."""
         self._call("close")
 
     def _call(self, method: str, *args: Any, **kwargs: Any) -> None:
         def write() -> None:
-            self._mend()
+            self._repair()
             getattr(self._backend, method)(*args, **kwargs)
             if method == "add_image" and isinstance(self._backend, LocalVisBackend):
-                _require_picture(self._backend, *args)
+                _check_picture(self._backend, *args)
 
         name = f"{_CONTENT.get(method, method)} of {type(self._backend).__name__}"
         errors = (Exception,) if self._has_worked else WRITE_ERRORS
@@ -88,22 +88,22 @@ class GuardedVisBackend(BaseVisBackend):
         self._has_worked = self._has_worked or succeeded
         self._has_failed = not succeeded
 
-    def _mend(self) -> None:
+    def _repair(self) -> None:
         folder = Path(self._save_dir) if self._save_dir else None
-        is_lost = folder is not None and self._has_worked and not folder.is_dir()
-        if is_lost and folder is not None:
+        is_missing = folder is not None and self._has_worked and not folder.is_dir()
+        if is_missing and folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
-        if (is_lost or self._has_failed) and isinstance(self._backend, TensorboardVisBackend):
+        if (is_missing or self._has_failed) and isinstance(self._backend, TensorboardVisBackend):
             with contextlib.suppress(Exception):
                 self._backend.close()
             self._backend._env_initialized = False
 
 
-def _require_picture(backend: LocalVisBackend, name: str, image: Any, step: int) -> None:
-    """Check that a picture is complete: OpenCV reports no failure to MMEngine's backend.
+def _check_picture(backend: LocalVisBackend, name: str, image: Any, step: int) -> None:
+    """Check that a picture file is complete, because MMEngine's backend ignores failed writes.
 
     Raises:
-        OSError: it is not.
+        OSError: the file is missing or incomplete.
     """
     file = Path(backend._img_save_dir) / f"{name}_{step}.png"
     if not file.is_file() or not file.read_bytes().endswith(_PNG_END):

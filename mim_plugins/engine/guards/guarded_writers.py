@@ -1,4 +1,4 @@
-"""Guards around what MMEngine's runner itself writes: log file, scalars, pictures."""
+"""Guards around the output of MMEngine's runner: log file, scalars, pictures."""
 
 import logging
 from collections.abc import Callable
@@ -14,9 +14,9 @@ from .guarded_writes import WRITE_ERRORS, try_writing
 
 
 def guard_writers(runner: Runner) -> None:
-    """Guard a runner's log file, its visualizer's backends and the hooks that only report.
+    """Guard a runner's log file, visualization backends and hooks that only report.
 
-    Calling it again changes nothing.
+    Further calls change nothing.
     """
     guard_log_file(runner.logger)
     guard_backends(runner.visualizer, runner.logger)
@@ -26,7 +26,7 @@ def guard_writers(runner: Runner) -> None:
 
 
 def guard_log_file(logger: logging.Logger) -> None:
-    """Replace a logger's plain file handlers by :class:`GuardedFileHandler`."""
+    """Replace the plain file handlers of a logger with :class:`GuardedFileHandler`."""
     for position, handler in enumerate(logger.handlers):
         if type(handler) is not logging.FileHandler:
             continue
@@ -39,26 +39,25 @@ def guard_log_file(logger: logging.Logger) -> None:
 
 
 def guard_backends(visualizer: Visualizer, logger: logging.Logger) -> None:
-    """Put a :class:`GuardedVisBackend` around each of a visualizer's backends."""
-    backends = (
-        visualizer._vis_backends
-    )  # MMEngine names a backend by its class, so not its argument
+    """Wrap each backend of a visualizer in a :class:`GuardedVisBackend`."""
+    # the constructor's argument is not used: MMEngine keys backends by class name
+    backends = visualizer._vis_backends
     for name, backend in backends.items():
         if not isinstance(backend, GuardedVisBackend):
             backends[name] = GuardedVisBackend(backend, logger)
 
 
 def _only_reports(hook: Hook) -> bool:
-    # mmpretrain, mmdet and mmseg each have a hook of that name, which draws predictions
+    # mmpretrain, mmdet and mmseg each have such a hook, which draws predictions
     draws = type(hook).__name__.endswith("VisualizationHook")
     return draws or isinstance(hook, LoggerHook | ProfilerHook)
 
 
 def _guard_hook(hook: Hook, logger: logging.Logger) -> None:
     for stage in Hook.stages:
-        # an error before a stage comes from the config
+        # an error in a before_* stage comes from the config
         if stage.startswith("after_") and stage not in vars(hook):
-            # the run is complete after its last stage: no error of any kind may end it
+            # the run is complete: no error may fail it any more
             errors = (Exception,) if stage == "after_run" else WRITE_ERRORS
             setattr(hook, stage, _guarded(getattr(hook, stage), hook, logger, errors))
 

@@ -1,4 +1,4 @@
-"""Writes of reports, logs and pictures, which must not end a training when they fail."""
+"""Writes of reports, logs and pictures whose failure must not end the training."""
 
 import logging
 import math
@@ -16,7 +16,7 @@ _PAUSE = 600.0  # seconds; on a nearly full disk, writes fail and succeed in tur
 
 
 class _Writer:
-    """State of what is written under one name."""
+    """State of the writes under one name."""
 
     is_failing = False
     is_announced = False
@@ -32,23 +32,23 @@ def try_writing(
     write: Callable[[], object],
     errors: tuple[type[Exception], ...] = WRITE_ERRORS,
 ) -> bool:
-    """Call ``write`` and return whether it succeeded; a failure is an error in the log.
+    """Call ``write``, log a failure as an error, and return whether the call succeeded.
 
-    A name is logged once until a write under it succeeds, and at most every ten minutes. The caller
-    tries again at its next occasion.
+    Each name is logged once until a write under it succeeds, and at most every ten minutes. The
+    caller is expected to retry with its next write.
 
     Args:
-        logger: receives the messages.
-        name: what is written, as it reads in front of "could not be written".
-        write: may raise.
-        errors: kinds of failure; others pass.
+        logger: logger of the failures.
+        name: subject of the message "... could not be written".
+        write: function that writes.
+        errors: exception types to catch; all others propagate.
     """
     writer = _writers.setdefault(logger, {}).setdefault(name, _Writer())
     try:
         write()
     except errors as error:
         if not writer.is_failing:
-            writer.is_failing = True  # before logging: the log itself may be what fails
+            writer.is_failing = True  # set before logging, because the log itself may be failing
             writer.is_announced = time.monotonic() - writer.last_announced > _PAUSE
             if writer.is_announced:
                 writer.last_announced = time.monotonic()
@@ -62,26 +62,26 @@ def try_writing(
 
 
 def failure_message(name: str, error: Exception) -> str:
-    """Return the line that names a failing writer."""
+    """Return the log line of a failed write."""
     reason = " ".join(str(error).split()) or "no reason given"
     if not isinstance(error, OSError):
         reason = f"{type(error).__name__}: {reason}"
-    return f"{name} could not be written: {reason}; training goes on, and later writes try again"
+    return f"{name} could not be written: {reason}; training continues, and later writes try again"
 
 
 def free_space(folder: str) -> str:
-    """Return how much a folder's disk can take, as part of a message."""
+    """Describe the free space on the disk of a folder, for a message."""
     try:
         free = shutil.disk_usage(folder).free / 2**20
-    except OSError as error:  # the folder itself may be lost
+    except OSError as error:  # the folder itself may be missing
         return f"{folder} cannot be read ({error.strerror})"
     return f"{free:.0f} MiB are free in {folder}"
 
 
 def try_writing_lines(logger: logging.Logger, path: Path, lines: Iterable[str]) -> bool:
-    """Write a text file as :func:`try_writing` does; its folder is made if it is missing.
+    """Write a text file with :func:`try_writing`, creating its folder if necessary.
 
-    A line must not contain a line break: :func:`quote_name` takes it out of the name of a file.
+    Lines must not contain line breaks; :func:`quote_name` escapes them in file names.
     """
     lines = list(lines)
 

@@ -1,4 +1,4 @@
-"""Hook that reports damaged images and stops a run on bad data."""
+"""Hook that reports corrupt training images and stops the run if they are too many."""
 
 import math
 from pathlib import Path
@@ -21,21 +21,21 @@ FILE_NAME = "corrupt_images.txt"
 
 @HOOKS.register_module()
 class CorruptImageHook(Hook):
-    """Name every damaged image of the training data once, and stop if there are too many.
+    """Report every corrupt training image once, and stop the run if they are too many.
 
-    :class:`UnlabeledImageFolder` and :class:`FaultTolerantDataset` replace damaged images and leave
-    a record in the sample. This hook gathers the records of all processes, writes the messages to
-    the log and the paths to ``corrupt_images.txt`` in the work folder, and keeps the list in
+    :class:`UnlabeledImageFolder` and :class:`FaultTolerantDataset` replace corrupt images and
+    record them in the sample. This hook gathers the records of all processes, logs their messages,
+    writes the paths to ``corrupt_images.txt`` in the work folder and stores the list in
     checkpoints.
 
     Args:
-        max_share: share of the data set's images that may be damaged, from 0 to 1. Images count
-            once, however often they are drawn or a wrapper such as ``RepeatDataset`` repeats them.
-        interval: iterations between two gatherings; they also take place after each epoch.
+        max_share: largest accepted share of corrupt images in the data set, from 0 to 1. An image
+            counts once, even if it is sampled or repeated (``RepeatDataset``) several times.
+        interval: iterations between two gatherings; one more follows each epoch.
 
     Raises:
         ValueError: ``max_share`` outside [0, 1], or an ``interval`` below 1.
-        CorruptImageError: in training, when more than ``max_share`` are damaged.
+        CorruptImageError: during training, if more than ``max_share`` of the images are corrupt.
     """
 
     priority = "LOW"
@@ -47,16 +47,16 @@ class CorruptImageHook(Hook):
             raise ValueError(f"CorruptImageHook: interval={interval} must be at least 1")
         self.max_share = max_share
         self.interval = interval
-        self._damaged: dict[str, str] = {}
-        self._waiting: dict[str, str] = {}
+        self._corrupt: dict[str, str] = {}
+        self._pending: dict[str, str] = {}
         self._replaced = 0
         self._is_written = True
 
     def before_train(self, runner: Runner) -> None:
-        """Take the list of a resumed run from its checkpoint."""
+        """Restore the list from the checkpoint of a resumed run."""
         info = runner.message_hub.runtime_info
         known = info.get(RECORD) or info.get(_FORMER_RECORD, {})
-        self._damaged, self._waiting, self._replaced = dict(known), {}, 0
+        self._corrupt, self._pending, self._replaced = dict(known), {}, 0
 
     def after_train_iter(
         self,
@@ -65,64 +65,64 @@ class CorruptImageHook(Hook):
         data_batch: dict | tuple | list | None = None,
         outputs: dict | None = None,
     ) -> None:
-        """Collect this process's records; gather all processes' at the interval."""
+        """Collect the records of this process; gather those of all processes at the interval."""
         samples = data_batch.get("data_samples") if isinstance(data_batch, dict) else None
         for sample in samples or ():
-            self._waiting.update(sample.metainfo.get(RECORD, {}))
+            self._pending.update(sample.metainfo.get(RECORD, {}))
             self._replaced += RECORD in sample.metainfo
         if self.every_n_train_iters(runner, self.interval) or runner.iter == 0:
             self._gather(runner)
 
     def after_train_epoch(self, runner: Runner) -> None:
-        """Gather what the last iterations of the epoch found."""
+        """Gather the records of the last iterations of the epoch."""
         self._gather(runner)
 
     def after_train(self, runner: Runner) -> None:
-        """Sum up."""
+        """Log the number of corrupt images and replaced samples."""
         self._gather(runner)
         replaced = sum(all_gather_object(self._replaced))
-        if self._damaged:
+        if self._corrupt:
             runner.logger.warning(
-                f"damaged images: {len(self._damaged)}, listed in"
+                f"corrupt images: {len(self._corrupt)}, listed in"
                 f" {Path(runner.work_dir) / FILE_NAME}; samples replaced in this run: {replaced}"
             )
 
     def _gather(self, runner: Runner) -> None:
         found: dict[str, str] = {}
-        for waiting in all_gather_object(self._waiting):
-            found.update(waiting)
-        self._waiting = {}
-        new = {path: found[path] for path in sorted(found.keys() - self._damaged.keys())}
+        for pending in all_gather_object(self._pending):
+            found.update(pending)
+        self._pending = {}
+        new = {path: found[path] for path in sorted(found.keys() - self._corrupt.keys())}
         if not new:
             self._write_list(runner)
             return
-        self._damaged.update(new)
+        self._corrupt.update(new)
         self._is_written = False
-        runner.message_hub.update_info(RECORD, dict(self._damaged))
+        runner.message_hub.update_info(RECORD, dict(self._corrupt))
         for message in new.values():
             runner.logger.warning(f"{message}; replaced by another sample")
         self._write_list(runner)
         images = count_images(runner.train_dataloader.dataset)
-        if len(self._damaged) > self.max_share * images:
-            more = min(1, max(0.1, math.ceil(20 * len(self._damaged) / images) / 10))
+        if len(self._corrupt) > self.max_share * images:
+            more = min(1, max(0.1, math.ceil(20 * len(self._corrupt) / images) / 10))
             raise CorruptImageError(
-                f"{len(self._damaged)} of {images} images are known to be damaged, more than"
+                f"{len(self._corrupt)} of {images} images are known to be corrupt, more than"
                 f" max_share={self.max_share:g} allows; they are listed in"
                 f" {Path(runner.work_dir) / FILE_NAME}. Check the data with"
                 f" tools/misc/check_dataset.py, or allow more: {_option(runner)}={more:g}"
             )
 
     def _write_list(self, runner: Runner) -> None:
-        """Write the list on the main process, unless it is already on the disk."""
+        """Write the list on the main process, unless the file is up to date."""
         if not self._is_written and is_main_process():
             file = Path(runner.work_dir) / FILE_NAME
             self._is_written = try_writing_lines(
-                runner.logger, file, map(quote_name, sorted(self._damaged))
+                runner.logger, file, map(quote_name, sorted(self._corrupt))
             )
 
 
 def _option(runner: Runner) -> str:
-    """Return the option of the command line that sets the limit, with the hook's index."""
+    """Return the command-line option of ``max_share``, with the index of the hook."""
     hooks = runner.cfg.get("custom_hooks") or ()
     for index, hook in enumerate(hooks):
         kind = hook.get("type") if isinstance(hook, dict) else None

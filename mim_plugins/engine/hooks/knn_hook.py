@@ -1,10 +1,9 @@
-"""Hook that classifies images by their nearest neighbors while a model is pre-trained."""
+"""Hook that evaluates pre-training with a k-nearest-neighbor classifier."""
 
 import itertools
 from typing import Any
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
@@ -18,6 +17,7 @@ from ...file_names import printable
 from ...randomness import preserved_random_state
 from ...registry import HOOKS
 from ..loops.resumable_data_loader import defer_worker_signals
+from ..model_wrapper import unwrap_model
 from .stall_watchdog_hook import StallWatchdogHook
 
 
@@ -25,39 +25,39 @@ from .stall_watchdog_hook import StallWatchdogHook
 class KNNHook(Hook):
     """Log the k-NN accuracy of the backbone's pooled features every ``interval`` epochs.
 
-    Whole images are normalized by the run's own data preprocessor, without mixing or masking. The
-    run itself stays the same to the bit: its random generators and the model's modes are restored.
-    The results are ``knn_top1`` and ``knn_top5``, in percent, in the console, the scalars of every
-    visualisation backend (the JSON log, TensorBoard, WandB; at the iteration's number) and the
-    message hub.
+    Complete images are normalized by the run's data preprocessor, without mixing or masking. The
+    training itself stays bit-identical: random generators and module modes are restored. The
+    results ``knn_top1`` and ``knn_top5``, in percent, are logged to the console, to the scalars of
+    every visualization backend (JSON log, TensorBoard, WandB; with the iteration as step) and to
+    the message hub.
 
-    In a distributed run the processes share the work. The checkpoint of the same epoch or iteration
-    is saved before the evaluation, so that nothing is lost if that fails; the message hub in it is
-    without this result. Corrupt images are left out and named; if too few remain, the evaluation is
-    skipped with a warning.
+    In a distributed run the images are divided among the processes. The checkpoint of the same
+    epoch or iteration is saved before the evaluation and survives if the evaluation fails. Its
+    message hub therefore lacks this result. Corrupt images are skipped and logged. If too few
+    images remain, the evaluation is skipped with a warning.
 
     Args:
-        references: config of the labeled data set in which neighbors are looked for. Left out:
-            type :class:`LabeledImageFolder` with class folders, ``data_prefix='train'``, the
-            ``data_root`` of the training set, and a central crop of the backbone's image size. A
-            training set of several folders has no such default.
-        queries: config of the labeled data set that is classified, likewise; ``'val'`` if left
-            out.
-        interval: epochs between evaluations.
-        by_epoch: if not, ``interval`` is in iterations.
-        k: neighbors that vote.
-        temperature: of their weights.
-        max_references: look in this many references only, evenly spaced; None takes all.
-        max_queries: classify this many, likewise.
+        references: config of the labeled data set that contains the neighbors. Defaults to a
+            :class:`LabeledImageFolder` of class folders with ``data_prefix='train'``, the
+            ``data_root`` of the training set and a center crop of the backbone's image size. A
+            training set of several folders requires an explicit config.
+        queries: config of the labeled data set to classify; same default, with ``'val'``.
+        interval: epochs (or iterations) between evaluations.
+        by_epoch: whether ``interval`` counts epochs or iterations.
+        k: number of neighbors.
+        temperature: temperature of the weights of the neighbors.
+        max_references: number of references to use, evenly spaced; None for all.
+        max_queries: number of queries to use, evenly spaced; None for all.
         batch_size: images per process.
-        num_workers: loading processes, which end after each evaluation.
-        precision: ``'float32'``, ``'bfloat16'`` or ``'float16'``, of the backbone's computation.
+        num_workers: loader workers, which end after each evaluation.
+        precision: data type of the forward pass: ``'float32'``, ``'bfloat16'`` or ``'float16'``.
 
     Raises:
-        ValueError: numbers below 1 or an unknown ``precision``; before the first iteration: a
-            model without backbone, a data set without labels, two of different classes, fewer
-            references than ``k``, or nothing given beside a training set of several folders.
-        DataNotFoundError: before the first iteration: data that is not there.
+        ValueError: a number is below 1, or ``precision`` is unknown. Before the first iteration:
+            the model has no backbone, a data set has no labels, the two data sets have different
+            classes, there are fewer than ``k`` references, or the training set has several folders
+            and no config is given.
+        DataNotFoundError: before the first iteration, if the data do not exist.
     """
 
     priority = 95  # after the checkpoint hook, before PreemptionHook ends a run
@@ -80,7 +80,7 @@ class KNNHook(Hook):
             raise ValueError(f"KNNHook: interval={interval} must be at least 1")
         if precision not in PRECISIONS:
             raise ValueError(f"KNNHook: precision={precision!r} must be one of {list(PRECISIONS)}")
-        # an upper limit of k is known only with the data
+        # the upper limit of k follows from the data
         check_neighbors((k,), max_references or k, temperature)
         self.references = None if references is None else dict(references)
         self.queries = None if queries is None else dict(queries)
@@ -95,8 +95,8 @@ class KNNHook(Hook):
         self._loaders: tuple[DataLoader, ...] = ()
 
     def before_train(self, runner: Runner) -> None:
-        """Build both data sets, so that what is wrong with them is known before training."""
-        model = _unwrap(runner.model)
+        """Build both data sets, which reports their errors before training."""
+        model = unwrap_model(runner.model)
         if getattr(model, "backbone", None) is None:
             raise ValueError(f"KNNHook: {type(model).__name__} has no backbone to evaluate")
         datasets = _complete_datasets(runner, self.references, self.queries)
@@ -127,43 +127,44 @@ class KNNHook(Hook):
 
     def evaluate(self, runner: Runner) -> None:
         """Compute the accuracy and log it."""
-        model = _unwrap(runner.model)
+        model = unwrap_model(runner.model)
         watchdogs = [hook for hook in runner.hooks if isinstance(hook, StallWatchdogHook)]
-        batches = itertools.count()  # of both data sets: a progress that never goes back
+        batches = itertools.count()  # across both data sets: a progress that never decreases
 
-        def note_progress(*_: int) -> None:
+        def report_progress(*_: int) -> None:
             done = next(batches)
             for watchdog in watchdogs:
                 watchdog.heartbeat(done)
 
-        note_progress()
+        report_progress()
         try:
             with preserved_random_state():
                 references, queries = (
                     extract_features(
-                        model.backbone, model.data_preprocessor, loader, self.dtype, note_progress
+                        model.backbone, model.data_preprocessor, loader, self.dtype, report_progress
                     )
                     for loader in self._loaders
                 )
-        except CorruptImageError as error:  # all of them, on all processes alike
+        except CorruptImageError as error:  # raised on all processes if no image can be read
             runner.logger.warning(f"k-NN evaluation skipped: {error.summary}")
             return
         if len(references.labels) < self.k or not len(queries.labels):
             runner.logger.warning(
                 f"k-NN evaluation skipped: {len(references.labels)} references and"
-                f" {len(queries.labels)} queries can be read; k={self.k} needs as many references"
+                f" {len(queries.labels)} queries are readable, but k={self.k} needs {self.k}"
+                " references and at least one query"
             )
             return
         self._log(runner, references, queries)
 
     def _log(self, runner: Runner, references: LabeledFeatures, queries: LabeledFeatures) -> None:
-        """Classify the queries, and log the accuracy."""
-        device = next(_unwrap(runner.model).backbone.parameters()).device
+        """Classify the queries and log the accuracy."""
+        device = next(unwrap_model(runner.model).backbone.parameters()).device
         accuracy = knn_accuracy(
             references.to(device), queries.to(device), (self.k,), self.temperature
         )[self.k]
         scalars: dict[str, Any] = dict(knn_top1=accuracy.top1, knn_top5=accuracy.top5)
-        # within an epoch or iteration, the runner counts those before it
+        # the runner counts complete epochs and iterations only
         epoch, step = runner.epoch + 1, runner.iter + (0 if self.by_epoch else 1)
         runner.logger.info(
             f"k-NN after epoch {epoch}, iteration {step}: "
@@ -177,14 +178,10 @@ class KNNHook(Hook):
         )
 
 
-def _unwrap(model: Any) -> Any:
-    return model.module if is_model_wrapper(model) else model
-
-
 def _complete_datasets(
     runner: Runner, references: dict | None, queries: dict | None
 ) -> tuple[dict, dict]:
-    """Return both configs, with the folder of the training data where none is given."""
+    """Return both configs, completed with the folder of the training data."""
     roots = {
         str(root)
         for dataset in base_datasets(runner.train_dataloader.dataset, with_metainfo=False)
@@ -194,8 +191,8 @@ def _complete_datasets(
     if not default and (references is None or queries is None):
         found = f"several ({', '.join(map(printable, sorted(roots)))})" if roots else "none"
         raise ConfigError(
-            "KNNHook: the folders of the labeled images follow from the one data_root of the"
-            f" training data, of which there are {found}: give references=dict(data_root='FOLDER',"
+            "KNNHook: the default folders of the labeled images need a single data_root of the"
+            f" training data, but there are {found}: set references=dict(data_root='FOLDER',"
             " data_prefix='train') and queries=dict(data_root='FOLDER', data_prefix='val')"
         )
     references = dict(data_prefix="train") if references is None else references

@@ -1,4 +1,4 @@
-"""Hook that stops a run at a loss which is NaN or infinite, before it spoils the weights."""
+"""Hook that stops a run at a NaN or infinite loss, before the weights are updated."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +8,6 @@ import torch
 import torch.distributed as dist
 from mmengine.dist import broadcast_object_list, get_rank, is_distributed
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapperDict
 from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement
@@ -18,30 +17,31 @@ from ...errors import NonFiniteLossError
 from ...file_names import quote_name
 from ...registry import HOOKS
 from ..guards.guarded_writes import try_writing_lines
+from ..model_wrapper import unwrap_model
 
 _SHOWN = 4
 
 
 @HOOKS.register_module()
 class LossGuardHook(Hook):
-    """Stop all processes at a non-finite loss, with the weights as they were before it.
+    """Stop all processes at a non-finite loss, before it reaches the weights.
 
-    The losses are looked at when the model returns them, and the verdict is read just before the
-    optimizer's step, or after an iteration without one (gradient accumulation, or a step that the
-    gradient scaler leaves out). Only the loss counts: infinite gradients are normal under float16.
-    The process with the loss writes its images' paths to ``non_finite_loss.txt`` in the work
-    folder, and all processes raise its message. No checkpoint is written with parameters that are
-    not finite.
+    The check of the losses starts when the model returns them. Its result is read just before the
+    optimizer step, or at the end of an iteration without a step (gradient accumulation, or a step
+    that the gradient scaler skips). Only the loss is checked, because infinite gradients are normal
+    in float16. The rank with the invalid loss writes the paths of its images to
+    ``non_finite_loss.txt`` in the work folder, and all processes raise the same error. Checkpoints
+    with non-finite parameters are never written.
 
-    On a GPU, reading the verdict waits for the backward pass, so that the optimizer's kernels are
-    launched after it and not during it; several processes share the verdict in one all-reduce of
-    one number, which runs beside the backward pass.
+    On a GPU, reading the result synchronizes with the backward pass, so the optimizer's kernels are
+    launched after it and not during it. Several processes combine their results in an all-reduce of
+    one number, which overlaps with the backward pass.
 
     Raises:
-        NonFiniteLossError: in training, on all processes.
+        NonFiniteLossError: during training, on all processes.
     """
 
-    # before any hook that saves
+    # runs before any hook that saves a checkpoint
     priority = "VERY_HIGH"
 
     def __init__(self) -> None:
@@ -52,21 +52,20 @@ class LossGuardHook(Hook):
         self._terms: dict[str, Tensor] = {}
 
     def before_train(self, runner: Runner) -> None:
-        """Watch the model's losses and the optimizers' steps."""
+        """Register the hooks on the model and the optimizers."""
         self._runner = runner
         wrapper = runner.optim_wrapper
         wrappers = wrapper.values() if isinstance(wrapper, OptimWrapperDict) else [wrapper]
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         self._flag = None
         self._handles = [
-            model.register_forward_hook(self._check_losses, with_kwargs=True),
+            unwrap_model(runner.model).register_forward_hook(self._check_losses, with_kwargs=True),
             *(each.optimizer.register_step_pre_hook(self._raise_if_invalid) for each in wrappers),
         ]
 
     def before_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | tuple | list | None = None
     ) -> None:
-        """Keep the batch, whose image paths the error names."""
+        """Keep the batch for the image paths in the error message."""
         self._data_batch = data_batch
 
     def after_train_iter(
@@ -76,32 +75,32 @@ class LossGuardHook(Hook):
         data_batch: dict | tuple | list | None = None,
         outputs: dict | None = None,
     ) -> None:
-        """Judge an iteration whose optimizer made no step."""
+        """Check an iteration without an optimizer step."""
         self._raise_if_invalid()
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Refuse to save spoilt weights: gradients can be NaN though the loss is not.
+        """Refuse to save non-finite parameters; NaN gradients can occur with a finite loss.
 
         Raises:
-            NonFiniteLossError: naming the parameters.
+            NonFiniteLossError: a parameter is not finite.
         """
-        spoilt = [
+        invalid = [
             name for name, parameter in runner.model.named_parameters()
             if not torch.isfinite(parameter).all()
         ]  # fmt: skip
-        if spoilt:
+        if invalid:
             raise NonFiniteLossError(
-                f"{len(spoilt)} parameters are not finite at iteration {runner.iter + 1}, the first"
-                f" is {spoilt[0]}; no checkpoint is written. {_REMEDY}"
+                f"{len(invalid)} parameters are not finite at iteration {runner.iter + 1}, the"
+                f" first is {invalid[0]}; no checkpoint is written. {_REMEDY}"
             )
 
     def after_train(self, runner: Runner) -> None:
-        """Stop watching."""
+        """Remove the hooks."""
         for handle in self._handles:
             handle.remove()
 
     def _check_losses(self, model: nn.Module, args: tuple, kwargs: dict, losses: Any) -> None:
-        """Begin to find out whether this process or another one has a non-finite loss."""
+        """Start the check whether any process has a non-finite loss."""
         if kwargs.get("mode") != "loss" or not isinstance(losses, dict):
             return
         self._terms = {
@@ -110,8 +109,8 @@ class LossGuardHook(Hook):
         }  # fmt: skip
         if not self._terms:
             return
-        bad = ~torch.isfinite(torch.stack(list(self._terms.values()))).all()
-        self._flag = bad.int() * (get_rank() + 1)
+        is_invalid = ~torch.isfinite(torch.stack(list(self._terms.values()))).all()
+        self._flag = is_invalid.int() * (get_rank() + 1)
         if is_distributed():
             self._work = dist.all_reduce(self._flag, dist.ReduceOp.MAX, async_op=True)
 
@@ -120,12 +119,12 @@ class LossGuardHook(Hook):
             return
         if self._work is not None:
             self._work.wait()
-        culprit = int(self._flag) - 1
+        rank = int(self._flag) - 1  # -1 if all losses are finite
         self._flag = self._work = None
-        if culprit < 0:
+        if rank < 0:
             return
-        message = [self._describe() if get_rank() == culprit else ""]
-        broadcast_object_list(message, src=culprit)
+        message = [self._describe() if get_rank() == rank else ""]
+        broadcast_object_list(message, src=rank)
         raise NonFiniteLossError(message[0])
 
     def _describe(self) -> str:
@@ -139,13 +138,13 @@ class LossGuardHook(Hook):
             f"{text}. Images of the batch: {', '.join(paths[:_SHOWN])}"
             f"{', ...' if len(paths) > _SHOWN else ''} ({len(paths)}"
             f"{f' in {file}' if is_written else ''}). The weights are"
-            f" those before this iteration, checkpoints are untouched. {_REMEDY}"
+            f" those before this iteration, and checkpoints are unchanged. {_REMEDY}"
         )
 
 
 _REMEDY = (
     "Resume from the last checkpoint with a lower learning rate, gradient clipping"
-    " (optim_wrapper.clip_grad) or bfloat16 in place of float16"
+    " (optim_wrapper.clip_grad) or bfloat16 instead of float16"
 )
 
 
@@ -154,7 +153,7 @@ def _tensors(value: Tensor | list[Tensor]) -> list[Tensor]:
 
 
 def _image_paths(data: Any) -> Iterator[str]:
-    """Paths of all samples anywhere in a batch."""
+    """Yield the image paths of all samples in a nested batch."""
     if isinstance(data, BaseDataElement):
         if "img_path" in data.metainfo:
             yield str(data.metainfo["img_path"])

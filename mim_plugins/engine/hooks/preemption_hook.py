@@ -1,4 +1,4 @@
-"""Hook that saves a run which is about to be ended, and asks for it to be started again."""
+"""Hook that saves a run before it is terminated, and requests a restart by its exit code."""
 
 import signal
 from typing import Any
@@ -15,7 +15,7 @@ from ...registry import HOOKS
 from ..loops.resumable_data_loader import defer_worker_signals
 from .atomic_checkpoint_hook import AtomicCheckpointHook
 
-#: Exit code of a run that was saved because a signal asked for its end: start it again, --resume.
+#: Exit code of a run that was saved after a termination signal: restart it with ``--resume``.
 REQUEUE_EXIT_CODE = 85
 
 
@@ -23,17 +23,17 @@ REQUEUE_EXIT_CODE = 85
 class PreemptionHook(Hook):
     """On SIGTERM or SIGUSR1, finish the iteration, save ``interrupted.pth`` and exit with 85.
 
-    The processes of a run agree on the iteration at which they stop, whichever of them got the
-    signal. With gradient accumulation it is one that updates the weights. A signal that comes
-    during validation waits for its end. Without room for ``interrupted.pth``, the run ends with an
-    error that names the newest complete checkpoint.
+    All processes stop at the same iteration, whichever of them received the signal. With gradient
+    accumulation, this is an iteration that updates the weights. A signal received during validation
+    takes effect after the validation. If ``interrupted.pth`` cannot be saved, the run ends with
+    an error that contains the newest complete checkpoint.
 
     Args:
-        interval: iterations between two agreements of several processes; a single one needs none.
+        interval: iterations between two synchronizations of several processes.
         signals: names of the signals.
 
     Raises:
-        ValueError: an ``interval`` below 1, an unknown signal, or a run without
+        ValueError: ``interval`` is below 1, a signal is unknown, or the run has no
             :class:`AtomicCheckpointHook`.
     """
 
@@ -46,14 +46,14 @@ class PreemptionHook(Hook):
             raise ValueError(f"PreemptionHook: interval={interval} must be at least 1")
         unknown = [name for name in signals if not hasattr(signal, name)]
         if unknown:
-            raise ValueError(f"PreemptionHook: signals={signals}: there is no {unknown[0]}")
+            raise ValueError(f"PreemptionHook: signals={signals}: unknown signal {unknown[0]}")
         self.interval = interval
         self.signals = [signal.Signals[name] for name in signals]
         self._received = self._stopping = False
         self._previous: dict[signal.Signals, Any] = {}
 
     def before_train(self, runner: Runner) -> None:
-        """Listen to the signals; workers of the validation are to live on too."""
+        """Install the signal handlers and protect the validation workers from the signals."""
         self._checkpoint_hook(runner)
         loader = getattr(runner.val_loop, "dataloader", None)
         if isinstance(loader, DataLoader):
@@ -69,7 +69,7 @@ class PreemptionHook(Hook):
         data_batch: dict | tuple | list | None = None,
         outputs: dict | None = None,
     ) -> None:
-        """Save and exit, if a process of the run got a signal.
+        """Save and exit if any process of the run received a signal.
 
         Raises:
             SystemExit: with ``REQUEUE_EXIT_CODE``, when the run is saved.
@@ -78,22 +78,25 @@ class PreemptionHook(Hook):
         self._stopping = self._stopping or self._anyone_received(runner)
         if not self._stopping or not _weights_are_up_to_date(runner.optim_wrapper):
             return
-        # the workers of the data loader, who may have got the signal too, are not needed any more
+        # loader workers, which may have received the signal too, are no longer needed
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        runner.logger.warning(f"a signal asks for the run's end at iteration {runner.iter + 1}")
+        runner.logger.warning(f"termination signal: stopping at iteration {runner.iter + 1}")
         hook = self._checkpoint_hook(runner)
         saved = hook.save_interrupted(runner)
         barrier()  # a launcher ends all processes when the first one exits
         if not saved:
             raise WorkDirError(
-                f"a signal asked for the run's end, and its state after iteration {runner.iter + 1}"
-                f" could NOT be saved: {hook.newest}. Make room, then start again with --resume"
+                f"a termination signal was received, but the state after iteration"
+                f" {runner.iter + 1} could NOT be saved: {hook.newest}. Make room, then restart"
+                " with --resume"
             )
-        runner.logger.warning(f"saved; exiting with code {REQUEUE_EXIT_CODE}: go on with --resume")
+        runner.logger.warning(
+            f"saved; exiting with code {REQUEUE_EXIT_CODE}: continue with --resume"
+        )
         raise SystemExit(REQUEUE_EXIT_CODE)
 
     def after_train(self, runner: Runner) -> None:
-        """Leave the signals to whom they belonged."""
+        """Restore the previous signal handlers."""
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 
@@ -119,7 +122,7 @@ class PreemptionHook(Hook):
 
 
 def _weights_are_up_to_date(optim_wrapper: OptimWrapper | OptimWrapperDict) -> bool:
-    """Whether no gradients wait for an update, which a checkpoint would lose."""
+    """Return whether no accumulated gradients are pending, which a checkpoint would lose."""
     if isinstance(optim_wrapper, OptimWrapperDict):
         return all(wrapper.should_update() for wrapper in optim_wrapper.values())
     return optim_wrapper.should_update()

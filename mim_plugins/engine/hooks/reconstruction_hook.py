@@ -1,4 +1,4 @@
-"""Hook that shows, during training, what a model reconstructs."""
+"""Hook that draws reconstructions during training."""
 
 import logging
 from collections.abc import Sequence
@@ -17,29 +17,30 @@ from ...registry import HOOKS
 from ...sampling import evenly_spaced
 from ...visualization import draw_grid, isolated_eval, reconstruction_panels
 from ...visualization.panels import check_reconstructs, panel_caption
+from ..model_wrapper import unwrap_model
 
 
 @HOOKS.register_module()
 class ReconstructionHook(Hook):
-    """Send a picture of reconstructions to the visualizer's backends (files, TensorBoard, WandB).
+    """Log a picture of reconstructions to the visualizer's backends (files, TensorBoard, WandB).
 
-    The images, their masks and their mixtures are the same every time. Only the main process
-    draws, in evaluation mode and float32; the training stays the same to the bit. The first picture
-    is drawn before training, but not sent; one that fails later is left out with a warning.
+    Images, masks and mixtures are the same in every picture. Only the main process draws, in
+    evaluation mode and float32, and the training stays bit-identical. A first picture is drawn
+    before training to detect errors and is not logged. A later failure is only a warning.
 
     Args:
-        interval: epochs between pictures.
-        by_epoch: if not, ``interval`` is in iterations.
-        images: how many training images, evenly spaced over the data set; or the indices of
-            training images; or paths of image files. Training images go once through the training
-            pipeline, files are resized and cropped in their center. MixMAE needs at least 2.
-        name: of the picture in the backends.
-        seed: of masks, mixtures and the pipeline.
+        interval: epochs (or iterations) between pictures.
+        by_epoch: whether ``interval`` counts epochs or iterations.
+        images: number of training images, evenly spaced over the data set; or indices of training
+            images; or paths of image files. Training images pass through the training pipeline
+            once. Files are resized and center-cropped. MixMAE needs at least 2 images.
+        name: name of the picture in the backends.
+        seed: seed of masks, mixtures and the pipeline.
 
     Raises:
-        ValueError: ``interval`` below 1, no ``images``; before the first iteration: a model that
-            reconstructs nothing, or parameters that are distributed over processes.
-        FileNotFoundError: before the first iteration: there is no such image.
+        ValueError: ``interval`` is below 1, or ``images`` is empty. Before the first iteration: the
+            model cannot reconstruct, or its parameters are sharded across processes.
+        FileNotFoundError: before the first iteration, if an image does not exist.
     """
 
     priority = "LOW"
@@ -57,7 +58,7 @@ class ReconstructionHook(Hook):
         if isinstance(images, int) and images < 1:
             raise ValueError(f"ReconstructionHook: images={images} must be at least 1")
         if not images:
-            raise ValueError("ReconstructionHook: images is empty; give a number, indices or paths")
+            raise ValueError("ReconstructionHook: images is empty; set a number, indices or paths")
         self.interval = interval
         self.by_epoch = by_epoch
         self.images = images if isinstance(images, int) else tuple(images)
@@ -66,7 +67,7 @@ class ReconstructionHook(Hook):
         self._batch: Tensor | None = None
 
     def before_train(self, runner: Runner) -> None:
-        """Read the images and draw once, so that what is wrong is known before training."""
+        """Read the images and draw once, which reports errors before training."""
         if not is_main_process():
             return
         model = _unwrap(runner.model)
@@ -92,16 +93,16 @@ class ReconstructionHook(Hook):
             self.draw(runner, runner.iter + 1)
 
     def draw(self, runner: Runner, step: int) -> None:
-        """Draw and send the picture, filed under the number of iterations done.
+        """Draw and log the picture, with the number of completed iterations as step.
 
-        A picture that fails, as with a full disk or GPU, is left out with a warning.
+        A failure, such as a full disk or GPU, is only a warning.
         """
         if self._batch is None:  # not the main process
             return
         try:
             picture = self._picture(_unwrap(runner.model), self._batch)
             runner.visualizer.add_image(self.name, picture, step)
-        except Exception as error:  # backends of any kind raise what they like
+        except Exception as error:  # backends raise exceptions of any kind
             print_log(
                 f"ReconstructionHook: no picture at iteration {step}: {type(error).__name__}:"
                 f" {error}",
@@ -114,7 +115,7 @@ class ReconstructionHook(Hook):
         return draw_grid(panels, panel_caption(panels))
 
     def _read(self, runner: Runner, model: Any) -> Tensor:
-        """Normalised images (B, C, H, W) on the model's device."""
+        """Return normalized images (B, C, H, W) on the model's device."""
         dataset, images = runner.train_dataloader.dataset, self.images
         if isinstance(images, int):
             images = tuple(evenly_spaced(len(dataset), images))
@@ -125,18 +126,17 @@ class ReconstructionHook(Hook):
         beyond = [index for index in indices if not -len(dataset) <= index < len(dataset)]
         if beyond:
             raise ValueError(
-                f"ReconstructionHook: images={beyond} are not among the {len(dataset)} of the"
-                " training set"
+                f"ReconstructionHook: images={beyond} is outside the training set of"
+                f" {len(dataset)} images; use indices below this number"
             )
         return model_inputs(model, [dataset[index] for index in indices])
 
 
 def _unwrap(model: Any) -> Any:
-    if not is_model_wrapper(model):
-        return model
-    if "Distributed" in type(model).__name__ and "FullySharded" not in type(model).__name__:
-        return model.module
-    raise ValueError(
-        f"ReconstructionHook: {type(model).__name__} keeps parameters on several processes; leave"
-        " the hook out and use tools/analysis_tools/visualize_reconstruction.py on a checkpoint"
-    )
+    name = type(model).__name__
+    if is_model_wrapper(model) and ("Distributed" not in name or "FullySharded" in name):
+        raise ValueError(
+            f"ReconstructionHook: {name} shards parameters across processes; remove the hook and"
+            " use tools/analysis_tools/visualize_reconstruction.py on a checkpoint"
+        )
+    return unwrap_model(model)

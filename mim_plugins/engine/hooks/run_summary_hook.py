@@ -1,4 +1,4 @@
-"""Hook that says what a run is going to do."""
+"""Hook that logs the global batch, the learning rate and the length of a run."""
 
 from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
@@ -13,14 +13,14 @@ from ...registry import HOOKS
 class RunSummaryHook(Hook):
     """Log global batch, learning rate, images and epochs before the first iteration.
 
-    Warns if the global batch is not the one that the recipe's learning rate is for. Of several
-    optimizers, each has its own lines.
+    A warning follows if the global batch differs from the one that the recipe's learning rate is
+    for. With several optimizers, each has its own lines.
     """
 
     priority = "VERY_HIGH"
 
     def before_train(self, runner: Runner) -> None:
-        """Log one line, and another one if the learning rate does not fit."""
+        """Log the summary, and a warning if the learning rate does not fit the global batch."""
         wrapper = runner.optim_wrapper
         if not isinstance(wrapper, OptimWrapperDict):
             return self._summarize(runner, wrapper)
@@ -43,14 +43,14 @@ class RunSummaryHook(Hook):
         scaled = (runner.cfg.get("auto_scale_lr") or {}).get("enable", False)
         if recipe and recipe != batch * accumulate and not scaled:
             runner.logger.warning(
-                f"{name}The recipe's learning rate is for a global batch of {recipe}, this run has"
-                f" {batch * accumulate}: add --auto-scale-lr to scale it, or"
+                f"{name}The recipe's learning rate is for a global batch of {recipe}, but this run"
+                f" has {batch * accumulate}: add --auto-scale-lr to scale it, or"
                 " --keep-global-batch to accumulate gradients"
             )
 
 
 def _length(runner: Runner, batch: int) -> str:
-    """How long the run is: iterations of an epoch, or of all where the loop has no epochs."""
+    """Describe the length of the run in epochs, or in iterations if the loop has no epochs."""
     loader = runner.train_dataloader
     if not isinstance(runner.train_loop, IterBasedTrainLoop):
         return f"{runner.max_epochs} epochs of {len(loader)} iterations"

@@ -12,14 +12,14 @@ from ...registry import HOOKS
 class ThroughputHook(Hook):
     """Log ``images_per_s`` of all processes together, to the console and every visualizer.
 
-    It is the images of an iteration over the mean time of the last ``window`` iterations, loading
-    included, which MMEngine logs as ``time``.
+    The value is the number of images per iteration divided by the mean duration of the last
+    ``window`` iterations, including data loading (``time`` in MMEngine's log).
 
     Args:
-        window: iterations to average over; the default is that of MMEngine's log processor.
+        window: iterations to average over; the default equals that of MMEngine's log processor.
     """
 
-    # MMEngine's timer is NORMAL (50), what writes the log BELOW_NORMAL (60)
+    # after MMEngine's timer, NORMAL (50), and before its log, BELOW_NORMAL (60)
     priority = 55
 
     def __init__(self, window: int = 10) -> None:
@@ -34,7 +34,7 @@ class ThroughputHook(Hook):
         data_batch: DATA_BATCH = None,
         outputs: dict | None = None,
     ) -> None:
-        """Put the number where the log processor finds it."""
+        """Add the value to the scalars that the log processor reads."""
         hub = runner.message_hub
         if "train/time" not in hub.log_scalars:
             return

@@ -1,4 +1,4 @@
-from .endless_sampler import require_end_of_evaluation
+from .endless_sampler import check_evaluation_sampler
 from .resumable_data_loader import ResumableDataLoader
 from .resumable_epoch_loop import ResumableEpochLoop
 from .resumable_iter_loop import ResumableIterLoop
@@ -7,5 +7,5 @@ __all__ = [
     "ResumableDataLoader",
     "ResumableEpochLoop",
     "ResumableIterLoop",
-    "require_end_of_evaluation",
+    "check_evaluation_sampler",
 ]

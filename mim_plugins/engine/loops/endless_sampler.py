@@ -1,4 +1,4 @@
-"""Refusal of samplers that never end, where a loop waits for their end."""
+"""Checks that reject endless samplers in loops that need an end."""
 
 from itertools import islice
 from typing import Any
@@ -20,29 +20,29 @@ _TRAINING = "train_dataloader"
 _FINITE = (BatchSampler, DefaultSampler, RandomSampler, SequentialSampler)
 
 
-def require_steps_of_training(loader: DataLoader, by_epoch: bool) -> None:
+def check_training_sampler(loader: DataLoader, by_epoch: bool) -> None:
     """Check that a training loop can count the batches of its loader.
 
     Raises:
-        ConfigError: their number is unknown, or an epoch would never end.
+        ConfigError: the number of batches is unknown, or an epoch would never end.
     """
     _require_length(loader, _TRAINING)
     if by_epoch:
         _require_end(loader, _TRAINING)
 
 
-def require_end_of_evaluation(loop: Any, name: str) -> None:
-    """Check that the loop of a validation or a test comes to its end.
+def check_evaluation_sampler(loop: Any, name: str) -> None:
+    """Check that the loop of a validation or a test ends.
 
-    A training epoch is cut at ``len(loader)`` whatever the sampler is; MMEngine's loops for
-    evaluations go on as long as it gives indices, so those of an unknown sampler are counted.
+    A training epoch stops after ``len(loader)`` batches with any sampler. MMEngine's evaluation
+    loops stop only when the sampler does, so the indices of an unknown sampler are counted.
 
     Args:
-        loop: MMEngine's, or one with a ``dataloader`` of several.
-        name: of the loader in the config.
+        loop: evaluation loop; a loop without a single ``dataloader`` is not checked.
+        name: config field of the loader.
 
     Raises:
-        ConfigError: it does not end, or its length is unknown.
+        ConfigError: the sampler never ends, or the number of batches is unknown.
     """
     loader = getattr(loop, "dataloader", None)
     if not isinstance(loader, DataLoader) or isinstance(loader.dataset, IterableDataset):
@@ -54,13 +54,13 @@ def require_end_of_evaluation(loop: Any, name: str) -> None:
             with preserved_random_state():
                 drawn = sum(1 for _ in islice(sampler, len(sampler) + 1))
             if drawn > len(sampler):
-                _refuse(sampler, name, "gives more than its length")
+                _refuse(sampler, name, "yields more than its length")
 
 
-def require_end_of_validation(runner: Runner) -> None:
-    """As :func:`require_end_of_evaluation`, for a training run, with or without validation."""
+def check_validation_sampler(runner: Runner) -> None:
+    """Call :func:`check_evaluation_sampler` for the validation of a training run, if any."""
     if runner.val_loop is not None:
-        require_end_of_evaluation(runner.val_loop, "val_dataloader")
+        check_evaluation_sampler(runner.val_loop, "val_dataloader")
 
 
 def _require_length(loader: DataLoader, name: str) -> None:
@@ -68,20 +68,20 @@ def _require_length(loader: DataLoader, name: str) -> None:
         len(loader)
     except TypeError as error:
         raise ConfigError(
-            f"{name}: its number of batches is unknown ({error}); give that class a __len__, or set"
-            f" {name}.sampler.type=DefaultSampler"
+            f"{name}: its number of batches is unknown ({error}); add a __len__ to that class, or"
+            f" set {name}.sampler.type=DefaultSampler"
         ) from error
 
 
 def _require_end(loader: DataLoader, name: str) -> None:
-    """Refuse MMEngine's endless sampler and those built alike, as MMDetection's of two sources."""
+    """Reject MMEngine's endless sampler and similar ones (MMDetection's MultiSourceSampler)."""
     for sampler in _samplers(loader):
         if isinstance(sampler, InfiniteSampler) or hasattr(sampler, "_infinite_indices"):
             _refuse(sampler, name)
 
 
 def _samplers(loader: DataLoader) -> list[Any]:
-    """Return the batch sampler, if any, and the samplers within it, the innermost last."""
+    """Return the batch sampler, if any, and the samplers within it, innermost last."""
     found = [loader.sampler if loader.batch_sampler is None else loader.batch_sampler]
     while True:
         outer = found[-1]
@@ -93,11 +93,11 @@ def _samplers(loader: DataLoader) -> list[Any]:
 
 def _refuse(sampler: Any, name: str, fault: str = "never ends") -> None:
     more = (
-        ", or let train_cfg count iterations (max_iters, by_epoch=False)"
+        ", or use an iteration-based loop (train_cfg.max_iters, by_epoch=False)"
         if name == _TRAINING
         else ""
     )
     raise ConfigError(
-        f"{name}: {type(sampler).__name__} {fault}, but the loop waits for its end; set"
+        f"{name}: {type(sampler).__name__} {fault}, but the loop needs it to end; set"
         f" {name}.sampler.type=DefaultSampler{more}"
     )

@@ -1,4 +1,4 @@
-"""Validation that a run was stopped before, made up where the schedule depends on it."""
+"""Validation of a resumed position, run if the learning-rate schedule depends on it."""
 
 import bisect
 from typing import Any
@@ -6,15 +6,15 @@ from typing import Any
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
 
 
-def make_up_validation(loop: EpochBasedTrainLoop | IterBasedTrainLoop, steps: int) -> None:
-    """Validate now if a scheduler lacks the metrics of the position that is resumed.
+def run_missed_validation(loop: EpochBasedTrainLoop | IterBasedTrainLoop, steps: int) -> None:
+    """Run the validation of the resumed position if a scheduler lacks its metrics.
 
-    A checkpoint is saved before the validation of the same epoch or iteration. MMEngine goes on
-    without it, so that ``ReduceOnPlateauLR`` would count one epoch less.
+    A checkpoint is saved before the validation of the same epoch or iteration. MMEngine skips that
+    validation when it resumes, so ``ReduceOnPlateauLR`` would count one epoch less.
 
     Args:
-        loop: MMEngine's or one derived from it, at the position.
-        steps: epochs or iterations that it has behind it, in the unit that it counts.
+        loop: MMEngine's training loop or a subclass, at the resumed position.
+        steps: completed epochs or iterations, in the unit that the loop counts.
     """
     runner = loop.runner
     if runner.val_loop is None or not steps:
@@ -23,14 +23,14 @@ def make_up_validation(loop: EpochBasedTrainLoop | IterBasedTrainLoop, steps: in
     groups = schedulers.values() if isinstance(schedulers, dict) else [schedulers]
     by_metrics = [s for some in groups for s in some if getattr(s, "need_val_args", False)]
     if any(_lacks_one(each, loop, steps) for each in by_metrics):
-        runner.logger.info("validating what the checkpoint was saved before: the schedule needs it")
+        runner.logger.info("validating the resumed position: the schedule needs its metrics")
         runner.val_loop.run()
 
 
 def _lacks_one(scheduler: Any, loop: EpochBasedTrainLoop | IterBasedTrainLoop, steps: int) -> bool:
     in_epochs = isinstance(loop, EpochBasedTrainLoop)
     past = [step for step in range(1, steps + 1) if _is_validated(loop, step)]
-    # in a run of iterations, MMEngine's count of epochs is 0 to the end
+    # MMEngine's iteration loop counts 0 epochs throughout
     counted = [
         step for step in past if scheduler.begin <= (step if in_epochs else 0) < scheduler.end
     ]
@@ -38,6 +38,6 @@ def _lacks_one(scheduler: Any, loop: EpochBasedTrainLoop | IterBasedTrainLoop, s
 
 
 def _is_validated(loop: EpochBasedTrainLoop | IterBasedTrainLoop, step: int) -> bool:
-    """Whether the loop validates after so many of its steps, not counting its last one."""
-    place = bisect.bisect(loop.dynamic_milestones, step + 1) - 1
-    return step >= loop.val_begin and step % loop.dynamic_intervals[place] == 0
+    """Return whether the loop validates after ``step``, apart from its last step."""
+    index = bisect.bisect(loop.dynamic_milestones, step + 1) - 1
+    return step >= loop.val_begin and step % loop.dynamic_intervals[index] == 0

@@ -1,4 +1,4 @@
-"""Batch sampler that starts where a run was stopped."""
+"""Batch sampler that starts at any position of a run."""
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -11,16 +11,17 @@ from .seeded_batch import SeededBatch
 
 
 class PositionedBatchSampler(Sampler):
-    """Batches of another batch sampler, from any batch of any epoch on.
+    """Batches of another batch sampler, starting at any batch of any epoch.
 
-    Skipping costs indices, no image is read.
+    Past batches are skipped as indices, without reading any image.
 
     Args:
-        batch_sampler: PyTorch's ``BatchSampler`` or one like it.
-        endless: go on with the next epoch when one is over.
+        batch_sampler: PyTorch's ``BatchSampler`` or a similar class.
+        endless: continue with the next epoch when one ends.
 
     Attributes:
-        seed: of the run; augmentations follow from it, the rank, the epoch and the place in it.
+        seed: seed of the run. Augmentations depend on it, the rank, the epoch and the position
+            within the epoch.
     """
 
     def __init__(self, batch_sampler: Any, endless: bool = False) -> None:
@@ -32,33 +33,33 @@ class PositionedBatchSampler(Sampler):
 
     @property
     def sampler(self) -> Any:
-        """The sampler of single indices; hooks set its epoch."""
+        """Sampler of single indices, whose epoch MMEngine's hooks set."""
         return getattr(self.batch_sampler, "sampler", self.batch_sampler)
 
     @property
     def batch_size(self) -> int | None:
-        """Samples per batch, where the batch sampler says so."""
+        """Samples per batch, None if the batch sampler does not define it."""
         return getattr(self.batch_sampler, "batch_size", None)
 
     @property
     def drop_last(self) -> bool:
-        """Whether an incomplete last batch is left out."""
+        """True if an incomplete last batch is dropped."""
         return getattr(self.batch_sampler, "drop_last", False)
 
     def __len__(self) -> int:
-        """Batches of an epoch."""
+        """Return the number of batches per epoch."""
         return len(self.batch_sampler)
 
     def set_position(self, epoch: int, batch: int) -> None:
-        """Let the next iteration begin with this batch; if endless, it may be of a later epoch."""
+        """Start the next iteration at this batch; if endless, it may lie in a later epoch."""
         self._epoch, self._start = epoch, batch
 
     def __iter__(self) -> Iterator[SeededBatch]:
-        """Batches from where :meth:`set_position` said."""
+        """Yield the batches from the position of :meth:`set_position`."""
         epoch, start = self._epoch, self._start
         while True:
             batch = -1
-            # an epoch ends with its length, whatever the sampler gives
+            # an epoch ends after its length, even if the sampler yields more
             stop = None if self.endless else len(self)
             for batch, indices in enumerate(islice(self._batches_of(epoch), stop)):
                 if batch >= start:

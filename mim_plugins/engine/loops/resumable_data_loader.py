@@ -1,4 +1,4 @@
-"""Data loader that starts where a run was stopped."""
+"""Data loader that starts at any position of a run."""
 
 import atexit
 import functools
@@ -11,24 +11,24 @@ from mmengine.dist import get_rank
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
-from .endless_sampler import require_steps_of_training
+from .endless_sampler import check_training_sampler
 from .positioned_batch_sampler import PositionedBatchSampler
 
-_WORKER_GRACE = 60  # seconds that a worker outlives SIGTERM
+_WORKER_GRACE = 60  # seconds from SIGTERM to the end of a worker
 _SAMPLER_SEED = "sampler_seed"
 
 
 class ResumableDataLoader(DataLoader):
-    """Batches of another loader, from any position on, each sample with a seed of its own.
+    """Batches of another loader, starting at any position, with a separate seed per sample.
 
-    Workers are started when the first batch is asked for; see :func:`defer_worker_signals`.
+    Workers start with the first batch; see :func:`defer_worker_signals`.
 
     Args:
-        loader: what to read and how; it is not iterated.
-        endless: batches go on with the next epoch when one is over.
+        loader: provides data set and settings; it is not iterated itself.
+        endless: continue with the next epoch when one ends.
 
     Raises:
-        TypeError: the loader has no batches of indices (an iterable data set).
+        TypeError: the loader has no batch sampler (iterable data set).
     """
 
     def __init__(self, loader: DataLoader, endless: bool = False) -> None:
@@ -53,20 +53,20 @@ class ResumableDataLoader(DataLoader):
         )
         self.position = position
         defer_worker_signals(self)
-        # PyTorch leaves it out beside a batch sampler, but hooks read it
+        # None in PyTorch if a batch sampler is given, but hooks read it
         vars(self)["batch_size"] = position.batch_size
 
-    def batches(self, epoch: int, start: int) -> Iterator:
-        """Batches of ``epoch``, without the first ``start``."""
+    def iter_from(self, epoch: int, start: int) -> Iterator:
+        """Return an iterator over the batches of ``epoch``, skipping the first ``start``."""
         self.position.set_position(epoch, start)
         return super().__iter__()
 
     def __iter__(self) -> Any:
-        """Batches from the run's first one on."""
-        yield from self.batches(0, 0)
+        """Yield the batches from the first one of the run."""
+        yield from self.iter_from(0, 0)
 
     def load_seeds(self, runner: Runner) -> None:
-        """Use the seeds of the run, also those that were drawn before it was stopped."""
+        """Load the seeds of the run, including those from the checkpoint of a resumed run."""
         sampler, hub = self.position.sampler, runner.message_hub
         self.position.seed = base_seed(runner)
         if not hasattr(sampler, "seed"):
@@ -80,10 +80,10 @@ class ResumableDataLoader(DataLoader):
 def build_resumable_data_loader(
     runner: Runner, dataloader: DataLoader | dict, endless: bool = False
 ) -> ResumableDataLoader:
-    """From a loader or its config, as MMEngine's loops take it.
+    """Build the loader from a PyTorch loader or its config, the forms that MMEngine's loops accept.
 
     Raises:
-        ConfigError: the number of batches is unknown, or, unless ``endless``, infinite.
+        ConfigError: the number of batches is unknown, or infinite and not ``endless``.
     """
     loader: DataLoader = (
         runner.build_dataloader(dataloader, seed=runner.seed, diff_rank_seed=_ranks_differ(runner))
@@ -91,34 +91,35 @@ def build_resumable_data_loader(
         else dataloader
     )
     resumable = ResumableDataLoader(loader, endless)
-    require_steps_of_training(loader, by_epoch=not endless)
+    check_training_sampler(loader, by_epoch=not endless)
     return resumable
 
 
 def defer_worker_signals(loader: DataLoader) -> None:
-    """Keep the workers that ``loader`` starts from now on, when a job is about to be ended.
+    """Keep the future workers of ``loader`` alive when a job receives a termination signal.
 
-    A cluster sends SIGTERM or SIGUSR1 to all processes, and the run needs its workers until the
-    iteration is over and its checkpoint saved. They outlive SIGTERM by a minute and ignore SIGUSR1.
+    A cluster sends SIGTERM or SIGUSR1 to all processes, but the run needs its workers until the
+    iteration is complete and its checkpoint saved. Workers end one minute after SIGTERM and ignore
+    SIGUSR1.
     """
     inner = loader.worker_init_fn
     if isinstance(inner, functools.partial) and inner.func is _start_worker:
         return
     loader.worker_init_fn = functools.partial(_start_worker, inner)
-    # before multiprocessing's own, which asks workers to leave and waits until they do
+    # runs before multiprocessing's own handler, which joins the workers
     atexit.unregister(_end_workers)
     atexit.register(_end_workers)
 
 
 def base_seed(runner: Runner) -> int:
-    """The seed of the run, the same on all ranks."""
+    """Return the seed of the run, the same on all ranks."""
     return runner.seed - (get_rank() if _ranks_differ(runner) else 0)
 
 
 def iteration_key(runner: Runner) -> tuple[int, int, int]:
-    """What the random numbers of the current iteration follow from: seed, rank, iteration.
+    """Return the key of the current iteration's random numbers: seed, rank, iteration.
 
-    Ranks share them unless ``randomness.diff_rank_seed`` is set, as in MMEngine.
+    All ranks share the key (rank 0) unless ``randomness.diff_rank_seed`` is set, as in MMEngine.
     """
     return base_seed(runner), get_rank() if _ranks_differ(runner) else 0, runner.iter
 
@@ -135,13 +136,13 @@ def _start_worker(inner: Callable[[int], Any] | None, worker_id: int) -> None:
 
 
 def _end_workers() -> None:
-    """End at once the workers that the end of the process finds."""
+    """Kill the workers that are alive at the end of the process."""
     workers = [child for child in multiprocessing.active_children() if child.daemon]
     if workers:
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # PyTorch's handler would complain
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # PyTorch's handler would raise an error
     for worker in workers:
         worker.kill()
 
 
 def _leave_later(*_: object) -> None:
-    signal.alarm(_WORKER_GRACE)  # whose default action ends the process
+    signal.alarm(_WORKER_GRACE)  # the default action of SIGALRM ends the process

@@ -1,4 +1,4 @@
-"""Training loop in epochs whose resumed runs equal uninterrupted ones."""
+"""Epoch-based training loop that resumes exactly."""
 
 from typing import Any
 
@@ -9,31 +9,69 @@ from torch.utils.data import DataLoader
 from ...randomness import seed_generators
 from ...registry import LOOPS
 from ..resume.resumed_position import POSITION
-from .endless_sampler import require_end_of_validation
-from .missed_validation import make_up_validation
+from .endless_sampler import check_validation_sampler
+from .missed_validation import run_missed_validation
 from .resumable_data_loader import build_resumable_data_loader, iteration_key
 from .schedule_length import check_count, check_intervals
 
 
 @LOOPS.register_module()
 class ResumableEpochLoop(EpochBasedTrainLoop):
-    """MMEngine's epoch loop, with random numbers that do not depend on where one stopped.
+    """MMEngine's epoch loop, with random numbers that do not depend on interruptions.
 
-    Model-side numbers (masks, drop path, mixing) follow from the run's seed, the rank and the
-    iteration; a sample's augmentation from the seed, the rank, the epoch and its place in it. A
-    checkpoint that was saved within an epoch resumes at the next batch, without reading past
-    images; with another number of iterations per epoch, at the same part of the epoch.
+    Random numbers of the model (masks, drop path, mixing) depend on the seed of the run, the rank
+    and the iteration. The augmentation of a sample depends on the seed, the rank, the epoch and its
+    position within the epoch. A checkpoint saved within an epoch resumes at the next batch without
+    reading past images. If the number of iterations per epoch has changed, it resumes at the same
+    fraction of the epoch.
 
     Args:
-        runner: the runner.
-        dataloader: of the training images, or its config.
-        max_epochs: epochs to train.
-        *args: of MMEngine's loop.
-        **kwargs: of MMEngine's loop.
+        runner: MMEngine's runner.
+        dataloader: training loader, or its config.
+        max_epochs: number of epochs to train.
+        *args: further arguments of MMEngine's loop.
+        **kwargs: further arguments of MMEngine's loop.
 
     Raises:
-        ConfigError: a number of epochs, or an interval of the loop or of a hook, is below 1; or the
-            sampler is endless. When the run begins: that of the validation is.
+        ConfigError: the number of epochs or an interval of the loop or a hook is below 1, or the
+            training sampler is endless. When the run starts: the validation sampler is endless.
+
+    Example:
+        A run of two epochs that resumes up to the fourth equals an uninterrupted run:
+
+        >>> import tempfile, torch
+        >>> from mmengine.model import BaseModel
+        >>> from mmengine.runner import Runner
+        >>> class Model(BaseModel):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.weight = torch.nn.Parameter(torch.zeros(2))
+        ...     def forward(self, inputs, mode="loss"):
+        ...         noise = torch.rand(2)
+        ...         return dict(loss=(self.weight - torch.stack(inputs) * noise).square().sum())
+        >>> def train(folder, max_epochs, resume=False):
+        ...     dataset = [dict(inputs=torch.tensor([i / 8])) for i in range(8)]
+        ...     runner = Runner(
+        ...         Model(),
+        ...         folder,
+        ...         train_dataloader=dict(
+        ...             batch_size=2, dataset=dataset, sampler=dict(type="DefaultSampler")
+        ...         ),
+        ...         train_cfg=dict(type="mim_plugins.ResumableEpochLoop", max_epochs=max_epochs),
+        ...         optim_wrapper=dict(optimizer=dict(type="SGD", lr=0.1)),
+        ...         resume=resume,
+        ...         randomness=dict(seed=0),
+        ...         log_level="ERROR",
+        ...         experiment_name=f"{folder}_{max_epochs}",
+        ...     )
+        ...     return runner.train().weight
+        >>> uninterrupted, resumed = tempfile.mkdtemp(), tempfile.mkdtemp()
+        >>> expected = train(uninterrupted, max_epochs=4)
+        >>> _ = train(resumed, max_epochs=2)
+        >>> weight = train(resumed, max_epochs=4, resume=True)  # doctest: +ELLIPSIS
+        Loads checkpoint by local backend from path: ...epoch_2.pth
+        >>> torch.equal(weight, expected)
+        True
     """
 
     def __init__(
@@ -50,21 +88,21 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
         check_intervals((self.val_interval, *self.dynamic_intervals), runner.hooks)
 
     def run(self) -> nn.Module:
-        """Train from the current epoch and iteration on."""
-        require_end_of_validation(self.runner)
-        self._begins = True
+        """Train from the current epoch and iteration to the end."""
+        check_validation_sampler(self.runner)
+        self._is_starting = True
         self.dataloader.load_seeds(self.runner)
         return super().run()
 
     def run_epoch(self) -> None:
-        """Train on what is left of the current epoch."""
-        if self._begins:
-            self._begins = False
-            make_up_validation(self, self._epoch)
+        """Train on the remaining batches of the current epoch."""
+        if self._is_starting:
+            self._is_starting = False
+            run_missed_validation(self, self._epoch)
         self.runner.call_hook("before_train_epoch")
         self.runner.model.train()
-        done = self._batches_done()
-        for idx, data_batch in enumerate(self.dataloader.batches(self._epoch, done), done):
+        done = self._completed_batches()
+        for idx, data_batch in enumerate(self.dataloader.iter_from(self._epoch, done), done):
             self.run_iter(idx, data_batch)
         self.runner.call_hook("after_train_epoch")
         self._epoch += 1
@@ -77,11 +115,11 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
         seed_generators(*iteration_key(self.runner), cuda=True)
         super().run_iter(idx, data_batch)
 
-    def _batches_done(self) -> int:
-        """Batches of the current epoch that the checkpoint, if any, has seen."""
+    def _completed_batches(self) -> int:
+        """Return the number of batches of the current epoch completed before the checkpoint."""
         length = len(self.dataloader)
         if POSITION not in self.runner.message_hub.runtime_info:
-            # a checkpoint of another loop, or none
+            # no checkpoint, or one of another loop
             done = self._iter - self._epoch * length
             return done if 0 <= done <= length else 0
         position = self.runner.message_hub.get_info(POSITION)

@@ -1,4 +1,4 @@
-"""Training loop in iterations whose resumed runs equal uninterrupted ones."""
+"""Iteration-based training loop that resumes exactly."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,16 +9,17 @@ from torch.utils.data import DataLoader
 
 from ...randomness import seed_generators
 from ...registry import LOOPS
-from .endless_sampler import require_end_of_validation
-from .missed_validation import make_up_validation
+from .endless_sampler import check_validation_sampler
+from .missed_validation import run_missed_validation
 from .resumable_data_loader import build_resumable_data_loader, iteration_key
 from .schedule_length import check_count, check_intervals
 
 
-class _Batches:
-    """Batches from the current iteration on, for loops that first want to pass over past ones.
+class _ResumedIterator:
+    """Iterator that starts at the current iteration but accepts requests for past batches.
 
-    MMEngine's asks for every past batch and drops it; its fork's says how many to skip.
+    When resuming, MMEngine's loop reads and drops every past batch; that of its fork onedl-mmengine
+    calls ``skip_iter``. Neither must consume a batch here.
     """
 
     def __init__(self, past: int, batches: Iterator) -> None:
@@ -35,27 +36,29 @@ class _Batches:
         return next(self.batches)
 
     def skip_iter(self, count: int) -> None:
-        """Pass over ``count`` past batches."""
+        """Skip ``count`` past batches."""
         self.past -= count
 
 
 @LOOPS.register_module()
 class ResumableIterLoop(IterBasedTrainLoop):
-    """MMEngine's iteration loop, with random numbers that do not depend on where one stopped.
+    """MMEngine's iteration loop, with random numbers that do not depend on interruptions.
 
-    As :class:`ResumableEpochLoop`. Resuming skips past indices, where MMEngine's loop reads all
-    past images again. A sampler that is not endless starts anew, without new workers.
+    It follows the rules of :class:`ResumableEpochLoop`. Resuming skips past indices, whereas
+    MMEngine's loop reads all past images again. A finite sampler is repeated, with the same
+    workers.
 
     Args:
-        runner: the runner.
-        dataloader: of the training images, or its config.
-        max_iters: iterations to train.
-        *args: of MMEngine's loop.
-        **kwargs: of MMEngine's loop.
+        runner: MMEngine's runner.
+        dataloader: training loader, or its config.
+        max_iters: number of iterations to train.
+        *args: further arguments of MMEngine's loop.
+        **kwargs: further arguments of MMEngine's loop.
 
     Raises:
-        ConfigError: a number of iterations, or an interval of the loop or of a hook, is below 1; or
-            the loader has no length. When the run begins: the sampler of the validation is endless.
+        ConfigError: the number of iterations or an interval of the loop or a hook is below 1, or
+            the training loader has no length. When the run starts: the validation sampler is
+            endless.
     """
 
     def __init__(
@@ -72,18 +75,19 @@ class ResumableIterLoop(IterBasedTrainLoop):
         check_intervals((self.val_interval, *self.dynamic_intervals), runner.hooks)
 
     def run(self) -> nn.Module:
-        """Train from the current iteration on."""
-        require_end_of_validation(self.runner)
-        self._begins = True
+        """Train from the current iteration to the end."""
+        check_validation_sampler(self.runner)
+        self._is_starting = True
         self.dataloader.load_seeds(self.runner)
-        self.dataloader_iterator = _Batches(self._iter, self.dataloader.batches(0, self._iter))
+        batches = self.dataloader.iter_from(0, self._iter)
+        self.dataloader_iterator = _ResumedIterator(self._iter, batches)
         return super().run()
 
     def run_iter(self, data_batch: Any) -> None:
         """Train on one batch."""
-        if self._begins:
-            self._begins = False
-            make_up_validation(self, self._iter)
+        if self._is_starting:
+            self._is_starting = False
+            run_missed_validation(self, self._iter)
             self.runner.model.train()
         seed_generators(*iteration_key(self.runner), cuda=True)
         super().run_iter(data_batch)

@@ -1,4 +1,4 @@
-"""Checks of the numbers that a run's loop and its hooks count by."""
+"""Checks of the lengths and intervals of a training loop and its hooks."""
 
 import math
 from collections.abc import Iterable
@@ -9,29 +9,29 @@ from mmengine.hooks import CheckpointHook, Hook
 
 from ...errors import ConfigError
 
-_NEVER = -1  # of MMEngine's hooks
+_NEVER = -1  # interval that disables a hook of MMEngine
 
 
 def check_count(name: str, value: Any) -> None:
-    """Check that a number of epochs or iterations is a whole number of at least 1.
+    """Check that a number of epochs or iterations is an integer of at least 1.
 
     Raises:
-        ConfigError: naming ``name`` and ``value``.
+        ConfigError: it is not; the message contains ``name`` and ``value``.
     """
     if not _is_whole(value) or value < 1:
         raise ConfigError(f"{name}={value!r} must be a whole number of at least 1")
 
 
 def check_intervals(validation: Iterable, hooks: Iterable[Hook]) -> None:
-    """Check the intervals at which a run validates, and those of its hooks.
+    """Check the intervals of the validation and of the hooks.
 
     Args:
-        validation: ``val_interval`` and those of ``dynamic_intervals``.
-        hooks: of the run.
+        validation: ``val_interval``, followed by the intervals of ``dynamic_intervals``.
+        hooks: hooks of the run.
 
     Raises:
-        ConfigError: an interval is below 1 (-1 is MMEngine's word for never, in hooks), or that of
-            the checkpoint hook is not a whole number.
+        ConfigError: an interval is below 1 (hooks also accept -1, MMEngine's value for "never"), or
+            that of the checkpoint hook is not an integer.
     """
     for index, value in enumerate(validation):
         check_count(
@@ -53,7 +53,7 @@ def _check_interval(name: str, value: Any, hook: Hook) -> None:
 
 
 def _intervals(hook: Hook) -> list[tuple[str, Any]]:
-    """Return a hook's intervals, those in its dictionaries included (``EMAHook.ema_cfg``)."""
+    """Return the intervals of a hook, including those in its dicts (``EMAHook.ema_cfg``)."""
     found = []
     for name, value in vars(hook).items():
         parts = value if isinstance(value, dict) else {name: value}

@@ -1,4 +1,4 @@
-"""Indices of a batch that bring the seeds of their augmentations along."""
+"""Batch of indices that seeds the augmentation of each sample."""
 
 from collections.abc import Iterator
 
@@ -6,16 +6,16 @@ from ...randomness import preserved_random_state, seed_generators
 
 
 class SeededBatch(list):
-    """Indices of one batch; who goes through them draws each sample's own random numbers.
+    """Indices of one batch; iterating over them seeds the random generators for each sample.
 
-    PyTorch's data loader asks the data set for one index after the other, in whichever process, so
-    that seeding between them makes a sample's augmentation a function of its key alone: the number
-    of workers, their life time and the samples before it do not matter. Afterwards the global
-    generators are as they were.
+    PyTorch's data loader reads the samples of a batch one after another in the same process.
+    Seeding between them makes an augmentation a function of the sample's key alone, independent of
+    the number and lifetime of the workers and of earlier samples. Afterwards the global generators
+    are restored.
 
     Args:
-        indices: of the samples.
-        key: of the batch, in the run; a sample's key adds its place in the batch.
+        indices: indices of the samples.
+        key: key of the batch within the run; the key of a sample adds its position in the batch.
     """
 
     def __init__(self, indices: list, key: tuple[int, ...]) -> None:
@@ -23,13 +23,13 @@ class SeededBatch(list):
         self.key = key
 
     def __iter__(self) -> Iterator:
-        """Indices, with the generators seeded for each."""
+        """Yield the indices, each after seeding the generators for it."""
         with preserved_random_state(cuda=False):
-            for place, index in enumerate(super().__iter__()):
-                seed_generators(*self.key, place)
+            for position, index in enumerate(super().__iter__()):
+                seed_generators(*self.key, position)
                 yield index
 
     def __reduce__(self) -> tuple:
-        """How a batch travels to a worker."""
-        # pickle would go through the indices, and seed
+        """Pickle the batch for a worker."""
+        # pickling a list iterates over it, which would seed the generators
         return SeededBatch, (self[:], self.key)

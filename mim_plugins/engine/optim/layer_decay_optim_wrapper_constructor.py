@@ -1,4 +1,4 @@
-"""Parameter groups: weight-decay exemptions and layer-wise learning rates."""
+"""Parameter groups with weight-decay exemptions and layer-wise learning rates."""
 
 from typing import Any
 
@@ -14,49 +14,49 @@ from ...registry import OPTIM_WRAPPER_CONSTRUCTORS
 class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     """Group parameters by learning rate and weight decay.
 
-    Weight decay follows timm's rule, as the MixMAE and MAE authors' code does: biases, parameters
-    of one dimension (norms) and those that a module names in ``no_weight_decay()`` (the mask
-    token) are exempt; the two-dimensional relative position bias tables are not.
+    Weight decay follows timm's rule, as in the code of the MixMAE and MAE authors. Exempt are
+    biases, one-dimensional parameters (norms) and parameters listed by ``no_weight_decay()`` of a
+    module (mask token). The two-dimensional relative position bias tables are decayed.
 
     With a ``layer_decay_rate`` below 1, the learning rate of a backbone parameter of depth ``d``
-    out of ``n`` is scaled by ``rate ** (n - 1 - d)`` (ELECTRA, BEiT). Depths come from the
-    ``get_layer_depth`` of the sub-module that holds the parameter, so that it works in any model;
-    everything outside (heads, necks, decoders) keeps the full rate. (The MixMAE authors' code
-    gives the classification head the last block's rate; here, as in BEiT and mmpretrain, it has
-    the full one.)
+    out of ``n`` is scaled by ``rate ** (n - 1 - d)`` (ELECTRA, BEiT). The depth comes from
+    ``get_layer_depth`` of the submodule that contains the parameter, so any model is supported.
+    Parameters outside such a submodule (heads, necks, decoders) keep the full rate. (The MixMAE
+    authors' code uses the last block's rate for the classification head; here the head has the
+    full rate, as in BEiT and mmpretrain.)
 
-    Parameters with equal settings share a group: an optimizer has tens of groups, not hundreds.
+    Parameters with equal settings share a group, so an optimizer has tens of groups, not hundreds.
 
     Args:
-        optim_wrapper_cfg: MMEngine's, with an ``optimizer`` that states ``lr``.
-        paramwise_cfg: may hold ``layer_decay_rate``, 1.0 if left out.
+        optim_wrapper_cfg: MMEngine's config of the wrapper, with ``optimizer.lr``.
+        paramwise_cfg: optional ``layer_decay_rate``, by default 1.0.
 
     Raises:
-        ValueError: a rate outside (0, 1], another key, an optimizer that is not registered, or
-            layer decay for a model in which no sub-module has ``get_layer_depth``.
+        ValueError: the rate is outside (0, 1], there is another key, the optimizer is not
+            registered, or the rate is below 1 and no submodule has ``get_layer_depth``.
     """
 
     def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None) -> None:
-        # an empty paramwise_cfg would make MMEngine skip the grouping
+        # with an empty paramwise_cfg, MMEngine would skip the grouping
         paramwise_cfg = dict(layer_decay_rate=1.0) | dict(paramwise_cfg or {})
-        # MMEngine's Config leaves it there if the base config has no paramwise_cfg to replace
+        # MMEngine's Config keeps _delete_ if the base config has no paramwise_cfg
         paramwise_cfg.pop("_delete_", None)
         rate = paramwise_cfg["layer_decay_rate"]
         if set(paramwise_cfg) != {"layer_decay_rate"} or not 0 < rate <= 1:
             raise ValueError(
-                f"LayerDecayOptimWrapperConstructor: paramwise_cfg={paramwise_cfg} may hold only"
-                " layer_decay_rate, above 0 and at most 1"
+                f"LayerDecayOptimWrapperConstructor: paramwise_cfg={paramwise_cfg} must contain"
+                " only layer_decay_rate, above 0 and at most 1"
             )
         kind = (optim_wrapper_cfg.get("optimizer") or {}).get("type")
         if isinstance(kind, str) and OPTIMIZERS.get(kind) is None:
             raise ValueError(
                 f"LayerDecayOptimWrapperConstructor: optimizer.type='{kind}' is not registered;"
-                " correct it (such as AdamW), or import what defines it with custom_imports"
+                " use a registered name such as AdamW, or import its module with custom_imports"
             )
         super().__init__(optim_wrapper_cfg, paramwise_cfg)
 
     def add_params(self, params: list[dict], module: nn.Module, **_: object) -> None:
-        """Fill ``params`` with the groups of all trainable parameters of ``module``."""
+        """Append the groups of all trainable parameters of ``module`` to ``params``."""
         rate = self.paramwise_cfg["layer_decay_rate"]
         layered = {
             name: child for name, child in module.named_modules()
@@ -64,8 +64,9 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         }  # fmt: skip
         if rate < 1 and not layered:
             raise ValueError(
-                f"LayerDecayOptimWrapperConstructor: layer_decay_rate={rate}, but no sub-module of"
-                f" {type(module).__name__} has get_layer_depth; use a backbone that has, or 1.0"
+                f"LayerDecayOptimWrapperConstructor: layer_decay_rate={rate}, but no submodule of"
+                f" {type(module).__name__} has get_layer_depth; use one of this package's"
+                " backbones, or set layer_decay_rate=1.0"
             )
         exempt = {
             f"{prefix}.{name}" if prefix else name
@@ -77,8 +78,8 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             if not param.requires_grad:
                 continue
             scale = rate ** _distance_to_head(name, layered)
-            spared = param.ndim <= 1 or name.endswith(".bias") or name in exempt
-            decay = 0.0 if spared else (self.base_wd or 0.0)
+            is_exempt = param.ndim <= 1 or name.endswith(".bias") or name in exempt
+            decay = 0.0 if is_exempt else (self.base_wd or 0.0)
             group = groups.setdefault(
                 (scale, decay),
                 dict(params=[], lr=self.base_lr * scale, weight_decay=decay, lr_scale=scale),
@@ -94,7 +95,7 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
 
 
 def _distance_to_head(name: str, layered: dict[str, Any]) -> int:
-    """Layers between a parameter and the head; 0 outside every module that knows its depths."""
+    """Return the number of layers between a parameter and the head, 0 outside ``layered``."""
     for prefix, module in layered.items():
         if name.startswith(prefix + "."):
             depth, num_depths = module.get_layer_depth(name, prefix + ".")

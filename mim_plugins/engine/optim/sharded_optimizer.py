@@ -1,4 +1,4 @@
-"""Optimizers whose state is shared out among the processes."""
+"""Optimizers whose state is sharded across the processes."""
 
 from typing import Any
 
@@ -14,37 +14,38 @@ from ...registry import OPTIMIZERS
 
 @OPTIMIZERS.register_module(name="ShardedOptimizer")
 def build_sharded_optimizer(params: Any, optimizer_type: str, **kwargs: Any) -> Optimizer:
-    """PyTorch's ZeroRedundancyOptimizer (ZeRO stage 1, arXiv 1910.02054), chosen by names.
+    """Build PyTorch's ZeroRedundancyOptimizer (ZeRO stage 1, arXiv 1910.02054) from a class name.
 
-    Each process keeps the state of its share of the parameters. MMEngine has a class for that too,
-    but it gathers the state while only the main process saves, and the run hangs; here the
-    checkpoint hook gathers it first, by :func:`gather_optimizer_state`. Checkpoints hold the whole
-    state, as without sharding: any number of processes can resume from them.
+    Each process keeps the state of its share of the parameters. MMEngine's own class hangs when it
+    saves, because it gathers the state in the main process alone. Here the checkpoint hook gathers
+    it before, in all processes (:func:`gather_optimizer_state`). Checkpoints contain the complete
+    state, as without sharding, so any number of processes can resume from them.
 
     Args:
-        params: parameters or groups of them.
+        params: parameters or parameter groups.
         optimizer_type: name of a class in ``torch.optim``.
-        **kwargs: of that class.
+        **kwargs: arguments of that class.
 
     Returns:
-        The sharded optimizer; in a run of one process, which has nothing to share, the plain one.
+        The sharded optimizer, or the plain one in a run of one process.
 
     Raises:
-        ValueError: there is no such class.
+        ValueError: ``torch.optim`` has no such class.
     """
     kind = getattr(torch.optim, optimizer_type, None)
     if kind is None:
         raise ValueError(
-            f"ShardedOptimizer: optimizer_type={optimizer_type!r} is not in torch.optim"
+            f"ShardedOptimizer: optimizer_type={optimizer_type!r} is not in torch.optim; use a"
+            " name such as AdamW"
         )
     if not is_distributed():
-        print_log("One process: the optimizer's state is not shared out", logger="current")
+        print_log("One process: the optimizer state is not sharded", logger="current")
         return kind(params, **kwargs)
     return ZeroRedundancyOptimizer(params, kind, **kwargs)
 
 
 def gather_optimizer_state(runner: Runner) -> None:
-    """Bring a sharded state to the main process before it saves; every process must call it."""
+    """Gather a sharded state on the main process before saving; all processes must call it."""
     optimizer = getattr(runner.optim_wrapper, "optimizer", None)
     if isinstance(optimizer, ZeroRedundancyOptimizer):
         optimizer.consolidate_state_dict()

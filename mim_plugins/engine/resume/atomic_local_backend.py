@@ -1,4 +1,4 @@
-"""Files on a local or mounted disk that are written whole or not at all."""
+"""File backend that writes atomically to a local or mounted disk."""
 
 from pathlib import Path
 
@@ -10,15 +10,15 @@ ATOMIC_BACKEND = "mim_plugins.AtomicLocalBackend"
 
 
 class AtomicLocalBackend(LocalBackend):
-    """MMEngine's local backend, whose files are complete whenever they are there."""
+    """MMEngine's local backend with atomic writes: an existing file is always complete."""
 
     def put(self, obj: bytes, filepath: str | Path) -> None:
-        """Write a file, a checkpoint with a digest; its folder is made if need be."""
+        """Write a file, a checkpoint with a digest, creating its folder if necessary."""
         Path(filepath).parent.mkdir(parents=True, exist_ok=True)
         write_atomically(filepath, lambda partial: write_with_digest(partial, obj))
 
     def put_text(self, obj: str, filepath: str | Path, encoding: str = "utf-8") -> None:
-        """Write a text file; its folder is made if need be."""
+        """Write a text file, creating its folder if necessary."""
         self.put(obj.encode(encoding), filepath)
 
 

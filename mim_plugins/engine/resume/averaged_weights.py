@@ -1,7 +1,7 @@
-"""Averaged weights of MMEngine's EMAHook in a checkpoint that a run is resumed from.
+"""Averaged weights of MMEngine's EMAHook in a checkpoint to resume from.
 
-The hook stores the averages under ``state_dict``, for deployment, and the trained weights under
-``ema_state_dict``; it exchanges them when it resumes.
+The hook stores the averages in ``state_dict``, for deployment, and the trained weights in
+``ema_state_dict``. It swaps them when resuming.
 """
 
 from typing import Any
@@ -12,18 +12,18 @@ from torch import Tensor
 
 from ...checkpoints import describe_mismatch
 
-_PREFIX = "module."  # of the averaged model's tensors
+_PREFIX = "module."  # of tensor names of the averaged model
 
 
-def describe_other_average(own: dict[str, Tensor], average: Any) -> str:
-    """Return what differs between the model and a checkpoint's ``ema_state_dict``, or ``""``.
+def describe_average_mismatch(own: dict[str, Tensor], average: Any) -> str:
+    """Describe the difference between the model and ``ema_state_dict``; empty if none.
 
     Args:
-        own: the model's tensors.
-        average: the checkpoint's ``ema_state_dict``; None if it has none.
+        own: tensors of the model.
+        average: ``ema_state_dict`` of the checkpoint; None if missing.
     """
     if average is None:
-        return ""  # the hook begins with a copy of the weights, and warns
+        return ""  # the hook starts with a copy of the weights and warns
     given = {
         name.removeprefix(_PREFIX): tensor
         for name, tensor in average.items()
@@ -34,14 +34,14 @@ def describe_other_average(own: dict[str, Tensor], average: Any) -> str:
 
 
 def restore_trained_weights(runner: Runner, checkpoint: dict) -> bool:
-    """Let a run without EMAHook go on from the weights that were trained, not their averages.
+    """Resume a run without EMAHook from the trained weights, not from their averages.
 
     Args:
-        runner: the run that goes on.
-        checkpoint: one whose ``ema_state_dict`` fits the model; changed in place.
+        runner: runner of the resumed run.
+        checkpoint: checkpoint whose ``ema_state_dict`` matches the model; changed in place.
 
     Returns:
-        Whether the checkpoint's weights were replaced.
+        True if the weights in the checkpoint were replaced.
     """
     if "ema_state_dict" not in checkpoint or _has_hook(runner):
         return False

@@ -1,4 +1,4 @@
-"""Finding the checkpoint to go on from among files that may be corrupt."""
+"""Search for the checkpoint to resume from among files that may be corrupt."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,21 +19,21 @@ _LONGEST_NAME = 255  # bytes
 
 
 class Choice(NamedTuple):
-    """The checkpoint to resume from, if any, and what the user should know about it."""
+    """Checkpoint to resume from, if any, and warnings for the user."""
 
     path: Path | None
     warnings: list[str]
 
 
 class Progress(NamedTuple):
-    """How far a checkpoint's run had come."""
+    """Training progress stored in a checkpoint."""
 
     iteration: int
     epoch: int
 
 
 def find_file_corruption(path: Path) -> str | None:
-    """What is wrong with a checkpoint's bytes, all of which are read, or None."""
+    """Read a checkpoint completely and describe its corruption, None if it is intact."""
     try:
         with path.open("rb") as file:
             return find_corruption(file)
@@ -42,19 +42,19 @@ def find_file_corruption(path: Path) -> str | None:
 
 
 def read_structure(path: Path) -> dict[str, Any] | None:
-    """A checked training checkpoint, or None for weights alone, which cannot be resumed.
+    """Read and check a training checkpoint; return None for a file of weights alone.
 
-    Only the structure is read; the tensors' values stay on the disk until they are used.
+    Only the structure is read: the memory-mapped tensors stay on the disk until they are used.
 
     Raises:
-        CheckpointError: the file cannot be read, or holds anything but a training checkpoint.
+        CheckpointError: the file cannot be read, or is not a valid training checkpoint.
     """
-    allow_mmengine_checkpoints()  # other loaders may have taken it back
+    allow_mmengine_checkpoints()  # other loaders may have revoked it
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except Exception as error:  # corrupt bytes end in errors of any kind
+    except Exception as error:  # corrupt bytes raise exceptions of any kind
         lines = str(error).strip().splitlines() or [type(error).__name__]
-        # PyTorch's line about what is not plain data comes late
+        # in PyTorch's message, the refused class is in one of the later lines
         reason = next((line.strip() for line in lines if "GLOBAL" in line), lines[0])
         raise CheckpointError(f"'{path}' cannot be read: {reason}") from error
     if type(checkpoint) is dict and not {"optimizer", "message_hub"} <= set(checkpoint):
@@ -64,67 +64,68 @@ def read_structure(path: Path) -> dict[str, Any] | None:
 
 
 def find_resumable(folder: Path, pointer: Path) -> Choice:
-    """The newest checkpoint of a folder that is complete and intact.
+    """Find the newest complete and intact checkpoint of a folder.
 
-    It is the one that ``pointer`` (``last_checkpoint``) names, or one that was completed after it;
-    otherwise the file that was written last.
+    It is the file named in ``pointer`` (``last_checkpoint``) or a file of later progress written
+    after it. Without a valid pointer, it is the file written last.
 
     Raises:
-        CheckpointError: there are checkpoints, or there were, but none can be resumed from.
+        CheckpointError: checkpoints or a pointer exist, but no file can be resumed from.
     """
-    named, problem = _named_in(pointer, folder)
+    named, problem = _read_pointer(pointer, folder)
     if named is not None and named.is_dir():
-        return Choice(named, [])  # deepspeed's; it checks its files itself
-    progress, damaged = _survey(folder)
+        return Choice(named, [])  # DeepSpeed's format, which has its own checks
+    progress, corrupt = _read_folder(folder)
     by_time = sorted(progress, key=lambda file: (_time(file), progress[file]), reverse=True)
-    for path in _ranked(by_time, progress, named):
+    for path in _by_preference(by_time, progress, named):
         reason = find_file_corruption(path)
         if reason is None:
-            return Choice(path, _warnings(pointer, problem, path, named, damaged))
-        damaged[path] = reason
-    if not damaged and not _exists(pointer):
+            return Choice(path, _warnings(pointer, problem, path, named, corrupt))
+        corrupt[path] = reason
+    if not corrupt and not _exists(pointer):
         return Choice(None, [])
-    lost = [f"{path}: {reason}" for path, reason in damaged.items()]
+    problems = [f"{path}: {reason}" for path, reason in corrupt.items()]
     if named is None:
-        lost.append(f"{pointer} {problem}")
-    elif named not in damaged:
-        lost.append(f"{named}: named by {POINTER}, but not there or not a training checkpoint")
+        problems.append(f"{pointer} {problem}")
+    elif named not in corrupt:
+        problems.append(f"{named}: named by {POINTER}, but missing or not a training checkpoint")
     raise CheckpointError(
-        f"'{folder}' has checkpoints, but none that can be resumed from:\n  "
-        + ";\n  ".join(lost)
-        + ".\nStart anew with --overwrite in place of --resume, or in another --work-dir; or name a"
-        " file with --resume FILE"
+        f"'{folder}' has checkpoints, but none can be resumed from:\n  "
+        + ";\n  ".join(problems)
+        + ".\nStart a new run with --overwrite instead of --resume, or in another --work-dir; or"
+        " choose a file with --resume FILE"
     )
 
 
 def check_integrity(path: str) -> None:
-    """Check a file that the user chose to resume from; addresses on the net are not checked.
+    """Check the file that the user chose to resume from; URLs are not checked.
 
     Raises:
-        CheckpointError: it is missing or corrupt.
+        CheckpointError: the file is missing or corrupt.
     """
     if "://" in path:
         return
     file = Path(path)
     if file.is_dir():
         raise CheckpointError(
-            f"'{path}' is a folder: give --resume a file, or leave it without one and name the"
-            " folder with --work-dir"
+            f"'{path}' is a folder: use --resume FILE, or --resume without a file and the folder as"
+            " --work-dir"
         )
     if not file.is_file():
         raise CheckpointError(f"there is no checkpoint '{path}' to resume from")
     reason = find_file_corruption(file)
     if reason is not None:
         raise CheckpointError(
-            f"'{path}' is corrupt: {reason}. Resume from an older file, or let --resume without a"
-            " file choose one"
+            f"'{path}' is corrupt: {reason}. Resume from an older file, or use --resume without a"
+            " file to choose the newest intact one"
         )
 
 
 def best_in_folder(known: Any, folder: str) -> Any:
-    """The best checkpoint so far, or those by metric, in ``folder``, wherever a file places it.
+    """Move the path of the best checkpoint, or the paths by metric, into ``folder``.
 
-    It is removed when there is a better one, so it must be a checkpoint of this run.
+    The hook removes the file when a better one is saved, so a path read from a checkpoint must not
+    point outside the folder of the run. A name that is not ``best_*.pth`` becomes None.
     """
     if isinstance(known, dict):
         return {metric: best_in_folder(path, folder) for metric, path in known.items()}
@@ -133,36 +134,36 @@ def best_in_folder(known: Any, folder: str) -> Any:
     return f"{folder.rstrip('/')}/{name}" if is_best else None
 
 
-def _survey(folder: Path) -> tuple[dict[Path, Progress], dict[Path, str]]:
-    """Training checkpoints with their progress, and the unreadable ones with the reason."""
-    progress, damaged = {}, {}
+def _read_folder(folder: Path) -> tuple[dict[Path, Progress], dict[Path, str]]:
+    """Return training checkpoints with their progress, and corrupt files with the reason."""
+    progress, corrupt = {}, {}
     for path in folder.glob("*.pth"):
         if not path.is_file():
             continue
         try:
             found = read_structure(path)
         except CheckpointError as error:
-            damaged[path] = find_file_corruption(path) or str(error).removeprefix(f"'{path}' ")
+            corrupt[path] = find_file_corruption(path) or str(error).removeprefix(f"'{path}' ")
             continue
         if found is not None:
             meta = found["meta"]
             progress[path] = Progress(meta["iter"], meta["epoch"])
-        elif reason := _digest_differs(path):  # it may have been a training checkpoint
-            damaged[path] = reason
-    return progress, damaged
+        elif reason := _digest_mismatch(path):  # possibly a corrupt training checkpoint
+            corrupt[path] = reason
+    return progress, corrupt
 
 
-def _digest_differs(path: Path) -> str | None:
+def _digest_mismatch(path: Path) -> str | None:
     with path.open("rb") as file:
         return find_corruption(file) if has_digest(file) else None
 
 
-def _named_in(pointer: Path, folder: Path) -> tuple[Path | None, str]:
-    """The file of ``folder`` that ``pointer`` names, or None and the reason."""
+def _read_pointer(pointer: Path, folder: Path) -> tuple[Path | None, str]:
+    """Return the file of ``folder`` named in ``pointer``, or None and the reason."""
     if not _exists(pointer):
         return None, "is missing"
     if not pointer.is_file():
-        return None, "is no regular file; remove it"
+        return None, "is not a regular file; remove it"
     try:
         with pointer.open("rb") as file:
             content = file.read(_LONGEST_POINTER + 1)
@@ -171,11 +172,11 @@ def _named_in(pointer: Path, folder: Path) -> tuple[Path | None, str]:
     text = content.decode(errors="replace").strip("\0 \r\n")
     if not text:
         return None, "is empty"
-    # the folder may have been moved since
+    # only the name counts: the folder may have been moved
     name = text.replace("\\", "/").rpartition("/")[2]
     fits = len(content) <= _LONGEST_POINTER and len(name.encode()) <= _LONGEST_NAME
     if not (fits and name.endswith(".pth") and name.isprintable()):
-        return None, "is corrupt: it names no .pth file"
+        return None, "is corrupt: it contains no name of a .pth file"
     return folder / name, ""
 
 
@@ -186,15 +187,17 @@ def _exists(path: Path) -> bool:
 def _time(file: Path) -> int:
     try:
         return file.stat().st_mtime_ns
-    except OSError:  # removed, or no longer reachable; opening it gives the reason
+    except OSError:  # removed or unreachable; opening it will give the reason
         return 0
 
 
-def _ranked(by_time: list[Path], progress: dict[Path, Progress], named: Path | None) -> list[Path]:
-    """Files in the order in which they should be tried."""
+def _by_preference(
+    by_time: list[Path], progress: dict[Path, Progress], named: Path | None
+) -> list[Path]:
+    """Return the files in the order of preference."""
     if named not in by_time:
         return by_time
-    # a larger iteration alone may be of an earlier run in the same folder
+    # a later iteration alone is not enough: it may be of an earlier run in the same folder
     later = by_time[: by_time.index(named)]
     newer = [file for file in later if progress[file] > progress[named]]
     newer.sort(key=lambda file: progress[file], reverse=True)
@@ -203,9 +206,9 @@ def _ranked(by_time: list[Path], progress: dict[Path, Progress], named: Path | N
 
 
 def _warnings(
-    pointer: Path, problem: str, chosen: Path, named: Path | None, damaged: dict[Path, str]
+    pointer: Path, problem: str, chosen: Path, named: Path | None, corrupt: dict[Path, str]
 ) -> list[str]:
-    texts = [f"{path} is corrupt and left alone: {reason}" for path, reason in damaged.items()]
+    texts = [f"{path} is corrupt and skipped: {reason}" for path, reason in corrupt.items()]
     if named is None:
         texts.append(f"{pointer} {problem}")
     elif named != chosen:

@@ -1,4 +1,4 @@
-"""Settings of a resumed run's optimizer, which are those of its config."""
+"""Optimizer settings of a resumed run, taken from its config."""
 
 import inspect
 import math
@@ -10,21 +10,21 @@ from torch import Tensor
 from .optimizer_values import IMPLEMENTATION
 
 
-def follow_settings(
+def apply_config_settings(
     optimizer: Any, built: list[dict], saved: list[dict], scheduled: Collection[str]
 ) -> list[str]:
-    """Replace the settings in a checkpoint's parameter groups by the config's.
+    """Replace the settings in the parameter groups of a checkpoint with the config's.
 
-    Settings are arguments of the optimizer's class. All else in a group may be progress.
+    Settings are the arguments of the optimizer's class. Other entries of a group may be progress.
 
     Args:
-        optimizer: the run's.
-        built: its groups, as configured.
-        saved: the checkpoint's groups, as many; changed in place.
-        scheduled: names that schedulers set, the learning rate among them.
+        optimizer: optimizer of the run.
+        built: its parameter groups, as configured.
+        saved: the same number of groups from the checkpoint; changed in place.
+        scheduled: scheduled settings, including the learning rate.
 
     Returns:
-        A line for each setting that was changed.
+        A message for each changed setting.
     """
     known = inspect.signature(type(getattr(optimizer, "optim", optimizer))).parameters
     first_beta_is_scheduled = "momentum" in scheduled

@@ -1,28 +1,28 @@
-"""A file backend that removes files later than asked to."""
+"""File backend with deferred removals."""
 
 from typing import Any
 
 
 class DeferredRemovals:
-    """A file backend that puts removals off until :meth:`perform`."""
+    """Wrapper of a file backend that defers removals until :meth:`perform`."""
 
     def __init__(self, backend: Any) -> None:
         self._backend = backend
-        self._waiting: list = []
+        self._pending: list = []
 
     def __getattr__(self, name: str) -> Any:
-        """Return everything else of the backend."""
+        """Return any other attribute of the backend."""
         return getattr(self._backend, name)
 
     def remove(self, path: str) -> None:
-        """Note a file."""
-        self._waiting.append((self._backend.remove, path))
+        """Schedule the removal of a file."""
+        self._pending.append((self._backend.remove, path))
 
     def rmtree(self, path: str) -> None:
-        """Note a folder."""
-        self._waiting.append((self._backend.rmtree, path))
+        """Schedule the removal of a folder."""
+        self._pending.append((self._backend.rmtree, path))
 
     def perform(self) -> None:
-        """Remove what was noted."""
-        for remove, path in self._waiting:
+        """Perform the scheduled removals."""
+        for remove, path in self._pending:
             remove(path)

@@ -1,4 +1,4 @@
-"""Schedules brought to any position of a run, without training."""
+"""Fast-forward of learning-rate schedules to any position of a run."""
 
 import copy
 from collections.abc import Sequence
@@ -16,43 +16,44 @@ _COUNTING = (_ParamScheduler.step, MomentumSchedulerMixin.step)
 
 
 def fast_forward(schedulers: Sequence[Any], groups: list[dict], position: ResumedPosition) -> None:
-    """Bring schedulers, and the parameter groups that they schedule, to a position.
+    """Step schedulers and their parameter groups to a position without training.
 
-    The schedulers make all steps that they would have made in training, in the same order, because
-    their values follow from one another: the result equals an uninterrupted run's to the bit.
-    Groups with the same values are stepped once.
+    Scheduled values depend on the preceding ones, so the schedulers take all steps of an
+    uninterrupted training in the same order. The result is bit-identical to it. Groups with equal
+    values are stepped only once.
 
     Args:
-        schedulers: of one optimizer, just built; changed in place.
-        groups: that optimizer's, with the schedulers' first values; changed in place.
-        position: steps to make.
+        schedulers: newly built schedulers of one optimizer; changed in place.
+        groups: parameter groups of that optimizer, with the initial values of the schedulers;
+            changed in place.
+        position: position to reach.
     """
     if not schedulers:
         return
-    kinds = [_kind(schedulers, groups, index) for index in range(len(groups))]
-    firsts = [kinds.index(kind) for kind in dict.fromkeys(kinds)]
-    stand_in = SimpleNamespace(
+    keys = [_group_key(schedulers, groups, index) for index in range(len(groups))]
+    firsts = [keys.index(key) for key in dict.fromkeys(keys)]
+    proxy = SimpleNamespace(
         param_groups=[_values(groups[index]) for index in firsts],
-        step=SimpleNamespace(_with_counter=True),  # which MMEngine looks for, and warns without
+        step=SimpleNamespace(_with_counter=True),  # avoids a warning of MMEngine
         _global_step=0,
     )
-    twins = [_twin(scheduler, stand_in, firsts) for scheduler in schedulers]
-    _step_through(twins, position)
-    for group, kind in zip(groups, kinds, strict=True):
-        group.update(stand_in.param_groups[firsts.index(kinds.index(kind))])
-    for scheduler, twin in zip(schedulers, twins, strict=True):
-        kept = ("optimizer", "verbose", *_PER_GROUP)
-        vars(scheduler).update({k: v for k, v in vars(twin).items() if k not in kept})
+    copies = [_copy_for(scheduler, proxy, firsts) for scheduler in schedulers]
+    _step_through(copies, position)
+    for group, key in zip(groups, keys, strict=True):
+        group.update(proxy.param_groups[firsts.index(keys.index(key))])
+    for scheduler, stepped in zip(schedulers, copies, strict=True):
+        unchanged = ("optimizer", "verbose", *_PER_GROUP)
+        vars(scheduler).update({k: v for k, v in vars(stepped).items() if k not in unchanged})
         scheduler._last_value = [group[scheduler.param_name] for group in groups]
 
 
-def _kind(schedulers: Sequence[Any], groups: list[dict], index: int) -> tuple:
-    """Return all that the values of a group follow from; groups of one kind go together."""
+def _group_key(schedulers: Sequence[Any], groups: list[dict], index: int) -> tuple:
+    """Return everything that determines the values of a group; equal keys are stepped together."""
     values = _values(groups[index])
     if any(isinstance(value, Tensor) for value in values.values()):
         return (index,)
     if not all(type(each).__module__.startswith("mmengine.") for each in schedulers):
-        return (index,)  # others may have lists per group of their own
+        return (index,)  # other schedulers may have further lists per group
     own = [vars(each)[key][index] for each in schedulers for key in _PER_GROUP if key in vars(each)]
     return repr(sorted(values.items())), repr(own)
 
@@ -61,13 +62,13 @@ def _values(group: dict) -> dict:
     return {key: v for key, v in group.items() if isinstance(v, (int, float, tuple, Tensor))}
 
 
-def _twin(scheduler: Any, optimizer: SimpleNamespace, groups: list[int]) -> Any:
-    twin = copy.copy(scheduler)
-    twin.optimizer, twin.verbose = optimizer, False
+def _copy_for(scheduler: Any, optimizer: SimpleNamespace, groups: list[int]) -> Any:
+    stepped = copy.copy(scheduler)
+    stepped.optimizer, stepped.verbose = optimizer, False
     for key in _PER_GROUP:
-        if key in vars(twin):
-            setattr(twin, key, [vars(twin)[key][index] for index in groups])
-    return twin
+        if key in vars(stepped):
+            setattr(stepped, key, [vars(stepped)[key][index] for index in groups])
+    return stepped
 
 
 def _step_through(schedulers: list, position: ResumedPosition) -> None:
@@ -83,7 +84,7 @@ def _step_through(schedulers: list, position: ResumedPosition) -> None:
 
 
 def _step(schedulers: list, start: int, stop: int) -> None:
-    """Make the steps after ``start`` up to ``stop``; idle schedulers only count theirs."""
+    """Take the steps after ``start`` up to ``stop``; idle schedulers only count them."""
     if start >= stop:
         return
     edges = {edge for each in schedulers for edge in (each.begin, each.end)}
@@ -102,5 +103,5 @@ def _step(schedulers: list, start: int, stop: int) -> None:
 
 
 def _is_idle(scheduler: Any, step: int) -> bool:
-    """Whether MMEngine's ``step`` would only count, between two of the schedulers' edges."""
+    """Return whether MMEngine's ``step`` only counts, outside the scheduler's begin and end."""
     return type(scheduler).step in _COUNTING and not scheduler.begin <= step < scheduler.end

@@ -1,4 +1,4 @@
-"""Checking what MMEngine has read from a checkpoint before it is used."""
+"""Checks of a checkpoint that MMEngine has read, before it is used."""
 
 import os
 from typing import Any
@@ -7,29 +7,29 @@ from mmengine.runner import Runner
 
 from ...checkpoints import check_training_state, sanitize_checkpoint
 from .averaged_weights import restore_trained_weights
-from .checkpoint_fit import check_fit
-from .class_fit import check_classes
+from .checkpoint_compatibility import check_compatible
+from .class_check import check_classes
 
 
 def is_trusted(runner: Any) -> bool:
-    """Whether checkpoints are not checked.
+    """Return whether checkpoints are trusted, that is, not checked.
 
-    So it is if PyTorch's own environment variable has it unpickle anything, and in MMEngine's
-    FlexibleRunner, whose strategies have formats of their own.
+    This applies if PyTorch's environment variable enables unrestricted unpickling, and to
+    MMEngine's FlexibleRunner, whose strategies use other formats.
     """
     unrestricted = os.environ.get("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD")
     return bool(unrestricted) or not isinstance(runner, Runner)
 
 
 def check_loaded(runner: Runner, checkpoint: dict) -> None:
-    """Check the content of a checkpoint, and its fit if the run is resumed from it.
+    """Check the content of a checkpoint and, when resuming, its model and optimizer.
 
-    The text ``meta['config']``, which MMEngine would execute, is removed, and so is everything that
-    is not plain data from a file whose weights alone are loaded.
+    The text ``meta['config']``, which MMEngine would execute, is removed. If only the weights are
+    loaded, everything that is not plain data is removed, too.
 
     Raises:
-        CheckpointError: the content is of other types than MMEngine stores, or of another model,
-            optimizer or classes than the run's.
+        CheckpointError: the content has other types than MMEngine stores, or belongs to another
+            model, optimizer or set of classes than the run's.
     """
     source = str(runner._load_from or "the checkpoint")
     is_checked = not is_trusted(runner)
@@ -42,11 +42,11 @@ def check_loaded(runner: Runner, checkpoint: dict) -> None:
             "meta['config'] of the checkpoint is ignored: MMEngine would execute it"
         )
     if runner._resume and is_checked:
-        check_fit(runner, checkpoint, source)
+        check_compatible(runner, checkpoint, source)
         if restore_trained_weights(runner, checkpoint):
             runner.logger.warning(
-                "Resuming: the checkpoint has averaged weights (EMAHook), this run averages none:"
-                " it goes on from the weights that were trained, and drops the averages"
+                "Resuming: the checkpoint has averaged weights (EMAHook), but this run averages"
+                " none: it continues from the trained weights and drops the averages"
             )
     elif is_checked:
         check_classes(runner, checkpoint, source)

@@ -1,4 +1,4 @@
-"""Check the weights that MMEngine is about to load into a run's model."""
+"""Checks of the weights that MMEngine is about to load into a model."""
 
 import re
 from typing import Any
@@ -10,18 +10,19 @@ from ...errors import CheckpointError
 
 
 def bare_name(name: str) -> str:
-    """Return a tensor's name without what wrappers of the whole model put in front of it."""
+    """Return the name of a tensor without the prefix ``module.`` of model wrappers."""
     return re.sub(r"^(module\.)+", "", name)
 
 
-def require_loadable(model: nn.Module, checkpoint: Any, source: str) -> None:
-    """Check that what MMEngine would copy from a checkpoint are weights of the model's kind.
+def check_loadable(model: nn.Module, checkpoint: Any, source: str) -> None:
+    """Check that a checkpoint contains valid weights for the model.
 
-    MMEngine copies whatever has a parameter's name and shape, integers and infinities included, and
-    goes on with random weights if no name matches.
+    MMEngine copies every tensor that matches in name and shape, including integers and infinities,
+    and continues with random weights if no name matches.
 
     Raises:
-        CheckpointError: no tensor has a name of the model, or see :func:`require_weights`.
+        CheckpointError: no name matches the model, or a tensor is invalid (see
+            :func:`require_weights`).
     """
     own = {bare_name(name): tensor for name, tensor in model.state_dict().items()}
     content = checkpoint.get("state_dict", checkpoint) if isinstance(checkpoint, dict) else {}
@@ -32,9 +33,9 @@ def require_loadable(model: nn.Module, checkpoint: Any, source: str) -> None:
     }
     if own and not own.keys() & given.keys():
         raise CheckpointError(
-            f"'{source}' holds none of the {len(own)} tensors of {type(model).__name__}: MMEngine"
-            " would go on with random weights; give a checkpoint of this model, or convert it with"
-            " tools/model_converters/convert_checkpoint.py"
+            f"'{source}' contains none of the {len(own)} tensors of {type(model).__name__}:"
+            " MMEngine would continue with random weights; use a checkpoint of this model, or"
+            " convert it with tools/model_converters/convert_checkpoint.py"
         )
     require_plain(given, source)
     require_weights(given, source, own)

@@ -1,4 +1,4 @@
-"""Numbers in an optimizer's saved state that it cannot have written itself."""
+"""Checks of an optimizer's saved state for values that no optimizer writes."""
 
 import inspect
 import math
@@ -10,7 +10,7 @@ import torch
 from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 
-# what has one number for each of the parameter's
+# entries with the shape of the parameter
 PER_ELEMENT = (
     "acc_delta",
     "exp_avg",
@@ -23,29 +23,29 @@ PER_ELEMENT = (
     "square_avg",
 )
 IMPLEMENTATION = ("capturable", "differentiable", "foreach", "fused")
-"""Switches that change how an optimizer computes, not what."""
+"""Settings that select an implementation without changing the result."""
 
 _NEVER_NEGATIVE = ("acc_delta", "exp_avg_sq", "exp_inf", "max_exp_avg_sq", "square_avg", "sum")
-_MEANING = ("amsgrad", "centered", "maximize")  # switches that change what is computed
+_MEANING = ("amsgrad", "centered", "maximize")  # settings that change the result
 _HIGHEST = dict(lr=1e6, initial_lr=1e6, weight_decay=1e6)
 _MOST_STEPS = 2**53
-_LOSS_SCALE_SEARCH = 100  # iterations, of which float16 may skip all updates
+_LOSS_SCALE_SEARCH = 100  # iterations in which float16 may skip all updates
 
 
 def describe_settings(own: dict, given: dict) -> str:
-    """Return which of a saved group's settings cannot be gone on with, or ``""``."""
+    """Describe a setting of a saved group that cannot be resumed from; empty if none."""
     for name in _MEANING:
         if name in own and bool(given.get(name, own[name])) != bool(own[name]):
             return f"{name} is {bool(given[name])} in the file, {bool(own[name])} in the config"
     for name, highest in _HIGHEST.items():
         value = float(given.get(name) or 0.0)
         if not abs(value) <= highest:
-            return f"{name} is {value:.3g} in the file, which no run has"
+            return f"{name} is {value:.3g} in the file, which is not a valid setting"
     return ""
 
 
 def describe_values(param: Tensor, entries: dict) -> str:
-    """Return what is wrong with the saved numbers of one parameter, or ``""``."""
+    """Describe an invalid value in the saved state of one parameter; empty if none."""
     for name, value in entries.items():
         if name == "step":
             problem = _describe_step(value, entries)
@@ -58,13 +58,13 @@ def describe_values(param: Tensor, entries: dict) -> str:
     return ""
 
 
-def describe_lacking_state(wrapper: OptimWrapper, state: dict, iterations: int) -> str:
-    """Return that a saved optimizer has no state though it was stepped, or ``""``.
+def describe_missing_state(wrapper: OptimWrapper, state: dict, iterations: int) -> str:
+    """Describe the missing state of a saved optimizer that was stepped; empty if none is missing.
 
     Args:
-        wrapper: the config's.
-        state: the saved one.
-        iterations: that the checkpoint's run had trained.
+        wrapper: optimizer wrapper of the config.
+        state: saved state.
+        iterations: completed iterations of the checkpoint's run.
     """
     groups = wrapper.optimizer.param_groups
     is_trained = any(param.requires_grad for group in groups for param in group["params"])
@@ -73,16 +73,16 @@ def describe_lacking_state(wrapper: OptimWrapper, state: dict, iterations: int) 
         first = max(first, _LOSS_SCALE_SEARCH)
     if state["state"] or not is_trained or iterations < first:
         return ""
-    kept = needed_state(wrapper.optimizer, state["param_groups"][0])
+    kept = expected_state(wrapper.optimizer, state["param_groups"][0])
     return f"{', '.join(kept)} of all parameters are missing in the file" if kept else ""
 
 
-def needed_state(optimizer: Any, settings: dict) -> tuple[str, ...]:
-    """Return what an optimizer of this kind and these settings keeps of each parameter.
+def expected_state(optimizer: Any, settings: dict) -> tuple[str, ...]:
+    """Return the names of an optimizer's state entries per parameter, for these settings.
 
-    It makes a step with one number. Nothing is known of kinds that are built in another way.
+    They are determined by a trial step on one number. A class with another constructor has none.
     """
-    kind = type(getattr(optimizer, "optim", optimizer))  # the sharded one's is inside
+    kind = type(getattr(optimizer, "optim", optimizer))  # inside the sharded one
     known = inspect.signature(kind).parameters
     chosen = {
         name: value
@@ -93,7 +93,7 @@ def needed_state(optimizer: Any, settings: dict) -> tuple[str, ...]:
 
 
 class _Hidden:
-    """Arguments that a cache's key leaves out."""
+    """Arguments that are not part of the cache key."""
 
     def __init__(self, arguments: dict) -> None:
         self.arguments = arguments
@@ -123,25 +123,25 @@ def _describe_step(value: Any, entries: dict) -> str:
     if isinstance(value, Tensor):
         is_real = value.numel() == 1 and not value.is_complex() and value.dtype != torch.bool
     if not is_real:
-        return "step is no count"
+        return "step is not a count"
     steps = float(value)
     moment = entries.get("exp_avg")
     has_begun = isinstance(moment, Tensor) and bool(moment.any())
     if not (int(has_begun) <= steps <= _MOST_STEPS and steps == math.floor(steps)):
-        return f"step is {steps:g}, which is no count of the updates made"
+        return f"step is {steps:g}, which is not a valid number of updates"
     return ""
 
 
 def _describe_numbers(name: str, value: Tensor, param: Tensor) -> str:
     is_float = value.is_floating_point()
     if name in PER_ELEMENT and is_float != param.is_floating_point():
-        return f"{name} holds {str(value.dtype).removeprefix('torch.')} numbers"
+        return f"{name} contains {str(value.dtype).removeprefix('torch.')} numbers"
     if not is_float or not value.numel():
         return ""
     low, high = (float(edge) for edge in torch.aminmax(value.detach()))
     limit = torch.finfo(param.dtype).max if param.is_floating_point() else math.inf
     if not (math.isfinite(low) and math.isfinite(high)):
-        return f"{name} holds NaN or infinite values"
+        return f"{name} contains NaN or infinite values"
     if max(-low, high) > limit:
-        return f"{name} holds {max(-low, high):.3g}, beyond the type of the parameter"
-    return f"{name} holds negative values" if name in _NEVER_NEGATIVE and low < 0 else ""
+        return f"{name} contains {max(-low, high):.3g}, beyond the range of the parameter's type"
+    return f"{name} contains negative values" if name in _NEVER_NEGATIVE and low < 0 else ""

@@ -1,4 +1,4 @@
-"""Position of a resumed run, in the iterations per epoch of the run that goes on."""
+"""Position of a resumed run, converted to its number of iterations per epoch."""
 
 from typing import NamedTuple
 
@@ -7,32 +7,32 @@ from mmengine.runner import IterBasedTrainLoop, Runner
 from ...errors import CheckpointError
 
 POSITION = "position_in_epoch"
-"""Key of a run's message hub for epoch, batches and iterations ``of`` it; see the epoch loop."""
+"""Message hub key of a dict with ``epoch``, its completed ``batches`` and its length ``of``."""
 
 
 class ResumedPosition(NamedTuple):
-    """Steps that the schedules of a resumed run have behind them."""
+    """Completed steps of the schedules of a resumed run."""
 
     iterations: int
-    """Iterations, counted in epochs of this run's length."""
+    """Iterations, converted to this run's iterations per epoch."""
     epochs: int
-    """Complete epochs; 0 in a run that counts iterations."""
+    """Complete epochs; 0 in an iteration-based run."""
     epoch_length: int
-    """Iterations of an epoch of this run."""
+    """Iterations per epoch of this run."""
 
 
-def move_position(runner: Runner, checkpoint: dict) -> tuple[ResumedPosition, list[str]]:
-    """Move a checkpoint that is resumed to the same part of the run that goes on.
+def convert_position(runner: Runner, checkpoint: dict) -> tuple[ResumedPosition, list[str]]:
+    """Convert the position stored in a checkpoint to the iterations per epoch of this run.
 
     Args:
-        runner: its training loop is built.
-        checkpoint: epoch and iteration in its ``meta`` are changed in place.
+        runner: runner whose training loop is built.
+        checkpoint: checkpoint whose epoch and iteration in ``meta`` are changed in place.
 
     Returns:
-        The position, at most the end of this run, and a line for each change.
+        The position, at most the end of this run, and a message for each change.
 
     Raises:
-        CheckpointError: the checkpoint does not state at which part of an epoch it was saved.
+        CheckpointError: the checkpoint does not contain its iterations per epoch.
     """
     length_change = _length_change(runner, _runtime_info(checkpoint))
     if isinstance(runner.train_loop, IterBasedTrainLoop):
@@ -44,10 +44,10 @@ def move_position(runner: Runner, checkpoint: dict) -> tuple[ResumedPosition, li
     changes += length_change
     if done >= end:
         changes.append(
-            f"the checkpoint is at the end of {unit} {done} and this run ends after {end}: nothing"
+            f"the checkpoint is at the end of {unit} {done}, and this run ends after {end}: nothing"
             " is left to train"
         )
-    # a corrupt file may name any position, and schedules are stepped up to it
+    # a corrupt file may contain any position, and schedules are stepped up to it
     last = end if unit == "iteration" else end * position.epoch_length
     return position._replace(
         iterations=min(position.iterations, last), epochs=min(position.epochs, end)
@@ -55,13 +55,13 @@ def move_position(runner: Runner, checkpoint: dict) -> tuple[ResumedPosition, li
 
 
 def _length_change(runner: Runner, info: dict) -> list[str]:
-    """Return a line if the checkpoint's run was to be of another length."""
+    """Return a message if the configured length of the checkpoint's run differs."""
     if isinstance(runner.train_loop, IterBasedTrainLoop):
         old, new, unit = info.get("max_iters"), runner.max_iters, "iteration"
     else:
         old, new, unit = info.get("max_epochs"), runner.max_epochs, "epoch"
         if old == 1 and POSITION not in info:
-            return []  # MMEngine notes one epoch for a run that counts iterations
+            return []  # MMEngine stores one epoch for an iteration-based run
     if not isinstance(old, int) or old == new:
         return []
     return [f"the checkpoint's run had {old} {unit}{'s' * (old != 1)}, this one has {new}"]
@@ -71,10 +71,10 @@ def _in_iterations(runner: Runner, checkpoint: dict) -> tuple[ResumedPosition, l
     meta, changes = checkpoint["meta"], []
     if _runtime_info(checkpoint).pop(POSITION, None) is not None:
         changes.append(
-            "the checkpoint's run counted epochs, this one counts iterations: it goes on at"
+            "the checkpoint's run counted epochs, this one counts iterations: it continues at"
             f" iteration {meta['iter']}"
         )
-    meta["epoch"] = 0  # of MMEngine's iteration loop, up to its end
+    meta["epoch"] = 0  # as in MMEngine's iteration loop throughout
     length = len(runner.train_dataloader)
     return ResumedPosition(meta["iter"], 0, length), changes
 
@@ -87,20 +87,20 @@ def _in_epochs(runner: Runner, checkpoint: dict) -> tuple[ResumedPosition, list[
     changes = []
     if old != new:
         changes.append(
-            f"the checkpoint's epochs have {old} iterations, this run's {new}: it goes on at the"
-            " same part of the run, but not with the same batches"
+            f"the checkpoint's epochs have {old} iterations, this run's {new}: it continues at"
+            " the same fraction of the run, but not with the same batches"
         )
     elif moved != iteration:
         changes.append(
-            f"iteration {iteration} of the checkpoint is none of its epoch {epoch + 1}: the"
-            f" schedule goes on at iteration {moved}"
+            f"iteration {iteration} of the checkpoint is not in its epoch {epoch + 1}: the schedule"
+            f" continues at iteration {moved}"
         )
     meta["iter"] = moved
     return ResumedPosition(moved, epoch, new), changes
 
 
 def _saved_length(checkpoint: dict, new: int) -> tuple[int, int]:
-    """Return the iterations per epoch of the checkpoint's run, and those done in its epoch."""
+    """Return the iterations per epoch of the checkpoint's run, and those of its last epoch."""
     info = _runtime_info(checkpoint)
     epoch, iteration = (checkpoint["meta"].get(key, 0) for key in ("epoch", "iter"))
     if POSITION in info:
@@ -118,10 +118,10 @@ def _saved_length(checkpoint: dict, new: int) -> tuple[int, int]:
         is_certain, old = len(fitting) == 1, max(fitting, default=new)
     if not is_certain:
         raise CheckpointError(
-            f"--resume: the checkpoint (epoch {epoch}, iteration {iteration}) does not state how"
-            f" many iterations its epochs had, and this run's have {new}: its run counted"
-            " iterations, or was MMEngine's. Resume with train_cfg and batch of that run, or take"
-            " the weights alone (load_from)"
+            f"--resume: the checkpoint (epoch {epoch}, iteration {iteration}) does not contain"
+            f" its number of iterations per epoch, and this run has {new}: its run counted"
+            " iterations, or used MMEngine's loop. Resume with train_cfg and batch size of that"
+            " run, or load the weights alone (load_from)"
         )
     batches = iteration - epoch * old
     return old, batches if 0 <= batches <= old else 0
@@ -140,6 +140,6 @@ def _checked(position: object) -> dict[str, int]:
     ):
         return position
     raise CheckpointError(
-        f"--resume: the checkpoint's {POSITION} is {position!r}, which the training loop did not"
-        " write; resume from another file"
+        f"--resume: the checkpoint's {POSITION} is {position!r}, which is not a valid position;"
+        " resume from another file"
     )

@@ -1,4 +1,4 @@
-"""Schedule and learning rate of a resumed run, which are those of its config."""
+"""Schedule of a resumed run: progress from the checkpoint, everything else from the config."""
 
 import math
 from typing import Any
@@ -7,48 +7,49 @@ from mmengine.optim import BaseOptimWrapper, OptimWrapperDict
 from mmengine.runner import Runner
 
 from ...errors import CheckpointError
-from .configured_settings import follow_settings
+from .configured_settings import apply_config_settings
 from .fast_forward import fast_forward
-from .resumed_position import ResumedPosition, move_position
+from .resumed_position import ResumedPosition, convert_position
 
-# attributes of schedulers that change while they are stepped, or follow from the optimizer
+# attributes of schedulers that change with each step or depend on the optimizer
 _PROGRESS = ("base_values", "last_step", "_global_step", "_last_value", "verbose",
              "best", "num_bad_epochs", "cooldown_counter")  # fmt: skip
-_DERIVED = ("initial_{}", "max_{}", "min_{}")  # keys of a parameter group beside a scheduled one
+# keys of a parameter group that are derived from a scheduled one
+_DERIVED = ("initial_{}", "max_{}", "min_{}")
 
 
 def apply_config_schedule(runner: Runner, checkpoint: dict) -> list[str]:
-    """Let a checkpoint that is resumed follow the config's schedule and optimizer settings.
+    """Adapt a checkpoint to the config's schedule and optimizer settings.
 
-    MMEngine goes on with the checkpoint's, whatever the config has: to the old end, at the old
-    rate, and in the iterations per epoch of the old number of GPUs. Here the schedulers of the
-    config are brought to the checkpoint's position as if they had been stepped from the start.
-    Where nothing differs, nothing is changed.
+    MMEngine always resumes the schedule of the checkpoint: its length, its learning rate and the
+    iterations per epoch of the old number of GPUs. Here the schedulers of the config are stepped to
+    the position of the checkpoint as if they had run from the start. If the schedules agree, the
+    checkpoint is unchanged.
 
     Args:
-        runner: its loop, optimizer and schedulers are built.
-        checkpoint: that it is about to resume from; changed in place.
+        runner: runner whose loop, optimizer and schedulers are built.
+        checkpoint: checkpoint to resume from; changed in place.
 
     Returns:
-        What was changed, a line each.
+        A message for each change.
 
     Raises:
-        CheckpointError: the schedule depends on past metrics and has changed, or the position is
-            not in the checkpoint.
+        CheckpointError: the schedule depends on past metrics and has changed, or the checkpoint
+            does not contain its position.
     """
     wrapper, schedulers = runner.optim_wrapper, runner.param_schedulers
     if not isinstance(checkpoint.get("meta"), dict) or not isinstance(wrapper, BaseOptimWrapper):
         return []
-    position, changes = move_position(runner, checkpoint)
+    position, changes = convert_position(runner, checkpoint)
     optimizer, states = checkpoint.get("optimizer"), checkpoint.get("param_schedulers")
     new: Any = {}
     if isinstance(wrapper, OptimWrapperDict):
         for name, one in wrapper.items():
-            own = [_part(each, name) for each in (schedulers, states, optimizer)]
-            new[name], lines = _follow(one, own[0], own[1], own[2], position)
+            own = [_select(each, name) for each in (schedulers, states, optimizer)]
+            new[name], lines = _merge_states(one, own[0], own[1], own[2], position)
             changes += [f"{name}: {line}" for line in lines]
     else:
-        new, lines = _follow(wrapper, schedulers, states, optimizer, position)
+        new, lines = _merge_states(wrapper, schedulers, states, optimizer, position)
         changes += lines
     if schedulers is not None:
         checkpoint["param_schedulers"] = new
@@ -56,9 +57,9 @@ def apply_config_schedule(runner: Runner, checkpoint: dict) -> list[str]:
 
 
 def make_states_plain(checkpoint: dict) -> None:
-    """Replace the functions in the schedulers' states of a checkpoint by their names.
+    """Replace functions in the scheduler states of a checkpoint with their names.
 
-    PyTorch would refuse to load them; :func:`apply_config_schedule` puts them back.
+    PyTorch would refuse to load functions; :func:`apply_config_schedule` restores them.
     """
     states = checkpoint.get("param_schedulers") or []
     for some in states.values() if isinstance(states, dict) else [states]:
@@ -66,53 +67,53 @@ def make_states_plain(checkpoint: dict) -> None:
             state.update({k: v.__qualname__ for k, v in state.items() if callable(v)})
 
 
-def _part(whole: Any, name: str) -> Any:
+def _select(whole: Any, name: str) -> Any:
     return whole.get(name) if isinstance(whole, dict) else None
 
 
-def _follow(
+def _merge_states(
     wrapper: BaseOptimWrapper,
     schedulers: list | None,
     states: Any,
     optimizer: Any,
     position: ResumedPosition,
 ) -> tuple[list[dict], list[str]]:
-    """Return the states to load into the schedulers of one optimizer, and what was changed."""
+    """Return the states to load into the schedulers of one optimizer, and a line per change."""
     built, saved, schedulers = wrapper.param_groups, _saved_groups(optimizer), schedulers or []
     states = [s for s in states if "param_name" in s] if isinstance(states, list) else []
     if saved and len(saved) != len(built):
-        return states, []  # of another model, which PyTorch refuses
+        return states, []  # another model, which PyTorch rejects
     scheduled = [each["param_name"] for each in states] + [each.param_name for each in schedulers]
     names = list(dict.fromkeys(["lr", *scheduled]))
-    settings = follow_settings(wrapper.optimizer, built, saved, names) if saved else []
-    changes = _changes(schedulers, states, position)
-    changes += [line for name in names for line in _changed_base(name, saved, built)]
+    settings = apply_config_settings(wrapper.optimizer, built, saved, names) if saved else []
+    changes = _schedule_changes(schedulers, states, position)
+    changes += [line for name in names for line in _base_change(name, saved, built)]
     if saved and not changes:
         same = zip(schedulers, states, strict=True)
         return [state | _functions(s) for s, state in same], settings
 
-    kept = _kept_states(schedulers, states if saved else [], position)
+    kept = _metric_states(schedulers, states if saved else [], position)
     fast_forward(schedulers, built, position)
     new_states = [kept.get(index, s.state_dict()) for index, s in enumerate(schedulers)]
     held = {state["param_name"] for state in kept.values()}
     for old, new in zip(saved, built, strict=bool(saved)):
         for name in names:
             value = old[name] * _ratio(name, old, new) if name in held else new.get(name)
-            _take(name, value, old, new)
+            _set_value(name, value, old, new)
     for state in kept.values():
         state["_last_value"] = [group[state["param_name"]] for group in saved]
     return new_states, [*changes, *settings]
 
 
 def _saved_groups(optimizer: Any) -> list[dict]:
-    """Return the checkpoint's parameter groups, as many as an optimizer wrapper has."""
+    """Return the parameter groups of the checkpoint that MMEngine's wrapper also lists."""
     if not isinstance(optimizer, dict) or "param_groups" not in optimizer:
         return []
-    base = optimizer.get("base_param_settings")  # one more group of MMEngine's, for the log
+    base = optimizer.get("base_param_settings")  # an additional group of MMEngine, for the log
     return [*optimizer["param_groups"], *([base] if base else [])]
 
 
-def _changes(schedulers: list, states: list, position: ResumedPosition) -> list[str]:
+def _schedule_changes(schedulers: list, states: list, position: ResumedPosition) -> list[str]:
     if len(schedulers) != len(states):
         return [
             f"the checkpoint has {len(states)} schedulers, the config {len(schedulers)}: the"
@@ -121,13 +122,13 @@ def _changes(schedulers: list, states: list, position: ResumedPosition) -> list[
     others = [
         type(each).__name__
         for each, state in zip(schedulers, states, strict=True)
-        if not _goes_on(each, state, position)
+        if not _is_unchanged(each, state, position)
     ]
     return [f"{name} follows the config, not the checkpoint" for name in others]
 
 
-def _goes_on(scheduler: Any, state: dict, position: ResumedPosition, *free: str) -> bool:
-    """Whether a state is the scheduler's at this position, but for its progress and ``free``."""
+def _is_unchanged(scheduler: Any, state: dict, position: ResumedPosition, *free: str) -> bool:
+    """Return whether a state equals the scheduler's, apart from progress and ``free`` keys."""
     built = scheduler.state_dict() | _functions(scheduler, by_name=True)
     steps = position.epochs if scheduler.by_epoch else position.iterations
     return (
@@ -138,7 +139,7 @@ def _goes_on(scheduler: Any, state: dict, position: ResumedPosition, *free: str)
 
 
 def _functions(scheduler: Any, by_name: bool = False) -> dict:
-    """Return the attributes that :func:`make_states_plain` replaces."""
+    """Return the functions in a scheduler's state, or their names."""
     found = {key: v for key, v in scheduler.state_dict().items() if callable(v)}
     return {key: v.__qualname__ for key, v in found.items()} if by_name else found
 
@@ -146,12 +147,12 @@ def _functions(scheduler: Any, by_name: bool = False) -> dict:
 def _equal(first: Any, second: Any) -> bool:
     try:
         return bool(first == second)
-    except (TypeError, ValueError, RuntimeError):  # arrays of other shapes
+    except (TypeError, ValueError, RuntimeError):  # arrays of different shapes
         return False
 
 
-def _changed_base(name: str, saved: list[dict], built: list[dict]) -> list[str]:
-    """Return a line if the values that a schedule starts from are others in the config."""
+def _base_change(name: str, saved: list[dict], built: list[dict]) -> list[str]:
+    """Return a message if the config has other initial values of a schedule."""
     values = [[g.get(f"initial_{name}", g.get(name)) for g in some] for some in (saved, built)]
     old, new = ([float(value) for value in some if value is not None] for some in values)
     if len(old) != len(new) or not old or all(map(math.isclose, old, new)):
@@ -165,29 +166,29 @@ def _ratio(name: str, saved: dict, built: dict) -> float:
     return built[first] / saved[first] if saved.get(first) else 1.0
 
 
-def _take(name: str, value: Any, saved: dict, built: dict) -> None:
-    """Let a parameter group of the checkpoint have the value, and the config's derived ones."""
+def _set_value(name: str, value: Any, saved: dict, built: dict) -> None:
+    """Set a value in a saved parameter group, with the derived keys of the config."""
     keys = [name, *(derived.format(name) for derived in _DERIVED)]
     for key in keys:
         saved.pop(key, None)
     saved |= {key: built[key] for key in keys if key in built}
     if name in built:
         saved[name] = value
-    if name == "momentum" and "betas" in built:  # Adam's, where schedulers set the first
+    if name == "momentum" and "betas" in built:  # in Adam, momentum schedulers set the first beta
         first = built["betas"][0] if name not in built else value
         saved["betas"] = (first, saved["betas"][1])
 
 
-def _kept_states(schedulers: list, states: list, position: ResumedPosition) -> dict[int, dict]:
-    """Return the states of schedules that follow from past metrics, by the schedulers' indices.
+def _metric_states(schedulers: list, states: list, position: ResumedPosition) -> dict[int, dict]:
+    """Return the saved states of schedules that depend on past metrics, by scheduler index.
 
     Raises:
-        CheckpointError: such a schedule is another one than the checkpoint's.
+        CheckpointError: such a schedule differs from the checkpoint's.
     """
     padded = [*states, *[{}] * len(schedulers)]
     by_metrics = [
         each for each, state in zip(schedulers, padded, strict=False)
-        if _has_seen_metrics(each, state, position)
+        if _has_past_metrics(each, state, position)
     ]  # fmt: skip
     kept = {}
     for metric in by_metrics:
@@ -195,12 +196,13 @@ def _kept_states(schedulers: list, states: list, position: ResumedPosition) -> d
             if each.param_name != metric.param_name:
                 continue
             free = ("end",) if _needs_metrics(each) else ()
-            if len(states) != len(schedulers) or not _goes_on(each, states[index], position, *free):
+            same_length = len(states) == len(schedulers)
+            if not (same_length and _is_unchanged(each, states[index], position, *free)):
                 raise CheckpointError(
-                    f"--resume: {type(metric).__name__} follows the metrics of past epochs, which"
-                    " count for the checkpoint's schedule only, and the config's has another"
-                    f" {type(each).__name__}. Keep the checkpoint's schedule, set the begin of"
-                    f" {type(metric).__name__} to {position.epochs + 1}, or take the weights alone"
+                    f"--resume: {type(metric).__name__} depends on the metrics of past epochs,"
+                    " which are valid for the checkpoint's schedule only, but the config has"
+                    f" another {type(each).__name__}. Keep the checkpoint's schedule, set begin of"
+                    f" {type(metric).__name__} to {position.epochs + 1}, or load the weights alone"
                     " (load_from)"
                 )
             own = {key: vars(each)[key] for key in ("end", "base_values") if key in vars(each)}
@@ -212,13 +214,13 @@ def _needs_metrics(scheduler: Any) -> bool:
     return getattr(scheduler, "need_val_args", False)
 
 
-def _has_seen_metrics(scheduler: Any, state: dict, position: ResumedPosition) -> bool:
-    """Whether the config's run would have stepped the scheduler by metrics before the position."""
+def _has_past_metrics(scheduler: Any, state: dict, position: ResumedPosition) -> bool:
+    """Return whether a metric-based scheduler has been stepped before the position."""
     if (
         not _needs_metrics(scheduler)
         or not position.iterations
         or scheduler.begin > position.epochs
     ):
         return False
-    # as the checkpoint's run, which may not have been validated yet
+    # not if the checkpoint's run has the same begin and no validation yet
     return not (state.get("last_step") == -1 and state.get("begin") == scheduler.begin)

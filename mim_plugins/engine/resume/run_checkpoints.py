@@ -1,4 +1,4 @@
-"""Checkpoints in the folder of a run: the one to resume from, and the newest."""
+"""Checkpoints in the folder of a run: the one to resume from, and the newest one."""
 
 from pathlib import Path
 
@@ -9,20 +9,22 @@ from .checkpoint_files import POINTER, check_integrity, find_resumable
 
 
 def choose_resumable(runner: Runner, out_dir: str | None) -> tuple[str | None, list[str]]:
-    """Return the file to resume from, the user's choice first, and warnings.
+    """Return the file to resume from, if any, and warnings.
+
+    A file chosen by the user (``load_from``) takes precedence over the files of the run's folder.
 
     Args:
-        runner: the run; ``load_from`` is the user's choice.
-        out_dir: of the checkpoint hook, before the run.
+        runner: runner of the resumed run.
+        out_dir: ``out_dir`` of the checkpoint hook before the run.
 
     Raises:
-        CheckpointError: there should be a file, but none can be resumed from.
+        CheckpointError: the chosen file, or every checkpoint in the folder, is corrupt.
     """
     if runner._load_from is not None:
         check_integrity(runner._load_from)
         return runner._load_from, []
     if "://" in str(out_dir or ""):
-        return None, []  # MMEngine asks last_checkpoint
+        return None, []  # MMEngine follows last_checkpoint
     work_dir = Path(runner.work_dir)
     folder = work_dir if out_dir is None else Path(out_dir) / work_dir.name
     path, warnings = find_resumable(folder, work_dir / POINTER)
@@ -32,18 +34,18 @@ def choose_resumable(runner: Runner, out_dir: str | None) -> tuple[str | None, l
 
 
 def newest_complete(folder: str | None, runner: Runner, otherwise: str | None) -> str:
-    """Return a clause that names the newest complete checkpoint, or states that there is none.
+    """Describe the newest complete checkpoint, or that it does not exist, as part of a message.
 
     Args:
-        folder: holds the checkpoints; None if that is not a folder of a local disk.
-        runner: the run.
-        otherwise: the newest file where ``folder`` is None.
+        folder: folder of the checkpoints; None if it is not on a local disk.
+        runner: runner of the run.
+        otherwise: newest file if ``folder`` is None.
     """
     newest: Path | str | None = otherwise
     if folder is not None:
         try:
             newest = find_resumable(Path(folder), Path(runner.work_dir, POINTER)).path
-        except (CheckpointError, OSError):  # none is complete, or the disk is lost
+        except (CheckpointError, OSError):  # no file is complete, or the disk is lost
             newest = None
     if newest is None:
         return "there is no complete checkpoint of this run"
@@ -51,16 +53,16 @@ def newest_complete(folder: str | None, runner: Runner, otherwise: str | None) -
 
 
 def next_try(step: int, end: int, interval: int, save_last: bool) -> str:
-    """Return a clause about what follows a save that failed.
+    """Describe the next attempt after a failed save, as part of a message.
 
     Args:
-        step: epochs or iterations done.
-        end: those of the whole run.
-        interval: those between two saves; not positive for none.
-        save_last: whether the last step is saved in any case.
+        step: completed epochs or iterations.
+        end: epochs or iterations of the complete run.
+        interval: epochs or iterations between two saves; not positive to disable them.
+        save_last: whether the last step is always saved.
     """
     if step < end and (save_last or 0 < interval <= end - step):
-        return "training goes on, and the next interval tries again"
+        return "training continues, and the next interval tries again"
     if step < end:
-        return "training goes on, and its end tries again"
+        return "training continues, and the end of the run tries again"
     return "this was the last save of the run"

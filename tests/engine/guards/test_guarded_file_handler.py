@@ -20,7 +20,7 @@ def make_logger(tmp_path):
 
 
 @pytest.mark.parametrize("lost", ["folder", "parent", "file"])
-def test_a_removed_log_is_made_anew(tmp_path, make_logger, lost):
+def test_removed_log_file_is_recreated(tmp_path, make_logger, lost):
     file = tmp_path / "run/time/a.log"
     file.parent.mkdir(parents=True)
     logger = make_logger(file)
@@ -33,7 +33,7 @@ def test_a_removed_log_is_made_anew(tmp_path, make_logger, lost):
     assert file.read_text() == "second\n"
 
 
-def test_a_log_whose_folder_cannot_come_back_is_named_once(tmp_path, make_logger, capsys):
+def test_log_in_a_permanently_lost_folder_is_reported_once(tmp_path, make_logger, capsys):
     file = tmp_path / "run/a.log"
     file.parent.mkdir()
     logger = make_logger(file)
@@ -52,7 +52,7 @@ def test_a_log_whose_folder_cannot_come_back_is_named_once(tmp_path, make_logger
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE])
-def test_a_failing_stream_is_opened_again(tmp_path, make_logger, capsys, code):
+def test_failing_stream_is_reopened(tmp_path, make_logger, capsys, code):
     file = tmp_path / "a.log"
     logger = make_logger(file)
     handler = logger.handlers[-1]
@@ -77,7 +77,7 @@ def test_a_failing_stream_is_opened_again(tmp_path, make_logger, capsys, code):
     assert (out.count("could not be written: [Errno"), err) == (1, "")
 
 
-def test_a_full_disk_costs_records_only(tmp_path, make_logger, capsys):
+def test_full_disk_costs_only_log_records(tmp_path, make_logger, capsys):
     with small_disk(tmp_path / "disk", "1m") as disk:
         logger = make_logger(disk.folder / "a.log")
         disk.fill()
@@ -93,19 +93,19 @@ def test_a_full_disk_costs_records_only(tmp_path, make_logger, capsys):
     assert "last\n" in text
 
 
-def test_any_name_of_a_file_can_be_logged(tmp_path, make_logger):
+def test_any_file_name_can_be_logged(tmp_path, make_logger):
     make_logger(tmp_path / "a.log").info("\udcff.jpg")
     assert "\\udcff.jpg" in (tmp_path / "a.log").read_text()
 
 
-def test_other_errors_of_a_record_are_loggings_own(tmp_path, make_logger, capsys):
+def test_other_errors_of_a_record_are_left_to_logging(tmp_path, make_logger, capsys):
     logger = make_logger(tmp_path / "a.log")
     logger.handlers.pop(0)
     logger.info("%d", "no number")
     assert "Logging error" in capsys.readouterr().err
 
 
-def test_it_is_a_plain_handler_otherwise(tmp_path, make_logger):
+def test_handler_otherwise_behaves_like_a_plain_one(tmp_path, make_logger):
     logger = make_logger(tmp_path / "a.log")
     assert isinstance(logger.handlers[-1], logging.FileHandler)
     logger.info("one")

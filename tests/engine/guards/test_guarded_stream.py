@@ -11,7 +11,7 @@ from mim_plugins.engine.guards import guarded_stream as module
 
 
 class Broken(io.StringIO):
-    """Fails with an error as long as it has one."""
+    """Stream that fails while an error is set."""
 
     code = errno.ENOSPC
 
@@ -26,7 +26,7 @@ class Broken(io.StringIO):
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EPIPE, errno.EIO, errno.EAGAIN])
-def test_what_cannot_be_written_is_dropped_and_named_once(monkeypatch, code):
+def test_failed_writes_are_dropped_and_logged_once(monkeypatch, code):
     said = []
     monkeypatch.setattr(module, "print_log", lambda text, *_: said.append(text))
     stream = Broken()
@@ -41,20 +41,20 @@ def test_what_cannot_be_written_is_dropped_and_named_once(monkeypatch, code):
     assert text.startswith("the console (stdout) could not be written: [Errno")
 
 
-def test_characters_that_the_console_lacks_are_escaped():
+def test_unencodable_characters_are_escaped():
     raw = io.BytesIO()
     guarded = GuardedStream(io.TextIOWrapper(raw, "ascii"), "console")
     print("é\udcff", file=guarded, flush=True)
     assert raw.getvalue() == b"\\xe9\\udcff\n"
 
 
-def test_everything_else_is_the_streams_own(tmp_path):
+def test_other_attributes_are_those_of_the_stream(tmp_path):
     with (tmp_path / "a").open("w") as file:
         guarded = GuardedStream(file, "console")
         assert (guarded.fileno(), guarded.isatty()) == (file.fileno(), False)
 
 
-def test_the_console_is_given_back(capsys):
+def test_console_is_restored(capsys):
     before = sys.stdout, sys.stderr
     with guarded_console():
         assert isinstance(sys.stdout, GuardedStream)
@@ -74,7 +74,7 @@ with guarded_console():
 """
 
 
-def test_a_full_disk_under_the_console_keeps_the_exit_code():
+def test_full_disk_under_the_console_keeps_the_exit_code():
     if not os.path.exists("/dev/full"):
         pytest.skip("there is no /dev/full")
     with open("/dev/full", "w") as full:

@@ -16,7 +16,7 @@ IMAGE = np.random.default_rng(0).integers(0, 256, (200, 200, 3), dtype=np.uint8)
 
 
 class FakeBackend(BaseVisBackend):
-    """As WandB's or MLflow's: any call may fail with an error of its own."""
+    """Backend like those of WandB or MLflow, whose calls may raise their own exceptions."""
 
     def __init__(self, error=None):
         super().__init__("nowhere")
@@ -52,7 +52,7 @@ def call_all(guarded):
 
 
 @pytest.mark.parametrize("error", [RuntimeError("no network"), KeyError("x"), OSError(5, "io")])
-def test_errors_after_the_first_success_are_named_once(guard, capsys, error):
+def test_errors_after_the_first_success_are_logged_once(guard, capsys, error):
     guarded = guard(FakeBackend())
     call_all(guarded)
     guarded._backend.error = error
@@ -67,20 +67,20 @@ def test_errors_after_the_first_success_are_named_once(guard, capsys, error):
     assert guarded._backend.calls[-1] == "d"
 
 
-def test_errors_of_the_set_up_pass_but_a_failing_disk_does_not(guard):
+def test_setup_errors_propagate_but_write_errors_do_not(guard):
     with pytest.raises(ImportError, match="pip install wandb"):
         guard(FakeBackend(ImportError("pip install wandb"))).add_config(Config())
     guard(FakeBackend(OSError(errno.ENOSPC, "full"))).add_config(Config())
 
 
-def test_the_other_backend_is_reached(guard):
+def test_other_attributes_are_those_of_the_backend(guard):
     guarded = guard(FakeBackend())
     assert guarded.experiment is guarded._backend.calls
     assert guarded.calls == ["init"]
 
 
 @pytest.mark.parametrize("relative", [False, True])
-def test_files_come_back_in_a_folder_that_was_removed(guard, tmp_path, monkeypatch, relative):
+def test_removed_folder_is_recreated(guard, tmp_path, monkeypatch, relative):
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "run/vis"
     guarded = guard(LocalVisBackend("run/vis" if relative else str(folder)))
@@ -95,7 +95,7 @@ def test_files_come_back_in_a_folder_that_was_removed(guard, tmp_path, monkeypat
     assert (folder / "config.py").is_file()
 
 
-def test_a_full_disk_loses_what_was_written_to_it_only(guard, tmp_path, capsys):
+def test_full_disk_loses_only_what_was_written_meanwhile(guard, tmp_path, capsys):
     with small_disk(tmp_path / "disk", "2m") as disk:
         guarded = guard(LocalVisBackend(str(disk.folder / "vis")))
         call_all(guarded)
@@ -116,13 +116,13 @@ def test_a_full_disk_loses_what_was_written_to_it_only(guard, tmp_path, capsys):
     assert len(pictures) < 10
 
 
-def test_a_picture_that_opencv_fails_to_write_is_named(guard, tmp_path, capsys):
+def test_picture_that_opencv_fails_to_write_is_reported(guard, tmp_path, capsys):
     guarded = guard(LocalVisBackend(str(tmp_path)))
     guarded.add_image("no_such_folder/d", IMAGE)
     assert "no_such_folder/d_0.png' is incomplete" in capsys.readouterr().out
 
 
-def test_tensorboards_writer_is_made_anew_after_a_failure(guard, tmp_path, monkeypatch):
+def test_tensorboard_writer_is_recreated_after_a_failure(guard, tmp_path, monkeypatch):
     writers = []
 
     class Writer:
@@ -132,7 +132,7 @@ def test_tensorboards_writer_is_made_anew_after_a_failure(guard, tmp_path, monke
             writers.append(self)
 
         def add_scalar(self, name, value, step):
-            if self.broken:  # and for ever, as the real one's thread has ended
+            if self.broken:  # permanently, because the thread of the real writer has ended
                 raise OSError(errno.ENOSPC, "full")
             self.scalars.append(step)
 

@@ -1,4 +1,4 @@
-"""Whole runs on disks that fill up, become read-only or are lost in the middle."""
+"""Complete runs on disks that fill up, become read-only or get lost during the run."""
 
 import json
 from pathlib import Path
@@ -22,7 +22,7 @@ BROKEN, MENDED = 4, 8
 
 
 class At(Hook):
-    """Calls functions after iterations."""
+    """Hook that calls functions after iterations."""
 
     priority = "VERY_HIGH"
 
@@ -34,7 +34,7 @@ class At(Hook):
 
 
 class Draw(Hook):
-    """As ReconstructionHook and KNNHook: pictures and numbers through the visualizer."""
+    """Hook that logs pictures and scalars to the visualizer."""
 
     def after_train_iter(self, runner, *args, **kwargs):
         image = np.random.default_rng(runner.iter).integers(0, 256, (64, 64, 3), dtype=np.uint8)
@@ -43,7 +43,7 @@ class Draw(Hook):
 
 
 class SomeVisualizationHook(Hook):
-    """As mmdet's: writes files itself, around the visualizer."""
+    """Hook like mmdet's, which writes files without the visualizer."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -75,7 +75,7 @@ def steps(runner):
 
 @pytest.mark.parametrize("kind", [ConsoleRunner, Runner])
 @pytest.mark.parametrize("fault", ["full", "read-only", "removed"])
-def test_the_run_ends_well_and_goes_on_writing(tmp_path, capsys, fault, kind):
+def test_run_completes_and_writing_recovers(tmp_path, capsys, fault, kind):
     usual = train(tmp_path / "usual", {})
     capsys.readouterr()
     with small_disk(tmp_path / "disk") as disk:
@@ -94,7 +94,7 @@ def test_the_run_ends_well_and_goes_on_writing(tmp_path, capsys, fault, kind):
         assert (folder / f"drawn/{ITERATIONS}.txt").is_file()
     assert runner.iter == ITERATIONS
     assert torch.equal(runner.model.weight, usual.model.weight)
-    # a small file may still fit where nothing else does
+    # a small file may still fit on the full disk
     assert set(range(MENDED + 1, ITERATIONS + 1)) <= set(logged)
     out, err = capsys.readouterr()
     assert "Traceback" not in err
@@ -106,7 +106,7 @@ def test_the_run_ends_well_and_goes_on_writing(tmp_path, capsys, fault, kind):
 
 
 @pytest.mark.parametrize("lost_for_good", [True, False])
-def test_a_folder_that_cannot_come_back_costs_the_outputs_only(tmp_path, capsys, lost_for_good):
+def test_permanently_lost_folder_costs_only_the_outputs(tmp_path, capsys, lost_for_good):
     parent = tmp_path / "runs"
     folder = parent / "run"
 
@@ -120,7 +120,7 @@ def test_a_folder_that_cannot_come_back_costs_the_outputs_only(tmp_path, capsys,
     assert (folder / f"iter_{ITERATIONS}.pth").is_file() is not lost_for_good
     out, err = capsys.readouterr()
     assert "Traceback" not in err
-    assert "cannot be read" in out  # its free space
+    assert "cannot be read" in out  # the free space cannot be read
     for writer in (
         "a scalar of LocalVisBackend",
         "a picture of LocalVisBackend",
@@ -131,13 +131,13 @@ def test_a_folder_that_cannot_come_back_costs_the_outputs_only(tmp_path, capsys,
 
 
 class Uploading(LoggerHook):
-    """Fails as an upload to a server may."""
+    """Hook that fails like an upload to a server."""
 
     def after_run(self, runner):
         raise ConnectionError("no server")
 
 
-def test_a_log_that_cannot_be_uploaded_does_not_fail_a_complete_run(tmp_path, capsys):
+def test_failed_log_upload_does_not_fail_a_complete_run(tmp_path, capsys):
     runner = toy_runner(tmp_path, runner=ConsoleRunner)
     runner.register_hook(Uploading())
     guard_writers(runner)
@@ -145,7 +145,7 @@ def test_a_log_that_cannot_be_uploaded_does_not_fail_a_complete_run(tmp_path, ca
     assert "the output of Uploading could not be written: no server" in capsys.readouterr().out
 
 
-def test_errors_of_other_hooks_pass(tmp_path):
+def test_errors_of_other_hooks_propagate(tmp_path):
     def fail():
         raise OSError("the data are gone")
 

@@ -22,7 +22,7 @@ def failing(code):
 
 
 @pytest.mark.parametrize("code", CODES, ids=[errno.errorcode[code] for code in CODES])
-def test_each_writer_is_named_once_and_again_when_it_works(logger, caplog, monkeypatch, code):
+def test_each_failure_and_recovery_is_logged_once(logger, caplog, monkeypatch, code):
     monkeypatch.setattr("mim_plugins.engine.guards.guarded_writes._PAUSE", 0)
     caplog.set_level(logging.INFO)
     for _ in range(3):
@@ -41,7 +41,7 @@ def test_each_writer_is_named_once_and_again_when_it_works(logger, caplog, monke
     assert said[3][1] == said[0][1]
 
 
-def test_failures_in_turn_with_successes_are_named_once(logger, caplog):
+def test_alternating_failures_are_logged_once(logger, caplog):
     caplog.set_level(logging.INFO)
     for _ in range(5):
         try_writing(logger, "the list", failing(errno.ENOSPC))
@@ -49,26 +49,26 @@ def test_failures_in_turn_with_successes_are_named_once(logger, caplog):
     assert [record.levelname for record in caplog.records] == ["ERROR", "INFO"]
 
 
-def test_two_loggers_do_not_share_what_they_have_named(caplog):
+def test_two_loggers_do_not_share_their_state(caplog):
     for name in ("first", "second"):
         try_writing(logging.getLogger(name), "the list", failing(errno.EIO))
     assert len(caplog.records) == 2
 
 
-def test_errors_that_are_no_failure_to_write_pass(logger):
+def test_other_errors_than_write_errors_propagate(logger):
     with pytest.raises(ZeroDivisionError):
         try_writing(logger, "the list", lambda: 1 / 0)
     assert not try_writing(logger, "the list", lambda: 1 / 0, errors=(ArithmeticError,))
 
 
-def test_lines_hold_names_of_any_bytes(logger, tmp_path, caplog):
+def test_lines_may_contain_file_names_of_any_bytes(logger, tmp_path, caplog):
     file = tmp_path / "new/folder/list.txt"
     assert try_writing_lines(logger, file, [os.fsdecode(b"\xff.jpg"), "é.jpg"])
     assert file.read_bytes() == b"\xff.jpg\n\xc3\xa9.jpg\n"
     assert not caplog.records
 
 
-def test_a_list_that_cannot_be_written_is_named_by_its_path(logger, tmp_path, caplog):
+def test_unwritable_list_is_logged_with_its_path(logger, tmp_path, caplog):
     (tmp_path / "folder").write_text("a file where the folder should be")
     assert not try_writing_lines(logger, tmp_path / "folder/list.txt", ["a"])
     assert f"'{tmp_path / 'folder/list.txt'}' could not be written" in caplog.text

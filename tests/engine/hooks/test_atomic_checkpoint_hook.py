@@ -33,7 +33,7 @@ def pointed_at(folder):
 
 
 @pytest.mark.parametrize("keep", [1, 2, -1])
-def test_newest_files_are_kept_and_named(tmp_path, keep):
+def test_newest_files_are_kept_and_the_pointer_is_updated(tmp_path, keep):
     toy_runner(tmp_path, iterations=4, checkpoint=dict(max_keep_ckpts=keep)).train()
     kept = range(1, 5) if keep == -1 else range(5 - keep, 5)
     assert names(tmp_path) == [f"iter_{i}.pth" for i in kept]
@@ -45,8 +45,8 @@ def test_newest_files_are_kept_and_named(tmp_path, keep):
 
 
 @pytest.mark.parametrize("moment", ["write", "rename", "pointer", "remove"])
-def test_killed_at_any_moment_of_a_save_a_whole_file_is_left(tmp_path, monkeypatch, moment):
-    """The second save, with room for one, is cut; the run goes on from the first or second."""
+def test_kill_at_any_moment_of_a_save_leaves_a_complete_file(tmp_path, monkeypatch, moment):
+    """Kill the second save with ``max_keep_ckpts=1``; the run resumes from either checkpoint."""
 
     def kill_at(owner, name, matches):
         original = getattr(owner, name)
@@ -83,7 +83,7 @@ def test_killed_at_any_moment_of_a_save_a_whole_file_is_left(tmp_path, monkeypat
     assert not list(tmp_path.glob("*.partial"))
 
 
-def test_nothing_to_resume_starts_anew_and_says_so(tmp_path, caplog):
+def test_nothing_to_resume_starts_a_new_run_with_a_warning(tmp_path, caplog):
     runner = toy_runner(tmp_path, resume=True)
     runner.logger.addHandler(caplog.handler)
     runner.train()
@@ -91,19 +91,19 @@ def test_nothing_to_resume_starts_anew_and_says_so(tmp_path, caplog):
     assert runner.iter == 4
 
 
-def test_damaged_files_alone_are_an_error_not_a_new_run(tmp_path):
+def test_corrupt_files_alone_are_an_error_not_a_new_run(tmp_path):
     toy_runner(tmp_path, checkpoint=dict(max_keep_ckpts=2)).train()
     for path in tmp_path.glob("*.pth"):
         path.write_bytes(path.read_bytes()[:500])
-    with pytest.raises(CheckpointError, match="none that can be resumed from"):
+    with pytest.raises(CheckpointError, match="none can be resumed from"):
         toy_runner(tmp_path, resume=True).train()
     with pytest.raises(CheckpointError, match="is corrupt"):
         toy_runner(tmp_path, resume=True, load_from=str(tmp_path / "iter_4.pth")).train()
 
 
-def test_full_disk_is_logged_training_goes_on_and_the_next_save_works(tmp_path, caplog):
+def test_full_disk_is_logged_and_the_next_save_works(tmp_path, caplog):
     class Limit(Hook):
-        """Lets files grow to 1 KB in iterations 2 and 3, as a full disk would."""
+        """Hook that limits files to 1 KB in iterations 2 and 3, like a full disk."""
 
         def before_train_iter(self, runner, *args, **kwargs):
             hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
@@ -142,7 +142,7 @@ def full_from(monkeypatch, iteration, room_at_the_end=False):
 
 
 @pytest.mark.parametrize("settings", [dict(), dict(interval=2), dict(interval=3, save_last=False)])
-def test_a_run_without_its_final_weights_ends_in_an_error(tmp_path, monkeypatch, caplog, settings):
+def test_run_without_final_weights_ends_with_an_error(tmp_path, monkeypatch, caplog, settings):
     full_from(monkeypatch, 2)
     runner = toy_runner(tmp_path, checkpoint=settings)
     runner.logger.addHandler(caplog.handler)
@@ -157,11 +157,11 @@ def test_a_run_without_its_final_weights_ends_in_an_error(tmp_path, monkeypatch,
     assert "next interval" not in last
     assert "last save" in last
     if not settings.get("save_last", True):
-        assert "training goes on, and its end tries again" in errors[0]
+        assert "training continues, and the end of the run tries again" in errors[0]
 
 
 @pytest.mark.parametrize("by_epoch", [False, True])
-def test_a_last_save_that_failed_is_tried_again(tmp_path, monkeypatch, by_epoch):
+def test_failed_last_save_is_repeated(tmp_path, monkeypatch, by_epoch):
     loop = dict(type="mim_plugins.ResumableEpochLoop", max_epochs=2)
     images = dict(batch_size=4, dataset=ToyImages(), sampler=dict(type="DefaultSampler"))
     settings = dict(train_cfg=loop, train_dataloader=images) if by_epoch else dict(iterations=2)
@@ -179,7 +179,7 @@ def test_a_last_save_that_failed_is_tried_again(tmp_path, monkeypatch, by_epoch)
     assert pointed_at(tmp_path / "full").endswith(name)
 
 
-def test_best_file_stays_until_the_better_one_is_complete(tmp_path, monkeypatch):
+def test_best_file_is_kept_until_a_better_one_is_complete(tmp_path, monkeypatch):
     runner = toy_runner(tmp_path, checkpoint=dict(save_best="acc", rule="greater"))
     hook = next(hook for hook in runner.hooks if hasattr(hook, "save_best"))
     runner.train()
@@ -204,7 +204,7 @@ def test_best_file_stays_until_the_better_one_is_complete(tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("save_best", [None, "acc"])
-def test_validation_alone_gathers_no_optimizer_state(tmp_path, monkeypatch, save_best):
+def test_validation_gathers_no_optimizer_state(tmp_path, monkeypatch, save_best):
     runner = toy_runner(
         tmp_path, checkpoint=dict(save_best=save_best, rule="greater" if save_best else None)
     )
@@ -263,7 +263,7 @@ class Malicious:
 
 
 @pytest.mark.parametrize("automatic", [True, False])
-def test_code_in_the_meta_data_is_not_executed(tmp_path, caplog, automatic):
+def test_code_in_the_metadata_never_runs(tmp_path, caplog, automatic):
     toy_runner(tmp_path / "run", iterations=1).train()
     file = tmp_path / "run/iter_1.pth"
     checkpoint = torch.load(file, weights_only=False)
@@ -281,7 +281,7 @@ def test_code_in_the_meta_data_is_not_executed(tmp_path, caplog, automatic):
 
 @pytest.mark.parametrize("how", ["resume", "auto", "load_from", "init_cfg"])
 @pytest.mark.parametrize("runner", [Runner, ConsoleRunner])
-def test_malicious_pickle_is_refused(tmp_path, how, runner):
+def test_malicious_pickle_is_rejected(tmp_path, how, runner):
     if runner is Runner and ON_FORKS:
         pytest.skip("onedl-mmengine's Runner runs it: docs/compatibility.md")
     (tmp_path / "run").mkdir()
@@ -306,7 +306,7 @@ def test_malicious_pickle_is_refused(tmp_path, how, runner):
 
 
 @pytest.mark.parametrize("named", ["precious.txt", "best_acc.pth"])
-def test_a_checkpoint_cannot_have_other_files_removed(tmp_path, named):
+def test_checkpoint_cannot_cause_removal_of_other_files(tmp_path, named):
     best = dict(save_best="acc", rule="greater")
     runner = toy_runner(tmp_path / "run", iterations=1, checkpoint=best)
     runner.message_hub.update_info_dict(dict(best_ckpt=str(tmp_path / named), best_score=0.1))
@@ -323,7 +323,7 @@ def test_a_checkpoint_cannot_have_other_files_removed(tmp_path, named):
     assert (tmp_path / "run/best_acc.pth").exists() == (named == "precious.txt")
 
 
-def test_a_pointer_that_cannot_be_written_costs_no_checkpoint(tmp_path, caplog):
+def test_unwritable_pointer_costs_no_checkpoint(tmp_path, caplog):
     (tmp_path / "last_checkpoint").mkdir()
     runner = toy_runner(tmp_path, iterations=3, checkpoint=dict(max_keep_ckpts=1))
     runner.logger.addHandler(caplog.handler)
@@ -353,7 +353,7 @@ def test_files_of_mmengines_hook_are_resumed(tmp_path):
     assert runner.iter == 3
 
 
-def test_moved_work_folder_is_resumed(tmp_path):
+def test_moved_work_folder_can_be_resumed(tmp_path):
     toy_runner(tmp_path / "old", iterations=2).train()
     shutil.move(tmp_path / "old", tmp_path / "new")
     runner = toy_runner(tmp_path / "new", iterations=3, resume=True)
@@ -362,6 +362,6 @@ def test_moved_work_folder_is_resumed(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["intervall", "meta", "anything"])
-def test_an_argument_of_no_hook_is_refused_when_built(name):
+def test_unknown_argument_is_rejected_at_construction(name):
     with pytest.raises(TypeError, match=f"AtomicCheckpointHook has no '{name}'"):
         AtomicCheckpointHook(interval=1, **{name: 1})

@@ -17,7 +17,7 @@ from mim_plugins.file_names import read_lines, unquote_name
 
 
 class MeanModel(BaseModel):
-    """Predicts one number, and remembers the images that it was given."""
+    """Model with one parameter that records the paths of its images."""
 
     def __init__(self):
         super().__init__()
@@ -32,7 +32,7 @@ class MeanModel(BaseModel):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Six good images and two damaged ones."""
+    """Folder of six good and two corrupt images."""
     folder = tmp_path / "images"
     folder.mkdir()
     for index in range(6):
@@ -89,7 +89,7 @@ def read_log(tmp_path):
 
 
 @pytest.mark.parametrize(("workers", "persistent"), [(0, False), (2, False), (2, True)])
-def test_the_run_goes_on_and_names_each_damaged_image_once(
+def test_run_continues_and_reports_each_corrupt_image_once(
     tmp_path, folder, make_runner, read_log, workers, persistent
 ):
     runner, model = make_runner(workers, persistent)
@@ -103,11 +103,11 @@ def test_the_run_goes_on_and_names_each_damaged_image_once(
     log = read_log()
     assert log.count("half.jpg': truncated") == 1
     assert log.count("overwritten.jpg': corrupt") == 1
-    assert "damaged images: 2, listed in" in log
-    assert "samples replaced in this run: 4" in log  # two in each of two epochs
+    assert "corrupt images: 2, listed in" in log
+    assert "samples replaced in this run: 4" in log  # two in each of the two epochs
 
 
-def test_the_samples_do_not_depend_on_the_worker_processes(make_runner):
+def test_samples_do_not_depend_on_the_workers(make_runner):
     seen = []
     for workers, persistent in ((0, False), (1, False), (2, True)):
         runner, model = make_runner(workers, persistent, work_dir=f"run{workers}")
@@ -116,7 +116,7 @@ def test_the_samples_do_not_depend_on_the_worker_processes(make_runner):
     assert seen[0] == seen[1] == seen[2]
 
 
-def test_too_many_damaged_images_stop_the_run(tmp_path, make_runner):
+def test_too_many_corrupt_images_stop_the_run(tmp_path, make_runner):
     runner, _ = make_runner(hook=dict(max_share=0.2, interval=1), epochs=5)
 
     with pytest.raises(CorruptImageError, match=r"2 of 8 images.*max_share=0\.2.*check_dataset"):
@@ -126,26 +126,26 @@ def test_too_many_damaged_images_stop_the_run(tmp_path, make_runner):
 
 
 @pytest.mark.parametrize("kind", ["mim_plugins.CorruptImageHook", "CorruptImageHook"])
-def test_the_option_that_allows_more_is_named_with_its_index(make_runner, kind):
+def test_error_contains_the_option_with_its_index(make_runner, kind):
     runner, _ = make_runner(hook=dict(max_share=0.2, interval=1), epochs=1)
     runner.cfg.custom_hooks = [dict(type="EMAHook"), None, dict(type=kind)]
     with pytest.raises(CorruptImageError, match=r"--cfg-options custom_hooks\.2\.max_share=0\.5$"):
         runner.train()
 
 
-def test_without_a_config_of_hooks_the_argument_is_named(make_runner):
+def test_error_contains_the_argument_without_a_hook_config(make_runner):
     runner, _ = make_runner(hook=dict(max_share=0.2, interval=1), epochs=1)
     with pytest.raises(CorruptImageError, match=r"max_share of CorruptImageHook.*=0\.5$"):
         runner.train()
 
 
-def test_an_image_counts_once_however_often_it_is_drawn(make_runner):
+def test_corrupt_image_counts_once(make_runner):
     runner, _ = make_runner(hook=dict(max_share=0.25, interval=1), epochs=4)
     runner.train()
     assert runner.iter == 16
 
 
-def test_a_resumed_run_knows_the_damaged_images(tmp_path, make_runner, read_log):
+def test_resumed_run_restores_the_corrupt_images(tmp_path, make_runner, read_log):
     runner, _ = make_runner(epochs=1)
     runner.train()
     runner, _ = make_runner(
@@ -154,10 +154,10 @@ def test_a_resumed_run_knows_the_damaged_images(tmp_path, make_runner, read_log)
     runner.train()
 
     assert "half.jpg': truncated" not in read_log("more")
-    assert "damaged images: 2, listed in" in read_log("more")
+    assert "corrupt images: 2, listed in" in read_log("more")
 
 
-def test_without_damage_nothing_is_written(tmp_path, folder, make_runner, read_log):
+def test_nothing_is_written_without_corrupt_images(tmp_path, folder, make_runner, read_log):
     for name in ("half.jpg", "overwritten.jpg"):
         (folder / name).unlink()
     runner, _ = make_runner(epochs=1)
@@ -170,13 +170,13 @@ def test_without_damage_nothing_is_written(tmp_path, folder, make_runner, read_l
     ("options", "message"),
     [(dict(max_share=1.5), r"max_share=1\.5"), (dict(interval=0), "interval=0")],
 )
-def test_impossible_arguments_are_refused(options, message):
+def test_impossible_arguments_are_rejected(options, message):
     with pytest.raises(ValueError, match=message):
         CorruptImageHook(**options)
 
 
 @pytest.mark.parametrize(("share", "stops"), [(0.3, False), (0.2, True)])
-def test_the_share_is_of_the_images_not_of_their_repeats(make_runner, share, stops):
+def test_share_refers_to_images_not_to_repeats(make_runner, share, stops):
     runner, _ = make_runner(epochs=1, hook=dict(max_share=share), repeat=10)
 
     expected = pytest.raises(CorruptImageError, match="2 of 8 images") if stops else nullcontext()
@@ -184,7 +184,9 @@ def test_the_share_is_of_the_images_not_of_their_repeats(make_runner, share, sto
         runner.train()
 
 
-def test_damaged_images_of_any_name_are_reported_and_kept(make_runner, folder, tmp_path, read_log):
+def test_corrupt_images_with_any_name_are_reported_and_stored(
+    make_runner, folder, tmp_path, read_log
+):
     names = [b"not \xff UTF-8.jpg", b"line\nbreak.jpg", b" blank.jpg"]
     for name in names:
         with open(os.path.join(os.fsencode(folder), name), "wb") as file:
@@ -204,10 +206,10 @@ def test_damaged_images_of_any_name_are_reported_and_kept(make_runner, folder, t
     assert set(content["message_hub"]["runtime_info"]["corrupt_images"]) == set(listed)
 
 
-def test_a_list_that_cannot_be_written_is_tried_again(tmp_path, folder, make_runner, read_log):
+def test_unwritable_list_is_retried(tmp_path, folder, make_runner, read_log):
     runner, _ = make_runner(hook=dict(max_share=0.5, interval=1), epochs=4)
     file = tmp_path / "run/corrupt_images.txt"
-    file.mkdir()  # in the way
+    file.mkdir()  # blocks the path of the file
 
     class MakeRoom(Hook):
         def after_train_epoch(self, runner):

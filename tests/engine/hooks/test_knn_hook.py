@@ -1,4 +1,4 @@
-"""The hook in real runs of MMEngine's Runner, on tiny models and images."""
+"""KNNHook in real runs of MMEngine's Runner, on tiny models and images."""
 
 import json
 import os
@@ -34,7 +34,7 @@ def scope():
 
 @pytest.fixture
 def root(tmp_path):
-    """Noisy images whose class is their color."""
+    """Write noisy images whose class is their color."""
     generator = np.random.default_rng(0)
     for split, count in (("train", 6), ("val", 3)):
         for name, channel in COLORS.items():
@@ -147,7 +147,7 @@ def model_config(request):
     )
 
 
-def test_a_run_with_the_hook_is_the_same_to_the_bit(root, tmp_path, model_config):
+def test_run_with_the_hook_is_bit_identical(root, tmp_path, model_config):
     plain = train(root, tmp_path / "plain", model_config, None)
     state = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
     hooked = train(root, tmp_path / "hooked", model_config, make_hook())
@@ -172,7 +172,7 @@ def test_accuracies_are_logged_at_their_iteration(root, tmp_path, mrmae_config):
 
     logged = [r for r in records(tmp_path / "run") if "knn_top1" in r]
     assert [(r["epoch"], r["step"]) for r in logged] == [(2, 6), (4, 12)]
-    # the color alone tells the classes apart, also to an untrained encoder
+    # the color alone separates the classes, even for an untrained encoder
     assert all(r["knn_top1"] > 50 and r["knn_top5"] == 100 for r in logged)
     assert [r for r in records(tmp_path / "run", f"vis_data/{runner.timestamp}.json")
             if "knn_top1" in r] == logged  # fmt: skip
@@ -187,7 +187,7 @@ def test_evaluates_by_iterations(root, tmp_path, mrmae_config):
     assert [(r["epoch"], r["step"]) for r in logged] == [(1, 2), (2, 4), (2, 6)]
 
 
-def test_the_epoch_is_saved_before_it_is_evaluated(root, tmp_path, mrmae_config, monkeypatch):
+def test_checkpoint_is_saved_before_the_evaluation(root, tmp_path, mrmae_config, monkeypatch):
     saved = []
     evaluate = KNNHook.evaluate
 
@@ -201,18 +201,18 @@ def test_the_epoch_is_saved_before_it_is_evaluated(root, tmp_path, mrmae_config,
     assert saved == [["epoch_1.pth"], ["epoch_1.pth", "epoch_2.pth"]]
 
 
-def test_a_watchdog_sees_the_evaluation_advance(root, tmp_path, mrmae_config, monkeypatch):
+def test_evaluation_sends_heartbeats_to_the_watchdog(root, tmp_path, mrmae_config, monkeypatch):
     noted = []
     monkeypatch.setattr(StallWatchdogHook, "heartbeat", lambda _, done: noted.append(done))
     config = make_config(root, tmp_path, mrmae_config, make_hook(), epochs=1)
     config.custom_hooks.append(dict(type="mim_plugins.StallWatchdogHook"))
     Runner.from_cfg(config).train()
 
-    # batches of 4 of 18 references and 9 queries, after the start
+    # the start, then batches of 4 from 18 references and 9 queries
     assert noted == list(range(5 + 3 + 1))
 
 
-def test_workers_outlive_a_signal_to_all(root, tmp_path, mrmae_config):
+def test_evaluation_workers_outlive_signals(root, tmp_path, mrmae_config):
     hook = make_hook(num_workers=1)
     runner = Runner.from_cfg(make_config(root, tmp_path, mrmae_config, hook, epochs=1))
     runner.train()
@@ -251,7 +251,7 @@ def test_subsets_are_used(root, tmp_path, mrmae_config):
         (dict(queries=dict(data_prefix="")), ValueError, "classes"),
     ],
 )
-def test_wrong_data_is_refused_before_the_first_iteration(
+def test_wrong_data_is_rejected_before_the_first_iteration(
     root, tmp_path, mrmae_config, changes, error, message
 ):
     runner = Runner.from_cfg(make_config(root, tmp_path, mrmae_config, make_hook(**changes)))
@@ -261,7 +261,7 @@ def test_wrong_data_is_refused_before_the_first_iteration(
     assert runner.iter == 0
 
 
-def test_a_model_without_backbone_is_refused(root, tmp_path, mrmae_config):
+def test_model_without_backbone_is_rejected(root, tmp_path, mrmae_config):
     runner = Runner.from_cfg(make_config(root, tmp_path, mrmae_config, None))
     runner.model = torch.nn.Linear(1, 1)
 
@@ -279,7 +279,7 @@ def test_a_model_without_backbone_is_refused(root, tmp_path, mrmae_config):
         (dict(k=200, max_references=100), "which is 100"),
     ],
 )
-def test_wrong_arguments_are_refused(changes, message):
+def test_wrong_arguments_are_rejected(changes, message):
     with pytest.raises(ValueError, match=message):
         KNNHook(**changes)
 
@@ -294,7 +294,7 @@ def _train_in_process(rank, root, work_dir, model):
         process_group.init_gloo_on_cpu(cfg)
         runner = Runner.from_cfg(cfg)
         runner.train()
-        # the trained model, evaluated again with each process's result
+        # evaluate the trained model again in each process
         hook = next(hook for hook in runner.hooks if isinstance(hook, KNNHook))
         hook.evaluate(runner)
     values, _ = runner.message_hub.get_scalar("knn/knn_top1").data
@@ -302,7 +302,7 @@ def _train_in_process(rank, root, work_dir, model):
     torch.distributed.destroy_process_group()
 
 
-def test_two_processes_agree_with_one(root, tmp_path, mrmae_config, monkeypatch):
+def test_two_processes_give_the_result_of_one(root, tmp_path, mrmae_config, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     work_dir = str(tmp_path / "run")
     start_processes(
@@ -322,7 +322,7 @@ def test_two_processes_agree_with_one(root, tmp_path, mrmae_config, monkeypatch)
     assert values[-1] == first[-1]
 
 
-def test_corrupt_images_of_the_training_set_are_left_out(root, tmp_path, mrmae_config):
+def test_corrupt_images_are_skipped(root, tmp_path, mrmae_config):
     (root / "train/red/0.png").write_bytes(b"x")
     (root / "val/blue/1.png").write_bytes(b"")
     config = make_config(root, tmp_path / "run", mrmae_config, make_hook())
@@ -357,19 +357,19 @@ def test_too_few_readable_images_skip_the_evaluation(root, tmp_path, mrmae_confi
 
 
 @pytest.mark.parametrize("roots", [("A", "B"), ("", "")])
-def test_a_training_set_of_several_folders_asks_for_data(roots):
+def test_several_training_folders_require_explicit_data(roots):
     parts = [SimpleNamespace(data_root=root) for root in roots]
     runner = SimpleNamespace(
         train_dataloader=SimpleNamespace(dataset=SimpleNamespace(datasets=parts))
     )
-    with pytest.raises(ValueError, match=r"KNNHook: .*give references=dict\(.*queries=dict\("):
+    with pytest.raises(ValueError, match=r"KNNHook: .*set references=dict\(.*queries=dict\("):
         _complete_datasets(runner, None, dict(data_root="C"))
 
     given = dict(data_root="C", data_prefix="x")
     assert _complete_datasets(runner, given, given) == (given, given)
 
 
-def test_parts_of_one_folder_are_its_default():
+def test_common_folder_of_all_parts_is_the_default():
     parts = [
         SimpleNamespace(data_root="A"),
         SimpleNamespace(dataset=SimpleNamespace(data_root="A")),

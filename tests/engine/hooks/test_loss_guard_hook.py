@@ -27,7 +27,7 @@ class Keep(Hook):
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_stops_before_the_weights_and_the_good_checkpoint_change(tmp_path, value):
+def test_invalid_loss_changes_neither_weights_nor_checkpoints(tmp_path, value):
     model = ToyModel(loss_that_breaks(value))
     runner = toy_runner(tmp_path, model, hooks=[LossGuardHook()])
     good = []
@@ -43,14 +43,14 @@ def test_stops_before_the_weights_and_the_good_checkpoint_change(tmp_path, value
     assert listed[1:] == [f"image_{i}.jpg" for i in range(4, 8)]
 
 
-def test_the_loss_is_named_though_the_paths_cannot_be_written(tmp_path):
-    (tmp_path / "non_finite_loss.txt").mkdir(parents=True)  # in the way
+def test_loss_is_reported_even_if_the_paths_cannot_be_written(tmp_path):
+    (tmp_path / "non_finite_loss.txt").mkdir(parents=True)  # blocks the path of the file
     runner = toy_runner(tmp_path, ToyModel(loss_that_breaks(float("nan"))), hooks=[LossGuardHook()])
     with pytest.raises(NonFiniteLossError, match=r"loss=nan.*image_4\.jpg.*\(4\)\. The weights"):
         runner.train()
 
 
-def test_stops_under_accumulation_before_any_step(tmp_path):
+def test_invalid_loss_stops_accumulation_before_any_step(tmp_path):
     runner = toy_runner(tmp_path, ToyModel(loss_that_breaks(float("nan"), at=1)),
                         hooks=[LossGuardHook()])  # fmt: skip
     runner.optim_wrapper["accumulative_counts"] = 3
@@ -59,8 +59,8 @@ def test_stops_under_accumulation_before_any_step(tmp_path):
     assert not list(tmp_path.glob("*.pth"))
 
 
-def test_infinite_gradients_of_a_finite_loss_do_not_stop_a_scaled_run(tmp_path):
-    """As float16 with a gradient scaler: it leaves the step out."""
+def test_infinite_gradients_do_not_stop_a_float16_run(tmp_path):
+    """Like float16 training, whose gradient scaler skips the step."""
 
     def loss(weight, inputs):
         # the square root's gradient at 0 is infinite
@@ -79,7 +79,7 @@ def test_infinite_gradients_of_a_finite_loss_do_not_stop_a_scaled_run(tmp_path):
     assert torch.isfinite(runner.model.weight).all()
 
 
-def test_spoilt_weights_are_not_saved(tmp_path):
+def test_non_finite_weights_are_not_saved(tmp_path):
     def loss(weight, inputs):
         return (weight * 0).square().sum().sqrt() + 1.0
 
@@ -89,7 +89,7 @@ def test_spoilt_weights_are_not_saved(tmp_path):
     assert not list(tmp_path.glob("*.pth"))
 
 
-def test_healthy_run_is_untouched(tmp_path):
+def test_healthy_run_is_unchanged(tmp_path):
     plain, guarded = toy_runner(tmp_path / "a"), toy_runner(tmp_path / "b", hooks=[LossGuardHook()])
     plain.train()
     guarded.train()
@@ -107,7 +107,7 @@ def train_with_one_bad_rank(rank, folder):
         return str(error)
 
 
-def test_all_processes_stop_though_one_has_the_loss(tmp_path):
+def test_all_processes_stop_if_one_has_an_invalid_loss(tmp_path):
     codes, messages = in_two_processes(train_with_one_bad_rank, tmp_path)
     assert codes == [0, 0]
     assert messages[0] == messages[1]

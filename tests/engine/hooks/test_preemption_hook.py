@@ -24,7 +24,7 @@ class Signal(Hook):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
-def test_signal_saves_exits_and_the_run_goes_on(tmp_path, number):
+def test_signal_saves_and_exits_and_the_run_can_resume(tmp_path, number):
     whole = toy_runner(tmp_path / "whole", iterations=4)
     whole.train()
 
@@ -35,7 +35,7 @@ def test_signal_saves_exits_and_the_run_goes_on(tmp_path, number):
     with pytest.raises(SystemExit) as stopped:
         runner.train()
     assert stopped.value.code == REQUEUE_EXIT_CODE == 85
-    assert runner.iter == 1  # the second iteration was finished
+    assert runner.iter == 1  # the second iteration was completed
     assert (tmp_path / "run/interrupted.pth").is_file()
     assert (tmp_path / "run/last_checkpoint").read_text().endswith("interrupted.pth")
 
@@ -64,7 +64,7 @@ class Count(BaseMetric):
 
 
 class SignalToAll(Hook):
-    """As a launcher does, which ends the group of processes."""
+    """Send the signal to the process group, like a launcher."""
 
     def __init__(self, number):
         self.number, self.workers = number, []
@@ -74,11 +74,11 @@ class SignalToAll(Hook):
             self.workers = multiprocessing.active_children()
             for process in (*self.workers, multiprocessing.current_process()):
                 os.kill(process.pid, self.number)
-            time.sleep(1)  # PyTorch would raise here, were a worker gone
+            time.sleep(1)  # PyTorch would raise here if a worker had ended
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
-def test_workers_of_training_and_validation_outlive_a_signal_to_all(tmp_path, number):
+def test_training_and_validation_workers_outlive_signals(tmp_path, number):
     handler = signal.getsignal(number)
     loader = dict(
         batch_size=4, num_workers=1, persistent_workers=True, dataset=ToyImages(),
@@ -104,7 +104,7 @@ def test_workers_of_training_and_validation_outlive_a_signal_to_all(tmp_path, nu
         worker.kill()
 
 
-def test_gradients_that_wait_for_an_update_are_not_lost(tmp_path):
+def test_accumulated_gradients_are_not_lost(tmp_path):
     runner = toy_runner(tmp_path, hooks=[PreemptionHook()], checkpoint=dict(interval=100))
     runner.optim_wrapper["accumulative_counts"] = 2
     runner.register_hook(Signal(0, signal.SIGTERM))
@@ -113,13 +113,13 @@ def test_gradients_that_wait_for_an_update_are_not_lost(tmp_path):
     assert runner.iter == 1
 
 
-def test_signals_are_given_back(tmp_path):
+def test_signal_handlers_are_restored(tmp_path):
     handler = signal.getsignal(signal.SIGTERM)
     toy_runner(tmp_path, hooks=[PreemptionHook()]).train()
     assert signal.getsignal(signal.SIGTERM) == handler
 
 
-def test_bad_arguments_are_refused(tmp_path):
+def test_invalid_arguments_are_rejected(tmp_path):
     with pytest.raises(ValueError, match="interval=0"):
         PreemptionHook(interval=0)
     with pytest.raises(ValueError, match="SIGNAL"):
@@ -132,7 +132,7 @@ def test_bad_arguments_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("interval", "newest"), [(1, "is '.*iter_1.pth'"), (100, "there is no complete checkpoint")]
 )
-def test_a_run_that_could_not_be_saved_ends_in_an_error(tmp_path, monkeypatch, interval, newest):
+def test_run_that_cannot_be_saved_ends_with_an_error(tmp_path, monkeypatch, interval, newest):
     def put(self, data, path, original=AtomicLocalBackend.put):
         if path.endswith(("interrupted.pth", "iter_2.pth")):
             raise OSError(28, "No space left on device")
@@ -161,7 +161,7 @@ def train_and_signal_with_a_full_disk(rank, folder):
         return str(error)
 
 
-def test_processes_agree_that_nothing_could_be_saved(tmp_path):
+def test_processes_agree_on_a_failed_save(tmp_path):
     codes, errors = in_two_processes(train_and_signal_with_a_full_disk, tmp_path)
     assert codes == [0, 0]
     assert errors[0] == errors[1]

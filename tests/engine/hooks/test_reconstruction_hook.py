@@ -91,7 +91,7 @@ def hook(**arguments):
     return dict(type="mim_plugins.ReconstructionHook") | arguments
 
 
-def test_training_is_the_same_to_the_bit_with_and_without(folder, tmp_path):
+def test_training_is_bit_identical_with_and_without_the_hook(folder, tmp_path):
     plain = run(folder, tmp_path / "plain", num_workers=1).model.state_dict()
     watched = run(
         folder, tmp_path / "watched", hook(interval=1, by_epoch=False, images=(0, 1, 2)),
@@ -103,7 +103,7 @@ def test_training_is_the_same_to_the_bit_with_and_without(folder, tmp_path):
         assert torch.equal(tensor, watched[name]), name
 
 
-def test_pictures_show_the_same_images_and_new_reconstructions(folder, tmp_path):
+def test_pictures_repeat_images_with_new_reconstructions(folder, tmp_path):
     files = [str(folder / "3.png"), str(folder / "5.png")]
     run(folder, tmp_path / "run", hook(interval=1, images=files, name="look"))
 
@@ -114,7 +114,7 @@ def test_pictures_show_the_same_images_and_new_reconstructions(folder, tmp_path)
     assert changed.min() > first.shape[1] * 0.55  # originals and mixture are the first 3 of 5
 
 
-def test_the_frozen_part_of_an_encoder_stays_in_evaluation_mode(folder, tmp_path, monkeypatch):
+def test_frozen_stages_stay_in_evaluation_mode(folder, tmp_path, monkeypatch):
     monkeypatch.setitem(BACKBONE, "frozen_stages", 1)
     runner = run(folder, tmp_path / "run", hook(interval=1))
     assert runner.model.training
@@ -122,7 +122,7 @@ def test_the_frozen_part_of_an_encoder_stays_in_evaluation_mode(folder, tmp_path
     assert runner.model.backbone.stages[1].training
 
 
-def test_the_seed_decides_the_crops(folder, tmp_path):
+def test_seed_determines_the_crops(folder, tmp_path):
     runner = run(folder, tmp_path / "run")
     batches = []
     for state, seed in ((1, 0), (2, 0), (2, 1)):
@@ -134,7 +134,7 @@ def test_the_seed_decides_the_crops(folder, tmp_path):
     assert not torch.equal(batches[1], batches[2])
 
 
-def test_images_are_spread_over_the_data_set():
+def test_images_are_evenly_spaced_over_the_data_set():
     read = []
 
     class Folder(list):
@@ -158,12 +158,12 @@ def test_images_are_spread_over_the_data_set():
         (dict(interval=0), ValueError, "interval=0"),
         (dict(images=()), ValueError, "images is empty"),
         (dict(images=0), ValueError, "images=0 must be at least 1"),
-        (dict(images=(0, 8)), ValueError, r"images=\[8\] are not among the 8"),
+        (dict(images=(0, 8)), ValueError, r"images=\[8\] is outside the training set of 8"),
         (dict(images=("nowhere.jpg", "b.jpg")), FileNotFoundError, "nowhere.jpg"),
         (dict(images=(0,)), ValueError, "at least 2 images"),
     ],
 )
-def test_what_is_wrong_is_known_before_training(folder, tmp_path, arguments, error, message):
+def test_errors_are_raised_before_training(folder, tmp_path, arguments, error, message):
     with pytest.raises(error, match=message):
         run(folder, tmp_path / "run", hook(**arguments))
 
@@ -176,7 +176,7 @@ class Recorder:
         self.images.append((name, image.shape, step))
 
 
-def test_a_distributed_wrapper_is_looked_through(folder, tmp_path):
+def test_distributed_wrapper_is_unwrapped(folder, tmp_path):
     runner = run(folder, tmp_path / "run")
     store = torch.distributed.HashStore()
     torch.distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
@@ -185,7 +185,7 @@ def test_a_distributed_wrapper_is_looked_through(folder, tmp_path):
         runner.visualizer = Recorder()
         watcher = ReconstructionHook(interval=1, images=(0, 1))
         watcher.before_train(runner)
-        watcher.after_train_iter(runner, 0)  # pictures are by epoch
+        watcher.after_train_iter(runner, 0)  # pictures are drawn per epoch
         watcher.after_train_epoch(runner)
     finally:
         torch.distributed.destroy_process_group()
@@ -202,7 +202,7 @@ GREY = [
 
 @pytest.mark.parametrize("paths", [False, True])
 @pytest.mark.parametrize("model", [MIXMAE, MRMAE])
-def test_images_of_one_channel_are_drawn(folder, tmp_path, model, paths):
+def test_single_channel_images_are_drawn(folder, tmp_path, model, paths):
     images = [str(folder / f"{index}.png") for index in range(4)] if paths else 4
     cfg = tiny_config(tmp_path, "gray", model)
     cfg.model.backbone.in_channels = cfg.model.decoder.out_channels = 1
@@ -218,7 +218,7 @@ def test_images_of_one_channel_are_drawn(folder, tmp_path, model, paths):
 
 
 @pytest.mark.parametrize("model", [MIXMAE, MRMAE])
-def test_images_of_four_channels_are_tried_before_training(model, monkeypatch):
+def test_four_channel_images_are_drawn_before_training(model, monkeypatch):
     cfg = Config(copy.deepcopy(model))
     cfg.backbone.in_channels = cfg.decoder.out_channels = 4
     for key in ("mean", "std"):
@@ -237,7 +237,7 @@ def test_images_of_four_channels_are_tried_before_training(model, monkeypatch):
 
 
 @pytest.mark.parametrize("place", ["reconstruction_panels", "draw_grid", "add_image"])
-def test_a_picture_that_fails_later_does_not_end_training(folder, tmp_path, monkeypatch, place):
+def test_failed_picture_does_not_end_training(folder, tmp_path, monkeypatch, place):
     def fail(*_, **__):
         raise RuntimeError("the GPU's memory is full")
 
@@ -267,4 +267,4 @@ def test_only_the_main_process_draws(monkeypatch):
     )
     watcher = ReconstructionHook(interval=1)
     watcher.before_train(None)
-    watcher.draw(None, 1)  # neither touches the runner
+    watcher.draw(None, 1)  # neither call uses the runner

@@ -47,8 +47,8 @@ def test_global_batch_and_learning_rate_are_logged():
     assert "0.5" in line
 
 
-def test_length_of_a_run_in_iterations_is_told_in_passes_over_the_images():
-    # an InfiniteSampler's loader has the length of one pass, which is not that of the run
+def test_iteration_based_length_is_logged_in_passes():
+    # with an InfiniteSampler, the length of the loader is one pass, not the run
     loop = object.__new__(IterBasedTrainLoop)
     loop._max_iters = 30
     runner = make_runner(loop=loop)
@@ -62,13 +62,13 @@ def test_length_of_a_run_in_iterations_is_told_in_passes_over_the_images():
     ("recipe", "enable", "warns"),
     [(8, False, False), (2048, False, True), (2048, True, False), (None, False, False)],
 )
-def test_batch_other_than_the_recipes_warns_unless_scaled(recipe, enable, warns):
+def test_different_global_batch_warns_unless_scaled(recipe, enable, warns):
     runner = make_runner(recipe=recipe, enable=enable)
     RunSummaryHook().before_train(runner)
     assert bool(runner.logger.warnings) == warns
 
 
-def test_each_of_several_optimizers_has_its_lines():
+def test_each_optimizer_has_its_own_lines():
     runner = make_runner(recipe=8)
     other = OptimWrapper(torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.25))
     runner.optim_wrapper = OptimWrapperDict(encoder=runner.optim_wrapper, teacher=other)

@@ -29,14 +29,14 @@ def hang_in_forward(rank, folder, hanging):
     runner.train()
 
 
-def test_hanging_process_is_named_and_all_end(tmp_path):
+def test_hanging_process_is_reported_and_all_processes_end(tmp_path):
     started = time.monotonic()
     codes, _ = in_two_processes(hang_in_forward, tmp_path, 1)
     assert codes == [1, 1]
     assert time.monotonic() - started < 50
     for rank in range(2):
         text = (tmp_path / f"error_{rank}").read_text()
-        assert "rank 1 stands still at iteration 3, forward pass" in text
+        assert "rank 1 stopped at iteration 3, forward pass" in text
 
 
 def make(folder, ranks, progress):
@@ -51,32 +51,32 @@ def make(folder, ranks, progress):
 @pytest.mark.parametrize(
     ("progress", "stalled", "text"),
     [
-        ({0: (4, 2, 0), 1: (4, 0, 0), 2: (4, 2, 0)}, [1], "rank 1 stands still at iteration 5,"
+        ({0: (4, 2, 0), 1: (4, 0, 0), 2: (4, 2, 0)}, [1], "rank 1 stopped at iteration 5,"
          " loading data"),
-        ({0: (4, 2, 0), 1: (5, 0, 0), 2: (4, 2, 0)}, [0, 2], "rank 0, 2 stands still"),
-        ({0: (4, 2, 0), 1: (4, 2, 0), 2: (4, 2, 0)}, [0, 1, 2], "all ranks stand at iteration 5"),
-        ({0: (4, 3, 7), 1: (4, 3, 6)}, [1], "no news of rank 2"),
+        ({0: (4, 2, 0), 1: (5, 0, 0), 2: (4, 2, 0)}, [0, 2], "rank 0, 2 stopped"),
+        ({0: (4, 2, 0), 1: (4, 2, 0), 2: (4, 2, 0)}, [0, 1, 2], "all ranks stopped at iteration 5"),
+        ({0: (4, 3, 7), 1: (4, 3, 6)}, [1], "no heartbeat of rank 2"),
     ],
 )  # fmt: skip
-def test_who_is_furthest_behind(tmp_path, progress, stalled, text):
+def test_ranks_furthest_behind_are_reported(tmp_path, progress, stalled, text):
     ranks, report = make(tmp_path, 3, progress)._find_stalled()
     assert ranks == stalled
     assert text in report
 
 
-def test_single_process_is_not_watched(tmp_path):
+def test_single_process_is_not_monitored(tmp_path):
     toy_runner(tmp_path, hooks=[StallWatchdogHook()]).train()
     assert not (tmp_path / "heartbeats").exists()
 
 
-def test_healthy_processes_end_well(tmp_path):
+def test_healthy_processes_exit_normally(tmp_path):
     codes, _ = in_two_processes(hang_in_forward, tmp_path, None)
     assert codes == [0, 0]
     assert not list(tmp_path.glob("error_*"))
 
 
 class Busy(Hook):
-    """Spends more than the time limit before training and after an iteration."""
+    """Hook that exceeds the time limit before training and after an iteration."""
 
     def before_train(self, runner):
         time.sleep(5)
@@ -94,28 +94,28 @@ def train_with_pauses(rank, folder):
     toy_runner(folder, hooks=hooks, **DISTRIBUTED).train()
 
 
-def test_preparation_and_noted_evaluations_may_take_longer(tmp_path):
+def test_setup_and_evaluations_with_heartbeats_may_take_longer(tmp_path):
     codes, _ = in_two_processes(train_with_pauses, tmp_path)
     assert codes == [0, 0]
 
 
 @pytest.mark.parametrize("content", ["", "[4, 2", None])
-def test_what_cannot_be_read_is_no_news(tmp_path, content):
+def test_unreadable_heartbeats_are_ignored(tmp_path, content):
     hook = make(tmp_path, 3, {0: (4, 2, 0), 1: (4, 0, 0)})
     file = tmp_path / "rank_2.json"
     file.mkdir() if content is None else file.write_text(content)
     ranks, report = hook._find_stalled()
     assert ranks == [1]
-    assert "no news of rank 2" in report
+    assert "no heartbeat of rank 2" in report
 
 
-def test_without_any_news_nobody_is_blamed(tmp_path):
+def test_no_rank_is_reported_without_heartbeats(tmp_path):
     ranks, report = make(tmp_path, 2, {})._find_stalled()
     assert ranks == []
-    assert f"nor news of any rank in {tmp_path}" in report
+    assert f"and no heartbeat in {tmp_path}" in report
 
 
-def test_watching_goes_on_when_the_progress_cannot_be_written(tmp_path, monkeypatch, caplog):
+def test_monitoring_continues_if_progress_cannot_be_written(tmp_path, monkeypatch, caplog):
     hook = make(tmp_path, 2, {})
     hook._runner.rank = 0
     hook._runner.logger = logging.getLogger("watching")
@@ -143,11 +143,11 @@ def train_without_heartbeats(rank, folder):
     return runner.iter
 
 
-def test_the_run_begins_and_ends_well_without_heartbeats(tmp_path):
+def test_run_completes_without_heartbeats(tmp_path):
     assert in_two_processes(train_without_heartbeats, tmp_path) == ([0, 0], {0: 4, 1: 4})
 
 
-def test_heartbeats_come_back_in_a_folder_that_was_removed(tmp_path):
+def test_heartbeats_recreate_a_removed_folder(tmp_path):
     hook = make(tmp_path / "run/heartbeats", 2, {})
     hook._runner.rank = 0
     hook._publish()

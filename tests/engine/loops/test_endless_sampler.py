@@ -15,8 +15,8 @@ from torch.utils.data import BatchSampler, DataLoader, IterableDataset, RandomSa
 from toy_run import ToyImages, toy_runner
 
 from mim_plugins.engine.loops.endless_sampler import (
-    require_end_of_evaluation,
-    require_steps_of_training,
+    check_evaluation_sampler,
+    check_training_sampler,
 )
 from mim_plugins.errors import ConfigError
 
@@ -25,7 +25,7 @@ IMAGES = range(8)
 
 
 class Cycle:
-    """Endless, and unlike MMEngine's."""
+    """Endless sampler that does not resemble MMEngine's."""
 
     def __iter__(self):
         return itertools.cycle(IMAGES)
@@ -40,7 +40,7 @@ class CycledDefault(DefaultSampler):
 
 
 class CycledBatches:
-    """An endless batch sampler on a finite sampler."""
+    """Endless batch sampler on a finite sampler."""
 
     sampler = DefaultSampler(IMAGES)
 
@@ -57,7 +57,7 @@ class WithoutLength:
 
 
 class Around:
-    """A batch sampler around another one."""
+    """Batch sampler around another one."""
 
     def __init__(self, batch_sampler):
         self.batch_sampler = batch_sampler
@@ -97,45 +97,45 @@ def endless_loaders():
 
 
 @pytest.mark.parametrize("endless", endless_loaders())
-def test_endless_samplers_are_refused_where_an_end_is_waited_for(endless):
-    with pytest.raises(ConfigError, match=r"train_dataloader: InfiniteSampler never ends.*count"):
-        require_steps_of_training(endless, by_epoch=True)
-    require_steps_of_training(endless, by_epoch=False)
+def test_endless_samplers_are_rejected_where_an_end_is_needed(endless):
+    with pytest.raises(ConfigError, match=r"train_dataloader: InfiniteSampler never.*max_iters"):
+        check_training_sampler(endless, by_epoch=True)
+    check_training_sampler(endless, by_epoch=False)
     with pytest.raises(ConfigError, match=r"InfiniteSampler never.*val_dataloader\.sampler\.type"):
-        require_end_of_evaluation(SimpleNamespace(dataloader=endless), "val_dataloader")
+        check_evaluation_sampler(SimpleNamespace(dataloader=endless), "val_dataloader")
 
 
-def test_mmdetections_sampler_of_two_sources_is_refused():
+def test_mmdetections_multi_source_sampler_is_rejected():
     samplers = pytest.importorskip("mmdet.datasets.samplers")
     data = ConcatDataset([Source(), Source()])
     sampler = samplers.MultiSourceSampler(data, batch_size=4, source_ratio=[1, 1], seed=0)
     with pytest.raises(ConfigError, match="MultiSourceSampler never ends"):
-        require_steps_of_training(DataLoader(IMAGES, batch_sampler=sampler), by_epoch=True)
+        check_training_sampler(DataLoader(IMAGES, batch_sampler=sampler), by_epoch=True)
 
 
-def test_evaluations_find_unknown_endless_samplers_by_counting():
-    with pytest.raises(ConfigError, match=r"test_dataloader: Cycle gives more than its length"):
-        require_end_of_evaluation(SimpleNamespace(dataloader=loader(Cycle())), "test_dataloader")
+def test_evaluations_detect_unknown_endless_samplers_by_counting():
+    with pytest.raises(ConfigError, match=r"test_dataloader: Cycle yields more than its length"):
+        check_evaluation_sampler(SimpleNamespace(dataloader=loader(Cycle())), "test_dataloader")
 
 
 @pytest.mark.parametrize("sampler", [CycledBatches(), CycledDefault(IMAGES)])
-def test_evaluations_find_endless_samplers_of_any_kind(sampler):
+def test_evaluations_detect_all_endless_samplers(sampler):
     around = isinstance(sampler, CycledBatches)
     data = DataLoader(IMAGES, batch_sampler=sampler) if around else loader(sampler)
-    with pytest.raises(ConfigError, match="gives more than its length"):
-        require_end_of_evaluation(SimpleNamespace(dataloader=data), "val_dataloader")
+    with pytest.raises(ConfigError, match="yields more than its length"):
+        check_evaluation_sampler(SimpleNamespace(dataloader=data), "val_dataloader")
 
 
 @pytest.mark.parametrize("by_epoch", [True, False])
-def test_loaders_without_length_are_refused(by_epoch):
+def test_loaders_without_length_are_rejected(by_epoch):
     with pytest.raises(ConfigError, match=r"train_dataloader.*'WithoutLength' has no len.*__len__"):
-        require_steps_of_training(loader(WithoutLength()), by_epoch)
+        check_training_sampler(loader(WithoutLength()), by_epoch)
     loop = SimpleNamespace(dataloader=loader(WithoutLength()))
     around = Around(BatchSampler(WithoutLength(), 4, drop_last=False))
     with pytest.raises(ConfigError, match=r"'WithoutLength' has no len"):
-        require_steps_of_training(DataLoader(IMAGES, batch_sampler=around), by_epoch)
+        check_training_sampler(DataLoader(IMAGES, batch_sampler=around), by_epoch)
     with pytest.raises(ConfigError, match=r"val_dataloader.*'WithoutLength' has no len"):
-        require_end_of_evaluation(loop, "val_dataloader")
+        check_evaluation_sampler(loop, "val_dataloader")
 
 
 @pytest.mark.parametrize(
@@ -149,24 +149,24 @@ def test_loaders_without_length_are_refused(by_epoch):
         None,
     ],
 )
-def test_finite_samplers_pass_and_no_random_number_is_lost(finite):
+def test_finite_samplers_pass_and_preserve_the_random_state(finite):
     if finite is not None:
-        require_steps_of_training(finite, by_epoch=True)
+        check_training_sampler(finite, by_epoch=True)
     torch.manual_seed(0)
     expected = torch.rand(1)
     torch.manual_seed(0)
-    require_end_of_evaluation(SimpleNamespace(dataloader=finite), "val_dataloader")
+    check_evaluation_sampler(SimpleNamespace(dataloader=finite), "val_dataloader")
     assert torch.rand(1) == expected
 
 
-def test_an_epoch_loop_refuses_an_endless_sampler(tmp_path):
+def test_epoch_loop_rejects_an_endless_sampler(tmp_path):
     runner = toy_runner(tmp_path, train_cfg=EPOCHS)
     with pytest.raises(ConfigError, match="train_dataloader: InfiniteSampler never ends"):
         runner.train()
 
 
 @pytest.mark.parametrize("sampler", [Cycle(), DefaultSampler(IMAGES, shuffle=False)])
-def test_an_epoch_is_as_long_as_its_loader(tmp_path, sampler):
+def test_epoch_is_as_long_as_its_loader(tmp_path, sampler):
     data = DataLoader(ToyImages(), batch_size=4, sampler=sampler, collate_fn=pseudo_collate)
     runner = toy_runner(tmp_path, train_cfg=EPOCHS, train_dataloader=data)
     runner.train()
@@ -174,7 +174,7 @@ def test_an_epoch_is_as_long_as_its_loader(tmp_path, sampler):
 
 
 @pytest.mark.parametrize("sampler", [RandomSampler(IMAGES), DefaultSampler(IMAGES), Cycle()])
-def test_an_iteration_loop_takes_any_sampler(tmp_path, sampler):
+def test_iteration_loop_accepts_any_sampler(tmp_path, sampler):
     data = DataLoader(ToyImages(), batch_size=4, sampler=sampler, collate_fn=pseudo_collate)
     runner = toy_runner(tmp_path, iterations=5, train_dataloader=data)
     runner.train()
@@ -183,7 +183,7 @@ def test_an_iteration_loop_takes_any_sampler(tmp_path, sampler):
 
 @pytest.mark.parametrize("sampler", ["InfiniteSampler", "Cycle"])
 @pytest.mark.parametrize("loop", ["epochs", "iterations"])
-def test_a_validation_without_end_is_refused_before_training(tmp_path, loop, sampler):
+def test_endless_validation_is_rejected_before_training(tmp_path, loop, sampler):
     val = (
         DataLoader(ToyImages(), batch_size=4, sampler=Cycle(), collate_fn=pseudo_collate)
         if sampler == "Cycle"

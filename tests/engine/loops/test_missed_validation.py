@@ -24,7 +24,7 @@ class Classifier(ToyModel):
 
 
 class Loss(BaseMetric):
-    """Made up, from the iteration."""
+    """Metric computed from the iteration."""
 
     default_prefix = "val"
 
@@ -40,7 +40,7 @@ class Loss(BaseMetric):
 
 
 class Seen(Hook):
-    """The rate of each iteration, and the iterations that were validated."""
+    """Hook that records learning rates and validated iterations."""
 
     priority = "LOWEST"
 
@@ -69,7 +69,7 @@ PLATEAU = dict(type="ReduceOnPlateauLR", monitor="val/loss", factor=0.5, patienc
 
 
 def train(folder, loop, stop=None, resume=False, schedule=PLATEAU):
-    """The rates and validations; a run that is to stop is killed as a validation begins."""
+    """Train and return learning rates and validations; ``stop`` kills the run at a validation."""
     seen = Seen(stop)
     runner = toy_runner(
         folder,
@@ -96,7 +96,7 @@ def train(folder, loop, stop=None, resume=False, schedule=PLATEAU):
     [("epochs", 6), ("epochs", 8), ("epochs_seldom", 8), ("epochs_dynamic", 6),
      ("epochs_dynamic", 8), ("iterations", 6)],
 )  # fmt: skip
-def test_killed_before_a_validation_the_schedule_is_the_same(tmp_path, loop, stop):
+def test_kill_before_a_validation_keeps_the_schedule(tmp_path, loop, stop):
     whole = train(tmp_path / "whole", loop)
     before = train(tmp_path / "pieces", loop, stop)
     after = train(tmp_path / "pieces", loop, resume=True)
@@ -106,7 +106,7 @@ def test_killed_before_a_validation_the_schedule_is_the_same(tmp_path, loop, sto
     assert len(set(whole.rates.values())) > 1
 
 
-def test_without_a_schedule_by_metrics_nothing_is_made_up(tmp_path):
+def test_missed_validation_is_skipped_without_a_metric_schedule(tmp_path):
     schedule = dict(type="PolyLR")
     train(tmp_path, "epochs", 6, schedule=schedule)
     resumed = train(tmp_path, "epochs", resume=True, schedule=schedule)

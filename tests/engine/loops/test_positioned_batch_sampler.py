@@ -17,7 +17,7 @@ def make(endless=False, sampler=None):
     return PositionedBatchSampler(BatchSampler(sampler, 2, drop_last=False), endless)
 
 
-def test_starts_at_any_batch_of_any_epoch():
+def test_sampler_starts_at_any_batch_of_any_epoch():
     sampler = make()
     assert (len(sampler), sampler.batch_size, sampler.drop_last) == (4, 2, False)
     whole = {}
@@ -33,7 +33,7 @@ def test_starts_at_any_batch_of_any_epoch():
 
 
 @pytest.mark.parametrize("sampler", [None, InfiniteSampler(range(7), seed=3)])
-def test_endless_batches_go_on_through_the_epochs(sampler):
+def test_endless_batches_continue_across_epochs(sampler):
     samplers = [make(endless=True, sampler=copy.copy(sampler)) for _ in range(2)]
     for each in samplers:
         if sampler is not None:
@@ -44,7 +44,7 @@ def test_endless_batches_go_on_through_the_epochs(sampler):
     assert len({key for _, key in whole}) == 12
 
 
-def test_endless_without_a_batch_is_refused():
+def test_endless_sampler_without_any_batch_is_rejected():
     sampler = BatchSampler(DefaultSampler(range(3), seed=0), 4, drop_last=True)
     with pytest.raises(ValueError, match="batch_size"):
         next(iter(PositionedBatchSampler(sampler, endless=True)))

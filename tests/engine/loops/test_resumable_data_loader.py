@@ -20,15 +20,15 @@ class Numbers:
         return torch.tensor([index, os.getpid()])
 
 
-def test_reads_as_the_loader_that_it_was_given():
+def test_loader_reads_like_the_wrapped_one():
     loader = ResumableDataLoader(DataLoader(Numbers(), batch_size=3, drop_last=True))
     assert (len(loader), loader.batch_size) == (2, 3)
     assert [batch[:, 0].tolist() for batch in loader] == [[0, 1, 2], [3, 4, 5]]
-    assert [batch[:, 0].tolist() for batch in loader.batches(0, 1)] == [[3, 4, 5]]
+    assert [batch[:, 0].tolist() for batch in loader.iter_from(0, 1)] == [[3, 4, 5]]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
-def test_workers_start_late_and_outlive_signals(number):
+def test_workers_start_lazily_and_outlive_signals(number):
     loader = ResumableDataLoader(DataLoader(Numbers(), batch_size=1, num_workers=1))
     iterator = iter(loader)
     first = next(iterator)
@@ -39,7 +39,7 @@ def test_workers_start_late_and_outlive_signals(number):
     assert [int(batch[0, 0]) for batch in iterator] == list(range(1, 8))
 
 
-def test_workers_of_a_plain_loader_start_as_they_did_and_outlive_sigterm(tmp_path):
+def test_workers_of_a_plain_loader_outlive_sigterm(tmp_path):
     loader = DataLoader(
         Numbers(), num_workers=1, worker_init_fn=lambda number: (tmp_path / f"{number}").touch()
     )
@@ -55,7 +55,7 @@ def test_workers_of_a_plain_loader_start_as_they_did_and_outlive_sigterm(tmp_pat
 
 
 @pytest.mark.parametrize("kind", ["ResumableDataLoader(plain)", "plain"])
-def test_workers_do_not_hold_up_the_end_of_the_process(kind):
+def test_workers_do_not_delay_the_end_of_the_process(kind):
     script = f"""
 import torch
 from torch.utils.data import DataLoader
@@ -67,13 +67,13 @@ defer_worker_signals(loader)
 print(len(list(loader)), flush=True)
 """
     command = [sys.executable, "-c", script]
-    # less than the minute that workers outlive a SIGTERM
+    # less than the minute from SIGTERM to the end of a worker
     result = subprocess.run(command, capture_output=True, text=True, timeout=50, check=True)
     assert result.stdout == "4\n"
     assert "Traceback" not in result.stderr
 
 
-def test_data_without_indices_is_refused():
+def test_data_set_without_indices_is_rejected():
     class Stream(IterableDataset):
         def __iter__(self):
             yield 1

@@ -20,7 +20,7 @@ def folder(tmp_path):
     [(MIXMAE, 0, False), (MIXMAE, 2, True), (MRMAE, 2, False)],
     ids=["mixmae", "mixmae_persistent_workers", "mrmae_workers"],
 )
-def test_stopped_within_and_between_epochs_the_run_is_the_same(folder, model, workers, persistent):
+def test_run_stopped_within_or_between_epochs_resumes_exactly(folder, model, workers, persistent):
     settings = dict(model=model, workers=workers, persistent=persistent)
     weights, seen = run(tiny_config(folder, "whole", **settings))
     resumed, seen_in_pieces = run_in_pieces(tiny_config(folder, "pieces", **settings), (2, 3))
@@ -29,12 +29,14 @@ def test_stopped_within_and_between_epochs_the_run_is_the_same(folder, model, wo
     assert same(weights, resumed)
 
 
-def test_augmentations_differ_from_epoch_to_epoch_and_not_with_the_workers(folder):
+def test_augmentations_vary_with_the_epoch_not_with_the_workers(folder):
     sums = {}
     for workers, persistent in ((0, False), (2, False), (2, True)):
         cfg = tiny_config(folder, f"{workers}{persistent}", workers=workers,
                           persistent=persistent)  # fmt: skip
-        cfg.train_dataloader.batch_size = IMAGES  # sums over all images: shuffling does not show
+        cfg.train_dataloader.batch_size = (
+            IMAGES  # one batch of all images, so shuffling does not change the sums
+        )
         sums[workers, persistent] = [entry[3] for entry in run(cfg)[1]]
     first, second = sums[0, False]
     assert first != second
@@ -55,7 +57,7 @@ def test_resuming_reads_no_past_image(folder, monkeypatch):
     assert len(read) == 4
 
 
-def test_order_is_restored_when_the_seed_was_drawn(folder):
+def test_order_is_restored_with_a_random_seed(folder):
     cfg = tiny_config(folder, "run")
     cfg.randomness = dict(seed=None)
     order = []
@@ -71,7 +73,7 @@ def test_order_is_restored_when_the_seed_was_drawn(folder):
     assert sorted(order[:IMAGES]) == sorted(order[IMAGES:]) == list(range(IMAGES))
 
 
-def test_checkpoint_of_mmengines_loop_goes_on_within_the_epoch(folder):
+def test_checkpoint_of_mmengines_loop_resumes_within_the_epoch(folder):
     cfg = tiny_config(folder, "run")
     cfg.train_cfg.type = "EpochBasedTrainLoop"
     run(cfg, stop_after=2)
@@ -80,15 +82,15 @@ def test_checkpoint_of_mmengines_loop_goes_on_within_the_epoch(folder):
     assert [entry[:2] for entry in seen] == [(0, 2), (1, 0), (1, 1), (1, 2)]
 
 
-def test_other_epoch_length_keeps_the_share_of_the_epoch(folder):
+def test_changed_epoch_length_keeps_the_fraction_of_the_epoch(folder):
     cfg = tiny_config(folder, "run")
     run(cfg, stop_after=2)  # of 3
-    cfg.train_dataloader.batch_size = 2  # epochs of 6
+    cfg.train_dataloader.batch_size = 2  # 6 iterations per epoch
     _, seen = run(cfg, resume=True)
     assert [entry[:2] for entry in seen][:3] == [(0, 4), (0, 5), (1, 0)]
 
 
-def test_random_numbers_do_not_depend_on_what_was_drawn_before(folder):
+def test_random_numbers_do_not_depend_on_earlier_draws(folder):
     weights, _ = run(tiny_config(folder, "one"))
     random.random(), np.random.rand(3), torch.rand(17)
     again, _ = run(tiny_config(folder, "two"))
@@ -107,4 +109,4 @@ def test_two_processes_resume_exactly(folder):
     codes, returned = in_two_processes(train_whole_and_in_pieces, folder)
     assert codes == [0, 0]
     assert [returned[rank][1] for rank in range(2)] == [True, True]
-    assert returned[0][0] != returned[1][0]  # they read different images
+    assert returned[0][0] != returned[1][0]  # the ranks read different images

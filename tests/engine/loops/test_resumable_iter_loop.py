@@ -11,7 +11,7 @@ def folder(tmp_path):
 
 
 @pytest.mark.parametrize(("workers", "sampler"), [(0, "InfiniteSampler"), (2, "DefaultSampler")])
-def test_stopped_run_is_the_same(folder, workers, sampler):
+def test_stopped_run_resumes_exactly(folder, workers, sampler):
     settings = dict(model=MRMAE, by_epoch=False, workers=workers)
     whole, pieces = (tiny_config(folder, name, **settings) for name in ("whole", "pieces"))
     whole.train_dataloader.sampler.type = pieces.train_dataloader.sampler.type = sampler

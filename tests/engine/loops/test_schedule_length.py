@@ -13,7 +13,7 @@ FINITE = dict(batch_size=4, dataset=ToyImages(), sampler=dict(type="DefaultSampl
 
 
 @pytest.mark.parametrize("value", [0, -1, 0.5, True, None, "2", math.inf, math.nan])
-def test_counts_below_one_or_of_another_kind_are_refused(value):
+def test_counts_below_one_or_of_other_types_are_rejected(value):
     with pytest.raises(ConfigError) as raised:
         check_count("train_cfg.max_epochs", value)
     assert str(raised.value) == (
@@ -22,7 +22,7 @@ def test_counts_below_one_or_of_another_kind_are_refused(value):
 
 
 @pytest.mark.parametrize("value", [1, 3.0, 10**6])
-def test_whole_numbers_pass(value):
+def test_integers_pass(value):
     check_count("train_cfg.max_epochs", value)
 
 
@@ -44,13 +44,13 @@ class Often(Hook):
         (Often(False), "Often: interval=False must"),
     ],
 )
-def test_intervals_of_hooks_below_one_are_refused(hook, expected):
+def test_hook_intervals_below_one_are_rejected(hook, expected):
     with pytest.raises(ConfigError, match=expected):
         check_intervals((1,), [LoggerHook(), hook])
 
 
 @pytest.mark.parametrize("hook", [CheckpointHook(interval=-1), CheckpointHook(), Often(0.5)])
-def test_never_and_seconds_pass(hook):
+def test_never_and_intervals_in_seconds_pass(hook):
     check_intervals((1,), [LoggerHook(), EMAHook(), hook])
 
 
@@ -66,7 +66,7 @@ def test_never_and_seconds_pass(hook):
         (ITERATIONS, dict(val_interval=-2), "train_cfg.val_interval=-2"),
     ],
 )
-def test_loops_refuse_them_before_training(tmp_path, loop, changed, expected):
+def test_loops_reject_invalid_lengths_before_training(tmp_path, loop, changed, expected):
     runner = toy_runner(tmp_path, train_cfg=loop | changed, train_dataloader=FINITE)
     with pytest.raises(ConfigError, match=expected):
         runner.train()
@@ -74,7 +74,7 @@ def test_loops_refuse_them_before_training(tmp_path, loop, changed, expected):
 
 
 @pytest.mark.parametrize("loop", [EPOCHS, ITERATIONS])
-def test_loops_look_at_the_hooks_of_the_run(tmp_path, loop):
+def test_loops_check_the_hooks_of_the_run(tmp_path, loop):
     runner = toy_runner(tmp_path, train_cfg=loop, train_dataloader=FINITE, hooks=[Often(0)])
     with pytest.raises(ConfigError, match="Often: interval=0"):
         runner.train()

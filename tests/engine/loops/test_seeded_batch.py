@@ -10,7 +10,7 @@ def draws_of(batch):
     return [(index, random.random()) for index in batch]
 
 
-def test_each_sample_has_its_own_numbers_wherever_it_is_read():
+def test_each_sample_has_its_own_random_numbers():
     batch = SeededBatch([4, 7, 4], key=(1, 2))
     drawn = draws_of(batch)
     assert [index for index, _ in drawn] == [4, 7, 4]
@@ -20,7 +20,7 @@ def test_each_sample_has_its_own_numbers_wherever_it_is_read():
     assert draws_of(SeededBatch([4, 7, 4], key=(1, 3))) != drawn
 
 
-def test_afterwards_the_generators_are_as_before_even_after_an_error():
+def test_generators_are_restored_even_after_an_error():
     state = random.getstate()
     draws_of(SeededBatch([1, 2], key=(0,)))
     with pytest.raises(KeyError):

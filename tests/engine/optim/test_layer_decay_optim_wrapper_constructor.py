@@ -48,7 +48,7 @@ def model():
 
 
 def settings(model, wrapper):
-    """Learning rate and weight decay of every parameter, by name."""
+    """Return learning rate and weight decay of every parameter by name."""
     names = {id(p): name for name, p in model.named_parameters()}
     return {
         names[id(p)]: (group["lr"], group["weight_decay"])
@@ -57,10 +57,10 @@ def settings(model, wrapper):
     }
 
 
-def test_weight_decay_spares_what_the_authors_spare(model):
+def test_weight_decay_exemptions_match_the_authors_code(model):
     found = settings(model, build_optim_wrapper(model, wrapper_cfg()))
     spared = {name for name, (_, decay) in found.items() if decay == 0}
-    # timm's rule, written out independently: one dimension, biases, and the mask token
+    # independent implementation of timm's rule: one-dimensional, biases, and the mask token
     expected = {
         name
         for name, p in model.named_parameters()
@@ -91,7 +91,7 @@ def test_learning_rates_decay_from_the_head_to_the_embedding(model):
     assert found["head.weight"][0] == 1.0
 
 
-def test_without_a_rate_all_learning_rates_are_equal(model):
+def test_learning_rates_are_equal_without_layer_decay(model):
     found = settings(model, build_optim_wrapper(model, wrapper_cfg()))
     assert {lr for lr, _ in found.values()} == {1.0}
 
@@ -101,13 +101,13 @@ def test_equal_settings_share_a_group(model):
     assert len(wrapper.optimizer.param_groups) == 2
 
 
-def test_frozen_parameters_are_left_out(model):
+def test_frozen_parameters_are_omitted(model):
     model.head.requires_grad_(False)
     found = settings(model, build_optim_wrapper(model, wrapper_cfg()))
     assert not any(name.startswith("head") for name in found)
 
 
-def test_works_in_mmpretrain_classifiers():
+def test_layer_decay_works_in_mmpretrain_classifiers():
     pytest.importorskip("mmpretrain")
     from mmengine.registry import DefaultScope
     from mmpretrain.registry import MODELS as CLASSIFIERS
@@ -132,28 +132,28 @@ def test_works_in_mmpretrain_classifiers():
 
 
 @pytest.mark.parametrize("paramwise", [{"layer_decay_rate": 0}, {"layer_decay_rate": 1.1}])
-def test_rate_out_of_range_is_refused(model, paramwise):
+def test_decay_rate_out_of_range_is_rejected(model, paramwise):
     with pytest.raises(ValueError, match="layer_decay_rate"):
         build_optim_wrapper(model, wrapper_cfg(**paramwise))
 
 
-def test_unknown_setting_is_refused(model):
+def test_unknown_setting_is_rejected(model):
     with pytest.raises(ValueError, match="custom_keys"):
         build_optim_wrapper(model, wrapper_cfg(custom_keys={}))
 
 
-def test_settings_that_replace_none_are_as_without_delete(model):
-    # MMEngine's Config leaves _delete_ in a dict that the base config does not have
+def test_delete_key_without_base_settings_is_ignored(model):
+    # MMEngine's Config keeps _delete_ if the base config has no such dict
     wrapper = build_optim_wrapper(model, wrapper_cfg(layer_decay_rate=1.0, _delete_=True))
     assert settings(model, wrapper) == settings(model, build_optim_wrapper(model, wrapper_cfg()))
 
 
-def test_unknown_optimizer_is_refused(model):
+def test_unknown_optimizer_is_rejected(model):
     with pytest.raises(ValueError, match=r"optimizer\.type='AdamV' is not registered"):
         build_optim_wrapper(model, wrapper_cfg() | dict(optimizer=dict(type="AdamV", lr=1.0)))
 
 
-def test_layer_decay_needs_a_backbone_with_depths():
+def test_layer_decay_needs_a_backbone_with_layer_depths():
     with pytest.raises(ValueError, match="get_layer_depth"):
         build_optim_wrapper(nn.Sequential(nn.Linear(2, 2)), wrapper_cfg(layer_decay_rate=0.5))
 

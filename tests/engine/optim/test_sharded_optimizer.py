@@ -33,7 +33,7 @@ def groups():
 
 
 @pytest.mark.usefixtures("_one_process")
-def test_groups_of_a_config_train_as_with_the_optimizer_itself(groups):
+def test_sharded_groups_train_like_the_plain_optimizer(groups):
     expected = [group["params"][0].detach().clone() for group in groups]
     plain = torch.optim.AdamW(
         [
@@ -48,7 +48,7 @@ def test_groups_of_a_config_train_as_with_the_optimizer_itself(groups):
     )
     assert isinstance(optimizer, ZeroRedundancyOptimizer)
 
-    for step in (1.0, 0.5):  # as a scheduler changes the rate
+    for step in (1.0, 0.5):  # like a scheduler that changes the learning rate
         for kind in (optimizer, plain):
             kind.param_groups[0]["lr"] = 0.1 * step
             kind.step()
@@ -58,7 +58,7 @@ def test_groups_of_a_config_train_as_with_the_optimizer_itself(groups):
 
 
 @pytest.mark.usefixtures("_one_process")
-def test_a_state_that_was_not_gathered_is_refused_in_place_of_a_hang(groups):
+def test_saving_without_gathering_raises_instead_of_hanging(groups):
     optimizer = build_sharded_optimizer(groups, "AdamW")
     optimizer.step()
     with pytest.raises(RuntimeError, match="consolidate"):
@@ -69,16 +69,16 @@ def test_a_state_that_was_not_gathered_is_refused_in_place_of_a_hang(groups):
     assert len(optimizer.state_dict()["state"]) == 2
 
 
-def test_other_optimizers_are_left_alone(groups):
+def test_other_optimizers_are_unchanged(groups):
     optimizer = torch.optim.AdamW(groups)
     gather_optimizer_state(SimpleNamespace(optim_wrapper=SimpleNamespace(optimizer=optimizer)))
     gather_optimizer_state(SimpleNamespace(optim_wrapper=SimpleNamespace()))
 
 
-def test_a_single_process_gets_the_plain_optimizer(groups):
+def test_single_process_gets_the_plain_optimizer(groups):
     assert type(build_sharded_optimizer(groups, "AdamW")) is torch.optim.AdamW
 
 
-def test_an_unknown_optimizer_is_refused(groups):
+def test_unknown_optimizer_type_is_rejected(groups):
     with pytest.raises(ValueError, match="optimizer_type='AdamX'"):
         build_sharded_optimizer(groups, "AdamX")

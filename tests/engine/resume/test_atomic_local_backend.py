@@ -15,7 +15,7 @@ def backend():
     return get_file_backend(backend_args=dict(backend=ATOMIC_BACKEND))
 
 
-def test_writes_bytes_and_text(tmp_path, backend):
+def test_backend_writes_bytes_and_text(tmp_path, backend):
     backend.put(b"abc", tmp_path / "new" / "a.pth")
     backend.put_text("text", tmp_path / "b")
     assert (tmp_path / "new/a.pth").read_bytes() == b"abc"
@@ -24,7 +24,7 @@ def test_writes_bytes_and_text(tmp_path, backend):
 
 
 @pytest.mark.parametrize("moment", ["fsync", "replace"])
-def test_killed_while_writing_the_old_file_stays(tmp_path, backend, monkeypatch, moment):
+def test_kill_while_writing_keeps_the_old_file(tmp_path, backend, monkeypatch, moment):
     backend.put(b"old", tmp_path / "a.pth")
 
     def kill(*_):
@@ -36,7 +36,7 @@ def test_killed_while_writing_the_old_file_stays(tmp_path, backend, monkeypatch,
     assert (tmp_path / "a.pth").read_bytes() == b"old"
 
 
-def test_full_disk_leaves_the_old_file_and_no_rest(tmp_path, backend, monkeypatch):
+def test_full_disk_leaves_only_the_old_file(tmp_path, backend, monkeypatch):
     backend.put(b"old", tmp_path / "a.pth")
 
     def fail(_):

@@ -24,7 +24,7 @@ def resume(folder, content, hooks=(), runner=ConsoleRunner):
 
 
 @pytest.mark.parametrize("runner", [Runner, ConsoleRunner])
-def test_a_run_without_the_hook_goes_on_from_trained_weights(tmp_path, averaged, runner):
+def test_run_without_ema_hook_resumes_from_trained_weights(tmp_path, averaged, runner):
     average, trained = averaged["state_dict"]["weight"], averaged["ema_state_dict"]["module.weight"]
     assert not torch.equal(average, trained)
     for name in ("with", "without"):
@@ -38,7 +38,7 @@ def test_a_run_without_the_hook_goes_on_from_trained_weights(tmp_path, averaged,
 
 @pytest.mark.parametrize("hooks", [(), AVERAGE], ids=["without", "with"])
 @pytest.mark.parametrize("change", ["empty", "renamed", "steps alone", "no prefix"])
-def test_averages_with_other_names_are_refused(tmp_path, averaged, hooks, change):
+def test_averages_with_other_names_are_rejected(tmp_path, averaged, hooks, change):
     average = averaged["ema_state_dict"]
     other = {
         "empty": {},
@@ -50,7 +50,7 @@ def test_averages_with_other_names_are_refused(tmp_path, averaged, hooks, change
         resume(tmp_path, averaged | dict(ema_state_dict=other), hooks)
 
 
-def test_a_checkpoint_without_averages_begins_an_average(tmp_path, averaged):
+def test_checkpoint_without_averages_starts_an_average(tmp_path, averaged):
     content = {key: value for key, value in averaged.items() if key != "ema_state_dict"}
     resume(tmp_path, content, AVERAGE)
     assert "ema_state_dict" in torch.load(tmp_path / "iter_3.pth", weights_only=False)

@@ -47,7 +47,7 @@ DAMAGE = dict(
 
 
 @pytest.mark.parametrize("kind", sorted(DAMAGE))
-def test_damaged_newest_file_falls_back_with_a_warning(tmp_path, kind):
+def test_corrupt_newest_file_falls_back_with_a_warning(tmp_path, kind):
     good, newest = save(tmp_path, 1), save(tmp_path, 2)
     (tmp_path / "last_checkpoint").write_text(str(newest))
     assert find_file_corruption(newest) is None
@@ -60,11 +60,11 @@ def test_damaged_newest_file_falls_back_with_a_warning(tmp_path, kind):
     with pytest.raises(CheckpointError, match="is corrupt"):
         check_integrity(str(newest))
     DAMAGE[kind](good)
-    with pytest.raises(CheckpointError, match=r"(?s)none that can be resumed from.*--overwrite"):
+    with pytest.raises(CheckpointError, match=r"(?s)none can be resumed from.*--overwrite"):
         choose(tmp_path)
 
 
-def test_every_flipped_byte_of_a_tensor_is_found(tmp_path):
+def test_every_flipped_byte_of_a_tensor_is_detected(tmp_path):
     path = save(tmp_path, 1)
     content = path.read_bytes()
     start = content.index(torch.load(path)["state_dict"]["weight"].numpy().tobytes())
@@ -74,7 +74,7 @@ def test_every_flipped_byte_of_a_tensor_is_found(tmp_path):
 
 
 @pytest.mark.parametrize("pointer", [None, "", "/elsewhere/iter_9.pth"])
-def test_missing_empty_or_dangling_pointer_takes_the_file_written_last(tmp_path, pointer):
+def test_unusable_pointer_falls_back_to_the_last_written_file(tmp_path, pointer):
     save(tmp_path, 1)
     newest = save(tmp_path, 2)
     save(tmp_path, 3, name="best_acc.pth", optimizer=None).unlink()
@@ -103,7 +103,7 @@ GARBAGE = dict(
 
 
 @pytest.mark.parametrize("kind", sorted(GARBAGE))
-def test_a_corrupt_pointer_takes_the_file_written_last(tmp_path, kind):
+def test_corrupt_pointer_falls_back_to_the_last_written_file(tmp_path, kind):
     (tmp_path / "other").mkdir()
     save(tmp_path / "other", 7)
     folder = tmp_path / "run"
@@ -120,17 +120,17 @@ def test_a_corrupt_pointer_takes_the_file_written_last(tmp_path, kind):
     assert len(warning) < 300 + len(str(folder))
 
 
-def test_a_pointer_that_is_no_file_is_not_read(tmp_path):
+def test_pointer_that_is_not_a_file_is_not_read(tmp_path):
     newest, pointer = save(tmp_path, 1), tmp_path / "last_checkpoint"
     for make in (pointer.mkdir, lambda: os.mkfifo(pointer), lambda: pointer.symlink_to(pointer)):
         make()
         path, (warning,) = choose(tmp_path)
         assert path == newest
-        assert "is no regular file; remove it" in warning
+        assert "is not a regular file; remove it" in warning
         pointer.rmdir() if pointer.is_dir() else pointer.unlink()
 
 
-def test_files_that_cannot_be_opened_are_passed_over(tmp_path, monkeypatch):
+def test_unreadable_files_are_skipped(tmp_path, monkeypatch):
     good, newest, pointer = save(tmp_path, 1), save(tmp_path, 2), tmp_path / "last_checkpoint"
     pointer.write_text(newest.name)
     opened = Path.open
@@ -147,8 +147,8 @@ def test_files_that_cannot_be_opened_are_passed_over(tmp_path, monkeypatch):
     assert all("cannot be read (Permission denied)" in text for text in warnings)
 
 
-def test_a_flipped_bit_gives_the_older_file(tmp_path):
-    """The bits of a small file in turn; all are tried in the tests of the digest alone."""
+def test_flipped_bit_falls_back_to_the_older_file(tmp_path):
+    """Flip some bits of a small file; the tests of the digest flip all of them."""
     good, newest = save(tmp_path, 1), tmp_path / "iter_2.pth"
     pointer = tmp_path / "last_checkpoint"
     content = save(tmp_path, 2, state_dict=dict(weight=torch.ones(3))).read_bytes()
@@ -164,7 +164,7 @@ def test_a_flipped_bit_gives_the_older_file(tmp_path):
         assert any("iter_2.pth is corrupt" in text for text in warnings)
 
 
-def test_a_file_of_other_types_is_passed_over(tmp_path):
+def test_file_with_invalid_types_is_skipped(tmp_path):
     good = save(tmp_path, 1)
     save(tmp_path, 2, meta=dict(iter=2.0, epoch=0))
     save(tmp_path, 3, optimizer=[1])
@@ -175,7 +175,7 @@ def test_a_file_of_other_types_is_passed_over(tmp_path):
     assert any("meta.iter is float 2.0, not a count" in text for text in warnings)
 
 
-def test_a_lost_optimizer_does_not_make_weights_of_a_checkpoint(tmp_path):
+def test_checkpoint_that_lost_its_optimizer_is_not_weights_only(tmp_path):
     newest = save(tmp_path, 1)
     write_with_digest(newest, newest.read_bytes())
     newest.write_bytes(newest.read_bytes().replace(b"optimizer", b"optimizes"))
@@ -183,13 +183,13 @@ def test_a_lost_optimizer_does_not_make_weights_of_a_checkpoint(tmp_path):
         choose(tmp_path)
 
 
-def test_files_of_one_time_are_told_by_their_progress(tmp_path):
+def test_files_with_equal_times_are_ordered_by_progress(tmp_path):
     for iteration in (3, 10, 9):
         save(tmp_path, iteration, time=5)
     assert choose(tmp_path).path.name == "iter_10.pth"
 
 
-def test_the_best_file_is_one_of_the_run(tmp_path):
+def test_best_file_path_is_moved_into_the_run_folder(tmp_path):
     found = best_in_folder(dict(a="/old/run/best_a.pth", b="/etc/passwd", c=None, d=".."), "/new")
     assert found == dict(a="/new/best_a.pth", b=None, c=None, d=None)
     assert best_in_folder("best_acc_epoch_3.pth", "s3://bucket/") == (
@@ -197,7 +197,7 @@ def test_the_best_file_is_one_of_the_run(tmp_path):
     )
 
 
-def test_file_completed_after_the_pointer_is_newer(tmp_path):
+def test_file_completed_after_the_pointer_is_preferred(tmp_path):
     old, newer = save(tmp_path, 1), save(tmp_path, 2)
     (tmp_path / "last_checkpoint").write_text(str(old))
     path, (warning,) = choose(tmp_path)
@@ -205,7 +205,7 @@ def test_file_completed_after_the_pointer_is_newer(tmp_path):
     assert "names iter_1.pth" in warning
 
 
-def test_leftovers_of_a_longer_earlier_run_are_not_taken(tmp_path):
+def test_files_of_a_longer_earlier_run_are_not_chosen(tmp_path):
     save(tmp_path, 600, time=1)
     current = save(tmp_path, 10, time=2)
     (tmp_path / "last_checkpoint").write_text(str(current))
@@ -214,7 +214,7 @@ def test_leftovers_of_a_longer_earlier_run_are_not_taken(tmp_path):
     assert choose(tmp_path).path == current
 
 
-def test_empty_folder_is_a_new_run_but_a_lost_file_is_an_error(tmp_path):
+def test_empty_folder_is_a_new_run_but_a_lost_file_an_error(tmp_path):
     assert choose(tmp_path) == (None, [])
     assert choose(tmp_path / "missing") == (None, [])
     (tmp_path / "last_checkpoint").write_text("iter_5.pth")
@@ -222,7 +222,7 @@ def test_empty_folder_is_a_new_run_but_a_lost_file_is_an_error(tmp_path):
         choose(tmp_path)
 
 
-def test_missing_file_of_the_users_choice(tmp_path):
+def test_missing_file_chosen_by_the_user_is_reported(tmp_path):
     with pytest.raises(CheckpointError, match="there is no checkpoint"):
         check_integrity(str(tmp_path / "none.pth"))
     with pytest.raises(CheckpointError, match="is a folder"):

@@ -5,7 +5,7 @@ import torch
 from schedule_run import SGD, ScheduleRun
 from torch import nn
 
-from mim_plugins.engine.resume.configured_settings import follow_settings
+from mim_plugins.engine.resume.configured_settings import apply_config_settings
 
 
 def groups_of(kind, **settings):
@@ -24,29 +24,29 @@ def groups_of(kind, **settings):
         ("RMSprop", dict(alpha=0.9), dict(alpha=0.5), "alpha was 0.9 and is 0.5"),
     ],
 )
-def test_a_changed_setting_is_the_configs_and_named(kind, old, new, line):
+def test_changed_setting_follows_the_config_with_a_message(kind, old, new, line):
     saved = copy.deepcopy(groups_of(kind, **old)[1])
     optimizer, built = groups_of(kind, **new)
-    lines = follow_settings(optimizer, built, saved, ["lr"])
+    lines = apply_config_settings(optimizer, built, saved, ["lr"])
     assert len(lines) == 1
     assert lines[0].startswith(line)
     assert {name: saved[0][name] for name in new} == new
-    assert follow_settings(optimizer, built, saved, ["lr"]) == []
+    assert apply_config_settings(optimizer, built, saved, ["lr"]) == []
 
 
-def test_how_the_optimizer_computes_follows_without_a_line():
+def test_implementation_settings_follow_without_a_message():
     optimizer, built = groups_of("AdamW", foreach=False)
     saved = copy.deepcopy(built)
     saved[0] |= dict(foreach=True, capturable=True, differentiable=True)
-    assert follow_settings(optimizer, built, saved, ["lr"]) == []
+    assert apply_config_settings(optimizer, built, saved, ["lr"]) == []
     assert saved[0]["foreach"] is saved[0]["capturable"] is saved[0]["differentiable"] is False
 
 
-def test_progress_and_scheduled_values_stay_the_checkpoints():
+def test_progress_and_scheduled_values_are_kept():
     optimizer, built = groups_of("AdamW", betas=(0.9, 0.95))
     saved = copy.deepcopy(built)
     saved[0] |= dict(lr=torch.tensor(0.5), weight_decay=0.3, betas=(0.7, 0.95), distance=3.0)
-    assert follow_settings(optimizer, built, saved, ["lr", "weight_decay", "momentum"]) == []
+    assert apply_config_settings(optimizer, built, saved, ["lr", "weight_decay", "momentum"]) == []
     assert saved[0]["lr"] == 0.5
     assert type(saved[0]["lr"]) is float
     assert saved[0]["weight_decay"] == 0.3
@@ -54,7 +54,7 @@ def test_progress_and_scheduled_values_stay_the_checkpoints():
     assert saved[0]["distance"] == 3.0
 
 
-def test_a_resumed_run_steps_with_the_new_weight_decay():
+def test_resumed_run_uses_the_new_weight_decay():
     schedule = [dict(type="CosineAnnealingLR", eta_min=0.01)]
     run = ScheduleRun(schedule, optimizer=SGD).go(12)
     changed = SGD | dict(weight_decay=0.5, momentum=0.8)

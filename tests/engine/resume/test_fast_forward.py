@@ -13,7 +13,7 @@ LENGTH = 4
 
 
 @pytest.mark.parametrize("iterations", [0, 1, 7, 8, 9, 23, 24])
-def test_all_state_equals_that_of_single_steps(iterations):
+def test_state_equals_that_of_single_steps(iterations):
     schedulers = [
         dict(type="LinearLR", start_factor=0.1, end=7, by_epoch=False),
         dict(type="CosineAnnealingLR", begin=7, end=22, by_epoch=False, eta_min=1e-3),
@@ -31,7 +31,7 @@ def test_all_state_equals_that_of_single_steps(iterations):
         assert one.state_dict() == expected
 
 
-def test_a_million_iterations_take_seconds():
+def test_million_iterations_take_seconds():
     schedulers = [
         dict(type="LinearLR", start_factor=0.1, end=50_000, by_epoch=False),
         dict(type="CosineAnnealingLR", begin=50_000, end=2_000_000, by_epoch=False),
@@ -41,13 +41,13 @@ def test_a_million_iterations_take_seconds():
     groups = run.optim_wrapper.param_groups
     fast_forward(run.param_schedulers, groups, ResumedPosition(1_000_000, 0, LENGTH))
     assert time.process_time() - start < 30  # 3 s on a free core
-    # half way, less the warm-up: closed form of the cosine
+    # closed form of the cosine, half way after the warm-up
     assert groups[0]["lr"] == pytest.approx(0.1 * 0.5 * (1 + 0.0402659), rel=1e-3)
 
 
 @PARAM_SCHEDULERS.register_module()
 class EachGroupItsOwn(_ParamScheduler):
-    """A scheduler of a project's own, with a number per group."""
+    """Custom scheduler with a value per group."""
 
     def __init__(self, optimizer, epoch_length=None, **kwargs):
         self.factors = [0.5 + 0.1 * index for index in range(len(optimizer.param_groups))]
@@ -69,7 +69,7 @@ def test_schedulers_of_other_projects_are_stepped_group_by_group():
     assert groups[2]["lr"] != groups[0]["lr"]
 
 
-def test_groups_of_the_same_values_are_stepped_once(monkeypatch):
+def test_groups_with_equal_values_are_stepped_once(monkeypatch):
     run = ScheduleRun([dict(type="ExponentialLR", gamma=0.5, by_epoch=False)])
     sizes = set()
     original = ExponentialLR._get_value
@@ -82,5 +82,5 @@ def test_groups_of_the_same_values_are_stepped_once(monkeypatch):
         run.param_schedulers, run.optim_wrapper.param_groups, ResumedPosition(5, 1, LENGTH)
     )
     groups = run.optim_wrapper.param_groups
-    assert (len(groups), sizes) == (5, {4})  # MMEngine's own one is the last
+    assert (len(groups), sizes) == (5, {4})  # MMEngine's additional group is the last
     assert [group["lr"] * 32 for group in groups] == pytest.approx([0.1, 0.025, 0.1, 0.05, 0.1])

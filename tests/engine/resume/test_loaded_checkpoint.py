@@ -39,7 +39,7 @@ STRANGE = [
 
 
 def places(value, path=()):
-    """All places of a nested value, as keys to follow."""
+    """Yield the paths of keys to all parts of a nested value."""
     yield path
     if isinstance(value, dict):
         for key, entry in value.items():
@@ -50,7 +50,7 @@ def places(value, path=()):
 
 
 def replaced(value, path, new):
-    """A copy of ``value`` that shares all parts but those on the way to ``path``."""
+    """Return a copy of ``value`` that shares all parts except those along ``path``."""
     if not path:
         return new(value)
     copied = list(value) if isinstance(value, tuple) else copy.copy(value)
@@ -59,7 +59,7 @@ def replaced(value, path, new):
 
 
 def changes(content):
-    """Contents with another type or another nesting at one place, and without that place."""
+    """Yield contents with one part replaced by another type or nesting, or removed."""
     for path in places(content):
         for strange in STRANGE:
             yield path, replaced(content, path, lambda _, new=strange: new)
@@ -103,7 +103,7 @@ def note_score(runner, call_hook, name, **kwargs):
 
 
 class Resumed:
-    """A run that is resumed again and again, from what it is given in place of a file."""
+    """Runner that resumes repeatedly from given content instead of a file."""
 
     def __init__(self, folder, monkeypatch):
         self.content = None
@@ -117,7 +117,7 @@ class Resumed:
         self.runner.logger.setLevel("CRITICAL")
 
     def go_on(self, content):
-        """Resume, and take a step."""
+        """Resume and take a step."""
         runner, self.content = self.runner, content
         runner.optim_wrapper = runner.build_optim_wrapper(
             dict(optimizer=dict(type="AdamW", lr=0.1))
@@ -142,11 +142,11 @@ def same_type(content, changed, path):
     return type(content) is type(changed) and not isinstance(content, (dict, list, tuple))
 
 
-def test_any_other_type_is_one_line_or_a_run_that_goes_on(tmp_path, content, monkeypatch):
-    """Also a type that no line names, such as None for a switch, must not end in a traceback."""
+def test_any_changed_type_is_one_line_or_harmless(tmp_path, content, monkeypatch):
+    """Even types without an error, such as None for a bool, must not end in a traceback."""
     resumed = Resumed(tmp_path, monkeypatch)
     refused = accepted = 0
-    draw = random.Random(0)  # a part of the 4900 changes, all of which hold
+    draw = random.Random(0)  # a sample of the 4900 changes, all of which pass
     for path, changed in changes(content):
         if draw.random() > 0.3 or same_type(content, changed, path):
             continue
@@ -168,7 +168,7 @@ def test_any_other_type_is_one_line_or_a_run_that_goes_on(tmp_path, content, mon
 
 @pytest.mark.parametrize("runner", [Runner, ConsoleRunner])
 @pytest.mark.parametrize("how", ["resume", "auto", "load_from"])
-def test_a_record_in_place_of_meta_runs_no_code(tmp_path, content, how, runner):
+def test_object_instead_of_meta_runs_no_code(tmp_path, content, how, runner):
     code = f"open({str(tmp_path / 'executed')!r}, 'w')"
     record = np.array([(1, 3, code, "config")], f"<i8,<i8,<U{len(code)},<U6")
     record.dtype.names = ("epoch", "iter", "config", "x")
@@ -187,7 +187,7 @@ def test_a_record_in_place_of_meta_runs_no_code(tmp_path, content, how, runner):
 
 
 class Pickled:
-    """A record, pickled without what is refused by NumPy's types alone."""
+    """Pickled object without parts that are rejected because of NumPy's types."""
 
     def __init__(self, record):
         self.record = record
@@ -206,7 +206,7 @@ class PickledType:
 
 
 @pytest.mark.parametrize("meta", [dict(config="raise SystemExit"), RECORD, argparse.Namespace(a=1)])
-def test_weights_are_loaded_and_the_rest_of_a_file_is_dropped(tmp_path, content, meta):
+def test_weights_are_loaded_and_other_content_is_dropped(tmp_path, content, meta):
     runner = adamw_runner(tmp_path, runner=ConsoleRunner)
     checkpoint = content | dict(meta=meta, args=argparse.Namespace(lr=1.0), epoch=np.int64(3))
     runner.call_hook("after_load_checkpoint", checkpoint=checkpoint)
@@ -218,7 +218,7 @@ def test_weights_are_loaded_and_the_rest_of_a_file_is_dropped(tmp_path, content,
 
 @pytest.mark.parametrize("strange", [s for s in STRANGE if type(s) is not torch.Tensor])
 @pytest.mark.parametrize("key", ["state_dict", "ema_state_dict"])
-def test_weights_to_be_loaded_are_tensors_by_name(tmp_path, content, key, strange):
+def test_loaded_weights_must_be_named_tensors(tmp_path, content, key, strange):
     runner = adamw_runner(tmp_path, runner=ConsoleRunner)
     for weights in (strange, {"weight": strange}, {7: torch.zeros(2)}, ["weight"]):
         if isinstance(weights, dict) and (not weights or weights.get("weight") is PARAMETER):
@@ -227,7 +227,7 @@ def test_weights_to_be_loaded_are_tensors_by_name(tmp_path, content, key, strang
             runner.call_hook("after_load_checkpoint", checkpoint=content | {key: weights})
 
 
-def test_users_may_have_pytorch_trust_files(tmp_path, content, monkeypatch):
+def test_users_can_disable_the_checks(tmp_path, content, monkeypatch):
     monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
     runner = adamw_runner(tmp_path, runner=ConsoleRunner)
     checkpoint = content | dict(meta=dict(config="raise SystemExit", args=argparse.Namespace()))

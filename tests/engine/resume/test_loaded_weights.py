@@ -6,12 +6,12 @@ from mmengine.registry import DefaultScope
 from torch import nn
 
 from mim_plugins.cli import ConsoleRunner
-from mim_plugins.engine.resume.loaded_weights import bare_name, require_loadable
+from mim_plugins.engine.resume.loaded_weights import bare_name, check_loadable
 from mim_plugins.errors import CheckpointError
 
 
 class Model(BaseModel):
-    """Weights, and a buffer of integers."""
+    """Model with weights and an integer buffer."""
 
     def __init__(self):
         super().__init__()
@@ -33,7 +33,7 @@ def runner(tmp_path):
 
 @pytest.fixture
 def load(runner, tmp_path):
-    """Load weights, some of which are changed, as ``load_from`` does; returns the model's."""
+    """Load partly changed weights like ``load_from`` and return those of the model."""
 
     def run(prefix="", **changes):
         torch.manual_seed(3)
@@ -71,7 +71,7 @@ def test_weights_and_buffers_are_loaded(load):
     ],
 )
 @pytest.mark.parametrize("prefix", ["", "module."])
-def test_weights_of_another_kind_are_refused(load, runner, tensor, message, prefix):
+def test_weights_of_another_type_are_rejected(load, runner, tensor, message, prefix):
     before = {name: value.clone() for name, value in runner.model.state_dict().items()}
     with pytest.raises(CheckpointError, match=rf"x\.pth.*{message}") as caught:
         load(prefix, fc__weight=tensor)
@@ -80,20 +80,20 @@ def test_weights_of_another_kind_are_refused(load, runner, tensor, message, pref
         assert torch.equal(value, before[name])
 
 
-def test_a_file_without_a_name_of_the_model_is_refused(load, runner, tmp_path):
-    with pytest.raises(CheckpointError, match=r"x\.pth' holds none of the 7 tensors of Model"):
+def test_file_without_matching_names_is_rejected(load, runner, tmp_path):
+    with pytest.raises(CheckpointError, match=r"x\.pth' contains none of the 7 tensors of Model"):
         load("backbone.")
     torch.save(dict(model=Model().state_dict()), tmp_path / "x.pth")
-    with pytest.raises(CheckpointError, match="would go on with random weights"):
+    with pytest.raises(CheckpointError, match="would continue with random weights"):
         runner.load_checkpoint(str(tmp_path / "x.pth"))
 
 
-def test_some_names_are_enough(load):
+def test_one_matching_name_is_sufficient(load):
     loaded = load(other__weight=torch.ones(1, dtype=torch.int64), fc__bias=torch.ones(2))
     assert torch.equal(loaded["fc.bias"], torch.ones(2))
 
 
-def test_a_bare_state_dict_and_a_wrapped_model_are_checked_alike():
+def test_bare_state_dict_and_wrapped_model_are_checked_alike():
     class Wrapper(nn.Module):
         def __init__(self):
             super().__init__()
@@ -102,18 +102,18 @@ def test_a_bare_state_dict_and_a_wrapped_model_are_checked_alike():
 
     good = Model().state_dict()
     for model in (Model(), Wrapper()):
-        require_loadable(model, good, "f")
-        require_loadable(model, dict(state_dict={f"module.{n}": t for n, t in good.items()}), "f")
+        check_loadable(model, good, "f")
+        check_loadable(model, dict(state_dict={f"module.{n}": t for n, t in good.items()}), "f")
         with pytest.raises(CheckpointError, match=r"fc\.bias \(int64"):
-            require_loadable(model, good | {"fc.bias": torch.tensor([1, 2])}, "f")
+            check_loadable(model, good | {"fc.bias": torch.tensor([1, 2])}, "f")
 
 
 @pytest.mark.parametrize("content", [None, [], "text", {}, dict(state_dict=[1]), dict(epoch=3)])
-def test_content_without_weights_is_refused(content):
-    with pytest.raises(CheckpointError, match="holds none of"):
-        require_loadable(Model(), content, "f")
+def test_content_without_weights_is_rejected(content):
+    with pytest.raises(CheckpointError, match="contains none of"):
+        check_loadable(Model(), content, "f")
 
 
-def test_prefixes_of_wrappers_alone_are_removed():
+def test_only_wrapper_prefixes_are_removed():
     assert bare_name("module.module.a.module.b") == "a.module.b"
     assert bare_name("modules.a") == "modules.a"

@@ -5,8 +5,8 @@ import torch
 from mmengine.optim import OptimWrapper
 from torch import nn
 
-from mim_plugins.engine.resume.checkpoint_fit import check_fit
-from mim_plugins.engine.resume.optimizer_values import needed_state
+from mim_plugins.engine.resume.checkpoint_compatibility import check_compatible
+from mim_plugins.engine.resume.optimizer_values import expected_state
 from mim_plugins.errors import CheckpointError
 
 
@@ -40,37 +40,37 @@ KINDS = [
 
 @pytest.mark.parametrize(("kind", "settings"), KINDS)
 @pytest.mark.parametrize("updates", [1, 3])
-def test_every_optimizers_own_state_is_accepted(kind, settings, updates):
-    check_fit(Run(kind, **settings), Run(kind, **settings).saved(updates), "x")
+def test_valid_state_of_every_optimizer_is_accepted(kind, settings, updates):
+    check_compatible(Run(kind, **settings), Run(kind, **settings).saved(updates), "x")
 
 
 @pytest.mark.parametrize(
     ("kind", "name", "change", "message"),
     [
-        ("AdamW", "exp_avg", lambda v: v.to(torch.complex64), "exp_avg holds complex64"),
-        ("AdamW", "exp_avg", lambda v: v.to(torch.int32), "exp_avg holds int32"),
-        ("AdamW", "exp_avg_sq", lambda v: v > 0, "exp_avg_sq holds bool"),
-        ("AdamW", "exp_avg_sq", lambda v: v * torch.nan, "exp_avg_sq holds NaN"),
-        ("AdamW", "exp_avg_sq", lambda v: -v, "exp_avg_sq holds negative"),
+        ("AdamW", "exp_avg", lambda v: v.to(torch.complex64), "exp_avg contains complex64"),
+        ("AdamW", "exp_avg", lambda v: v.to(torch.int32), "exp_avg contains int32"),
+        ("AdamW", "exp_avg_sq", lambda v: v > 0, "exp_avg_sq contains bool"),
+        ("AdamW", "exp_avg_sq", lambda v: v * torch.nan, "exp_avg_sq contains NaN"),
+        ("AdamW", "exp_avg_sq", lambda v: -v, "exp_avg_sq contains negative"),
         ("AdamW", "exp_avg", lambda v: torch.full_like(v, 1e300, dtype=torch.float64), r"1e\+300"),
-        ("Adamax", "exp_inf", lambda v: -v, "exp_inf holds negative"),
-        ("Adagrad", "sum", lambda v: -v, "sum holds negative"),
-        ("RMSprop", "square_avg", lambda v: -v, "square_avg holds negative"),
-        ("Adadelta", "acc_delta", lambda v: v / 0 * 0, "acc_delta holds NaN"),
+        ("Adamax", "exp_inf", lambda v: -v, "exp_inf contains negative"),
+        ("Adagrad", "sum", lambda v: -v, "sum contains negative"),
+        ("RMSprop", "square_avg", lambda v: -v, "square_avg contains negative"),
+        ("Adadelta", "acc_delta", lambda v: v / 0 * 0, "acc_delta contains NaN"),
         ("Adam", "step", lambda v: -v, "step is -1"),
         ("Adam", "step", lambda v: v * 0, "step is 0"),
         ("Adam", "step", lambda v: v + 0.5, "step is 1.5"),
         ("NAdam", "step", lambda v: v * 1e30, r"step is 1e\+30"),
-        ("NAdam", "step", lambda v: v > 0, "step is no count"),
-        ("RAdam", "step", lambda v: v + 0j, "step is no count"),
+        ("NAdam", "step", lambda v: v > 0, "step is not a count"),
+        ("RAdam", "step", lambda v: v + 0j, "step is not a count"),
     ],
 )
-def test_numbers_that_no_optimizer_writes_are_refused(kind, name, change, message):
+def test_invalid_state_values_are_rejected(kind, name, change, message):
     content = Run(kind).saved()
     for entries in content["optimizer"]["state"].values():
         entries[name] = change(entries[name])
     with pytest.raises(CheckpointError, match=message):
-        check_fit(Run(kind), content, "x")
+        check_compatible(Run(kind), content, "x")
 
 
 @pytest.mark.parametrize(
@@ -83,42 +83,42 @@ def test_numbers_that_no_optimizer_writes_are_refused(kind, name, change, messag
         ("weight_decay", 1e300, r"weight_decay is 1e\+300"),
     ],
 )
-def test_settings_that_no_run_goes_on_with_are_refused(name, value, message):
+def test_invalid_settings_are_rejected(name, value, message):
     content = Run("AdamW").saved()
     content["optimizer"]["param_groups"][0][name] = value
     with pytest.raises(CheckpointError, match=message):
-        check_fit(Run("AdamW"), content, "x")
+        check_compatible(Run("AdamW"), content, "x")
 
 
 @pytest.mark.parametrize("name", ["capturable", "differentiable", "foreach", "fused"])
-def test_how_an_optimizer_computes_may_differ(name):
+def test_implementation_settings_may_differ(name):
     content = Run("AdamW").saved()
     content["optimizer"]["param_groups"][0][name] = True
-    check_fit(Run("AdamW"), content, "x")
+    check_compatible(Run("AdamW"), content, "x")
 
 
 @pytest.mark.parametrize(("kind", "settings"), KINDS)
-def test_a_stepped_optimizer_has_a_state_if_it_keeps_one(kind, settings):
+def test_stepped_optimizer_must_have_a_state(kind, settings):
     content = Run(kind, **settings).saved()
     content["optimizer"]["state"] = {}
     if (kind, settings) == ("SGD", {}):
-        check_fit(Run(kind), content, "x")
+        check_compatible(Run(kind), content, "x")
         return
     with pytest.raises(CheckpointError, match="of all parameters are missing"):
-        check_fit(Run(kind, **settings), content, "x")
+        check_compatible(Run(kind, **settings), content, "x")
     content["meta"]["iter"] = 0
-    check_fit(Run(kind, **settings), content, "x")
+    check_compatible(Run(kind, **settings), content, "x")
 
 
-def test_settings_that_need_more_state_are_refused():
+def test_settings_that_need_more_state_are_rejected():
     with pytest.raises(CheckpointError, match="need momentum_buffer"):
-        check_fit(Run("RMSprop", momentum=0.9), Run("RMSprop").saved(), "x")
-    check_fit(Run("SGD", momentum=0.9), Run("SGD").saved(), "x")
+        check_compatible(Run("RMSprop", momentum=0.9), Run("RMSprop").saved(), "x")
+    check_compatible(Run("SGD", momentum=0.9), Run("SGD").saved(), "x")
 
 
-def test_an_optimizer_that_is_built_otherwise_has_no_needs():
+def test_optimizer_with_another_constructor_needs_no_state():
     class Other(torch.optim.SGD):
         def __init__(self, params, lr, mandatory):
             super().__init__(params, lr)
 
-    assert needed_state(Other([nn.Parameter(torch.zeros(1))], 0.1, 1), {}) == ()
+    assert expected_state(Other([nn.Parameter(torch.zeros(1))], 0.1, 1), {}) == ()

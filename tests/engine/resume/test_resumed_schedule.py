@@ -14,7 +14,7 @@ from mim_plugins.errors import CheckpointError
 EPOCHS, HALF = 6, 3
 ADAM = dict(type="AdamW", lr=0.1, betas=(0.9, 0.95), weight_decay=0.05)
 LENGTH = 4  # iterations per epoch
-KINDS = {  # schedules of a run of epochs, in epochs
+KINDS = {  # schedules of an epoch-based run, in epochs
     "constant": [dict(type="ConstantLR", factor=0.5, end=4)],
     "cosine": [dict(type="CosineAnnealingLR", eta_min=0.01)],
     "cosine_period": [dict(type="CosineAnnealingLR", T_max=2, eta_min_ratio=0.1)],
@@ -50,7 +50,7 @@ KINDS = {  # schedules of a run of epochs, in epochs
 
 
 def in_units(schedulers, unit):
-    """The schedulers by epoch, converted to iterations, or with all lengths in iterations."""
+    """Return epoch-based schedulers converted to iterations, or with lengths in iterations."""
     if schedulers is None or unit == "epoch":
         return schedulers
     if unit == "converted":
@@ -68,7 +68,7 @@ def in_units(schedulers, unit):
     return found
 
 
-CHANGES = {  # of the run that goes on, and the iteration of the checkpoint
+CHANGES = {  # changes of the resumed run, and the iteration of the checkpoint
     "nothing": (dict(), 12),
     "longer": (dict(epochs=9), 12),
     "much_longer_within_an_epoch": (dict(epochs=40), 9),
@@ -84,7 +84,7 @@ CHANGES = {  # of the run that goes on, and the iteration of the checkpoint
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("unit", ["epoch", "converted", "iteration"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_schedule_from_there_on_is_the_configs(kind, unit, change):
+def test_schedule_after_resuming_is_the_configs(kind, unit, change):
     schedulers = in_units(KINDS[kind], unit)
     changed, stop = CHANGES[change]
     before = dict(schedulers=schedulers)
@@ -98,14 +98,14 @@ def test_schedule_from_there_on_is_the_configs(kind, unit, change):
 @pytest.mark.parametrize(("first", "second"), itertools.permutations(
     ["warm_up_cosine", "one_cycle", "momentum", "weight_decay", "none"], 2
 ))  # fmt: skip
-def test_schedulers_may_become_others(first, second, names, optimizer):
+def test_schedulers_may_change(first, second, names, optimizer):
     before = dict(schedulers=KINDS[first], optimizer=optimizer, names=names)
     whole, resumed, changes = whole_and_resumed(before, before | dict(schedulers=KINDS[second]), 12)
     assert resumed == whole
     assert changes
 
 
-def test_optimizers_with_schedules_of_their_own_are_followed():
+def test_each_optimizer_follows_its_own_schedule():
     names = ("one", "other")
     before = dict(schedulers=dict(one=KINDS["poly"], other=KINDS["warm_up_cosine"]), names=names)
     after = before | dict(schedulers=dict(one=KINDS["cosine"], other=KINDS["warm_up_cosine"]))
@@ -117,7 +117,7 @@ def test_optimizers_with_schedules_of_their_own_are_followed():
 
 @pytest.mark.parametrize("unit", ["epoch", "converted", "iteration"])
 @pytest.mark.parametrize("stop", [1, 4, 8])
-def test_a_trial_run_within_the_warm_up_goes_on_at_full_length(stop, unit):
+def test_trial_run_within_warm_up_can_resume_at_full_length(stop, unit):
     schedulers = in_units(KINDS["warm_up_cosine"], unit)
     trial = Config(dict(train_cfg=dict(max_epochs=2), param_scheduler=schedulers))
     if unit != "iteration":
@@ -132,7 +132,7 @@ def test_a_trial_run_within_the_warm_up_goes_on_at_full_length(stop, unit):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("iterations", [30, 24, 20])
-def test_runs_in_iterations_follow_too(kind, iterations):
+def test_iteration_based_runs_follow_the_config(kind, iterations):
     schedulers = in_units(KINDS[kind], "iteration")
     before = dict(schedulers=schedulers, epochs=None, iterations=24)
     after = before | dict(iterations=iterations, length=3)
@@ -143,7 +143,7 @@ def test_runs_in_iterations_follow_too(kind, iterations):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_changed_twice_and_then_not_the_schedule_is_the_last_ones(kind):
+def test_schedule_follows_the_last_of_several_changes(kind):
     schedulers = in_units(KINDS[kind], "converted")
     last = dict(schedulers=schedulers, epochs=9, length=3, optimizer=SGD | dict(lr=0.03))
     checkpoint = ScheduleRun(schedulers).go(9).checkpoint()
@@ -158,7 +158,7 @@ def test_changed_twice_and_then_not_the_schedule_is_the_last_ones(kind):
 
 
 @pytest.mark.parametrize("missing", ["param_schedulers", "optimizer"])
-def test_without_states_in_the_file_the_schedule_is_the_configs(missing):
+def test_file_without_scheduler_states_follows_the_config(missing):
     checkpoint = ScheduleRun(KINDS["warm_up_cosine"]).go(12).checkpoint()
     del checkpoint[missing]
     resumed, whole = ScheduleRun(KINDS["warm_up_cosine"]), ScheduleRun(KINDS["warm_up_cosine"])
@@ -166,10 +166,10 @@ def test_without_states_in_the_file_the_schedule_is_the_configs(missing):
     assert resumed.go().trace == whole.go().trace[12:]
 
 
-def test_where_nothing_changes_the_states_are_the_checkpoints():
+def test_unchanged_schedules_keep_the_checkpoints_states():
     schedulers = in_units([*KINDS["warm_up_cosine"], *KINDS["momentum"]], "converted")
     run = ScheduleRun(schedulers).go(7)
-    # as a hook that changes the rate may leave it
+    # a hook may have changed the learning rate like this
     run.optim_wrapper.param_groups[0]["lr"] = 0.0123
     resumed = ScheduleRun(schedulers)
     assert resumed.resume(run.checkpoint()) == []
@@ -179,8 +179,8 @@ def test_where_nothing_changes_the_states_are_the_checkpoints():
     ]
 
 
-def test_a_schedule_that_was_left_behind_is_caught_up():
-    """A file that another version saved with its second scheduler at step 0."""
+def test_schedule_behind_its_position_is_stepped_forward():
+    """A checkpoint of another version has its second scheduler at step 0."""
     checkpoint = ScheduleRun(KINDS["warm_up_cosine"]).go(12).checkpoint()
     checkpoint["param_schedulers"][1]["_global_step"] = 0
     resumed, whole = ScheduleRun(KINDS["warm_up_cosine"]), ScheduleRun(KINDS["warm_up_cosine"])
@@ -202,7 +202,7 @@ LOSSES = [1, 2, 3, 4, 5, 0.5, 1, 1, 1]
         (dict(epochs=9, optimizer=SGD | dict(lr=0.01)), 0.1),
     ],
 )
-def test_a_schedule_by_metrics_goes_on_from_its_state(changed, scale):
+def test_metric_schedule_resumes_from_its_state(changed, scale):
     before = dict(schedulers=[WARM_UP, PLATEAU], metrics=LOSSES)
     whole, resumed, _ = whole_and_resumed(before, before | changed, 16)
     assert whole[0][0]["lr"] == pytest.approx(0.025 * scale)
@@ -211,7 +211,7 @@ def test_a_schedule_by_metrics_goes_on_from_its_state(changed, scale):
     assert found == (expected if scale == 1 else pytest.approx(expected))
 
 
-def test_a_schedule_by_metrics_may_begin_later_than_the_checkpoint():
+def test_metric_schedule_may_begin_after_the_checkpoint():
     before = dict(schedulers=[WARM_UP, PLATEAU], metrics=LOSSES)
     after = before | dict(schedulers=[WARM_UP, PLATEAU | dict(begin=5, factor=0.1)])
     whole, resumed, _ = whole_and_resumed(before, after, 16)
@@ -227,21 +227,21 @@ def test_a_schedule_by_metrics_may_begin_later_than_the_checkpoint():
         [WARM_UP, PLATEAU, KINDS["poly"][0]],
     ],
 )
-def test_another_schedule_by_metrics_is_refused(schedulers):
+def test_changed_metric_schedule_is_rejected(schedulers):
     checkpoint = ScheduleRun([WARM_UP, PLATEAU], metrics=LOSSES).go(16).checkpoint()
-    with pytest.raises(CheckpointError, match=r"ReduceOnPlateauLR.*begin of.* to 5, or take"):
+    with pytest.raises(CheckpointError, match=r"ReduceOnPlateauLR.*begin of.* to 5, or load"):
         ScheduleRun(schedulers).resume(checkpoint)
 
 
-def test_a_schedule_by_metrics_cannot_be_added_to_the_past():
+def test_metric_schedule_cannot_start_in_the_past():
     checkpoint = ScheduleRun([WARM_UP]).go(16).checkpoint()
-    with pytest.raises(CheckpointError, match="ReduceOnPlateauLR follows the metrics of past"):
+    with pytest.raises(CheckpointError, match="ReduceOnPlateauLR depends on the metrics of past"):
         ScheduleRun([WARM_UP, PLATEAU]).resume(checkpoint)
     ScheduleRun([WARM_UP, PLATEAU | dict(begin=5)]).resume(checkpoint)
 
 
 class Rates(Hook):
-    """Keeps the learning rate of every iteration."""
+    """Hook that records the learning rate of every iteration."""
 
     def __init__(self):
         self.rates = []
@@ -251,7 +251,7 @@ class Rates(Hook):
 
 
 class Stop(Hook):
-    """Ends the run after some epochs, when the checkpoint is there."""
+    """Hook that ends the run after some epochs, when the checkpoint exists."""
 
     priority = "LOWEST"
 
@@ -271,7 +271,7 @@ def train(
     param_scheduler=None,
     **changes,
 ):
-    """Train on 8 images; the runner, and the learning rate of every iteration."""
+    """Train on 8 images; return the runner and the learning rate of every iteration."""
     rates = Rates()
     runner = Runner(
         model=ToyModel(),
@@ -301,7 +301,7 @@ def train(
 
 @pytest.fixture
 def resumed(tmp_path, caplog):
-    """Trains half of a run, then goes on with another config."""
+    """Train half of a run, then resume with another config."""
 
     def run(**config):
         train(tmp_path / "run", Stop())
@@ -311,7 +311,7 @@ def resumed(tmp_path, caplog):
     return run
 
 
-def test_with_the_same_config_nothing_changes(resumed, tmp_path, caplog):
+def test_same_config_changes_nothing(resumed, tmp_path, caplog):
     _, whole = train(tmp_path / "whole")
     runner, rates = resumed()
     assert rates == whole[HALF * 2 :]
@@ -320,9 +320,7 @@ def test_with_the_same_config_nothing_changes(resumed, tmp_path, caplog):
 
 
 @pytest.mark.parametrize("batch", [2, 8])
-def test_with_other_batches_the_schedule_is_at_the_same_part_of_the_run(
-    resumed, tmp_path, caplog, batch
-):
+def test_changed_batch_keeps_the_fraction_of_the_schedule(resumed, tmp_path, caplog, batch):
     _, whole = train(tmp_path / "whole", batch=batch)
     runner, rates = resumed(batch=batch)
     length = 8 // batch
@@ -331,14 +329,14 @@ def test_with_other_batches_the_schedule_is_at_the_same_part_of_the_run(
     assert f"epochs have 2 iterations, this run's {length}" in caplog.text
 
 
-def test_a_run_that_is_made_longer_has_the_rates_of_the_longer_run(resumed, tmp_path, caplog):
+def test_extended_run_has_the_rates_of_the_longer_schedule(resumed, tmp_path, caplog):
     _, whole = train(tmp_path / "whole", epochs=10)
     _, rates = resumed(epochs=10)
     assert rates == whole[HALF * 2 :]
     assert "CosineAnnealingLR follows the config" in caplog.text
 
 
-def test_a_trial_run_is_resumed_at_full_length(tmp_path, caplog):
+def test_trial_run_can_resume_at_full_length(tmp_path, caplog):
     schedule = [
         dict(type="LinearLR", start_factor=0.1, end=4, convert_to_iter_based=True),
         dict(type="CosineAnnealingLR", begin=4, convert_to_iter_based=True),
@@ -355,7 +353,7 @@ def test_a_trial_run_is_resumed_at_full_length(tmp_path, caplog):
 
 
 @pytest.mark.parametrize("epochs", [EPOCHS, 8])
-def test_schedules_whose_state_has_functions_are_resumed(tmp_path, epochs):
+def test_schedules_with_functions_in_their_state_are_resumed(tmp_path, epochs):
     schedule = dict(type="OneCycleLR", eta_max=0.2, anneal_strategy="linear", by_epoch=True)
     train(tmp_path / "run", Stop(), param_scheduler=schedule)
     _, whole = train(tmp_path / "whole", epochs=epochs, param_scheduler=schedule)
@@ -363,14 +361,14 @@ def test_schedules_whose_state_has_functions_are_resumed(tmp_path, epochs):
     assert rates == whole[HALF * 2 :]
 
 
-def test_another_learning_rate_holds_from_there_on(resumed, tmp_path, caplog):
+def test_changed_learning_rate_applies_after_resuming(resumed, tmp_path, caplog):
     _, whole = train(tmp_path / "whole")
     _, rates = resumed(lr=0.05)
     assert rates == pytest.approx([rate / 2 for rate in whole[HALF * 2 :]])
     assert "the highest learning rate was 0.1 and is 0.05" in caplog.text
 
 
-def test_a_checkpoint_of_mmengines_loop_follows_too(tmp_path):
+def test_checkpoint_of_mmengines_loop_follows_the_config(tmp_path):
     train(tmp_path / "run", Stop(), loop="EpochBasedTrainLoop")
     _, whole = train(tmp_path / "whole", batch=2)
     _, rates = train(tmp_path / "run", batch=2, resume=True)
@@ -378,7 +376,7 @@ def test_a_checkpoint_of_mmengines_loop_follows_too(tmp_path):
 
 
 @pytest.mark.parametrize("epochs", [5, 9])
-def test_another_length_within_the_warm_up_is_named(epochs):
+def test_changed_length_within_the_warm_up_is_reported(epochs):
     before = dict(schedulers=[dict(type="LinearLR", start_factor=0.1, end=20)])
     whole, resumed, changes = whole_and_resumed(before, before | dict(epochs=epochs), 12)
     assert resumed == whole
@@ -387,7 +385,7 @@ def test_another_length_within_the_warm_up_is_named(epochs):
 
 @pytest.mark.parametrize("count", [10**8, 2**61])
 @pytest.mark.parametrize("epochs", [EPOCHS, None])
-def test_a_position_beyond_the_end_takes_no_time(count, epochs):
+def test_position_beyond_the_end_takes_no_time(count, epochs):
     schedule = KINDS["warm_up_cosine"]
     if epochs is None:
         schedule = in_units(schedule, "iteration")

@@ -12,7 +12,7 @@ from mim_plugins.engine.resume.run_checkpoints import (
 NONE = "there is no complete checkpoint of this run"
 
 
-def test_the_newest_complete_file_is_named(tmp_path):
+def test_newest_complete_file_is_reported(tmp_path):
     run = SimpleNamespace(work_dir=str(tmp_path), _load_from=None)
     assert newest_complete(str(tmp_path), run, None) == NONE
     assert newest_complete(str(tmp_path / "lost"), run, "old.pth") == NONE
@@ -26,7 +26,7 @@ def test_the_newest_complete_file_is_named(tmp_path):
     assert newest_complete(str(tmp_path), run, None) == NONE
 
 
-def test_of_another_storage_the_last_saved_file_counts(tmp_path):
+def test_last_saved_file_counts_on_other_storage(tmp_path):
     run = SimpleNamespace(work_dir=str(tmp_path), _load_from=None)
     assert newest_complete(None, run, "s3://a/iter_1.pth").endswith("'s3://a/iter_1.pth'")
     assert newest_complete(None, run, None) == NONE
@@ -37,12 +37,12 @@ def test_of_another_storage_the_last_saved_file_counts(tmp_path):
     ("step", "interval", "save_last", "expected"),
     [
         (10, 10, True, "next interval"),
-        (10, 10, False, "its end tries"),
+        (10, 10, False, "the end of the run tries"),
         (10, 5, False, "next interval"),
         (10, -1, True, "next interval"),
         (15, 5, True, "last save"),
         (15, 10, True, "last save"),
     ],
 )
-def test_no_interval_is_promised_that_does_not_come(step, interval, save_last, expected):
+def test_message_mentions_only_intervals_that_follow(step, interval, save_last, expected):
     assert expected in next_try(step, 15, interval, save_last)

@@ -27,7 +27,7 @@ def check_config(name: str, data_root: str | None, options: Sequence[str] = ()) 
         from mmengine.config import Config
 
         from mim_plugins.apis import find_config, override_config
-        from mim_plugins.cli import add_config_options, missing_packages_remedy, run_config
+        from mim_plugins.cli import add_config_options, missing_packages_hint, run_config
         from mim_plugins.errors import ConfigError
     except Exception as error:  # a missing package has a line above
         reason = first_line(error)
@@ -41,20 +41,20 @@ def check_config(name: str, data_root: str | None, options: Sequence[str] = ()) 
             given = dict(parser.parse_args(["--cfg-options", *options]).cfg_options)
             data_root = data_root or given.pop("data_root", None)
             override_config(cfg, given)
-        run_config.require_known_arguments(cfg)
+        run_config.check_known_arguments(cfg)
     except Exception as error:  # a config is a program and may raise any exception
         reason = first_line(error)
-        remedy = missing_packages_remedy(reason)
+        remedy = missing_packages_hint(reason)
         yield Result(FAIL, f"config '{name}' cannot be read: {reason}{remedy}")
         return
     yield Result(OK, f"config '{name}'")
     scope = cfg.get("default_scope")
     broken = scope in ("mmdet", "mmseg") and (import_error("mmcv.ops") or import_error(scope))
     if broken:
-        yield Result(FAIL, f"{broken}{missing_packages_remedy(broken)}")
+        yield Result(FAIL, f"{broken}{missing_packages_hint(broken)}")
     try:
         run_config.apply_data_root(cfg, data_root)
-        run_config.require_data(cfg)
+        run_config.check_data_folders(cfg)
         yield Result(OK, "all data folders exist")
     except (FileNotFoundError, ConfigError) as error:
         yield Result(FAIL, first_line(error))

@@ -1,10 +1,9 @@
-"""Whether a checkpoint is of the model and the optimizer that are to be resumed from it."""
+"""Checks that a checkpoint belongs to the model and the optimizer of the resumed run."""
 
 import inspect
 from typing import Any
 
 import torch
-from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import Runner
 from torch import Tensor, nn
@@ -12,40 +11,41 @@ from torch import Tensor, nn
 from ...checkpoints import describe_mismatch
 from ...checkpoints.plain_data import describe
 from ...errors import CheckpointError
-from .averaged_weights import describe_other_average
-from .class_fit import check_classes
+from ..model_wrapper import unwrap_model
+from .averaged_weights import describe_average_mismatch
+from .class_check import check_classes
 from .optimizer_values import (
     PER_ELEMENT,
-    describe_lacking_state,
+    describe_missing_state,
     describe_settings,
     describe_values,
-    needed_state,
+    expected_state,
 )
 
-_LISTED = 4
+_MAX_LISTED = 4
 
 
-def check_fit(runner: Runner, checkpoint: dict | None, source: str) -> None:
-    """Check that a run can go on from a training checkpoint.
+def check_compatible(runner: Runner, checkpoint: dict | None, source: str) -> None:
+    """Check that a run can be resumed from a training checkpoint.
 
     Args:
-        runner: its model, and its optimizer if there is one, are built.
-        checkpoint: whose types have been checked; None if the file holds weights alone.
-        source: the file, for the message.
+        runner: runner whose model and optimizer, if any, are built.
+        checkpoint: checkpoint with checked types; None if the file contains weights alone.
+        source: path of the file, for the message.
 
     Raises:
-        CheckpointError: names, shapes or types of tensors differ, the optimizer is of another kind
-            or has other groups of parameters, or the classes differ.
+        CheckpointError: tensors differ in name, shape or type, the optimizer has another type or
+            other parameter groups, or the classes differ.
     """
     if checkpoint is None:
         raise CheckpointError(
-            f"'{source}' holds weights alone, so no run can be resumed from it: leave out --resume,"
+            f"'{source}' contains weights alone, so no run can be resumed from it: remove --resume"
             f" and start a new run from these weights with --cfg-options load_from={source}"
         )
-    problem = _other_model(runner, checkpoint["state_dict"])
-    problem = problem or _other_heads(runner, checkpoint["meta"].get("num_heads"))
-    average = checkpoint.get("ema_state_dict")
-    problem = problem or describe_other_average(_model(runner).state_dict(), average)
+    problem = _model_difference(runner, checkpoint["state_dict"])
+    problem = problem or _heads_difference(runner, checkpoint["meta"].get("num_heads"))
+    weights = unwrap_model(runner.model).state_dict()
+    problem = problem or describe_average_mismatch(weights, checkpoint.get("ema_state_dict"))
     if problem:
         raise CheckpointError(
             f"'{source}' is of another model than the config's: {problem}; resume with the config"
@@ -54,7 +54,9 @@ def check_fit(runner: Runner, checkpoint: dict | None, source: str) -> None:
     if isinstance(runner.optim_wrapper, OptimWrapper):
         kind = checkpoint["meta"].get("optimizer_type")
         iterations = checkpoint["meta"].get("iter", 0)
-        problem = _other_optimizer(runner.optim_wrapper, checkpoint["optimizer"], kind, iterations)
+        problem = _optimizer_difference(
+            runner.optim_wrapper, checkpoint["optimizer"], kind, iterations
+        )
     if problem:
         raise CheckpointError(
             f"'{source}' is of another optimizer than the config's: {problem}; resume with the"
@@ -64,10 +66,11 @@ def check_fit(runner: Runner, checkpoint: dict | None, source: str) -> None:
     check_classes(runner, checkpoint, source)
 
 
-def note_kinds(runner: Runner, checkpoint: dict) -> None:
-    """Note in a checkpoint's ``meta`` what its tensors do not show.
+def add_compatibility_meta(runner: Runner, checkpoint: dict) -> None:
+    """Add compatibility information to a checkpoint's ``meta``, for :func:`check_compatible`.
 
-    It is the kind of the optimizer, or kinds by name, and each attention's number of heads.
+    It consists of the optimizer's type (or types by name) and the number of heads of each
+    attention, which the tensors alone do not determine.
     """
     checkpoint["meta"]["num_heads"] = _heads(runner)
     wrapper = runner.optim_wrapper
@@ -80,30 +83,26 @@ def note_kinds(runner: Runner, checkpoint: dict) -> None:
 
 def _kind(wrapper: OptimWrapper) -> str:
     optimizer = wrapper.optimizer
-    return type(getattr(optimizer, "optim", optimizer)).__name__  # the sharded one's is inside
-
-
-def _model(runner: Runner) -> nn.Module:
-    return runner.model.module if is_model_wrapper(runner.model) else runner.model
+    return type(getattr(optimizer, "optim", optimizer)).__name__  # inside the sharded one
 
 
 def _heads(runner: Runner) -> dict[str, int]:
-    parts = _model(runner).named_modules()
+    parts = unwrap_model(runner.model).named_modules()
     found = {name: getattr(part, "num_heads", None) for name, part in parts}
     return {name: heads for name, heads in found.items() if type(heads) is int}
 
 
-def _other_heads(runner: Runner, given: dict[str, int] | None) -> str:
-    """What differs in the numbers of heads, in words; empty if nothing, or if none were noted."""
+def _heads_difference(runner: Runner, given: dict[str, int] | None) -> str:
+    """Describe different numbers of heads; empty if they agree or the file contains none."""
     for name, heads in _heads(runner).items():
         if given is not None and given.get(name, heads) != heads:
             return f"{name} has {given[name]} heads in the file, {heads} in the model"
     return ""
 
 
-def _other_model(runner: Runner, weights: dict[str, Tensor]) -> str:
-    """What differs between the run's model and a checkpoint's, in words; empty if nothing."""
-    own = _model(runner).state_dict()
+def _model_difference(runner: Runner, weights: dict[str, Tensor]) -> str:
+    """Describe the difference between the run's model and a checkpoint's; empty if none."""
+    own = unwrap_model(runner.model).state_dict()
     given = {name.removeprefix("module."): tensor for name, tensor in weights.items()}
     problem = describe_mismatch(own, given, allow_resize=False)
     if problem:
@@ -113,37 +112,40 @@ def _other_model(runner: Runner, weights: dict[str, Tensor]) -> str:
         for name, tensor in own.items()
         if given[name].dtype != tensor.dtype
     ]
-    return f"{len(types)} of another type: {', '.join(types[:_LISTED])}" if types else ""
+    return f"{len(types)} of another type: {', '.join(types[:_MAX_LISTED])}" if types else ""
 
 
-def _other_optimizer(wrapper: Any, state: dict, kind: Any, iterations: int) -> str:
-    """What differs between an optimizer, or several by name, and a saved state; empty if nothing.
+def _optimizer_difference(wrapper: Any, state: dict, kind: Any, iterations: int) -> str:
+    """Describe the difference between an optimizer and a saved state; empty if none.
 
     Args:
-        wrapper: MMEngine's, of one optimizer or several.
-        state: the saved one.
-        kind: the saved optimizer's class, or classes by name; None in a file of MMEngine's hook.
-        iterations: that the checkpoint's run had trained.
+        wrapper: MMEngine's wrapper of one optimizer or several.
+        state: saved state.
+        kind: class name of the saved optimizer, or class names by optimizer name; None in a file of
+            MMEngine's hook.
+        iterations: completed iterations of the checkpoint's run.
     """
     if not isinstance(wrapper, OptimWrapperDict):
         if "param_groups" not in state:
             return f"several optimizers ({', '.join(state)}) in the file, one in the config"
-        return _other_state(wrapper, state, kind, iterations)
+        return _state_difference(wrapper, state, kind, iterations)
     own, given = sorted(wrapper.keys()), sorted(state)
     if "param_groups" in state or own != given:
         names = "one" if "param_groups" in state else ", ".join(given)
         return f"optimizers {names} in the file, {', '.join(own)} in the config"
     kinds = kind if isinstance(kind, dict) else {}
-    found = (_other_state(wrapper[name], state[name], kinds.get(name), iterations) for name in own)
+    found = (
+        _state_difference(wrapper[name], state[name], kinds.get(name), iterations) for name in own
+    )
     return "; ".join(f"{name}: {text}" for name, text in zip(own, found, strict=True) if text)
 
 
-def _other_state(wrapper: OptimWrapper, state: dict, kind: str | None, iterations: int) -> str:
+def _state_difference(wrapper: OptimWrapper, state: dict, kind: str | None, iterations: int) -> str:
     own, given = wrapper.optimizer.param_groups, state["param_groups"]
     settings = [set(groups[0]) - {"initial_lr"} if groups else set() for groups in (own, given)]
     if kind is None and settings[0] - settings[1] and settings[1] - settings[0]:
         only = ", ".join(sorted(settings[1] - settings[0]))
-        return f"its settings ({only}) are none of {_kind(wrapper)}'s"
+        return f"its settings ({only}) do not exist in {_kind(wrapper)}"
     if kind is not None and kind != _kind(wrapper):
         return f"{kind} in the file, {_kind(wrapper)} in the config"
     if len(own) != len(given):
@@ -155,8 +157,8 @@ def _other_state(wrapper: OptimWrapper, state: dict, kind: str | None, iteration
                 f" {len(ours['params'])} in the config"
             )
         for key in sorted(set(ours) - {"params", "initial_lr"}):
-            # switches that the PyTorch of the file did not have are set by this one
-            if not _alike(ours[key], theirs.get(key)):
+            # settings missing in the file, which are newer than its PyTorch, keep their defaults
+            if not _same_kind(ours[key], theirs.get(key)):
                 return (
                     f"{key} is {describe(theirs.get(key))} in the file, {describe(ours[key])} in"
                     " the config"
@@ -164,62 +166,62 @@ def _other_state(wrapper: OptimWrapper, state: dict, kind: str | None, iteration
         problem = describe_settings(ours, theirs) or _invalid_settings(wrapper.optimizer, theirs)
         if problem:
             return problem
-    problem = describe_lacking_state(wrapper, state, iterations)
-    return problem or _other_numbers(wrapper.optimizer, state)
+    problem = describe_missing_state(wrapper, state, iterations)
+    return problem or _state_problem(wrapper.optimizer, state)
 
 
 def _invalid_settings(optimizer: Any, group: dict) -> str:
-    """What the optimizer's own constructor has against a group's settings; empty if nothing."""
+    """Return the error of the optimizer's constructor for a group's settings; empty if none."""
     kind = type(getattr(optimizer, "optim", optimizer))
     names = set(inspect.signature(kind).parameters) & set(group) - {"params"}
     try:
         kind([nn.Parameter(torch.zeros(1))], **{name: group[name] for name in names})
     except ValueError as error:
         return str(error)
-    except Exception:  # of a class that is built in another way
+    except Exception:  # the class has another constructor
         return ""
     return ""
 
 
-def _alike(own: Any, given: Any) -> bool:
-    """Whether two settings are of one kind: numbers, switches, texts or rows of equal length."""
+def _same_kind(own: Any, given: Any) -> bool:
+    """Return whether two settings have the same kind and, if they are sequences, length."""
     if own is None or isinstance(own, bool):
         kinds = (bool,) if own is not None else (bool, int, float)
         return given is None or isinstance(given, kinds)
     if isinstance(own, (list, tuple)):
         is_row = isinstance(given, (list, tuple)) and len(own) == len(given)
-        return is_row and all(map(_alike, own, given))
+        return is_row and all(map(_same_kind, own, given))
     if isinstance(own, (int, float, Tensor)):
         is_number = isinstance(given, (int, float)) and not isinstance(given, bool)
         return is_number or (isinstance(given, Tensor) and given.numel() == 1)
     return type(own) is type(given)
 
 
-def _other_numbers(optimizer: Any, state: dict) -> str:
-    params, needed = [], []
+def _state_problem(optimizer: Any, state: dict) -> str:
+    params, expected = [], []
     for ours, theirs in zip(optimizer.param_groups, state["param_groups"], strict=True):
         params += ours["params"]
-        needed += [needed_state(optimizer, theirs)] * len(ours["params"])
-        more = set(needed_state(optimizer, ours)).difference(needed_state(optimizer, theirs))
-        if more and not isinstance(optimizer, torch.optim.SGD):  # which begins with a gradient
-            return f"the config's settings need {', '.join(sorted(more))}, which the file lacks"
+        expected += [expected_state(optimizer, theirs)] * len(ours["params"])
+        more = set(expected_state(optimizer, ours)).difference(expected_state(optimizer, theirs))
+        if more and not isinstance(optimizer, torch.optim.SGD):  # starts with a gradient
+            return f"the config's settings need {', '.join(sorted(more))}, missing in the file"
     numbers = [number for group in state["param_groups"] for number in group["params"]]
     if len(set(numbers)) != len(numbers):
         return "a parameter is in two groups of the file"
-    for number, param, keys in zip(numbers, params, needed, strict=True):
+    for number, param, keys in zip(numbers, params, expected, strict=True):
         entries = state["state"].get(number)
-        if entries is None:  # a parameter that never had a gradient
+        if entries is None:  # a parameter without any gradient so far
             continue
-        lacking = [key for key in keys if entries.get(key) is None]
-        if lacking:
-            return f"{lacking[0]} of parameter {number} is missing in the file"
+        missing = [key for key in keys if entries.get(key) is None]
+        if missing:
+            return f"{missing[0]} of parameter {number} is missing in the file"
         for key, value in entries.items():
             if key in PER_ELEMENT and value is not None:
                 given = tuple(getattr(value, "shape", ()))
                 if given != tuple(param.shape):
                     return (
-                        f"{key} of parameter {number} has the shape {given} in the file, and the"
-                        f" parameter {tuple(param.shape)}"
+                        f"{key} of parameter {number} has shape {given} in the file, but the"
+                        f" parameter has shape {tuple(param.shape)}"
                     )
         problem = describe_values(param, entries)
         if problem:

@@ -1,4 +1,4 @@
-"""Comparison of a checkpoint's classes with those of the run's training set."""
+"""Check of a checkpoint's classes against those of the training set."""
 
 from typing import Any
 
@@ -11,18 +11,18 @@ from ...evaluation.class_names import CLASSES, class_difference, class_names
 
 
 def check_classes(runner: Runner, checkpoint: Any, source: str) -> None:
-    """Check that labels mean the same as in the training that wrote a checkpoint.
+    """Check that labels have the same meaning as in the checkpoint's training.
 
-    If the run is not resumed from it, a model for as many other classes is a warning: its head may
-    be meant to be trained anew.
+    If only the weights are loaded, an equal number of different classes is a warning, because the
+    head may be trained again.
 
     Args:
-        runner: its training loop is built if it trains.
+        runner: runner whose training loop is built, if it trains.
         checkpoint: content of the file.
-        source: the file, for the message.
+        source: path of the file, for the message.
 
     Raises:
-        CheckpointError: the run is to be resumed, and its classes are others.
+        CheckpointError: the run is resumed, and its classes differ.
     """
     trained, loop = classes_in(checkpoint), getattr(runner, "_train_loop", None)
     if not trained or not isinstance(loop, BaseLoop):
@@ -34,7 +34,7 @@ def check_classes(runner: Runner, checkpoint: Any, source: str) -> None:
         return
     text = (
         f"'{source}' was trained on other classes: the training set has {difference}, so a label"
-        " stands for different classes"
+        " means different classes"
     )
     if runner._resume:
         raise CheckpointError(
@@ -42,4 +42,4 @@ def check_classes(runner: Runner, checkpoint: Any, source: str) -> None:
             " --resume in another --work-dir"
         )
     if len(next(iter(names.values()))) == len(trained):
-        runner.logger.warning(f"{text}, and the weights of the head are those of the former")
+        runner.logger.warning(f"{text}, but the weights of the head belong to the former")

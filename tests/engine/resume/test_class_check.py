@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import pytest
 from mmengine.runner import BaseLoop
 
-from mim_plugins.engine.resume.class_fit import check_classes
+from mim_plugins.engine.resume.class_check import check_classes
 from mim_plugins.errors import CheckpointError
 
 
@@ -37,7 +37,7 @@ def checkpoint(classes):
         (("b",), "without 'c'"),
     ],
 )
-def test_a_run_on_other_classes_is_not_resumed(now, told):
+def test_run_with_other_classes_is_not_resumed(now, told):
     with pytest.raises(CheckpointError, match=rf"'x.pth' was trained on other classes.*{told}"):
         check_classes(runner(now), checkpoint(["b", "c"]), "x.pth")
 
@@ -51,7 +51,7 @@ def test_a_run_on_other_classes_is_not_resumed(now, told):
         (("b", "c"), ("b", "c"), None),
     ],
 )
-def test_the_same_classes_or_none_pass(now, folders, trained, caplog):
+def test_equal_or_missing_classes_pass(now, folders, trained, caplog):
     for resume in (True, False):
         check_classes(runner(now, resume, folders), checkpoint(trained), "x.pth")
     check_classes(SimpleNamespace(_train_loop=dict()), checkpoint(("b", "c")), "x.pth")
@@ -59,7 +59,7 @@ def test_the_same_classes_or_none_pass(now, folders, trained, caplog):
 
 
 @pytest.mark.parametrize(("now", "warns"), [(("a", "b"), True), (("a", "b", "c"), False)])
-def test_a_head_of_as_many_other_classes_is_a_warning(now, warns, caplog):
+def test_equal_number_of_other_classes_is_a_warning(now, warns, caplog):
     check_classes(runner(now, resume=False), checkpoint(("b", "c")), "x.pth")
     assert ["weights of the head" in record.getMessage() for record in caplog.records] == [
         True

@@ -9,7 +9,10 @@ from torch import nn
 from toy_run import ToyModel, toy_runner
 
 from mim_plugins.cli import ConsoleRunner
-from mim_plugins.engine.resume.checkpoint_fit import check_fit, note_kinds
+from mim_plugins.engine.resume.checkpoint_compatibility import (
+    add_compatibility_meta,
+    check_compatible,
+)
 from mim_plugins.errors import CheckpointError
 
 
@@ -27,7 +30,7 @@ def optimizer_of(kind, model, groups=1, **settings):
 
 
 class Run:
-    """As much of a runner as matters here."""
+    """Stub with the required attributes of a runner."""
 
     param_schedulers = None
 
@@ -48,32 +51,32 @@ def checkpoint_of(run, noted=True):
         meta={}, state_dict=run.model.state_dict(), optimizer=run.optim_wrapper.state_dict()
     )
     if noted:
-        note_kinds(run, content)
+        add_compatibility_meta(run, content)
     return copy.deepcopy(content)
 
 
-def test_heads_are_compared_though_no_tensor_shows_them():
+def test_numbers_of_heads_are_compared():
     def attention(heads):
         model = ToyModel()
         model.attention = nn.MultiheadAttention(8, heads)
         return run(model)
 
     content = checkpoint_of(attention(2))
-    check_fit(attention(2), content, "x")
+    check_compatible(attention(2), content, "x")
     with pytest.raises(CheckpointError, match="attention has 2 heads in the file, 4 in the model"):
-        check_fit(attention(4), content, "x")
-    del content["meta"]["num_heads"]  # of an earlier version
-    check_fit(attention(4), content, "x")
+        check_compatible(attention(4), content, "x")
+    del content["meta"]["num_heads"]  # like a file of an earlier version
+    check_compatible(attention(4), content, "x")
 
 
 @pytest.mark.parametrize("noted", [True, False])
 @pytest.mark.parametrize("kind", ["AdamW", "SGD", "Adam", "RMSprop", "Adagrad", "Adamax"])
-def test_a_run_goes_on_from_its_own_checkpoint(kind, noted):
-    check_fit(run(kind=kind), checkpoint_of(run(kind=kind), noted), "x")
+def test_run_resumes_from_its_own_checkpoint(kind, noted):
+    check_compatible(run(kind=kind), checkpoint_of(run(kind=kind), noted), "x")
     content = checkpoint_of(run(kind=kind), noted)
     for switch in ("foreach", "maximize", "fused", "decoupled_weight_decay"):
-        content["optimizer"]["param_groups"][0].pop(switch, None)  # of an older PyTorch
-    check_fit(run(kind=kind), content, "x")
+        content["optimizer"]["param_groups"][0].pop(switch, None)  # like a file of an older PyTorch
+    check_compatible(run(kind=kind), content, "x")
 
 
 @pytest.mark.parametrize(
@@ -84,9 +87,9 @@ def test_a_run_goes_on_from_its_own_checkpoint(kind, noted):
         (dict(model=TwoLayers(dtype=torch.float64)), "second.weight torch.float32 in the file"),
     ],
 )
-def test_another_model_is_named_before_its_optimizer(changes, message):
+def test_other_model_is_reported_before_its_optimizer(changes, message):
     with pytest.raises(CheckpointError, match=f"'x' is of another model than .*{message}"):
-        check_fit(run(kind="SGD", **changes), checkpoint_of(run()), "x")
+        check_compatible(run(kind="SGD", **changes), checkpoint_of(run()), "x")
 
 
 @pytest.mark.parametrize("noted", [True, False])
@@ -98,15 +101,15 @@ def test_another_model_is_named_before_its_optimizer(changes, message):
         (("RMSprop", "Adagrad"), r"RMSprop in the file, Adagrad|its settings \(alpha"),
     ],
 )
-def test_another_optimizer_is_named(kinds, message, noted):
+def test_different_optimizer_is_reported(kinds, message, noted):
     saved, own = (run(kind=kind) for kind in kinds)
     with pytest.raises(CheckpointError, match=f"'x' is of another optimizer than .*({message})"):
-        check_fit(own, checkpoint_of(saved, noted), "x")
+        check_compatible(own, checkpoint_of(saved, noted), "x")
 
 
-def test_adam_and_adamw_differ_where_the_kind_is_noted():
+def test_adam_and_adamw_differ_if_the_type_is_stored():
     with pytest.raises(CheckpointError, match="Adam in the file, AdamW in the config"):
-        check_fit(run(), checkpoint_of(run(kind="Adam")), "x")
+        check_compatible(run(), checkpoint_of(run(kind="Adam")), "x")
 
 
 def without_exp_avg(content):
@@ -130,7 +133,7 @@ def with_number_twice(content):
     ("change", "message"),
     [
         (without_exp_avg, "exp_avg of parameter 1 is missing"),
-        (of_another_shape, r"exp_avg of parameter 0 has the shape \(2, 2\) in the file"),
+        (of_another_shape, r"exp_avg of parameter 0 has shape \(2, 2\) in the file"),
         (setting("betas", (0.9,)), "betas is tuple in the file"),
         (setting("betas", (0.9, 1.5)), "Invalid beta"),
         (setting("betas", ("0.9", 0.95)), "betas is tuple"),
@@ -140,19 +143,19 @@ def with_number_twice(content):
         (with_number_twice, "a parameter is in two groups"),
     ],
 )
-def test_a_state_that_the_optimizer_cannot_take_is_named(change, message):
+def test_incompatible_optimizer_state_is_reported(change, message):
     content = checkpoint_of(run())
     change(content)
     with pytest.raises(CheckpointError, match=message):
-        check_fit(run(), content, "x")
+        check_compatible(run(), content, "x")
 
 
 @pytest.mark.parametrize("groups", [(1, 2), (2, 1)])
-def test_another_number_of_groups_is_named(groups):
+def test_different_number_of_groups_is_reported(groups):
     saved, own = (run(groups=number) for number in groups)
     message = f"{groups[0]} groups of parameters in the file, {groups[1]} in the config"
     with pytest.raises(CheckpointError, match=message):
-        check_fit(own, checkpoint_of(saved), "x")
+        check_compatible(own, checkpoint_of(saved), "x")
 
 
 def of_two(first, second):
@@ -162,24 +165,24 @@ def of_two(first, second):
     return Run(model, OptimWrapperDict(**dict(zip("ab", wrappers, strict=True))))
 
 
-def test_optimizers_by_name_are_compared_by_name():
+def test_multiple_optimizers_are_compared_by_name():
     def saved(run):
         content = dict(state_dict=run.model.state_dict(), meta={})
-        note_kinds(run, content)
+        add_compatibility_meta(run, content)
         return content | dict(optimizer=run.optim_wrapper.state_dict())
 
-    check_fit(of_two("AdamW", "SGD"), saved(of_two("AdamW", "SGD")), "x")
+    check_compatible(of_two("AdamW", "SGD"), saved(of_two("AdamW", "SGD")), "x")
     with pytest.raises(CheckpointError, match="b: AdamW in the file, SGD in the config"):
-        check_fit(of_two("AdamW", "SGD"), saved(of_two("AdamW", "AdamW")), "x")
+        check_compatible(of_two("AdamW", "SGD"), saved(of_two("AdamW", "AdamW")), "x")
     with pytest.raises(CheckpointError, match="optimizers one in the file, a, b in the config"):
-        check_fit(of_two("AdamW", "SGD"), checkpoint_of(run()), "x")
+        check_compatible(of_two("AdamW", "SGD"), checkpoint_of(run()), "x")
     with pytest.raises(CheckpointError, match=r"several optimizers \(a, b\) in the file, one"):
-        check_fit(run(), saved(of_two("AdamW", "SGD")), "x")
+        check_compatible(run(), saved(of_two("AdamW", "SGD")), "x")
 
 
-def test_weights_alone_are_no_run():
-    with pytest.raises(CheckpointError, match=r"'x' holds weights alone.*load_from=x"):
-        check_fit(run(), None, "x")
+def test_weights_alone_cannot_be_resumed():
+    with pytest.raises(CheckpointError, match=r"'x' contains weights alone.*load_from=x"):
+        check_compatible(run(), None, "x")
 
 
 def backbone(**changes):
@@ -198,7 +201,7 @@ def backbone(**changes):
     ],
     ids=["width", "heads", "depth", "window", "decoder"],
 )
-def test_a_run_of_another_model_ends_before_it_begins(tmp_path, pretrained_run, model, by_file):
+def test_resuming_another_model_fails_before_training(tmp_path, pretrained_run, model, by_file):
     cfg = tiny_config(pretrained_run, "run", model=model)
     cfg.work_dir = str(tmp_path)
     cfg.experiment_name = tmp_path.name
@@ -222,7 +225,7 @@ def pretrained_run(tmp_path_factory):
 
 
 @pytest.mark.parametrize("runner", [Runner, ConsoleRunner])
-def test_averaged_weights_of_another_model_are_named(tmp_path, runner):
+def test_averaged_weights_of_another_model_are_reported(tmp_path, runner):
     hooks = [dict(type="EMAHook")]
     toy_runner(tmp_path, model=TwoLayers(), iterations=1, hooks=hooks).train()
     with pytest.raises(CheckpointError, match="another model"):
