@@ -1,6 +1,7 @@
 """Complete runs on disks that fill up, become read-only or get lost during the run."""
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from mim_plugins.engine.guards import guard_writers
 from mim_plugins.engine.guards.guarded_file_handler import GuardedFileHandler
 from mim_plugins.engine.guards.guarded_vis_backend import GuardedVisBackend
 from mim_plugins.engine.hooks import CorruptImageHook
+from mim_plugins.errors import WorkDirError
 
 ITERATIONS = 12
 BROKEN, MENDED = 4, 8
@@ -53,7 +55,7 @@ class SomeVisualizationHook(Hook):
         (self.folder / f"{runner.iter + 1}.txt").write_text("x" * 100)
 
 
-def train(folder, actions, kind=ConsoleRunner):
+def build(folder, actions, kind=ConsoleRunner):
     runner = toy_runner(
         folder,
         iterations=ITERATIONS,
@@ -64,6 +66,11 @@ def train(folder, actions, kind=ConsoleRunner):
     for hook in runner.hooks:
         if isinstance(hook, LoggerHook):
             hook.interval = 1
+    return runner
+
+
+def train(folder, actions, kind=ConsoleRunner):
+    runner = build(folder, actions, kind)
     runner.train()
     return runner
 
@@ -115,7 +122,13 @@ def test_permanently_lost_folder_costs_only_the_outputs(tmp_path, capsys, lost_f
         parent.write_text("a file is where the folder was")
 
     actions = {BROKEN: replace} if lost_for_good else {BROKEN: replace, MENDED: parent.unlink}
-    runner = train(folder, actions)
+    runner = build(folder, actions)
+    with (
+        pytest.raises(WorkDirError, match="the run ended without its final weights")
+        if lost_for_good
+        else nullcontext()
+    ):
+        runner.train()
     assert runner.iter == ITERATIONS
     assert (folder / f"iter_{ITERATIONS}.pth").is_file() is not lost_for_good
     out, err = capsys.readouterr()
