@@ -240,7 +240,7 @@ def test_irregular_lock_file_is_reported_in_one_line(tmp_path, kind):
         "FIFO": lambda: os.mkfifo(file),
     }
     make[kind]()
-    with pytest.raises(WorkDirError, match=r"run\.lock' is no regular file.*remove"):
+    with pytest.raises(WorkDirError, match=r"run\.lock' is not a regular file.*remove"):
         WorkDirLock(tmp_path, **FAST).__enter__()
     assert file.is_symlink() or file.exists()
 
