@@ -3,6 +3,7 @@
 import atexit
 import functools
 import multiprocessing
+import re
 import signal
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,6 +12,7 @@ from mmengine.dist import get_rank
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
+from ...errors import ConfigError
 from .endless_sampler import check_training_sampler
 from .positioned_batch_sampler import PositionedBatchSampler
 
@@ -54,7 +56,7 @@ class ResumableDataLoader(DataLoader):
         self.position = position
         defer_worker_signals(self)
         # None in PyTorch if a batch sampler is given, but hooks read it
-        vars(self)["batch_size"] = position.batch_size
+        self.__dict__["batch_size"] = position.batch_size
 
     def iter_from(self, epoch: int, start: int) -> Iterator:
         """Return an iterator over the batches of ``epoch``, skipping the first ``start``."""
@@ -83,16 +85,28 @@ def build_resumable_data_loader(
     """Build the loader from a PyTorch loader or its config, the forms that MMEngine's loops accept.
 
     Raises:
-        ConfigError: the number of batches is unknown, or infinite and not ``endless``.
+        ConfigError: the number of batches is unknown, or infinite and not ``endless``; or the data
+            set is an ``IterableDataset``.
     """
-    loader: DataLoader = (
-        runner.build_dataloader(dataloader, seed=runner.seed, diff_rank_seed=_ranks_differ(runner))
-        if isinstance(dataloader, dict)
-        else dataloader
-    )
+    loader: DataLoader = _build(runner, dataloader) if isinstance(dataloader, dict) else dataloader
     resumable = ResumableDataLoader(loader, endless)
     check_training_sampler(loader, by_epoch=not endless)
     return resumable
+
+
+def _build(runner: Runner, dataloader: dict) -> DataLoader:
+    try:
+        return runner.build_dataloader(
+            dataloader, seed=runner.seed, diff_rank_seed=_ranks_differ(runner)
+        )
+    except (TypeError, ValueError) as error:
+        if not re.search(r"IterableDataset|has no len\(\)", str(error)):
+            raise
+        # PyTorch accepts no sampler beside one, and MMEngine always passes one
+        raise ConfigError(
+            f"train_dataloader.dataset has no length or is an IterableDataset ({error}); runs that"
+            " can resume need a data set with __getitem__ and __len__"
+        ) from error
 
 
 def defer_worker_signals(loader: DataLoader) -> None:

@@ -7,9 +7,14 @@ import time
 import pytest
 import torch
 from torch.utils.data import DataLoader, IterableDataset
+from toy_run import toy_runner
 
 from mim_plugins.engine.loops import ResumableDataLoader
-from mim_plugins.engine.loops.resumable_data_loader import defer_worker_signals
+from mim_plugins.engine.loops.resumable_data_loader import (
+    build_resumable_data_loader,
+    defer_worker_signals,
+)
+from mim_plugins.errors import ConfigError
 
 
 class Numbers:
@@ -80,3 +85,20 @@ def test_data_set_without_indices_is_rejected():
 
     with pytest.raises(TypeError, match="Stream cannot be resumed exactly"):
         ResumableDataLoader(DataLoader(Stream(), batch_size=None))
+
+
+class Stream(IterableDataset):
+    def __iter__(self):
+        return iter(range(8))
+
+
+class CountedStream(Stream):
+    def __len__(self):
+        return 8
+
+
+@pytest.mark.parametrize("stream", [Stream(), CountedStream()])
+def test_configs_with_an_iterable_data_set_are_one_error(tmp_path, stream):
+    config = dict(dataset=stream, batch_size=2, sampler=dict(type="DefaultSampler"))
+    with pytest.raises(ConfigError, match=r"train_dataloader\.dataset .* IterableDataset"):
+        build_resumable_data_loader(toy_runner(tmp_path), config)
