@@ -11,6 +11,7 @@ MODULES = [
     "mim_plugins.apis.models",
     "mim_plugins.backbones.masked_swin",
     "mim_plugins.engine.loops.resumable_epoch_loop",
+    "mim_plugins.targets.target_generator",
 ]
 
 
