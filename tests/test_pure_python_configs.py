@@ -128,7 +128,7 @@ def test_options_are_compared_as_in_text_configs(write_config):
 def test_missing_data_is_named(write_config, tmp_path):
     cfg = read_config(write_config())
     run_config.apply_data_root(cfg, str(tmp_path / "nowhere"))
-    with pytest.raises(FileNotFoundError, match=r"nowhere' for CustomDataset; give"):
+    with pytest.raises(FileNotFoundError, match=r"nowhere' for CustomDataset; set"):
         run_config.check_data_folders(cfg)
 
 
