@@ -154,5 +154,7 @@ def test_results_of_another_size_are_refused(module, tmp_path, monkeypatch):
 
     for _ in range(2):
         assert prepare("smoke").size == compare.SIZES["smoke"]
-    with pytest.raises(SystemExit, match="contains results of --size smoke: give another --work-dir"):
+    with pytest.raises(
+        SystemExit, match="contains results of --size smoke: give another --work-dir"
+    ):
         prepare("small")
