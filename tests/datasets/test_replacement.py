@@ -52,7 +52,9 @@ def test_the_same_replacement_comes_every_time():
 
 def test_damage_everywhere_is_an_error_that_names_the_last():
     calls = []
-    with pytest.raises(CorruptImageError, match=r"20 successive.*sample 7.*check_dataset"):
+    with pytest.raises(
+        CorruptImageError, match=r"20 successive corrupt images.*sample 7.*check_dataset"
+    ):
         prepare_or_replace(loader(damaged=range(1000), calls=calls), 7, 1000)
     assert len(calls) == 20
 

@@ -245,10 +245,10 @@ def test_files_that_are_damaged_unsafe_or_of_another_model(open_clip, weights, t
     with pytest.raises(ValueError, match=r"Missing key.*logit_scale|Missing key.*visual"):
         OpenCLIPTarget("tiny-clip", str(tmp_path / "other.pt"))
     (tmp_path / "broken.pt").write_bytes(b"not a checkpoint")
-    with pytest.raises(ValueError, match=r"damaged|corrupt"):
+    with pytest.raises(ValueError, match="is corrupt"):
         OpenCLIPTarget("tiny-clip", str(tmp_path / "broken.pt"))
     torch.save(dict(state_dict=print), tmp_path / "code.pt")
-    with pytest.raises(ValueError, match="more than weights"):
+    with pytest.raises(ValueError, match="contains more than weights"):
         OpenCLIPTarget("tiny-clip", str(tmp_path / "code.pt"))
 
 

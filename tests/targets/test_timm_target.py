@@ -153,7 +153,7 @@ def test_files_that_are_missing_damaged_unsafe_or_of_another_model(weights, tmp_
     with pytest.raises(ValueError, match="is corrupt"):
         TimmTarget(TINY, str(tmp_path / "broken.pth"))
     torch.save(dict(model=print), tmp_path / "code.pth")
-    with pytest.raises(ValueError, match="more than weights"):
+    with pytest.raises(ValueError, match="contains more than weights"):
         TimmTarget(TINY, str(tmp_path / "code.pth"))
 
 
