@@ -10,6 +10,7 @@ from mmengine.evaluator import Evaluator
 from mmengine.model import is_model_wrapper
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
+from mmengine.runner.runner import _SlicedDataset
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -38,6 +39,7 @@ def check_training(runner: Runner) -> list[str]:
     loops = dict(train=runner.train_loop, val=runner.val_loop)
     datasets, metrics = _datasets_and_metrics(loops)
     check_processes(datasets)
+    check_lengths(datasets)
     check_batches(model, runner.train_dataloader)
     warnings = check_labels(model, datasets, metrics) + check_images(model, datasets)
     if not is_model_wrapper(runner.model) or "FullySharded" not in type(runner.model).__name__:
@@ -60,6 +62,7 @@ def check_evaluation(runner: Runner, trained_on: Sequence[str] | None) -> list[s
     """
     model = innermost_model(runner.model)
     datasets, metrics = _datasets_and_metrics(dict(test=runner.test_loop))
+    check_lengths(datasets)
     warnings = check_images(model, datasets)
     if trained_on is None:
         datasets = _training_set(runner.cfg) | datasets
@@ -98,6 +101,7 @@ def check_config(cfg: Config) -> list[str]:
         }
     model = build_model(cfg, teachers=False)
     datasets = {field: loader.dataset for field, loader in loaders.items()}
+    check_lengths(datasets)
     training = loaders.get("train_dataloader")
     if training is not None:
         check_batches(model, training)
@@ -105,6 +109,20 @@ def check_config(cfg: Config) -> list[str]:
     if training is not None:
         try_first_batch(model, training.dataset)
     return warnings
+
+
+def check_lengths(datasets: Mapping[str, Any]) -> None:
+    """Check that ``num_batch_per_epoch``, which shortens epochs, does not exceed the data sets.
+
+    Raises:
+        ConfigError: MMEngine would read images beyond the end of a data set.
+    """
+    for field, dataset in datasets.items():
+        if isinstance(dataset, _SlicedDataset) and len(dataset) > len(dataset._dataset):
+            raise ConfigError(
+                f"{field}.num_batch_per_epoch needs {len(dataset)} images, but the data set"
+                f" contains {len(dataset._dataset)}; set a smaller number, or omit it"
+            )
 
 
 def check_batches(model: Any, loader: DataLoader) -> None:

@@ -1,5 +1,5 @@
 from .arguments import Arguments, accepted_arguments
-from .misspellings import misspelt_argument, unread_entries
+from .misspellings import misspelt_argument, unread_entries, wrong_choice
 from .options import merge_options
 from .schema import arguments_at, unknown_name
 from .types import resolve_type, type_name
@@ -14,4 +14,5 @@ __all__ = [
     "type_name",
     "unknown_name",
     "unread_entries",
+    "wrong_choice",
 ]

@@ -12,6 +12,7 @@ from torch import nn
 # both refuse any further argument: PyTorch at once, the hook only when it first calls
 # save_checkpoint, whose arguments are all in use
 _ACCEPT_NO_MORE = (CheckpointHook, nn.Module)
+_VISUALIZATION_HOOK = "mmpretrain.engine.hooks.visualization_hook.VisualizationHook"
 # annotations of other packages are not exact: an int of mmpretrain may accept a tuple
 _EXACTLY_ANNOTATED = ("mim_plugins", "mmengine", "torch")
 _READERS = ("get", "pop", "setdefault")
@@ -46,6 +47,9 @@ def accepted_arguments(built: Callable) -> Arguments:
             continue
         names, variadic = _named(init)
         found = names | found
+        reader = _later_reader(each)
+        if reader is not None:
+            return Arguments(owner, found | _named(reader)[0], False)
         if variadic is None:
             return Arguments(owner, found, False)
         found |= dict.fromkeys(_keys_read(init, variadic), inspect.Parameter.empty)
@@ -54,6 +58,15 @@ def accepted_arguments(built: Callable) -> Arguments:
         if not _passes_to_parent(init, variadic, each.__name__):
             return Arguments(owner, found, True)
     return Arguments(owner, found, False)
+
+
+def _later_reader(owner: type) -> Callable | None:
+    """Return the function that a class passes its ``**kwargs`` to hours after it is built."""
+    if f"{owner.__module__}.{owner.__name__}" != _VISUALIZATION_HOOK:
+        return None
+    from mmpretrain.visualization import UniversalVisualizer
+
+    return UniversalVisualizer.visualize_cls
 
 
 def _named(function: Callable) -> tuple[dict[str, Any], str | None]:

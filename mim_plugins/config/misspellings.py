@@ -1,11 +1,12 @@
 """Names in a config file that nothing takes or reads."""
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from mmengine.config import Config
 
+from .choices import choice_problem
 from .schema import Path, entry_problem, is_read_at_top, names_at_top
 
 # whose dicts are built, or read by MMEngine itself; those of hooks may lack an entry's type
@@ -31,6 +32,17 @@ def misspelt_argument(cfg: Config) -> str | None:
     return None
 
 
+def wrong_choice(cfg: Config) -> str | None:
+    """Return an error text about the first value that is not among those allowed, or None."""
+    entries = cfg._cfg_dict
+    for path, node in _dicts((), {key: dict.get(entries, key) for key in entries}, skipped=()):
+        for key in node:
+            problem = choice_problem(path, str(key), dict.get(node, key))
+            if problem is not None:
+                return problem
+    return None
+
+
 def unread_entries(cfg: Config) -> list[str]:
     """Return a warning for each top-level dict or list whose name resembles one that is read."""
     entries = cfg._cfg_dict
@@ -44,16 +56,18 @@ def unread_entries(cfg: Config) -> list[str]:
     ]
 
 
-def _dicts(path: Path, node: Any) -> Iterator[tuple[Path, dict]]:
-    """Yield each dict that is followed, with its path."""
+def _dicts(
+    path: Path, node: Any, skipped: Collection[str] = _NOT_FOLLOWED
+) -> Iterator[tuple[Path, dict]]:
+    """Yield each dict with its path, except those under the ``skipped`` keys."""
     if isinstance(node, dict):
         yield path, node
         for key in node:
-            if key not in _NOT_FOLLOWED:
-                yield from _dicts((*path, str(key)), dict.get(node, key))
+            if key not in skipped:
+                yield from _dicts((*path, str(key)), dict.get(node, key), skipped)
     elif isinstance(node, list | tuple):
         for index, part in enumerate(node):
-            yield from _dicts((*path, str(index)), part)
+            yield from _dicts((*path, str(index)), part, skipped)
 
 
 def _near(key: str) -> str | None:

@@ -272,3 +272,20 @@ def test_distributed_model_is_checked_inside_its_wrapper(images):
     codes, warnings = in_two_processes(wrapped, images)
     assert codes == [0, 0]
     assert warnings == {0: [], 1: []}
+
+
+@pytest.mark.parametrize(("batches", "fits"), [(2, True), (4, True), (5, False), (100, False)])
+def test_shortened_epochs_lie_within_the_data_set(batches, fits):
+    config = dict(
+        batch_size=2,
+        num_workers=0,
+        num_batch_per_epoch=batches,
+        sampler=dict(type="DefaultSampler", shuffle=True),
+        dataset=list(range(8)),
+    )
+    datasets = dict(train_dataloader=Runner.build_dataloader(config, seed=0).dataset)
+    if fits:
+        consistency.check_lengths(datasets)
+        return
+    with pytest.raises(ConfigError, match=rf"num_batch_per_epoch needs {2 * batches} images.* 8;"):
+        consistency.check_lengths(datasets)

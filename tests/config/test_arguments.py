@@ -90,3 +90,11 @@ def test_arguments_of_mmengine_and_torch_are_found():
 
 def test_annotations_of_other_packages_are_ignored():
     assert accepted_arguments(Base).names["depth"] is UNKNOWN
+
+
+def test_names_that_a_hook_reads_hours_later_are_listed():
+    from mmpretrain.engine import VisualizationHook
+
+    found = accepted_arguments(VisualizationHook)
+    assert {"enable", "wait_time", "rescale_factor"} <= set(found.names)
+    assert not found.is_open
