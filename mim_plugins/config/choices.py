@@ -34,9 +34,9 @@ def choice_problem(path: Path, name: str, value: Any) -> str | None:
         return _priority_problem(full, value)
     if name == "interpolation" and isinstance(value, str) and _is_of_transform(path):
         return _not_among(full, value, _INTERPOLATIONS)
-    if path == ("randomness",) and name == "seed" and value is not None:
-        if type(value) is not int or not 0 <= value <= _LARGEST_SEED:
-            return f"{full}: {value!r} is not an integer from 0 to {_LARGEST_SEED}, or None"
+    is_seed = path == ("randomness",) and name == "seed"
+    if is_seed and value is not None and not (type(value) is int and 0 <= value <= _LARGEST_SEED):
+        return f"{full}: {value!r} is not an integer from 0 to {_LARGEST_SEED}, or None"
     return None
 
 
