@@ -10,14 +10,24 @@ from .complexity import (
 )
 from .parity import compare_with_reference, relative_error
 from .training_log import read_run, smooth
+from .trajectory import (
+    TOLERANCES,
+    TrajectoryComparison,
+    compare_with_trajectory,
+    is_trajectory,
+)
 
 __all__ = [
+    "TOLERANCES",
     "StepCost",
+    "TrajectoryComparison",
     "activation_bytes",
     "compare_with_reference",
+    "compare_with_trajectory",
     "count_parameters",
     "encoder_stages",
     "forward_cost",
+    "is_trajectory",
     "multiply_accumulates",
     "read_run",
     "relative_error",

@@ -12,6 +12,8 @@ optim_wrapper = dict(
         weight_decay=0.05,
     ),
     constructor="mim_plugins.LayerDecayOptimWrapperConstructor",
+    # the authors' pre-training exempts only biases and norms
+    paramwise_cfg=dict(decay_tokens=True),
 )
 param_scheduler = [
     dict(_base_.param_scheduler[0], end=warmup_epochs),

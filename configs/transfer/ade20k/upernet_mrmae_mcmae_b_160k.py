@@ -20,6 +20,7 @@ model = dict(
         drop_path_rate=0.2,
         fuse_stages=False,
         out_indices=(0, 1, 2),
+        learn_pos_embed=True,
         init_cfg=dict(
             type="Pretrained",
             checkpoint="work_dirs/mcmae_b_400e/epoch_400.pth",

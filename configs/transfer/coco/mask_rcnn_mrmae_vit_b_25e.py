@@ -17,6 +17,7 @@ encoder = dict(
     window_size=14,
     global_blocks=(2, 5, 8, 11),
     drop_path_rate=0.1,
+    learn_pos_embed=True,
     init_cfg=dict(
         type="Pretrained",
         checkpoint="work_dirs/vit_b_400e/epoch_400.pth",
