@@ -13,6 +13,7 @@ from ..masking import MixedImages, TokenMask, mix, unmix
 from ..registry import MODELS
 from .reference_sizes import mcmae_sizes, mixmim_sizes
 
+
 def compare_with_reference(reference: dict) -> dict[str, float]:
     """Compute the relative errors of loss, latent, reconstruction, features and gradient norms.
 

@@ -160,7 +160,7 @@ def _mask_name(cfg: Any) -> str:
 
 def _check_entries(reference: dict, settings: dict, kind: Kind) -> int | None:
     """Check names and shapes of a reference's arrays; return the number of classes."""
-    steps = settings["steps"]
+    shapes: dict[str, tuple[str | int, ...]]
     if not kind.is_pretraining:
         shapes = dict(targets=("T", "B", "K"))
     elif "depths" in settings["model"]:
@@ -172,9 +172,9 @@ def _check_entries(reference: dict, settings: dict, kind: Kind) -> int | None:
     if missing or unknown:
         raise ValueError(f"missing entries {missing}, unknown entries {unknown}")
     shapes |= dict(images=("N", 3, "H", "W"), order=("T", "B"), lr=("T",), loss=("T",))
-    sizes: dict[Any, int] = dict(T=steps)
+    sizes: dict[Any, int] = dict(T=settings["steps"])
     for name, shape in shapes.items():
-        found = tuple(reference[name].shape)
+        found = tuple(getattr(reference[name], "shape", ()))
         fits = len(found) == len(shape) and all(
             size == (sizes.setdefault(side, size) if isinstance(side, str) else side)
             for side, size in zip(shape, found, strict=True)
@@ -182,8 +182,8 @@ def _check_entries(reference: dict, settings: dict, kind: Kind) -> int | None:
         if not fits:
             raise ValueError(f"{name} has shape {found}; expected ({', '.join(map(str, shape))})")
     order = reference["order"]
-    if order.min() < 0 or order.max() >= sizes["N"]:
-        raise ValueError(f"order contains indices outside the {sizes['N']} images")
+    if order.is_floating_point() or order.min() < 0 or order.max() >= sizes["N"]:
+        raise ValueError(f"order must contain integers from 0 to {sizes['N'] - 1}")
     return sizes.get("K")
 
 

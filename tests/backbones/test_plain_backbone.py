@@ -310,11 +310,44 @@ def test_a_checkpoint_of_the_same_size_gives_identical_features(build):
     assert torch.equal(saved(images)[0], loaded(images)[0])
 
 
-def test_the_position_embedding_is_fixed_and_saved(build):
-    encoder = build()
+@pytest.mark.parametrize("learned", [False, True])
+def test_the_position_embedding_is_saved_and_may_be_learned(build, learned):
+    encoder = build(learn_pos_embed=learned)
 
-    assert "pos_embed" not in dict(encoder.named_parameters())
+    assert ("pos_embed" in dict(encoder.named_parameters())) == learned
     assert encoder.state_dict()["pos_embed"].shape == (1, 6, 6, 16)
+    assert torch.equal(encoder.pos_embed, build().pos_embed)
+
+
+@pytest.mark.parametrize("size", [96, 64])
+@pytest.mark.parametrize("learned", [False, True])
+def test_fixed_and_learned_positions_load_into_each_other(build, learned, size):
+    saved = build(learn_pos_embed=learned).eval()
+    saved.pos_embed.data.normal_()
+    loaded = build(learn_pos_embed=not learned, img_size=size).eval()
+
+    loaded.load_state_dict(saved.state_dict())
+
+    images = torch.randn(1, 3, size, size)
+    assert torch.allclose(loaded(images)[0], saved(images)[0], atol=1e-5)
+    assert isinstance(loaded.pos_embed, nn.Parameter) == (not learned)
+
+
+@pytest.mark.parametrize("size", [96, 64])
+def test_learned_positions_get_gradients_at_any_size(build, size):
+    encoder = build(learn_pos_embed=True)
+
+    encoder(torch.randn(1, 3, size, size))[0].pow(3).sum().backward()
+
+    assert encoder.pos_embed.grad.abs().amin(dim=-1).min() > 0
+
+
+def test_freezing_all_stages_freezes_learned_positions(build):
+    free = build(learn_pos_embed=True, frozen_stages=-1)
+    frozen = build(learn_pos_embed=True, frozen_stages=free.max_frozen_stages)
+
+    assert free.pos_embed.requires_grad
+    assert not frozen.pos_embed.requires_grad
 
 
 @pytest.mark.parametrize("out_type", ["featmap", "avg_featmap"])
@@ -332,13 +365,15 @@ def test_depths_for_layer_decay_are_those_of_mae(build, out_type):
         assert encoder.get_layer_depth("backbone." + name, "backbone.")[0] == expected, name
 
 
-def test_the_class_token_is_spared_from_weight_decay(build):
-    encoder = build()
+@pytest.mark.parametrize("learned", [False, True])
+def test_token_and_learned_positions_are_listed_for_no_decay(build, learned):
+    encoder = build(learn_pos_embed=learned)
 
-    spared = encoder.no_weight_decay()
+    listed = encoder.no_weight_decay()
 
-    assert spared == (set() if encoder.cls_token is None else {"cls_token"})
-    assert spared <= set(dict(encoder.named_parameters()))
+    named = dict(encoder.named_parameters())
+    assert listed == {"cls_token", "pos_embed"} & set(named)
+    assert all(encoder.get_layer_depth(name)[0] == 0 for name in listed)
 
 
 @pytest.mark.parametrize(

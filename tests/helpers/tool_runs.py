@@ -22,4 +22,6 @@ def run_tool(tool, arguments, monkeypatch, capsys):
     except SystemExit as stop:
         message = stop.code
     out, err = capsys.readouterr()
+    if isinstance(message, int):
+        return Result(message, out, err)
     return Result(0 if message is None else 1, out, f"{err}{message}\n" if message else err)

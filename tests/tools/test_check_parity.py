@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tool_runs import run_tool
+from trajectory_files import make_trajectory
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests/data/mixmim_tiny.npz"
@@ -71,6 +72,47 @@ def test_file_of_another_kind_exits_with_one_line(tmp_path):
 def test_entries_of_another_kind_exit_with_one_line(tmp_path, content, name, change, run):
     assert name in content
     np.savez(tmp_path / "x.npz", **content | {name: change(content[name])})
+    result = run(tmp_path / "x.npz")
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: ")
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.fixture(scope="module")
+def trajectory():
+    return make_trajectory("mixmim_pretrain")
+
+
+def test_training_run_passes(tmp_path, trajectory, run):
+    np.savez(tmp_path / "x.npz", **trajectory)
+    result = run(tmp_path / "x.npz")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert result.stdout.startswith("configs/mixmae/swin_b_600e.py with sizes and lengths of")
+    assert "weight_decay=0.3 (0.05)" in result.stdout
+    assert result.stdout.splitlines()[-1].startswith("passed: ")
+
+
+def test_wrong_rate_of_a_training_run_fails(tmp_path, trajectory, run):
+    rates = trajectory["lr"] * (1 + 1e-5)
+    np.savez(tmp_path / "x.npz", **trajectory | dict(lr=rates.astype("f4")))
+    assert run(tmp_path / "x.npz").returncode == 1
+    assert run(tmp_path / "x.npz", "--tolerance", "1e-4").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("order", np.zeros((7, 3)) + 0.5),
+        ("lr", np.array("fast")),
+        ("param/norm.weight", np.ones(3, "f4")),
+        ("lr_scale/no_such_parameter", np.float32(1)),
+        ("config", np.array('{"method": "mixmim_pretrain"}')),
+        ("config", np.array("[]")),
+        ("mask_s3", np.zeros((7, 1, 4, 1), "u1")),
+    ],
+)
+def test_unusable_training_runs_exit_with_one_line(tmp_path, trajectory, name, value, run):
+    np.savez(tmp_path / "x.npz", **trajectory | {name: value})
     result = run(tmp_path / "x.npz")
     assert result.returncode == 1
     assert result.stderr.startswith("error: ")

@@ -88,12 +88,15 @@ def report(errors: dict[str, float], tolerances: dict[str, float], tolerance: fl
         limit = tolerances.get(kind, 1e-4) if tolerance is None else tolerance
         groups.setdefault((group, limit), []).append(error)
         print(f"{error:14.2e}  {name}{'' if error <= limit else '  <-- above the tolerance'}")
+    lines = [
+        f"largest relative error {max(found):.2e} of {len(found)} {group}, tolerance {limit:.0e}"
+        for (group, limit), found in groups.items()
+    ]
+    if len(lines) > 1:
+        print("\n".join(lines))
+        lines = [f"{len(errors)} quantities, each with the tolerance above"]
     passed = all(max(found) <= limit for (_, limit), found in groups.items())
-    for (group, limit), found in groups.items():
-        print(
-            f"{'passed' if max(found) <= limit else 'FAILED'}: largest relative error"
-            f" {max(found):.2e} of {len(found)} {group}, tolerance {limit:.0e}"
-        )
+    print(f"{'passed' if passed else 'FAILED'}: {lines[0]}")
     return passed
 
 

@@ -18,7 +18,7 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
 
     Biases and one-dimensional parameters (norms) have no weight decay, as in timm. The
     two-dimensional relative position bias tables have it. ``decay_tokens`` determines the weight
-    decay of the parameters that ``no_weight_decay()`` of a module lists: [CLS] token, mask token and
+    decay of the parameters that ``no_weight_decay()`` of a module lists: [CLS] token, mask token,
     learned position embedding. The code of the MAE, MCMAE and MixMAE authors decays them in
     pre-training and exempts them in fine-tuning.
 
@@ -95,12 +95,15 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
 
 
 def _check_settings(settings: dict) -> None:
-    allowed = {
-        "layer_decay_rate": lambda value: 0 < value <= 1,
-        "head_depth": lambda value: value in (-1, -2),
-        "decay_tokens": lambda value: isinstance(value, bool),
-    }
-    if set(settings) != set(allowed) or not all(allowed[key](settings[key]) for key in allowed):
+    rate = settings["layer_decay_rate"]
+    is_allowed = (
+        set(settings) == set(_DEFAULTS)
+        and isinstance(rate, (int, float))
+        and 0 < rate <= 1
+        and settings["head_depth"] in (-1, -2)
+        and isinstance(settings["decay_tokens"], bool)
+    )
+    if not is_allowed:
         raise ValueError(
             f"LayerDecayOptimWrapperConstructor: paramwise_cfg={settings} may contain only"
             " layer_decay_rate (above 0 and at most 1), head_depth (-1 or -2) and decay_tokens"
