@@ -41,6 +41,7 @@ BACKBONES = dict(
             arch=dict(depth=1, embed_dims=16, num_heads=2),
             img_size=32,
             out_type="avg_featmap",
+            learn_pos_embed=True,
         ),
         16,
     ),
