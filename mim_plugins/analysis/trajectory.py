@@ -84,7 +84,7 @@ class _Run:
     """Training run without MMEngine's runner, which would need files and a work folder."""
 
     def __init__(self, cfg: Any, settings: dict) -> None:
-        self.settings = cfg
+        self.cfg = cfg
         self.total_rate = 0.0
         self.model: Any = MODELS.build(cfg.model).train()
         self.wrapper: Any = build_optim_wrapper(self.model, cfg.optim_wrapper)
@@ -125,7 +125,7 @@ def _pretraining_loss(run: _Run, reference: dict) -> Callable[[Tensor, int], Ten
     def of_mixed_images(images: Tensor, step: int) -> Tensor:
         stride = model.backbone.encoder_stride
         grid = (images.shape[2] // stride, images.shape[3] // stride)
-        mask = reference[_mask_name(run.settings)][step].reshape(-1, *grid) > 0.5
+        mask = reference[_mask_name(run.cfg)][step].reshape(-1, *grid) > 0.5
         # the authors mix each image with the one at its place in the reversed batch
         partner = torch.arange(len(images) - 1, -1, -1)
         batch = MixedImages(images, mix(images, mask, partner), mask, partner)
@@ -143,7 +143,7 @@ def _pretraining_loss(run: _Run, reference: dict) -> Callable[[Tensor, int], Ten
 def _finetuning_loss(run: _Run, reference: dict) -> Callable[[Tensor, int], Tensor]:
     from mmpretrain.structures import DataSample
 
-    smoothing = run.settings.model.head.loss.label_smooth_val
+    smoothing = run.cfg.model.head.loss.label_smooth_val
     # the reference's targets are smoothed, the recipe's loss smooths them
     targets = (reference["targets"] - smoothing / reference["targets"].shape[-1]) / (1 - smoothing)
 
@@ -171,6 +171,9 @@ def _check_entries(reference: dict, settings: dict, kind: Kind) -> int | None:
     unknown = sorted(set(reference) - _ENTRIES - set(shapes))
     if missing or unknown:
         raise ValueError(f"missing entries {missing}, unknown entries {unknown}")
+    for quantity in _BY_PARAMETER:
+        for name in set(reference[quantity]) - set(reference["param"]):
+            raise ValueError(f"{quantity}/{name}: there is no param/{name}")
     shapes |= dict(images=("N", 3, "H", "W"), order=("T", "B"), lr=("T",), loss=("T",))
     sizes: dict[Any, int] = dict(T=settings["steps"])
     for name, shape in shapes.items():

@@ -168,6 +168,7 @@ def test_settings_that_cannot_be_used_are_refused(reference, changes, message):
     [
         ("targets", None, r"missing entries \['targets'\]"),
         ("lr_scale", None, r"missing entries \['lr_scale'\]"),
+        ("lr_scale", lambda scales: scales | dict(x=scales["head.bias"]), "there is no param/x"),
         ("surprise", lambda _: torch.ones(1), r"unknown entries \['surprise'\]"),
         ("lr", lambda lr: lr[1:], r"lr has shape \(6,\); expected \(T\)"),
         ("images", lambda images: images[:, :1], r"images has shape .* expected \(N, 3, H, W\)"),
