@@ -10,7 +10,7 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from stacks import ON_FORKS
-from toy_run import ToyImages, ToyModel, toy_runner
+from tiny_run import ToyImages, ToyModel, toy_runner
 from two_processes import DISTRIBUTED, in_two_processes
 
 from mim_plugins.checkpoints import find_corruption, has_digest
