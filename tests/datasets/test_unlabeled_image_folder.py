@@ -115,7 +115,7 @@ def test_a_home_folder_may_be_abbreviated(make, monkeypatch):
 @pytest.mark.parametrize(
     ("names", "listed", "arguments", "message"),
     [
-        ([], None, dict(data_prefix="train"), r"no folder '.*/train'.*--data-root"),
+        ([], None, dict(data_prefix="train"), r"no folder '.*nowhere'.*--data-root"),
         (["val/cat/1.png"], None, dict(data_prefix="train"),
          r"no folder '.*train', but .* has other splits"),
         ([], "no image", {}, r"no images in '.*'.*\.jpeg.*--data-root"),
