@@ -32,6 +32,8 @@ def build(config, **options):
 
 
 def test_good_samples_pass_as_they_are(config):
+    inner = DATASETS.build(config)
+    assert FaultTolerantDataset(inner).dataset is inner
     dataset = build(config)
     dataset.full_init()
     assert len(dataset) == 4
@@ -56,19 +58,11 @@ def test_stop_raises_at_the_first_damaged_image(config):
         build(config, on_corrupt="stop")[3]
 
 
-def test_evaluation_data_are_refused(config):
+def test_evaluation_data_and_other_choices_are_refused(config):
     with pytest.raises(ValueError, match="test_mode=True"):
         build(config | dict(test_mode=True))
-
-
-def test_another_choice_is_refused(config):
     with pytest.raises(ValueError, match="on_corrupt='skip' must be one of"):
         build(config, on_corrupt="skip")
-
-
-def test_takes_a_data_set_that_is_built(config):
-    inner = DATASETS.build(config)
-    assert FaultTolerantDataset(inner).dataset is inner
 
 
 def test_classes_can_be_balanced_around_it(config):

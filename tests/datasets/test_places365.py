@@ -1,5 +1,5 @@
 import pytest
-from PIL import Image
+from image_folders import write_tiny_images
 
 from mim_plugins.datasets import Places365
 from mim_plugins.errors import DataNotFoundError
@@ -18,14 +18,8 @@ def write(root, size="small", classes=365):
     )
     (root / "places365_val.txt").write_text("Places365_val_00000001.jpg 2\n")
     train, val = dict(small=("data_256", "val_256"), large=("data_large", "val_large"))[size]
-    for name in (
-        f"{train}/a/airfield/00000001.jpg",
-        f"{train}/f/field/wild/00000001.jpg",
-        f"{val}/Places365_val_00000001.jpg",
-    ):
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (8, 8)).save(root / name)
-    return root
+    names = [f"{train}/a/airfield/00000001.jpg", f"{train}/f/field/wild/00000001.jpg"]
+    return write_tiny_images(root, *names, f"{val}/Places365_val_00000001.jpg")
 
 
 def contents(dataset, root):
