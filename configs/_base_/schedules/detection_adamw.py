@@ -12,7 +12,7 @@ optim_wrapper = dict(
     paramwise_cfg=dict(layer_decay_rate=0.7),
 )
 param_scheduler = [
-    dict(type="LinearLR", start_factor=0.001, by_epoch=False, begin=0, end=500),
+    dict(type="LinearLR", start_factor=0.001, by_epoch=False, begin=0, end=461),
     dict(type="CosineAnnealingLR", eta_min=0.0, by_epoch=True, convert_to_iter_based=True),
 ]
 train_cfg = dict(type="mim_plugins.ResumableEpochLoop", val_interval=5)

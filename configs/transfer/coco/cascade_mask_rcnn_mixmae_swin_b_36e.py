@@ -17,6 +17,7 @@ _base_ = [
 
 train_cfg = dict(max_epochs=36)
 model = dict(
+    data_preprocessor=_base_.square_images,
     backbone=dict(_delete_=True, **_base_.encoder),
     neck=dict(_delete_=True, **_base_.encoder_neck),
 )

@@ -17,7 +17,8 @@ _base_ = [
 
 train_cfg = dict(max_epochs=25)
 model = dict(
+    data_preprocessor=_base_.square_images,
     backbone=dict(_delete_=True, **_base_.encoder),
-    neck=dict(_delete_=True, **_base_.encoder_neck),
+    neck=_base_.encoder_neck,
 )
-optim_wrapper = dict(paramwise_cfg=dict(layer_decay_rate=1.0))
+optim_wrapper = dict(**_base_.biases_decay)

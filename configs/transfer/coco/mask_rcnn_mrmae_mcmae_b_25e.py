@@ -19,12 +19,13 @@ _base_ = [
 
 train_cfg = dict(max_epochs=25)
 model = dict(
+    data_preprocessor=_base_.square_images,
     backbone=dict(_delete_=True, **_base_.encoder),
-    neck=dict(_delete_=True, **_base_.encoder_neck),
+    neck=_base_.encoder_neck,
     rpn_head=dict(num_convs=2),
     roi_head=dict(
         bbox_head=dict(type="Shared4Conv1FCBBoxHead", norm_cfg=_base_.head_norm),
         mask_head=dict(norm_cfg=_base_.head_norm),
     ),
 )
-optim_wrapper = dict(paramwise_cfg=dict(layer_decay_rate=1.0))
+optim_wrapper = dict(**_base_.biases_decay)

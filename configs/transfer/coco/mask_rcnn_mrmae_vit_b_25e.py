@@ -27,4 +27,7 @@ encoder_neck = dict(
     _delete_=True, type="mim_plugins.SimpleFeaturePyramid", in_channels=768, num_outs=5
 )
 model = dict(backbone=encoder, neck=encoder_neck)
-optim_wrapper = dict(paramwise_cfg=dict(layer_decay_rate=0.7))
+optim_wrapper = dict(
+    constructor="mim_plugins.LayerDecayOptimWrapperConstructor",
+    paramwise_cfg=dict(_delete_=True, layer_decay_rate=0.7),
+)
