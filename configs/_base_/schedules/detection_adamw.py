@@ -1,6 +1,6 @@
 # Learning rate, weight decay, batch, warm-up and cosine are those of the MCMAE authors' public
 # detection configs; the layer decay is ViTDet's for base models (arXiv 2203.16527, appendix).
-# float16: mmcv's RoIAlign has no bfloat16.
+# Warm-up: 0.5 % of 25 epochs. float16: mmcv's RoIAlign has no bfloat16.
 total_batch = 32
 
 optim_wrapper = dict(

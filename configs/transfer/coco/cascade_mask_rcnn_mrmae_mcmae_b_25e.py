@@ -1,6 +1,7 @@
 """COCO detection and instance segmentation: Cascade Mask R-CNN on MR-MAE's MCMAE-B, 25 epochs.
 
-Paper:    arXiv 2303.05475, 2205.03892. Our choice: mmdet's cascade with the Mask R-CNN recipe.
+Paper:    arXiv 2303.05475, 2205.03892. Our choice: mmdet's cascade in the recipe of
+          mask_rcnn_mrmae_mcmae_b_25e.py.
 Result:   no published number.
 Cost:     8 GPUs * 4 images of 1024 pixels; time not measured.
 Command:  tools/dist_train.sh configs/transfer/coco/cascade_mask_rcnn_mrmae_mcmae_b_25e.py 8 \
