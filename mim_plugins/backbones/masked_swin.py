@@ -150,7 +150,7 @@ class MaskedSwin(HierarchicalBackbone):
         drop_rate: dropout after position embedding, projections and MLPs.
         attn_drop_rate: dropout of the attention weights.
         drop_path_rate: stochastic depth, growing linearly from 0 to this rate at the last block.
-        in_channels, with_cp, out_indices, out_type, frozen_stages, init_cfg: see :class:`BaseBackbone`.
+        in_channels, with_cp, out_indices, out_type, frozen_stages, init_cfg: see the base class.
 
     Raises:
         ValueError: see :class:`BaseBackbone`.

@@ -14,7 +14,7 @@ class ExtraLevel(BaseModule):
 
     The segmentation models of the MCMAE authors (arXiv 2205.03892) compute their level at stride 32
     in this way, because the encoder ends at stride 16. As in their code, the 3x3 convolution has no
-    padding but a bias, although a norm follows.
+    padding. Its bias is left out, because the norm after it subtracts the mean.
 
     Args:
         channels: channels C of the last level and of the new one.
@@ -39,7 +39,6 @@ class ExtraLevel(BaseModule):
             channels,
             3,
             stride=2,
-            bias=True,
             norm_cfg=norm_cfg or dict(type="SyncBN"),
             act_cfg=dict(type="GELU"),
         )

@@ -29,8 +29,7 @@ def test_convolution_norm_and_gelu_as_the_authors_have():
     neck = build().eval()
     torch.nn.init.constant_(neck.down.norm.running_var, 4.0)
     x = torch.randn(1, 6, 4, 4)
-    torch.nn.init.normal_(neck.down.conv.bias)
-    convolved = torch.nn.functional.conv2d(x, neck.down.conv.weight, neck.down.conv.bias, stride=2)
+    convolved = torch.nn.functional.conv2d(x, neck.down.conv.weight, stride=2)
     expected = torch.nn.functional.gelu(convolved / (4.0 + neck.down.norm.eps) ** 0.5)
     torch.testing.assert_close(neck((x,))[-1], expected)
 

@@ -66,7 +66,7 @@ def mrmae(arch, epochs, **changes):
         decoder=(512, 8, 16, 1e-6),
         norm_pix=True,
         length=epochs,
-        decayed={"weights", "mask_token"},
+        decayed={"weights", "mask_token"} | ({"cls_token"} if arch == "vit" else set()),
         drop_path=0.0,
         positions="fixed",
         windows=(None, ()),
