@@ -66,7 +66,7 @@ def test_made_small_every_part_learns_and_detects(name):
     if "global_blocks" in cfg.backbone:
         cfg.backbone.global_blocks = (1,)
     (cfg.neck[-1] if isinstance(cfg.neck, list) else cfg.neck).in_channels = channels
-    cfg.data_preprocessor.pad_size_divisor = 128  # the square of the full size is slow
+    cfg.data_preprocessor.pad_size_divisor = 32  # the square of the full size is slow
     cfg.rpn_head.feat_channels = 256
     heads = cfg.roi_head.bbox_head
     for head in heads if isinstance(heads, list) else [heads]:
