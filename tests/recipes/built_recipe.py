@@ -32,7 +32,7 @@ def scope_of(name):
 
 
 class FakeTarget(nn.Module):
-    """In place of a teacher, whose weights are not at hand."""
+    """Substitute for a teacher, whose weights are not available."""
 
     out_channels = 8
     has_cls_attention = True
