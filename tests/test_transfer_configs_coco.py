@@ -1,4 +1,4 @@
-"""The COCO configs build at full size with five levels of one width, and learn when made small."""
+"""The COCO configs learn when made small."""
 
 from pathlib import Path
 
