@@ -33,7 +33,7 @@ model = dict(
     head=dict(num_classes=10, in_channels=_base_.backbone.arch.embed_dims[-1]),
     train_cfg=dict(augments=None),
 )
-data_preprocessor = dict(num_classes=10, mean=_base_.mean, std=_base_.std)
+data_preprocessor = dict(num_classes=10, mean=_base_.mean, std=_base_.std, to_rgb=True)
 dataset = dict(type="CustomDataset", data_root=_base_.data_root, data_prefix="images")
 train_dataloader = dict(
     **_base_.loader,

@@ -62,6 +62,7 @@ class INaturalist(LabeledDataset):
         labels = {category_id: label for label, category_id in enumerate(names)}
         self._metainfo["classes"] = tuple(names.values())
         files = {image["id"]: image["file_name"] for image in content["images"]}
+        self._check_folders(content["annotations"], files)
         data = [
             dict(
                 img_path=os.path.join(self.data_root, files[annotation["image_id"]]),
@@ -87,6 +88,21 @@ class INaturalist(LabeledDataset):
                 " iNaturalist's training or validation images"
             )
         return content
+
+    def _check_folders(self, annotations: list[dict], files: dict[int, str]) -> None:
+        """Compare category ids with the folders of the images, which the archives name after them.
+
+        Raises:
+            ValueError: they differ.
+        """
+        for annotation in annotations:
+            name, category = files[annotation["image_id"]], annotation["category_id"]
+            folder = os.path.basename(os.path.dirname(name))
+            if folder.isdecimal() and int(folder) != category:
+                raise ValueError(
+                    f"'{self.ann_file}' gives '{name}' the category {category}, but its folder is"
+                    f" that of category {folder}; use the official annotation file"
+                )
 
     def _released_names(self, known: dict[int, str]) -> dict[int, str]:
         file = Path(self.data_root, "categories.json")

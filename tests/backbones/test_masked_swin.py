@@ -318,3 +318,42 @@ def test_other_numbers_of_channels_are_possible():
     backbone = one_stage(1, window=4, in_channels=1)
 
     assert backbone(torch.randn(1, 1, 32, 32))[0].shape == (1, 8, 8, 8)
+
+
+def test_listed_blocks_attend_over_the_whole_image():
+    def build(**changes):
+        arch = dict(embed_dims=8, depths=(1, 3), num_heads=(1, 1))
+        return MaskedSwin(arch, img_size=64, window_size=4, **changes).eval()
+
+    windowed, mixed = build(), build(global_blocks=(2,))  # the second block of the second stage
+    images = torch.randn(1, 3, 64, 64)
+    changed = images.clone()
+    changed[:, :, 32:] = 0
+
+    def top_rows_change(encoder):
+        return not torch.equal(encoder(images)[0][:, :, :4], encoder(changed)[0][:, :, :4])
+
+    assert not top_rows_change(windowed)
+    assert top_rows_change(mixed)
+    globally = [block.attends_globally for stage in mixed.stages for block in stage.blocks]
+    assert globally == [False, False, True, False]
+
+
+@pytest.mark.parametrize("img_size", [32, 64])
+def test_the_bias_of_a_global_block_is_resized_on_loading_or_in_use(img_size):
+    arch = dict(embed_dims=8, depths=(2,), num_heads=(1,))
+    pretrained = MaskedSwin(arch, img_size=32, window_size=8)
+    larger = MaskedSwin(arch, img_size=img_size, window_size=8, global_blocks=(-1,))
+
+    larger.load_state_dict(pretrained.state_dict())
+
+    table = larger.stages[0].blocks[-1].attn.relative_position_bias_table
+    assert len(table) == (2 * img_size // 4 - 1) ** 2
+    bias = larger.stages[0].blocks[-1].attn.relative_position_bias((16, 16))
+    expected = pretrained.stages[0].blocks[-1].attn.relative_position_bias((16, 16))
+    torch.testing.assert_close(bias, expected)
+
+
+def test_global_blocks_beyond_the_last_one_are_refused():
+    with pytest.raises(ValueError, match=r"global_blocks=\(24,\) must be distinct and between"):
+        MaskedSwin(global_blocks=(24,))

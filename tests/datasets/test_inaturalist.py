@@ -104,3 +104,20 @@ def test_missing_images_are_named_with_what_to_unpack(tmp_path):
 def test_wrong_arguments_are_refused(year, split, message):
     with pytest.raises(ValueError, match=message):
         INaturalist(year, split)
+
+
+@pytest.mark.parametrize("year", COUNTS)
+def test_labels_are_the_official_category_ids(tmp_path, year):
+    dataset = INaturalist(year, "train", str(write(tmp_path, year)))
+    for index in range(len(dataset)):
+        info = dataset.get_data_info(index)
+        assert info["gt_label"] == int(info["img_path"].split("/")[-2])
+
+
+def test_categories_in_another_order_are_refused(tmp_path):
+    file = write(tmp_path, 2019) / "train2019.json"
+    content = json.loads(file.read_text())
+    content["annotations"][0]["category_id"] += 1
+    file.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r"the category 6, but its folder is that of category 5"):
+        INaturalist(2019, "train", str(tmp_path))

@@ -89,3 +89,10 @@ def test_a_wrong_line_is_refused(tmp_path, line, message):
 def test_wrong_arguments_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         Places365(*arguments)
+
+
+def test_lists_that_number_the_classes_differently_are_refused(tmp_path):
+    file = write(tmp_path) / "places365_train_standard.txt"
+    file.write_text("/a/airfield/00000001.jpg 0\n/f/field/wild/00000001.jpg 1\n")
+    with pytest.raises(ValueError, match=r"label 1, but .* gives its folder the label 2"):
+        Places365("train", data_root=str(tmp_path))

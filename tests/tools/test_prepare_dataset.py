@@ -93,7 +93,7 @@ def test_packed_classes_and_missing_folders_are_refused(tmp_path):
 @pytest.mark.parametrize(("year", "classes"), [(2018, 8142), (2019, 1010)])
 def test_inaturalist(tmp_path, year, classes):
     for split in ("train", "val"):
-        images = [f"train_val{year}/Aves/0/{split}{i}.jpg" for i in range(2)]
+        images = [f"train_val{year}/Aves/{i}/{split}{i}.jpg" for i in range(2)]
         content = dict(
             categories=[dict(id=i) for i in range(classes)],
             images=[dict(id=i, file_name=name) for i, name in enumerate(images)],
@@ -102,7 +102,7 @@ def test_inaturalist(tmp_path, year, classes):
         write(tmp_path, f"{split}{year}.json", content)
         touch(tmp_path, *images)
     assert "train: 2 images" in prepare(f"inat{year}", tmp_path)
-    (tmp_path / f"train_val{year}/Aves/0/val1.jpg").unlink()
+    (tmp_path / f"train_val{year}/Aves/1/val1.jpg").unlink()
     printed = refused(f"inat{year}", tmp_path)
     assert "not a usable inat" in printed
     assert "error: val: 1 listed images are missing, such as" in printed
@@ -131,6 +131,16 @@ def test_places205(tmp_path):
     write(tmp_path, "trainvalsplit_places205/val_places205.csv", "a/abbey/val.jpg 205\n")
     assert re.search(
         r"'a/abbey/val.jpg 205'; .* label from 0 to 204", refused("places205", tmp_path)
+    )
+
+
+def test_places205_in_another_order_is_refused(tmp_path):
+    for split in ("train", "val"):
+        name = f"a/apartment_building/outdoor/{split}.jpg"
+        write(tmp_path, f"trainvalsplit_places205/{split}_places205.csv", f"{name} 8\n")
+        touch(tmp_path, f"data/vision/torralba/deeplearning/images256/{name}")
+    assert re.search(
+        r"label 8, but apartment_building/outdoor has .* 13", refused("places205", tmp_path)
     )
 
 

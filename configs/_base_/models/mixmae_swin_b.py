@@ -1,3 +1,5 @@
+# One mask serves the images of a process: 256 here, 128 in the authors' run, which has as many
+# images per step. Smaller batches per process have more masks per step.
 model = dict(
     type="mim_plugins.MixMAE",
     backbone=dict(type="mim_plugins.MaskedSwin", arch="base"),
