@@ -6,11 +6,6 @@ _base_ = [
 ]
 
 custom_imports = dict(imports=["mim_plugins"], allow_failed_imports=False)
-custom_hooks = [
-    dict(type="mim_plugins.RunSummaryHook"),
-    dict(type="mim_plugins.ThroughputHook"),
-    *_base_.reliability_hooks,
-]
 default_hooks = dict(
     logger=dict(type="LoggerHook", interval=50, log_metric_by_epoch=False),
     checkpoint=dict(
@@ -21,5 +16,8 @@ default_hooks = dict(
         save_last=True,
     ),
     visualization=dict(type="SegVisualizationHook"),
+    run_summary=dict(type="mim_plugins.RunSummaryHook"),
+    throughput=dict(type="mim_plugins.ThroughputHook"),
+    **_base_.reliability_hooks,
 )
 randomness = dict(seed=0, diff_rank_seed=True)

@@ -35,4 +35,4 @@ model = dict(
     train_cfg=dict(augments=None),
 )
 # evaluates with the running statistics of all processes
-custom_hooks = [*_base_.custom_hooks, dict(type="SyncBuffersHook")]
+default_hooks = dict(sync_buffers=dict(type="SyncBuffersHook"))

@@ -157,7 +157,7 @@ def test_signal_exits_with_85_and_the_resumed_run_is_equal(tmp_path, pretrain_co
         patch.setenv("PYTHONPATH", str(tmp_path))
         stopped = run(
             "setsid", "--wait", sys.executable, "tools/train.py", *arguments, tmp_path / "run",
-            "--cfg-options", "custom_hooks.0.type=Killer", check=False,
+            "--cfg-options", "default_hooks.run_summary.type=Killer", check=False,
         )  # fmt: skip
     assert stopped.returncode == 85, stopped.stderr[-2000:]
     assert (tmp_path / "run/interrupted.pth").is_file()
@@ -223,7 +223,7 @@ def test_full_disk_for_logs_and_pictures_does_not_stop_training(tmp_path, pretra
         pretrain_config.write_text(
             pretrain_config.read_text()
             + "custom_imports = dict(imports=['mim_plugins', 'filler'])\n"
-            "custom_hooks = [*_base_.custom_hooks, dict(type='Filler'),\n"
+            "custom_hooks = [dict(type='Filler'),\n"
             "    dict(type='mim_plugins.ReconstructionHook', by_epoch=False, interval=1)]\n"
         )
         command = [

@@ -133,6 +133,14 @@ def test_error_contains_the_option_with_its_index(make_runner, kind):
         runner.train()
 
 
+def test_error_contains_the_option_with_the_hook_name(make_runner):
+    runner, _ = make_runner(hook=dict(max_share=0.2, interval=1), epochs=1)
+    runner.cfg.default_hooks = dict(timer=None, corrupt_images=dict(type="CorruptImageHook"))
+    runner.cfg.custom_hooks = []
+    with pytest.raises(CorruptImageError, match=r"default_hooks\.corrupt_images\.max_share=0\.5$"):
+        runner.train()
+
+
 def test_error_contains_the_argument_without_a_hook_config(make_runner):
     runner, _ = make_runner(hook=dict(max_share=0.2, interval=1), epochs=1)
     with pytest.raises(CorruptImageError, match=r"max_share of CorruptImageHook.*=0\.5$"):
