@@ -1,5 +1,5 @@
-# MMSegmentation's runtime, with this package in it; checkpoints are counted in iterations.
-# A path, for onedl-mmengine does not find mmseg::
+# MMSegmentation's runtime with this package's hooks. Checkpoints are counted in iterations.
+# A path, because onedl-mmengine does not find mmseg::
 _base_ = [
     f"{__import__('mmseg').__path__[0]}/.mim/configs/_base_/default_runtime.py",
     "reliability.py",

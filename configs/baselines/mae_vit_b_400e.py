@@ -1,7 +1,7 @@
-"""MAE of mmpretrain, ViT-B/16, 400 epochs: what MR-MAE is to be compared with.
+"""MAE of mmpretrain, ViT-B/16, 400 epochs: the baseline for MR-MAE.
 
 Paper:    arXiv 2111.06377. The model is mmpretrain's; data and schedule are those of
-          ../mrmae/vit_b_400e.py, so that only the method differs.
+          ../mrmae/vit_b_400e.py, so only the method differs.
 Result:   no published number for this schedule; the paper: 83.6 % top-1 after 1600 epochs.
 Cost:     8 GPUs * 256 images; 250,000 steps of 2048 images.
 Command:  tools/dist_train.sh configs/baselines/mae_vit_b_400e.py 8

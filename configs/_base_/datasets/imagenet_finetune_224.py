@@ -5,7 +5,7 @@ data_preprocessor = dict(
     std=[58.395, 57.12, 57.375],
     to_rgb=True,
 )
-# images are BGR until the preprocessor turns them
+# images are BGR until the preprocessor converts them
 bgr_mean = data_preprocessor["mean"][::-1]
 bgr_std = data_preprocessor["std"][::-1]
 

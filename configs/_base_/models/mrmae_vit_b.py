@@ -1,5 +1,5 @@
-# The paper's public record settles neither the teacher's size and features, nor the distance, nor
-# the weight: these are our choice.
+# The paper does not specify the teacher's size and features, the distance and the loss weight:
+# these are our choice.
 model = dict(
     type="mim_plugins.MRMAE",
     backbone=dict(type="mim_plugins.MaskedViT", arch="base"),

@@ -1,4 +1,4 @@
-# mmpretrain's SimMIM at 224 px: windows of 7 in place of 6, which fit 192 px.
+# mmpretrain's SimMIM at 224 px: windows of 7 tokens instead of 6, which fit 192 px.
 model = dict(
     type="SimMIM",
     backbone=dict(

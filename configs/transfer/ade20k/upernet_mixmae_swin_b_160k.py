@@ -1,8 +1,8 @@
 """ADE20K semantic segmentation: UperNet on MixMAE Swin-B/W14, 512 px, 160,000 iterations.
 
-Paper:    arXiv 2205.13137, whose settings for ADE20K we could not verify. Drop path and head are
-          those of MMSegmentation's Swin, the layer decay is that of our ImageNet fine-tuning, the
-          schedule is that of MCMAE, the last stage attends globally: our choice.
+Paper:    arXiv 2205.13137, whose settings for ADE20K we could not verify. Our choice: drop
+          path and head of MMSegmentation's Swin, layer decay of our ImageNet fine-tuning, schedule
+          of MCMAE, and global attention in the last stage.
 Result:   no published number that we could verify.
 Cost:     8 GPUs * 2 images; 160,000 steps of 16 images; time not measured.
 Command:  tools/dist_train.sh configs/transfer/ade20k/upernet_mixmae_swin_b_160k.py 8 \
