@@ -63,8 +63,8 @@ def check_preprocessor(new: Any, path: Path) -> None:
     """Refuse a change of the ``data_preprocessor`` that MMEngine uses for models without one."""
     if path[0] == "data_preprocessor" and path[0] in (dict.get(new, "model") or {}):
         raise ValueError(
-            f"'{dotted(path)}': nothing reads it, because the model has a data_preprocessor of its"
-            f" own; change model.{dotted(path)}"
+            f"'{dotted(path)}': nothing reads it, because the model has its own data_preprocessor;"
+            f" change model.{dotted(path)}"
         )
 
 

@@ -137,15 +137,15 @@ class _Walk:
         self._links: deque[tuple[str, str]] = deque()
 
     def run(self) -> None:
-        seen: dict[object, str] = {}
+        visited: dict[object, str] = {}
         while self._folders or self._links:
             path, real = (self._folders or self._links).popleft()
             identity = _identity(real)
-            if identity in seen:
+            if identity in visited:
                 self._leave_out(REPEATED, path)
-                self.read_as[path] = seen[identity]
+                self.read_as[path] = visited[identity]
                 continue
-            seen[identity] = path
+            visited[identity] = path
             for entry in self._entries(path):
                 if _is_folder(entry):
                     self._visit_folder(entry, path, real)
