@@ -65,8 +65,8 @@ def find_corrupt_record(file: BinaryIO) -> str | None:
     """Return why PyTorch would take other bytes from a zip archive than were written, or None.
 
     It checks the CRC-32 of each record, which PyTorch does not check, and everything that the
-    readers of PyTorch and Python may interpret differently. Unlike in :func:`find_corruption`, archives of
-    other programs pass, and so do files that are no archives.
+    readers of PyTorch and Python may interpret differently. Unlike in :func:`find_corruption`,
+    archives of other programs pass, and so do files that are no archives.
     """
     try:
         if not zipfile.is_zipfile(file):
