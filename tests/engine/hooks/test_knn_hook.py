@@ -189,13 +189,13 @@ def test_evaluates_by_iterations(root, tmp_path, mrmae_config):
 
 def test_checkpoint_is_saved_before_the_evaluation(root, tmp_path, mrmae_config, monkeypatch):
     saved = []
-    evaluate = KNNHook.evaluate
+    act = KNNHook.act
 
-    def note(hook, runner):
+    def note(hook, runner, step):
         saved.append(sorted(path.name for path in (tmp_path / "run").glob("*.pth")))
-        evaluate(hook, runner)
+        act(hook, runner, step)
 
-    monkeypatch.setattr(KNNHook, "evaluate", note)
+    monkeypatch.setattr(KNNHook, "act", note)
     train(root, tmp_path / "run", mrmae_config, make_hook())
 
     assert saved == [["epoch_1.pth"], ["epoch_1.pth", "epoch_2.pth"]]
@@ -296,7 +296,7 @@ def _train_in_process(rank, root, work_dir, model):
         runner.train()
         # evaluate the trained model again in each process
         hook = next(hook for hook in runner.hooks if isinstance(hook, KNNHook))
-        hook.evaluate(runner)
+        hook.act(runner, 1)
     values, _ = runner.message_hub.get_scalar("knn/knn_top1").data
     torch.save((values.tolist(), runner.model.module.state_dict()), f"{work_dir}_rank{rank}.pth")
     torch.distributed.destroy_process_group()
@@ -317,7 +317,7 @@ def test_two_processes_give_the_result_of_one(root, tmp_path, mrmae_config, monk
     hook = next(hook for hook in single.hooks if isinstance(hook, KNNHook))
     single.train_loop  # noqa: B018  builds the data loader
     hook.before_train(single)
-    hook.evaluate(single)
+    hook.act(single, 1)
     values, _ = single.message_hub.get_scalar("knn/knn_top1").data
     assert values[-1] == first[-1]
 
@@ -349,7 +349,7 @@ def test_too_few_readable_images_skip_the_evaluation(root, tmp_path, mrmae_confi
     for file in sorted((root / "train").rglob("*.png"))[left:]:
         file.write_bytes(b"x")
 
-    hook.evaluate(runner)
+    hook.act(runner, 1)
 
     (log,) = (tmp_path / "run").glob("*/*.log")
     assert "k-NN evaluation skipped" in log.read_text()
