@@ -62,7 +62,7 @@ def test_corrupt_image_errors_survive_a_worker_process():
     )  # a data loader rebuilds an error like this
 
 
-class Damaged:
+class Corrupt:
     def __len__(self):
         return 1
 
@@ -73,5 +73,5 @@ class Damaged:
 @pytest.mark.parametrize("workers", [0, 1])
 def test_summary_is_one_line_with_and_without_worker_processes(workers):
     with pytest.raises(CorruptImageError) as error:
-        next(iter(DataLoader(Damaged(), num_workers=workers)))
+        next(iter(DataLoader(Corrupt(), num_workers=workers)))
     assert error.value.summary == "corrupt image 'a.jpg': empty (0 bytes)"

@@ -238,7 +238,7 @@ def test_unknown_names_and_tags_are_refused_with_those_there_are(tags, tmp_path)
         OpenCLIPTarget("tiny-clip", str(tmp_path), tag="openai")
 
 
-def test_files_that_are_damaged_unsafe_or_of_another_model(open_clip, weights, tmp_path):
+def test_files_that_are_corrupt_unsafe_or_of_another_model(open_clip, weights, tmp_path):
     with pytest.raises(ValueError, match=r"cannot be loaded into 'tiny-clip-wide'.*size mismatch"):
         OpenCLIPTarget("tiny-clip-wide", weights)
     torch.save({"other.weight": torch.zeros(1)}, tmp_path / "other.pt")

@@ -141,7 +141,7 @@ def test_unknown_names_and_tags_are_refused_with_those_there_are(timm):
         TimmTarget("test_vit4")
 
 
-def test_files_that_are_missing_damaged_unsafe_or_of_another_model(weights, tmp_path):
+def test_files_that_are_missing_corrupt_unsafe_or_of_another_model(weights, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"'/no\.pth': there is no such file; .* True for"):
         TimmTarget(TINY, "/no.pth")
     with pytest.raises(ValueError, match=r"cannot be loaded into 'vit_tiny_.*Missing key.*blocks"):

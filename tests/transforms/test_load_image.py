@@ -38,19 +38,19 @@ def test_is_reachable_from_a_config():
     assert isinstance(TRANSFORMS.build(dict(type="mim_plugins.LoadImage")), LoadImage)
 
 
-def test_a_missing_file_is_damage(tmp_path):
+def test_a_missing_file_is_corrupt(tmp_path):
     with pytest.raises(CorruptImageError, match=r"gone\.jpg': missing") as error:
         LoadImage()(dict(img_path=str(tmp_path / "gone.jpg")))
     assert error.value.kind == "missing"
 
 
-def test_a_path_that_cannot_be_read_is_damage(tmp_path):
+def test_a_path_that_cannot_be_read_is_corrupt(tmp_path):
     (tmp_path / "folder.jpg").mkdir()
     with pytest.raises(CorruptImageError, match=r"folder\.jpg': unreadable \(Is a dir"):
         LoadImage()(dict(img_path=str(tmp_path / "folder.jpg")))
 
 
-def test_damaged_content_names_the_path(tmp_path):
+def test_corrupt_content_names_the_path(tmp_path):
     file = tmp_path / "a.jpg"
     file.write_bytes(corrupt_files()["half.jpg"][0])
     with pytest.raises(CorruptImageError, match=rf"'{file}': truncated"):

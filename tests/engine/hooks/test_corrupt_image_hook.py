@@ -95,11 +95,11 @@ def test_run_continues_and_reports_each_corrupt_image_once(
     runner, model = make_runner(workers, persistent)
     runner.train()
 
-    damaged = {str(folder / "half.jpg"), str(folder / "overwritten.jpg")}
+    corrupt = {str(folder / "half.jpg"), str(folder / "overwritten.jpg")}
     assert runner.iter == 8
     assert len(model.seen) == 16
-    assert not damaged & set(model.seen)
-    assert set((tmp_path / "run/corrupt_images.txt").read_text().split()) == damaged
+    assert not corrupt & set(model.seen)
+    assert set((tmp_path / "run/corrupt_images.txt").read_text().split()) == corrupt
     log = read_log()
     assert log.count("half.jpg': truncated") == 1
     assert log.count("overwritten.jpg': corrupt") == 1
@@ -171,7 +171,7 @@ def test_nothing_is_written_without_corrupt_images(tmp_path, folder, make_runner
     runner, _ = make_runner(epochs=1)
     runner.train()
     assert not (tmp_path / "run/corrupt_images.txt").exists()
-    assert "damaged" not in read_log().split("Hooks will be executed")[-1]
+    assert "corrupt" not in read_log().split("Hooks will be executed")[-1]
 
 
 @pytest.mark.parametrize(
