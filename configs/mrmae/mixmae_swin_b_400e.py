@@ -6,19 +6,12 @@ Cost:     8 GPUs * 256 images; 250,000 steps of 2048 images.
 Command:  tools/dist_train.sh configs/mrmae/mixmae_swin_b_400e.py 8
 """
 
-_base_ = "../mixmae/swin_b_600e.py"
+_base_ = ["../mixmae/swin_b_600e.py", "../_base_/models/clip_target.py"]
 
 model = dict(
     mimics=dict(
         clip=dict(
-            target_generator=dict(
-                type="mim_plugins.OpenCLIPTarget",
-                model_name="ViT-B-16",
-                pretrained="openai",
-                tag="openai",
-                features="norm",
-                normalize=True,
-            ),
+            target_generator=_base_.clip_target,
             grid_scale=2,
         ),
     ),
