@@ -53,7 +53,7 @@ def test_corrupt_image_errors_contain_path_and_kind():
     assert str(CorruptImageError(str(error))) == str(error)
 
 
-class Damaged:
+class Corrupt:
     def __len__(self):
         return 1
 
@@ -64,5 +64,5 @@ class Damaged:
 @pytest.mark.parametrize("workers", [0, 1])
 def test_summary_is_one_line_with_and_without_worker_processes(workers):
     with pytest.raises(CorruptImageError) as error:
-        next(iter(DataLoader(Damaged(), num_workers=workers)))
+        next(iter(DataLoader(Corrupt(), num_workers=workers)))
     assert error.value.summary == "corrupt image 'a.jpg': empty (0 bytes)"

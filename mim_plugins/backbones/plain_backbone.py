@@ -163,12 +163,12 @@ class PlainBackbone(BaseBackbone):
         x, intermediates = checkpointed_forward(
             self.blocks, self._prepend_cls_token(x), self.with_cp, out_indices
         )
-        prefix = self.num_prefix_tokens
-        fused = self.fuse_conv_stages(x[:, prefix:], conv_maps, token_mask.ids_keep)
+        num_prefix = self.num_prefix_tokens
+        fused = self.fuse_conv_stages(x[:, num_prefix:], conv_maps, token_mask.ids_keep)
         return EncodedTokens(
             self.norm(fused),
-            self.norm(x[:, :prefix]) if prefix else None,
-            tuple(each[:, prefix:] for each in intermediates),
+            self.norm(x[:, :num_prefix]) if num_prefix else None,
+            tuple(each[:, num_prefix:] for each in intermediates),
         )
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
@@ -219,8 +219,8 @@ class PlainBackbone(BaseBackbone):
                 self.with_cp,
                 out_indices,
             )
-        prefix = self.num_prefix_tokens
-        return x[:, prefix:], [each[:, prefix:] for each in intermediates]
+        num_prefix = self.num_prefix_tokens
+        return x[:, num_prefix:], [each[:, num_prefix:] for each in intermediates]
 
     def get_layer_depth(self, param_name: str, prefix: str = "") -> tuple[int, int]:
         """Return the depth of a parameter for layer-wise learning rates, and the number of depths.

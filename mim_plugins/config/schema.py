@@ -74,7 +74,7 @@ def arguments_at(path: Path, node: dict, scope: str | None) -> Arguments | None:
     built = _built_from(path, node, scope)
     if built is not None:
         arguments = _with_averaged_model(accepted_arguments(built), built, node, scope)
-        # a constructor of its own may take more, such as an optimizer for each part of the model
+        # a custom constructor may accept more, such as an optimizer for each part of the model
         is_open = arguments.is_open or (path == ("optim_wrapper",) and "constructor" in node)
         names = arguments.names | _removed_before_building(path)
         return arguments._replace(names=names, is_open=is_open)

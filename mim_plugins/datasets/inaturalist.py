@@ -24,11 +24,11 @@ class INaturalist(LabeledDataset):
           train_val2018/SUPERCATEGORY/CATEGORY/IMAGE.jpg
           categories.json                 (optional: names, which the files of 2018 lack)
 
-    Labels number the category ids in ascending order.
+    Labels are the positions of the category ids in ascending order.
 
     Args:
         year: 2018 or 2019.
-        split: ``'train'`` or ``'val'``, of the official split.
+        split: ``'train'`` or ``'val'``, the official splits.
         data_root: folder of the files above.
         **kwargs: of MMEngine's ``BaseDataset`` (``pipeline``, ``ann_file``, ...).
 
@@ -73,7 +73,7 @@ class INaturalist(LabeledDataset):
         if not data or not os.path.isfile(data[0]["img_path"]):
             first = f", such as '{data[0]['img_path']}'," if data else ""
             raise DataNotFoundError(
-                f"the images that '{self.ann_file}' lists{first} are not there. {self._help()}"
+                f"the images that '{self.ann_file}' lists{first} do not exist. {self._help()}"
             )
         return data
 
@@ -114,6 +114,6 @@ class INaturalist(LabeledDataset):
     def _help(self) -> str:
         return (
             f"Unpack train_val{self.year}.tar.gz, train{self.year}.json.tar.gz and"
-            f" val{self.year}.json.tar.gz into '{self.data_root or '.'}', or name the folder with"
+            f" val{self.year}.json.tar.gz into '{self.data_root or '.'}', or set the folder with"
             " --data-root."
         )

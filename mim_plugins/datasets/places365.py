@@ -86,7 +86,7 @@ class Places365(LabeledDataset):
         if not images or not os.path.isfile(images[0][0]):
             first = f", such as '{images[0][0]}'," if images else ""
             raise DataNotFoundError(
-                f"the images that '{self.ann_file}' lists{first} are not there. {self._help()}"
+                f"the images that '{self.ann_file}' lists{first} do not exist. {self._help()}"
             )
         return [dict(img_path=path, gt_label=label) for path, label in images]
 
@@ -116,6 +116,6 @@ class Places365(LabeledDataset):
     def _help(self) -> str:
         return (
             "Unpack filelist_places365-standard.tar and"
-            f" {_ARCHIVES[self.size]} into '{self.data_root or '.'}', or name the folder with"
+            f" {_ARCHIVES[self.size]} into '{self.data_root or '.'}', or set the folder with"
             " --data-root."
         )

@@ -221,12 +221,12 @@ def test_every_mimic_gets_its_own_fusion_layers(build):
         encoded = model.backbone.forward_masked(images, token_mask, out_indices=(0, 1))
         targets = model.compute_targets(images, (GRID, GRID))
 
-        for name, levels in (("a", (1, 0)), ("b", (1,)), ("c", ())):
+        for name, layers in (("a", (1, 0)), ("b", (1,)), ("c", ())):
             target = torch.stack(
                 [targets[name].features[i, token_mask.ids_keep[i]] for i in range(3)]
             )
             expected = model.mimics[name].head(
-                encoded.tokens, target, tuple(encoded.intermediates[level] for level in levels)
+                encoded.tokens, target, tuple(encoded.intermediates[layer] for layer in layers)
             )
             assert losses[f"loss_mimic_{name}"].item() == pytest.approx(expected.item(), rel=1e-5)
 

@@ -125,9 +125,9 @@ def test_training_on_one_batch_lowers_both_losses(build):
         assert history[-1][name] < 0.5 * history[0][name], name
 
 
-@pytest.mark.parametrize("focus", [None, "colors"])
-def test_the_seed_determines_the_losses(build, focus):
-    model, pixels = build(focus_teacher=focus), random_pixels()
+@pytest.mark.parametrize("focus_teacher", [None, "colors"])
+def test_the_seed_determines_the_losses(build, focus_teacher):
+    model, pixels = build(focus_teacher=focus_teacher), random_pixels()
 
     def losses_of(seed):
         torch.manual_seed(seed)

@@ -336,7 +336,7 @@ def test_files_of_the_authors_load_as_they_are(tmp_path, reference, name, change
     assert "of the authors" in log[0]
 
 
-def test_a_list_of_initialisations_ends_with_the_checkpoint(checkpoints):
+def test_a_list_of_initializations_ends_with_the_checkpoint(checkpoints):
     backbone = MODELS.build(
         backbone_cfg(
             "MaskedSwin",
@@ -350,7 +350,7 @@ def test_a_list_of_initialisations_ends_with_the_checkpoint(checkpoints):
     assert_loaded(backbone, encoder_of(checkpoints["MaskedSwin"]))
 
 
-def test_the_record_of_initialisations_names_the_file(checkpoints, monkeypatch):
+def test_the_record_of_initializations_names_the_file(checkpoints, monkeypatch):
     backbone = build("MaskedViT", checkpoints["MaskedViT"])
     recorded = {}
 

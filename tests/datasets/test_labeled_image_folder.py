@@ -163,7 +163,7 @@ def test_folders_are_numbered_in_a_public_mapping(tmp_path):
 @pytest.mark.parametrize("with_label", [True, False])
 def test_an_empty_list_is_named(root, with_label):
     (root / "empty.txt").write_text("\n")
-    with pytest.raises(DataNotFoundError, match=r"the list '.*empty.txt' names no images"):
+    with pytest.raises(DataNotFoundError, match=r"the list '.*empty.txt' contains no images"):
         LabeledImageFolder(str(root), ann_file="empty.txt", with_label=with_label)
 
 

@@ -138,7 +138,7 @@ PIPELINE = [dict(type="mim_plugins.LoadImage"), dict(type="PackInputs")]
 
 
 @pytest.fixture
-def damaged_root(make):
+def corrupt_root(make):
     root = make("0.png", "2.png", "3.png")
     (root / "1.jpg").write_bytes(corrupt_files()["half.jpg"][0])
     return root
@@ -151,27 +151,27 @@ def _mmpretrain_scope():
 
 
 @pytest.mark.usefixtures("_mmpretrain_scope")
-def test_a_damaged_image_is_replaced_and_recorded_if_asked_for(damaged_root):
-    dataset = UnlabeledImageFolder(str(damaged_root), on_corrupt="replace", pipeline=PIPELINE)
+def test_a_corrupt_image_is_replaced_and_recorded_if_asked_for(corrupt_root):
+    dataset = UnlabeledImageFolder(str(corrupt_root), on_corrupt="replace", pipeline=PIPELINE)
 
     sample = dataset[1]["data_samples"]
 
     other = dataset.get_data_info(replacement_index(1, 1, 4))["img_path"]
     assert sample.img_path == other
-    assert list(sample.corrupt_images) == [str(damaged_root / "1.jpg")]
+    assert list(sample.corrupt_images) == [str(corrupt_root / "1.jpg")]
 
 
 @pytest.mark.usefixtures("_mmpretrain_scope")
 @pytest.mark.parametrize(
     "options", [dict(), dict(on_corrupt="stop"), dict(on_corrupt="replace", test_mode=True)]
 )
-def test_a_damaged_image_stops_otherwise_and_in_tests(damaged_root, options):
-    dataset = UnlabeledImageFolder(str(damaged_root), pipeline=PIPELINE, **options)
+def test_a_corrupt_image_stops_otherwise_and_in_tests(corrupt_root, options):
+    dataset = UnlabeledImageFolder(str(corrupt_root), pipeline=PIPELINE, **options)
 
     with pytest.raises(CorruptImageError, match=r"1\.jpg': truncated"):
         dataset[1]
 
 
-def test_another_choice_on_damage_is_refused(make):
+def test_another_choice_of_on_corrupt_is_refused(make):
     with pytest.raises(ValueError, match="on_corrupt='skip' must be one of"):
         UnlabeledImageFolder(str(make("1.png")), on_corrupt="skip")

@@ -86,19 +86,19 @@ def test_tokens_and_targets_are_compared_by_position(distance):
 def test_intermediate_layers_are_added_before_the_projection():
     head = MimicHead(6, 4, num_fusion_layers=2)
     tokens, target = torch.randn(2, 5, 6), torch.randn(2, 5, 4)
-    levels = (torch.randn(2, 5, 6), torch.randn(2, 5, 6))
+    intermediates = (torch.randn(2, 5, 6), torch.randn(2, 5, 6))
     for linear in head.fusion:
         nn.init.normal_(linear.bias)
 
     fused = tokens.clone()
-    for linear, level in zip(head.fusion, levels, strict=True):
-        mean, variance = level.mean(-1, keepdim=True), level.var(-1, keepdim=True, correction=0)
-        normal = (level - mean) / (variance + 1e-5).sqrt()
+    for linear, layer in zip(head.fusion, intermediates, strict=True):
+        mean, variance = layer.mean(-1, keepdim=True), layer.var(-1, keepdim=True, correction=0)
+        normal = (layer - mean) / (variance + 1e-5).sqrt()
         fused = fused + normal @ linear.weight.T + linear.bias
     expected = slow_distance("mse", fused @ head.proj.weight.T + head.proj.bias, target)
 
-    assert head(tokens, target, levels).item() == pytest.approx(expected, rel=1e-5)
-    assert head(tokens, target, levels[::-1]).item() != pytest.approx(expected, rel=1e-3)
+    assert head(tokens, target, intermediates).item() == pytest.approx(expected, rel=1e-5)
+    assert head(tokens, target, intermediates[::-1]).item() != pytest.approx(expected, rel=1e-3)
 
 
 @pytest.mark.parametrize("given", [0, 1, 3])
@@ -112,12 +112,12 @@ def test_other_numbers_of_levels_are_refused(given):
 @pytest.mark.parametrize("distance", DISTANCES)
 def test_gradients_reach_all_weights_tokens_and_levels(distance):
     head = MimicHead(6, 4, distance, num_fusion_layers=1)
-    tokens, level = (torch.randn(2, 5, 6, requires_grad=True) for _ in range(2))
+    tokens, layer = (torch.randn(2, 5, 6, requires_grad=True) for _ in range(2))
 
-    head(tokens, torch.randn(2, 5, 4), (level,)).backward()
+    head(tokens, torch.randn(2, 5, 4), (layer,)).backward()
 
     assert (tokens.grad.abs().sum(dim=-1) > 0).all()
-    assert (level.grad.abs().sum(dim=-1) > 0).all()
+    assert (layer.grad.abs().sum(dim=-1) > 0).all()
     for name, parameter in head.named_parameters():
         assert parameter.grad.abs().sum() > 0, name
 

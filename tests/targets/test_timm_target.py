@@ -122,7 +122,7 @@ def test_without_network_one_error_names_tag_file_and_option(timm, unreachable_h
     message = str(raised.value)
 
     assert time.monotonic() - start < 5
-    assert message.startswith(f"the weights '{TINY}' are not in the local cache and cannot be")
+    assert message.startswith(f"the weights '{TINY}' cannot be")
     assert message.endswith(
         f"get 'timm/{TINY}/model.safetensors' of the hub where there is a network, and set"
         " pretrained='/path/to/model.safetensors'"
@@ -141,7 +141,7 @@ def test_unknown_names_and_tags_are_refused_with_those_there_are(timm):
         TimmTarget("test_vit4")
 
 
-def test_files_that_are_missing_damaged_unsafe_or_of_another_model(weights, tmp_path):
+def test_files_that_are_missing_corrupt_unsafe_or_of_another_model(weights, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"'/no\.pth': there is no such file; .* True for"):
         TimmTarget(TINY, "/no.pth")
     with pytest.raises(ValueError, match=r"cannot be loaded into 'vit_tiny_.*Missing key.*blocks"):
@@ -203,7 +203,6 @@ def served(timm, monkeypatch, tmp_path):
     """A server in place of the hub, with the time limit at half a second."""
     constants = pytest.importorskip("huggingface_hub.constants")
     monkeypatch.setenv(TIMEOUT_VARIABLE, "0.5")
-    monkeypatch.setattr("urllib.request.getproxies", dict)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     with faulty_server() as server:
         template = server.address + "/{repo_id}/resolve/{revision}/{filename}"

@@ -29,16 +29,16 @@ def test_corrupt_files_are_reported_and_both_lists_written(tmp_path, folder):
     command = (sys.executable, TOOLS / TOOL, folder, "--workers", 2, *lists)
     printed = run_process(*command, code=1).stdout
 
-    good, damaged = good_files(), corrupt_files()
-    assert f"{len(good) + len(damaged)} images: {len(good)} good" in printed
+    good, corrupt = good_files(), corrupt_files()
+    assert f"{len(good) + len(corrupt)} images: {len(good)} good" in printed
     assert "1 JPEG, mode CMYK" in printed
     assert "4 PNG, mode RGB\n" in printed  # rgb, rgb16, animated, named .jpg
     assert "1 with the suffix of another format" in printed
     assert "width: 64 to 64 pixels" in printed
-    for name, (_, kind) in damaged.items():
+    for name, (_, kind) in corrupt.items():
         assert f"corrupt image '{folder / 'bad' / name}': {kind} (" in printed
     listed = dict(line.split("\t") for line in (tmp_path / "bad.txt").read_text().splitlines())
-    assert listed == {str(folder / "bad" / name): kind for name, (_, kind) in damaged.items()}
+    assert listed == {str(folder / "bad" / name): kind for name, (_, kind) in corrupt.items()}
 
     dataset = UnlabeledImageFolder(str(folder), ann_file=str(tmp_path / "good.txt"))
     paths = [dataset.get_data_info(index)["img_path"] for index in range(len(dataset))]

@@ -180,10 +180,10 @@ def test_corrupt_images_in_folders_are_skipped_and_reported(tmp_path):
     (tmp_path / "images/.hidden.png").write_bytes(b"x")
     readable_images = runpy.run_path(str(TOOLS / TOOL))["readable_images"]
 
-    readable, damage = readable_images([str(tmp_path / "images"), str(good)])
+    readable, corrupt = readable_images([str(tmp_path / "images"), str(good)])
 
     assert readable == [str(good), str(good)]
-    (message,) = damage
+    (message,) = corrupt
     assert "bad.png': not an image" in message
     with pytest.raises(DataNotFoundError, match=r"bad\.png': not an image"):
         readable_images([str(bad)])

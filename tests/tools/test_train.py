@@ -152,7 +152,7 @@ def test_signal_exits_with_85_and_the_resumed_run_is_equal(tmp_path, pretrain_co
     (tmp_path / "killer.py").write_text(KILLER)
     pretrain_config.write_text(plain + "custom_imports = dict(imports=['mim_plugins', 'killer'])\n")
     path = f"{TOOLS.parent}:{tmp_path}"
-    run("run", "--cfg-options", "custom_hooks.0.type=Killer", code=85, PYTHONPATH=path)
+    run("run", "--cfg-options", "default_hooks.run_summary.type=Killer", code=85, PYTHONPATH=path)
     assert (tmp_path / "run/interrupted.pth").is_file()
 
     pretrain_config.write_text(plain)
@@ -190,7 +190,7 @@ def test_full_disk_for_logs_and_pictures_does_not_stop_training(tmp_path, pretra
         pretrain_config.write_text(
             pretrain_config.read_text()
             + "custom_imports = dict(imports=['mim_plugins', 'filler'])\n"
-            "custom_hooks = [*_base_.custom_hooks, dict(type='Filler'),\n"
+            "custom_hooks = [dict(type='Filler'),\n"
             "    dict(type='mim_plugins.ReconstructionHook', by_epoch=False, interval=1)]\n"
         )
         command = [

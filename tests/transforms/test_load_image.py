@@ -26,7 +26,7 @@ def test_gives_what_the_transform_of_mmcv_gives(tmp_path, name):
     assert results == expected
 
 
-def test_missing_and_unreadable_files_are_damage(tmp_path):
+def test_missing_and_unreadable_files_are_corrupt(tmp_path):
     with pytest.raises(CorruptImageError, match=r"gone\.jpg': missing") as error:
         LoadImage()(dict(img_path=str(tmp_path / "gone.jpg")))
     assert error.value.kind == "missing"
@@ -35,7 +35,7 @@ def test_missing_and_unreadable_files_are_damage(tmp_path):
         LoadImage()(dict(img_path=str(tmp_path / "folder.jpg")))
 
 
-def test_damaged_content_names_the_path(tmp_path):
+def test_corrupt_content_names_the_path(tmp_path):
     file = tmp_path / "a.jpg"
     file.write_bytes(corrupt_files()["half.jpg"][0])
     with pytest.raises(CorruptImageError, match=rf"'{file}': truncated"):

@@ -201,7 +201,7 @@ def test_results_do_not_share_memory(folder, backend):
 
 @pytest.mark.parametrize("backend", ["fast", "exact"])
 @pytest.mark.parametrize("name", corrupt_files())
-def test_damage_is_the_error_of_load_image(tmp_path, name, backend):
+def test_corruption_is_the_error_of_load_image(tmp_path, name, backend):
     data, kind = corrupt_files()[name]
     path = tmp_path / name
     path.write_bytes(data)
@@ -257,7 +257,7 @@ def test_each_file_is_decoded_to_its_end_until_found_intact(folder, ends):
     assert all(np.array_equal(a["img"], b["img"]) for a, b in zip(first, again, strict=True))
 
 
-def test_once_never_trusts_a_damaged_file(tmp_path, ends):
+def test_once_never_trusts_a_corrupt_file(tmp_path, ends):
     data, _ = corrupt_files()["overwritten.jpg"]
     path = tmp_path / "x.jpg"
     path.write_bytes(data)

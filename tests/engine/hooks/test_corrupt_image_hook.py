@@ -89,7 +89,7 @@ def read_log(tmp_path):
 
 
 def test_run_continues_and_reports_each_corrupt_image_once(tmp_path, folder, make_runner, read_log):
-    damaged = {str(folder / "half.jpg"), str(folder / "overwritten.jpg")}
+    corrupt = {str(folder / "half.jpg"), str(folder / "overwritten.jpg")}
     seen = []
     for workers, persistent in ((0, False), (2, False), (2, True)):
         name = f"run{workers}{persistent}"
@@ -98,8 +98,8 @@ def test_run_continues_and_reports_each_corrupt_image_once(tmp_path, folder, mak
 
         assert runner.iter == 8
         assert len(model.seen) == 16
-        assert not damaged & set(model.seen)
-        assert set((tmp_path / name / "corrupt_images.txt").read_text().split()) == damaged
+        assert not corrupt & set(model.seen)
+        assert set((tmp_path / name / "corrupt_images.txt").read_text().split()) == corrupt
         log = read_log(name)
         assert log.count("half.jpg': truncated") == 1
         assert log.count("overwritten.jpg': corrupt") == 1
@@ -109,18 +109,23 @@ def test_run_continues_and_reports_each_corrupt_image_once(tmp_path, folder, mak
     assert seen[0] == seen[1] == seen[2]
 
 
+HOOK = dict(type="mim_plugins.CorruptImageHook")
+
+
 @pytest.mark.parametrize(
     ("hooks", "remedy"),
     [
-        (None, r"max_share of CorruptImageHook.*=0\.5$"),
-        ("mim_plugins.CorruptImageHook", r"--cfg-options custom_hooks\.2\.max_share=0\.5$"),
-        ("CorruptImageHook", r"--cfg-options custom_hooks\.2\.max_share=0\.5$"),
+        ({}, r"max_share of CorruptImageHook.*=0\.5$"),
+        (dict(custom_hooks=[dict(type="EMAHook"), None, HOOK]), r"custom_hooks\.2\.max_share=0\.5$"),
+        (dict(custom_hooks=[dict(type="CorruptImageHook")]), r"custom_hooks\.0\.max_share=0\.5$"),
+        (dict(default_hooks=dict(timer=None, images=HOOK)),
+         r"--cfg-options default_hooks\.images\.max_share=0\.5$"),
     ],
-)
+)  # fmt: skip
 def test_too_many_corrupt_images_stop_the_run(tmp_path, make_runner, hooks, remedy):
     runner, _ = make_runner(hook=dict(max_share=0.2, interval=1), epochs=5)
     if hooks:
-        runner.cfg.custom_hooks = [dict(type="EMAHook"), None, dict(type=hooks)]
+        runner.cfg.merge_from_dict(dict(custom_hooks=[]) | hooks)
     message = rf"2 of 8 images.*max_share=0\.2.*check_dataset.*{remedy}"
     with pytest.raises(CorruptImageError, match=message):
         runner.train()
@@ -152,7 +157,7 @@ def test_nothing_is_written_without_corrupt_images(tmp_path, folder, make_runner
     runner, _ = make_runner(epochs=1)
     runner.train()
     assert not (tmp_path / "run/corrupt_images.txt").exists()
-    assert "damaged" not in read_log().split("Hooks will be executed")[-1]
+    assert "corrupt" not in read_log().split("Hooks will be executed")[-1]
 
 
 @pytest.mark.parametrize(

@@ -98,13 +98,13 @@ def test_run_with_the_hook_is_bit_identical(root, tmp_path, model):
 
 
 def test_accuracies_are_logged_at_their_iteration(root, tmp_path, monkeypatch):
-    saved, noted, evaluate = [], [], KNNHook.evaluate
+    saved, noted, act = [], [], KNNHook.act
 
-    def note(hook, runner):
+    def note(hook, runner, step):
         saved.append(sorted(path.name for path in (tmp_path / "run").glob("*.pth")))
-        evaluate(hook, runner)
+        act(hook, runner, step)
 
-    monkeypatch.setattr(KNNHook, "evaluate", note)
+    monkeypatch.setattr(KNNHook, "act", note)
     monkeypatch.setattr(StallWatchdogHook, "heartbeat", lambda _, done: noted.append(done))
     config = make_config(root, hook=make_hook(interval=2), epochs=4)
     config.custom_hooks.append(dict(type="mim_plugins.StallWatchdogHook"))
@@ -190,7 +190,7 @@ def test_wrong_arguments_are_rejected(changes, message):
 def train_and_evaluate(rank, root):
     runner = train(root, hook=make_hook(), **DISTRIBUTED)
     # evaluate the trained model again in each process
-    hook_of(runner).evaluate(runner)
+    hook_of(runner).act(runner, 1)
     values, _ = runner.message_hub.get_scalar("knn/knn_top1").data
     if rank == 0:
         torch.save(runner.model.module.state_dict(), root.parent / "weights.pth")
@@ -205,7 +205,7 @@ def test_two_processes_give_the_result_of_one(root, tmp_path):
 
     single, hook = prepared(root)
     single.model.load_state_dict(torch.load(tmp_path / "weights.pth"))
-    hook.evaluate(single)
+    hook.act(single, 1)
     assert single.message_hub.get_scalar("knn/knn_top1").data[0][-1] == values[0][-1]
 
 
@@ -232,7 +232,7 @@ def test_too_few_readable_images_skip_the_evaluation(root, tmp_path):
     for number, left in enumerate((2, 0)):
         for file in sorted((root / "train").rglob("*.png"))[left:]:
             file.write_bytes(b"x")
-        hook.evaluate(runner)
+        hook.act(runner, 1)
         (log,) = (tmp_path / "run").glob("*/*.log")
         assert log.read_text().count("k-NN evaluation skipped") == number + 1
         assert "knn/knn_top1" not in runner.message_hub.log_scalars

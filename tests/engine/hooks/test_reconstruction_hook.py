@@ -213,4 +213,4 @@ def test_only_the_main_process_draws(monkeypatch):
     monkeypatch.setattr(f"{MODULE}.is_main_process", lambda: False)
     watcher = ReconstructionHook(interval=1)
     watcher.before_train(None)
-    watcher.draw(None, 1)  # neither call uses the runner
+    watcher.act(None, 1)  # neither call uses the runner
