@@ -18,9 +18,7 @@ def photos():
 
 def test_a_pre_trained_encoder_returns_features(pretrain_cfg, photos):
     model = get_model(pretrain_cfg)
-
     pooled, maps = extract_features(model, photos)
-
     assert [tuple(m.shape) for m in maps] == [(3, 16, 4, 4)]
     assert torch.allclose(pooled, maps[-1].mean(dim=(2, 3)))
     assert not pooled.requires_grad

@@ -27,9 +27,7 @@ def weights_of(cfg, teachers=False):
 def test_a_pre_training_config_gives_its_algorithm(pretrain_cfg, save):
     before = copy.deepcopy(pretrain_cfg.to_dict())
     weights = weights_of(pretrain_cfg)
-
     model = get_model(pretrain_cfg, save(weights))
-
     assert isinstance(model, MixMAE)
     assert not model.training
     assert pretrain_cfg.to_dict() == before
@@ -117,9 +115,7 @@ def test_classifiers_work_in_mmpretrains_inferencer(finetune_cfg, save):
     weights = weights_of(finetune_cfg)
     model = get_model(finetune_cfg, save(weights))
     image = np.random.default_rng(0).integers(0, 255, (50, 60, 3), dtype=np.uint8)
-
     (result,) = ImageClassificationInferencer(model)(image)
-
     assert result["pred_scores"].shape == (5,)
     assert result["pred_scores"].sum() == pytest.approx(1, abs=1e-5)
 

@@ -27,9 +27,7 @@ def test_both_decoders_are_reconstruction_decoders(decoder):
 def test_predict_applies_blocks_norm_and_linear_layer(decoder):
     nn.init.normal_(decoder.norm.weight)
     x = torch.randn(2, 12, 16)
-
     patches = decoder.predict(x)
-
     expected = decoder.pred(decoder.norm(decoder.blocks[1](decoder.blocks[0](x))))
     assert patches.shape == (2, 12, 2 * 2 * 3)
     assert torch.equal(patches, expected)
@@ -37,31 +35,25 @@ def test_predict_applies_blocks_norm_and_linear_layer(decoder):
 
 def test_positions_are_sines_and_cosines_on_the_grid_row_by_row(decoder):
     expected = sincos_position_embedding(16, (3, 4)).reshape(1, 12, 16)
-
     assert torch.equal(decoder.positions((3, 4)), expected)
     assert torch.equal(decoder.positions((3, 4))[0, 4 * 2 + 1], decoder.pos_embed[0, 2, 1])
 
 
 def test_positions_of_another_grid_are_resized(decoder):
     positions = decoder.positions((6, 8))
-
     assert positions.shape == (1, 48, 16)
     assert torch.pdist(positions[0]).min() > 1e-3
 
 
 def test_inference_equals_training_as_there_is_no_dropout(decoder):
     x = torch.randn(2, 12, 16)
-
     training = decoder.train().predict(x)
-
     assert torch.equal(decoder.eval().predict(x), training)
 
 
 def test_a_checkpoint_of_another_grid_is_loaded(kind, decoder):
     other = kind(grid=(6, 6), **ARGUMENTS)
-
     other.load_state_dict(decoder.state_dict())
-
     assert other.pos_embed.shape == (1, 6, 6, 16)
     assert torch.equal(other.mask_token, decoder.mask_token)
     assert torch.equal(other.positions((6, 6)), decoder.positions((6, 6)))
@@ -79,7 +71,6 @@ def test_only_the_mask_token_is_spared_from_weight_decay_by_name(decoder):
 
 def test_other_channels_of_the_image_are_possible(kind):
     decoder = kind(grid=(2, 2), out_channels=1, **ARGUMENTS)
-
     assert decoder.predict(torch.randn(1, 4, 16)).shape == (1, 4, 4)
 
 
@@ -102,7 +93,6 @@ def test_depth_widths_heads_and_epsilon_follow_the_arguments(kind):
 def test_defaults_are_those_of_mae_base(kind):
     with torch.device("meta"):
         decoder = kind(in_channels=768, grid=(14, 14), patch_size=16)
-
     dim, depth, patch = 512, 8, 16 * 16 * 3
     block = 12 * dim**2 + 13 * dim
     expected = 768 * dim + dim + dim + depth * block + 2 * dim + dim * patch + patch

@@ -56,7 +56,6 @@ PREPROCESSOR = ImgDataPreprocessor(mean=[1.0] * 3, std=[2.0] * 3)
 @pytest.mark.parametrize("shape", ["maps", "tokens", "pooled"])
 def test_features_are_those_of_normalized_images_in_the_order_of_the_data(shape):
     result = extract_features(Brightness(shape), PREPROCESSOR, loader(7))
-
     expected = (torch.arange(7.0) - 1) / 2
     torch.testing.assert_close(result.features, expected[:, None].expand(7, 3))
     assert result.labels.tolist() == [0, 1, 2, 0, 1, 2, 0]
@@ -69,9 +68,7 @@ def test_every_module_has_its_mode_again():
     model[0].eval()
     model[0].forward = lambda images: images.mean(dim=(2, 3))
     before = [module.training for module in model.modules()]
-
     extract_features(model, PREPROCESSOR, loader(3))
-
     assert [module.training for module in model.modules()] == before
     assert before.count(False) == 2
 
@@ -93,10 +90,8 @@ def test_half_precision_is_used_and_returned_as_single(build_backbone):
     backbone = build_backbone(out_type="avg_featmap")
     images = [dict(sample(i), inputs=torch.randn(3, 64, 64)) for i in range(2)]
     data = DataLoader(images, 2, collate_fn=collate)
-
     half = extract_features(backbone, PREPROCESSOR, data, torch.bfloat16).features
     single = extract_features(backbone, PREPROCESSOR, data).features
-
     assert half.dtype == torch.float32
     assert not torch.equal(half, single)
     torch.testing.assert_close(half, single, atol=0.1, rtol=0.1)
@@ -112,7 +107,6 @@ def test_the_last_map_of_a_backbone_is_pooled(build_backbone):
     backbone, images = build_backbone(out_indices=(0, 2)).eval(), torch.randn(2, 3, 64, 64)
     pooled = build_backbone(out_type="avg_featmap").eval()
     pooled.load_state_dict(backbone.state_dict(), strict=False)
-
     torch.testing.assert_close(pooled_features(backbone, images), pooled(images)[0])
 
 
@@ -140,9 +134,7 @@ def test_mixing_is_left_out(mixmae_config):
     with_mixing = MODELS.build(mixmae_config["data_preprocessor"])
     without = MODELS.build(mixmae_config["data_preprocessor"] | dict(batch_transform=None))
     model = Brightness()
-
     features = [extract_features(model, p, loader(4)).features for p in (with_mixing, without)]
-
     assert torch.equal(*features)
     mean = with_mixing.mean.flatten()
     torch.testing.assert_close(features[0][0], -mean / with_mixing.std.flatten())
@@ -165,7 +157,6 @@ def _extract_in_process(rank, folder, count):
 @pytest.mark.parametrize("count", [7])
 def test_two_processes_get_every_image_once_and_in_order(tmp_path, count):
     start_processes(_extract_in_process, (str(tmp_path), count), nprocs=2, start_method="fork")
-
     expected = extract_features(Brightness(), PREPROCESSOR, loader(count))
     for rank in range(2):
         features, labels = torch.load(tmp_path / f"rank{rank}.pth")

@@ -46,7 +46,6 @@ def contents(loader):
 
 def test_reads_class_folders_in_order_with_a_central_crop(root):
     images, labels = contents(build(root))
-
     assert images.shape == (12, 3, 32, 32)
     assert images.dtype == torch.uint8
     assert images[:, 0, 0, 0].tolist() == [0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 110]
@@ -124,7 +123,6 @@ def test_several_folders_are_read_one_after_the_other(root):
     loader = build_labeled_loader(
         dict(type="ConcatDataset", datasets=[part, repeated]), 32, num_workers=0
     )
-
     assert contents(loader)[1] == 3 * ([0] * 4 + [1] * 4 + [2] * 4)
     assert "pipeline" not in part
 
@@ -133,16 +131,12 @@ def test_mmpretrains_class_folders_are_read_by_the_shared_walk(root):
     (root / "train/.ipynb_checkpoints").mkdir()
     (root / "train/a/up").symlink_to("..")
     dataset = dict(type="CustomDataset", data_root=str(root), data_prefix="train")
-
     labels = contents(build_labeled_loader(dataset, 32, num_workers=0))[1]
-
     assert labels == [0] * 4 + [1] * 4 + [2] * 4
 
 
 def test_corrupt_images_are_marked_in_every_batch(root):
     (root / "train/b/0.png").write_bytes(b"x")
-
     samples = [sample for batch in build(root) for sample in batch["data_samples"]]
-
     marked = [index for index, s in enumerate(samples) if "corrupt_images" in s.metainfo]
     assert marked == [4]

@@ -119,7 +119,6 @@ def test_published_tags_keep_their_own_constants(open_clip, name, tag):
     known = tag or open_clip.list_pretrained_tags_by_model(name)[0]
     expected = open_clip.get_pretrained_cfg(name, known)
     facts = _facts(open_clip, name, tag, path="/a/file")
-
     assert (facts["mean"], facts["std"]) == (expected["mean"], expected["std"])
     assert facts["quick_gelu"] == expected.get("quick_gelu", False)
     assert facts["quick_gelu"] == (tag == "openai")
@@ -128,7 +127,6 @@ def test_published_tags_keep_their_own_constants(open_clip, name, tag):
 def test_a_teacher_of_patch_14_on_a_student_of_patch_16(open_clip):
     target = random_target("tiny-clip-14", features="norm")
     output = target(torch.rand(1, 3, 224, 224), (14, 14), with_attention=True)
-
     assert target.patch_size == 14
     assert output.features.shape == (1, 196, 32)
     assert output.attention.shape == (1, 196)
@@ -185,7 +183,6 @@ def test_half_moves_the_teacher_and_it_still_runs(weights):
     target = OpenCLIPTarget("tiny-clip", weights)
     exact = target(pixels, (3, 3), True)
     rounded = target.bfloat16()(pixels, (3, 3), True)
-
     assert torch.allclose(rounded.features, exact.features, atol=0.15)
     assert torch.allclose(rounded.attention, exact.attention, atol=1e-2)
 
@@ -198,7 +195,6 @@ def test_random_weights_are_the_same_every_time_and_leave_the_students_seed(open
         state = torch.get_rng_state()
         features.append(random_target("tiny-clip")(pixels, (4, 4)).features)
         assert torch.equal(torch.get_rng_state(), state)
-
     assert torch.equal(*features)
 
 

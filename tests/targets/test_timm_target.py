@@ -62,7 +62,6 @@ def test_normalization_is_that_of_the_tag(timm, name):
     with pytest.warns(UserWarning, match="random"):
         target = TimmTarget(name, pretrained=None)
     config = timm.get_pretrained_cfg(name)
-
     assert (target.mean, target.std) == (config.mean, config.std)
 
 
@@ -76,7 +75,6 @@ def test_a_student_of_224_pixels_with_a_teacher_of_another_patch_size(timm):
     with pytest.warns(UserWarning, match="random"):
         target = TimmTarget("vit_small_patch14_reg4_dinov2", pretrained=None, features=1)
     output = target(torch.rand(1, 3, 224, 224), (14, 14), with_attention=True)
-
     assert target.patch_size == 14
     assert output.features.shape == (1, 196, 384)
     assert output.attention.shape == (1, 196)
@@ -88,7 +86,6 @@ def test_bfloat16_is_close(weights):
     exact = TimmTarget(TINY, weights)(pixels, (10, 10), True)
     with torch.autocast("cpu", torch.bfloat16):
         half = TimmTarget(TINY, weights)(pixels, (10, 10), True)
-
     assert half.features.dtype == half.attention.dtype == torch.float32
     assert torch.allclose(half.features, exact.features, atol=0.1)
     assert torch.allclose(half.attention, exact.attention, atol=1e-3)

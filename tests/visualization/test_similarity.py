@@ -15,7 +15,6 @@ from mim_plugins.visualization import (
 @pytest.mark.parametrize(("ratio", "masks"), [(0.75, 4), (0.5, 2), (0.6, 3), (0.3, 2)])
 def test_complementary_masks_show_every_token_and_hide_as_many_as_in_training(ratio, masks):
     found = complementary_masks(torch.zeros(3, 3, 64, 64), 16, ratio)
-
     assert len(found) == masks
     shown = torch.stack([~mask.mask for mask in found])
     assert shown.any(dim=0).all()
