@@ -1,4 +1,3 @@
-import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
@@ -8,12 +7,6 @@ from mmengine.registry import DefaultScope
 from mim_plugins import extract_features, get_model
 from mim_plugins.apis import find_config
 from mim_plugins.registry import MODELS
-
-
-@pytest.fixture
-def photos():
-    generator = np.random.default_rng(0)
-    return [generator.integers(0, 255, (h, 40, 3), dtype=np.uint8) for h in (36, 50, 64)]
 
 
 def test_a_pre_trained_encoder_returns_features(pretrain_cfg, photos):

@@ -21,7 +21,7 @@ def scope():
 
 @pytest.fixture
 def root(tmp_path):
-    """Three classes of four images in train, two of val; gray values tell images apart."""
+    """Three classes of four images in train, two of val, each of another gray value."""
     for split, names in (("train", "abc"), ("val", "ab")):
         for place, name in enumerate(names):
             folder = tmp_path / split / name
@@ -77,10 +77,6 @@ def test_a_subset_is_spread_over_the_classes_and_always_the_same(root, limit, ch
         assert images[:, 0, 0, 0].tolist() == chosen
 
 
-def test_a_larger_limit_than_the_data_reads_all(root):
-    assert len(build(root, max_images=100).dataset) == 12
-
-
 def test_a_given_type_and_pipeline_are_kept(root):
     dataset = dict(
         type="CustomDataset",
@@ -106,7 +102,8 @@ def test_a_data_set_without_labels_is_refused(root):
         )
 
 
-def test_a_limit_of_none_at_all_is_refused(root):
+def test_a_limit_may_exceed_the_data_but_not_be_zero(root):
+    assert len(build(root, max_images=100).dataset) == 12
     with pytest.raises(ValueError, match="max_images=0"):
         build(root, max_images=0)
 

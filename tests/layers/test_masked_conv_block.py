@@ -59,11 +59,7 @@ def test_changed_masked_tokens_leave_visible_tokens_identical(block, dtype):
     at_visible = visible.expand_as(x)
     assert torch.equal(before[at_visible], after[at_visible])
     assert not torch.allclose(before[~at_visible], after[~at_visible])
-
-
-def test_without_a_mask_the_changed_tokens_would_be_noticed(block):
-    x, visible = torch.randn(2, 6, 8, 8), random_visible()
-    changed = torch.where(visible, x, 100 * torch.randn_like(x))
+    # without a mask, the change would be noticed
     difference = (block(x, None) - block(changed, None)).abs().sum(dim=1, keepdim=True)
     assert difference[visible].min() > 1e-3
 

@@ -29,21 +29,12 @@ def shared_and_per_pair_masks(batch_size, grid=(4, 3)):
 
 
 @pytest.mark.parametrize("batch_size", range(2, 10))
-def test_every_image_is_the_partner_of_exactly_one_image(batch_size):
-    partner = choose_partners(batch_size).tolist()
+def test_partners_are_the_batch_reversed_with_nobody_alone(batch_size):
+    partner, middle = choose_partners(batch_size).tolist(), batch_size // 2
     assert sorted(partner) == list(range(batch_size))
     assert all(image != other for image, other in enumerate(partner))
-
-
-@pytest.mark.parametrize("batch_size", [2, 4, 6, 8])
-def test_partners_of_even_batches_are_the_batch_reversed(batch_size):
-    assert choose_partners(batch_size).tolist() == list(reversed(range(batch_size)))
-
-
-@pytest.mark.parametrize("batch_size", [3, 5, 9])
-def test_odd_batches_are_reversed_except_the_middle_three(batch_size):
-    partner, middle = choose_partners(batch_size).tolist(), batch_size // 2
-    for image in set(range(batch_size)) - {middle - 1, middle, middle + 1}:
+    odd = {middle - 1, middle, middle + 1} if batch_size % 2 else set()
+    for image in set(range(batch_size)) - odd:
         assert partner[image] == batch_size - 1 - image
 
 
@@ -88,22 +79,16 @@ def test_masks_are_uniform_over_the_cells():
 @pytest.mark.parametrize("batch_size", [2, 3, 4, 5])
 def test_a_mixture_has_partner_pixels_where_the_mask_is_true(batch_size):
     images = torch.randn(batch_size, 3, 8, 6)
-    partner = choose_partners(batch_size)
+    before, partner = images.clone(), choose_partners(batch_size)
     for mask in shared_and_per_pair_masks(batch_size):
         mixed = mix(images, mask, partner)
+        assert torch.equal(images, before)
 
         cells = itertools.product(range(batch_size), range(4), range(3))
         for image, row, col in cells:
             source = partner[image] if mask[image % len(mask), row, col] else image
             area = (..., slice(2 * row, 2 * row + 2), slice(2 * col, 2 * col + 2))
             assert torch.equal(mixed[image][area], images[source][area])
-
-
-def test_mixing_leaves_its_input_as_it_is():
-    images = torch.randn(2, 3, 4, 4)
-    before = images.clone()
-    mix(images, torch.tensor([[[True, False], [False, True]]]), torch.tensor([1, 0]))
-    assert torch.equal(images, before)
 
 
 @pytest.mark.parametrize("batch_size", [2, 3, 4, 7])

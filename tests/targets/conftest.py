@@ -84,7 +84,7 @@ def served(monkeypatch):
         yield server
 
 
-@pytest.fixture(params=["open_clip", "timm"])
+@pytest.fixture(scope="session", params=["open_clip", "timm"])
 def teacher(request):
     """A library, the target class for it, and a tiny model with weights of a certain seed."""
     library = request.getfixturevalue(request.param)
