@@ -6,7 +6,7 @@ from mim_plugins import get_model, reconstruct
 
 def test_mixmae_returns_pictures_of_the_given_images(pretrain_cfg, photos):
     photos[0] = photos[0][:32, :32]
-    panels = reconstruct(get_model(pretrain_cfg), photos)
+    panels = reconstruct(get_model(pretrain_cfg), photos[:2])
     assert torch.equal(panels["original A"][0].permute(1, 2, 0), torch.from_numpy(photos[0]))
     assert all(panel.shape == (1, 3, 32, 32) for panel in panels.values())
 
