@@ -29,13 +29,13 @@ def normalized(data):
 
 
 @pytest.mark.parametrize("training", [False, True])
-def test_without_training_or_batch_transform_images_are_only_normalized(data, training):
+def test_images_are_only_normalized_where_nothing_mixes(data, training):
     config = CONFIG | dict(batch_transform=None) if training else CONFIG
     expected = normalized(data)
     assert torch.allclose(MODELS.build(config)(data, training)["inputs"], expected)
 
 
-def test_training_mixes_normalized_images_and_keeps_other_entries(data):
+def test_training_mixes_images_and_keeps_other_entries(data):
     expected = normalized(data)
     output = MODELS.build(CONFIG)(data, training=True)
     batch = output["inputs"]

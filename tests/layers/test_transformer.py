@@ -88,7 +88,7 @@ def test_stochastic_depth_drops_branches_per_image_in_training():
 
 @pytest.mark.parametrize("with_cp", [False, True])
 @pytest.mark.parametrize(("out_indices", "expected"), [((), []), ((2, 0), [3101.0, 3.0])])
-def test_blocks_run_in_order_and_intermediates_follow_out_indices(with_cp, out_indices, expected):
+def test_blocks_run_in_order_and_give_their_intermediates(with_cp, out_indices, expected):
     blocks = nn.ModuleList([Scale(2), Scale(10), Scale(100)])
     x, intermediates = checkpointed_forward(blocks, torch.ones(1), with_cp, out_indices)
     assert x.item() == ((1 * 2 + 1) * 10 + 1) * 100 + 1

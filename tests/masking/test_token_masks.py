@@ -83,7 +83,7 @@ def test_scores_without_preference_show_tokens_equally_often(temperature):
 
 
 @pytest.mark.parametrize(("temperature", "scale"), [(0.5, 1), (1.0, 1), (1.0, 7), (2.0, 1)])
-def test_the_first_choice_follows_powers_of_the_relative_attention(temperature, scale):
+def test_the_first_choice_follows_powers_of_the_attention(temperature, scale):
     attention = scale * ATTENTION.expand(DRAWS, -1)
     before = attention.clone()
     frequency = first_choices(attention_scores(attention, temperature))

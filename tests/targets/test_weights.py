@@ -18,7 +18,7 @@ from mim_plugins.targets.weights import (
 )
 
 
-def test_a_missing_library_is_named_with_the_command_that_installs_it():
+def test_a_missing_library_is_named_with_its_command():
     with pytest.raises(ImportError) as raised:
         import_library("no_such_library", "SomeTarget")
     assert str(raised.value) == (
@@ -27,7 +27,7 @@ def test_a_missing_library_is_named_with_the_command_that_installs_it():
     )
 
 
-def test_initialization_neither_depends_on_the_global_seed_nor_changes_it():
+def test_initialization_is_independent_of_the_global_seed():
     def draw():
         with reproducible_init():
             return torch.randn(3)
@@ -63,9 +63,7 @@ def constants():
     return pytest.importorskip("huggingface_hub.constants")
 
 
-def test_an_unreachable_hub_is_not_asked_and_the_setting_restored(
-    constants, monkeypatch, unreachable_hub
-):
+def test_an_unreachable_hub_is_left_out_for_the_moment(constants, monkeypatch, unreachable_hub):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     with fast_hub():
         assert constants.HF_HUB_OFFLINE is True
@@ -75,7 +73,7 @@ def test_an_unreachable_hub_is_not_asked_and_the_setting_restored(
     assert constants.HF_HUB_OFFLINE is False
 
 
-def test_a_reachable_hub_is_asked_unless_the_user_is_offline_by_choice(constants, monkeypatch):
+def test_a_reachable_hub_is_used_unless_the_user_is_offline(constants, monkeypatch):
     monkeypatch.setattr("urllib.request.getproxies", dict)
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"http://127.0.0.1:{server.getsockname()[1]}"
@@ -186,7 +184,7 @@ def test_bfloat16_is_close(teacher, tmp_path):
     assert not torch.equal(half.features, exact.features)
 
 
-def test_random_weights_are_always_the_same_and_keep_the_students_seed(teacher):
+def test_random_weights_are_the_same_and_keep_the_seed(teacher):
     features, name = [], teacher.name.partition(".")[0]
     for seed in (1, 2):
         torch.manual_seed(seed)
