@@ -71,18 +71,14 @@ def test_other_windows_have_exactly_no_influence(blocks, num_prefix):
 
 def test_one_global_block_lets_all_tokens_meet(blocks):
     x = torch.randn(1, 36, 8, requires_grad=True)
-
     found, _ = run(blocks, x, (6, 6), 3, global_blocks=(1,))
     (found[0, 0] * torch.randn(8)).sum().backward()
-
     assert (x.grad[0].abs().sum(dim=1) > 0).all()
 
 
 def test_intermediates_are_the_outputs_after_each_block(blocks):
     x = torch.randn(2, 1 + 35, 8)
-
     _, intermediates = run(blocks, x, (5, 7), 3, global_blocks=(1,), out_indices=(2, 0, 1))
-
     for index, level in zip((2, 0, 1), intermediates, strict=True):
         expected, _ = run(blocks[: index + 1], x, (5, 7), 3, global_blocks=(1,))
         assert torch.equal(level, expected)
@@ -96,16 +92,13 @@ def test_recomputing_changes_no_gradient(blocks):
         output, _ = run(blocks, x, (5, 7), 3, (1,), with_cp)
         output.square().mean().backward()
         gradients.append([parameter.grad.clone() for parameter in blocks.parameters()])
-
     assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(*gradients, strict=True))
 
 
 def test_stochastic_depth_drops_whole_images_not_windows():
     block = TransformerBlock(8, 2, 2.0, drop_path_rate=0.5).train()
     x = torch.randn(16, 36, 8)
-
     found, _ = run(nn.ModuleList([block]), x, (6, 6), 3)
-
     unchanged = (found == x).all(dim=-1)  # both branches dropped
     assert (unchanged.all(dim=1) | ~unchanged.any(dim=1)).all()
     assert unchanged.any()

@@ -116,7 +116,8 @@ HOOK = dict(type="mim_plugins.CorruptImageHook")
     ("hooks", "remedy"),
     [
         ({}, r"max_share of CorruptImageHook.*=0\.5$"),
-        (dict(custom_hooks=[dict(type="EMAHook"), None, HOOK]), r"custom_hooks\.2\.max_share=0\.5$"),
+        (dict(custom_hooks=[None, dict(type="EMAHook"), HOOK]),
+         r"--cfg-options custom_hooks\.2\.max_share=0\.5$"),
         (dict(custom_hooks=[dict(type="CorruptImageHook")]), r"custom_hooks\.0\.max_share=0\.5$"),
         (dict(default_hooks=dict(timer=None, images=HOOK)),
          r"--cfg-options default_hooks\.images\.max_share=0\.5$"),
