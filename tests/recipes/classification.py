@@ -146,17 +146,17 @@ RECIPES = {
     | SIZE_384
     | paper(MIXMIM, sizes=(384, 1536, (2, 2, 18, 2)))
     | choice("its settings for L are our choice", drop_path=0.2, **SIDE_384),
-    "mixmae/swin_b_linear_probe_90e.py": ours("so its use here is our choice", PROBE),
+    "mixmae/swin_b_linear_probe_90e.py": ours("so this is our choice", PROBE),
     "mrmae/vit_b_linear_probe_90e.py": PROBE
     | choice("the mean of the patch tokens", features="mean of tokens"),
     "mrmae/mcmae_b_linear_probe_90e.py": PROBE
     | choice("as vit_b_linear_probe_90e.py", features="mean of tokens")
-    | choice("convolution stages fused as in pre-training", fusion=True),
-    "mrmae/mcmae_s_finetune_100e.py": ours("Settings of MCMAE-B", mcmae("s")),
-    "mrmae/mcmae_l_finetune_100e.py": ours("Settings of MCMAE-B", mcmae("l", 23))
-    | choice("drop path rate of 0.2: ours", drop_path=0.2),
-    "mrmae/mcmae_h_finetune_100e.py": ours("Settings of MCMAE-B", mcmae("h", 31))
-    | choice("drop path rate of 0.3: ours", drop_path=0.3),
+    | choice("Fusing the convolution stages as in pre-training is our choice", fusion=True),
+    "mrmae/mcmae_s_finetune_100e.py": ours("The settings of MCMAE-B", mcmae("s")),
+    "mrmae/mcmae_l_finetune_100e.py": ours("The settings of MCMAE-B", mcmae("l", 23))
+    | choice("drop path rate of 0.2 are our choice", drop_path=0.2),
+    "mrmae/mcmae_h_finetune_100e.py": ours("The settings of MCMAE-B", mcmae("h", 31))
+    | choice("drop path rate of 0.3 are our choice", drop_path=0.3),
     "quickstart/finetune_digits.py": choice(
         "Batch and labels per class were chosen",
         optimizer=("AdamW", 2e-3, (0.9, 0.999), 0.05),
@@ -175,7 +175,7 @@ for name, (path, rows) in MODELS.items():
     few = ours("are our choice", rows)
     RECIPES[f"{path}_finetune_10percent.py"] = few
     RECIPES[f"{path}_finetune_1percent.py"] = few | choice(
-        "ten times the epochs: our choice",
+        "ten times the epochs, is our choice",
         length=1000,
         schedule=warmup_cosine(1000, warmup=5, end=1e-6 / LR),
     )

@@ -103,13 +103,13 @@ RECIPES = {
         windows=[7, 7, 7, 7],
         rates=same_rates(12),
     ),
-    "mrmae/mixmae_swin_b_400e.py": ours("the combination is in neither", MIXMAE)
-    | choice("the combination is in neither", **length(400), teachers=dict(clip="ViT-B-16")),
+    "mrmae/mixmae_swin_b_400e.py": ours("neither paper combines them", MIXMAE)
+    | choice("neither paper combines them", **length(400), teachers=dict(clip="ViT-B-16")),
     "mrmae/vit_b_200e.py": mrmae("vit", 200),
     "mrmae/vit_b_400e.py": mrmae("vit", 400),
     "mrmae/vit_b_400e_knn.py": mrmae("vit", 400),
     "mrmae/vit_b_dino_400e.py": mrmae(
-        "vit", 400, **choice("this one's size is our choice", teachers=dict(dino=DINO))
+        "vit", 400, **choice("the teacher's size is our choice", teachers=dict(dino=DINO))
     ),
     "mrmae/vit_b_clip_dino_400e.py": mrmae(
         "vit",
@@ -134,7 +134,7 @@ RECIPES = {
     ),
     "baselines/simmim_swin_b_400e.py": BASELINE
     | choice(
-        "only the mask generator joins the pipeline",
+        "the pipeline only adds the mask generator",
         train=[SINGLE_CROP[0], ("SimMIMMaskGenerator", dict(mask_ratio=0.6)), SINGLE_CROP[1]],
         decayed={"weights", "bias tables", "mask_token"},
     ),
