@@ -68,5 +68,5 @@ def photos():
 def prepare(photos):
     """The photos as a model's preprocessor normalizes them."""
     return lambda model: model.data_preprocessor(
-        dict(inputs=list(photos.flip(1) if model.data_preprocessor._channel_conversion else photos))
+        dict(inputs=list(photos.flip(1) if reverses_channels(model.data_preprocessor) else photos))
     )["inputs"]
