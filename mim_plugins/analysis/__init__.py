@@ -8,21 +8,42 @@ from .complexity import (
     step_cost,
     transfer_cost,
 )
+from .cuda_autocast import CudaAutocast
+from .gpu_cost import PHASES, GpuCost, move_to_gpu, training_cost
+from .gpu_rates import GPUS, GpuRates
+from .gpu_trace import GpuTrace, Operation
+from .graph_counts import GraphCounts, count_graphs
+from .meta_model import build_on_meta
 from .parity import compare_with_reference, relative_error
+from .sdpa_backend import AttentionOfGpus, choose_backend
 from .training_log import read_run, smooth
 
 __all__ = [
+    "GPUS",
+    "PHASES",
+    "AttentionOfGpus",
+    "CudaAutocast",
+    "GpuCost",
+    "GpuRates",
+    "GpuTrace",
+    "GraphCounts",
+    "Operation",
     "StepCost",
     "activation_bytes",
+    "build_on_meta",
+    "choose_backend",
     "compare_with_reference",
+    "count_graphs",
     "count_parameters",
     "encoder_stages",
     "forward_cost",
+    "move_to_gpu",
     "multiply_accumulates",
     "read_run",
     "relative_error",
     "saved_for_backward",
     "smooth",
     "step_cost",
+    "training_cost",
     "transfer_cost",
 ]

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import torch
 from mmengine.config import Config
@@ -51,6 +52,10 @@ class GpuCost(NamedTuple):
     def seconds(self, rates: GpuRates, phase: str | None = None) -> float:
         """Return the modelled time of a phase, or of the step, if the GPU is never idle."""
         return sum(rates.seconds(x) for x in self.of(phase))
+
+    def mfu(self, rates: GpuRates) -> float:
+        """Return the share of the data sheet's FLOP/s that the modelled step reaches."""
+        return self.flops() / self.seconds(rates) / rates.peak
 
     def of(self, phase: str | None) -> Iterator[Operation]:
         """Yield the operations of a phase, or of the step."""
@@ -103,7 +108,7 @@ def training_cost(
     trace, autocast = GpuTrace(), CudaAutocast(None)
     attention = AttentionOfGpus(autocast, capability)
     step = _step(model, batch, img_size)
-    with trace, autocast, attention:
+    with trace, autocast, attention, _fused_optimizers():
         move_to_gpu(model)
         wrapper = _wrapper(model, cfg)
         wrapper.trace, wrapper.autocast, wrapper.dtype = trace, autocast, dtype
@@ -146,6 +151,14 @@ def _wrapper(model: nn.Module, cfg: Config) -> Any:
     wrapper.optimizer.step()  # creates the state
     wrapper.optimizer.zero_grad()
     return wrapper
+
+
+@contextmanager
+def _fused_optimizers() -> Iterator[None]:
+    """Allow fused optimizers on the device that stands for the GPU."""
+    place = "torch.optim.optimizer._get_fused_kernels_supported_devices"
+    with patch(place, lambda: ["meta"]):
+        yield
 
 
 def _step(

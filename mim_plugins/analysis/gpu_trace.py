@@ -157,7 +157,8 @@ class GpuTrace(TorchDispatchMode):
         outputs: list[Tensor],
         output: Any,
     ) -> None:
-        tensors = [x for x in [*inputs, *outputs] if x.is_meta]
+        written = outputs or _written(func, args)
+        tensors = [x for x in [*inputs, *written] if x.is_meta]
         count = flop_registry.get(func._overloadpacket)
         launches = _LAUNCHES.get(name, 1)
         if name.startswith(("_foreach", "_fused")):
@@ -172,6 +173,13 @@ class GpuTrace(TorchDispatchMode):
                 tensors[0].dtype == torch.float32,
             )
         )
+
+
+def _written(func: Any, args: tuple) -> list[Tensor]:
+    """Return the tensors that an operation changes in place."""
+    pairs = zip(func._schema.arguments, args, strict=False)
+    changed = [arg for spec, arg in pairs if spec.alias_info and spec.alias_info.is_write]
+    return [x for x in tree_iter(changed) if isinstance(x, Tensor)]
 
 
 def _touched(tensor: Tensor) -> int:

@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from mim_plugins.data_preprocessors import reverses_channels
 from mim_plugins.registry import MODELS
 from mim_plugins.targets import TeacherOutput
 
