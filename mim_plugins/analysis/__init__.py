@@ -9,7 +9,7 @@ from .complexity import (
     transfer_cost,
 )
 from .cuda_autocast import CudaAutocast
-from .gpu_cost import PHASES, GpuCost, move_to_gpu, training_cost
+from .gpu_cost import PHASES, GpuCost, SimulatedGpu, move_to_gpu, simulated_gpu, training_cost
 from .gpu_rates import GPUS, GpuRates
 from .gpu_trace import GpuTrace, Operation
 from .graph_counts import GraphCounts, count_graphs
@@ -28,6 +28,7 @@ __all__ = [
     "GpuTrace",
     "GraphCounts",
     "Operation",
+    "SimulatedGpu",
     "StepCost",
     "activation_bytes",
     "build_on_meta",
@@ -42,6 +43,7 @@ __all__ = [
     "read_run",
     "relative_error",
     "saved_for_backward",
+    "simulated_gpu",
     "smooth",
     "step_cost",
     "training_cost",

@@ -74,19 +74,43 @@ class _TracedWrapper(OptimWrapper):
     def optim_context(self, model: nn.Module) -> Iterator[None]:
         self.trace.phase = "forward"
         own = [*model.parameters(), *model.buffers()]
-        precision = self.autocast.region(self.dtype, self.dtype != torch.float32)
-        with super().optim_context(model), precision:
+        with super().optim_context(model), self._precision():
             with saved_for_backward(own) as saved:
                 yield
             self.kept_bytes = sum(storage.nbytes() for storage in saved.values())
 
+    def _precision(self) -> Any:
+        return self.autocast.region(self.dtype, self.dtype != torch.float32)
+
     def backward(self, loss: Tensor, **kwargs: Any) -> None:
         self.trace.phase = "backward"
-        super().backward(loss, **kwargs)
+        with self._precision():  # in which checkpointing recomputes the forward pass
+            super().backward(loss, **kwargs)
 
     def step(self, **kwargs: Any) -> None:
         self.trace.phase = "optimizer"
         super().step(**kwargs)
+
+
+class SimulatedGpu(NamedTuple):
+    """Parts of :func:`simulated_gpu`."""
+
+    trace: GpuTrace
+    """Records operations, host waits and memory."""
+    autocast: CudaAutocast
+    """Casts as CUDA's autocast; disabled outside of ``autocast.region(...)``."""
+    attention: AttentionOfGpus
+    """Records the kernels of attention."""
+
+
+@contextmanager
+def simulated_gpu(capability: int = 9) -> Iterator[SimulatedGpu]:
+    """Let the device ``meta`` stand for a GPU of a major compute capability, 8 or above."""
+    trace, autocast = GpuTrace(), CudaAutocast(None)
+    attention = AttentionOfGpus(autocast, capability)
+    fused = "torch.optim.optimizer._get_fused_kernels_supported_devices"
+    with trace, autocast, attention, patch(fused, lambda: ["cpu", "meta"]):
+        yield SimulatedGpu(trace, autocast, attention)
 
 
 def training_cost(
@@ -105,21 +129,19 @@ def training_cost(
         dtype: precision of autocast; float32 for none.
         capability: major compute capability of the GPU, 8 or above.
     """
-    trace, autocast = GpuTrace(), CudaAutocast(None)
-    attention = AttentionOfGpus(autocast, capability)
     step = _step(model, batch, img_size)
-    with trace, autocast, attention, _fused_optimizers():
+    with simulated_gpu(capability) as gpu:
         move_to_gpu(model)
         wrapper = _wrapper(model, cfg)
-        wrapper.trace, wrapper.autocast, wrapper.dtype = trace, autocast, dtype
-        trace.reset()
+        wrapper.trace, wrapper.autocast, wrapper.dtype = gpu.trace, gpu.autocast, dtype
+        gpu.trace.reset()
         step(wrapper)
     return GpuCost(
-        trace.operations,
-        trace.waits,
-        Counter((backend, reason) for backend, reason, _ in attention.calls),
+        gpu.trace.operations,
+        gpu.trace.waits,
+        Counter((backend, reason) for backend, reason, _ in gpu.attention.calls),
         wrapper.kept_bytes,
-        trace.peak_bytes,
+        gpu.trace.peak_bytes,
     )
 
 
@@ -153,17 +175,7 @@ def _wrapper(model: nn.Module, cfg: Config) -> Any:
     return wrapper
 
 
-@contextmanager
-def _fused_optimizers() -> Iterator[None]:
-    """Allow fused optimizers on the device that stands for the GPU."""
-    place = "torch.optim.optimizer._get_fused_kernels_supported_devices"
-    with patch(place, lambda: ["meta"]):
-        yield
-
-
-def _step(
-    model: Any, batch: int, img_size: tuple[int, int]
-) -> Callable[[_TracedWrapper], Any]:
+def _step(model: Any, batch: int, img_size: tuple[int, int]) -> Callable[[_TracedWrapper], Any]:
     """Return the function that runs a step."""
     shape = (batch, image_channels(model.backbone), *img_size)
     if any(hasattr(model, name) for name in ("bbox_head", "decode_head", "roi_head")):

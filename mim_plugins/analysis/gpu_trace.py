@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch._meta_registrations  # noqa: F401  shapes of the fused attention kernels
+import torch._meta_registrations
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
@@ -123,7 +123,8 @@ class GpuTrace(TorchDispatchMode):
             if args[0].is_meta and any(x.dtype == torch.bool for x in indices):
                 self.waits.append((self.phase, "an index of bools"))
         elif name in _WAITING and "meta" in devices:
-            self.waits.append((self.phase, name))
+            cause = "a number is read (item)" if name == "_local_scalar_dense" else name
+            self.waits.append((self.phase, cause))
 
     def _track(self, outputs: list[Tensor]) -> None:
         """Count the memory of new storages until they are freed."""

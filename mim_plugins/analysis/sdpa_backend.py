@@ -51,8 +51,7 @@ def choose_backend(
 
 
 def _shared_problem(*tensors: Tensor | None) -> str:
-    query, key, value, mask = tensors
-    if any(t is not None and t.dim() != 4 for t in (query, key, value)):
+    if any(t is not None and t.dim() != 4 for t in tensors[:3]):
         return "queries, keys and values must have 4 dimensions"
     for name, tensor in zip(("query", "key", "value", "mask"), tensors, strict=True):
         if tensor is not None and tensor.stride(-1) != 1:

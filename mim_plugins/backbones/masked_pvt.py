@@ -115,7 +115,7 @@ class _PVTStage(nn.Module):
         attn_mask = None
         if mask is not None:
             ratio = self.blocks[0].attn.ratio
-            mask = mask.to(x.device)
+            mask = mask.to(x.device, non_blocking=True)
             attn_mask = group_attention_mask(mask.flatten(1), mask[:, ::ratio, ::ratio].flatten(1))
         for block in self.blocks:
             x = checkpointed_call(block, self.with_cp, x, grid, attn_mask)
