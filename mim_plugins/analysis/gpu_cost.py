@@ -12,6 +12,7 @@ from mmengine.config import Config
 from mmengine.optim import OptimWrapper, build_optim_wrapper
 from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
+from torch.autograd.graph import _engine_run_backward
 
 from ..algorithms.dependent_parts import image_channels
 from .activation_memory import saved_for_backward
@@ -84,8 +85,14 @@ class _TracedWrapper(OptimWrapper):
 
     def backward(self, loss: Tensor, **kwargs: Any) -> None:
         self.trace.phase = "backward"
-        with self._precision():  # in which checkpointing recomputes the forward pass
-            super().backward(loss, **kwargs)
+        # Checkpointing recomputes the forward pass, to which autocast and attention kernels apply.
+        # Inside of PyTorch's public functions, their modes would not be active.
+        with self._precision():
+            _engine_run_backward(
+                (loss,), (torch.ones_like(loss),), False, False, (),
+                allow_unreachable=True, accumulate_grad=True,
+            )  # fmt: skip
+        self._inner_count += 1
 
     def step(self, **kwargs: Any) -> None:
         self.trace.phase = "optimizer"

@@ -1,5 +1,7 @@
 """Settings for GPUs that MMEngine does not choose itself, in any config."""
 
+from typing import Any
+
 import torch
 from mmengine.config import Config
 from mmengine.hooks import RuntimeInfoHook
@@ -27,7 +29,8 @@ def use_gpu_settings(cfg: Config) -> None:
     if cfg.get("default_hooks") is None:
         cfg.default_hooks = {}
     # MMEngine's default; None would disable the hook
-    hook = cfg.default_hooks.setdefault("runtime_info", dict(type="RuntimeInfoHook"))
+    cfg.default_hooks.setdefault("runtime_info", dict(type="RuntimeInfoHook"))
+    hook = cfg.default_hooks.runtime_info
     kind = hook.get("type") if isinstance(hook, dict) else None
     if resolve_type(kind, HOOKS, cfg.get("default_scope")) is RuntimeInfoHook:
         hook["type"] = "mim_plugins.DeferredScalarsHook"
@@ -39,6 +42,6 @@ def copy_without_waiting(runner: Runner) -> None:
     Not every preprocessor of MMEngine's projects accepts ``non_blocking``. A copy from memory that
     is not pinned waits in any case.
     """
-    preprocessor = getattr(unwrap_model(runner.model), "data_preprocessor", None)
+    preprocessor: Any = getattr(unwrap_model(runner.model), "data_preprocessor", None)
     if hasattr(preprocessor, "_non_blocking"):
         preprocessor._non_blocking = True

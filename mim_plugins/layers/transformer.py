@@ -33,7 +33,8 @@ def attend(qkv: Tensor, bias: Tensor | None = None, dropout_p: float = 0.0) -> T
     """
     if bias is not None and bias.requires_grad and dropout_p == 0 and uses_cpu_kernel(qkv):
         return _LearnedBiasAttention.apply(qkv, bias)  # type: ignore[no-untyped-call]
-    return fused_attention(*qkv.unbind(0), bias, dropout_p)
+    query, key, value = qkv.unbind(0)
+    return fused_attention(query, key, value, bias, dropout_p)
 
 
 def fused_attention(

@@ -48,7 +48,7 @@ def test_other_hooks_are_unchanged(gpu, hook):
 
 def test_nothing_changes_without_a_gpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert configured() == Config({})
+    assert configured().to_dict() == {}
 
 
 def test_batches_are_copied_without_waiting(tmp_path):

@@ -22,4 +22,4 @@ def read(rank, folder):
 
 
 def test_processes_read_their_maximum(tmp_path):
-    assert in_two_processes(read, tmp_path) == ([0, 0], [6, 6])
+    assert in_two_processes(read, tmp_path) == ([0, 0], {0: 6, 1: 6})

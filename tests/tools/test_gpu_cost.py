@@ -19,7 +19,7 @@ def config(tmp_path):
     path = tmp_path / "small.py"
     path.write_text(
         f"_base_ = {str(ROOT / 'configs/mrmae/vit_b_400e.py')!r}\n"
-        "arch = dict(depth=1, embed_dims=32, num_heads=2)\n"
+        "arch = dict(_delete_=True, depth=1, embed_dims=32, num_heads=2)\n"
         "model = dict(backbone=dict(arch=arch), decoder=dict(depth=1), mimics=None)\n"
     )
     return path
