@@ -13,6 +13,7 @@ from mmengine.registry import LOOPS as ROOT_LOOPS
 from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as ROOT_OPTIM_WRAPPER_CONSTRUCTORS
 from mmengine.registry import OPTIMIZERS as ROOT_OPTIMIZERS
+from mmengine.registry import PARAM_SCHEDULERS as ROOT_PARAM_SCHEDULERS
 from mmengine.registry import TRANSFORMS as ROOT_TRANSFORMS
 from mmengine.registry import Registry, root
 
@@ -52,6 +53,8 @@ HOOKS = PluginRegistry(ROOT_HOOKS)
 OPTIMIZERS = PluginRegistry(ROOT_OPTIMIZERS)
 # parameter groups: weight-decay exemptions, layer-wise learning rates
 OPTIM_WRAPPER_CONSTRUCTORS = PluginRegistry(ROOT_OPTIM_WRAPPER_CONSTRUCTORS)
+# schedules of the learning rate
+PARAM_SCHEDULERS = PluginRegistry(ROOT_PARAM_SCHEDULERS)
 # empty registries of all other kinds: MMEngine warns if the default scope lacks one
 UNUSED = [
     PluginRegistry(each)

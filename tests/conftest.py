@@ -3,9 +3,9 @@
 import copy
 
 import pytest
+import tiny_models
 import torch
 from mmengine.registry import DefaultScope
-from tiny_models import TINY_BACKBONES
 
 from mim_plugins.registry import MODELS
 
@@ -27,10 +27,10 @@ _restore_scope_after_test = pytest.fixture(autouse=True)(_restore_default_scope)
 _restore_scope_after_module = pytest.fixture(autouse=True, scope="module")(_restore_default_scope)
 
 
-@pytest.fixture(params=sorted(TINY_BACKBONES))
+@pytest.fixture(params=sorted(tiny_models.TINY_BACKBONES))
 def backbone_config(request):
-    """Config of a tiny backbone, for each kind."""
-    return copy.deepcopy(TINY_BACKBONES[request.param])
+    """Config of a tiny hierarchical backbone, for each kind."""
+    return copy.deepcopy(tiny_models.TINY_BACKBONES[request.param])
 
 
 @pytest.fixture
@@ -42,18 +42,7 @@ def build_backbone(backbone_config):
 @pytest.fixture
 def mixmae_config(backbone_config):
     """Config of a tiny MixMAE on each kind of backbone in turn."""
-    return dict(
-        type="mim_plugins.MixMAE",
-        backbone=backbone_config,
-        decoder=dict(type="mim_plugins.MixMAEDecoder", embed_dims=16, depth=1, num_heads=2),
-        head=dict(type="mim_plugins.PixelHead"),
-        data_preprocessor=dict(
-            type="mim_plugins.MixDataPreprocessor",
-            mean=[120.0, 110.0, 100.0],
-            std=[60.0, 50.0, 40.0],
-            batch_transform=dict(type="mim_plugins.MixImages", mask_ratio=0.5),
-        ),
-    )
+    return tiny_models.mixmae_config(backbone_config)
 
 
 @pytest.fixture

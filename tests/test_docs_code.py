@@ -4,10 +4,9 @@ import re
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
+from image_folders import write_images
 from mmengine.config import Config
-from PIL import Image
 
 import mim_plugins
 from mim_plugins import registry
@@ -153,8 +152,7 @@ def test_readme_example_prints_what_it_shows(tmp_path, monkeypatch, capsys):
     )
     monkeypatch.chdir(tmp_path)
     for file, size in (("a.jpg", (300, 200)), ("b.png", (240, 320))):
-        pixels = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(file)
+        write_images(tmp_path, 1, size, file[2:]).joinpath(f"00.{file[2:]}").rename(file)
 
     exec(compile(code, "README.md", "exec"), {})
 

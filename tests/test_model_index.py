@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from mmengine.config import Config
+from config_files import load_config
 from modelindex.load_model_index import load
 
 from mim_plugins import list_models
@@ -49,7 +49,7 @@ def test_metadata_is_what_the_config_says(model):
     for folder, package in (("transfer/coco", "mmdet"), ("transfer/ade20k", "mmseg")):
         if folder in model["Config"]:
             pytest.importorskip(package, exc_type=ImportError)
-    cfg = Config.fromfile(ROOT / model["Config"])
+    cfg = load_config(model["Config"].removeprefix("configs/"))
     metadata = model["Metadata"]
     length = dict(Epochs=cfg.train_cfg.get("max_epochs"), Iterations=cfg.train_cfg.get("max_iters"))
     assert {key: metadata.get(key) for key in length} == length

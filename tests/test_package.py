@@ -31,28 +31,20 @@ def working_tree(*folders):
     return [name for name in names if name and os.path.lexists(ROOT / name)]
 
 
-def test_import_loads_none_of_the_optional_packages():
+IMPORT = """
+import sys, warnings, mim_plugins
+print([m for m in {heavy} if m in sys.modules])
+warnings.showwarning = lambda message, *more: print(message)
+warnings.warn("Fail to import ``MultiScaleDeformableAttention`` from ``mmcv.ops``")
+warnings.warn("other")
+"""
+
+
+def test_import_loads_no_optional_package_and_hides_one_warning():
     heavy = ("mmcv", "mmdet", "mmpretrain", "mmseg", "open_clip", "timm")
     if breaks_multimodal_models():  # mmpretrain is imported to be adapted
         heavy = ("mmdet", "mmseg", "open_clip", "timm", "mmpretrain.models", "mmpretrain.datasets")
-    loaded = run(
-        sys.executable,
-        "-c",
-        f"import sys, mim_plugins; print([m for m in {heavy} if m in sys.modules])",
-    )
-    assert loaded.strip() == "[]"
-
-
-def test_import_silences_mmcv_lites_warning_and_no_other():
-    shown = run(
-        sys.executable,
-        "-c",
-        "import warnings, mim_plugins\n"
-        "warnings.showwarning = lambda message, *more: print(message)\n"
-        "warnings.warn('Fail to import ``MultiScaleDeformableAttention`` from ``mmcv.ops``')\n"
-        "warnings.warn('other')",
-    )
-    assert shown == "other\n"
+    assert run(sys.executable, "-c", IMPORT.format(heavy=heavy)) == "[]\nother\n"
 
 
 @pytest.fixture(scope="module")
@@ -105,28 +97,24 @@ def test_wheel_holds_every_config_tool_and_metafile(wheel):
     assert "mim_plugins/py.typed" in names
 
 
-def test_index_of_the_installed_wheel_names_files_that_are_there(outside):
-    output = outside(
-        "import yaml\n"
-        "from mim_plugins.paths import CONFIG_DIR\n"
-        "mim = CONFIG_DIR.parent\n"
-        "files = yaml.safe_load((mim / 'model-index.yml').read_text())['Import']\n"
-        "models = [m for f in files for m in yaml.safe_load((mim / f).read_text())['Models']]\n"
-        "assert len(models) > 50\n"
-        "print(mim, [m['Config'] for m in models if not (mim / m['Config']).is_file()])"
-    )
-    assert output.split() == [str(outside.site / "mim_plugins/.mim"), "[]"]
+INSTALLED = """
+import mim_plugins, yaml
+from mmengine.config import Config
+mim = mim_plugins.CONFIG_DIR.parent
+files = yaml.safe_load((mim / 'model-index.yml').read_text())['Import']
+models = [m for f in files for m in yaml.safe_load((mim / f).read_text())['Models']]
+assert len(models) > 50
+print(mim, [m['Config'] for m in models if not (mim / m['Config']).is_file()])
+cfg = Config.fromfile(mim_plugins.CONFIG_DIR / 'mixmae/swin_l_600e.py')
+print(mim_plugins.__file__, cfg.model.backbone.arch)
+"""
 
 
 def test_installed_wheel_finds_its_configs_outside_the_checkout(outside):
-    output = outside(
-        "import mim_plugins\n"
-        "from mmengine.config import Config\n"
-        "cfg = Config.fromfile(mim_plugins.CONFIG_DIR / 'mixmae/swin_l_600e.py')\n"
-        "print(mim_plugins.__file__, cfg.model.backbone.arch)",
-    )
-    assert str(outside.site) in output
-    assert output.split()[-1] == "large"
+    package = outside.site / "mim_plugins"
+    assert outside(INSTALLED).split() == [
+        *(f"{package}/.mim", "[]"), *(f"{package}/__init__.py", "large"),
+    ]  # fmt: skip
 
 
 def test_config_of_another_project_inherits_from_ours_in_any_program(outside):

@@ -5,9 +5,10 @@ import pickle
 
 import pytest
 import torch
+from image_folders import write_images
 from mrmae_fakes import BACKBONES, HIDDEN_TARGET, random_pixels
 from tiny_models import TINY_BACKBONES
-from tiny_run import MIXMAE, MRMAE, write_images
+from tiny_run import MIXMAE, MRMAE
 
 from mim_plugins.registry import DATASETS, HOOKS, MODELS
 

@@ -1,9 +1,8 @@
 """Configs in MMEngine's pure Python style, whose types are classes, run as text configs do."""
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
+from image_folders import write_classes
 
 from mim_plugins import extract_features, get_model
 from mim_plugins.apis import override_config, read_config
@@ -74,12 +73,7 @@ HOOKS = [
 @pytest.fixture
 def write_config(tmp_path):
     """Writes a config, based on another one, and its images."""
-    pixels = np.random.default_rng(0).integers(0, 255, (40, 44, 3), dtype=np.uint8)
-    for name in "ab":
-        folder = tmp_path / "data/train" / name
-        folder.mkdir(parents=True)
-        for number in range(2):
-            Image.fromarray(pixels).save(folder / f"{number}.png")
+    write_classes(tmp_path / "data", "ab")
 
     def write(text=""):
         (tmp_path / "base.py").write_text(BASE.replace("ROOT", str(tmp_path / "data")))
@@ -134,7 +128,7 @@ def test_missing_data_is_named(write_config, tmp_path):
 
 def test_models_and_features_are_those_of_the_config(write_config, tmp_path):
     model = get_model(write_config(), cfg_options={"model.head.num_classes": 3})
-    image = tmp_path / "data/train/a/0.png"
+    image = tmp_path / "data/train/a/00.png"
     cfg, pipeline = read_config(write_config()), []
     for step in cfg.test_dataloader.dataset.pipeline:
         pipeline.append({key: value for key, value in step.items() if key != "type"})

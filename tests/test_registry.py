@@ -1,9 +1,8 @@
 import logging
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from image_folders import write_images
 from mmengine.registry import (
     DATASETS,
     HOOKS,
@@ -14,6 +13,7 @@ from mmengine.registry import (
     Registry,
     root,
 )
+from tool_runs import run_process
 
 import mim_plugins
 from mim_plugins import registry as ours
@@ -75,24 +75,25 @@ def test_names_resolve_to_ours_then_mmengine_then_mmpretrain():
 
 PRETRAINING = """
 import sys
-from pathlib import Path
 from mmengine.config import Config
 from mmengine.registry import DATASETS, HOOKS, MODELS, TRANSFORMS, VISUALIZERS
 from mmengine.registry import init_default_scope
 from mim_plugins.cli import ConsoleRunner
-cfg = Config.fromfile(sys.argv[1])
-cfg.merge_from_dict(dict(work_dir=sys.argv[2], train_dataloader=dict(num_workers=0,
-    persistent_workers=False, batch_size=2, dataset=dict(data_root=sys.argv[3]))))
-cfg.model = eval(sys.argv[4])
-cfg.train_cfg.max_epochs = 1
-cfg.param_scheduler = None
-cfg.optim_wrapper = dict(optimizer=dict(type="AdamW", lr=1e-3))
-ConsoleRunner.from_cfg(cfg).train()
+for recipe, model in eval(sys.argv[2]).items():
+    cfg = Config.fromfile(recipe)
+    cfg.merge_from_dict(dict(work_dir=f"{sys.argv[1]}/{model['type']}", train_dataloader=dict(
+        num_workers=0, persistent_workers=False, batch_size=2,
+        dataset=dict(data_root=sys.argv[1]))))
+    cfg.model = model
+    cfg.train_cfg.max_epochs = 1
+    cfg.param_scheduler = None
+    cfg.optim_wrapper = dict(optimizer=dict(type="AdamW", lr=1e-3))
+    ConsoleRunner.from_cfg(cfg).train()
 zoo = ("mmpretrain.models", "mmpretrain.datasets", "mmpretrain.engine", "mmpretrain.visualization")
 print("loaded", [name for name in sys.modules if name.startswith(zoo)])
 """
-TINY = dict(
-    mixmae=dict(
+TINY = {
+    "mixmae/swin_b_600e": dict(
         type="mim_plugins.MixMAE",
         backbone=dict(
             type="mim_plugins.MaskedSwin",
@@ -107,7 +108,7 @@ TINY = dict(
             batch_transform=dict(type="mim_plugins.MixImages", mask_ratio=0.5),
         ),
     ),
-    mrmae=dict(
+    "mrmae/vit_b_400e": dict(
         type="mim_plugins.MRMAE",
         backbone=dict(type="mim_plugins.MaskedViT", arch=dict(depth=1, embed_dims=16, num_heads=2)),
         decoder=dict(type="mim_plugins.MAEDecoder", embed_dims=16, depth=1, num_heads=2),
@@ -116,29 +117,13 @@ TINY = dict(
         mimics={},
         data_preprocessor=dict(type="mim_plugins.MixDataPreprocessor"),
     ),
-)
+}
 
 
-@pytest.mark.parametrize(
-    ("recipe", "model"), [("mixmae/swin_b_600e", "mixmae"), ("mrmae/vit_b_400e", "mrmae")]
-)
-def test_a_pre_training_recipe_imports_no_mmpretrain_module(tmp_path, recipe, model):
-    import numpy as np
-    from PIL import Image
-
-    (tmp_path / "train").mkdir()
-    for index in range(4):
-        pixels = np.random.default_rng(index).integers(0, 255, (40, 50, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(tmp_path / f"train/{index}.jpg")
-    result = subprocess.run(
-        [
-            *(sys.executable, "-c", PRETRAINING),
-            *(Path(mim_plugins.CONFIG_DIR, f"{recipe}.py"), tmp_path / "run", tmp_path),
-            repr(TINY[model]),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert result.stdout.splitlines()[-1] == "loaded []", result.stdout + result.stderr
-    assert (tmp_path / "run/epoch_1.pth").is_file()
+def test_pre_training_recipes_import_no_mmpretrain_module(tmp_path):
+    write_images(tmp_path / "train", 4)
+    models = {str(mim_plugins.CONFIG_DIR / f"{name}.py"): model for name, model in TINY.items()}
+    printed = run_process(sys.executable, "-c", PRETRAINING, tmp_path, models).stdout
+    assert printed.splitlines()[-1] == "loaded []"
+    for model in models.values():
+        assert (tmp_path / model["type"] / "epoch_1.pth").is_file()

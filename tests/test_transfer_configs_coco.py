@@ -1,26 +1,24 @@
-"""The COCO configs build at full size with five levels of one width, and learn when made small."""
-
-from pathlib import Path
+"""The COCO configs learn when made small."""
 
 import pytest
 import torch
-from mmengine.config import Config
-from mmengine.optim import build_optim_wrapper
-from mmengine.registry import MODELS, PARAM_SCHEDULERS, TRANSFORMS, DefaultScope
+from config_files import CONFIGS as ALL
+from config_files import load_config
+from mmengine.registry import MODELS, DefaultScope
 
 from mim_plugins.cli import resolve_precision
 
 pytest.importorskip("mmcv.ops", exc_type=ImportError, reason="needs mmcv with compiled operators")
 pytest.importorskip("mmdet", exc_type=ImportError)
 
-ROOT = Path(__file__).parents[1] / "configs/transfer/coco"
+ROOT = ALL / "transfer/coco"
 CONFIGS = sorted(file.stem for file in ROOT.glob("*.py"))
 # each kind of backbone, neck and detector, as narrow as they get
 TINY_ENCODERS = dict(
     swin=(dict(embed_dims=8, depths=(1, 1, 1, 1), num_heads=(1, 1, 2, 2)), [8, 16, 32, 64]),
     mcmae=(
         dict(depths=(1, 1, 2), embed_dims=(8, 16, 32), mlp_ratios=(2, 2, 2), num_heads=2),
-        [8, 16, 32],
+        [8, 16, 32, 32],
     ),
     vit=(dict(depth=2, embed_dims=8, num_heads=2), 8),
 )
@@ -40,7 +38,7 @@ def scope():
 
 
 def load(name):
-    cfg = Config.fromfile(ROOT / f"{name}.py")
+    cfg = load_config(f"transfer/coco/{name}.py")
     resolve_precision(cfg)
     return cfg
 
@@ -50,62 +48,11 @@ def test_there_are_configs():
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_full_size_reads_images_of_1024_pixels_at_strides_4_to_64(name):
-    cfg = load(name)
-
-    with torch.device("meta"):
-        model = MODELS.build(cfg.model)
-        levels = model.extract_feat(torch.zeros(1, 3, 1024, 1024))
-
-    assert [tuple(level.shape) for level in levels] == [
-        (1, 256, 1024 // stride, 1024 // stride) for stride in (4, 8, 16, 32, 64)
-    ]
-    assert cfg.image_size == (1024, 1024)
-    for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
-        for transform in loader.dataset.pipeline:
-            TRANSFORMS.build(transform)
-    wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
-    scales = [group["lr_scale"] for group in wrapper.optimizer.param_groups]
-    assert max(scales) == 1
-    assert (min(scales) < 0.1) is ("mcmae" not in name)
-
-
-@pytest.mark.parametrize("name", CONFIGS)
 def test_header_states_paper_result_cost_and_command(name):
     header = (ROOT / f"{name}.py").read_text().split('"""')[1]
     for word in ("Paper:", "Result:", "Cost:", f"Command:  tools/dist_train.sh configs/{name}"):
         word = word.replace("configs/", "configs/transfer/coco/")
         assert word in header, word
-
-
-@pytest.mark.parametrize("name", CONFIGS)
-def test_schedule_warms_up_and_ends_at_zero(name):
-    cfg, per_epoch = load(name), 100
-    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
-    epochs = cfg.train_cfg.max_epochs
-    schedulers = [build_scheduler(s, optimizer, epochs, per_epoch) for s in cfg.param_scheduler]
-
-    rates = []
-    for _ in range(epochs * per_epoch):
-        rates.append(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        for scheduler in schedulers:
-            scheduler.step()
-
-    assert f"_{epochs}e" in name
-    assert rates[0] < 2e-3
-    assert rates[:400] == sorted(rates[:400])
-    assert rates[500:] == sorted(rates[500:], reverse=True)
-    assert rates[-1] < 1e-4
-
-
-def build_scheduler(scheduler_cfg, optimizer, epochs, per_epoch):
-    cfg = dict(scheduler_cfg)
-    cls = PARAM_SCHEDULERS.get(cfg.pop("type"))
-    if not cfg["by_epoch"]:
-        return cls(optimizer, **cfg)
-    cfg.pop("convert_to_iter_based")
-    return cls.build_iter_from_epoch(optimizer, epoch_length=per_epoch, end=epochs, **cfg)
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -117,7 +64,8 @@ def test_made_small_every_part_learns_and_detects(name):
     cfg.backbone.update(arch=arch, init_cfg=None, drop_path_rate=0.0)
     if "global_blocks" in cfg.backbone:
         cfg.backbone.global_blocks = (1,)
-    cfg.neck.in_channels = channels
+    (cfg.neck[-1] if isinstance(cfg.neck, list) else cfg.neck).in_channels = channels
+    cfg.data_preprocessor.pad_size_divisor = 32  # the square of the full size is slow
     cfg.rpn_head.feat_channels = 256
     heads = cfg.roi_head.bbox_head
     for head in heads if isinstance(heads, list) else [heads]:

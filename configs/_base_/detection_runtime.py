@@ -1,12 +1,10 @@
 _base_ = ["mmdet::_base_/default_runtime.py", "reliability.py"]
 
 custom_imports = dict(imports=["mim_plugins"], allow_failed_imports=False)
-custom_hooks = [
-    dict(type="mim_plugins.RunSummaryHook"),
-    dict(type="mim_plugins.ThroughputHook"),
-    *_base_.reliability_hooks,
-]
 default_hooks = dict(
     checkpoint=dict(**_base_.atomic_checkpoint, interval=1, max_keep_ckpts=2, save_last=True),
+    run_summary=dict(type="mim_plugins.RunSummaryHook"),
+    throughput=dict(type="mim_plugins.ThroughputHook"),
+    **_base_.reliability_hooks,
 )
 randomness = dict(seed=0, diff_rank_seed=True)

@@ -1,4 +1,4 @@
-# Runtime of mmpretrain's models, with this package in it.
+# Runtime of mmpretrain's models with this package's hooks.
 _base_ = "pretrain_runtime.py"
 
 default_scope = "mmpretrain"

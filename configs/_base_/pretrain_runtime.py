@@ -4,18 +4,16 @@ _base_ = "reliability.py"
 
 default_scope = "mim_plugins"
 custom_imports = dict(imports=["mim_plugins"], allow_failed_imports=False)
-custom_hooks = [
-    dict(type="mim_plugins.RunSummaryHook"),
-    dict(type="mim_plugins.ThroughputHook"),
-    dict(type="mim_plugins.CorruptImageHook"),
-    *_base_.reliability_hooks,
-]
 default_hooks = dict(
     timer=dict(type="IterTimerHook"),
     logger=dict(type="LoggerHook", interval=50),
     param_scheduler=dict(type="ParamSchedulerHook"),
     checkpoint=dict(**_base_.atomic_checkpoint, interval=10, max_keep_ckpts=2, save_last=True),
     sampler_seed=dict(type="DistSamplerSeedHook"),
+    run_summary=dict(type="mim_plugins.RunSummaryHook"),
+    throughput=dict(type="mim_plugins.ThroughputHook"),
+    corrupt_images=dict(type="mim_plugins.CorruptImageHook"),
+    **_base_.reliability_hooks,
 )
 env_cfg = dict(
     cudnn_benchmark=True,  # all images have one size

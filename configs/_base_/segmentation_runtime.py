@@ -1,16 +1,11 @@
-# MMSegmentation's runtime, with this package in it; checkpoints are counted in iterations.
-# A path, for onedl-mmengine does not find mmseg::
+# MMSegmentation's runtime with this package's hooks. Checkpoints are counted in iterations.
+# A path, because onedl-mmengine does not find mmseg::
 _base_ = [
     f"{__import__('mmseg').__path__[0]}/.mim/configs/_base_/default_runtime.py",
     "reliability.py",
 ]
 
 custom_imports = dict(imports=["mim_plugins"], allow_failed_imports=False)
-custom_hooks = [
-    dict(type="mim_plugins.RunSummaryHook"),
-    dict(type="mim_plugins.ThroughputHook"),
-    *_base_.reliability_hooks,
-]
 default_hooks = dict(
     logger=dict(type="LoggerHook", interval=50, log_metric_by_epoch=False),
     checkpoint=dict(
@@ -21,5 +16,8 @@ default_hooks = dict(
         save_last=True,
     ),
     visualization=dict(type="SegVisualizationHook"),
+    run_summary=dict(type="mim_plugins.RunSummaryHook"),
+    throughput=dict(type="mim_plugins.ThroughputHook"),
+    **_base_.reliability_hooks,
 )
 randomness = dict(seed=0, diff_rank_seed=True)

@@ -1,7 +1,7 @@
-"""BEiT v2 of mmpretrain, ViT-B/16, 400 epochs: the other rival that learns from CLIP.
+"""BEiT v2 of mmpretrain, ViT-B/16, 400 epochs: a baseline that learns from CLIP too.
 
-Paper:    arXiv 2208.06366. Model and its own pipeline of two views are mmpretrain's; images and
-          schedule are those of ../mrmae/vit_b_400e.py.
+Paper:    arXiv 2208.06366. Model and two-view pipeline are mmpretrain's; images and schedule
+          are those of ../mrmae/vit_b_400e.py.
 Result:   no published number for this schedule; the MR-MAE paper quotes 85.5 % top-1 for BEiT v2-B.
 Cost:     8 GPUs * 256 images; 250,000 steps of 2048 images. The tokenizer's weights are
           downloaded, or --cfg-options model.target_generator.init_cfg.checkpoint=FILE.
@@ -37,6 +37,6 @@ train_pipeline = [
     _base_.train_pipeline[-1],
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
-# the tokenizer's decoder takes no part in the loss
+# the loss does not use the decoder of the tokenizer
 find_unused_parameters = True
 train_cfg = dict(max_epochs=400)

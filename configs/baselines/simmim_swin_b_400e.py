@@ -1,7 +1,7 @@
-"""SimMIM of mmpretrain, Swin-B with shifted 7x7 windows, 400 epochs: MixMAE's rival on Swin.
+"""SimMIM of mmpretrain, Swin-B with shifted 7x7 windows, 400 epochs: the baseline for MixMAE.
 
 Paper:    arXiv 2111.09886. The model is mmpretrain's, at 224 px; data and schedule are those of
-          ../mixmae, and only the mask generator joins the pipeline.
+          ../mixmae; the pipeline only adds the mask generator.
 Result:   no published number for this schedule and image size.
 Cost:     8 GPUs * 256 images; 250,000 steps of 2048 images.
 Command:  tools/dist_train.sh configs/baselines/simmim_swin_b_400e.py 8

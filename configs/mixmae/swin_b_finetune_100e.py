@@ -15,3 +15,5 @@ _base_ = [
 ]
 
 train_cfg = dict(max_epochs=100)
+# as in the authors' code, the head learns at the rate of the last block
+optim_wrapper = dict(paramwise_cfg=dict(head_depth=-2))

@@ -1,8 +1,8 @@
 """Linear probe of MixMAE Swin-B/W14 on ImageNet-1k, 90 epochs: only a linear layer is trained.
 
-Paper:    the protocol is MAE's (arXiv 2111.06377, table 10); that of the MixMAE authors, if any,
-          could not be verified, so its use here is our choice. Features are the mean of the last
-          tokens, normalized over the batch without learnt scale.
+Paper:    the protocol is MAE's (arXiv 2111.06377, table 10); a protocol of the MixMAE authors
+          could not be verified, so this is our choice. Features are the mean of the last tokens,
+          normalized over the batch without learned scale.
 Result:   no published number.
 Cost:     8 GPUs * 2048 images; 7,020 steps of 16,384 images. Not measured.
 Command:  tools/dist_train.sh configs/mixmae/swin_b_linear_probe_90e.py 8 \
@@ -35,4 +35,4 @@ model = dict(
     train_cfg=dict(augments=None),
 )
 # evaluates with the running statistics of all processes
-custom_hooks = [*_base_.custom_hooks, dict(type="SyncBuffersHook")]
+default_hooks = dict(sync_buffers=dict(type="SyncBuffersHook"))

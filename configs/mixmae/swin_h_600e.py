@@ -1,4 +1,4 @@
-"""MixMAE, Swin-H/W14 (655 M parameters; the abstract says 600 M), 600 epochs of ImageNet-1k.
+"""MixMAE, Swin-H/W14 (655 M parameters; 600 M in the abstract), 600 epochs of ImageNet-1k.
 
 Paper:    arXiv 2205.13137. Size from the authors' public code; the schedule of Swin-B and
           gradient checkpointing are our choice.

@@ -1,6 +1,6 @@
-"""MixMAE, Swin-H/W14 with the optimizer's state shared out among the GPUs (ZeRO stage 1).
+"""MixMAE, Swin-H/W14 with the optimizer state sharded across the GPUs (ZeRO stage 1).
 
-Paper:    arXiv 2205.13137 for the method; sharding is ours, and changes memory, not the training.
+Paper:    arXiv 2205.13137 for the method. Sharding is our choice; it changes only the memory.
 Result:   no published number.
 Cost:     as swin_h_600e.py; memory per GPU: docs/clusters.md. Not measured.
 Command:  NNODES=2 tools/dist_train.sh configs/mixmae/swin_h_600e_zero.py 8

@@ -1,6 +1,6 @@
 """Linear probe of MR-MAE's MCMAE-B on ImageNet-1k, 90 epochs: only a linear layer is trained.
 
-Paper:    as vit_b_linear_probe_90e.py, with the convolution stages fused as in pre-training: our
+Paper:    as vit_b_linear_probe_90e.py. Fusing the convolution stages as in pre-training is our
           choice.
 Result:   no published number.
 Cost:     8 GPUs * 2048 images; 7,020 steps of 16,384 images. Not measured.

@@ -9,4 +9,4 @@ Command:  tools/dist_train.sh configs/mrmae/vit_b_400e_knn.py 8
 
 _base_ = "vit_b_400e.py"
 
-custom_hooks = [*_base_.custom_hooks, dict(type="mim_plugins.KNNHook", interval=20)]
+default_hooks = dict(knn=dict(type="mim_plugins.KNNHook", interval=20))

@@ -1,6 +1,6 @@
 """Fine-tuning of MR-MAE ViT-B/16 with 10 % of the labels of ImageNet-1k, 100 epochs.
 
-Paper:    none of the method's; 1 % and 10 % are the subsets of SimCLR (arXiv 2002.05709). The
+Paper:    not in the paper; 1 % and 10 % are the subsets of SimCLR (arXiv 2002.05709). The
           settings of vit_b_finetune_100e.py are our choice.
 Result:   no published number.
 Cost:     8 GPUs * 128 images; about 12,500 steps of 1024 images. Not measured.

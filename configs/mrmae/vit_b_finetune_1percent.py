@@ -1,7 +1,7 @@
 """Fine-tuning of MR-MAE ViT-B/16 with 1 % of the labels of ImageNet-1k, 1000 epochs.
 
-Paper:    as vit_b_finetune_10percent.py. As many steps as there, so ten times the epochs: our
-          choice.
+Paper:    as vit_b_finetune_10percent.py. The same number of steps, so ten times the epochs,
+          is our choice.
 Result:   no published number.
 Cost:     8 GPUs * 128 images; about 12,000 steps of 1024 images. Not measured.
 Command:  python tools/dataset_converters/make_label_subset.py data/imagenet --fraction 0.01

@@ -1,7 +1,7 @@
 """MixMAE on scikit-learn's 1,797 handwritten digits, for the quick start.
 
 Paper:    arXiv 2205.13137 (method). Sizes and schedule are our choice; pixels are not normalized
-          per patch, for most patches of a digit are plain.
+          per patch, because most patches of a digit are uniform.
 Result:   see finetune_digits.py.
 Cost:     1,960 steps of 128 images, about 5 minutes on one CPU core.
 Command:  bash tools/quickstart.sh, or after it tools/train.py configs/quickstart/mixmae_digits.py

@@ -17,10 +17,17 @@ from .meta_model import build_on_meta
 from .parity import compare_with_reference, relative_error
 from .sdpa_backend import AttentionOfGpus, choose_backend
 from .training_log import read_run, smooth
+from .trajectory import (
+    TOLERANCES,
+    TrajectoryComparison,
+    compare_with_trajectory,
+    is_trajectory,
+)
 
 __all__ = [
     "GPUS",
     "PHASES",
+    "TOLERANCES",
     "AttentionOfGpus",
     "CudaAutocast",
     "GpuCost",
@@ -30,14 +37,17 @@ __all__ = [
     "Operation",
     "SimulatedGpu",
     "StepCost",
+    "TrajectoryComparison",
     "activation_bytes",
     "build_on_meta",
     "choose_backend",
     "compare_with_reference",
+    "compare_with_trajectory",
     "count_graphs",
     "count_parameters",
     "encoder_stages",
     "forward_cost",
+    "is_trajectory",
     "move_to_gpu",
     "multiply_accumulates",
     "read_run",

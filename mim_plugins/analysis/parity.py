@@ -11,33 +11,7 @@ from ..checkpoints.layouts import MCMAE_AUTHORS, MIXMIM_AUTHORS
 from ..checkpoints.strict_loading import load_strictly
 from ..masking import MixedImages, TokenMask, mix, unmix
 from ..registry import MODELS
-
-# entries of the references' configs with defaults; those with None are required
-_MIXMIM_CONFIG = dict(
-    img_size=None,
-    embed_dim=None,
-    depths=None,
-    num_heads=None,
-    window_size=None,
-    decoder_dim=None,
-    decoder_depth=None,
-    decoder_num_heads=None,
-    patch_size=4,
-    mlp_ratio=4.0,
-    qkv_bias=True,
-    norm_pix_loss=True,
-)
-_MCMAE_CONFIG = dict(
-    embed_dim=None,
-    depth=None,
-    num_heads=None,
-    decoder_embed_dim=None,
-    decoder_depth=None,
-    decoder_num_heads=None,
-    img_size=224,
-    mlp_ratio=(4.0, 4.0, 4.0),
-    norm_pix_loss=True,
-)
+from .reference_sizes import mcmae_sizes, mixmim_sizes
 
 
 def compare_with_reference(reference: dict) -> dict[str, float]:
@@ -124,76 +98,23 @@ def relative_error(ours: Tensor, reference: Tensor) -> float:
     return error if error == error else float("inf")
 
 
-def _read_config(text: str, known: dict) -> dict:
-    """Parse a reference's config and add the defaults of ``known``.
-
-    Raises:
-        ValueError: an entry is missing or unknown.
-    """
-    given = json.loads(text)
-    unknown = sorted(set(given) - set(known))
-    config = known | given
-    missing = [key for key, value in config.items() if value is None]
-    if unknown or missing:
-        raise ValueError(
-            f"config of the reference: missing entries {missing}, unknown entries {unknown}"
-        )
-    return config
-
-
 def _mixmim_model(text: str) -> dict:
-    config = _read_config(text, _MIXMIM_CONFIG)
+    sizes = mixmim_sizes(json.loads(text))
     return dict(
         type="MixMAE",
-        backbone=dict(
-            type="MaskedSwin",
-            arch=dict(
-                embed_dims=config["embed_dim"],
-                depths=config["depths"],
-                num_heads=config["num_heads"],
-            ),
-            img_size=config["img_size"],
-            patch_size=config["patch_size"],
-            window_size=config["window_size"],
-            mlp_ratio=config["mlp_ratio"],
-            qkv_bias=config["qkv_bias"],
-        ),
-        decoder=dict(
-            type="MixMAEDecoder",
-            embed_dims=config["decoder_dim"],
-            depth=config["decoder_depth"],
-            num_heads=config["decoder_num_heads"],
-            mlp_ratio=config["mlp_ratio"],
-            norm_eps=1e-5,
-        ),
-        head=dict(type="PixelHead", norm_pix=config["norm_pix_loss"]),
+        backbone=dict(type="MaskedSwin", **sizes["backbone"]),
+        decoder=dict(type="MixMAEDecoder", norm_eps=1e-5, **sizes["decoder"]),
+        head=dict(type="PixelHead", **sizes["head"]),
         data_preprocessor=dict(type="MixDataPreprocessor", batch_transform=dict(type="MixImages")),
     )
 
 
 def _mcmae_model(text: str) -> dict:
-    config = _read_config(text, _MCMAE_CONFIG)
+    sizes = mcmae_sizes(json.loads(text))
     return dict(
         type="MRMAE",
-        backbone=dict(
-            type="MaskedConvViT",
-            arch=dict(
-                depths=config["depth"],
-                embed_dims=config["embed_dim"],
-                mlp_ratios=config["mlp_ratio"],
-                num_heads=config["num_heads"],
-            ),
-            img_size=config["img_size"],
-        ),
-        decoder=dict(
-            type="MAEDecoder",
-            embed_dims=config["decoder_embed_dim"],
-            depth=config["decoder_depth"],
-            num_heads=config["decoder_num_heads"],
-            mlp_ratio=config["mlp_ratio"][
-                0
-            ],  # the authors' decoder uses the ratio of the first stage
-        ),
-        head=dict(type="PixelHead", norm_pix=config["norm_pix_loss"]),
+        backbone=dict(type="MaskedConvViT", **sizes["backbone"]),
+        decoder=dict(type="MAEDecoder", **sizes["decoder"]),
+        head=dict(type="PixelHead", **sizes["head"]),
         data_preprocessor=dict(type="MixDataPreprocessor"),
     )

@@ -140,16 +140,24 @@ def check_windows(
             f"{name}: window_size={window_size!r} must be a positive integer, or None for"
             " attention over the whole image"
         )
+    blocks = check_global_blocks(name, global_blocks, depth)
+    if blocks and window_size is None:
+        raise ValueError(
+            f"{name}: global_blocks={blocks} requires window_size; without windows, every block"
+            " is global"
+        )
+    return blocks
+
+
+def check_global_blocks(
+    name: str, global_blocks: int | Sequence[int], depth: int
+) -> tuple[int, ...]:
+    """Return the indices of the global blocks among ``depth`` blocks; see :func:`check_windows`."""
     given = (global_blocks,) if isinstance(global_blocks, int) else tuple(global_blocks)
     valid = {block % depth for block in given if -depth <= block < depth}
     if len(valid) != len(given):
         raise ValueError(
             f"{name}: global_blocks={given} must be distinct and between {-depth} and {depth - 1}"
-        )
-    if given and window_size is None:
-        raise ValueError(
-            f"{name}: global_blocks={given} requires window_size; without windows, every block"
-            " is global"
         )
     return tuple(sorted(valid))
 

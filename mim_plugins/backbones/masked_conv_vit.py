@@ -40,9 +40,10 @@ class MaskedConvViT(PlainBackbone):
         out_indices: stages (0, 1, 2 at strides 4, 8, 16) whose maps ``forward`` returns. Each has a
             LayerNorm; only that of the last stage is pre-trained.
         frozen_stages: -1 freezes nothing, 0 the first patch embedding, 1 also the first convolution
-            stage, 2 also the second patch embedding and convolution stage, 2 + n also the patch
-            embedding of the Transformer blocks and the first n of them.
-        out_type, with_cp, window_size, global_blocks, init_cfg: see :class:`PlainBackbone`.
+            stage, 2 also the second patch embedding and convolution stage, 2 + n also the
+            embeddings of the Transformer blocks and the first n of them.
+        out_type, with_cp, window_size, global_blocks, learn_pos_embed, init_cfg: see
+            :class:`PlainBackbone`.
 
     Raises:
         ValueError: see :class:`BaseBackbone`.
@@ -84,6 +85,7 @@ class MaskedConvViT(PlainBackbone):
         window_size: int | None = None,
         global_blocks: int | Sequence[int] = (),
         frozen_stages: int = -1,
+        learn_pos_embed: bool = False,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(
@@ -98,6 +100,7 @@ class MaskedConvViT(PlainBackbone):
             window_size=window_size,
             global_blocks=global_blocks,
             frozen_stages=frozen_stages,
+            learn_pos_embed=learn_pos_embed,
             init_cfg=init_cfg,
         )
         dims, ratios = self.stage_channels, self.settings["mlp_ratios"]
@@ -157,7 +160,8 @@ class MaskedConvViT(PlainBackbone):
         if self.frozen_stages >= 2:
             parts += [self.patch_embed2, self.stage2]
         if self.frozen_stages >= 3:
-            parts += [self.patch_embed3, self.patch_embed4, *self.blocks[: self.frozen_stages - 2]]
+            parts += [self.patch_embed3, self.patch_embed4, *self._embeddings().values()]
+            parts += self.blocks[: self.frozen_stages - 2]
         return parts
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:

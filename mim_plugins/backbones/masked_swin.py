@@ -27,6 +27,7 @@ from ..layers import (
     sincos_position_embedding,
 )
 from ..registry import MODELS
+from .arguments import check_global_blocks
 from .hierarchical_backbone import HierarchicalBackbone
 
 GLOBAL = "global"
@@ -41,6 +42,7 @@ class _SwinBlock(nn.Module):
         window: int,
         num_heads: int,
         shifted: bool,
+        attends_globally: bool,
         mlp_ratio: float,
         qkv_bias: bool,
         drop_rate: float,
@@ -49,6 +51,7 @@ class _SwinBlock(nn.Module):
     ) -> None:
         super().__init__()
         self.shifted = shifted
+        self.attends_globally = attends_globally
         self.norm1 = nn.LayerNorm(dim)
         self.attn = WindowAttention(dim, window, num_heads, qkv_bias, attn_drop_rate, drop_rate)
         self.norm2 = nn.LayerNorm(dim)
@@ -75,12 +78,10 @@ class _SwinStage(nn.Module):
         downsample: PatchMerging | None,
         blocks: Sequence[_SwinBlock],
         window: int,
-        attends_globally: bool,
         with_cp: bool,
     ) -> None:
         super().__init__()
         self.window = window
-        self.attends_globally = attends_globally
         self.with_cp = with_cp
         self.downsample = downsample or nn.Identity()
         self.blocks: Any = nn.ModuleList(blocks)
@@ -89,12 +90,12 @@ class _SwinStage(nn.Module):
         """Transform tokens (B, H, W, C); see :class:`HierarchicalBackbone` for ``mask``."""
         x = self.downsample(x)
         grid = (x.shape[1], x.shape[2])
-        window = max(grid) if self.attends_globally else self.window
-        windows = _Windows(WindowLayout.fit(grid, window), mask, x.device)
+        sides = [max(grid) if block.attends_globally else self.window for block in self.blocks]
+        windows = _Windows(WindowLayout.fit(grid, sides[0]), mask, x.device)
         x = windows.partition(x)
-        for block in self.blocks:
-            # without shift, all blocks share one layout and the tokens stay in windows
-            layout = WindowLayout.fit(grid, window, block.shifted)
+        for block, side in zip(self.blocks, sides, strict=True):
+            # without shift, blocks of one side share a layout and the tokens stay in windows
+            layout = WindowLayout.fit(grid, side, block.shifted)
             if windows.layout != layout:
                 x = windows.merge(x)
                 windows = _Windows(layout, mask, x.device)
@@ -134,24 +135,22 @@ class MaskedSwin(HierarchicalBackbone):
 
     Args:
         arch: ``'tiny'``, ``'small'``, ``'base'``, ``'large'``, ``'huge'`` (or their first letter)
-            or a dict with ``embed_dims``, ``depths`` and ``num_heads``, the latter two with one
-            entry per stage.
+            or a dict with ``embed_dims``, and ``depths`` and ``num_heads`` per stage.
         img_size: side or (H, W), in pixels, for which position embedding and windows are made.
         patch_size: pixels per token side in the first stage.
-        in_channels: channels of the images.
         window_size: window side per stage, or one for all. It is reduced to the grid of the stage
             at ``img_size`` if that is smaller. With ``'global'``, the stage attends over its full
-            grid at any input size; larger grids resize its relative position bias at run time. The
-            biases of a block take heads * L**2 numbers for L tokens. At 1024 pixels, these are 32 M
-            in the last stage of Swin-B and 256 M in the stage before it.
+            grid at any input size. Its biases are made for ``img_size`` and resized at run time for
+            larger grids. They take heads * L**2 numbers per block for L tokens: at 1024 pixels, 32
+            M in the last stage of Swin-B and 256 M in the stage before it.
+        global_blocks: blocks, counted over all stages, that attend over the full grid as well.
         shift_windows: shift the windows of every second block by half a window, as in Swin.
         mlp_ratio: width of the MLPs relative to their input.
         qkv_bias: add a bias to queries, keys and values.
         drop_rate: dropout after position embedding, projections and MLPs.
         attn_drop_rate: dropout of the attention weights.
         drop_path_rate: stochastic depth, growing linearly from 0 to this rate at the last block.
-        with_cp: gradient checkpointing of each block: less memory, one more forward pass.
-        out_indices, out_type, frozen_stages, init_cfg: see :class:`BaseBackbone`.
+        in_channels, with_cp, out_indices, out_type, frozen_stages, init_cfg: see the base class.
 
     Raises:
         ValueError: see :class:`BaseBackbone`.
@@ -185,6 +184,7 @@ class MaskedSwin(HierarchicalBackbone):
         patch_size: int = 4,
         in_channels: int = 3,
         window_size: int | str | Sequence[int | str] = (14, 14, 14, 7),
+        global_blocks: int | Sequence[int] = (),
         shift_windows: bool = False,
         mlp_ratio: float = 4.0,
         qkv_bias: bool = True,
@@ -209,23 +209,24 @@ class MaskedSwin(HierarchicalBackbone):
             init_cfg=init_cfg,
         )
         windows = self.per_stage("window_size", window_size, keyword=GLOBAL)
-        heads = self.settings["num_heads"]
+        globally = check_global_blocks(type(self).__name__, global_blocks, sum(self.depths))
         self.patch_embed = PatchEmbed(in_channels, self.stage_channels[0], patch_size)
         infos, rates = self.stages_info(), self.drop_path_rates(drop_path_rate)
-        self.register_buffer(
-            "pos_embed", sincos_position_embedding(self.stage_channels[0], infos[0].grid)
-        )
+        embedding = sincos_position_embedding(self.stage_channels[0], infos[0].grid)
+        self.register_buffer("pos_embed", embedding)
         self.register_load_state_dict_pre_hook(resize_on_load("pos_embed"))
         self.pos_drop = nn.Dropout(drop_rate)
-        for stage, (_, grid, dim, _) in enumerate(infos):
-            attends_globally = windows[stage] == GLOBAL
-            window = max(grid) if attends_globally else min(windows[stage], *grid)
+        for stage, (_, grid, dim, depth) in enumerate(infos):
+            full, first = max(grid), sum(self.depths[:stage])
+            window = full if windows[stage] == GLOBAL else min(windows[stage], *grid)
+            in_full = [windows[stage] == GLOBAL or first + i in globally for i in range(depth)]
             blocks = [
                 _SwinBlock(
                     dim,
-                    window,
-                    heads[stage],
+                    full if in_full[index] else window,
+                    self.settings["num_heads"][stage],
                     shifted=shift_windows and index % 2 == 1,
+                    attends_globally=in_full[index],
                     mlp_ratio=mlp_ratio,
                     qkv_bias=qkv_bias,
                     drop_rate=drop_rate,
@@ -235,7 +236,7 @@ class MaskedSwin(HierarchicalBackbone):
                 for index, rate in enumerate(rates[stage])
             ]
             downsample = PatchMerging(infos[stage - 1].channels, dim) if stage else None
-            self.stages.append(_SwinStage(downsample, blocks, window, attends_globally, with_cp))
+            self.stages.append(_SwinStage(downsample, blocks, window, with_cp))
         self.post_init()
 
     def parts_to_freeze(self) -> list[nn.Module | nn.Parameter]:
@@ -245,6 +246,5 @@ class MaskedSwin(HierarchicalBackbone):
     def embed(self, images: Tensor) -> Tensor:
         """Embed patches and positions of images (B, 3, H, W) as tokens (B, H', W', C)."""
         x = self.patch_embed(images)
-        return self.pos_drop(
-            x + resize_position_embedding(self.pos_embed, (x.shape[1], x.shape[2]))
-        )
+        grid = (x.shape[1], x.shape[2])
+        return self.pos_drop(x + resize_position_embedding(self.pos_embed, grid))

@@ -26,9 +26,10 @@ class MaskedViT(PlainBackbone):
         with_cls_token: prepend a learned [CLS] token to the sequence, as in MAE.
         out_indices: blocks whose outputs ``forward`` returns. The output of the last block passes
             the last LayerNorm.
-        frozen_stages: -1 freezes nothing, 0 the embeddings including the [CLS] token, n also the
-            first n blocks.
-        out_type, with_cp, window_size, global_blocks, init_cfg: see :class:`PlainBackbone`.
+        frozen_stages: -1 freezes nothing, 0 the embeddings of patches, positions and [CLS] token, n
+            also the first n blocks.
+        out_type, with_cp, window_size, global_blocks, learn_pos_embed, init_cfg: see
+            :class:`PlainBackbone`.
 
     Raises:
         ValueError: see :class:`BaseBackbone`.
@@ -57,6 +58,7 @@ class MaskedViT(PlainBackbone):
         window_size: int | None = None,
         global_blocks: int | Sequence[int] = (),
         frozen_stages: int = -1,
+        learn_pos_embed: bool = False,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(
@@ -73,6 +75,7 @@ class MaskedViT(PlainBackbone):
             window_size=window_size,
             global_blocks=global_blocks,
             frozen_stages=frozen_stages,
+            learn_pos_embed=learn_pos_embed,
             init_cfg=init_cfg,
         )
         self.patch_embed = nn.Conv2d(in_channels, self.embed_dims, patch_size, patch_size)

@@ -46,9 +46,9 @@ class PlainBackbone(BaseBackbone):
         mlp_ratio: width of the MLPs relative to the tokens, unless ``arch`` sets ``'mlp_ratios'``.
         drop_path_rate: stochastic depth, growing linearly from 0 to this rate at the last block.
         with_cls_token: prepend a learned [CLS] token to the sequence.
+        learn_pos_embed: train the sine-cosine position embedding. By default it is fixed.
         window_size: in ``forward``, attend in windows of this side, in tokens, for large images;
-            None attends over the whole image. The weights are the same. See
-            :func:`windowed_forward`.
+            None attends over the whole image, with the same weights; see :func:`windowed_forward`.
         global_blocks: indices of the Transformer blocks that attend over the whole image despite
             ``window_size``. ViTDet has four, evenly spaced.
         **kwargs: see :class:`BaseBackbone`. ``out_indices`` selects blocks; the output of the last
@@ -72,6 +72,7 @@ class PlainBackbone(BaseBackbone):
         mlp_ratio: float = 4.0,
         drop_path_rate: float = 0.0,
         with_cls_token: bool = False,
+        learn_pos_embed: bool = False,
         window_size: int | None = None,
         global_blocks: int | Sequence[int] = (),
         **kwargs: Any,
@@ -84,7 +85,11 @@ class PlainBackbone(BaseBackbone):
         self.cls_token = nn.Parameter(torch.zeros(1, 1, dim)) if with_cls_token else None
         self.num_prefix_tokens = 1 if with_cls_token else 0
         grid = self.stages_info()[-1].grid
-        self.register_buffer("pos_embed", sincos_position_embedding(dim, grid))
+        positions = sincos_position_embedding(dim, grid)
+        if learn_pos_embed:
+            self.pos_embed = nn.Parameter(positions)
+        else:
+            self.register_buffer("pos_embed", positions)
         self.register_load_state_dict_pre_hook(resize_on_load("pos_embed"))
         heads = self.settings["num_heads"]
         mlp_ratio = self.settings.get("mlp_ratios", (mlp_ratio,))[-1]
@@ -127,8 +132,7 @@ class PlainBackbone(BaseBackbone):
 
     def parts_to_freeze(self) -> list[nn.Module | nn.Parameter]:
         """Return the embeddings and the first ``frozen_stages`` blocks."""
-        prefix = [] if self.cls_token is None else [self.cls_token]
-        return [self.patch_embed, *prefix, *self.blocks[: self.frozen_stages]]
+        return [self.patch_embed, *self._embeddings().values(), *self.blocks[: self.frozen_stages]]
 
     def forward_masked(
         self, images: Tensor, token_mask: TokenMask, out_indices: Sequence[int] = ()
@@ -159,12 +163,12 @@ class PlainBackbone(BaseBackbone):
         x, intermediates = checkpointed_forward(
             self.blocks, self._prepend_cls_token(x), self.with_cp, out_indices
         )
-        prefix = self.num_prefix_tokens
-        fused = self.fuse_conv_stages(x[:, prefix:], conv_maps, token_mask.ids_keep)
+        num_prefix = self.num_prefix_tokens
+        fused = self.fuse_conv_stages(x[:, num_prefix:], conv_maps, token_mask.ids_keep)
         return EncodedTokens(
             self.norm(fused),
-            self.norm(x[:, :prefix]) if prefix else None,
-            tuple(each[:, prefix:] for each in intermediates),
+            self.norm(x[:, :num_prefix]) if num_prefix else None,
+            tuple(each[:, num_prefix:] for each in intermediates),
         )
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
@@ -215,8 +219,8 @@ class PlainBackbone(BaseBackbone):
                 self.with_cp,
                 out_indices,
             )
-        prefix = self.num_prefix_tokens
-        return x[:, prefix:], [each[:, prefix:] for each in intermediates]
+        num_prefix = self.num_prefix_tokens
+        return x[:, num_prefix:], [each[:, num_prefix:] for each in intermediates]
 
     def get_layer_depth(self, param_name: str, prefix: str = "") -> tuple[int, int]:
         """Return the depth of a parameter for layer-wise learning rates, and the number of depths.
@@ -233,7 +237,12 @@ class PlainBackbone(BaseBackbone):
 
     def no_weight_decay(self) -> set[str]:
         """Return the parameters without weight decay, in addition to biases and norms."""
-        return set() if self.cls_token is None else {"cls_token"}
+        return set(self._embeddings())
+
+    def _embeddings(self) -> dict[str, nn.Parameter]:
+        """Return [CLS] token and learned position embedding by name, if present."""
+        both = dict(cls_token=self.cls_token, pos_embed=self.pos_embed)
+        return {name: each for name, each in both.items() if isinstance(each, nn.Parameter)}
 
     def _prepend_cls_token(self, x: Tensor) -> Tensor:
         if self.cls_token is None:

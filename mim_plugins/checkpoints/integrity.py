@@ -64,9 +64,9 @@ def find_corruption(file: BinaryIO) -> str | None:
 def find_corrupt_record(file: BinaryIO) -> str | None:
     """Return why PyTorch would take other bytes from a zip archive than were written, or None.
 
-    Beside the CRC-32 of each record, which PyTorch does not check, everything is compared that
-    PyTorch's reader and Python's may take in different ways. Archives that other programs wrote
-    pass, unlike in :func:`find_corruption`. A file that is no archive passes as well.
+    It checks the CRC-32 of each record, which PyTorch does not check, and everything that the
+    readers of PyTorch and Python may interpret differently. Unlike in :func:`find_corruption`,
+    archives of other programs pass, and so do files that are no archives.
     """
     try:
         if not zipfile.is_zipfile(file):

@@ -1,4 +1,4 @@
-"""Comparison of a file's tensors with a module's, and their loading all or none."""
+"""Comparison of a file's tensors with a module's, and all-or-nothing loading."""
 
 from collections.abc import Collection, Mapping
 from pathlib import Path

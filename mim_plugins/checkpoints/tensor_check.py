@@ -150,7 +150,7 @@ def _is_same_kind(given: torch.dtype, wanted: torch.dtype) -> bool:
 
 
 def _lost_by_underflow(values: Tensor, wanted: torch.dtype) -> float:
-    """Return the largest value of a tensor of which nothing but zeros would be left, or 0."""
+    """Return the largest value of a tensor whose values would all become zero, or 0."""
     largest = values.abs().max().item() if values.numel() else 0.0
     return 0.0 if values.to(wanted).any() else largest
 

@@ -15,12 +15,16 @@ def trained_classes(path: str | Path) -> tuple[str, ...] | None:
     The result is None if the file contains none or cannot be read; loading its weights reports the
     reason.
     """
+    return classes_in(read_plain(path))
+
+
+def read_plain(path: str | Path) -> Any:
+    """Return the contents of a checkpoint without executing code, None if it cannot be read."""
     try:
         with plain_data_only():
-            content: Any = torch.load(path, map_location="cpu", weights_only=True)
+            return torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, LookupError, OSError):
         return None
-    return classes_in(content)
 
 
 def classes_in(checkpoint: Any) -> tuple[str, ...] | None:

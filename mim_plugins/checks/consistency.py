@@ -21,6 +21,7 @@ from ..randomness import preserved_random_state
 from .head_classes import has_base_named, innermost_model
 from .image_check import check_channels, check_images, read_samples, try_first_batch
 from .label_check import check_labels
+from .normalization_check import check_normalization
 from .process_check import check_processes
 from .single_image import rejects_one_image
 
@@ -33,7 +34,8 @@ def check_training(runner: Runner) -> list[str]:
 
     Raises:
         ConfigError: settings are inconsistent; see :func:`check_processes`, :func:`check_labels`,
-            :func:`check_images`, :func:`check_batches` and :func:`try_first_batch`.
+            :func:`check_images`, :func:`check_normalization`, :func:`check_batches` and
+            :func:`try_first_batch`.
     """
     model = innermost_model(runner.model)
     loops = dict(train=runner.train_loop, val=runner.val_loop)
@@ -42,6 +44,7 @@ def check_training(runner: Runner) -> list[str]:
     check_lengths(datasets)
     check_batches(model, runner.train_dataloader)
     warnings = check_labels(model, datasets, metrics) + check_images(model, datasets)
+    warnings += check_normalization(model)
     if not is_model_wrapper(runner.model) or "FullySharded" not in type(runner.model).__name__:
         try_first_batch(model, runner.train_dataloader.dataset)
     return warnings

@@ -72,7 +72,7 @@ def check_labels(
         for base in base_datasets(dataset)
     ]
     trained = [] if trained_on is None else [_Labels(_CHECKPOINT, {CLASSES: tuple(trained_on)}, {})]
-    # a checkpoint keeps the names of its training set alone, whose folders validation may share
+    # a checkpoint contains only the class names of its training set
     _compare_data_sets(trained + [each for each in labels if each.names][:1])
     _compare_data_sets(labels)
     _compare_zero_labels(datasets)

@@ -10,6 +10,7 @@ from mmengine.runner import Runner
 from mmengine.visualization import Visualizer
 
 from ..checkpoints import cached_path, plain_data_only, read_tensors
+from ..config.schema import DEFAULT_HOOKS
 from ..engine.guards.guarded_writers import guard_backends, guard_log_file, guard_writers
 from ..engine.guards.guarded_writes import try_writing
 from ..engine.resume.loaded_checkpoint import check_loaded, is_trusted
@@ -76,6 +77,16 @@ class ConsoleRunner(Runner):
     def dump_config(self) -> None:
         """Write the config to the work folder; a failure is only logged."""
         try_writing(self.logger, f"the config in '{self.work_dir}'", super().dump_config)
+
+    def register_default_hooks(self, hooks: dict[str, Any] | None = None) -> None:
+        """Register the default hooks; None disables any of them, not only those of MMEngine."""
+        if hooks is not None:
+            hooks = {
+                name: hook
+                for name, hook in hooks.items()
+                if hook is not None or name in DEFAULT_HOOKS
+            }
+        super().register_default_hooks(hooks)
 
     def register_hooks(self, *args: Any, **kwargs: Any) -> None:
         """Register the hooks and guard those that only report."""

@@ -136,7 +136,7 @@ def use_drop_ins(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> str | None:
     for dataset in dataset_configs(cfg, loaders):
         read_regular_files(dataset)
     names = ", ".join(sorted(map(str, changes)))
-    return f"for safe walks through folders (docs/data.md): {names}" if changes else None
+    return f"for safe reading of folders (docs/data.md): {names}" if changes else None
 
 
 def _missing_ade20k_folder(dataset: dict) -> Path | None:

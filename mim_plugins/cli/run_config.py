@@ -10,7 +10,7 @@ from mmengine.runner import Runner
 
 from ..apis import override_config
 from ..apis import read_config as read_config_file
-from ..config import misspelt_argument, wrong_choice
+from ..config import misspelled_argument, wrong_choice
 from ..errors import ConfigError, DataNotFoundError
 from .config_options import add_config_options
 from .data_root import apply_data_root
@@ -78,7 +78,7 @@ def check_known_arguments(cfg: Config) -> None:
         ConfigError: a class does not accept an argument of its dict, or a value is not one of the
             names allowed.
     """
-    problem = misspelt_argument(cfg) or wrong_choice(cfg)
+    problem = misspelled_argument(cfg) or wrong_choice(cfg)
     if problem is not None:
         raise ConfigError(f"{problem} (config '{cfg.filename}')")
 

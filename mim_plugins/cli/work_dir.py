@@ -99,8 +99,10 @@ def earlier_checkpoints(cfg: Config) -> list[Path]:
 
 def _places(cfg: Config) -> dict[Path, list[str]]:
     """Return the local folders of all checkpoint hooks of ``cfg``, with their file names."""
-    hooks = [(cfg.get("default_hooks") or {}).get("checkpoint") or {}]
-    hooks += [hook for hook in cfg.get("custom_hooks") or () if _saves_checkpoints(hook)]
+    named = dict(cfg.get("default_hooks") or {})
+    hooks = [named.pop("checkpoint", None) or {}]
+    others = (*named.values(), *(cfg.get("custom_hooks") or ()))
+    hooks += [hook for hook in others if _saves_checkpoints(hook)]
     work_dir = Path(os.path.abspath(cfg.work_dir))
     places: dict[Path, list[str]] = {}
     for hook in hooks:

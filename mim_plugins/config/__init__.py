@@ -1,5 +1,5 @@
 from .arguments import Arguments, accepted_arguments
-from .misspellings import misspelt_argument, unread_entries, wrong_choice
+from .misspellings import misspelled_argument, unread_entries, wrong_choice
 from .options import merge_options
 from .schema import arguments_at, unknown_name
 from .types import resolve_type, type_name
@@ -9,7 +9,7 @@ __all__ = [
     "accepted_arguments",
     "arguments_at",
     "merge_options",
-    "misspelt_argument",
+    "misspelled_argument",
     "resolve_type",
     "type_name",
     "unknown_name",

@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 from mmengine.hooks import CheckpointHook
 from torch import nn
 
-# both refuse any further argument: PyTorch at once, the hook only when it first calls
-# save_checkpoint, whose arguments are all in use
+# both reject further arguments: PyTorch immediately, the hook at its first save
 _ACCEPT_NO_MORE = (CheckpointHook, nn.Module)
 _VISUALIZATION_HOOK = "mmpretrain.engine.hooks.visualization_hook.VisualizationHook"
 # annotations of other packages are not exact: an int of mmpretrain may accept a tuple

@@ -1,4 +1,4 @@
-"""Names in a config file that nothing takes or reads."""
+"""Detection of misspelled names in config files."""
 
 import difflib
 from collections.abc import Collection, Iterator
@@ -9,21 +9,22 @@ from mmengine.config import Config
 from .choices import choice_problem
 from .schema import Path, entry_problem, is_read_at_top, names_at_top
 
-# whose dicts are built, or read by MMEngine itself; those of hooks may lack an entry's type
+# top-level entries whose dicts MMEngine builds or reads; those of hooks may lack a type
 _BUILT = (
     "train_dataloader", "val_dataloader", "test_dataloader", "train_cfg", "val_cfg", "test_cfg",
     "optim_wrapper", "param_scheduler", "custom_hooks", "default_hooks", "randomness",
     "auto_scale_lr", "env_cfg",
 )  # fmt: skip
-# of a loader: data sets, transforms and collate functions of other packages hand names on freely
+# entries of a loader whose classes in other packages pass any argument on
 _NOT_FOLLOWED = ("dataset", "collate_fn", "batch_sampler")
 _CLOSE_AT_TOP = 0.85  # of 1
 _USUAL_VARIABLES = ("models", "test_pipeline", "train_pipeline", "val_pipeline")
 
 
-def misspelt_argument(cfg: Config) -> str | None:
-    """Return an error text about the first name that what is built from its dict does not take."""
-    entries = cfg._cfg_dict  # as they are: reading them one by one imports what they name
+def misspelled_argument(cfg: Config) -> str | None:
+    """Return an error text about the first unknown argument, or None."""
+    # the raw dict: reading its entries one by one imports the classes that they name
+    entries = cfg._cfg_dict
     for key in _BUILT:
         for path, node in _dicts((key,), dict.get(entries, key)):
             problem = entry_problem(path, node, dict.get(entries, "default_scope"))
@@ -50,7 +51,7 @@ def unread_entries(cfg: Config) -> list[str]:
         (key, _near(key)) for key in entries if isinstance(dict.get(entries, key), dict | list)
     )
     return [
-        f"the config's entry '{key}' is read by nothing; did you mean {near}?"
+        f"nothing reads the config's entry '{key}'; did you mean {near}?"
         for key, near in found
         if near is not None
     ]
@@ -71,7 +72,7 @@ def _dicts(
 
 
 def _near(key: str) -> str | None:
-    """Return the name of which ``key`` may be a misspelling, or None."""
+    """Return the valid name that ``key`` may be a misspelling of, or None."""
     if is_read_at_top(key) or key in _USUAL_VARIABLES:
         return None
     names = [name for name in names_at_top() if not _differ_by_a_word(name, key)]

@@ -54,7 +54,7 @@ def check_names(old: Any, new: Any, path: Path, replaced: set[Path], scope: Any)
             else unknown_name(parent, key, arguments)
         )
         if problem is None and parent == ("default_hooks",):
-            problem = _untyped_hook(node, path, depth)
+            problem = _untyped_hook(look_up(old, parent, replaced), node, path[: depth + 1])
         if problem is not None:
             raise ValueError(problem)
 
@@ -63,8 +63,8 @@ def check_preprocessor(new: Any, path: Path) -> None:
     """Refuse a change of the ``data_preprocessor`` that MMEngine uses for models without one."""
     if path[0] == "data_preprocessor" and path[0] in (dict.get(new, "model") or {}):
         raise ValueError(
-            f"'{dotted(path)}': nothing reads it, because the model has a data_preprocessor of its"
-            f" own; change model.{dotted(path)}"
+            f"'{dotted(path)}': nothing reads it, because the model has its own data_preprocessor;"
+            f" change model.{dotted(path)}"
         )
 
 
@@ -84,13 +84,18 @@ def check_value(
         raise ValueError(f"'{dotted(path)}': {value!r} is not {expected}, which is expected here")
 
 
-def _untyped_hook(node: dict, path: Path, depth: int) -> str | None:
-    hook = dict.get(node, path[depth])
+def _untyped_hook(old: Any, new: dict, path: Path) -> str | None:
+    """Return an error text if the hook at ``path`` is neither in the config nor a complete one."""
+    *_, name = path
+    hook = dict.get(new, name)
     if not isinstance(hook, dict) or "type" in hook:
         return None
+    names = dict.fromkeys((*DEFAULT_HOOKS, *(old if isinstance(old, dict) else ())))
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f"did you mean default_hooks.{near[0]}?" if near else f"its hooks: {', '.join(names)}."
     return (
-        f"'{dotted(path)}': default_hooks has no hook '{path[depth]}', and a new one needs"
-        f" {dotted(path[: depth + 1])}.type; MMEngine's hooks are {', '.join(DEFAULT_HOOKS)}"
+        f"'{dotted(path)}': default_hooks has no hook '{name}'; {hint} A new hook needs"
+        f" {dotted(path)}.type"
     )
 
 

@@ -74,7 +74,7 @@ def arguments_at(path: Path, node: dict, scope: str | None) -> Arguments | None:
     built = _built_from(path, node, scope)
     if built is not None:
         arguments = _with_averaged_model(accepted_arguments(built), built, node, scope)
-        # a constructor of its own may take more, such as an optimizer for each part of the model
+        # a custom constructor may accept more, such as an optimizer for each part of the model
         is_open = arguments.is_open or (path == ("optim_wrapper",) and "constructor" in node)
         names = arguments.names | _removed_before_building(path)
         return arguments._replace(names=names, is_open=is_open)
@@ -237,8 +237,8 @@ def _of_plain_dict(path: Path, node: dict) -> Arguments | None:
 # of MMEngine's constructor and of those with layer-wise learning rates
 _PARAMWISE = (
     "bias_decay_mult", "bias_lr_mult", "bypass_duplicate", "custom_keys", "dcn_offset_lr_mult",
-    "decay_rate", "decay_type", "dwconv_decay_mult", "flat_decay_mult", "layer_decay_rate",
-    "norm_decay_mult", "num_layers",
+    "decay_rate", "decay_tokens", "decay_type", "dwconv_decay_mult", "flat_decay_mult",
+    "head_depth", "layer_decay_rate", "norm_decay_mult", "num_layers",
 )  # fmt: skip
 _BUILT_FOR_LOADERS = ("batch_sampler", "collate_fn", "dataset", "sampler", "worker_init_fn")
 

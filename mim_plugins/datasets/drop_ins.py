@@ -1,4 +1,4 @@
-"""Data sets of this package in place of mmpretrain's that walk through folders by themselves."""
+"""Replacement of mmpretrain's data sets of class folders with those of this package."""
 
 from typing import Any
 
@@ -8,16 +8,16 @@ from ..transforms.regular_file_backend import REGULAR_FILE_BACKEND
 
 _DROP_INS = dict(CustomDataset="mim_plugins.LabeledImageFolder", ImageNet="mim_plugins.ImageNet")
 _OWN = ("INaturalist", "ImageNet", "LabeledImageFolder", "Places365", "UnlabeledImageFolder")
-# mmpretrain's default, so that the same files are read
+# mmpretrain's default, so the same files are read
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif")
 
 
 def use_drop_in(dataset: dict, default_scope: str | None = "mmpretrain") -> str | None:
     """Change the config of a data set of class folders to :class:`LabeledImageFolder`'s.
 
-    mmpretrain's ``CustomDataset`` and ``ImageNet`` take the same arguments, but list images again
-    at every link to a folder above, and number hidden folders as classes. Folders of remote
-    storage stay with them, as do other types.
+    mmpretrain's ``CustomDataset`` and ``ImageNet`` accept the same arguments. However, they list
+    images again at every link to a folder above, and they count hidden folders as classes. Data
+    sets in remote storage and other types are not changed.
 
     Args:
         dataset: config of one data set, which is changed.
@@ -28,7 +28,7 @@ def use_drop_in(dataset: dict, default_scope: str | None = "mmpretrain") -> str 
     """
     given = dataset.get("type")
     scope, name = _scope_and_name(given, default_scope)
-    # what this package's scope lacks is looked up in mmpretrain
+    # a name that this package's scope lacks is looked up in mmpretrain
     if scope not in ("mmpretrain", SCOPE) or name not in _DROP_INS or _is_remote(dataset):
         return None
     if given == _DROP_INS[name]:
@@ -39,9 +39,9 @@ def use_drop_in(dataset: dict, default_scope: str | None = "mmpretrain") -> str 
 
 
 def read_regular_files(dataset: dict) -> None:
-    """Let mmcv's ``LoadImageFromFile`` refuse pipes and devices, which a list may name.
+    """Make mmcv's ``LoadImageFromFile`` reject pipes and devices, which a list may contain.
 
-    Only data sets of this package are changed: a worker that imports nothing else has its backend.
+    Only data sets of this package are changed, because their workers have imported its backend.
     """
     if type_name(dataset.get("type")) not in _OWN or _is_remote(dataset):
         return
@@ -58,7 +58,7 @@ def _scope_and_name(given: Any, default_scope: str | None) -> tuple[str | None, 
     if isinstance(given, type):
         return given.__module__.partition(".")[0], given.__name__
     scope, _, name = str(given).rpartition(".")
-    return scope.partition(".")[0] or default_scope, name  # also of a path of modules
+    return scope.partition(".")[0] or default_scope, name  # also for a path of modules
 
 
 def _is_remote(dataset: dict) -> bool:

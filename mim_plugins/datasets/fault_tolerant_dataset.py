@@ -17,7 +17,7 @@ class FaultTolerantDataset:
 
     Args:
         dataset: config or object of the data set.
-        on_corrupt: ``'replace'`` a corrupt image by another sample (see
+        on_corrupt: ``'replace'`` a corrupt image with another sample (see
             :func:`replacement_index`), recorded for :class:`CorruptImageHook`, or ``'stop'`` the
             run at the first one.
 

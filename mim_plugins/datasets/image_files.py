@@ -1,4 +1,4 @@
-"""The walk through folders of images that all readers of folders share."""
+"""Search for image files in folders, shared by all data sets and tools that read folders."""
 
 import logging
 import os
@@ -16,7 +16,7 @@ IMAGE_SUFFIXES = (
     ".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp",
 )  # fmt: skip
 
-# what systems, network drives and archivers keep beside files, besides names with a leading dot
+# names that operating systems, network drives and archivers add; a leading dot also hides a name
 _HIDDEN = (
     "#recycle", "#snapshot", "$recycle.bin", "@__thumb", "@eadir", "@recently-snapshot",
     "@recycle", "@tmp", "__macosx", "__pycache__", "lost+found", "network trash folder",
@@ -29,26 +29,26 @@ UNREADABLE = "unreadable folders"
 
 
 class ImageScan(NamedTuple):
-    """What a walk found."""
+    """Result of :func:`scan_images`."""
 
     paths: list[str]
     """Image files, sorted."""
     sub_folders: list[str]
-    """Names of the folders directly under the walk's root, links included, sorted."""
+    """Names of the folders directly under the scanned folder, links included, sorted."""
     left_out: dict[str, list[str]]
     """Paths that were not followed or read, by kind."""
     read_as: dict[str, str]
-    """The path by which a folder was read, by each other path that leads to it."""
+    """For each path that was not followed again, the path by which the same folder was read."""
 
     def describe_left_out(self) -> str:
-        """Return number and first example of what was left out by kind, in one line, or ``""``."""
+        """Return number and first example of the skipped paths by kind, in one line, or ``""``."""
         return "; ".join(
             f"{len(paths)} {kind} (such as '{printable(paths[0])}')"
             for kind, paths in sorted(self.left_out.items())
         )
 
     def warn_of_left_out(self, folder: str | Path) -> None:
-        """Log what was left out of ``folder``, if anything, as a warning."""
+        """Log a warning if paths in ``folder`` were skipped."""
         text = self.describe_left_out()
         if text:
             print_log(f"left out of '{printable(folder)}': {text}", "current", logging.WARNING)
@@ -62,7 +62,7 @@ def find_images(folder: str | Path) -> list[str]:
 def images_by_class(
     folder: str | Path, suffixes: Sequence[str] = IMAGE_SUFFIXES
 ) -> tuple[dict[str, list[str]], ImageScan]:
-    """Return the sorted paths of each class folder's images, and all that the walk found.
+    """Return the sorted paths of each class folder's images, and the complete scan.
 
     Classes are the sub-folders of ``folder`` in sorted order; their paths are relative to them.
 
@@ -88,8 +88,8 @@ def _check_classes(folder: str, scan: ImageScan, suffixes: tuple[str, ...]) -> N
         is_at_the_top = class_of(path) == os.path.basename(path)
         if is_at_the_top and not path.lower().endswith(suffixes):
             raise DataNotFoundError(
-                f"'{printable(path)}' is a broken link: as a class folder that is missing, it would"
-                " shift the labels of all after it. Restore its target, or remove the link"
+                f"'{printable(path)}' is a broken link: without this class folder, the labels of"
+                " all later ones would be shifted. Restore its target, or remove the link"
             )
     for path, first in scan.read_as.items():
         if class_of(path) != class_of(first):
@@ -117,12 +117,12 @@ def scan_images(folder: str | Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) ->
 
 
 def is_hidden(name: str) -> bool:
-    """Return whether a name begins with a dot or is one that systems keep for themselves."""
+    """Return whether a name begins with a dot or belongs to an operating system."""
     return name.startswith(".") or name.lower() in _HIDDEN
 
 
 class _Walk:
-    """One walk from ``root`` down, folder by folder."""
+    """Traversal of the folders under ``root``."""
 
     def __init__(self, root: str, suffixes: tuple[str, ...]) -> None:
         self.root = root
@@ -137,15 +137,15 @@ class _Walk:
         self._links: deque[tuple[str, str]] = deque()
 
     def run(self) -> None:
-        seen: dict[object, str] = {}
+        visited: dict[object, str] = {}
         while self._folders or self._links:
             path, real = (self._folders or self._links).popleft()
             identity = _identity(real)
-            if identity in seen:
+            if identity in visited:
                 self._leave_out(REPEATED, path)
-                self.read_as[path] = seen[identity]
+                self.read_as[path] = visited[identity]
                 continue
-            seen[identity] = path
+            visited[identity] = path
             for entry in self._entries(path):
                 if _is_folder(entry):
                     self._visit_folder(entry, path, real)

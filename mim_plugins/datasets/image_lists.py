@@ -8,7 +8,7 @@ from ..file_names import printable, read_lines, unquote_name
 from .image_files import IMAGE_SUFFIXES
 
 _SUFFIX = "|".join(map(re.escape, IMAGE_SUFFIXES))
-# up to the last suffix that blanks and something else follow
+# name up to the last suffix that is followed by blanks and more text
 _NAME_AND_MORE = re.compile(rf"(.*(?:{_SUFFIX}))\s+\S.*", re.IGNORECASE)
 _QUOTED_AND_MORE = re.compile(r'("(?:[^"\\]|\\.)*")\s+\S.*')
 
@@ -32,7 +32,7 @@ def read_labeled_list(file: str | Path, classes: int | None = None) -> list[tupl
         classes: labels must be below this number; None allows any from 0.
 
     Raises:
-        ValueError: the file is no text, or a line is another one.
+        ValueError: the file is no text, or a line has another form.
     """
     entries = []
     for line in read_lines(file):

@@ -1,4 +1,4 @@
-"""ImageNet-1k, in class folders or by lists."""
+"""ImageNet-1k in class folders or listed in files."""
 
 from typing import Any
 
@@ -8,10 +8,10 @@ from .labeled_image_folder import LabeledImageFolder
 
 @DATASETS.register_module()
 class ImageNet(LabeledImageFolder):
-    """ImageNet-1k with its 1,000 class names, as mmpretrain's data set of this name.
+    """ImageNet-1k with its 1,000 class names, like mmpretrain's data set of this name.
 
     Args:
-        metainfo: of MMEngine's ``BaseDataset``; other ``classes`` may stand in it.
+        metainfo: of MMEngine's ``BaseDataset``; its ``classes`` override those of ImageNet.
         **kwargs: of :class:`LabeledImageFolder`.
     """
 

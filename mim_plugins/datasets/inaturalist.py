@@ -24,11 +24,11 @@ class INaturalist(LabeledDataset):
           train_val2018/SUPERCATEGORY/CATEGORY/IMAGE.jpg
           categories.json                 (optional: names, which the files of 2018 lack)
 
-    Labels number the category ids in ascending order.
+    Labels are the positions of the category ids in ascending order.
 
     Args:
         year: 2018 or 2019.
-        split: ``'train'`` or ``'val'``, of the official split.
+        split: ``'train'`` or ``'val'``, the official splits.
         data_root: folder of the files above.
         **kwargs: of MMEngine's ``BaseDataset`` (``pipeline``, ``ann_file``, ...).
 
@@ -62,6 +62,7 @@ class INaturalist(LabeledDataset):
         labels = {category_id: label for label, category_id in enumerate(names)}
         self._metainfo["classes"] = tuple(names.values())
         files = {image["id"]: image["file_name"] for image in content["images"]}
+        self._check_folders(content["annotations"], files)
         data = [
             dict(
                 img_path=os.path.join(self.data_root, files[annotation["image_id"]]),
@@ -72,7 +73,7 @@ class INaturalist(LabeledDataset):
         if not data or not os.path.isfile(data[0]["img_path"]):
             first = f", such as '{data[0]['img_path']}'," if data else ""
             raise DataNotFoundError(
-                f"the images that '{self.ann_file}' lists{first} are not there. {self._help()}"
+                f"the images that '{self.ann_file}' lists{first} do not exist. {self._help()}"
             )
         return data
 
@@ -88,6 +89,21 @@ class INaturalist(LabeledDataset):
             )
         return content
 
+    def _check_folders(self, annotations: list[dict], files: dict[int, str]) -> None:
+        """Compare category ids with the folders of the images, which the archives name after them.
+
+        Raises:
+            ValueError: they differ.
+        """
+        for annotation in annotations:
+            name, category = files[annotation["image_id"]], annotation["category_id"]
+            folder = os.path.basename(os.path.dirname(name))
+            if folder.isdecimal() and int(folder) != category:
+                raise ValueError(
+                    f"'{self.ann_file}' gives '{name}' the category {category}, but its folder is"
+                    f" that of category {folder}; use the official annotation file"
+                )
+
     def _released_names(self, known: dict[int, str]) -> dict[int, str]:
         file = Path(self.data_root, "categories.json")
         if not file.is_file():
@@ -98,6 +114,6 @@ class INaturalist(LabeledDataset):
     def _help(self) -> str:
         return (
             f"Unpack train_val{self.year}.tar.gz, train{self.year}.json.tar.gz and"
-            f" val{self.year}.json.tar.gz into '{self.data_root or '.'}', or name the folder with"
+            f" val{self.year}.json.tar.gz into '{self.data_root or '.'}', or set the folder with"
             " --data-root."
         )

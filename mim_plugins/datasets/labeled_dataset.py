@@ -9,7 +9,7 @@ from mmengine.dataset import BaseDataset
 class LabeledDataset(BaseDataset):
     """MMEngine's data set with one ``gt_label`` per image.
 
-    It has what wrappers and hooks of MMEngine and mmpretrain ask of such a data set.
+    It has the attributes that wrappers and hooks of MMEngine and mmpretrain read.
     """
 
     @property

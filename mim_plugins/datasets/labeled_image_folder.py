@@ -1,4 +1,4 @@
-"""Images in a folder per class."""
+"""Labeled images, in one folder per class or listed in a file."""
 
 import logging
 import os
@@ -21,32 +21,31 @@ SPLITS = ("train", "val", "test")
 
 @DATASETS.register_module()
 class LabeledImageFolder(LabeledDataset):
-    """Labeled images, in one folder per class or named by a list.
+    """Labeled images, in one folder per class or listed in a file.
 
-    It takes the arguments of mmpretrain's ``CustomDataset`` and numbers the same classes in the
-    same way, but finds its images by the walk that all readers of this package share
-    (:func:`scan_images`). So hidden folders are no classes, a link to a folder above does not
+    Arguments and labels are those of mmpretrain's ``CustomDataset``, but images are found by
+    :func:`scan_images`. Hidden folders are therefore no classes, a link to a folder above does not
     list images again, and pipes and devices are not opened.
 
     Args:
         data_root: folder that ``data_prefix`` and ``ann_file`` are relative to.
         data_prefix: folder of the images, or ``dict(img_path=...)``. Its sub-folders are the
             classes, numbered in sorted order.
-        ann_file: text file with lines ``PATH LABEL``, relative to the folder of the images, in
-            place of class folders.
-        split: ``'train'``, ``'val'`` or ``'test'``, in place of ``data_prefix``; the list
+        ann_file: text file with lines ``PATH LABEL``, relative to the folder of the images,
+            instead of class folders.
+        split: ``'train'``, ``'val'`` or ``'test'``, instead of ``data_prefix``. The list
             ``meta/SPLIT.txt`` in ``data_root`` is then read if it exists. ``'test'`` has no labels.
-        with_label: if not, all images under the folder, or of a list of paths, without labels.
+        with_label: whether to read labels; otherwise all images under the folder or of the list.
         extensions: suffixes of image files.
         classes: names of the classes, or a text file with one per line; by default those of the
             folders.
-        metainfo: of MMEngine's ``BaseDataset``; ``classes`` in it count likewise.
+        metainfo: of MMEngine's ``BaseDataset``; it may contain ``classes``.
         **kwargs: of MMEngine's ``BaseDataset`` (``pipeline``, ``indices``, ...).
 
     Raises:
-        ValueError: another ``split``, several paths in place of one, ``extensions`` that are one
-            text, a list with other lines, another number of class folders than ``classes``, or one
-            folder in two classes.
+        ValueError: another ``split``, several paths instead of one, a string as ``extensions``,
+            a list with other lines, another number of class folders than ``classes``, or one folder
+            in two classes.
         DataNotFoundError: the folder, the list or the target of a class folder's link is missing,
             or there is no image at all.
     """
@@ -116,8 +115,8 @@ class LabeledImageFolder(LabeledDataset):
     def _read_list(self, folder: Path) -> list[dict]:
         if not os.path.isfile(self.ann_file):
             raise DataNotFoundError(
-                f"{type(self).__name__}: there is no list '{printable(self.ann_file)}'; leave"
-                f" ann_file out to read class folders. {_LAYOUT}"
+                f"{type(self).__name__}: there is no list '{printable(self.ann_file)}'; omit"
+                f" ann_file to read class folders. {_LAYOUT}"
             )
         if self.with_label:
             found = [
@@ -128,7 +127,7 @@ class LabeledImageFolder(LabeledDataset):
             found = [dict(img_path=path) for path in read_image_list(self.ann_file, folder)]
         if not found:
             raise DataNotFoundError(
-                f"{type(self).__name__}: the list '{printable(self.ann_file)}' names no images"
+                f"{type(self).__name__}: the list '{printable(self.ann_file)}' contains no images"
             )
         return found
 
@@ -145,7 +144,7 @@ class LabeledImageFolder(LabeledDataset):
             raise ValueError(
                 f"{type(self).__name__}: '{printable(folder)}' has {len(classes)} class folders,"
                 f" but {len(given)} class names are given ({', '.join(map(str, given[:2]))}, ...):"
-                " give the folder's, or type='mim_plugins.LabeledImageFolder' without classes"
+                " set the folders' names, or type='mim_plugins.LabeledImageFolder' without classes"
             )
         if given is None:
             self._metainfo["classes"] = tuple(classes)
@@ -167,6 +166,6 @@ class LabeledImageFolder(LabeledDataset):
 
 
 _LAYOUT = (
-    "Lay the data out as ROOT/train/CLASS/IMAGE.JPEG and ROOT/val/CLASS/IMAGE.JPEG, and give ROOT"
+    "Arrange the data as ROOT/train/CLASS/IMAGE.JPEG and ROOT/val/CLASS/IMAGE.JPEG, and set ROOT"
     " with --data-root."
 )

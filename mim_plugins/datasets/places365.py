@@ -74,22 +74,38 @@ class Places365(LabeledDataset):
         )
         # paths in the training list begin with a slash but are relative to the image folder
         folder = self.data_prefix["img_path"]
-        images = [
-            (os.path.join(folder, name.lstrip("/")), label)
-            for name, label in self._read(Path(self.ann_file))
-        ]
+        entries = self._read(Path(self.ann_file))
+        images = [(os.path.join(folder, name.lstrip("/")), label) for name, label in entries]
         for path, label in images:
             if label >= NUM_CLASSES:
                 raise ValueError(
                     f"'{self.ann_file}' gives '{path}' the label {label}, but labels are 0 to"
                     f" {NUM_CLASSES - 1}"
                 )
+        self._check_folders(entries, {name.strip("/"): label for name, label in names})
         if not images or not os.path.isfile(images[0][0]):
             first = f", such as '{images[0][0]}'," if images else ""
             raise DataNotFoundError(
-                f"the images that '{self.ann_file}' lists{first} are not there. {self._help()}"
+                f"the images that '{self.ann_file}' lists{first} do not exist. {self._help()}"
             )
         return [dict(img_path=path, gt_label=label) for path, label in images]
+
+    def _check_folders(self, entries: list[tuple[str, int]], labels: dict[str, int]) -> None:
+        """Compare the labels of images with those of their folders' classes.
+
+        Validation images are not in folders of classes.
+
+        Raises:
+            ValueError: they differ.
+        """
+        for name, label in entries:
+            folder = name.strip("/").rpartition("/")[0]
+            if labels.get(folder, label) != label:
+                raise ValueError(
+                    f"'{self.ann_file}' gives '{name}' the label {label}, but"
+                    f" categories_places365.txt gives its folder the label {labels[folder]}; use"
+                    " the lists of one release"
+                )
 
     def _read(self, file: Path) -> list[tuple[str, int]]:
         """Return names and labels of lines ``NAME LABEL``."""
@@ -100,6 +116,6 @@ class Places365(LabeledDataset):
     def _help(self) -> str:
         return (
             "Unpack filelist_places365-standard.tar and"
-            f" {_ARCHIVES[self.size]} into '{self.data_root or '.'}', or name the folder with"
+            f" {_ARCHIVES[self.size]} into '{self.data_root or '.'}', or set the folder with"
             " --data-root."
         )

@@ -56,7 +56,7 @@ def prepare_or_replace(
             _record(sample, corrupt)
         return sample
     raise CorruptImageError(
-        f"{len(corrupt)} successive corrupt images in place of sample {index}, the last one:"
+        f"{len(corrupt)} successive corrupt images instead of sample {index}, the last one:"
         f" {list(corrupt.values())[-1]}. tools/misc/check_dataset.py lists all corrupt images"
     )
 

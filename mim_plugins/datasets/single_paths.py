@@ -1,11 +1,11 @@
-"""Check that arguments which name one path do so."""
+"""Check of data set arguments that must be a single path."""
 
 import os
 from typing import Any
 
 
 def check_single_paths(name: str, **paths: Any) -> None:
-    """Check the arguments of a data set that are one path each.
+    """Check the arguments of a data set that must be one path each.
 
     Args:
         name: type of the data set, for the message.
@@ -13,7 +13,7 @@ def check_single_paths(name: str, **paths: Any) -> None:
             entry.
 
     Raises:
-        ValueError: one is a list or no path at all.
+        ValueError: an argument is a list, or no path.
     """
     for argument, value in paths.items():
         has_entries = isinstance(value, dict) and argument != "data_root"
@@ -25,11 +25,11 @@ def check_single_paths(name: str, **paths: Any) -> None:
 
 
 def concat_remedy(name: str, folders: Any) -> str:
-    """Return how a config reads several folders, as a sentence."""
+    """Return a sentence about reading several folders."""
     several = isinstance(folders, (list, tuple)) and len(folders) > 1
     shown = list(folders[:2]) if several else ["A", "B"]
     parts = ", ".join(f"dict(type='{name}', data_root={str(root)!r}, ...)" for root in shown)
     return (
-        "To read several folders, give each a data set of its own in the config:"
+        "To read several folders, define one data set per folder in the config:"
         f" dataset=dict(type='ConcatDataset', datasets=[{parts}])"
     )

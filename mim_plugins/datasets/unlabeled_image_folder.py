@@ -29,12 +29,12 @@ class UnlabeledImageFolder(BaseDataset):
             relative to the folder that is read; a label after the path is ignored.
         data_prefix: ``dict(img_path=...)``, the sub-folder.
         on_corrupt: ``'stop'`` the run at the first image that ``mim_plugins.LoadImage`` cannot
-            read, or ``'replace'`` it by another sample (see :func:`replacement_index`), recorded
+            read, or ``'replace'`` it with another sample (see :func:`replacement_index`), recorded
             for :class:`CorruptImageHook`; choose it together with the hook. Ignored in test mode.
         **kwargs: of MMEngine's ``BaseDataset`` (``pipeline``, ``indices``, ...).
 
     Raises:
-        ValueError: another ``on_corrupt``, or several paths in place of one.
+        ValueError: another ``on_corrupt``, or several paths instead of one.
         DataNotFoundError: the folder, the annotation file or the first image that it lists is
             missing, or there is no image at all.
     """
@@ -73,13 +73,13 @@ class UnlabeledImageFolder(BaseDataset):
         folder = self._image_folder()
         paths = self._read_annotation_file(folder) if self.ann_file else _read_folder(folder)
         if not paths and self.ann_file:
-            raise DataNotFoundError(f"the list '{printable(self.ann_file)}' names no images")
+            raise DataNotFoundError(f"the list '{printable(self.ann_file)}' contains no images")
         if not paths:
             raise DataNotFoundError(
                 f"no images in '{printable(folder)}' or its sub-folders (looked for"
                 f" {' '.join(IMAGE_SUFFIXES)}). {_LAYOUT_HELP}"
             )
-        origin = f", named by '{printable(self.ann_file)}'" if self.ann_file else ""
+        origin = f", listed in '{printable(self.ann_file)}'" if self.ann_file else ""
         print_log(f"{len(paths)} images in '{printable(folder)}'{origin}", logger="current")
         return [dict(img_path=path) for path in paths]
 
@@ -120,6 +120,6 @@ def _read_folder(folder: Path) -> list[str]:
 
 
 _LAYOUT_HELP = (
-    "Lay the data out as ROOT/train/CLASS/IMAGE.JPEG, or put images into any folder, and give it"
+    "Arrange the data as ROOT/train/CLASS/IMAGE.JPEG, or put images into any folder, and set it"
     " with --data-root."
 )

@@ -19,6 +19,7 @@ from .loops import (
 )
 from .optim import (
     LayerDecayOptimWrapperConstructor,
+    LinearWarmupLR,
     build_sharded_optimizer,
     gather_optimizer_state,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "GuardedVisBackend",
     "KNNHook",
     "LayerDecayOptimWrapperConstructor",
+    "LinearWarmupLR",
     "LossGuardHook",
     "PreemptionHook",
     "ReconstructionHook",

@@ -9,10 +9,10 @@ _LISTED = 3
 
 
 def class_names(dataset: Any) -> dict[str, tuple[str, ...]]:
-    """Return what names the labels of an unwrapped data set, by kind: folders or class names.
+    """Return the names of the labels of an unwrapped data set by kind: folders and class names.
 
-    Folders that are numbered in alphabetical order decide what a label stands for even where the
-    data set has class names of its own, as ImageNet has.
+    If class folders are numbered in alphabetical order, they determine the meaning of a label, even
+    if the data set also has its own class names, as ImageNet has.
     """
     names = {}
     folders = getattr(dataset, "folder_to_idx", None)
@@ -29,10 +29,10 @@ def class_difference(
 ) -> str | None:
     """Return the first difference of two results of :func:`class_names`, None if they agree.
 
-    Folders decide where both have them; kinds that only one of them has are not compared. Numbers
-    stand for names if each is its label: iNaturalist's classes are the numbers of its categories
-    where their names are not at hand. Numbered folders in another order (0, 1, 10, 2) agree with
-    the same folders only.
+    If both have folders, these are compared. A kind that only one of them has is ignored. Numbers
+    that equal the labels agree with any names, because iNaturalist's classes are numbers if the
+    names of its categories are missing. Numbered folders in another order (0, 1, 10, 2) agree only
+    with the same folders.
     """
     kind = next((kind for kind in expected if kind in found), None)
     if kind is None:

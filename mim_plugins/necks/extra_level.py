@@ -13,7 +13,8 @@ class ExtraLevel(BaseModule):
     """Additional level at twice the stride of the last one: strided convolution, norm, GELU.
 
     The segmentation models of the MCMAE authors (arXiv 2205.03892) compute their level at stride 32
-    in this way, because the encoder ends at stride 16.
+    in this way, because the encoder ends at stride 16. As in their code, the 3x3 convolution has no
+    padding. Its bias is left out, because the norm after it subtracts the mean.
 
     Args:
         channels: channels C of the last level and of the new one.
@@ -38,11 +39,10 @@ class ExtraLevel(BaseModule):
             channels,
             3,
             stride=2,
-            padding=1,
             norm_cfg=norm_cfg or dict(type="SyncBN"),
             act_cfg=dict(type="GELU"),
         )
 
     def forward(self, levels: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """Append a map (B, C, ceil(H / 2), ceil(W / 2)) to the maps (B, C_i, H_i, W_i)."""
+        """Append a map (B, C, (H - 1) // 2, (W - 1) // 2) to the maps (B, C_i, H_i, W_i)."""
         return (*levels, self.down(levels[-1]))

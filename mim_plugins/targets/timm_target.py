@@ -18,7 +18,6 @@ from .weights import (
     check_tensors,
     download_error,
     existing_file,
-    fast_hub,
     from_hub,
     import_library,
     reproducible_init,
@@ -78,37 +77,40 @@ def _build(timm: Any, name: str, pretrained: bool | str | None, cache_dir: str |
         if pretrained is not True:
             return _load(timm, name, existing_file(str(pretrained), "True for those of the tag"))
         try:
-            _download(timm, name, cache_dir)
-            with fast_hub():  # reads the cache that has just been filled
-                trunk = timm.create_model(name, pretrained=True, cache_dir=cache_dir)
+            overlay = _download(timm, name, cache_dir)
+            trunk = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=overlay)
         except RuntimeError:
             raise  # the weights exist but do not fit
         except Exception as error:  # the hub client and sockets raise many types
             cause = error.__cause__ if isinstance(error, CheckpointError) else None
             raise download_error(name, repository, file, cause or error) from None
         check_tensors(trunk.state_dict(), name)
+        trunk.pretrained_cfg["state_dict"] = None  # frees the second copy
         return trunk
 
 
-def _download(timm: Any, name: str, cache_dir: str | None) -> None:
-    """Download the weights of a tag into timm's cache before timm builds the model."""
+def _download(timm: Any, name: str, cache_dir: str | None) -> dict[str, Any]:
+    """Return the weights of a tag, or their file, as settings for timm; download if necessary."""
     config = timm.get_pretrained_cfg(name)
     file = (config.hf_hub_filename,) if config.hf_hub_filename else ()
     if config.file or config.state_dict:
-        return
+        return {}
     if not config.hf_hub_id:
         folder = Path(cache_dir or Path(torch.hub.get_dir()) / "checkpoints").expanduser()
-        fetch(config.url, check_file, folder / os.path.basename(urlsplit(config.url).path))
+        path = folder / os.path.basename(urlsplit(config.url).path)
+        path = fetch(config.url, check_file, path)
     elif config.custom_load:
         import huggingface_hub
 
-        from_hub(
+        path = from_hub(
             lambda: huggingface_hub.hf_hub_download(config.hf_hub_id, *file, cache_dir=cache_dir),
             cache_dir,
         )
     else:
         load = timm.models.load_state_dict_from_hf
-        from_hub(lambda: load(config.hf_hub_id, *file, cache_dir=cache_dir), cache_dir)
+        state = from_hub(lambda: load(config.hf_hub_id, *file, cache_dir=cache_dir), cache_dir)
+        return dict(state_dict=state)
+    return dict(file=str(path), custom_load=bool(config.custom_load))
 
 
 def _load(timm: Any, name: str, path: str) -> Any:

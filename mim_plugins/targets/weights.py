@@ -2,21 +2,17 @@
 
 import importlib
 import os
-import socket
-import urllib.request
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import torch
 from torch import Tensor
 
 from ..checkpoints import read_tensors, require_plain, require_weights, run_with_timeout
 
-_CONNECT_SECONDS = 5.0
 _ARRAY_SUFFIXES = (".npz", ".npy")  # weights from JAX, which the libraries read themselves
 
 Result = TypeVar("Result")
@@ -57,37 +53,6 @@ def warn_random(owner: str, model_name: str) -> None:
     )
 
 
-@contextmanager
-def fast_hub() -> Iterator[None]:
-    """Use only the local cache while the model hub cannot be reached.
-
-    The hub client repeats every failed request for about 20 seconds.
-    """
-    try:
-        from huggingface_hub import constants
-    except ImportError:
-        yield
-        return
-    offline = constants.HF_HUB_OFFLINE
-    constants.HF_HUB_OFFLINE = offline or not _is_reachable(constants.ENDPOINT)
-    try:
-        yield
-    finally:
-        constants.HF_HUB_OFFLINE = offline
-
-
-def _is_reachable(url: str) -> bool:
-    if urllib.request.getproxies():
-        return True  # only the proxy could find out
-    parts = urlsplit(url)
-    port = parts.port or (80 if parts.scheme == "http" else 443)
-    try:
-        socket.create_connection((parts.hostname or "", port), _CONNECT_SECONDS).close()
-    except OSError:
-        return False
-    return True
-
-
 def from_hub(download: Callable[[], Result], cache_dir: str | None) -> Result:
     """Return the result of ``download``, a library's download from the hub, with a time limit.
 
@@ -96,8 +61,7 @@ def from_hub(download: Callable[[], Result], cache_dir: str | None) -> Result:
     Raises:
         TimeoutError: see :func:`run_with_timeout`. Other errors are those of the client.
     """
-    with fast_hub():
-        return run_with_timeout(download, lambda: _cached_bytes(cache_dir))
+    return run_with_timeout(download, lambda: _cached_bytes(cache_dir))
 
 
 def _cached_bytes(cache_dir: str | None) -> int:
@@ -154,17 +118,18 @@ def existing_file(value: str, alternative: str) -> str:
 def download_error(
     weights: str, repository: str, file: str, error: BaseException, tag: str = ""
 ) -> FileNotFoundError:
-    """Return the error for ``weights`` that are not cached and cannot be downloaded.
+    """Return the error for ``weights`` that cannot be downloaded.
 
     ``repository`` is that of the hub, or empty for another server. The message recommends setting
     ``tag`` together with the file if it is not empty.
     """
     where = f"'{repository}/{file}' of the hub" if repository else f"'{file}'"
-    beside = f", tag='{tag}'" if tag else ""
+    cached = "if they are cached, set HF_HUB_OFFLINE=1; otherwise " if repository else ""
+    option = f", tag='{tag}'" if tag else ""
     return FileNotFoundError(
-        f"the weights '{weights}' are not in the local cache and cannot be downloaded"
-        f" ({type(error).__name__}: {_short(str(error), 1, 160)}); get {where} where there is a"
-        f" network, and set pretrained='/path/to/{file}'{beside}"
+        f"the weights '{weights}' cannot be downloaded"
+        f" ({type(error).__name__}: {_short(str(error), 1, 160)}); {cached}get {where} where there"
+        f" is a network, and set pretrained='/path/to/{file}'{option}"
     )
 
 

@@ -1,4 +1,4 @@
-"""Decoding of image files, with all damage that the decoders notice turned into errors."""
+"""Decoding of image files, with an error for every corruption that the decoders detect."""
 
 import io
 import os
@@ -16,7 +16,7 @@ from ..errors import CorruptImageError
 from ..file_names import printable
 from .orientation import read_orientation, turn_upright
 
-# what libjpeg and libtiff print when they return garbage in place of broken data
+# messages of libjpeg and libtiff when they return garbage for corrupt data
 _GARBAGE = re.compile(r"Corrupt JPEG data[^\n]*|Premature end of JPEG[^\n]*|TIFF_Error[^\n]*")
 # of PGM and PPM, with the largest number in the file; blanks may contain comments
 _BLANK = rb"(?:\s|#[^\n\r]*[\n\r])+"
@@ -30,27 +30,28 @@ _lock = threading.Lock()
 def decode_image(data: bytes, path: str = "") -> np.ndarray:
     """Decode an image file to 8-bit BGR (H, W, 3), as mmcv's default backend does.
 
-    Gray and palette images get three equal or looked-up channels, CMYK is converted, 16 bits are
-    scaled to 8, as is a PNM file with another largest number than 255, an alpha channel is dropped
-    (hidden colors stay), of an animation the first frame is taken, and the EXIF orientation is
-    applied, as :func:`read_orientation` reads it. (torchvision's image folders ignore EXIF.)
+    Gray images, palettes and CMYK are converted to three channels. 16 bits are scaled to 8, and so
+    are PNM files whose largest number is not 255. An alpha channel is dropped, so hidden colors
+    appear. The first frame of an animation is returned. The EXIF orientation is applied (see
+    :func:`read_orientation`); torchvision's image folders ignore it.
 
-    Damaged JPEG data decodes to garbage without an error, and the decoder tells it on standard
-    error only; it is read there. What stays undetected: bytes that were replaced by others with a
-    valid meaning, and any change in formats without checksums (BMP, PNM, most WebP and TIFF).
+    Corrupt JPEG data decodes to garbage without an error; the decoder only prints a message to
+    standard error, which is captured. Two kinds of corruption remain undetected: bytes replaced by
+    others with a valid meaning, and changes in formats without checksums (BMP, PNM, most WebP and
+    TIFF).
 
     Args:
-        data: the file's content.
-        path: its name, for the message.
+        data: content of the file.
+        path: path of the file, for the message.
 
     Raises:
-        CorruptImageError: the content is empty, no image, truncated, corrupt, too large, or of a
-            kind that OpenCV cannot read (32-bit float).
+        CorruptImageError: the content is empty, not an image, truncated, corrupt, too large, or of
+            a kind that OpenCV cannot read (32-bit float).
     """
     if not data:
         raise _error(path, "empty", "the file has 0 bytes")
     if data.startswith((b"Pf", b"PF")):
-        raise _error(path, "unsupported", "a PFM file: floats, whose white is unknown")
+        raise _error(path, "unsupported", "a PFM file: floats whose white level is unknown")
     if _has_own_white(data):
         return _decode_scaled(data, path)
     orientation = read_orientation(data)
@@ -75,14 +76,14 @@ def decode_image(data: bytes, path: str = "") -> np.ndarray:
 
 
 def _has_own_white(data: bytes) -> bool:
-    """Return whether a PNM file is a text, or has a largest number that OpenCV does not scale."""
+    """Return whether a PNM file is text, or has a largest number that OpenCV does not scale."""
     header = _PNM.match(data[:_LONGEST_HEADER])
     is_text = data.startswith((b"P2", b"P3"))
     return header is not None and (is_text or int(header[1]) not in (255, 65535))
 
 
 def _decode_scaled(data: bytes, path: str) -> np.ndarray:
-    """Decode a PNM file by Pillow, which scales by the largest number."""
+    """Decode a PNM file with Pillow, which divides by the largest number."""
     from PIL import Image
 
     try:
@@ -102,7 +103,7 @@ def _error(path: str, kind: str, cause: str) -> CorruptImageError:
 
 @contextmanager
 def _decoder_messages() -> Iterator[list[str]]:
-    """Collects what C code writes to standard error meanwhile; the list is filled at the end."""
+    """Capture the standard error of C code; the list is filled at the end."""
     messages: list[str] = []
     with _lock:
         try:
@@ -130,7 +131,7 @@ def _decoder_messages() -> Iterator[list[str]]:
 
 
 def _diagnose(data: bytes) -> tuple[str, str]:
-    """Kind and cause of content that OpenCV refused; Pillow distinguishes the kinds."""
+    """Return kind and cause of content that OpenCV rejected; Pillow distinguishes the kinds."""
     from PIL import Image, UnidentifiedImageError
 
     with warnings.catch_warnings():
@@ -146,7 +147,7 @@ def _diagnose(data: bytes) -> tuple[str, str]:
             return "not an image", f"begins with {data[:8]!r}"
         except (Image.DecompressionBombError, MemoryError) as error:
             return "too large", str(error) or "not enough memory"
-        except Exception as error:  # pillow's decoders raise OSError, SyntaxError, ValueError, ...
-            words = str(error)
-            kind = "truncated" if "truncated" in words.lower() else "corrupt"
-            return kind, words
+        except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, ...
+            message = str(error)
+            kind = "truncated" if "truncated" in message.lower() else "corrupt"
+            return kind, message

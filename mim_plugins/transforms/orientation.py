@@ -1,4 +1,4 @@
-"""How an image file asks to be turned before it is shown."""
+"""EXIF orientation of image files."""
 
 import io
 import re
@@ -23,10 +23,9 @@ _SIGNATURES = dict(
 
 
 def read_orientation(data: bytes) -> int | None:
-    """EXIF orientation, 1 to 8, of a JPEG, PNG or WebP file; None for other formats.
+    """Return the EXIF orientation (1 to 8) of a JPEG, PNG or WebP file; None for other formats.
 
-    Pillow reads it, so that a file and the PIL image of it agree, whatever number type the tag is
-    stored with.
+    It is read by Pillow, so a file and its PIL image agree, whatever number type the tag has.
     """
     kind = next((kind for kind, found in _SIGNATURES.items() if found.match(data)), None)
     if kind is None:
@@ -35,24 +34,24 @@ def read_orientation(data: bytes) -> int | None:
         warnings.simplefilter("ignore")
         try:
             header = _open_header(kind, data)
-        except Exception:  # a broken header; whether there are pixels is for the decoder to find
+        except Exception:  # a corrupt header; the decoder checks the pixels
             return UPRIGHT
         return UPRIGHT if header is None else image_orientation(header)
 
 
 def image_orientation(image: Image.Image) -> int:
-    """EXIF orientation of a PIL image, 1 to 8; 1 if there is none, or none that can be read."""
+    """Return the EXIF orientation (1 to 8) of a PIL image; 1 if it is missing or unreadable."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             orientation = image.getexif().get(_ORIENTATION, UPRIGHT)
             return int(orientation) if orientation in range(1, 9) else UPRIGHT
-    except Exception:  # broken metadata raise struct.error, SyntaxError, ValueError, ...
+    except Exception:  # corrupt metadata raise struct.error, SyntaxError, ValueError, ...
         return UPRIGHT
 
 
 def turn_upright(image: np.ndarray, orientation: int) -> np.ndarray:
-    """Turn and mirror pixels (H, W, 3) as ``orientation`` asks for."""
+    """Turn and mirror pixels (H, W, 3) stored with an EXIF ``orientation``, so they are upright."""
     if orientation >= 5:
         image = cv2.transpose(image)
     mirror = _MIRRORS.get(orientation)
@@ -60,9 +59,9 @@ def turn_upright(image: np.ndarray, orientation: int) -> np.ndarray:
 
 
 def _open_header(kind: str, data: bytes) -> ImageFile.ImageFile | None:
-    """The file as Pillow opens it, without its pixels; None if it has no metadata.
+    """Open a file with Pillow, without its pixels; return None if it has no metadata.
 
-    The classes of the formats, unlike ``Image.open``, set no limit on the size.
+    The classes of the formats, unlike ``Image.open``, do not limit the size.
     """
     if kind == "JPEG":
         return JpegImageFile(io.BytesIO(data))

@@ -3,20 +3,14 @@ import copy
 import pytest
 import torch
 from mmengine.model import BaseDataPreprocessor
+from mrmae_fakes import colors_target
 from torch import nn
 
 from mim_plugins.algorithms.mimic import build_mimics, mimic_loss_name, to_pixels
 from mim_plugins.registry import MODELS
 
-
-class Silent(nn.Module):
-    out_channels = 3
-    has_cls_attention = False
-
-
-MODELS.register_module(name="SilentOfMimicUtilsTest", module=Silent, force=True)
-TARGET = dict(type="mim_plugins.SilentOfMimicUtilsTest")
-NORMALISATION = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375])
+TARGET = colors_target(out_channels=3)
+NORMALIZATION = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375])
 
 
 def random_images(size=8):
@@ -27,40 +21,26 @@ def preprocessor(kind, **arguments):
     return MODELS.build(dict(type=kind, **arguments))
 
 
+@pytest.mark.parametrize("bgr", [False, True])
 @pytest.mark.parametrize("kind", ["ImgDataPreprocessor", "mim_plugins.MixDataPreprocessor"])
-def test_rgb_images_come_back_between_0_and_1(kind):
-    rgb, normalize = random_images(), preprocessor(kind, **NORMALISATION)
-
-    pixels = to_pixels(normalize(dict(inputs=list(rgb)))["inputs"], normalize)
-
-    assert torch.allclose(pixels, rgb.float() / 255, atol=1e-6)
-
-
-@pytest.mark.parametrize("kind", ["ImgDataPreprocessor", "mim_plugins.MixDataPreprocessor"])
-def test_bgr_images_come_back_as_rgb(kind):
-    rgb, normalize = random_images(), preprocessor(kind, bgr_to_rgb=True, **NORMALISATION)
-    bgr = rgb.flip(1)
-
-    pixels = to_pixels(normalize(dict(inputs=list(bgr)))["inputs"], normalize)
-
+def test_rgb_images_come_back_between_0_and_1(kind, bgr):
+    rgb, normalize = random_images(), preprocessor(kind, bgr_to_rgb=bgr, **NORMALIZATION)
+    images = rgb.flip(1) if bgr else rgb
+    pixels = to_pixels(normalize(dict(inputs=list(images)))["inputs"], normalize)
     assert torch.allclose(pixels, rgb.float() / 255, atol=1e-6)
 
 
 def test_one_mean_for_all_channels_is_possible():
     rgb, normalize = random_images(), preprocessor("ImgDataPreprocessor", mean=[127.5], std=[64.0])
-
     pixels = to_pixels(normalize(dict(inputs=list(rgb)))["inputs"], normalize)
-
     assert torch.allclose(pixels, rgb.float() / 255, atol=1e-6)
 
 
 def test_to_pixels_does_not_change_its_input():
-    normalize = preprocessor("ImgDataPreprocessor", **NORMALISATION)
+    normalize = preprocessor("ImgDataPreprocessor", **NORMALIZATION)
     images = normalize(dict(inputs=list(random_images())))["inputs"]
     before = images.clone()
-
     to_pixels(images, normalize)
-
     assert torch.equal(images, before)
 
 
@@ -100,11 +80,8 @@ def test_another_type_of_mimic_is_possible():
             super().__init__()
 
     MODELS.register_module(name="OtherMimicForTest", module=Other, force=True)
-
-    mimics = build_mimics(
-        dict(a=dict(type="OtherMimicForTest", target_generator=TARGET)), in_channels=6
-    )
-
+    config = dict(type="OtherMimicForTest", target_generator=TARGET)
+    mimics = build_mimics(dict(a=config), in_channels=6)
     assert type(mimics["a"]) is Other
 
 
@@ -114,10 +91,8 @@ def test_no_configs_give_no_mimics(configs):
 
 
 def test_a_loss_carries_its_mimics_name_only_among_several():
-    one = build_mimics(dict(clip=dict(target_generator=TARGET)), in_channels=6)
-    two = build_mimics(
-        dict(clip=dict(target_generator=TARGET), dino=dict(target_generator=TARGET)), in_channels=6
-    )
-
+    clip, dino = dict(target_generator=TARGET), dict(target_generator=TARGET)
+    one = build_mimics(dict(clip=clip), in_channels=6)
+    two = build_mimics(dict(clip=clip, dino=dino), in_channels=6)
     assert [mimic_loss_name(name, one) for name in one] == ["loss_mimic"]
     assert [mimic_loss_name(name, two) for name in two] == ["loss_mimic_clip", "loss_mimic_dino"]

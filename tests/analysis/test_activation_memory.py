@@ -2,6 +2,7 @@ import weakref
 
 import pytest
 import torch
+from tiny_models import SMALL_SWIN
 from torch import nn
 
 from mim_plugins.analysis import activation_bytes
@@ -32,13 +33,7 @@ def test_the_meta_device_gives_the_bytes_of_a_real_pass(with_cp, monkeypatch):
     # the meta device uses the kernels of GPUs
     way = "mim_plugins.layers.transformer.uses_cpu_kernel"
     monkeypatch.setattr(way, lambda _: False)
-    cfg = dict(
-        type="mim_plugins.MaskedSwin",
-        arch=dict(embed_dims=8, depths=(2, 2), num_heads=(1, 2)),
-        img_size=32,
-        window_size=4,
-        with_cp=with_cp,
-    )
+    cfg = SMALL_SWIN | dict(with_cp=with_cp)
     kept = {}
     for device in ("cpu", "meta"):
         with torch.device(device):

@@ -1,22 +1,29 @@
 """Configs of tiny models in the form of the recipes' files."""
 
+import numpy as np
 import pytest
 from mmengine.config import Config
+from tiny_models import SMALL_SWIN
 
 from mim_plugins.apis import find_config
 
-SWIN = dict(
-    type="mim_plugins.MaskedSwin",
-    arch=dict(embed_dims=8, depths=(1, 1), num_heads=(1, 2)),
-    img_size=32,
-    window_size=4,
-)
+
+@pytest.fixture
+def photos():
+    """RGB images of noise in three sizes."""
+    generator = np.random.default_rng(0)
+    return [generator.integers(0, 255, (h, 70, 3), dtype=np.uint8) for h in (36, 50, 64)]
+
+
+@pytest.fixture
+def photo(photos):
+    return photos[1]
 
 
 @pytest.fixture
 def pretrain_cfg():
     cfg = Config.fromfile(find_config("mixmae/swin_b_600e"))
-    cfg.model.backbone = dict(SWIN)
+    cfg.model.backbone = dict(SMALL_SWIN)
     cfg.model.decoder.update(embed_dims=16, depth=1, num_heads=2)
     return cfg
 
@@ -24,7 +31,7 @@ def pretrain_cfg():
 @pytest.fixture
 def finetune_cfg():
     cfg = Config.fromfile(find_config("mixmae/swin_b_finetune_100e"))
-    cfg.model.backbone = dict(SWIN, out_type="avg_featmap")
+    cfg.model.backbone = dict(SMALL_SWIN, out_type="avg_featmap")
     cfg.model.head.update(num_classes=5, in_channels=16)
     cfg.data_preprocessor.num_classes = 5
     pipeline = cfg.test_dataloader.dataset.pipeline

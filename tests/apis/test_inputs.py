@@ -22,11 +22,6 @@ STEPS = [
 OTHER = [STEPS[0], dict(type="Resize", scale=(16, 16)), STEPS[2]]
 
 
-@pytest.fixture
-def photo():
-    return np.random.default_rng(0).integers(0, 255, (50, 70, 3), dtype=np.uint8)
-
-
 def prepared(cfg, photo):
     model = build_model(cfg)
     return model_inputs(model, evaluation_pipeline(model)(photo))

@@ -11,10 +11,8 @@ def config(train, **more):
 
 def test_pretraining_configs_use_class_folders_of_their_data():
     cfg = config(dict(type="RepeatDataset", times=2, dataset=dict(data_root="images")))
-
     folders = [each["data_root"] for each in knn_dataset_configs(cfg)]
     others = knn_dataset_configs(cfg, "others")
-
     assert folders == ["images", "images"]
     assert others == tuple(dict(data_root="others", data_prefix=p) for p in ("train", "val"))
 
@@ -22,7 +20,6 @@ def test_pretraining_configs_use_class_folders_of_their_data():
 def test_several_pretraining_folders_are_refused():
     parts = [dict(data_root="a"), dict(data_root="b")]
     cfg = config(dict(type="ConcatDataset", datasets=parts))
-
     with pytest.raises(ConfigError, match=r"2 folders \(a, b\).*--data-root"):
         knn_dataset_configs(cfg)
     assert knn_dataset_configs(cfg, "c")[0]["data_root"] == "c"

@@ -33,7 +33,6 @@ def test_an_unknown_name_is_refused_with_the_known_names(arch):
         f"Net: arch={arch!r} is unknown; choose one of ['small', 'base'] or set a dict with"
         " the keys ['depth', 'embed_dims', 'num_heads']"
     )
-
     with pytest.raises(ValueError, match=re.escape(expected)):
         resolve_arch("Net", PLAIN, arch)
 
@@ -50,9 +49,7 @@ def test_an_unknown_name_is_refused_with_the_known_names(arch):
 )
 def test_a_dict_of_the_same_form_is_copied(known, arch):
     before = repr(arch)
-
     resolved = resolve_arch("Net", known, arch, may_double=("embed_dims",))
-
     assert resolved == arch
     assert resolved is not arch
     assert repr(arch) == before
@@ -76,7 +73,6 @@ def test_missing_and_unknown_keys_are_refused(arch):
 @pytest.mark.parametrize("value", [0, -1, 1.5, "2", None, (1, 2), ()])
 def test_single_numbers_must_be_positive(key, value):
     arch = dict(depth=1, embed_dims=4, num_heads=1) | {key: value}
-
     with pytest.raises(ValueError, match=rf"Net: arch\['{key}'\]={re.escape(repr(value))}"):
         resolve_arch("Net", PLAIN, arch)
 
@@ -91,7 +87,6 @@ def test_single_numbers_must_be_positive(key, value):
 )
 def test_numbers_per_stage_must_be_as_many_as_the_depths(key, value):
     arch = dict(depths=(1, 1, 1), embed_dims=(4, 4, 4), num_heads=1) | {key: value}
-
     with pytest.raises(
         ValueError, match=rf"Net: arch\['\w+'\]=.* must list {0 if key == 'depths' else 3} "
     ):
@@ -101,14 +96,12 @@ def test_numbers_per_stage_must_be_as_many_as_the_depths(key, value):
 @pytest.mark.parametrize("value", [0, (1, 1), True, "2"])
 def test_one_number_stays_one_number(value):
     arch = dict(depths=(1, 1, 1), embed_dims=(4, 4, 4), num_heads=value)
-
     with pytest.raises(ValueError, match=r"arch\['num_heads'\]=.*positive integer"):
         resolve_arch("Net", STAGED, arch)
 
 
 def test_a_known_number_of_stages_may_be_required():
     arch = dict(depths=(1, 1), embed_dims=(4, 4), num_heads=1)
-
     assert resolve_arch("Net", STAGED, arch) == arch
     with pytest.raises(ValueError, match=r"must list 3"):
         resolve_arch("Net", STAGED, arch, fixed_stages=True)
@@ -138,7 +131,6 @@ def test_sides_must_be_multiples_of_the_stride(img_size, sides):
     message = (
         f"Net: img_size={sides} must be one side or (H, W), multiples of the encoder stride 16"
     )
-
     with pytest.raises(ValueError, match=re.escape(message)):
         check_img_size("Net", img_size, 16)
 
@@ -165,7 +157,6 @@ def test_indices_are_counted_from_0_and_keep_their_order(indices, expected):
 @pytest.mark.parametrize("indices", [(), (4,), (-5,), (0, 0), (3, -1), (0, 4)])
 def test_indices_out_of_range_or_given_twice_are_refused(indices):
     message = f"Net: out_indices={indices} must be distinct and between -4 and 3"
-
     with pytest.raises(ValueError, match=re.escape(message)):
         check_out_indices("Net", indices, 4)
 

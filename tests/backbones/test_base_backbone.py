@@ -1,23 +1,51 @@
+"""Properties of all encoders."""
+
+import math
+
 import pytest
 import torch
+from mrmae_fakes import assert_trained, random_mask
 from torch import nn
 
+from mim_plugins.backbones import HierarchicalBackbone, MaskedConvViT, MaskedPVT, MaskedSwin
 from mim_plugins.backbones.base_backbone import BaseBackbone, StageInfo
+from mim_plugins.registry import MODELS
 
 
-class TinyBackbone(BaseBackbone):
-    arch_settings = {"base": dict(embed_dims=8, depths=[1, 2, 1])}
+def channels_and_strides(backbone):
+    """Return (C, stride) of each of the three outputs."""
+    if isinstance(backbone, HierarchicalBackbone):
+        return (8, 4), (16, 8), (32, 16)
+    return ((8, 4), (12, 8), (16, 16)) if isinstance(backbone, MaskedConvViT) else ((16, 16),) * 3
 
-    def __init__(self, **kwargs):
-        super().__init__(**kwargs)
-        self.embed = nn.Linear(3, 8)
-        self.stages = nn.ModuleList(
-            nn.Sequential(nn.Linear(dim, dim), nn.BatchNorm1d(dim)) for dim in self.stage_channels
-        )
-        self.post_init()
 
-    def parts_to_freeze(self):
-        return [self.embed, *self.stages[: self.frozen_stages]]
+def blocks_of(backbone):
+    if isinstance(backbone, HierarchicalBackbone):
+        return [block for stage in backbone.stages for block in stage.blocks]
+    return [*getattr(backbone, "stage1", ()), *getattr(backbone, "stage2", ()), *backbone.blocks]
+
+
+def frozen_names(backbone, frozen_stages):
+    """Return the beginnings of the names that the first ``frozen_stages`` freeze."""
+    if isinstance(backbone, HierarchicalBackbone):
+        names = [("patch_embed.", "pos_drop."), ("stages.0.",), ("stages.1.",), ("stages.2.",)]
+    elif isinstance(backbone, MaskedConvViT):
+        second = ("patch_embed2.", "stage2.")
+        names = [("patch_embed1.",), ("stage1.",), second, ("patch_embed", "blocks.0.")]
+    else:
+        names = [("patch_embed.", "cls_token"), ("blocks.0.",), ("blocks.1.",), ("blocks.2.",)]
+    return sum(names[: frozen_stages + 1], ())
+
+
+def pretrain(backbone, images):
+    """Encode images as in pre-training, with a grid of 4x4 tokens."""
+    if isinstance(backbone, HierarchicalBackbone):
+        return backbone.forward_mixed(images, torch.rand(1, 4, 4) < 0.5)
+    return backbone.forward_masked(images, random_mask(len(images), 16, 4)).tokens
+
+
+def transfer(backbone, images):
+    return backbone(images)[0]
 
 
 def test_arguments_are_keywords_only():
@@ -25,49 +53,207 @@ def test_arguments_are_keywords_only():
         BaseBackbone("base", 224)
 
 
-def test_stages_double_channels_and_halve_the_grid():
-    backbone = TinyBackbone(img_size=(64, 96), encoder_stride=16)
+@pytest.mark.parametrize("size", [(64, 64), (50, 70), (33, 100), (7, 5)])
+def test_maps_have_the_stride_of_their_stage_on_any_image_size(build, size):
+    backbone = build(out_indices=(0, 1, 2))
+    features = backbone(torch.randn(2, 3, *size))
+    for feature, (channels, stride) in zip(features, channels_and_strides(backbone), strict=True):
+        # plain encoders pad images to whole tokens of the last stage
+        unit = stride if isinstance(backbone, HierarchicalBackbone) else 16
+        grid = [math.ceil(side / unit) * unit // stride for side in size]
+        assert feature.shape == (2, channels, *grid)
+        assert feature.isfinite().all()
+        assert feature.is_contiguous()
+
+
+def test_stages_info_lists_the_stages(build):
+    backbone = build(img_size=(64, 96))
+    sizes = channels_and_strides(backbone)[-len(backbone.depths) :]
     assert backbone.stages_info() == [
-        StageInfo(4, (16, 24), 8, 1),
-        StageInfo(8, (8, 12), 16, 2),
-        StageInfo(16, (4, 6), 32, 1),
+        StageInfo(stride, (64 // stride, 96 // stride), channels, blocks)
+        for (channels, stride), blocks in zip(sizes, backbone.depths, strict=True)
     ]
     assert backbone.stages_info((40, 33))[-1].grid == (3, 3)
 
 
-def test_drop_path_rates_grow_linearly_over_all_blocks():
-    rates = TinyBackbone().drop_path_rates(0.3)
-    assert [len(stage) for stage in rates] == [1, 2, 1]
-    assert [rate for stage in rates for rate in stage] == pytest.approx([0, 0.1, 0.2, 0.3])
+def test_out_indices_determine_the_returned_maps_and_order(build):
+    images, all_maps = torch.randn(1, 3, 64, 64), build(out_indices=(0, 1, 2))
+    chosen = build(out_indices=(-1, 0))
+    chosen.load_state_dict(all_maps.state_dict(), strict=False)
+    last, first = chosen(images)
+    assert torch.equal(last, all_maps(images)[2])
+    assert torch.equal(first, all_maps(images)[0])
 
 
-@pytest.mark.parametrize("frozen", [-1, 0, 1, 3])
-def test_frozen_parts_have_no_gradient_and_stay_in_evaluation_mode(frozen):
-    backbone = TinyBackbone(frozen_stages=frozen).train()
-    assert all(p.requires_grad == (frozen < 0) for p in backbone.embed.parameters())
-    for number, stage in enumerate(backbone.stages, 1):
-        is_frozen = number <= frozen
-        assert all(parameter.requires_grad != is_frozen for parameter in stage.parameters())
-        assert stage[1].training != is_frozen
+def test_only_intermediate_stages_have_extra_norms(build):
+    def norms(**changes):
+        return set(getattr(build(**changes), "out_norms", ()))
+
+    stages = {"0", "1"} if len(build().depths) == 3 else set()
+    assert norms() == set()
+    assert norms(out_indices=(0, 1, 2)) == stages
+    assert norms(out_indices=(1, -1)) == stages - {"0"}
+
+
+def test_equal_content_at_other_places_has_other_features(build):
+    (feature,) = build()(torch.ones(1, 3, 96, 96))
+    for row, col in [(2, 3), (3, 2), (3, 3)]:  # interior positions, without padding
+        assert not torch.allclose(feature[..., 2, 2], feature[..., row, col], atol=1e-3)
+
+
+def test_every_parameter_gets_a_gradient_in_pre_training(build):
+    backbone = build()
+    tokens = pretrain(backbone, torch.randn(2, 3, 64, 64))
+    (tokens * torch.randn_like(tokens)).sum().backward()
+    assert_trained(backbone)
+
+
+def test_bfloat16_tokens_are_close_to_float32(build):
+    backbone, images, tokens = build(), torch.randn(2, 3, 64, 64), []
+    for enabled in (False, True):
+        torch.manual_seed(1)  # of the mask
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            tokens.append(pretrain(backbone, images).float())
+    assert (tokens[1] - tokens[0]).abs().mean() < 0.05
+
+
+@pytest.mark.parametrize("size", [(60, 64), (64, 72)])
+def test_images_in_pre_training_must_be_multiples_of_the_stride(build, size):
+    with pytest.raises(ValueError, match=f"{size[0]}x{size[1]} pixels.*stride 16"):
+        pretrain(build(), torch.randn(2, 3, *size))
+
+
+@pytest.mark.parametrize("frozen_stages", [-1, 0, 1, 2, 3])
+def test_frozen_stages_get_no_gradient_and_stay_in_evaluation(build, frozen_stages):
+    backbone = build(frozen_stages=frozen_stages, drop_path_rate=0.5).train()
+    loss = backbone(torch.randn(2, 3, 64, 64))[0].square().mean()
+    loss.backward()
+
+    assert loss.isfinite()
+    frozen = frozen_names(backbone, frozen_stages)
+    for name, parameter in backbone.named_parameters():
+        assert parameter.requires_grad != name.startswith(frozen), name
+        assert (parameter.grad is None) == name.startswith(frozen), name
+    for name, module in backbone.named_modules():
+        assert module.training != f"{name}.".startswith(frozen), name
+
+
+@pytest.mark.parametrize(
+    ("encode", "frozen_stages"), [(transfer, -1), (transfer, 1), (pretrain, -1)]
+)
+def test_gradient_checkpointing_keeps_outputs_and_gradients(build, encode, frozen_stages):
+    plain, checkpointed = (
+        build(frozen_stages=frozen_stages, with_cp=with_cp).train() for with_cp in (False, True)
+    )
+    checkpointed.load_state_dict(plain.state_dict())
+    images, outputs, calls = torch.randn(2, 3, 64, 64), [], []
+    for backbone in (plain, checkpointed):
+        for block in blocks_of(backbone):
+            block.register_forward_pre_hook(lambda block, _: calls.append(block))
+        torch.manual_seed(1)  # of the mask
+        outputs.append(encode(backbone, images))
+        outputs[-1].pow(3).mean().backward()
+
+    assert torch.equal(*outputs)
+    pairs = zip(plain.named_parameters(), checkpointed.named_parameters(), strict=True)
+    for (name, expected), (_, got) in pairs:
+        assert (got.grad is None) == (expected.grad is None), name
+        if got.grad is not None:
+            assert torch.allclose(got.grad, expected.grad, atol=1e-6), name
+    if frozen_stages < 0:
+        blocks = blocks_of(plain) + 2 * blocks_of(checkpointed)
+        assert sorted(map(id, calls)) == sorted(map(id, blocks))
+
+
+def test_stochastic_depth_grows_linearly_to_its_last_block(build):
+    rates = [block.drop_path.p for block in blocks_of(build(drop_path_rate=0.3))]
+    last = len(rates) - 1
+    assert rates == pytest.approx([0.3 * index / last for index in range(last + 1)])
+
+
+def test_a_checkpoint_of_the_same_size_gives_identical_features(build):
+    saved, loaded, images = build(), build(), torch.randn(1, 3, 50, 70)
+    assert not torch.equal(saved(images)[0], loaded(images)[0])
+    loaded.load_state_dict(saved.state_dict())
+    assert torch.equal(saved(images)[0], loaded(images)[0])
+
+
+@pytest.mark.parametrize("img_size", [128, (96, 32)])
+def test_a_checkpoint_of_another_image_size_keeps_features(build, config, img_size):
+    # one encoder resizes the position embedding in the forward pass, the other on loading
+    window = dict(window_size=2) if "Swin" in config["type"] else {}
+    saved, loaded = build(**window), build(img_size=img_size, **window)
+    state = saved.state_dict()
+    before = {name: value.shape for name, value in state.items()}
+    loaded.load_state_dict(state)
+    images = torch.randn(1, 3, *loaded.img_size)
+    assert torch.allclose(loaded(images)[0], saved(images)[0], atol=1e-5)
+    assert {name: value.shape for name, value in state.items()} == before
+
+
+def test_position_embeddings_are_fixed_and_saved(build):
+    backbone = build()
+    assert not any("pos_embed" in name for name, _ in backbone.named_parameters())
+    if isinstance(backbone, MaskedPVT):
+        expected = [(1, 16, 16, 8), (1, 8, 8, 16), (1, 4, 4, 32)]
+    else:
+        expected = [(1, 16, 16, 8) if isinstance(backbone, MaskedSwin) else (1, 6, 6, 16)]
+    state = backbone.state_dict()
+    assert [tuple(state[name].shape) for name in state if "pos_embed" in name] == expected
+
+
+def test_linear_maps_start_as_xavier_with_zero_biases(build):
+    for module in build().modules():
+        if isinstance(module, nn.Linear):
+            bound = math.sqrt(6 / (module.in_features + module.out_features))
+            assert 0.9 * bound < module.weight.abs().max() <= bound
+            assert module.bias is None or (module.bias == 0).all()
+
+
+def test_other_channels_of_the_image_are_possible(build):
+    backbone = build(in_channels=1)
+    assert backbone(torch.randn(1, 1, 64, 64))[0].shape[2:] == (4, 4)
+
+
+def test_building_does_not_change_the_config(config):
+    before = repr(config)
+    MODELS.build(config)
+    assert repr(config) == before
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        (dict(arch="huge"), "arch='huge'"),
-        (dict(img_size=(64, 0)), "img_size"),
-        (dict(frozen_stages=4), "frozen_stages=4"),
-        (dict(out_indices=(3,)), "out_indices"),
-        (dict(out_type="raw"), "out_type='raw'"),
+        (dict(arch="gigantic"), r"arch='gigantic' is unknown; choose one of \['"),
+        (dict(arch=dict(depths=(1, 1))), r"arch=\{'depths': \(1, 1\)\} must have exactly the keys"),
+        (dict(img_size=60), r"img_size=\(60, 60\).*encoder stride 16"),
+        (dict(img_size=(64, 72)), r"img_size=\(64, 72\)"),
         (dict(in_channels=0), "in_channels=0"),
+        (dict(out_type="cls_token"), "out_type='cls_token'"),
+        (dict(out_indices=(3,)), r"out_indices=\(3,\).*-3 and 2"),
+        (dict(out_indices=(0, 0)), r"out_indices=\(0, 0\).*distinct"),
+        (dict(frozen_stages=-2), "frozen_stages=-2"),
     ],
 )
-def test_wrong_arguments_are_refused_with_their_names(changes, message):
+def test_a_wrong_argument_is_refused_with_its_name_and_value(build, changes, message):
     with pytest.raises(ValueError, match=message):
-        TinyBackbone(**changes)
+        build(**changes)
 
 
-def test_linear_layers_are_initialized_by_post_init():
-    torch.manual_seed(0)
-    backbone = TinyBackbone()
-    assert all((stage[0].bias == 0).all() for stage in backbone.stages)
+def test_stages_that_do_not_exist_cannot_be_frozen(build, config):
+    last = 5 if "Conv" in config["type"] else 3
+    with pytest.raises(ValueError, match=f"frozen_stages={last + 1} .*-1 and {last}"):
+        build(frozen_stages=last + 1)
+
+
+def test_an_unknown_key_of_arch_is_refused(build, config):
+    with pytest.raises(ValueError, match=r"arch=.*'heads': 3.*exactly the keys"):
+        build(arch=config["arch"] | dict(heads=3))
+
+
+def test_a_width_that_the_heads_do_not_divide_is_refused(build, config):
+    heads = config["arch"]["num_heads"]
+    three = 3 if isinstance(heads, int) else (3, 3, 3)
+    name = config["type"].removeprefix("mim_plugins.")
+    with pytest.raises(ValueError, match=rf"{name}: .*16.*num_heads=\(3"):
+        build(arch=config["arch"] | dict(num_heads=three))

@@ -1,30 +1,20 @@
 import pytest
 import torch
+from tiny_models import PLAIN_BACKBONES, TINY_BACKBONES
 
 from mim_plugins.backbones import FrozenBackbone
 from mim_plugins.layers.pooling import pooled_features
 
-ENCODERS = dict(
-    swin=dict(
-        type="mim_plugins.MaskedSwin",
-        arch=dict(embed_dims=8, depths=(1, 2, 1), num_heads=(1, 2, 4)),
-        window_size=4,
-    ),
-    vit=dict(type="mim_plugins.MaskedViT", arch=dict(depth=2, embed_dims=16, num_heads=2)),
-    mcmae=dict(
-        type="mim_plugins.MaskedConvViT",
-        arch=dict(depths=(1, 1, 2), embed_dims=(8, 8, 16), mlp_ratios=(2, 2, 2), num_heads=2),
-    ),
-)
+ENCODERS = TINY_BACKBONES | PLAIN_BACKBONES
 
 
-@pytest.fixture(params=list(ENCODERS))
-def encoder_config(request):
+@pytest.fixture(params=["large_windows", "vit", "conv_vit"])
+def config(request):
     return ENCODERS[request.param] | dict(img_size=64, drop_path_rate=0.5)
 
 
-def test_training_mode_adds_no_gradient_and_no_randomness(encoder_config):
-    frozen = FrozenBackbone(encoder_config)
+def test_training_mode_adds_no_gradient_and_no_randomness(config):
+    frozen = FrozenBackbone(config)
     before = {name: tensor.clone() for name, tensor in frozen.state_dict().items()}
     head = torch.nn.Linear(frozen(torch.zeros(1, 3, 64, 64))[0].shape[1], 2)
     model = torch.nn.ModuleDict(dict(backbone=frozen, head=head)).train()
@@ -42,25 +32,23 @@ def test_training_mode_adds_no_gradient_and_no_randomness(encoder_config):
     assert torch.equal(frozen(images)[0], features)
 
 
-def test_features_are_those_of_the_encoder(encoder_config):
-    frozen = FrozenBackbone(encoder_config)
+def test_features_are_those_of_the_encoder(config):
+    frozen = FrozenBackbone(config)
     images = torch.randn(2, 3, 64, 64)
-
     (features,) = frozen(images)
-
     assert features.ndim == 2
     assert torch.equal(features, pooled_features(frozen.encoder, images))
 
 
-def test_the_encoder_loads_its_checkpoint(encoder_config, tmp_path):
-    trained = FrozenBackbone(encoder_config).encoder
+def test_the_encoder_loads_its_checkpoint(config, tmp_path):
+    trained = FrozenBackbone(config).encoder
     for parameter in trained.parameters():
         torch.nn.init.normal_(parameter)
     file = tmp_path / "pretrained.pth"
     torch.save({f"backbone.{name}": t for name, t in trained.state_dict().items()}, file)
 
     init_cfg = dict(type="Pretrained", checkpoint=str(file), prefix="backbone.")
-    frozen = FrozenBackbone(encoder_config | dict(init_cfg=init_cfg))
+    frozen = FrozenBackbone(config | dict(init_cfg=init_cfg))
     frozen.init_weights()
 
     for name, tensor in trained.state_dict().items():

@@ -46,7 +46,6 @@ def naive_attention(attention, x, grid, mask):
 def test_published_sizes(arch, millions):
     with torch.device("meta"):
         backbone = MaskedPVT(arch=arch)
-
     # the paper also counts a head (0.5 million) and learned position embeddings (0.3 million)
     count = sum(parameter.numel() for parameter in backbone.parameters()) / 1e6
     assert count == pytest.approx(millions - 0.8, abs=0.4)
@@ -60,22 +59,16 @@ def test_attention_equals_a_naive_loop(backbone, stage, masked):
     cells = torch.rand(4, 4) < 0.5
     mask = cells.repeat_interleave(2 - stage, 0).repeat_interleave(2 - stage, 1)
     x = torch.randn(2, grid[0] * grid[1], dim)
-    attn_mask = None
-    if masked:
-        attn_mask = (mask.flatten()[:, None] == cells.flatten()[None, :])[None]
-
+    attn_mask = (mask.flatten()[:, None] == cells.flatten()[None, :])[None] if masked else None
     with torch.no_grad():
         output = block.attn(x, grid, attn_mask)
         expected = naive_attention(block.attn, x, grid, mask if masked else None)
-
     assert torch.allclose(output, expected, atol=1e-5)
 
 
 def test_stages_add_positions_and_apply_pre_norm_blocks(backbone):
     images = torch.randn(2, 3, 32, 32)
-
     (feature,) = backbone(images)
-
     x = backbone.patch_embed(images)
     for stage in backbone.stages:
         if stage.downsample is not None:
@@ -89,56 +82,28 @@ def test_stages_add_positions_and_apply_pre_norm_blocks(backbone):
     assert torch.allclose(feature, backbone.norm(x).permute(0, 3, 1, 2), atol=1e-4)
 
 
-def test_sub_sampled_keys_of_the_partner_have_no_influence(backbone):
+@pytest.mark.parametrize("chosen", ["all own tokens", "one own token"])
+def test_keys_of_the_partner_have_no_influence_and_own_ones_do(backbone, chosen):
     mask = torch.rand(1, 4, 4) < 0.5
     images = torch.randn(1, 3, 32, 32, requires_grad=True)
-
-    tokens = backbone.forward_mixed(images, mask)
-    tokens[~mask.flatten(1)].square().mul(torch.randn(16)).sum().backward()
-
+    tokens = backbone.forward_mixed(images, mask)[~mask.flatten(1)]
+    tokens = tokens if chosen == "all own tokens" else tokens[:1]
+    (tokens * torch.randn_like(tokens)).sum().backward()
     influence = images.grad.abs().sum(dim=1).unfold(1, 8, 8).unfold(2, 8, 8).sum(dim=(3, 4))
-    assert (influence[mask] == 0).all()
-    assert (influence[~mask] > 0).all()
-
-
-def test_every_own_cell_reaches_every_own_token(backbone):
-    mask = torch.rand(1, 4, 4) < 0.5
-    first_own = int((~mask).flatten().nonzero()[0])
-    images = torch.randn(1, 3, 32, 32, requires_grad=True)
-
-    token = backbone.forward_mixed(images, mask)[0, first_own]
-    (token * torch.randn(16)).sum().backward()
-
-    influence = images.grad.abs().sum(dim=1).unfold(1, 8, 8).unfold(2, 8, 8).sum(dim=(3, 4))
-    assert (influence[~mask] > 0).all()
+    assert torch.equal(influence > 0, ~mask)
 
 
 def test_one_key_stands_for_one_cell_of_the_mask_in_every_stage():
-    arch = dict(
-        embed_dims=(8, 8, 8, 8),
-        depths=(1, 1, 1, 1),
-        num_heads=(1, 1, 1, 1),
-        mlp_ratios=(1, 1, 1, 1),
-    )
-
+    ones = (1, 1, 1, 1)
+    arch = dict(embed_dims=(8, 8, 8, 8), depths=ones, num_heads=ones, mlp_ratios=ones)
     backbone = MaskedPVT(arch=arch, img_size=64)
-
     for index, stage in enumerate(backbone.stages):
         stride = 4 * 2**index
         assert stage.blocks[0].attn.ratio * stride == backbone.encoder_stride == 32
 
 
-def test_position_embeddings_of_all_stages_are_fixed_and_saved(backbone):
-    state = backbone.state_dict()
-
-    assert not any("pos_embed" in name for name, _ in backbone.named_parameters())
-    assert state["stages.0.pos_embed"].shape == (1, 8, 8, 8)
-    assert state["stages.1.pos_embed"].shape == (1, 4, 4, 16)
-
-
 def test_one_width_doubles_from_stage_to_stage():
     backbone = MaskedPVT(arch=ARCH | dict(embed_dims=8), img_size=32)
-
     assert backbone.stage_channels == (8, 16)
 
 

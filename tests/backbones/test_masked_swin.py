@@ -8,15 +8,10 @@ from mim_plugins.backbones import MaskedSwin
 from mim_plugins.layers import TokenGroups, resize_relative_position_bias
 
 
-def one_stage(depth, window, shift=False, img_size=32, **changes):
-    """Build one stage of ``depth`` blocks on a grid of img_size / 4."""
-    return MaskedSwin(
-        arch=dict(embed_dims=8, depths=(depth,), num_heads=(2,)),
-        img_size=img_size,
-        window_size=window,
-        shift_windows=shift,
-        **changes,
-    ).eval()
+def swin(*depths, window, img_size=32, **changes):
+    """Build stages of 8, 16, ... channels; the first has a grid of img_size / 4."""
+    arch = dict(embed_dims=8, depths=depths, num_heads=(2,) * len(depths))
+    return MaskedSwin(arch=arch, img_size=img_size, window_size=window, **changes).eval()
 
 
 def influence_on(backbone, token, size=(32, 32), mask=None):
@@ -33,19 +28,12 @@ def influence_on(backbone, token, size=(32, 32), mask=None):
 
 @pytest.mark.parametrize(
     ("arch", "millions"),
-    [
-        ("tiny", 27.5),
-        ("small", 48.8),
-        ("base", 86.9),
-        ("large", 195.0),
-        ("b", 86.9),
-        ("BASE", 86.9),
-    ],
-)
+    [("tiny", 27.5), ("small", 48.8), ("base", 86.9), ("large", 195.0),
+     ("b", 86.9), ("BASE", 86.9)],
+)  # fmt: skip
 def test_published_sizes(arch, millions):
     with torch.device("meta"):
         backbone = MaskedSwin(arch=arch)
-
     count = sum(parameter.numel() for parameter in backbone.parameters())
     assert count / 1e6 == pytest.approx(millions, abs=0.5)
 
@@ -53,7 +41,6 @@ def test_published_sizes(arch, millions):
 def test_the_default_is_the_published_encoder():
     with torch.device("meta"):
         backbone = MaskedSwin()
-
     assert backbone.depths == (2, 2, 18, 2)
     assert backbone.stage_channels == (128, 256, 512, 1024)
     assert [stage.window for stage in backbone.stages] == [14, 14, 14, 7]
@@ -63,24 +50,19 @@ def test_the_default_is_the_published_encoder():
 @pytest.mark.parametrize("window_size", [0, (7, 7), (7, -1), ()])
 def test_window_sizes_are_one_positive_number_or_one_per_stage(window_size):
     with pytest.raises(ValueError, match="window_size="):
-        one_stage(1, window_size)
+        swin(1, window=window_size)
 
 
 def test_windows_larger_than_the_grid_are_reduced_to_it():
-    backbone = MaskedSwin(
-        arch=dict(embed_dims=8, depths=(1, 1), num_heads=(1, 1)), img_size=32, window_size=7
-    )
-
+    backbone = swin(1, 1, window=7)
     assert [stage.window for stage in backbone.stages] == [7, 4]
     assert len(backbone.stages[1].blocks[0].attn.relative_position_bias_table) == 49
 
 
 @pytest.mark.parametrize("shift", [False, True])
 def test_only_shifted_windows_cross_window_borders(shift):
-    backbone = one_stage(2, window=4, shift=shift)
-
+    backbone = swin(2, window=4, shift_windows=shift)
     influence = influence_on(backbone, (3, 3))
-
     # token (3, 3) is the last of the first window; (4, 4) is the first of the last window
     assert influence[:4, :4].all()
     assert bool(influence[4, 4]) is shift
@@ -88,28 +70,22 @@ def test_only_shifted_windows_cross_window_borders(shift):
 
 
 def test_shifted_windows_separate_opposite_image_borders():
-    backbone = one_stage(2, window=4, shift=True)
-
-    influence = influence_on(backbone, (0, 0))
-
+    influence = influence_on(swin(2, window=4, shift_windows=True), (0, 0))
     expected = torch.zeros(8, 8, dtype=torch.bool)
     expected[:4, :4] = True
     assert torch.equal(influence, expected)
 
 
 def test_only_every_second_block_is_shifted():
-    blocks = one_stage(4, window=4, shift=True).stages[0].blocks
-
+    blocks = swin(4, window=4, shift_windows=True).stages[0].blocks
     assert [block.shifted for block in blocks] == [False, True, False, True]
 
 
 def test_image_mask_and_shift_act_together():
-    backbone = one_stage(2, window=4, shift=True)
+    backbone = swin(2, window=4, shift_windows=True)
     mask = torch.rand(1, 8, 8) < 0.5
     mask[0, 3, 3] = False
-
     influence = influence_on(backbone, (3, 3), mask=mask)
-
     assert not influence[mask[0]].any()
     assert influence[:4, :4].sum() == (~mask[0, :4, :4]).sum()
     assert influence[4:, 4:].any()
@@ -121,12 +97,7 @@ def test_image_mask_and_shift_act_together():
     ("dtype", "tolerance"), [(torch.float32, 1e-4), (torch.bfloat16, 0.05)], ids=["f32", "bf16"]
 )
 def test_attention_in_groups_equals_masked_attention(monkeypatch, masks, shift, dtype, tolerance):
-    backbone = MaskedSwin(
-        arch=dict(embed_dims=8, depths=(2, 2), num_heads=(2, 2)),
-        img_size=56,
-        window_size=(4, 7),
-        shift_windows=shift,
-    )
+    backbone = swin(2, 2, window=(4, 7), img_size=56, shift_windows=shift).train()
     for name, parameter in backbone.named_parameters():
         if "bias_table" in name:
             nn.init.normal_(parameter)
@@ -162,7 +133,7 @@ def test_attention_in_groups_equals_masked_attention(monkeypatch, masks, shift, 
 
 @pytest.mark.parametrize("size", [(24, 40), (20, 20), (8, 36), (32, 32)])
 def test_padding_of_windows_has_no_influence(size):
-    backbone = one_stage(1, window=4)
+    backbone = swin(1, window=4)
     for parameter in backbone.parameters():
         torch.nn.init.normal_(parameter)
     (block,) = backbone.stages[0].blocks
@@ -184,7 +155,7 @@ def test_padding_of_windows_has_no_influence(size):
 
 
 def test_blocks_are_pre_norm_residual():
-    backbone = one_stage(1, window=8)
+    backbone = swin(1, window=8)
     (block,) = backbone.stages[0].blocks
     images = torch.randn(1, 3, 32, 32)
 
@@ -199,10 +170,8 @@ def test_blocks_are_pre_norm_residual():
 
 
 def test_a_checkpoint_of_other_windows_is_resized_when_loaded():
-    saved, loaded = one_stage(1, window=4), one_stage(1, window=8)
-
+    saved, loaded = swin(1, window=4), swin(1, window=8)
     loaded.load_state_dict(saved.state_dict())
-
     name = "stages.0.blocks.0.attn.relative_position_bias_table"
     expected = resize_relative_position_bias(saved.state_dict()[name], 8)
     assert torch.equal(loaded.state_dict()[name], expected)
@@ -212,28 +181,25 @@ def test_a_checkpoint_of_other_windows_is_resized_when_loaded():
 @pytest.mark.parametrize("size", [(32, 32), (24, 32), (8, 20), (30, 26)])
 @pytest.mark.parametrize("with_cp", [False, True])
 def test_global_attention_is_a_window_that_covers_the_grid(size, with_cp):
-    windowed, attending_globally = one_stage(2, window=8), one_stage(2, "global", with_cp=with_cp)
+    windowed, attending_globally = swin(2, window=8), swin(2, window="global", with_cp=with_cp)
     attending_globally.load_state_dict(windowed.state_dict())
     nn.init.normal_(windowed.stages[0].blocks[0].attn.relative_position_bias_table)
     attending_globally.load_state_dict(windowed.state_dict())
     images = torch.randn(2, 3, *size)
-
     (expected,), (found,) = windowed(images), attending_globally(images)
-
     assert torch.allclose(found, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("size", [(32, 64), (61, 35), (20, 48)])
 def test_global_attention_reaches_every_token_of_any_input(size):
-    influence = influence_on(one_stage(1, window="global"), (0, 0), size)
-
+    influence = influence_on(swin(1, window="global"), (0, 0), size)
     assert influence.all()
-    assert not influence_on(one_stage(1, window=4), (0, 0), size).all()
+    assert not influence_on(swin(1, window=4), (0, 0), size).all()
 
 
 @pytest.mark.parametrize("grid", [(8, 16), (15, 9), (5, 12)])
 def test_global_attention_resizes_its_table_at_run_time(grid):
-    backbone = one_stage(1, window="global")
+    backbone = swin(1, window="global")
     attention = backbone.stages[0].blocks[0].attn
     nn.init.normal_(attention.relative_position_bias_table)
 
@@ -248,12 +214,7 @@ def test_global_attention_resizes_its_table_at_run_time(grid):
 
 
 def test_global_attention_may_be_chosen_per_stage():
-    backbone = MaskedSwin(
-        arch=dict(embed_dims=8, depths=(1, 1), num_heads=(1, 1)),
-        img_size=32,
-        window_size=(4, "global"),
-        out_indices=(0, 1),
-    ).eval()
+    backbone = swin(1, 1, window=(4, "global"), out_indices=(0, 1))
     images = torch.randn(1, 3, 96, 64)
     changed = images.clone()
     changed[:, :, 64:] = 0
@@ -268,18 +229,16 @@ def test_global_attention_may_be_chosen_per_stage():
 
 @pytest.mark.parametrize("with_cp", [False, True])
 def test_global_attention_keeps_mixed_images_apart(with_cp):
-    backbone = one_stage(2, window="global", with_cp=with_cp)
+    backbone = swin(2, window="global", with_cp=with_cp)
     mask = torch.rand(1, 16, 10) < 0.5
     mask[0, 3, 3] = False
-
     influence = influence_on(backbone, (3, 3), size=(64, 40), mask=mask)
-
     assert torch.equal(influence, ~mask[0])
 
 
 def test_global_attention_is_not_shifted_and_learns_its_table():
-    backbone = one_stage(2, window="global", shift=True, img_size=16)
-    plain = one_stage(2, window="global", img_size=16)
+    backbone = swin(2, window="global", shift_windows=True, img_size=16)
+    plain = swin(2, window="global", img_size=16)
     plain.load_state_dict(backbone.state_dict())
     images = torch.randn(1, 3, 40, 24)
 
@@ -294,27 +253,52 @@ def test_global_attention_is_not_shifted_and_learns_its_table():
 @pytest.mark.parametrize("window", ["all", ("global", "global")])
 def test_an_unknown_window_keyword_is_refused(window):
     with pytest.raises(ValueError, match=r"window_size=.*'global'"):
-        one_stage(1, window)
-
-
-def test_the_position_embedding_is_fixed_and_saved():
-    backbone = one_stage(1, window=4)
-
-    assert "pos_embed" not in dict(backbone.named_parameters())
-    assert backbone.state_dict()["pos_embed"].shape == (1, 8, 8, 8)
+        swin(1, window=window)
 
 
 @pytest.mark.parametrize("name", ["drop_rate", "attn_drop_rate", "drop_path_rate"])
 def test_dropout_acts_in_training_only(name):
-    backbone = one_stage(2, window=4, **{name: 0.5})
+    backbone = swin(2, window=4, **{name: 0.5})
     images = torch.randn(16, 3, 32, 32)  # two samples of so many paths are never equal
-
     assert torch.equal(backbone(images)[0], backbone(images)[0])
     backbone.train()
     assert not torch.equal(backbone(images)[0], backbone(images)[0])
 
 
-def test_other_numbers_of_channels_are_possible():
-    backbone = one_stage(1, window=4, in_channels=1)
+def test_listed_blocks_attend_over_the_whole_image():
+    def build(**changes):
+        arch = dict(embed_dims=8, depths=(1, 3), num_heads=(1, 1))
+        return MaskedSwin(arch, img_size=64, window_size=4, **changes).eval()
 
-    assert backbone(torch.randn(1, 1, 32, 32))[0].shape == (1, 8, 8, 8)
+    windowed, mixed = build(), build(global_blocks=(2,))  # the second block of the second stage
+    images = torch.randn(1, 3, 64, 64)
+    changed = images.clone()
+    changed[:, :, 32:] = 0
+
+    def top_rows_change(encoder):
+        return not torch.equal(encoder(images)[0][:, :, :4], encoder(changed)[0][:, :, :4])
+
+    assert not top_rows_change(windowed)
+    assert top_rows_change(mixed)
+    globally = [block.attends_globally for stage in mixed.stages for block in stage.blocks]
+    assert globally == [False, False, True, False]
+
+
+@pytest.mark.parametrize("img_size", [32, 64])
+def test_the_bias_of_a_global_block_is_resized_on_loading_or_in_use(img_size):
+    arch = dict(embed_dims=8, depths=(2,), num_heads=(1,))
+    pretrained = MaskedSwin(arch, img_size=32, window_size=8)
+    larger = MaskedSwin(arch, img_size=img_size, window_size=8, global_blocks=(-1,))
+
+    larger.load_state_dict(pretrained.state_dict())
+
+    table = larger.stages[0].blocks[-1].attn.relative_position_bias_table
+    assert len(table) == (2 * img_size // 4 - 1) ** 2
+    bias = larger.stages[0].blocks[-1].attn.relative_position_bias((16, 16))
+    expected = pretrained.stages[0].blocks[-1].attn.relative_position_bias((16, 16))
+    torch.testing.assert_close(bias, expected)
+
+
+def test_global_blocks_beyond_the_last_one_are_refused():
+    with pytest.raises(ValueError, match=r"global_blocks=\(24,\) must be distinct and between"):
+        MaskedSwin(global_blocks=(24,))

@@ -9,6 +9,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
+from tiny_models import PLAIN_BACKBONES, TINY_BACKBONES, mixmae_config, mrmae_config
 from torch.utils.data import Dataset
 
 from mim_plugins.checkpoints import convert, read_reference, read_tensors
@@ -17,22 +18,14 @@ from mim_plugins.layers import resize_position_embedding
 from mim_plugins.registry import MODELS
 
 DATA = Path(__file__).parents[1] / "data"
-ARCHS = dict(
-    MaskedSwin=dict(
-        arch=dict(embed_dims=8, depths=(1, 2, 1), num_heads=(1, 2, 4)), window_size=(8, 8, 4)
-    ),
-    MaskedPVT=dict(
-        arch=dict(
-            embed_dims=(8, 16, 32), depths=(1, 2, 1), num_heads=(1, 2, 4), mlp_ratios=(2, 2, 2)
-        )
-    ),
-    MaskedViT=dict(arch=dict(depth=2, embed_dims=16, num_heads=2)),
-    MaskedConvViT=dict(
-        arch=dict(depths=(1, 1, 2), embed_dims=(8, 12, 16), mlp_ratios=(2, 2, 2), num_heads=2)
-    ),
+BACKBONES = dict(
+    MaskedSwin=TINY_BACKBONES["large_windows"],
+    MaskedPVT=TINY_BACKBONES["pvt"],
+    MaskedViT=PLAIN_BACKBONES["vit"],
+    MaskedConvViT=PLAIN_BACKBONES["conv_vit"],
 )
 HIERARCHICAL = ("MaskedSwin", "MaskedPVT")
-EACH = pytest.mark.parametrize("name", sorted(ARCHS))
+EACH = pytest.mark.parametrize("name", sorted(BACKBONES))
 
 
 class _Noise(Dataset):
@@ -44,40 +37,19 @@ class _Noise(Dataset):
 
 
 def backbone_cfg(name, **changes):
-    return dict(type=f"mim_plugins.{name}", img_size=64, **ARCHS[name]) | changes
-
-
-def pretraining_model(name):
-    preprocessor = dict(type="mim_plugins.MixDataPreprocessor", mean=[120.0] * 3, std=[60.0] * 3)
-    head, small = dict(type="mim_plugins.PixelHead"), dict(embed_dims=16, depth=1, num_heads=2)
-    if name in HIERARCHICAL:
-        return dict(
-            type="mim_plugins.MixMAE",
-            backbone=backbone_cfg(name),
-            decoder=dict(type="mim_plugins.MixMAEDecoder", **small),
-            head=head,
-            data_preprocessor=preprocessor
-            | dict(batch_transform=dict(type="mim_plugins.MixImages")),
-        )
-    return dict(
-        type="mim_plugins.MRMAE",
-        backbone=backbone_cfg(name),
-        decoder=dict(type="mim_plugins.MAEDecoder", **small),
-        head=head,
-        data_preprocessor=preprocessor,
-    )
+    return BACKBONES[name] | dict(img_size=64) | changes
 
 
 @pytest.fixture(scope="module")
 def checkpoints(tmp_path_factory):
     """Return checkpoints of MMEngine's runner, with optimizer and log buffers, by backbone."""
     files = {}
-    for name in ARCHS:
+    for name in BACKBONES:
         folder = tmp_path_factory.mktemp(name)
         torch.manual_seed(0)
         with DefaultScope.overwrite_default_scope("mmengine"):
             Runner(
-                model=pretraining_model(name),
+                model=(mixmae_config if name in HIERARCHICAL else mrmae_config)(backbone_cfg(name)),
                 work_dir=str(folder),
                 experiment_name=f"pretrained_loading_{name}",
                 train_dataloader=dict(
@@ -219,7 +191,7 @@ def test_a_fine_tuned_classifier_loads_too(checkpoints, name, tmp_path, log):
 
 def stages_of(name):
     if name == "MaskedViT":
-        return (0, 1), (16, 16)
+        return (0, 2), (16, 16)
     return (0, 1, 2), (8, 16, 32) if name in HIERARCHICAL else (8, 12, 16)
 
 
@@ -336,7 +308,7 @@ def test_files_of_the_authors_load_as_they_are(tmp_path, reference, name, change
     assert "of the authors" in log[0]
 
 
-def test_a_list_of_initialisations_ends_with_the_checkpoint(checkpoints):
+def test_a_list_of_initializations_ends_with_the_checkpoint(checkpoints):
     backbone = MODELS.build(
         backbone_cfg(
             "MaskedSwin",
@@ -350,7 +322,7 @@ def test_a_list_of_initialisations_ends_with_the_checkpoint(checkpoints):
     assert_loaded(backbone, encoder_of(checkpoints["MaskedSwin"]))
 
 
-def test_the_record_of_initialisations_names_the_file(checkpoints, monkeypatch):
+def test_the_record_of_initializations_names_the_file(checkpoints, monkeypatch):
     backbone = build("MaskedViT", checkpoints["MaskedViT"])
     recorded = {}
 
@@ -375,14 +347,14 @@ def test_a_wrong_prefix_never_leaves_a_random_backbone(checkpoints, name, prefix
 
 @EACH
 def test_another_backbone_is_refused(checkpoints, name):
-    for other in set(ARCHS) - {name}:
+    for other in set(BACKBONES) - {name}:
         with pytest.raises(CheckpointError, match=rf"epoch_1\.pth.*does not fit {name}"):
             build(name, checkpoints[other]).init_weights()
 
 
 def test_a_deeper_encoder_is_refused(checkpoints):
     arch = dict(depth=4, embed_dims=16, num_heads=2)
-    with pytest.raises(CheckpointError, match="contains blocks 2 x 16, the model blocks 4 x 16"):
+    with pytest.raises(CheckpointError, match="contains blocks 3 x 16, the model blocks 4 x 16"):
         build("MaskedViT", checkpoints["MaskedViT"], arch=arch).init_weights()
 
 

@@ -38,7 +38,7 @@ CONFIGS = dict(
     ),
     vit=VIT,
     vit_without_class=VIT | dict(with_cls_token=False),
-    vit_pooled=VIT | dict(out_type="avg_featmap"),
+    vit_pooled=VIT | dict(out_type="avg_featmap", learn_pos_embed=True),
     conv_vit=dict(
         type="mim_plugins.MaskedConvViT",
         arch=dict(depths=(1, 1, 2), embed_dims=(8, 12, 16), mlp_ratios=(2, 2, 2), num_heads=2),

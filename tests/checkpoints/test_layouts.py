@@ -65,17 +65,11 @@ def test_patch_merging_of_mmcv_is_permuted():
     torch.testing.assert_close(ours(x).flatten(1, 2), expected)
 
 
-def test_unknown_layout_names_the_known_ones():
+def test_unknown_layouts_tensors_and_grids_are_refused():
     with pytest.raises(ValueError, match=r"MixMIM/MixMAE of the authors.*conv1"):
         recognize({"conv1.weight", "fc.bias"})
-
-
-def test_unknown_tensor_in_a_known_layout_is_refused():
     with pytest.raises(ValueError, match=r"surprise\.weight"):
         convert(authors_checkpoint(**{"surprise.weight": torch.zeros(1)}))
-
-
-def test_position_embedding_of_a_non_square_grid_is_refused():
     with pytest.raises(ValueError, match="15 tokens"):
         convert(authors_checkpoint(absolute_pos_embed=torch.randn(1, 15, 8)))
 
@@ -189,14 +183,20 @@ def checkpoint_of(layout):
 @ALL
 def test_every_name_of_a_pre_training_checkpoint_is_converted(layout):
     tensors, names = checkpoint_of(layout), names_of(layout)
+    before = {name: tensor.clone() for name, tensor in tensors.items()}
 
     recognized, ours = convert(tensors)
 
     assert recognized is layout
     assert set(ours) == set(names.values())
     for theirs, our_name in names.items():
-        if not theirs.endswith(("pos_embed", "cls_token")):
+        if theirs.endswith("pos_embed"):
+            assert ours[our_name].shape == (1, 2, 2, DIM)
+            assert torch.equal(ours[our_name].flatten(1, 2), tensors[theirs][:, -4:])
+        elif not theirs.endswith("cls_token"):
             assert torch.equal(ours[our_name], tensors[theirs]), theirs
+    assert set(tensors) == set(before)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in tensors.items())
 
 
 @ALL
@@ -219,18 +219,6 @@ def test_converted_names_are_those_of_our_model(layout):
     assert set(names_of(layout).values()) == set(model.state_dict())
 
 
-@ALL
-def test_position_embeddings_become_a_grid(layout):
-    tensors = checkpoint_of(layout)
-
-    _, ours = convert(tensors)
-
-    for theirs, our_name in TOKENS[layout].items():
-        if theirs.endswith("pos_embed"):
-            assert ours[our_name].shape == (1, 2, 2, DIM)
-            assert torch.equal(ours[our_name].flatten(1, 2), tensors[theirs][:, -4:])
-
-
 @VIT_LIKE
 def test_the_cls_position_is_added_to_the_cls_token(layout):
     tensors = checkpoint_of(layout)
@@ -241,17 +229,6 @@ def test_the_cls_position_is_added_to_the_cls_token(layout):
 
     assert torch.equal(ours["backbone.cls_token"][0, 0], token[0, 0] + position[0, 0])
     assert position[0, 0].any()
-
-
-@ALL
-def test_conversion_leaves_the_callers_tensors_unchanged(layout):
-    tensors = checkpoint_of(layout)
-    before = {name: tensor.clone() for name, tensor in tensors.items()}
-
-    convert(tensors)
-
-    assert all(torch.equal(tensor, before[name]) for name, tensor in tensors.items())
-    assert set(tensors) == set(before)
 
 
 @pytest.mark.parametrize(
@@ -294,15 +271,11 @@ def test_encoders_without_their_decoders_are_recognized(layout):
 
 
 @ALL
-def test_no_checkpoint_has_the_signatures_of_two_layouts(layout):
+def test_layouts_are_unambiguous_and_refuse_unknown_tensors(layout):
     names = set(checkpoint_of(layout))
 
     others = [other for other in LAYOUTS if other is not layout]
     assert layout.signature <= names
     assert not any(other.signature <= names for other in others)
-
-
-@ALL
-def test_an_unknown_tensor_is_refused_in_every_layout(layout):
     with pytest.raises(ValueError, match=rf"{layout.name}.*unknown: surprise\.weight"):
         convert(checkpoint_of(layout) | {"surprise.weight": torch.zeros(1)})

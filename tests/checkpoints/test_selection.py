@@ -50,18 +50,12 @@ def test_a_wrong_prefix_suggests_the_fitting_one(prefix):
         select(WHOLE, prefix)
 
 
-def test_a_deep_prefix_is_suggested():
+def test_wrong_prefixes_of_other_files_are_refused():
     content = tensors(*(f"model.student.{name}" for name in NAMES))
     with pytest.raises(CheckpointError, match=r"use prefix='model\.student\.'"):
         select(content, "backbone.")
-
-
-def test_any_other_prefix_is_wrong_for_a_plain_backbone():
     with pytest.raises(CheckpointError, match="prefix=None"):
         select(tensors(*NAMES), "encoder.")
-
-
-def test_a_file_without_an_encoder_is_refused():
     with pytest.raises(CheckpointError, match="none of them fits"):
         select(tensors("conv1.weight", "layer1.0.conv1.weight"), None)
 
@@ -69,12 +63,12 @@ def test_a_file_without_an_encoder_is_refused():
 def test_better_prefix_is_none_if_the_given_one_is_best():
     assert better_prefix(WHOLE, NAMES, fit) is None
     assert "backbone." in better_prefix(WHOLE, ("x", "y"), fit)
-
-
-def test_better_prefix_never_suggests_the_decoder():
+    # never the decoder, or a stage of another encoder
     assert better_prefix(tensors(*NAMES), NAMES, fit) is None
     decoder = tensors(*(f"decoder.{name}" for name in NAMES), "backbone.other")
     assert better_prefix(decoder, ("other",), fit) is None
+    stages = tensors(*(f"backbone.stages.2.{name}" for name in NAMES))
+    assert better_prefix(stages, "backbone.", fit) is None
 
 
 @pytest.mark.parametrize("prefix", [None, "backbone."])
@@ -87,11 +81,6 @@ def test_another_code_bases_layout_is_converted(prefix):
     assert set(encoder.tensors) == {"pos_embed", "stages.0.blocks.0.attn.qkv.weight"}
     assert encoder.others == {"decoder": 1}
     assert "MixMIM" in encoder.origin
-
-
-def test_a_stage_of_another_encoder_is_not_suggested():
-    content = tensors(*(f"backbone.stages.2.{name}" for name in NAMES))
-    assert better_prefix(content, "backbone.", fit) is None
 
 
 def test_another_code_bases_layout_has_no_other_prefix():
@@ -123,9 +112,6 @@ TINY = dict(
 def test_backbones_are_recognized_by_their_tensors(name):
     backbone = MODELS.build(dict(type=f"mim_plugins.{name}", img_size=32, **TINY[name]))
     assert backbone_class(backbone.state_dict()) == name
-
-
-def test_other_encoders_are_not_recognized():
     assert backbone_class({"conv1.weight", "norm.weight"}) is None
 
 

@@ -2,7 +2,8 @@ import json
 from types import SimpleNamespace
 
 import pytest
-from class_folders import classifier, folder_dataset, write_folders
+from class_folders import classifier, folder_dataset
+from image_folders import write_classes
 from mmengine.dataset import BaseDataset, ConcatDataset, RepeatDataset
 from torch import nn
 
@@ -29,19 +30,19 @@ def both(root, wrap=lambda dataset: dataset, **settings):
     ],
 )
 def test_different_class_folders_in_validation_are_rejected(tmp_path, wrap, train, val, told):
-    datasets = both(write_folders(tmp_path, train, val), wrap)
+    datasets = both(write_classes(tmp_path, train, val), wrap)
     with pytest.raises(ConfigError, match=rf"val_dataloader.*val'.*train_dataloader.*{told}"):
         check_labels(classifier(4), datasets, {})
 
 
 def test_class_folders_are_compared_despite_class_names(tmp_path):
-    datasets = both(write_folders(tmp_path, "abc", "abx"), classes=["one", "two", "three"])
+    datasets = both(write_classes(tmp_path, "abc", "abx"), classes=["one", "two", "three"])
     with pytest.raises(ConfigError, match="class folders in place of 3, without 'c'"):
         check_labels(classifier(3), datasets, {})
 
 
 def test_parts_of_a_concatenated_data_set_are_compared(tmp_path):
-    root, other = write_folders(tmp_path / "x", "abc"), write_folders(tmp_path / "y", "acd")
+    root, other = write_classes(tmp_path / "x", "abc"), write_classes(tmp_path / "y", "acd")
     datasets = [folder_dataset(root), folder_dataset(other)]
     train = ConcatDataset(datasets, ignore_keys=["classes"])
     with pytest.raises(ConfigError, match="without 'b' and with 'd' besides"):
@@ -50,14 +51,14 @@ def test_parts_of_a_concatenated_data_set_are_compared(tmp_path):
 
 @pytest.mark.parametrize("classes", [1, 2])
 def test_more_classes_than_the_head_are_rejected(tmp_path, classes):
-    datasets = both(write_folders(tmp_path, "abc"))
+    datasets = both(write_classes(tmp_path, "abc"))
     told = rf"has 3 classes, but model.head.num_classes={classes}; set model.head.num_classes=3"
     with pytest.raises(ConfigError, match=told):
         check_labels(classifier(classes), datasets, {})
 
 
 def test_fewer_classes_than_the_head_cause_a_warning(tmp_path):
-    datasets = both(write_folders(tmp_path, "abc"))
+    datasets = both(write_classes(tmp_path, "abc"))
     assert check_labels(classifier(3), datasets, {}) == []
     warnings = check_labels(classifier(1000), datasets, {})
     assert [w.split(" (")[0] for w in warnings] == [f"{d}.dataset" for d in datasets]
@@ -65,7 +66,7 @@ def test_fewer_classes_than_the_head_cause_a_warning(tmp_path):
 
 
 def test_evaluation_with_fewer_class_folders_is_rejected(tmp_path):
-    root = write_folders(tmp_path, "abc", "ac")
+    root = write_classes(tmp_path, "abc", "ac")
     test = dict(test_dataloader=folder_dataset(root, "val"))
     with pytest.raises(ConfigError, match=r"2 classes.*num_classes=3.*numbered separately"):
         check_labels(classifier(3), test, {})
@@ -74,7 +75,7 @@ def test_evaluation_with_fewer_class_folders_is_rejected(tmp_path):
 
 
 def test_evaluation_with_the_model_classes_passes(tmp_path):
-    test = dict(test_dataloader=folder_dataset(write_folders(tmp_path, "abc"), "val"))
+    test = dict(test_dataloader=folder_dataset(write_classes(tmp_path, "abc"), "val"))
     assert check_labels(classifier(3), test, {}, trained_on=["a", "b", "c"]) == []
     (warning,) = check_labels(classifier(9), test, {}, trained_on=["a", "b", "c"])
     assert "6 outputs of the head are unused" in warning
@@ -88,15 +89,15 @@ def listed(root, lines, **settings):
 @pytest.mark.parametrize(
     ("labels", "classes", "told"),
     [
-        ((0, 1, 3), "abc", r"the label 3 .for example of '.*b/0.png'., .* 0 to 2, its classes"),
+        ((0, 1, 3), "abc", r"the label 3 .for example of '.*b/00.png'., .* 0 to 2, its classes"),
         ((-1, 1, 2), "abc", r"the label -1, but labels must be 0 to 2"),
         ((-1, 1, 2), None, r"the label -1, but labels must be whole numbers from 0"),
-        ((0, 1, 7), None, r"8 classes \(label 7 of '.*b/0.png'\), but model.head.num_classes=3"),
+        ((0, 1, 7), None, r"8 classes \(label 7 of '.*b/00.png'\), but model.head.num_classes=3"),
     ],
 )
 def test_labels_out_of_range_in_a_list_are_rejected(tmp_path, labels, classes, told):
-    root = write_folders(tmp_path, "ab")
-    files = ["a/0.png", "a/1.png", "b/0.png"]
+    root = write_classes(tmp_path, "ab")
+    files = ["a/00.png", "a/01.png", "b/00.png"]
     lines = [f"{file} {label}" for file, label in zip(files, labels, strict=True)]
     dataset = listed(root, lines, classes=classes and list(classes))
     with pytest.raises(ConfigError, match=told):
@@ -104,13 +105,13 @@ def test_labels_out_of_range_in_a_list_are_rejected(tmp_path, labels, classes, t
 
 
 def test_list_without_the_last_classes_passes(tmp_path):
-    dataset = listed(write_folders(tmp_path, "ab"), ["a/0.png 0", "b/0.png 1"])
+    dataset = listed(write_classes(tmp_path, "ab"), ["a/00.png 0", "b/00.png 1"])
     assert check_labels(classifier(3), dict(train_dataloader=dataset), {}) == []
 
 
 def test_list_and_folders_are_compared_by_class_names(tmp_path):
-    root = write_folders(tmp_path, "ab")
-    train = listed(root, ["a/0.png 0", "b/0.png 1"], classes=["b", "a"])
+    root = write_classes(tmp_path, "ab")
+    train = listed(root, ["a/00.png 0", "b/00.png 1"], classes=["b", "a"])
     datasets = dict(train_dataloader=train, val_dataloader=folder_dataset(root, "val"))
     with pytest.raises(ConfigError, match="in another order: label 0 is 'a', not 'b'"):
         check_labels(classifier(2), datasets, {})
@@ -218,9 +219,9 @@ def test_label_zero_is_reduced_in_all_data_sets_or_none():
 
 def test_numbered_folders_need_zero_padding_with_listed_names(tmp_path):
     numbers = [str(label) for label in range(12)]
-    write_folders(tmp_path, numbers, numbers, images=1)
+    write_classes(tmp_path, numbers, numbers, images=1)
     names = [f"kind{label:02}" for label in range(12)]
-    (tmp_path / "list.txt").write_text("".join(f"{n}/0.png {n}\n" for n in numbers))
+    (tmp_path / "list.txt").write_text("".join(f"{n}/00.png {n}\n" for n in numbers))
     train = folder_dataset(tmp_path, classes=names, ann_file=str(tmp_path / "list.txt"))
     for settings in ({}, dict(classes=names)):
         val = folder_dataset(tmp_path, "val", **settings)
@@ -233,8 +234,8 @@ def test_numbered_folders_need_zero_padding_with_listed_names(tmp_path):
 
 
 def test_listed_names_and_folders_agree_once_folders_are_named(tmp_path):
-    root = write_folders(tmp_path, "ab", "ab")
-    (root / "list.txt").write_text("a/0.png 0\nb/0.png 1\n")
+    root = write_classes(tmp_path, "ab", "ab")
+    (root / "list.txt").write_text("a/00.png 0\nb/00.png 1\n")
     train = folder_dataset(root, classes=["cat", "dog"], ann_file=str(root / "list.txt"))
     datasets = dict(train_dataloader=train, val_dataloader=folder_dataset(root, "val"))
     with pytest.raises(
@@ -246,7 +247,7 @@ def test_listed_names_and_folders_agree_once_folders_are_named(tmp_path):
 
 
 def test_training_and_validation_folders_may_have_other_names(tmp_path):
-    root = write_folders(tmp_path, "ab", "ab")
+    root = write_classes(tmp_path, "ab", "ab")
     datasets = dict(
         train_dataloader=folder_dataset(root, classes=["cat", "dog"]),
         val_dataloader=folder_dataset(root, "val"),

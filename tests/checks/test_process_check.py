@@ -1,5 +1,6 @@
 import pytest
-from class_folders import folder_dataset, write_folders
+from class_folders import folder_dataset
+from image_folders import write_classes
 from two_processes import in_two_processes
 
 from mim_plugins.checks.process_check import check_processes
@@ -19,7 +20,7 @@ def message_of(rank, roots):
 )
 def test_processes_with_different_classes_are_rejected(tmp_path, other, told):
     roots = [
-        write_folders(tmp_path / str(rank), names) for rank, names in enumerate(["abc", other])
+        write_classes(tmp_path / str(rank), names) for rank, names in enumerate(["abc", other])
     ]
     codes, messages = in_two_processes(message_of, roots)
     assert codes == [0, 0]
@@ -29,4 +30,4 @@ def test_processes_with_different_classes_are_rejected(tmp_path, other, told):
 
 
 def test_single_process_passes(tmp_path):
-    check_processes(dict(train_dataloader=folder_dataset(write_folders(tmp_path)), other=[1, 2]))
+    check_processes(dict(train_dataloader=folder_dataset(write_classes(tmp_path)), other=[1, 2]))

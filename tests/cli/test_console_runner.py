@@ -47,6 +47,14 @@ def test_environment_config_and_hooks_are_only_in_the_log_file(tmp_path, capsys)
         assert shown in console
 
 
+def test_none_disables_any_default_hook(tmp_path):
+    runner = build(tmp_path)
+    runner._hooks = []
+    runner.register_default_hooks(dict(ema=dict(type="EMAHook"), timer=None, loss_guard=None))
+    assert {"EMAHook", "CheckpointHook"} <= {type(hook).__name__ for hook in runner.hooks}
+    assert "IterTimerHook" not in {type(hook).__name__ for hook in runner.hooks}
+
+
 def test_other_log_levels_behave_as_in_mmengine(tmp_path):
     console, file = build(tmp_path).logger.handlers
     assert isinstance(file, logging.FileHandler)

@@ -186,12 +186,9 @@ def test_schedule_is_the_same_with_accumulation(tmp_path):
         assert whole[update] > parts[4 * update + 3] > whole[update + 1]
 
 
-@pytest.mark.parametrize(("batch", "counts"), [(2, 4), (1, 8), (8, 1)])
-def test_auto_scale_lr_counts_accumulated_batches(tmp_path, batch, counts):
-    _, scaled = train(tmp_path, batch, counts, recipe=4, scale=True)
-    assert max(scaled) == pytest.approx(0.1 * 8 / 4)
-
-
-def test_learning_rate_is_unchanged_without_auto_scale_lr(tmp_path):
-    _, rates = train(tmp_path, batch=2, counts=4, recipe=4)
-    assert max(rates) == pytest.approx(0.1)
+@pytest.mark.parametrize(
+    ("batch", "counts", "scale"), [(2, 4, True), (1, 8, True), (8, 1, True), (2, 4, False)]
+)
+def test_auto_scale_lr_counts_accumulated_batches(tmp_path, batch, counts, scale):
+    _, rates = train(tmp_path, batch, counts, recipe=4, scale=scale)
+    assert max(rates) == pytest.approx(0.1 * 8 / 4 if scale else 0.1)

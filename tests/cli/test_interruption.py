@@ -4,7 +4,7 @@ import signal
 import pytest
 from mmengine.config import Config
 from mmengine.hooks import Hook
-from toy_run import toy_runner
+from tiny_run import toy_runner
 
 from mim_plugins.cli import interruptible, user_errors, work_dir
 from mim_plugins.cli.user_errors import TRACEBACK_VARIABLE

@@ -1,28 +1,27 @@
 """Errors in one of two real processes, started with torchrun or like with Slurm."""
 
+import multiprocessing
 import os
 import re
 import signal
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import pytest
 import torch
 from free_port import free_port
 from mmengine.logging import MMLogger
+from tool_runs import TOOLS, run_process
 
 from mim_plugins.cli import process_errors
 
-ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import os, signal, sys, time
 sys.path.insert(0, {helpers!r})
 from mmengine.config import Config
 from mmengine.hooks import Hook
-from toy_run import ToyImages, ToyModel, toy_runner
+from tiny_run import ToyImages, ToyModel, toy_runner
 from mim_plugins.errors import ConfigError
 from mim_plugins.cli import ConsoleRunner, process_group, run_config, user_errors
 from mim_plugins.errors import BUILD_ERRORS
@@ -83,107 +82,105 @@ with user_errors():
 """
 
 
-def start(tmp_path, stage, kind, ranks="1"):
-    """Run the program on two processes; return the exit code and the printed errors."""
-    file = tmp_path / "program.py"
+def program(tmp_path):
     helpers = str(Path(__file__).parents[1] / "helpers")
-    file.write_text(PROGRAM.format(helpers=helpers, folder=str(tmp_path / "run")))
-    result = subprocess.run(
-        [
-            sys.executable, ROOT / "tools/misc/launch.py", "--nproc_per_node=2",
-            f"--master_port={free_port()}", file, "pytorch", stage, kind, ranks,
-        ],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env=environment(),
-    )  # fmt: skip
-    return result.returncode, lines_of_errors(result.stderr), result.stdout + result.stderr
-
-
-def environment(**more):
-    return os.environ | dict(OMP_NUM_THREADS="1", CUDA_VISIBLE_DEVICES="", **more)
+    return PROGRAM.format(helpers=helpers, folder=str(tmp_path / "run"))
 
 
 def lines_of_errors(text):
     return [line for line in text.splitlines() if line.startswith("error:")]
 
 
+def launched(tmp_path, stage, kind, ranks, code):
+    """Run the program on two processes of torchrun; return the printed errors."""
+    file = tmp_path / "program.py"
+    file.write_text(program(tmp_path))
+    launcher = (TOOLS / "misc/launch.py", "--nproc_per_node=2", f"--master_port={free_port()}")
+    output = run_process(
+        sys.executable, *launcher, file, "pytorch", stage, kind, ranks, code=code
+    )  # fmt: skip
+    assert "Traceback" not in "".join(output)
+    return lines_of_errors(output.stderr)
+
+
+def check_report(line, name, in_log_folder):
+    assert line.startswith(f"error: {name} (process 1 of 2 on host '")
+    if in_log_folder:
+        (file,) = re.findall(r"traceback in (.*)\)$", line)
+        text = Path(file).read_text()
+        assert text.startswith(line)
+        assert "in fail" in text
+
+
 @pytest.mark.parametrize(
-    ("stage", "kind"),
+    ("stage", "kind", "name"),
     [
-        ("start", "user"),
-        ("build", "unexpected"),
-        ("iteration", "user"),
-        ("iteration", "unexpected"),
-        ("evaluation", "unexpected"),
+        ("start", "user", "the cause in two lines"),
+        ("iteration", "unexpected", "ZeroDivisionError: the cause"),
     ],
 )
-def test_message_of_the_failing_process_is_printed(tmp_path, stage, kind):
-    started = time.monotonic()
-    code, errors, console = start(tmp_path, stage, kind)
-    assert code == 1, console
-    name = "the cause in two lines" if kind == "user" else "ZeroDivisionError: the cause"
-    assert errors[0].startswith(f"error: {name} (process 1 of 2 on host '"), console
-    assert not any("another process" in line for line in errors[1:])
-    assert len(errors) == 1
+def test_message_of_the_failing_process_is_printed(tmp_path, stage, kind, name):
+    (line,) = launched(tmp_path, stage, kind, "1", code=1)
+    check_report(line, name, stage != "start")
+
+
+def test_launcher_reports_a_killed_process(tmp_path):
+    *errors, last = launched(tmp_path, "iteration", "killed", "0", code=128 + signal.SIGKILL)
+    assert "error: process 0 was ended by SIGKILL" in last
+    assert all(line.startswith("error: another process of the run") for line in errors)
+
+
+def run_task(rank, port, tmp_path, arguments):
+    """Run the program like a task of Slurm, with its output in a file."""
+    os.environ.update(
+        SLURM_NTASKS="2", SLURM_JOB_ID=f"{os.getppid()}", SLURM_STEP_ID=port, MASTER_PORT=port,
+        MASTER_ADDR="127.0.0.1", SLURM_NODELIST="localhost", SLURM_PROCID=str(rank),
+        SLURM_LOCALID=str(rank), CUDA_VISIBLE_DEVICES="",
+    )  # fmt: skip
+    torch.set_num_threads(1)
+    tempfile.tempdir = str(tmp_path)
+    sys.argv = ["program.py", "slurm", *arguments]
+    sys.stdout = sys.stderr = (tmp_path / f"console_{rank}").open("w", buffering=1)
+    exec(compile(program(tmp_path), "program.py", "exec"), dict(__name__="__main__"))
+
+
+def tasks(tmp_path, stage, kind, ranks):
+    """Run the program on two forked processes; return the printed errors."""
+    context = multiprocessing.get_context("fork")
+    given = (str(free_port()), tmp_path, (stage, kind, ranks))
+    processes = [context.Process(target=run_task, args=(rank, *given)) for rank in range(2)]
+    for process in processes:
+        process.start()
+    processes[1].join(100)
+    if stage in ("start", "build") and ranks == "1":
+        # like srun --kill-on-bad-exit, because this process waits for the other
+        processes[0].terminate()
+    processes[0].join(100)
+    assert not any(process.is_alive() for process in processes)
+    console = "".join((tmp_path / f"console_{rank}").read_text() for rank in range(2))
+    assert processes[1].exitcode == 1, console
     assert "Traceback" not in console
-    assert time.monotonic() - started < 60
-    if stage != "start":
-        (file,) = re.findall(r"traceback in (.*)\)$", errors[0])
-        text = Path(file).read_text()
-        assert text.startswith(errors[0])
-        assert "in fail" in text
+    return lines_of_errors(console)
+
+
+@pytest.mark.parametrize(
+    ("stage", "kind", "name"),
+    [
+        ("build", "user", "the cause in two lines"),
+        ("build", "unexpected", "ZeroDivisionError: the cause"),
+        ("iteration", "user", "the cause in two lines"),
+        ("evaluation", "unexpected", "ZeroDivisionError: the cause"),
+    ],
+)
+def test_slurm_processes_report_their_errors(tmp_path, stage, kind, name):
+    (line,) = tasks(tmp_path, stage, kind, "1")
+    check_report(line, name, in_log_folder=True)
 
 
 @pytest.mark.parametrize("stage", ["start", "iteration"])
 def test_error_of_all_processes_is_printed_once(tmp_path, stage):
-    code, errors, console = start(tmp_path, stage, "user", "0 1")
-    assert (code, len(errors)) == (1, 1), console
-    assert errors[0].startswith("error: the cause in two lines (process ")
-
-
-@pytest.mark.parametrize("rank", ["0", "1"])
-def test_launcher_reports_a_killed_process(tmp_path, rank):
-    code, errors, console = start(tmp_path, "iteration", "killed", rank)
-    assert code == 128 + signal.SIGKILL, console
-    assert f"error: process {rank} was ended by SIGKILL" in errors[-1]
-    assert all(line.startswith("error: another process of the run") for line in errors[:-1])
-    assert "Traceback" not in console
-
-
-@pytest.mark.parametrize(("stage", "kind"), [("build", "user"), ("evaluation", "unexpected")])
-def test_slurm_processes_report_their_errors(tmp_path, stage, kind):
-    file = tmp_path / "program.py"
-    helpers = str(Path(__file__).parents[1] / "helpers")
-    file.write_text(PROGRAM.format(helpers=helpers, folder=str(tmp_path / "run")))
-    port = str(free_port())
-    variables = dict(
-        SLURM_NTASKS="2", SLURM_JOB_ID=f"{os.getpid()}", SLURM_STEP_ID=port, MASTER_PORT=port,
-        MASTER_ADDR="127.0.0.1", SLURM_NODELIST="localhost", TMPDIR=str(tmp_path),
-    )  # fmt: skip
-    processes = [
-        subprocess.Popen(
-            [sys.executable, file, "slurm", stage, kind, "1"],
-            stderr=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            text=True,
-            env=environment(SLURM_PROCID=rank, SLURM_LOCALID=rank, **variables),
-        )
-        for rank in "01"
-    ]
-    try:
-        console = processes[1].communicate(timeout=100)[1]
-        if stage == "build":  # like srun --kill-on-bad-exit, this process is blocked by the other
-            processes[0].terminate()
-        console += processes[0].communicate(timeout=100)[1]
-    finally:
-        for process in processes:
-            process.kill()
-    (line,) = lines_of_errors(console)
-    assert "the cause" in line
-    assert "(process 1 of 2 on host '" in line
-    assert Path(line.rpartition("traceback in ")[2].rstrip(")")).is_file()
+    (line,) = tasks(tmp_path, stage, "user", "0 1")
+    assert line.startswith("error: the cause in two lines (process ")
 
 
 @pytest.fixture

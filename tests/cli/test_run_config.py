@@ -28,12 +28,9 @@ def cfg():
     )
 
 
-def test_schedule_of_a_full_run_is_unchanged(cfg):
+def test_short_epoch_run_keeps_only_the_warm_up(cfg):
     assert run_config.trim_schedule(cfg) is None
     assert len(cfg.param_scheduler) == 2
-
-
-def test_short_epoch_run_keeps_only_the_warm_up(cfg):
     cfg.train_cfg.max_epochs = 5
     assert "warm-up" in run_config.trim_schedule(cfg)
     assert [s.type for s in cfg.param_scheduler] == ["LinearLR"]

@@ -71,7 +71,8 @@ def test_folders_of_all_checkpoint_hooks_are_used(tmp_path, kind):
     hooks.append(dict(type=kind, out_dir=str(tmp_path / "out"), filename_tmpl="other_{}.pth"))
     fill(tmp_path / "run", "mine_1.pth", "other_1.pth", "epoch_1.pth")
     fill(tmp_path / "out/run", "mine_2.pth", "other_2.pth")
-    cfg = config(tmp_path / "run", custom_hooks=hooks)
+    named, *others = hooks
+    cfg = config(tmp_path / "run", default_hooks=dict(mine=named), custom_hooks=others)
     found = {path.name for path in work_dir.earlier_checkpoints(cfg)}
     assert found == {"mine_1.pth", "epoch_1.pth", "other_2.pth"}
 

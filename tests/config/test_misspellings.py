@@ -4,7 +4,7 @@ import pytest
 from mmengine.config import Config
 
 from mim_plugins.apis import list_models, read_config
-from mim_plugins.config import misspelt_argument, unread_entries
+from mim_plugins.config import misspelled_argument, unread_entries
 
 LOOP = dict(by_epoch=True, max_epochs=3)
 
@@ -35,8 +35,8 @@ LOOP = dict(by_epoch=True, max_epochs=3)
          "default_hooks.checkpoint"),
     ],
 )  # fmt: skip
-def test_a_misspelt_argument_is_named_with_the_nearest(entries, named):
-    problem = misspelt_argument(Config(entries))
+def test_a_misspelled_argument_is_named_with_the_nearest(entries, named):
+    problem = misspelled_argument(Config(entries))
     assert problem.endswith(f"did you mean {named}?")
 
 
@@ -52,13 +52,13 @@ def test_a_misspelt_argument_is_named_with_the_nearest(entries, named):
     ],
 )
 def test_what_another_class_may_take_passes(entries):
-    assert misspelt_argument(Config(entries)) is None
+    assert misspelled_argument(Config(entries)) is None
 
 
 @pytest.mark.parametrize("name", ["mixmae/swin_b_600e_knn", "mrmae/vit_b_200e"])
-def test_recipes_have_no_misspelt_argument(name):
+def test_recipes_have_no_misspelled_argument(name):
     assert name in list_models()
-    assert misspelt_argument(read_config(name)) is None
+    assert misspelled_argument(read_config(name)) is None
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_recipes_have_no_misspelt_argument(name):
 )
 def test_an_entry_whose_name_nothing_reads_is_a_warning(key, near):
     (warning,) = unread_entries(Config({key: dict(a=1), "model": dict(type="A")}))
-    assert warning == f"the config's entry '{key}' is read by nothing; did you mean {near}?"
+    assert warning == f"nothing reads the config's entry '{key}'; did you mean {near}?"
     assert len(unread_entries(Config({key: [dict(a=1)]}))) == 1
     assert unread_entries(Config({key: 1})) == []
 

@@ -37,7 +37,9 @@ PLAIN = dict(
         paramwise_cfg=dict(layer_decay_rate=0.7),
     ),
     param_scheduler=[dict(type="LinearLR", begin=0, end=5)],
-    default_hooks=dict(checkpoint=dict(type="CheckpointHook", interval=1)),
+    default_hooks=dict(
+        checkpoint=dict(type="CheckpointHook", interval=1), average=dict(type="EMAHook")
+    ),
     custom_hooks=[dict(type="EMAHook"), dict(type="SyncBuffersHook")],
     resume=False,
 )
@@ -77,6 +79,7 @@ def at(cfg, path):
         "optim_wrapper.clip_grad.max_norm=1.0", "param_scheduler.0.start_factor=0.1",
         "param_scheduler.0.convert_to_iter_based=True", "custom_hooks.0.momentum=0.1",
         "custom_hooks.0.priority=LOW", "default_hooks.checkpoint.save_best=auto",
+        "default_hooks.average.momentum=0.1", "default_hooks.average=None",
         "optim_wrapper.paramwise_cfg.custom_keys.norm.decay_mult=0.5",
         "optim_wrapper.constructor=DefaultOptimWrapperConstructor",
         # entries that MMEngine's runner reads
@@ -100,6 +103,8 @@ def test_an_option_that_something_reads_is_applied(option):
         ("default_hooks.checkpoint.intervall=1", "mean default_hooks.checkpoint.interval?"),
         ("default_hooks.chekpoint.interval=1", "mean default_hooks.checkpoint?"),
         ("default_hooks.mine.interval=1", "needs default_hooks.mine.type"),
+        ("default_hooks.averag.momentum=1", "did you mean default_hooks.average?"),
+        ("default_hooks.average.momentm=1", "did you mean default_hooks.average.momentum?"),
         ("optim_wraper.optimizer.lr=1", "did you mean optim_wrapper?"),
         ("optim_wrapper.optimiser.lr=1", "did you mean optim_wrapper.optimizer?"),
         ("optim_wrapper.optimizer.learning_rate=1", "AdamW has no 'learning_rate'"),

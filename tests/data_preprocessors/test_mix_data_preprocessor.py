@@ -28,55 +28,35 @@ def normalized(data):
     return (rgb - mean[:, None, None]) / std[:, None, None]
 
 
-def test_evaluation_normalizes_and_does_not_mix(data):
+@pytest.mark.parametrize("training", [False, True])
+def test_images_are_only_normalized_where_nothing_mixes(data, training):
+    config = CONFIG | dict(batch_transform=None) if training else CONFIG
     expected = normalized(data)
-
-    output = MODELS.build(CONFIG)(data, training=False)
-
-    assert torch.allclose(output["inputs"], expected)
+    assert torch.allclose(MODELS.build(config)(data, training)["inputs"], expected)
 
 
-def test_training_mixes_normalized_images(data):
+def test_training_mixes_images_and_keeps_other_entries(data):
     expected = normalized(data)
-
-    batch = MODELS.build(CONFIG)(data, training=True)["inputs"]
-
+    output = MODELS.build(CONFIG)(data, training=True)
+    batch = output["inputs"]
     assert isinstance(batch, MixedImages)
     assert torch.allclose(batch.images, expected)
     own = torch.isclose(batch.mixed, expected)
     assert own.any()
     assert not own.all()
-
-
-def test_training_without_a_batch_transform_only_normalizes(data):
-    expected = normalized(data)
-    config = {key: value for key, value in CONFIG.items() if key != "batch_transform"}
-
-    output = MODELS.build(config)(data, training=True)
-
-    assert torch.allclose(output["inputs"], expected)
-
-
-def test_other_entries_pass_unchanged(data):
-    output = MODELS.build(CONFIG)(data, training=True)
-
     assert output["data_samples"] == ["a", "b", "c", "d"]
 
 
 def test_a_batch_transform_may_be_an_object(data):
     transform = MixImages(encoder_stride=4)
-
     preprocessor = MixDataPreprocessor(batch_transform=transform)
-
     assert preprocessor.batch_transform is transform
     assert preprocessor(data, training=True)["inputs"].mask.shape == (1, 4, 4)
 
 
 def test_the_config_is_left_as_it_was():
     before = copy.deepcopy(CONFIG)
-
     MODELS.build(CONFIG)
-
     assert before == CONFIG
 
 

@@ -1,6 +1,6 @@
 import pytest
+from image_folders import write_tiny_images
 from mmengine.registry import DefaultScope
-from PIL import Image
 
 from mim_plugins.datasets.drop_ins import use_drop_in
 from mim_plugins.registry import DATASETS
@@ -57,10 +57,7 @@ def test_remote_folders_stay_with_mmpretrain(key):
     ],
 )
 def test_the_drop_in_reads_what_mmpretrains_does(tmp_path, arguments):
-    for name in ("b/0.jpg", "b/1.png", "a/sub/2.png", "a/3.gif"):
-        file = tmp_path / "train" / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (4, 4)).save(file)
+    write_tiny_images(tmp_path / "train", "b/0.jpg", "b/1.png", "a/sub/2.png", "a/3.gif")
     (tmp_path / "list.txt").write_text("b/0.jpg 5\na/sub/2.png 0\n")
     pipeline = [dict(type="LoadImageFromFile"), dict(type="PackInputs")]
     cfg = dict(type="mmpretrain.CustomDataset", data_root=str(tmp_path), pipeline=pipeline)

@@ -11,7 +11,7 @@ from mim_plugins.registry import DATASETS
 
 @pytest.fixture
 def config(tmp_path):
-    """A labeled data set of mmpretrain, three good images of class a, one damaged of class b."""
+    """A labeled data set of mmpretrain, three good images of class a, one corrupt of class b."""
     for name in ("a/0.jpg", "a/1.jpg", "a/2.jpg"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(good_files()["rgb.jpg"])
@@ -32,6 +32,8 @@ def build(config, **options):
 
 
 def test_good_samples_pass_as_they_are(config):
+    inner = DATASETS.build(config)
+    assert FaultTolerantDataset(inner).dataset is inner
     dataset = build(config)
     dataset.full_init()
     assert len(dataset) == 4
@@ -41,7 +43,7 @@ def test_good_samples_pass_as_they_are(config):
     assert "corrupt_images" not in dataset[0]["data_samples"].metainfo
 
 
-def test_a_damaged_image_is_replaced_with_image_and_label_of_another_and_recorded(config):
+def test_a_corrupt_image_is_replaced_with_image_and_label_of_another_and_recorded(config):
     dataset = build(config)
     sample = dataset[3]["data_samples"]
     assert sample.img_path == dataset.get_data_info(replacement_index(3, 1, 4))["img_path"]
@@ -51,24 +53,16 @@ def test_a_damaged_image_is_replaced_with_image_and_label_of_another_and_recorde
     assert "truncated" in sample.corrupt_images[path]
 
 
-def test_stop_raises_at_the_first_damaged_image(config):
+def test_stop_raises_at_the_first_corrupt_image(config):
     with pytest.raises(CorruptImageError, match=r"b/3\.jpg': truncated"):
         build(config, on_corrupt="stop")[3]
 
 
-def test_evaluation_data_are_refused(config):
+def test_evaluation_data_and_other_choices_are_refused(config):
     with pytest.raises(ValueError, match="test_mode=True"):
         build(config | dict(test_mode=True))
-
-
-def test_another_choice_is_refused(config):
     with pytest.raises(ValueError, match="on_corrupt='skip' must be one of"):
         build(config, on_corrupt="skip")
-
-
-def test_takes_a_data_set_that_is_built(config):
-    inner = DATASETS.build(config)
-    assert FaultTolerantDataset(inner).dataset is inner
 
 
 def test_classes_can_be_balanced_around_it(config):

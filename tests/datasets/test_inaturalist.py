@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from PIL import Image
+from image_folders import write_tiny_images
 
 from mim_plugins.datasets import INaturalist
 from mim_plugins.errors import DataNotFoundError
@@ -16,10 +16,8 @@ def write(root, year, split="train", categories=None, labels=(3, 0, 5)):
     images = []
     for index, label in enumerate(labels):
         name = f"train_val{year}/Aves/{label}/{split}{index}.jpg"
-        file = root / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (8, 8)).save(file)
         images.append(dict(id=100 - index, file_name=name))
+    write_tiny_images(root, *(image["file_name"] for image in images))
     content = dict(
         images=images,
         # in another order than the images
@@ -62,19 +60,15 @@ def test_training_and_validation_are_told_apart(tmp_path):
     assert val.test_mode
 
 
-def test_released_names_replace_the_obfuscated_ones(tmp_path):
-    write(tmp_path, 2018)
-    names = [dict(id=i, name=f"species {i}") for i in range(8142)]
+@pytest.mark.parametrize(
+    ("year", "count", "expected"), [(2018, 8142, "species 5"), (2019, 1, "name 5")]
+)
+def test_released_names_of_the_year_replace_the_obfuscated_ones(tmp_path, year, count, expected):
+    write(tmp_path, year)
+    names = [dict(id=i, name=f"species {i}") for i in range(count)]
     (tmp_path / "categories.json").write_text(json.dumps(names))
 
-    assert INaturalist(2018, "train", str(tmp_path)).metainfo["classes"][5] == "species 5"
-
-
-def test_names_of_another_year_are_ignored(tmp_path):
-    write(tmp_path, 2019)
-    (tmp_path / "categories.json").write_text(json.dumps([dict(id=0, name="other")]))
-
-    assert INaturalist(2019, "train", str(tmp_path)).metainfo["classes"][0] == "name 0"
+    assert INaturalist(year, "train", str(tmp_path)).metainfo["classes"][5] == expected
 
 
 def test_annotations_of_another_year_are_refused(tmp_path):
@@ -84,14 +78,11 @@ def test_annotations_of_another_year_are_refused(tmp_path):
         INaturalist(2018, "train", str(tmp_path))
 
 
-def test_a_file_that_holds_something_else_is_refused(tmp_path):
+def test_missing_files_and_other_content_are_refused(tmp_path):
     (tmp_path / "val2019.json").write_text(json.dumps(dict(images=[], info={})))
 
     with pytest.raises(ValueError, match=r"val2019.json' has no annotations, categories"):
         INaturalist(2019, "val", str(tmp_path))
-
-
-def test_a_missing_file_is_named_with_what_to_unpack(tmp_path):
     with pytest.raises(
         DataNotFoundError, match=r"train2018.json'.*train_val2018.tar.gz.*--data-root"
     ):
@@ -113,3 +104,20 @@ def test_missing_images_are_named_with_what_to_unpack(tmp_path):
 def test_wrong_arguments_are_refused(year, split, message):
     with pytest.raises(ValueError, match=message):
         INaturalist(year, split)
+
+
+@pytest.mark.parametrize("year", COUNTS)
+def test_labels_are_the_official_category_ids(tmp_path, year):
+    dataset = INaturalist(year, "train", str(write(tmp_path, year)))
+    for index in range(len(dataset)):
+        info = dataset.get_data_info(index)
+        assert info["gt_label"] == int(info["img_path"].split("/")[-2])
+
+
+def test_categories_in_another_order_are_refused(tmp_path):
+    file = write(tmp_path, 2019) / "train2019.json"
+    content = json.loads(file.read_text())
+    content["annotations"][0]["category_id"] += 1
+    file.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r"the category 6, but its folder is that of category 5"):
+        INaturalist(2019, "train", str(tmp_path))

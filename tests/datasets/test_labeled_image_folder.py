@@ -3,6 +3,7 @@ import os
 
 import numpy as np
 import pytest
+from image_folders import write_tiny_images
 from mmengine.registry import DefaultScope
 from PIL import Image
 
@@ -14,11 +15,8 @@ from mim_plugins.registry import DATASETS
 @pytest.fixture
 def root(tmp_path):
     """Two classes in train, with images at two depths, and one list."""
-    for name in ("train/a/0.jpg", "train/a/deep/1.png", "train/b/2.webp", "val/b/3.jpg"):
-        file = tmp_path / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (4, 4)).save(file)
-    return tmp_path
+    names = ("train/a/0.jpg", "train/a/deep/1.png", "train/b/2.webp", "val/b/3.jpg")
+    return write_tiny_images(tmp_path, *names)
 
 
 def contents(dataset, root):
@@ -51,8 +49,7 @@ def test_reads_class_folders_however_they_are_named(root, arguments):
 
 
 def test_hidden_folders_and_links_upwards_are_no_classes(root, caplog):
-    (root / "train/.ipynb_checkpoints").mkdir()
-    Image.new("RGB", (4, 4)).save(root / "train/.ipynb_checkpoints/0.jpg")
+    write_tiny_images(root, "train/.ipynb_checkpoints/0.jpg")
     (root / "train/__MACOSX").mkdir()
     (root / "train/Again").symlink_to(".")
     (root / "train/b/up").symlink_to("..")
@@ -166,7 +163,7 @@ def test_folders_are_numbered_in_a_public_mapping(tmp_path):
 @pytest.mark.parametrize("with_label", [True, False])
 def test_an_empty_list_is_named(root, with_label):
     (root / "empty.txt").write_text("\n")
-    with pytest.raises(DataNotFoundError, match=r"the list '.*empty.txt' names no images"):
+    with pytest.raises(DataNotFoundError, match=r"the list '.*empty.txt' contains no images"):
         LabeledImageFolder(str(root), ann_file="empty.txt", with_label=with_label)
 
 

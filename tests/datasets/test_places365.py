@@ -1,5 +1,5 @@
 import pytest
-from PIL import Image
+from image_folders import write_tiny_images
 
 from mim_plugins.datasets import Places365
 from mim_plugins.errors import DataNotFoundError
@@ -18,14 +18,8 @@ def write(root, size="small", classes=365):
     )
     (root / "places365_val.txt").write_text("Places365_val_00000001.jpg 2\n")
     train, val = dict(small=("data_256", "val_256"), large=("data_large", "val_large"))[size]
-    for name in (
-        f"{train}/a/airfield/00000001.jpg",
-        f"{train}/f/field/wild/00000001.jpg",
-        f"{val}/Places365_val_00000001.jpg",
-    ):
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (8, 8)).save(root / name)
-    return root
+    names = [f"{train}/a/airfield/00000001.jpg", f"{train}/f/field/wild/00000001.jpg"]
+    return write_tiny_images(root, *names, f"{val}/Places365_val_00000001.jpg")
 
 
 def contents(dataset, root):
@@ -95,3 +89,10 @@ def test_a_wrong_line_is_refused(tmp_path, line, message):
 def test_wrong_arguments_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         Places365(*arguments)
+
+
+def test_lists_that_number_the_classes_differently_are_refused(tmp_path):
+    file = write(tmp_path) / "places365_train_standard.txt"
+    file.write_text("/a/airfield/00000001.jpg 0\n/f/field/wild/00000001.jpg 1\n")
+    with pytest.raises(ValueError, match=r"label 1, but .* gives its folder the label 2"):
+        Places365("train", data_root=str(tmp_path))

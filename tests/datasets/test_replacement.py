@@ -5,13 +5,13 @@ from mim_plugins.datasets import prepare_or_replace, replacement_index
 from mim_plugins.errors import CorruptImageError
 
 
-def loader(damaged, calls=None):
-    """Samples whose input is their index, and an error for the damaged ones."""
+def loader(corrupt, calls=None):
+    """Samples whose input is their index, and an error for the corrupt ones."""
 
     def prepare(index):
         if calls is not None:
             calls.append(index)
-        if index in damaged:
+        if index in corrupt:
             raise CorruptImageError(f"corrupt image '{index}.jpg': empty", f"{index}.jpg", "empty")
         return dict(inputs=index, data_samples=BaseDataElement())
 
@@ -30,14 +30,14 @@ def test_replacements_leave_the_neighborhood():
 
 
 def test_a_good_sample_is_handed_out_without_a_record():
-    sample = prepare_or_replace(loader(damaged=()), 3, 10)
+    sample = prepare_or_replace(loader(corrupt=()), 3, 10)
     assert sample["inputs"] == 3
     assert "corrupt_images" not in sample["data_samples"].metainfo
 
 
-def test_the_replacement_carries_all_damage_that_it_stands_for():
+def test_the_replacement_records_all_images_that_it_replaces():
     first = replacement_index(3, 1, 10)
-    sample = prepare_or_replace(loader(damaged=(3, first)), 3, 10)
+    sample = prepare_or_replace(loader(corrupt=(3, first)), 3, 10)
     assert sample["inputs"] == replacement_index(3, 2, 10)
     assert sample["data_samples"].metainfo["corrupt_images"] == {
         "3.jpg": "corrupt image '3.jpg': empty",
@@ -46,16 +46,16 @@ def test_the_replacement_carries_all_damage_that_it_stands_for():
 
 
 def test_the_same_replacement_comes_every_time():
-    samples = [prepare_or_replace(loader(damaged=(3, 4)), 3, 10)["inputs"] for _ in range(3)]
+    samples = [prepare_or_replace(loader(corrupt=(3, 4)), 3, 10)["inputs"] for _ in range(3)]
     assert len(set(samples)) == 1
 
 
-def test_damage_everywhere_is_an_error_that_names_the_last():
+def test_corruption_everywhere_is_an_error_that_names_the_last():
     calls = []
     with pytest.raises(
         CorruptImageError, match=r"20 successive corrupt images.*sample 7.*check_dataset"
     ):
-        prepare_or_replace(loader(damaged=range(1000), calls=calls), 7, 1000)
+        prepare_or_replace(loader(corrupt=range(1000), calls=calls), 7, 1000)
     assert len(calls) == 20
 
 

@@ -1,9 +1,10 @@
 import os
+from functools import partial
 
 import pytest
 from image_files import corrupt_files
+from image_folders import write_tiny_images
 from mmengine.registry import DefaultScope
-from PIL import Image
 
 from mim_plugins.datasets import UnlabeledImageFolder, replacement_index
 from mim_plugins.errors import CorruptImageError, DataNotFoundError
@@ -12,16 +13,7 @@ from mim_plugins.registry import DATASETS
 
 @pytest.fixture
 def make(tmp_path):
-    """Writes tiny images at paths under the data root and returns the root."""
-
-    def write(*names):
-        for name in names:
-            file = tmp_path / name
-            file.parent.mkdir(parents=True, exist_ok=True)
-            Image.new("RGB", (4, 4)).save(file)
-        return tmp_path
-
-    return write
+    return partial(write_tiny_images, tmp_path)
 
 
 def names_in(dataset, root):
@@ -80,8 +72,7 @@ def test_order_is_sorted_whatever_the_file_system_says(make, monkeypatch):
 
 
 def test_follows_linked_folders(make, tmp_path_factory):
-    elsewhere = tmp_path_factory.mktemp("elsewhere")
-    Image.new("RGB", (4, 4)).save(elsewhere / "1.png")
+    elsewhere = write_tiny_images(tmp_path_factory.mktemp("elsewhere"), "1.png")
     root = make("2.png")
     (root / "linked").symlink_to(elsewhere)
 
@@ -107,18 +98,11 @@ def test_items_go_through_the_pipeline(make):
     assert dataset[0] == str(root / "1.png")
 
 
-def test_some_indices_can_be_chosen(make):
+def test_some_indices_can_be_chosen_in_a_config(make):
     root = make("1.png", "2.png", "3.png")
+    config = dict(type="mim_plugins.UnlabeledImageFolder", data_root=str(root), indices=2)
 
-    assert names_in(UnlabeledImageFolder(str(root), indices=2), root) == ["1.png", "2.png"]
-
-
-def test_is_reachable_from_a_config(make):
-    root = make("1.png")
-
-    dataset = DATASETS.build(dict(type="mim_plugins.UnlabeledImageFolder", data_root=str(root)))
-
-    assert len(dataset) == 1
+    assert names_in(DATASETS.build(config), root) == ["1.png", "2.png"]
 
 
 def test_a_home_folder_may_be_abbreviated(make, monkeypatch):
@@ -128,53 +112,33 @@ def test_a_home_folder_may_be_abbreviated(make, monkeypatch):
     assert len(UnlabeledImageFolder("~/data")) == 1
 
 
-def test_a_missing_folder_is_named(tmp_path):
-    with pytest.raises(DataNotFoundError, match=r"no folder '.*nowhere'.*--data-root"):
-        UnlabeledImageFolder(str(tmp_path / "nowhere"), data_prefix="train")
-
-
-def test_an_empty_folder_is_named_with_the_suffixes_looked_for(tmp_path):
-    (tmp_path / "notes.txt").write_text("no image")
-
-    with pytest.raises(DataNotFoundError, match=rf"no images in '{tmp_path}'.*\.jpeg.*--data-root"):
-        UnlabeledImageFolder(str(tmp_path))
-
-
-def test_a_root_with_other_splits_only_is_not_taken_for_training_images(make):
-    root = make("val/cat/1.png")
-
-    with pytest.raises(DataNotFoundError, match=r"no folder '.*train', but .* has other splits"):
-        UnlabeledImageFolder(str(root), data_prefix="train")
-
-
-def test_a_missing_annotation_file_is_named(make):
-    root = make("1.png")
-
-    with pytest.raises(DataNotFoundError, match=r"no annotation file '.*list\.txt'"):
-        UnlabeledImageFolder(str(root), ann_file="list.txt")
-
-
-def test_an_annotation_file_that_lists_a_missing_image_is_named_with_it(make):
-    root = make("1.png")
-    (root / "list.txt").write_text("train/1.png 0\n")
-
-    with pytest.raises(DataNotFoundError, match=r"list\.txt' lists '.*train/1\.png'.*relative to"):
-        UnlabeledImageFolder(str(root), ann_file="list.txt")
-
-
-def test_an_empty_annotation_file_is_an_error(make):
-    root = make("1.png")
-    (root / "list.txt").write_text("\n")
-
-    with pytest.raises(DataNotFoundError, match="no images"):
-        UnlabeledImageFolder(str(root), ann_file="list.txt")
+@pytest.mark.parametrize(
+    ("names", "listed", "arguments", "message"),
+    [
+        ([], None, dict(data_prefix="train"), r"no folder '.*nowhere'.*--data-root"),
+        (["val/cat/1.png"], None, dict(data_prefix="train"),
+         r"no folder '.*train', but .* has other splits"),
+        ([], "no image", {}, r"no images in '.*'.*\.jpeg.*--data-root"),
+        (["1.png"], None, dict(ann_file="list.txt"), r"no annotation file '.*list\.txt'"),
+        (["1.png"], "train/1.png 0\n", dict(ann_file="list.txt"),
+         r"list\.txt' lists '.*train/1\.png'.*relative to"),
+        (["1.png"], "\n", dict(ann_file="list.txt"), "no images"),
+    ],
+)  # fmt: skip
+def test_missing_folders_lists_and_images_are_named(make, names, listed, arguments, message):
+    root = make(*names)
+    if listed is not None:
+        (root / "list.txt").write_text(listed)
+    given = root if names or listed else root / "nowhere"
+    with pytest.raises(DataNotFoundError, match=message):
+        UnlabeledImageFolder(str(given), **arguments)
 
 
 PIPELINE = [dict(type="mim_plugins.LoadImage"), dict(type="PackInputs")]
 
 
 @pytest.fixture
-def damaged_root(make):
+def corrupt_root(make):
     root = make("0.png", "2.png", "3.png")
     (root / "1.jpg").write_bytes(corrupt_files()["half.jpg"][0])
     return root
@@ -187,27 +151,27 @@ def _mmpretrain_scope():
 
 
 @pytest.mark.usefixtures("_mmpretrain_scope")
-def test_a_damaged_image_is_replaced_and_recorded_if_asked_for(damaged_root):
-    dataset = UnlabeledImageFolder(str(damaged_root), on_corrupt="replace", pipeline=PIPELINE)
+def test_a_corrupt_image_is_replaced_and_recorded_if_asked_for(corrupt_root):
+    dataset = UnlabeledImageFolder(str(corrupt_root), on_corrupt="replace", pipeline=PIPELINE)
 
     sample = dataset[1]["data_samples"]
 
     other = dataset.get_data_info(replacement_index(1, 1, 4))["img_path"]
     assert sample.img_path == other
-    assert list(sample.corrupt_images) == [str(damaged_root / "1.jpg")]
+    assert list(sample.corrupt_images) == [str(corrupt_root / "1.jpg")]
 
 
 @pytest.mark.usefixtures("_mmpretrain_scope")
 @pytest.mark.parametrize(
     "options", [dict(), dict(on_corrupt="stop"), dict(on_corrupt="replace", test_mode=True)]
 )
-def test_a_damaged_image_stops_otherwise_and_in_tests(damaged_root, options):
-    dataset = UnlabeledImageFolder(str(damaged_root), pipeline=PIPELINE, **options)
+def test_a_corrupt_image_stops_otherwise_and_in_tests(corrupt_root, options):
+    dataset = UnlabeledImageFolder(str(corrupt_root), pipeline=PIPELINE, **options)
 
     with pytest.raises(CorruptImageError, match=r"1\.jpg': truncated"):
         dataset[1]
 
 
-def test_another_choice_on_damage_is_refused(make):
+def test_another_choice_of_on_corrupt_is_refused(make):
     with pytest.raises(ValueError, match="on_corrupt='skip' must be one of"):
         UnlabeledImageFolder(str(make("1.png")), on_corrupt="skip")

@@ -1,5 +1,6 @@
 import pytest
-from class_folders import folder_dataset, write_folders
+from class_folders import folder_dataset
+from image_folders import write_classes
 from mmengine.dataset import ClassBalancedDataset, ConcatDataset, RepeatDataset
 from torch.utils.data import Subset
 
@@ -19,7 +20,7 @@ WRAPPERS = dict(
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    return write_folders(tmp_path_factory.mktemp("data"))
+    return write_classes(tmp_path_factory.mktemp("data"))
 
 
 @pytest.mark.parametrize("wrapper", WRAPPERS)

@@ -34,17 +34,13 @@ def by_hand(references, queries, k, temperature):
 @pytest.mark.parametrize("temperature", [0.07, 0.5])
 def test_equals_the_definition(k, temperature):
     references, queries = random_features(40), random_features(30, seed=1)
-
     result = knn_accuracy(references, queries, (k,), temperature)
-
     assert result[k] == pytest.approx(by_hand(references, queries, k, temperature))
 
 
 def test_several_k_at_once_equal_one_at_a_time():
     references, queries = random_features(40), random_features(30, seed=1)
-
     together = knn_accuracy(references, queries, (20, 5, 5, 1))
-
     assert list(together) == [1, 5, 20]
     for k, accuracy in together.items():
         assert accuracy == knn_accuracy(references, queries, (k,))[k]
@@ -55,16 +51,13 @@ def test_chunks_do_not_change_the_result(monkeypatch, elements):
     references, queries = random_features(40), random_features(30, seed=1)
     expected = knn_accuracy(references, queries, (5,))
     monkeypatch.setattr(knn, "_MAX_ELEMENTS", elements)
-
     assert knn_accuracy(references, queries, (5,)) == expected
 
 
 def test_the_length_of_features_has_no_influence():
     references, queries = random_features(40), random_features(30, seed=1)
     lengths = torch.rand(40, 1) * 10 + 0.1
-
     longer = LabeledFeatures(references.features * lengths, references.labels)
-
     assert knn_accuracy(longer, queries, (5,)) == knn_accuracy(references, queries, (5,))
 
 
@@ -73,7 +66,6 @@ def test_more_neighbors_than_a_class_has_are_outweighed_by_near_ones():
         torch.tensor([[1.0, 0.0], *[[0.0, 1.0]] * 9]), torch.tensor([0, *[1] * 9])
     )
     query = LabeledFeatures(torch.tensor([[1.0, 0.1]]), torch.tensor([0]))
-
     assert knn_accuracy(references, query, (10,))[10].top1 == 100
     assert knn_accuracy(references, query, (10,), temperature=100.0)[10].top1 == 0
 
@@ -81,7 +73,6 @@ def test_more_neighbors_than_a_class_has_are_outweighed_by_near_ones():
 def test_a_class_without_a_neighbor_is_not_among_the_five_first():
     references = LabeledFeatures(torch.eye(6), torch.arange(6))
     query = LabeledFeatures(torch.eye(6)[:1], torch.tensor([3]))
-
     assert knn_accuracy(references, query, (1,))[1] == (0, 0)
     # a class that no reference has
     query = LabeledFeatures(torch.eye(6)[:1], torch.tensor([9]))
@@ -91,10 +82,8 @@ def test_a_class_without_a_neighbor_is_not_among_the_five_first():
 @pytest.mark.parametrize("temperature", [1e-6, 1e6])
 def test_extreme_temperatures_stay_finite(temperature):
     references = random_features(40)
-
     # each query's nearest reference is itself
     result = knn_accuracy(references, references, (1, 40), temperature)
-
     assert result[1].top1 == 100
     assert (result[40].top1 == 100) == (temperature < 1)
 

@@ -52,7 +52,6 @@ def test_a_corrupt_image_is_marked_whatever_loads_it(make, loader, content):
 
 def test_one_good_image_among_many_corrupt_ones_is_found(make):
     dataset = ReadableImages(make(good=1, **{f"bad_{index}": b"x" for index in range(40)}))
-
     assert len(corruption_record(dataset[7]["data_samples"])) >= 1
     assert all("good_0" in dataset[i]["data_samples"].img_path for i in range(0, 41, 10))
 
@@ -65,13 +64,11 @@ def test_a_folder_of_corrupt_images_is_an_error(make):
 def test_other_errors_pass(make):
     dataset = make()
     dataset.pipeline.transforms.insert(1, lambda results: results["no such key"])
-
     with pytest.raises(KeyError, match="no such key"):
         ReadableImages(dataset)[0]
 
 
 def test_it_reaches_the_workers(make):
     dataset = pickle.loads(pickle.dumps(ReadableImages(make(bad=b"x"))))
-
     assert corruption_record(dataset[0]["data_samples"])
     assert corruption_record(None) == {}

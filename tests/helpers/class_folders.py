@@ -1,26 +1,19 @@
-"""Folders of labeled images, and a classifier for them."""
+"""Data sets of class folders, and classifiers of their images."""
 
-import numpy as np
 from mmengine.registry import DATASETS, MODELS, DefaultScope
-from PIL import Image
 
 PIPELINE = [
     dict(type="LoadImageFromFile"),
     dict(type="Resize", scale=(32, 32)),
     dict(type="PackInputs"),
 ]
-
-
-def write_folders(root, train=("a", "b", "c"), val=None, images=2):
-    """``images`` pictures of noise for each class of both splits; ``val`` has train's if None."""
-    generator = np.random.default_rng(0)
-    for split, names in (("train", train), ("val", train if val is None else val)):
-        for name in names:
-            (root / split / name).mkdir(parents=True)
-            for index in range(images):
-                pixels = generator.integers(0, 255, (40, 48, 3), dtype=np.uint8)
-                Image.fromarray(pixels).save(root / split / name / f"{index}.png")
-    return root
+SWIN = dict(
+    type="mim_plugins.MaskedSwin",
+    arch=dict(embed_dims=8, depths=(1, 1), num_heads=(1, 2)),
+    img_size=32,
+    window_size=4,
+    out_type="avg_featmap",
+)
 
 
 def folder_dataset(root, split="train", **settings):
@@ -34,23 +27,46 @@ def build(registry, cfg):
 
 
 def classifier(classes=3, head=None, backbone=None, preprocessor=None, augments=None):
-    """A small classifier of images of 32 x 32 pixels."""
-    small = dict(
-        type="mim_plugins.MaskedSwin",
-        arch=dict(embed_dims=8, depths=(1, 1), num_heads=(1, 2)),
-        img_size=32,
-        window_size=4,
-        out_type="avg_featmap",
-    )
+    """Return a small classifier of images of 32 x 32 pixels."""
     linear = dict(type="LinearClsHead", num_classes=classes, in_channels=16)
     normal = dict(mean=[0.0] * 3, std=[1.0] * 3, num_classes=classes)
     return build(
         MODELS,
         dict(
             type="ImageClassifier",
-            backbone=small | (backbone or {}),
+            backbone=SWIN | (backbone or {}),
             head=linear if head is None else head,
             data_preprocessor=normal | (preprocessor or {}),
             train_cfg=dict(augments=augments) if augments else None,
         ),
+    )
+
+
+def finetune_config(root, classes=3, topk=(1,), **head):
+    """Return the settings of a run that trains a small classifier for an epoch, and tests it."""
+
+    def loader(split):
+        dataset = dict(
+            type="CustomDataset", data_root=str(root), data_prefix=split, pipeline=PIPELINE
+        )
+        sampler = dict(type="DefaultSampler", shuffle=False)
+        return dict(batch_size=2, num_workers=0, dataset=dataset, sampler=sampler)
+
+    metric = dict(type="Accuracy", topk=topk)
+    return dict(
+        default_scope="mmpretrain",
+        model=dict(
+            type="ImageClassifier",
+            backbone=SWIN,
+            head=dict(type="LinearClsHead", num_classes=classes, in_channels=16) | head,
+        ),
+        train_dataloader=loader("train"),
+        val_dataloader=loader("val"),
+        test_dataloader=loader("val"),
+        train_cfg=dict(by_epoch=True, max_epochs=1),
+        val_cfg=dict(),
+        test_cfg=dict(),
+        val_evaluator=metric,
+        test_evaluator=metric,
+        optim_wrapper=dict(optimizer=dict(type="SGD", lr=0.1)),
     )

@@ -1,4 +1,4 @@
-"""One real file of each kind of image and of each kind of damage, for tests on data."""
+"""One real file of each kind of image and of each kind of corruption, for tests on data."""
 
 import io
 import re
@@ -96,7 +96,7 @@ def good_files():
 
 
 def corrupt_files():
-    """Content of damaged files and the kind that each must be recognized as, by name."""
+    """Content of corrupt files and the kind that each must be recognized as, by name."""
     jpeg = encode(textured(), "JPEG", quality=95)
     middle = len(jpeg) // 2
     other = bytes(np.random.default_rng(1).integers(0, 255, 64, dtype=np.uint8))

@@ -1,7 +1,8 @@
-"""Fake teachers, images and masks for tests of MR-MAE."""
+"""Fake teachers, images and masks for tests of pre-training."""
 
 import torch
 import torch.nn.functional as F
+from tiny_models import PLAIN_BACKBONES
 from torch import nn
 
 from mim_plugins.masking import TokenMask
@@ -11,18 +12,7 @@ from mim_plugins.targets.tower import Tower
 
 STRIDE, GRID, TOKENS, VISIBLE = 16, 6, 36, 9
 TOLERANCE = 1e-4  # of losses against slow references
-BACKBONES = dict(
-    vit=dict(
-        type="mim_plugins.MaskedViT",
-        arch=dict(depth=2, embed_dims=32, num_heads=2),
-        img_size=STRIDE * GRID,
-    ),
-    conv_vit=dict(
-        type="mim_plugins.MaskedConvViT",
-        arch=dict(depths=(1, 1, 2), embed_dims=(8, 16, 32), mlp_ratios=(2, 2, 2), num_heads=2),
-        img_size=STRIDE * GRID,
-    ),
-)
+BACKBONES = {name: PLAIN_BACKBONES[name] for name in ("vit", "conv_vit")}
 
 
 class Colors(nn.Module):
@@ -35,10 +25,10 @@ class Colors(nn.Module):
         generator = torch.Generator().manual_seed(seed)
         mixture = 3 * torch.randn(3, out_channels, generator=generator)
         self.register_buffer("mixture", mixture, persistent=False)
-        self.attention_requests = []
+        self.calls = []
 
     def forward(self, pixels, grid, with_attention=False):
-        self.attention_requests.append(with_attention)
+        self.calls.append((grid, with_attention))
         colors = F.adaptive_avg_pool2d(pixels, grid).flatten(2).transpose(1, 2)
         attention = (4 * colors.sum(dim=-1)).softmax(dim=1) if with_attention else None
         return TeacherOutput(colors @ self.mixture, attention)
@@ -78,13 +68,25 @@ def colors_target(**arguments):
     return dict(type="mim_plugins.ColorsOfMRMAETest", **arguments)
 
 
+def colors_mimic(out_channels=5, seed=0, has_cls_attention=True, **settings):
+    """Config of a mimic of :class:`Colors`."""
+    teacher = colors_target(
+        out_channels=out_channels, seed=seed, has_cls_attention=has_cls_attention
+    )
+    return dict(target_generator=teacher, **settings)
+
+
 HIDDEN_TARGET = dict(type="mim_plugins.HiddenTargetOfMRMAETest")
+
+
+def enlarge(cells):
+    """Repeat each cell (..., h, w) as STRIDE x STRIDE pixels (..., H, W)."""
+    return cells.repeat_interleave(STRIDE, -2).repeat_interleave(STRIDE, -1)
 
 
 def random_pixels(batch_size=3, height=GRID, width=GRID):
     """Return images as loaded from files: BGR bytes, a random color per cell, and noise."""
-    colors = torch.randint(20, 236, (batch_size, 3, height, width))
-    cells = colors.repeat_interleave(STRIDE, 2).repeat_interleave(STRIDE, 3)
+    cells = enlarge(torch.randint(20, 236, (batch_size, 3, height, width)))
     return (cells + torch.randint(-20, 20, cells.shape)).to(torch.uint8)
 
 
@@ -92,10 +94,14 @@ def prepared(model, pixels):
     return model.data_preprocessor(dict(inputs=list(pixels)), training=True)["inputs"]
 
 
-def random_mask(images=3, tokens=TOKENS, visible=VISIBLE):
-    order = torch.stack([torch.randperm(tokens) for _ in range(images)])
+def visible_mask(order, visible):
+    """Return a mask with the first ``visible`` tokens of ``order`` (B, L) visible, in order."""
     ids_restore = order.argsort(dim=1)
     return TokenMask(order[:, :visible], ids_restore, ids_restore >= visible)
+
+
+def random_mask(images=3, tokens=TOKENS, visible=VISIBLE):
+    return visible_mask(torch.stack([torch.randperm(tokens) for _ in range(images)]), visible)
 
 
 def fix_mask(model, token_mask):
@@ -107,3 +113,11 @@ def sampled_masks(model):
     drawn, draw = [], model.sample_mask
     model.sample_mask = lambda *arguments: drawn.append(draw(*arguments)) or drawn[-1]
     return drawn
+
+
+def assert_trained(module):
+    """Check that every parameter has a finite gradient that is not zero."""
+    for name, parameter in module.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+        assert parameter.grad.abs().sum() > 0, name

@@ -1,17 +1,20 @@
-"""A complete run of a tiny model on tiny images, for the tests of what makes runs survive."""
+"""Complete runs: of tiny models on tiny images, and of a single weight on numbers."""
 
 import copy
+import itertools
 
-import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
+from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapper
 from mmengine.registry import OPTIM_WRAPPERS
 from mmengine.runner import Runner
-from PIL import Image
+from mmengine.structures import BaseDataElement
+from torch import nn
 
 IMAGES = 12
+_numbers = itertools.count()
 
 
 @OPTIM_WRAPPERS.register_module(force=True)
@@ -36,7 +39,7 @@ class Interrupt(Hook):
 
 
 class Counting(Hook):
-    """Keeps what was seen: images, inner indices, epochs, learning rates."""
+    """Records images, inner indices, epochs and learning rates."""
 
     def __init__(self):
         self.seen = []
@@ -46,14 +49,6 @@ class Counting(Hook):
         images = torch.stack(list(inputs)).float()
         lr = runner.optim_wrapper.get_lr()["lr"][0]
         self.seen.append((runner.epoch, batch_idx, round(lr, 12), images.sum().item()))
-
-
-def write_images(folder, count=IMAGES):
-    generator = np.random.default_rng(0)
-    folder.mkdir(parents=True, exist_ok=True)
-    for index in range(count):
-        pixels = generator.integers(0, 255, (48, 56, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(folder / f"{index:02d}.jpg")
 
 
 BACKBONE = dict(
@@ -80,6 +75,7 @@ MRMAE = dict(
         type="mim_plugins.MaskedViT",
         arch=dict(depth=2, embed_dims=16, num_heads=2),
         img_size=32,
+        drop_path_rate=0.2,
     ),
     decoder=dict(type="mim_plugins.MAEDecoder", embed_dims=16, depth=1, num_heads=2),
     head=dict(type="mim_plugins.PixelHead"),
@@ -98,7 +94,7 @@ def tiny_config(folder, name, model=MIXMAE, by_epoch=True, workers=0, persistent
     )
     cfg = dict(
         default_scope="mmpretrain",
-        experiment_name=f"{folder.name}_{name}",
+        experiment_name=f"{folder.name}_{name}_{next(_numbers)}",
         model=copy.deepcopy(model),
         work_dir=str(folder / name),
         train_dataloader=dict(
@@ -146,17 +142,12 @@ def tiny_config(folder, name, model=MIXMAE, by_epoch=True, workers=0, persistent
     return cfg
 
 
-_runs = 0
-
-
 def run(cfg, stop_after=None, resume=False, load_from=None):
     """Train; returns the final weights and what was seen, also if stopped."""
-    global _runs
-    _runs += 1
     cfg = copy.deepcopy(cfg)
     if stop_after is None:
         cfg.default_hooks.checkpoint.interval = 100  # each file takes a while
-    cfg.experiment_name += f"_{_runs}"  # MMEngine keeps loggers by this name
+    cfg.experiment_name += f"_{next(_numbers)}"  # MMEngine keeps loggers by this name
     cfg.resume, cfg.load_from = resume, load_from
     runner = Runner.from_cfg(cfg)
     counting = Counting()
@@ -189,3 +180,60 @@ def run_in_pieces(cfg, stops):
 
 def same(first, second):
     return all(torch.equal(first[name], second[name]) for name in first)
+
+
+class ToyModel(BaseModel):
+    """Model of one weight, whose loss is the given function of weight and batch."""
+
+    def __init__(self, loss=lambda weight, inputs: (weight - inputs.mean()).square().sum()):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(2))
+        self.loss = loss
+
+    def forward(self, inputs, data_samples=None, mode="loss"):
+        return dict(loss=self.loss(self.weight, torch.stack(list(inputs)).float()))
+
+
+class ToyImages:
+    metainfo = {}
+
+    def __len__(self):
+        return 8
+
+    def __getitem__(self, index):
+        sample = BaseDataElement(metainfo=dict(img_path=f"image_{index}.jpg"))
+        return dict(inputs=torch.tensor([float(index)]), data_samples=sample)
+
+
+def toy_runner(
+    work_dir,
+    model=None,
+    iterations=4,
+    hooks=(),
+    checkpoint=None,
+    model_wrapper_cfg=None,
+    runner=Runner,
+    train_cfg=None,
+    train_dataloader=None,
+    **settings,
+):
+    """Return a ``runner`` of ``iterations`` iterations of 4 images that saves after each."""
+    sampler = dict(type="InfiniteSampler", shuffle=False)
+    return runner(
+        model=model or ToyModel(),
+        work_dir=str(work_dir),
+        train_dataloader=train_dataloader
+        or dict(batch_size=4, dataset=ToyImages(), sampler=sampler),
+        train_cfg=train_cfg or dict(type="mim_plugins.ResumableIterLoop", max_iters=iterations),
+        optim_wrapper=dict(optimizer=dict(type="SGD", lr=0.1)),
+        default_hooks=dict(
+            checkpoint=dict(type="mim_plugins.AtomicCheckpointHook", interval=1, by_epoch=False)
+            | (checkpoint or {})
+        ),
+        custom_hooks=list(hooks),
+        log_level="WARNING",
+        randomness=dict(seed=0),
+        experiment_name=f"toy_{next(_numbers)}",  # MMEngine keeps loggers by this name
+        cfg=dict(model_wrapper_cfg=model_wrapper_cfg) if model_wrapper_cfg else None,
+        **settings,
+    )

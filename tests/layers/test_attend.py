@@ -35,9 +35,7 @@ def test_values_and_gradients_equal_those_of_pytorch(biases, forbidden, dtype, t
         bias[..., 0, 1:] = float("-inf")  # this token attends only to itself
         bias[:, 1, 2:4, 0] = float("-inf")
     weight = torch.randn(2, 4, 5, 3, dtype=dtype)
-
     found = with_gradients(attend, qkv, bias, weight)
-
     for ours, theirs in zip(found, with_gradients(reference, qkv, bias, weight), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=tolerance, atol=tolerance)
 

@@ -38,7 +38,7 @@ def test_pooled_outputs_are_returned_unchanged():
     assert pooled_features(Fixed(features), IMAGES) is features
 
 
-@pytest.mark.parametrize("shape", [(2,), (2, 3, 4, 5, 6)])
+@pytest.mark.parametrize("shape", [(), (2,), (2, 3, 4, 5, 6)])
 def test_outputs_of_other_shapes_are_refused(shape):
     with pytest.raises(ValueError, match="Fixed returns"):
         pooled_features(Fixed(torch.zeros(shape)), IMAGES)

@@ -15,49 +15,30 @@ from mim_plugins.layers import (
 )
 
 
-def test_is_two_linear_maps_with_gelu_between():
-    network = build_mlp(4, 12)
-    x = torch.randn(3, 4)
-
+def test_an_mlp_is_two_linear_maps_with_gelu_between():
+    network, x = build_mlp(4, 12, drop_rate=0.5), torch.randn(3, 4)
     hidden = F.gelu(x @ network.fc1.weight.T + network.fc1.bias)
     expected = hidden @ network.fc2.weight.T + network.fc2.bias
-
+    assert set(network.state_dict()) == {"fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias"}
     assert network.fc1.weight.shape == (12, 4)
-    assert torch.allclose(network(x), expected, atol=1e-6)
-
-
-def test_parameters_have_the_names_of_timm():
-    names = set(build_mlp(4, 8, drop_rate=0.1).state_dict())
-
-    assert names == {"fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias"}
-
-
-def test_dropout_acts_in_training_only():
-    network = build_mlp(16, 64, drop_rate=0.5)
-    x = torch.randn(3, 16)
-
     assert not torch.equal(network(x), network(x))
-    network.eval()
-    assert torch.equal(network(x), network(x))
+    assert torch.allclose(network.eval()(x), expected, atol=1e-6)
 
 
 def test_attention_equals_a_slow_reference():
     attention, x = SelfAttention(12, num_heads=3), torch.randn(2, 5, 12)
-
     assert torch.allclose(attention(x), slow_attention(attention, x), atol=1e-5)
 
 
 def test_attention_follows_the_order_of_its_tokens():
     attention, x = SelfAttention(12, num_heads=3), torch.randn(2, 5, 12)
     order = torch.tensor([3, 0, 4, 1, 2])
-
     assert torch.allclose(attention(x[:, order]), attention(x)[:, order], atol=1e-6)
 
 
 def test_attention_stays_within_an_image():
     attention, x = SelfAttention(12, num_heads=3), torch.randn(2, 5, 12)
     changed = torch.stack([x[0], torch.randn(5, 12)])
-
     assert torch.equal(attention(x)[0], attention(changed)[0])
     assert not torch.allclose(attention(x)[1], attention(changed)[1])
 
@@ -80,16 +61,13 @@ def test_a_block_is_pre_norm_attention_and_mlp():
     for norm in (block.norm1, block.norm2):  # non-trivial norms
         nn.init.normal_(norm.weight)
         nn.init.normal_(norm.bias)
-
     y = x + slow_attention(block.attn, block.norm1(x))
     expected = y + block.mlp.fc2(F.gelu(block.mlp.fc1(block.norm2(y))))
-
     assert torch.allclose(block(x), expected, atol=1e-5)
 
 
 def test_widths_and_epsilons_follow_the_arguments():
     block = TransformerBlock(12, num_heads=3, mlp_ratio=2.5, norm_eps=1e-3)
-
     assert block.mlp.fc1.out_features == 30
     assert block.norm1.eps == block.norm2.eps == 1e-3
     assert TransformerBlock(12, num_heads=3).norm1.eps == 1e-6
@@ -97,37 +75,26 @@ def test_widths_and_epsilons_follow_the_arguments():
 
 def test_block_parameters_have_the_names_of_timm():
     names = set(TransformerBlock(4, num_heads=2).state_dict())
-
     modules = ("norm1", "attn.qkv", "attn.proj", "norm2", "mlp.fc1", "mlp.fc2")
     assert names == {f"{module}.{part}" for module in modules for part in ("weight", "bias")}
 
 
 def test_stochastic_depth_drops_branches_per_image_in_training():
     block, x = TransformerBlock(4, num_heads=2, drop_path_rate=0.5), torch.randn(64, 3, 4)
-
     dropped = (block(x) == x).flatten(1).all(dim=1)
-
     assert 0 < dropped.sum() < 64
     assert not (block.eval()(x) == x).flatten(1).all(dim=1).any()
 
 
-def test_blocks_run_one_after_another():
-    blocks = nn.ModuleList([Scale(2), Scale(10), Scale(100)])
-
-    x, intermediates = checkpointed_forward(blocks, torch.ones(1), with_cp=False)
-
-    assert x.item() == ((1 * 2 + 1) * 10 + 1) * 100 + 1
-    assert intermediates == []
-
-
 @pytest.mark.parametrize("with_cp", [False, True])
-def test_intermediates_follow_the_order_of_out_indices(with_cp):
+@pytest.mark.parametrize(("out_indices", "expected"), [((), []), ((2, 0), [3101.0, 3.0])])
+def test_blocks_run_in_order_and_give_their_intermediates(with_cp, out_indices, expected):
     blocks = nn.ModuleList([Scale(2), Scale(10), Scale(100)])
-
-    x, intermediates = checkpointed_forward(blocks, torch.ones(1), with_cp, out_indices=(2, 0))
-
-    assert [level.item() for level in intermediates] == [3101.0, 3.0]
-    assert x.item() == 3101.0
+    x, intermediates = checkpointed_forward(blocks, torch.ones(1), with_cp, out_indices)
+    assert x.item() == ((1 * 2 + 1) * 10 + 1) * 100 + 1
+    assert [level.item() for level in intermediates] == expected
+    x.backward()
+    assert [block.calls for block in blocks] == [2 if with_cp else 1] * 3
 
 
 def test_gradient_checkpointing_changes_no_gradient():
@@ -144,43 +111,18 @@ def test_gradient_checkpointing_changes_no_gradient():
         assert torch.allclose(got.grad, expected.grad, atol=1e-5)
 
 
-@pytest.mark.parametrize(("with_cp", "runs"), [(False, 1), (True, 2)])
-def test_checkpointed_blocks_run_again_in_the_backward_pass(with_cp, runs):
-    blocks = nn.ModuleList([Scale(1), Scale(2)])
-
-    checkpointed_forward(blocks, torch.zeros(1), with_cp)[0].sum().backward()
-
-    assert [block.calls for block in blocks] == [runs, runs]
-
-
-def test_linear_maps_become_xavier_uniform_without_bias():
-    linear = nn.Linear(300, 100)
-    nn.init.constant_(linear.weight, 9.0)
-    nn.init.constant_(linear.bias, 9.0)
-
-    linear.apply(init_linear_and_norm)
-
+def test_linear_maps_become_xavier_and_norms_the_identity():
+    model = nn.Sequential(
+        nn.Linear(300, 100), nn.LayerNorm(4), nn.Conv2d(3, 4, 1), nn.Linear(4, 4, bias=False)
+    )
+    for parameter in model.parameters():
+        nn.init.constant_(parameter, 9.0)
+    model.apply(init_linear_and_norm)
+    linear, norm, conv, _ = model
     bound = math.sqrt(6 / 400)
     assert linear.weight.abs().max() <= bound
     assert math.isclose(linear.weight.std().item(), bound / math.sqrt(3), rel_tol=0.02)
     assert torch.equal(linear.bias, torch.zeros(100))
-
-
-def test_norms_become_the_identity():
-    norm = nn.LayerNorm(4)
-    nn.init.constant_(norm.weight, 9.0)
-    nn.init.constant_(norm.bias, 9.0)
-
-    norm.apply(init_linear_and_norm)
-
     assert torch.equal(norm.weight, torch.ones(4))
     assert torch.equal(norm.bias, torch.zeros(4))
-
-
-def test_other_modules_and_linear_maps_without_bias_are_accepted():
-    model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Linear(4, 4, bias=False))
-    before = model[0].weight.clone()
-
-    model.apply(init_linear_and_norm)
-
-    assert torch.equal(model[0].weight, before)
+    assert (conv.weight == 9).all()

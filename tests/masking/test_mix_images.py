@@ -38,9 +38,7 @@ def test_bind_refuses_a_contradicting_stride():
 
 def test_bind_sets_the_stride():
     transform = MixImages()
-
     transform.bind(8, (32, 16))
-
     assert transform(torch.randn(2, 3, 32, 16)).mask.shape == (1, 4, 2)
 
 
@@ -69,18 +67,14 @@ def test_a_grid_too_small_for_the_ratio_is_refused():
 @pytest.mark.parametrize("ratio", [0.25, 0.5, 0.6])
 def test_the_ratio_is_exact(ratio, per_pair):
     transform = MixImages(mask_ratio=ratio, per_pair=per_pair, encoder_stride=4)
-
     mask = transform(torch.randn(4, 3, 28, 28)).mask
-
     assert mask.sum(dim=(1, 2)).tolist() == [int(49 * ratio)] * (4 if per_pair else 1)
 
 
 @pytest.mark.parametrize("per_pair", [False, True])
 def test_the_fields_of_mixed_images_match(per_pair):
     images = torch.randn(5, 3, 32, 32)
-
     batch = MixImages(per_pair=per_pair, encoder_stride=8)(images)
-
     assert batch.images is images
     assert torch.equal(batch.mixed, mix(images, batch.mask, batch.partner))
 
@@ -100,9 +94,7 @@ def test_the_seed_determines_the_mask():
 @pytest.mark.parametrize("batch_size", [2, 3, 6, 7])
 def test_masks_per_pair_are_shared_within_pairs_only(batch_size):
     transform = MixImages(per_pair=True, encoder_stride=4)
-
     batch = transform(torch.randn(batch_size, 3, 64, 64))
-
     assert torch.equal(batch.mask, batch.mask[batch.partner])
     assert len(batch.mask.unique(dim=0)) == batch_size // 2
 
@@ -110,9 +102,7 @@ def test_masks_per_pair_are_shared_within_pairs_only(batch_size):
 def test_a_range_varies_the_ratio_between_its_ends():
     transform = MixImages(mask_ratio=0.25, range_mask_ratio=0.5, encoder_stride=4)
     images = torch.randn(2, 3, 64, 64)
-
     counts = {int(transform(images).mask.sum()) for _ in range(50)}
-
     assert len(counts) > 10
     assert min(counts) >= 256 * 0.25
     assert max(counts) < 256 * 0.75
@@ -120,6 +110,5 @@ def test_a_range_varies_the_ratio_between_its_ends():
 
 def test_is_reachable_from_a_config():
     transform = TRANSFORMS.build(dict(type="mim_plugins.MixImages", mask_ratio=0.75))
-
     assert isinstance(transform, MixImages)
     assert transform.mask_ratio == 0.75

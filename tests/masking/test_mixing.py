@@ -29,23 +29,12 @@ def shared_and_per_pair_masks(batch_size, grid=(4, 3)):
 
 
 @pytest.mark.parametrize("batch_size", range(2, 10))
-def test_every_image_is_the_partner_of_exactly_one_image(batch_size):
-    partner = choose_partners(batch_size).tolist()
-
+def test_partners_are_the_batch_reversed_with_nobody_alone(batch_size):
+    partner, middle = choose_partners(batch_size).tolist(), batch_size // 2
     assert sorted(partner) == list(range(batch_size))
     assert all(image != other for image, other in enumerate(partner))
-
-
-@pytest.mark.parametrize("batch_size", [2, 4, 6, 8])
-def test_partners_of_even_batches_are_the_batch_reversed(batch_size):
-    assert choose_partners(batch_size).tolist() == list(reversed(range(batch_size)))
-
-
-@pytest.mark.parametrize("batch_size", [3, 5, 9])
-def test_odd_batches_are_reversed_except_the_middle_three(batch_size):
-    partner, middle = choose_partners(batch_size).tolist(), batch_size // 2
-
-    for image in set(range(batch_size)) - {middle - 1, middle, middle + 1}:
+    odd = {middle - 1, middle, middle + 1} if batch_size % 2 else set()
+    for image in set(range(batch_size)) - odd:
         assert partner[image] == batch_size - 1 - image
 
 
@@ -57,9 +46,7 @@ def test_a_single_image_cannot_be_paired(batch_size):
 
 def test_inverse_permutation_finds_the_mixture_of_each_partner():
     partner = choose_partners(7)
-
     mixture = inverse_permutation(partner)
-
     assert torch.equal(partner[mixture], torch.arange(7))
     assert torch.equal(mixture[partner], torch.arange(7))
 
@@ -78,7 +65,6 @@ def test_a_ratio_that_leaves_an_image_without_a_cell_is_refused(cells, ratio):
 @pytest.mark.parametrize("ratio", [0.1, 0.5, 0.75])
 def test_masks_have_exactly_the_ratio_and_differ(ratio):
     masks = sample_masks(8, (7, 7), ratio)
-
     assert masks.shape == (8, 7, 7)
     assert masks.dtype == torch.bool
     assert masks.sum(dim=(1, 2)).tolist() == [int(49 * ratio)] * 8
@@ -87,31 +73,22 @@ def test_masks_have_exactly_the_ratio_and_differ(ratio):
 
 def test_masks_are_uniform_over_the_cells():
     share = sample_masks(4000, (3, 3), 0.5).float().mean(dim=0)
-
     assert torch.allclose(share, torch.full((3, 3), 4 / 9), atol=0.04)
 
 
 @pytest.mark.parametrize("batch_size", [2, 3, 4, 5])
 def test_a_mixture_has_partner_pixels_where_the_mask_is_true(batch_size):
     images = torch.randn(batch_size, 3, 8, 6)
-    partner = choose_partners(batch_size)
+    before, partner = images.clone(), choose_partners(batch_size)
     for mask in shared_and_per_pair_masks(batch_size):
         mixed = mix(images, mask, partner)
+        assert torch.equal(images, before)
 
         cells = itertools.product(range(batch_size), range(4), range(3))
         for image, row, col in cells:
             source = partner[image] if mask[image % len(mask), row, col] else image
             area = (..., slice(2 * row, 2 * row + 2), slice(2 * col, 2 * col + 2))
             assert torch.equal(mixed[image][area], images[source][area])
-
-
-def test_mixing_leaves_its_input_as_it_is():
-    images = torch.randn(2, 3, 4, 4)
-    before = images.clone()
-
-    mix(images, torch.tensor([[[True, False], [False, True]]]), torch.tensor([1, 0]))
-
-    assert torch.equal(images, before)
 
 
 @pytest.mark.parametrize("batch_size", [2, 3, 4, 7])

@@ -14,7 +14,7 @@ def test_appends_a_level_of_half_the_resolution():
     levels = (torch.randn(2, 4, 16, 12), torch.randn(2, 6, 7, 5))
     outputs = build()(levels)
     assert outputs[:2] == levels
-    assert outputs[2].shape == (2, 6, 4, 3)
+    assert outputs[2].shape == (2, 6, 3, 2)
 
 
 def test_the_new_level_depends_on_the_last_one_alone():
@@ -29,7 +29,7 @@ def test_convolution_norm_and_gelu_as_the_authors_have():
     neck = build().eval()
     torch.nn.init.constant_(neck.down.norm.running_var, 4.0)
     x = torch.randn(1, 6, 4, 4)
-    convolved = torch.nn.functional.conv2d(x, neck.down.conv.weight, stride=2, padding=1)
+    convolved = torch.nn.functional.conv2d(x, neck.down.conv.weight, stride=2)
     expected = torch.nn.functional.gelu(convolved / (4.0 + neck.down.norm.eps) ** 0.5)
     torch.testing.assert_close(neck((x,))[-1], expected)
 

@@ -1,8 +1,16 @@
 """Tiny teachers with random weights, built by the libraries themselves."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
+import torch
+from faulty_server import faulty_server
+
+from mim_plugins.checkpoints import TIMEOUT_VARIABLE
+from mim_plugins.targets import OpenCLIPTarget, TimmTarget
+
+TINY = "test_vit.r160_in1k"  # of timm: 64 channels, 6 blocks, 160 pixels, [CLS] token
 
 VISION = dict(image_size=64, patch_size=16, width=32, layers=3, head_width=8)
 TEXT = dict(context_length=8, vocab_size=64, width=16, heads=2, layers=1)
@@ -52,11 +60,38 @@ def timm():
 
 @pytest.fixture
 def unreachable_hub(monkeypatch):
-    """No network, whatever the machine has."""
+    """No network, whatever the machine has; the hub client is offline, so it repeats nothing."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
 
     def refuse(*_, **__):
         raise OSError("no network")
 
     monkeypatch.setattr("socket.create_connection", refuse)
-    monkeypatch.setattr("urllib.request.getproxies", dict)
     monkeypatch.setattr("urllib.request.urlopen", refuse)
+
+
+@pytest.fixture
+def served(monkeypatch):
+    """A server in place of the hub, with the time limit at half a second."""
+    constants = pytest.importorskip("huggingface_hub.constants")
+    monkeypatch.setenv(TIMEOUT_VARIABLE, "0.5")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    with faulty_server() as server:
+        template = server.address + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(constants, "ENDPOINT", server.address)
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        yield server
+
+
+@pytest.fixture(scope="session", params=["open_clip", "timm"])
+def teacher(request):
+    """A library, the target class for it, and a tiny model with weights of a certain seed."""
+    library = request.getfixturevalue(request.param)
+    kind, name, key, grid = dict(
+        open_clip=(OpenCLIPTarget, "tiny-clip", "visual.conv1.weight", (4, 4)),
+        timm=(TimmTarget, TINY, "patch_embed.proj.weight", (10, 10)),
+    )[request.param]
+    torch.manual_seed(7)
+    state = library.create_model(name).state_dict()
+    pixels = torch.rand(1, 3, 16 * grid[0], 16 * grid[1])
+    return SimpleNamespace(kind=kind, name=name, key=key, grid=grid, state=state, pixels=pixels)

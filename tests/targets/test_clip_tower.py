@@ -30,11 +30,9 @@ def output_of(module, visual, images):
 def test_norm_and_projection_are_those_of_the_librarys_forward(visual, images):
     visual.output_tokens = True
     pooled, tokens = visual(images)  # tokens after the last norm, without [CLS]
-
     norm, _ = ClipTower(copy.deepcopy(visual), "norm")(images, False)
     tower = ClipTower(copy.deepcopy(visual), "projection")
     projection, _ = tower(images, False)
-
     assert torch.allclose(norm, tokens, atol=1e-5)
     assert torch.allclose(projection, tokens @ visual.proj, atol=1e-5)
     assert projection.shape == (2, 16, tower.out_channels) == (2, 16, pooled.shape[1])
@@ -44,7 +42,6 @@ def test_norm_and_projection_are_those_of_the_librarys_forward(visual, images):
 def test_a_block_gives_its_output_and_later_blocks_are_gone(visual, images, block):
     expected = output_of(visual.transformer.resblocks[block], visual, images)[:, 1:]
     tower = ClipTower(visual, block)
-
     assert torch.allclose(tower(images, False)[0], expected, atol=1e-6)
     assert len(tower.visual.transformer.resblocks) == block % 3 + 1
     assert tower.visual.proj is None
@@ -131,5 +128,4 @@ def test_tokens_are_refused_after_attention_pooling_and_given_before(open_clip, 
         with pytest.raises(ValueError, match="after attention pooling"):
             ClipTower(visual, features)
     expected = output_of(visual.transformer.resblocks[-1], visual, images)[:, 1:]
-
     assert torch.allclose(ClipTower(visual, -1)(images, False)[0], expected, atol=1e-6)

@@ -2,18 +2,16 @@
 
 import copy
 import hashlib
-import sys
 import time
 import warnings
 from pathlib import Path
 
 import pytest
 import torch
-from faulty_server import faulty_server, head
+from faulty_server import head
 from mmengine.registry import MODELS
 from torch import nn
 
-from mim_plugins.checkpoints import TIMEOUT_VARIABLE
 from mim_plugins.errors import CheckpointError
 from mim_plugins.targets import OpenCLIPTarget
 from mim_plugins.targets.open_clip_target import _facts
@@ -119,7 +117,6 @@ def test_published_tags_keep_their_own_constants(open_clip, name, tag):
     known = tag or open_clip.list_pretrained_tags_by_model(name)[0]
     expected = open_clip.get_pretrained_cfg(name, known)
     facts = _facts(open_clip, name, tag, path="/a/file")
-
     assert (facts["mean"], facts["std"]) == (expected["mean"], expected["std"])
     assert facts["quick_gelu"] == expected.get("quick_gelu", False)
     assert facts["quick_gelu"] == (tag == "openai")
@@ -128,7 +125,6 @@ def test_published_tags_keep_their_own_constants(open_clip, name, tag):
 def test_a_teacher_of_patch_14_on_a_student_of_patch_16(open_clip):
     target = random_target("tiny-clip-14", features="norm")
     output = target(torch.rand(1, 3, 224, 224), (14, 14), with_attention=True)
-
     assert target.patch_size == 14
     assert output.features.shape == (1, 196, 32)
     assert output.attention.shape == (1, 196)
@@ -166,40 +162,13 @@ def test_a_siglip_trunk_has_norm_but_neither_projection_nor_attention(open_clip)
         random_target("tiny-siglip", features="projection")
 
 
-def test_bfloat16_is_close(weights):
-    pixels = torch.rand(2, 3, 64, 64)
-    exact = OpenCLIPTarget("tiny-clip", weights)(pixels, (4, 4), True)
-    with torch.autocast("cpu", torch.bfloat16):
-        followed = OpenCLIPTarget("tiny-clip", weights)(pixels, (4, 4), True)
-    chosen = OpenCLIPTarget("tiny-clip", weights, dtype="bfloat16")(pixels, (4, 4), True)
-
-    assert torch.equal(followed.features, chosen.features)
-    assert chosen.features.dtype == chosen.attention.dtype == torch.float32
-    assert torch.allclose(chosen.features, exact.features, atol=0.1)
-    assert torch.allclose(chosen.attention, exact.attention, atol=5e-3)
-    assert not torch.equal(chosen.features, exact.features)
-
-
 def test_half_moves_the_teacher_and_it_still_runs(weights):
     pixels = torch.rand(1, 3, 64, 64)
     target = OpenCLIPTarget("tiny-clip", weights)
     exact = target(pixels, (3, 3), True)
     rounded = target.bfloat16()(pixels, (3, 3), True)
-
     assert torch.allclose(rounded.features, exact.features, atol=0.15)
     assert torch.allclose(rounded.attention, exact.attention, atol=1e-2)
-
-
-def test_random_weights_are_the_same_every_time_and_leave_the_students_seed(open_clip):
-    pixels = torch.rand(1, 3, 64, 64)
-    features = []
-    for seed in (1, 2):
-        torch.manual_seed(seed)
-        state = torch.get_rng_state()
-        features.append(random_target("tiny-clip")(pixels, (4, 4)).features)
-        assert torch.equal(torch.get_rng_state(), state)
-
-    assert torch.equal(*features)
 
 
 def test_without_network_one_error_names_tag_file_and_option(tags, unreachable_hub, tmp_path):
@@ -208,7 +177,7 @@ def test_without_network_one_error_names_tag_file_and_option(tags, unreachable_h
         OpenCLIPTarget("tiny-clip", "hub", cache_dir=str(tmp_path))
     message = str(raised.value)
     assert time.monotonic() - start < 5
-    assert message.startswith("the weights 'tiny-clip hub' are not in the local cache and cannot")
+    assert message.startswith("the weights 'tiny-clip hub' cannot")
     assert message.endswith(
         "get 'some/repository/open_clip_model.safetensors' of the hub where there is a network,"
         " and set pretrained='/path/to/open_clip_model.safetensors', tag='hub'"
@@ -238,18 +207,18 @@ def test_unknown_names_and_tags_are_refused_with_those_there_are(tags, tmp_path)
         OpenCLIPTarget("tiny-clip", str(tmp_path), tag="openai")
 
 
-def test_files_that_are_damaged_unsafe_or_of_another_model(open_clip, weights, tmp_path):
+def test_a_file_of_another_width_is_refused(open_clip, weights):
     with pytest.raises(ValueError, match=r"cannot be loaded into 'tiny-clip-wide'.*size mismatch"):
         OpenCLIPTarget("tiny-clip-wide", weights)
-    torch.save({"other.weight": torch.zeros(1)}, tmp_path / "other.pt")
-    with pytest.raises(ValueError, match=r"Missing key.*logit_scale|Missing key.*visual"):
-        OpenCLIPTarget("tiny-clip", str(tmp_path / "other.pt"))
-    (tmp_path / "broken.pt").write_bytes(b"not a checkpoint")
-    with pytest.raises(ValueError, match="is corrupt"):
-        OpenCLIPTarget("tiny-clip", str(tmp_path / "broken.pt"))
-    torch.save(dict(state_dict=print), tmp_path / "code.pt")
-    with pytest.raises(ValueError, match="contains more than weights"):
-        OpenCLIPTarget("tiny-clip", str(tmp_path / "code.pt"))
+
+
+def test_a_given_precision_equals_autocast(weights):
+    pixels = torch.rand(2, 3, 64, 64)
+    with torch.autocast("cpu", torch.bfloat16):
+        followed = OpenCLIPTarget("tiny-clip", weights)(pixels, (4, 4), True)
+    chosen = OpenCLIPTarget("tiny-clip", weights, dtype="bfloat16")(pixels, (4, 4), True)
+    assert torch.equal(followed.features, chosen.features)
+    assert chosen.features.dtype == chosen.attention.dtype == torch.float32
 
 
 def test_convolutional_towers_and_wrong_features_are_refused(open_clip):
@@ -259,12 +228,6 @@ def test_convolutional_towers_and_wrong_features_are_refused(open_clip):
             OpenCLIPTarget("tiny-resnet", None)
         with pytest.raises(ValueError, match=r"features=3: .* from -3 to 2"):
             OpenCLIPTarget("tiny-clip", None, features=3)
-
-
-def test_without_the_library_the_error_says_what_to_install(monkeypatch):
-    monkeypatch.setitem(sys.modules, "open_clip", None)
-    with pytest.raises(ImportError, match=r"OpenCLIPTarget needs open_clip .*'mim_plugins\["):
-        OpenCLIPTarget()
 
 
 class Archive(nn.Module):
@@ -319,48 +282,16 @@ def test_archives_of_others_are_refused(archive, tags, monkeypatch):
         OpenCLIPTarget("tiny-clip", archive)
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda t: t.to(torch.int64), r"visual\.conv1\.weight \(int64, where float32"),
-        (lambda t: t.to(torch.uint8), "uint8"),
-        (lambda t: t.to(torch.complex64), "complex64"),
-        (lambda t: t.to(torch.float8_e4m3fn), "float8_e4m3fn"),
-        (lambda t: t.to_sparse(), "sparse_coo"),
-        (lambda t: t.double() + 1e300, "up to 1.0e.300"),
-        (lambda t: t * float("nan"), r"NaN.*100 %"),
-    ],
-)
-def test_weights_of_another_kind_are_refused(trained, tmp_path, change, message):
-    state = dict(trained.state_dict())
-    state["visual.conv1.weight"] = change(state["visual.conv1.weight"])
-    torch.save(state, tmp_path / "w.pt")
-    with pytest.raises(CheckpointError, match=message) as caught:
-        OpenCLIPTarget("tiny-clip", str(tmp_path / "w.pt"))
-    assert "\n" not in str(caught.value)
-
-
 @pytest.fixture
-def served(tags, weights, monkeypatch):
-    """A server that the tags ``hub`` and ``link`` lead to."""
-    constants = pytest.importorskip("huggingface_hub.constants")
-    monkeypatch.setenv(TIMEOUT_VARIABLE, "0.5")
-    monkeypatch.setattr("urllib.request.getproxies", dict)
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    with faulty_server() as server:
-        tags["link"]["url"] = f"{server.address}/some/w-{'0' * 8}.pt"
-        monkeypatch.setattr(constants, "ENDPOINT", server.address)
-        monkeypatch.setattr(
-            constants,
-            "HUGGINGFACE_CO_URL_TEMPLATE",
-            server.address + "/{repo_id}/resolve/{revision}/{filename}",
-        )
-        yield server
+def linked(served, tags):
+    """The server, to which the tag ``link`` leads."""
+    tags["link"]["url"] = f"{served.address}/some/w-{'0' * 8}.pt"
+    return served
 
 
 @pytest.mark.parametrize("tag", ["hub", "link"])
-def test_servers_that_stall_end_with_one_line(served, tmp_path, tag):
-    served.answers.append(served.stalls_after())
+def test_servers_that_stall_end_with_one_line(linked, tmp_path, tag):
+    linked.answers.append(linked.stalls_after())
     begin = time.monotonic()
     with pytest.raises(
         FileNotFoundError, match=r"cannot be downloaded \(\w*Time\w*: .*time"
@@ -370,27 +301,27 @@ def test_servers_that_stall_end_with_one_line(served, tmp_path, tag):
     assert "\n" not in str(caught.value)
 
 
-def test_a_hub_that_trickles_ends_with_one_line(served, tmp_path):
+def test_a_hub_that_trickles_ends_with_one_line(linked, tmp_path):
     about = dict(ETag='"abc"', X_Repo_Commit="0" * 40, Content_Length=9999)
-    trickle = served.trickles_after(head(**about), b"x" * 9999)
-    served.answers[:] = [served.sends(head(**about)), trickle]
+    trickle = linked.trickles_after(head(**about), b"x" * 9999)
+    linked.answers[:] = [linked.sends(head(**about)), trickle]
     begin = time.monotonic()
     with pytest.raises(FileNotFoundError, match=r"\(TimeoutError: the server sent \d+ bytes in"):
         OpenCLIPTarget("tiny-clip", "hub", cache_dir=str(tmp_path / "cache"))
     assert time.monotonic() - begin < 8
 
 
-def test_a_link_is_fetched_and_compared_with_its_digest(served, tags, weights, trained, tmp_path):
+def test_a_link_is_fetched_and_compared_with_its_digest(linked, tags, weights, trained, tmp_path):
     content = Path(weights).read_bytes()
-    served.answers.append(served.sends(head(Content_Length=len(content)), content))
+    linked.answers.append(linked.sends(head(Content_Length=len(content)), content))
     cache = str(tmp_path / "cache")
     with pytest.raises(FileNotFoundError, match="is not the file that open_clip expects"):
         OpenCLIPTarget("tiny-clip", "link", cache_dir=cache)
 
     name = f"w-{hashlib.sha256(content).hexdigest()[:8]}.pt"
-    tags["link"]["url"] = f"{served.address}/some/{name}"
+    tags["link"]["url"] = f"{linked.address}/some/{name}"
     (tmp_path / "cache" / name).write_bytes(content[:100])  # of an older program
     target = OpenCLIPTarget("tiny-clip", "link", cache_dir=cache)
     assert torch.equal(target._towers[4, 4].visual.conv1.weight, trained.visual.conv1.weight)
-    served.answers[:] = [served.sends(head("500 Oops"))]
+    linked.answers[:] = [linked.sends(head("500 Oops"))]
     OpenCLIPTarget("tiny-clip", "link", cache_dir=cache)

@@ -74,14 +74,12 @@ def normalized(pixels):
 def test_pixels_of_the_right_size_are_normalized_and_not_resized(target, tower):
     pixels = torch.rand(2, 3, 56, 56)
     target(pixels, (4, 4))
-
     assert torch.equal(tower.seen[0], normalized(pixels))
 
 
 def test_pixels_of_another_size_are_resized_to_whole_patches_within_their_range(target, tower):
     pixels = (torch.rand(2, 3, 64, 64) > 0.5).float()  # edges, where bicubic overshoots
     output = target(pixels, (4, 4))
-
     resized = F.interpolate(pixels, (56, 56), mode="bicubic", antialias=True)
     assert (resized < 0).any()
     assert torch.allclose(tower.seen[0], normalized(resized.clamp(0, 1)))
@@ -114,7 +112,6 @@ def test_normalized_features_have_mean_zero_and_variance_one():
     pixels = torch.rand(2, 3, 56, 56)
     features = target(pixels, (4, 4)).features
     plain = TargetGenerator(PatchMeans(), MEAN, STD)(pixels, (4, 4)).features
-
     assert torch.allclose(features.mean(dim=2), torch.zeros(2, 16), atol=1e-5)
     assert torch.allclose(features, F.layer_norm(plain, (3,)))
 
@@ -135,7 +132,6 @@ def test_other_grids_are_made_once_and_share_the_weights(target, tower):
 
 def test_the_teacher_is_in_no_parameter_module_or_state_dict(target):
     model = Student(target)
-
     assert [name for name, _ in model.named_parameters()] == ["proj.weight", "proj.bias"]
     assert sorted(model.state_dict()) == ["proj.bias", "proj.weight"]
     assert list(target.buffers()) == list(target.children()) == []
@@ -147,7 +143,6 @@ def test_a_checkpoint_of_mmengine_lacks_the_teacher_and_loads_strictly(target, t
     path = str(tmp_path / "epoch_1.pth")
     save_checkpoint(dict(state_dict=get_state_dict(model)), path)
     saved = torch.load(path, weights_only=True)["state_dict"]
-
     assert sorted(saved) == ["proj.bias", "proj.weight"]
     model.load_state_dict(saved, strict=True)
 
@@ -158,7 +153,6 @@ def test_training_moves_the_student_and_leaves_the_teacher(target, tower):
     weight = model.proj.weight.detach().clone()
     wrapper = build_optim_wrapper(model, dict(optimizer=dict(type="SGD", lr=0.1)))
     model.train_step(dict(inputs=torch.rand(2, 3, 64, 64)), wrapper)
-
     assert not torch.equal(model.proj.weight, weight)
     assert all(torch.equal(tower.state_dict()[key], before[key]) for key in before)
     assert all(parameter.grad is None for parameter in tower.parameters())
@@ -182,7 +176,6 @@ def test_init_weights_does_not_reach_the_teacher(target, tower):
     model = Student(target)
     model.init_cfg = dict(type="Constant", layer="Linear", val=7.0)
     model.init_weights()
-
     assert (model.proj.weight == 7).all()
     assert torch.equal(tower.color.weight, before)
 
@@ -218,14 +211,12 @@ def test_to_moves_every_tower_and_keeps_constants_exact(target, dtype):
 
 def test_to_device_reaches_the_tower(target, tower):
     Student(target).to("meta")
-
     assert {parameter.device.type for parameter in tower.parameters()} == {"meta"}
     assert target._constants.device.type == "meta"
 
 
 def test_the_tower_follows_images_to_a_device_nobody_moved_it_to(target):
     output = target(torch.rand(1, 3, 64, 64, device="meta"), (4, 4))
-
     assert output.features.device.type == "meta"
 
 

@@ -67,7 +67,6 @@ def test_norm_is_that_of_the_librarys_forward_features(build, kind):
     images = torch.randn(2, 3, patch(kind) * 4, patch(kind) * 4)
     expected = model.forward_features(images)[:, model.num_prefix_tokens :]
     tower = TimmTower(model, "norm", kind)
-
     assert tower.grid == (4, 4)
     assert tower.patch_size == patch(kind)
     assert torch.allclose(tower(images, False)[0], expected, atol=1e-5)

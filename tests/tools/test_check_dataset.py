@@ -1,104 +1,62 @@
-"""tools/misc/check_dataset.py as a user calls it."""
-
-import importlib.util
 import os
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from image_files import corrupt_files, good_files
+from tool_runs import TOOLS, run_process, run_tool
 
 from mim_plugins.datasets import UnlabeledImageFolder
 
-ROOT = Path(__file__).parents[2]
+TOOL = "misc/check_dataset.py"
 
 
-spec = importlib.util.spec_from_file_location("check_dataset", ROOT / "tools/misc/check_dataset.py")
-tool = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(tool)
-
-
-@pytest.fixture
-def check(monkeypatch, capfd):
-    """Run the tool in this process, and return exit code, output and error."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["check_dataset.py", *map(str, arguments)])
-        code = 0
-        try:
-            tool.main()
-        except SystemExit as end:
-            code = end.code
-        return code, capfd.readouterr().out
-
-    return run
+def check(*arguments, code=0):
+    return run_tool(TOOL, *arguments, "--workers", 1, code=code).stdout
 
 
 @pytest.fixture
 def folder(tmp_path):
     """Write every kind of good and corrupt image into two folders."""
-    folder = tmp_path / "images"
-    for name, data in good_files().items():
-        (folder / "good").mkdir(parents=True, exist_ok=True)
-        (folder / "good" / name).write_bytes(data)
-    for name, (data, _) in corrupt_files().items():
-        (folder / "bad").mkdir(parents=True, exist_ok=True)
-        (folder / "bad" / name).write_bytes(data)
-    return folder
+    bad = {name: data for name, (data, _) in corrupt_files().items()}
+    for kind, files in (("good", good_files()), ("bad", bad)):
+        for name, data in files.items():
+            write(tmp_path / "images" / kind, os.fsencode(name), data)
+    return tmp_path / "images"
 
 
 def test_corrupt_files_are_reported_and_both_lists_written(tmp_path, folder):
-    arguments = (
-        folder,
-        "--workers",
-        2,
-        "--out",
-        tmp_path / "bad.txt",
-        "--write-list",
-        tmp_path / "good.txt",
-    )
-    result = subprocess.run(
-        [sys.executable, "tools/misc/check_dataset.py", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        timeout=120,
-    )
+    lists = ("--out", tmp_path / "bad.txt", "--write-list", tmp_path / "good.txt")
+    command = (sys.executable, TOOLS / TOOL, folder, "--workers", 2, *lists)
+    printed = run_process(*command, code=1).stdout
 
-    good, damaged = good_files(), corrupt_files()
-    assert result.returncode == 1, result.stderr
-    assert f"{len(good) + len(damaged)} images: {len(good)} good" in result.stdout
-    assert "1 JPEG, mode CMYK" in result.stdout
-    assert "4 PNG, mode RGB\n" in result.stdout  # rgb, rgb16, animated, named .jpg
-    assert "1 with the suffix of another format" in result.stdout
-    assert "width: 64 to 64 pixels" in result.stdout
-    for name, (_, kind) in damaged.items():
-        assert f"corrupt image '{folder / 'bad' / name}': {kind} (" in result.stdout
+    good, corrupt = good_files(), corrupt_files()
+    assert f"{len(good) + len(corrupt)} images: {len(good)} good" in printed
+    assert "1 JPEG, mode CMYK" in printed
+    assert "4 PNG, mode RGB\n" in printed  # rgb, rgb16, animated, named .jpg
+    assert "1 with the suffix of another format" in printed
+    assert "width: 64 to 64 pixels" in printed
+    for name, (_, kind) in corrupt.items():
+        assert f"corrupt image '{folder / 'bad' / name}': {kind} (" in printed
     listed = dict(line.split("\t") for line in (tmp_path / "bad.txt").read_text().splitlines())
-    assert listed == {str(folder / "bad" / name): kind for name, (_, kind) in damaged.items()}
+    assert listed == {str(folder / "bad" / name): kind for name, (_, kind) in corrupt.items()}
 
     dataset = UnlabeledImageFolder(str(folder), ann_file=str(tmp_path / "good.txt"))
     paths = [dataset.get_data_info(index)["img_path"] for index in range(len(dataset))]
     assert paths == sorted(str(folder / "good" / name) for name in good)
 
 
-def test_good_images_exit_with_0_and_a_list_limits_the_check(tmp_path, folder, check):
-    (tmp_path / "list.txt").write_text("good/rgb.png 5\ngood/rgb.jpg\n")
-
-    code, output = check(folder, "--workers", 1, "--list", tmp_path / "list.txt")
-
-    assert code == 0
-    assert "2 images: 2 good, 0 corrupt" in output
-
-
-def test_missing_listed_files_count_as_corrupt(tmp_path, folder, check):
-    (tmp_path / "list.txt").write_text("good/gone.png\ngood/rgb.jpg\n")
-
-    code, output = check(folder, "--workers", 1, "--list", tmp_path / "list.txt")
-
-    assert code == 1
-    assert "gone.png': missing" in output
+@pytest.mark.parametrize(
+    ("listed", "code", "printed"),
+    [
+        ("good/rgb.png 5\ngood/rgb.jpg\n", 0, "2 images: 2 good, 0 corrupt"),
+        ("good/gone.png\ngood/rgb.jpg\n", 1, "gone.png': missing"),
+    ],
+)
+def test_list_limits_the_check_and_missing_files_are_corrupt(
+    tmp_path, folder, listed, code, printed
+):
+    (tmp_path / "list.txt").write_text(listed)
+    assert printed in check(folder, "--list", tmp_path / "list.txt", code=code)
 
 
 @pytest.mark.parametrize(
@@ -109,12 +67,12 @@ def test_missing_listed_files_count_as_corrupt(tmp_path, folder, check):
         (["{0}", "--list", "{0}/none.txt"], "there is no file"),
     ],
 )
-def test_invalid_arguments_exit_with_one_line(tmp_path, check, arguments, message):
-    code, _ = check(*[argument.format(tmp_path) for argument in arguments])
-    assert code.startswith(f"error: {message}")
+def test_invalid_arguments_exit_with_one_line(tmp_path, arguments, message):
+    given = [argument.format(tmp_path) for argument in arguments]
+    assert run_tool(TOOL, *given, code=1).stderr.startswith(f"error: {message}")
 
 
-def test_files_of_any_name_are_reported_and_listed(tmp_path, check):
+def test_files_of_any_name_are_reported_and_listed(tmp_path):
     folder = tmp_path / "images"
     for name in (b"ok\xff\n.jpg", b" ok.jpg"):
         write(folder, name, good_files()["rgb.jpg"])
@@ -125,17 +83,15 @@ def test_files_of_any_name_are_reported_and_listed(tmp_path, check):
     os.mkfifo(folder / "pipe.jpg")
     good, bad = tmp_path / "good.txt", tmp_path / "bad.txt"
 
-    code, out = check(folder, "--workers", 1, "--out", bad, "--write-list", good)
+    out = check(folder, "--out", bad, "--write-list", good, code=1)
 
-    assert code == 1
     assert "4 images: 2 good, 2 corrupt" in out
     assert r"bad\xff\n.jpg" in out
     for kind in ("1 hidden folders", "1 links to a folder above them", "1 devices, pipes"):
         assert kind in out
     assert len(UnlabeledImageFolder(str(folder), ann_file=str(good))) == 2
-    assert check(folder, "--list", good, "--workers", 1)[0] == 0
-    code, out = check(folder, "--list", bad, "--workers", 1)
-    assert (code, "2 images: 0 good, 2 corrupt" in out) == (1, True)
+    check(folder, "--list", good)
+    assert "2 images: 0 good, 2 corrupt" in check(folder, "--list", bad, code=1)
 
 
 def write(folder, name, data):

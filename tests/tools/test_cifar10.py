@@ -50,23 +50,18 @@ def test_an_augmented_image_is_a_window_of_the_padded_one(module):
         assert any(torch.equal(augmented, window) for window in possible)
 
 
-def test_test_images_are_unchanged_and_labeled(module, arrays):
+def test_test_images_are_unchanged_and_labels_are_balanced(module, arrays):
     module("cifar_arrays")
-    config = dict(type="CifarArrays", data_root=str(arrays), images=40, split="test", labeled=True)
-    dataset = DATASETS.build(config)
+    config = dict(type="CifarArrays", data_root=str(arrays), images=40, labeled=True)
+    labels = DATASETS.build(config | dict(per_class=2)).labels
+    assert torch.bincount(labels).tolist() == [2] * 10
+    dataset = DATASETS.build(config | dict(split="test"))
     image = np.load(arrays / "test_images.npy")[13].transpose(2, 0, 1)
     assert torch.equal(dataset[13]["inputs"], torch.from_numpy(image))
     assert dataset[13]["data_samples"].gt_label.item() == 3
 
 
-def test_labeled_images_are_balanced_over_classes(module, arrays):
-    module("cifar_arrays")
-    config = dict(type="CifarArrays", data_root=str(arrays), images=40, labeled=True, per_class=2)
-    labels = DATASETS.build(config).labels
-    assert torch.bincount(labels).tolist() == [2] * 10
-
-
-def test_simmim_without_masked_tokens_equals_the_encoder(module):
+def test_simmim_is_the_encoder_of_the_visible_pixels(module):
     model = MODELS.build(read(module, "simmim").model.backbone).eval()
     with torch.no_grad():
         model.encoder.norm.bias.normal_()
@@ -74,9 +69,6 @@ def test_simmim_without_masked_tokens_equals_the_encoder(module):
         expected = model.encoder(images)[0]
         assert torch.allclose(model(images, torch.zeros(2, 8, 8))[0], expected, atol=1e-6)
 
-
-def test_masked_pixels_do_not_affect_simmim_features(module):
-    model = MODELS.build(read(module, "simmim").model.backbone).eval()
     mask = torch.zeros(1, 8, 8)
     mask[0, :4] = 1
     images = torch.randn(1, 3, 32, 32)
@@ -89,7 +81,6 @@ def test_masked_pixels_do_not_affect_simmim_features(module):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_pretraining_lowers_the_loss(module, arrays, method):
-    """Loader that repeats one batch."""
     from mmengine.optim import build_optim_wrapper
     from mmengine.runner import Runner
 

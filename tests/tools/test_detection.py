@@ -1,21 +1,19 @@
 """Detection as a user runs it: shipped configs, and another project's config with our backbone."""
 
 import json
-import os
-import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 import torch
-from coco_files import write_coco
+from image_folders import write_coco
+from tool_runs import TOOLS, run_process, run_tool
 
 pytest.importorskip("mmcv.ops", exc_type=ImportError, reason="needs mmcv with compiled operators")
 pytest.importorskip("mmdet", exc_type=ImportError)
 
-ROOT = Path(__file__).parents[2]
-CONFIG = ROOT / "configs/transfer/coco/mask_rcnn_mixmae_swin_b_36e.py"
+CONFIG = TOOLS.parent / "configs/transfer/coco/mask_rcnn_mixmae_swin_b_36e.py"
 MMDET = Path(find_spec("mmdet").origin).parent / ".mim"
 STOCK_CONFIG = MMDET / "configs/mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py"
 IN_THIS_PROCESS = [
@@ -50,19 +48,6 @@ def coco(tmp_path):
     return write_coco(tmp_path / "coco")
 
 
-def run(*command):
-    result = subprocess.run(
-        [sys.executable, *(str(part) for part in command)],
-        capture_output=True,
-        text=True,
-        env=dict(os.environ, OMP_NUM_THREADS="1", CUDA_VISIBLE_DEVICES=""),
-        cwd=ROOT,
-        timeout=300,
-    )
-    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
-    return result.stdout + result.stderr
-
-
 def records(work_dir):
     """Return the logged scalars: one line per iteration or evaluation."""
     files = sorted(Path(work_dir).glob("*/vis_data/scalars.json"))
@@ -88,11 +73,11 @@ def test_shipped_config_trains_resumes_and_evaluates(coco, tmp_path):
     ]
     arguments = ["--data-root", coco, "--work-dir", tmp_path / "run", "--cfg-options", *options]
 
-    run("tools/train.py", small, *arguments, "train_cfg.max_epochs=1")
+    run_tool("train.py", small, *arguments, "train_cfg.max_epochs=1")
     first = records(tmp_path / "run")
-    text = run("tools/train.py", small, "--resume", *arguments, "train_cfg.max_epochs=2")
-    run(
-        "tools/test.py", small, tmp_path / "run/epoch_2.pth", "--out", tmp_path / "metrics.json",
+    resumed = run_tool("train.py", small, "--resume", *arguments, "train_cfg.max_epochs=2")
+    run_tool(
+        "test.py", small, tmp_path / "run/epoch_2.pth", "--out", tmp_path / "metrics.json",
         *arguments,
     )  # fmt: skip
 
@@ -100,14 +85,15 @@ def test_shipped_config_trains_resumes_and_evaluates(coco, tmp_path):
     assert len(losses) == 1  # one batch of four images
     assert torch.tensor(losses).isfinite().all()
     assert any("coco/bbox_mAP" in record and "coco/segm_mAP" in record for record in first)
-    assert "resumed epoch: 1, iter: 1" in text
+    assert "resumed epoch: 1, iter: 1" in resumed.stdout
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     assert {"coco/bbox_mAP", "coco/segm_mAP"} <= set(metrics)
 
 
 def test_stock_mmdet_config_trains_with_our_backbone_by_options(coco, tmp_path):
-    run(
-        MMDET / "tools/train.py", STOCK_CONFIG, "--work-dir", tmp_path / "run", "--cfg-options",
+    run_process(
+        sys.executable, MMDET / "tools/train.py", STOCK_CONFIG,
+        "--work-dir", tmp_path / "run", "--cfg-options",
         *IN_THIS_PROCESS, *SMALL_HEADS, *SMALL_SWIN,
         "model.backbone._delete_=True",
         "model.backbone.type=mim_plugins.MaskedSwin",

@@ -2,17 +2,14 @@
 
 import argparse
 import importlib
-import os
-import subprocess
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
+from tool_runs import TOOLS, run_process
 
-ROOT = Path(__file__).parents[2]
 GOOD = {
     "torch": "2.11.0+cu128",
     "torchvision": "0.26.0",
@@ -30,7 +27,7 @@ REMEDY = (
 
 @pytest.fixture
 def doctor(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "tools/misc"))
+    monkeypatch.syspath_prepend(str(TOOLS / "misc"))
     monkeypatch.delitem(sys.modules, "doctor", raising=False)
     return importlib.import_module("doctor")
 
@@ -276,17 +273,10 @@ def test_missing_config_fails(doctor):
     assert result.level == "FAIL"
 
 
-def test_doctor_runs_and_fails_without_any_package(tmp_path):
+def test_doctor_runs_and_fails_without_any_package():
     # -S and -E hide the packages of the environment
-    result = subprocess.run(
-        [sys.executable, "-S", "-E", str(ROOT / "tools/doctor.py"), "--config", "swin_b_600e"],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env=dict(PATH=os.environ["PATH"]),
-        cwd=tmp_path,
-    )
-    assert result.returncode == 1
+    command = (sys.executable, "-S", "-E", TOOLS / "doctor.py", "--config", "swin_b_600e")
+    result = run_process(*command, code=1)
     assert "FAIL  torch is missing" in result.stdout
     assert "mim_plugins does not import" in result.stdout
     assert not result.stderr

@@ -1,15 +1,14 @@
-import runpy
-import sys
-from pathlib import Path
+import re
 
 import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from tool_runs import run_tool
 
 from mim_plugins import get_model
 
-TOOL = Path(__file__).parents[2] / "tools/model_converters/export_onnx.py"
+TOOL = "model_converters/export_onnx.py"
 MEAN_STD = dict(mean=[120.0, 110.0, 100.0], std=[60.0, 50.0, 40.0])
 SWIN = dict(
     type="mim_plugins.MaskedSwin",
@@ -41,6 +40,7 @@ BACKBONES = dict(
             arch=dict(depth=1, embed_dims=16, num_heads=2),
             img_size=32,
             out_type="avg_featmap",
+            learn_pos_embed=True,
         ),
         16,
     ),
@@ -54,18 +54,6 @@ BACKBONES = dict(
         16,
     ),
 )
-
-
-@pytest.fixture
-def export(monkeypatch, capsys, tmp_path):
-    """Run the tool in this process, and return a session of its file and the output."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", [str(TOOL), *map(str, arguments)])
-        runpy.run_path(str(TOOL), run_name="__main__")
-        return capsys.readouterr().out
-
-    return run
 
 
 def save(model_cfg, folder):
@@ -88,9 +76,24 @@ def classifier(backbone, width):
     )
 
 
-def run_onnx(file, images):
-    onnxruntime = pytest.importorskip("onnxruntime")
-    return onnxruntime.InferenceSession(str(file)).run(None, {"images": images.numpy()})[0]
+def normalized(images):
+    channels = images.shape[1]
+    mean, std = (torch.tensor(MEAN_STD[key][:channels])[:, None, None] for key in ("mean", "std"))
+    return (images - mean) / std
+
+
+def check_onnx(file, images, expected):
+    import onnxruntime
+
+    found = onnxruntime.InferenceSession(str(file)).run(None, {"images": images.numpy()})[0]
+    np.testing.assert_allclose(found, expected, atol=1e-4 * abs(expected).max())
+    return found
+
+
+@pytest.fixture
+def _onnx():
+    for name in ("onnxscript", "onnxruntime"):
+        pytest.importorskip(name)
 
 
 needs_newer_torch = pytest.mark.skipif(
@@ -99,32 +102,28 @@ needs_newer_torch = pytest.mark.skipif(
 
 
 @needs_newer_torch
+@pytest.mark.usefixtures("_onnx")
 @pytest.mark.parametrize("name", sorted(BACKBONES))
 @torch.no_grad()
-def test_logits_of_raw_pixels_match_pytorch(name, export, tmp_path):
-    pytest.importorskip("onnxscript")
-    pytest.importorskip("onnxruntime")
+def test_logits_of_raw_pixels_match_pytorch(name, tmp_path):
     config, checkpoint, model = save(classifier(*BACKBONES[name]), tmp_path)
     out = tmp_path / "model.onnx"
-    printed = export(config, checkpoint, out, "--dynamic-batch")
+    printed = run_tool(TOOL, config, checkpoint, out, "--dynamic-batch").stdout
     assert "onnxruntime and PyTorch differ by" in printed
 
     for batch in (1, 3):
         images = torch.randint(256, (batch, 3, 32, 32)).float()
-        mean, std = (torch.tensor(MEAN_STD[key])[:, None, None] for key in ("mean", "std"))
-        expected = model.head(model.extract_feat((images - mean) / std)).numpy()
+        expected = model.head(model.extract_feat(normalized(images))).numpy()
         assert expected.shape == (batch, 5)
-        found = run_onnx(out, images)
-        np.testing.assert_allclose(found, expected, atol=1e-4 * abs(expected).max())
+        found = check_onnx(out, images, expected)
     assert np.ptp(found, axis=0).max() > 2e-4, "all images look the same to the graph"
     assert not list(tmp_path.glob(".onnx-*"))
 
 
 @needs_newer_torch
+@pytest.mark.usefixtures("_onnx")
 @torch.no_grad()
-def test_pretraining_config_exports_pooled_features_at_any_size(export, tmp_path):
-    pytest.importorskip("onnxscript")
-    pytest.importorskip("onnxruntime")
+def test_pretraining_config_exports_pooled_features_at_any_size(tmp_path):
     model_cfg = dict(
         type="mim_plugins.MixMAE",
         backbone=SWIN,
@@ -137,17 +136,15 @@ def test_pretraining_config_exports_pooled_features_at_any_size(export, tmp_path
         ),
     )
     config, checkpoint, model = save(model_cfg, tmp_path)
-    printed = export(config, checkpoint, tmp_path / "encoder.onnx", "--img-size", 48)
-    assert "1 images of 48x48" in printed
+    out = tmp_path / "encoder.onnx"
+    assert "1 images of 48x48" in run_tool(TOOL, config, checkpoint, out, "--img-size", 48).stdout
 
     images = torch.randint(256, (1, 3, 48, 48)).float()
-    mean, std = (torch.tensor(MEAN_STD[key])[:, None, None] for key in ("mean", "std"))
-    expected = model.backbone((images - mean) / std)[-1].mean(dim=(2, 3)).numpy()
-    found = run_onnx(tmp_path / "encoder.onnx", images)
-    np.testing.assert_allclose(found, expected, atol=1e-4 * abs(expected).max())
+    check_onnx(out, images, model.backbone(normalized(images))[-1].mean(dim=(2, 3)).numpy())
 
 
 @needs_newer_torch
+@pytest.mark.usefixtures("_onnx")
 @torch.no_grad()
 @pytest.mark.parametrize("encoder", ["swin", "vit"])
 @pytest.mark.parametrize(
@@ -158,62 +155,49 @@ def test_pretraining_config_exports_pooled_features_at_any_size(export, tmp_path
         (3, ("--img-size", 64, 32), "64x32, RGB"),
     ],
 )
-def test_rectangles_keep_their_height_and_width(
-    export, tmp_path, encoder, channels, options, printed
-):
-    pytest.importorskip("onnxscript")
-    pytest.importorskip("onnxruntime")
+def test_rectangles_keep_their_height_and_width(tmp_path, encoder, channels, options, printed):
     backbone, width = BACKBONES[encoder]
     model_cfg = classifier(dict(backbone, img_size=(32, 64), in_channels=channels), width)
     model_cfg["data_preprocessor"] |= {key: MEAN_STD[key][:channels] for key in MEAN_STD}
     config, checkpoint, model = save(model_cfg, tmp_path)
 
-    assert printed in export(config, checkpoint, tmp_path / "out.onnx", *options)
+    out = tmp_path / "out.onnx"
+    assert printed in run_tool(TOOL, config, checkpoint, out, *options).stdout
 
     images = torch.randint(256, (1, channels, *(options[1:] or (32, 64)))).float()
-    mean, std = (torch.tensor(MEAN_STD[key][:channels])[:, None, None] for key in ("mean", "std"))
-    expected = model((images - mean) / std).numpy()
-    found = run_onnx(tmp_path / "out.onnx", images)
-    np.testing.assert_allclose(found, expected, atol=1e-4 * abs(expected).max())
+    check_onnx(out, images, model(normalized(images)).numpy())
 
 
-def test_more_than_two_sides_are_refused(export, tmp_path, capsys):
-    with pytest.raises(SystemExit):
-        export("a.py", "b.pth", tmp_path / "out.onnx", "--img-size", 1, 2, 3)
-    assert "one side, or height and width" in capsys.readouterr().err
+def test_more_than_two_sides_are_refused(tmp_path):
+    command = (TOOL, "a.py", "b.pth", tmp_path / "out.onnx", "--img-size", 1, 2, 3)
+    assert "one side, or height and width" in run_tool(*command, code=2).stderr
 
 
-def test_mismatched_checkpoint_and_existing_file_are_refused(export, tmp_path, capsys):
-    pytest.importorskip("onnxscript")
-    pytest.importorskip("onnxruntime")
+@pytest.mark.usefixtures("_onnx")
+def test_mismatched_checkpoint_and_existing_file_are_refused(tmp_path):
     config, checkpoint, _ = save(classifier(*BACKBONES["swin"]), tmp_path)
-    torch.save({"state_dict": {"x": torch.ones(1)}}, tmp_path / "other.pth")
-    with pytest.raises(SystemExit, match=r"error: .*other.pth"):
-        export(config, tmp_path / "other.pth", tmp_path / "out.onnx")
-    (tmp_path / "out.onnx").write_text("kept")
-    with pytest.raises(SystemExit):
-        export(config, checkpoint, tmp_path / "out.onnx")
-    assert "exists already" in capsys.readouterr().err
-    assert (tmp_path / "out.onnx").read_text() == "kept"
+    out, other = tmp_path / "out.onnx", tmp_path / "other.pth"
+    torch.save({"state_dict": {"x": torch.ones(1)}}, other)
+    assert "other.pth" in run_tool(TOOL, config, other, out, code=1).stderr
+    out.write_text("kept")
+    assert "exists already" in run_tool(TOOL, config, checkpoint, out, code=2).stderr
+    assert out.read_text() == "kept"
 
 
-def test_torch_that_cannot_export_is_named(export, tmp_path, monkeypatch):
-    pytest.importorskip("onnxscript")
-    pytest.importorskip("onnxruntime")
+@pytest.mark.usefixtures("_onnx")
+def test_torch_that_cannot_export_is_named(tmp_path, monkeypatch):
     config, checkpoint, _ = save(classifier(*BACKBONES["swin"]), tmp_path)
 
     def broken(*args, **kwargs):
         raise torch.onnx.OnnxExporterError("Failed to export\nmany lines")
 
     monkeypatch.setattr("torch.onnx.export", broken)
-    with pytest.raises(
-        SystemExit, match=r"^error: torch 2\.\d.* does not export this .*torch 2\.11"
-    ):
-        export(config, checkpoint, tmp_path / "out.onnx")
+    error = run_tool(TOOL, config, checkpoint, tmp_path / "out.onnx", code=1).stderr
+    assert re.search(r"^error: torch 2\.\d.* does not export this .*torch 2\.11", error, re.M)
     assert not list(tmp_path.glob("*.onnx*"))
 
 
-def test_missing_packages_are_named(export, tmp_path, monkeypatch):
+def test_missing_packages_are_named(tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(SystemExit, match=r"no package onnx: pip install 'mim_plugins\[onnx\]'"):
-        export("mixmae/swin_b_600e", "x.pth", tmp_path / "out.onnx")
+    error = run_tool(TOOL, "mixmae/swin_b_600e", "x.pth", tmp_path / "out.onnx", code=1).stderr
+    assert "no package onnx: pip install 'mim_plugins[onnx]'" in error

@@ -9,11 +9,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch.distributed.run
 from free_port import free_port
-from PIL import Image
+from image_folders import write_images
 
 ROOT = Path(__file__).parents[2]
 
@@ -128,10 +127,8 @@ def test_openmmlabs_variables_reach_srun(slurm):
 @pytest.mark.parametrize(("gpus", "per_node"), [("2", "2"), ("16", "8")])
 def test_job_requests_at_most_one_gpu_per_task(slurm, gpus, per_node):
     slurm("bash", "tools/slurm_test.sh", "p", "j", "c", "a.pth", python="#!/bin/sh\n", GPUS=gpus)
-    assert (
-        f"--gres=gpu:{per_node} --ntasks={gpus} --ntasks-per-node={per_node}"
-        in (slurm.asked("srun")[0])
-    )
+    expected = f"--gres=gpu:{per_node} --ntasks={gpus} --ntasks-per-node={per_node}"
+    assert expected in slurm.asked("srun")[0]
 
 
 def test_preempted_run_restarts_with_resume(slurm, tmp_path):
@@ -191,11 +188,7 @@ def test_too_few_arguments_print_the_usage(slurm, script):
 @pytest.fixture
 def tiny(tmp_path):
     """Return a small config, and the arguments for training on eight images."""
-    generator = np.random.default_rng(0)
-    (tmp_path / "images").mkdir()
-    for index in range(8):
-        pixels = generator.integers(0, 255, (70, 90, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(tmp_path / f"images/{index}.jpg")
+    write_images(tmp_path / "images", 8, (70, 90))
     config = tmp_path / "tiny.py"
     config.write_text(f"""
 _base_ = {str(ROOT / "configs/mixmae/swin_b_600e.py")!r}

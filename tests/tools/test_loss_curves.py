@@ -1,37 +1,23 @@
 import json
-import subprocess
-import sys
-from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
+from image_folders import write_smooth_images
+from tool_runs import run_tool
 
-TOOL = Path(__file__).parents[2] / "tools/dev/benchmarks/loss_curves.py"
+TOOL = "dev/benchmarks/loss_curves.py"
 TINY = json.dumps(dict(embed_dims=8, depths=[1, 1, 1, 1], num_heads=[1, 1, 2, 2]))
 
 
-def run(*arguments):
-    return subprocess.run(
-        [sys.executable, TOOL, *map(str, arguments)], capture_output=True, text=True, timeout=300
-    )
-
-
 def test_both_models_have_equal_losses_on_equal_data(tmp_path):
-    generator = np.random.default_rng(0)
-    (tmp_path / "images").mkdir()
-    for number in range(4):
-        small = generator.integers(0, 256, (5, 6, 3), dtype=np.uint8)
-        image = Image.fromarray(small).resize((80, 70), Image.Resampling.BICUBIC)
-        image.save(tmp_path / f"images/{number}.png")
+    write_smooth_images(tmp_path / "images", 4, (70, 80), "png")
     file, picture = tmp_path / "curves.json", tmp_path / "curves.png"
 
-    result = run(
+    result = run_tool(
+        TOOL,
         *(tmp_path / "images", "--arch", TINY, "--steps", 6, "--batch", 2, "--img-size", 64),
         *("--dtype", "float64", "--device", "cpu", "--json", file, "--plot", picture),
     )
 
-    assert result.returncode == 0, result.stderr
     curves = json.loads(file.read_text())
     assert len(curves["ours"]) == len(curves["peer"]) == 6
     assert curves["max_relative_error"] < 1e-6  # our loss itself is computed in float32
@@ -41,16 +27,13 @@ def test_both_models_have_equal_losses_on_equal_data(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "code", "message"),
     [
-        (["--batch", 3], "--batch: 3 must be even"),
-        (["--img-size", 100], "--img-size: 100 must be a multiple of 32"),
-        (["--steps", 0], "--steps: 0 must be at least 1"),
-        ([], "no images in"),
+        (["--batch", 3], 2, "--batch: 3 must be even"),
+        (["--img-size", 100], 2, "--img-size: 100 must be a multiple of 32"),
+        (["--steps", 0], 2, "--steps: 0 must be at least 1"),
+        ([], 1, "no images in"),
     ],
 )
-def test_invalid_arguments_exit_with_one_line(tmp_path, arguments, message):
-    result = run(tmp_path, *arguments)
-    assert result.returncode != 0
-    assert message in result.stderr
-    assert "Traceback" not in result.stderr
+def test_invalid_arguments_exit_with_one_line(tmp_path, arguments, code, message):
+    assert message in run_tool(TOOL, tmp_path, *arguments, code=code).stderr

@@ -2,18 +2,20 @@
 
 import importlib
 import json
+import re
 import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
+from tool_runs import TOOLS, run_tool
 
-ROOT = Path(__file__).parents[2]
+TOOL = "analysis_tools/plot_log.py"
 
 
 @pytest.fixture
 def tool(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "tools/analysis_tools"))
+    monkeypatch.syspath_prepend(str(TOOLS / "analysis_tools"))
     monkeypatch.delitem(sys.modules, "plot_log", raising=False)
     return importlib.import_module("plot_log")
 
@@ -33,14 +35,9 @@ def runs(tmp_path):
     return [str(tmp_path / "first"), str(tmp_path / "second")]
 
 
-def main(tool, monkeypatch, *arguments):
-    monkeypatch.setattr(sys, "argv", ["plot_log.py", *map(str, arguments)])
-    tool.main()
-
-
-def test_table_shows_last_values_of_all_runs(tool, runs, tmp_path, monkeypatch, capsys):
-    main(tool, monkeypatch, *runs, "--smooth", "0.5", "--out", tmp_path / "new/curves.png")
-    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+def test_table_shows_last_values_of_all_runs(runs, tmp_path):
+    printed = run_tool(TOOL, *runs, "--smooth", "0.5", "--out", tmp_path / "new/curves.png").stdout
+    rows = [line.split() for line in printed.splitlines()]
     assert ["last", "value", "first", "second"] in rows
     assert ["iteration", "50", "50"] in rows
     assert ["loss", "0.02", "0.04"] in rows
@@ -72,10 +69,9 @@ def test_keys_can_be_chosen(tool, runs):
 
 
 @pytest.mark.parametrize("arguments", [["nowhere"], ["--smooth", "1.5"], ["--keys", "nonsense"]])
-def test_errors_exit_with_one_line(tool, runs, arguments, monkeypatch):
+def test_errors_exit_with_one_line(runs, arguments):
     given = arguments if arguments == ["nowhere"] else [runs[0], *arguments]
-    with pytest.raises(SystemExit, match=r"error: .*(nowhere|smooth|nonsense)"):
-        main(tool, monkeypatch, *given)
+    assert re.search("nowhere|smooth|nonsense", run_tool(TOOL, *given, code=1).stderr)
 
 
 def test_runs_with_equal_names_are_labeled_by_path(tool):

@@ -1,13 +1,10 @@
 """tools/dev/stack_requirements.py and the choice of a stack in tools/run_tests.sh."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
-from tool_runs import run_tool
+from tool_runs import TOOLS, run_process, run_tool
 
-ROOT = Path(__file__).parents[2]
-TOOL = ROOT / "tools/dev/stack_requirements.py"
 NEEDS = [
     "mmengine<0.11,>=0.10.7",
     "torch>=2.6",
@@ -19,16 +16,10 @@ NEEDS = [
 
 
 @pytest.fixture
-def requirements(monkeypatch, capsys):
+def requirements(monkeypatch):
     """Return the lines that the tool prints for a stack."""
     monkeypatch.setattr("importlib.metadata.requires", lambda name: NEEDS)
-
-    def lines(stack):
-        result = run_tool(TOOL, [stack], monkeypatch, capsys)
-        assert result.returncode == 0, result.stderr
-        return result.stdout.splitlines()
-
-    return lines
+    return lambda stack: run_tool("dev/stack_requirements.py", stack).stdout.splitlines()
 
 
 def test_oldest_pins_each_lower_bound(requirements):
@@ -59,10 +50,7 @@ def test_newest_omits_packages_that_need_operators(requirements):
     "options", [["--stack", "latest"], ["--stack=latest"], ["-k", "x", "--stack"]]
 )
 def test_unknown_stack_exits_with_the_allowed_ones(options):
-    result = subprocess.run(
-        ["bash", ROOT / "tools/run_tests.sh", *options], capture_output=True, text=True, timeout=60
-    )
-    assert result.returncode == 2
+    result = run_process("bash", TOOLS / "run_tests.sh", *options, code=2)
     assert result.stdout == ""
     given = "latest" if "latest" in options[-1] else ""
     allowed = "official, onedl, oldest and newest"
@@ -70,15 +58,8 @@ def test_unknown_stack_exits_with_the_allowed_ones(options):
 
 
 @pytest.mark.parametrize("script", ["run_tests.sh", "quickstart.sh"])
-def test_help_explains_and_starts_nothing(script, tmp_path):
-    result = subprocess.run(
-        ["bash", ROOT / "tools" / script, "--help"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        cwd=tmp_path,
-    )
-    assert result.returncode == 0, result.stderr
+def test_help_explains_and_starts_nothing(script):
+    result = run_process("bash", TOOLS / script, "--help")
     chooses = {"run_tests.sh": "the", "quickstart.sh": "its"}[script]
     assert f"PYTHON chooses {chooses} interpreter" in result.stdout
     assert "set -e" not in result.stdout

@@ -1,13 +1,11 @@
 import json
 import math
-import os
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from tool_runs import TOOLS, run_process, run_tool
 
-ROOT = Path(__file__).parents[2]
+TOOL = "dev/benchmarks/train_step.py"
 TINY = dict(
     mixmae=dict(embed_dims=16, depths=[1, 1, 1, 1], num_heads=[1, 1, 2, 2]),
     mrmae=dict(embed_dims=32, depth=1, num_heads=2),
@@ -15,14 +13,8 @@ TINY = dict(
 TEACHER = "vit_tiny_patch16_224"
 
 
-def benchmark(*arguments, **environment):
-    return subprocess.run(
-        [sys.executable, ROOT / "tools/dev/benchmarks/train_step.py", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        env=os.environ | environment,
-    )
+def benchmark(*arguments, code=0, **variables):
+    return run_process(sys.executable, TOOLS / TOOL, *arguments, code=code, **variables)
 
 
 def numbers(value):
@@ -46,7 +38,6 @@ def test_contestants_are_measured_side_by_side(tmp_path, method, contestants):
     result = benchmark(
         "--method", method, "--arch", arch, "--teacher", TEACHER, "--json", file, "--fused", *small
     )
-    assert result.returncode == 0, result.stderr
     for name in contestants:
         assert f"\n{name} " in result.stdout
 
@@ -71,34 +62,22 @@ def test_contestants_are_measured_side_by_side(tmp_path, method, contestants):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "code", "message"),
     [
-        (["--arch", "medium"], "arch='medium' is unknown"),
-        (["--batch", "3"], "--batch: 3 must be even"),
-        (["--img-size", "100"], "--img-size: 100 must be a multiple of 32"),
+        (["--arch", "medium"], 1, "arch='medium' is unknown"),
+        (["--batch", "3"], 2, "--batch: 3 must be even"),
+        (["--img-size", "100"], 2, "--img-size: 100 must be a multiple of 32"),
     ],
 )
-def test_invalid_arguments_exit_with_one_line(arguments, message):
-    result = benchmark("--method", "mixmae", *arguments)
-    assert result.returncode != 0
-    assert message in result.stderr
-    assert "Traceback" not in result.stderr
+def test_invalid_arguments_exit_with_one_line(arguments, code, message):
+    assert message in run_tool(TOOL, "--method", "mixmae", *arguments, code=code).stderr
 
 
 def test_compile_without_a_compiler_exits_with_one_line():
     small = ["--arch", json.dumps(TINY["mixmae"]), "--batch", 2, "--img-size", 64, "--repeats", 1]
     # ignores cached kernels from runs with a compiler
-    result = benchmark(
-        "--method",
-        "mixmae",
-        *small,
-        "--device",
-        "cpu",
-        "--compile",
-        CXX="/nowhere/g++",
-        PATH="",
-        TORCHINDUCTOR_FORCE_DISABLE_CACHES="1",
-    )
-    assert result.returncode != 0
-    assert "error: --compile: torch.compile does not work for cpu here" in result.stderr
-    assert "Traceback" not in result.stderr
+    variables = dict(CXX="/nowhere/g++", PATH="", TORCHINDUCTOR_FORCE_DISABLE_CACHES="1")
+    options = ("--method", "mixmae", *small, "--device", "cpu", "--compile")
+    error = benchmark(*options, code=1, **variables).stderr
+    assert "error: --compile: torch.compile does not work for cpu here" in error
+    assert "Traceback" not in error

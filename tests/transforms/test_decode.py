@@ -40,7 +40,7 @@ def test_pixels_are_those_of_the_default_backend_of_mmcv(name):
 
 
 @pytest.mark.parametrize("name", DAMAGED)
-def test_damage_is_an_error_with_path_and_kind(name):
+def test_corruption_is_an_error_with_path_and_kind(name):
     data, kind = DAMAGED[name]
 
     with pytest.raises(CorruptImageError, match=rf"^corrupt image 'x/{name}': {kind} \(.+\)$") as e:
@@ -64,7 +64,7 @@ def blank_png(width, height):
 
 
 @pytest.mark.parametrize(("width", "height"), [(34000, 34000), (2_000_000, 1), (1, 2_000_000)])
-def test_images_that_are_too_large_are_damaged(width, height, capfd, recwarn):
+def test_images_that_are_too_large_are_corrupt(width, height, capfd, recwarn):
     with pytest.raises(CorruptImageError, match=r"corrupt image 'x\.png': too large \(.+\)$") as e:
         decode_image(blank_png(width, height), "x.png")
     assert e.value.kind in CorruptImageError.KINDS

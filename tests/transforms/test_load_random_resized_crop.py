@@ -201,7 +201,7 @@ def test_results_do_not_share_memory(folder, backend):
 
 @pytest.mark.parametrize("backend", ["fast", "exact"])
 @pytest.mark.parametrize("name", corrupt_files())
-def test_damage_is_the_error_of_load_image(tmp_path, name, backend):
+def test_corruption_is_the_error_of_load_image(tmp_path, name, backend):
     data, kind = corrupt_files()[name]
     path = tmp_path / name
     path.write_bytes(data)
@@ -257,7 +257,7 @@ def test_each_file_is_decoded_to_its_end_until_found_intact(folder, ends):
     assert all(np.array_equal(a["img"], b["img"]) for a, b in zip(first, again, strict=True))
 
 
-def test_once_never_trusts_a_damaged_file(tmp_path, ends):
+def test_once_never_trusts_a_corrupt_file(tmp_path, ends):
     data, _ = corrupt_files()["overwritten.jpg"]
     path = tmp_path / "x.jpg"
     path.write_bytes(data)
@@ -288,12 +288,6 @@ def test_data_sets_give_the_index_that_once_needs(folder, ends):
     assert sum(ends) == len(ends) // 2
 
 
-def test_another_to_end_is_an_error():
-    allowed = "True, False or 'first_epoch'"
-    with pytest.raises(ValueError, match=f"check_full_file='twice' must be {allowed}"):
-        LoadRandomResizedCrop(SIZE, check_full_file="twice")
-
-
 def run_seeded(load, samples):
     np.random.seed(0)
     return [load(sample) for sample in samples]
@@ -321,18 +315,18 @@ def test_a_missing_decoder_is_said(monkeypatch, caplog):
     assert len(messages) == 1
 
 
-def test_another_backend_is_refused():
-    with pytest.raises(ValueError, match=r"backend='cv2'.*'fast', 'exact'"):
-        LoadRandomResizedCrop(SIZE, backend="cv2")
-
-
-@pytest.mark.parametrize("prob", [-0.1, 1.1, float("nan")])
-def test_a_flip_prob_outside_zero_to_one_is_refused(prob):
-    with pytest.raises(ValueError, match=f"flip_prob={prob}"):
-        LoadRandomResizedCrop(SIZE, flip_prob=prob)
-
-
-def test_is_reachable_from_a_config():
-    transform = TRANSFORMS.build(dict(type="mim_plugins.LoadRandomResizedCrop", scale=SIZE))
-
-    assert isinstance(transform, LoadRandomResizedCrop)
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (dict(backend="cv2"), r"backend='cv2'.*'fast', 'exact'"),
+        (dict(check_full_file="twice"), "'twice' must be True, False or 'first_epoch'"),
+        (dict(flip_prob=-0.1), "flip_prob=-0.1"),
+        (dict(flip_prob=1.1), "flip_prob=1.1"),
+        (dict(flip_prob=float("nan")), "flip_prob=nan"),
+    ],
+)
+def test_invalid_arguments_are_refused(arguments, message):
+    config = dict(type="mim_plugins.LoadRandomResizedCrop", scale=SIZE)
+    assert isinstance(TRANSFORMS.build(config), LoadRandomResizedCrop)
+    with pytest.raises(ValueError, match=message):
+        LoadRandomResizedCrop(SIZE, **arguments)

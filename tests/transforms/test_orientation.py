@@ -79,5 +79,5 @@ def test_broken_metadata_leave_the_image_as_it_is(recwarn):
 
 
 @pytest.mark.parametrize("name", corrupt_files())
-def test_damaged_files_are_left_to_the_decoder(name):
+def test_corrupt_files_are_left_to_the_decoder(name):
     assert read_orientation(corrupt_files()[name][0]) in (1, None)

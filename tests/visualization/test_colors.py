@@ -11,9 +11,7 @@ from mim_plugins.visualization import apply_colormap, to_rgb_uint8
 def test_natural_colors_undo_the_preprocessor(arguments):
     preprocessor = ImgDataPreprocessor(**arguments, bgr_to_rgb=True)
     bgr = torch.randint(256, (2, 3, 4, 4), dtype=torch.uint8)
-
     images = preprocessor(dict(inputs=list(bgr)))["inputs"]
-
     assert torch.equal(to_rgb_uint8(images, preprocessor), bgr.flip(1))
 
 

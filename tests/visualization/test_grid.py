@@ -20,7 +20,6 @@ def count(picture, color):
 
 def test_every_image_is_magnified_by_a_whole_number_and_kept():
     picture = draw_grid({"a": plain(RED), "b": plain(BLUE, rows=2)})
-
     assert picture.dtype == np.uint8
     assert count(picture, RED) == count(picture, BLUE) == 2 * (8 * 14) ** 2
     columns = np.flatnonzero((picture == np.array(RED)).all(axis=-1).any(axis=0))

@@ -26,9 +26,7 @@ def test_mixmae_shows_each_image_and_what_its_mixture_shows(mixmae, photos, prep
 
 def test_mrmae_shows_natural_colors_and_hides_in_gray(build, photos, prepare):
     model = build(mimics=None)
-
     original, visible, reconstruction = reconstruction_panels(model, prepare(model)).values()
-
     assert torch.equal(original, photos)
     hidden = (visible == 127).all(dim=1, keepdim=True).expand_as(original)
     assert hidden.float().mean().item() == pytest.approx(0.75, abs=0.01)

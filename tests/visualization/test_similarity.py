@@ -13,9 +13,8 @@ from mim_plugins.visualization import (
 
 
 @pytest.mark.parametrize(("ratio", "masks"), [(0.75, 4), (0.5, 2), (0.6, 3), (0.3, 2)])
-def test_complementary_masks_show_every_token_and_hide_as_many_as_in_training(ratio, masks):
+def test_complementary_masks_show_every_token_once_or_more(ratio, masks):
     found = complementary_masks(torch.zeros(3, 3, 64, 64), 16, ratio)
-
     assert len(found) == masks
     shown = torch.stack([~mask.mask for mask in found])
     assert shown.any(dim=0).all()
@@ -25,9 +24,7 @@ def test_complementary_masks_show_every_token_and_hide_as_many_as_in_training(ra
         assert torch.equal((~mask.mask).nonzero()[:, 1].reshape(3, -1), mask.ids_keep.sort(1)[0])
 
 
-def test_similarity_is_1_where_the_student_knows_and_minus_1_where_it_tells_the_opposite(
-    build, prepare, monkeypatch
-):
+def test_similarity_is_1_for_equal_and_minus_1_for_opposite(build, prepare, monkeypatch):
     model = build().eval()
     images = prepare(model)
     features = model.compute_targets(images, (4, 4))["colors"].features.clone()

@@ -14,7 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from imagenet import check_imagenet
-from splits import Split, UnusableError, read_labels, require_files, shown
+from mmpretrain.datasets.categories import PLACES205_CATEGORIES
+from splits import Split, UnusableError, check_order, read_labels, require_files, shown
 
 from mim_plugins.datasets import INaturalist, Places365
 from mim_plugins.datasets.folder_layouts import ADE20K, COCO
@@ -51,6 +52,8 @@ def check_places205(root: Path) -> list[Split]:
     lists = {split: f"trainvalsplit_places205/{split}_places205.csv" for split in ("train", "val")}
     remedy = "unpack trainvalsplit_places205.tar.gz and imagesPlaces205_resize.tar.gz there"
     require_files(root, [*lists.values(), folder], remedy)
+    for file in lists.values():
+        check_order(root / file, PLACES205_CATEGORIES)
     return [
         Split(split, read_labels(root / file, root / folder, 205)) for split, file in lists.items()
     ]

@@ -1,6 +1,6 @@
 """Splits of a data set, and the files that they need."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -43,6 +43,22 @@ def require_files(root: Path, names: Iterable[str], remedy: str) -> None:
 def read_labels(file: Path, folder: Path, classes: int) -> list[str]:
     """Return the paths in a list of lines ``NAME LABEL``, with labels below ``classes``."""
     return [str(folder / name) for name, _ in read_labeled_list(file, classes)]
+
+
+def check_order(file: Path, classes: Sequence[str]) -> None:
+    """Compare a list of lines ``LETTER/CLASS/IMAGE LABEL`` with the official order of the classes.
+
+    Raises:
+        UnusableError: a class has another label.
+    """
+    labels = {name: label for label, name in enumerate(classes)}
+    for name, label in read_labeled_list(file, len(classes)):
+        folder = name.strip("/").partition("/")[2].rpartition("/")[0]
+        if labels.get(folder, label) != label:
+            raise UnusableError(
+                f"'{file}' gives '{printable(name)}' the label {label}, but {folder} has the label"
+                f" {labels[folder]} in the official list; use the official files"
+            )
 
 
 def class_folders(folder: Path) -> dict[str, list[str]]:

@@ -1,8 +1,12 @@
 # COCO 2017 with large-scale jitter (Ghiasi et al., arXiv 2012.07177): images are scaled by 0.1 to
-# 2.0 of image_size and cropped to it. Tests read whole images that fit image_size.
+# 2.0 of image_size and cropped to it. Tests read whole images that fit image_size. A model pads
+# both to squares with square_images, as the MCMAE authors and ViTDet do.
 _base_ = "mmdet::_base_/datasets/coco_instance.py"
 
 image_size = (1024, 1024)
+# pads images after normalization, and the masks of objects. Unlike with a Pad transform, img_shape
+# stays that of the image, so that boxes are clipped to it.
+square_images = dict(pad_size_divisor=image_size[0])
 
 train_pipeline = [
     dict(type="LoadImageFromFile", backend_args=None),

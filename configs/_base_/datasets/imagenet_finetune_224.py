@@ -1,13 +1,18 @@
+# The augmentation is that of MAE's and MixMAE's public code, with one choice of ours, mmpretrain's:
+# RandomErasing fills in 8-bit colors, before the normalization, which clips its noise at 2.1 sigma.
+#
 # Labeled images: <data_root>/train/<class>/*, <data_root>/val/<class>/* (or meta/val.txt).
+_base_ = "../imagenet_pixels.py"
+
 data_preprocessor = dict(
     num_classes=1000,
-    mean=[123.675, 116.28, 103.53],
-    std=[58.395, 57.12, 57.375],
+    mean=_base_.pixel_mean,
+    std=_base_.pixel_std,
     to_rgb=True,
 )
-# images are BGR until the preprocessor turns them
-bgr_mean = data_preprocessor["mean"][::-1]
-bgr_std = data_preprocessor["std"][::-1]
+# images are BGR until the preprocessor converts them
+bgr_mean = _base_.pixel_mean[::-1]
+bgr_std = _base_.pixel_std[::-1]
 
 train_pipeline = [
     dict(type="mim_plugins.LoadImage"),

@@ -1,8 +1,8 @@
 # Images without labels: <data_root>/train/**, or any folder of images. The pixels of the fast
 # backend differ from those of Pillow by 0.2 of 255 levels on average (docs/benchmarks.md); it uses
 # simplejpeg if that is installed. With check_full_file="first_epoch", a worker checks each file
-# for corruption once; later crops are decoded only as far as they reach. The same crops in the
-# pixels of Pillow: --cfg-options train_dataloader.dataset.pipeline.0.backend=exact
+# for corruption once; afterwards it decodes no more than the crop needs. Crops with the pixels of
+# Pillow: --cfg-options train_dataloader.dataset.pipeline.0.backend=exact
 train_pipeline = [
     dict(
         type="mim_plugins.LoadRandomResizedCrop",
@@ -26,7 +26,7 @@ train_dataloader = dict(
         type="mim_plugins.UnlabeledImageFolder",
         data_root="data/imagenet",
         data_prefix=dict(img_path="train"),
-        on_corrupt="replace",  # and CorruptImageHook counts
+        on_corrupt="replace",  # counted by CorruptImageHook
         pipeline=train_pipeline,
     ),
 )

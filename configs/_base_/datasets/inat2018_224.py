@@ -1,4 +1,4 @@
-# <data_root>/train2018.json, val2018.json and train_val2018/**, as the official archives unpack.
+# <data_root>/train2018.json, val2018.json and train_val2018/**, as in the official archives.
 _base_ = "imagenet_finetune_224.py"
 
 num_classes = 8142

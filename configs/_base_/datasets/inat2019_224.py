@@ -1,4 +1,4 @@
-# <data_root>/train2019.json, val2019.json and train_val2019/**, as the official archives unpack.
+# <data_root>/train2019.json, val2019.json and train_val2019/**, as in the official archives.
 _base_ = "inat2018_224.py"
 
 num_classes = 1010

@@ -1,5 +1,5 @@
 # <data_root>/trainvalsplit_places205/*.csv and data/vision/torralba/deeplearning/images256/**, as
-# the official archives unpack.
+# in the official archives.
 _base_ = "imagenet_finetune_224.py"
 
 num_classes = 205

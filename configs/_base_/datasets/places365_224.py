@@ -1,5 +1,5 @@
-# <data_root>/places365_*.txt, categories_places365.txt, data_256/** and val_256/*, as the official
-# archives unpack.
+# <data_root>/places365_*.txt, categories_places365.txt, data_256/** and val_256/*, as in the
+# official archives.
 _base_ = "imagenet_finetune_224.py"
 
 num_classes = 365

@@ -1,4 +1,6 @@
 # mmpretrain's BEiT v2 of the 300-epoch recipe; the tokenizer's weights are OpenMMLab's.
+_base_ = "../imagenet_pixels.py"
+
 layer_scale = 0.1
 model = dict(
     type="BEiT",
@@ -52,8 +54,8 @@ model = dict(
 )
 data_preprocessor = dict(
     type="TwoNormDataPreprocessor",
-    mean=[123.675, 116.28, 103.53],
-    std=[58.395, 57.12, 57.375],
+    mean=_base_.pixel_mean,
+    std=_base_.pixel_std,
     second_mean=[127.5, 127.5, 127.5],
     second_std=[127.5, 127.5, 127.5],
     to_rgb=True,

@@ -8,6 +8,7 @@ model = dict(
         arch="base",
         drop_path_rate=0.1,
         out_type="avg_featmap",
+        learn_pos_embed=True,
         init_cfg=dict(
             type="Pretrained",
             checkpoint="work_dirs/vit_b_400e/epoch_400.pth",

@@ -1,6 +1,7 @@
 # MR-MAE's MCMAE encoder and the neck that detectors read it through; a config puts them into a
-# model. Windows, global blocks, drop path and pooled extra levels: the MCMAE authors' public
-# detection code. It normalizes with SyncBN; GN is our choice, as it does not depend on the batch.
+# model. Windows, global blocks, drop path and the max-pooled fourth map: the MCMAE authors' public
+# detection code. Ours: GN for its SyncBN, because GN does not depend on the batch, and no relative
+# position biases, which pre-training does not have.
 encoder = dict(
     type="mim_plugins.MaskedConvViT",
     arch="base",
@@ -16,6 +17,18 @@ encoder = dict(
     ),
 )
 head_norm = dict(type="GN", num_groups=32)
-encoder_neck = dict(
-    type="FPN", in_channels=[256, 384, 768], out_channels=256, num_outs=5, norm_cfg=head_norm
+encoder_neck = [
+    dict(type="mim_plugins.PooledLevel"),
+    dict(
+        type="FPN",
+        in_channels=[256, 384, 768, 768],
+        out_channels=256,
+        num_outs=5,
+        norm_cfg=head_norm,
+    ),
+]
+# weights and biases decay, norms do not: detectron2's rule
+biases_decay = dict(
+    constructor="DefaultOptimWrapperConstructor",
+    paramwise_cfg=dict(_delete_=True, norm_decay_mult=0.0),
 )

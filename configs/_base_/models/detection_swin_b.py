@@ -1,6 +1,6 @@
-# MixMAE's encoder and the neck that detectors read it through; a config puts them into a model.
-# In pre-training, windows were not shifted and no token saw farther than 224 pixels. Our choice:
-# the last stage, which is cheap, attends over the whole image.
+# MixMAE's encoder and the neck between it and a detector; a config inserts both into a model. In
+# pre-training, windows were not shifted and no token attended beyond 224 pixels. Our choice: the
+# last stage, which is cheap, attends globally.
 encoder = dict(
     type="mim_plugins.MaskedSwin",
     arch="base",

@@ -1,5 +1,6 @@
-# The paper's public record settles neither the teacher's size and features, nor the distance, nor
-# the weight: these are our choice.
+# The paper does not specify the distance and the loss weight: these are our choice.
+_base_ = ["../imagenet_pixels.py", "clip_target.py"]
+
 model = dict(
     type="mim_plugins.MRMAE",
     backbone=dict(type="mim_plugins.MaskedViT", arch="base"),
@@ -8,22 +9,15 @@ model = dict(
     mask_ratio=0.75,
     mimics=dict(
         clip=dict(
-            target_generator=dict(
-                type="mim_plugins.OpenCLIPTarget",
-                model_name="ViT-B-16",
-                pretrained="openai",  # or the path of a file with these weights
-                tag="openai",
-                features="norm",
-                normalize=True,
-            ),
+            target_generator=_base_.clip_target,
             distance="mse",
             weight=1.0,
         ),
     ),
     data_preprocessor=dict(
         type="mim_plugins.MixDataPreprocessor",
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
+        mean=_base_.pixel_mean,
+        std=_base_.pixel_std,
         bgr_to_rgb=True,
     ),
 )

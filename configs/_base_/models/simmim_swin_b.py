@@ -1,4 +1,6 @@
-# mmpretrain's SimMIM at 224 px: windows of 7 in place of 6, which fit 192 px.
+# mmpretrain's SimMIM at 224 px: windows of 7 tokens instead of 6, which fit 192 px.
+_base_ = "../imagenet_pixels.py"
+
 model = dict(
     type="SimMIM",
     backbone=dict(
@@ -16,7 +18,7 @@ model = dict(
 )
 data_preprocessor = dict(
     type="SelfSupDataPreprocessor",
-    mean=[123.675, 116.28, 103.53],
-    std=[58.395, 57.12, 57.375],
+    mean=_base_.pixel_mean,
+    std=_base_.pixel_std,
     to_rgb=True,
 )

@@ -1,5 +1,5 @@
-# MMSegmentation's UperNet; the recipe adds the crop size, which training and inference share
-# The base is a path, for onedl-mmengine does not find mmseg::
+# MMSegmentation's UperNet; the recipe adds the crop size, which training and inference share.
+# The base is a path, because onedl-mmengine does not find mmseg::
 _base_ = f"{__import__('mmseg').__path__[0]}/.mim/configs/_base_/models/upernet_swin.py"
 
 model = dict(
@@ -7,7 +7,7 @@ model = dict(
         _delete_=True,
         type="mim_plugins.MaskedSwin",
         arch="base",
-        # a pre-trained window sees 224 pixels of 512; the last stage, which is cheap, sees all
+        # pre-trained windows cover 224 of 512 pixels; the last stage, which is cheap, is global
         window_size=(14, 14, 14, "global"),
         drop_path_rate=0.3,
         out_indices=(0, 1, 2, 3),

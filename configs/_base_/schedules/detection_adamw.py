@@ -1,6 +1,6 @@
 # Learning rate, weight decay, batch, warm-up and cosine are those of the MCMAE authors' public
 # detection configs; the layer decay is ViTDet's for base models (arXiv 2203.16527, appendix).
-# float16: mmcv's RoIAlign has no bfloat16.
+# Warm-up: 0.5 % of 25 epochs. float16: mmcv's RoIAlign has no bfloat16.
 total_batch = 32
 
 optim_wrapper = dict(
@@ -12,7 +12,7 @@ optim_wrapper = dict(
     paramwise_cfg=dict(layer_decay_rate=0.7),
 )
 param_scheduler = [
-    dict(type="LinearLR", start_factor=0.001, by_epoch=False, begin=0, end=500),
+    dict(type="LinearLR", start_factor=0.001, by_epoch=False, begin=0, end=461),
     dict(type="CosineAnnealingLR", eta_min=0.0, by_epoch=True, convert_to_iter_based=True),
 ]
 train_cfg = dict(type="mim_plugins.ResumableEpochLoop", val_interval=5)

@@ -1,3 +1,5 @@
+# Pre-training of MixMAE, and of MAE at another batch, read from the authors' public code. Our
+# choice: bfloat16, for their float16 with a loss scale.
 _base_ = ["./warmup_cosine.py"]
 
 base_lr = 1.5e-4  # per 256 images
@@ -13,6 +15,8 @@ optim_wrapper = dict(
         fused=True,
     ),
     constructor="mim_plugins.LayerDecayOptimWrapperConstructor",
+    # the authors' pre-training exempts only biases and norms
+    paramwise_cfg=dict(decay_tokens=True),
 )
 param_scheduler = [
     dict(_base_.param_scheduler[0], end=warmup_epochs),

@@ -2,7 +2,7 @@
 
 Paper:    arXiv 2205.13137. Inference on whole images is our choice.
 Result:   no published number that we could verify.
-Cost:     training as in upernet_mixmae_swin_b_160k.py, whose checkpoints serve here as well.
+Cost:     training as in upernet_mixmae_swin_b_160k.py, whose checkpoints are used.
 Command:  tools/dist_test.sh configs/transfer/ade20k/upernet_mixmae_swin_b_160k_whole.py \
               CHECKPOINT 8
 """

@@ -1,6 +1,7 @@
 """COCO detection and instance segmentation: Cascade Mask R-CNN on MixMAE Swin-B/W14, 36 epochs.
 
-Paper:    arXiv 2205.13137. Its detection settings are not public: these are our choice.
+Paper:    arXiv 2205.13137, whose settings for COCO could not be verified: these are our choice.
+          Windows of 16 and global blocks instead: docs/detection.md#large-inputs.
 Result:   no published number that could be verified.
 Cost:     8 GPUs * 4 images of 1024 pixels; time not measured.
 Command:  tools/dist_train.sh configs/transfer/coco/cascade_mask_rcnn_mixmae_swin_b_36e.py 8 \
@@ -17,6 +18,7 @@ _base_ = [
 
 train_cfg = dict(max_epochs=36)
 model = dict(
+    data_preprocessor=_base_.square_images,
     backbone=dict(_delete_=True, **_base_.encoder),
     neck=dict(_delete_=True, **_base_.encoder_neck),
 )

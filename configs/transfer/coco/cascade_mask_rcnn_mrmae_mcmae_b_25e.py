@@ -1,6 +1,7 @@
 """COCO detection and instance segmentation: Cascade Mask R-CNN on MR-MAE's MCMAE-B, 25 epochs.
 
-Paper:    arXiv 2303.05475, 2205.03892. Our choice: mmdet's cascade with the Mask R-CNN recipe.
+Paper:    arXiv 2303.05475, 2205.03892. Our choice: mmdet's cascade in the recipe of
+          mask_rcnn_mrmae_mcmae_b_25e.py.
 Result:   no published number.
 Cost:     8 GPUs * 4 images of 1024 pixels; time not measured.
 Command:  tools/dist_train.sh configs/transfer/coco/cascade_mask_rcnn_mrmae_mcmae_b_25e.py 8 \
@@ -17,7 +18,8 @@ _base_ = [
 
 train_cfg = dict(max_epochs=25)
 model = dict(
+    data_preprocessor=_base_.square_images,
     backbone=dict(_delete_=True, **_base_.encoder),
-    neck=dict(_delete_=True, **_base_.encoder_neck),
+    neck=_base_.encoder_neck,
 )
-optim_wrapper = dict(paramwise_cfg=dict(layer_decay_rate=1.0))
+optim_wrapper = dict(**_base_.biases_decay)

@@ -19,3 +19,4 @@ _base_ = [
 
 train_cfg = dict(max_epochs=100)
 model = dict(head=dict(num_classes=_base_.num_classes))
+optim_wrapper = dict(paramwise_cfg=dict(head_depth=-2))

@@ -162,7 +162,7 @@ class AtomicCheckpointHook(CheckpointHook):
             self.file_backend, self._deferred_saves = backend, None
         prospect = "training continues without it"
         if self._has_succeeded(runner, "the best checkpoint", failure, prospect):
-            # save the last checkpoint again so that it contains the path of the best one
+            # save the last checkpoint again, because it must contain the path of the best one
             for step, meta in deferred:
                 self._save_checkpoint_with_step(runner, step, meta)
             try:

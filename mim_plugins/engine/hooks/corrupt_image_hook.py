@@ -122,10 +122,14 @@ class CorruptImageHook(Hook):
 
 
 def _option(runner: Runner) -> str:
-    """Return the command-line option of ``max_share``, with the index of the hook."""
-    hooks = runner.cfg.get("custom_hooks") or ()
-    for index, hook in enumerate(hooks):
-        kind = hook.get("type") if isinstance(hook, dict) else None
-        if type_name(kind) == CorruptImageHook.__name__:
-            return f"--cfg-options custom_hooks.{index}.max_share"
+    """Return the command-line option of ``max_share``, with the name or index of the hook."""
+    places = dict(
+        default_hooks=dict(runner.cfg.get("default_hooks") or {}),
+        custom_hooks=dict(enumerate(runner.cfg.get("custom_hooks") or ())),
+    )
+    for place, hooks in places.items():
+        for key, hook in hooks.items():
+            kind = hook.get("type") if isinstance(hook, dict) else None
+            if type_name(kind) == CorruptImageHook.__name__:
+                return f"--cfg-options {place}.{key}.max_share"
     return f"max_share of {CorruptImageHook.__name__}, such as max_share"

@@ -3,7 +3,6 @@
 import itertools
 from typing import Any
 
-from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
@@ -18,11 +17,12 @@ from ...randomness import preserved_random_state
 from ...registry import HOOKS
 from ..loops.resumable_data_loader import defer_worker_signals
 from ..model_wrapper import unwrap_model
+from .interval_hook import IntervalHook
 from .stall_watchdog_hook import StallWatchdogHook
 
 
 @HOOKS.register_module()
-class KNNHook(Hook):
+class KNNHook(IntervalHook):
     """Log the k-NN accuracy of the backbone's pooled features every ``interval`` epochs.
 
     Complete images are normalized by the run's data preprocessor, without mixing or masking. The
@@ -76,16 +76,13 @@ class KNNHook(Hook):
         num_workers: int = 4,
         precision: str = "float32",
     ) -> None:
-        if interval < 1:
-            raise ValueError(f"KNNHook: interval={interval} must be at least 1")
+        super().__init__(interval, by_epoch)
         if precision not in PRECISIONS:
             raise ValueError(f"KNNHook: precision={precision!r} must be one of {list(PRECISIONS)}")
         # the upper limit of k follows from the data
         check_neighbors((k,), max_references or k, temperature)
         self.references = None if references is None else dict(references)
         self.queries = None if queries is None else dict(queries)
-        self.interval = interval
-        self.by_epoch = by_epoch
         self.k = k
         self.temperature = temperature
         self.limits = (max_references, max_queries)
@@ -109,23 +106,7 @@ class KNNHook(Hook):
             defer_worker_signals(loader)
         check_neighbors((self.k,), _size(self._loaders[0]), self.temperature)
 
-    def after_train_epoch(self, runner: Runner) -> None:
-        """Evaluate after every ``interval``-th epoch."""
-        if self.by_epoch and self.every_n_epochs(runner, self.interval):
-            self.evaluate(runner)
-
-    def after_train_iter(
-        self,
-        runner: Runner,
-        batch_idx: int,
-        data_batch: dict | tuple | list | None = None,
-        outputs: dict | None = None,
-    ) -> None:
-        """Evaluate after every ``interval``-th iteration."""
-        if not self.by_epoch and self.every_n_train_iters(runner, self.interval):
-            self.evaluate(runner)
-
-    def evaluate(self, runner: Runner) -> None:
+    def act(self, runner: Runner, step: int) -> None:
         """Compute the accuracy and log it."""
         model = unwrap_model(runner.model)
         watchdogs = [hook for hook in runner.hooks if isinstance(hook, StallWatchdogHook)]
@@ -155,17 +136,18 @@ class KNNHook(Hook):
                 " references and at least one query"
             )
             return
-        self._log(runner, references, queries)
+        self._log(runner, step, references, queries)
 
-    def _log(self, runner: Runner, references: LabeledFeatures, queries: LabeledFeatures) -> None:
+    def _log(
+        self, runner: Runner, step: int, references: LabeledFeatures, queries: LabeledFeatures
+    ) -> None:
         """Classify the queries and log the accuracy."""
         device = next(unwrap_model(runner.model).backbone.parameters()).device
         accuracy = knn_accuracy(
             references.to(device), queries.to(device), (self.k,), self.temperature
         )[self.k]
         scalars: dict[str, Any] = dict(knn_top1=accuracy.top1, knn_top5=accuracy.top5)
-        # the runner counts complete epochs and iterations only
-        epoch, step = runner.epoch + 1, runner.iter + (0 if self.by_epoch else 1)
+        epoch = runner.epoch + 1  # the runner counts complete epochs only
         runner.logger.info(
             f"k-NN after epoch {epoch}, iteration {step}: "
             + ", ".join(f"{name} {value:.2f}" for name, value in scalars.items())

@@ -99,7 +99,7 @@ class LossGuardHook(Hook):
             handle.remove()
 
     def _check_losses(self, model: nn.Module, args: tuple, kwargs: dict, losses: Any) -> None:
-        """Start the check whether any process has a non-finite loss."""
+        """Start to check whether any process has a non-finite loss."""
         if kwargs.get("mode") != "loss" or not isinstance(losses, dict):
             return
         self._terms = {

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from mmengine.dist import is_main_process
-from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
@@ -18,10 +17,11 @@ from ...sampling import evenly_spaced
 from ...visualization import draw_grid, isolated_eval, reconstruction_panels
 from ...visualization.panels import check_reconstructs, panel_caption
 from ..model_wrapper import unwrap_model
+from .interval_hook import IntervalHook
 
 
 @HOOKS.register_module()
-class ReconstructionHook(Hook):
+class ReconstructionHook(IntervalHook):
     """Log a picture of reconstructions to the visualizer's backends (files, TensorBoard, WandB).
 
     Images, masks and mixtures are the same in every picture. Only the main process draws, in
@@ -53,14 +53,11 @@ class ReconstructionHook(Hook):
         name: str = "reconstruction",
         seed: int = 0,
     ) -> None:
-        if interval < 1:
-            raise ValueError(f"ReconstructionHook: interval={interval} must be at least 1")
+        super().__init__(interval, by_epoch)
         if isinstance(images, int) and images < 1:
             raise ValueError(f"ReconstructionHook: images={images} must be at least 1")
         if not images:
             raise ValueError("ReconstructionHook: images is empty; set a number, indices or paths")
-        self.interval = interval
-        self.by_epoch = by_epoch
         self.images = images if isinstance(images, int) else tuple(images)
         self.name = name
         self.seed = seed
@@ -76,23 +73,7 @@ class ReconstructionHook(Hook):
             self._batch = self._read(runner, model)
         self._picture(model, self._batch)
 
-    def after_train_epoch(self, runner: Runner) -> None:
-        """Draw after every ``interval``-th epoch."""
-        if self.by_epoch and self.every_n_epochs(runner, self.interval):
-            self.draw(runner, runner.iter)
-
-    def after_train_iter(
-        self,
-        runner: Runner,
-        batch_idx: int,
-        data_batch: dict | tuple | list | None = None,
-        outputs: dict | None = None,
-    ) -> None:
-        """Draw after every ``interval``-th iteration."""
-        if not self.by_epoch and self.every_n_train_iters(runner, self.interval):
-            self.draw(runner, runner.iter + 1)
-
-    def draw(self, runner: Runner, step: int) -> None:
+    def act(self, runner: Runner, step: int) -> None:
         """Draw and log the picture, with the number of completed iterations as step.
 
         A failure, such as a full disk or GPU, is only a warning.

@@ -102,7 +102,7 @@ def _build(runner: Runner, dataloader: dict) -> DataLoader:
     except (TypeError, ValueError) as error:
         if not re.search(r"IterableDataset|has no len\(\)", str(error)):
             raise
-        # PyTorch accepts no sampler beside one, and MMEngine always passes one
+        # PyTorch accepts only one of both, and MMEngine always passes a sampler
         raise ConfigError(
             f"train_dataloader.dataset has no length or is an IterableDataset ({error}); runs that"
             " can resume need a data set with __getitem__ and __len__"

@@ -9,44 +9,47 @@ from torch import nn
 
 from ...registry import OPTIM_WRAPPER_CONSTRUCTORS
 
+_DEFAULTS = dict(layer_decay_rate=1.0, head_depth=-1, decay_tokens=False)
+
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     """Group parameters by learning rate and weight decay.
 
-    Weight decay follows timm's rule, as in the code of the MixMAE and MAE authors. Exempt are
-    biases, one-dimensional parameters (norms) and parameters listed by ``no_weight_decay()`` of a
-    module (mask token). The two-dimensional relative position bias tables are decayed.
+    Biases and one-dimensional parameters (norms) have no weight decay, as in timm. The
+    two-dimensional relative position bias tables have it. ``decay_tokens`` determines the weight
+    decay of the parameters that ``no_weight_decay()`` of a module lists: [CLS] token, mask token,
+    learned position embedding. The code of the MAE, MCMAE and MixMAE authors decays them in
+    pre-training and exempts them in fine-tuning.
 
     With a ``layer_decay_rate`` below 1, the learning rate of a backbone parameter of depth ``d``
     out of ``n`` is scaled by ``rate ** (n - 1 - d)`` (ELECTRA, BEiT). The depth comes from
     ``get_layer_depth`` of the submodule that contains the parameter, so any model is supported.
-    Parameters outside such a submodule (heads, necks, decoders) keep the full rate. (The MixMAE
-    authors' code uses the last block's rate for the classification head; here the head has the
-    full rate, as in BEiT and mmpretrain.)
+    Parameters outside such a submodule (heads, necks, decoders) have the depth ``head_depth``.
 
     Parameters with equal settings share a group, so an optimizer has tens of groups, not hundreds.
 
     Args:
         optim_wrapper_cfg: MMEngine's config of the wrapper, with ``optimizer.lr``.
-        paramwise_cfg: optional ``layer_decay_rate``, by default 1.0.
+        paramwise_cfg: optional settings:
+
+            - ``layer_decay_rate``: above 0 and at most 1; 1.0 by default.
+            - ``head_depth``: depth of the head, counted from the last. -1, the default, is the
+              depth above the last block, with the full rate, as in MAE and BEiT. -2 is the depth of
+              the last block, as in the code of the MixMAE authors.
+            - ``decay_tokens``: decay tokens and learned position embeddings; False by default.
 
     Raises:
-        ValueError: the rate is outside (0, 1], there is another key, the optimizer is not
-            registered, or the rate is below 1 and no submodule has ``get_layer_depth``.
+        ValueError: a setting is unknown or not allowed, the optimizer is not registered, or the
+            rate is below 1 and no submodule has ``get_layer_depth``.
     """
 
     def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None) -> None:
         # with an empty paramwise_cfg, MMEngine would skip the grouping
-        paramwise_cfg = dict(layer_decay_rate=1.0) | dict(paramwise_cfg or {})
+        paramwise_cfg = _DEFAULTS | dict(paramwise_cfg or {})
         # MMEngine's Config keeps _delete_ if the base config has no paramwise_cfg
         paramwise_cfg.pop("_delete_", None)
-        rate = paramwise_cfg["layer_decay_rate"]
-        if set(paramwise_cfg) != {"layer_decay_rate"} or not 0 < rate <= 1:
-            raise ValueError(
-                f"LayerDecayOptimWrapperConstructor: paramwise_cfg={paramwise_cfg} must contain"
-                " only layer_decay_rate, above 0 and at most 1"
-            )
+        _check_settings(paramwise_cfg)
         kind = (optim_wrapper_cfg.get("optimizer") or {}).get("type")
         if isinstance(kind, str) and OPTIMIZERS.get(kind) is None:
             raise ValueError(
@@ -68,16 +71,13 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
                 f" {type(module).__name__} has get_layer_depth; use one of this package's"
                 " backbones, or set layer_decay_rate=1.0"
             )
-        exempt = {
-            f"{prefix}.{name}" if prefix else name
-            for prefix, child in module.named_modules()
-            for name in getattr(child, "no_weight_decay", set)()
-        }
+        exempt = set() if self.paramwise_cfg["decay_tokens"] else _listed_parameters(module)
+        above_head = -1 - self.paramwise_cfg["head_depth"]
         groups: dict[tuple[float, float], dict] = {}
         for name, param in module.named_parameters():
             if not param.requires_grad:
                 continue
-            scale = rate ** _distance_to_head(name, layered)
+            scale = rate ** _depths_above(name, layered, above_head)
             is_exempt = param.ndim <= 1 or name.endswith(".bias") or name in exempt
             decay = 0.0 if is_exempt else (self.base_wd or 0.0)
             group = groups.setdefault(
@@ -94,10 +94,36 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         )
 
 
-def _distance_to_head(name: str, layered: dict[str, Any]) -> int:
-    """Return the number of layers between a parameter and the head, 0 outside ``layered``."""
+def _check_settings(settings: dict) -> None:
+    rate = settings["layer_decay_rate"]
+    is_allowed = (
+        set(settings) == set(_DEFAULTS)
+        and isinstance(rate, (int, float))
+        and 0 < rate <= 1
+        and settings["head_depth"] in (-1, -2)
+        and isinstance(settings["decay_tokens"], bool)
+    )
+    if not is_allowed:
+        raise ValueError(
+            f"LayerDecayOptimWrapperConstructor: paramwise_cfg={settings} may contain only"
+            " layer_decay_rate (above 0 and at most 1), head_depth (-1 or -2) and decay_tokens"
+            " (True or False)"
+        )
+
+
+def _listed_parameters(module: nn.Module) -> set[str]:
+    """Return the names of the parameters that ``no_weight_decay()`` of a submodule lists."""
+    return {
+        f"{prefix}.{name}" if prefix else name
+        for prefix, child in module.named_modules()
+        for name in getattr(child, "no_weight_decay", set)()
+    }
+
+
+def _depths_above(name: str, layered: dict[str, Any], above_head: int) -> int:
+    """Return the number of depths above a parameter's; ``above_head`` outside ``layered``."""
     for prefix, module in layered.items():
         if name.startswith(prefix + "."):
             depth, num_depths = module.get_layer_depth(name, prefix + ".")
             return num_depths - 1 - depth
-    return 0
+    return above_head

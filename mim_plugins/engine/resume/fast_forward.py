@@ -52,7 +52,8 @@ def _group_key(schedulers: Sequence[Any], groups: list[dict], index: int) -> tup
     values = _values(groups[index])
     if any(isinstance(value, Tensor) for value in values.values()):
         return (index,)
-    if not all(type(each).__module__.startswith("mmengine.") for each in schedulers):
+    known = ("mmengine.", "mim_plugins.")
+    if not all(type(each).__module__.startswith(known) for each in schedulers):
         return (index,)  # other schedulers may have further lists per group
     own = [vars(each)[key][index] for each in schedulers for key in _PER_GROUP if key in vars(each)]
     return repr(sorted(values.items())), repr(own)

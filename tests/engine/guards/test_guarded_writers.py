@@ -10,7 +10,7 @@ import torch
 from disks import lose, small_disk
 from mmengine.hooks import Hook, LoggerHook
 from mmengine.runner import Runner
-from toy_run import toy_runner
+from tiny_run import toy_runner
 
 from mim_plugins.cli import ConsoleRunner
 from mim_plugins.engine.guards import guard_writers

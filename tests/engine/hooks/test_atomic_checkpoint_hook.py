@@ -10,7 +10,7 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from stacks import ON_FORKS
-from toy_run import ToyImages, ToyModel, toy_runner
+from tiny_run import ToyImages, ToyModel, toy_runner
 from two_processes import DISTRIBUTED, in_two_processes
 
 from mim_plugins.checkpoints import find_corruption, has_digest
@@ -28,6 +28,20 @@ def names(folder):
     return sorted(path.name for path in folder.glob("*.pth*"))
 
 
+def hook_of(runner):
+    return next(hook for hook in runner.hooks if isinstance(hook, AtomicCheckpointHook))
+
+
+def logged_runner(caplog, *arguments, **settings):
+    runner = toy_runner(*arguments, **settings)
+    runner.logger.addHandler(caplog.handler)
+    return runner
+
+
+def full(*_):
+    raise OSError(28, "No space left on device")
+
+
 def pointed_at(folder):
     return (folder / "last_checkpoint").read_text()
 
@@ -38,6 +52,9 @@ def test_newest_files_are_kept_and_the_pointer_is_updated(tmp_path, keep):
     kept = range(1, 5) if keep == -1 else range(5 - keep, 5)
     assert names(tmp_path) == [f"iter_{i}.pth" for i in kept]
     assert pointed_at(tmp_path) == str(tmp_path / "iter_4.pth")
+    with (tmp_path / "iter_4.pth").open("rb") as file:
+        assert has_digest(file)
+        assert find_corruption(file) is None
     runner = toy_runner(tmp_path, iterations=6, checkpoint=dict(max_keep_ckpts=keep), resume=True)
     runner.train()
     kept = range(1, 7) if keep == -1 else range(7 - keep, 7)
@@ -84,8 +101,7 @@ def test_kill_at_any_moment_of_a_save_leaves_a_complete_file(tmp_path, monkeypat
 
 
 def test_nothing_to_resume_starts_a_new_run_with_a_warning(tmp_path, caplog):
-    runner = toy_runner(tmp_path, resume=True)
-    runner.logger.addHandler(caplog.handler)
+    runner = logged_runner(caplog, tmp_path, resume=True)
     runner.train()
     assert "training starts at iteration 0" in caplog.text
     assert runner.iter == 4
@@ -101,7 +117,7 @@ def test_corrupt_files_alone_are_an_error_not_a_new_run(tmp_path):
         toy_runner(tmp_path, resume=True, load_from=str(tmp_path / "iter_4.pth")).train()
 
 
-def test_full_disk_is_logged_and_the_next_save_works(tmp_path, caplog):
+def test_full_disk_is_logged_and_the_next_save_works(tmp_path):
     class Limit(Hook):
         """Hook that limits files to 1 KB in iterations 2 and 3, like a full disk."""
 
@@ -112,7 +128,6 @@ def test_full_disk_is_logged_and_the_next_save_works(tmp_path, caplog):
 
     runner = toy_runner(tmp_path, iterations=4, checkpoint=dict(max_keep_ckpts=1))
     runner.register_hook(Limit())
-    runner.logger.addHandler(caplog.handler)
     previous = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     left = []
     runner.logger.error = lambda text: left.append((text, names(tmp_path)))
@@ -144,8 +159,7 @@ def full_from(monkeypatch, iteration, room_at_the_end=False):
 @pytest.mark.parametrize("settings", [dict(), dict(interval=2), dict(interval=3, save_last=False)])
 def test_run_without_final_weights_ends_with_an_error(tmp_path, monkeypatch, caplog, settings):
     full_from(monkeypatch, 2)
-    runner = toy_runner(tmp_path, checkpoint=settings)
-    runner.logger.addHandler(caplog.handler)
+    runner = logged_runner(caplog, tmp_path, checkpoint=settings)
     is_first_complete = not settings
     newest = "iter_1.pth'" if is_first_complete else "there is no complete checkpoint of this run"
     with pytest.raises(WorkDirError, match=f"without its final weights.*{newest}"):
@@ -181,7 +195,7 @@ def test_failed_last_save_is_repeated(tmp_path, monkeypatch, by_epoch):
 
 def test_best_file_is_kept_until_a_better_one_is_complete(tmp_path, monkeypatch):
     runner = toy_runner(tmp_path, checkpoint=dict(save_best="acc", rule="greater"))
-    hook = next(hook for hook in runner.hooks if hasattr(hook, "save_best"))
+    hook = hook_of(runner)
     runner.train()
     hook.after_val_epoch(runner, dict(acc=0.5))
     (best,) = tmp_path.glob("best_*.pth")
@@ -209,7 +223,7 @@ def test_validation_gathers_no_optimizer_state(tmp_path, monkeypatch, save_best)
         tmp_path, checkpoint=dict(save_best=save_best, rule="greater" if save_best else None)
     )
     runner.train()
-    hook = next(hook for hook in runner.hooks if hasattr(hook, "save_best"))
+    hook = hook_of(runner)
     runner.message_hub.update_info("best_score", 0.9)
     gathered = []
     monkeypatch.setattr(atomic_checkpoint_hook, "gather_optimizer_state", gathered.append)
@@ -226,18 +240,14 @@ def save_best_with_a_full_disk(rank, folder, moment):
     runner.optim_wrapper["optimizer"] = dict(
         type="mim_plugins.ShardedOptimizer", optimizer_type="SGD", lr=0.1
     )
-    hook = next(hook for hook in runner.hooks if hasattr(hook, "save_best"))
+    hook = hook_of(runner)
     fsync = os.fsync
-
-    def fail(*_):
-        raise OSError(28, "No space left on device")
-
     if moment == "training":
-        os.fsync = fail
+        os.fsync = full
     with pytest.raises(WorkDirError) if moment == "training" else nullcontext():
         runner.train()
     last = hook.last_ckpt
-    os.fsync = fail
+    os.fsync = full
     hook.after_val_epoch(runner, dict(acc=0.5))
     known = runner.message_hub.runtime_info.get("best_score")
     os.fsync = fsync
@@ -269,10 +279,8 @@ def test_code_in_the_metadata_never_runs(tmp_path, caplog, automatic):
     checkpoint = torch.load(file, weights_only=False)
     checkpoint["meta"]["config"] = f"open({str(tmp_path / 'executed')!r}, 'w')"
     torch.save(checkpoint, file)
-    runner = toy_runner(
-        tmp_path / "run", iterations=2, resume=True, load_from=None if automatic else str(file)
-    )
-    runner.logger.addHandler(caplog.handler)
+    given = None if automatic else str(file)
+    runner = logged_runner(caplog, tmp_path / "run", iterations=2, resume=True, load_from=given)
     runner.train()
     assert runner.iter == 2
     assert "meta['config'] of the checkpoint is ignored" in caplog.text
@@ -316,7 +324,7 @@ def test_checkpoint_cannot_cause_removal_of_other_files(tmp_path, named):
 
     runner = toy_runner(tmp_path / "run", iterations=2, checkpoint=best, resume=True)
     runner.train()
-    hook = next(hook for hook in runner.hooks if hasattr(hook, "save_best"))
+    hook = hook_of(runner)
     hook.after_val_epoch(runner, dict(acc=0.5))
 
     assert (tmp_path / named).read_text() == "of somebody else"
@@ -325,8 +333,7 @@ def test_checkpoint_cannot_cause_removal_of_other_files(tmp_path, named):
 
 def test_unwritable_pointer_costs_no_checkpoint(tmp_path, caplog):
     (tmp_path / "last_checkpoint").mkdir()
-    runner = toy_runner(tmp_path, iterations=3, checkpoint=dict(max_keep_ckpts=1))
-    runner.logger.addHandler(caplog.handler)
+    runner = logged_runner(caplog, tmp_path, iterations=3, checkpoint=dict(max_keep_ckpts=1))
     runner.train()
     assert names(tmp_path) == ["iter_3.pth"]
     assert "last_checkpoint cannot be written" in caplog.text
@@ -336,28 +343,15 @@ def test_unwritable_pointer_costs_no_checkpoint(tmp_path, caplog):
     assert runner.iter == 4
 
 
-def test_checkpoints_end_in_a_digest(tmp_path):
-    toy_runner(tmp_path, iterations=1).train()
-    with (tmp_path / "iter_1.pth").open("rb") as file:
-        assert has_digest(file)
-        assert find_corruption(file) is None
-
-
-def test_files_of_mmengines_hook_are_resumed(tmp_path):
+def test_files_of_mmengines_hook_and_moved_folders_are_resumed(tmp_path):
     plain = dict(backend_args=dict(backend="local"))
-    toy_runner(tmp_path, iterations=2, checkpoint=plain).train()
-    with (tmp_path / "iter_2.pth").open("rb") as file:
+    toy_runner(tmp_path / "old", iterations=2, checkpoint=plain).train()
+    with (tmp_path / "old/iter_2.pth").open("rb") as file:
         assert not has_digest(file)
-    runner = toy_runner(tmp_path, iterations=3, resume=True)
-    runner.train()
-    assert runner.iter == 3
-
-
-def test_moved_work_folder_can_be_resumed(tmp_path):
-    toy_runner(tmp_path / "old", iterations=2).train()
     shutil.move(tmp_path / "old", tmp_path / "new")
     runner = toy_runner(tmp_path / "new", iterations=3, resume=True)
     runner.train()
+    assert runner.iter == 3
     assert pointed_at(tmp_path / "new") == str(tmp_path / "new/iter_3.pth")
 
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 from mmengine.hooks import Hook
-from toy_run import ToyModel, toy_runner
+from tiny_run import ToyModel, toy_runner
 from two_processes import DISTRIBUTED, in_two_processes
 
 from mim_plugins.engine.hooks import LossGuardHook

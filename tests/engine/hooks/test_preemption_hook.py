@@ -6,7 +6,7 @@ import time
 import pytest
 from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
-from toy_run import ToyImages, ToyModel, toy_runner
+from tiny_run import ToyImages, ToyModel, toy_runner
 from two_processes import DISTRIBUTED, in_two_processes
 
 from mim_plugins.engine.hooks import REQUEUE_EXIT_CODE, PreemptionHook
@@ -104,19 +104,16 @@ def test_training_and_validation_workers_outlive_signals(tmp_path, number):
         worker.kill()
 
 
-def test_accumulated_gradients_are_not_lost(tmp_path):
+def test_accumulated_gradients_are_not_lost_and_handlers_restored(tmp_path):
+    handler = signal.getsignal(signal.SIGTERM)
+    toy_runner(tmp_path, hooks=[PreemptionHook()]).train()
+    assert signal.getsignal(signal.SIGTERM) == handler
     runner = toy_runner(tmp_path, hooks=[PreemptionHook()], checkpoint=dict(interval=100))
     runner.optim_wrapper["accumulative_counts"] = 2
     runner.register_hook(Signal(0, signal.SIGTERM))
     with pytest.raises(SystemExit):
         runner.train()
     assert runner.iter == 1
-
-
-def test_signal_handlers_are_restored(tmp_path):
-    handler = signal.getsignal(signal.SIGTERM)
-    toy_runner(tmp_path, hooks=[PreemptionHook()]).train()
-    assert signal.getsignal(signal.SIGTERM) == handler
 
 
 def test_invalid_arguments_are_rejected(tmp_path):

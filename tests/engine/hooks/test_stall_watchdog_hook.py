@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 from mmengine.hooks import Hook
-from toy_run import ToyModel, toy_runner
+from tiny_run import ToyModel, toy_runner
 from two_processes import DISTRIBUTED, in_two_processes
 
 from mim_plugins.engine.hooks import StallWatchdogHook
@@ -79,12 +79,12 @@ class Busy(Hook):
     """Hook that exceeds the time limit before training and after an iteration."""
 
     def before_train(self, runner):
-        time.sleep(5)
+        time.sleep(3)
 
     def after_train_iter(self, runner, *args, **kwargs):
         if runner.iter == 1:
             (watchdog,) = (hook for hook in runner.hooks if isinstance(hook, StallWatchdogHook))
-            for done in range(10):
+            for done in range(6):
                 watchdog.heartbeat(done)
                 time.sleep(0.5)
 

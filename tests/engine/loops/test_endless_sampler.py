@@ -11,8 +11,8 @@ from mmengine.dataset import (
     pseudo_collate,
 )
 from mmengine.evaluator import Evaluator
+from tiny_run import ToyImages, toy_runner
 from torch.utils.data import BatchSampler, DataLoader, IterableDataset, RandomSampler
-from toy_run import ToyImages, toy_runner
 
 from mim_plugins.engine.loops.endless_sampler import (
     check_evaluation_sampler,

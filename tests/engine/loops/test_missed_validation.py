@@ -1,7 +1,7 @@
 import pytest
 from mmengine.evaluator import BaseMetric, Evaluator
 from mmengine.hooks import Hook
-from toy_run import ToyImages, ToyModel, toy_runner
+from tiny_run import ToyImages, ToyModel, toy_runner
 
 LOSSES = [1, 2, 3, 4, 0.5, 6, 7, 8, 9, 10, 11, 12]
 FINITE = dict(batch_size=4, dataset=ToyImages(), sampler=dict(type="DefaultSampler", shuffle=False))

@@ -2,7 +2,7 @@ import math
 
 import pytest
 from mmengine.hooks import CheckpointHook, EMAHook, Hook, LoggerHook
-from toy_run import ToyImages, toy_runner
+from tiny_run import ToyImages, toy_runner
 
 from mim_plugins.engine.loops.schedule_length import check_count, check_intervals
 from mim_plugins.errors import ConfigError

@@ -57,19 +57,29 @@ def settings(model, wrapper):
     }
 
 
-def test_weight_decay_exemptions_match_the_authors_code(model):
-    found = settings(model, build_optim_wrapper(model, wrapper_cfg()))
+@pytest.mark.parametrize(
+    ("decay_tokens", "tokens"), [(False, {"decoder.mask_token"}), (True, set())]
+)
+def test_biases_norms_and_optionally_tokens_have_no_decay(model, decay_tokens, tokens):
+    found = settings(model, build_optim_wrapper(model, wrapper_cfg(decay_tokens=decay_tokens)))
     spared = {name for name, (_, decay) in found.items() if decay == 0}
-    # independent implementation of timm's rule: one-dimensional, biases, and the mask token
-    expected = {
-        name
-        for name, p in model.named_parameters()
-        if p.ndim == 1 or name.endswith(".bias") or name == "decoder.mask_token"
-    }
-    assert spared == expected
+    # independent implementation of timm's rule
+    expected = {name for name, p in model.named_parameters() if p.ndim == 1 or ".bias" in name}
+    assert spared == expected | tokens
     table = "backbone.stages.0.blocks.0.attn.relative_position_bias_table"
     assert found[table][1] == 0.05
     assert found["head.weight"][1] == 0.05
+
+
+@pytest.mark.parametrize("decay_tokens", [False, True])
+def test_learned_positions_have_the_lowest_rate_and_the_decay_of_tokens(decay_tokens):
+    arch = dict(depth=2, embed_dims=8, num_heads=2)
+    encoder = dict(type="MaskedViT", arch=arch, img_size=32, learn_pos_embed=True)
+    model = nn.ModuleDict(dict(backbone=MODELS.build(encoder), head=nn.Linear(8, 3)))
+    cfg = wrapper_cfg(layer_decay_rate=0.5, decay_tokens=decay_tokens)
+    found = settings(model, build_optim_wrapper(model, cfg))
+    decay = 0.05 if decay_tokens else 0.0
+    assert found["backbone.pos_embed"] == found["backbone.cls_token"] == (0.5**3, decay)
 
 
 def test_every_trainable_parameter_is_in_one_group(model):
@@ -89,6 +99,15 @@ def test_learning_rates_decay_from_the_head_to_the_embedding(model):
     assert found["backbone.norm.weight"][0] == 0.5
     assert found["decoder.pred.weight"][0] == 1.0
     assert found["head.weight"][0] == 1.0
+
+
+def test_the_head_may_have_the_rate_of_the_last_block(model):
+    cfg = wrapper_cfg(layer_decay_rate=0.5, head_depth=-2)
+    found = settings(model, build_optim_wrapper(model, cfg))
+    full = settings(model, build_optim_wrapper(model, wrapper_cfg(layer_decay_rate=0.5)))
+    outside = {name for name in found if not name.startswith("backbone.")}
+    assert {found[name][0] for name in outside} == {0.5}
+    assert all(found[name] == full[name] for name in set(found) - outside)
 
 
 def test_learning_rates_are_equal_without_layer_decay(model):
@@ -131,9 +150,19 @@ def test_layer_decay_works_in_mmpretrain_classifiers():
     assert found["backbone.patch_embed.norm.weight"][0] == 0.5**3
 
 
-@pytest.mark.parametrize("paramwise", [{"layer_decay_rate": 0}, {"layer_decay_rate": 1.1}])
-def test_decay_rate_out_of_range_is_rejected(model, paramwise):
-    with pytest.raises(ValueError, match="layer_decay_rate"):
+@pytest.mark.parametrize(
+    "paramwise",
+    [
+        {"layer_decay_rate": 0},
+        {"layer_decay_rate": 1.1},
+        {"layer_decay_rate": "0.7"},
+        {"head_depth": 0},
+        {"head_depth": -3},
+        {"decay_tokens": 1},
+    ],
+)
+def test_settings_that_are_not_allowed_are_rejected(model, paramwise):
+    with pytest.raises(ValueError, match="may contain only layer_decay_rate"):
         build_optim_wrapper(model, wrapper_cfg(**paramwise))
 
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 from mmengine.runner import Runner
-from toy_run import toy_runner
+from tiny_run import toy_runner
 
 from mim_plugins.cli import ConsoleRunner
 from mim_plugins.errors import CheckpointError

@@ -2,11 +2,11 @@ import copy
 
 import pytest
 import torch
+from image_folders import write_images
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import Runner
-from tiny_run import BACKBONE, MIXMAE, tiny_config, write_images
+from tiny_run import BACKBONE, MIXMAE, ToyModel, tiny_config, toy_runner
 from torch import nn
-from toy_run import ToyModel, toy_runner
 
 from mim_plugins.cli import ConsoleRunner
 from mim_plugins.engine.resume.checkpoint_compatibility import (
@@ -189,26 +189,24 @@ def backbone(**changes):
     return MIXMAE | dict(backbone=BACKBONE | changes)
 
 
-@pytest.mark.parametrize("by_file", [True, False])
 @pytest.mark.parametrize(
-    "model",
+    ("model", "by_file"),
     [
-        backbone(arch=dict(embed_dims=16, depths=(1, 1), num_heads=(1, 2))),
-        backbone(arch=dict(embed_dims=8, depths=(1, 1), num_heads=(2, 4))),
-        backbone(arch=dict(embed_dims=8, depths=(1, 2), num_heads=(1, 2))),
-        backbone(window_size=2),
-        MIXMAE | dict(decoder=MIXMAE["decoder"] | dict(embed_dims=32)),
+        (backbone(arch=dict(embed_dims=16, depths=(1, 1), num_heads=(1, 2))), True),
+        (backbone(arch=dict(embed_dims=8, depths=(1, 1), num_heads=(2, 4))), True),
+        (backbone(arch=dict(embed_dims=8, depths=(1, 2), num_heads=(1, 2))), False),
+        (backbone(window_size=2), False),
+        (MIXMAE | dict(decoder=MIXMAE["decoder"] | dict(embed_dims=32)), False),
     ],
     ids=["width", "heads", "depth", "window", "decoder"],
 )
 def test_resuming_another_model_fails_before_training(tmp_path, pretrained_run, model, by_file):
     cfg = tiny_config(pretrained_run, "run", model=model)
     cfg.work_dir = str(tmp_path)
-    cfg.experiment_name = tmp_path.name
     file = pretrained_run / "run/iter_1.pth"
-    (tmp_path / "iter_1.pth").write_bytes(file.read_bytes())
+    before = file.read_bytes()
+    (tmp_path / "iter_1.pth").write_bytes(before)
     cfg.resume, cfg.load_from = True, str(file) if by_file else None
-    before = (tmp_path / "iter_1.pth").read_bytes()
     with pytest.raises(CheckpointError, match=r"iter_1\.pth' is of another model.*in the file"):
         ConsoleRunner.from_cfg(cfg).train()
     assert (tmp_path / "iter_1.pth").read_bytes() == before

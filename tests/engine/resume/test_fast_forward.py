@@ -31,16 +31,16 @@ def test_state_equals_that_of_single_steps(iterations):
         assert one.state_dict() == expected
 
 
-def test_million_iterations_take_seconds():
+def test_200_000_iterations_take_seconds():
     schedulers = [
-        dict(type="LinearLR", start_factor=0.1, end=50_000, by_epoch=False),
-        dict(type="CosineAnnealingLR", begin=50_000, end=2_000_000, by_epoch=False),
+        dict(type="LinearLR", start_factor=0.1, end=10_000, by_epoch=False),
+        dict(type="CosineAnnealingLR", begin=10_000, end=400_000, by_epoch=False),
     ]
-    run = ScheduleRun(schedulers, epochs=None, iterations=2_000_000)
+    run = ScheduleRun(schedulers, epochs=None, iterations=400_000)
     start = time.process_time()
     groups = run.optim_wrapper.param_groups
-    fast_forward(run.param_schedulers, groups, ResumedPosition(1_000_000, 0, LENGTH))
-    assert time.process_time() - start < 30  # 3 s on a free core
+    fast_forward(run.param_schedulers, groups, ResumedPosition(200_000, 0, LENGTH))
+    assert time.process_time() - start < 6  # 0.6 s on a free core
     # closed form of the cosine, half way after the warm-up
     assert groups[0]["lr"] == pytest.approx(0.1 * 0.5 * (1 + 0.0402659), rel=1e-3)
 

@@ -11,7 +11,7 @@ from mmengine.logging import HistoryBuffer
 from mmengine.optim import OptimWrapper
 from mmengine.registry import OPTIM_WRAPPERS
 from mmengine.runner import Runner
-from toy_run import toy_runner
+from tiny_run import toy_runner
 
 from mim_plugins.cli import ConsoleRunner
 from mim_plugins.errors import CheckpointError

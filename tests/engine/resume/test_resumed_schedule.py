@@ -6,7 +6,7 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from schedule_run import SGD, ScheduleRun, whole_and_resumed
-from toy_run import ToyImages, ToyModel
+from tiny_run import ToyImages, ToyModel
 
 from mim_plugins.cli.run_config import trim_schedule
 from mim_plugins.errors import CheckpointError

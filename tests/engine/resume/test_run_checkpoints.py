@@ -1,7 +1,7 @@
 from types import SimpleNamespace
 
 import pytest
-from toy_run import toy_runner
+from tiny_run import toy_runner
 
 from mim_plugins.engine.resume.run_checkpoints import (
     choose_resumable,

@@ -18,6 +18,7 @@ SIDE = 256  # pixels of the images' longer side
 CHANNELS = 64  # channels of the neck and the heads
 # settings with which a small model overfits a few images in minutes
 SMALL = {
+    "model.data_preprocessor.pad_size_divisor": SIDE,
     "model.backbone.arch": dict(
         _delete_=True, embed_dims=32, depths=(2, 2, 2, 2), num_heads=(2, 4, 8, 16)
     ),

@@ -1,0 +1,46 @@
+import pytest
+import torch
+from mmengine.config import Config
+
+from mim_plugins.checkpoints.trained_normalization import (
+    Normalization,
+    normalization_in,
+    trained_normalization,
+)
+
+PREPROCESSOR = dict(mean=[1.5, 2, 3], std=[4.0, 5.0, 6.0], bgr_to_rgb=True)
+EXPECTED = Normalization((1.5, 2, 3), (4.0, 5.0, 6.0), to_rgb=True)
+
+
+@pytest.mark.parametrize("place", ["model", "top"])
+def test_the_config_in_a_checkpoint_has_the_normalization(tmp_path, place):
+    cfg = dict(model=dict(type="M", data_preprocessor=PREPROCESSOR))
+    if place == "top":
+        cfg = dict(model=dict(type="M"), data_preprocessor=PREPROCESSOR)
+    file = tmp_path / "a.pth"
+    torch.save(dict(meta=dict(cfg=Config(cfg).pretty_text), state_dict={}), file)
+
+    assert trained_normalization(file) == EXPECTED
+
+
+@pytest.mark.parametrize("content", [{}, [1], dict(meta=None), dict(meta=dict(cfg=dict(a=1)))])
+def test_files_without_a_config_return_none(tmp_path, content):
+    torch.save(content, tmp_path / "a.pth")
+    assert trained_normalization(tmp_path / "a.pth") is None
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        "",
+        "not python (",
+        "model = 3",
+        "model = dict(data_preprocessor=dict(mean=[1.0]))",
+        "data_preprocessor = dict(mean=[1.0], std=print('executed'))",
+        "data_preprocessor = dict(mean=['a'], std=['b'])",
+        "data_preprocessor = dict(mean=[], std=[])",
+    ],
+)
+def test_configs_without_numbers_return_none(config, capsys):
+    assert normalization_in(config) is None
+    assert capsys.readouterr().out == ""
