@@ -16,6 +16,7 @@ from mim_plugins.cli import (
     ConsoleRunner,
     enable_exact_resume,
     global_batch,
+    gpu_settings,
     interruptible,
     process_group,
     resolve_precision,
@@ -93,8 +94,10 @@ def run(cfg: Config, args: argparse.Namespace, outdated: list[Path]) -> None:
     if args.keep_global_batch:
         notes.append(global_batch.keep_global_batch(cfg))
     process_group.init_gloo_on_cpu(cfg)
+    gpu_settings.use_gpu_settings(cfg)
     with user_errors(args.traceback, BUILD_ERRORS):
         runner = ConsoleRunner.from_cfg(cfg)
+        gpu_settings.copy_without_waiting(runner)
         global_batch.scale_lr_with_accumulation(runner)
         run_config.check_batch_size(runner)
         warnings += consistency.check_training(runner)

@@ -16,7 +16,7 @@ default_hooks = dict(
     **_base_.reliability_hooks,
 )
 env_cfg = dict(
-    cudnn_benchmark=False,
+    cudnn_benchmark=True,  # all images have one size
     mp_cfg=dict(mp_start_method="fork", opencv_num_threads=0),
     dist_cfg=dict(backend="nccl"),
 )

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from ..data_preprocessors import reverses_channels
 from ..registry import MODELS
 
 RGB = 3
@@ -87,7 +88,7 @@ def check_statistics(owner: str, preprocessor: Any, channels: int) -> None:
                 f"{owner}: data_preprocessor.{name} has {values.numel()} values, but"
                 f" backbone.in_channels={channels}; set {channels} values, or one for all channels"
             )
-    if channels != RGB and getattr(preprocessor, "_channel_conversion", False):
+    if channels != RGB and reverses_channels(preprocessor):
         raise ValueError(
             f"{owner}: data_preprocessor.bgr_to_rgb=True reorders 3 colors, but"
             f" backbone.in_channels={channels}; set bgr_to_rgb=False"

@@ -8,7 +8,14 @@ from .complexity import (
     step_cost,
     transfer_cost,
 )
+from .cuda_autocast import CudaAutocast
+from .gpu_cost import PHASES, GpuCost, SimulatedGpu, move_to_gpu, simulated_gpu, training_cost
+from .gpu_rates import GPUS, GpuRates
+from .gpu_trace import GpuTrace, Operation
+from .graph_counts import GraphCounts, count_graphs
+from .meta_model import build_on_meta
 from .parity import compare_with_reference, relative_error
+from .sdpa_backend import AttentionOfGpus, choose_backend
 from .training_log import read_run, smooth
 from .trajectory import (
     TOLERANCES,
@@ -18,21 +25,37 @@ from .trajectory import (
 )
 
 __all__ = [
+    "GPUS",
+    "PHASES",
     "TOLERANCES",
+    "AttentionOfGpus",
+    "CudaAutocast",
+    "GpuCost",
+    "GpuRates",
+    "GpuTrace",
+    "GraphCounts",
+    "Operation",
+    "SimulatedGpu",
     "StepCost",
     "TrajectoryComparison",
     "activation_bytes",
+    "build_on_meta",
+    "choose_backend",
     "compare_with_reference",
     "compare_with_trajectory",
+    "count_graphs",
     "count_parameters",
     "encoder_stages",
     "forward_cost",
     "is_trajectory",
+    "move_to_gpu",
     "multiply_accumulates",
     "read_run",
     "relative_error",
     "saved_for_backward",
+    "simulated_gpu",
     "smooth",
     "step_cost",
+    "training_cost",
     "transfer_cost",
 ]

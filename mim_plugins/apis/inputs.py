@@ -6,6 +6,7 @@ from typing import Any
 from mmengine.dataset import default_collate, pseudo_collate
 from torch import Tensor, nn
 
+from ..data_preprocessors import reverses_channels
 from ..errors import ConfigError
 from ..evaluation.labeled_loader import central_crop
 from ..registry import SCOPE
@@ -98,7 +99,7 @@ def _reads_rgb_as_loaded(model: Any) -> bool:
     Loading transforms return BGR. Training data in memory, or from another loader, may be RGB.
     """
     preprocessor = model.data_preprocessor
-    if hasattr(preprocessor, "to_rgb") or getattr(preprocessor, "_channel_conversion", False):
+    if hasattr(preprocessor, "to_rgb") or reverses_channels(preprocessor):
         return False
     cfg = getattr(model, "_config", None) or {}
     pipelines = _pipelines(cfg.get("train_dataloader"))

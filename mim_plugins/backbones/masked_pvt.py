@@ -15,6 +15,7 @@ from ..layers import (
     PatchEmbed,
     build_mlp,
     checkpointed_call,
+    fused_attention,
     group_attention_mask,
     resize_on_load,
     resize_position_embedding,
@@ -57,7 +58,7 @@ class _SubsampledAttention(nn.Module):
         )
         if attn_mask is not None:
             attn_mask = attn_mask[:, None]
-        x = F.scaled_dot_product_attention(query, key, value, attn_mask=attn_mask)
+        x = fused_attention(query, key, value, attn_mask)
         return self.proj(x.transpose(1, 2).reshape(batch, -1, dim))
 
 
@@ -114,7 +115,7 @@ class _PVTStage(nn.Module):
         attn_mask = None
         if mask is not None:
             ratio = self.blocks[0].attn.ratio
-            mask = mask.to(x.device)
+            mask = mask.to(x.device, non_blocking=True)
             attn_mask = group_attention_mask(mask.flatten(1), mask[:, ::ratio, ::ratio].flatten(1))
         for block in self.blocks:
             x = checkpointed_call(block, self.with_cp, x, grid, attn_mask)

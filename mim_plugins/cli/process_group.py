@@ -44,7 +44,10 @@ def init_gloo_on_cpu(cfg: Config) -> None:
     _replace_sync_batch_norms(cfg["model"], cfg.get("default_scope"))
     cfg["sync_bn"] = None
     cfg["model_wrapper_cfg"] = dict(
-        type="MMDistributedDataParallel", device_ids=None, broadcast_buffers=False
+        type="MMDistributedDataParallel",
+        device_ids=None,
+        broadcast_buffers=False,
+        find_unused_parameters=cfg.get("find_unused_parameters", False),
     )
 
 

@@ -19,7 +19,9 @@ class MixDataPreprocessor(ImgDataPreprocessor):
             algorithm's loss; :class:`MixImages` for MixMAE.
         mean: one value per channel, for any number of channels, or one for all.
         std: standard deviation, in the same form as ``mean``.
-        **kwargs: further arguments of MMEngine's ``ImgDataPreprocessor`` (``bgr_to_rgb``, ...).
+        bgr_to_rgb: reverse the three channels.
+        non_blocking: copy batches in pinned memory to the GPU while the CPU continues.
+        **kwargs: further arguments of MMEngine's ``ImgDataPreprocessor``.
 
     Raises:
         ValueError: ``rgb_to_bgr`` is set although encoders and teachers read RGB, or the lengths of
@@ -34,6 +36,8 @@ class MixDataPreprocessor(ImgDataPreprocessor):
         batch_transform: dict | Callable | None = None,
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
+        bgr_to_rgb: bool = False,
+        non_blocking: bool = True,
         **kwargs: Any,
     ) -> None:
         if kwargs.get("rgb_to_bgr"):
@@ -47,7 +51,8 @@ class MixDataPreprocessor(ImgDataPreprocessor):
                 f"MixDataPreprocessor: mean={mean} and std={std} must both be None, or have one"
                 " value per channel or one for all"
             )
-        super().__init__(**kwargs)
+        super().__init__(non_blocking=non_blocking, **kwargs)
+        self.bgr_to_rgb = bgr_to_rgb
         # registered here because MMEngine's arguments allow only 1 and 3 channels
         if mean is not None and std is not None:
             self._enable_normalize = True
@@ -60,8 +65,35 @@ class MixDataPreprocessor(ImgDataPreprocessor):
         )
 
     def forward(self, data: dict, training: bool = False) -> dict:
-        """Normalize ``data['inputs']`` and, in training, mix it; other entries pass unchanged."""
+        """Normalize ``data['inputs']`` and, in training, mix it; other entries pass unchanged.
+
+        Raises:
+            ValueError: ``bgr_to_rgb`` is set, but the images do not have three channels.
+        """
+        if self.bgr_to_rgb:
+            data = self.cast_data(data)
+            images = data["inputs"]
+            # MMEngine would index with a list, which is copied to the GPU and makes the CPU wait
+            data["inputs"] = (
+                _reversed(images) if isinstance(images, Tensor) else [_reversed(x) for x in images]
+            )
         data = super().forward(data, training)
         if training and self.batch_transform is not None:
             data["inputs"] = self.batch_transform(data["inputs"])
         return data
+
+
+def reverses_channels(preprocessor: Any) -> bool:
+    """Return whether a data preprocessor, of any class of MMEngine, reverses BGR and RGB."""
+    own = getattr(preprocessor, "bgr_to_rgb", False)
+    return bool(own or getattr(preprocessor, "_channel_conversion", False))
+
+
+def _reversed(images: Tensor) -> Tensor:
+    """Reverse the channels of images (..., 3, H, W)."""
+    if images.shape[-3] != 3:
+        raise ValueError(
+            f"MixDataPreprocessor: bgr_to_rgb=True reverses 3 channels, but images have the shape"
+            f" {tuple(images.shape)}; set bgr_to_rgb=False"
+        )
+    return images.flip(-3)

@@ -9,6 +9,7 @@ from .transformer import (
     build_mlp,
     checkpointed_call,
     checkpointed_forward,
+    fused_attention,
     init_linear_and_norm,
 )
 from .window_attention import WindowAttention
@@ -33,6 +34,7 @@ __all__ = [
     "build_mlp",
     "checkpointed_call",
     "checkpointed_forward",
+    "fused_attention",
     "group_attention_mask",
     "init_linear_and_norm",
     "patch_statistics",

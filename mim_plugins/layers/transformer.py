@@ -1,14 +1,18 @@
 """Attention, MLP and Transformer block, their initialization and gradient checkpointing."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.checkpoint import checkpoint
 from torchvision.ops import StochasticDepth
+
+_WITH_BIAS = [SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 
 
 def attend(qkv: Tensor, bias: Tensor | None = None, dropout_p: float = 0.0) -> Tensor:
@@ -30,7 +34,21 @@ def attend(qkv: Tensor, bias: Tensor | None = None, dropout_p: float = 0.0) -> T
     if bias is not None and bias.requires_grad and dropout_p == 0 and uses_cpu_kernel(qkv):
         return _LearnedBiasAttention.apply(qkv, bias)  # type: ignore[no-untyped-call]
     query, key, value = qkv.unbind(0)
-    return F.scaled_dot_product_attention(query, key, value, attn_mask=bias, dropout_p=dropout_p)
+    return fused_attention(query, key, value, bias, dropout_p)
+
+
+def fused_attention(
+    query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, dropout_p: float = 0.0
+) -> Tensor:
+    """Compute PyTorch's attention, with a bias by the same kernel in training and evaluation.
+
+    cuDNN's kernel has no gradient of a bias, so PyTorch would use it in evaluation only. See
+    :func:`attend` for the arguments.
+    """
+    with nullcontext() if bias is None or bias.device.type == "cpu" else sdpa_kernel(_WITH_BIAS):
+        return F.scaled_dot_product_attention(
+            query, key, value, attn_mask=bias, dropout_p=dropout_p
+        )
 
 
 def uses_cpu_kernel(qkv: Tensor) -> bool:

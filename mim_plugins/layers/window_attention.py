@@ -59,6 +59,8 @@ class WindowAttention(nn.Module):
 
         ``positions`` (M, K, n) are the positions in the window of the tokens of K groups; with
         them, return only the bias of the pairs inside each group: (M, K, heads, n, n).
+
+        The bias is contiguous, because the fused kernels of GPUs read no other.
         """
         own = (self.window, self.window)
         table: Tensor = self.relative_position_bias_table
@@ -69,9 +71,9 @@ class WindowAttention(nn.Module):
         if window != own:
             index = relative_position_index(window, covered, index.device)
         if positions is None:
-            return table[index].permute(2, 0, 1)[None, None]
+            return table[index].permute(2, 0, 1).contiguous()[None, None]
         pairs = index[positions[..., :, None], positions[..., None, :]]  # (M, K, n, n)
-        return table[pairs].permute(0, 1, 4, 2, 3)
+        return table[pairs].permute(0, 1, 4, 2, 3).contiguous()
 
     def forward(
         self,

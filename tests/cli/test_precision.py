@@ -82,3 +82,23 @@ def test_torch_dtype_falls_back_as_well(cfg, monkeypatch):
     cfg.optim_wrapper.dtype = torch.bfloat16
     assert "float16" in resolve_precision(cfg)
     assert cfg.optim_wrapper.dtype == "float16"
+
+
+@pytest.mark.parametrize(
+    ("given", "supported", "dtype", "scale"),
+    [
+        (dict(dtype="bfloat16"), True, "bfloat16", dict(enabled=False)),
+        (dict(dtype="bfloat16", loss_scale="dynamic"), True, "bfloat16", "dynamic"),
+        (dict(dtype="bfloat16", loss_scale=dict(enabled=False)), False, "float16", "dynamic"),
+        (dict(dtype="bfloat16", loss_scale=512.0), False, "float16", 512.0),
+        (dict(dtype="float16", loss_scale=dict(enabled=False)), True, "float16", "dynamic"),
+        (dict(loss_scale=dict(enabled=False)), True, None, "dynamic"),
+        (dict(dtype="float16"), True, "float16", None),
+    ],
+)
+def test_only_float16_scales_the_loss(monkeypatch, given, supported, dtype, scale):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: supported)
+    cfg = Config(dict(optim_wrapper=dict(type="AmpOptimWrapper", **given)))
+    resolve_precision(cfg)
+    assert (cfg.optim_wrapper.get("dtype"), cfg.optim_wrapper.get("loss_scale")) == (dtype, scale)

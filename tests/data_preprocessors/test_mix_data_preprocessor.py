@@ -63,3 +63,27 @@ def test_the_config_is_left_as_it_was():
 def test_images_are_never_turned_to_bgr():
     with pytest.raises(ValueError, match="rgb_to_bgr=True"):
         MODELS.build(dict(type="MixDataPreprocessor", rgb_to_bgr=True))
+
+
+def test_stacked_images_equal_listed_ones(data):
+    stacked = data | dict(inputs=torch.stack(data["inputs"]))
+    expected = normalized(data)
+    assert torch.allclose(MODELS.build(CONFIG)(stacked)["inputs"], expected)
+
+
+def test_preprocessing_never_waits_for_the_gpu(data):
+    from mim_plugins.analysis import GpuTrace
+
+    data["inputs"] = torch.stack(data["inputs"])
+    preprocessor = MODELS.build(CONFIG)
+    with GpuTrace() as trace:
+        preprocessor.to("meta")
+        trace.reset()
+        preprocessor(data, training=True)
+    assert trace.waits == []
+
+
+def test_other_channels_than_three_cannot_be_reversed(data):
+    data["inputs"] = [image[:1] for image in data["inputs"]]
+    with pytest.raises(ValueError, match="bgr_to_rgb=True reverses 3 channels"):
+        MODELS.build(CONFIG)(data)

@@ -160,3 +160,21 @@ def test_dropout_of_attention_acts_in_training_only():
 def test_the_index_is_not_part_of_a_checkpoint():
     names = set(WindowAttention(8, 3, 2, qkv_bias=False).state_dict())
     assert names == {"relative_position_bias_table", "qkv.weight", "proj.weight", "proj.bias"}
+
+
+@pytest.mark.parametrize("window", [(4, 4), (3, 2), (5, 6)])
+@pytest.mark.parametrize("in_groups", [False, True])
+def test_the_bias_is_contiguous_with_unchanged_gradients(window, in_groups):
+    """The fused kernels of GPUs read no other bias."""
+    attention = WindowAttention(8, 4, 2)
+    positions = torch.randperm(window[0] * window[1])[:4].view(1, 2, 2) if in_groups else None
+    bias = attention.relative_position_bias(window, positions)
+    assert bias.is_contiguous()
+    weight = torch.randn_like(bias)
+    (grad,) = torch.autograd.grad((bias * weight).sum(), attention.relative_position_bias_table)
+    # the gradient of each head depends on that head alone
+    for head in range(2):
+        own = attention.relative_position_bias(window, positions)[:, :, head]
+        total = (own * weight[:, :, head]).sum()
+        (alone,) = torch.autograd.grad(total, attention.relative_position_bias_table)
+        assert torch.equal(alone[:, head], grad[:, head])

@@ -5,6 +5,7 @@ import tiny_models
 import torch
 from mrmae_fakes import BACKBONES, colors_mimic
 
+from mim_plugins.data_preprocessors import reverses_channels
 from mim_plugins.registry import MODELS
 
 
@@ -36,5 +37,5 @@ def photos():
 def prepare(photos):
     """The photos as a model's preprocessor normalizes them."""
     return lambda model: model.data_preprocessor(
-        dict(inputs=list(photos.flip(1) if model.data_preprocessor._channel_conversion else photos))
+        dict(inputs=list(photos.flip(1) if reverses_channels(model.data_preprocessor) else photos))
     )["inputs"]

@@ -10,12 +10,12 @@ from functools import partial
 from typing import Any
 
 import torch
-from mmengine.config import Config
 from mmengine.logging import MMLogger
 
 from mim_plugins.algorithms import MRMAE, MixMAE
 from mim_plugins.analysis import (
     StepCost,
+    build_on_meta,
     count_parameters,
     encoder_stages,
     forward_cost,
@@ -23,10 +23,9 @@ from mim_plugins.analysis import (
     step_cost,
     transfer_cost,
 )
-from mim_plugins.apis import build_model, override_config, read_config
+from mim_plugins.apis import override_config, read_config
 from mim_plugins.cli import add_config_options, user_errors
 from mim_plugins.errors import BUILD_ERRORS
-from mim_plugins.registry import MODELS
 
 BYTES_PER_PARAMETER = 16  # weight, gradient and AdamW's two moments, in float32
 
@@ -57,22 +56,6 @@ def parse_args() -> argparse.Namespace:
     )
     add_config_options(parser)
     return parser.parse_args()
-
-
-def build_on_meta(cfg: Config) -> Any:
-    """Build the model and its teachers on the meta device, which allocates no weights."""
-    for mimic in (cfg.model.get("mimics") or {}).values():
-        mimic.target_generator = dict(type=_teacher_builder(mimic.target_generator))
-    with torch.device("meta"):
-        return build_model(cfg).train()
-
-
-def _teacher_builder(target: Any) -> Any:
-    if "pretrained" in target:
-        target.pretrained = None
-    # built on the CPU first, because open_clip moves its models to a device
-    teacher = MODELS.build(target).to("meta")
-    return lambda: teacher
 
 
 def chosen_size(backbone: Any, wanted: list[int] | None) -> tuple[int, int]:

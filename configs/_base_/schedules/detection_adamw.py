@@ -7,7 +7,7 @@ optim_wrapper = dict(
     type="AmpOptimWrapper",
     dtype="float16",
     loss_scale="dynamic",
-    optimizer=dict(type="AdamW", lr=8e-5, betas=(0.9, 0.999), weight_decay=0.1),
+    optimizer=dict(type="AdamW", lr=8e-5, betas=(0.9, 0.999), weight_decay=0.1, fused=True),
     constructor="mim_plugins.LayerDecayOptimWrapperConstructor",
     paramwise_cfg=dict(layer_decay_rate=0.7),
 )

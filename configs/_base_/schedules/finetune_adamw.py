@@ -13,6 +13,7 @@ optim_wrapper = dict(
         lr=lr,
         betas=(0.9, 0.999),
         weight_decay=0.05,
+        fused=True,
     ),
     constructor="mim_plugins.LayerDecayOptimWrapperConstructor",
     paramwise_cfg=dict(layer_decay_rate=0.7),

@@ -12,6 +12,7 @@ optim_wrapper = dict(
         lr=base_lr * total_batch / 256,
         betas=(0.9, 0.95),
         weight_decay=0.05,
+        fused=True,
     ),
     constructor="mim_plugins.LayerDecayOptimWrapperConstructor",
     # the authors' pre-training exempts only biases and norms

@@ -1,5 +1,6 @@
 from .atomic_checkpoint_hook import AtomicCheckpointHook
 from .corrupt_image_hook import CorruptImageHook
+from .deferred_scalars_hook import DeferredScalarsHook
 from .knn_hook import KNNHook
 from .loss_guard_hook import LossGuardHook
 from .preemption_hook import REQUEUE_EXIT_CODE, PreemptionHook
@@ -12,6 +13,7 @@ __all__ = [
     "REQUEUE_EXIT_CODE",
     "AtomicCheckpointHook",
     "CorruptImageHook",
+    "DeferredScalarsHook",
     "KNNHook",
     "LossGuardHook",
     "PreemptionHook",

@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed as dist
-from mmengine.dist import broadcast_object_list, get_rank, is_distributed
+from mmengine.dist import broadcast_object_list, get_rank
 from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapperDict
 from mmengine.runner import Runner
@@ -18,6 +17,7 @@ from ...file_names import quote_name
 from ...registry import HOOKS
 from ..guards.guarded_writes import try_writing_lines
 from ..model_wrapper import unwrap_model
+from ..pending_number import PendingNumber
 
 _SHOWN = 4
 
@@ -33,9 +33,9 @@ class LossGuardHook(Hook):
     ``non_finite_loss.txt`` in the work folder, and all processes raise the same error. Checkpoints
     with non-finite parameters are never written.
 
-    On a GPU, reading the result synchronizes with the backward pass, so the optimizer's kernels are
-    launched after it and not during it. Several processes combine their results in an all-reduce of
-    one number, which overlaps with the backward pass.
+    On a GPU, reading the result waits for the forward pass, while the backward pass is still
+    running. Several processes combine their results in an all-reduce of one number, which overlaps
+    with the backward pass.
 
     Raises:
         NonFiniteLossError: during training, on all processes.
@@ -47,8 +47,7 @@ class LossGuardHook(Hook):
     def __init__(self) -> None:
         self._handles: list[Any] = []
         self._data_batch: Any = None
-        self._flag: Tensor | None = None
-        self._work: Any = None
+        self._flag: PendingNumber | None = None
         self._terms: dict[str, Tensor] = {}
 
     def before_train(self, runner: Runner) -> None:
@@ -110,17 +109,13 @@ class LossGuardHook(Hook):
         if not self._terms:
             return
         is_invalid = ~torch.isfinite(torch.stack(list(self._terms.values()))).all()
-        self._flag = is_invalid.int() * (get_rank() + 1)
-        if is_distributed():
-            self._work = dist.all_reduce(self._flag, dist.ReduceOp.MAX, async_op=True)
+        self._flag = PendingNumber(is_invalid.int() * (get_rank() + 1))
 
     def _raise_if_invalid(self, *_: object) -> None:
         if self._flag is None:
             return
-        if self._work is not None:
-            self._work.wait()
-        rank = int(self._flag) - 1  # -1 if all losses are finite
-        self._flag = self._work = None
+        rank = self._flag.read() - 1  # -1 if all losses are finite
+        self._flag = None
         if rank < 0:
             return
         message = [self._describe() if get_rank() == rank else ""]

@@ -43,6 +43,7 @@ def check_loaded(runner: Runner, checkpoint: dict) -> None:
         )
     if runner._resume and is_checked:
         check_compatible(runner, checkpoint, source)
+        _drop_empty_loss_scalers(checkpoint.get("optimizer"))
         if restore_trained_weights(runner, checkpoint):
             runner.logger.warning(
                 "Resuming: the checkpoint has averaged weights (EMAHook), but this run averages"
@@ -50,3 +51,16 @@ def check_loaded(runner: Runner, checkpoint: dict) -> None:
             )
     elif is_checked:
         check_classes(runner, checkpoint, source)
+
+
+def _drop_empty_loss_scalers(state: Any) -> None:
+    """Remove the state of disabled loss scalers, which PyTorch refuses to load into others.
+
+    Without it, a run that changes from bfloat16 to float16 starts with the default scale.
+    """
+    if isinstance(state, dict):
+        if state.get("loss_scaler") == {}:
+            del state["loss_scaler"]
+        for each in state.values():  # states of several optimizers, by name
+            if isinstance(each, dict) and each.get("loss_scaler") == {}:
+                del each["loss_scaler"]

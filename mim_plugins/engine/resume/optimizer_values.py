@@ -69,7 +69,7 @@ def describe_missing_state(wrapper: OptimWrapper, state: dict, iterations: int) 
     groups = wrapper.optimizer.param_groups
     is_trained = any(param.requires_grad for group in groups for param in group["params"])
     first = getattr(wrapper, "_accumulative_counts", 1)
-    if "loss_scaler" in state:
+    if state.get("loss_scaler"):
         first = max(first, _LOSS_SCALE_SEARCH)
     if state["state"] or not is_trained or iterations < first:
         return ""

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 from mmengine.logging import HistoryBuffer
+from mmengine.optim import OptimWrapper
+from mmengine.registry import OPTIM_WRAPPERS
 from mmengine.runner import Runner
 from tiny_run import toy_runner
 
@@ -233,3 +235,35 @@ def test_users_can_disable_the_checks(tmp_path, content, monkeypatch):
     checkpoint = content | dict(meta=dict(config="raise SystemExit", args=argparse.Namespace()))
     runner.call_hook("after_load_checkpoint", checkpoint=checkpoint)
     assert list(checkpoint["meta"]) == ["args"]
+
+
+@OPTIM_WRAPPERS.register_module(force=True)
+class ScalingWrapper(OptimWrapper):
+    """Stores its scaler as AmpOptimWrapper does, which needs a GPU."""
+
+    def __init__(self, enabled, **kwargs):
+        super().__init__(**kwargs)
+        self.loss_scaler = torch.amp.GradScaler("cpu", enabled=enabled)
+
+    def state_dict(self):
+        return super().state_dict() | dict(loss_scaler=self.loss_scaler.state_dict())
+
+    def load_state_dict(self, state_dict):
+        if "loss_scaler" in state_dict:
+            self.loss_scaler.load_state_dict(state_dict.pop("loss_scaler"))
+        super().load_state_dict(state_dict)
+
+
+@pytest.mark.parametrize("before", [False, True, None])
+@pytest.mark.parametrize("after", [False, True, None])
+def test_runs_with_and_without_loss_scaler_resume_each_other(tmp_path, before, after):
+    """For None, the wrapper has no scaler, as in float32."""
+    for enabled, iterations in ((before, 1), (after, 2)):
+        runner = toy_runner(tmp_path, iterations=iterations, runner=ConsoleRunner,
+                            resume=iterations > 1)  # fmt: skip
+        runner.optim_wrapper["optimizer"] = dict(type="AdamW", lr=0.1, fused=enabled is not True)
+        if enabled is not None:
+            runner.optim_wrapper.update(type="ScalingWrapper", enabled=enabled)
+        runner.train()
+    assert runner.iter == 2
+    assert torch.load(tmp_path / "iter_2.pth")["meta"]["iter"] == 2

@@ -1,0 +1,100 @@
+"""What a training step may cost on a GPU; the figures of docs/benchmarks.md are upper bounds."""
+
+import pytest
+import tiny_run
+import torch
+from tiny_run import MIXMAE, MRMAE, run, tiny_config, write_images
+from torch.nn.attention import SDPBackend
+
+from mim_plugins.analysis import build_on_meta, simulated_gpu, training_cost
+from mim_plugins.apis import read_config
+from mim_plugins.registry import MODELS
+
+GB = 1e9
+# launches, GB moved and GB kept of a step of 256 images in bfloat16: docs/benchmarks.md
+SWIN_B = (2991, 350, 36.5)
+
+SWIN = dict(type="mim_plugins.MaskedSwin", arch=dict(embed_dims=128, depths=(1, 1, 1, 1),
+            num_heads=(4, 8, 16, 32)))  # fmt: skip
+ENCODERS = dict(
+    swin=(SWIN, (224, 224)),
+    swin_tiny=(SWIN | dict(arch=dict(embed_dims=96, depths=(2, 2, 2, 2),
+               num_heads=(3, 6, 12, 24)), window_size=7, shift_windows=True), (224, 224)),
+    swin_huge=(SWIN | dict(arch=dict(embed_dims=352, depths=(1, 1, 1, 1),
+               num_heads=(11, 22, 44, 88))), (224, 224)),
+    swin_384=(SWIN | dict(img_size=384, window_size=(24, 24, 24, 12)), (384, 384)),
+    swin_detection=(SWIN | dict(window_size=(14, 14, 14, "global")), (512, 416)),
+    pvt=(dict(type="mim_plugins.MaskedPVT", arch="tiny"), (224, 224)),
+    vit=(dict(type="mim_plugins.MaskedViT", arch=dict(depth=1, embed_dims=768, num_heads=12)),
+         (224, 224)),
+    vit_detection=(dict(type="mim_plugins.MaskedViT", window_size=14, global_blocks=(1,),
+                   arch=dict(depth=2, embed_dims=768, num_heads=12)), (512, 416)),
+    mcmae=(dict(type="mim_plugins.MaskedConvViT"), (224, 224)),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32], ids=["bf16", "f32"])
+@pytest.mark.parametrize("name", ENCODERS)
+def test_attention_never_takes_the_math_path(name, dtype):
+    cfg, size = ENCODERS[name]
+    with torch.device("meta"):
+        encoder = MODELS.build(cfg).train()
+    images = torch.empty(2, 3, *size, device="meta")
+    with simulated_gpu() as gpu, gpu.autocast.region(dtype, dtype != torch.float32):
+        encoder(images)
+        if hasattr(encoder, "forward_mixed"):
+            height, width = (side // encoder.encoder_stride for side in size)
+            mask = torch.rand(1, height, width) < 0.5
+            encoder.forward_mixed(images, mask)
+    assert gpu.attention.calls
+    assert {reason for backend, reason, _ in gpu.attention.calls if backend == SDPBackend.MATH} == (
+        set()
+    )
+
+
+@pytest.mark.parametrize("name", ["swin", "pvt"])
+def test_evaluation_uses_the_attention_of_training(name):
+    cfg, size = ENCODERS[name]
+    with torch.device("meta"):
+        encoder = MODELS.build(cfg)
+    images, mask = torch.empty(2, 3, *size, device="meta"), torch.rand(1, 7, 7) < 0.5
+
+    def kernels(training):
+        encoder.train(training)
+        autograd = torch.set_grad_enabled(training)
+        with autograd, simulated_gpu() as gpu, gpu.autocast.region(torch.bfloat16):
+            encoder.forward_mixed(images, mask)
+        return [call[0] for call in gpu.attention.calls]
+
+    assert kernels(training=False) == kernels(training=True)
+
+
+def test_the_step_of_swin_b_stays_within_its_budget():
+    cfg = read_config("mixmae/swin_b_600e")
+    torch.manual_seed(0)
+    cost = training_cost(build_on_meta(cfg), cfg, 256, (224, 224), torch.bfloat16)
+    assert {backend for backend, _ in cost.attention} <= {
+        SDPBackend.EFFICIENT_ATTENTION, SDPBackend.CUDNN_ATTENTION
+    }  # fmt: skip
+    assert cost.waits == []
+    found = cost.launches(), cost.bytes() / GB, cost.kept_bytes / GB
+    assert [figure <= limit for figure, limit in zip(found, SWIN_B, strict=True)] == [True] * 3
+
+
+@pytest.mark.parametrize("model", [MIXMAE, MRMAE], ids=["mixmae", "mrmae"])
+def test_the_training_loop_waits_once_per_iteration(tmp_path, monkeypatch, model):
+    """For the loss guard; the losses are read when they are logged, here once per epoch."""
+    write_images(tmp_path / "images")
+    cfg = tiny_config(tmp_path, "waits", model)
+    cfg.optim_wrapper = dict(optimizer=dict(type="AdamW", lr=1e-3))
+    cfg.default_hooks.runtime_info = dict(type="mim_plugins.DeferredScalarsHook")
+    cfg.default_hooks.checkpoint.interval = cfg.default_hooks.logger.interval = 100
+    monkeypatch.setattr("mmengine.runner.runner.get_device", lambda: "meta")
+    with simulated_gpu() as gpu:
+        start = lambda hook, runner: gpu.trace.reset()  # noqa: E731  the model is on the GPU
+        monkeypatch.setattr(tiny_run.Counting, "before_train", start)
+        run(cfg, stop_after=5)  # of 3 iterations per epoch
+    causes = [cause for _, cause in gpu.trace.waits]
+    assert causes.count("a number is read (item)") == 5
+    assert causes.count("a blocking copy between CPU and GPU") == 1
+    assert len(causes) == 6

@@ -1,0 +1,53 @@
+"""tools/analysis_tools/gpu_cost.py on a small encoder."""
+
+from pathlib import Path
+
+import pytest
+from tool_runs import run_tool
+
+ROOT = Path(__file__).parents[2]
+FILE = ROOT / "tools/analysis_tools/gpu_cost.py"
+
+
+@pytest.fixture
+def tool(monkeypatch, capsys):
+    return lambda *arguments: run_tool(FILE, arguments, monkeypatch, capsys)
+
+
+@pytest.fixture
+def config(tmp_path):
+    path = tmp_path / "small.py"
+    path.write_text(
+        f"_base_ = {str(ROOT / 'configs/mrmae/vit_b_400e.py')!r}\n"
+        "arch = dict(_delete_=True, depth=1, embed_dims=32, num_heads=2)\n"
+        "model = dict(backbone=dict(arch=arch), decoder=dict(depth=1), mimics=None)\n"
+    )
+    return path
+
+
+def test_the_report_lists_phases_memory_kernels_and_waits(tool, config):
+    text = tool(config, "--batch", 4, "--operations", 2, "--graphs").stdout
+    parts = ["forward", "backward", "optimizer", "MFU", "H200 ms", "GB kept", "cudnn_attention",
+             "host waits per step: 0", "1 graphs, 0 recompiled"]  # fmt: skip
+    for part in parts:
+        assert part in text
+
+
+def test_the_table_follows_the_rates(tool, config):
+    options = (config, "--batch", 4, "--table", "--gpus", "H200")
+    plain = tool(*options).stdout.splitlines()[-1]
+    slow = tool(*options, "--rates", "H200.launch=1.0").stdout.splitlines()[-1]
+    assert plain.startswith("| small, 4 images, bfloat16 |")
+    launches = int(slow.split("|")[3])
+    assert float(slow.split("|")[2].split()[0]) >= 1e3 * launches > 1e3
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [("H200.speed=1", "--rates H200.speed=1: use"), ("V100.launch=1", "--rates V100.launch=1"),
+     ("H200.launch=fast", "--rates H200.launch=fast")],
+)  # fmt: skip
+def test_wrong_rates_exit_with_one_line(tool, config, option, message):
+    result = tool(config, "--rates", option)
+    assert result.returncode == 1
+    assert message in result.stderr
