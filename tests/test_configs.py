@@ -88,7 +88,8 @@ def test_model_pipelines_and_optimizer_build(name):
                 TRANSFORMS.build(transform)
     wrapper_cfg = cfg.optim_wrapper
     wrapper_cfg.type = "OptimWrapper"  # mixed precision refuses to be built without a GPU
-    wrapper_cfg.pop("dtype", None)
+    for name in ("dtype", "loss_scale"):
+        wrapper_cfg.pop(name, None)
     wrapper = build_optim_wrapper(model, wrapper_cfg)
     grouped = sum(p.numel() for g in wrapper.optimizer.param_groups for p in g["params"])
     assert grouped == sum(p.numel() for p in model.parameters() if p.requires_grad)
