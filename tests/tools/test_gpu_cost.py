@@ -6,12 +6,7 @@ import pytest
 from tool_runs import run_tool
 
 ROOT = Path(__file__).parents[2]
-FILE = ROOT / "tools/analysis_tools/gpu_cost.py"
-
-
-@pytest.fixture
-def tool(monkeypatch, capsys):
-    return lambda *arguments: run_tool(FILE, arguments, monkeypatch, capsys)
+TOOL = "analysis_tools/gpu_cost.py"
 
 
 @pytest.fixture
@@ -25,18 +20,18 @@ def config(tmp_path):
     return path
 
 
-def test_the_report_lists_phases_memory_kernels_and_waits(tool, config):
-    text = tool(config, "--batch", 4, "--operations", 2, "--graphs").stdout
+def test_the_report_lists_phases_memory_kernels_and_waits(config):
+    text = run_tool(TOOL, config, "--batch", 4, "--operations", 2, "--graphs").stdout
     parts = ["forward", "backward", "optimizer", "MFU", "H200 ms", "GB kept", "cudnn_attention",
              "host waits per step: 0", "1 graphs, 0 recompiled"]  # fmt: skip
     for part in parts:
         assert part in text
 
 
-def test_the_table_follows_the_rates(tool, config):
+def test_the_table_follows_the_rates(config):
     options = (config, "--batch", 4, "--table", "--gpus", "H200")
-    plain = tool(*options).stdout.splitlines()[-1]
-    slow = tool(*options, "--rates", "H200.launch=1.0").stdout.splitlines()[-1]
+    plain = run_tool(TOOL, *options).stdout.splitlines()[-1]
+    slow = run_tool(TOOL, *options, "--rates", "H200.launch=1.0").stdout.splitlines()[-1]
     assert plain.startswith("| small, 4 images, bfloat16 |")
     launches = int(slow.split("|")[3])
     assert float(slow.split("|")[2].split()[0]) >= 1e3 * launches > 1e3
@@ -47,7 +42,5 @@ def test_the_table_follows_the_rates(tool, config):
     [("H200.speed=1", "--rates H200.speed=1: use"), ("V100.launch=1", "--rates V100.launch=1"),
      ("H200.launch=fast", "--rates H200.launch=fast")],
 )  # fmt: skip
-def test_wrong_rates_exit_with_one_line(tool, config, option, message):
-    result = tool(config, "--rates", option)
-    assert result.returncode == 1
-    assert message in result.stderr
+def test_wrong_rates_exit_with_one_line(config, option, message):
+    assert message in run_tool(TOOL, config, "--rates", option, code=1).stderr
