@@ -1,8 +1,10 @@
 import os
+from pathlib import Path
 
 import pytest
 from disks import small_disk
 from mmengine.config import Config
+from mmengine.hooks import CheckpointHook
 
 from mim_plugins.cli import WorkDirLock, work_dir
 from mim_plugins.errors import WorkDirError
@@ -48,6 +50,16 @@ def test_file_names_and_folder_of_the_checkpoint_hook_are_used(tmp_path):
     assert found == {"swin.0003.pth", "epoch_1.pth"}
     cfg.default_hooks.checkpoint.out_dir = "s3://bucket"
     assert work_dir.earlier_checkpoints(cfg) == []
+
+
+def test_hooks_that_a_python_config_has_built_count(tmp_path):
+    fill(tmp_path / "out/run", "swin.0003.pth")
+    fill(tmp_path / "other/run", "epoch_3.pth")
+    built = CheckpointHook(filename_tmpl="swin.{:04d}.pth", out_dir=str(tmp_path / "out"))
+    hooks = [CheckpointHook(out_dir=str(tmp_path / "other"))]
+    cfg = config(tmp_path / "run", default_hooks=dict(checkpoint=built), custom_hooks=hooks)
+    found = {path.name for path in work_dir.earlier_checkpoints(cfg)}
+    assert found == {"swin.0003.pth", "epoch_3.pth"}
 
 
 def test_two_runs_cannot_share_a_checkpoint_folder(tmp_path):
@@ -112,9 +124,21 @@ def test_overwriting_removes_checkpoints_when_training_starts(tmp_path):
 def test_checkpoint_loaded_by_the_config_is_not_overwritten(tmp_path, monkeypatch, settings):
     monkeypatch.chdir(tmp_path)
     fill(tmp_path / "run", "epoch_3.pth")
-    for file in (str(tmp_path / "run/epoch_3.pth"), "run/epoch_3.pth", "./run/../run/epoch_3.pth"):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    fill(tmp_path / "run/iter_3.pth", "model.pt")  # in DeepSpeed's format
+    absolute = str(tmp_path / "run/epoch_3.pth")
+    for file in (
+        absolute,
+        "run/epoch_3.pth",
+        "./run/../run/epoch_3.pth",
+        "~/run/epoch_3.pth",
+        f"local://{absolute}",
+        f"file://{absolute}",
+        Path(absolute),
+        "run/iter_3.pth/model.pt",
+    ):
         cfg = config(tmp_path / "run", **settings(file))
-        with pytest.raises(WorkDirError, match=r"epoch_3\.pth', which the config loads"):  # noqa: SIM117
+        with pytest.raises(WorkDirError, match=r"_3\.pth', which the config loads"):  # noqa: SIM117
             with work_dir.claim(cfg, overwrite=True):
                 pass
     assert (tmp_path / "run/epoch_3.pth").exists()
