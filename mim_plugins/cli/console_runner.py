@@ -2,6 +2,7 @@
 
 import logging
 import warnings
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -14,6 +15,7 @@ from ..engine.guards.guarded_writers import guard_backends, guard_log_file, guar
 from ..engine.guards.guarded_writes import try_writing
 from ..engine.resume.loaded_checkpoint import check_loaded, is_trusted
 from ..engine.resume.loaded_weights import check_loadable
+from ..engine.resume.resumable_content import make_resumable
 
 # messages of MMEngine and mmpretrain at every start that users cannot act on
 _FILE_ONLY = (
@@ -48,6 +50,7 @@ class ConsoleRunner(Runner):
     """
 
     _has_begun = False
+    _first_action: Callable[[], object] | None = None
     _source = "the checkpoint"  # path of the loaded checkpoint, for messages
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -86,6 +89,10 @@ class ConsoleRunner(Runner):
         """Return whether the first epoch has started; earlier errors are setup errors."""
         return self._has_begun
 
+    def after_first_iteration(self, action: Callable[[], object]) -> None:
+        """Call an action once, after the first iteration of training and before its hooks."""
+        self._first_action = action
+
     def load_checkpoint(self, filename: str, *args: Any, **kwargs: Any) -> Any:
         """Load a checkpoint as MMEngine does, restricted to plain data and valid weights.
 
@@ -117,13 +124,19 @@ class ConsoleRunner(Runner):
 
         This is MMEngine's only extension point between reading and loading a checkpoint. The
         content is checked before any hook runs, the weights after all hooks, which may change them.
+        What hooks add to a checkpoint that is saved becomes plain data.
         """
         if fn_name == "after_load_checkpoint":
             check_loaded(self, kwargs["checkpoint"])
         self._has_begun = self._has_begun or fn_name == "before_train_epoch"
+        if fn_name == "after_train_iter" and self._first_action is not None:
+            action, self._first_action = self._first_action, None
+            action()
         super().call_hook(fn_name, **kwargs)
         if fn_name == "after_load_checkpoint":
-            check_loadable(self.model, kwargs["checkpoint"], self._source)
+            check_loadable(self.model, kwargs["checkpoint"], self._source, self._resume)
+        elif fn_name == "before_save_checkpoint":
+            make_resumable(self, kwargs["checkpoint"])
 
 
 def _is_for_the_console(record: logging.LogRecord) -> bool:

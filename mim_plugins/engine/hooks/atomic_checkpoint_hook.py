@@ -21,8 +21,9 @@ from ..resume.checkpoint_compatibility import add_compatibility_meta
 from ..resume.checkpoint_files import POINTER, best_in_folder
 from ..resume.deferred_removals import DeferredRemovals
 from ..resume.loaded_checkpoint import check_loaded
+from ..resume.resumable_content import check_savable, make_resumable
 from ..resume.resume_source import set_resume_source
-from ..resume.resumed_schedule import apply_config_schedule, make_states_plain
+from ..resume.resumed_schedule import apply_config_schedule
 from ..resume.run_checkpoints import newest_complete, next_try
 
 INTERRUPTED = "interrupted.pth"
@@ -75,8 +76,13 @@ class AtomicCheckpointHook(CheckpointHook):
             set_resume_source(runner, self.out_dir)
 
     def before_train(self, runner: Runner) -> None:
-        """Remove incomplete files of a killed process."""
+        """Check that the run can be saved; remove incomplete files of a killed process.
+
+        Raises:
+            ConfigError: the schedulers or the model cannot be saved, see :func:`check_savable`.
+        """
         super().before_train(runner)
+        check_savable(runner)
         if runner._resume:
             for key in set(_BEST_PATHS) & set(vars(self)):
                 setattr(self, key, best_in_folder(getattr(self, key), self.out_dir))
@@ -94,9 +100,9 @@ class AtomicCheckpointHook(CheckpointHook):
                 runner.logger.warning(f"Resuming: {change}")
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Add optimizer type and numbers of heads; replace functions, which cannot be loaded."""
+        """Add optimizer type and numbers of heads; convert everything to plain data."""
         add_compatibility_meta(runner, checkpoint)
-        make_states_plain(checkpoint)
+        make_resumable(runner, checkpoint)
 
     def after_train(self, runner: Runner) -> None:
         """Repeat a failed last save; a second failure raises a WorkDirError."""
