@@ -10,7 +10,7 @@ from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 from mmengine.visualization import Visualizer
 
-from ..checkpoints import cached_path, plain_data_only, read_tensors
+from ..checkpoints import cached_path, is_web_address, plain_data_only, read_tensors, socket_timeout
 from ..engine.guards.guarded_writers import guard_backends, guard_log_file, guard_writers
 from ..engine.guards.guarded_writes import try_writing
 from ..engine.resume.loaded_checkpoint import check_loaded, is_trusted
@@ -105,11 +105,11 @@ class ConsoleRunner(Runner):
             pickle.UnpicklingError: the file contains more than plain data.
         """
         self._source = filename
-        is_web = str(filename).startswith(("http://", "https://"))
+        is_web = is_web_address(filename)
         if not (self._resume or is_trusted(self)) and (is_web or "://" not in str(filename)):
             read_tensors(filename)  # raises errors with file, cause and remedy
             filename = str(cached_path(filename)) if is_web else filename  # what was checked
-        with self._plain_data_by_default():
+        with self._plain_data_by_default(), socket_timeout():
             return super().load_checkpoint(filename, *args, **kwargs)
 
     def _init_model_weights(self) -> None:  # MMEngine reads the files of init_cfg here
