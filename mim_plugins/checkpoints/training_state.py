@@ -30,6 +30,8 @@ _META_TYPES: dict[str, tuple[type, ...]] = dict(
     experiment_name=(str, NONE),
     time=(str, NONE),
     mmengine_version=(str, NONE),
+    updates=(int, NONE),
+    model_settings=(dict, NONE),
 )
 _SCHEDULER_TYPES: dict[str, tuple[type, ...]] = dict(
     by_epoch=(bool,),

@@ -20,8 +20,9 @@ def describe_contradictions(
     for name in names:
         pairs = [(old.get(name), new.get(name)) for old, new in zip(saved, built, strict=True)]
         wrong = [pair for pair in pairs if not _close(*pair)]
-        if wrong and None not in wrong[0]:
-            found.append(f"{word(name)} {float(wrong[0][0]):.6g}, not {float(wrong[0][1]):.6g}")
+        for old, new in wrong[:1]:
+            if old is not None and new is not None:
+                found.append(f"{word(name)} {float(old):.6g}, not {float(new):.6g}")
     for scheduler, state in zip(schedulers, states, strict=True):
         if scheduler.param_name in names:
             found += [

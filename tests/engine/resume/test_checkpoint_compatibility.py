@@ -235,3 +235,13 @@ def test_averaged_weights_of_another_model_are_reported(tmp_path, runner):
     toy_runner(
         tmp_path, model=TwoLayers(), iterations=2, hooks=hooks, runner=runner, resume=True
     ).train()
+
+
+@pytest.mark.parametrize("kind", ["AdamW", "Adagrad", "Adamax"])
+@pytest.mark.parametrize("step", [0.0, 3.0, 1000.0])
+def test_changed_number_of_updates_is_rejected(kind, step):
+    content = checkpoint_of(run(kind=kind))
+    for entries in content["optimizer"]["state"].values():
+        entries["step"] = torch.tensor(step)
+    with pytest.raises(CheckpointError, match="step is"):
+        check_compatible(run(kind=kind), content, "x")
