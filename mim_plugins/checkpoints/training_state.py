@@ -33,6 +33,7 @@ _META_TYPES: dict[str, tuple[type, ...]] = dict(
     updates=(int, NONE),
     model_settings=(dict, NONE),
 )
+_SETTINGS = (bool, int, float, str)
 _SCHEDULER_TYPES: dict[str, tuple[type, ...]] = dict(
     by_epoch=(bool,),
     param_name=(str,),
@@ -110,6 +111,14 @@ def _check_meta(meta: Any, where: str) -> None:
     for name, heads in (meta.get("num_heads") or {}).items():
         expect(name, f"a name in {where}.num_heads", str)
         expect(heads, inside(f"{where}.num_heads", name), int)
+    for name, settings in (meta.get("model_settings") or {}).items():
+        place = inside(f"{where}.model_settings", name)
+        expect(name, f"a name in {where}.model_settings", str)
+        expect(settings, place, dict)
+        for key, value in settings.items():
+            expect(key, f"a name in {place}", str)
+            for part in value if type(value) is list else [value]:
+                expect(part, inside(place, key), *_SETTINGS)
     check_plain({key: value for key, value in meta.items() if key != "config"}, where)
 
 

@@ -56,11 +56,12 @@ def check_compatible(runner: Runner, checkpoint: dict | None, source: str) -> No
         )
     if isinstance(runner.optim_wrapper, OptimWrapper):
         kind = checkpoint["meta"].get("optimizer_type")
-        iterations = checkpoint["meta"].get("iter", 0)
+        updates, steps = checkpoint["meta"].get("updates"), count_updates(checkpoint["optimizer"])
+        # without an update, as during a long accumulation of gradients, there is no state
+        iterations = 0 if updates == 0 else checkpoint["meta"].get("iter", 0)
         problem = _optimizer_difference(
             runner.optim_wrapper, checkpoint["optimizer"], kind, iterations
         )
-        updates, steps = checkpoint["meta"].get("updates"), count_updates(checkpoint["optimizer"])
         if not problem and updates is not None and updates != steps:
             problem = f"its step is {steps}, but its run has made {updates} updates"
     if problem:
@@ -165,7 +166,10 @@ def _state_difference(wrapper: OptimWrapper, state: dict, kind: str | None, iter
                 f"group {number} has {len(theirs['params'])} parameters in the file,"
                 f" {len(ours['params'])} in the config"
             )
-        for key in sorted(set(ours) - {"params", "initial_lr"}):
+        arguments = inspect.signature(type(getattr(wrapper.optimizer, "optim", wrapper.optimizer)))
+        # other entries, such as multipliers and what schedulers add, are the config's
+        known = {*arguments.parameters, *theirs} - {"params", "initial_lr"}
+        for key in sorted(set(ours) & known):
             # settings missing in the file, which are newer than its PyTorch, keep their defaults
             if not _same_kind(ours[key], theirs.get(key)):
                 return (

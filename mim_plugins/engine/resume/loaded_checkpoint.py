@@ -53,6 +53,9 @@ def check_loaded(runner: Runner, checkpoint: dict) -> None:
                 " none: it continues from the trained weights and drops the averages"
             )
         _keep_equal_metainfo(runner, checkpoint["meta"])
+        scalars = checkpoint["message_hub"]["log_scalars"]
+        for name in [name for name, buffer in scalars.items() if not len(buffer.data[0])]:
+            del scalars[name]  # MMEngine cannot average a buffer without values
     elif is_checked:
         check_classes(runner, checkpoint, source)
 

@@ -20,6 +20,7 @@ _STRUCTURE = (
 _FREE = ("frozen_stages", "inplace", "training", "with_cp")
 _LARGEST_BUFFER = 16
 _LISTED = 3
+_LONGEST = 60  # characters of a value
 _noted: WeakKeyDictionary[Any, dict[str, dict[str, Any]]] = WeakKeyDictionary()
 
 
@@ -53,8 +54,9 @@ def compare_settings(runner: Runner, given: Any) -> tuple[str, str]:
     for name, own in read_settings(runner).items() if isinstance(given, dict) else ():
         theirs = given.get(name)
         for key in own.keys() & (theirs.keys() if isinstance(theirs, dict) else set()):
-            if repr(own[key]) != repr(theirs[key]):  # NaN equals itself
-                text = f"{name or 'model'}.{key} {theirs[key]} in the file, {own[key]} in the model"
+            ours, saved = repr(own[key])[:_LONGEST], repr(theirs[key])[:_LONGEST]
+            if ours != saved:  # also if both are NaN
+                text = f"{name or 'model'}.{key} is {saved} in the file, {ours} in the model"
                 found[key not in _STRUCTURE].append(text)
     structure, other = map(_listed, found)
     return structure, other
@@ -66,13 +68,14 @@ def _settings(module: nn.Module) -> dict[str, Any]:
     for name, value in vars(module).items():
         if name.startswith("_") or name in _FREE:
             continue
-        parts = value if isinstance(value, tuple | list) else [value]
+        is_row = type(value) in (tuple, list)
+        parts = list(value) if is_row else [value]
         if all(type(part) in _SIMPLE for part in parts):
-            found[name] = list(parts) if parts is value else value
+            found[name] = parts if is_row else value
     for name in module._non_persistent_buffers_set:
         buffer = module._buffers.get(name)
         if buffer is not None and buffer.numel() <= _LARGEST_BUFFER:
-            found[name] = buffer.tolist()
+            found[name] = buffer.flatten().tolist()
     return found
 
 

@@ -77,12 +77,19 @@ def describe_missing_state(wrapper: OptimWrapper, state: dict, iterations: int) 
     return f"{', '.join(kept)} of all parameters are missing in the file" if kept else ""
 
 
-def count_updates(state: dict) -> int:
-    """Return the largest ``step`` in the state of an optimizer, or of several by name."""
+def count_updates(state: dict) -> int | None:
+    """Return the largest ``step`` in the state of an optimizer, or of several by name.
+
+    The result is 0 without any state, and None if an optimizer does not count its steps.
+    """
     if "state" not in state:
-        return max((count_updates(each) for each in state.values()), default=0)
-    steps = [float(entries.get("step") or 0) for entries in state["state"].values()]
-    return int(max(filter(math.isfinite, steps), default=0))
+        counts = [count_updates(each) for each in state.values()]
+        known = [count for count in counts if count is not None]
+        return max(known, default=0) if len(known) == len(counts) else None
+    if not state["state"]:
+        return 0
+    steps = [float(each["step"]) for each in state["state"].values() if "step" in each]
+    return int(max(filter(math.isfinite, steps), default=0)) if steps else None
 
 
 def expected_state(optimizer: Any, settings: dict) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ def swin(**changes):
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        (dict(shift_windows=False), "shifted True in the file, False in the model"),
+        (dict(shift_windows=False), "shifted is True in the file, False in the model"),
         (dict(window_size=3, frozen_stages=1), ""),
         (dict(with_cp=True), ""),
         (dict(drop_path_rate=0.3), ""),
