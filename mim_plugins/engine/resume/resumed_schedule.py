@@ -141,6 +141,9 @@ def _base_change(name: str, saved: list[dict], built: list[dict]) -> list[str]:
     old, new = ([float(value) for value in some if value is not None] for some in values)
     if len(old) != len(new) or not old or all(map(math.isclose, old, new)):
         return []
+    if math.isclose(max(old), max(new)):
+        count = sum(not math.isclose(*pair) for pair in zip(old, new, strict=True))
+        return [f"the {word(name)} of {count} parameter groups is another one, as configured"]
     return [f"the highest {word(name)} was {max(old):.3g} and is {max(new):.3g}, as configured"]
 
 
