@@ -13,6 +13,7 @@ from mmengine.visualization import Visualizer
 from ..checkpoints import cached_path, is_web_address, plain_data_only, read_tensors, socket_timeout
 from ..engine.guards.guarded_writers import guard_backends, guard_log_file, guard_writers
 from ..engine.guards.guarded_writes import try_writing
+from ..engine.hooks.atomic_checkpoint_hook import AtomicCheckpointHook
 from ..engine.resume.loaded_checkpoint import check_loaded, is_trusted
 from ..engine.resume.loaded_weights import check_loadable
 from ..engine.resume.resumable_content import make_resumable
@@ -135,7 +136,9 @@ class ConsoleRunner(Runner):
         super().call_hook(fn_name, **kwargs)
         if fn_name == "after_load_checkpoint":
             check_loadable(self.model, kwargs["checkpoint"], self._source, self._resume)
-        elif fn_name == "before_save_checkpoint":
+        elif fn_name == "before_save_checkpoint" and any(
+            isinstance(hook, AtomicCheckpointHook) for hook in self.hooks
+        ):
             make_resumable(self, kwargs["checkpoint"])
 
 

@@ -1,5 +1,6 @@
 """Guards around the metrics of a training's validation, some of which write files."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from mmengine.dist import get_world_size
@@ -25,11 +26,12 @@ def guard_metrics(runner: Runner) -> None:
             _guard(metric, runner)
 
 
-def has_failed_metric(runner: Runner) -> bool:
-    """Return whether a metric of the last validation could not write its file."""
+def lacks_metrics(runner: Runner, results: dict, names: Iterable[str]) -> bool:
+    """Return whether some results are missing because a metric could not write its file."""
     evaluator = getattr(getattr(runner, "_val_loop", None), "evaluator", None)
     metrics = evaluator.metrics if isinstance(evaluator, Evaluator) else ()
-    return any(getattr(metric, _FAILED, False) for metric in metrics)
+    has_failed = any(getattr(metric, _FAILED, False) for metric in metrics)
+    return has_failed and not set(names) <= results.keys()
 
 
 def _guard(metric: Any, runner: Runner) -> None:

@@ -14,7 +14,7 @@ from ...checkpoints import PARTIAL_SUFFIX
 from ...config import accepted_arguments, unknown_name
 from ...errors import WorkDirError
 from ...registry import HOOKS
-from ..guards.guarded_metrics import guard_metrics, has_failed_metric
+from ..guards.guarded_metrics import guard_metrics, lacks_metrics
 from ..guards.guarded_writers import guard_writers
 from ..guards.guarded_writes import free_space, try_writing
 from ..optim.sharded_optimizer import gather_optimizer_state
@@ -172,7 +172,7 @@ class AtomicCheckpointHook(CheckpointHook):
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
         """Save as MMEngine does, but remove the old best file only when the new one is complete."""
-        if not self.save_best or has_failed_metric(runner):
+        if not self.save_best or lacks_metrics(runner, metrics, self.key_indicators):
             return
         backend, hub = self.file_backend, runner.message_hub
         known = {key: value for key, value in hub.runtime_info.items() if key.startswith("best_")}

@@ -26,6 +26,14 @@ class Failing(BaseMetric):
         return dict(count=len(results))
 
 
+class Good(BaseMetric):
+    def process(self, data_batch, data_samples):
+        self.results.append(1)
+
+    def compute_metrics(self, results):
+        return dict(acc=len(results))
+
+
 class Predicting(ToyModel):
     def forward(self, inputs, data_samples=None, mode="loss"):
         return super().forward(inputs) if mode == "loss" else data_samples
@@ -52,7 +60,7 @@ def train(work_dir, metric, log, **settings):
         hooks=[watch],
         train_cfg=dict(type="mim_plugins.ResumableIterLoop", max_iters=2, val_interval=1),
         val_dataloader=loader,
-        val_evaluator=[metric],
+        val_evaluator=[metric, Good()],
         val_cfg=dict(),
         **settings,
     )
@@ -62,17 +70,18 @@ def train(work_dir, metric, log, **settings):
 
 
 @pytest.mark.parametrize("moment", ["process", "compute"])
-@pytest.mark.parametrize("save_best", [None, "count"])
+@pytest.mark.parametrize("save_best", ["count", "acc", "auto"])
 def test_metric_that_cannot_write_does_not_end_the_training(tmp_path, caplog, moment, save_best):
     metric = Failing(moment, OSError(28, "No space left on device"))
     found = train(
         tmp_path, metric, caplog.handler, checkpoint=dict(save_best=save_best, rule="greater")
     )
-    assert found == [{}, dict(count=2)]
+    assert found == [dict(acc=2), dict(count=2, acc=2)]
     texts = [r.getMessage() for r in caplog.records if r.levelno == logging.ERROR]
     assert len(texts) == 1
     assert "the output of Failing could not be written" in texts[0]
-    assert (tmp_path / "best_count_iter_2.pth").exists() == bool(save_best)
+    (best,) = tmp_path.glob("best_*.pth")
+    assert best.name == ("best_acc_iter_1.pth" if save_best == "acc" else "best_count_iter_2.pth")
 
 
 def test_other_errors_of_a_metric_end_the_training(tmp_path, caplog):
