@@ -103,7 +103,7 @@ def test_resuming_removes_nothing(tmp_path):
     assert (tmp_path / "epoch_3.pth").exists()
 
 
-def test_overwriting_removes_checkpoints_when_training_starts(tmp_path):
+def test_overwriting_removes_checkpoints_of_the_earlier_run(tmp_path):
     fill(tmp_path, *CHECKPOINTS, "last_checkpoint", "pretrained.pth", "swin_b_600e.py")
     fill(tmp_path / "iter_9.pth", "zero_pp_rank_0.pt")
     with work_dir.claim(config(tmp_path), overwrite=True) as outdated:

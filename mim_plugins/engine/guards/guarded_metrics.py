@@ -51,6 +51,6 @@ def _guard(metric: Any, runner: Runner) -> None:
         state["failed"] = False
         return found[0] if found else {}
 
-    if get_world_size() == 1:  # else the main process would not know of the failure
+    if get_world_size() == 1:  # else the main process would not notice the failure
         metric.process = guarded_process
     metric.compute_metrics = guarded_compute

@@ -7,7 +7,7 @@ from toy_run import ToyImages, ToyModel, toy_runner
 
 
 class Failing(BaseMetric):
-    """Metric that writes a file where it is asked to, on a disk that fills up."""
+    """Metric that fails to write at the given moment until there is room."""
 
     def __init__(self, moment, error):
         super().__init__()
