@@ -40,8 +40,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--overwrite",
         action="store_true",
-        help="start over in a work folder with checkpoints, which are removed when training begins;"
-        " ignored with --resume",
+        help="start over in a work folder with checkpoints, which are removed after the first"
+        " iteration; ignored with --resume",
     )
     parser.add_argument("--amp", action="store_true", help="train in mixed precision")
     parser.add_argument("--no-validate", action="store_true", help="skip validation")
@@ -106,7 +106,7 @@ def run(cfg: Config, args: argparse.Namespace, outdated: list[Path]) -> None:
     for level, texts in ((logging.INFO, notes), (logging.WARNING, warnings)):
         for text in filter(None, texts):
             runner.logger.log(level, text)
-    work_dir.remove_checkpoints(outdated)
+    runner.after_first_iteration(lambda: work_dir.remove_checkpoints(outdated))
     errors = user_errors(args.traceback, BUILD_ERRORS, until=runner.has_begun)
     with errors, interruptible(runner, args.traceback):
         runner.train()

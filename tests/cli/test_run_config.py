@@ -129,3 +129,24 @@ def test_launcher_is_rejected_as_a_config_option(tmp_path):
     (tmp_path / "recipe.py").write_text("launcher = 'none'\n")
     with pytest.raises(ConfigError, match="use --launcher"):
         read(tmp_path / "recipe.py", "--cfg-options", "launcher=pytorch")
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        (dict(train_cfg=dict(max_epochs="3")), "train_cfg.max_epochs='3'"),
+        (dict(train_cfg=dict(max_epochs=[3])), r"train_cfg.max_epochs=\[3\]"),
+        (dict(train_cfg=dict(max_iters=2.5)), "train_cfg.max_iters=2.5"),
+        (dict(param_scheduler=[dict(type="PolyLR", begin="1")]), r"scheduler\[0\].begin='1'"),
+        (dict(param_scheduler=[dict(type="PolyLR", begin=None)]), r"scheduler\[0\].begin=None"),
+    ],
+)
+def test_length_that_is_no_number_is_one_line(changed, named):
+    with pytest.raises(ConfigError, match=f"{named} is not a whole number"):
+        run_config.trim_schedule(Config(dict(train_cfg=dict(max_epochs=3)) | changed))
+
+
+def test_schedulers_that_a_python_config_has_built_are_kept():
+    cfg = Config(dict(train_cfg=dict(max_epochs=3), param_scheduler=[object()]))
+    assert run_config.trim_schedule(cfg) is None
+    assert len(cfg.param_scheduler) == 1
