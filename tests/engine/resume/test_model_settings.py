@@ -2,8 +2,8 @@ import pytest
 import torch
 from mmengine.runner import Runner
 from tiny_models import TINY_BACKBONES
+from tiny_run import ToyModel, toy_runner
 from torch import nn
-from toy_run import ToyModel, toy_runner
 
 from mim_plugins.engine.resume.model_settings import compare_settings, read_settings
 from mim_plugins.errors import CheckpointError

@@ -12,8 +12,8 @@ from mmengine.config import ConfigDict
 from mmengine.hooks import Hook
 from mmengine.optim import _ParamScheduler
 from mmengine.registry import PARAM_SCHEDULERS
+from tiny_run import ToyImages, ToyModel, toy_runner
 from torch import nn
-from toy_run import ToyImages, ToyModel, toy_runner
 
 from mim_plugins.engine.resume.checkpoint_files import read_structure
 from mim_plugins.errors import ConfigError
