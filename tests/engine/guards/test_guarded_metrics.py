@@ -3,7 +3,7 @@ import logging
 import pytest
 from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
-from toy_run import ToyImages, ToyModel, toy_runner
+from tiny_run import ToyImages, ToyModel, toy_runner
 
 
 class Failing(BaseMetric):
