@@ -112,9 +112,11 @@ def _from_pillow(image: Image.Image, name: str) -> np.ndarray:
         pixels = ((colors * alpha + 127) // 255).astype(np.uint8)
     if image.mode in ("LA", "La"):
         pixels = pixels[..., 0]
+    is_file = image.format in _SIXTEEN_BITS or (image.mode != "I" and image.format is not None)
     if image.mode == "I":
-        pixels = _from_32_bits(pixels, name, image.format in _SIXTEEN_BITS)
-    return turn_upright(_from_numbers(pixels, name, pixels.shape), orientation)
+        pixels = _from_32_bits(pixels, name, is_file)
+    numbers = _from_numbers(pixels, name, pixels.shape, is_scaled=is_file)
+    return turn_upright(numbers, orientation)
 
 
 def _load(image: Any) -> None:
@@ -134,11 +136,15 @@ def _from_32_bits(pixels: np.ndarray, name: str, is_file: bool) -> np.ndarray:
     """Convert 32-bit pixels to 16 bits, the depth of the files that Pillow reads as mode I."""
     low, high = int(pixels.min()), int(pixels.max())
     if low < 0 or high > 65535 or (high <= 255 and not is_file):
-        raise ValueError(
-            f"{name}: a PIL image of mode I with values from {low} to {high}, whose white level is"
-            " unknown; convert it to mode L (white is 255) or I;16 (white is 65535)"
-        )
+        raise ValueError(f"{name}: a PIL image of mode I {_unknown_white(low, high)}")
     return pixels.astype(np.uint16)
+
+
+def _unknown_white(low: int, high: int) -> str:
+    return (
+        f"with values from {low} to {high}, whose white level is unknown; give 8 bits, where white"
+        " is 255 (uint8, PIL mode L), or scale the values so that white is 65535 (uint16, I;16)"
+    )
 
 
 def _to_array(image: Tensor, name: str) -> np.ndarray:
@@ -156,8 +162,17 @@ def _to_array(image: Tensor, name: str) -> np.ndarray:
     return np.moveaxis(array, 0, -1) if array.ndim == 3 else array
 
 
-def _from_numbers(pixels: np.ndarray, name: str, shape: tuple[int, ...]) -> np.ndarray:
-    """Convert gray or RGB numbers (H, W[, C]) to 8-bit BGR; ``shape`` is for messages."""
+def _from_numbers(
+    pixels: np.ndarray, name: str, shape: tuple[int, ...], is_scaled: bool = False
+) -> np.ndarray:
+    """Convert gray or RGB numbers (H, W[, C]) to 8-bit BGR.
+
+    Args:
+        pixels: the numbers.
+        name: for messages, as ``shape``.
+        shape: see ``name``.
+        is_scaled: whether white is known to be the highest value of the type.
+    """
     if pixels.ndim == 2:
         pixels = pixels[..., None]
     if pixels.size == 0 or pixels.ndim != 3 or pixels.shape[2] not in _CHANNELS:
@@ -166,17 +181,20 @@ def _from_numbers(pixels: np.ndarray, name: str, shape: tuple[int, ...]) -> np.n
             " (H, W, 1) of gray, (H, W, 3) of RGB or (H, W, 4) of RGB and alpha, or a tensor"
             " (H, W), (1, H, W), (3, H, W) or (4, H, W)"
         )
-    rgb = _to_bytes(pixels[..., :3], name)
+    rgb = _to_bytes(pixels[..., :3], name, is_scaled)
     return np.ascontiguousarray(np.broadcast_to(rgb, (*rgb.shape[:2], 3))[..., ::-1])
 
 
-def _to_bytes(pixels: np.ndarray, name: str) -> np.ndarray:
+def _to_bytes(pixels: np.ndarray, name: str, is_scaled: bool) -> np.ndarray:
     kind = pixels.dtype.kind
     if pixels.dtype == np.uint8:
         return pixels
     if kind == "b":
         return pixels.astype(np.uint8) * np.uint8(255)
     if kind == "u" and pixels.dtype.itemsize == 2:
+        low, high = int(pixels.min()), int(pixels.max())
+        if 0 < high <= 255 and not is_scaled:  # 8-bit values would become black
+            raise ValueError(f"{name}: {pixels.dtype} {_unknown_white(low, high)}")
         return (pixels >> 8).astype(np.uint8)  # as decoders scale 16-bit files
     if kind == "f" and np.isfinite(pixels).all() and 0 <= pixels.min() <= pixels.max() <= 1:
         return np.round(pixels.astype(np.float32) * 255).astype(np.uint8)
