@@ -1,5 +1,5 @@
 from .arguments import Arguments, accepted_arguments
-from .misspellings import misspelt_argument, unread_entries, wrong_choice
+from .misspellings import misspelt_argument, misspelt_entry, outdated_entries, wrong_choice
 from .options import merge_options
 from .schema import arguments_at, unknown_name
 from .types import resolve_type, type_name
@@ -10,9 +10,10 @@ __all__ = [
     "arguments_at",
     "merge_options",
     "misspelt_argument",
+    "misspelt_entry",
+    "outdated_entries",
     "resolve_type",
     "type_name",
     "unknown_name",
-    "unread_entries",
     "wrong_choice",
 ]

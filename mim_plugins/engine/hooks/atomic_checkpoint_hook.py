@@ -24,6 +24,7 @@ from ..resume.loaded_checkpoint import check_loaded
 from ..resume.resume_source import set_resume_source
 from ..resume.resumed_schedule import apply_config_schedule, make_states_plain
 from ..resume.run_checkpoints import newest_complete, next_try
+from .best_metric import lacks_metric
 
 INTERRUPTED = "interrupted.pth"
 _BEST_PATHS = ("best_ckpt_path", "best_ckpt_path_dict")
@@ -145,7 +146,7 @@ class AtomicCheckpointHook(CheckpointHook):
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
         """Save as MMEngine does, but remove the old best file only when the new one is complete."""
-        if not self.save_best:
+        if not self.save_best or lacks_metric(self.key_indicators, metrics, runner):
             return
         backend, hub = self.file_backend, runner.message_hub
         known = {key: value for key, value in hub.runtime_info.items() if key.startswith("best_")}
