@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..errors import CorruptImageError
+from ..file_names import printable
 from ..transforms import LoadImage, decode_image
 from ..transforms.orientation import image_orientation, turn_upright
 
@@ -30,8 +31,10 @@ _CONVERSIONS = dict(
 _SIXTEEN_BITS = ("JPEG2000", "PNG", "PPM")  # formats with 16 bits that Pillow may read into 32 bits
 
 
-def each_image(images: Images) -> Iterator[np.ndarray]:
-    """Yield each image as 8-bit BGR pixels (H, W, 3).
+def each_image(images: Images) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield name and 8-bit BGR pixels (H, W, 3) of each image.
+
+    The name is that of the file, or the image's position in ``images``.
 
     Raises:
         ValueError: there is no image, or a value is not an image.
@@ -40,7 +43,7 @@ def each_image(images: Images) -> Iterator[np.ndarray]:
     is_single = images.ndim in (2, 3) if is_numbers else _is_one(images)
     index = -1
     for index, image in enumerate([images] if is_single else images):
-        yield to_pixels(image, f"images[{index}]")
+        yield _file_name(image) or f"images[{index}]", to_pixels(image, f"images[{index}]")
     if index < 0:
         raise ValueError("images: the sequence is empty; give at least one image")
 
@@ -48,6 +51,12 @@ def each_image(images: Images) -> Iterator[np.ndarray]:
 def _is_one(images: Any) -> bool:
     single = (str, os.PathLike, bytes, bytearray, memoryview, Image.Image)
     return isinstance(images, single) or hasattr(images, "read") or not hasattr(images, "__iter__")
+
+
+def _file_name(image: Any) -> str:
+    """Return the name of an image's file in one line, ``""`` if it is unknown."""
+    name = image if isinstance(image, (str, os.PathLike)) else getattr(image, "filename", "")
+    return printable(name) if isinstance(name, (str, os.PathLike)) else ""
 
 
 def to_pixels(image: Any, name: str) -> np.ndarray:
@@ -70,7 +79,7 @@ def to_pixels(image: Any, name: str) -> np.ndarray:
     if isinstance(image, (str, os.PathLike)):
         path = Path(image).expanduser()
         if not path.is_file():
-            raise FileNotFoundError(f"there is no image '{image}'")
+            raise FileNotFoundError(f"there is no image '{printable(image)}'")
         return LoadImage()(dict(img_path=str(path)))["img"]
     if isinstance(image, Image.Image):
         return _from_pillow(image, name)

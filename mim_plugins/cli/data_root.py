@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 
@@ -75,8 +76,11 @@ def check_data_folders(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> None:
 
     Raises:
         DataNotFoundError: a folder does not exist.
-        ConfigError: a data set that reads one folder has several.
+        ConfigError: a data set that reads one folder has several, or a wrapper has no data set.
     """
+    for loader in loaders:
+        if isinstance(cfg.get(loader), dict):
+            _check_wrappers(f"{loader}.dataset", cfg[loader].get("dataset"))
     for dataset in dataset_configs(cfg, loaders):
         name = type_name(dataset.get("type"))
         try:
@@ -94,6 +98,29 @@ def check_data_folders(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> None:
             raise DataNotFoundError(
                 f"there is no folder '{missing}' for {name}. {describe_layout(name)}"
             )
+
+
+def _check_wrappers(field: str, dataset: Any) -> None:
+    """Check that a data set is one, and that those inside of wrappers are lists of data sets."""
+    if isinstance(dataset, (list, tuple)):
+        raise ConfigError(
+            f"{field} is a list of {len(dataset)}; use one data set, such as"
+            " dict(type='ConcatDataset', datasets=[...])"
+        )
+    if not isinstance(dataset, dict):
+        return  # a built data set, or nothing, which MMEngine reports
+    root = dataset.get("data_root", "")
+    if root is None:
+        kind = type_name(dataset.get("type"))
+        raise ConfigError(f"{field}.data_root=None: {kind} needs one folder; '' is none")
+    if "dataset" in dataset:
+        _check_wrappers(f"{field}.dataset", dataset["dataset"])
+    if "datasets" in dataset:
+        parts = dataset["datasets"]
+        if not isinstance(parts, (list, tuple)) or not parts:
+            raise ConfigError(f"{field}.datasets={parts!r} must be a list of at least one data set")
+        for index, part in enumerate(parts):
+            _check_wrappers(f"{field}.datasets.{index}", part)
 
 
 def use_drop_ins(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> str | None:

@@ -2,6 +2,7 @@ from .arguments import Arguments, accepted_arguments
 from .misspellings import misspelt_argument, misspelt_entry, outdated_entries, wrong_choice
 from .options import merge_options
 from .schema import arguments_at, unknown_name
+from .text_paths import use_text_paths
 from .types import resolve_type, type_name
 
 __all__ = [
@@ -15,5 +16,6 @@ __all__ = [
     "resolve_type",
     "type_name",
     "unknown_name",
+    "use_text_paths",
     "wrong_choice",
 ]

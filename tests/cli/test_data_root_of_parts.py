@@ -3,7 +3,7 @@
 import pytest
 from mmengine.config import Config
 
-from mim_plugins.cli.data_root import apply_data_root
+from mim_plugins.cli.data_root import apply_data_root, check_data_folders
 from mim_plugins.errors import ConfigError
 
 
@@ -67,3 +67,21 @@ def test_an_absolute_list_inside_the_old_root_follows(tmp_path, file):
     cfg = config(part(str(tmp_path), ann_file=str(tmp_path / file)))
     apply_data_root(cfg, "new")
     assert cfg.train_dataloader.dataset.ann_file == file  # relative to data_root
+
+
+@pytest.mark.parametrize(
+    ("dataset", "told"),
+    [
+        ([part("A"), part("B")], r"^val_dataloader\.dataset is a list of 2; .*ConcatDataset"),
+        ([], r"is a list of 0"),
+        (dict(type="ConcatDataset", datasets=[]), r"dataset\.datasets=\[\] must be a list of at"),
+        (dict(type="ConcatDataset", datasets=part("A")), r"must be a list of at least one"),
+        (dict(type="ConcatDataset", datasets=None), r"must be a list of at least one"),
+        (dict(type="RepeatDataset", dataset=[part("A")]), r"dataset\.dataset is a list of 1"),
+        (dict(type="ConcatDataset", datasets=[[part("A")]]), r"datasets\.0 is a list of 1"),
+        (part(None), r"dataset\.data_root=None: CustomDataset needs one folder"),
+    ],
+)
+def test_data_sets_of_another_form_are_refused(tmp_path, dataset, told):
+    with pytest.raises(ConfigError, match=told):
+        check_data_folders(config(part(str(tmp_path)), dataset))
