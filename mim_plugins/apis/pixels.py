@@ -40,7 +40,7 @@ def each_image(images: Images) -> Iterator[tuple[str, np.ndarray]]:
         ValueError: there is no image, or a value is not an image.
     """
     is_numbers = isinstance(images, (np.ndarray, Tensor))
-    is_single = images.ndim in (2, 3) if is_numbers else _is_one(images)
+    is_single = images.ndim < 4 if is_numbers else _is_one(images)
     index = -1
     for index, image in enumerate([images] if is_single else images):
         yield _file_name(image) or f"images[{index}]", to_pixels(image, f"images[{index}]")
@@ -87,10 +87,20 @@ def to_pixels(image: Any, name: str) -> np.ndarray:
         return _from_numbers(_to_array(image, name), name, tuple(image.shape))
     if isinstance(image, np.ndarray):
         return _from_numbers(image, name, image.shape)
-    content = image.read() if hasattr(image, "read") else image
+    content = _read(image) if hasattr(image, "read") else image
     if isinstance(content, (bytes, bytearray, memoryview)):
         return decode_image(bytes(content), str(getattr(image, "name", name)))
     raise ValueError(f"{name}: {type(image).__name__} is not an image; {_KINDS}")
+
+
+def _read(file: Any) -> Any:
+    """Read an open file and restore its position, because it may be given more than once."""
+    if not hasattr(file, "seekable") or not file.seekable():
+        return file.read()
+    start = file.tell()
+    content = file.read()
+    file.seek(start)
+    return content
 
 
 def _from_pillow(image: Image.Image, name: str) -> np.ndarray:
