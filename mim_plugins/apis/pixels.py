@@ -63,7 +63,9 @@ def to_pixels(image: Any, name: str) -> np.ndarray:
     """Convert an image of any kind to 8-bit BGR pixels (H, W, 3), as :class:`LoadImage` does.
 
     Gray images get three equal channels, 16 bits are scaled to 8, an alpha channel is dropped, and
-    the EXIF orientation of files and PIL images is applied.
+    the EXIF orientation of files and PIL images is applied. A PIL image that was turned by
+    ``transpose`` or ``rotate`` keeps its EXIF orientation and is turned again; turn it with
+    ``PIL.ImageOps.exif_transpose``, which removes it.
 
     Args:
         image: a path, a file's content, a binary file, a PIL image of any mode but LAB, an array

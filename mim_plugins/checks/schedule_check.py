@@ -17,9 +17,12 @@ def unreached_evaluations(cfg: Config) -> list[str]:
         if isinstance(hook, dict) and type_name(hook.get("type")) == "KNNHook":
             interval = hook.get("interval", 10)
             starts[f"custom_hooks.{index}.interval"] = (interval, hook.get("by_epoch", True))
-    return [
-        f"{field}={start} exceeds the run's {lengths[unit]} {'epochs' if unit else 'iterations'},"
-        " so it has no effect; set a smaller number"
-        for field, (start, unit) in starts.items()
-        if isinstance(start, int) and isinstance(lengths[unit], int) and start > lengths[unit]
-    ]
+    warnings = []
+    for field, (start, unit) in starts.items():
+        length = lengths[unit]
+        if isinstance(start, int) and isinstance(length, int) and start > length:
+            warnings.append(
+                f"{field}={start} exceeds the run's {length} {'epochs' if unit else 'iterations'},"
+                " so it has no effect; set a smaller number"
+            )
+    return warnings

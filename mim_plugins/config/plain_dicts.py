@@ -51,8 +51,8 @@ def plain_arguments(path: Path, node: dict) -> Arguments | None:
         # others become settings of the optimizer's parameter groups
         return Arguments(name, dict.fromkeys(("decay_mult", "lr_mult"), _EMPTY), True)
     if path[:2] == ("log_processor", "custom_cfg") and len(path) == 3:
-        own = ("data_src", "log_name", "method_name", "window_size")
-        return Arguments(name, dict.fromkeys(own, _EMPTY), True)  # statistics may take others
+        statistics = ("data_src", "log_name", "method_name", "window_size")
+        return Arguments(name, dict.fromkeys(statistics, _EMPTY), True)  # some take others
     functions: dict[Path, Callable] = {
         ("randomness",): Runner.set_randomness,
         ("env_cfg", "mp_cfg"): set_multi_processing,

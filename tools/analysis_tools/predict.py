@@ -110,7 +110,9 @@ def main() -> None:
 @torch.no_grad()
 def predict(model: Any, args: argparse.Namespace) -> tuple[list[tuple[str, Tensor]], list[str]]:
     """Return the scores of all classes by image, and the errors of images that cannot be used."""
-    pipeline, results, errors = evaluation_pipeline(model), [], []
+    pipeline = evaluation_pipeline(model)
+    results: list[tuple[str, Tensor]] = []
+    errors: list[str] = []
     for start in range(0, len(args.images), args.batch_size):
         images, samples = [], []
         for image in args.images[start : start + args.batch_size]:
