@@ -16,7 +16,7 @@ from .values import kind_mismatch
 _BUILT = (
     "train_dataloader", "val_dataloader", "test_dataloader", "train_cfg", "val_cfg", "test_cfg",
     "optim_wrapper", "param_scheduler", "custom_hooks", "default_hooks", "randomness",
-    "auto_scale_lr", "env_cfg", "log_processor",
+    "auto_scale_lr", "env_cfg", "log_processor", "model_wrapper_cfg", "compile",
 )  # fmt: skip
 # of a loader: data sets, transforms and collate functions of other packages hand names on freely
 _NOT_FOLLOWED = ("dataset", "collate_fn", "batch_sampler")

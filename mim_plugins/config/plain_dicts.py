@@ -55,6 +55,7 @@ def plain_arguments(path: Path, node: dict) -> Arguments | None:
         return Arguments(name, dict.fromkeys(statistics, _EMPTY), True)  # some take others
     functions: dict[Path, Callable] = {
         ("randomness",): Runner.set_randomness,
+        ("compile",): torch.compile,
         ("env_cfg", "mp_cfg"): set_multi_processing,
         ("env_cfg", "dist_cfg"): torch.distributed.init_process_group,
     }

@@ -7,6 +7,7 @@ from typing import Any
 
 from mmengine import registry as registries
 from mmengine.hooks import EMAHook
+from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import OptimWrapper
 from mmengine.registry import Registry
 from mmengine.runner import (
@@ -118,7 +119,11 @@ def _built_without_type(path: Path, node: dict) -> Any:
         return EpochBasedTrainLoop if node["by_epoch"] else IterBasedTrainLoop
     if len(path) == 1:
         defaults: dict[str, Callable] = dict(
-            optim_wrapper=OptimWrapper, log_processor=LogProcessor, visualizer=Visualizer, **_LOOPS
+            optim_wrapper=OptimWrapper,
+            log_processor=LogProcessor,
+            visualizer=Visualizer,
+            model_wrapper_cfg=MMDistributedDataParallel,
+            **_LOOPS,
         )
         return defaults.get(path[0])
     if path[0] == "default_hooks" and len(path) == 2 and path[1] in DEFAULT_HOOKS:
