@@ -109,16 +109,15 @@ def _check_wrappers(field: str, dataset: Any) -> None:
         )
     if not isinstance(dataset, dict):
         return  # a built data set, or nothing, which MMEngine reports
-    root = dataset.get("data_root", "")
-    if root is None:
-        kind = type_name(dataset.get("type"))
-        raise ConfigError(f"{field}.data_root=None: {kind} needs one folder; '' is none")
     if "dataset" in dataset:
         _check_wrappers(f"{field}.dataset", dataset["dataset"])
     if "datasets" in dataset:
         parts = dataset["datasets"]
         if not isinstance(parts, (list, tuple)) or not parts:
-            raise ConfigError(f"{field}.datasets={parts!r} must be a list of at least one data set")
+            raise ConfigError(
+                f"{field}.datasets is {'empty' if parts in ([], ()) else type(parts).__name__}; it"
+                " must be a list of data sets"
+            )
         for index, part in enumerate(parts):
             _check_wrappers(f"{field}.datasets.{index}", part)
 

@@ -42,16 +42,17 @@ def check_one_root(parts: dict[str, list[dict]], data_root: str) -> None:
                 fields.setdefault(real, []).append(field)
     if len(roots) < 2:
         return
-    readers = ", ".join(dict.fromkeys(field for found in fields.values() for field in found))
+    readers = list(dict.fromkeys(field for found in fields.values() for field in found))
+    verb = "reads" if len(readers) == 1 else "read"
     names = ", ".join(f"'{printable(root)}'" for root in roots.values())
     field = next(reversed(fields.values()))[0]
     number = ".datasets.0" if len(parts[field]) > 1 else ""
     place = f"{field}.dataset" if field.endswith("_dataloader") else field
     raise ConfigError(
-        f"--data-root '{data_root}': {readers} reads {len(roots)} folders ({names}), which one"
-        " folder cannot replace. Omit --data-root and set each data_root in the config, or use"
-        f" --cfg-options {place}{number}.data_root=FOLDER and so on; train and val folders inside"
-        " one folder may share data_root and differ in data_prefix"
+        f"--data-root '{data_root}': {' and '.join(readers)} {verb} {len(roots)} folders ({names}),"
+        " which one folder cannot replace. Omit --data-root and set each data_root in the config,"
+        f" or use --cfg-options {place}{number}.data_root=FOLDER and so on; train and val folders"
+        " inside one folder may share data_root and differ in data_prefix"
     )
 
 

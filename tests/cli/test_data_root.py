@@ -52,7 +52,7 @@ def test_one_folder_cannot_replace_several(train):
 def test_several_validation_folders_are_rejected():
     cfg = config(folder("A"), concat(folder("A"), folder("B")))
 
-    with pytest.raises(ConfigError, match=r"val_dataloader reads 2 folders \('A', 'B'\)"):
+    with pytest.raises(ConfigError, match=r"and val_dataloader read 2 folders \('A', 'B'\)"):
         apply_data_root(cfg, "C")
 
 
