@@ -55,6 +55,7 @@ def check_custom_keys(cfg: Config, model: nn.Module) -> list[str]:
 
 def _near(key: str, names: list[str]) -> str | None:
     """Return the most similar part of a parameter name with as many dots as ``key``."""
+    key = key.strip(".")
     length = key.count(".") + 1
     parts = set()
     for name in names:

@@ -23,6 +23,6 @@ def unreached_evaluations(cfg: Config) -> list[str]:
         if isinstance(start, int) and isinstance(length, int) and start > length:
             warnings.append(
                 f"{field}={start} exceeds the run's {length} {'epochs' if unit else 'iterations'},"
-                " so it has no effect; set a smaller number"
+                " so this evaluation never runs; set a smaller number"
             )
     return warnings

@@ -20,6 +20,7 @@ def check(keys, optimizer="AdamW", **settings):
     [
         (dict(bakbone=dict(lr_mult=0.1)), "did you mean 'backbone'"),
         ({"backbone.nrm": dict(lr_mult=0.1)}, "did you mean 'backbone.norm'"),
+        ({"backbon.": dict(lr_mult=0.1)}, "did you mean 'backbone'"),
         (dict(backbone=0.1), r"must be a dict, such as dict\(lr_mult=0.1\)"),
         (dict(backbone=None), "must be a dict"),
         (dict(head=dict(lr_mul=0.1)), "has 'lr_mul', which is neither a factor"),
