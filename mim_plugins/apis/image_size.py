@@ -41,18 +41,13 @@ def check_resized(step: Any, results: Any, name: str) -> None:
     if size is None:
         return
     height, width = size
+    made = f"{type(step).__name__} would make it {width}x{height}"
     if height * width > _MAX_RESIZED:
-        kind, fault = "too large", "too large"
-    elif not height * width:
-        kind, fault = "unsupported", "too long for its width"
-    else:
-        return
-    raise CorruptImageError(
-        f"corrupt image '{name}': {fault} ({type(step).__name__} would make it {width}x{height}"
-        " pixels)",
-        name,
-        kind,
-    )
+        message = f"corrupt image '{name}': too large ({made} pixels)"
+        raise CorruptImageError(message, name, "too large")
+    if not height * width:
+        message = f"corrupt image '{name}': too long for its width ({made} pixels)"
+        raise CorruptImageError(message, name, "unsupported")
 
 
 def _flat(steps: Iterable[Any]) -> Iterator[Any]:
