@@ -24,7 +24,7 @@ from mim_plugins.cli import (
     user_errors,
     work_dir,
 )
-from mim_plugins.config import unread_entries
+from mim_plugins.config import outdated_entries
 from mim_plugins.engine.guards import guarded_console
 from mim_plugins.errors import BUILD_ERRORS
 
@@ -89,7 +89,7 @@ def train(args: argparse.Namespace) -> None:
 
 def run(cfg: Config, args: argparse.Namespace, outdated: list[Path]) -> None:
     """Build the runner, check the config against the data, and train."""
-    warnings = [*unread_entries(cfg), resolve_precision(cfg), run_config.trim_schedule(cfg)]
+    warnings = [*outdated_entries(cfg), resolve_precision(cfg), run_config.trim_schedule(cfg)]
     notes = [enable_exact_resume(cfg), run_config.use_drop_ins(cfg)]
     if args.keep_global_batch:
         notes.append(global_batch.keep_global_batch(cfg))

@@ -12,7 +12,7 @@ from mmengine.runner import Runner
 
 from ..apis import override_config
 from ..apis import read_config as read_config_file
-from ..config import misspelled_argument, wrong_choice
+from ..config import misspelled_argument, misspelled_entry, wrong_choice
 from ..errors import ConfigError, DataNotFoundError
 from .config_options import add_config_options
 from .data_root import apply_data_root
@@ -74,13 +74,13 @@ def _require_launcher(launcher: str) -> None:
 
 
 def check_known_arguments(cfg: Config) -> None:
-    """Check the argument names of loaders, loops, optimizer, schedulers and hooks.
+    """Check the names of entries and the arguments of loaders, loops, optimizer and hooks.
 
     Raises:
-        ConfigError: a class does not accept an argument of its dict, or a value is not one of the
-            names allowed.
+        ConfigError: a name is similar to an entry that is read, a class does not accept an argument
+            of its dict, or a value is not one of the names allowed.
     """
-    problem = misspelled_argument(cfg) or wrong_choice(cfg)
+    problem = misspelled_entry(cfg) or misspelled_argument(cfg) or wrong_choice(cfg)
     if problem is not None:
         raise ConfigError(f"{problem} (config '{cfg.filename}')")
 

@@ -22,6 +22,10 @@ USER_ERRORS = (
 )
 
 _MISSING = re.compile(r"No module named '(mmcv\._ext|mmdet|mmseg)\b|mmdet is not installed")
+# a class that derives from a placeholder of a missing class; the latter is of a removed name
+_BROKEN_ZOO = re.compile(
+    r"NoneType takes no arguments|cannot import name '\w+' from 'transformers\b"
+)
 
 
 class _Reported(SystemExit):
@@ -109,7 +113,14 @@ def _one_line(error: BaseException) -> str:
 
 
 def missing_packages_hint(text: str) -> str:
-    """Return a hint for errors of a missing detection or segmentation package, or ``""``."""
+    """Return a hint for errors of a missing or incompatible package, or ``""``."""
+    if _BROKEN_ZOO.search(text):
+        return (
+            "; importing mmpretrain's models failed, often because transformers is too new:"
+            " pip install 'transformers<5'. Pre-training does not need them: set"
+            " default_scope='mim_plugins' and write type='mmpretrain.NAME' for mmpretrain's"
+            " transforms"
+        )
     if not _MISSING.search(text):
         return ""
     return (

@@ -65,12 +65,14 @@ def test_work_dir_comes_from_option_config_or_config_name(tmp_path, arguments, i
 
 def test_options_override_the_config_and_the_data_root(tmp_path):
     file = tmp_path / "recipe.py"
-    file.write_text("lr = 1\ntrain_dataloader = dict(dataset=dict(type='A', data_root='a'))\n")
+    file.write_text(
+        "work_dir = 'a'\ntrain_dataloader = dict(dataset=dict(type='A', data_root='a'))\n"
+    )
     args = run_config.build_parser(None).parse_args(
-        [str(file), "--cfg-options", "lr=2", "data_root=b"]
+        [str(file), "--cfg-options", "work_dir=c", "data_root=b"]
     )
     cfg = run_config.read_config(args)
-    assert cfg.lr == 2
+    assert cfg.work_dir == "c"
     assert cfg.train_dataloader.dataset.data_root == "b"
     assert "data_root" not in cfg
 

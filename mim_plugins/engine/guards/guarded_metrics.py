@@ -1,6 +1,6 @@
 """Guards around the metrics of a training's validation, some of which write files."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mmengine.dist import get_world_size
@@ -26,7 +26,7 @@ def guard_metrics(runner: Runner) -> None:
             _guard(metric, runner)
 
 
-def lacks_metrics(runner: Runner, results: dict, names: Iterable[str]) -> bool:
+def failed_metrics(runner: Runner, results: Mapping, names: Iterable[str]) -> bool:
     """Return whether some results are missing because a metric could not write its file."""
     evaluator = getattr(getattr(runner, "_val_loop", None), "evaluator", None)
     metrics = evaluator.metrics if isinstance(evaluator, Evaluator) else ()

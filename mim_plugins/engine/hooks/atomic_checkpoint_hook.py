@@ -14,7 +14,7 @@ from ...checkpoints import PARTIAL_SUFFIX
 from ...config import accepted_arguments, unknown_name
 from ...errors import WorkDirError
 from ...registry import HOOKS
-from ..guards.guarded_metrics import guard_metrics, lacks_metrics
+from ..guards.guarded_metrics import guard_metrics
 from ..guards.guarded_writers import guard_writers
 from ..guards.guarded_writes import free_space, try_writing
 from ..optim.sharded_optimizer import gather_optimizer_state
@@ -34,6 +34,7 @@ from ..resume.run_checkpoints import (
     try_publishing,
     write_pointer,
 )
+from .best_metric import lacks_metric
 
 INTERRUPTED = "interrupted.pth"
 _BEST_PATHS = ("best_ckpt_path", "best_ckpt_path_dict")
@@ -172,7 +173,7 @@ class AtomicCheckpointHook(CheckpointHook):
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
         """Save as MMEngine does, but remove the old best file only when the new one is complete."""
-        if not self.save_best or lacks_metrics(runner, metrics, self.key_indicators):
+        if not self.save_best or lacks_metric(self.key_indicators, metrics, runner):
             return
         backend, hub = self.file_backend, runner.message_hub
         known = {key: value for key, value in hub.runtime_info.items() if key.startswith("best_")}
@@ -197,11 +198,10 @@ class AtomicCheckpointHook(CheckpointHook):
             except self._errors as error:
                 runner.logger.warning(f"the previous best checkpoint cannot be removed: {error}")
             return
-        for key in [key for key in hub.runtime_info if key.startswith("best_")]:
+        for key in [each for each in hub.runtime_info if each.startswith("best_")]:
             hub.pop_info(key)
         hub.update_info_dict(known)
-        for key in filter(paths.get, paths):
-            setattr(self, key, paths[key])
+        vars(self).update({key: path for key, path in paths.items() if path})
 
     def _save_file(self, runner: Runner, name: str, meta: dict, prospect: str) -> bool:
         """Save a file, update ``last_checkpoint`` and return whether the file was saved."""
