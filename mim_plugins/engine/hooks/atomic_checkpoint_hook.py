@@ -201,7 +201,7 @@ class AtomicCheckpointHook(CheckpointHook):
         for key in [each for each in hub.runtime_info if each.startswith("best_")]:
             hub.pop_info(key)
         hub.update_info_dict(known)
-        vars(self).update({key: path for key, path in paths.items() if path})
+        self.__dict__.update({key: path for key, path in paths.items() if path})
 
     def _save_file(self, runner: Runner, name: str, meta: dict, prospect: str) -> bool:
         """Save a file, update ``last_checkpoint`` and return whether the file was saved."""
