@@ -21,6 +21,7 @@ requires = [
 ]
 extras = dict(
     targets=["open_clip_torch>=3.3,<4", "timm>=1.0.31,<2"],
+    completion=["argcomplete>=3.5,<4"],
     fast=["simplejpeg>=1.8,<2"],
     det=["mmdet>=3.3.0,<3.4"],
     seg=["mmsegmentation>=1.2.2,<1.3", "ftfy", "regex"],
@@ -46,6 +47,7 @@ setup(
     exclude_package_data={
         "mim_plugins": [".mim/tools/dev/*", ".mim/tools/quickstart.sh", ".mim/tools/run_tests.sh"]
     },
+    entry_points=dict(console_scripts=["mim-plugins=mim_plugins.cli.main:main"]),
     install_requires=requires,
     extras_require=extras,
     classifiers=[

@@ -5,6 +5,8 @@ Every OpenMMLab config can use a registered class as ``mim_plugins.<Name>`` afte
 the recipes for pre-training, the scope may be omitted, and names that neither this package nor
 MMEngine has are looked up in mmpretrain. Pre-training therefore imports mmpretrain only if a config
 names one of its modules.
+
+The classes are imported at the first look-up in any of these registries, not with the package.
 """
 
 from mmengine.registry import DATASETS as ROOT_DATASETS
@@ -19,6 +21,11 @@ from mmengine.registry import Registry, root
 
 SCOPE = "mim_plugins"
 FALLBACK_SCOPE = "mmpretrain"
+PARTS = (
+    "algorithms", "backbones", "checkpoints", "data_preprocessors", "datasets", "decoders",
+    "engine", "evaluation", "heads", "masking", "necks", "targets", "transforms", "visualization",
+)  # fmt: skip
+"""Folders of this package that register classes, or that extend PyTorch and MMEngine."""
 
 
 class PluginRegistry(Registry):
@@ -29,7 +36,14 @@ class PluginRegistry(Registry):
     """
 
     def __init__(self, root: Registry) -> None:
-        super().__init__(root.name, parent=root, scope=SCOPE)
+        locations = [f"{SCOPE}.{part}" for part in PARTS]
+        super().__init__(root.name, parent=root, scope=SCOPE, locations=locations)
+
+    @property
+    def module_dict(self) -> dict[str, type]:
+        """The registered classes by name."""
+        self.import_from_location()
+        return super().module_dict
 
     def get(self, key: str) -> type | None:
         """Return the class of name ``key``, or None."""

@@ -1,6 +1,7 @@
 """Code in README.md and docs/: names, configs, commands. See test_extending.py for that page."""
 
 import re
+import shlex
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from mmengine.config import Config
 
 import mim_plugins
 from mim_plugins import registry
+from mim_plugins.cli.main import build_parser
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -54,8 +56,10 @@ def tool_source(tool):
     worker = re.sub(r"^(dist|slurm)_(\w+)\.sh$", r"\2.py", tool)
     files = [min((ROOT / "tools").glob(f"**/{Path(worker).name}"), key=is_forward)]
     if worker in ("train.py", "test.py"):
-        files.append(ROOT / "mim_plugins/cli/run_config.py")
+        files.append(ROOT / "mim_plugins/cli/run_arguments.py")
     source = "".join(file.read_text() for file in files)
+    for command in re.findall(r"^from mim_plugins.cli.commands import (\w+)", source, re.M):
+        source += (ROOT / f"mim_plugins/cli/commands/{command}.py").read_text()
     for module in re.findall(r"^from (\w+) import .*add_arguments", source, re.M):
         source += files[0].with_name(f"{module}.py").read_text()
     for name in ("config_options", "device_option"):  # options that several tools share
@@ -105,6 +109,22 @@ def test_configs_of_the_pages_read(page, number, code, tmp_path):
     before = Config.fromfile(ROOT / "configs" / folder / base)
     assert cfg.pretty_text != before.pretty_text
     assert cfg.model.type == before.model.type
+
+
+def test_commands_of_the_console_script_parse():
+    found = [
+        (page.name, line.partition("#")[0])
+        for page in PAGES
+        for block in blocks(page, "bash")
+        for line in block.splitlines()
+        if line.startswith("mim-plugins ")
+    ]
+    assert len(found) >= 3
+    for page, line in found:
+        try:
+            build_parser().parse_args(shlex.split(line)[1:])
+        except SystemExit:
+            pytest.fail(f"{page}: {line}")
 
 
 def test_config_for_own_classes_is_complete(tmp_path):

@@ -8,7 +8,17 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "mim_plugins"
 FLOORS = [
-    {"compat", "errors", "file_names", "paths", "randomness", "registry", "sampling", "version"},
+    {
+        "compat",
+        "errors",
+        "file_names",
+        "lazy",
+        "paths",
+        "randomness",
+        "registry",
+        "sampling",
+        "version",
+    },
     {"config", "layers", "masking", "transforms"},
     {"checkpoints", "data_preprocessors", "datasets", "decoders", "heads", "necks", "targets"},
     {"backbones"},
@@ -18,6 +28,7 @@ FLOORS = [
     {"engine"},
     {"checks"},
     {"cli"},
+    {"__main__"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 MODULES = [

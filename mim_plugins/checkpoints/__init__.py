@@ -18,6 +18,8 @@ from .training_state import check_training_state
 from .weights import sanitize_checkpoint
 from .writing import PARTIAL_SUFFIX, write_atomically, write_checkpoint
 
+allow_mmengine_checkpoints()  # checkpoints of other MMEngine runs are resumed as well
+
 __all__ = [
     "FORMATS",
     "LAYOUTS",

@@ -2,19 +2,25 @@
 
 import argparse
 
-import torch
+_AUTOMATIC = "auto"
 
 
 def add_device_option(parser: argparse.ArgumentParser) -> None:
     """Add ``--device`` to the parser of a tool; the default is the first GPU, if any."""
-    default = "cuda" if torch.cuda.is_available() else "cpu"
     parser.add_argument(
-        "--device", type=_usable_device, default=default, help=f"such as cuda:1 ({default})"
+        "--device",
+        type=_usable_device,
+        default=_AUTOMATIC,
+        help="such as cpu or cuda:1 (default: the first GPU, else the CPU)",
     )
 
 
 def _usable_device(name: str) -> str:
     """Return ``name`` if a tensor can be created on that device."""
+    import torch  # not at the top, because --help must not wait for it
+
+    if name == _AUTOMATIC:
+        return "cuda" if torch.cuda.is_available() else "cpu"
     try:
         torch.empty(1, device=name)
     except (AssertionError, RuntimeError) as error:

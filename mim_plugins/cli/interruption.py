@@ -11,7 +11,7 @@ from mmengine.runner import Runner
 
 from ..engine.hooks import PreemptionHook
 from ..engine.resume.run_checkpoints import newest_complete
-from .user_errors import INTERRUPTED_EXIT_CODE, wants_traceback
+from .reported_errors import INTERRUPTED_EXIT_CODE, wants_traceback
 
 
 @contextmanager

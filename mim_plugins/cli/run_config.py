@@ -14,26 +14,18 @@ from ..apis import override_config
 from ..apis import read_config as read_config_file
 from ..config import misspelled_argument, misspelled_entry, wrong_choice
 from ..errors import ConfigError, DataNotFoundError
-from .config_options import add_config_options
 from .data_root import apply_data_root
 from .data_root import check_data_folders as check_data_folders
 from .data_root import use_drop_ins as use_drop_ins
 from .global_batch import PROCESSES_VARIABLE
 from .process_group import set_rank_from_launcher
+from .run_arguments import add_run_arguments
 
 
 def build_parser(description: str | None) -> argparse.ArgumentParser:
     """Build a parser with the common arguments of ``train.py`` and ``test.py``."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("config", help="config file, or a name such as mixmae/swin_b_600e")
-    parser.add_argument("--work-dir", help="folder for logs and checkpoints")
-    parser.add_argument("--data-root", help="folder of the data, instead of the config's")
-    add_config_options(parser)
-    parser.add_argument("--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none")
-    parser.add_argument(
-        "--traceback", action="store_true", help="show the full traceback of an error"
-    )
-    parser.add_argument("--local_rank", "--local-rank", type=int, default=0)
+    add_run_arguments(parser)
     return parser
 
 

@@ -7,7 +7,7 @@ from mmengine.hooks import Hook
 from tiny_run import toy_runner
 
 from mim_plugins.cli import interruptible, user_errors, work_dir
-from mim_plugins.cli.user_errors import TRACEBACK_VARIABLE
+from mim_plugins.cli.reported_errors import TRACEBACK_VARIABLE
 from mim_plugins.engine.hooks import PreemptionHook
 
 

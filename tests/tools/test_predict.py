@@ -2,7 +2,6 @@
 
 import json
 import re
-import runpy
 
 import cv2
 import numpy as np
@@ -12,8 +11,6 @@ from image_files import exif
 from image_folders import COLORS, write_colors
 from PIL import Image
 from tool_runs import TOOLS, run_tool
-
-from mim_plugins.errors import DataNotFoundError
 
 TOOL = "analysis_tools/predict.py"
 
@@ -170,20 +167,3 @@ def test_invalid_names_for_metrics_are_refused_before_the_run(trained):
     config, checkpoint, _ = trained
     result = run_tool("test.py", config, checkpoint, "--out", "metrics.txt", code=2)
     assert "--out 'metrics.txt' must end in one of .json .pkl" in result.stderr
-
-
-def test_corrupt_images_in_folders_are_skipped_and_reported(tmp_path):
-    good, bad = tmp_path / "images/sub/good.png", tmp_path / "images/bad.png"
-    good.parent.mkdir(parents=True)
-    Image.new("RGB", (4, 4)).save(good)
-    bad.write_bytes(b"x")
-    (tmp_path / "images/.hidden.png").write_bytes(b"x")
-    readable_images = runpy.run_path(str(TOOLS / TOOL))["readable_images"]
-
-    readable, corrupt = readable_images([str(tmp_path / "images"), str(good)])
-
-    assert readable == [str(good), str(good)]
-    (message,) = corrupt
-    assert "bad.png': not an image" in message
-    with pytest.raises(DataNotFoundError, match=r"bad\.png': not an image"):
-        readable_images([str(bad)])

@@ -54,7 +54,7 @@ def test_limited_images_are_spread_over_the_folder(tmp_path, images, weights, mo
         chosen.extend(file.name for file in files)
         raise ValueError("seen enough")
 
-    monkeypatch.setattr("mim_plugins.apis.reconstruct", note)
+    monkeypatch.setattr("mim_plugins.cli.reconstruction_picture.reconstruct", note)
     write_images(images, 12, (40, 50), "png")
     result = run_tool(TOOL, CONFIG, save(tmp_path, weights), images, "--max-images", 4, code=1)
     assert "seen enough" in result.stderr

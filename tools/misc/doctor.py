@@ -21,22 +21,31 @@ from checks.packages import (
 )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
     parser.add_argument("--config", help="also check the needs of this config")
     parser.add_argument("--data-root", help="folder of the data; overrides that of the config")
     parser.add_argument(
         "--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help="as for train.py"
     )
     parser.add_argument("--work-dir", default="work_dirs", help="folder of the checkpoints")
-    args = parser.parse_args()
+
+
+def report(args: argparse.Namespace) -> None:
+    """Print the results and exit."""
     failed = False
     for result in run_checks(args):
         print(f"{result.level:<4}  {result.text}", flush=True)
         failed |= result.level == FAIL
     sys.exit(1 if failed else 0)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_arguments(parser)
+    report(parser.parse_args())
 
 
 def run_checks(args: argparse.Namespace) -> Iterator[Result]:

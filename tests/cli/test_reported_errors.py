@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mim_plugins.cli import user_errors
-from mim_plugins.cli.user_errors import TRACEBACK_VARIABLE
+from mim_plugins.cli.reported_errors import TRACEBACK_VARIABLE
 from mim_plugins.errors import (
     BUILD_ERRORS,
     CheckpointError,

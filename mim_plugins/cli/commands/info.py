@@ -1,0 +1,29 @@
+"""Report parameters, tokens, cost and memory of a config's model before any training.
+
+Computed from shapes alone, without data, weights or a GPU. For detectors and segmentors, cost and
+memory are those of the backbone.
+"""
+
+import argparse
+
+from ..config_options import add_config_options
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.add_argument("config", help="config file, or a name of list_models()")
+    parser.add_argument(
+        "--img-size",
+        type=int,
+        nargs="+",
+        metavar="PIXELS",
+        help="side, or height and width (default: the backbone's img_size)",
+    )
+    add_config_options(parser)
+
+
+def run(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+    """Execute the command."""
+    from ..model_report import print_model_report
+
+    print_model_report(args)

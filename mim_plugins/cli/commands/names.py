@@ -1,0 +1,15 @@
+"""Names of the console script and of its subcommands."""
+
+PROGRAM = "mim-plugins"
+COMMANDS = (
+    "pretrain",
+    "resume",
+    "finetune",
+    "reconstruct",
+    "embed",
+    "knn",
+    "predict",
+    "export",
+    "info",
+    "doctor",
+)

@@ -1,0 +1,25 @@
+"""Continue a run from its newest complete checkpoint.
+
+RUN is the work folder. The config is the file beside it, RUN.py, or the one that the run wrote into
+its folder.
+"""
+
+import argparse
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    parser.add_argument("run", help="work folder of the run")
+    parser.add_argument(
+        "--traceback", action="store_true", help="show the full traceback of an error"
+    )
+
+
+def run(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+    """Execute the command."""
+    from ...engine.guards import guarded_console
+    from ..reported_errors import user_errors
+    from ..work_folder_runs import resume
+
+    with guarded_console(), user_errors(args.traceback):
+        resume(args.run)

@@ -1,0 +1,56 @@
+"""File with the features of images."""
+
+import argparse
+import csv
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import Progress
+
+from ..apis import extract_features, get_model
+from ..checkpoints import write_atomically
+from ..errors import BUILD_ERRORS
+from ..file_names import printable
+from .readable_images import readable_images
+from .reported_errors import user_errors
+
+
+def write_features(args: argparse.Namespace) -> None:
+    """Compute features as ``mim-plugins embed`` does; errors of users end the program."""
+    out = Path(args.out)
+    with user_errors(also=BUILD_ERRORS):
+        images, errors = readable_images(args.images)
+        model = get_model(args.config, args.checkpoint, args.device, cfg_options=args.cfg_options)
+        features = _features(model, images, args.batch_size)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        names = [printable(image) for image in images]
+        write = _write_csv if out.suffix == ".csv" else _write_npz
+        write_atomically(out, lambda path: write(path, features, names))
+    print(f"{len(features)} images, {features.shape[1]} features each: {out}")
+    if errors:
+        sys.exit(f"error: {len(errors)} images cannot be read: {'; '.join(errors)}")
+
+
+def _features(model: Any, images: list[str], batch_size: int) -> np.ndarray:
+    """Return the pooled features (N, D) of image files."""
+    batches = []
+    with Progress(console=Console(stderr=True)) as progress:
+        for start in progress.track(range(0, len(images), batch_size), description="features"):
+            found = extract_features(model, images[start : start + batch_size])
+            batches.append(found.pooled.float().cpu().numpy())
+    return np.concatenate(batches)
+
+
+def _write_npz(path: Path, features: np.ndarray, names: list[str]) -> None:
+    with path.open("wb") as file:  # savez appends .npz to a path, not to a file
+        np.savez(file, features=features, paths=np.array(names))
+
+
+def _write_csv(path: Path, features: np.ndarray, names: list[str]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["path", *(f"feature_{n}" for n in range(features.shape[1]))])
+        writer.writerows([name, *row.tolist()] for name, row in zip(names, features, strict=True))

@@ -1,0 +1,87 @@
+"""Fine-tuning on own labeled images with automatic settings."""
+
+import os
+import shlex
+from pathlib import Path
+
+from ...apis import read_config
+from ...errors import CheckpointError, ConfigError
+from ...file_names import printable
+from ..commands.names import PROGRAM
+from ..machine import this_machine
+from ..own_runs import (
+    automatic_batch,
+    automatic_epochs,
+    check_out,
+    safe_name,
+    write_config,
+)
+from ..training import train, train_arguments
+from ..work_folder_runs import find_run_config
+from .config_text import Settings, config_text
+from .labeled_survey import survey_labeled
+
+_LARGEST_BATCH = {True: 128, False: 32}  # with a GPU, without
+_UPDATES = {True: 10_000, False: 600}
+_EPOCHS = {True: (30, 100), False: (10, 100)}
+
+
+def finetune(
+    data: str | os.PathLike,
+    checkpoint: str | os.PathLike,
+    config: str | os.PathLike | None = None,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    out: str | os.PathLike | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Fine-tune an encoder, as ``mim-plugins finetune`` does, and return the run's config.
+
+    Args:
+        data: folder with ``train/CLASS/IMAGE`` and ``val/CLASS/IMAGE``.
+        checkpoint: checkpoint or exported encoder of a pre-training.
+        config: config of the pre-training; by default that of the work folder of ``checkpoint``.
+        epochs: passes over the images; None for an automatic number.
+        batch_size: images per iteration, an even number; None for an automatic number.
+        out: work folder.
+        overwrite: replace an earlier run in ``out``.
+
+    Raises:
+        DataNotFoundError: a folder is missing or contains no images.
+        CheckpointError: the checkpoint does not exist.
+        ConfigError: a setting is wrong, or the config is not one of pre-training.
+        WorkDirError: ``out`` contains a run, or the config of the pre-training is not found.
+    """
+    weights = Path(os.path.abspath(Path(checkpoint).expanduser()))
+    if not weights.is_file():
+        raise CheckpointError(f"there is no checkpoint '{printable(checkpoint)}'")
+    labeled, machine = survey_labeled(data), this_machine()
+    pretrained = read_config(Path(config) if config else find_run_config(weights.parent))
+    largest = _LARGEST_BATCH[machine.has_gpu]
+    batch = automatic_batch(labeled.images, 2, largest) if batch_size is None else batch_size
+    if not 2 <= batch <= labeled.images or batch % 2:
+        raise ConfigError(
+            f"batch_size {batch} must be even, from 2 to the number of training images,"
+            f" {labeled.images}"
+        )
+    if epochs is None:
+        limits, updates = _EPOCHS[machine.has_gpu], _UPDATES[machine.has_gpu]
+        epochs = automatic_epochs(labeled.images // batch, updates, limits)
+    if epochs < 1:
+        raise ConfigError(f"epochs {epochs} must be at least 1")
+    name = safe_name(Path(labeled.root).name)
+    folder = Path("work_dirs", f"finetune_{name}") if out is None else Path(out).expanduser()
+    check_out(folder, overwrite)
+    settings = Settings(labeled, weights, batch, epochs, machine.workers, folder)
+    path = write_config(folder, config_text(settings, pretrained))
+    print(
+        f"{labeled.images} images of {labeled.classes} classes, batches of {batch}, {epochs} epochs"
+        f"\nconfig: {path}",
+        flush=True,
+    )
+    runner = train(train_arguments(path, folder, overwrite=overwrite))
+    newest = os.path.join(runner.work_dir, f"epoch_{epochs}.pth")
+    predict = [PROGRAM, "predict", str(path), newest, os.path.join(labeled.root, "val")]
+    print(f"\nDone:\n  config      {path}\n  checkpoint  {newest}", flush=True)
+    print(f"\nNext:\n  {shlex.join(predict)}", flush=True)
+    return path

@@ -1,0 +1,77 @@
+"""Parts that runs on own images have in common: batch, work folder and config file."""
+
+from pathlib import Path
+
+from ..checkpoints import write_atomically
+from ..errors import WorkDirError
+from ..file_names import printable
+from .commands.names import PROGRAM
+
+_UPDATES_PER_EPOCH = 4  # at least, for the smallest data
+_LOGS_PER_EPOCH = 12
+_LONGEST_LOG_INTERVAL = 10  # iterations; an iteration on a CPU takes seconds
+_CHECKPOINTS = 10
+
+
+def automatic_batch(images: int, smallest: int, largest: int) -> int:
+    """Return the number of images per iteration: ``smallest``, doubled as often as possible."""
+    batch = smallest
+    while batch * 2 <= min(images // _UPDATES_PER_EPOCH, largest):
+        batch *= 2
+    return batch
+
+
+def automatic_epochs(steps: int, updates: int, limits: tuple[int, int]) -> int:
+    """Return the epochs of ``steps`` iterations for about ``updates`` iterations in all."""
+    low, high = limits
+    return min(max(updates // steps, low), high)
+
+
+def reporting_hooks(steps: int, epochs: int) -> dict[str, dict]:
+    """Return the settings of the log and checkpoint hooks for epochs of ``steps`` iterations.
+
+    The first line of the log, which shows that the run works, comes after few iterations.
+    """
+    log = min(max(steps // _LOGS_PER_EPOCH, 1), _LONGEST_LOG_INTERVAL)
+    return dict(logger=dict(interval=log), checkpoint=dict(interval=max(epochs // _CHECKPOINTS, 1)))
+
+
+def safe_name(name: str) -> str:
+    """Return a name for a work folder that needs no quotation marks in a shell."""
+    return "".join(c if c.isascii() and (c.isalnum() or c in "-_") else "_" for c in name) or "data"
+
+
+def config_path(out: Path) -> Path:
+    """Return the path of the config of the run in a work folder."""
+    return out.with_name(f"{out.name}.py")
+
+
+def check_out(out: Path, overwrite: bool) -> None:
+    """Check that a work folder contains no run, or that it may be replaced.
+
+    Raises:
+        WorkDirError: it contains checkpoints.
+    """
+    if not overwrite and any(out.glob("*.pth")):
+        folder = printable(out)
+        raise WorkDirError(
+            f"out '{folder}' has checkpoints of an earlier run: continue it with {PROGRAM} resume"
+            f" {folder}, replace it with --overwrite, or choose another folder with --out"
+        )
+
+
+def write_config(out: Path, text: str) -> Path:
+    """Write the config of the run in a work folder, and return its path.
+
+    Raises:
+        WorkDirError: it cannot be written.
+    """
+    path = config_path(out)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+    except OSError as error:
+        raise WorkDirError(
+            f"out '{printable(out)}': {error.strerror}; choose another folder with --out"
+        ) from error
+    return path

@@ -1,0 +1,133 @@
+"""Settings of ``mim-plugins pretrain``: those given, and automatic values for the others."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from ...errors import ConfigError
+from ..machine import Machine
+from ..own_runs import automatic_batch, automatic_epochs, config_path, safe_name
+from .image_size import ImageSize, automatic_image_size, fit_image_size
+from .image_survey import ImageSurvey
+from .methods import METHODS, TITLES, arch_names, choose_name, choose_teacher
+
+_MANY_IMAGES = 50_000  # from here on, a GPU trains a base encoder by default
+_LARGEST_BATCH = {True: 256, False: 16}  # with a GPU, without
+_UPDATES = {True: 20_000, False: 600}
+_EPOCHS = {True: (300, 1600), False: (10, 300)}
+_IMG_SIZE = {True: 224, False: 128}
+_WARMUP_SHARE = 1 / 15  # 40 of 600 epochs, as in MixMAE's recipe
+_MAX_WARMUP = 40
+
+
+class Settings(NamedTuple):
+    """Settings of a run."""
+
+    method: str
+    arch: str
+    teacher: str | None
+    survey: ImageSurvey
+    size: ImageSize
+    batch_size: int
+    epochs: int
+    workers: int
+    out: Path
+    """Work folder; the config is the file beside it with the suffix ``.py``."""
+
+    @property
+    def steps(self) -> int:
+        """Iterations per epoch."""
+        return self.survey.images // self.batch_size
+
+    @property
+    def warmup(self) -> int:
+        """Epochs of warm-up, 0 for a run of one epoch."""
+        share = round(self.epochs * _WARMUP_SHARE)
+        return min(max(share, 1), _MAX_WARMUP, self.epochs - 1)
+
+    @property
+    def config(self) -> Path:
+        """Path of the run's config."""
+        return config_path(self.out)
+
+    def describe(self) -> str:
+        """Return the settings in two lines."""
+        teacher = f", teacher {self.teacher}" if self.teacher else ""
+        return (
+            f"{TITLES[self.method]}, {self.arch}{teacher}, {self.size.describe()}\n"
+            f"{self.survey.images} images, batches of {self.batch_size}, {self.epochs} epochs of"
+            f" {self.steps} iterations ({self.warmup} of warm-up), {self.workers} workers"
+        )
+
+
+def choose_method_and_arch(
+    method: str, arch: str | None, images: int, machine: Machine
+) -> tuple[str, str]:
+    """Return the checked names of method and encoder.
+
+    Raises:
+        ConfigError: a name is unknown.
+    """
+    method = choose_name("method", method, METHODS)
+    if arch is not None:
+        return method, choose_name("arch", arch, arch_names(method))
+    size = "t" if not machine.has_gpu else "b" if images >= _MANY_IMAGES else "s"
+    return method, f"{METHODS[method][0]}-{size}"
+
+
+def resolve_settings(
+    survey: ImageSurvey,
+    machine: Machine,
+    method: str = "mixmae",
+    arch: str | None = None,
+    img_size: int | None = None,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    teacher: str | None = None,
+    out: str | os.PathLike | None = None,
+) -> Settings:
+    """Check the given settings and choose the others.
+
+    Raises:
+        ConfigError: a setting is wrong or does not fit the images.
+    """
+    for name, value, smallest in (("epochs", epochs, 1), ("batch_size", batch_size, 1)):
+        if value is not None and value < smallest:
+            raise ConfigError(f"{name} {value} must be at least {smallest}")
+    method, arch = choose_method_and_arch(method, arch, survey.images, machine)
+    teacher = choose_teacher(method, teacher)
+    if img_size is None:
+        size = automatic_image_size(arch, _IMG_SIZE[machine.has_gpu], survey.short_side)
+    else:
+        size = fit_image_size(arch, img_size)
+    batch_size = _check_batch(method, survey.images, batch_size, machine)
+    steps = survey.images // batch_size
+    if epochs is None:
+        epochs = automatic_epochs(steps, _UPDATES[machine.has_gpu], _EPOCHS[machine.has_gpu])
+    folder = Path(out).expanduser() if out is not None else _default_folder(method, arch, survey)
+    return Settings(
+        method, arch, teacher, survey, size, batch_size, epochs, machine.workers, folder
+    )
+
+
+def _check_batch(method: str, images: int, batch_size: int | None, machine: Machine) -> int:
+    smallest = 2 if method == "mixmae" else 1  # an image is never mixed with itself
+    if images < smallest:
+        raise ConfigError(f"data: MixMAE mixes pairs of images, and there is only {images}")
+    if batch_size is not None:
+        if not smallest <= batch_size <= images:
+            raise ConfigError(
+                f"batch_size {batch_size} must be from {smallest} to the number of images, {images}"
+            )
+        return batch_size
+    return automatic_batch(images, smallest, _LARGEST_BATCH[machine.has_gpu])
+
+
+def _default_folder(method: str, arch: str, survey: ImageSurvey) -> Path:
+    return Path("work_dirs", f"{method}_{arch}_{_name(survey.folders)}")
+
+
+def _name(folders: Sequence[str]) -> str:
+    path = Path(folders[0])
+    return safe_name(path.parent.name if path.name == "train" else path.name)

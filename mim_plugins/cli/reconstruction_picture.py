@@ -1,0 +1,45 @@
+"""Picture of the reconstructions of a pre-trained model."""
+
+import argparse
+from pathlib import Path
+
+from PIL import Image
+
+from ..apis import get_model, reconstruct
+from ..datasets.image_files import find_images
+from ..errors import BUILD_ERRORS
+from ..file_names import printable
+from ..sampling import evenly_spaced
+from ..visualization import draw_grid
+from ..visualization.panels import panel_caption
+from .reported_errors import user_errors
+
+
+def draw_reconstructions(args: argparse.Namespace) -> None:
+    """Draw as ``mim-plugins reconstruct`` does; errors of users end the program."""
+    out = Path(args.out)
+    with user_errors(also=BUILD_ERRORS):
+        found = images_of(args.images)
+        images = [found[index] for index in evenly_spaced(len(found), args.max_images)]
+        model = get_model(
+            args.config, args.checkpoint, args.device, not args.no_teachers, args.cfg_options
+        )
+        panels = reconstruct(model, images, args.seed)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(draw_grid(panels, panel_caption(panels))).save(out)
+    print(f"{len(images)} images, {len(panels)} panels each: {out}")
+
+
+def images_of(paths: list[str]) -> list[Path]:
+    """Return the given files and the images in the given folders, in order.
+
+    Raises:
+        FileNotFoundError: a path does not exist, or a folder contains no images.
+    """
+    found: list[Path] = []
+    for path in map(Path, paths):
+        files = list(map(Path, find_images(path))) if path.is_dir() else [path]
+        if not files or not files[0].is_file():
+            raise FileNotFoundError(f"there is no image '{printable(path)}'")
+        found += files
+    return found

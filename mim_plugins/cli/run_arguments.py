@@ -1,0 +1,47 @@
+"""Command-line arguments of trainings and evaluations."""
+
+import argparse
+
+from .config_options import add_config_options
+
+
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the common arguments of ``train.py`` and ``test.py``."""
+    parser.add_argument("config", help="config file, or a name such as mixmae/swin_b_600e")
+    parser.add_argument("--work-dir", help="folder for logs and checkpoints")
+    parser.add_argument("--data-root", help="folder of the data, instead of the config's")
+    add_config_options(parser)
+    parser.add_argument("--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none")
+    parser.add_argument(
+        "--traceback", action="store_true", help="show the full traceback of an error"
+    )
+    parser.add_argument("--local_rank", "--local-rank", type=int, default=0)
+
+
+def add_train_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of a training."""
+    add_run_arguments(parser)
+    parser.add_argument(
+        "--resume",
+        nargs="?",
+        const="auto",
+        help="continue from the newest complete checkpoint of the work folder, or from this one",
+    )
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="start over in a work folder with checkpoints, which are removed after the first"
+        " iteration; ignored with --resume",
+    )
+    parser.add_argument("--amp", action="store_true", help="train in mixed precision")
+    parser.add_argument("--no-validate", action="store_true", help="skip validation")
+    parser.add_argument(
+        "--auto-scale-lr",
+        action="store_true",
+        help="scale the learning rate by the ratio of this run's global batch to the recipe's",
+    )
+    parser.add_argument(
+        "--keep-global-batch",
+        action="store_true",
+        help="accumulate gradients up to the global batch of the recipe",
+    )

@@ -1,0 +1,85 @@
+"""Training of the model of a config, on one process or many."""
+
+import argparse
+import logging
+from pathlib import Path
+
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from ..checks import consistency
+from ..config import outdated_entries
+from ..engine.guards import guarded_console
+from ..errors import BUILD_ERRORS
+from . import global_batch, gpu_settings, process_group, run_config, work_dir
+from .console_runner import ConsoleRunner
+from .interruption import interruptible
+from .precision import resolve_precision
+from .reported_errors import user_errors
+from .resumable_parts import enable_exact_resume
+from .run_arguments import add_train_arguments
+
+
+def train_arguments(
+    config: Path, work_dir: Path, overwrite: bool = False, resume: bool = False
+) -> argparse.Namespace:
+    """Return the arguments of ``tools/train.py`` for a run."""
+    parser = argparse.ArgumentParser()
+    add_train_arguments(parser)
+    flags = [name for name, on in (("--overwrite", overwrite), ("--resume", resume)) if on]
+    return parser.parse_args([f"--work-dir={work_dir}", *flags, "--", str(config)])
+
+
+def prepare_config(args: argparse.Namespace) -> Config:
+    """Read the config and apply the options."""
+    cfg = run_config.read_config(args)
+    if args.no_validate:
+        cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    if args.amp:
+        cfg.optim_wrapper.type = "AmpOptimWrapper"
+    if args.auto_scale_lr:
+        global_batch.scale_lr(cfg)
+    if args.resume is not None:
+        cfg.resume = True
+        cfg.load_from = None if args.resume == "auto" else args.resume
+    return cfg
+
+
+def run_training(args: argparse.Namespace) -> None:
+    """Train with the arguments of :func:`add_train_arguments`; errors of users end the program."""
+    with guarded_console(), user_errors(args.traceback):
+        process_group.run_distributed(lambda: train(args))
+
+
+def train(args: argparse.Namespace) -> Runner:
+    """Claim the work folder, train in it, and return the runner."""
+    cfg = prepare_config(args)
+    run_config.check_data_folders(cfg, ("train_dataloader", "val_dataloader"))
+    with work_dir.claim(cfg, args.overwrite) as outdated:
+        return run(cfg, args, outdated)
+
+
+def run(cfg: Config, args: argparse.Namespace, outdated: list[Path]) -> Runner:
+    """Build the runner, check the config against the data, and train."""
+    warnings = [*outdated_entries(cfg), resolve_precision(cfg), run_config.trim_schedule(cfg)]
+    notes = [enable_exact_resume(cfg), run_config.use_drop_ins(cfg)]
+    if args.keep_global_batch:
+        notes.append(global_batch.keep_global_batch(cfg))
+    process_group.init_gloo_on_cpu(cfg)
+    gpu_settings.use_gpu_settings(cfg)
+    with user_errors(args.traceback, BUILD_ERRORS):
+        runner = ConsoleRunner.from_cfg(cfg)
+        gpu_settings.copy_without_waiting(runner)
+        global_batch.scale_lr_with_accumulation(runner)
+        run_config.check_batch_size(runner)
+        warnings += consistency.check_training(runner)
+    if args.keep_global_batch:
+        warnings.append(global_batch.accumulation_problem(runner))
+    for level, texts in ((logging.INFO, notes), (logging.WARNING, warnings)):
+        for text in filter(None, texts):
+            runner.logger.log(level, text)
+    runner.after_first_iteration(lambda: work_dir.remove_checkpoints(outdated))
+    errors = user_errors(args.traceback, BUILD_ERRORS, until=runner.has_begun)
+    with errors, interruptible(runner, args.traceback):
+        runner.train()
+    return runner

@@ -1,0 +1,70 @@
+"""Config files that pre-training writes."""
+
+import pytest
+import torch
+from mmengine.config import Config
+
+from mim_plugins.apis import build_model
+from mim_plugins.cli.machine import Machine
+from mim_plugins.cli.pretraining import methods
+from mim_plugins.cli.pretraining.config_text import config_text
+from mim_plugins.cli.pretraining.image_survey import ImageSurvey
+from mim_plugins.cli.pretraining.settings import resolve_settings
+from mim_plugins.cli.run_config import check_known_arguments
+
+MACHINE = Machine(False, 2, 2**33)
+
+
+def read(*folders, **given):
+    survey = ImageSurvey(folders or ("/data/x",), 200, 375)
+    cfg = Config.fromstring(config_text(resolve_settings(survey, MACHINE, **given)), ".py")
+    check_known_arguments(cfg)
+    return cfg
+
+
+@pytest.mark.parametrize(
+    ("method", "arch", "side"),
+    [
+        ("mixmae", "swin-t", 96),
+        ("mixmae", "pvt-t", 128),
+        ("mae", "vit-t", 48),
+        ("mae", "mcmae-s", 96),
+    ],
+)
+def test_config_builds_the_chosen_encoder(method, arch, side):
+    cfg = read(method=method, arch=arch, img_size=side)
+    with torch.device("meta"):
+        model = build_model(cfg)
+    assert model.backbone.img_size == (side, side)
+    assert side // model.backbone.encoder_stride >= 4
+    assert not getattr(model, "mimics", None)
+    assert cfg.train_dataloader.dataset.pipeline[0].scale == side
+
+
+def test_learning_rate_follows_the_recipes_rule():
+    cfg = read(batch_size=64)
+    assert cfg.optim_wrapper.optimizer.lr == pytest.approx(1.5e-4 * 64 / 256)
+    assert cfg.auto_scale_lr.base_batch_size == cfg.train_dataloader.batch_size == 64
+
+
+def test_schedule_of_one_epoch_has_no_warmup():
+    assert len(read(epochs=1).param_scheduler) == 1
+    first, second = read(epochs=30).param_scheduler
+    assert first.end == second.begin == 2
+
+
+def test_several_folders_are_concatenated():
+    dataset = read("/data/x", "/data/y z").train_dataloader.dataset
+    assert dataset.type == "ConcatDataset"
+    assert [each.data_root for each in dataset.datasets] == ["/data/x", "/data/y z"]
+
+
+@pytest.mark.parametrize("method", ["mixmae", "mrmae"])
+def test_teachers_replace_that_of_the_recipe(method, monkeypatch):
+    monkeypatch.setattr(methods, "find_spec", lambda name: object())
+    mimics = read(method=method, teacher="dino").model.mimics
+    assert list(mimics) == ["dino"]
+    assert mimics.dino.target_generator.model_name == methods.DINO
+    assert mimics.dino.grid_scale == (2 if method == "mixmae" else 1)
+    clip = read(method=method, teacher="clip").model.mimics.clip
+    assert clip.target_generator.type == "mim_plugins.OpenCLIPTarget"

@@ -1,0 +1,66 @@
+"""Patches, mask cells and windows that fit an image size."""
+
+import pytest
+
+from mim_plugins.cli.pretraining.image_size import automatic_image_size, fit_image_size
+from mim_plugins.cli.pretraining.methods import METHODS, arch_names
+from mim_plugins.errors import ConfigError
+
+
+def test_the_recipe_size_gives_the_recipe_settings():
+    assert fit_image_size("swin-b", 224) == (224, 4, 32, (14, 14, 14, 7))
+    assert fit_image_size("vit-b", 224) == (224, 16, 16, ())
+
+
+@pytest.mark.parametrize("arch", [f"{family}-b" for family in ("swin", "vit", "mcmae")])
+def test_at_least_16_cells_remain_at_every_size(arch):
+    sizes = []
+    for side in range(32, 513):
+        try:
+            sizes.append(fit_image_size(arch, side))
+        except ConfigError:
+            continue
+    assert len(sizes) > 10
+    for size in sizes:
+        assert size.side % size.cell == 0
+        assert (size.side // size.cell) ** 2 >= 16
+
+
+@pytest.mark.parametrize("side", [64, 96, 128, 160, 192, 256, 288, 384, 512])
+def test_windows_divide_their_grids(side):
+    size = fit_image_size("swin-t", side)
+    for stage, window in enumerate(size.windows):
+        assert side // (size.patch * 2**stage) % window == 0
+
+
+def test_windows_of_awkward_grids_are_not_tiny():
+    assert fit_image_size("swin-t", 32 * 17).windows == (8, 14, 14, 14)
+
+
+@pytest.mark.parametrize(
+    ("arch", "side", "near"),
+    [
+        ("swin-t", 100, "use 96 or 112"),
+        ("swin-t", 230, "use 224 or 256"),
+        ("swin-t", 8, "use 32"),
+        ("swin-t", -5, "use 32"),
+        ("vit-b", 225, "use 224 or 240"),
+        ("pvt-s", 96, "use 128"),
+    ],
+)
+def test_unfit_sizes_are_errors_with_the_nearest_ones(arch, side, near):
+    with pytest.raises(ConfigError, match=f"img_size {side} fits no grid of {arch}: {near}$"):
+        fit_image_size(arch, side)
+
+
+def test_automatic_size_never_enlarges_images():
+    assert automatic_image_size("swin-t", 224, 500).side == 224
+    assert automatic_image_size("swin-t", 224, 200).side == 192
+    assert automatic_image_size("vit-t", 128, 33).side == 32
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_images_smaller_than_any_size_are_an_error(method):
+    for arch in arch_names(method):
+        with pytest.raises(ConfigError, match=r"too small for .* 20 px .*--img-size \d+ enlarges"):
+            automatic_image_size(arch, 224, 20)

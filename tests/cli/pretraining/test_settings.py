@@ -1,0 +1,73 @@
+"""Automatic settings from images and machine."""
+
+import pytest
+
+from mim_plugins.cli.machine import Machine
+from mim_plugins.cli.pretraining.image_survey import ImageSurvey
+from mim_plugins.cli.pretraining.settings import resolve_settings
+from mim_plugins.errors import ConfigError
+
+CPU, GPU = Machine(False, 2, 2**33), Machine(True, 16, 2**36)
+
+
+def survey(images=200, short_side=375, folder="/data/my photos"):
+    return ImageSurvey((folder,), images, short_side)
+
+
+def test_a_small_folder_on_a_cpu_has_small_defaults():
+    settings = resolve_settings(survey(), CPU)
+    assert (settings.method, settings.arch, settings.size.side) == ("mixmae", "swin-t", 128)
+    assert (settings.batch_size, settings.steps, settings.workers) == (16, 12, 1)
+    assert str(settings.out) == "work_dirs/mixmae_swin-t_my_photos"
+    assert settings.config.name == "mixmae_swin-t_my_photos.py"
+    assert "16 mask cells of 32 px" in settings.describe()
+
+
+def test_a_large_folder_on_a_gpu_has_the_recipes_size():
+    settings = resolve_settings(survey(1_281_167), GPU)
+    assert (settings.arch, settings.size.side, settings.batch_size) == ("swin-b", 224, 256)
+    assert (settings.epochs, settings.warmup) == (300, 20)
+    assert resolve_settings(survey(1000), GPU).arch == "swin-s"
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 15, 600, 1600])
+def test_warmup_is_shorter_than_the_run(epochs):
+    settings = resolve_settings(survey(), CPU, epochs=epochs)
+    assert 0 <= settings.warmup < epochs
+    assert settings.warmup == 40 or epochs < 600
+
+
+def test_given_settings_are_kept():
+    settings = resolve_settings(
+        survey(), CPU, "mae", "vit-s", img_size=96, epochs=7, batch_size=3, out="x/y"
+    )
+    assert settings[:2] == ("mae", "vit-s")
+    assert (settings.size.side, settings.epochs, settings.batch_size) == (96, 7, 3)
+    assert str(settings.out) == "x/y"
+
+
+def test_folder_train_is_named_after_its_parent():
+    settings = resolve_settings(survey(folder="/data/birds/train"), CPU)
+    assert settings.out.name == "mixmae_swin-t_birds"
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (dict(epochs=0), "epochs 0 must be at least 1"),
+        (dict(batch_size=1), "batch_size 1 must be from 2 to the number of images, 200"),
+        (dict(batch_size=201), "batch_size 201 must be from 2"),
+        (dict(method="mea"), "did you mean mae"),
+        (dict(arch="vit-b"), "arch 'vit-b' is not one of swin-t"),
+        (dict(img_size=100), "img_size 100 fits no grid"),
+    ],
+)
+def test_wrong_settings_are_errors(given, message):
+    with pytest.raises(ConfigError, match=message):
+        resolve_settings(survey(), CPU, **given)
+
+
+def test_a_single_image_cannot_be_mixed():
+    with pytest.raises(ConfigError, match="MixMAE mixes pairs"):
+        resolve_settings(survey(1), CPU)
+    assert resolve_settings(survey(1), CPU, "mae").batch_size == 1

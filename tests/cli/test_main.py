@@ -1,0 +1,62 @@
+"""The console script and its subcommands."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from mim_plugins.cli.commands.names import COMMANDS
+from mim_plugins.cli.main import build_parser, main
+
+HELP = """
+import sys
+from mim_plugins.cli.main import build_parser
+build_parser().format_help()
+print([name for name in ("torch", "cv2", "mmcv") if name in sys.modules])
+"""
+
+
+def test_parser_of_all_commands_imports_no_torch():
+    command = [sys.executable, "-c", HELP]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_help_describes_every_command_in_a_sentence():
+    text = build_parser().format_help()
+    for name in COMMANDS:
+        assert re.search(rf"^    {name}\s+[A-Z]", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_with_options(name, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([name, "--help"])
+    assert stop.value.code == 0
+    text = capsys.readouterr().out
+    assert text.startswith(f"usage: mim-plugins {name}")
+    assert "options:" in text
+
+
+def test_unknown_command_is_a_usage_error(capsys):
+    with pytest.raises(SystemExit):
+        main(["pretrian"])
+    assert "pretrain" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("knn", "x.py"), "give either a checkpoint or --random"),
+        (("predict", "x.py", "x.pth", "x.jpg", "--topk", "0"), "--topk 0 must be at least 1"),
+        (("reconstruct", "x.py", "x.pth", "a", "--out", "a.txt"), "must end in one of .png"),
+        (("embed", "x.py", "x.pth", "a", "--out", "a.txt"), "must end in one of .npz .csv"),
+        (("embed", "x.py", "x.pth", "a", "--batch-size", "0"), "must be at least 1"),
+        (("export", "x.pth", "y.bin", "--format", "onnx"), "--format onnx is not one of"),
+    ],
+)
+def test_wrong_options_are_usage_errors(arguments, message, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err.splitlines()[-1]
