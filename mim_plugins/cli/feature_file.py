@@ -12,7 +12,7 @@ from rich.progress import Progress
 
 from ..apis import extract_features, get_model
 from ..checkpoints import write_atomically
-from ..errors import BUILD_ERRORS
+from ..errors import BUILD_ERRORS, CorruptImageError, DataNotFoundError
 from ..file_names import printable
 from .readable_images import readable_images
 from .reported_errors import user_errors
@@ -24,24 +24,49 @@ def write_features(args: argparse.Namespace) -> None:
     with user_errors(also=BUILD_ERRORS):
         images, errors = readable_images(args.images)
         model = get_model(args.config, args.checkpoint, args.device, cfg_options=args.cfg_options)
-        features = _features(model, images, args.batch_size)
+        features, names, unusable = compute_features(model, images, args.batch_size)
         out.parent.mkdir(parents=True, exist_ok=True)
-        names = [printable(image) for image in images]
         write = _write_csv if out.suffix == ".csv" else _write_npz
         write_atomically(out, lambda path: write(path, features, names))
     print(f"{len(features)} images, {features.shape[1]} features each: {out}")
+    errors += unusable
     if errors:
         sys.exit(f"error: {len(errors)} images cannot be read: {'; '.join(errors)}")
 
 
-def _features(model: Any, images: list[str], batch_size: int) -> np.ndarray:
-    """Return the pooled features (N, D) of image files."""
-    batches = []
+def compute_features(
+    model: Any, images: list[str], batch_size: int
+) -> tuple[np.ndarray, list[str], list[str]]:
+    """Return pooled features (N, D) of image files, their names, and the errors of the others.
+
+    Raises:
+        DataNotFoundError: no image can be used.
+    """
+    rows: list[np.ndarray] = []
+    names: list[str] = []
+    errors: list[str] = []
     with Progress(console=Console(stderr=True)) as progress:
         for start in progress.track(range(0, len(images), batch_size), description="features"):
-            found = extract_features(model, images[start : start + batch_size])
-            batches.append(found.pooled.float().cpu().numpy())
-    return np.concatenate(batches)
+            batch = images[start : start + batch_size]
+            try:
+                found = [(batch, _pooled(model, batch))]
+            except CorruptImageError:  # found by the resizing
+                found = []
+                for image in batch:
+                    try:
+                        found.append(([image], _pooled(model, [image])))
+                    except CorruptImageError as error:
+                        errors.append(str(error))
+            for paths, pooled in found:
+                rows.append(pooled)
+                names += map(printable, paths)
+    if not rows:
+        raise DataNotFoundError("; ".join(errors))
+    return np.concatenate(rows), names, errors
+
+
+def _pooled(model: Any, images: list[str]) -> np.ndarray:
+    return extract_features(model, images).pooled.float().cpu().numpy()
 
 
 def _write_npz(path: Path, features: np.ndarray, names: list[str]) -> None:
