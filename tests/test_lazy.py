@@ -34,6 +34,7 @@ def test_every_public_name_exists(package):
 
 def test_names_are_those_of_their_modules():
     assert mim_plugins.get_model is import_module("mim_plugins.apis").get_model
+    assert mim_plugins.layers is import_module("mim_plugins.layers")
     assert mim_plugins.heads is import_module("mim_plugins.heads")
     assert MODELS.get("mim_plugins.PixelHead") is mim_plugins.heads.PixelHead
 
