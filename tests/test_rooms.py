@@ -8,7 +8,8 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "mim_plugins"
 FLOORS = [
-    {"compat", "errors", "file_names", "paths", "randomness", "registry", "sampling", "version"},
+    {"compat", "errors", "file_names", "paths", "randomness", "registry", "sampling", "version"}
+    | {"wording"},
     {"config", "layers", "masking", "transforms"},
     {"checkpoints", "data_preprocessors", "datasets", "decoders", "heads", "necks", "targets"},
     {"backbones"},

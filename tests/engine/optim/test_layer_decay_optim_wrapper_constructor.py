@@ -72,7 +72,7 @@ def test_biases_norms_and_optionally_tokens_have_no_decay(model, decay_tokens, t
 
 
 @pytest.mark.parametrize("decay_tokens", [False, True])
-def test_learned_positions_have_the_lowest_rate_and_the_decay_of_tokens(decay_tokens):
+def test_learned_positions_have_the_lowest_rate_and_the_decay_of_tokens(capsys, decay_tokens):
     arch = dict(depth=2, embed_dims=8, num_heads=2)
     encoder = dict(type="MaskedViT", arch=arch, img_size=32, learn_pos_embed=True)
     model = nn.ModuleDict(dict(backbone=MODELS.build(encoder), head=nn.Linear(8, 3)))
@@ -80,6 +80,9 @@ def test_learned_positions_have_the_lowest_rate_and_the_decay_of_tokens(decay_to
     found = settings(model, build_optim_wrapper(model, cfg))
     decay = 0.05 if decay_tokens else 0.0
     assert found["backbone.pos_embed"] == found["backbone.cls_token"] == (0.5**3, decay)
+    log = capsys.readouterr().out
+    assert "none on biases" in log
+    assert ("none on biases, norms, tokens and position embeddings" in log) != decay_tokens
 
 
 def test_every_trainable_parameter_is_in_one_group(model):

@@ -88,7 +88,7 @@ def test_run_resumes_from_its_own_checkpoint(kind, noted):
     ],
 )
 def test_other_model_is_reported_before_its_optimizer(changes, message):
-    with pytest.raises(CheckpointError, match=f"'x' is of another model than .*{message}"):
+    with pytest.raises(CheckpointError, match=f"'x' belongs to a different model than .*{message}"):
         check_compatible(run(kind="SGD", **changes), checkpoint_of(run()), "x")
 
 
@@ -103,7 +103,9 @@ def test_other_model_is_reported_before_its_optimizer(changes, message):
 )
 def test_different_optimizer_is_reported(kinds, message, noted):
     saved, own = (run(kind=kind) for kind in kinds)
-    with pytest.raises(CheckpointError, match=f"'x' is of another optimizer than .*({message})"):
+    with pytest.raises(
+        CheckpointError, match=f"'x' belongs to a different optimizer than .*({message})"
+    ):
         check_compatible(own, checkpoint_of(saved, noted), "x")
 
 
@@ -207,7 +209,9 @@ def test_resuming_another_model_fails_before_training(tmp_path, pretrained_run, 
     before = file.read_bytes()
     (tmp_path / "iter_1.pth").write_bytes(before)
     cfg.resume, cfg.load_from = True, str(file) if by_file else None
-    with pytest.raises(CheckpointError, match=r"iter_1\.pth' is of another model.*in the file"):
+    with pytest.raises(
+        CheckpointError, match=r"iter_1\.pth' belongs to a different model.*in the file"
+    ):
         ConsoleRunner.from_cfg(cfg).train()
     assert (tmp_path / "iter_1.pth").read_bytes() == before
 
