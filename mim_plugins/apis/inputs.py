@@ -53,7 +53,7 @@ def central_pipeline(model: Any, short_edge: int | None = None) -> ImagePipeline
     before = [_reverse_channels] if _reads_rgb_as_loaded(model) else []
     # not mmpretrain's PackInputs, because pre-training does not import mmpretrain
     transforms: list[Any] = [loader, *before, *steps, PackInputs()]
-    return ImagePipeline(transforms, SCOPE, "the pipeline of a central crop")
+    return ImagePipeline(transforms, SCOPE, "the pipeline of a center crop")
 
 
 def model_inputs(model: Any, samples: Sequence[dict]) -> Tensor:

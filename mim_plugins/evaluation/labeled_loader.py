@@ -1,4 +1,4 @@
-"""Loaders of labeled images for evaluations, with a central crop by default."""
+"""Loaders of labeled images for evaluations, with a center crop by default."""
 
 from collections.abc import Sequence
 
