@@ -113,7 +113,7 @@ def trim_schedule(cfg: Config) -> str | None:
     lengths = cfg.get("train_cfg") or {}
     if not isinstance(lengths, dict):
         return None
-    ends = {True: lengths.get("max_epochs"), False: lengths.get("max_iters")}
+    ends: dict[bool, Any] = {True: lengths.get("max_epochs"), False: lengths.get("max_iters")}
     for name, end in (("max_epochs", ends[True]), ("max_iters", ends[False])):
         _require_count(f"train_cfg.{name}", end)
     schedulers = cfg.get("param_scheduler")
