@@ -18,6 +18,7 @@ FLOORS = [
         "registry",
         "sampling",
         "version",
+        "wording",
     },
     {"config", "layers", "masking", "transforms"},
     {"checkpoints", "data_preprocessors", "datasets", "decoders", "heads", "necks", "targets"},

@@ -2,6 +2,7 @@
 
 Paper:    arXiv 2205.13137. Its settings for H are not public: those of Swin-B, with a drop path
           rate of 0.3 and gradient checkpointing, are our choice.
+Result:   no published number that could be verified.
 Cost:     16 GPUs * 64 images (our choice); 125,000 steps of 1024 images.
 Command:  NNODES=2 tools/dist_train.sh configs/mixmae/swin_h_finetune_100e.py 8
           on each machine: docs/clusters.md

@@ -111,7 +111,7 @@ def mimic_loss_name(name: str, mimics: nn.ModuleDict) -> str:
     return "loss_mimic" if len(mimics) == 1 else f"loss_mimic_{name}"
 
 
-def to_pixels(images: Tensor, preprocessor: Any) -> Tensor:
+def denormalize_images(images: Tensor, preprocessor: Any) -> Tensor:
     """Undo the normalization of the preprocessor: RGB in [0, 1] of the same shape.
 
     Raises:

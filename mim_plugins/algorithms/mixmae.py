@@ -14,7 +14,7 @@ from .dependent_parts import (
     check_preprocessor,
     image_channels,
 )
-from .mimic import build_mimics, mimic_loss_name, to_pixels
+from .mimic import build_mimics, denormalize_images, mimic_loss_name
 from .pretraining_model import PretrainingModel
 
 
@@ -117,7 +117,7 @@ class MixMAE(PretrainingModel):
         if not self.mimics:
             return {}
         grid = (batch.mask.shape[1], batch.mask.shape[2])
-        pixels = to_pixels(batch.images, self.data_preprocessor)
+        pixels = denormalize_images(batch.images, self.data_preprocessor)
         losses = {}
         for name, mimic in self.mimics.items():
             features = mimic.teacher_features(pixels, grid).features  # (B, L, D')
@@ -140,7 +140,7 @@ class MixMAE(PretrainingModel):
         masked = upsample_mask(batch.mask, stride)[:, None].to(batch.images.device)
 
         def fill_in(prediction: Tensor, images: Tensor, masked: Tensor) -> Tensor:
-            pixels = self.head.to_pixels(prediction, images)
+            pixels = self.head.denormalize_patches(prediction, images)
             predicted = unpatchify(pixels, stride, (batch.mask.shape[1], batch.mask.shape[2]))
             return torch.where(masked, predicted, images)
 

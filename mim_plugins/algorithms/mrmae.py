@@ -24,7 +24,7 @@ from .dependent_parts import (
     check_preprocessor,
     image_channels,
 )
-from .mimic import build_mimics, mimic_loss_name, to_pixels
+from .mimic import build_mimics, denormalize_images, mimic_loss_name
 from .pretraining_model import PretrainingModel
 
 
@@ -33,7 +33,7 @@ class Reconstruction(NamedTuple):
 
     images: Tensor
     """Normalized images (B, C, H, W); visible patches are copied, masked ones are predicted."""
-    hidden: Tensor
+    masked: Tensor
     """Bool (B, 1, H, W), True = masked."""
     attention: Tensor | None
     """[CLS] attention of the focus teacher (B, h, w); None without a focus teacher."""
@@ -161,14 +161,14 @@ class MRMAE(PretrainingModel):
         prediction = self.decoder(
             encoded.tokens, encoded.prefix_tokens, token_mask.ids_restore, grid
         )
-        predicted = unpatchify(self.head.to_pixels(prediction, images), stride, grid)
-        hidden = upsample_mask(token_mask.mask.unflatten(1, grid), stride)[:, None]
+        predicted = unpatchify(self.head.denormalize_patches(prediction, images), stride, grid)
+        masked = upsample_mask(token_mask.mask.unflatten(1, grid), stride)[:, None]
         attention = None
         if self.focus_teacher is not None:
             attention = targets[self.focus_teacher].attention
         return Reconstruction(
-            torch.where(hidden, predicted, images),
-            hidden,
+            torch.where(masked, predicted, images),
+            masked,
             None if attention is None else attention.unflatten(1, grid),
         )
 
@@ -193,7 +193,7 @@ class MRMAE(PretrainingModel):
         """Compute the features of all teachers for normalized images, on the student's ``grid``."""
         if not self.mimics:
             return {}
-        pixels = to_pixels(images, self.data_preprocessor)
+        pixels = denormalize_images(images, self.data_preprocessor)
         return {
             name: mimic.teacher_features(pixels, grid, with_attention=name == self.focus_teacher)
             for name, mimic in self.mimics.items()

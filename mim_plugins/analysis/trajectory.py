@@ -101,7 +101,7 @@ class _Run:
         return self.model.data_preprocessor(dict(inputs=inputs), training=False)["inputs"]
 
     def rate_error(self, reference: Tensor) -> float:
-        """Return the largest error of the groups' rates, without their scales."""
+        """Return the largest error of the learning rates, divided by each group's scale."""
         groups = self.wrapper.optimizer.param_groups
         rates = torch.tensor([g["lr"] / g["lr_scale"] for g in groups], dtype=torch.float64)
         return relative_error(rates, reference.expand(len(rates)))
@@ -144,7 +144,7 @@ def _finetuning_loss(run: _Run, reference: dict) -> Callable[[Tensor, int], Tens
     from mmpretrain.structures import DataSample
 
     smoothing = run.cfg.model.head.loss.label_smooth_val
-    # the reference's targets are smoothed, the recipe's loss smooths them
+    # the recipe's loss smooths its targets, so the smoothing of the reference is undone
     targets = (reference["targets"] - smoothing / reference["targets"].shape[-1]) / (1 - smoothing)
 
     def compute(images: Tensor, step: int) -> Tensor:
@@ -238,5 +238,5 @@ def _possible_norms(name: str, tensor: Tensor, reach: float) -> tuple[Tensor, Te
 
 
 def _distance(reference: Tensor, bounds: tuple[Tensor, Tensor]) -> float:
-    """Return the relative error of the number within ``bounds`` that is next to the reference."""
+    """Return the relative error of the number in ``bounds`` that is closest to the reference."""
     return relative_error(reference.to(bounds[0]).clamp(*bounds), reference)

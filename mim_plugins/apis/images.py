@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..evaluation.labeled_loader import central_crop
+from ..evaluation.labeled_loader import center_crop
 from .image_pipeline import ImagePipeline
 from .pixels import Images
 
@@ -28,7 +28,7 @@ def read_images(images: Images, short_edge: int, crop: tuple[int, int]) -> Tenso
         ValueError: there is no image, an image cannot be read, or its numbers have another type or
             range.
     """
-    pipeline = ImagePipeline(central_crop(crop, short_edge), name="read_images")
+    pipeline = ImagePipeline(center_crop(crop, short_edge), name="read_images")
     return torch.stack([sample["inputs"].flip(0) for sample in pipeline(images)])
 
 

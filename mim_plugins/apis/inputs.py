@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ..data_preprocessors import reverses_channels
 from ..errors import ConfigError
-from ..evaluation.labeled_loader import central_crop
+from ..evaluation.labeled_loader import center_crop
 from ..registry import SCOPE
 from ..transforms import PackInputs
 from .image_pipeline import ImagePipeline
@@ -43,17 +43,17 @@ def central_pipeline(model: Any, short_edge: int | None = None) -> ImagePipeline
 
     Args:
         model: a model with ``backbone`` and ``data_preprocessor``.
-        short_edge: see :func:`central_crop`.
+        short_edge: see :func:`center_crop`.
     """
     from mmcv.transforms import LoadImageFromFile
 
-    loader, *steps, _ = central_crop(getattr(model.backbone, "img_size", 224), short_edge)
+    loader, *steps, _ = center_crop(getattr(model.backbone, "img_size", 224), short_edge)
     if _image_channels(model.backbone) == 1:
         loader = dict(type=LoadImageFromFile, color_type="grayscale")
     before = [_reverse_channels] if _reads_rgb_as_loaded(model) else []
     # not mmpretrain's PackInputs, because pre-training does not import mmpretrain
     transforms: list[Any] = [loader, *before, *steps, PackInputs()]
-    return ImagePipeline(transforms, SCOPE, "the pipeline of a central crop")
+    return ImagePipeline(transforms, SCOPE, "the pipeline of a center crop")
 
 
 def model_inputs(model: Any, samples: Sequence[dict]) -> Tensor:

@@ -40,7 +40,7 @@ class _SubsampledAttention(nn.Module):
             self.norm = nn.LayerNorm(dim)
 
     def forward(self, x: Tensor, grid: tuple[int, int], attn_mask: Tensor | None) -> Tensor:
-        """Attend among the tokens (B, H * W, C) of ``grid`` (H, W).
+        """Apply attention among the tokens (B, H * W, C) of ``grid`` (H, W).
 
         ``attn_mask`` (M, H * W, H * W / ratio**2) is True where a query may attend to a key.
         """

@@ -41,7 +41,7 @@ def load_pretrained(
         module: one of this package's backbones; any other module must agree in all tensors.
         checkpoint: path or address, see :func:`read_tensors`.
         prefix: beginning of the encoder's names; None for a file that contains nothing else.
-            ``'backbone.'`` also works for such a file and for other people's layouts.
+            ``'backbone.'`` also works for such a file and for third-party layouts.
 
     Raises:
         CheckpointError: the file cannot be read, contains no such encoder, or its tensors are

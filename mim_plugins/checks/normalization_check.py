@@ -12,11 +12,11 @@ from ..errors import ConfigError
 def check_normalization(model: Any) -> list[str]:
     """Compare the data preprocessor with those of the checkpoints that backbones load.
 
-    Checkpoints without a config, such as other people's, are not compared, and neither are
-    addresses.
+    Checkpoints without a config, such as third-party ones, and checkpoints given as URLs are not
+    compared.
 
     Returns:
-        A warning per checkpoint with another mean or standard deviation.
+        A warning per checkpoint whose mean or standard deviation differs.
 
     Raises:
         ConfigError: the order of the channels differs.

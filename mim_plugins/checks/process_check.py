@@ -12,7 +12,9 @@ from ..evaluation.class_names import class_names
 
 
 def check_processes(datasets: Mapping[str, Any]) -> None:
-    """Check that all processes number the same classes; all of them must call it.
+    """Check that all processes assign the same numbers to the same classes.
+
+    All processes must call it.
 
     Args:
         datasets: built data sets by config field.
@@ -25,9 +27,10 @@ def check_processes(datasets: Mapping[str, Any]) -> None:
         counts = [classes[field] for classes in found]
         other = next((rank for rank, each in enumerate(counts) if each != counts[0]), None)
         if other is not None:
+            is_equal = counts[other][0] == counts[0][0]
             raise ConfigError(
                 f"{field}.dataset: process 0 found {counts[0][0]} classes, and process {other}"
-                f" {'others, as many' if counts[other][0] == counts[0][0] else counts[other][0]}:"
+                f" found {counts[other][0]}{' different ones' if is_equal else ''}:"
                 " a label would mean different classes; use the same folders and lists in all"
                 " processes (check the disks of every machine)"
             )

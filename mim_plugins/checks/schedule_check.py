@@ -3,6 +3,7 @@
 from mmengine.config import Config
 
 from ..config import type_name
+from ..wording import counted
 
 
 def unreached_evaluations(cfg: Config) -> list[str]:
@@ -21,8 +22,9 @@ def unreached_evaluations(cfg: Config) -> list[str]:
     for field, (start, unit) in starts.items():
         length = lengths[unit]
         if isinstance(start, int) and isinstance(length, int) and start > length:
+            end = counted(length, "epoch" if unit else "iteration")
             warnings.append(
-                f"{field}={start} exceeds the run's {length} {'epochs' if unit else 'iterations'},"
+                f"{field}={start} exceeds the run's {end},"
                 " so this evaluation never runs; set a smaller number"
             )
     return warnings

@@ -6,6 +6,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from ..errors import GlobalBatchError
+from ..wording import counted
 
 PROCESSES_VARIABLE = {
     "none": None,
@@ -56,13 +57,14 @@ def keep_global_batch(cfg: Config) -> str:
             else f"use a number of processes that divides {recipe}"
         )
         raise GlobalBatchError(
-            f"--keep-global-batch: the recipe's {recipe} images are not a multiple of {processes}"
-            f" processes * {batch} images; {advice}"
+            f"--keep-global-batch: the recipe's {recipe} images are not a multiple of"
+            f" {counted(processes, 'process')} * {counted(batch, 'image')}; {advice}"
         )
     counts = recipe // (processes * batch)
     cfg.optim_wrapper.accumulative_counts = counts
     return (
-        f"global batch {recipe} kept: {processes} processes * {batch} images * {counts} accumulated"
+        f"global batch {recipe} kept: {counted(processes, 'process')} *"
+        f" {counted(batch, 'image')} * {counts} accumulated"
     )
 
 

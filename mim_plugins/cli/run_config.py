@@ -14,6 +14,7 @@ from ..apis import override_config
 from ..apis import read_config as read_config_file
 from ..config import misspelled_argument, misspelled_entry, wrong_choice
 from ..errors import ConfigError, DataNotFoundError
+from ..wording import counted
 from .data_root import apply_data_root
 from .data_root import check_data_folders as check_data_folders
 from .data_root import use_drop_ins as use_drop_ins
@@ -87,8 +88,9 @@ def check_batch_size(runner: Runner) -> None:
     if len(loader) == 0:
         batch = loader.batch_size * get_world_size()
         raise DataNotFoundError(
-            f"the training set has {len(loader.dataset)} images, fewer than one batch of {batch},"
-            " so an epoch has no step. Set train_dataloader.batch_size to a smaller number"
+            f"the training set has {counted(len(loader.dataset), 'image')}, fewer than one batch of"
+            f" {batch}, so an epoch has no step. Set train_dataloader.batch_size to a smaller"
+            " number"
         )
 
 
@@ -103,7 +105,7 @@ def trim_schedule(cfg: Config) -> str | None:
     lengths = cfg.get("train_cfg") or {}
     if not isinstance(lengths, dict):
         return None
-    ends = {True: lengths.get("max_epochs"), False: lengths.get("max_iters")}
+    ends: dict[bool, Any] = {True: lengths.get("max_epochs"), False: lengths.get("max_iters")}
     for name, end in (("max_epochs", ends[True]), ("max_iters", ends[False])):
         _require_count(f"train_cfg.{name}", end)
     schedulers = cfg.get("param_scheduler")
@@ -116,7 +118,8 @@ def trim_schedule(cfg: Config) -> str | None:
     cfg["param_scheduler"] = kept
     if len(kept) == len(schedulers):
         return None
-    length = f"{ends[True]} epochs" if ends[True] is not None else f"{ends[False]} iterations"
+    unit = "epoch" if ends[True] is not None else "iteration"
+    length = counted(ends[True] if unit == "epoch" else ends[False], unit)
     return f"the run ends after {length}, within the recipe's warm-up"
 
 

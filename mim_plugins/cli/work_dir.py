@@ -62,7 +62,7 @@ def claim(cfg: Config, overwrite: bool = False) -> Iterator[list[Path]]:
 
 
 def is_main_process(cfg: Config) -> bool:
-    """Return whether this is the main process, before the process group exists."""
+    """Return whether this is the main process; also works before the process group exists."""
     return cfg.get("launcher", "none") == "none" or os.environ.get("RANK", "0") == "0"
 
 
@@ -80,14 +80,14 @@ def ensure_writable(folder: str | Path) -> Path:
         probe.unlink()
     except OSError as error:
         raise WorkDirError(
-            f"the work folder '{folder}' cannot be written: {error.strerror or error}; make room or"
-            " change its permissions, or choose another folder with --work-dir"
+            f"the work folder '{folder}' cannot be written: {error.strerror or error}; free disk"
+            " space or change its permissions, or choose another folder with --work-dir"
         ) from error
     return folder
 
 
 def earlier_checkpoints(cfg: Config) -> list[Path]:
-    """Return the checkpoints that a run of ``cfg`` would mix with its own ones, oldest first."""
+    """Return the checkpoints that a run of ``cfg`` would mix with its own, oldest first."""
     found: set[Path] = set()
     for folder, templates in _places(cfg).items():
         name = "|".join(
@@ -141,7 +141,10 @@ def remove_checkpoints(checkpoints: list[Path]) -> None:
             else:
                 path.unlink(missing_ok=True)
         except OSError as error:
-            raise WorkDirError(f"--overwrite cannot remove '{path}': {error.strerror}") from error
+            raise WorkDirError(
+                f"--overwrite cannot remove '{path}': {error.strerror}; change its permissions, or"
+                " choose another folder with --work-dir"
+            ) from error
 
 
 def _pattern(template: str) -> str:

@@ -10,6 +10,7 @@ from mmengine.logging import print_log
 from ..errors import DataNotFoundError
 from ..file_names import printable
 from ..registry import DATASETS
+from ..wording import counted
 from .image_files import IMAGE_SUFFIXES as IMAGE_SUFFIXES
 from .image_files import find_images as find_images
 from .image_files import scan_images
@@ -82,7 +83,9 @@ class UnlabeledImageFolder(BaseDataset):
                 f" {' '.join(IMAGE_SUFFIXES)}). {_LAYOUT_HELP}"
             )
         origin = f", listed in '{printable(self.ann_file)}'" if self.ann_file else ""
-        print_log(f"{len(paths)} images in '{printable(folder)}'{origin}", logger="current")
+        print_log(
+            f"{counted(len(paths), 'image')} in '{printable(folder)}'{origin}", logger="current"
+        )
         return [dict(img_path=path) for path in paths]
 
     def _image_folder(self) -> Path:

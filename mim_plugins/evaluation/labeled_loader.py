@@ -1,4 +1,4 @@
-"""Loaders of labeled images for evaluations, with a central crop by default."""
+"""Loaders of labeled images for evaluations, with a center crop by default."""
 
 from collections.abc import Sequence
 
@@ -44,7 +44,7 @@ def build_labeled_loader(
     if max_images is not None and max_images < 1:
         raise ValueError(f"max_images={max_images} must be at least 1, or None for all images")
     built: Dataset = ReadableImages(
-        _build_dataset(_completed(dataset, dict(pipeline=central_crop(img_size))))
+        _build_dataset(_completed(dataset, dict(pipeline=center_crop(img_size))))
     )
     total = len(built)  # type: ignore[arg-type]
     if total < get_world_size():
@@ -63,7 +63,7 @@ def build_labeled_loader(
     )
 
 
-def central_crop(img_size: int | Sequence[int], short_edge: int | None = None) -> list[dict]:
+def center_crop(img_size: int | Sequence[int], short_edge: int | None = None) -> list[dict]:
     """Return the usual evaluation pipeline: resize the short edge, then crop the center.
 
     Args:
@@ -89,7 +89,7 @@ def central_crop(img_size: int | Sequence[int], short_edge: int | None = None) -
 
 
 def check_same_classes(references: DataLoader, queries: DataLoader) -> None:
-    """Check that both data sets number the same classes in the same way.
+    """Check that both data sets assign the same numbers to the same classes.
 
     Raises:
         ValueError: they name different classes.

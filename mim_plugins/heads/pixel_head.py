@@ -43,7 +43,7 @@ class PixelHead(BaseModule):
         mean, std = patch_statistics(patches)
         return (patches - mean) / std
 
-    def to_pixels(self, prediction: Tensor, images: Tensor) -> Tensor:
+    def denormalize_patches(self, prediction: Tensor, images: Tensor) -> Tensor:
         """Denormalize predicted patches (B, L, P) with the statistics of the true patches."""
         if not self.norm_pix:
             return prediction.float()

@@ -42,8 +42,8 @@ def fused_attention(
 ) -> Tensor:
     """Compute PyTorch's attention, with a bias by the same kernel in training and evaluation.
 
-    cuDNN's kernel has no gradient of a bias, so PyTorch would use it in evaluation only. See
-    :func:`attend` for the arguments.
+    cuDNN's kernel does not compute the gradient of a bias, so PyTorch would use it in evaluation
+    only. See :func:`attend` for the arguments.
     """
     with nullcontext() if bias is None or bias.device.type == "cpu" else sdpa_kernel(_WITH_BIAS):
         return F.scaled_dot_product_attention(
@@ -137,7 +137,7 @@ class SelfAttention(nn.Module):
         self.proj = nn.Linear(dim, dim)
 
     def forward(self, x: Tensor, attn_mask: Tensor | None = None) -> Tensor:
-        """Attend among tokens (B, L, D), or within windows (B, nW, L, D); the shape is kept.
+        """Apply attention among tokens (B, L, D) or in windows (B, nW, L, D); keep the shape.
 
         ``attn_mask`` (1, nW, L, L), for windows only, is True where a query (rows) may attend to a
         key (columns). None permits all pairs.

@@ -49,7 +49,7 @@ class OpenCLIPTarget(TargetGenerator):
             warning.
         features: ``'projection'`` for every patch token after the last norm and the projection to
             the space shared with text; ``'norm'`` for the output of the last norm; or the index
-            of a block, from 0 or from -1 backwards, for its output without norm.
+            of a block, counted from 0, or from -1 for the last, for its output without norm.
         tag: tag of the weights in the file ``pretrained``.
         normalize, dtype: see :class:`TargetGenerator`.
         cache_dir: folder of downloads; None for the default of the library.

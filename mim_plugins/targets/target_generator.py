@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Sequence
 from contextlib import nullcontext
+from itertools import chain
 from typing import Any, NamedTuple
 
 import torch
@@ -45,18 +46,13 @@ class TargetGenerator(nn.Module):
 
     Example:
         >>> import torch
-        >>> from mim_plugins.targets import TargetGenerator
-        >>> from mim_plugins.targets.tower import Tower
+        >>> from mim_plugins.targets import TargetGenerator, Tower
         >>> class MeanColor(Tower):
         ...     patch_size, grid, out_channels, has_cls_attention = 8, (4, 4), 3, False
         ...
-        ...     def __init__(self):
-        ...         super().__init__()
-        ...         self.pool = torch.nn.AvgPool2d(8)
-        ...         self.scale = torch.nn.Parameter(torch.ones(()))
-        ...
         ...     def forward(self, images, with_attention):
-        ...         return (self.scale * self.pool(images)).flatten(2).transpose(1, 2), None
+        ...         colors = torch.nn.functional.avg_pool2d(images, 8)
+        ...         return colors.flatten(2).transpose(1, 2), None
         >>> teacher = TargetGenerator(MeanColor(), mean=(0.5,) * 3, std=(0.2,) * 3)
         >>> teacher(torch.rand(2, 3, 64, 64), grid=(4, 4)).features.shape
         torch.Size([2, 16, 3])
@@ -132,7 +128,10 @@ class TargetGenerator(nn.Module):
                 pixels, size, mode="bicubic", align_corners=False, antialias=True
             ).clamp(0, 1)  # bicubic overshoots at edges; libraries resize 8-bit images, which clamp
         mean, std = self._constants
-        return ((pixels - mean) / std).to(next(tower.parameters()).dtype)
+        # the tower of hand-made features may have no parameters, or no tensors at all
+        tensors = chain(tower.parameters(), tower.buffers())
+        dtype = next((t.dtype for t in tensors if t.is_floating_point()), torch.float32)
+        return ((pixels - mean) / std).to(dtype)
 
     def tower_for(self, grid: tuple[int, int], device: torch.device) -> Tower:
         """Return the tower for ``grid``; position embeddings are resized once per grid."""
@@ -162,7 +161,5 @@ class TargetGenerator(nn.Module):
         for tower in self._towers.values():
             tower._apply(fn)
         # the constants move, but stay float32
-        self._constants = self._constants.to(
-            next(self._towers[self._native_grid].parameters()).device
-        )
+        self._constants = self._constants.to(fn(self._constants).device)
         return self

@@ -39,8 +39,8 @@ class TimmTarget(TargetGenerator):
             with them; or None for random weights, with a warning.
         features: ``'norm'`` for the output of the last norm, as timm's ``forward_features``
             returns it (models that average before their norm, such as BEiT, have no such
-            features); or the index of a block, from 0 or from -1 backwards, for its output
-            without norm.
+            features); or the index of a block, counted from 0, or from -1 for the last,
+            for its output without norm.
         normalize, dtype: see :class:`TargetGenerator`.
         cache_dir: folder of downloads; None for the default of the library.
 

@@ -9,7 +9,7 @@ class Tower(nn.Module):
 
     Attributes:
         patch_size: side of a token in pixels.
-        grid: (h, w), the tokens that the position embedding covers.
+        grid: (h, w), the tokens that the position embedding covers; the native grid at first.
         out_channels: D, channels of the features.
         has_cls_attention: True if the tower can return the attention of its [CLS] token.
     """
@@ -22,8 +22,9 @@ class Tower(nn.Module):
     def forward(self, images: Tensor, with_attention: bool) -> tuple[Tensor, Tensor | None]:
         """Return features (B, L, D) and [CLS] attention (B, L) of normalized images.
 
-        Images are (B, 3, h * patch_size, w * patch_size). Attention is that of the last block, or
-        None without ``with_attention``.
+        Images are (B, 3, h * patch_size, w * patch_size), RGB in [0, 1] after (x - mean) / std.
+        Tokens are in row-major order. Attention is that of the last block, or None without
+        ``with_attention``.
         """
         raise NotImplementedError
 

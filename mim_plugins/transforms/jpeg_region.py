@@ -119,8 +119,8 @@ def decode_region(
         header: header of ``data``.
         box: crop inside the image.
         size: (H, W) that the crop will be resized to.
-        check_full_file: decode the rows below the crop as well, because many overwritten bytes
-            show only in data that do not end with the image.
+        check_full_file: decode the rows below the crop as well. Most faults from overwritten
+            bytes are found only at the end of the image, where data are missing or left over.
     """
     scale = next((s for s in SCALES if box.height >= s * size[0] and box.width >= s * size[1]), 1)
     rows = min(header.height, box.top + box.height + _CONTEXT_ROWS * scale)

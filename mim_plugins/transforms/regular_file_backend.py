@@ -11,7 +11,7 @@ REGULAR_FILE_BACKEND = "mim_plugins.RegularFileBackend"
 
 
 class RegularFileBackend(LocalBackend):
-    """MMEngine's local backend, which refuses pipes and devices; addresses keep their backend."""
+    """MMEngine's local backend, which refuses pipes and devices; URLs keep their backend."""
 
     def get(self, filepath: str | Path) -> bytes:
         """Return the content of a file.

@@ -18,7 +18,7 @@ _SIMILARITY = (
     " Similarity is the cosine between predicted features and those of the teacher, from 0 or"
     " below (dark) to 1 (bright)"
 )
-_HIDDEN = 127  # gray
+_MASKED = 127  # gray
 
 
 def reconstruction_panels(model: Any, images: Tensor, seed: int = 0) -> dict[str, Tensor]:
@@ -96,7 +96,7 @@ def _masked_panels(model: MRMAE, images: Tensor) -> dict[str, Tensor]:
     original = to_rgb_uint8(images, model.data_preprocessor)
     panels = {
         "original": original,
-        "visible": torch.where(result.hidden, _HIDDEN, original),
+        "visible": torch.where(result.masked, _MASKED, original),
         "reconstruction": to_rgb_uint8(result.images, model.data_preprocessor),
     }
     size = (images.shape[-2], images.shape[-1])

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..algorithms.mimic import to_pixels
+from ..algorithms.mimic import denormalize_images
 from ..masking import (
     MixedImages,
     TokenMask,
@@ -23,7 +23,7 @@ def similarity_maps(model: Any, images: Tensor) -> dict[str, Tensor]:
     """Return the cosine similarity of predicted and teacher features for every token.
 
     The encoder of MR-MAE predicts features of visible tokens only. It therefore runs once for each
-    of several complementary masks, in one of which at least each token is visible.
+    of several complementary masks such that each token is visible in at least one of them.
 
     Args:
         model: an :class:`MRMAE`.
@@ -37,9 +37,9 @@ def similarity_maps(model: Any, images: Tensor) -> dict[str, Tensor]:
     maps = {name: images.new_zeros(len(images), grid[0] * grid[1]) for name in targets}
     for token_mask in complementary_masks(images, grid[0] * grid[1], model.mask_ratio):
         encoded = model.backbone.forward_masked(images, token_mask, model.fusion_layers)
-        by_level = dict(zip(model.fusion_layers, encoded.intermediates, strict=True))
+        by_layer = dict(zip(model.fusion_layers, encoded.intermediates, strict=True))
         for name, mimic in model.mimics.items():
-            fused = tuple(by_level[level] for level in mimic.fusion_layers)
+            fused = tuple(by_layer[layer] for layer in mimic.fusion_layers)
             prediction = mimic.head.predict(encoded.tokens, fused).float()
             target = gather_tokens(targets[name].features, token_mask.ids_keep)
             similarity = F.cosine_similarity(prediction, target, dim=-1)
@@ -62,7 +62,7 @@ def mixture_similarity_maps(model: Any, batch: MixedImages) -> dict[str, Tensor]
     if not model.mimics:
         return {}
     tokens = model.backbone.forward_mixed(batch.mixed, batch.mask)
-    pixels = to_pixels(batch.images, model.data_preprocessor)
+    pixels = denormalize_images(batch.images, model.data_preprocessor)
     maps = {}
     for name, mimic in model.mimics.items():
         target = mix_tokens(

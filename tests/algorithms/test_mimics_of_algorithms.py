@@ -6,7 +6,7 @@ from mmengine.model import BaseDataPreprocessor
 from mrmae_fakes import colors_target
 from torch import nn
 
-from mim_plugins.algorithms.mimic import build_mimics, mimic_loss_name, to_pixels
+from mim_plugins.algorithms.mimic import build_mimics, denormalize_images, mimic_loss_name
 from mim_plugins.registry import MODELS
 
 TARGET = colors_target(out_channels=3)
@@ -26,21 +26,21 @@ def preprocessor(kind, **arguments):
 def test_rgb_images_come_back_between_0_and_1(kind, bgr):
     rgb, normalize = random_images(), preprocessor(kind, bgr_to_rgb=bgr, **NORMALIZATION)
     images = rgb.flip(1) if bgr else rgb
-    pixels = to_pixels(normalize(dict(inputs=list(images)))["inputs"], normalize)
+    pixels = denormalize_images(normalize(dict(inputs=list(images)))["inputs"], normalize)
     assert torch.allclose(pixels, rgb.float() / 255, atol=1e-6)
 
 
 def test_one_mean_for_all_channels_is_possible():
     rgb, normalize = random_images(), preprocessor("ImgDataPreprocessor", mean=[127.5], std=[64.0])
-    pixels = to_pixels(normalize(dict(inputs=list(rgb)))["inputs"], normalize)
+    pixels = denormalize_images(normalize(dict(inputs=list(rgb)))["inputs"], normalize)
     assert torch.allclose(pixels, rgb.float() / 255, atol=1e-6)
 
 
-def test_to_pixels_does_not_change_its_input():
+def test_denormalize_images_does_not_change_its_input():
     normalize = preprocessor("ImgDataPreprocessor", **NORMALIZATION)
     images = normalize(dict(inputs=list(random_images())))["inputs"]
     before = images.clone()
-    to_pixels(images, normalize)
+    denormalize_images(images, normalize)
     assert torch.equal(images, before)
 
 
@@ -55,7 +55,7 @@ def test_to_pixels_does_not_change_its_input():
 )
 def test_a_preprocessor_that_does_not_normalize_is_refused(normalize):
     with pytest.raises(ValueError, match="mean and std of the data_preprocessor"):
-        to_pixels(torch.randn(1, 3, 8, 8), normalize)
+        denormalize_images(torch.randn(1, 3, 8, 8), normalize)
 
 
 def test_mimics_are_built_by_name_with_the_students_width():

@@ -170,10 +170,10 @@ def test_reconstruction_keeps_visible_patches(build):
     result = model.reconstruct(images)
 
     cells = token_mask.mask.reshape(3, GRID, GRID)
-    assert torch.equal(result.hidden[:, 0, ::STRIDE, ::STRIDE], cells)
-    hidden = result.hidden.expand_as(images)
-    assert torch.equal(result.images[~hidden], images[~hidden])
-    assert not torch.isclose(result.images[hidden], images[hidden]).all()
+    assert torch.equal(result.masked[:, 0, ::STRIDE, ::STRIDE], cells)
+    masked = result.masked.expand_as(images)
+    assert torch.equal(result.images[~masked], images[~masked])
+    assert not torch.isclose(result.images[masked], images[masked]).all()
     assert not result.images.requires_grad
     assert result.attention.shape == (3, GRID, GRID)
     assert torch.allclose(result.attention.sum(dim=(1, 2)), torch.ones(3))

@@ -16,7 +16,8 @@ def message_of(rank, roots):
 
 
 @pytest.mark.parametrize(
-    ("other", "told"), [("abc", ""), ("ab", "process 1 2"), ("abx", "process 1 others, as many")]
+    ("other", "told"),
+    [("abc", ""), ("ab", "process 1 found 2:"), ("abx", "process 1 found 3 different ones:")],
 )
 def test_processes_with_different_classes_are_rejected(tmp_path, other, told):
     roots = [

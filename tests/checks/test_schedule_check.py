@@ -17,7 +17,7 @@ def warnings(loop, hook=None, val=None):
     ("loop", "hook", "val", "told"),
     [
         (dict(max_epochs=5), {}, None, "custom_hooks.0.interval=10 exceeds the run's 5 epochs"),
-        (dict(max_epochs=1), dict(interval=2), None, "interval=2 exceeds the run's 1 epochs"),
+        (dict(max_epochs=1), dict(interval=2), None, "interval=2 exceeds the run's 1 epoch,"),
         (dict(max_iters=5), dict(interval=6, by_epoch=False), None, "the run's 5 iterations"),
         (dict(max_epochs=5, val_begin=6), None, dict(batch_size=1), "train_cfg.val_begin=6"),
         (dict(max_iters=5, val_begin=9), None, dict(batch_size=1), "5 iterations"),

@@ -8,7 +8,7 @@ from PIL import Image
 
 from mim_plugins.errors import DataNotFoundError
 from mim_plugins.evaluation import build_labeled_loader, check_same_classes
-from mim_plugins.evaluation.labeled_loader import central_crop
+from mim_plugins.evaluation.labeled_loader import center_crop
 
 pytest.importorskip("mmpretrain", exc_type=ImportError)
 
@@ -44,7 +44,7 @@ def contents(loader):
     return images, labels
 
 
-def test_reads_class_folders_in_order_with_a_central_crop(root):
+def test_reads_class_folders_in_order_with_a_center_crop(root):
     images, labels = contents(build(root))
     assert images.shape == (12, 3, 32, 32)
     assert images.dtype == torch.uint8
@@ -55,7 +55,7 @@ def test_reads_class_folders_in_order_with_a_central_crop(root):
 def test_long_and_turned_images_are_read_as_elsewhere(tmp_path):
     Image.new("RGB", (20000, 1), (1, 2, 3)).save(tmp_path / "long.png")
     (tmp_path / "turned.png").write_bytes(oriented("PNG", 6, "LONG", ">"))
-    pipeline = Compose(central_crop((32, 24), short_edge=40))
+    pipeline = Compose(center_crop((32, 24), short_edge=40))
     long, turned = (
         pipeline(dict(img_path=str(tmp_path / name), gt_label=1))
         for name in ("long.png", "turned.png")

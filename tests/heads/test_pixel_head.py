@@ -40,10 +40,10 @@ def test_the_target_of_a_patch_of_one_color_is_zero():
 
 
 @pytest.mark.parametrize("norm_pix", [True, False])
-def test_to_pixels_undoes_the_target(images, norm_pix):
+def test_denormalize_patches_undoes_the_target(images, norm_pix):
     head = PixelHead(patch_size=4, norm_pix=norm_pix)
     target, patches = head.target(images), patchify(images, 4)
-    assert torch.allclose(head.to_pixels(target, images), patches, atol=1e-5)
+    assert torch.allclose(head.denormalize_patches(target, images), patches, atol=1e-5)
     assert torch.equal(target, patches) is not norm_pix
 
 
@@ -55,7 +55,7 @@ def test_the_loss_is_computed_in_float32(images, dtype, masked):
     loss = head(prediction, images, mask)
     assert loss.dtype == torch.float32
     assert loss == head(prediction.float(), images, mask)
-    assert head.to_pixels(prediction, images).dtype == torch.float32
+    assert head.denormalize_patches(prediction, images).dtype == torch.float32
     with torch.autocast("cpu", torch.bfloat16):
         assert head(prediction.float(), images, mask) == loss
 

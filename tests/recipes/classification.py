@@ -142,10 +142,9 @@ RECIPES = {
     "mixmae/swin_h_finetune_100e.py": ours("those of Swin-B, with a drop path", SWIN_B)
     | paper(MIXMIM, **swin(2816))
     | choice("rate of 0.3 and gradient checkpointing, are our choice", drop_path=0.3),
-    "mixmae/swin_l_384_finetune_100e.py": ours("its settings for L are our choice", SWIN_B)
-    | SIZE_384
+    "mixmae/swin_l_384_finetune_100e.py": ours("settings for L are our choice", SWIN_B | SIZE_384)
     | paper(MIXMIM, sizes=(384, 1536, (2, 2, 18, 2)))
-    | choice("its settings for L are our choice", drop_path=0.2, **SIDE_384),
+    | choice("settings for L are our choice", drop_path=0.2),
     "mixmae/swin_b_linear_probe_90e.py": ours("so this is our choice", PROBE),
     "mrmae/vit_b_linear_probe_90e.py": PROBE
     | choice("the mean of the patch tokens", features="mean of tokens"),

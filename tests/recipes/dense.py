@@ -74,7 +74,7 @@ MCMAE_DET = (
         positions="fixed",
         fusion=False,
     )
-    | choice("GN for its SyncBN", head_norms={"GroupNorm"})
+    | choice("GN instead of SyncBN", head_norms={"GroupNorm"})
     | choice("no relative position biases", relative_positions=False)
 )
 VIT_DET = (
@@ -136,7 +136,7 @@ SEGMENTATION = dict(
     normalization=IMAGENET_RGB,
     classes={150},
 )
-BFLOAT16 = choice("bfloat16, for their float16", precision="bfloat16")
+BFLOAT16 = choice("bfloat16 instead of their float16", precision="bfloat16")
 MCMAE_SEG = (
     paper(
         SEG,
@@ -150,9 +150,9 @@ MCMAE_SEG = (
         decode_heads=(768, 0.1, 0.4),
         fusion=False,
     )
-    | choice("no decay of the position embedding", decayed={"weights"})
+    | choice("The position embedding does not decay", decayed={"weights"})
     | choice("relative position bias and layer scale are left out", relative_positions=False)
-    | choice("Normalized levels", level_norms=True)
+    | choice("The levels are normalized", level_norms=True)
     | BFLOAT16
 )
 VIT_SEG = ours("the schedule is that of MCMAE", paper(SEG, **SEGMENTATION)) | choice(

@@ -5,7 +5,7 @@ from rows import choice, ours, paper, same_rates, warmup_cosine
 MIXMIM = "Sense-X/MixMIM 2b2f5a9: main_pretrain.py, models_mixmim.py, exp/base_600ep/pretrain.sh"
 MCMAE = "Alpha-VL/ConvMAE 4c97b4c: models_convmae.py, vision_transformer.py"
 MRMAE = "arXiv 2303.05475"
-BFLOAT16 = "bfloat16, for their float16"
+BFLOAT16 = "bfloat16 instead of their float16"
 IMAGENET_RGB = ([123.68, 116.28, 103.53], [58.4, 57.12, 57.38], "RGB")
 DIGITS = ([77.9] * 3, [95.9] * 3, "RGB")
 SINGLE_CROP = [
@@ -89,11 +89,11 @@ RECIPES = {
     "mixmae/swin_b_600e.py": MIXMAE,
     "mixmae/swin_b_600e_knn.py": MIXMAE,
     "mixmae/swin_l_600e.py": MIXMAE
-    | choice("schedule as for Swin-B", **length(600))
+    | choice("the schedule of Swin-B is our choice", schedule=MIXMAE["schedule"].value)
     | paper(MIXMIM, **swin(1536)),
     "mixmae/swin_h_600e.py": MIXMAE
     | paper(MIXMIM, **swin(2816))
-    | choice("the schedule of Swin-B and gradient checkpointing are our choice", **length(600))
+    | choice("the length and schedule of Swin-B", **length(600))
     | choice("16 GPUs * 128 images (our choice)", per_process=128),
     "mixmae/swin_t_w7_shifted_300e.py": ours("this schedule is our choice", MIXMAE)
     | choice(

@@ -5,6 +5,21 @@ import dense
 import pretraining
 from rows import DETAILS, verdict
 
+# settings whose key is not self-explanatory
+WORDS = dict(
+    batch="global batch",
+    clip_grad="gradient clipping",
+    decayed="which parameters have weight decay",
+    features="pooled features of the probe",
+    fusion="fusion of the convolution stages",
+    head_norms="norm layers of the heads",
+    length="number of epochs",
+    level_norms="norms of the feature maps",
+    relative_positions="relative position biases",
+    schedule="learning rate schedule",
+    teachers="teacher",
+    warmup_iterations="length of the warm-up",
+)
 RECIPES = {**pretraining.RECIPES, **classification.RECIPES, **dense.RECIPES}
 
 
@@ -16,7 +31,7 @@ def model_zoo():
             continue
         whose = verdict(rows)
         chosen = [key for key, row in rows.items() if row.choice and key not in DETAILS]
-        stated = "all" if whose == "ours" else ", ".join(key.replace("_", " ") for key in chosen)
+        stated = "all" if whose == "ours" else ", ".join(WORDS.get(key, key) for key in chosen)
         lines.append(f"| `{name}` | {whose} | {stated or '-'} |")
     return "\n".join(lines) + "\n"
 

@@ -12,8 +12,7 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.runner.checkpoint import get_state_dict, save_checkpoint
 from torch import nn
 
-from mim_plugins.targets import OpenCLIPTarget, TargetGenerator, TeacherOutput, TimmTarget
-from mim_plugins.targets.tower import Tower
+from mim_plugins.targets import OpenCLIPTarget, TargetGenerator, TeacherOutput, TimmTarget, Tower
 
 MEAN, STD = (0.1, 0.2, 0.3), (0.5, 0.4, 0.25)
 
@@ -218,6 +217,45 @@ def test_to_device_reaches_the_tower(target, tower):
 def test_the_tower_follows_images_to_a_device_nobody_moved_it_to(target):
     output = target(torch.rand(1, 3, 64, 64, device="meta"), (4, 4))
     assert output.features.device.type == "meta"
+
+
+class FixedColors(Tower):
+    """Mean colors without a parameter; ``contents`` names what else the tower holds."""
+
+    patch_size, grid, out_channels, has_cls_attention = 14, (4, 4), 3, False
+
+    def __init__(self, contents):
+        super().__init__()
+        if "counter" in contents:
+            self.register_buffer("counter", torch.zeros((), dtype=torch.long))
+        if "filter" in contents:
+            self.register_buffer("filter", torch.full((3, 1, 14, 14), 1 / 196))
+        if "parameter" in contents:
+            self.filter = nn.Parameter(torch.full((3, 1, 14, 14), 1 / 196))
+
+    def forward(self, images, with_attention):
+        filters = getattr(self, "filter", images.new_full((3, 1, 14, 14), 1 / 196))
+        return F.conv2d(images, filters, stride=14, groups=3).flatten(2).transpose(1, 2), None
+
+    def resize(self, grid):
+        self.grid = grid
+
+
+@pytest.mark.parametrize("contents", [(), ("counter",), ("counter", "filter"), ("parameter",)])
+@pytest.mark.parametrize("half", [False, True])
+def test_a_teacher_may_have_no_parameter(contents, half):
+    target = TargetGenerator(FixedColors(contents), MEAN, STD)
+    pixels = torch.rand(2, 3, 84, 84)
+    expected = F.avg_pool2d(normalized(pixels), 14).flatten(2).transpose(1, 2)
+    if half:
+        Student(target).half()
+    for _ in range(2):
+        features = target(pixels, (6, 6)).features
+        assert features.dtype == target._constants.dtype == torch.float32
+        assert torch.allclose(features, expected, atol=4e-3 if half else 1e-5)
+
+    moved = target(pixels.to("meta"), (6, 6)).features  # moves constants and buffers
+    assert moved.device.type == target._constants.device.type == "meta"
 
 
 def test_autocast_of_the_student_is_followed_unless_a_precision_is_given():

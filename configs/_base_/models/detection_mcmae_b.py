@@ -1,7 +1,7 @@
 # MR-MAE's MCMAE encoder and the neck that detectors read it through; a config puts them into a
 # model. Windows, global blocks, drop path and the max-pooled fourth map: the MCMAE authors' public
-# detection code. Ours: GN for its SyncBN, because GN does not depend on the batch, and no relative
-# position biases, which pre-training does not have.
+# detection code. Ours: GN instead of SyncBN, because GN does not depend on the batch, and no
+# relative position biases, which pre-training does not have.
 encoder = dict(
     type="mim_plugins.MaskedConvViT",
     arch="base",

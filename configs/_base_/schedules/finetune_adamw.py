@@ -1,5 +1,5 @@
-# Fine-tuning of MAE, MixMAE and MCMAE, read from the authors' public code. Our choice: bfloat16,
-# for their float16 with a loss scale.
+# Fine-tuning of MAE, MixMAE and MCMAE, read from the authors' public code. Our choice: bfloat16
+# instead of their float16 with a loss scale.
 _base_ = ["./warmup_cosine.py"]
 
 base_lr = 5e-4  # per 256 images

@@ -1,5 +1,5 @@
-# MAE's linear probe (arXiv 2111.06377, table 10). Our choice: bfloat16, for their float16 with a
-# loss scale.
+# MAE's linear probe (arXiv 2111.06377, table 10). Our choice: bfloat16 instead of their
+# float16 with a loss scale.
 _base_ = ["./warmup_cosine.py"]
 
 base_lr = 0.1  # per 256 images

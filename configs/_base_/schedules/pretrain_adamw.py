@@ -1,5 +1,5 @@
 # Pre-training of MixMAE, and of MAE at another batch, read from the authors' public code. Our
-# choice: bfloat16, for their float16 with a loss scale.
+# choice: bfloat16 instead of their float16 with a loss scale.
 _base_ = ["./warmup_cosine.py"]
 
 base_lr = 1.5e-4  # per 256 images

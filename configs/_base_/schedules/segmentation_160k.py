@@ -1,5 +1,5 @@
 # The decay ends with train_cfg.max_iters. Values are those of the MCMAE authors' public ADE20K
-# config. Our choice: bfloat16, for their float16 with a loss scale.
+# config. Our choice: bfloat16 instead of their float16 with a loss scale.
 total_batch = 16
 warmup_iters = 1_500
 

@@ -3,7 +3,7 @@
 Paper:    arXiv 2205.13137, whose settings for ADE20K could not be verified: these are our choice.
           Drop path and head are those of MMSegmentation's Swin, the layer decay is that of our
           ImageNet fine-tuning, the schedule is that of MCMAE, the last stage attends globally.
-          Windows of 16 and global blocks instead: docs/detection.md#large-inputs.
+          For windows of 16 with global blocks, see docs/detection.md#large-inputs.
 Result:   50.3 mIoU (published for MixMIM-B, in the first version of the paper).
 Cost:     8 GPUs * 2 images; 160,000 steps of 16 images; time not measured.
 Command:  tools/dist_train.sh configs/transfer/ade20k/upernet_mixmae_swin_b_160k.py 8 \

@@ -2,8 +2,9 @@
 
 Paper:    arXiv 2303.05475, 2205.03892. Recipe read from the MCMAE authors' public ADE20K config.
           Our choice: their relative position bias and layer scale are left out, because
-          pre-training has none. Normalized levels, because the last norm is pre-trained. And no
-          decay of the position embedding, which their code exempts by a name that does not match.
+          pre-training has none. The levels are normalized, because the last norm is pre-trained.
+          The position embedding does not decay: their code exempts it by a name that does not
+          match.
 Result:   no published number for MR-MAE; 51.7 mIoU for MCMAE-B without mimicking after 1600
           epochs of pre-training (published by its authors).
 Cost:     8 GPUs * 2 images; 160,000 steps of 16 images; time not measured.

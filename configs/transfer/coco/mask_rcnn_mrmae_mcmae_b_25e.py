@@ -2,7 +2,7 @@
 
 Paper:    arXiv 2303.05475; recipe read from the MCMAE authors' public detection configs
           (arXiv 2205.03892): no layer decay, biases decay, norms do not, heads with convolutions
-          and norms. Ours: GN for its SyncBN, and no relative position biases, because
+          and norms. Ours: GN instead of SyncBN, and no relative position biases, because
           pre-training has none.
 Result:   53.4 box AP (published, MR-MAE). MCMAE-B without teachers: 53.2 box, 47.1 mask AP.
 Cost:     8 GPUs * 4 images of 1024 pixels; time not measured.

@@ -7,6 +7,7 @@ from mmengine.runner import IterBasedTrainLoop, Runner
 
 from ...datasets.wrappers import count_images
 from ...registry import HOOKS
+from ...wording import counted
 
 
 @HOOKS.register_module()
@@ -35,9 +36,10 @@ class RunSummaryHook(Hook):
         accumulate = wrapper._accumulative_counts
         lr = max(group.get("initial_lr", group["lr"]) for group in wrapper.optimizer.param_groups)
         runner.logger.info(
-            f"{name}Training on {images} images{repeats}: global batch {batch * accumulate} ="
-            f" {get_world_size()} processes * {loader.batch_size} images * {accumulate}"
-            f" accumulated, {_length(runner, batch)}, highest learning rate {lr:.3g}"
+            f"{name}Training on {counted(images, 'image')}{repeats}: global batch"
+            f" {batch * accumulate} = {counted(get_world_size(), 'process')} *"
+            f" {counted(loader.batch_size, 'image')} * {accumulate} accumulated,"
+            f" {_length(runner, batch)}, highest learning rate {lr:.3g}"
         )
         recipe = (runner.cfg.get("auto_scale_lr") or {}).get("base_batch_size")
         scaled = (runner.cfg.get("auto_scale_lr") or {}).get("enable", False)
@@ -53,6 +55,6 @@ def _length(runner: Runner, batch: int) -> str:
     """Describe the length of the run in epochs, or in iterations if the loop has no epochs."""
     loader = runner.train_dataloader
     if not isinstance(runner.train_loop, IterBasedTrainLoop):
-        return f"{runner.max_epochs} epochs of {len(loader)} iterations"
+        return f"{counted(runner.max_epochs, 'epoch')} of {counted(len(loader), 'iteration')}"
     passes = runner.max_iters * batch / max(count_images(loader.dataset), 1)
-    return f"{runner.max_iters} iterations = {passes:.3g} passes over the images"
+    return f"{counted(runner.max_iters, 'iteration')} = {passes:.3g} passes over the images"

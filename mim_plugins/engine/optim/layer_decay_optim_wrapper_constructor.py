@@ -8,6 +8,7 @@ from mmengine.registry import OPTIMIZERS
 from torch import nn
 
 from ...registry import OPTIM_WRAPPER_CONSTRUCTORS
+from ...wording import counted
 
 _DEFAULTS = dict(layer_decay_rate=1.0, head_depth=-1, decay_tokens=False)
 
@@ -72,6 +73,7 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
                 " backbones, or set layer_decay_rate=1.0"
             )
         exempt = set() if self.paramwise_cfg["decay_tokens"] else _listed_parameters(module)
+        exempt &= {name for name, param in module.named_parameters() if param.requires_grad}
         above_head = -1 - self.paramwise_cfg["head_depth"]
         groups: dict[tuple[float, float], dict] = {}
         for name, param in module.named_parameters():
@@ -87,9 +89,10 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             group["params"].append(param)
         params.extend(groups.values())
         scales = sorted({scale for scale, _ in groups})
+        without = "biases, norms, tokens and position embeddings" if exempt else "biases and norms"
         print_log(
-            f"{len(groups)} parameter groups, learning rate scales {scales[0]:.3g} to"
-            f" {scales[-1]:.3g}, weight decay {self.base_wd} (none on biases and norms)",
+            f"{counted(len(groups), 'parameter group')}, learning rate scales {scales[0]:.3g} to"
+            f" {scales[-1]:.3g}, weight decay {self.base_wd} (none on {without})",
             logger="current",
         )
 

@@ -51,8 +51,8 @@ def check_compatible(runner: Runner, checkpoint: dict | None, source: str) -> No
     problem = problem or describe_average_mismatch(weights, checkpoint.get("ema_state_dict"))
     if problem:
         raise CheckpointError(
-            f"'{source}' is of another model than the config's: {problem}; resume with the config"
-            " of its run, or start a new run in another --work-dir"
+            f"'{source}' belongs to a different model than the config describes: {problem};"
+            " resume with the config of its run, or start a new run in another --work-dir"
         )
     if isinstance(runner.optim_wrapper, OptimWrapper):
         kind = checkpoint["meta"].get("optimizer_type")
@@ -66,9 +66,9 @@ def check_compatible(runner: Runner, checkpoint: dict | None, source: str) -> No
             problem = f"its step is {steps}, but its run has made {updates} updates"
     if problem:
         raise CheckpointError(
-            f"'{source}' is of another optimizer than the config's: {problem}; resume with the"
-            " optim_wrapper of its run, or start a new run from its weights, without --resume and"
-            f" with --cfg-options load_from={source}"
+            f"'{source}' belongs to a different optimizer than the config describes:"
+            f" {problem}; resume with the optim_wrapper of its run, or start a new run from"
+            f" its weights, without --resume and with --cfg-options load_from={source}"
         )
     check_classes(runner, checkpoint, source)
 

@@ -6,6 +6,7 @@ from torch import nn
 from mim_plugins.registry import MODELS
 
 TYPE = "mim_plugins.LayerDecayOptimWrapperConstructor"
+MODULE = "mim_plugins.engine.optim.layer_decay_optim_wrapper_constructor"
 
 
 def wrapper_cfg(**paramwise):
@@ -72,7 +73,9 @@ def test_biases_norms_and_optionally_tokens_have_no_decay(model, decay_tokens, t
 
 
 @pytest.mark.parametrize("decay_tokens", [False, True])
-def test_learned_positions_have_the_lowest_rate_and_the_decay_of_tokens(decay_tokens):
+def test_learned_positions_have_the_lowest_rate_and_the_decay_of_tokens(monkeypatch, decay_tokens):
+    logged = []
+    monkeypatch.setattr(f"{MODULE}.print_log", lambda text, **_: logged.append(text))
     arch = dict(depth=2, embed_dims=8, num_heads=2)
     encoder = dict(type="MaskedViT", arch=arch, img_size=32, learn_pos_embed=True)
     model = nn.ModuleDict(dict(backbone=MODELS.build(encoder), head=nn.Linear(8, 3)))
@@ -80,6 +83,10 @@ def test_learned_positions_have_the_lowest_rate_and_the_decay_of_tokens(decay_to
     found = settings(model, build_optim_wrapper(model, cfg))
     decay = 0.05 if decay_tokens else 0.0
     assert found["backbone.pos_embed"] == found["backbone.cls_token"] == (0.5**3, decay)
+    without = (
+        "biases and norms" if decay_tokens else "biases, norms, tokens and position embeddings"
+    )
+    assert f"weight decay 0.05 (none on {without})" in logged[0]
 
 
 def test_every_trainable_parameter_is_in_one_group(model):

@@ -88,7 +88,7 @@ def test_run_resumes_from_its_own_checkpoint(kind, noted):
     ],
 )
 def test_other_model_is_reported_before_its_optimizer(changes, message):
-    with pytest.raises(CheckpointError, match=f"'x' is of another model than .*{message}"):
+    with pytest.raises(CheckpointError, match=f"'x' belongs to a different model than .*{message}"):
         check_compatible(run(kind="SGD", **changes), checkpoint_of(run()), "x")
 
 
@@ -103,7 +103,9 @@ def test_other_model_is_reported_before_its_optimizer(changes, message):
 )
 def test_different_optimizer_is_reported(kinds, message, noted):
     saved, own = (run(kind=kind) for kind in kinds)
-    with pytest.raises(CheckpointError, match=f"'x' is of another optimizer than .*({message})"):
+    with pytest.raises(
+        CheckpointError, match=f"'x' belongs to a different optimizer than .*({message})"
+    ):
         check_compatible(own, checkpoint_of(saved, noted), "x")
 
 
@@ -207,7 +209,9 @@ def test_resuming_another_model_fails_before_training(tmp_path, pretrained_run, 
     before = file.read_bytes()
     (tmp_path / "iter_1.pth").write_bytes(before)
     cfg.resume, cfg.load_from = True, str(file) if by_file else None
-    with pytest.raises(CheckpointError, match=r"iter_1\.pth' is of another model.*in the file"):
+    with pytest.raises(
+        CheckpointError, match=r"iter_1\.pth' belongs to a different model.*in the file"
+    ):
         ConsoleRunner.from_cfg(cfg).train()
     assert (tmp_path / "iter_1.pth").read_bytes() == before
 
@@ -226,7 +230,7 @@ def pretrained_run(tmp_path_factory):
 def test_averaged_weights_of_another_model_are_reported(tmp_path, runner):
     hooks = [dict(type="EMAHook")]
     toy_runner(tmp_path, model=TwoLayers(), iterations=1, hooks=hooks).train()
-    with pytest.raises(CheckpointError, match="another model"):
+    with pytest.raises(CheckpointError, match="a different model"):
         toy_runner(
             tmp_path, model=TwoLayers(3), iterations=2, hooks=hooks, runner=runner, resume=True
         ).train()
@@ -263,5 +267,5 @@ def test_file_without_any_update_needs_no_state(kind):
     add_compatibility_meta(first, content)
     check_compatible(run(kind=kind), content, "x")
     content["meta"]["updates"] = 5
-    with pytest.raises(CheckpointError, match="of another optimizer"):
+    with pytest.raises(CheckpointError, match="a different optimizer"):
         check_compatible(run(kind=kind), content, "x")

@@ -61,7 +61,7 @@ def train(work_dir, log=None, resume=False, **settings):
 )
 def test_resuming_with_another_network_is_refused(tmp_path, changed):
     train(tmp_path)
-    with pytest.raises(CheckpointError, match="of another model than the config's"):
+    with pytest.raises(CheckpointError, match="belongs to a different model than the config"):
         train(tmp_path, resume=True, **changed)
 
 

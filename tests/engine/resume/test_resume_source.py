@@ -34,7 +34,7 @@ def test_newest_complete_file_is_chosen_with_a_warning(folder, caplog, corrupt, 
 def test_other_models_are_rejected_before_anything_is_loaded(folder):
     model = ToyModel()
     model.more = torch.nn.Linear(1, 1)
-    with pytest.raises(CheckpointError, match="another model"):
+    with pytest.raises(CheckpointError, match="a different model"):
         set_resume_source(resumed(folder, model), None)
 
 

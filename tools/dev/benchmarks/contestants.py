@@ -13,7 +13,7 @@ from mmengine.registry import init_default_scope
 from torch import Tensor, nn
 
 from mim_plugins.algorithms import MRMAE
-from mim_plugins.algorithms.mimic import to_pixels
+from mim_plugins.algorithms.mimic import denormalize_images
 from mim_plugins.backbones import MaskedSwin, MaskedViT
 from mim_plugins.checkpoints import convert
 from mim_plugins.registry import MODELS
@@ -64,7 +64,7 @@ class NaiveMRMAE(MRMAE):
 
     def compute_targets(self, images: Tensor, grid: tuple[int, int]) -> dict[str, TeacherOutput]:
         """Compute features in float32 with gradients."""
-        pixels = to_pixels(images, self.data_preprocessor)
+        pixels = denormalize_images(images, self.data_preprocessor)
         target: Any = self.mimics.teacher.target_generator
         tower = target.tower_for(grid, pixels.device).requires_grad_(True)
         with torch.autocast(pixels.device.type, enabled=False):
