@@ -9,6 +9,7 @@ default_hooks = dict(
     logger=dict(type="LoggerHook", interval=50),
     param_scheduler=dict(type="ParamSchedulerHook"),
     checkpoint=dict(**_base_.atomic_checkpoint, interval=10, max_keep_ckpts=2, save_last=True),
+    timed_checkpoint=dict(type="mim_plugins.TimedCheckpointHook", minutes=15),
     sampler_seed=dict(type="DistSamplerSeedHook"),
     run_summary=dict(type="mim_plugins.RunSummaryHook"),
     throughput=dict(type="mim_plugins.ThroughputHook"),

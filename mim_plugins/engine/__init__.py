@@ -10,6 +10,7 @@ from .hooks import (
     RunSummaryHook,
     StallWatchdogHook,
     ThroughputHook,
+    TimedCheckpointHook,
 )
 from .loops import (
     ResumableDataLoader,
@@ -44,6 +45,7 @@ __all__ = [
     "RunSummaryHook",
     "StallWatchdogHook",
     "ThroughputHook",
+    "TimedCheckpointHook",
     "build_sharded_optimizer",
     "check_evaluation_sampler",
     "gather_optimizer_state",

@@ -8,6 +8,7 @@ from .reconstruction_hook import ReconstructionHook
 from .run_summary_hook import RunSummaryHook
 from .stall_watchdog_hook import StallWatchdogHook
 from .throughput_hook import ThroughputHook
+from .timed_checkpoint_hook import TimedCheckpointHook
 
 __all__ = [
     "REQUEUE_EXIT_CODE",
@@ -21,4 +22,5 @@ __all__ = [
     "RunSummaryHook",
     "StallWatchdogHook",
     "ThroughputHook",
+    "TimedCheckpointHook",
 ]

@@ -143,8 +143,12 @@ class AtomicCheckpointHook(CheckpointHook):
 
         The file is removed when the next regular checkpoint is complete.
         """
+        return self.save_iteration(runner, INTERRUPTED, "the run ends here")
+
+    def save_iteration(self, runner: Runner, name: str, prospect: str) -> bool:
+        """Save the run after the current iteration as ``name``; return whether this succeeded."""
         meta = dict(epoch=runner.epoch, iter=runner.iter + 1)
-        return self._save_file(runner, INTERRUPTED, meta, "the run ends here")
+        return self._save_file(runner, name, meta, prospect)
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
         """Save ``step``, update ``last_checkpoint``, then remove outdated files."""
