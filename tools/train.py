@@ -20,6 +20,7 @@ from mim_plugins.cli import (
     interruptible,
     process_group,
     resolve_precision,
+    restart,
     run_config,
     user_errors,
     work_dir,
@@ -82,16 +83,20 @@ def main() -> None:
 def train(args: argparse.Namespace) -> None:
     """Claim the work folder, then train in it."""
     cfg = prepare_config(args)
+    is_restarted = restart.resume_if_restarted(cfg)
     run_config.check_data_folders(cfg, ("train_dataloader", "val_dataloader"))
-    with work_dir.claim(cfg, args.overwrite) as outdated:
-        run(cfg, args, outdated)
+    overwrite = args.overwrite and not is_restarted
+    with work_dir.claim(cfg, overwrite) as outdated:
+        run(cfg, args, outdated, is_restarted)
 
 
-def run(cfg: Config, args: argparse.Namespace, outdated: list[Path]) -> None:
+def run(cfg: Config, args: argparse.Namespace, outdated: list[Path], is_restarted: bool) -> None:
     """Build the runner, check the config against the data, and train."""
     warnings = [*outdated_entries(cfg), resolve_precision(cfg), run_config.trim_schedule(cfg)]
     notes = [enable_exact_resume(cfg), run_config.use_drop_ins(cfg)]
-    if args.keep_global_batch:
+    if is_restarted:
+        warnings.append(restart.keep_global_batch(cfg))
+    elif args.keep_global_batch:
         notes.append(global_batch.keep_global_batch(cfg))
     process_group.init_gloo_on_cpu(cfg)
     gpu_settings.use_gpu_settings(cfg)
@@ -101,12 +106,13 @@ def run(cfg: Config, args: argparse.Namespace, outdated: list[Path]) -> None:
         global_batch.scale_lr_with_accumulation(runner)
         run_config.check_batch_size(runner)
         warnings += consistency.check_training(runner)
-    if args.keep_global_batch:
+    if args.keep_global_batch or is_restarted:
         warnings.append(global_batch.accumulation_problem(runner))
     for level, texts in ((logging.INFO, notes), (logging.WARNING, warnings)):
         for text in filter(None, texts):
             runner.logger.log(level, text)
     runner.after_first_iteration(lambda: work_dir.remove_checkpoints(outdated))
+    restart.report_restarts(runner)
     errors = user_errors(args.traceback, BUILD_ERRORS, until=runner.has_begun)
     with errors, interruptible(runner, args.traceback):
         runner.train()

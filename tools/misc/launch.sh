@@ -10,13 +10,20 @@ launch() {
     shift 2
     # the option --signals-to-handle of newer torchruns: also forward SIGUSR1 to the processes
     export PET_SIGNALS_TO_HANDLE=${PET_SIGNALS_TO_HANDLE:-SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1}
-    exec python "$tools/misc/launch.py" \
-        --nnodes="${NNODES:-1}" \
-        --node_rank="${NODE_RANK:-0}" \
-        --master_addr="${MASTER_ADDR:-127.0.0.1}" \
-        --master_port="${PORT:-29500}" \
-        --nproc_per_node="$processes" \
-        "$tools/$script" "$@" --launcher pytorch
+    local nodes=${NNODES:-1} restarts=${MAX_RESTARTS:-0} address=${MASTER_ADDR:-127.0.0.1} port=${PORT:-29500}
+    local meet=(--node_rank="${NODE_RANK:-0}" --master_addr="$address" --master_port="$port")
+    if [[ $nodes == *:* || ($nodes != 1 && $restarts != 0) ]]; then
+        local id=${RDZV_ID:-${SLURM_JOB_ID:-}}
+        if [ -z "$id" ]; then
+            echo "error: set RDZV_ID to a new name for this run, the same on all machines" >&2
+            exit 2
+        fi
+        meet=(--rdzv_backend=c10d --rdzv_endpoint="$address:$port" --rdzv_id="$id")
+    elif [ "$restarts" != 0 ]; then
+        meet+=(--rdzv_id="$(hostname)_$$_$(date +%s)") # distinguishes a restart from a new run
+    fi
+    exec python "$tools/misc/launch.py" --nnodes="$nodes" --nproc_per_node="$processes" \
+        --max_restarts="$restarts" "${meet[@]}" "$tools/$script" "$@" --launcher pytorch
 }
 
 # launch_slurm PARTITION JOB_NAME COMMAND...: run a command in GPUS tasks of a Slurm job

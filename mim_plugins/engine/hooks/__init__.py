@@ -5,6 +5,7 @@ from .knn_hook import KNNHook
 from .loss_guard_hook import LossGuardHook
 from .preemption_hook import REQUEUE_EXIT_CODE, PreemptionHook
 from .reconstruction_hook import ReconstructionHook
+from .restart_hook import RestartHook
 from .run_summary_hook import RunSummaryHook
 from .stall_watchdog_hook import StallWatchdogHook
 from .throughput_hook import ThroughputHook
@@ -19,6 +20,7 @@ __all__ = [
     "LossGuardHook",
     "PreemptionHook",
     "ReconstructionHook",
+    "RestartHook",
     "RunSummaryHook",
     "StallWatchdogHook",
     "ThroughputHook",

@@ -91,8 +91,8 @@ class TimedCheckpointHook(Hook):
         """Remove the files, because the last regular checkpoint is complete."""
         last = self._hook.last_ckpt
         if is_main_process() and self._is_local and last and Path(last).exists():
-            for path in self._files():
-                try_writing(runner.logger, f"'{path.parent}'", lambda: path.unlink(missing_ok=True))
+            for path in filter(Path.exists, self._files()):
+                try_writing(runner.logger, f"'{path.parent}'", path.unlink)
 
     def _plan(self, done: int) -> list[int]:
         """Return whether to save now, and the iterations until the next check."""

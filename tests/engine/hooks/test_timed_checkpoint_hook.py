@@ -65,7 +65,9 @@ def test_run_resumes_exactly_from_the_newer_file_of_the_pair(tmp_path, monkeypat
     with pytest.raises(KeyboardInterrupt):
         runner.train()
     assert saved == [(3, "timed_0.pth"), (6, "timed_1.pth"), (9, "timed_0.pth")]
-    iterations = {file.name: torch.load(file)["meta"]["iter"] for file in tmp_path.glob("run/*.pth")}
+    iterations = {
+        file.name: torch.load(file)["meta"]["iter"] for file in tmp_path.glob("run/*.pth")
+    }
     assert iterations == {"timed_0.pth": 9, "timed_1.pth": 6}
 
     (tmp_path / "run/timed_0.pth").write_bytes(b"corrupt")
