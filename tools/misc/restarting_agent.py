@@ -17,6 +17,9 @@ from worker_failures import (
     restart_may_help,
 )
 
+# Newer versions reuse the store with which the processes find each other, so a restarted process may
+# connect to the address of one that has ended. This option of PyTorch creates a store per attempt.
+os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
 CAUSE_VARIABLE = "MIM_PLUGINS_RESTART"  # read by mim_plugins.engine.hooks.RestartHook
 
 
