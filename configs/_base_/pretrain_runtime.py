@@ -13,6 +13,7 @@ default_hooks = dict(
     sampler_seed=dict(type="DistSamplerSeedHook"),
     run_summary=dict(type="mim_plugins.RunSummaryHook"),
     throughput=dict(type="mim_plugins.ThroughputHook"),
+    status=dict(type="mim_plugins.StatusHook"),
     corrupt_images=dict(type="mim_plugins.CorruptImageHook"),
     **_base_.reliability_hooks,
 )

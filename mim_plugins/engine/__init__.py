@@ -10,6 +10,7 @@ from .hooks import (
     RestartHook,
     RunSummaryHook,
     StallWatchdogHook,
+    StatusHook,
     ThroughputHook,
     TimedCheckpointHook,
 )
@@ -46,6 +47,7 @@ __all__ = [
     "ResumableIterLoop",
     "RunSummaryHook",
     "StallWatchdogHook",
+    "StatusHook",
     "ThroughputHook",
     "TimedCheckpointHook",
     "build_sharded_optimizer",

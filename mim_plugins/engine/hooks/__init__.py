@@ -8,6 +8,7 @@ from .reconstruction_hook import ReconstructionHook
 from .restart_hook import RestartHook
 from .run_summary_hook import RunSummaryHook
 from .stall_watchdog_hook import StallWatchdogHook
+from .status_hook import StatusHook
 from .throughput_hook import ThroughputHook
 from .timed_checkpoint_hook import TimedCheckpointHook
 
@@ -23,6 +24,7 @@ __all__ = [
     "RestartHook",
     "RunSummaryHook",
     "StallWatchdogHook",
+    "StatusHook",
     "ThroughputHook",
     "TimedCheckpointHook",
 ]
