@@ -68,9 +68,10 @@ def prepare_config(args: argparse.Namespace) -> Config:
         cfg.optim_wrapper.type = "AmpOptimWrapper"
     if args.auto_scale_lr:
         global_batch.scale_lr(cfg)
-    if args.resume is not None:
-        cfg.resume = True
-        cfg.load_from = None if args.resume == "auto" else args.resume
+    if args.resume == "auto":
+        restart.resume_newest(cfg)
+    elif args.resume is not None:
+        cfg.resume, cfg.load_from = True, args.resume
     return cfg
 
 

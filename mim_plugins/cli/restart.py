@@ -1,11 +1,13 @@
 """Continuation of a run that its launcher has restarted."""
 
 import os
+from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.runner import Runner
 
 from ..engine.hooks.restart_hook import RestartHook, read_restarts
+from ..engine.resume.checkpoint_files import POINTER
 from .global_batch import keep_batch_of_run
 from .work_dir import earlier_checkpoints
 
@@ -22,8 +24,8 @@ def launch_id() -> str | None:
 def resume_if_restarted(cfg: Config) -> bool:
     """Continue from the newest complete checkpoint if this launch has trained in the work folder.
 
-    ``--resume FILE`` and ``load_from`` apply to the first attempt only, and to later ones as long
-    as the run has no checkpoint.
+    ``--resume FILE`` and ``load_from`` also apply to a restart as long as the run has no
+    checkpoint.
 
     Returns:
         Whether this is a restart.
@@ -31,9 +33,18 @@ def resume_if_restarted(cfg: Config) -> bool:
     launch = launch_id()
     if launch is None or read_restarts(cfg.work_dir).get("launch") != launch:
         return False
-    if earlier_checkpoints(cfg):
-        cfg.resume, cfg.load_from = True, None
+    resume_newest(cfg)
     return True
+
+
+def resume_newest(cfg: Config) -> None:
+    """Continue from the newest checkpoint; without any, start from the weights of ``load_from``."""
+    if cfg.get("load_from") is None or _has_checkpoints(cfg):
+        cfg.resume, cfg.load_from = True, None
+
+
+def _has_checkpoints(cfg: Config) -> bool:
+    return bool(earlier_checkpoints(cfg)) or Path(cfg.work_dir, POINTER).exists()
 
 
 def keep_global_batch(cfg: Config) -> str | None:

@@ -40,7 +40,9 @@ def test_status_follows_the_run_and_ends_complete(tmp_path):
 
 def test_writes_are_limited_by_time(tmp_path, monkeypatch):
     writes = []
-    monkeypatch.setattr(module.os, "replace", lambda *a, old=os.replace: (writes.append(a), old(*a)))
+    monkeypatch.setattr(
+        module.os, "replace", lambda *a, old=os.replace: (writes.append(a), old(*a))
+    )
     toy_runner(tmp_path, hooks=[StatusHook(seconds=1000)], checkpoint=dict(interval=100)).train()
     assert sum(str(target).endswith("status.json") for _, target in writes) == 2  # start and end
 
