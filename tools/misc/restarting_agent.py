@@ -17,8 +17,8 @@ from worker_failures import (
     restart_may_help,
 )
 
-# Newer versions reuse the store with which the processes find each other, so a restarted process may
-# connect to the address of one that has ended. This option of PyTorch creates a store per attempt.
+# Newer versions of PyTorch reuse the store with which the processes find each other, so a restarted
+# process may connect to the address of an ended one. This option creates a store per attempt.
 os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
 CAUSE_VARIABLE = "MIM_PLUGINS_RESTART"  # read by mim_plugins.engine.hooks.RestartHook
 
@@ -31,6 +31,10 @@ class RestartingAgent(LocalElasticAgent):
     """
 
     _cause: dict[str, Any] | None = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        os.environ.pop(CAUSE_VARIABLE, None)  # of an outer or earlier launch
 
     def _monitor_workers(self, worker_group: WorkerGroup) -> RunResult:
         result = super()._monitor_workers(worker_group)
