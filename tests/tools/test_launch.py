@@ -82,7 +82,7 @@ def report(can_restart, message="error: mine"):
     content = dict(message=message, timestamp=int(time.time()), can_restart=can_restart)
     open(os.environ["TORCHELASTIC_ERROR_FILE"], "w").write(json.dumps(content))
 progress = os.path.join(os.path.dirname(os.environ["TORCHELASTIC_ERROR_FILE"]), "progress")
-open(progress, "w").write(str(7 + int(rank)))
+open(progress, "w").write(f'{7 + int(rank)} 40')
 """
 
 
@@ -97,7 +97,7 @@ def test_killed_process_is_restarted_with_the_cause(tmp_path):
     for rank in range(2):
         cause = json.loads((tmp_path / f"script.py.{rank}").read_text())
         assert cause["text"] == "process 1 was ended by SIGKILL"
-        assert (cause["iteration"], cause["is_consequence"]) == (8, False)
+        assert (cause["iteration"], cause["is_consequence"]) == ([8, 40], False)
 
 
 def test_user_error_is_not_restarted(tmp_path):

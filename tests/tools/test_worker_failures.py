@@ -30,6 +30,7 @@ TERMINATED = failure(-signal.SIGTERM, 99)
     [
         ({0: failure(1, 99, **LOST), 1: failure(-9)}, 1, "process 1 was ended by SIGKILL"),
         ({0: failure(1, 99, **LOST), 1: failure(1, **CAUSE)}, 1, "process 1: no space"),
+        ({0: failure(1, **LOST)}, 0, "process 0 lost the connection to another process"),
         ({0: TERMINATED, 2: failure(3)}, 2, "process 2 ended with exit code 3"),
         ({0: failure(1, 99, **CAUSE), 1: failure(-9, 105)}, 0, "process 0: no space"),
     ],
@@ -58,7 +59,7 @@ def test_restart_may_help_unless_a_person_must_act(failures, reports, may_help):
 
 def test_reached_iteration_is_that_of_the_foremost_process(tmp_path):
     assert reached_iteration(tmp_path) is None
-    for rank, text in enumerate(("", "12      ", "13")):
+    for rank, text in enumerate(("", "12 40", "13 40")):
         (tmp_path / str(rank)).mkdir()
         (tmp_path / str(rank) / "progress").write_text(text)
-    assert reached_iteration(tmp_path) == 13
+    assert reached_iteration(tmp_path) == [13, 40]

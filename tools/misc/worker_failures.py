@@ -36,6 +36,8 @@ def describe(rank: int, failure: ProcessFailure) -> str:
     if failure.exitcode < 0:
         return f"process {rank} was ended by {signal.Signals(-failure.exitcode).name}"
     report = failure.error_file_data or {}
+    if report.get("is_consequence"):
+        return f"process {rank} lost the connection to another process"
     if "can_restart" in report:
         return f"process {rank}: {str(report['message']).removeprefix('error: ')}"
     return f"process {rank} ended with exit code {failure.exitcode}"
@@ -60,7 +62,11 @@ def read_reports(folder: Path) -> list[dict[str, Any]]:
     return [report for report in reports if isinstance(report, dict)]
 
 
-def reached_iteration(folder: Path) -> int | None:
-    """Return the last completed iteration of an attempt; None if training had not started."""
-    texts = [file.read_text().strip() for file in folder.glob("*/progress")]
-    return max((int(text) for text in texts if text.isdigit()), default=None)
+def reached_iteration(folder: Path) -> list[int] | None:
+    """Return the last completed iteration of an attempt and the number of all iterations.
+
+    The result is None if training had not started.
+    """
+    texts = [file.read_text().split() for file in folder.glob("*/progress")]
+    reached = [[int(text) for text in pair] for pair in texts if len(pair) == 2]
+    return max(reached, default=None)

@@ -62,7 +62,7 @@ class RestartHook(Hook):
         if cause is None or not is_main_process():
             return
         reached = cause["iteration"]
-        lost = "" if reached is None else f", {max(0, reached - runner.iter)} iterations lost"
+        lost = "" if reached is None else f", {_lost(runner, *reached)} iterations lost"
         lines = self._known(runner).get("restarts", [])
         line = (
             f"restart {len(lines) + 1} with {get_world_size()} processes: {cause['text']};"
@@ -81,7 +81,7 @@ class RestartHook(Hook):
     ) -> None:
         """Record the completed iteration; a write to a local file takes a few microseconds."""
         if self._progress is not None:
-            os.pwrite(self._progress, f"{runner.iter + 1:<20}".encode(), 0)
+            os.pwrite(self._progress, f"{runner.iter + 1} {runner.max_iters}".encode(), 0)
 
     def after_train(self, runner: Runner) -> None:
         """Close the file."""
@@ -108,6 +108,11 @@ class RestartHook(Hook):
             f"'{path}'",
             lambda: write_atomically(path, lambda part: part.write_text(json.dumps(content))),
         )
+
+
+def _lost(runner: Runner, reached: int, length: int) -> int:
+    """Return the lost iterations; fewer processes need more iterations for the same epochs."""
+    return max(0, round(reached * runner.max_iters / length) - runner.iter)
 
 
 def read_restarts(work_dir: str | Path) -> dict[str, Any]:
