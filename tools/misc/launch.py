@@ -23,7 +23,7 @@ from worker_failures import describe, first_failure
 def launch() -> None:
     logging.disable(logging.ERROR)  # repeats of the processes' errors, and OMP_NUM_THREADS
     # torchrun has no option for the class of its agent
-    torch.distributed.launcher.api.LocalElasticAgent = RestartingAgent
+    torch.distributed.launcher.api.LocalElasticAgent = RestartingAgent  # type: ignore[misc]
     try:
         main()
     except ChildFailedError as error:

@@ -138,15 +138,11 @@ class AtomicCheckpointHook(CheckpointHook):
         publish = super()._publish_model
         try_publishing(runner.logger, ckpt_path, lambda: publish(runner, ckpt_path))
 
-    def save_interrupted(self, runner: Runner) -> bool:
+    def save_iteration(self, runner: Runner, name: str, prospect: str) -> bool:
         """Save the run after the current iteration and return whether this succeeded.
 
-        The file is removed when the next regular checkpoint is complete.
+        ``interrupted.pth`` is removed when the next regular checkpoint is complete.
         """
-        return self.save_iteration(runner, INTERRUPTED, "the run ends here")
-
-    def save_iteration(self, runner: Runner, name: str, prospect: str) -> bool:
-        """Save the run after the current iteration as ``name``; return whether this succeeded."""
         meta = dict(epoch=runner.epoch, iter=runner.iter + 1)
         return self._save_file(runner, name, meta, prospect)
 

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 from ...errors import WorkDirError
 from ...registry import HOOKS
 from ..loops.resumable_data_loader import defer_worker_signals
-from .atomic_checkpoint_hook import AtomicCheckpointHook
+from .atomic_checkpoint_hook import INTERRUPTED, AtomicCheckpointHook
 
 #: Exit code of a run that was saved after a termination signal: restart it with ``--resume``.
 REQUEUE_EXIT_CODE = 85
@@ -82,7 +82,7 @@ class PreemptionHook(Hook):
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         runner.logger.warning(f"termination signal: stopping at iteration {runner.iter + 1}")
         hook = checkpoint_hook(runner, type(self).__name__)
-        saved = hook.save_interrupted(runner)
+        saved = hook.save_iteration(runner, INTERRUPTED, "the run ends here")
         barrier()  # a launcher ends all processes when the first one exits
         if not saved:
             raise WorkDirError(

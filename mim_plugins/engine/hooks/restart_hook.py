@@ -38,9 +38,10 @@ class RestartHook(Hook):
         self.launch = launch
         self._progress: int | None = None
         self._cause: dict[str, Any] | None = None
+        self._lines: list[str] | None = None  # to write after the next iteration
 
     def before_train(self, runner: Runner) -> None:
-        """Record the launch and choose the cause of the restart that another one did not cause."""
+        """Open the file of the progress, and choose the first cause of a restart."""
         file = os.environ.get(ERROR_FILE_VARIABLE)
         if file:
             progress = Path(file).with_name("progress")
@@ -51,8 +52,8 @@ class RestartHook(Hook):
         if self._cause is not None:
             reached = [c["iteration"] for c in causes if c["iteration"] is not None]
             self._cause["iteration"] = max(reached, default=None)
-        elif is_main_process():
-            self._write(runner, [])
+        else:
+            self._lines = []
 
     def before_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | tuple | list | None = None
@@ -70,7 +71,7 @@ class RestartHook(Hook):
             " after the failure"
         )
         runner.logger.warning(line)
-        self._write(runner, [*lines, line])
+        self._lines = [*lines, line]
 
     def after_train_iter(
         self,
@@ -79,7 +80,15 @@ class RestartHook(Hook):
         data_batch: dict | tuple | list | None = None,
         outputs: dict | None = None,
     ) -> None:
-        """Record the completed iteration; a write to a local file takes a few microseconds."""
+        """Record the completed iteration; a write to a local file takes a few microseconds.
+
+        The launch is recorded after the first iteration, when ``--overwrite`` has removed the
+        checkpoints of an earlier run and none of this run exists yet. Before, a restart is a new
+        run.
+        """
+        if self._lines is not None and is_main_process():
+            self._write(runner, self._lines)
+        self._lines = None
         if self._progress is not None:
             os.pwrite(self._progress, f"{runner.iter + 1} {runner.max_iters}".encode(), 0)
 

@@ -2,6 +2,7 @@ import json
 import time
 
 import pytest
+from mmengine.hooks import Hook
 from tiny_run import toy_runner
 
 from mim_plugins.engine.hooks import RestartHook
@@ -12,12 +13,12 @@ from mim_plugins.engine.hooks.restart_hook import CAUSE_VARIABLE, read_restarts
 def attempt(tmp_path, monkeypatch):
     """Train in the next attempt of a launch, after a cause of restart."""
 
-    def train(number, cause=None, launch="a", **arguments):
+    def train(number, cause=None, launch="a", more=(), **arguments):
         folder = tmp_path / f"attempt_{number}/0"
         folder.mkdir(parents=True)
         monkeypatch.setenv("TORCHELASTIC_ERROR_FILE", str(folder / "error.json"))
         monkeypatch.setenv(CAUSE_VARIABLE, json.dumps(cause))
-        toy_runner(tmp_path / "run", hooks=[RestartHook(launch)], **arguments).train()
+        toy_runner(tmp_path / "run", hooks=[RestartHook(launch), *more], **arguments).train()
         return (folder / "progress").read_text()
 
     return train
@@ -62,3 +63,13 @@ def test_missing_or_corrupt_record_is_empty(tmp_path, content):
     if content:
         (tmp_path / "restarts.json").write_text(content)
     assert read_restarts(tmp_path) == {}
+
+
+def test_launch_is_recorded_only_after_its_first_iteration(tmp_path, attempt):
+    class Stop(Hook):
+        def before_train_iter(self, runner, *args, **kwargs):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        attempt(0, more=[Stop()])
+    assert read_restarts(tmp_path / "run") == {}
