@@ -160,9 +160,9 @@ _ON_MAIN = ("disk", "sigterm")  # only the main process saves
 _ON_OTHER = ("nan",)
 
 
-def work(arguments: list[str], threads: int = 1) -> None:
+def work(arguments: list[str]) -> None:
     """Run tools/train.py in a forked process."""
-    torch.set_num_threads(threads)
+    torch.set_num_threads(1)
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
     sys.argv = ["train.py", *arguments]
     runpy.run_path(str(TOOLS / "train.py"), run_name="__main__")
