@@ -1,16 +1,19 @@
 #!/usr/bin/env bash
 # Train as a Slurm job:  tools/slurm_train.sh PARTITION JOB_NAME CONFIG WORK_DIR [arguments of train.py]
-# Environment variables: GPUS (8 in total), GPUS_PER_NODE (8), CPUS_PER_TASK (5), SRUN_ARGS, PORT.
-# A run that saves and stops on Slurm's signal (exit code 85) is requeued and continues.
+# Environment variables: GPUS (8 in total), GPUS_PER_NODE (8), CPUS_PER_TASK (5), SRUN_ARGS, PORT,
+# MAX_RESTARTS (0). A run that saves and stops on Slurm's signal (exit code 85) is requeued and
+# continues. So does one that failed, up to MAX_RESTARTS times, unless it reports a user's error.
 set -euo pipefail
 source "$(dirname "$0")/misc/launch.sh"
 if [ $# -lt 4 ]; then
-    sed -n '2,4s/^# //p' "$0" >&2
+    sed -n '2,5s/^# //p' "$0" >&2
     exit 2
 fi
 partition=$1 job_name=$2 config=$3 work_dir=$4
 shift 4
 mark=$work_dir/preempted
+export MIM_PLUGINS_NO_RESTART=$work_dir/no_restart # written after a failure that would recur
+counter=$work_dir/restarts_${SLURM_JOB_ID:-$$}     # outlives a requeued batch job
 mkdir -p "$work_dir"
 
 # In each task, exit code 85 becomes a mark file and code 0, because srun would otherwise kill the
@@ -27,11 +30,22 @@ if ((${SLURM_RESTART_COUNT:-0} > 0)); then
     resume=(--resume)
 fi
 while true; do
-    rm -f "$mark"
+    rm -f "$mark" "$MIM_PLUGINS_NO_RESTART"
+    code=0
     launch_slurm "$partition" "$job_name" bash -c "$task" task "$mark" \
         python -u "$tools/train.py" "$config" --work-dir "$work_dir" --launcher slurm \
-        "$@" ${resume[@]+"${resume[@]}"}
-    if [ ! -e "$mark" ]; then
+        "$@" ${resume[@]+"${resume[@]}"} || code=$?
+    if ((code)); then
+        restarts=$(($(cat "$counter" 2>/dev/null || echo 0) + 1))
+        # wrong arguments, Ctrl-C, and a signal from a person
+        if ((restarts > ${MAX_RESTARTS:-0} || code == 2 || code == 130 || code == 143)) ||
+            [ -e "$MIM_PLUGINS_NO_RESTART" ]; then
+            exit "$code"
+        fi
+        echo "$restarts" >"$counter"
+        echo "restart $restarts of $MAX_RESTARTS: a task ended with exit code $code" >&2
+    elif [ ! -e "$mark" ]; then
+        rm -f "$counter"
         exit 0
     fi
     rm -f "$mark"

@@ -9,9 +9,11 @@ default_hooks = dict(
     logger=dict(type="LoggerHook", interval=50),
     param_scheduler=dict(type="ParamSchedulerHook"),
     checkpoint=dict(**_base_.atomic_checkpoint, interval=10, max_keep_ckpts=2, save_last=True),
+    timed_checkpoint=dict(type="mim_plugins.TimedCheckpointHook", minutes=15),
     sampler_seed=dict(type="DistSamplerSeedHook"),
     run_summary=dict(type="mim_plugins.RunSummaryHook"),
     throughput=dict(type="mim_plugins.ThroughputHook"),
+    status=dict(type="mim_plugins.StatusHook"),
     corrupt_images=dict(type="mim_plugins.CorruptImageHook"),
     **_base_.reliability_hooks,
 )

@@ -50,9 +50,9 @@ def keep_global_batch(cfg: Config) -> str:
         )
     processes, batch = launched_processes(cfg), cfg.train_dataloader.batch_size
     if recipe % (processes * batch):
-        fitting = [n for n in range(1, batch + 1) if recipe % (processes * n) == 0]
+        fitting = _largest_fitting(recipe, processes, batch)
         advice = (
-            f"set train_dataloader.batch_size to {fitting[-1]}"
+            f"set train_dataloader.batch_size to {fitting}"
             if fitting
             else f"use a number of processes that divides {recipe}"
         )
@@ -66,6 +66,50 @@ def keep_global_batch(cfg: Config) -> str:
         f"global batch {recipe} kept: {counted(processes, 'process')} *"
         f" {counted(batch, 'image')} * {counts} accumulated"
     )
+
+
+def keep_batch_of_run(cfg: Config, batch: int) -> str | None:
+    """Keep the global batch with which a run began, on another number of processes.
+
+    If the images per process do not divide it, the largest smaller number that does is used.
+
+    Args:
+        cfg: config, whose batch size and number of accumulated iterations are changed.
+        batch: images per update of the first processes.
+
+    Returns:
+        A message if anything changed or the batch cannot be kept, otherwise None.
+
+    Raises:
+        GlobalBatchError: the number of processes does not divide ``batch``.
+    """
+    processes, images = launched_processes(cfg), cfg.train_dataloader.batch_size
+    now = processes * images * cfg.optim_wrapper.get("accumulative_counts", 1)
+    if now == batch:
+        return None
+    if cfg.train_cfg.get("max_epochs") is None:
+        return (
+            f"the global batch is now {now} images, not {batch} as before the restart: this run"
+            " counts iterations, so accumulation would reduce its number of updates"
+        )
+    fitting = _largest_fitting(batch, processes, images)
+    if not fitting:
+        raise GlobalBatchError(
+            f"after the restart, {processes} processes cannot keep the global batch of {batch}"
+            f" images: restart by hand with a number of processes that divides {batch}"
+        )
+    counts = batch // (processes * fitting)
+    cfg.train_dataloader.batch_size, cfg.optim_wrapper.accumulative_counts = fitting, counts
+    return (
+        f"global batch {batch} kept after the restart: {processes} processes * {fitting} images *"
+        f" {counts} accumulated"
+    )
+
+
+def _largest_fitting(batch: int, processes: int, images: int) -> int:
+    """Return the largest number of images per process that divides the batch, 0 if none does."""
+    numbers = range(images, 0, -1)
+    return next((number for number in numbers if batch % (processes * number) == 0), 0)
 
 
 def _recipe_batch(cfg: Config, option: str) -> int:

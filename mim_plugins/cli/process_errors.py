@@ -47,7 +47,7 @@ def exit_status(line: str, error: BaseException) -> str | int:
     rank = int(os.environ.get("RANK", "0"))
     repeated = None
     folder = _log_folder()
-    if _is_consequence(error):
+    if is_consequence(error):
         text = " ".join(str(error).split())
         repeated = _report_of_another(folder, rank)
         line = repeated or f"{_CONSEQUENCE}. The connection failed with: {text}"
@@ -64,7 +64,7 @@ def exit_status(line: str, error: BaseException) -> str | int:
     return line if _is_first_report(cause) else 1
 
 
-def _is_consequence(error: BaseException) -> bool:
+def is_consequence(error: BaseException) -> bool:
     """Return whether an error is a lost connection to another process.
 
     The text alone is not sufficient: image storages lose connections, too.

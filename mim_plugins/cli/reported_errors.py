@@ -9,8 +9,9 @@ from contextlib import contextmanager
 
 import torch
 
+from ..engine.guards.failure_report import report_failure
 from ..errors import CorruptImageError, UserError
-from .process_errors import exit_status, process_count
+from .process_errors import exit_status, is_consequence, process_count
 
 TRACEBACK_VARIABLE = "MIM_PLUGINS_TRACEBACK"
 INTERRUPTED_EXIT_CODE = 130  # as in shells: 128 plus the number of SIGINT
@@ -66,11 +67,15 @@ def user_errors(
             raise
         raise _Reported(exit_status(error.code, error)) from None
     except BaseException as error:
+        is_known = isinstance(error, USER_ERRORS)
+        is_users = is_known or (isinstance(error, kinds) and not until())
+        report_failure(
+            f"{type(error).__name__}: {_one_line(error)}", not is_users, is_consequence(error)
+        )
         if wants_traceback(traceback):
             raise
-        is_known = isinstance(error, USER_ERRORS)
         several = process_count() > 1
-        if is_known or (isinstance(error, kinds) and not until()):
+        if is_users:
             ours = is_known or type(error).__module__ != "builtins"
             more = "" if ours else f" ({TRACEBACK_VARIABLE}=1 shows the traceback)"
             line = f"error: {_one_line(error)}{more}"

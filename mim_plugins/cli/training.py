@@ -11,7 +11,7 @@ from ..checks import consistency
 from ..config import outdated_entries
 from ..engine.guards import guarded_console
 from ..errors import BUILD_ERRORS
-from . import global_batch, gpu_settings, process_group, run_config, work_dir
+from . import global_batch, gpu_settings, process_group, restart, run_config, work_dir
 from .console_runner import ConsoleRunner
 from .interruption import interruptible
 from .precision import resolve_precision
@@ -39,9 +39,10 @@ def prepare_config(args: argparse.Namespace) -> Config:
         cfg.optim_wrapper.type = "AmpOptimWrapper"
     if args.auto_scale_lr:
         global_batch.scale_lr(cfg)
-    if args.resume is not None:
-        cfg.resume = True
-        cfg.load_from = None if args.resume == "auto" else args.resume
+    if args.resume == "auto":
+        restart.resume_newest(cfg)
+    elif args.resume is not None:
+        cfg.resume, cfg.load_from = True, args.resume
     return cfg
 
 
@@ -54,16 +55,19 @@ def run_training(args: argparse.Namespace) -> None:
 def train(args: argparse.Namespace) -> Runner:
     """Claim the work folder, train in it, and return the runner."""
     cfg = prepare_config(args)
+    is_restarted = restart.resume_if_restarted(cfg)
     run_config.check_data_folders(cfg, ("train_dataloader", "val_dataloader"))
-    with work_dir.claim(cfg, args.overwrite) as outdated:
-        return run(cfg, args, outdated)
+    with work_dir.claim(cfg, args.overwrite and not is_restarted) as outdated:
+        return run(cfg, args, outdated, is_restarted)
 
 
-def run(cfg: Config, args: argparse.Namespace, outdated: list[Path]) -> Runner:
+def run(cfg: Config, args: argparse.Namespace, outdated: list[Path], is_restarted: bool) -> Runner:
     """Build the runner, check the config against the data, and train."""
     warnings = [*outdated_entries(cfg), resolve_precision(cfg), run_config.trim_schedule(cfg)]
     notes = [enable_exact_resume(cfg), run_config.use_drop_ins(cfg)]
-    if args.keep_global_batch:
+    if is_restarted:
+        warnings.append(restart.keep_global_batch(cfg))
+    elif args.keep_global_batch:
         notes.append(global_batch.keep_global_batch(cfg))
     process_group.init_gloo_on_cpu(cfg)
     gpu_settings.use_gpu_settings(cfg)
@@ -73,12 +77,13 @@ def run(cfg: Config, args: argparse.Namespace, outdated: list[Path]) -> Runner:
         global_batch.scale_lr_with_accumulation(runner)
         run_config.check_batch_size(runner)
         warnings += consistency.check_training(runner)
-    if args.keep_global_batch:
+    if args.keep_global_batch or is_restarted:
         warnings.append(global_batch.accumulation_problem(runner))
     for level, texts in ((logging.INFO, notes), (logging.WARNING, warnings)):
         for text in filter(None, texts):
             runner.logger.log(level, text)
     runner.after_first_iteration(lambda: work_dir.remove_checkpoints(outdated))
+    restart.report_restarts(runner)
     errors = user_errors(args.traceback, BUILD_ERRORS, until=runner.has_begun)
     with errors, interruptible(runner, args.traceback):
         runner.train()

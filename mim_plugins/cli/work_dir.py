@@ -15,6 +15,7 @@ from mmengine.registry import HOOKS
 from ..checkpoints import write_atomically
 from ..config.types import resolve_type
 from ..engine.hooks.atomic_checkpoint_hook import INTERRUPTED
+from ..engine.hooks.timed_checkpoint_hook import TIMED
 from ..engine.resume.checkpoint_files import POINTER
 from ..errors import WorkDirError
 from .work_dir_lock import WorkDirLock
@@ -90,9 +91,8 @@ def earlier_checkpoints(cfg: Config) -> list[Path]:
     """Return the checkpoints that a run of ``cfg`` would mix with its own, oldest first."""
     found: set[Path] = set()
     for folder, templates in _places(cfg).items():
-        name = "|".join(
-            [rf"(best_(.*_)?)?({_pattern(t)})" for t in templates] + [re.escape(INTERRUPTED)]
-        )
+        own = map(re.escape, (INTERRUPTED, *TIMED))
+        name = "|".join([*(rf"(best_(.*_)?)?({_pattern(t)})" for t in templates), *own])
         files = folder.iterdir() if folder.is_dir() else ()
         found |= {path for path in files if re.fullmatch(name, path.name)}
     return sorted(found, key=lambda path: path.lstat().st_mtime_ns)

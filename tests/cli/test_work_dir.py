@@ -24,6 +24,7 @@ CHECKPOINTS = [
     "epoch_3.pth",
     "iter_3.pth",
     "interrupted.pth",
+    "timed_1.pth",
     "best_epoch_3.pth",
     "best_accuracy_top1_epoch_3.pth",
     "best_coco_bbox_mAP_iter_3.pth",

@@ -1,5 +1,6 @@
 """tools/misc/launch.py, with processes that end in different ways."""
 
+import json
 import signal
 import socket
 import sys
@@ -9,11 +10,13 @@ from free_port import free_port
 from tool_runs import TOOLS, run_process
 
 
-def launch(script, tmp_path, port=None, processes=2, code=1):
+def launch(script, tmp_path, port=None, processes=2, code=1, restarts=0):
     """Return the lines of errors, without PyTorch's warnings about host names."""
     file = tmp_path / "script.py"
     file.write_text(f"import os, signal, sys, time\nrank = os.environ['RANK']\n{script}\n")
     options = [f"--nproc_per_node={processes}", f"--master_port={port or free_port()}"]
+    if restarts:
+        options += [f"--max_restarts={restarts}", "--standalone", "--local_addr=127.0.0.1"]
     error = run_process(sys.executable, TOOLS / "misc/launch.py", *options, file, code=code).stderr
     assert "Traceback" not in error
     return [line for line in error.splitlines() if line.startswith("error:")]
@@ -70,3 +73,45 @@ def test_kill_is_reported_even_if_another_process_fails_too(tmp_path):
         code=128 + signal.SIGKILL,
     )
     assert errors[-1].startswith("error: process 1 was ended by SIGKILL")
+
+
+ATTEMPT = """
+import json
+attempt = int(os.environ["TORCHELASTIC_RESTART_COUNT"])
+def report(can_restart, message="error: mine"):
+    content = dict(message=message, timestamp=int(time.time()), can_restart=can_restart)
+    open(os.environ["TORCHELASTIC_ERROR_FILE"], "w").write(json.dumps(content))
+progress = os.path.join(os.path.dirname(os.environ["TORCHELASTIC_ERROR_FILE"]), "progress")
+open(progress, "w").write(f'{7 + int(rank)} 40')
+"""
+
+
+def test_killed_process_is_restarted_with_the_cause(tmp_path):
+    launch(
+        f"{ATTEMPT}\n"
+        "if attempt == 0 and rank == '1': os.kill(os.getpid(), signal.SIGKILL)\n"
+        "if attempt == 0: time.sleep(60)\n"
+        "open(f'{__file__}.{rank}', 'w').write(os.environ['MIM_PLUGINS_RESTART'])",
+        tmp_path, code=0, restarts=1,
+    )  # fmt: skip
+    for rank in range(2):
+        cause = json.loads((tmp_path / f"script.py.{rank}").read_text())
+        assert cause["text"] == "process 1 was ended by SIGKILL"
+        assert (cause["iteration"], cause["is_consequence"]) == ([8, 40], False)
+
+
+def test_user_error_is_not_restarted(tmp_path):
+    text = f"{ATTEMPT}\nopen(f'{{__file__}}.{{attempt}}', 'w')\n"
+    text += "if rank == '0': report(False); sys.exit('error: mine')\ntime.sleep(60)"
+    assert launch(text, tmp_path, restarts=3) == ["error: mine"]
+    assert not (tmp_path / "script.py.1").exists()
+
+
+def test_transient_error_is_restarted_until_the_limit(tmp_path):
+    errors = launch(
+        f"{ATTEMPT}\nopen(f'{{__file__}}.{{attempt}}', 'w')\nreport(True); sys.exit('error: mine')",
+        tmp_path, restarts=1, processes=1,
+    )  # fmt: skip
+    assert (tmp_path / "script.py.1").exists()
+    assert not (tmp_path / "script.py.2").exists()
+    assert errors == ["error: mine", "error: mine", "error: no restarts left (MAX_RESTARTS=1)"]

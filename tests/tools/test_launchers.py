@@ -177,6 +177,50 @@ def test_a_failure_is_not_repeated(slurm, tmp_path):
     assert slurm.asked("scontrol") == []
 
 
+# fake train.py: fails twice, then succeeds; reports a user's error if REPORTS is set
+FAILS_TWICE = """#!/usr/bin/env bash
+echo "$*" >>"$SLURM_TEST/python$SLURM_PROCID"
+[[ -n ${REPORTS:-} ]] && touch "$MIM_PLUGINS_NO_RESTART"
+[[ $(wc -l <"$SLURM_TEST/python$SLURM_PROCID") -lt 3 ]] && exit ${CODE:-9}
+exit 0
+"""
+
+
+def test_failed_run_restarts_up_to_the_limit(slurm, tmp_path):
+    command = ("bash", "tools/slurm_train.sh", "part", "job", "config.py", tmp_path / "run")
+    result = slurm(*command, python=FAILS_TWICE, GPUS="1", MAX_RESTARTS="1")
+    assert result.returncode == 9
+    assert result.stderr.count("restart 1 of 1: a task ended with exit code 9") == 1
+    first, second = slurm.asked("python0")
+    assert second == f"{first} --resume"
+    assert slurm(*command, GPUS="1", MAX_RESTARTS="1").returncode == 0
+
+
+@pytest.mark.parametrize("variables", [dict(REPORTS="1"), dict(CODE="2"), dict(CODE="130")])
+def test_errors_of_the_user_are_not_restarted(slurm, tmp_path, variables):
+    result = slurm(
+        "bash", "tools/slurm_train.sh", "part", "job", "config.py", tmp_path / "run",
+        python=FAILS_TWICE, GPUS="1", MAX_RESTARTS="3", **variables,
+    )  # fmt: skip
+    assert result.returncode == int(variables.get("CODE", 9))
+    assert len(slurm.asked("srun")) == 1
+
+
+def test_restarts_of_a_batch_job_are_counted_over_its_requeues(slurm, tmp_path):
+    command = ("bash", "tools/slurm_train.sh", "part", "job", "config.py", tmp_path / "run")
+    batch = dict(GPUS="1", SLURM_JOB_ID="123", MAX_RESTARTS="1", python=FAILS_TWICE)
+    assert slurm(*command, **batch).returncode == 0
+    assert slurm.asked("scontrol") == ["requeue 123"]
+    assert slurm(*command, SLURM_RESTART_COUNT="1", **batch).returncode == 9
+    assert slurm.asked("scontrol") == ["requeue 123"]
+
+
+def test_machines_that_join_later_need_a_name_of_the_run(slurm):
+    result = slurm("bash", "tools/dist_train.sh", "config.py", "1", NNODES="1:2")
+    assert result.returncode == 2
+    assert "set RDZV_ID to a new name for this run" in result.stderr
+
+
 @pytest.mark.parametrize("script", ["slurm_train.sh", "slurm_test.sh", "dist_train.sh"])
 def test_too_few_arguments_print_the_usage(slurm, script):
     result = slurm("bash", f"tools/{script}", "part")

@@ -10,13 +10,24 @@ launch() {
     shift 2
     # the option --signals-to-handle of newer torchruns: also forward SIGUSR1 to the processes
     export PET_SIGNALS_TO_HANDLE=${PET_SIGNALS_TO_HANDLE:-SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1}
-    exec python "$tools/misc/launch.py" \
-        --nnodes="${NNODES:-1}" \
-        --node_rank="${NODE_RANK:-0}" \
-        --master_addr="${MASTER_ADDR:-127.0.0.1}" \
-        --master_port="${PORT:-29500}" \
-        --nproc_per_node="$processes" \
-        "$tools/$script" "$@" --launcher pytorch
+    local nodes=${NNODES:-1} restarts=${MAX_RESTARTS:-0} port=${PORT:-29500} meet
+    local address=${MASTER_ADDR:-127.0.0.1}
+    if [[ $nodes != *:* && $restarts == 0 ]]; then
+        meet=(--node_rank="${NODE_RANK:-0}" --master_addr="$address" --master_port="$port")
+    elif [ "$nodes" = 1 ]; then
+        # the id distinguishes a restart from a new run; port 0 is any free port
+        meet=(--rdzv_backend=c10d --rdzv_endpoint=127.0.0.1:0 --local_addr=127.0.0.1
+            --rdzv_id="$(hostname)_$$_$(date +%s)")
+    else
+        local id=${RDZV_ID:-${SLURM_JOB_ID:-}}
+        if [ -z "$id" ]; then
+            echo "error: set RDZV_ID to a new name for this run, the same on all machines" >&2
+            exit 2
+        fi
+        meet=(--rdzv_backend=c10d --rdzv_endpoint="$address:$port" --rdzv_id="$id")
+    fi
+    exec python "$tools/misc/launch.py" --nnodes="$nodes" --nproc_per_node="$processes" \
+        --max_restarts="$restarts" "${meet[@]}" "$tools/$script" "$@" --launcher pytorch
 }
 
 # launch_slurm PARTITION JOB_NAME COMMAND...: run a command in GPUS tasks of a Slurm job

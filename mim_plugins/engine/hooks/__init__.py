@@ -5,9 +5,12 @@ from .knn_hook import KNNHook
 from .loss_guard_hook import LossGuardHook
 from .preemption_hook import REQUEUE_EXIT_CODE, PreemptionHook
 from .reconstruction_hook import ReconstructionHook
+from .restart_hook import RestartHook
 from .run_summary_hook import RunSummaryHook
 from .stall_watchdog_hook import StallWatchdogHook
+from .status_hook import StatusHook
 from .throughput_hook import ThroughputHook
+from .timed_checkpoint_hook import TimedCheckpointHook
 
 __all__ = [
     "REQUEUE_EXIT_CODE",
@@ -18,7 +21,10 @@ __all__ = [
     "LossGuardHook",
     "PreemptionHook",
     "ReconstructionHook",
+    "RestartHook",
     "RunSummaryHook",
     "StallWatchdogHook",
+    "StatusHook",
     "ThroughputHook",
+    "TimedCheckpointHook",
 ]

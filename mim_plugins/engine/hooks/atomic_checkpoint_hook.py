@@ -138,13 +138,13 @@ class AtomicCheckpointHook(CheckpointHook):
         publish = super()._publish_model
         try_publishing(runner.logger, ckpt_path, lambda: publish(runner, ckpt_path))
 
-    def save_interrupted(self, runner: Runner) -> bool:
+    def save_iteration(self, runner: Runner, name: str, prospect: str) -> bool:
         """Save the run after the current iteration and return whether this succeeded.
 
-        The file is removed when the next regular checkpoint is complete.
+        ``interrupted.pth`` is removed when the next regular checkpoint is complete.
         """
         meta = dict(epoch=runner.epoch, iter=runner.iter + 1)
-        return self._save_file(runner, INTERRUPTED, meta, "the run ends here")
+        return self._save_file(runner, name, meta, prospect)
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
         """Save ``step``, update ``last_checkpoint``, then remove outdated files."""

@@ -52,6 +52,11 @@ class CorruptImageHook(Hook):
         self._replaced = 0
         self._is_written = True
 
+    @property
+    def count(self) -> int:
+        """Number of corrupt images known to all processes."""
+        return len(self._corrupt)
+
     def before_train(self, runner: Runner) -> None:
         """Restore the list from the checkpoint of a resumed run."""
         info = runner.message_hub.runtime_info

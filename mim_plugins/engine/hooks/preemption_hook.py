@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 from ...errors import WorkDirError
 from ...registry import HOOKS
 from ..loops.resumable_data_loader import defer_worker_signals
-from .atomic_checkpoint_hook import AtomicCheckpointHook
+from .atomic_checkpoint_hook import INTERRUPTED, AtomicCheckpointHook
 
 #: Exit code of a run that was saved after a termination signal: restart it with ``--resume``.
 REQUEUE_EXIT_CODE = 85
@@ -54,7 +54,7 @@ class PreemptionHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Install the signal handlers and protect the validation workers from the signals."""
-        self._checkpoint_hook(runner)
+        checkpoint_hook(runner, type(self).__name__)
         loader = getattr(runner.val_loop, "dataloader", None)
         if isinstance(loader, DataLoader):
             defer_worker_signals(loader)
@@ -76,13 +76,13 @@ class PreemptionHook(Hook):
             WorkDirError: on all processes, if it could not be saved.
         """
         self._stopping = self._stopping or self._anyone_received(runner)
-        if not self._stopping or not _weights_are_up_to_date(runner.optim_wrapper):
+        if not self._stopping or not weights_are_up_to_date(runner.optim_wrapper):
             return
         # loader workers, which may have received the signal too, are no longer needed
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         runner.logger.warning(f"termination signal: stopping at iteration {runner.iter + 1}")
-        hook = self._checkpoint_hook(runner)
-        saved = hook.save_interrupted(runner)
+        hook = checkpoint_hook(runner, type(self).__name__)
+        saved = hook.save_iteration(runner, INTERRUPTED, "the run ends here")
         barrier()  # a launcher ends all processes when the first one exits
         if not saved:
             raise WorkDirError(
@@ -112,17 +112,23 @@ class PreemptionHook(Hook):
         all_reduce(flag, "max")
         return bool(flag)
 
-    def _checkpoint_hook(self, runner: Runner) -> AtomicCheckpointHook:
-        for hook in runner.hooks:
-            if isinstance(hook, AtomicCheckpointHook):
-                return hook
-        raise ValueError(
-            "PreemptionHook needs default_hooks.checkpoint.type='mim_plugins.AtomicCheckpointHook'"
-        )
 
-
-def _weights_are_up_to_date(optim_wrapper: OptimWrapper | OptimWrapperDict) -> bool:
+def weights_are_up_to_date(optim_wrapper: OptimWrapper | OptimWrapperDict) -> bool:
     """Return whether no accumulated gradients are pending, which a checkpoint would lose."""
     if isinstance(optim_wrapper, OptimWrapperDict):
         return all(wrapper.should_update() for wrapper in optim_wrapper.values())
     return optim_wrapper.should_update()
+
+
+def checkpoint_hook(runner: Runner, user: str) -> AtomicCheckpointHook:
+    """Return the :class:`AtomicCheckpointHook` of a run; ``user`` is the hook that needs it.
+
+    Raises:
+        ValueError: the run has none.
+    """
+    for hook in runner.hooks:
+        if isinstance(hook, AtomicCheckpointHook):
+            return hook
+    raise ValueError(
+        f"{user} needs default_hooks.checkpoint.type='mim_plugins.AtomicCheckpointHook'"
+    )

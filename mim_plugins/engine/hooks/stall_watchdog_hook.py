@@ -14,6 +14,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from ...registry import HOOKS
+from ..guards.failure_report import report_failure
 from ..guards.guarded_writes import try_writing
 from ..model_wrapper import unwrap_model
 
@@ -145,6 +146,7 @@ class StallWatchdogHook(Hook):
         time.sleep(self._period)  # until all processes have published their last progress
         stalled, report = self._find_stalled()
         self._runner.logger.error(report)
+        report_failure(report, can_restart=True)
         if self._runner.rank in stalled:
             faulthandler.dump_traceback(sys.stderr)
         else:

@@ -1,0 +1,142 @@
+import time
+from types import SimpleNamespace
+
+import pytest
+import torch
+from mmengine.hooks import Hook
+from tiny_run import toy_runner
+from two_processes import DISTRIBUTED, in_two_processes
+
+from mim_plugins.engine.hooks import AtomicCheckpointHook, TimedCheckpointHook
+from mim_plugins.engine.hooks import timed_checkpoint_hook as module
+
+
+class Clock(Hook):
+    """Clock of the hook, which an iteration and a save advance by the given seconds."""
+
+    priority = "HIGHEST"
+
+    def __init__(self, monkeypatch, iteration=60.0, save=0.0):
+        self.now, self.iteration, self.save = 1000.0, iteration, save
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: self.now))
+
+    def after_train_iter(self, runner, *args, **kwargs):
+        self.now += self.iteration
+
+    def before_save_checkpoint(self, runner, checkpoint):
+        self.now += self.save
+
+
+@pytest.fixture
+def saved(monkeypatch):
+    """Iterations and names of the saves by time."""
+    saves = []
+
+    def save_iteration(self, runner, name, prospect, original=AtomicCheckpointHook.save_iteration):
+        saves.append((runner.iter + 1, name))
+        return original(self, runner, name, prospect)
+
+    monkeypatch.setattr(AtomicCheckpointHook, "save_iteration", save_iteration)
+    return saves
+
+
+@pytest.fixture(autouse=True)
+def first_check(monkeypatch):
+    monkeypatch.setattr(module, "_FIRST_CHECK", 1)
+
+
+class Crash(Hook):
+    priority = "LOWEST"
+
+    def __init__(self, iteration):
+        self.iteration = iteration
+
+    def after_train_iter(self, runner, *args, **kwargs):
+        if runner.iter + 1 == self.iteration:
+            raise KeyboardInterrupt
+
+
+def test_run_resumes_exactly_from_the_newer_file_of_the_pair(tmp_path, monkeypatch, saved):
+    checkpoint = dict(interval=100, save_last=True)
+    whole = toy_runner(tmp_path / "whole", iterations=12)
+    whole.train()
+    hooks = [TimedCheckpointHook(minutes=3), Crash(11), Clock(monkeypatch)]
+    runner = toy_runner(tmp_path / "run", iterations=12, hooks=hooks, checkpoint=checkpoint)
+    with pytest.raises(KeyboardInterrupt):
+        runner.train()
+    assert saved == [(3, "timed_0.pth"), (6, "timed_1.pth"), (9, "timed_0.pth")]
+    iterations = {
+        file.name: torch.load(file)["meta"]["iter"] for file in tmp_path.glob("run/*.pth")
+    }
+    assert iterations == {"timed_0.pth": 9, "timed_1.pth": 6}
+
+    (tmp_path / "run/timed_0.pth").write_bytes(b"corrupt")
+    rest = toy_runner(
+        tmp_path / "run", iterations=12, hooks=[TimedCheckpointHook()], checkpoint=checkpoint,
+        resume=True,
+    )  # fmt: skip
+    rest.call_hook("before_run")
+    assert rest._load_from.endswith("timed_1.pth")
+    rest.train()
+    assert rest.model.weight.tolist() == whole.model.weight.tolist()
+    assert [file.name for file in tmp_path.glob("run/*.pth")] == ["iter_12.pth"]
+
+
+def test_regular_checkpoints_postpone_those_by_time(tmp_path, monkeypatch, saved):
+    hooks = [TimedCheckpointHook(minutes=3), Clock(monkeypatch)]
+    toy_runner(tmp_path, iterations=9, hooks=hooks, checkpoint=dict(interval=2)).train()
+    assert saved == []
+
+
+def test_interval_grows_with_slow_saves_and_is_reported_once(tmp_path, monkeypatch, saved, caplog):
+    hooks = [TimedCheckpointHook(minutes=2, max_share=0.1), Clock(monkeypatch, save=60)]
+    runner = toy_runner(tmp_path, iterations=30, hooks=hooks, checkpoint=dict(interval=100))
+    runner.logger.addHandler(caplog.handler)
+    runner.train()
+    assert [iteration for iteration, _ in saved] == [2, 12, 22]
+    assert caplog.text.count("they are now saved every 10 minutes") == 1
+
+
+def test_no_accumulated_gradients_are_lost(tmp_path, monkeypatch, saved):
+    hooks = [TimedCheckpointHook(minutes=1), Clock(monkeypatch)]
+    runner = toy_runner(tmp_path, iterations=6, hooks=hooks, checkpoint=dict(interval=100))
+    runner.optim_wrapper["accumulative_counts"] = 2
+    runner.train()
+    assert [iteration for iteration, _ in saved] == [2, 4]  # the end of the run saves anyway
+
+
+def test_checks_are_rare_and_no_later_than_half_the_remaining_time(tmp_path, monkeypatch):
+    checks = []
+    monkeypatch.setattr(module, "broadcast", lambda plan: checks.append(plan.tolist()))
+    hooks = [TimedCheckpointHook(minutes=0.2), Clock(monkeypatch, iteration=0.1)]
+    runner = toy_runner(tmp_path, iterations=130, hooks=hooks, checkpoint=dict(interval=1000))
+    runner.train()
+    assert sum(is_due for is_due, _ in checks) == 1
+    assert len(checks) < 40
+    assert max(wait for _, wait in checks) <= 12  # a tenth of the interval
+
+
+def train_with_different_clocks(rank, folder):
+    module._FIRST_CHECK = 2
+    pause = type("Pause", (Hook,), dict(after_train_iter=lambda *a, **k: time.sleep(0.05)))()
+    hook = TimedCheckpointHook(minutes=0.2 / 60 if rank == 0 else 1e-4)
+    toy_runner(
+        folder, hooks=[hook, pause, Crash(12)], iterations=13, checkpoint=dict(interval=100),
+        **DISTRIBUTED,
+    ).train()  # fmt: skip
+
+
+def test_clock_of_the_main_process_decides_for_all(tmp_path):
+    codes, _ = in_two_processes(train_with_different_clocks, tmp_path)
+    assert codes == [1, 1]  # both were interrupted: neither hung in a collective
+    assert {file.name for file in tmp_path.glob("*.pth")} <= {"timed_0.pth", "timed_1.pth"}
+    assert (tmp_path / "timed_0.pth").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [(dict(minutes=0), "minutes=0 must be positive"), (dict(max_share=1), "max_share=1 must be")],
+)
+def test_invalid_arguments_are_rejected(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        TimedCheckpointHook(**arguments)
