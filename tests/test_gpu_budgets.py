@@ -3,7 +3,9 @@
 import pytest
 import tiny_run
 import torch
-from tiny_run import MIXMAE, MRMAE, run, tiny_config, write_images
+from image_folders import write_images
+from measured_encoders import ENCODERS, forward_passes
+from tiny_run import IMAGES, MIXMAE, MRMAE, run, tiny_config
 from torch.nn.attention import SDPBackend
 
 from mim_plugins.analysis import build_on_meta, simulated_gpu, training_cost
@@ -14,24 +16,6 @@ GB = 1e9
 # launches, GB moved and GB kept of a step of 256 images in bfloat16: docs/benchmarks.md
 SWIN_B = (2991, 350, 36.5)
 
-SWIN = dict(type="mim_plugins.MaskedSwin", arch=dict(embed_dims=128, depths=(1, 1, 1, 1),
-            num_heads=(4, 8, 16, 32)))  # fmt: skip
-ENCODERS = dict(
-    swin=(SWIN, (224, 224)),
-    swin_tiny=(SWIN | dict(arch=dict(embed_dims=96, depths=(2, 2, 2, 2),
-               num_heads=(3, 6, 12, 24)), window_size=7, shift_windows=True), (224, 224)),
-    swin_huge=(SWIN | dict(arch=dict(embed_dims=352, depths=(1, 1, 1, 1),
-               num_heads=(11, 22, 44, 88))), (224, 224)),
-    swin_384=(SWIN | dict(img_size=384, window_size=(24, 24, 24, 12)), (384, 384)),
-    swin_detection=(SWIN | dict(window_size=(14, 14, 14, "global")), (512, 416)),
-    pvt=(dict(type="mim_plugins.MaskedPVT", arch="tiny"), (224, 224)),
-    vit=(dict(type="mim_plugins.MaskedViT", arch=dict(depth=1, embed_dims=768, num_heads=12)),
-         (224, 224)),
-    vit_detection=(dict(type="mim_plugins.MaskedViT", window_size=14, global_blocks=(1,),
-                   arch=dict(depth=2, embed_dims=768, num_heads=12)), (512, 416)),
-    mcmae=(dict(type="mim_plugins.MaskedConvViT"), (224, 224)),
-)  # fmt: skip
-
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32], ids=["bf16", "f32"])
 @pytest.mark.parametrize("name", ENCODERS)
@@ -41,11 +25,7 @@ def test_attention_never_takes_the_math_path(name, dtype):
         encoder = MODELS.build(cfg).train()
     images = torch.empty(2, 3, *size, device="meta")
     with simulated_gpu() as gpu, gpu.autocast.region(dtype, dtype != torch.float32):
-        encoder(images)
-        if hasattr(encoder, "forward_mixed"):
-            height, width = (side // encoder.encoder_stride for side in size)
-            mask = torch.rand(1, height, width) < 0.5
-            encoder.forward_mixed(images, mask)
+        forward_passes(encoder, images)
     assert gpu.attention.calls
     assert {reason for backend, reason, _ in gpu.attention.calls if backend == SDPBackend.MATH} == (
         set()
@@ -84,7 +64,7 @@ def test_the_step_of_swin_b_stays_within_its_budget():
 @pytest.mark.parametrize("model", [MIXMAE, MRMAE], ids=["mixmae", "mrmae"])
 def test_the_training_loop_waits_once_per_iteration(tmp_path, monkeypatch, model):
     """For the loss guard; the losses are read when they are logged, here once per epoch."""
-    write_images(tmp_path / "images")
+    write_images(tmp_path / "images", IMAGES)
     cfg = tiny_config(tmp_path, "waits", model)
     cfg.optim_wrapper = dict(optimizer=dict(type="AdamW", lr=1e-3))
     cfg.default_hooks.runtime_info = dict(type="mim_plugins.DeferredScalarsHook")

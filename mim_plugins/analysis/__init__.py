@@ -16,6 +16,7 @@ from .graph_counts import GraphCounts, count_graphs
 from .meta_model import build_on_meta
 from .parity import compare_with_reference, relative_error
 from .sdpa_backend import AttentionOfGpus, choose_backend
+from .sdpa_profile import ProfiledAttention, profile_attention
 from .training_log import read_run, smooth
 from .trajectory import (
     TOLERANCES,
@@ -35,6 +36,7 @@ __all__ = [
     "GpuTrace",
     "GraphCounts",
     "Operation",
+    "ProfiledAttention",
     "SimulatedGpu",
     "StepCost",
     "TrajectoryComparison",
@@ -50,6 +52,7 @@ __all__ = [
     "is_trajectory",
     "move_to_gpu",
     "multiply_accumulates",
+    "profile_attention",
     "read_run",
     "relative_error",
     "saved_for_backward",
