@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
+from torch.autograd import DeviceType
 from torch.nn.attention import SDPBackend
 from torch.profiler import ProfilerActivity, profile
 
@@ -16,7 +17,7 @@ _OPERATIONS = {
     "_scaled_dot_product_flash_attention_for_cpu": SDPBackend.FLASH_ATTENTION,
     "_scaled_dot_product_fused_attention_overrideable": SDPBackend.OVERRIDEABLE,
 }
-_KERNELS = ("attention", "flash", "fmha", "sdpa")
+_KERNEL_WORDS = ("attention", "flash", "fmha", "sdpa")
 
 
 class ProfiledAttention(NamedTuple):
@@ -41,7 +42,10 @@ def profile_attention(program: Callable[[], Any]) -> ProfiledAttention:
         backend = _OPERATIONS.get(event.name.removeprefix("aten::"))
         if backend is not None:
             calls[backend] += 1
-        elif event.device_type == torch.autograd.DeviceType.CUDA:
-            if any(word in event.name.lower() for word in _KERNELS):
-                kernels.add(event.name)
+        elif event.device_type == DeviceType.CUDA and _is_attention(event.name):
+            kernels.add(event.name)
     return ProfiledAttention(calls, sorted(kernels))
+
+
+def _is_attention(kernel: str) -> bool:
+    return any(word in kernel.lower() for word in _KERNEL_WORDS)

@@ -34,5 +34,5 @@ def test_kernels_are_the_predicted_ones(cuda, record_property, name, dtype):
     images = torch.rand(2, 3, *size, device=cuda)
     with torch.autocast("cuda", dtype, enabled=dtype != torch.float32):
         found = profile_attention(lambda: forward_passes(encoder, images))
-    record_property("kernels", " ".join(found.kernels))
+    record_property("kernels", " | ".join(found.kernels))
     assert found.calls == expected
