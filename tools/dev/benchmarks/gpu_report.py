@@ -11,6 +11,7 @@ import json
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,7 @@ def main() -> None:
     report: dict[str, Any] = dict(machine=describe(device), small=args.small, sections={})
     for name in args.sections:
         limit = Deadline(SHARES[name] * deadline.left())
-        report["sections"][name] = guarded(lambda n=name, t=limit: run(n, args, device, out, t))
+        report["sections"][name] = guarded(partial(run, name, args, device, out, limit))
         (out / "report.json").write_text(json.dumps(report, indent=1))
         (out / "report.md").write_text(page(report))
         error = report["sections"][name].get("error")
@@ -84,7 +85,7 @@ def run(
     """Run a section, and return its figures."""
     cores = len(os.sched_getaffinity(0))
     if name == "suite":
-        return run_suite(device, out, deadline)
+        return run_suite(device, out, deadline, args.small)
     if name == "steps":
         batches = tuple(args.batches or ([4] if args.small else [64, 256]))
         return run_steps(device, out, deadline, args.small, batches)

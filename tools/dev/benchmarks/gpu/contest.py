@@ -43,7 +43,7 @@ FULL = (
     ("mae", "float32", False), ("mrmae", "float32", False),
 )  # fmt: skip
 SMALL = tuple((key, "float32", False) for key in ("mixmae", "mixmim", "mrmae", "mae"))
-_SWIN = dict(embed_dims=8, depths=[1, 1, 1, 1], num_heads=[1, 1, 2, 2])
+_SWIN = dict(_delete_=True, embed_dims=8, depths=[1, 1, 1, 1], num_heads=[1, 1, 2, 2])
 _SMALL_CHANGES: dict[str, dict[str, Any]] = dict(
     mixmae={
         "model.backbone": dict(arch=_SWIN, img_size=64, window_size=[8, 8, 4, 2]),
@@ -56,7 +56,9 @@ _SMALL_CHANGES: dict[str, dict[str, Any]] = dict(
         ),
     },
     mrmae={
-        "model.backbone": dict(arch=dict(depth=1, embed_dims=32, num_heads=2), img_size=64),
+        "model.backbone": dict(
+            arch=dict(_delete_=True, depth=1, embed_dims=32, num_heads=2), img_size=64
+        ),
         "model.decoder": dict(embed_dims=16, depth=1, num_heads=2),
         "model.mimics.clip.target_generator": dict(
             _delete_=True,
@@ -67,7 +69,9 @@ _SMALL_CHANGES: dict[str, dict[str, Any]] = dict(
     },
     mae={
         "model.backbone": dict(
-            arch=dict(embed_dims=32, num_layers=1, num_heads=2, feedforward_channels=128),
+            arch=dict(
+                _delete_=True, embed_dims=32, num_layers=1, num_heads=2, feedforward_channels=128
+            ),
             img_size=64,
         ),
         "model.neck": dict(

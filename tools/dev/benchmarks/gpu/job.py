@@ -93,6 +93,8 @@ def _serve(pipe: Connection, function: Callable[..., Any], arguments: tuple, log
 
 
 def one_line(error: BaseException) -> str:
-    """Return type and message of an exception in one line."""
+    """Return type and message of an exception in one line, of a JobError only the message."""
+    if isinstance(error, JobError):
+        return str(error)
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__

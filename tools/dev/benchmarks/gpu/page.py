@@ -32,12 +32,14 @@ def _machine_lines(machine: dict[str, Any]) -> list[str]:
     }
     changes = machine["changed_files"]
     commit = machine["commit"] + (f" with {changes} changed files" if changes else "")
-    rows = [
-        ["commit", commit],
-        *map(list, numbers.items()),
-        *map(list, machine["versions"].items()),
+    facts = dict(commit=commit) | numbers | machine["versions"]
+    return [
+        *table(["machine", ""], list(map(list, facts.items()))),
+        "",
+        "```bash",
+        machine["command"],
+        "```",
     ]
-    return [*table(["machine", ""], rows), "", "```bash", machine["command"], "```"]
 
 
 def _suite(section: dict[str, Any]) -> list[str]:
@@ -48,15 +50,8 @@ def _suite(section: dict[str, Any]) -> list[str]:
             continue
         failed, skipped = outcome["failed"], outcome["skipped"]
         reasons = "; ".join(dict.fromkeys(skipped.values()))
-        rows.append(
-            [
-                f"tests/gpu/test_{name}.py",
-                len(outcome["passed"]),
-                len(failed),
-                len(skipped),
-                reasons,
-            ]
-        )
+        counts = [len(outcome["passed"]), len(failed), len(skipped)]
+        rows.append([f"tests/gpu/test_{name}.py", *counts, reasons])
         notes += [f"- FAILED {test}: {message}" for test, message in failed.items()]
         kernels = sorted({k for names in outcome["kernels"].values() for k in names if k})
         notes += [f"- attention kernel: `{kernel}`" for kernel in kernels]

@@ -1,6 +1,7 @@
 """Measurement of the training step of a config, in a process of its own."""
 
 import time
+from itertools import pairwise
 from statistics import median
 from typing import Any
 
@@ -83,7 +84,7 @@ def _measure(
         losses = model.train_step(data, wrapper)
         marks.append(_mark(device))
     synchronize(device)
-    seconds = [_between(*pair) for pair in zip(marks, marks[1:], strict=False)]
+    seconds = [_between(*pair) for pair in pairwise(marks)]
     if not torch.isfinite(losses["loss"]):
         raise ValueError("the loss is not finite")
     return dict(

@@ -10,10 +10,8 @@ GB = 1e9
 def step_lines(section: dict[str, Any]) -> list[str]:
     """Return the tables of the section on training steps."""
     measured, modelled = section["measured"], section["modelled"]
-    lines = [
-        "Medians of the complete step: copy of the images, forward and backward pass, AdamW.",
-        "",
-    ]
+    head = "Medians of complete steps: copy of the images, forward and backward pass, AdamW."
+    lines = [head, ""]
     lines += _measured(measured)
     if not modelled:
         return [*lines, "", f"No modelled figures: {section.get('modelled_error', 'none')}"]
@@ -38,12 +36,8 @@ def _measured(rows: list[dict[str, Any]]) -> list[str]:
     }
     lines = []
     for row in rows:
-        cells = [
-            row["name"],
-            row["dtype"],
-            "compiled" if row["compiled"] else "eager",
-            row["batch"],
-        ]
+        mode = "compiled" if row["compiled"] else "eager"
+        cells = [row["name"], row["dtype"], mode, row["batch"]]
         if "error" in row:
             lines.append([*cells, row["error"], "", "", "", ""])
             continue
@@ -81,23 +75,23 @@ def _memory(measured: list[dict[str, Any]], modelled: list[dict[str, Any]]) -> l
     ]
     columns = ["model", "precision", "images", "peak GB, measured", "peak GB, modelled",
                "measured / modelled"]  # fmt: skip
-    lines = table(columns, lines)
+    text = table(columns, lines)
     if slopes:
         columns = ["model", "precision", "MB per image, measured", "MB per image, modelled"]
-        lines += ["", *table(columns, slopes)]
-    return lines
-
-
-def _models(rows: list[dict[str, Any]]) -> list[tuple[str, str]]:
-    return list(dict.fromkeys((row["name"], row["dtype"]) for row in rows))
+        text += ["", *table(columns, slopes)]
+    return text
 
 
 def _slope(name: str, dtype: str, peaks: dict, modelled: list[dict[str, Any]]) -> list[Any] | None:
     """Compare the growth of the peak between the smallest and the largest batch."""
     own = {row["batch"]: row for row in modelled if (row["name"], row["dtype"]) == (name, dtype)}
     low, high = min(own), max(own)
-    ends = [peaks.get((name, dtype, False, batch)) for batch in (low, high)]
-    if low == high or None in ends:
+    ends = [
+        peaks[name, dtype, False, batch]
+        for batch in (low, high)
+        if (name, dtype, False, batch) in peaks
+    ]
+    if low == high or len(ends) < 2:
         return None
     images = high - low
     predicted = (own[high]["peak_bytes"] - own[low]["peak_bytes"]) / images / 1e6
