@@ -44,39 +44,31 @@ FULL = (
 )  # fmt: skip
 SMALL = tuple((key, "float32", False) for key in ("mixmae", "mixmim", "mrmae", "mae"))
 _SWIN = dict(_delete_=True, embed_dims=8, depths=[1, 1, 1, 1], num_heads=[1, 1, 2, 2])
+_SWIN_BACKBONE = dict(arch=_SWIN, img_size=64, window_size=[8, 8, 4, 2])
+_VIT = dict(_delete_=True, embed_dims=32, depth=1, num_heads=2)
+_THEIR_VIT = dict(_delete_=True, embed_dims=32, num_layers=1, num_heads=2, feedforward_channels=128)
+_TEACHER = dict(
+    _delete_=True,
+    type="mim_plugins.TimmTarget",
+    model_name="vit_tiny_patch16_224",
+    pretrained=None,
+)
+_DECODER = dict(embed_dims=16, depth=1, num_heads=2)
+_THEIR_DECODER = dict(decoder_embed_dim=16, decoder_depth=1, decoder_num_heads=2)
 _SMALL_CHANGES: dict[str, dict[str, Any]] = dict(
-    mixmae={
-        "model.backbone": dict(arch=_SWIN, img_size=64, window_size=[8, 8, 4, 2]),
-        "model.decoder": dict(embed_dims=16, depth=1, num_heads=2),
-    },
+    mixmae={"model.backbone": _SWIN_BACKBONE, "model.decoder": _DECODER},
     mixmim={
-        "model.backbone": dict(arch=_SWIN, img_size=64, window_size=[8, 8, 4, 2]),
-        "model.neck": dict(
-            num_patches=4, embed_dim=64, decoder_embed_dim=16, decoder_depth=1, decoder_num_heads=2
-        ),
+        "model.backbone": _SWIN_BACKBONE,
+        "model.neck": dict(num_patches=4, embed_dim=64, **_THEIR_DECODER),
     },
     mrmae={
-        "model.backbone": dict(
-            arch=dict(_delete_=True, depth=1, embed_dims=32, num_heads=2), img_size=64
-        ),
-        "model.decoder": dict(embed_dims=16, depth=1, num_heads=2),
-        "model.mimics.clip.target_generator": dict(
-            _delete_=True,
-            type="mim_plugins.TimmTarget",
-            model_name="vit_tiny_patch16_224",
-            pretrained=None,
-        ),
+        "model.backbone": dict(arch=_VIT, img_size=64),
+        "model.decoder": _DECODER,
+        "model.mimics.clip.target_generator": _TEACHER,
     },
     mae={
-        "model.backbone": dict(
-            arch=dict(
-                _delete_=True, embed_dims=32, num_layers=1, num_heads=2, feedforward_channels=128
-            ),
-            img_size=64,
-        ),
-        "model.neck": dict(
-            num_patches=16, embed_dim=32, decoder_embed_dim=16, decoder_depth=1, decoder_num_heads=2
-        ),
+        "model.backbone": dict(arch=_THEIR_VIT, img_size=64),
+        "model.neck": dict(num_patches=16, embed_dim=32, **_THEIR_DECODER),
     },
 )
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from gpu.job import one_line
 from gpu.markdown import table
 from gpu.step_tables import step_lines
 
@@ -20,8 +21,11 @@ def page(report: dict[str, Any]) -> str:
         lines += ["", f"## {TITLES[name]}", ""]
         if "error" in section:
             lines.append(f"No figures: {section['error']}")
-        else:
+            continue
+        try:
             lines += writers[name](section)
+        except Exception as error:  # a run on a GPU is precious
+            lines.append(f"{one_line(error)}; the figures are in report.json")
     return "\n".join([*lines, ""])
 
 

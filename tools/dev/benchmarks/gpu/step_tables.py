@@ -70,9 +70,8 @@ def _memory(measured: list[dict[str, Any]], modelled: list[dict[str, Any]]) -> l
         figures = [f"{peak:.2f}" if peak else "", f"{row['peak_bytes'] / GB:.2f}"]
         share = f"{peak / (row['peak_bytes'] / GB):.2f}" if peak else ""
         lines.append([row["name"], row["dtype"], row["batch"], *figures, share])
-    slopes = [
-        line for name, dtype in _models(modelled) if (line := _slope(name, dtype, peaks, modelled))
-    ]
+    models = dict.fromkeys((row["name"], row["dtype"]) for row in modelled)
+    slopes = list(filter(None, (_slope(*model, peaks, modelled) for model in models)))
     columns = ["model", "precision", "images", "peak GB, measured", "peak GB, modelled",
                "measured / modelled"]  # fmt: skip
     text = table(columns, lines)
