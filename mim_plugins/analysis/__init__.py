@@ -9,7 +9,16 @@ from .complexity import (
     transfer_cost,
 )
 from .cuda_autocast import CudaAutocast
-from .gpu_cost import PHASES, GpuCost, SimulatedGpu, move_to_gpu, simulated_gpu, training_cost
+from .gpu_cost import (
+    PHASES,
+    GpuCost,
+    SimulatedGpu,
+    is_dense,
+    move_to_gpu,
+    simulated_gpu,
+    training_cost,
+)
+from .gpu_fit import GpuFit, fit_memory
 from .gpu_rates import GPUS, GpuRates
 from .gpu_trace import GpuTrace, Operation
 from .graph_counts import GraphCounts, count_graphs
@@ -32,6 +41,7 @@ __all__ = [
     "AttentionOfGpus",
     "CudaAutocast",
     "GpuCost",
+    "GpuFit",
     "GpuRates",
     "GpuTrace",
     "GraphCounts",
@@ -48,7 +58,9 @@ __all__ = [
     "count_graphs",
     "count_parameters",
     "encoder_stages",
+    "fit_memory",
     "forward_cost",
+    "is_dense",
     "is_trajectory",
     "move_to_gpu",
     "multiply_accumulates",

@@ -9,6 +9,7 @@ NEEDS = [
     "mmengine<0.11,>=0.10.7",
     "torch>=2.6",
     "ftfy; extra == 'seg'",
+    "torch<2.14; extra == 'all'",
     "mmdet<3.4,>=3.3.0; extra == 'all'",
     "timm<2,>=1.0.31; extra == 'all'",
     "regex; extra == 'all'",
@@ -42,6 +43,7 @@ def test_forks_replace_every_package_of_openmmlab(requirements):
 def test_newest_omits_packages_that_need_operators(requirements):
     needs = requirements("newest")
     assert {"torch>=2.6", "timm<2,>=1.0.31", "regex", "transformers>=5"} < set(needs)
+    assert "torch<2.14" not in needs
     assert "mmcv-lite==2.1.0" in needs
     assert not any(need.startswith(("mmdet", "mmseg")) for need in needs)
 

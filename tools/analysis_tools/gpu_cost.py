@@ -20,9 +20,12 @@ from mim_plugins.analysis import (
     GPUS,
     PHASES,
     GpuCost,
+    GpuFit,
     GpuRates,
     build_on_meta,
     count_graphs,
+    fit_memory,
+    is_dense,
     training_cost,
 )
 from mim_plugins.apis import override_config, read_config
@@ -31,6 +34,7 @@ from mim_plugins.errors import BUILD_ERRORS, ConfigError
 
 DTYPES = ("float32", "bfloat16", "float16")
 STEPS = 10
+IMAGES = 1_281_167  # of ImageNet-1k
 GB = 1e9
 
 
@@ -67,6 +71,14 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--graphs", action="store_true", help=f"count torch.compile's graphs over {STEPS} masks"
     )
+    parser.add_argument(
+        "--plan",
+        type=float,
+        nargs="+",
+        metavar="GB",
+        help="print a Markdown table of options for GPUs with this memory, and of the hours that"
+        f" 100 epochs of {IMAGES:,} images take on one GPU",
+    )
     parser.add_argument("--table", action="store_true", help="print a Markdown table instead")
     add_config_options(parser)
     return parser.parse_args()
@@ -78,7 +90,9 @@ def main() -> None:
     warnings.simplefilter("ignore")  # only shapes matter
     with user_errors(also=BUILD_ERRORS):
         gpus = chosen_gpus(args)
-        if args.table:
+        if args.plan:
+            print("\n".join(plan_head(gpus, args.plan)))
+        elif args.table:
             print("\n".join(table_head(gpus)))
         for name in args.configs:
             cfg = config(name)
@@ -87,7 +101,15 @@ def main() -> None:
             dtype = args.dtype or configured_dtype(cfg)
             model: Any = build_on_meta(cfg)
             size = image_size(model, args.img_size)
+            if args.plan:
+                check_plan(name, model, batch)
             cost = training_cost(model, cfg, batch, size, getattr(torch, dtype))
+            if args.plan:
+                fits = fit_memory(
+                    cfg, batch, size, getattr(torch, dtype), [GB * x for x in args.plan]
+                )
+                print(plan_row(short(name), batch, cost, gpus, fits), flush=True)
+                continue
             if args.table:
                 print(table_row(f"{short(name)}, {batch} images, {dtype}", cost, gpus))
                 continue
@@ -187,6 +209,36 @@ def graph_lines(model: Any, size: tuple[int, int]) -> list[str]:
         f" {STEPS - 1} other masks, {sum(counts.breaks.values())} graph breaks"
     ]
     return lines + [f"  {count} x {reason}" for reason, count in counts.breaks.items()]
+
+
+def check_plan(name: str, model: Any, batch: int) -> None:
+    """Check that ``--plan`` is possible.
+
+    Raises:
+        ConfigError: only a backbone would be modelled, or the batch is too small.
+    """
+    if is_dense(model):
+        raise ConfigError(
+            f"--plan: of '{name}', only the backbone is modelled; give configs of pre-training or"
+            " classification, or leave out --plan"
+        )
+    if batch < 4:
+        raise ConfigError(f"--plan: --batch {batch} must be at least 4")
+
+
+def plan_head(gpus: dict[str, GpuRates], memories: list[float]) -> list[str]:
+    columns = ["modelled", *(f"images in {memory:g} GB" for memory in memories), "images per step",
+               *(f"hours on an {name}" for name in gpus)]  # fmt: skip
+    return [f"| {' | '.join(columns)} |", "| --- " * len(columns) + "|"]
+
+
+def plan_row(
+    name: str, batch: int, cost: GpuCost, gpus: dict[str, GpuRates], fits: list[GpuFit]
+) -> str:
+    options = [f"{fit.batch}{', with_cp' * fit.with_cp}" if fit.batch else "none" for fit in fits]
+    steps = 100 * IMAGES / batch
+    hours = [f"{steps * cost.seconds(rates) / 3600:.0f}" for rates in gpus.values()]
+    return f"| {' | '.join([name, *options, str(batch), *hours])} |"
 
 
 def table_head(gpus: dict[str, GpuRates]) -> list[str]:
