@@ -6,12 +6,7 @@ import pytest
 from tool_runs import run_tool
 
 ROOT = Path(__file__).parents[2]
-FILE = ROOT / "tools/analysis_tools/gpu_cost.py"
-
-
-@pytest.fixture
-def tool(monkeypatch, capsys):
-    return lambda *arguments: run_tool(FILE, arguments, monkeypatch, capsys)
+TOOL = "analysis_tools/gpu_cost.py"
 
 
 @pytest.fixture
@@ -25,18 +20,18 @@ def config(tmp_path):
     return path
 
 
-def test_the_report_lists_phases_memory_kernels_and_waits(tool, config):
-    text = tool(config, "--batch", 4, "--operations", 2, "--graphs").stdout
+def test_the_report_lists_phases_memory_kernels_and_waits(config):
+    text = run_tool(TOOL, config, "--batch", 4, "--operations", 2, "--graphs").stdout
     parts = ["forward", "backward", "optimizer", "MFU", "H200 ms", "GB kept", "cudnn_attention",
              "host waits per step: 0", "1 graphs, 0 recompiled"]  # fmt: skip
     for part in parts:
         assert part in text
 
 
-def test_the_table_follows_the_rates(tool, config):
+def test_the_table_follows_the_rates(config):
     options = (config, "--batch", 4, "--table", "--gpus", "H200")
-    plain = tool(*options).stdout.splitlines()[-1]
-    slow = tool(*options, "--rates", "H200.launch=1.0").stdout.splitlines()[-1]
+    plain = run_tool(TOOL, *options).stdout.splitlines()[-1]
+    slow = run_tool(TOOL, *options, "--rates", "H200.launch=1.0").stdout.splitlines()[-1]
     assert plain.startswith("| small, 4 images, bfloat16 |")
     launches = int(slow.split("|")[3])
     assert float(slow.split("|")[2].split()[0]) >= 1e3 * launches > 1e3
@@ -47,7 +42,26 @@ def test_the_table_follows_the_rates(tool, config):
     [("H200.speed=1", "--rates H200.speed=1: use"), ("V100.launch=1", "--rates V100.launch=1"),
      ("H200.launch=fast", "--rates H200.launch=fast")],
 )  # fmt: skip
-def test_wrong_rates_exit_with_one_line(tool, config, option, message):
-    result = tool(config, "--rates", option)
-    assert result.returncode == 1
-    assert message in result.stderr
+def test_wrong_rates_exit_with_one_line(config, option, message):
+    assert message in run_tool(TOOL, config, "--rates", option, code=1).stderr
+
+
+def test_the_plan_lists_fitting_batches_and_hours(config):
+    options = ("--batch", 64, "--gpus", "H100")
+    plain = run_tool(TOOL, config, *options, "--table").stdout.splitlines()[-1]
+    milliseconds, peak = float(plain.split("|")[2].split()[0]), float(plain.split("|")[-3])
+    plan = run_tool(TOOL, config, "--plan", 0.001, peak, 80, *options).stdout.splitlines()[-1]
+    cells = [cell.strip() for cell in plan.strip("|").split("|")]
+    assert cells[0] == "small"
+    assert cells[1] == "none"
+    assert cells[3:5] == ["64", "64"]
+    assert cells[2] == "32"  # a tenth of the memory is reserved
+    hours = 100 * 1_281_167 / 64 * milliseconds / 3.6e6
+    assert float(cells[5]) == pytest.approx(hours, abs=0.51 + 100 * 1_281_167 / 64 / 7.2e6)
+
+
+def test_the_plan_of_a_detector_is_refused():
+    pytest.importorskip("mmdet", exc_type=ImportError)
+    name = "transfer/coco/mask_rcnn_mrmae_vit_b_25e"
+    error = run_tool(TOOL, name, "--plan", 24, code=1).stderr
+    assert f"--plan: of '{name}', only the backbone is modelled" in error

@@ -12,6 +12,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 import torch
+from gpu_plan import IMAGES, check_plan, plan_head, plan_row
 from mmengine.config import Config
 from mmengine.hub import get_config
 from mmengine.logging import MMLogger
@@ -20,12 +21,10 @@ from mim_plugins.analysis import (
     GPUS,
     PHASES,
     GpuCost,
-    GpuFit,
     GpuRates,
     build_on_meta,
     count_graphs,
     fit_memory,
-    is_dense,
     training_cost,
 )
 from mim_plugins.apis import override_config, read_config
@@ -34,7 +33,6 @@ from mim_plugins.errors import BUILD_ERRORS, ConfigError
 
 DTYPES = ("float32", "bfloat16", "float16")
 STEPS = 10
-IMAGES = 1_281_167  # of ImageNet-1k
 GB = 1e9
 
 
@@ -209,36 +207,6 @@ def graph_lines(model: Any, size: tuple[int, int]) -> list[str]:
         f" {STEPS - 1} other masks, {sum(counts.breaks.values())} graph breaks"
     ]
     return lines + [f"  {count} x {reason}" for reason, count in counts.breaks.items()]
-
-
-def check_plan(name: str, model: Any, batch: int) -> None:
-    """Check that ``--plan`` is possible.
-
-    Raises:
-        ConfigError: only a backbone would be modelled, or the batch is too small.
-    """
-    if is_dense(model):
-        raise ConfigError(
-            f"--plan: of '{name}', only the backbone is modelled; give configs of pre-training or"
-            " classification, or leave out --plan"
-        )
-    if batch < 4:
-        raise ConfigError(f"--plan: --batch {batch} must be at least 4")
-
-
-def plan_head(gpus: dict[str, GpuRates], memories: list[float]) -> list[str]:
-    columns = ["modelled", *(f"images in {memory:g} GB" for memory in memories), "images per step",
-               *(f"hours on an {name}" for name in gpus)]  # fmt: skip
-    return [f"| {' | '.join(columns)} |", "| --- " * len(columns) + "|"]
-
-
-def plan_row(
-    name: str, batch: int, cost: GpuCost, gpus: dict[str, GpuRates], fits: list[GpuFit]
-) -> str:
-    options = [f"{fit.batch}{', with_cp' * fit.with_cp}" if fit.batch else "none" for fit in fits]
-    steps = 100 * IMAGES / batch
-    hours = [f"{steps * cost.seconds(rates) / 3600:.0f}" for rates in gpus.values()]
-    return f"| {' | '.join([name, *options, str(batch), *hours])} |"
 
 
 def table_head(gpus: dict[str, GpuRates]) -> list[str]:
