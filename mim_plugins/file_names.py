@@ -84,14 +84,18 @@ def read_lines(file: str | os.PathLike) -> list[str]:
             f"'{printable(file)}' is not a text file: it contains NUL bytes; expected one image per"
             " line, in UTF-8 or UTF-16"
         )
-    return [line for line in map(str.strip, _LINE_END.split(text)) if line]
+    # a file that was appended to another has its mark in the middle
+    lines = (line.strip().lstrip("\ufeff").lstrip() for line in _LINE_END.split(text))
+    return [line for line in lines if line]
 
 
 def _guess_encoding(data: bytes) -> str:
     if b"\0" not in data:
         return "utf-8"
-    # in little-endian text, the NUL byte of an ASCII character (a line end at least) is the second
-    return "utf-16-le" if data.index(b"\0") % 2 else "utf-16-be"
+    # in little-endian text, the NUL byte of an ASCII character (a line end at least) is the second;
+    # few other characters contain one, so most of them decide
+    second = data[1::2].count(0)
+    return "utf-16-le" if 2 * second > data.count(0) else "utf-16-be"
 
 
 def write_lines(file: str | os.PathLike, lines: Iterable[str]) -> None:

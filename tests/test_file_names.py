@@ -102,3 +102,16 @@ def test_an_empty_file_has_no_lines(tmp_path):
     (tmp_path / "list.txt").write_bytes(b"\xef\xbb\xbf\r\n \r\n")
 
     assert read_lines(tmp_path / "list.txt") == []
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("names", [["一.png", "a.png"], ["a.png"], ["Ā/Ȁ.jpg", "b"]])
+def test_utf16_without_a_mark_is_read_in_either_order(tmp_path, encoding, names):
+    (tmp_path / "list.txt").write_bytes("".join(f"{name}\n" for name in names).encode(encoding))
+    assert read_lines(tmp_path / "list.txt") == names
+
+
+def test_lists_that_were_joined_keep_no_mark_inside(tmp_path):
+    part = "a.png\nb c.png\n".encode("utf-8-sig")
+    (tmp_path / "list.txt").write_bytes(part + part)
+    assert read_lines(tmp_path / "list.txt") == ["a.png", "b c.png"] * 2

@@ -71,8 +71,9 @@ def test_the_training_loop_waits_once_per_iteration(tmp_path, monkeypatch, model
     cfg.default_hooks.checkpoint.interval = cfg.default_hooks.logger.interval = 100
     monkeypatch.setattr("mmengine.runner.runner.get_device", lambda: "meta")
     with simulated_gpu() as gpu:
-        start = lambda hook, runner: gpu.trace.reset()  # noqa: E731  the model is on the GPU
-        monkeypatch.setattr(tiny_run.Counting, "before_train", start)
+        # the model is on the GPU, and the hooks have prepared the run
+        start = lambda hook, runner: runner.iter or gpu.trace.reset()  # noqa: E731
+        monkeypatch.setattr(tiny_run.Counting, "before_train_epoch", start)
         run(cfg, stop_after=5)  # of 3 iterations per epoch
     causes = [cause for _, cause in gpu.trace.waits]
     assert causes.count("a number is read (item)") == 5

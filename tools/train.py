@@ -24,7 +24,7 @@ from mim_plugins.cli import (
     user_errors,
     work_dir,
 )
-from mim_plugins.config import unread_entries
+from mim_plugins.config import outdated_entries
 from mim_plugins.engine.guards import guarded_console
 from mim_plugins.errors import BUILD_ERRORS
 
@@ -40,8 +40,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--overwrite",
         action="store_true",
-        help="start over in a work folder with checkpoints, which are removed when training begins;"
-        " ignored with --resume",
+        help="start over in a work folder with checkpoints, which are removed after the first"
+        " iteration; ignored with --resume",
     )
     parser.add_argument("--amp", action="store_true", help="train in mixed precision")
     parser.add_argument("--no-validate", action="store_true", help="skip validation")
@@ -89,7 +89,7 @@ def train(args: argparse.Namespace) -> None:
 
 def run(cfg: Config, args: argparse.Namespace, outdated: list[Path]) -> None:
     """Build the runner, check the config against the data, and train."""
-    warnings = [*unread_entries(cfg), resolve_precision(cfg), run_config.trim_schedule(cfg)]
+    warnings = [*outdated_entries(cfg), resolve_precision(cfg), run_config.trim_schedule(cfg)]
     notes = [enable_exact_resume(cfg), run_config.use_drop_ins(cfg)]
     if args.keep_global_batch:
         notes.append(global_batch.keep_global_batch(cfg))
@@ -106,7 +106,7 @@ def run(cfg: Config, args: argparse.Namespace, outdated: list[Path]) -> None:
     for level, texts in ((logging.INFO, notes), (logging.WARNING, warnings)):
         for text in filter(None, texts):
             runner.logger.log(level, text)
-    work_dir.remove_checkpoints(outdated)
+    runner.after_first_iteration(lambda: work_dir.remove_checkpoints(outdated))
     errors = user_errors(args.traceback, BUILD_ERRORS, until=runner.has_begun)
     with errors, interruptible(runner, args.traceback):
         runner.train()

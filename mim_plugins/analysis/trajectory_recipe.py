@@ -130,7 +130,8 @@ def _set_hyperparameters(cfg: Config, settings: dict) -> list[str]:
         std=list(preprocessor.std),
     )
     wrapper.type = "OptimWrapper"
-    wrapper.pop("dtype", None)
+    for key in ("dtype", "loss_scale"):
+        wrapper.pop(key, None)
     optimizer.update({key: settings[key] for key in ("lr", "weight_decay", "betas")})
     groups.layer_decay_rate = settings["layer_decay"]
     preprocessor.update(mean=settings["mean"], std=settings["std"])

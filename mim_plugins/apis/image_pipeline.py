@@ -1,7 +1,6 @@
 """Application of a config's transforms to images of any kind."""
 
 import copy
-import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,13 +9,10 @@ import numpy as np
 from mmengine.registry import TRANSFORMS, DefaultScope
 from torch import Tensor
 
-from ..errors import ConfigError, CorruptImageError
-from ..transforms import LoadImage, ResizeEdge
-from ..transforms.resize_edge import resized_size
+from ..errors import ConfigError
+from ..transforms import LoadImage
+from .image_size import bounded_steps, check_resized
 from .pixels import Images, each_image
-
-_MAX_RESIZED = 1 << 28
-"""Largest number of pixels after resizing."""
 
 
 class ImagePipeline:
@@ -51,7 +47,8 @@ class ImagePipeline:
                 " LoadImageFromFile or LoadImage"
             )
         self._as_loaded = _LoadedFormat(steps[0], name)
-        self._steps = _bounded([step for step in steps[1:] if not _loads_annotations(step)])
+        kept = [step for step in steps[1:] if not _loads_annotations(step)]
+        self._steps = bounded_steps(kept)
 
     def __call__(self, images: Images) -> list[dict]:
         """Return for each image a dict with ``inputs`` (C, H, W) and what else the pipeline packs.
@@ -62,7 +59,10 @@ class ImagePipeline:
             ValueError: there is no image, or a value is not an image.
         """
         with DefaultScope.overwrite_default_scope(self.scope):
-            return [self._prepare(pixels, index) for index, pixels in enumerate(each_image(images))]
+            return [
+                self._prepare(pixels, index, name)
+                for index, (name, pixels) in enumerate(each_image(images))
+            ]
 
     def _build(self, transform: dict | Callable) -> Callable:
         if callable(transform):
@@ -75,19 +75,19 @@ class ImagePipeline:
                 f"{self.name}: {transform.get('type')} cannot be built: {error}"
             ) from error
 
-    def _prepare(self, pixels: np.ndarray, index: int) -> dict:
+    def _prepare(self, pixels: np.ndarray, index: int, name: str) -> dict:
         image = self._as_loaded(pixels)
         shape = image.shape[:2]
         results: Any = dict(
             img=image, img_shape=shape, ori_shape=shape, img_path="", sample_idx=index, img_id=index
         )
         for step in self._steps:
-            _check_size(step, results, index)
+            check_resized(step, results, name)
             try:
                 results = step(results)
             except Exception as error:
                 raise ConfigError(
-                    f"{self.name}: {type(step).__name__} fails for images[{index}] of"
+                    f"{self.name}: {type(step).__name__} fails for '{name}' of"
                     f" {shape[1]}x{shape[0]} pixels: {type(error).__name__}: {error}"
                 ) from error
         inputs = results.get("inputs") if isinstance(results, dict) else None
@@ -128,33 +128,3 @@ def _loads_image(step: Any) -> bool:
 def _loads_annotations(step: Any) -> bool:
     name = type(step).__name__
     return name.startswith("Load") and "Annotation" in name
-
-
-def _bounded(steps: list[Any]) -> list[Any]:
-    """Replace each ``ResizeEdge`` before a ``CenterCrop`` by one that limits the image size."""
-    bounded = list(steps)
-    for index, (step, following) in enumerate(itertools.pairwise(steps)):
-        if _is_unbounded(step) and type(following).__name__ == "CenterCrop":
-            candidate = ResizeEdge(step.scale, step.edge, step.backend, step.interpolation)
-            if max(following.crop_size) <= candidate.longest:
-                bounded[index] = candidate
-    return bounded
-
-
-def _is_unbounded(step: Any) -> bool:
-    """Return whether a transform is mmpretrain's ``ResizeEdge``, which has no size limit."""
-    return type(step).__name__ == "ResizeEdge" and not isinstance(step, ResizeEdge)
-
-
-def _check_size(step: Any, results: Any, index: int) -> None:
-    """Refuse a very long image whose resized version would fill the memory."""
-    if not _is_unbounded(step):
-        return
-    height, width = resized_size(results["img"].shape, step.scale, step.edge)
-    if height * width > _MAX_RESIZED:
-        raise CorruptImageError(
-            f"corrupt image 'images[{index}]': too large (ResizeEdge would make it {width}x{height}"
-            " pixels)",
-            f"images[{index}]",
-            "too large",
-        )

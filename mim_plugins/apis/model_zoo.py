@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from ..config import merge_options
+from ..config import merge_options, use_text_paths
 from ..errors import ConfigError
 from ..paths import CONFIG_DIR
 
@@ -63,7 +63,7 @@ def read_config(name: str | Path) -> Config:
     """
     path = find_config(name)
     try:
-        return Config.fromfile(path)
+        return use_text_paths(Config.fromfile(path))
     except FileNotFoundError:
         raise
     except Exception as error:  # configs are programs and may raise any type

@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..errors import CorruptImageError
+from ..file_names import printable
 from ..transforms import LoadImage, decode_image
 from ..transforms.orientation import image_orientation, turn_upright
 
@@ -30,17 +31,19 @@ _CONVERSIONS = dict(
 _SIXTEEN_BITS = ("JPEG2000", "PNG", "PPM")  # formats with 16 bits that Pillow may read into 32 bits
 
 
-def each_image(images: Images) -> Iterator[np.ndarray]:
-    """Yield each image as 8-bit BGR pixels (H, W, 3).
+def each_image(images: Images) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield name and 8-bit BGR pixels (H, W, 3) of each image.
+
+    The name is that of the file, or the image's position in ``images``.
 
     Raises:
         ValueError: there is no image, or a value is not an image.
     """
     is_numbers = isinstance(images, (np.ndarray, Tensor))
-    is_single = images.ndim in (2, 3) if is_numbers else _is_one(images)
+    is_single = images.ndim < 4 if is_numbers else _is_one(images)
     index = -1
     for index, image in enumerate([images] if is_single else images):
-        yield to_pixels(image, f"images[{index}]")
+        yield _file_name(image) or f"images[{index}]", to_pixels(image, f"images[{index}]")
     if index < 0:
         raise ValueError("images: the sequence is empty; give at least one image")
 
@@ -50,11 +53,19 @@ def _is_one(images: Any) -> bool:
     return isinstance(images, single) or hasattr(images, "read") or not hasattr(images, "__iter__")
 
 
+def _file_name(image: Any) -> str:
+    """Return the name of an image's file in one line, ``""`` if it is unknown."""
+    name = image if isinstance(image, (str, os.PathLike)) else getattr(image, "filename", "")
+    return printable(name) if isinstance(name, (str, os.PathLike)) else ""
+
+
 def to_pixels(image: Any, name: str) -> np.ndarray:
     """Convert an image of any kind to 8-bit BGR pixels (H, W, 3), as :class:`LoadImage` does.
 
     Gray images get three equal channels, 16 bits are scaled to 8, an alpha channel is dropped, and
-    the EXIF orientation of files and PIL images is applied.
+    the EXIF orientation of files and PIL images is applied. A PIL image that was turned by
+    ``transpose`` or ``rotate`` keeps its EXIF orientation and is turned again; turn it with
+    ``PIL.ImageOps.exif_transpose``, which removes it.
 
     Args:
         image: a path, a file's content, a binary file, a PIL image of any mode but LAB, an array
@@ -70,7 +81,7 @@ def to_pixels(image: Any, name: str) -> np.ndarray:
     if isinstance(image, (str, os.PathLike)):
         path = Path(image).expanduser()
         if not path.is_file():
-            raise FileNotFoundError(f"there is no image '{image}'")
+            raise FileNotFoundError(f"there is no image '{printable(image)}'")
         return LoadImage()(dict(img_path=str(path)))["img"]
     if isinstance(image, Image.Image):
         return _from_pillow(image, name)
@@ -78,10 +89,20 @@ def to_pixels(image: Any, name: str) -> np.ndarray:
         return _from_numbers(_to_array(image, name), name, tuple(image.shape))
     if isinstance(image, np.ndarray):
         return _from_numbers(image, name, image.shape)
-    content = image.read() if hasattr(image, "read") else image
+    content = _read(image) if hasattr(image, "read") else image
     if isinstance(content, (bytes, bytearray, memoryview)):
         return decode_image(bytes(content), str(getattr(image, "name", name)))
     raise ValueError(f"{name}: {type(image).__name__} is not an image; {_KINDS}")
+
+
+def _read(file: Any) -> Any:
+    """Read an open file and restore its position, because it may be given more than once."""
+    if not hasattr(file, "seekable") or not file.seekable():
+        return file.read()
+    start = file.tell()
+    content = file.read()
+    file.seek(start)
+    return content
 
 
 def _from_pillow(image: Image.Image, name: str) -> np.ndarray:
@@ -112,9 +133,11 @@ def _from_pillow(image: Image.Image, name: str) -> np.ndarray:
         pixels = ((colors * alpha + 127) // 255).astype(np.uint8)
     if image.mode in ("LA", "La"):
         pixels = pixels[..., 0]
+    is_file = image.format in _SIXTEEN_BITS or (image.mode != "I" and image.format is not None)
     if image.mode == "I":
-        pixels = _from_32_bits(pixels, name, image.format in _SIXTEEN_BITS)
-    return turn_upright(_from_numbers(pixels, name, pixels.shape), orientation)
+        pixels = _from_32_bits(pixels, name, is_file)
+    numbers = _from_numbers(pixels, name, pixels.shape, is_scaled=is_file)
+    return turn_upright(numbers, orientation)
 
 
 def _load(image: Any) -> None:
@@ -134,11 +157,15 @@ def _from_32_bits(pixels: np.ndarray, name: str, is_file: bool) -> np.ndarray:
     """Convert 32-bit pixels to 16 bits, the depth of the files that Pillow reads as mode I."""
     low, high = int(pixels.min()), int(pixels.max())
     if low < 0 or high > 65535 or (high <= 255 and not is_file):
-        raise ValueError(
-            f"{name}: a PIL image of mode I with values from {low} to {high}, whose white level is"
-            " unknown; convert it to mode L (white is 255) or I;16 (white is 65535)"
-        )
+        raise ValueError(f"{name}: a PIL image of mode I {_unknown_white(low, high)}")
     return pixels.astype(np.uint16)
+
+
+def _unknown_white(low: int, high: int) -> str:
+    return (
+        f"with values from {low} to {high}, whose white level is unknown; give 8 bits, where white"
+        " is 255 (uint8, PIL mode L), or scale the values so that white is 65535 (uint16, I;16)"
+    )
 
 
 def _to_array(image: Tensor, name: str) -> np.ndarray:
@@ -156,8 +183,17 @@ def _to_array(image: Tensor, name: str) -> np.ndarray:
     return np.moveaxis(array, 0, -1) if array.ndim == 3 else array
 
 
-def _from_numbers(pixels: np.ndarray, name: str, shape: tuple[int, ...]) -> np.ndarray:
-    """Convert gray or RGB numbers (H, W[, C]) to 8-bit BGR; ``shape`` is for messages."""
+def _from_numbers(
+    pixels: np.ndarray, name: str, shape: tuple[int, ...], is_scaled: bool = False
+) -> np.ndarray:
+    """Convert gray or RGB numbers (H, W[, C]) to 8-bit BGR.
+
+    Args:
+        pixels: the numbers.
+        name: for messages, as ``shape``.
+        shape: see ``name``.
+        is_scaled: whether white is known to be the highest value of the type.
+    """
     if pixels.ndim == 2:
         pixels = pixels[..., None]
     if pixels.size == 0 or pixels.ndim != 3 or pixels.shape[2] not in _CHANNELS:
@@ -166,17 +202,20 @@ def _from_numbers(pixels: np.ndarray, name: str, shape: tuple[int, ...]) -> np.n
             " (H, W, 1) of gray, (H, W, 3) of RGB or (H, W, 4) of RGB and alpha, or a tensor"
             " (H, W), (1, H, W), (3, H, W) or (4, H, W)"
         )
-    rgb = _to_bytes(pixels[..., :3], name)
+    rgb = _to_bytes(pixels[..., :3], name, is_scaled)
     return np.ascontiguousarray(np.broadcast_to(rgb, (*rgb.shape[:2], 3))[..., ::-1])
 
 
-def _to_bytes(pixels: np.ndarray, name: str) -> np.ndarray:
+def _to_bytes(pixels: np.ndarray, name: str, is_scaled: bool) -> np.ndarray:
     kind = pixels.dtype.kind
     if pixels.dtype == np.uint8:
         return pixels
     if kind == "b":
         return pixels.astype(np.uint8) * np.uint8(255)
     if kind == "u" and pixels.dtype.itemsize == 2:
+        low, high = int(pixels.min()), int(pixels.max())
+        if 0 < high <= 255 and not is_scaled:  # 8-bit values would become black
+            raise ValueError(f"{name}: {pixels.dtype} {_unknown_white(low, high)}")
         return (pixels >> 8).astype(np.uint8)  # as decoders scale 16-bit files
     if kind == "f" and np.isfinite(pixels).all() and 0 <= pixels.min() <= pixels.max() <= 1:
         return np.round(pixels.astype(np.float32) * 255).astype(np.uint8)

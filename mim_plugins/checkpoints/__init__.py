@@ -1,11 +1,11 @@
 from .conversion import convert
-from .download import cached_path, fetch
+from .download import cached_path, fetch, is_web_address
 from .export import FORMATS, Exported, export_backbone, to_timm
 from .http_loader import load_from_http
 from .integrity import find_corruption, has_digest, write_with_digest
 from .layouts import LAYOUTS, Layout, find_layout, recognize
 from .pretrained import LoadReport, load_pretrained
-from .reading import plain_data_only, read_tensors
+from .reading import plain_data_only, read_tensors, socket_timeout
 from .reference import read_reference
 from .safe_globals import allow_mmengine_checkpoints
 from .stall_timeout import TIMEOUT_VARIABLE, run_with_timeout
@@ -39,6 +39,7 @@ __all__ = [
     "find_layout",
     "has_digest",
     "is_torchscript",
+    "is_web_address",
     "load_from_http",
     "load_pretrained",
     "load_strictly",
@@ -50,6 +51,7 @@ __all__ = [
     "require_weights",
     "run_with_timeout",
     "sanitize_checkpoint",
+    "socket_timeout",
     "strict_init_cfg",
     "to_timm",
     "trained_classes",

@@ -16,7 +16,7 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import torch
 from mmengine.dist import broadcast_object_list, is_main_process
@@ -71,12 +71,25 @@ def cached_path(address: str) -> Path:
 
     A name with a hash, as in model zoos, is kept, so copies of other programs are found. Other
     names, such as ``epoch_300.pth``, are not unique: a digest of the address is added.
+
+    Raises:
+        CheckpointError: the address is malformed.
     """
-    name = Path(unquote(urlsplit(address).path)).name
+    try:
+        parts = urlsplit(address)
+        _ = parts.port  # raises ValueError, too
+    except ValueError as error:
+        raise CheckpointError(f"'{address}' is not a valid address: {error}; correct it") from error
+    name = Path(unquote(parts.path)).name
     if not re.search(r"-[0-9a-f]{8,}\.\w+$", name):
         digest = hashlib.sha256(address.encode()).hexdigest()[:8]
         name = f"{Path(name).stem}-{digest}{Path(name).suffix}"
     return Path(torch.hub.get_dir()).expanduser() / "checkpoints" / name
+
+
+def is_web_address(text: object) -> bool:
+    """Return whether a text is an ``http(s)://`` address, in any case."""
+    return str(text)[:8].lower().startswith(("http://", "https://"))
 
 
 def _fetch_if_missing(address: str, verify: Callable[[Path], object], path: Path) -> None:
@@ -199,8 +212,12 @@ class _Attempt:
         have = self.partial.stat().st_size
         if have and self.validator:
             headers |= {"Range": f"bytes={have}-", "If-Range": self.validator}
-        request = urllib.request.Request(self.address, headers=headers)
+        address = quote(self.address, safe="%/:?#[]@!$&'()*+,;=~")  # spaces, other alphabets
+        request = urllib.request.Request(address, headers=headers)
         with urllib.request.urlopen(request, timeout=time_limit()) as response:
+            encoding = response.headers.get("Content-Encoding", "identity")
+            if encoding.lower() != "identity":
+                raise ValueError(f"the server compresses the file ({encoding})")
             before, self.validator = self.validator, _validator(response.headers)
             if response.status != 206:
                 have = 0

@@ -20,8 +20,8 @@ DICTS = (dict, OrderedDict)
 TENSORS = (Tensor, nn.Parameter)
 SIMPLE = (NONE, bool, int, float, complex, str, bytes)
 NUMPY_NUMBERS = tuple({np.dtype(code).type for code in "?bhilqBHILQefd"})
-_KEYS = (NONE, bool, int, float, str)
-_DEPTH = 32
+KEYS = (NONE, bool, int, float, str)
+DEPTH = 32
 _LIMIT = 2**64
 
 
@@ -111,15 +111,15 @@ def _walk(value: Any, where: str, numpy: bool, done: set[int], depth: int) -> No
     if kind in TENSORS:
         check_tensor(value, where)
         return
-    if depth > _DEPTH:
-        raise CheckpointError(f"{where[:60]}... is nested more than {_DEPTH} levels deep")
+    if depth > DEPTH:
+        raise CheckpointError(f"{where[:60]}... is nested more than {DEPTH} levels deep")
     if id(value) in done:  # a small file with shared parts could otherwise take forever
         return
     if kind in DICTS:
         if kind is OrderedDict and set(vars(value)) - {"_metadata"}:
             raise CheckpointError(f"{where} is an OrderedDict with extra attributes")
         for key, entry in value.items():
-            if type(key) not in _KEYS:
+            if type(key) not in KEYS:
                 expect(key, f"a key in {where}", tuple)
                 _walk(key, f"a key in {where}", False, done, depth + 1)
             _walk(entry, inside(where, key), numpy, done, depth + 1)

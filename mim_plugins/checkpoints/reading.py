@@ -15,7 +15,7 @@ from mmengine.runner import CheckpointLoader
 from torch import Tensor
 
 from ..errors import CheckpointError
-from .download import cached_path, fetch
+from .download import cached_path, fetch, is_web_address
 from .integrity import find_corrupt_record, find_corruption, has_digest
 from .reference import read_reference
 from .safe_globals import allow_mmengine_checkpoints
@@ -137,7 +137,7 @@ def plain_data_only() -> Iterator[None]:
 
 
 def _read_remote(address: str) -> dict[str, Tensor]:
-    if address.startswith(("http://", "https://")):
+    if is_web_address(address):
         is_old = cached_path(address).exists()
         path = fetch(address, read_tensors)
         try:
@@ -152,7 +152,7 @@ def _read_remote(address: str) -> dict[str, Tensor]:
         )
     try:
         load = partial(CheckpointLoader.load_checkpoint, address, map_location="cpu")
-        with _socket_timeout():
+        with socket_timeout():
             return extract_weights(_unpickle(load, address), address)
     except CheckpointError:
         raise
@@ -164,8 +164,8 @@ def _read_remote(address: str) -> dict[str, Tensor]:
 
 
 @contextmanager
-def _socket_timeout() -> Iterator[None]:
-    """Set a time limit for the connections of MMEngine's other schemes, which set none."""
+def socket_timeout() -> Iterator[None]:
+    """Set a time limit for the new connections of MMEngine's other schemes, which set none."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(time_limit())
     try:

@@ -1,6 +1,6 @@
 """Checks that the tensors of a file can be used as weights."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 import torch
@@ -36,7 +36,10 @@ def require_plain(tensors: Mapping[str, Tensor], source: str | Path) -> None:
 
 
 def require_weights(
-    given: Mapping[str, Tensor], source: str | Path, own: Mapping[str, Tensor] | None = None
+    given: Mapping[str, Tensor],
+    source: str | Path,
+    own: Mapping[str, Tensor] | None = None,
+    infinite: Collection[str] = (),
 ) -> None:
     """Check that tensors can be copied into a model without changing their values.
 
@@ -45,12 +48,13 @@ def require_weights(
         source: name of the file, for messages.
         own: the model's tensors; other names are not checked. None without a model: all tensors
             except well-known buffers must then be floats within float32's range.
+        infinite: names of tensors that may contain infinite values, but no NaN.
 
     Raises:
         CheckpointError: a tensor is of another kind (integers instead of floats, complex numbers,
             8-bit floats), exceeds the range of the model's type, or is not finite.
     """
-    problem = find_wrong_kinds(given, own) or _find_wrong_values(given, own)
+    problem = find_wrong_kinds(given, own) or _find_wrong_values(given, own, infinite)
     if problem:
         raise CheckpointError(f"'{source}' {problem}")
 
@@ -73,7 +77,9 @@ def find_wrong_kinds(given: Mapping[str, Tensor], own: Mapping[str, Tensor] | No
     )
 
 
-def _find_wrong_values(given: Mapping[str, Tensor], own: Mapping[str, Tensor] | None) -> str:
+def _find_wrong_values(
+    given: Mapping[str, Tensor], own: Mapping[str, Tensor] | None, infinite: Collection[str]
+) -> str:
     """Describe values that are not finite or exceed the model's type; ``""`` if none."""
     not_finite, beyond = [], []
     for name, tensor, wanted in _with_expected_types(given, own):
@@ -83,7 +89,7 @@ def _find_wrong_values(given: Mapping[str, Tensor], own: Mapping[str, Tensor] | 
             continue
         if wanted not in _FLOATS:
             continue
-        bad = ~torch.isfinite(tensor)
+        bad = torch.isnan(tensor) if name in infinite else ~torch.isfinite(tensor)
         if bad.any() and own is not None and own[name].shape == tensor.shape:
             # a buffer may contain infinities by design, such as an attention mask
             bad &= tensor.to(wanted) != own[name].to(tensor.device)

@@ -30,7 +30,10 @@ _META_TYPES: dict[str, tuple[type, ...]] = dict(
     experiment_name=(str, NONE),
     time=(str, NONE),
     mmengine_version=(str, NONE),
+    updates=(int, NONE),
+    model_settings=(dict, NONE),
 )
+_SETTINGS = (bool, int, float, str)
 _SCHEDULER_TYPES: dict[str, tuple[type, ...]] = dict(
     by_epoch=(bool,),
     param_name=(str,),
@@ -42,7 +45,7 @@ _SCHEDULER_TYPES: dict[str, tuple[type, ...]] = dict(
     total_iters=(int,),
 )
 _SCHEDULER_STATE = ("param_name", "begin", "end", "by_epoch", "last_step", "_global_step")
-_RUNTIME_TYPES: dict[str, tuple[type, ...]] = dict(
+RUNTIME_TYPES: dict[str, tuple[type, ...]] = dict(
     cfg=(str,),
     seed=(int, NONE),
     epoch=(int,),
@@ -108,6 +111,14 @@ def _check_meta(meta: Any, where: str) -> None:
     for name, heads in (meta.get("num_heads") or {}).items():
         expect(name, f"a name in {where}.num_heads", str)
         expect(heads, inside(f"{where}.num_heads", name), int)
+    for name, settings in (meta.get("model_settings") or {}).items():
+        place = inside(f"{where}.model_settings", name)
+        expect(name, f"a name in {where}.model_settings", str)
+        expect(settings, place, dict)
+        for key, value in settings.items():
+            expect(key, f"a name in {place}", str)
+            for part in value if type(value) is list else [value]:
+                expect(part, inside(place, key), *_SETTINGS)
     check_plain({key: value for key, value in meta.items() if key != "config"}, where)
 
 
@@ -127,8 +138,8 @@ def _check_message_hub(hub: Any, where: str) -> None:
 
 
 def _check_runtime_info(name: str, value: Any, where: str) -> None:
-    if name in _RUNTIME_TYPES:
-        expect(value, where, *_RUNTIME_TYPES[name])
+    if name in RUNTIME_TYPES:
+        expect(value, where, *RUNTIME_TYPES[name])
     elif name.startswith("best_ckpt"):
         expect(value, where, str)
     elif name.startswith("best_score"):
@@ -225,5 +236,4 @@ def _check_scheduler_list(states: Any, where: str) -> None:
             elif key in ("base_values", "_last_value"):
                 expect(value, f"{place}.{key}", list)
                 for index, each in enumerate(value):
-                    expect(each, f"{place}.{key}[{index}]", int, float)
                     _check_number(each, f"{place}.{key}[{index}]")

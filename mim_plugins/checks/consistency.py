@@ -21,8 +21,11 @@ from ..randomness import preserved_random_state
 from .head_classes import has_base_named, innermost_model
 from .image_check import check_channels, check_images, read_samples, try_first_batch
 from .label_check import check_labels
+from .metric_check import check_followed_metrics
 from .normalization_check import check_normalization
+from .paramwise_check import check_custom_keys
 from .process_check import check_processes
+from .schedule_check import unreached_evaluations
 from .single_image import rejects_one_image
 
 
@@ -34,8 +37,8 @@ def check_training(runner: Runner) -> list[str]:
 
     Raises:
         ConfigError: settings are inconsistent; see :func:`check_processes`, :func:`check_labels`,
-            :func:`check_images`, :func:`check_normalization`, :func:`check_batches` and
-            :func:`try_first_batch`.
+            :func:`check_images`, :func:`check_normalization`, :func:`check_batches`,
+            :func:`check_followed_metrics`, :func:`check_custom_keys` and :func:`try_first_batch`.
     """
     model = innermost_model(runner.model)
     loops = dict(train=runner.train_loop, val=runner.val_loop)
@@ -43,8 +46,8 @@ def check_training(runner: Runner) -> list[str]:
     check_processes(datasets)
     check_lengths(datasets)
     check_batches(model, runner.train_dataloader)
-    warnings = check_labels(model, datasets, metrics) + check_images(model, datasets)
-    warnings += check_normalization(model)
+    warnings = _check_settings(runner.cfg, model, metrics) + check_normalization(model)
+    warnings += check_labels(model, datasets, metrics) + check_images(model, datasets)
     if not is_model_wrapper(runner.model) or "FullySharded" not in type(runner.model).__name__:
         try_first_batch(model, runner.train_dataloader.dataset)
     return warnings
@@ -106,12 +109,20 @@ def check_config(cfg: Config) -> list[str]:
     datasets = {field: loader.dataset for field, loader in loaders.items()}
     check_lengths(datasets)
     training = loaders.get("train_dataloader")
+    warnings = []
     if training is not None:
         check_batches(model, training)
-    warnings = check_labels(model, datasets, metrics) + check_images(model, datasets)
+        warnings = _check_settings(cfg, model, metrics)
+    warnings += check_labels(model, datasets, metrics) + check_images(model, datasets)
     if training is not None:
         try_first_batch(model, training.dataset)
     return warnings
+
+
+def _check_settings(cfg: Config, model: Any, metrics: Mapping[str, Sequence[Any]]) -> list[str]:
+    """Check settings that would fail, or have no effect, only in the course of a training."""
+    check_followed_metrics(cfg, metrics.get("val_evaluator"))
+    return check_custom_keys(cfg, model) + unreached_evaluations(cfg)
 
 
 def check_lengths(datasets: Mapping[str, Any]) -> None:

@@ -15,6 +15,7 @@ from ..randomness import preserved_random_state
 from ..sampling import evenly_spaced
 from ..visualization import isolated_eval
 from .head_classes import HeadClasses, has_base_named, head_classes
+from .pixel_range_check import check_pixel_range
 
 _SAMPLES = 8
 _IGNORED = 255
@@ -33,7 +34,8 @@ def check_images(model: Any, datasets: Mapping[str, Any]) -> list[str]:
 
     Raises:
         ConfigError: the channels of images, backbone and preprocessor disagree, an image size does
-            not fit the model, or a label is outside the classes of a head.
+            not fit the model, a standard deviation is 0, or a label is outside the classes of a
+            head.
     """
     backbone = getattr(model, "backbone", None)
     preprocessor = getattr(model, "data_preprocessor", None)
@@ -42,6 +44,8 @@ def check_images(model: Any, datasets: Mapping[str, Any]) -> list[str]:
     for field, dataset in datasets.items():
         samples = read_samples(dataset, field)
         check_channels(backbone, preprocessor, field, samples)
+        images = [image for sample in samples for image in _tensors(sample["inputs"])]
+        warnings.append(check_pixel_range(preprocessor, field, images))
         if all(isinstance(sample["inputs"], Tensor) for sample in samples):
             divisor = getattr(preprocessor, "pad_size_divisor", 1)
             sizes = {

@@ -30,6 +30,10 @@ class _Labels(NamedTuple):
     ranges: dict[str, tuple[int, int, str]]
     """Lowest label, highest label and an image with the highest label, by task."""
 
+    def is_training(self) -> bool:
+        """Return whether it is part of the training set, which defines the labels."""
+        return self.where.startswith("train")
+
     def classes(self, task: str) -> int | None:
         """Return the number of classes, None if the data set has no labels of this task."""
         if not task and self.names:
@@ -80,14 +84,16 @@ def check_labels(
     for head in heads:
         check_head_settings(model, head)
         for each in labels:
-            warnings.append(_compare_with_head(each, head, trained_on is None and _is_test(labels)))
+            is_compared = trained_on is not None or _has_named_training_set(labels)
+            warnings.append(_compare_with_head(each, head, is_compared))
         for field, built in metrics.items():
             check_metrics(field, built, head)
     return list(dict.fromkeys(filter(None, warnings)))
 
 
-def _is_test(labels: list[_Labels]) -> bool:
-    return not any(each.where.startswith("train") for each in labels)
+def _has_named_training_set(labels: list[_Labels]) -> bool:
+    """Return whether the other data sets were compared with the classes of the training set."""
+    return any(each.names and each.is_training() for each in labels)
 
 
 def _labels_of(field: str, dataset: Any) -> _Labels:
@@ -199,8 +205,11 @@ def _compare_zero_labels(datasets: Mapping[str, Any]) -> None:
         )
 
 
-def _compare_with_head(labels: _Labels, head: HeadClasses, is_test: bool) -> str | None:
-    """Compare the number of classes; return a warning if the head has unused outputs."""
+def _compare_with_head(labels: _Labels, head: HeadClasses, is_compared: bool) -> str | None:
+    """Compare the number of classes; return a warning if the head has unused outputs.
+
+    Class folders with fewer classes are accepted only if they were compared with the training set.
+    """
     count = labels.classes(head.task)
     if count is None or count == head.classes:
         return None
@@ -211,7 +220,7 @@ def _compare_with_head(labels: _Labels, head: HeadClasses, is_test: bool) -> str
         raise ConfigError(
             f"{text}; set {field}={count}{_preprocessor_field(head)}, or correct the data set"
         )
-    if is_test and FOLDERS in labels.names:
+    if FOLDERS in labels.names and not (is_compared or labels.is_training()):
         raise ConfigError(
             f"{text}: its folders are numbered separately, so labels would mean other classes;"
             " create a folder for each of the model's classes (empty ones for classes without"

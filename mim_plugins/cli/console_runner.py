@@ -2,6 +2,7 @@
 
 import logging
 import warnings
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -9,12 +10,14 @@ from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 from mmengine.visualization import Visualizer
 
-from ..checkpoints import cached_path, plain_data_only, read_tensors
+from ..checkpoints import cached_path, is_web_address, plain_data_only, read_tensors, socket_timeout
 from ..config.schema import DEFAULT_HOOKS
 from ..engine.guards.guarded_writers import guard_backends, guard_log_file, guard_writers
 from ..engine.guards.guarded_writes import try_writing
+from ..engine.hooks.atomic_checkpoint_hook import AtomicCheckpointHook
 from ..engine.resume.loaded_checkpoint import check_loaded, is_trusted
 from ..engine.resume.loaded_weights import check_loadable
+from ..engine.resume.resumable_content import make_resumable
 
 # messages of MMEngine and mmpretrain at every start that users cannot act on
 _FILE_ONLY = (
@@ -49,6 +52,7 @@ class ConsoleRunner(Runner):
     """
 
     _has_begun = False
+    _first_action: Callable[[], object] | None = None
     _source = "the checkpoint"  # path of the loaded checkpoint, for messages
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -97,6 +101,10 @@ class ConsoleRunner(Runner):
         """Return whether the first epoch has started; earlier errors are setup errors."""
         return self._has_begun
 
+    def after_first_iteration(self, action: Callable[[], object]) -> None:
+        """Call an action once, after the first iteration of training and before its hooks."""
+        self._first_action = action
+
     def load_checkpoint(self, filename: str, *args: Any, **kwargs: Any) -> Any:
         """Load a checkpoint as MMEngine does, restricted to plain data and valid weights.
 
@@ -109,11 +117,11 @@ class ConsoleRunner(Runner):
             pickle.UnpicklingError: the file contains more than plain data.
         """
         self._source = filename
-        is_web = str(filename).startswith(("http://", "https://"))
+        is_web = is_web_address(filename)
         if not (self._resume or is_trusted(self)) and (is_web or "://" not in str(filename)):
             read_tensors(filename)  # raises errors with file, cause and remedy
             filename = str(cached_path(filename)) if is_web else filename  # what was checked
-        with self._plain_data_by_default():
+        with self._plain_data_by_default(), socket_timeout():
             return super().load_checkpoint(filename, *args, **kwargs)
 
     def _init_model_weights(self) -> None:  # MMEngine reads the files of init_cfg here
@@ -128,13 +136,21 @@ class ConsoleRunner(Runner):
 
         This is MMEngine's only extension point between reading and loading a checkpoint. The
         content is checked before any hook runs, the weights after all hooks, which may change them.
+        What hooks add to a checkpoint that is saved becomes plain data.
         """
         if fn_name == "after_load_checkpoint":
             check_loaded(self, kwargs["checkpoint"])
         self._has_begun = self._has_begun or fn_name == "before_train_epoch"
+        if fn_name == "after_train_iter" and self._first_action is not None:
+            action, self._first_action = self._first_action, None
+            action()
         super().call_hook(fn_name, **kwargs)
         if fn_name == "after_load_checkpoint":
-            check_loadable(self.model, kwargs["checkpoint"], self._source)
+            check_loadable(self.model, kwargs["checkpoint"], self._source, self._resume)
+        elif fn_name == "before_save_checkpoint" and any(
+            isinstance(hook, AtomicCheckpointHook) for hook in self.hooks
+        ):
+            make_resumable(self, kwargs["checkpoint"])
 
 
 def _is_for_the_console(record: logging.LogRecord) -> bool:

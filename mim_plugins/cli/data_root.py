@@ -1,7 +1,6 @@
 """Data folders of a config: replacement by ``--data-root`` and checks."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,96 +10,65 @@ from ..config import type_name
 from ..datasets.drop_ins import read_regular_files, use_drop_in
 from ..datasets.folder_layouts import describe_layout
 from ..datasets.single_paths import check_single_paths
-from ..datasets.wrappers import base_dataset_configs
 from ..errors import ConfigError, DataNotFoundError
 from ..file_names import printable
+from .data_root_checks import check_lists, check_new_root, check_one_root, check_prefixes
+from .dataset_configs import (
+    LOADERS,
+    dataset_configs,
+    evaluator_configs,
+    hook_dataset_configs,
+)
 
-LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
 _PATHS = ("data_root", "data_prefix", "ann_file")
 
 
 def apply_data_root(cfg: Config, data_root: str | None) -> None:
-    """Set ``data_root`` in all data sets of ``cfg``; None changes nothing.
+    """Set ``data_root`` in all data sets of ``cfg`` and its hooks; None changes nothing.
 
-    Annotation files of evaluators inside the old folder are moved along (COCO).
+    Annotation files of data sets and evaluators inside the old folder are moved along (COCO).
 
     Raises:
-        ConfigError: ``data_root`` is not a folder name, a loader reads several folders, which one
-            folder cannot replace, or the ``data_prefix`` of a data set leaves the root.
+        ConfigError: ``data_root`` is not a folder name, the config reads several folders, which
+            one folder cannot replace, or the ``data_prefix`` or list of a data set leaves the root.
     """
     if data_root is None:
         return
-    _check_data_root(data_root)
-    for loader in LOADERS:
-        _check_one_root(cfg, loader, data_root)
-        _check_prefixes_below(cfg, loader, data_root)
-    given = [dataset.get("data_root") for dataset in dataset_configs(cfg)]
-    roots = {root for root in given if root and isinstance(root, (str, os.PathLike))}
-    for dataset in dataset_configs(cfg):
+    check_new_root(data_root)
+    loaders = {loader: dataset_configs(cfg, (loader,)) for loader in LOADERS}
+    # the default data sets of hooks have the root of the training set
+    of_hooks = {
+        field: [each for each in parts if "data_root" in each]
+        for field, parts in hook_dataset_configs(cfg).items()
+    }
+    parts = loaders | of_hooks
+    check_one_root(parts, data_root)
+    for field, datasets in parts.items():
+        check_prefixes(field, datasets, data_root)
+    everything = [dataset for datasets in parts.values() for dataset in datasets]
+    given = [dataset.get("data_root") for dataset in everything]
+    roots = {os.fspath(root) for root in given if root and isinstance(root, (str, os.PathLike))}
+    for dataset in everything:
         dataset["data_root"] = data_root
-    for evaluator in _evaluators(cfg):
-        file = evaluator.get("ann_file")
-        for root in roots:
-            if isinstance(file, str) and Path(file).is_relative_to(root):
-                evaluator["ann_file"] = str(Path(data_root) / Path(file).relative_to(root))
+    for reader in (*everything, *evaluator_configs(cfg)):
+        _move_annotations(reader, roots, data_root)
+    for field, datasets in parts.items():
+        check_lists(field, datasets, data_root)
 
 
-def _check_data_root(data_root: Any) -> None:
-    if not isinstance(data_root, str) or not data_root:
-        shown = "''" if data_root == "" else repr(data_root)
-        raise ConfigError(
-            f"--data-root {shown}: must be one folder. To read several, define one data set per"
-            " folder in the config, in a ConcatDataset (docs/data.md)"
-        )
-    try:
-        data_root.encode()
-    except UnicodeEncodeError:
-        # the config of the run is written to a UTF-8 file
-        raise ConfigError(
-            f"--data-root '{printable(data_root)}': the folder's name is not UTF-8; rename it, or"
-            " use a link to it (ln -s)"
-        ) from None
-
-
-def _check_one_root(cfg: Config, loader: str, data_root: str) -> None:
-    """Check that the data sets of a loader have a single folder."""
-    roots = {}
-    for dataset in dataset_configs(cfg, (loader,)):
-        root = dataset.get("data_root")
-        if isinstance(root, (str, os.PathLike)) and os.fspath(root):
-            roots[os.path.realpath(os.path.expanduser(root))] = os.fspath(root)
-    if len(roots) > 1:
-        names = ", ".join(f"'{printable(root)}'" for root in roots.values())
-        raise ConfigError(
-            f"--data-root '{data_root}': {loader} reads {len(roots)} folders ({names}), which"
-            " one folder cannot replace. Omit --data-root and set data_root of each part of the"
-            " ConcatDataset in the config, or use --cfg-options"
-            f" {loader}.dataset.datasets.0.data_root=FOLDER and so on"
-        )
-
-
-def _check_prefixes_below(cfg: Config, loader: str, data_root: str) -> None:
-    """Check that the data prefixes of a loader's data sets stay inside the data root."""
-    real_root = os.path.realpath(os.path.expanduser(data_root))
-    for dataset in dataset_configs(cfg, (loader,)):
-        prefix = dataset.get("data_prefix")
-        folders = prefix if isinstance(prefix, dict) else {"": prefix}
-        for key, folder in folders.items():
-            if not isinstance(folder, (str, os.PathLike)):
-                continue
-            real = os.path.realpath(os.path.join(real_root, os.path.expanduser(folder)))
-            is_relative = not os.path.isabs(os.path.expanduser(folder))
-            if os.path.commonpath([real_root, real]) == real_root:
-                continue
-            if is_relative and os.pardir not in Path(folder).parts:
-                continue  # a link inside the new root
-            field = f"data_prefix.{key}" if key else "data_prefix"
-            raise ConfigError(
-                f"--data-root '{data_root}' has no effect on {loader}: {field}="
-                f"'{printable(folder)}' of its {type_name(dataset.get('type'))} is a folder outside"
-                f" of it. Make {field} relative to data_root in the config or with --cfg-options,"
-                " or omit --data-root"
-            )
+def _move_annotations(reader: dict, roots: set[str], data_root: str) -> None:
+    """Replace the root of an annotation file inside one of the old roots."""
+    file = reader.get("ann_file")
+    if not isinstance(file, (str, os.PathLike)):
+        return
+    file, in_root = os.path.expanduser(file), "data_root" in reader
+    if in_root and not os.path.isabs(file):
+        return  # relative to the root
+    for root in map(os.path.expanduser, roots):
+        inside = os.path.relpath(file, root)
+        if os.pardir not in Path(inside).parts:
+            reader["ann_file"] = inside if in_root else os.path.join(data_root, inside)
+            return
 
 
 def check_data_folders(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> None:
@@ -108,8 +76,11 @@ def check_data_folders(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> None:
 
     Raises:
         DataNotFoundError: a folder does not exist.
-        ConfigError: a data set that reads one folder has several.
+        ConfigError: a data set that reads one folder has several, or a wrapper has no data set.
     """
+    for loader in loaders:
+        if isinstance(cfg.get(loader), dict):
+            _check_wrappers(f"{loader}.dataset", cfg[loader].get("dataset"))
     for dataset in dataset_configs(cfg, loaders):
         name = type_name(dataset.get("type"))
         try:
@@ -129,6 +100,28 @@ def check_data_folders(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> None:
             )
 
 
+def _check_wrappers(field: str, dataset: Any) -> None:
+    """Check that a data set is one, and that those inside of wrappers are lists of data sets."""
+    if isinstance(dataset, (list, tuple)):
+        raise ConfigError(
+            f"{field} is a list of {len(dataset)}; use one data set, such as"
+            " dict(type='ConcatDataset', datasets=[...])"
+        )
+    if not isinstance(dataset, dict):
+        return  # a built data set, or nothing, which MMEngine reports
+    if "dataset" in dataset:
+        _check_wrappers(f"{field}.dataset", dataset["dataset"])
+    if "datasets" in dataset:
+        parts = dataset["datasets"]
+        if not isinstance(parts, (list, tuple)) or not parts:
+            raise ConfigError(
+                f"{field}.datasets is {'empty' if parts in ([], ()) else type(parts).__name__}; it"
+                " must be a list of data sets"
+            )
+        for index, part in enumerate(parts):
+            _check_wrappers(f"{field}.datasets.{index}", part)
+
+
 def use_drop_ins(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> str | None:
     """Use this package's data set classes, see :func:`use_drop_in`; return a message if any."""
     scope = cfg.get("default_scope")
@@ -146,19 +139,3 @@ def _missing_ade20k_folder(dataset: dict) -> Path | None:
     root = Path(dataset.get("data_root") or "").expanduser()
     folders = (root / prefix for prefix in dataset.get("data_prefix", {}).values())
     return next((folder for folder in folders if not folder.is_dir()), None)
-
-
-def _evaluators(cfg: Config) -> Iterator[dict]:
-    """Yield the metrics of validation and test, each a single one or a list."""
-    for name in ("val_evaluator", "test_evaluator"):
-        given = cfg.get(name) or []
-        yield from given if isinstance(given, (list, tuple)) else [given]
-
-
-def dataset_configs(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> list[dict]:
-    """Return the data set configs of the loaders, including those inside wrappers."""
-    found = []
-    for name in loaders:
-        if cfg.get(name):
-            found += base_dataset_configs(cfg[name].get("dataset"))
-    return found

@@ -43,15 +43,16 @@ def exit_status(line: str, error: BaseException) -> str | int:
         line: message that a single process would exit with.
         error: exception that is being handled.
     """
+    line = line.encode(errors="backslashreplace").decode()
     rank = int(os.environ.get("RANK", "0"))
+    repeated = None
     folder = _log_folder()
     if _is_consequence(error):
         text = " ".join(str(error).split())
-        line = (
-            _report_of_another(folder, rank)
-            or f"{_CONSEQUENCE}. The connection failed with: {text}"
-        )
-    if _SUFFIX not in line:
+        repeated = _report_of_another(folder, rank)
+        line = repeated or f"{_CONSEQUENCE}. The connection failed with: {text}"
+    cause = line.rpartition(_SUFFIX)[0] if repeated else line
+    if repeated is None:
         file = folder / _REPORT.format(rank) if folder else None
         where = f"{_SUFFIX}{rank} of {process_count()} on host '{socket.gethostname()}'"
         trace = "".join(traceback.format_exception(error))
@@ -59,7 +60,7 @@ def exit_status(line: str, error: BaseException) -> str | int:
         if file and not _write(file, f"{message}\n{trace}"):
             message = f"{line}{where})"
         line = message
-    cause = _CONSEQUENCE if line.startswith(_CONSEQUENCE) else line.partition(_SUFFIX)[0]
+    cause = _CONSEQUENCE if line.startswith(_CONSEQUENCE) else cause
     return line if _is_first_report(cause) else 1
 
 

@@ -1,8 +1,10 @@
 """Config of a run from the command line of ``train.py`` and ``test.py``."""
 
 import argparse
+import numbers
 import os
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.dist import get_world_size
@@ -10,7 +12,7 @@ from mmengine.runner import Runner
 
 from ..apis import override_config
 from ..apis import read_config as read_config_file
-from ..config import misspelled_argument, wrong_choice
+from ..config import misspelled_argument, misspelled_entry, wrong_choice
 from ..errors import ConfigError, DataNotFoundError
 from .config_options import add_config_options
 from .data_root import apply_data_root
@@ -72,13 +74,13 @@ def _require_launcher(launcher: str) -> None:
 
 
 def check_known_arguments(cfg: Config) -> None:
-    """Check the argument names of loaders, loops, optimizer, schedulers and hooks.
+    """Check the names of entries and the arguments of loaders, loops, optimizer and hooks.
 
     Raises:
-        ConfigError: a class does not accept an argument of its dict, or a value is not one of the
-            names allowed.
+        ConfigError: a name is similar to an entry that is read, a class does not accept an argument
+            of its dict, or a value is not one of the names allowed.
     """
-    problem = misspelled_argument(cfg) or wrong_choice(cfg)
+    problem = misspelled_entry(cfg) or misspelled_argument(cfg) or wrong_choice(cfg)
     if problem is not None:
         raise ConfigError(f"{problem} (config '{cfg.filename}')")
 
@@ -102,13 +104,23 @@ def trim_schedule(cfg: Config) -> str | None:
     """Remove schedulers that begin after the end of the run; return a message if any.
 
     MMEngine would otherwise refuse a trial run that is shorter than the warm-up of its recipe.
+
+    Raises:
+        ConfigError: the length of the run or of a scheduler is not a whole number.
     """
+    lengths = cfg.get("train_cfg") or {}
+    if not isinstance(lengths, dict):
+        return None
+    ends = {True: lengths.get("max_epochs"), False: lengths.get("max_iters")}
+    for name, end in (("max_epochs", ends[True]), ("max_iters", ends[False])):
+        _require_count(f"train_cfg.{name}", end)
     schedulers = cfg.get("param_scheduler")
     if not isinstance(schedulers, list):
         return None
-    lengths = cfg.get("train_cfg") or {}
-    ends = {True: lengths.get("max_epochs"), False: lengths.get("max_iters")}
-    kept = [s for s in schedulers if _begins_before(s, ends[s.get("by_epoch", True)])]
+    for number, each in enumerate(schedulers):
+        if isinstance(each, dict) and "begin" in each:
+            _require_count(f"param_scheduler[{number}].begin", each["begin"], optional=False)
+    kept = [s for s in schedulers if _begins_before(s, ends)]
     cfg["param_scheduler"] = kept
     if len(kept) == len(schedulers):
         return None
@@ -116,5 +128,13 @@ def trim_schedule(cfg: Config) -> str | None:
     return f"the run ends after {length}, within the recipe's warm-up"
 
 
-def _begins_before(scheduler: dict, end: int | None) -> bool:
+def _require_count(name: str, value: object, optional: bool = True) -> None:
+    if not (isinstance(value, numbers.Integral) or (optional and value is None)):
+        raise ConfigError(f"{name}={value!r} is not a whole number of epochs or iterations")
+
+
+def _begins_before(scheduler: Any, ends: dict[bool, int | None]) -> bool:
+    if not isinstance(scheduler, dict):
+        return True  # built by a Python config
+    end = ends[bool(scheduler.get("by_epoch", True))]
     return end is None or scheduler.get("begin", 0) < end

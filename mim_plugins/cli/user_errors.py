@@ -22,6 +22,14 @@ USER_ERRORS = (
 )
 
 _MISSING = re.compile(r"No module named '(mmcv\._ext|mmdet|mmseg)\b|mmdet is not installed")
+# a class that derives from a placeholder of a missing class; the latter is of a removed name
+_BROKEN_ZOO = re.compile(
+    r"NoneType takes no arguments|cannot import name '\w+' from 'transformers\b"
+)
+
+
+class _Reported(SystemExit):
+    """End of the program after an error that has been reported."""
 
 
 @contextmanager
@@ -32,8 +40,9 @@ def user_errors(
 ) -> Iterator[None]:
     """End the program with a one-line message if the block raises an error of :data:`USER_ERRORS`.
 
-    In a run of several processes, this applies to any error; the line contains the path of a file
-    with the traceback (see :func:`exit_status`). Ctrl-C also ends in one line, with exit code 130.
+    In a run of several processes, this applies to any error and to ``sys.exit`` with a text; the
+    line contains the path of a file with the traceback (see :func:`exit_status`). Ctrl-C also ends
+    in one line, with exit code 130.
 
     Args:
         traceback: raise the error with its traceback, as does the environment variable
@@ -50,7 +59,13 @@ def user_errors(
         if os.environ.get("RANK", "0") == "0":
             print("interrupted by Ctrl-C", file=sys.stderr)
         sys.exit(INTERRUPTED_EXIT_CODE)
-    except Exception as error:
+    except (GeneratorExit, _Reported):
+        raise
+    except SystemExit as error:
+        if not isinstance(error.code, str) or process_count() == 1 or wants_traceback(traceback):
+            raise
+        raise _Reported(exit_status(error.code, error)) from None
+    except BaseException as error:
         if wants_traceback(traceback):
             raise
         is_known = isinstance(error, USER_ERRORS)
@@ -64,7 +79,7 @@ def user_errors(
             line = f"error: {type(error).__name__}: {text}"
         else:
             raise
-        sys.exit(exit_status(line, error) if several else line)
+        raise _Reported(exit_status(line, error) if several else line) from None
 
 
 def wants_traceback(option: bool) -> bool:
@@ -98,7 +113,14 @@ def _one_line(error: BaseException) -> str:
 
 
 def missing_packages_hint(text: str) -> str:
-    """Return a hint for errors of a missing detection or segmentation package, or ``""``."""
+    """Return a hint for errors of a missing or incompatible package, or ``""``."""
+    if _BROKEN_ZOO.search(text):
+        return (
+            "; importing mmpretrain's models failed, often because transformers is too new:"
+            " pip install 'transformers<5'. Pre-training does not need them: set"
+            " default_scope='mim_plugins' and write type='mmpretrain.NAME' for mmpretrain's"
+            " transforms"
+        )
     if not _MISSING.search(text):
         return ""
     return (

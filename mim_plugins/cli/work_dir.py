@@ -27,8 +27,8 @@ def claim(cfg: Config, overwrite: bool = False) -> Iterator[list[Path]]:
     """Lock the work folder of ``cfg`` within the block, on the main process.
 
     Yields:
-        Checkpoints of an earlier run; pass them to :func:`remove_checkpoints` before training
-        starts. The list is empty if ``cfg`` resumes, and on all other processes.
+        Checkpoints of an earlier run; pass them to :func:`remove_checkpoints` when training has
+        begun. The list is empty if ``cfg`` resumes, and on all other processes.
 
     Raises:
         WorkDirError: the folder is in use by another run, cannot be written, contains checkpoints
@@ -50,9 +50,10 @@ def claim(cfg: Config, overwrite: bool = False) -> Iterator[list[Path]]:
                 f"{', ...' if len(earlier) > 3 else ''}): continue from the newest with --resume,"
                 " replace them with --overwrite, or choose another folder with --work-dir"
             )
-        needed = {os.path.realpath(string) for string in _strings(cfg.to_dict())}
+        needed = {os.path.realpath(path) for path in _paths(cfg.to_dict())}
         for path in earlier:
-            if os.path.realpath(path) in needed:
+            own = os.path.realpath(path)
+            if any(file == own or file.startswith(own + os.sep) for file in needed):
                 raise WorkDirError(
                     f"--overwrite would remove '{path}', which the config loads: choose"
                     " another folder with --work-dir"
@@ -106,15 +107,22 @@ def _places(cfg: Config) -> dict[Path, list[str]]:
     work_dir = Path(os.path.abspath(cfg.work_dir))
     places: dict[Path, list[str]] = {}
     for hook in hooks:
-        out_dir = hook.get("out_dir")
+        out_dir = _argument(hook, "out_dir")
         if "://" not in str(out_dir):
             folder = work_dir if out_dir is None else Path(os.path.abspath(out_dir)) / work_dir.name
             templates = places.setdefault(folder, ["epoch_{}.pth", "iter_{}.pth"])
-            templates.append(hook.get("filename_tmpl") or "epoch_{}.pth")
+            templates.append(_argument(hook, "filename_tmpl") or "epoch_{}.pth")
     return places
 
 
+def _argument(hook: Any, name: str) -> Any:
+    """Return an argument of a hook's config, or of a hook that a Python config has built."""
+    return hook.get(name) if isinstance(hook, dict) else getattr(hook, name, None)
+
+
 def _saves_checkpoints(hook: Any) -> bool:
+    if isinstance(hook, CheckpointHook):
+        return True
     kind = resolve_type(hook.get("type"), HOOKS, None) if isinstance(hook, dict) else None
     return isinstance(kind, type) and issubclass(kind, CheckpointHook)
 
@@ -140,10 +148,11 @@ def _pattern(template: str) -> str:
     return r"\d+".join(re.escape(part) for part in re.split(r"\{[^}]*\}", template))
 
 
-def _strings(value: Any) -> Iterator[str]:
-    """Yield all strings in nested dicts and lists."""
-    if isinstance(value, str):
-        yield value
+def _paths(value: Any) -> Iterator[str]:
+    """Yield all strings and paths in nested dicts and lists as local paths."""
+    if isinstance(value, str | os.PathLike):
+        text = re.sub(r"^(local|file)://", "", os.fsdecode(value))
+        yield os.path.expanduser(text)
     elif isinstance(value, dict | list | tuple):
         for part in value.values() if isinstance(value, dict) else value:
-            yield from _strings(part)
+            yield from _paths(part)

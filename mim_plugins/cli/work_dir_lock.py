@@ -59,7 +59,7 @@ class WorkDirLock:
 
     def __enter__(self) -> "WorkDirLock":
         """Acquire the lock."""
-        self._check_regular()
+        _check_regular(self._file)
         while not self._create():
             owner = _parse(self._file)
             if self._is_alive(owner):
@@ -83,23 +83,6 @@ class WorkDirLock:
         with contextlib.suppress(OSError):
             if _parse(self._file) == self._owner:
                 self._file.unlink()
-
-    def _check_regular(self) -> None:
-        """Reject a lock that no run can have created, which would block forever."""
-        try:
-            mode = self._file.lstat().st_mode
-            if stat.S_ISREG(mode):
-                self._file.open("rb").close()
-                return
-            problem = "is not a regular file"
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            problem = f"cannot be read ({error.strerror or error})"
-        raise WorkDirError(
-            f"'{self._file}' {problem}, so it is unknown whether another run uses the folder:"
-            " remove it if none does, or choose another folder with --work-dir"
-        )
 
     @contextlib.contextmanager
     def _draft(self, content: str) -> Iterator[Path]:
@@ -170,8 +153,9 @@ class WorkDirLock:
         try:
             claim.touch(exist_ok=False)
         except FileExistsError:
+            _check_regular(claim)
             times = self._times(claim)
-            if times is not None and times[0] - times[1] > self._timeout:
+            if times is not None and abs(times[0] - times[1]) > self._timeout:
                 claim.unlink(missing_ok=True)  # of a process that died during a takeover
             time.sleep(self._interval / 100)
             return False
@@ -197,6 +181,24 @@ class WorkDirLock:
             f"the work folder '{self._file.parent}' is in use by {_describe(owner)}: wait for its"
             " end, stop it, or choose another folder with --work-dir"
         )
+
+
+def _check_regular(file: Path) -> None:
+    """Reject a lock that no run can have created, which would block forever."""
+    try:
+        mode = file.lstat().st_mode
+        if stat.S_ISREG(mode):
+            file.open("rb").close()
+            return
+        problem = "is not a regular file"
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        problem = f"cannot be read ({error.strerror or error})"
+    raise WorkDirError(
+        f"'{file}' {problem}, so it is unknown whether another run uses the folder: remove it if"
+        " none does, or choose another folder with --work-dir"
+    )
 
 
 def _parse(file: Path) -> dict[str, Any]:
@@ -230,7 +232,7 @@ def _process_start(pid: Any) -> str | None:
     """Return the start time of a process in kernel ticks, None if it has ended or is unknown."""
     try:
         text = Path(f"/proc/{int(pid)}/stat").read_text()
-    except (OSError, TypeError, ValueError):
+    except (OSError, OverflowError, TypeError, ValueError):
         return None
     state, *fields = text.rpartition(")")[2].split()
     return None if state in "ZX" else fields[18]

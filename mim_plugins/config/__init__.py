@@ -1,7 +1,8 @@
 from .arguments import Arguments, accepted_arguments
-from .misspellings import misspelled_argument, unread_entries, wrong_choice
+from .misspellings import misspelled_argument, misspelled_entry, outdated_entries, wrong_choice
 from .options import merge_options
 from .schema import arguments_at, unknown_name
+from .text_paths import use_text_paths
 from .types import resolve_type, type_name
 
 __all__ = [
@@ -10,9 +11,11 @@ __all__ = [
     "arguments_at",
     "merge_options",
     "misspelled_argument",
+    "misspelled_entry",
+    "outdated_entries",
     "resolve_type",
     "type_name",
     "unknown_name",
-    "unread_entries",
+    "use_text_paths",
     "wrong_choice",
 ]

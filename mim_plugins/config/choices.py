@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Collection
 from typing import Any
 
+from mmengine.logging import HistoryBuffer
 from mmengine.runner.priority import Priority
 
 from .schema import Path
@@ -13,6 +14,8 @@ _PRIORITIES = tuple(each.name for each in Priority)
 _LARGEST_PRIORITY = max(each.value for each in Priority)
 # all backends of mmcv, OpenCV's and Pillow's names together
 _INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "area", "lanczos", "box", "hamming")
+_SCALARS = ("data_time", "grad_norm", "loss", "lr", "memory", "momentum", "time")
+_CLOSE = 0.85  # of 1
 _LARGEST_SEED = 2**32 - 1  # NumPy's
 
 
@@ -34,10 +37,21 @@ def choice_problem(path: Path, name: str, value: Any) -> str | None:
         return _priority_problem(full, value)
     if name == "interpolation" and isinstance(value, str) and _is_of_transform(path):
         return _not_among(full, value, _INTERPOLATIONS)
+    if path[:2] == ("log_processor", "custom_cfg"):
+        return _statistics_problem(full, name, value)
     is_seed = path == ("randomness",) and name == "seed"
     if is_seed and value is not None and not (type(value) is int and 0 <= value <= _LARGEST_SEED):
         return f"{full}: {value!r} is not an integer from 0 to {_LARGEST_SEED}, or None"
     return None
+
+
+def _statistics_problem(full: str, name: str, value: Any) -> str | None:
+    if name == "method_name":
+        return _not_among(full, value, sorted(HistoryBuffer()._statistics_methods))
+    if name != "data_src" or not isinstance(value, str) or value in _SCALARS:
+        return None
+    near = difflib.get_close_matches(value, _SCALARS, n=1, cutoff=_CLOSE)
+    return f"{full}: no scalar {value!r} is logged; did you mean {near[0]}?" if near else None
 
 
 def _is_of_transform(path: Path) -> bool:

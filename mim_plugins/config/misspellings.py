@@ -7,17 +7,42 @@ from typing import Any
 from mmengine.config import Config
 
 from .choices import choice_problem
-from .schema import Path, entry_problem, is_read_at_top, names_at_top
+from .option_checks import copies_of, look_up
+from .plain_dicts import top_level
+from .schema import Path, entry_problem
+from .values import kind_mismatch
 
 # top-level entries whose dicts MMEngine builds or reads; those of hooks may lack a type
 _BUILT = (
     "train_dataloader", "val_dataloader", "test_dataloader", "train_cfg", "val_cfg", "test_cfg",
     "optim_wrapper", "param_scheduler", "custom_hooks", "default_hooks", "randomness",
-    "auto_scale_lr", "env_cfg",
+    "auto_scale_lr", "env_cfg", "log_processor", "model_wrapper_cfg", "compile",
 )  # fmt: skip
 # entries of a loader whose classes in other packages pass any argument on
 _NOT_FOLLOWED = ("dataset", "collate_fn", "batch_sampler")
 _CLOSE_AT_TOP = 0.85  # of 1
+_OF_MMCV_1 = dict(
+    auto_resume="resume",
+    checkpoint_config="default_hooks.checkpoint",
+    cudnn_benchmark="env_cfg.cudnn_benchmark",
+    data="train_dataloader, val_dataloader and test_dataloader",
+    deterministic="randomness.deterministic",
+    dist_params="env_cfg.dist_cfg",
+    evaluation="train_cfg.val_interval and val_evaluator",
+    fp16="optim_wrapper.type='AmpOptimWrapper'",
+    hooks="custom_hooks",
+    log_config="default_hooks.logger and visualizer",
+    lr_config="param_scheduler",
+    momentum_config="param_scheduler",
+    mp_start_method="env_cfg.mp_cfg.mp_start_method",
+    opencv_num_threads="env_cfg.mp_cfg.opencv_num_threads",
+    optimizer="optim_wrapper.optimizer",
+    optimizer_config="optim_wrapper.clip_grad and accumulative_counts",
+    resume_from="load_from, with resume=True",
+    runner="train_cfg",
+    seed="randomness.seed",
+    total_epochs="train_cfg.max_epochs",
+)
 _USUAL_VARIABLES = ("models", "test_pipeline", "train_pipeline", "val_pipeline")
 
 
@@ -44,17 +69,36 @@ def wrong_choice(cfg: Config) -> str | None:
     return None
 
 
-def unread_entries(cfg: Config) -> list[str]:
-    """Return a warning for each top-level dict or list whose name resembles one that is read."""
+def misspelled_entry(cfg: Config) -> str | None:
+    """Return an error text about the first top-level entry whose name resembles a valid one.
+
+    A variable whose value is found in an entry that is read is no misspelling.
+    """
     entries = cfg._cfg_dict
-    found = (
-        (key, _near(key)) for key in entries if isinstance(dict.get(entries, key), dict | list)
-    )
+    for key in entries:
+        near = _near(key, dict.get(entries, key))
+        if near is not None and not copies_of(entries, (key,)):
+            return (
+                f"the config's entry '{key}' is read by nothing; did you mean {near}? Give a"
+                " variable of the config file another name"
+            )
+    return None
+
+
+def outdated_entries(cfg: Config) -> list[str]:
+    """Return a warning for each entry of MMCV 1 that MMEngine does not read."""
+    entries = cfg._cfg_dict
     return [
-        f"nothing reads the config's entry '{key}'; did you mean {near}?"
-        for key, near in found
-        if near is not None
+        f"the config's entry '{key}' is read by nothing; it is one of MMCV 1, now {new}"
+        for key, new in _OF_MMCV_1.items()
+        if dict.get(entries, key) is not None and not _is_used(entries, key, new)
     ]
+
+
+def _is_used(entries: dict, key: str, new: str) -> bool:
+    return look_up(entries, tuple(new.split("."))) == dict.get(entries, key) or bool(
+        copies_of(entries, (key,))
+    )
 
 
 def _dicts(
@@ -71,11 +115,18 @@ def _dicts(
             yield from _dicts((*path, str(index)), part, skipped)
 
 
-def _near(key: str) -> str | None:
-    """Return the valid name that ``key`` may be a misspelling of, or None."""
-    if is_read_at_top(key) or key in _USUAL_VARIABLES:
+def _near(key: str, value: Any) -> str | None:
+    """Return the name of which ``key`` may be a misspelling, or None."""
+    valid = top_level().names
+    if key in valid or key in _USUAL_VARIABLES:
         return None
-    names = [name for name in names_at_top() if not _differ_by_a_word(name, key)]
+    is_open = isinstance(value, dict | list)  # one hook may be meant as a list of hooks
+    names = [
+        name
+        for name, annotation in valid.items()
+        if not _differ_by_a_word(name, key)
+        and (is_open or kind_mismatch(value, annotation=annotation) is None)
+    ]
     swapped = [name for name in names if sorted(name) == sorted(key)]
     near = swapped or difflib.get_close_matches(key, names, n=1, cutoff=_CLOSE_AT_TOP)
     return near[0] if near else None

@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 from mmengine.logging import print_log
 
@@ -33,17 +33,17 @@ def look_up(root: Any, path: Path, replaced: Iterable[Path] = ()) -> Any:
 
 def check_names(old: Any, new: Any, path: Path, replaced: set[Path], scope: Any) -> None:
     """Check that each key of ``path`` exists or is an argument of the class that is built there."""
+    if path[0] == "custom_imports":
+        raise ValueError(
+            f"'{dotted(path)}': modules are imported while a config file is read; write"
+            " custom_imports in the file"
+        )
     if path[0] in old and not is_read_at_top(path[0]):
-        _check_variable(old, path)
+        _refuse_variable(old, path)
     for depth, key in enumerate(path):
         parent = path[:depth]
         if look_up(old, path[: depth + 1], replaced) is not UNKNOWN:
             continue
-        if path[0] == "custom_imports":
-            raise ValueError(
-                f"'{dotted(path)}': modules are imported while a config file is read; write"
-                " custom_imports in the file"
-            )
         node = look_up(new, parent)
         if not isinstance(node, dict):
             return
@@ -117,22 +117,38 @@ def _unlike_siblings(siblings: Any, path: Path, depth: int) -> str | None:
     return None
 
 
-def _check_variable(old: Any, path: Path) -> None:
-    """Refuse a change of a variable whose value was copied when the config file was read."""
-    value = dict.get(old, path[0])
-    if value is None or isinstance(value, bool) or value in (0, 1, "", (), [], {}):
-        return
-    copies = [
-        dotted(copy)
-        for key in old
-        if is_read_at_top(key)
-        for copy in _equal_parts(dict.get(old, key), value, (key,))
-    ]
-    if copies:
-        raise ValueError(
-            f"'{dotted(path)}': nothing reads '{path[0]}' itself; it is a variable of the config"
-            f" file, whose value was copied to {', '.join(copies[:4])}: change that"
+def _refuse_variable(old: Any, path: Path) -> NoReturn:
+    """Refuse a change of a variable, whose value was used when the config file was read."""
+    copies = copies_of(old, path[:1]) or copies_of(old, path)
+    use = (
+        f"copied to {', '.join(copies[:4])}: change that"
+        if copies
+        else (
+            "used while the file was read: change the entries that were made from it"
+            " (tools/misc/print_config.py shows them), or the file"
         )
+    )
+    raise ValueError(
+        f"'{dotted(path)}': nothing reads '{path[0]}' itself; it is a variable of the config file,"
+        f" whose value was {use}"
+    )
+
+
+def copies_of(entries: Any, path: Path) -> list[str]:
+    """Return the places with the value at ``path`` in entries that are read.
+
+    Values that many unrelated entries share, such as 0 and True, have no known copies.
+    """
+    value = look_up(entries, path)
+    common = value is UNKNOWN or value is None or isinstance(value, bool)
+    if common or value in (0, 1, "", (), [], {}):
+        return []
+    return [
+        dotted(copy)
+        for key in entries
+        if is_read_at_top(key)
+        for copy in _equal_parts(dict.get(entries, key), value, (key,))
+    ]
 
 
 def _equal_parts(node: Any, value: Any, path: Path) -> Iterator[Path]:

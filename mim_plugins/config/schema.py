@@ -5,46 +5,28 @@ import inspect
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import torch
 from mmengine import registry as registries
 from mmengine.hooks import EMAHook
+from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import OptimWrapper
 from mmengine.registry import Registry
 from mmengine.runner import (
     EpochBasedTrainLoop,
     IterBasedTrainLoop,
     LogProcessor,
-    Runner,
     TestLoop,
     ValLoop,
 )
-from mmengine.utils.dl_utils import set_multi_processing
 from mmengine.visualization import Visualizer
-from torch.utils.data import DataLoader
 
 from .arguments import Arguments, accepted_arguments
+from .plain_dicts import DEFAULT_HOOKS, plain_arguments, top_level
+from .plain_dicts import Path as Path
 from .types import resolve_type
-
-Path = tuple[str, ...]
-
-DEFAULT_HOOKS = dict(
-    runtime_info="RuntimeInfoHook",
-    timer="IterTimerHook",
-    sampler_seed="DistSamplerSeedHook",
-    logger="LoggerHook",
-    param_scheduler="ParamSchedulerHook",
-    checkpoint="CheckpointHook",
-)
-"""Hooks that MMEngine registers if a config lacks ``default_hooks``."""
 
 CLOSE = 0.8  # similarity (at most 1) above which one name is a misspelling of the other
 
 _EMPTY = inspect.Parameter.empty
-# read by MMEngine's runner or by our tools, but no arguments of the runner
-_ALSO_AT_TOP = (
-    "activation_checkpointing", "compile", "detect_anomalous_params", "efficient_conv_bn_eval",
-    "find_unused_parameters", "model_wrapper_cfg", "sync_bn", "tta_model", "tta_pipeline",
-)  # fmt: skip
 _REGISTRIES = dict(
     batch_sampler=registries.DATA_SAMPLERS, batch_transform=registries.TRANSFORMS,
     collate_fn=registries.FUNCTIONS, data_preprocessor=registries.MODELS,
@@ -60,7 +42,6 @@ _REGISTRIES = dict(
     visualizer=registries.VISUALIZERS, worker_init_fn=registries.FUNCTIONS,
 )  # fmt: skip
 _LOOPS = dict(val_cfg=ValLoop, test_cfg=TestLoop)
-_LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
 
 
 def arguments_at(path: Path, node: dict, scope: str | None) -> Arguments | None:
@@ -78,7 +59,7 @@ def arguments_at(path: Path, node: dict, scope: str | None) -> Arguments | None:
         is_open = arguments.is_open or (path == ("optim_wrapper",) and "constructor" in node)
         names = arguments.names | _removed_before_building(path)
         return arguments._replace(names=names, is_open=is_open)
-    return _of_plain_dict(path, node)
+    return plain_arguments(path, node)
 
 
 def entry_problem(path: Path, node: Any, scope: str | None) -> str | None:
@@ -115,12 +96,7 @@ def unknown_name(path: Path, name: str, arguments: Arguments) -> str | None:
 
 def is_read_at_top(name: str) -> bool:
     """Return whether MMEngine's runner or a tool reads this top-level entry of a config."""
-    return name in names_at_top()
-
-
-def names_at_top() -> list[str]:
-    """Return the top-level entries of a config that MMEngine's runner or a tool reads."""
-    return list(_at_top().names)
+    return name in top_level().names
 
 
 def _built_from(path: Path, node: dict, scope: str | None) -> Any:
@@ -143,7 +119,11 @@ def _built_without_type(path: Path, node: dict) -> Any:
         return EpochBasedTrainLoop if node["by_epoch"] else IterBasedTrainLoop
     if len(path) == 1:
         defaults: dict[str, Callable] = dict(
-            optim_wrapper=OptimWrapper, log_processor=LogProcessor, visualizer=Visualizer, **_LOOPS
+            optim_wrapper=OptimWrapper,
+            log_processor=LogProcessor,
+            visualizer=Visualizer,
+            model_wrapper_cfg=MMDistributedDataParallel,
+            **_LOOPS,
         )
         return defaults.get(path[0])
     if path[0] == "default_hooks" and len(path) == 2 and path[1] in DEFAULT_HOOKS:
@@ -200,50 +180,3 @@ def _removed_before_building(path: Path) -> dict[str, Any]:
     if "policies" in path:
         return dict(magnitude_key=str, magnitude_range=_EMPTY)
     return dict(priority=_EMPTY) if path[0] in ("custom_hooks", "default_hooks") else {}
-
-
-def _of_plain_dict(path: Path, node: dict) -> Arguments | None:
-    """Return the names of a dict without ``type`` that MMEngine itself reads."""
-    name = ".".join(path)
-    if not path:
-        return _at_top()
-    if path[-1] in _LOADERS and len(path) == 1:
-        own = ("num_batch_per_epoch", "disable_subprocess_warning")
-        names = accepted_arguments(DataLoader).names | dict.fromkeys(own, _EMPTY)
-        # their annotations are those of the built objects, not of the dicts
-        return Arguments(name, names | dict.fromkeys(_BUILT_FOR_LOADERS, _EMPTY), False)
-    if path == ("optim_wrapper", "clip_grad"):
-        clip = "clip_grad_value_" if node.get("type") == "value" else "clip_grad_norm_"
-        return accepted_arguments(getattr(torch.nn.utils, clip))._replace(owner=clip)
-    if path == ("optim_wrapper", "paramwise_cfg"):
-        return Arguments(name, dict.fromkeys(_PARAMWISE, _EMPTY), True)
-    functions: dict[Path, Callable] = {
-        ("randomness",): Runner.set_randomness,
-        ("env_cfg", "mp_cfg"): set_multi_processing,
-    }
-    if path in functions:
-        return accepted_arguments(functions[path])._replace(owner=name)
-    plain: dict[Path, dict[str, Any]] = {
-        ("auto_scale_lr",): dict(base_batch_size=int, enable=bool),
-        ("env_cfg",): dict(cudnn_benchmark=bool, dist_cfg=dict, mp_cfg=dict, resource_limit=int),
-    }
-    if path in plain:
-        return Arguments(name, plain[path], False)
-    if path == ("default_hooks",):
-        return Arguments(name, dict.fromkeys(DEFAULT_HOOKS, _EMPTY), True)
-    return None
-
-
-# of MMEngine's constructor and of those with layer-wise learning rates
-_PARAMWISE = (
-    "bias_decay_mult", "bias_lr_mult", "bypass_duplicate", "custom_keys", "dcn_offset_lr_mult",
-    "decay_rate", "decay_tokens", "decay_type", "dwconv_decay_mult", "flat_decay_mult",
-    "head_depth", "layer_decay_rate", "norm_decay_mult", "num_layers",
-)  # fmt: skip
-_BUILT_FOR_LOADERS = ("batch_sampler", "collate_fn", "dataset", "sampler", "worker_init_fn")
-
-
-def _at_top() -> Arguments:
-    names = accepted_arguments(Runner).names | dict.fromkeys(_ALSO_AT_TOP, _EMPTY)
-    del names["cfg"]
-    return Arguments("the config", names, False)

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,9 +20,11 @@ IMAGE_SUFFIXES = (
 # names that operating systems, network drives and archivers add; a leading dot also hides a name
 _HIDDEN = (
     "#recycle", "#snapshot", "$recycle.bin", "@__thumb", "@eadir", "@recently-snapshot",
-    "@recycle", "@tmp", "__macosx", "__pycache__", "lost+found", "network trash folder",
-    "system volume information", "temporary items", "thumbs.db",
+    "@recycle", "@sharebin", "@snapshots", "@tmp", "__macosx", "__pycache__", "_thumbs",
+    "lost+found", "network trash folder", "recycler", "system volume information",
+    "temporary items", "thumbs.db", "~snapshot",
 )  # fmt: skip
+_NUMBERED_HIDDEN = re.compile(r"found\.\d{3}|@syno\w*")  # of Windows' disk check and Synology
 HIDDEN_FILES, HIDDEN_FOLDERS = "hidden image files", "hidden folders"
 CYCLES, REPEATED = "links to a folder above them", "links into folders read already"
 BROKEN, SPECIAL = "broken links", "devices, pipes or sockets"
@@ -118,7 +121,9 @@ def scan_images(folder: str | Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) ->
 
 def is_hidden(name: str) -> bool:
     """Return whether a name begins with a dot or belongs to an operating system."""
-    return name.startswith(".") or name.lower() in _HIDDEN
+    lower = name.lower()
+    is_known = lower in _HIDDEN or _NUMBERED_HIDDEN.fullmatch(lower) is not None
+    return name.startswith(".") or is_known
 
 
 class _Walk:

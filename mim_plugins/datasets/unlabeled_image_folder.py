@@ -34,7 +34,7 @@ class UnlabeledImageFolder(BaseDataset):
         **kwargs: of MMEngine's ``BaseDataset`` (``pipeline``, ``indices``, ...).
 
     Raises:
-        ValueError: another ``on_corrupt``, or several paths instead of one.
+        ValueError: another ``on_corrupt``, no ``data_root``, or several paths instead of one.
         DataNotFoundError: the folder, the annotation file or the first image that it lists is
             missing, or there is no image at all.
     """
@@ -52,6 +52,8 @@ class UnlabeledImageFolder(BaseDataset):
         name = type(self).__name__
         check_on_corrupt(name, on_corrupt)
         check_single_paths(name, data_root=data_root, data_prefix=data_prefix, ann_file=ann_file)
+        if data_root is None:
+            raise ValueError(f"{name}: data_root=None must be the folder of the images")
         self.on_corrupt = on_corrupt
         if not isinstance(data_prefix, dict):
             data_prefix = dict(img_path=data_prefix)

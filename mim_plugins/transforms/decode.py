@@ -18,6 +18,9 @@ from .orientation import read_orientation, turn_upright
 
 # messages of libjpeg and libtiff when they return garbage for corrupt data
 _GARBAGE = re.compile(r"Corrupt JPEG data[^\n]*|Premature end of JPEG[^\n]*|TIFF_Error[^\n]*")
+# Pillow writes multi-picture files with EXIF so: the bytes are rests of the metadata
+_BEFORE_TABLES = re.compile(r"Corrupt JPEG data: \d+ extraneous bytes before marker 0xdb")
+_MPF_AT = 1 << 17  # metadata segments have at most 64 kB each
 # of PGM and PPM, with the largest number in the file; blanks may contain comments
 _BLANK = rb"(?:\s|#[^\n\r]*[\n\r])+"
 _PNM = re.compile(rb"P[2356]" + _BLANK + rb"\d+" + _BLANK + rb"\d+" + _BLANK + rb"(\d+)\s")
@@ -68,7 +71,7 @@ def decode_image(data: bytes, path: str = "") -> np.ndarray:
         found = f"{image.dtype} pixels of the shape {image.shape}"
         raise _error(path, "unsupported", f"{found}, not 8-bit colors")
     garbage = _GARBAGE.search(text)
-    if garbage:
+    if garbage and not (_BEFORE_TABLES.search(text) and b"MPF\0" in data[:_MPF_AT]):
         raise _error(path, "corrupt", garbage[0].strip())
     if text:
         sys.stderr.write(text)
@@ -144,6 +147,12 @@ def _diagnose(data: bytes) -> tuple[str, str]:
                 image.load()
                 return "unsupported", f"OpenCV cannot read {image.format} of mode {image.mode}"
         except UnidentifiedImageError:
+            if data.startswith((b"II*\0", b"MM\0*")):
+                return (
+                    "unsupported",
+                    "a TIFF file whose kind of pixels, such as 32-bit floats in colors, OpenCV and"
+                    " Pillow cannot read; convert it to 8 bits",
+                )
             return "not an image", f"begins with {data[:8]!r}"
         except (Image.DecompressionBombError, MemoryError) as error:
             return "too large", str(error) or "not enough memory"

@@ -19,11 +19,12 @@ _SIGNATURES = dict(
     JPEG=re.compile(rb"\xff\xd8\xff"),
     PNG=re.compile(rb"\x89PNG\r\n\x1a\n"),
     WebP=re.compile(rb"RIFF....WEBP", re.DOTALL),
+    AVIF=re.compile(rb"....ftypavi[fs]", re.DOTALL),
 )
 
 
 def read_orientation(data: bytes) -> int | None:
-    """Return the EXIF orientation (1 to 8) of a JPEG, PNG or WebP file; None for other formats.
+    """Return the EXIF orientation (1 to 8) of a JPEG, PNG, WebP or AVIF file, None for others.
 
     It is read by Pillow, so a file and its PIL image agree, whatever number type the tag has.
     """
@@ -67,6 +68,10 @@ def _open_header(kind: str, data: bytes) -> ImageFile.ImageFile | None:
         return JpegImageFile(io.BytesIO(data))
     if kind == "WebP":
         return WebPImageFile(io.BytesIO(data)) if data[12:16] == b"VP8X" else None
+    if kind == "AVIF":
+        from PIL.AvifImagePlugin import AvifImageFile  # not in all versions and builds of Pillow
+
+        return AvifImageFile(io.BytesIO(data))
     header = PngImageFile(io.BytesIO(data))
     # Pillow would decode all pixels to look for metadata behind them
     found = {"exif", "Raw profile type exif", "XML:com.adobe.xmp"} & header.info.keys()

@@ -129,7 +129,7 @@ def test_unsupported_pipelines_are_refused(steps, message):
     ("steps", "message"),
     [
         ([LOAD], r"does not return one image .*'inputs'; end it with PackInputs"),
-        ([LOAD, lambda results: results["gt_bboxes"]], r"fails for images\[0\] of 160x60 .*gt_b"),
+        ([LOAD, lambda results: results["gt_bboxes"]], r"fails for '.*wide\.png' of 160x60 .*gt_b"),
         ([LOAD, lambda results: None], "does not return one image"),
         (
             [LOAD, lambda results: dict(inputs=[torch.zeros(3, 2, 2)] * 2)],

@@ -1,3 +1,4 @@
+import gzip
 import io
 
 import pytest
@@ -98,3 +99,46 @@ def test_safetensors_are_read_from_an_address(server):
     server.answers.append(server.sends(head(Content_Length=len(content)), content))
     tensors = read_tensors(f"{server.address}/model.safetensors")
     assert torch.equal(tensors["weight"], GOOD["weight"])
+
+
+@pytest.mark.parametrize(
+    ("address", "models"),
+    [
+        ("torchvision://zz", "get_torchvision_models"),
+        ("modelzoo://zz", "get_torchvision_models"),
+        ("open-mmlab://zz", "get_external_models"),
+        ("openmmlab://zz", "get_external_models"),
+        ("mmcls://zz", "get_mmcls_models"),
+    ],
+)
+def test_names_of_models_on_the_web_have_a_time_limit(server, monkeypatch, address, models):
+    known = {"zz": f"{server.address}/x.pth"}
+    monkeypatch.setattr(f"mmengine.runner.checkpoint.{models}", lambda: known)
+    server.answers.append(server.stalls_after(head()))
+    monkeypatch.setattr("mim_plugins.checkpoints.download._ATTEMPTS", 1)
+    with pytest.raises(CheckpointError, match=r"x\.pth' cannot be downloaded \(TimeoutErr"):
+        CheckpointLoader.load_checkpoint(address)
+
+
+@pytest.mark.parametrize("read", READERS)
+def test_scheme_in_capitals_and_other_characters_are_requested(server, read):
+    content = content_of(GOOD)
+    server.answers.append(server.sends(head(Content_Length=len(content)), content))
+    read(server.address.replace("http", "HTTP") + "/a b/\u00e9.pth")
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("address", ["http://[::1/x.pth", "http://host:port/x.pth"])
+@pytest.mark.parametrize("read", READERS)
+def test_invalid_address_is_one_line(address, read):
+    with pytest.raises(CheckpointError, match="is not a valid address"):
+        read(address)
+
+
+def test_compressed_answer_is_one_line(server):
+    content = gzip.compress(content_of(GOOD))
+    encoded = head(Content_Encoding="gzip", Content_Length=len(content))
+    server.answers.append(server.sends(encoded, content))
+    with pytest.raises(CheckpointError, match=r"downloaded \(ValueError: the server compresses"):
+        read_tensors(f"{server.address}/x.pth")
+    assert len(server.requests) == 1

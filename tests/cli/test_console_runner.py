@@ -151,3 +151,15 @@ def test_weights_from_a_url_are_checked_after_the_download(tmp_path, monkeypatch
             with pytest.raises(CheckpointError, match=rf"{name}\S*\.pth.* is corrupt"):
                 runner.load_checkpoint(address)
         assert len(server.requests) == 2
+
+
+def test_action_waits_for_the_first_iteration(tmp_path):
+    runner, calls = build(tmp_path), []
+    runner.hooks.clear()
+    runner.after_first_iteration(lambda: calls.append(1))
+    for name in ("before_run", "before_train", "before_train_epoch", "before_train_iter"):
+        runner.call_hook(name)
+    assert calls == []
+    for _ in range(2):
+        runner.call_hook("after_train_iter")
+    assert calls == [1]

@@ -52,7 +52,7 @@ def test_one_folder_cannot_replace_several(train):
 def test_several_validation_folders_are_rejected():
     cfg = config(folder("A"), concat(folder("A"), folder("B")))
 
-    with pytest.raises(ConfigError, match=r"val_dataloader reads 2 folders \('A', 'B'\)"):
+    with pytest.raises(ConfigError, match=r"and val_dataloader read 2 folders \('A', 'B'\)"):
         apply_data_root(cfg, "C")
 
 
@@ -114,7 +114,7 @@ def cfg():
     return Config(
         dict(
             train_dataloader=dict(dataset=repeat(dict(type="A", data_root="a"))),
-            val_dataloader=dict(dataset=dict(type="B", data_root="b")),
+            val_dataloader=dict(dataset=dict(type="B", data_root="a")),
             test_dataloader=None,
         )
     )
@@ -128,13 +128,13 @@ def test_data_root_applies_inside_wrappers(cfg):
 
 @pytest.mark.parametrize("as_list", [False, True])
 def test_evaluator_annotations_follow_the_data_root(cfg, as_list):
-    metric = dict(type="CocoMetric", ann_file="b/annotations/val.json")
+    metric = dict(type="CocoMetric", ann_file="a/annotations/val.json")
     cfg.val_evaluator = [metric, dict(type="Other")] if as_list else metric
-    cfg.test_evaluator = dict(type="CocoMetric", ann_file="elsewhere/b/val.json")
+    cfg.test_evaluator = dict(type="CocoMetric", ann_file="elsewhere/a/val.json")
     apply_data_root(cfg, "new/coco")
     found = cfg.val_evaluator[0] if as_list else cfg.val_evaluator
     assert found.ann_file == "new/coco/annotations/val.json"
-    assert cfg.test_evaluator.ann_file == "elsewhere/b/val.json"
+    assert cfg.test_evaluator.ann_file == "elsewhere/a/val.json"
 
 
 def test_missing_coco_folder_is_reported_with_its_layout(cfg):
@@ -145,11 +145,11 @@ def test_missing_coco_folder_is_reported_with_its_layout(cfg):
 
 def test_no_data_root_leaves_the_config_unchanged(cfg):
     apply_data_root(cfg, None)
-    assert cfg.val_dataloader.dataset.data_root == "b"
+    assert cfg.val_dataloader.dataset.data_root == "a"
 
 
 def test_missing_data_folder_is_reported_with_a_remedy(cfg):
-    with pytest.raises(DataNotFoundError, match=r"'b'.*--data-root"):
+    with pytest.raises(DataNotFoundError, match=r"'a'.*--data-root"):
         check_data_folders(cfg, ("val_dataloader",))
 
 

@@ -3,7 +3,7 @@ import torch
 from mmengine.config import Config
 from mmengine.hooks import RuntimeInfoHook
 from mmengine.registry import HOOKS
-from toy_run import toy_runner
+from tiny_run import toy_runner
 
 from mim_plugins.cli import gpu_settings
 

@@ -14,7 +14,7 @@ from free_port import free_port
 from mmengine.logging import MMLogger
 from tool_runs import TOOLS, run_process
 
-from mim_plugins.cli import process_errors
+from mim_plugins.cli import process_errors, user_errors
 
 PROGRAM = """
 import os, signal, sys, time
@@ -288,3 +288,46 @@ def test_message_is_printed_once_per_machine(one_of_two, monkeypatch, variables)
 def test_every_process_prints_without_a_shared_folder(one_of_two):
     for _ in range(2):
         assert "error: x" in process_errors.exit_status("error: x", ValueError("x"))
+
+
+@pytest.fixture
+def as_one_of_two(tmp_path, monkeypatch):
+    """Let this process be one of two, with a folder for reports and for the markers."""
+    monkeypatch.setattr(process_errors, "_log_folder", lambda: tmp_path)
+    monkeypatch.setattr(process_errors, "_machine_folder", lambda: tmp_path / "markers")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "1")
+    return tmp_path
+
+
+TEXTS = ["the cause", "cause (process 7) inside", "name \ud800 of a file", "a (process "]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_any_text_has_its_process_and_is_printed_once(as_one_of_two, monkeypatch, text):
+    line = process_errors.exit_status(f"error: {text}", ValueError(text))
+    assert line.startswith("error: " + text.encode(errors="backslashreplace").decode())
+    assert "(process 1 of 2 on host" in line
+    assert "error_rank_1.txt" in line
+    monkeypatch.setenv("RANK", "0")
+    lost = torch.distributed.DistError("connection closed")
+    assert process_errors.exit_status("error: lost", lost) == 1
+
+
+class Stopped(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("error", [SystemExit("the cause"), Stopped("the cause")])
+def test_exit_with_a_text_has_its_process(as_one_of_two, error):
+    with pytest.raises(SystemExit) as stop, user_errors(), user_errors():
+        raise error
+    assert "the cause" in stop.value.code
+    assert stop.value.code.count("(process 1 of 2") == 1
+
+
+@pytest.mark.parametrize("code", [0, 85, None])
+def test_exit_codes_are_kept(as_one_of_two, code):
+    with pytest.raises(SystemExit) as stop, user_errors():
+        sys.exit(code)
+    assert stop.value.code == code

@@ -65,12 +65,14 @@ def test_work_dir_comes_from_option_config_or_config_name(tmp_path, arguments, i
 
 def test_options_override_the_config_and_the_data_root(tmp_path):
     file = tmp_path / "recipe.py"
-    file.write_text("lr = 1\ntrain_dataloader = dict(dataset=dict(type='A', data_root='a'))\n")
+    file.write_text(
+        "work_dir = 'a'\ntrain_dataloader = dict(dataset=dict(type='A', data_root='a'))\n"
+    )
     args = run_config.build_parser(None).parse_args(
-        [str(file), "--cfg-options", "lr=2", "data_root=b"]
+        [str(file), "--cfg-options", "work_dir=c", "data_root=b"]
     )
     cfg = run_config.read_config(args)
-    assert cfg.lr == 2
+    assert cfg.work_dir == "c"
     assert cfg.train_dataloader.dataset.data_root == "b"
     assert "data_root" not in cfg
 
@@ -129,3 +131,24 @@ def test_launcher_is_rejected_as_a_config_option(tmp_path):
     (tmp_path / "recipe.py").write_text("launcher = 'none'\n")
     with pytest.raises(ConfigError, match="use --launcher"):
         read(tmp_path / "recipe.py", "--cfg-options", "launcher=pytorch")
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        (dict(train_cfg=dict(max_epochs="3")), "train_cfg.max_epochs='3'"),
+        (dict(train_cfg=dict(max_epochs=[3])), r"train_cfg.max_epochs=\[3\]"),
+        (dict(train_cfg=dict(max_iters=2.5)), "train_cfg.max_iters=2.5"),
+        (dict(param_scheduler=[dict(type="PolyLR", begin="1")]), r"scheduler\[0\].begin='1'"),
+        (dict(param_scheduler=[dict(type="PolyLR", begin=None)]), r"scheduler\[0\].begin=None"),
+    ],
+)
+def test_length_that_is_no_number_is_one_line(changed, named):
+    with pytest.raises(ConfigError, match=f"{named} is not a whole number"):
+        run_config.trim_schedule(Config(dict(train_cfg=dict(max_epochs=3)) | changed))
+
+
+def test_schedulers_that_a_python_config_has_built_are_kept():
+    cfg = Config(dict(train_cfg=dict(max_epochs=3), param_scheduler=[object()]))
+    assert run_config.trim_schedule(cfg) is None
+    assert len(cfg.param_scheduler) == 1

@@ -109,6 +109,19 @@ def test_missing_operators_and_extras_have_a_remedy(text):
     assert "pip install" not in end(ImportError("No module named 'mmsegments'"), also=BUILD_ERRORS)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "NoneType takes no arguments",
+        "cannot import name 'apply_chunking' from 'transformers.modeling_utils' (/x.py)",
+    ],
+)
+def test_models_that_do_not_import_have_a_remedy(text):
+    for line in (end(TypeError(text), also=BUILD_ERRORS), end(ConfigError(f"config: {text}"))):
+        assert "pip install 'transformers<5'" in line
+        assert "default_scope='mim_plugins'" in line
+
+
 def test_assertion_errors_while_building_are_one_line():
     assert end(AssertionError("2 subfolders, 1000 classes"), also=BUILD_ERRORS).startswith(
         "error: 2 subfolders, 1000 classes"

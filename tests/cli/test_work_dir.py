@@ -1,8 +1,10 @@
 import os
+from pathlib import Path
 
 import pytest
 from disks import small_disk
 from mmengine.config import Config
+from mmengine.hooks import CheckpointHook
 
 from mim_plugins.cli import WorkDirLock, work_dir
 from mim_plugins.errors import WorkDirError
@@ -50,6 +52,16 @@ def test_file_names_and_folder_of_the_checkpoint_hook_are_used(tmp_path):
     assert work_dir.earlier_checkpoints(cfg) == []
 
 
+def test_hooks_that_a_python_config_has_built_count(tmp_path):
+    fill(tmp_path / "out/run", "swin.0003.pth")
+    fill(tmp_path / "other/run", "epoch_3.pth")
+    built = CheckpointHook(filename_tmpl="swin.{:04d}.pth", out_dir=str(tmp_path / "out"))
+    hooks = [CheckpointHook(out_dir=str(tmp_path / "other"))]
+    cfg = config(tmp_path / "run", default_hooks=dict(checkpoint=built), custom_hooks=hooks)
+    found = {path.name for path in work_dir.earlier_checkpoints(cfg)}
+    assert found == {"swin.0003.pth", "epoch_3.pth"}
+
+
 def test_two_runs_cannot_share_a_checkpoint_folder(tmp_path):
     hook = dict(checkpoint=dict(out_dir=str(tmp_path / "out")))
     first = config(tmp_path / "a/run", default_hooks=hook)
@@ -92,7 +104,7 @@ def test_resuming_removes_nothing(tmp_path):
     assert (tmp_path / "epoch_3.pth").exists()
 
 
-def test_overwriting_removes_checkpoints_when_training_starts(tmp_path):
+def test_overwriting_removes_checkpoints_of_the_earlier_run(tmp_path):
     fill(tmp_path, *CHECKPOINTS, "last_checkpoint", "pretrained.pth", "swin_b_600e.py")
     fill(tmp_path / "iter_9.pth", "zero_pp_rank_0.pt")
     with work_dir.claim(config(tmp_path), overwrite=True) as outdated:
@@ -113,9 +125,21 @@ def test_overwriting_removes_checkpoints_when_training_starts(tmp_path):
 def test_checkpoint_loaded_by_the_config_is_not_overwritten(tmp_path, monkeypatch, settings):
     monkeypatch.chdir(tmp_path)
     fill(tmp_path / "run", "epoch_3.pth")
-    for file in (str(tmp_path / "run/epoch_3.pth"), "run/epoch_3.pth", "./run/../run/epoch_3.pth"):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    fill(tmp_path / "run/iter_3.pth", "model.pt")  # in DeepSpeed's format
+    absolute = str(tmp_path / "run/epoch_3.pth")
+    for file in (
+        absolute,
+        "run/epoch_3.pth",
+        "./run/../run/epoch_3.pth",
+        "~/run/epoch_3.pth",
+        f"local://{absolute}",
+        f"file://{absolute}",
+        Path(absolute),
+        "run/iter_3.pth/model.pt",
+    ):
         cfg = config(tmp_path / "run", **settings(file))
-        with pytest.raises(WorkDirError, match=r"epoch_3\.pth', which the config loads"):  # noqa: SIM117
+        with pytest.raises(WorkDirError, match=r"_3\.pth', which the config loads"):  # noqa: SIM117
             with work_dir.claim(cfg, overwrite=True):
                 pass
     assert (tmp_path / "run/epoch_3.pth").exists()

@@ -1,4 +1,5 @@
 import json
+import math
 import os
 import subprocess
 import sys
@@ -259,5 +260,34 @@ def test_lock_without_read_permission_is_reported_in_one_line(tmp_path, monkeypa
 
 def test_deeply_nested_lock_becomes_stale_without_renewal(tmp_path):
     (tmp_path / "run.lock").write_text("[" * 60000)
+    with WorkDirLock(tmp_path, **FAST):
+        assert owner(tmp_path)["pid"] == os.getpid()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [Path.mkdir, os.mkfifo, lambda file: file.symlink_to("nowhere")],
+    ids=["folder", "pipe", "link"],
+)
+def test_takeover_file_that_no_run_made_is_named(tmp_path, make):
+    write_lock(tmp_path, pid=dead_process())
+    make(tmp_path / "run.lock.takeover")
+    refused = pytest.raises(WorkDirError, match=r"run\.lock\.takeover' is not a regular file")
+    with refused, WorkDirLock(tmp_path, **FAST):
+        pass
+
+
+def test_takeover_file_from_the_future_is_removed(tmp_path):
+    write_lock(tmp_path, pid=dead_process())
+    claim = tmp_path / "run.lock.takeover"
+    claim.touch()
+    os.utime(claim, (time.time() + 1e6,) * 2)
+    with WorkDirLock(tmp_path, **FAST):
+        assert owner(tmp_path)["pid"] == os.getpid()
+
+
+@pytest.mark.parametrize("pid", [math.inf, math.nan, 1.5, -1, 10**30, True, [1]])
+def test_any_number_in_a_lock_is_read(tmp_path, pid):
+    write_lock(tmp_path, pid=pid, process_start="1")
     with WorkDirLock(tmp_path, **FAST):
         assert owner(tmp_path)["pid"] == os.getpid()

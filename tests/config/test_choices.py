@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from mmengine.config import Config
 from mmengine.runner.priority import Priority
@@ -52,3 +54,21 @@ def test_allowed_choices_pass(entries):
 def test_recipes_have_no_wrong_choice(name):
     assert name in list_models()
     assert wrong_choice(read_config(name)) is None
+
+
+@pytest.mark.parametrize(
+    ("entry", "told"),
+    [
+        (dict(data_src="loss", method_name="meen"), "'meen' is not one of .*did you mean mean"),
+        (dict(data_src="los", method_name="mean"), "no scalar 'los' is logged; did you mean loss"),
+        (dict(data_src="data_tme", method_name="max"), "did you mean data_time"),
+    ],
+)
+def test_a_statistic_of_the_log_is_checked(entry, told):
+    assert re.search(told, wrong_choice(Config(dict(log_processor=dict(custom_cfg=[entry])))))
+
+
+@pytest.mark.parametrize("source", ["loss", "acc", "loss_cls", "decode.loss"])
+def test_a_statistic_of_another_scalar_passes(source):
+    entry = dict(data_src=source, method_name="mean", window_size="epoch")
+    assert wrong_choice(Config(dict(log_processor=dict(custom_cfg=[entry])))) is None

@@ -14,7 +14,8 @@ PLAIN = dict(
     work_dir="x",
     train_pipeline=[dict(type="PackInputs", input_key="a")],
     size=(31, 32),
-    own=dict(entry=1),
+    own=dict(entry=1, flag=True, size=3),
+    lr=1e-3 * 4096 / 256,
     model=dict(
         type="mim_plugins.MixMAE",
         backbone=dict(type="mim_plugins.MaskedSwin", window_size=[7, 7], arch="tiny"),
@@ -68,7 +69,7 @@ def at(cfg, path):
     "option",
     [
         # existing entries
-        "model.backbone.arch=small", "train_dataloader.batch_size=8", "own.entry=2",
+        "model.backbone.arch=small", "train_dataloader.batch_size=8",
         "param_scheduler.0.end=9", "custom_hooks=[]", "work_dir=None", "resume=True",
         # arguments of the classes that are built
         "model.backbone.drop_path_rate=0.2", "model.backbone.img_size=[192,224]",
@@ -183,9 +184,15 @@ def test_a_value_of_another_kind_is_refused(option, expected):
     [
         ("train_pipeline.0.input_key=b", "train_dataloader.dataset.pipeline: change that"),
         ("size=(1,2)", "model.test_cfg.scale: change that"),
+        ("own.size=5", "train_cfg.max_epochs: change that"),
+        ("own.entry=2", "used while the file was read: change the entries that were made from it"),
+        ("own.flag=False", "used while the file was read"),
+        ("own.new=2", "used while the file was read"),
+        ("lr=1.0", "used while the file was read"),
+        ("own=None", "used while the file was read"),
     ],
 )
-def test_a_variable_that_was_copied_names_its_copies(option, copies):
+def test_a_variable_is_refused_with_its_copies(option, copies):
     with pytest.raises(ValueError, match="nothing reads") as error:
         changed(option)
     assert copies in str(error.value)
@@ -194,7 +201,7 @@ def test_a_variable_that_was_copied_names_its_copies(option, copies):
 def test_a_refused_option_leaves_the_config_unchanged():
     cfg = Config(copy.deepcopy(PLAIN))
     with pytest.raises(ValueError, match="intervall"):
-        merge_options(cfg, {"own.entry": 5, "default_hooks.checkpoint.intervall": 1})
+        merge_options(cfg, {"work_dir": "y", "default_hooks.checkpoint.intervall": 1})
     assert cfg._cfg_dict == Config(PLAIN)._cfg_dict
 
 

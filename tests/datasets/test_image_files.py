@@ -131,6 +131,13 @@ def test_a_folder_with_an_images_name_is_a_folder(root):
         "lost+found/0.jpg",
         ".Trash-1000/files/0.jpg",
         ".git/0.jpg",
+        "~snapshot/0.jpg",
+        "RECYCLER/0.jpg",
+        "found.000/0.jpg",
+        "@SynoResource/0.jpg",
+        "@sharebin/0.jpg",
+        "@Snapshots/0.jpg",
+        "_thumbs/0.jpg",
     ],
 )
 def test_hidden_folders_are_left_out_and_counted(root, name):
@@ -155,7 +162,7 @@ def test_hidden_image_files_are_left_out_and_counted(root, name):
     assert scan.left_out == {image_files.HIDDEN_FILES: [str(root / name)]}
 
 
-@pytest.mark.parametrize("name", ["#sunset", "_private", "@home", "recycled", "a.b", "lost"])
+@pytest.mark.parametrize("name", ["#sunset", "_private", "@home", "recycled", "a.b", "found.1"])
 def test_names_that_only_look_odd_are_read(root, name):
     touch(root, f"{name}/3.jpg")
 

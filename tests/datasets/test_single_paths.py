@@ -48,3 +48,8 @@ def test_the_remedy_shows_the_folders_given():
 def test_every_data_set_of_the_package_checks(build):
     with pytest.raises(ValueError, match=r"=\['A', 'B'\] must be one path"):
         build(["A", "B"])
+
+
+def test_unlabeled_images_need_a_folder():
+    with pytest.raises(ValueError, match="data_root=None must be the folder of the images"):
+        UnlabeledImageFolder(None)

@@ -11,7 +11,8 @@ from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 from torch import nn
 
 from mim_plugins.engine.resume.resumed_position import POSITION
-from mim_plugins.engine.resume.resumed_schedule import apply_config_schedule, make_states_plain
+from mim_plugins.engine.resume.resumed_schedule import apply_config_schedule
+from mim_plugins.engine.resume.scheduler_state import plain_scheduler_state
 
 KEYS = ("lr", "momentum", "betas", "weight_decay")
 SGD = dict(type="SGD", lr=0.1, momentum=0.9, weight_decay=0.05)
@@ -82,9 +83,9 @@ class ScheduleRun:
         """As it is read back from the disk."""
         schedulers = self.param_schedulers
         states = (
-            {name: [s.state_dict() for s in some] for name, some in schedulers.items()}
+            {name: list(map(plain_scheduler_state, some)) for name, some in schedulers.items()}
             if isinstance(schedulers, dict)
-            else [s.state_dict() for s in schedulers or []]
+            else list(map(plain_scheduler_state, schedulers or []))
         )
         info, length = (
             dict(max_epochs=self.max_epochs, max_iters=self.max_iters),
@@ -102,7 +103,6 @@ class ScheduleRun:
                 param_schedulers=states,
             )
         )
-        make_states_plain(checkpoint)
         file = io.BytesIO()
         torch.save(checkpoint, file)
         file.seek(0)

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.dataset import default_collate
+from mmengine.dataset import default_collate as collate
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from torch import Tensor
@@ -99,29 +99,43 @@ def main() -> None:
         cfg.model.backbone.init_cfg = None
         args.images, errors = readable_images(args.images)
         model = get_model(cfg, args.checkpoint, args.device)
-        show(args, *predict(model, args))
+        results, unusable = predict(model, args)
+        classes = class_names(args.checkpoint) or getattr(model, "_dataset_meta", {}).get("classes")
+        show(args.topk, results, classes)
+    errors += unusable
     if errors:
         sys.exit(f"error: {len(errors)} images cannot be read: {'; '.join(errors)}")
 
 
 @torch.no_grad()
-def predict(model: Any, args: argparse.Namespace) -> tuple[list[Tensor], Sequence[str] | None]:
-    """Return the scores of all classes for each image, and the class names."""
-    pipeline, scores = evaluation_pipeline(model), []
+def predict(model: Any, args: argparse.Namespace) -> tuple[list[tuple[str, Tensor]], list[str]]:
+    """Return the scores of all classes by image, and the errors of images that cannot be used."""
+    pipeline = evaluation_pipeline(model)
+    results: list[tuple[str, Tensor]] = []
+    errors: list[str] = []
     for start in range(0, len(args.images), args.batch_size):
-        samples = pipeline(args.images[start : start + args.batch_size])
+        images, samples = [], []
+        for image in args.images[start : start + args.batch_size]:
+            try:
+                samples += pipeline(image)
+                images.append(image)
+            except CorruptImageError as error:
+                errors.append(str(error))
         # padding to a common size would change the scores
-        for batch in [samples] if are_one_size(samples) else [[sample] for sample in samples]:
-            scores += [found.pred_score.cpu() for found in model.test_step(default_collate(batch))]
-    classes = class_names(args.checkpoint) or getattr(model, "_dataset_meta", {}).get("classes")
-    return scores, classes
+        batches = [samples] if are_one_size(samples) else [[sample] for sample in samples]
+        scores = [
+            found.pred_score.cpu() for each in batches for found in model.test_step(collate(each))
+        ]
+        results += zip(images, scores, strict=True)
+    return results, errors
 
 
-def show(args: argparse.Namespace, results: list[Tensor], classes: Sequence[str] | None) -> None:
-    for image, scores in zip(args.images, results, strict=True):
+def show(topk: int, results: list[tuple[str, Tensor]], classes: Sequence[str] | None) -> None:
+    """Print the most probable classes of each image; unused outputs of the head have no name."""
+    for image, scores in results:
         print(printable(image))
-        for score, label in zip(*scores.topk(min(args.topk, len(scores))), strict=True):
-            name = classes[label] if classes else ""
+        for score, label in zip(*scores.topk(min(topk, len(scores))), strict=True):
+            name = printable(classes[label]) if classes and label < len(classes) else ""
             print(f"  {100 * score:6.2f} %  {int(label):5d}  {name}".rstrip())
 
 

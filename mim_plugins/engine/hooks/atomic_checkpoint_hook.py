@@ -2,6 +2,7 @@
 
 import copy
 from collections import deque
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,11 @@ from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
-from ...checkpoints import PARTIAL_SUFFIX, write_atomically
+from ...checkpoints import PARTIAL_SUFFIX
 from ...config import accepted_arguments, unknown_name
 from ...errors import WorkDirError
 from ...registry import HOOKS
+from ..guards.guarded_metrics import guard_metrics
 from ..guards.guarded_writers import guard_writers
 from ..guards.guarded_writes import free_space, try_writing
 from ..optim.sharded_optimizer import gather_optimizer_state
@@ -21,9 +23,18 @@ from ..resume.checkpoint_compatibility import add_compatibility_meta
 from ..resume.checkpoint_files import POINTER, best_in_folder
 from ..resume.deferred_removals import DeferredRemovals
 from ..resume.loaded_checkpoint import check_loaded
+from ..resume.model_settings import compare_settings, note_settings
+from ..resume.resumable_content import check_savable, make_resumable
 from ..resume.resume_source import set_resume_source
-from ..resume.resumed_schedule import apply_config_schedule, make_states_plain
-from ..resume.run_checkpoints import newest_complete, next_try
+from ..resume.resumed_schedule import apply_config_schedule
+from ..resume.run_checkpoints import (
+    newest_complete,
+    next_try,
+    remove_files,
+    try_publishing,
+    write_pointer,
+)
+from .best_metric import lacks_metric
 
 INTERRUPTED = "interrupted.pth"
 _BEST_PATHS = ("best_ckpt_path", "best_ckpt_path_dict")
@@ -63,6 +74,9 @@ class AtomicCheckpointHook(CheckpointHook):
         self._is_local = "://" not in str(self.out_dir or "")
         if self.backend_args is None and self.file_client_args is None and self._is_local:
             self.backend_args = dict(backend=ATOMIC_BACKEND)
+        is_ours = self.backend_args == dict(backend=ATOMIC_BACKEND)
+        # storage services raise errors of any type
+        self._errors: tuple[type[Exception], ...] = (OSError,) if is_ours else (Exception,)
 
     def before_run(self, runner: Runner) -> None:
         """Choose the checkpoint to resume from, see :func:`set_resume_source`.
@@ -75,28 +89,36 @@ class AtomicCheckpointHook(CheckpointHook):
             set_resume_source(runner, self.out_dir)
 
     def before_train(self, runner: Runner) -> None:
-        """Remove incomplete files of a killed process."""
+        """Check that the run can be saved; remove incomplete files of a killed process.
+
+        Raises:
+            ConfigError: the schedulers or the model cannot be saved, see :func:`check_savable`.
+        """
         super().before_train(runner)
+        check_savable(runner)
+        note_settings(runner)
+        guard_metrics(runner)
         if runner._resume:
             for key in set(_BEST_PATHS) & set(vars(self)):
                 setattr(self, key, best_in_folder(getattr(self, key), self.out_dir))
         if is_main_process() and self._is_local:
             checkpoints = Path(self.out_dir).glob(f"*.pth.*{PARTIAL_SUFFIX}")
             pointers = Path(runner.work_dir).glob(f"{POINTER}.*{PARTIAL_SUFFIX}")
-            for partial in (*checkpoints, *pointers):
-                try_writing(runner.logger, f"'{partial.parent}'", partial.unlink)
+            for file in (*checkpoints, *pointers):
+                try_writing(runner.logger, f"'{file.parent}'", file.unlink)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Check the loaded checkpoint and adapt its schedule and learning rate to the config."""
         check_loaded(runner, checkpoint)
         if runner._resume:
-            for change in apply_config_schedule(runner, checkpoint):
+            settings = compare_settings(runner, checkpoint["meta"].get("model_settings"))[1]
+            for change in filter(None, (settings, *apply_config_schedule(runner, checkpoint))):
                 runner.logger.warning(f"Resuming: {change}")
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Add optimizer type and numbers of heads; replace functions, which cannot be loaded."""
+        """Add optimizer type and numbers of heads; convert everything to plain data."""
         add_compatibility_meta(runner, checkpoint)
-        make_states_plain(checkpoint)
+        make_resumable(runner, checkpoint)
 
     def after_train(self, runner: Runner) -> None:
         """Repeat a failed last save; a second failure raises a WorkDirError."""
@@ -110,6 +132,11 @@ class AtomicCheckpointHook(CheckpointHook):
                 f" {free_space(runner.work_dir)}; {self.newest}. Make room, then use --resume"
             )
         super().after_train(runner)
+
+    def _publish_model(self, runner: Runner, ckpt_path: str) -> None:
+        """Publish a checkpoint; a failure is only logged, because the run is complete."""
+        publish = super()._publish_model
+        try_publishing(runner.logger, ckpt_path, lambda: publish(runner, ckpt_path))
 
     def save_interrupted(self, runner: Runner) -> bool:
         """Save the run after the current iteration and return whether this succeeded.
@@ -136,8 +163,9 @@ class AtomicCheckpointHook(CheckpointHook):
         prospect = next_try(step, end, self.interval, self.save_last)
         if self._save_file(runner, name, meta, prospect):
             self.last_ckpt, self._is_behind = path, False
-            outdated_names = [*map(self.filename_tmpl.format, outdated), INTERRUPTED]
-            try_writing(runner.logger, f"'{self.out_dir}'", lambda: self._remove(outdated_names))
+            names = [*map(self.filename_tmpl.format, outdated), INTERRUPTED]
+            remove = partial(remove_files, self.file_backend, self.out_dir, names)
+            try_writing(runner.logger, f"'{self.out_dir}'", remove, self._errors)
             return
         self._is_behind = self.last_ckpt != path
         if self.max_keep_ckpts > 0:
@@ -145,7 +173,7 @@ class AtomicCheckpointHook(CheckpointHook):
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
         """Save as MMEngine does, but remove the old best file only when the new one is complete."""
-        if not self.save_best:
+        if not self.save_best or lacks_metric(self.key_indicators, metrics, runner):
             return
         backend, hub = self.file_backend, runner.message_hub
         known = {key: value for key, value in hub.runtime_info.items() if key.startswith("best_")}
@@ -156,7 +184,7 @@ class AtomicCheckpointHook(CheckpointHook):
         failure = None
         try:
             super()._save_best_checkpoint(runner, metrics)
-        except OSError as error:
+        except self._errors as error:
             failure = error
         finally:
             self.file_backend, self._deferred_saves = backend, None
@@ -167,14 +195,13 @@ class AtomicCheckpointHook(CheckpointHook):
                 self._save_checkpoint_with_step(runner, step, meta)
             try:
                 removals.perform()
-            except OSError as error:
+            except self._errors as error:
                 runner.logger.warning(f"the previous best checkpoint cannot be removed: {error}")
             return
-        for key in [key for key in hub.runtime_info if key.startswith("best_")]:
+        for key in [each for each in hub.runtime_info if each.startswith("best_")]:
             hub.pop_info(key)
         hub.update_info_dict(known)
-        for key in filter(paths.get, paths):
-            setattr(self, key, paths[key])
+        self.__dict__.update({key: path for key, path in paths.items() if path})
 
     def _save_file(self, runner: Runner, name: str, meta: dict, prospect: str) -> bool:
         """Save a file, update ``last_checkpoint`` and return whether the file was saved."""
@@ -194,22 +221,13 @@ class AtomicCheckpointHook(CheckpointHook):
                 **self.args,
             )
             if is_main_process():
-                self._write_pointer(runner, path)
-        except OSError as error:
+                write_pointer(runner, path)
+        except self._errors as error:
             failure = error
         return self._has_succeeded(runner, path, failure, prospect)
 
-    def _write_pointer(self, runner: Runner, path: str) -> None:
-        pointer = Path(runner.work_dir, POINTER)
-        try:
-            write_atomically(pointer, lambda partial: partial.write_bytes(path.encode()))
-        except OSError as error:
-            runner.logger.warning(
-                f"{pointer} cannot be written ({error}); --resume finds {path} without it"
-            )
-
     def _has_succeeded(
-        self, runner: Runner, name: str, failure: OSError | None, prospect: str
+        self, runner: Runner, name: str, failure: Exception | None, prospect: str
     ) -> bool:
         """Return on all processes whether the main process, the only one that writes, succeeded.
 
@@ -230,12 +248,3 @@ class AtomicCheckpointHook(CheckpointHook):
     def _set_kept_steps(self, runner: Runner, steps: list[int]) -> None:
         self.keep_ckpt_ids = deque(steps, self.max_keep_ckpts)
         runner.message_hub.update_info("keep_ckpt_ids", steps)
-
-    def _remove(self, names: list[str]) -> None:
-        if not is_main_process():
-            return
-        for path in (self.file_backend.join_path(self.out_dir, name) for name in names):
-            if self.file_backend.isfile(path):
-                self.file_backend.remove(path)
-            elif self.file_backend.isdir(path):
-                self.file_backend.rmtree(path)  # DeepSpeed's

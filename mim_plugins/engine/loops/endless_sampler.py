@@ -1,9 +1,11 @@
 """Checks that reject endless samplers in loops that need an end."""
 
+import logging
 from itertools import islice
 from typing import Any
 
 from mmengine.dataset import DefaultSampler, InfiniteSampler
+from mmengine.logging import print_log
 from mmengine.runner import Runner
 from torch.utils.data import (
     BatchSampler,
@@ -42,7 +44,8 @@ def check_evaluation_sampler(loop: Any, name: str) -> None:
         name: config field of the loader.
 
     Raises:
-        ConfigError: the sampler never ends, or the number of batches is unknown.
+        ConfigError: the sampler never ends, the number of batches is unknown, or the sampler yields
+            another number of indices than its length or one beyond the data set.
     """
     loader = getattr(loop, "dataloader", None)
     if not isinstance(loader, DataLoader) or isinstance(loader.dataset, IterableDataset):
@@ -52,9 +55,28 @@ def check_evaluation_sampler(loop: Any, name: str) -> None:
     for sampler in _samplers(loader):
         if type(sampler) not in _FINITE and hasattr(sampler, "__len__"):
             with preserved_random_state():
-                drawn = sum(1 for _ in islice(sampler, len(sampler) + 1))
-            if drawn > len(sampler):
+                drawn = list(islice(sampler, len(sampler) + 1))
+            if len(drawn) > len(sampler):
                 _refuse(sampler, name, "yields more than its length")
+            if len(drawn) < len(sampler):
+                _refuse(sampler, name, f"yields {len(drawn)} of its {len(sampler)} indices", "all")
+            _check_indices(sampler, drawn, loader, name)
+
+
+def _check_indices(sampler: Any, drawn: list, loader: DataLoader, name: str) -> None:
+    """Refuse indices beyond the data set; warn of images that count more than once."""
+    indices = [index for index in drawn if isinstance(index, int)]
+    length = len(loader.dataset)  # type: ignore[arg-type]
+    if indices and not 0 <= min(indices) <= max(indices) < length:
+        wrong = next(index for index in indices if not 0 <= index < length)
+        _refuse(sampler, name, f"yields the index {wrong} of {length} images", "others")
+    if len(set(indices)) < len(indices):
+        print_log(
+            f"{name}: {type(sampler).__name__} yields {len(indices)} indices of only"
+            f" {len(set(indices))} images, so some count more than once",
+            "current",
+            logging.WARNING,
+        )
 
 
 def check_validation_sampler(runner: Runner) -> None:
@@ -91,13 +113,13 @@ def _samplers(loader: DataLoader) -> list[Any]:
         found.append(inner)
 
 
-def _refuse(sampler: Any, name: str, fault: str = "never ends") -> None:
+def _refuse(sampler: Any, name: str, fault: str = "never ends", need: str = "it to end") -> None:
     more = (
         ", or use an iteration-based loop (train_cfg.max_iters, by_epoch=False)"
         if name == _TRAINING
         else ""
     )
     raise ConfigError(
-        f"{name}: {type(sampler).__name__} {fault}, but the loop needs it to end; set"
+        f"{name}: {type(sampler).__name__} {fault}, but the loop needs {need}; set"
         f" {name}.sampler.type=DefaultSampler{more}"
     )

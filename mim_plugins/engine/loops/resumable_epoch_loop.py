@@ -104,6 +104,13 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
         done = self._completed_batches()
         for idx, data_batch in enumerate(self.dataloader.iter_from(self._epoch, done), done):
             self.run_iter(idx, data_batch)
+            done = idx + 1
+        if done < len(self.dataloader):
+            self.runner.logger.warning(
+                f"epoch {self._epoch + 1} ended after {done} of {len(self.dataloader)} batches,"
+                " because the sampler yields fewer indices than its length; schedules count on the"
+                " length"
+            )
         self.runner.call_hook("after_train_epoch")
         self._epoch += 1
 

@@ -14,8 +14,10 @@ from ...errors import CheckpointError
 from ..model_wrapper import unwrap_model
 from .averaged_weights import describe_average_mismatch
 from .class_check import check_classes
+from .model_settings import compare_settings, noted_settings
 from .optimizer_values import (
     PER_ELEMENT,
+    count_updates,
     describe_missing_state,
     describe_settings,
     describe_values,
@@ -44,6 +46,7 @@ def check_compatible(runner: Runner, checkpoint: dict | None, source: str) -> No
         )
     problem = _model_difference(runner, checkpoint["state_dict"])
     problem = problem or _heads_difference(runner, checkpoint["meta"].get("num_heads"))
+    problem = problem or compare_settings(runner, checkpoint["meta"].get("model_settings"))[0]
     weights = unwrap_model(runner.model).state_dict()
     problem = problem or describe_average_mismatch(weights, checkpoint.get("ema_state_dict"))
     if problem:
@@ -53,10 +56,14 @@ def check_compatible(runner: Runner, checkpoint: dict | None, source: str) -> No
         )
     if isinstance(runner.optim_wrapper, OptimWrapper):
         kind = checkpoint["meta"].get("optimizer_type")
-        iterations = checkpoint["meta"].get("iter", 0)
+        updates, steps = checkpoint["meta"].get("updates"), count_updates(checkpoint["optimizer"])
+        # without an update, as during a long accumulation of gradients, there is no state
+        iterations = 0 if updates == 0 else checkpoint["meta"].get("iter", 0)
         problem = _optimizer_difference(
             runner.optim_wrapper, checkpoint["optimizer"], kind, iterations
         )
+        if not problem and updates is not None and updates != steps:
+            problem = f"its step is {steps}, but its run has made {updates} updates"
     if problem:
         raise CheckpointError(
             f"'{source}' is of another optimizer than the config's: {problem}; resume with the"
@@ -69,10 +76,13 @@ def check_compatible(runner: Runner, checkpoint: dict | None, source: str) -> No
 def add_compatibility_meta(runner: Runner, checkpoint: dict) -> None:
     """Add compatibility information to a checkpoint's ``meta``, for :func:`check_compatible`.
 
-    It consists of the optimizer's type (or types by name) and the number of heads of each
-    attention, which the tensors alone do not determine.
+    It consists of the optimizer's type (or types by name), its number of updates, and the settings
+    of the model that its tensors do not determine, such as the number of heads of each attention.
     """
     checkpoint["meta"]["num_heads"] = _heads(runner)
+    checkpoint["meta"]["model_settings"] = noted_settings(runner)
+    if "optimizer" in checkpoint:
+        checkpoint["meta"]["updates"] = count_updates(checkpoint["optimizer"])
     wrapper = runner.optim_wrapper
     if isinstance(wrapper, OptimWrapperDict):
         kinds: Any = {name: _kind(each) for name, each in wrapper.items()}
@@ -156,7 +166,10 @@ def _state_difference(wrapper: OptimWrapper, state: dict, kind: str | None, iter
                 f"group {number} has {len(theirs['params'])} parameters in the file,"
                 f" {len(ours['params'])} in the config"
             )
-        for key in sorted(set(ours) - {"params", "initial_lr"}):
+        arguments = inspect.signature(type(getattr(wrapper.optimizer, "optim", wrapper.optimizer)))
+        # other entries, such as multipliers and what schedulers add, are the config's
+        known = {*arguments.parameters, *theirs} - {"params", "initial_lr"}
+        for key in sorted(set(ours) & known):
             # settings missing in the file, which are newer than its PyTorch, keep their defaults
             if not _same_kind(ours[key], theirs.get(key)):
                 return (

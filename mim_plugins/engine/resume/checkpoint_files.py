@@ -74,7 +74,9 @@ def find_resumable(folder: Path, pointer: Path) -> Choice:
     """
     named, problem = _read_pointer(pointer, folder)
     if named is not None and named.is_dir():
-        return Choice(named, [])  # DeepSpeed's format, which has its own checks
+        if any(named.glob("*_states.pt")):
+            return Choice(named, [])  # DeepSpeed's format, which has its own checks
+        named, problem = None, f"names a folder, '{named}', that is not a checkpoint"
     progress, corrupt = _read_folder(folder)
     by_time = sorted(progress, key=lambda file: (_time(file), progress[file]), reverse=True)
     for path in _by_preference(by_time, progress, named):

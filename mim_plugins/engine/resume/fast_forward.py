@@ -39,12 +39,14 @@ def fast_forward(schedulers: Sequence[Any], groups: list[dict], position: Resume
     )
     copies = [_copy_for(scheduler, proxy, firsts) for scheduler in schedulers]
     _step_through(copies, position)
-    for group, key in zip(groups, keys, strict=True):
-        group.update(proxy.param_groups[firsts.index(keys.index(key))])
+    sources = [firsts.index(keys.index(key)) for key in keys]
+    for group, source in zip(groups, sources, strict=True):
+        group.update(proxy.param_groups[source])
     for scheduler, stepped in zip(schedulers, copies, strict=True):
         unchanged = ("optimizer", "verbose", *_PER_GROUP)
         vars(scheduler).update({k: v for k, v in vars(stepped).items() if k not in unchanged})
-        scheduler._last_value = [group[scheduler.param_name] for group in groups]
+        if len(stepped._last_value) == len(firsts):  # one that never stepped has all values
+            scheduler._last_value = [stepped._last_value[source] for source in sources]
 
 
 def _group_key(schedulers: Sequence[Any], groups: list[dict], index: int) -> tuple:

@@ -3,9 +3,13 @@
 import os
 from typing import Any
 
+import numpy as np
+import torch
 from mmengine.runner import Runner
+from torch import Tensor
 
 from ...checkpoints import check_training_state, sanitize_checkpoint
+from ...checkpoints.plain_copier import PlainCopier
 from .averaged_weights import restore_trained_weights
 from .checkpoint_compatibility import check_compatible
 from .class_check import check_classes
@@ -49,6 +53,10 @@ def check_loaded(runner: Runner, checkpoint: dict) -> None:
                 "Resuming: the checkpoint has averaged weights (EMAHook), but this run averages"
                 " none: it continues from the trained weights and drops the averages"
             )
+        _keep_equal_metainfo(runner, checkpoint["meta"])
+        scalars = checkpoint["message_hub"]["log_scalars"]
+        for name in [name for name, buffer in scalars.items() if not len(buffer.data[0])]:
+            del scalars[name]  # MMEngine cannot average a buffer without values
     elif is_checked:
         check_classes(runner, checkpoint, source)
 
@@ -64,3 +72,27 @@ def _drop_empty_loss_scalers(state: Any) -> None:
         for each in state.values():  # states of several optimizers, by name
             if isinstance(each, dict) and each.get("loss_scaler") == {}:
                 del each["loss_scaler"]
+
+
+def _keep_equal_metainfo(runner: Runner, meta: dict) -> None:
+    """Replace the data set's information by the run's if it differs only in types.
+
+    Checkpoints contain plain types; MMEngine would warn that the data set differs.
+    """
+    own = getattr(getattr(runner.train_dataloader, "dataset", None), "metainfo", None)
+    plain = PlainCopier().copy(own, "")
+    if _same(plain, meta.get("dataset_meta")):
+        meta["dataset_meta"] = own
+
+
+def _same(first: Any, second: Any) -> bool:
+    """Return whether two plain values are equal."""
+    if isinstance(first, Tensor) and isinstance(second, Tensor):
+        return torch.equal(first, second)
+    if isinstance(first, np.ndarray) and isinstance(second, np.ndarray):
+        return np.array_equal(first, second)
+    if isinstance(first, dict) and isinstance(second, dict):
+        return first.keys() == second.keys() and all(_same(first[k], second[k]) for k in first)
+    if isinstance(first, list | tuple) and type(first) is type(second):
+        return len(first) == len(second) and all(map(_same, first, second))
+    return type(first) is type(second) and bool(first == second)

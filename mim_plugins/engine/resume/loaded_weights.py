@@ -14,11 +14,17 @@ def bare_name(name: str) -> str:
     return re.sub(r"^(module\.)+", "", name)
 
 
-def check_loadable(model: nn.Module, checkpoint: Any, source: str) -> None:
+def check_loadable(model: nn.Module, checkpoint: Any, source: str, resume: bool = False) -> None:
     """Check that a checkpoint contains valid weights for the model.
 
     MMEngine copies every tensor that matches in name and shape, including integers and infinities,
     and continues with random weights if no name matches.
+
+    Args:
+        model: model of the run, possibly wrapped.
+        checkpoint: content of the file.
+        source: name of the file, for messages.
+        resume: accept infinite values in buffers, which the resumed run may have stored.
 
     Raises:
         CheckpointError: no name matches the model, or a tensor is invalid (see
@@ -38,4 +44,6 @@ def check_loadable(model: nn.Module, checkpoint: Any, source: str) -> None:
             " convert it with tools/model_converters/convert_checkpoint.py"
         )
     require_plain(given, source)
-    require_weights(given, source, own)
+    parameters = {bare_name(name) for name, _ in model.named_parameters()}
+    infinite = own.keys() - parameters if resume else frozenset()
+    require_weights(given, source, own, infinite)

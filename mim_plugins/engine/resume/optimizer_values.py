@@ -77,6 +77,21 @@ def describe_missing_state(wrapper: OptimWrapper, state: dict, iterations: int) 
     return f"{', '.join(kept)} of all parameters are missing in the file" if kept else ""
 
 
+def count_updates(state: dict) -> int | None:
+    """Return the largest ``step`` in the state of an optimizer, or of several by name.
+
+    The result is 0 without any state, and None if an optimizer does not count its steps.
+    """
+    if "state" not in state:
+        counts = [count_updates(each) for each in state.values()]
+        known = [count for count in counts if count is not None]
+        return max(known, default=0) if len(known) == len(counts) else None
+    if not state["state"]:
+        return 0
+    steps = [float(each["step"]) for each in state["state"].values() if "step" in each]
+    return int(max(filter(math.isfinite, steps), default=0)) if steps else None
+
+
 def expected_state(optimizer: Any, settings: dict) -> tuple[str, ...]:
     """Return the names of an optimizer's state entries per parameter, for these settings.
 
@@ -134,8 +149,9 @@ def _describe_step(value: Any, entries: dict) -> str:
 
 def _describe_numbers(name: str, value: Tensor, param: Tensor) -> str:
     is_float = value.is_floating_point()
-    if name in PER_ELEMENT and is_float != param.is_floating_point():
-        return f"{name} contains {str(value.dtype).removeprefix('torch.')} numbers"
+    if name in PER_ELEMENT and value.dtype != param.dtype:
+        kinds = [str(kind).removeprefix("torch.") for kind in (value.dtype, param.dtype)]
+        return f"{name} contains {kinds[0]} numbers, but the parameter is {kinds[1]}"
     if not is_float or not value.numel():
         return ""
     low, high = (float(edge) for edge in torch.aminmax(value.detach()))

@@ -8,8 +8,10 @@ from mmengine.runner import Runner
 
 from ...errors import CheckpointError
 from .configured_settings import apply_config_settings
+from .contradictions import describe_contradictions, word
 from .fast_forward import fast_forward
 from .resumed_position import ResumedPosition, convert_position
+from .scheduler_state import plain_scheduler_state
 
 # attributes of schedulers that change with each step or depend on the optimizer
 _PROGRESS = ("base_values", "last_step", "_global_step", "_last_value", "verbose",
@@ -23,8 +25,8 @@ def apply_config_schedule(runner: Runner, checkpoint: dict) -> list[str]:
 
     MMEngine always resumes the schedule of the checkpoint: its length, its learning rate and the
     iterations per epoch of the old number of GPUs. Here the schedulers of the config are stepped to
-    the position of the checkpoint as if they had run from the start. If the schedules agree, the
-    checkpoint is unchanged.
+    the position of the checkpoint as if they had run from the start, so no rate of the file is
+    used, except that of schedules which depend on past metrics.
 
     Args:
         runner: runner whose loop, optimizer and schedulers are built.
@@ -56,17 +58,6 @@ def apply_config_schedule(runner: Runner, checkpoint: dict) -> list[str]:
     return changes
 
 
-def make_states_plain(checkpoint: dict) -> None:
-    """Replace functions in the scheduler states of a checkpoint with their names.
-
-    PyTorch would refuse to load functions; :func:`apply_config_schedule` restores them.
-    """
-    states = checkpoint.get("param_schedulers") or []
-    for some in states.values() if isinstance(states, dict) else [states]:
-        for state in some:
-            state.update({k: v.__qualname__ for k, v in state.items() if callable(v)})
-
-
 def _select(whole: Any, name: str) -> Any:
     return whole.get(name) if isinstance(whole, dict) else None
 
@@ -86,16 +77,15 @@ def _merge_states(
     scheduled = [each["param_name"] for each in states] + [each.param_name for each in schedulers]
     names = list(dict.fromkeys(["lr", *scheduled]))
     settings = apply_config_settings(wrapper.optimizer, built, saved, names) if saved else []
-    changes = _schedule_changes(schedulers, states, position)
-    changes += [line for name in names for line in _base_change(name, saved, built)]
-    if saved and not changes:
-        same = zip(schedulers, states, strict=True)
-        return [state | _functions(s) for s, state in same], settings
-
     kept = _metric_states(schedulers, states if saved else [], position)
     fast_forward(schedulers, built, position)
+    changes = _schedule_changes(schedulers, states, position)
+    changes += [line for name in names for line in _base_change(name, saved, built)]
     new_states = [kept.get(index, s.state_dict()) for index, s in enumerate(schedulers)]
     held = {state["param_name"] for state in kept.values()}
+    if saved and not changes:
+        free = [name for name in names if name not in held]
+        changes = describe_contradictions(schedulers, states, saved, built, free)
     for old, new in zip(saved, built, strict=bool(saved)):
         for name in names:
             value = old[name] * _ratio(name, old, new) if name in held else new.get(name)
@@ -129,19 +119,13 @@ def _schedule_changes(schedulers: list, states: list, position: ResumedPosition)
 
 def _is_unchanged(scheduler: Any, state: dict, position: ResumedPosition, *free: str) -> bool:
     """Return whether a state equals the scheduler's, apart from progress and ``free`` keys."""
-    built = scheduler.state_dict() | _functions(scheduler, by_name=True)
+    built = plain_scheduler_state(scheduler)
     steps = position.epochs if scheduler.by_epoch else position.iterations
     return (
         built.keys() == state.keys()
         and state["_global_step"] == steps
         and all(_equal(built[key], state[key]) for key in built.keys() - {*_PROGRESS, *free})
     )
-
-
-def _functions(scheduler: Any, by_name: bool = False) -> dict:
-    """Return the functions in a scheduler's state, or their names."""
-    found = {key: v for key, v in scheduler.state_dict().items() if callable(v)}
-    return {key: v.__qualname__ for key, v in found.items()} if by_name else found
 
 
 def _equal(first: Any, second: Any) -> bool:
@@ -157,8 +141,10 @@ def _base_change(name: str, saved: list[dict], built: list[dict]) -> list[str]:
     old, new = ([float(value) for value in some if value is not None] for some in values)
     if len(old) != len(new) or not old or all(map(math.isclose, old, new)):
         return []
-    word = "learning rate" if name == "lr" else name
-    return [f"the highest {word} was {max(old):.3g} and is {max(new):.3g}, as configured"]
+    if math.isclose(max(old), max(new)):
+        count = sum(not math.isclose(*pair) for pair in zip(old, new, strict=True))
+        return [f"the {word(name)} of {count} parameter groups is another one, as configured"]
+    return [f"the highest {word(name)} was {max(old):.3g} and is {max(new):.3g}, as configured"]
 
 
 def _ratio(name: str, saved: dict, built: dict) -> float:
@@ -205,8 +191,10 @@ def _metric_states(schedulers: list, states: list, position: ResumedPosition) ->
                     f" {type(metric).__name__} to {position.epochs + 1}, or load the weights alone"
                     " (load_from)"
                 )
-            own = {key: vars(each)[key] for key in ("end", "base_values") if key in vars(each)}
-            kept[index] = states[index] | own | _functions(each)
+            state = each.state_dict()
+            settings = {key: state[key] for key in state.keys() - set(_PROGRESS)}
+            own = {key: state[key] for key in ("base_values",) if key in state}
+            kept[index] = states[index] | settings | own
     return kept
 
 

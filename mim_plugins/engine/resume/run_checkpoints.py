@@ -1,9 +1,16 @@
 """Checkpoints in the folder of a run: the one to resume from, and the newest one."""
 
+import contextlib
+import glob
+from collections.abc import Callable
+from logging import Logger
 from pathlib import Path
+from typing import Any
 
+from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
+from ...checkpoints import write_atomically
 from ...errors import CheckpointError
 from .checkpoint_files import POINTER, check_integrity, find_resumable
 
@@ -66,3 +73,46 @@ def next_try(step: int, end: int, interval: int, save_last: bool) -> str:
     if step < end:
         return "training continues, and the end of the run tries again"
     return "this was the last save of the run"
+
+
+def write_pointer(runner: Runner, path: str) -> None:
+    """Write ``last_checkpoint``; a failure is only logged, because it is not indispensable."""
+    pointer = Path(runner.work_dir, POINTER)
+    try:
+        write_atomically(pointer, lambda partial: partial.write_bytes(path.encode()))
+    except OSError as error:
+        runner.logger.warning(
+            f"{pointer} cannot be written ({error}); --resume finds {path} without it"
+        )
+
+
+def remove_files(backend: Any, folder: str, names: list[str]) -> None:
+    """Remove the existing ones of some files, on the main process."""
+    if not is_main_process():
+        return
+    for path in (backend.join_path(folder, name) for name in names):
+        if backend.isfile(path):
+            backend.remove(path)
+        elif backend.isdir(path):
+            backend.rmtree(path)  # DeepSpeed's
+
+
+def try_publishing(logger: Logger, path: str, publish: Callable[[], object]) -> None:
+    """Publish a copy of a checkpoint; log a failure and remove the partial copy.
+
+    Args:
+        logger: logger of the failure.
+        path: the checkpoint; the name of its copy also has a digest of 8 characters.
+        publish: function that writes the copy.
+    """
+    file = Path(path)
+    copies = f"{glob.escape(file.stem)}-{'[0-9a-f]' * 8}.pth"
+    before = set(file.parent.glob(copies))
+    try:
+        publish()
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        logger.error(f"the published copy of '{path}' could NOT be written: {reason}")
+        for partial in set(file.parent.glob(copies)) - before:
+            with contextlib.suppress(OSError):
+                partial.unlink()

@@ -4,9 +4,11 @@ import resource
 import shutil
 import signal
 from contextlib import nullcontext
+from pathlib import Path
 
 import pytest
 import torch
+from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from stacks import ON_FORKS
@@ -359,3 +361,44 @@ def test_files_of_mmengines_hook_and_moved_folders_are_resumed(tmp_path):
 def test_unknown_argument_is_rejected_at_construction(name):
     with pytest.raises(TypeError, match=f"AtomicCheckpointHook has no '{name}'"):
         AtomicCheckpointHook(interval=1, **{name: 1})
+
+
+class StorageError(Exception):
+    """Error as those of a storage service, which are no OSError."""
+
+
+class Storage(LocalBackend):
+    """Storage service that refuses some requests."""
+
+    def put(self, obj, filepath):
+        if "iter_2" in str(filepath):
+            raise StorageError("403")
+        super().put(obj, filepath)
+
+    def remove(self, filepath):
+        raise StorageError("404")
+
+
+def test_errors_of_a_storage_service_are_logged(tmp_path, caplog):
+    register_backend("storage", Storage, force=True)
+    settings = dict(backend_args=dict(backend="storage"), max_keep_ckpts=1)
+    runner = toy_runner(tmp_path, checkpoint=settings)
+    runner.logger.addHandler(caplog.handler)
+    runner.train()
+    assert "iter_2.pth could NOT be saved: 403" in caplog.text
+    assert (tmp_path / "iter_4.pth").exists()
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left"), RuntimeError("write failed")])
+def test_failed_published_copy_does_not_end_the_run(tmp_path, monkeypatch, caplog, error):
+    def save(content, path):
+        Path(path).write_bytes(b"part")
+        raise error
+
+    runner = toy_runner(tmp_path, checkpoint=dict(published_keys=["state_dict"]))
+    runner.logger.addHandler(caplog.handler)
+    monkeypatch.setattr("mmengine.runner.save_checkpoint", save)
+    runner.train()
+    assert "the published copy of" in caplog.text
+    assert not list(tmp_path.glob("iter_4-*.pth"))
+    assert (tmp_path / "iter_4.pth").exists()

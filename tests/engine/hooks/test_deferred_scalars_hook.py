@@ -1,7 +1,7 @@
 import pytest
 import torch
 from mmengine.hooks import LoggerHook, RuntimeInfoHook
-from toy_run import toy_runner
+from tiny_run import toy_runner
 
 from mim_plugins.analysis import simulated_gpu
 from mim_plugins.engine.hooks import DeferredScalarsHook

@@ -14,6 +14,7 @@ from mmengine.evaluator import Evaluator
 from tiny_run import ToyImages, toy_runner
 from torch.utils.data import BatchSampler, DataLoader, IterableDataset, RandomSampler
 
+from mim_plugins.engine.loops import endless_sampler
 from mim_plugins.engine.loops.endless_sampler import (
     check_evaluation_sampler,
     check_training_sampler,
@@ -200,3 +201,50 @@ def test_endless_validation_is_rejected_before_training(tmp_path, loop, sampler)
     with pytest.raises(ConfigError, match=f"val_dataloader: {sampler} .*set val_data"):
         runner.train()
     assert runner.iter == 0
+
+
+class Listed:
+    """Sampler of a given length that yields given indices."""
+
+    def __init__(self, indices, length):
+        self.indices, self.length = indices, length
+
+    def __iter__(self):
+        return iter(self.indices)
+
+    def __len__(self):
+        return self.length
+
+
+@pytest.mark.parametrize(
+    ("indices", "length", "told"),
+    [
+        ([0, 1], 4, "Listed yields 2 of its 4 indices, but the loop needs all"),
+        ([], 3, "yields 0 of its 3 indices"),
+        ([0, 8], 2, "yields the index 8 of 8 images"),
+        ([-1, 0], 2, "yields the index -1 of 8 images"),
+        ([0, 1, 2], 2, "yields more than its length"),
+    ],
+)
+def test_evaluations_reject_samplers_that_break_their_length(indices, length, told):
+    loader = DataLoader(IMAGES, sampler=Listed(indices, length))
+    with pytest.raises(ConfigError, match=told):
+        check_evaluation_sampler(SimpleNamespace(dataloader=loader), "val_dataloader")
+
+
+def test_evaluations_warn_of_images_that_count_twice(monkeypatch):
+    texts = []
+    monkeypatch.setattr(endless_sampler, "print_log", lambda text, *_: texts.append(text))
+    loader = DataLoader(IMAGES, sampler=Listed([0, 0, 1], 3))
+    check_evaluation_sampler(SimpleNamespace(dataloader=loader), "val_dataloader")
+    assert "yields 3 indices of only 2 images" in texts[0]
+
+
+def test_an_epoch_that_ends_early_is_a_warning(tmp_path, monkeypatch):
+    sampler = Listed(range(4), 8)  # one of two batches
+    data = DataLoader(ToyImages(), batch_size=4, sampler=sampler, collate_fn=pseudo_collate)
+    runner = toy_runner(tmp_path, train_cfg=EPOCHS, train_dataloader=data)
+    texts = []
+    monkeypatch.setattr(runner.logger, "warning", texts.append)
+    runner.train()
+    assert "epoch 2 ended after 1 of 2 batches" in texts[-1]

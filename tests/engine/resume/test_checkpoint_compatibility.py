@@ -233,3 +233,35 @@ def test_averaged_weights_of_another_model_are_reported(tmp_path, runner):
     toy_runner(
         tmp_path, model=TwoLayers(), iterations=2, hooks=hooks, runner=runner, resume=True
     ).train()
+
+
+@pytest.mark.parametrize("kind", ["AdamW", "Adagrad", "Adamax"])
+@pytest.mark.parametrize("step", [0.0, 3.0, 1000.0])
+def test_changed_number_of_updates_is_rejected(kind, step):
+    content = checkpoint_of(run(kind=kind))
+    for entries in content["optimizer"]["state"].values():
+        entries["step"] = torch.tensor(step)
+    with pytest.raises(CheckpointError, match="step is"):
+        check_compatible(run(kind=kind), content, "x")
+
+
+@pytest.mark.parametrize("name", ["initial_weight_decay", "decay_mult", "lr_mult", "max_lr"])
+def test_entry_that_a_scheduler_or_multiplier_adds_may_be_new(name):
+    content, resumed = checkpoint_of(run()), run()
+    resumed.optim_wrapper.optimizer.param_groups[0][name] = 0.5
+    check_compatible(resumed, content, "x")
+
+
+@pytest.mark.parametrize("kind", ["AdamW", "SGD"])
+def test_file_without_any_update_needs_no_state(kind):
+    first = run(kind=kind)
+    content = dict(
+        meta=dict(iter=5),
+        state_dict=first.model.state_dict(),
+        optimizer=first.optim_wrapper.state_dict(),
+    )
+    add_compatibility_meta(first, content)
+    check_compatible(run(kind=kind), content, "x")
+    content["meta"]["updates"] = 5
+    with pytest.raises(CheckpointError, match="of another optimizer"):
+        check_compatible(run(kind=kind), content, "x")

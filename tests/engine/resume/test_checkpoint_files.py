@@ -228,3 +228,14 @@ def test_missing_file_chosen_by_the_user_is_reported(tmp_path):
     with pytest.raises(CheckpointError, match="is a folder"):
         check_integrity(str(tmp_path))
     check_integrity("https://example.org/a.pth")
+
+
+def test_pointer_to_a_folder_is_followed_for_deepspeed_only(tmp_path):
+    newest = save(tmp_path, 1)
+    (tmp_path / "other.pth").mkdir()
+    (tmp_path / "last_checkpoint").write_text("other.pth")
+    path, (warning,) = choose(tmp_path)
+    assert path == newest
+    assert "names a folder" in warning
+    (tmp_path / "other.pth/mp_rank_00_model_states.pt").touch()
+    assert choose(tmp_path).path == tmp_path / "other.pth"

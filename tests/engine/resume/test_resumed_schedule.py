@@ -166,11 +166,9 @@ def test_file_without_scheduler_states_follows_the_config(missing):
     assert resumed.go().trace == whole.go().trace[12:]
 
 
-def test_unchanged_schedules_keep_the_checkpoints_states():
+def test_unchanged_schedules_have_the_checkpoints_states():
     schedulers = in_units([*KINDS["warm_up_cosine"], *KINDS["momentum"]], "converted")
     run = ScheduleRun(schedulers).go(7)
-    # a hook may have changed the learning rate like this
-    run.optim_wrapper.param_groups[0]["lr"] = 0.0123
     resumed = ScheduleRun(schedulers)
     assert resumed.resume(run.checkpoint()) == []
     assert resumed.values() == run.values()
@@ -396,3 +394,46 @@ def test_position_beyond_the_end_takes_no_time(count, epochs):
     lines = ScheduleRun(schedule, epochs=epochs, iterations=24).resume(content)
     assert time.process_time() - begin < 1
     assert any("nothing is left to train" in line for line in lines)
+
+
+def set_rate(content):
+    content["optimizer"]["param_groups"][0]["lr"] = 0.9
+
+
+def set_rates_of_all_groups(content):
+    for group in content["optimizer"]["param_groups"]:
+        group["lr"] *= 2
+
+
+def set_base_values(content):
+    content["param_schedulers"][1]["base_values"] = []
+
+
+def set_last_step(content):
+    content["param_schedulers"][0]["last_step"] = 9
+
+
+def set_last_value(content):
+    content["param_schedulers"][1]["_last_value"][2] = 1.0
+
+
+@pytest.mark.parametrize("unit", ["epoch", "converted"])
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (set_rate, "learning rate 0.9, not 0."),
+        (set_rates_of_all_groups, "learning rate 0."),
+        (set_base_values, "base_values of CosineAnnealingLR"),
+        (set_last_step, "last_step of LinearLR"),
+        (set_last_value, "_last_value of CosineAnnealingLR"),
+    ],
+)
+def test_values_that_contradict_the_position_are_replaced(change, named, unit):
+    schedulers = in_units(KINDS["warm_up_cosine"], unit)
+    content = ScheduleRun(schedulers).go(13).checkpoint()
+    change(content)
+    run = ScheduleRun(schedulers)
+    (line,) = run.resume(content)
+    assert "contradicts its own schedule and position" in line
+    assert named in line
+    assert run.go().trace == ScheduleRun(schedulers).go().trace[13:]

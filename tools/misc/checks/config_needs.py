@@ -28,13 +28,14 @@ def check_config(name: str, data_root: str | None, options: Sequence[str] = ()) 
 
         from mim_plugins.apis import find_config, override_config
         from mim_plugins.cli import add_config_options, missing_packages_hint, run_config
+        from mim_plugins.config import use_text_paths
         from mim_plugins.errors import ConfigError
     except Exception as error:  # a missing package has a line above
         reason = first_line(error)
         yield Result(FAIL, f"mim_plugins does not import: {reason}; fix the errors above first")
         return
     try:
-        cfg = Config.fromfile(find_config(name))
+        cfg = use_text_paths(Config.fromfile(find_config(name)))
         if options:
             parser = argparse.ArgumentParser()
             add_config_options(parser)  # parses MMEngine's syntax of values

@@ -1,0 +1,93 @@
+"""Checks that what follows a validation metric names one that validation returns."""
+
+import difflib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from mmengine.config import Config
+
+from ..config import type_name
+from ..errors import ConfigError
+
+_SEGMENTATION = (
+    "aAcc", "mAcc", "mDice", "mFscore", "mIoU", "mPrecision", "mRecall",
+)  # fmt: skip
+
+
+def check_followed_metrics(cfg: Config, metrics: Sequence[Any] | None) -> None:
+    """Check ``save_best``, early stopping and schedulers that follow a metric.
+
+    They would fail, or do nothing, only at the first validation.
+
+    Args:
+        cfg: config of the run.
+        metrics: built metrics of validation, None if there is no validation.
+
+    Raises:
+        ConfigError: there is no validation, or no metric has this name.
+    """
+    for field, monitor in _followed(cfg):
+        if metrics is None:
+            raise ConfigError(
+                f"{field}={monitor!r} follows a metric of validation, but the run has none; set"
+                " val_dataloader, val_evaluator and val_cfg, or leave it out"
+            )
+        problem = None if monitor == "auto" else _unknown(monitor, metrics)
+        if problem is not None:
+            raise ConfigError(f"{field}={monitor!r}: {problem}")
+
+
+def _followed(cfg: Config) -> Iterator[tuple[str, str]]:
+    """Yield config field and metric of each follower."""
+    hooks = {
+        f"default_hooks.{name}": hook for name, hook in (cfg.get("default_hooks") or {}).items()
+    }
+    listed = dict(custom_hooks=cfg.get("custom_hooks"), param_scheduler=cfg.get("param_scheduler"))
+    for field, parts in listed.items():
+        several = parts if isinstance(parts, (list, tuple)) else [parts]
+        hooks |= {f"{field}.{index}": part for index, part in enumerate(several)}
+    for field, hook in hooks.items():
+        if not isinstance(hook, dict):
+            continue
+        kind = type_name(hook.get("type"))
+        best = hook.get("save_best")
+        for monitor in best if isinstance(best, (list, tuple)) else [best]:
+            if isinstance(monitor, str):
+                yield f"{field}.save_best", monitor
+        is_plateau = kind.startswith("ReduceOnPlateau")
+        if kind == "EarlyStoppingHook" or is_plateau:
+            yield f"{field}.monitor", hook.get("monitor", "loss" if is_plateau else "")
+
+
+def _unknown(monitor: str, metrics: Sequence[Any]) -> str | None:
+    """Return an error text if no metric can return ``monitor``."""
+    names: list[str] = []
+    complete = True
+    for metric in metrics:
+        known = _names(metric)
+        prefix = getattr(metric, "prefix", None)
+        if known is not None:
+            names += [f"{prefix}/{name}" if prefix else name for name in known]
+            continue
+        complete = False
+        if not prefix or monitor.startswith(f"{prefix}/"):
+            return None
+        names.append(f"{prefix}/...")
+    if monitor in names:
+        return None
+    near = difflib.get_close_matches(monitor, names, n=1) if complete else []
+    hint = f"; did you mean {near[0]}?" if near else ""
+    return f"validation returns {', '.join(names) or 'no metric'}{hint}"
+
+
+def _names(metric: Any) -> list[str] | None:
+    """Return the names that a metric returns, without prefix; None if they are unknown."""
+    kind = type(metric).__name__  # a subclass may return others
+    if kind == "IoUMetric":
+        return list(_SEGMENTATION)
+    if kind != "Accuracy" or not hasattr(metric, "topk"):
+        return None
+    thresholds = getattr(metric, "thrs", (0.0,))
+    if len(thresholds) > 1:
+        return None  # their names contain the thresholds
+    return [f"top{k}" for k in metric.topk]

@@ -1,0 +1,44 @@
+"""Check of the values of images against the normalization of the data preprocessor."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor
+
+from ..errors import ConfigError
+
+
+def check_pixel_range(preprocessor: Any, field: str, images: Sequence[Tensor]) -> str | None:
+    """Check the standard deviations, and that images are not normalized already.
+
+    Args:
+        preprocessor: data preprocessor with or without ``mean`` and ``std``.
+        field: config field of the data set, for messages.
+        images: images (C, H, W) of the data set.
+
+    Returns:
+        A warning, or None.
+
+    Raises:
+        ConfigError: a standard deviation is 0 or negative.
+    """
+    mean, std = getattr(preprocessor, "mean", None), getattr(preprocessor, "std", None)
+    if not isinstance(mean, Tensor) or not isinstance(std, Tensor):
+        return None
+    if not (std > 0).all():
+        raise ConfigError(
+            f"data_preprocessor.std={std.flatten().tolist()} must be above 0, because images are"
+            " divided by it"
+        )
+    for image in images:
+        if not image.is_floating_point() or not image.numel():
+            continue
+        low, high = float(image.min()), float(image.max())
+        is_small = high <= 1 < float(mean.max())  # a mean of pixels from 0 to 255
+        if low < 0 or is_small:
+            return (
+                f"{field}: images have values from {low:.4g} to {high:.4g} before"
+                f" data_preprocessor normalizes them with mean={mean.flatten().tolist()}; remove"
+                " the normalization from the pipeline, or mean and std"
+            )
+    return None

@@ -1,0 +1,42 @@
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from mim_plugins.checks.pixel_range_check import check_pixel_range
+from mim_plugins.errors import ConfigError
+
+FIELD = "train_dataloader"
+
+
+def preprocessor(mean=123.0, std=58.0):
+    return SimpleNamespace(mean=torch.full((3, 1, 1), mean), std=torch.full((3, 1, 1), std))
+
+
+@pytest.mark.parametrize("std", [0.0, -1.0, float("nan")])
+def test_a_standard_deviation_of_zero_is_refused(std):
+    with pytest.raises(ConfigError, match=r"data_preprocessor\.std=.* must be above 0"):
+        check_pixel_range(preprocessor(std=std), FIELD, [])
+
+
+@pytest.mark.parametrize("image", [torch.tensor([[[-2.0, 2.0]]]), torch.rand(3, 2, 2)])
+def test_images_that_are_normalized_twice_are_a_warning(image):
+    pixels = torch.randint(255, (3, 2, 2), dtype=torch.uint8)
+    assert "before data_preprocessor normalizes" in check_pixel_range(
+        preprocessor(), FIELD, [pixels, image]
+    )
+
+
+@pytest.mark.parametrize(
+    ("found", "image"),
+    [
+        (preprocessor(), torch.randint(255, (3, 2, 2), dtype=torch.uint8)),
+        (preprocessor(), torch.zeros(3, 2, 2, dtype=torch.uint8)),
+        (preprocessor(), torch.tensor([[[0.0, 255.0]]])),
+        (preprocessor(0.5, 0.2), torch.rand(3, 2, 2)),
+        (SimpleNamespace(mean=None, std=None), torch.tensor([[[-2.0]]])),
+        (None, torch.tensor([[[-2.0]]])),
+    ],
+)
+def test_pixels_that_the_preprocessor_expects_pass(found, image):
+    assert check_pixel_range(found, FIELD, [image]) is None
