@@ -82,7 +82,7 @@ def contestants(device: str, small: bool, batches: tuple[int, ...]) -> list[Cont
         if small:
             changes = _SMALL_CHANGES[key]
         repeats = 2 if small else 20
-        found.append(
-            Contestant(name, config, peer, dtype, compiled, batches, device, repeats, changes)
-        )
+        # each batch size is compiled
+        own = batches[-1:] if compiled else batches
+        found.append(Contestant(name, config, peer, dtype, compiled, own, device, repeats, changes))
     return found

@@ -16,7 +16,7 @@ PACKAGES = ("torch", "torchvision", "triton", "numpy", "mmengine", "mmcv", "mmcv
 ROOT = Path(__file__).resolve().parents[4]
 
 
-def describe(device: str) -> dict[str, Any]:
+def describe(device: str, commit: str | None) -> dict[str, Any]:
     """Return hardware, versions, commit and command line."""
     return dict(
         device=device_name(device),
@@ -27,7 +27,7 @@ def describe(device: str) -> dict[str, Any]:
             **(_gpu() if device == "cuda" else {}),
         ),
         versions=dict(python=platform.python_version(), **_versions()),
-        commit=_git("rev-parse", "HEAD") or "unknown",
+        commit=commit or _git("rev-parse", "HEAD") or "unknown",
         changed_files=len((_git("status", "--porcelain") or "").splitlines()),
         command=" ".join(["python", "tools/dev/benchmarks/gpu_report.py", *sys.argv[1:]]),
     )
