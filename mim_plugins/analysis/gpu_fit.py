@@ -42,9 +42,10 @@ def fit_memory(
         memories: bytes of the GPUs.
     """
     plain = _peaks(cfg, batch, img_size, dtype)
-    found = [GpuFit(_largest(plain, batch, memory), False) for memory in memories]
+    with_cp = bool(cfg.model.backbone.get("with_cp"))
+    found = [GpuFit(_largest(plain, batch, memory), with_cp) for memory in memories]
     too_small = min(_SMALLEST_PLAIN, batch)
-    if all(fit.batch >= too_small for fit in found):
+    if with_cp or all(fit.batch >= too_small for fit in found):
         return found
     checkpointed = copy.deepcopy(cfg)
     checkpointed.model.backbone.with_cp = True
