@@ -9,6 +9,9 @@ ROOT = Path(__file__).parent
 version: dict[str, str] = {}
 exec((ROOT / "mim_plugins/version.py").read_text(), version)
 
+# mmcv's build uses C++17, but the headers of torch 2.14 and newer need C++20
+COMPILES_MMCV = "torch<2.14"
+
 # No mmcv here: pre-training and classification need mmcv-lite, detection and segmentation mmcv with
 # compiled operators, and both must not be installed together. README.md explains the choice.
 requires = [
@@ -23,8 +26,8 @@ extras = dict(
     targets=["open_clip_torch>=3.3,<4", "timm>=1.0.31,<2"],
     completion=["argcomplete>=3.5,<4"],
     fast=["simplejpeg>=1.8,<2"],
-    det=["mmdet>=3.3.0,<3.4"],
-    seg=["mmsegmentation>=1.2.2,<1.3", "ftfy", "regex"],
+    det=["mmdet>=3.3.0,<3.4", COMPILES_MMCV],
+    seg=["mmsegmentation>=1.2.2,<1.3", "ftfy", "regex", COMPILES_MMCV],
     onnx=["onnx>=1.19", "onnxruntime>=1.23", "onnxscript>=0.5.4"],
     quickstart=["matplotlib>=3.8", "scikit-learn>=1.4"],
     docs=["furo>=2025.7", "myst-parser>=4", "sphinx>=8.1", "sphinx-copybutton>=0.5.2"],

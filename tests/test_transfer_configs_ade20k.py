@@ -12,6 +12,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import Runner
 from PIL import Image
+from tiny_segmentors import TINY
 
 from mim_plugins.cli import resolve_precision, run_config
 
@@ -24,33 +25,6 @@ TEST_TOOL = Path(__file__).parents[1] / "tools/test.py"
 CONFIGS = sorted(file.stem for file in ROOT.glob("*.py"))
 STOCK = Path(mmseg.__file__).parent / ".mim/configs/upernet/upernet_r50_4xb4-160k_ade20k-512x512.py"
 SIDE = (64, 64)
-
-# one of each backbone with its neck, as narrow as they get, in place of the full sizes
-TINY = dict(
-    upernet_mixmae_swin_b_160k={
-        "model.backbone.arch": dict(
-            _delete_=True, embed_dims=8, depths=(1, 1, 1, 1), num_heads=(1, 1, 2, 2)
-        ),
-        "model.decode_head.in_channels": [8, 16, 32, 64],
-        "model.auxiliary_head.in_channels": 32,
-    },
-    upernet_mrmae_vit_b_160k={
-        "model.backbone.arch": dict(_delete_=True, depth=4, embed_dims=8, num_heads=2),
-        "model.backbone.out_indices": (0, 1, 2, 3),
-        "model.neck.embed_dim": 8,
-        "model.decode_head.in_channels": [8, 8, 8, 8],
-        "model.auxiliary_head.in_channels": 8,
-    },
-    upernet_mrmae_mcmae_b_160k={
-        "model.backbone.arch": dict(
-            _delete_=True, depths=(1, 1, 2), embed_dims=(8, 16, 32), mlp_ratios=(2, 2, 2),
-            num_heads=2,
-        ),
-        "model.neck.channels": 32,
-        "model.decode_head.in_channels": [8, 16, 32, 32],
-        "model.auxiliary_head.in_channels": 32,
-    },
-)  # fmt: skip
 
 
 @pytest.fixture(autouse=True)

@@ -9,13 +9,23 @@ from .complexity import (
     transfer_cost,
 )
 from .cuda_autocast import CudaAutocast
-from .gpu_cost import PHASES, GpuCost, SimulatedGpu, move_to_gpu, simulated_gpu, training_cost
+from .gpu_cost import (
+    PHASES,
+    GpuCost,
+    SimulatedGpu,
+    is_dense,
+    move_to_gpu,
+    simulated_gpu,
+    training_cost,
+)
+from .gpu_fit import GpuFit, fit_memory
 from .gpu_rates import GPUS, GpuRates
 from .gpu_trace import GpuTrace, Operation
 from .graph_counts import GraphCounts, count_graphs
 from .meta_model import build_on_meta
 from .parity import compare_with_reference, relative_error
 from .sdpa_backend import AttentionOfGpus, choose_backend
+from .sdpa_profile import ProfiledAttention, profile_attention
 from .training_log import read_run, smooth
 from .trajectory import (
     TOLERANCES,
@@ -31,10 +41,12 @@ __all__ = [
     "AttentionOfGpus",
     "CudaAutocast",
     "GpuCost",
+    "GpuFit",
     "GpuRates",
     "GpuTrace",
     "GraphCounts",
     "Operation",
+    "ProfiledAttention",
     "SimulatedGpu",
     "StepCost",
     "TrajectoryComparison",
@@ -46,10 +58,13 @@ __all__ = [
     "count_graphs",
     "count_parameters",
     "encoder_stages",
+    "fit_memory",
     "forward_cost",
+    "is_dense",
     "is_trajectory",
     "move_to_gpu",
     "multiply_accumulates",
+    "profile_attention",
     "read_run",
     "relative_error",
     "saved_for_backward",

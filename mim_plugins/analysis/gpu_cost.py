@@ -182,10 +182,15 @@ def _wrapper(model: nn.Module, cfg: Config) -> Any:
     return wrapper
 
 
+def is_dense(model: Any) -> bool:
+    """Return whether a model is a detector or segmentor, of which only the backbone is modelled."""
+    return any(hasattr(model, name) for name in ("bbox_head", "decode_head", "roi_head"))
+
+
 def _step(model: Any, batch: int, img_size: tuple[int, int]) -> Callable[[_TracedWrapper], Any]:
     """Return the function that runs a step."""
     shape = (batch, image_channels(model.backbone), *img_size)
-    if any(hasattr(model, name) for name in ("bbox_head", "decode_head", "roi_head")):
+    if is_dense(model):
         return lambda wrapper: _backbone_step(model, shape, wrapper)
     samples: list[Any] = [BaseDataElement() for _ in range(batch)]
     if hasattr(getattr(model, "head", None), "num_classes"):

@@ -1,10 +1,12 @@
 """Numerical comparison of our models with a reference implementation."""
 
 import json
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_map_only
 
 from ..checkpoints.conversion import convert
 from ..checkpoints.layouts import MCMAE_AUTHORS, MIXMIM_AUTHORS
@@ -14,13 +16,17 @@ from ..registry import MODELS
 from .reference_sizes import mcmae_sizes, mixmim_sizes
 
 
-def compare_with_reference(reference: dict) -> dict[str, float]:
+def compare_with_reference(
+    reference: dict, device: str = "cpu", dtype: torch.dtype = torch.float32
+) -> dict[str, float]:
     """Compute the relative errors of loss, latent, reconstruction, features and gradient norms.
 
     Args:
         reference: result of :func:`read_reference` with ``config``, ``param``, ``input``, masks,
             ``latent``, ``reconstruction``, ``loss``, ``grad_norm`` and, for MixMIM,
             ``finetune_features``.
+        device: where the model runs.
+        dtype: precision of autocast; float32 for none.
 
     Returns:
         ``max |ours - reference| / max |reference|`` by name of the quantity.
@@ -31,13 +37,16 @@ def compare_with_reference(reference: dict) -> dict[str, float]:
     """
     layout, weights = convert(reference["param"])
     if layout is MIXMIM_AUTHORS:
-        model = _load(_mixmim_model(reference["config"]), weights)
-        computed = _run_mixmim(model, reference)
+        model_cfg, run = _mixmim_model(reference["config"]), _run_mixmim
     elif layout is MCMAE_AUTHORS:
-        model = _load(_mcmae_model(reference["config"]), weights)
-        computed = _run_mcmae(model, reference)
+        model_cfg, run = _mcmae_model(reference["config"]), _run_mcmae
     else:
         raise ValueError(f"there is no parity check for checkpoints of {layout.name}")
+    model = _load(model_cfg, weights).to(device)
+    reference = tree_map_only(Tensor, lambda tensor: tensor.to(device), reference)
+    low = dtype != torch.float32
+    with torch.autocast(torch.device(device).type, dtype) if low else nullcontext():
+        computed = run(model, reference)
     errors = {name: relative_error(ours, reference[name]) for name, ours in computed.items()}
     gradients = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
     for name, norm in reference.get("grad_norm", {}).items():
@@ -61,7 +70,7 @@ def _run_mixmim(model: Any, reference: dict) -> dict[str, Tensor]:
     grid = (images.shape[2] // stride, images.shape[3] // stride)
     mask = reference[f"mask_s{len(model.backbone.depths)}"].reshape(-1, *grid) > 0.5
     # the authors mix each image with the one at its place in the reversed batch
-    partner = torch.arange(len(images) - 1, -1, -1)
+    partner = torch.arange(len(images) - 1, -1, -1, device=images.device)
     batch = MixedImages(images, mix(images, mask, partner), mask, partner)
 
     latent = model.backbone.forward_mixed(batch.mixed, batch.mask)

@@ -2,6 +2,8 @@
 
 import argparse
 import importlib
+import re
+import runpy
 import sys
 from types import SimpleNamespace
 
@@ -30,6 +32,19 @@ def doctor(monkeypatch):
     monkeypatch.syspath_prepend(str(TOOLS / "misc"))
     monkeypatch.delitem(sys.modules, "doctor", raising=False)
     return importlib.import_module("doctor")
+
+
+def test_every_place_limits_torch_where_mmcv_is_compiled(doctor, monkeypatch):
+    limit = ".".join(map(str, importlib.import_module("checks.packages").NO_MMCV_OPERATORS))
+    extras = {}
+    monkeypatch.setattr("setuptools.setup", lambda **options: extras.update(options))
+    runpy.run_path(str(TOOLS.parent / "setup.py"))
+    for name in ("det", "seg", "all"):
+        assert f"torch<{limit}" in extras["extras_require"][name]
+    assert not any("<" in need for need in extras["install_requires"] if need.startswith("torch"))
+    page = (TOOLS.parent / "docs/compatibility.md").read_text()
+    for command in re.findall(r"```bash\n(.*?)```", page, re.DOTALL):
+        assert ("MMCV_WITH_OPS=1" in command) == (f"'torch<{limit}'" in command), command
 
 
 @pytest.fixture

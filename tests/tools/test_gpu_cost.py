@@ -44,3 +44,24 @@ def test_the_table_follows_the_rates(config):
 )  # fmt: skip
 def test_wrong_rates_exit_with_one_line(config, option, message):
     assert message in run_tool(TOOL, config, "--rates", option, code=1).stderr
+
+
+def test_the_plan_lists_fitting_batches_and_hours(config):
+    options = ("--batch", 64, "--gpus", "H100")
+    plain = run_tool(TOOL, config, *options, "--table").stdout.splitlines()[-1]
+    milliseconds, peak = float(plain.split("|")[2].split()[0]), float(plain.split("|")[-3])
+    plan = run_tool(TOOL, config, "--plan", 0.001, peak, 80, *options).stdout.splitlines()[-1]
+    cells = [cell.strip() for cell in plan.strip("|").split("|")]
+    assert cells[0] == "small"
+    assert cells[1] == "none"
+    assert cells[3:5] == ["64", "64"]
+    assert cells[2] == "32"  # a tenth of the memory is reserved
+    hours = 100 * 1_281_167 / 64 * milliseconds / 3.6e6
+    assert float(cells[5]) == pytest.approx(hours, abs=0.51 + 100 * 1_281_167 / 64 / 7.2e6)
+
+
+def test_the_plan_of_a_detector_is_refused():
+    pytest.importorskip("mmdet", exc_type=ImportError)
+    name = "transfer/coco/mask_rcnn_mrmae_vit_b_25e"
+    error = run_tool(TOOL, name, "--plan", 24, code=1).stderr
+    assert f"--plan: of '{name}', only the backbone is modelled" in error

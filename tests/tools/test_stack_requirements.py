@@ -1,14 +1,18 @@
 """tools/dev/stack_requirements.py and the choice of a stack in tools/run_tests.sh."""
 
+import runpy
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from tool_runs import TOOLS, run_process, run_tool
 
 NEEDS = [
     "mmengine<0.11,>=0.10.7",
     "torch>=2.6",
     "ftfy; extra == 'seg'",
+    "torch<2.14; extra == 'all'",
     "mmdet<3.4,>=3.3.0; extra == 'all'",
     "timm<2,>=1.0.31; extra == 'all'",
     "regex; extra == 'all'",
@@ -42,8 +46,27 @@ def test_forks_replace_every_package_of_openmmlab(requirements):
 def test_newest_omits_packages_that_need_operators(requirements):
     needs = requirements("newest")
     assert {"torch>=2.6", "timm<2,>=1.0.31", "regex", "transformers>=5"} < set(needs)
+    assert "torch<2.14" not in needs
     assert "mmcv-lite==2.1.0" in needs
     assert not any(need.startswith(("mmdet", "mmseg")) for need in needs)
+
+
+def test_the_packages_of_the_gpu_report_fit_this_one(monkeypatch):
+    lines = (TOOLS.parent / "requirements/gpu_report.txt").read_text().splitlines()
+    pins = {}
+    for line in lines:
+        if not line.startswith("#"):
+            name, _, version = line.partition("==")
+            pins[canonicalize_name(name)] = version
+    wanted = {}
+    monkeypatch.setattr("setuptools.setup", lambda **options: wanted.update(options))
+    runpy.run_path(str(TOOLS.parent / "setup.py"))
+    extras = wanted["extras_require"]
+    needs = map(Requirement, [*wanted["install_requires"], *extras["targets"], *extras["fast"]])
+    own = {canonicalize_name(need.name): need.specifier for need in needs}
+    checked = set(own) & set(pins)
+    assert checked == {"mmengine", "mmpretrain", "open-clip-torch", "simplejpeg"}
+    assert [name for name in checked if pins[name] not in own[name]] == []
 
 
 @pytest.mark.parametrize(

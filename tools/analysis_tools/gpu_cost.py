@@ -12,6 +12,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 import torch
+from gpu_plan import IMAGES, check_plan, plan_head, plan_row
 from mmengine.config import Config
 from mmengine.hub import get_config
 from mmengine.logging import MMLogger
@@ -23,6 +24,7 @@ from mim_plugins.analysis import (
     GpuRates,
     build_on_meta,
     count_graphs,
+    fit_memory,
     training_cost,
 )
 from mim_plugins.apis import override_config, read_config
@@ -67,6 +69,14 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--graphs", action="store_true", help=f"count torch.compile's graphs over {STEPS} masks"
     )
+    parser.add_argument(
+        "--plan",
+        type=float,
+        nargs="+",
+        metavar="GB",
+        help="print a Markdown table of options for GPUs with this memory, and of the hours that"
+        f" 100 epochs of {IMAGES:,} images take on one GPU",
+    )
     parser.add_argument("--table", action="store_true", help="print a Markdown table instead")
     add_config_options(parser)
     return parser.parse_args()
@@ -78,7 +88,9 @@ def main() -> None:
     warnings.simplefilter("ignore")  # only shapes matter
     with user_errors(also=BUILD_ERRORS):
         gpus = chosen_gpus(args)
-        if args.table:
+        if args.plan:
+            print("\n".join(plan_head(gpus, args.plan)))
+        elif args.table:
             print("\n".join(table_head(gpus)))
         for name in args.configs:
             cfg = config(name)
@@ -87,7 +99,15 @@ def main() -> None:
             dtype = args.dtype or configured_dtype(cfg)
             model: Any = build_on_meta(cfg)
             size = image_size(model, args.img_size)
+            if args.plan:
+                check_plan(name, model, batch)
             cost = training_cost(model, cfg, batch, size, getattr(torch, dtype))
+            if args.plan:
+                fits = fit_memory(
+                    cfg, batch, size, getattr(torch, dtype), [GB * x for x in args.plan]
+                )
+                print(plan_row(short(name), batch, cost, gpus, fits), flush=True)
+                continue
             if args.table:
                 print(table_row(f"{short(name)}, {batch} images, {dtype}", cost, gpus))
                 continue

@@ -13,6 +13,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 REQUIREMENTS = Path(__file__).resolve().parents[2] / "requirements"
+# their extras also limit torch to the versions that mmcv compiles with
 NEED_OPERATORS = ("mmdet", "mmsegmentation")
 # with both installed, mmpretrain imports its multimodal models, which fail with transformers 5
 MULTIMODAL = ("pycocotools", "transformers>=5")
@@ -52,7 +53,11 @@ def oldest(needs: list[Requirement]) -> list[str]:
 
 def newest(needs: list[Requirement]) -> list[str]:
     """Return all but detection and segmentation, for pip to choose the newest of each."""
-    others = [f"{need.name}{need.specifier}" for need in needs if need.name not in NEED_OPERATORS]
+    others = [
+        f"{need.name}{need.specifier}"
+        for need in needs
+        if need.name not in NEED_OPERATORS and not (need.name == "torch" and need.marker)
+    ]
     return ["setuptools>=77,<80", "mmcv-lite==2.1.0", *MULTIMODAL, *others]
 
 

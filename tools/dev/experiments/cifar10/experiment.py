@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmengine.config import Config
 from sizes import Size
 
@@ -18,11 +19,15 @@ HERE = Path(__file__).resolve().parent
 TRAIN = HERE.parents[2] / "train.py"
 CHECKPOINTS = 3  # per pre-training, evenly spaced, the last at the end
 os.environ["OMP_NUM_THREADS"] = "1"  # inherited by the jobs
-# imports take longer than many jobs, so jobs fork from a process that has imported everything
-JOBS = multiprocessing.get_context("forkserver")
-JOBS.set_forkserver_preload(
-    ["mmpretrain.models", "mmpretrain.evaluation", "mim_plugins", "evaluate", "teacher"]
-)
+# a forked process cannot use CUDA if importing MMEngine has counted the GPUs before
+if torch.cuda.is_available():
+    JOBS: Any = multiprocessing.get_context("spawn")
+else:
+    # imports take longer than many jobs, so jobs fork from a process that has imported everything
+    JOBS = multiprocessing.get_context("forkserver")
+    JOBS.set_forkserver_preload(
+        ["mmpretrain.models", "mmpretrain.evaluation", "mim_plugins", "evaluate", "teacher"]
+    )
 
 
 class Experiment:
