@@ -165,7 +165,7 @@ def test_learning_rates_follow_the_batch_rule():
 def test_fine_tuning_at_384_uses_the_authors_windows_and_crops():
     cfg = load("mixmae/swin_b_384_finetune_100e.py")
     model = build_without_memory(cfg)
-    assert [stage.window for stage in model.backbone.stages] == [16, 16, 24, 12]
+    assert [stage.planner.window for stage in model.backbone.stages] == [16, 16, 24, 12]
     assert cfg.train_dataloader.dataset.pipeline[1].scale == 384
     assert cfg.test_dataloader.dataset.pipeline[2].crop_size == 384
 

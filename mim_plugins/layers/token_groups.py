@@ -20,13 +20,14 @@ class TokenGroups:
 
     order: Tensor
     """Index of each sorted token in the concatenated windows (M, L)."""
+    inverse: Tensor
+    """Index of each token of the concatenated windows among the sorted ones (M, L)."""
     window_tokens: int
     """Tokens per window N."""
     blocks: tuple[tuple[int, int], ...]
     """(number of groups, tokens per group) for each group size, in sorted order."""
 
     @classmethod
-    @torch.compiler.disable  # control flow depends on the values of the mask
     def from_group_ids(
         cls, group_ids: Tensor, device: torch.device, ragged: bool
     ) -> "TokenGroups | None":
@@ -48,9 +49,10 @@ class TokenGroups:
         groups = kinds + counts.shape[2] * torch.arange(windows)[:, None]  # unique per window
         keys = counts.gather(2, kinds) * total + groups
         order = keys.flatten(1).argsort(dim=1, stable=True)
+        orders = torch.stack([order, order.argsort(dim=1)]).to(device, non_blocking=True)
         found, repeats = sizes[0][sizes[0] > 0].unique(return_counts=True)
         blocks = tuple(zip(repeats.tolist(), found.tolist(), strict=True))
-        return cls(order.to(device, non_blocking=True), tokens, blocks)
+        return cls(orders[0], orders[1], tokens, blocks)
 
     def sort(self, x: Tensor) -> Tensor:
         """Sort the tokens of windows (B, nW, N, C) by group: (B, L, C)."""
@@ -58,7 +60,7 @@ class TokenGroups:
 
     def restore(self, x: Tensor) -> Tensor:
         """Move sorted tokens (B, L, C) back to their windows (B, nW, N, C)."""
-        return _take(x, self.order.argsort(dim=1)).unflatten(1, (-1, self.window_tokens))
+        return _take(x, self.inverse).unflatten(1, (-1, self.window_tokens))
 
     def split(self, x: Tensor) -> list[Tensor]:
         """Split sorted tokens (B, L, ...) into ``blocks``: (B, groups, tokens per group, ...)."""
@@ -69,14 +71,6 @@ class TokenGroups:
     def positions(self) -> list[Tensor]:
         """Return the position of each token in its window, by block: (M, groups, tokens)."""
         return self.split(self.order.remainder(self.window_tokens))
-
-
-def prefer_ragged(device: torch.device) -> bool:
-    """Return whether groups of many sizes are faster than masked attention in windows.
-
-    They are not where each block costs a kernel launch or a compilation.
-    """
-    return device.type == "cpu" and not torch.compiler.is_compiling()
 
 
 def _take(x: Tensor, order: Tensor) -> Tensor:

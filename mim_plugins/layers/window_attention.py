@@ -1,11 +1,13 @@
 """Multi-head self-attention inside windows, with relative position bias."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from .token_groups import TokenGroups
 from .transformer import attend
-from .windows import relative_position_index, resize_relative_position_bias
+from .windows import additive_mask, relative_position_index, resize_relative_position_bias
 
 
 class WindowAttention(nn.Module):
@@ -53,27 +55,26 @@ class WindowAttention(nn.Module):
         self.register_load_state_dict_pre_hook(_resize_bias_table)
 
     def relative_position_bias(
-        self, window: tuple[int, int], positions: Tensor | None = None
+        self, window: tuple[int, int], pairs: Tensor | None = None
     ) -> Tensor:
         """Return the bias of all pairs of tokens of a window (Wh, Ww): (1, 1, heads, N, N).
 
-        ``positions`` (M, K, n) are the positions in the window of the tokens of K groups; with
-        them, return only the bias of the pairs inside each group: (M, K, heads, n, n).
+        ``pairs`` (M, K, n, n) are the rows of the table for the tokens of K groups, see
+        :func:`group_bias_rows`. With them, return the bias inside each group: (M, K, heads, n, n).
 
         The bias is contiguous, because the fused kernels of GPUs read no other.
         """
         own = (self.window, self.window)
         table: Tensor = self.relative_position_bias_table
-        index = self.relative_position_index
-        covered = (max(window[0], self.window), max(window[1], self.window))
+        covered = _covered(window, self.window)
         if covered != own:
             table = resize_relative_position_bias(table, covered)
+        if pairs is not None:
+            return table[pairs].permute(0, 1, 4, 2, 3).contiguous()
+        index = self.relative_position_index
         if window != own:
             index = relative_position_index(window, covered, index.device)
-        if positions is None:
-            return table[index].permute(2, 0, 1).contiguous()[None, None]
-        pairs = index[positions[..., :, None], positions[..., None, :]]  # (M, K, n, n)
-        return table[pairs].permute(0, 1, 4, 2, 3).contiguous()
+        return table[index].permute(2, 0, 1).contiguous()[None, None]
 
     def forward(
         self,
@@ -81,16 +82,19 @@ class WindowAttention(nn.Module):
         window: tuple[int, int],
         attn_mask: Tensor | None = None,
         groups: TokenGroups | None = None,
+        bias_rows: Sequence[Tensor] | None = None,
     ) -> Tensor:
         """Attend inside each window.
 
         Args:
             x: tokens (B, nW, N, C), or (B, nW * N, C) sorted by ``groups`` if these are given.
             window: (Wh, Ww) with Wh * Ww = N.
-            attn_mask: (M, nW, N, N), True where a query (rows) may attend to a key (columns), with
-                M = 1 or B. None permits all pairs.
+            attn_mask: (M, nW, N, N), True where a query (rows) may attend to a key (columns), or
+                floats to add to their scores, with M = 1 or B. None permits all pairs.
             groups: order of the tokens in groups; each group attends to itself only. Replaces
                 ``attn_mask``.
+            bias_rows: :func:`group_bias_rows` of ``groups``, which blocks of equal windows share;
+                computed if None.
 
         Returns:
             Tokens of the same shape as ``x``.
@@ -99,14 +103,18 @@ class WindowAttention(nn.Module):
         if groups is None:
             bias = self.relative_position_bias(window)
             if attn_mask is not None:
-                bias = bias.masked_fill(~attn_mask[:, :, None], float("-inf"))
+                if attn_mask.dtype == torch.bool:
+                    attn_mask = additive_mask(attn_mask)
+                bias = bias + attn_mask[:, :, None]
             x = self._attend(qkv, bias)
         else:
-            blocks = zip(groups.split(qkv), groups.positions(), strict=True)
+            if bias_rows is None:
+                bias_rows = group_bias_rows(groups, window, self.window)
+            blocks = zip(groups.split(qkv), bias_rows, strict=True)
             x = torch.cat(
                 [
-                    self._attend(block, self.relative_position_bias(window, where)).flatten(1, 2)
-                    for block, where in blocks
+                    self._attend(block, self.relative_position_bias(window, pairs)).flatten(1, 2)
+                    for block, pairs in blocks
                 ],
                 dim=1,
             )
@@ -124,6 +132,23 @@ class WindowAttention(nn.Module):
         x = attend(qkv, bias, self.attn_drop if self.training else 0.0)
         x = x.unflatten(1, (groups, self.num_heads)).transpose(2, 3)  # (B, K, n, heads, C / heads)
         return x.reshape(batch, groups, tokens, -1)
+
+
+def group_bias_rows(
+    groups: TokenGroups, window: tuple[int, int], table_window: int
+) -> tuple[Tensor, ...]:
+    """Return the row of the bias table for each pair of tokens of a group, by block: (M, K, n, n).
+
+    The table is that of a :class:`WindowAttention` made for the side ``table_window``, resized to
+    ``window`` (Wh, Ww) if this is larger.
+    """
+    index = relative_position_index(window, _covered(window, table_window), groups.order.device)
+    return tuple(index[where[..., :, None], where[..., None, :]] for where in groups.positions())
+
+
+def _covered(window: tuple[int, int], table_window: int) -> tuple[int, int]:
+    """Return the window that a table covers at run time: its own, enlarged to ``window``."""
+    return (max(window[0], table_window), max(window[1], table_window))
 
 
 def _resize_bias_table(module: WindowAttention, state_dict: dict, prefix: str, *_: object) -> None:

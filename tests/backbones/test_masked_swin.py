@@ -56,7 +56,7 @@ def test_the_default_is_the_published_encoder():
 
     assert backbone.depths == (2, 2, 18, 2)
     assert backbone.stage_channels == (128, 256, 512, 1024)
-    assert [stage.window for stage in backbone.stages] == [14, 14, 14, 7]
+    assert [stage.planner.window for stage in backbone.stages] == [14, 14, 14, 7]
     assert not any(block.shifted for stage in backbone.stages for block in stage.blocks)
 
 
@@ -71,7 +71,7 @@ def test_windows_larger_than_the_grid_are_reduced_to_it():
         arch=dict(embed_dims=8, depths=(1, 1), num_heads=(1, 1)), img_size=32, window_size=7
     )
 
-    assert [stage.window for stage in backbone.stages] == [7, 4]
+    assert [stage.planner.window for stage in backbone.stages] == [7, 4]
     assert len(backbone.stages[1].blocks[0].attn.relative_position_bias_table) == 49
 
 
@@ -263,7 +263,7 @@ def test_global_attention_may_be_chosen_per_stage():
 
     assert torch.equal(first[:, :, :16], first_changed[:, :, :16])
     assert not torch.isclose(last, last_changed).all(dim=1).any()
-    assert [stage.window for stage in backbone.stages] == [4, 4]
+    assert [stage.planner.window for stage in backbone.stages] == [4, 4]
 
 
 @pytest.mark.parametrize("with_cp", [False, True])

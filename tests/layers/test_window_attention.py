@@ -4,6 +4,8 @@ import pytest
 import torch
 
 from mim_plugins.layers import (
+    TokenGroups,
+    group_bias_rows,
     WindowAttention,
     WindowLayout,
     group_attention_mask,
@@ -187,14 +189,16 @@ def test_the_index_is_not_part_of_a_checkpoint():
 def test_the_bias_is_contiguous_with_unchanged_gradients(window, in_groups):
     """The fused kernels of GPUs read no other bias."""
     attention = WindowAttention(8, 4, 2)
-    positions = torch.randperm(window[0] * window[1])[:4].view(1, 2, 2) if in_groups else None
-    bias = attention.relative_position_bias(window, positions)
+    ids = torch.tensor([0, 1]).repeat_interleave(window[0] * window[1] // 2).view(1, 1, -1)
+    groups = TokenGroups.from_group_ids(ids, ids.device, ragged=True)
+    pairs = group_bias_rows(groups, window, 4)[0] if in_groups else None
+    bias = attention.relative_position_bias(window, pairs)
     assert bias.is_contiguous()
     weight = torch.randn_like(bias)
     (grad,) = torch.autograd.grad((bias * weight).sum(), attention.relative_position_bias_table)
     # the gradient of each head depends on that head alone
     for head in range(2):
-        own = attention.relative_position_bias(window, positions)[:, :, head]
+        own = attention.relative_position_bias(window, pairs)[:, :, head]
         total = (own * weight[:, :, head]).sum()
         (alone,) = torch.autograd.grad(total, attention.relative_position_bias_table)
         assert torch.equal(alone[:, head], grad[:, head])

@@ -26,7 +26,7 @@ class SingleReconstruction(MixMAE):
 
     def loss(self, batch: MixedImages) -> dict[str, Tensor]:
         """Compute MixMAE's loss without the reconstruction of the partner."""
-        tokens = self.backbone.forward_mixed(batch.mixed, batch.mask)
+        tokens = self.encode(batch)
         pred_own, _ = self.decoder(tokens, batch.mask)
         masked = batch.mask.flatten(1).to(tokens.device).expand(len(tokens), -1)
         return dict(loss_rec=self.head(pred_own, batch.images, masked))
