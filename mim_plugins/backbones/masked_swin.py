@@ -59,7 +59,7 @@ class _SwinBlock(nn.Module):
         window: tuple[int, int],
         attn_mask: Tensor | None = None,
         groups: TokenGroups | None = None,
-        bias_rows: Sequence[Tensor] | None = None,
+        bias_rows: Tensor | None = None,
     ) -> Tensor:
         """Transform tokens in windows, or sorted by ``groups``; see :class:`WindowAttention`."""
         x = x + self.drop_path(self.attn(self.norm1(x), window, attn_mask, groups, bias_rows))

@@ -75,6 +75,7 @@ class MixDataPreprocessor(ImgDataPreprocessor):
             else batch_transform
         )
 
+    @torch.compiler.disable  # draws masks from PyTorch's generators, and shapes depend on them
     def forward(self, data: dict, training: bool = False) -> dict:
         """Normalize ``data['inputs']`` and, in training, mix it; other entries pass unchanged.
 

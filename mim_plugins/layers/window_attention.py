@@ -1,7 +1,5 @@
 """Multi-head self-attention inside windows, with relative position bias."""
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 
@@ -55,26 +53,31 @@ class WindowAttention(nn.Module):
         self.register_load_state_dict_pre_hook(_resize_bias_table)
 
     def relative_position_bias(
-        self, window: tuple[int, int], pairs: Tensor | None = None
-    ) -> Tensor:
-        """Return the bias of all pairs of tokens of a window (Wh, Ww): (1, 1, heads, N, N).
+        self, window: tuple[int, int], groups: TokenGroups | None = None, rows: Tensor | None = None
+    ) -> list[Tensor]:
+        """Return the bias of the pairs of tokens of a window (Wh, Ww).
 
-        ``pairs`` (M, K, n, n) are the rows of the table for the tokens of K groups, see
-        :func:`group_bias_rows`. With them, return the bias inside each group: (M, K, heads, n, n).
+        With ``groups`` and their :func:`group_bias_rows`, return one bias (M, K, heads, n, n) for
+        each block of K groups of n tokens; else one for all pairs, (1, 1, heads, N, N).
 
-        The bias is contiguous, because the fused kernels of GPUs read no other.
+        A bias is contiguous, because the fused kernels of GPUs read no other.
         """
         own = (self.window, self.window)
         table: Tensor = self.relative_position_bias_table
         covered = _covered(window, self.window)
         if covered != own:
             table = resize_relative_position_bias(table, covered)
-        if pairs is not None:
-            return table[pairs].permute(0, 1, 4, 2, 3).contiguous()
-        index = self.relative_position_index
-        if window != own:
-            index = relative_position_index(window, covered, index.device)
-        return table[index].permute(2, 0, 1).contiguous()[None, None]
+        if groups is None or rows is None:
+            index = self.relative_position_index
+            if window != own:
+                index = relative_position_index(window, covered, index.device)
+            return [table[index].permute(2, 0, 1).contiguous()[None, None]]
+        # one lookup for all blocks, because its gradient consists of many kernels
+        parts = table[rows].split([count * size**2 for count, size in groups.blocks], dim=1)
+        return [
+            part.unflatten(1, (count, size, size)).permute(0, 1, 4, 2, 3).contiguous()
+            for part, (count, size) in zip(parts, groups.blocks, strict=True)
+        ]
 
     def forward(
         self,
@@ -82,7 +85,7 @@ class WindowAttention(nn.Module):
         window: tuple[int, int],
         attn_mask: Tensor | None = None,
         groups: TokenGroups | None = None,
-        bias_rows: Sequence[Tensor] | None = None,
+        bias_rows: Tensor | None = None,
     ) -> Tensor:
         """Attend inside each window.
 
@@ -101,7 +104,7 @@ class WindowAttention(nn.Module):
         """
         qkv = self.qkv(x).unflatten(-1, (3, self.num_heads, -1))  # (..., 3, heads, C / heads)
         if groups is None:
-            bias = self.relative_position_bias(window)
+            (bias,) = self.relative_position_bias(window)
             if attn_mask is not None:
                 if attn_mask.dtype == torch.bool:
                     attn_mask = additive_mask(attn_mask)
@@ -110,13 +113,10 @@ class WindowAttention(nn.Module):
         else:
             if bias_rows is None:
                 bias_rows = group_bias_rows(groups, window, self.window)
-            blocks = zip(groups.split(qkv), bias_rows, strict=True)
+            biases = self.relative_position_bias(window, groups, bias_rows)
+            blocks = zip(groups.split(qkv), biases, strict=True)
             x = torch.cat(
-                [
-                    self._attend(block, self.relative_position_bias(window, pairs)).flatten(1, 2)
-                    for block, pairs in blocks
-                ],
-                dim=1,
+                [self._attend(block, bias).flatten(1, 2) for block, bias in blocks], dim=1
             )
         return self.proj_drop(self.proj(x))
 
@@ -134,16 +134,16 @@ class WindowAttention(nn.Module):
         return x.reshape(batch, groups, tokens, -1)
 
 
-def group_bias_rows(
-    groups: TokenGroups, window: tuple[int, int], table_window: int
-) -> tuple[Tensor, ...]:
-    """Return the row of the bias table for each pair of tokens of a group, by block: (M, K, n, n).
+def group_bias_rows(groups: TokenGroups, window: tuple[int, int], table_window: int) -> Tensor:
+    """Return the row of the bias table for each pair of tokens of a group, block by block (M, P).
 
-    The table is that of a :class:`WindowAttention` made for the side ``table_window``, resized to
-    ``window`` (Wh, Ww) if this is larger.
+    A block of K groups of n tokens has K * n**2 pairs. The table is that of a
+    :class:`WindowAttention` made for the side ``table_window``, resized to ``window`` (Wh, Ww) if
+    this is larger.
     """
     index = relative_position_index(window, _covered(window, table_window), groups.order.device)
-    return tuple(index[where[..., :, None], where[..., None, :]] for where in groups.positions())
+    pairs = [index[where[..., :, None], where[..., None, :]] for where in groups.positions()]
+    return torch.cat([part.flatten(1) for part in pairs], dim=1)
 
 
 def _covered(window: tuple[int, int], table_window: int) -> tuple[int, int]:

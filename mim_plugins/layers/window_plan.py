@@ -44,7 +44,7 @@ class WindowPlan:
     """Floats to add to the scores (M, nW, N, N): 0 where a token may attend, else -inf."""
     groups: TokenGroups | None = None
     """Order of the tokens; replaces ``attn_mask``."""
-    bias_rows: tuple[Tensor, ...] | None = None
+    bias_rows: Tensor | None = None
     """See :func:`group_bias_rows`."""
 
     def partition(self, x: Tensor) -> Tensor:

@@ -237,7 +237,7 @@ def test_global_attention_resizes_its_table_at_run_time(grid):
     attention = backbone.stages[0].blocks[0].attn
     nn.init.normal_(attention.relative_position_bias_table)
 
-    bias = attention.relative_position_bias(grid)[0, 0].unflatten(1, grid).unflatten(3, grid)
+    bias = attention.relative_position_bias(grid)[0][0, 0].unflatten(1, grid).unflatten(3, grid)
 
     rows, cols = max(grid[0], 8), max(grid[1], 8)
     table = resize_relative_position_bias(attention.relative_position_bias_table, (rows, cols))
