@@ -87,9 +87,15 @@ class _SwinStage(nn.Module):
     def forward(self, x: Tensor, plan: tuple[WindowPlan, ...] | None) -> Tensor:
         """Transform tokens (B, H, W, C); ``plan`` is the planner's, or None for unmixed images."""
         x = self.downsample(x)
+        grid = (x.shape[1], x.shape[2])
         if plan is None:
-            plan = self.planner.unmixed((x.shape[1], x.shape[2]), x.device)
+            plan = self.planner.unmixed(grid, x.device)
         windows = plan[0]
+        if windows.layout.grid != grid:
+            raise ValueError(
+                f"MaskedSwin: the plan is for {windows.layout.grid} tokens, but the images have"
+                f" {grid}; make it from their mask"
+            )
         x = windows.partition(x)
         for block in self.blocks:
             # without shift, all blocks share one layout and the tokens stay in windows

@@ -9,7 +9,6 @@ from mmengine.model import ImgDataPreprocessor
 from torch import Tensor
 
 from ..layers import Grouping
-from ..masking import MixedImages
 from ..registry import MODELS, TRANSFORMS
 
 
@@ -75,7 +74,6 @@ class MixDataPreprocessor(ImgDataPreprocessor):
             else batch_transform
         )
 
-    @torch.compiler.disable  # draws masks from PyTorch's generators, and shapes depend on them
     def forward(self, data: dict, training: bool = False) -> dict:
         """Normalize ``data['inputs']`` and, in training, mix it; other entries pass unchanged.
 
@@ -90,20 +88,24 @@ class MixDataPreprocessor(ImgDataPreprocessor):
                 _reversed(images) if isinstance(images, Tensor) else [_reversed(x) for x in images]
             )
         data = super().forward(data, training)
-        if training and self.batch_transform is not None:
-            data["inputs"] = self.batch_transform(data["inputs"])
-            if self.planner is not None:
-                data["inputs"] = self._planned(data["inputs"], self.planner)
+        if training:
+            data["inputs"] = self.mix(data["inputs"])
         return data
 
-    def _planned(self, batch: MixedImages, planner: Callable) -> MixedImages:
+    @torch.compiler.disable  # control flow depends on the values of the mask
+    def mix(self, images: Tensor) -> Any:
+        """Apply the batch transform to normalized images (B, C, H, W), and plan if possible."""
+        if self.batch_transform is None:
+            return images
+        batch = self.batch_transform(images)
+        if self.planner is None:
+            return batch
         grouping = None
         if self.static_shapes:
             fixed = getattr(self.batch_transform, "has_fixed_count", False)
             grouping = Grouping.WHOLE_GRID if fixed else Grouping.NONE
-        device = batch.images.device
-        plan = planner(batch.mask, device, grouping)
-        return replace(batch, mask=batch.mask.to(device, non_blocking=True), plan=plan)
+        plan = self.planner(batch.mask, images.device, grouping)
+        return replace(batch, mask=batch.mask.to(images.device, non_blocking=True), plan=plan)
 
 
 def reverses_channels(preprocessor: Any) -> bool:

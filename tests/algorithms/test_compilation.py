@@ -62,12 +62,13 @@ def test_mixmae_compiles_to_one_graph_for_all_masks(backbone, mixing):
     assert count_graphs(model.loss, batches(model, 10)) == (1, 0, {})
 
 
-def losses(backbone, compiled, steps=30):
+def losses(backbone, scope, steps=30):
+    """Losses of a run; ``scope`` None is eager."""
     model = build(backbone)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
-    if compiled:
+    if scope is not None:
         torch._dynamo.reset()
-        model.compile(backend="aot_eager", **compiled)
+        model.compile(backend="aot_eager", scope=scope)
     curve = []
     for batch in batches(model, steps):
         loss = model(batch, mode="loss")["loss_rec"]
@@ -79,18 +80,15 @@ def losses(backbone, compiled, steps=30):
 
 
 @pytest.mark.parametrize(
-    ("backbone", "compiled"),
-    [
-        (SWIN | dict(with_cp=True), dict(scope="blocks")),
-        (SWIN | dict(with_cp=True), dict(scope="model")),
-        (PVT, dict(scope="blocks")),
-    ],
-    ids=["blocks", "model", "pvt"],
+    ("backbone", "scopes"),
+    [(SWIN | dict(with_cp=True), ("blocks", "model")), (PVT, ("blocks",))],
+    ids=["swin", "pvt"],
 )
-def test_compiled_training_has_the_losses_of_eager_training(backbone, compiled):
+def test_compiled_training_has_the_losses_of_eager_training(backbone, scopes):
     curve = losses(backbone, None)
     assert curve[-1] < curve[0]
-    assert losses(backbone, compiled) == pytest.approx(curve, rel=1e-5)
+    for scope in scopes:
+        assert losses(backbone, scope) == pytest.approx(curve, rel=1e-5)
 
 
 def test_blocks_of_equal_size_share_a_graph():
@@ -152,7 +150,9 @@ def test_compiled_ddp_with_accumulation_resumes_exactly(tmp_path, monkeypatch, p
 
     def configured(name, **changes):
         cfg = tiny_config(tmp_path, name, model, launcher="pytorch", **changes)
-        cfg.optim_wrapper.update(type="OptimWrapper", accumulative_counts=2)
+        # AdamW would enlarge rounding errors of keys' biases, whose gradient is zero
+        sgd = dict(type="SGD", lr=0.1, momentum=0.9)
+        cfg.optim_wrapper = dict(type="OptimWrapper", accumulative_counts=2, optimizer=sgd)
         process_group.init_gloo_on_cpu(cfg)
         return cfg
 
@@ -166,4 +166,4 @@ def test_compiled_ddp_with_accumulation_resumes_exactly(tmp_path, monkeypatch, p
     assert same(whole, pieces)
     eager, _ = run(configured("eager"))
     for name, weight in eager.items():
-        torch.testing.assert_close(whole[name], weight, rtol=1e-3, atol=1e-4, msg=name)
+        torch.testing.assert_close(whole[name], weight, rtol=1e-4, atol=1e-6, msg=name)
