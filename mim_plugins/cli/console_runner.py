@@ -123,7 +123,7 @@ class ConsoleRunner(Runner):
             raise ConfigError(
                 f"compile={options!r} must be True, False or a dict of arguments of torch.compile"
             )
-        model.compile(**({} if options is True else options))
+        model.compile(**(options if isinstance(options, dict) else {}))
         self.logger.info("compile: the first iterations take longer")
 
     def _init_model_weights(self) -> None:  # MMEngine reads the files of init_cfg here

@@ -7,6 +7,7 @@ image, N tokens per window, L = nW * N, C channels.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -100,7 +101,7 @@ class WindowPlanner:
     def _plan_mixed(
         self, layout: WindowLayout, mask: Tensor, device: torch.device, grouping: Grouping
     ) -> WindowPlan:
-        group_ids = layout.group_ids(mask)
+        group_ids: Any = layout.group_ids(mask)  # not None, because there is a mask
         ragged = grouping is Grouping.RAGGED
         groups = None
         if ragged or (grouping is Grouping.WHOLE_GRID and layout.window == layout.grid):

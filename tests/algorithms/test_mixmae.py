@@ -424,3 +424,22 @@ def test_training_on_one_batch_lowers_the_mimic_loss(mixmae_config):
         history.append(losses["loss_mimic"].item())
 
     assert history[-1] < 0.5 * history[0]
+
+
+def test_a_backbone_may_have_no_use_for_plans(mixmae_config):
+    class Own(MODELS.get(mixmae_config["backbone"]["type"])):
+        def forward_mixed(self, images, mask):
+            return super().forward_mixed(images, mask)
+
+    mixmae_config["backbone"]["type"] = Own
+    model = MODELS.build(mixmae_config)
+    batch = mixed_batch(model)
+    assert batch.plan is None
+    assert model.loss(batch)["loss_rec"].isfinite()
+
+
+def test_a_plan_of_the_preprocessor_changes_no_loss(mixmae):
+    batch = mixed_batch(mixmae.eval())
+    assert batch.plan is not None
+    unplanned = MixedImages(batch.images, batch.mixed, batch.mask, batch.partner)
+    assert torch.equal(mixmae.loss(batch)["loss_rec"], mixmae.loss(unplanned)["loss_rec"])

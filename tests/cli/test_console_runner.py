@@ -12,8 +12,9 @@ from mmengine.config import Config
 from mmengine.model import BaseModel
 from mmengine.registry import DefaultScope
 
+from mim_plugins.algorithms import PretrainingModel
 from mim_plugins.cli import ConsoleRunner
-from mim_plugins.errors import CheckpointError
+from mim_plugins.errors import CheckpointError, ConfigError
 
 
 class Nothing(BaseModel):
@@ -143,3 +144,13 @@ def test_weights_from_a_url_are_checked_after_the_download(tmp_path, monkeypatch
             with pytest.raises(CheckpointError, match=rf"{name}\S*\.pth.* is corrupt"):
                 runner.load_checkpoint(address)
         assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize("value", ["yes", ["inductor"], 1.5])
+def test_a_compile_option_of_another_type_is_refused(tmp_path, value):
+    runner = build(tmp_path)
+    runner.cfg.compile = value
+    runner.model = PretrainingModel(dict(type="ImgDataPreprocessor"))
+
+    with pytest.raises(ConfigError, match=r"compile=.* must be True, False or a dict"):
+        runner._maybe_compile("train_step")

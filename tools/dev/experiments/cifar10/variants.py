@@ -12,8 +12,8 @@ from mim_plugins.registry import MODELS
 class UnmaskedAttentionSwin(MaskedSwin):
     """Encoder whose attention does not separate the two images of a mixture."""
 
-    def forward_mixed(self, images: Tensor, mask: Tensor) -> Tensor:
-        """Encode mixed images (B, 3, H, W) to tokens (B, L, D); ``mask`` is not used."""
+    def forward_mixed(self, images: Tensor, mask: Tensor, plan: tuple | None = None) -> Tensor:
+        """Encode mixed images (B, 3, H, W) to tokens (B, L, D); mask and plan are not used."""
         x = self.embed(images)
         for stage in self.stages:
             x = stage(x, None)
