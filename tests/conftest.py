@@ -9,6 +9,10 @@ from mmengine.registry import DefaultScope
 
 from mim_plugins.registry import MODELS
 
+# starts autograd before torch.compile does: threads that the latter adds would prevent tests from
+# forking processes
+torch.zeros((), requires_grad=True).backward()
+
 
 @pytest.fixture(autouse=True)
 def _fixed_seed():

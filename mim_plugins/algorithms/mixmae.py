@@ -1,5 +1,6 @@
 """MixMAE: mixed and masked autoencoder for hierarchical Vision Transformers."""
 
+import inspect
 from typing import Any
 
 import torch
@@ -89,6 +90,8 @@ class MixMAE(PretrainingModel):
             )
         stride, channels = self.backbone.encoder_stride, self.backbone.stage_channels[-1]
         mixing.bind(stride, self.backbone.img_size)
+        if "plan" in inspect.signature(self.backbone.forward_mixed).parameters:
+            self.data_preprocessor.planner = self.backbone.planner
         self.decoder = build_decoder("MixMAE", decoder, self.backbone, channels)
         self.head = build_dependent("MixMAE", "head", head, patch_size=stride)
         check_preprocessor(
@@ -105,12 +108,19 @@ class MixMAE(PretrainingModel):
 
     def loss(self, batch: MixedImages) -> dict[str, Tensor]:
         """Run one training step: encode the mixtures and reconstruct both images of each."""
-        tokens = self.backbone.forward_mixed(batch.mixed, batch.mask)  # (B, L, D)
+        tokens = self.encode(batch)  # (B, L, D)
         pred_own, pred_partner = self.decoder(tokens, batch.mask)  # (B, L, P) each
-        prediction = unmix(pred_own, pred_partner, batch.mask, batch.partner)  # (B, L, P)
+        prediction = unmix(  # (B, L, P)
+            pred_own, pred_partner, batch.mask, batch.partner, batch.mixture
+        )
         return dict(
             loss_rec=self.head(prediction, batch.images), **self.mimic_losses(batch, tokens)
         )
+
+    def encode(self, batch: MixedImages) -> Tensor:
+        """Encode mixtures as tokens (B, L, D), with the plan of the data preprocessor if any."""
+        planned = () if batch.plan is None else (batch.plan,)
+        return self.backbone.forward_mixed(batch.mixed, batch.mask, *planned)
 
     def mimic_losses(self, batch: MixedImages, tokens: Tensor) -> dict[str, Tensor]:
         """Compute the distance of the tokens (B, L, D) to the teachers' features."""
@@ -133,9 +143,7 @@ class MixMAE(PretrainingModel):
             Own images and partner images, (B, C, H, W) each, normalized like the input. Visible
             patches are copied, masked ones are predicted.
         """
-        pred_own, pred_partner = self.decoder(
-            self.backbone.forward_mixed(batch.mixed, batch.mask), batch.mask
-        )
+        pred_own, pred_partner = self.decoder(self.encode(batch), batch.mask)
         stride = self.backbone.encoder_stride
         masked = upsample_mask(batch.mask, stride)[:, None].to(batch.images.device)
 

@@ -5,6 +5,7 @@ from .masked_conv_vit import MaskedConvViT
 from .masked_pvt import MaskedPVT
 from .masked_swin import MaskedSwin
 from .masked_vit import MaskedViT
+from .mixed_planner import MixedPlanner
 from .plain_backbone import EncodedTokens, PlainBackbone
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "MaskedPVT",
     "MaskedSwin",
     "MaskedViT",
+    "MixedPlanner",
     "PlainBackbone",
     "StageInfo",
 ]

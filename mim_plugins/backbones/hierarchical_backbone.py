@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 
-from ..masking import upsample_mask
+from ..layers import Grouping
 from .arguments import is_positive_int
 from .base_backbone import BaseBackbone
+from .mixed_planner import MixedPlanner
 
 
 class HierarchicalBackbone(BaseBackbone):
@@ -19,7 +21,10 @@ class HierarchicalBackbone(BaseBackbone):
     A subclass lists its sizes in ``arch_settings`` (first key ``'depths'``), adds a module
     ``patch_embed`` and its ``stages``, implements :meth:`embed`, and ends its constructor with
     :meth:`post_init`. A stage maps tokens (B, H, W, C) and a mask to tokens (B, H', W', C'). The
-    mask is None, or (M, H', W') on the CPU with True = from the partner image.
+    mask is None, or (M, H', W') on the device of the tokens with True = from the partner image. A
+    stage whose shapes depend on the values of the mask has a ``planner`` as well: a function of the
+    mask on the CPU, the device and a :class:`Grouping`. The stage gets its result instead of the
+    mask, and ``torch.compile`` does not see the function.
 
     Args:
         arch: key of ``arch_settings`` or its first letter, or a dict with the same entries.
@@ -53,12 +58,21 @@ class HierarchicalBackbone(BaseBackbone):
         """Return the patch embedding and the first ``frozen_stages`` stages."""
         return [self.patch_embed, *self.stages[: self.frozen_stages]]
 
-    def forward_mixed(self, images: Tensor, mask: Tensor) -> Tensor:
+    @property
+    def planner(self) -> MixedPlanner:
+        """Function that makes the ``plan`` of :meth:`forward_mixed`."""
+        return MixedPlanner(tuple(getattr(stage, "planner", None) for stage in self.stages))
+
+    def forward_mixed(
+        self, images: Tensor, mask: Tensor, plan: tuple[Any, ...] | None = None
+    ) -> Tensor:
         """Encode mixed images; tokens attend only within the same image (MixMAE, section 3.2).
 
         Args:
             images: mixed images (B, 3, H, W), both sides multiples of ``encoder_stride``.
             mask: bool (M, H / stride, W / stride), True = from the partner; M = 1 or B.
+            plan: result of :attr:`planner` for this mask, from the data preprocessor; made from the
+                mask if None, outside of compiled graphs.
 
         Returns:
             Tokens (B, L, D) after the last LayerNorm, L = (H / stride) * (W / stride).
@@ -68,10 +82,12 @@ class HierarchicalBackbone(BaseBackbone):
                 ``encoder_stride``.
         """
         self._check_mixed(images, mask)
+        if plan is None:
+            grouping = Grouping.WHOLE_GRID if torch.compiler.is_compiling() else None
+            plan = self.planner(mask, images.device, grouping)
         x = self.embed(images)
-        mask = mask.cpu()  # stages count its tokens, which would synchronize a GPU
-        for index, stage in enumerate(self.stages):
-            x = stage(x, upsample_mask(mask, 2 ** (len(self.stages) - 1 - index)))
+        for stage, stage_plan in zip(self.stages, plan, strict=True):
+            x = stage(x, stage_plan)
         return self.norm(x).flatten(1, 2)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:

@@ -5,14 +5,18 @@ pre-trains PVT among other hierarchical encoders.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
 from ..layers import (
+    Grouping,
     PatchEmbed,
+    additive_mask,
     build_mlp,
     checkpointed_call,
     fused_attention,
@@ -42,7 +46,8 @@ class _SubsampledAttention(nn.Module):
     def forward(self, x: Tensor, grid: tuple[int, int], attn_mask: Tensor | None) -> Tensor:
         """Apply attention among the tokens (B, H * W, C) of ``grid`` (H, W).
 
-        ``attn_mask`` (M, H * W, H * W / ratio**2) is True where a query may attend to a key.
+        ``attn_mask`` (M, H * W, H * W / ratio**2) is True where a query may attend to a key, or
+        contains floats to add to the scores.
         """
         batch, _, dim = x.shape
         context = x
@@ -57,7 +62,8 @@ class _SubsampledAttention(nn.Module):
             .permute(2, 0, 3, 1, 4)
         )
         if attn_mask is not None:
-            attn_mask = attn_mask[:, None]
+            bools = attn_mask.dtype == torch.bool
+            attn_mask = attn_mask[:, None] if bools else attn_mask[:, None].to(query.dtype)
         x = fused_attention(query, key, value, attn_mask)
         return self.proj(x.transpose(1, 2).reshape(batch, -1, dim))
 
@@ -87,6 +93,19 @@ class _PVTBlock(nn.Module):
         return x + self.drop_path(self.mlp(self.norm2(x)))
 
 
+@dataclass(frozen=True)
+class _KeyMask:
+    """Planner of a stage: attention mask with one key per ``ratio`` x ``ratio`` tokens."""
+
+    ratio: int
+
+    def __call__(self, mask: Tensor, device: torch.device, _: Grouping) -> Tensor:
+        """Return the attention mask (M, H * W, H * W / ratio**2) of a mask (M, H, W)."""
+        mask = mask.to(device, non_blocking=True)
+        keys = mask[:, :: self.ratio, :: self.ratio].flatten(1)
+        return additive_mask(group_attention_mask(mask.flatten(1), keys))
+
+
 class _PVTStage(nn.Module):
     """Optional patch embedding that halves the grid, position embedding, and blocks."""
 
@@ -100,23 +119,19 @@ class _PVTStage(nn.Module):
         with_cp: bool,
     ) -> None:
         super().__init__()
+        self.planner = _KeyMask(blocks[0].attn.ratio)
         self.with_cp = with_cp
         self.downsample = downsample
         self.blocks: Any = nn.ModuleList(blocks)
         self.register_buffer("pos_embed", pos_embed)
         self.register_load_state_dict_pre_hook(resize_on_load("pos_embed"))
 
-    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        """Transform tokens (B, H, W, C); see :class:`HierarchicalBackbone` for ``mask``."""
+    def forward(self, x: Tensor, attn_mask: Tensor | None) -> Tensor:
+        """Transform tokens (B, H, W, C); ``attn_mask`` is that of :class:`_SubsampledAttention`."""
         if self.downsample is not None:
             x = self.downsample(x.permute(0, 3, 1, 2))
         grid = (x.shape[1], x.shape[2])
         x = (x + resize_position_embedding(self.pos_embed, grid)).flatten(1, 2)
-        attn_mask = None
-        if mask is not None:
-            ratio = self.blocks[0].attn.ratio
-            mask = mask.to(x.device, non_blocking=True)
-            attn_mask = group_attention_mask(mask.flatten(1), mask[:, ::ratio, ::ratio].flatten(1))
         for block in self.blocks:
             x = checkpointed_call(block, self.with_cp, x, grid, attn_mask)
         return x.unflatten(1, grid)

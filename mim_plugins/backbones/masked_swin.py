@@ -8,7 +8,6 @@ defaults are those of the MixMAE authors' public code.
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
@@ -17,11 +16,11 @@ from ..layers import (
     PatchMerging,
     TokenGroups,
     WindowAttention,
-    WindowLayout,
+    WindowKind,
+    WindowPlan,
+    WindowPlanner,
     build_mlp,
     checkpointed_call,
-    group_attention_mask,
-    prefer_ragged,
     resize_on_load,
     resize_position_embedding,
     sincos_position_embedding,
@@ -58,15 +57,21 @@ class _SwinBlock(nn.Module):
         self.mlp = build_mlp(dim, int(dim * mlp_ratio), drop_rate)
         self.drop_path = StochasticDepth(drop_path_rate, mode="row")
 
+    @property
+    def windows(self) -> WindowKind:
+        """The windows of the block."""
+        return WindowKind(self.attn.window, self.attends_globally, self.shifted)
+
     def forward(
         self,
         x: Tensor,
         window: tuple[int, int],
         attn_mask: Tensor | None = None,
         groups: TokenGroups | None = None,
+        bias_rows: Tensor | None = None,
     ) -> Tensor:
         """Transform tokens in windows, or sorted by ``groups``; see :class:`WindowAttention`."""
-        x = x + self.drop_path(self.attn(self.norm1(x), window, attn_mask, groups))
+        x = x + self.drop_path(self.attn(self.norm1(x), window, attn_mask, groups, bias_rows))
         return x + self.drop_path(self.mlp(self.norm2(x)))
 
 
@@ -77,56 +82,37 @@ class _SwinStage(nn.Module):
         self,
         downsample: PatchMerging | None,
         blocks: Sequence[_SwinBlock],
-        window: int,
         with_cp: bool,
     ) -> None:
         super().__init__()
-        self.window = window
+        self.planner = WindowPlanner(tuple(dict.fromkeys(block.windows for block in blocks)))
         self.with_cp = with_cp
         self.downsample = downsample or nn.Identity()
         self.blocks: Any = nn.ModuleList(blocks)
 
-    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        """Transform tokens (B, H, W, C); see :class:`HierarchicalBackbone` for ``mask``."""
+    def forward(self, x: Tensor, plan: tuple[WindowPlan, ...] | None) -> Tensor:
+        """Transform tokens (B, H, W, C); ``plan`` is the planner's, or None for unmixed images."""
         x = self.downsample(x)
         grid = (x.shape[1], x.shape[2])
-        sides = [max(grid) if block.attends_globally else self.window for block in self.blocks]
-        windows = _Windows(WindowLayout.fit(grid, sides[0]), mask, x.device)
+        if plan is None:
+            plan = self.planner.unmixed(grid, x.device)
+        plans = dict(zip(self.planner.kinds, plan, strict=True))
+        windows = plan[0]
+        if windows.layout.grid != grid:
+            raise ValueError(
+                f"MaskedSwin: the plan is for {windows.layout.grid} tokens, but the images have"
+                f" {grid}; make it from their mask"
+            )
         x = windows.partition(x)
-        for block, side in zip(self.blocks, sides, strict=True):
+        for block in self.blocks:
             # without shift, blocks of one side share a layout and the tokens stay in windows
-            layout = WindowLayout.fit(grid, side, block.shifted)
-            if windows.layout != layout:
-                x = windows.merge(x)
-                windows = _Windows(layout, mask, x.device)
-                x = windows.partition(x)
-            inputs = (x, layout.window, windows.attn_mask, windows.groups)
+            own = plans[block.windows]
+            if own.layout != windows.layout:
+                x = own.partition(windows.merge(x))
+                windows = own
+            inputs = (x, own.layout.window, own.attn_mask, own.groups, own.bias_rows)
             x = checkpointed_call(block, self.with_cp, *inputs)
         return windows.merge(x)
-
-
-class _Windows:
-    """Windows of a stage; mixed images have dense groups of tokens or an attention mask."""
-
-    def __init__(self, layout: WindowLayout, mask: Tensor | None, device: torch.device) -> None:
-        self.layout = layout
-        self.attn_mask: Tensor | None = None
-        self.groups: TokenGroups | None = None
-        group_ids = layout.group_ids(mask)
-        if mask is not None and group_ids is not None:
-            self.groups = TokenGroups.from_group_ids(group_ids, device, prefer_ragged(device))
-        if group_ids is not None and self.groups is None:
-            group_ids = group_ids.to(device, non_blocking=True)
-            self.attn_mask = group_attention_mask(group_ids, group_ids)  # (M, nW, N, N)
-
-    def partition(self, x: Tensor) -> Tensor:
-        """Split tokens (B, H, W, C) into windows (B, nW, N, C), or sort them by group (B, L, C)."""
-        x = self.layout.partition(x)
-        return x if self.groups is None else self.groups.sort(x)
-
-    def merge(self, x: Tensor) -> Tensor:
-        """Invert :meth:`partition`: return tokens (B, H, W, C)."""
-        return self.layout.merge(x if self.groups is None else self.groups.restore(x))
 
 
 @MODELS.register_module()
@@ -236,7 +222,7 @@ class MaskedSwin(HierarchicalBackbone):
                 for index, rate in enumerate(rates[stage])
             ]
             downsample = PatchMerging(infos[stage - 1].channels, dim) if stage else None
-            self.stages.append(_SwinStage(downsample, blocks, window, with_cp))
+            self.stages.append(_SwinStage(downsample, blocks, with_cp))
         self.post_init()
 
     def parts_to_freeze(self) -> list[nn.Module | nn.Parameter]:

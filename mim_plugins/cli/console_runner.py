@@ -10,14 +10,17 @@ from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 from mmengine.visualization import Visualizer
 
+from ..algorithms import PretrainingModel
 from ..checkpoints import cached_path, is_web_address, plain_data_only, read_tensors, socket_timeout
 from ..config.schema import DEFAULT_HOOKS
 from ..engine.guards.guarded_writers import guard_backends, guard_log_file, guard_writers
 from ..engine.guards.guarded_writes import try_writing
 from ..engine.hooks.atomic_checkpoint_hook import AtomicCheckpointHook
+from ..engine.model_wrapper import unwrap_model
 from ..engine.resume.loaded_checkpoint import check_loaded, is_trusted
 from ..engine.resume.loaded_weights import check_loadable
 from ..engine.resume.resumable_content import make_resumable
+from ..errors import ConfigError
 
 # messages of MMEngine and mmpretrain at every start that users cannot act on
 _FILE_ONLY = (
@@ -123,6 +126,24 @@ class ConsoleRunner(Runner):
             filename = str(cached_path(filename)) if is_web else filename  # what was checked
         with self._plain_data_by_default(), socket_timeout():
             return super().load_checkpoint(filename, *args, **kwargs)
+
+    def _maybe_compile(self, target: str) -> None:
+        """Compile pre-training models by their own method, other models as MMEngine does.
+
+        MMEngine would compile data preprocessing and optimizer as well, and split the step into
+        many graphs.
+        """
+        options = self.cfg.get("compile")
+        model = unwrap_model(self.model)
+        if not options or not isinstance(model, PretrainingModel):
+            super()._maybe_compile(target)
+            return
+        if not isinstance(options, (bool, dict)):
+            raise ConfigError(
+                f"compile={options!r} must be True, False or a dict of arguments of torch.compile"
+            )
+        model.compile(**(options if isinstance(options, dict) else {}))
+        self.logger.info("compile: the first iterations take longer")
 
     def _init_model_weights(self) -> None:  # MMEngine reads the files of init_cfg here
         with self._plain_data_by_default():

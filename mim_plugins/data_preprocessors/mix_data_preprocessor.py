@@ -1,12 +1,14 @@
 """Data preprocessor that normalizes images and mixes them, on the device."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from mmengine.model import ImgDataPreprocessor
 from torch import Tensor
 
+from ..layers import Grouping
 from ..registry import MODELS, TRANSFORMS
 
 
@@ -22,6 +24,12 @@ class MixDataPreprocessor(ImgDataPreprocessor):
         bgr_to_rgb: reverse the three channels.
         non_blocking: copy batches in pinned memory to the GPU while the CPU continues.
         **kwargs: further arguments of MMEngine's ``ImgDataPreprocessor``.
+
+    Attributes:
+        planner: function that derives from the mask of mixed images what the encoder requires,
+            such as :class:`MixedPlanner`; set by the algorithm.
+        static_shapes: whether the planned tensors have the same shapes in all batches, as
+            ``torch.compile`` requires; set by the algorithm.
 
     Raises:
         ValueError: ``rgb_to_bgr`` is set although encoders and teachers read RGB, or the lengths of
@@ -53,6 +61,8 @@ class MixDataPreprocessor(ImgDataPreprocessor):
             )
         super().__init__(non_blocking=non_blocking, **kwargs)
         self.bgr_to_rgb = bgr_to_rgb
+        self.planner: Callable | None = None
+        self.static_shapes = False
         # registered here because MMEngine's arguments allow only 1 and 3 channels
         if mean is not None and std is not None:
             self._enable_normalize = True
@@ -78,9 +88,24 @@ class MixDataPreprocessor(ImgDataPreprocessor):
                 _reversed(images) if isinstance(images, Tensor) else [_reversed(x) for x in images]
             )
         data = super().forward(data, training)
-        if training and self.batch_transform is not None:
-            data["inputs"] = self.batch_transform(data["inputs"])
+        if training:
+            data["inputs"] = self.mix(data["inputs"])
         return data
+
+    @torch.compiler.disable  # control flow depends on the values of the mask
+    def mix(self, images: Tensor) -> Any:
+        """Apply the batch transform to normalized images (B, C, H, W), and plan if possible."""
+        if self.batch_transform is None:
+            return images
+        batch = self.batch_transform(images)
+        if self.planner is None:
+            return batch
+        grouping = None
+        if self.static_shapes:
+            fixed = getattr(self.batch_transform, "has_fixed_count", False)
+            grouping = Grouping.WHOLE_GRID if fixed else Grouping.NONE
+        plan = self.planner(batch.mask, images.device, grouping)
+        return replace(batch, mask=batch.mask.to(images.device, non_blocking=True), plan=plan)
 
 
 def reverses_channels(preprocessor: Any) -> bool:

@@ -1,7 +1,7 @@
 from .masked_conv_block import MaskedConvBlock
 from .patches import PatchEmbed, PatchMerging, patch_statistics, patchify, unpatchify
 from .position_embedding import resize_on_load, resize_position_embedding, sincos_position_embedding
-from .token_groups import TokenGroups, prefer_ragged
+from .token_groups import TokenGroups
 from .transformer import (
     SelfAttention,
     TransformerBlock,
@@ -12,16 +12,19 @@ from .transformer import (
     fused_attention,
     init_linear_and_norm,
 )
-from .window_attention import WindowAttention
+from .window_attention import WindowAttention, group_bias_rows
+from .window_plan import Grouping, WindowKind, WindowPlan, WindowPlanner
 from .windowed_blocks import windowed_forward
 from .windows import (
     WindowLayout,
+    additive_mask,
     group_attention_mask,
     relative_position_index,
     resize_relative_position_bias,
 )
 
 __all__ = [
+    "Grouping",
     "MaskedConvBlock",
     "PatchEmbed",
     "PatchMerging",
@@ -29,17 +32,21 @@ __all__ = [
     "TokenGroups",
     "TransformerBlock",
     "WindowAttention",
+    "WindowKind",
     "WindowLayout",
+    "WindowPlan",
+    "WindowPlanner",
+    "additive_mask",
     "attend",
     "build_mlp",
     "checkpointed_call",
     "checkpointed_forward",
     "fused_attention",
     "group_attention_mask",
+    "group_bias_rows",
     "init_linear_and_norm",
     "patch_statistics",
     "patchify",
-    "prefer_ragged",
     "relative_position_index",
     "resize_on_load",
     "resize_position_embedding",

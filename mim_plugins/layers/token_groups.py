@@ -5,6 +5,7 @@ window, L = nW * N tokens of an image, G groups per window, C channels.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,13 +21,14 @@ class TokenGroups:
 
     order: Tensor
     """Index of each sorted token in the concatenated windows (M, L)."""
+    inverse: Tensor
+    """Index of each token of the concatenated windows among the sorted ones (M, L)."""
     window_tokens: int
     """Tokens per window N."""
     blocks: tuple[tuple[int, int], ...]
     """(number of groups, tokens per group) for each group size, in sorted order."""
 
     @classmethod
-    @torch.compiler.disable  # control flow depends on the values of the mask
     def from_group_ids(
         cls, group_ids: Tensor, device: torch.device, ragged: bool
     ) -> "TokenGroups | None":
@@ -48,17 +50,19 @@ class TokenGroups:
         groups = kinds + counts.shape[2] * torch.arange(windows)[:, None]  # unique per window
         keys = counts.gather(2, kinds) * total + groups
         order = keys.flatten(1).argsort(dim=1, stable=True)
+        orders = torch.stack([order, order.argsort(dim=1)]).to(device, non_blocking=True)
         found, repeats = sizes[0][sizes[0] > 0].unique(return_counts=True)
         blocks = tuple(zip(repeats.tolist(), found.tolist(), strict=True))
-        return cls(order.to(device, non_blocking=True), tokens, blocks)
+        return cls(orders[0], orders[1], tokens, blocks)
 
     def sort(self, x: Tensor) -> Tensor:
         """Sort the tokens of windows (B, nW, N, C) by group: (B, L, C)."""
-        return _take(x.flatten(1, 2), self.order)
+        return _Permutation.apply(x.flatten(1, 2), self.order, self.inverse)
 
     def restore(self, x: Tensor) -> Tensor:
         """Move sorted tokens (B, L, C) back to their windows (B, nW, N, C)."""
-        return _take(x, self.order.argsort(dim=1)).unflatten(1, (-1, self.window_tokens))
+        x = _Permutation.apply(x, self.inverse, self.order)
+        return x.unflatten(1, (-1, self.window_tokens))
 
     def split(self, x: Tensor) -> list[Tensor]:
         """Split sorted tokens (B, L, ...) into ``blocks``: (B, groups, tokens per group, ...)."""
@@ -71,14 +75,28 @@ class TokenGroups:
         return self.split(self.order.remainder(self.window_tokens))
 
 
-def prefer_ragged(device: torch.device) -> bool:
-    """Return whether groups of many sizes are faster than masked attention in windows.
+class _Permutation(torch.autograd.Function):
+    """Permutation of tokens whose gradient is the inverse permutation.
 
-    They are not where each block costs a kernel launch or a compilation.
+    PyTorch's gradient of a selection adds to zeros, which takes ten times as long on the CPU and is
+    not deterministic on GPUs.
     """
-    return device.type == "cpu" and not torch.compiler.is_compiling()
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, order: Tensor, inverse: Tensor) -> Tensor:
+        ctx.save_for_backward(order, inverse)
+        return _take(x, order)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        order, inverse = ctx.saved_tensors
+        return _Permutation.apply(grad, inverse, order), None, None
 
 
 def _take(x: Tensor, order: Tensor) -> Tensor:
-    """Gather tokens (B, L, C) in the order (M, L)."""
-    return x.gather(1, order[..., None].expand(len(x), -1, x.shape[-1]))
+    """Select tokens (B, L, C) in the order (M, L)."""
+    if len(order) == 1:
+        return x.index_select(1, order[0])
+    batch, tokens = order.shape
+    first = torch.arange(0, batch * tokens, tokens, device=order.device)
+    return x.flatten(0, 1).index_select(0, (order + first[:, None]).flatten()).view_as(x)

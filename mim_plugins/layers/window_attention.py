@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from .token_groups import TokenGroups
 from .transformer import attend
-from .windows import relative_position_index, resize_relative_position_bias
+from .windows import additive_mask, relative_position_index, resize_relative_position_bias
 
 
 class WindowAttention(nn.Module):
@@ -53,27 +53,31 @@ class WindowAttention(nn.Module):
         self.register_load_state_dict_pre_hook(_resize_bias_table)
 
     def relative_position_bias(
-        self, window: tuple[int, int], positions: Tensor | None = None
-    ) -> Tensor:
-        """Return the bias of all pairs of tokens of a window (Wh, Ww): (1, 1, heads, N, N).
+        self, window: tuple[int, int], groups: TokenGroups | None = None, rows: Tensor | None = None
+    ) -> list[Tensor]:
+        """Return the bias of the pairs of tokens of a window (Wh, Ww).
 
-        ``positions`` (M, K, n) are the positions in the window of the tokens of K groups; with
-        them, return only the bias of the pairs inside each group: (M, K, heads, n, n).
+        With ``groups`` and their :func:`group_bias_rows`, return one bias (M, K, heads, n, n) for
+        each block of K groups of n tokens; else one for all pairs, (1, 1, heads, N, N).
 
-        The bias is contiguous, because the fused kernels of GPUs read no other.
+        A bias is contiguous, because the fused kernels of GPUs read no other.
         """
         own = (self.window, self.window)
         table: Tensor = self.relative_position_bias_table
-        index = self.relative_position_index
-        covered = (max(window[0], self.window), max(window[1], self.window))
+        covered = _covered(window, self.window)
         if covered != own:
             table = resize_relative_position_bias(table, covered)
-        if window != own:
-            index = relative_position_index(window, covered, index.device)
-        if positions is None:
-            return table[index].permute(2, 0, 1).contiguous()[None, None]
-        pairs = index[positions[..., :, None], positions[..., None, :]]  # (M, K, n, n)
-        return table[pairs].permute(0, 1, 4, 2, 3).contiguous()
+        if groups is None or rows is None:
+            index = self.relative_position_index
+            if window != own:
+                index = relative_position_index(window, covered, index.device)
+            return [table[index].permute(2, 0, 1).contiguous()[None, None]]
+        # one lookup for all blocks, because its gradient consists of many kernels
+        parts = table[rows].split([count * size**2 for count, size in groups.blocks], dim=1)
+        return [
+            part.unflatten(1, (count, size, size)).permute(0, 1, 4, 2, 3).contiguous()
+            for part, (count, size) in zip(parts, groups.blocks, strict=True)
+        ]
 
     def forward(
         self,
@@ -81,34 +85,38 @@ class WindowAttention(nn.Module):
         window: tuple[int, int],
         attn_mask: Tensor | None = None,
         groups: TokenGroups | None = None,
+        bias_rows: Tensor | None = None,
     ) -> Tensor:
         """Attend inside each window.
 
         Args:
             x: tokens (B, nW, N, C), or (B, nW * N, C) sorted by ``groups`` if these are given.
             window: (Wh, Ww) with Wh * Ww = N.
-            attn_mask: (M, nW, N, N), True where a query (rows) may attend to a key (columns), with
-                M = 1 or B. None permits all pairs.
+            attn_mask: (M, nW, N, N), True where a query (rows) may attend to a key (columns), or
+                floats to add to their scores, with M = 1 or B. None permits all pairs.
             groups: order of the tokens in groups; each group attends to itself only. Replaces
                 ``attn_mask``.
+            bias_rows: :func:`group_bias_rows` of ``groups``, which blocks of equal windows share;
+                computed if None.
 
         Returns:
             Tokens of the same shape as ``x``.
         """
         qkv = self.qkv(x).unflatten(-1, (3, self.num_heads, -1))  # (..., 3, heads, C / heads)
         if groups is None:
-            bias = self.relative_position_bias(window)
+            (bias,) = self.relative_position_bias(window)
             if attn_mask is not None:
-                bias = bias.masked_fill(~attn_mask[:, :, None], float("-inf"))
+                if attn_mask.dtype == torch.bool:
+                    attn_mask = additive_mask(attn_mask)
+                bias = bias + attn_mask[:, :, None]
             x = self._attend(qkv, bias)
         else:
-            blocks = zip(groups.split(qkv), groups.positions(), strict=True)
+            if bias_rows is None:
+                bias_rows = group_bias_rows(groups, window, self.window)
+            biases = self.relative_position_bias(window, groups, bias_rows)
+            blocks = zip(groups.split(qkv), biases, strict=True)
             x = torch.cat(
-                [
-                    self._attend(block, self.relative_position_bias(window, where)).flatten(1, 2)
-                    for block, where in blocks
-                ],
-                dim=1,
+                [self._attend(block, bias).flatten(1, 2) for block, bias in blocks], dim=1
             )
         return self.proj_drop(self.proj(x))
 
@@ -124,6 +132,23 @@ class WindowAttention(nn.Module):
         x = attend(qkv, bias, self.attn_drop if self.training else 0.0)
         x = x.unflatten(1, (groups, self.num_heads)).transpose(2, 3)  # (B, K, n, heads, C / heads)
         return x.reshape(batch, groups, tokens, -1)
+
+
+def group_bias_rows(groups: TokenGroups, window: tuple[int, int], table_window: int) -> Tensor:
+    """Return the row of the bias table for each pair of tokens of a group, block by block (M, P).
+
+    A block of K groups of n tokens has K * n**2 pairs. The table is that of a
+    :class:`WindowAttention` made for the side ``table_window``, resized to ``window`` (Wh, Ww) if
+    this is larger.
+    """
+    index = relative_position_index(window, _covered(window, table_window), groups.order.device)
+    pairs = [index[where[..., :, None], where[..., None, :]] for where in groups.positions()]
+    return torch.cat([part.flatten(1) for part in pairs], dim=1)
+
+
+def _covered(window: tuple[int, int], table_window: int) -> tuple[int, int]:
+    """Return the window that a table covers at run time: its own, enlarged to ``window``."""
+    return (max(window[0], table_window), max(window[1], table_window))
 
 
 def _resize_bias_table(module: WindowAttention, state_dict: dict, prefix: str, *_: object) -> None:

@@ -101,6 +101,12 @@ def group_attention_mask(query_groups: Tensor, key_groups: Tensor) -> Tensor:
     return query_groups[..., :, None] == key_groups[..., None, :]
 
 
+def additive_mask(permitted: Tensor) -> Tensor:
+    """Return floats to add to attention scores: 0 where ``permitted`` is True, else -inf."""
+    zeros = torch.zeros(permitted.shape, device=permitted.device)
+    return zeros.masked_fill_(~permitted, float("-inf"))
+
+
 def relative_position_index(
     window: tuple[int, int], table_window: tuple[int, int], device: torch.device
 ) -> Tensor:

@@ -8,6 +8,7 @@ from .mixing import (
     MixedImages,
     choose_partners,
     count_masked,
+    inverse_permutation,
     mix,
     sample_masks,
 )
@@ -51,6 +52,11 @@ class MixImages:
         self.per_pair = per_pair
         self.encoder_stride = encoder_stride
 
+    @property
+    def has_fixed_count(self) -> bool:
+        """Whether all masks take the same number of cells from the partner."""
+        return self.range_mask_ratio == 0
+
     def bind(self, encoder_stride: int, img_size: tuple[int, int]) -> None:
         """Set the encoder stride and check the mask ratio for images of ``img_size`` (H, W).
 
@@ -91,8 +97,9 @@ class MixImages:
             mask = sample_masks(batch, grid, ratio)[_exchange_groups(partner)]
         else:
             mask = sample_masks(1, grid, ratio)
-        partner = partner.to(images.device, non_blocking=True)
-        return MixedImages(images, mix(images, mask, partner), mask, partner)
+        both = torch.stack([partner, inverse_permutation(partner)])
+        partner, mixture = both.to(images.device, non_blocking=True)
+        return MixedImages(images, mix(images, mask, partner), mask, partner, mixture)
 
 
 def _exchange_groups(partner: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ cells, P values per predicted patch. Mask polarity: True = taken from the partne
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,8 +19,8 @@ class MixedImages:
     Mixture ``i`` shows image ``i`` where its mask is False, and image ``partner[i]`` where its mask
     is True.
 
-    A dataclass, not a tuple: DistributedDataParallel would move the tensors of a tuple, including
-    the mask, to the GPU.
+    A dataclass, not a tuple: DistributedDataParallel would copy the tensors of a tuple that are on
+    the CPU, and the CPU would wait.
     """
 
     images: Tensor
@@ -27,9 +28,14 @@ class MixedImages:
     mixed: Tensor
     """Mixtures (B, C, H, W)."""
     mask: Tensor
-    """Bool (M, h, w), True = from the partner; on the CPU, where the encoder counts tokens."""
+    """Bool (M, h, w), True = from the partner. It is on the CPU, where the encoder's planner counts
+    tokens, and on the device of the images once there is a plan."""
     partner: Tensor
     """Index of the partner of each image (B,): a permutation without fixed points."""
+    mixture: Tensor | None = None
+    """Index of the mixture in which each image is the partner (B,): the inverse of ``partner``."""
+    plan: Any = None
+    """What the encoder derives from the mask, made by the data preprocessor; None before that."""
 
 
 def choose_partners(batch_size: int, device: torch.device | None = None) -> Tensor:
@@ -100,7 +106,13 @@ def mix_tokens(tokens: Tensor, mask: Tensor, partner: Tensor) -> Tensor:
     return torch.where(_per_token(mask, tokens), tokens[partner], tokens)
 
 
-def unmix(pred_own: Tensor, pred_partner: Tensor, mask: Tensor, partner: Tensor) -> Tensor:
+def unmix(
+    pred_own: Tensor,
+    pred_partner: Tensor,
+    mask: Tensor,
+    partner: Tensor,
+    mixture: Tensor | None = None,
+) -> Tensor:
     """Collect the predictions of each image from the mixtures in which its patches are masked.
 
     Args:
@@ -110,11 +122,13 @@ def unmix(pred_own: Tensor, pred_partner: Tensor, mask: Tensor, partner: Tensor)
             patches where the mask is False are masked there.
         mask: bool (M, h, w), True = from the partner.
         partner: index of the partner of each image (B,).
+        mixture: inverse of ``partner`` (B,); computed if None.
 
     Returns:
         Predictions (B, L, P) in the order of the images before mixing.
     """
-    mixture = inverse_permutation(partner)
+    if mixture is None:
+        mixture = inverse_permutation(partner)
     return torch.where(_per_token(mask, pred_own), pred_own, pred_partner[mixture])
 
 

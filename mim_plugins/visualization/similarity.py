@@ -61,7 +61,7 @@ def mixture_similarity_maps(model: Any, batch: MixedImages) -> dict[str, Tensor]
     grid = (batch.mask.shape[1], batch.mask.shape[2])
     if not model.mimics:
         return {}
-    tokens = model.backbone.forward_mixed(batch.mixed, batch.mask)
+    tokens = model.encode(batch)
     pixels = denormalize_images(batch.images, model.data_preprocessor)
     maps = {}
     for name, mimic in model.mimics.items():

@@ -4,7 +4,7 @@ import torch
 from mrmae_fakes import STRIDE, colors_mimic, enlarge, prepared, random_pixels
 from torch import nn
 
-from mim_plugins.masking import mix
+from mim_plugins.masking import MixedImages, mix
 from mim_plugins.registry import MODELS
 
 
@@ -193,3 +193,22 @@ def test_a_finer_teacher_is_evaluated_on_its_own_grid(mixmae_config):
 def test_fusion_layers_are_refused_when_building(mixmae_config):
     with pytest.raises(ValueError, match="fusion_layers"):
         MODELS.build(mixmae_config | dict(mimics=dict(t=colors_mimic(fusion_layers=(0,)))))
+
+
+def test_a_backbone_may_have_no_use_for_plans(mixmae_config):
+    class Own(MODELS.get(mixmae_config["backbone"]["type"])):
+        def forward_mixed(self, images, mask):
+            return super().forward_mixed(images, mask)
+
+    mixmae_config["backbone"]["type"] = Own
+    model = MODELS.build(mixmae_config)
+    batch = mixed_batch(model)
+    assert batch.plan is None
+    assert model.loss(batch)["loss_rec"].isfinite()
+
+
+def test_a_plan_of_the_preprocessor_changes_no_loss(mixmae):
+    batch = mixed_batch(mixmae.eval())
+    assert batch.plan is not None
+    unplanned = MixedImages(batch.images, batch.mixed, batch.mask, batch.partner)
+    assert torch.equal(mixmae.loss(batch)["loss_rec"], mixmae.loss(unplanned)["loss_rec"])

@@ -43,7 +43,7 @@ def test_the_default_is_the_published_encoder():
         backbone = MaskedSwin()
     assert backbone.depths == (2, 2, 18, 2)
     assert backbone.stage_channels == (128, 256, 512, 1024)
-    assert [stage.window for stage in backbone.stages] == [14, 14, 14, 7]
+    assert [stage.blocks[0].attn.window for stage in backbone.stages] == [14, 14, 14, 7]
     assert not any(block.shifted for stage in backbone.stages for block in stage.blocks)
 
 
@@ -55,7 +55,7 @@ def test_window_sizes_are_one_positive_number_or_one_per_stage(window_size):
 
 def test_windows_larger_than_the_grid_are_reduced_to_it():
     backbone = swin(1, 1, window=7)
-    assert [stage.window for stage in backbone.stages] == [7, 4]
+    assert [stage.blocks[0].attn.window for stage in backbone.stages] == [7, 4]
     assert len(backbone.stages[1].blocks[0].attn.relative_position_bias_table) == 49
 
 
@@ -203,7 +203,7 @@ def test_global_attention_resizes_its_table_at_run_time(grid):
     attention = backbone.stages[0].blocks[0].attn
     nn.init.normal_(attention.relative_position_bias_table)
 
-    bias = attention.relative_position_bias(grid)[0, 0].unflatten(1, grid).unflatten(3, grid)
+    bias = attention.relative_position_bias(grid)[0][0, 0].unflatten(1, grid).unflatten(3, grid)
 
     rows, cols = max(grid[0], 8), max(grid[1], 8)
     table = resize_relative_position_bias(attention.relative_position_bias_table, (rows, cols))
@@ -224,7 +224,7 @@ def test_global_attention_may_be_chosen_per_stage():
 
     assert torch.equal(first[:, :, :16], first_changed[:, :, :16])
     assert not torch.isclose(last, last_changed).all(dim=1).any()
-    assert [stage.window for stage in backbone.stages] == [4, 4]
+    assert [stage.blocks[0].attn.window for stage in backbone.stages] == [4, 4]
 
 
 @pytest.mark.parametrize("with_cp", [False, True])

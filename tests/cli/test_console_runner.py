@@ -12,8 +12,9 @@ from mmengine.config import Config
 from mmengine.model import BaseModel
 from mmengine.registry import DefaultScope
 
+from mim_plugins.algorithms import PretrainingModel
 from mim_plugins.cli import ConsoleRunner
-from mim_plugins.errors import CheckpointError
+from mim_plugins.errors import CheckpointError, ConfigError
 
 
 class Nothing(BaseModel):
@@ -163,3 +164,13 @@ def test_action_waits_for_the_first_iteration(tmp_path):
     for _ in range(2):
         runner.call_hook("after_train_iter")
     assert calls == [1]
+
+
+@pytest.mark.parametrize("value", ["yes", ["inductor"], 1.5])
+def test_a_compile_option_of_another_type_is_refused(tmp_path, value):
+    runner = build(tmp_path)
+    runner.cfg.compile = value
+    runner.model = PretrainingModel(dict(type="ImgDataPreprocessor"))
+
+    with pytest.raises(ConfigError, match=r"compile=.* must be True, False or a dict"):
+        runner._maybe_compile("train_step")

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from mim_plugins.data_preprocessors import MixDataPreprocessor
+from mim_plugins.layers import Grouping
 from mim_plugins.masking import MixedImages, MixImages
 from mim_plugins.registry import MODELS
 
@@ -87,3 +88,56 @@ def test_other_channels_than_three_cannot_be_reversed(data):
     data["inputs"] = [image[:1] for image in data["inputs"]]
     with pytest.raises(ValueError, match="bgr_to_rgb=True reverses 3 channels"):
         MODELS.build(CONFIG)(data)
+
+
+class Recording:
+    """Planner that keeps its arguments."""
+
+    def __call__(self, *args):
+        self.args = args
+        return "plan"
+
+
+@pytest.mark.parametrize(
+    ("static", "mixing", "grouping"),
+    [
+        (False, {}, None),
+        (True, {}, Grouping.WHOLE_GRID),
+        (True, dict(per_pair=True), Grouping.WHOLE_GRID),
+        (True, dict(range_mask_ratio=0.2), Grouping.NONE),
+    ],
+)
+def test_compiled_models_get_plans_of_constant_shapes(data, static, mixing, grouping):
+    preprocessor = MixDataPreprocessor(batch_transform=MixImages(encoder_stride=8, **mixing))
+    preprocessor.planner, preprocessor.static_shapes = Recording(), static
+
+    batch = preprocessor(data, training=True)["inputs"]
+
+    assert batch.plan == "plan"
+    mask, device, chosen = preprocessor.planner.args
+    assert torch.equal(mask, batch.mask)
+    assert device == batch.images.device
+    assert chosen is grouping
+
+
+def test_sizes_of_groups_of_other_transforms_may_vary(data):
+    transform = MixImages(encoder_stride=8)
+    preprocessor = MixDataPreprocessor(batch_transform=lambda images: transform(images))
+    preprocessor.planner, preprocessor.static_shapes = Recording(), True
+
+    preprocessor(data, training=True)
+
+    assert preprocessor.planner.args[2] is Grouping.NONE
+
+
+def test_planned_batches_are_on_the_device_of_the_images():
+    preprocessor = MixDataPreprocessor(batch_transform=MixImages(encoder_stride=8)).to("meta")
+    images = torch.zeros(4, 3, 16, 16)
+    assert preprocessor(dict(inputs=images), training=True)["inputs"].mask.device.type == "cpu"
+    preprocessor.planner = Recording()
+
+    batch = preprocessor(dict(inputs=images), training=True)["inputs"]
+
+    assert preprocessor.planner.args[0].device.type == "cpu"
+    fields = (batch.images, batch.mixed, batch.mask, batch.partner, batch.mixture)
+    assert all(tensor.is_meta for tensor in fields)

@@ -113,3 +113,15 @@ def check_equal(group_ids, images, dtype, tolerance):
 
     for grouped, masked in zip(run(True), run(False), strict=True):
         torch.testing.assert_close(grouped, masked, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("masks", [1, 3])
+def test_sorting_has_exact_gradients_of_both_orders(masks):
+    groups = TokenGroups.from_group_ids(group_ids_with(2, 3, masks=masks, windows=2), CPU, True)
+    x = torch.randn(3, 2, 5, 2, dtype=torch.float64, requires_grad=True)
+
+    assert torch.equal(groups.restore(groups.sort(x)), x)
+    expected = x.flatten(1, 2).gather(1, groups.order[..., None].expand(3, -1, 2))
+    assert torch.equal(groups.sort(x), expected)
+    torch.autograd.gradcheck(groups.sort, x)
+    torch.autograd.gradgradcheck(groups.sort, x)

@@ -4,9 +4,11 @@ import pytest
 import torch
 
 from mim_plugins.layers import (
+    TokenGroups,
     WindowAttention,
     WindowLayout,
     group_attention_mask,
+    group_bias_rows,
     resize_relative_position_bias,
 )
 
@@ -102,8 +104,9 @@ def test_permitting_all_pairs_equals_no_mask(attention):
 
 
 def test_a_smaller_window_uses_the_bias_of_the_same_offsets(attention):
-    full = attention.relative_position_bias((3, 3)).reshape(2, 3, 3, 3, 3)
-    small = attention.relative_position_bias((2, 2)).reshape(2, 2, 2, 2, 2)
+    full = attention.relative_position_bias((3, 3))[0].reshape(2, 3, 3, 3, 3)
+    small = attention.relative_position_bias((2, 2))[0].reshape(2, 2, 2, 2, 2)
+
     assert torch.equal(small, full[:, :2, :2, :2, :2])
 
 
@@ -167,14 +170,16 @@ def test_the_index_is_not_part_of_a_checkpoint():
 def test_the_bias_is_contiguous_with_unchanged_gradients(window, in_groups):
     """The fused kernels of GPUs read no other bias."""
     attention = WindowAttention(8, 4, 2)
-    positions = torch.randperm(window[0] * window[1])[:4].view(1, 2, 2) if in_groups else None
-    bias = attention.relative_position_bias(window, positions)
+    ids = torch.tensor([0, 1]).repeat_interleave(window[0] * window[1] // 2).view(1, 1, -1)
+    groups = TokenGroups.from_group_ids(ids, ids.device, ragged=True)
+    given = (window, groups, group_bias_rows(groups, window, 4)) if in_groups else (window,)
+    (bias,) = attention.relative_position_bias(*given)
     assert bias.is_contiguous()
     weight = torch.randn_like(bias)
     (grad,) = torch.autograd.grad((bias * weight).sum(), attention.relative_position_bias_table)
     # the gradient of each head depends on that head alone
     for head in range(2):
-        own = attention.relative_position_bias(window, positions)[:, :, head]
+        own = attention.relative_position_bias(*given)[0][:, :, head]
         total = (own * weight[:, :, head]).sum()
         (alone,) = torch.autograd.grad(total, attention.relative_position_bias_table)
         assert torch.equal(alone[:, head], grad[:, head])

@@ -112,3 +112,14 @@ def test_is_reachable_from_a_config():
     transform = TRANSFORMS.build(dict(type="mim_plugins.MixImages", mask_ratio=0.75))
     assert isinstance(transform, MixImages)
     assert transform.mask_ratio == 0.75
+
+
+@pytest.mark.parametrize("batch_size", [2, 3])
+def test_a_batch_contains_the_mixture_of_each_partner(batch_size):
+    batch = MixImages(encoder_stride=8)(torch.randn(batch_size, 3, 16, 16))
+    assert batch.mixture[batch.partner].tolist() == list(range(batch_size))
+
+
+def test_only_a_range_of_ratios_changes_the_number_of_cells():
+    assert MixImages(per_pair=True).has_fixed_count
+    assert not MixImages(range_mask_ratio=0.1).has_fixed_count

@@ -97,7 +97,9 @@ def test_unmixing_perfect_predictions_gives_the_images(batch_size):
     partner = choose_partners(batch_size)
     patches = patchify(images, 2)
     for mask in shared_and_per_pair_masks(batch_size):
-        assert torch.equal(unmix(patches, patches[partner], mask, partner), patches)
+        mixtures = (patches, patches[partner], mask, partner)
+        assert torch.equal(unmix(*mixtures), patches)
+        assert torch.equal(unmix(*mixtures, inverse_permutation(partner)), patches)
 
 
 @pytest.mark.parametrize("batch_size", [2, 3, 4, 7])
@@ -120,7 +122,7 @@ def test_each_patch_is_predicted_from_a_mixture_that_masks_it(batch_size):
                 assert not hidden_by
 
 
-def test_distributed_data_parallel_does_not_move_the_mask():
+def test_distributed_data_parallel_does_not_move_batches():
     images, mask = torch.zeros(2, 3, 4, 4), torch.ones(1, 2, 2, dtype=torch.bool)
     batch = MixedImages(images, images, mask, torch.tensor([1, 0]))
     _, (moved,) = _to_kwargs((), dict(inputs=batch), torch.device("meta"), False)

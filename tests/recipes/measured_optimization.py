@@ -137,7 +137,9 @@ def windows(recipe):
     if not hasattr(encoder, "stages"):
         return encoder.window_size, encoder.global_blocks
     return [
-        "global" if all(block.attends_globally for block in stage.blocks) else stage.window
+        "global"
+        if all(block.attends_globally for block in stage.blocks)
+        else stage.blocks[0].attn.window
         for stage in encoder.stages
     ]
 

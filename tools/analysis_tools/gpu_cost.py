@@ -200,6 +200,7 @@ def graph_lines(model: Any, size: tuple[int, int]) -> list[str]:
     """Count the graphs of a pre-training model."""
     data = dict(inputs=torch.zeros(4, 3, *size), data_samples=[None] * 4)
     model.to("meta")
+    model.data_preprocessor.static_shapes = True
     batches = (model.data_preprocessor(dict(data), True)["inputs"] for _ in range(STEPS))
     counts = count_graphs(model.loss, batches)
     lines = [

@@ -117,6 +117,8 @@ class TrainStep:
 
     def compile(self) -> None:
         """Compile the loss for all following steps."""
+        preprocessor: Any = self.model.data_preprocessor
+        preprocessor.static_shapes = True  # of MixMAE; others ignore it
         # sizes never change, so each stage can have specialized kernels
         self.loss = torch.compile(self.loss, dynamic=False)
 

@@ -130,9 +130,9 @@ def _mixmae(name: str, setup: Setup) -> Contestant:
             ),
         )
     )
-    mixing: Any = ours.data_preprocessor.batch_transform
+    mix: Any = ours.data_preprocessor.mix
     # the peer mixes inside its encoder, so the step includes our mixing
-    return _with_weights(ours, peer), lambda images: _total(ours.loss(mixing(images)))
+    return _with_weights(ours, peer), lambda images: _total(ours.loss(mix(images)))
 
 
 def _mixmim_config(sizes: dict[str, Any]) -> dict:

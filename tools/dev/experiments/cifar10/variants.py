@@ -12,8 +12,8 @@ from mim_plugins.registry import MODELS
 class UnmaskedAttentionSwin(MaskedSwin):
     """Encoder whose attention does not separate the two images of a mixture."""
 
-    def forward_mixed(self, images: Tensor, mask: Tensor) -> Tensor:
-        """Encode mixed images (B, 3, H, W) to tokens (B, L, D); ``mask`` is not used."""
+    def forward_mixed(self, images: Tensor, mask: Tensor, plan: tuple | None = None) -> Tensor:
+        """Encode mixed images (B, 3, H, W) to tokens (B, L, D); mask and plan are not used."""
         x = self.embed(images)
         for stage in self.stages:
             x = stage(x, None)
@@ -26,7 +26,7 @@ class SingleReconstruction(MixMAE):
 
     def loss(self, batch: MixedImages) -> dict[str, Tensor]:
         """Compute MixMAE's loss without the reconstruction of the partner."""
-        tokens = self.backbone.forward_mixed(batch.mixed, batch.mask)
+        tokens = self.encode(batch)
         pred_own, _ = self.decoder(tokens, batch.mask)
         masked = batch.mask.flatten(1).to(tokens.device).expand(len(tokens), -1)
         return dict(loss_rec=self.head(pred_own, batch.images, masked))
