@@ -225,7 +225,7 @@ def train_with_zero(folder, world):
     """Two epochs at once, without and with ZeRO, and with ZeRO in two parts."""
     weights, states = {}, []
     for name, optimizer, parts in (
-        ("plain", ADAMW, [2]),
+        ("plain", dict(ADAMW, fused=RECIPE.optim_wrapper.optimizer.fused), [2]),
         ("zero", ZERO, [2]),
         ("two", ZERO, [1, 2]),
     ):

@@ -1,11 +1,10 @@
 from .base_backbone import BaseBackbone, StageInfo
 from .frozen_backbone import FrozenBackbone
-from .hierarchical_backbone import HierarchicalBackbone
+from .hierarchical_backbone import HierarchicalBackbone, MixedPlanner
 from .masked_conv_vit import MaskedConvViT
 from .masked_pvt import MaskedPVT
 from .masked_swin import MaskedSwin
 from .masked_vit import MaskedViT
-from .mixed_planner import MixedPlanner
 from .plain_backbone import EncodedTokens, PlainBackbone
 
 __all__ = [

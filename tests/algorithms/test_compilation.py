@@ -6,7 +6,8 @@ import pytest
 import tiny_run
 import torch
 from free_port import free_port
-from tiny_run import MIXMAE, MRMAE, run, run_in_pieces, same, tiny_config, write_images
+from image_folders import write_images
+from tiny_run import IMAGES, MIXMAE, MRMAE, run, run_in_pieces, same, tiny_config
 from torch._dynamo.utils import counters
 
 from mim_plugins.algorithms.compilation import compilable_blocks
@@ -144,7 +145,7 @@ def process(monkeypatch):
 @pytest.mark.parametrize("model", [MIXMAE, MRMAE], ids=["mixmae", "mrmae"])
 def test_compiled_ddp_with_accumulation_resumes_exactly(tmp_path, monkeypatch, process, model):
     monkeypatch.setattr(tiny_run, "Runner", ConsoleRunner)
-    write_images(tmp_path / "images")
+    write_images(tmp_path / "images", IMAGES)
     model = copy.deepcopy(model)
     model["backbone"].update(with_cp=True, drop_path_rate=0.0)
 

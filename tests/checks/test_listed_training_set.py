@@ -1,7 +1,8 @@
 """Class folders in validation, and a training set whose labels come from a list."""
 
 import pytest
-from class_folders import classifier, folder_dataset, write_folders
+from class_folders import classifier, folder_dataset
+from image_folders import write_classes
 from mmengine.dataset import ConcatDataset, RepeatDataset
 
 from mim_plugins.checks.label_check import check_labels
@@ -16,8 +17,8 @@ WRAPS = dict(
 
 @pytest.fixture
 def train(tmp_path):
-    write_folders(tmp_path, "abc", "ac")
-    lines = (f"{name}/0.png {label}\n" for label, name in enumerate("abc"))
+    write_classes(tmp_path, "abc", "ac")
+    lines = (f"{name}/00.png {label}\n" for label, name in enumerate("abc"))
     (tmp_path / "list.txt").write_text("".join(lines))
     return lambda **settings: folder_dataset(tmp_path, "train", ann_file="list.txt", **settings)
 
