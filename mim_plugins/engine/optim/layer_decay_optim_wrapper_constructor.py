@@ -6,10 +6,13 @@ from mmengine.logging import print_log
 from mmengine.optim import DefaultOptimWrapperConstructor
 from mmengine.registry import OPTIMIZERS
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.instancenorm import _InstanceNorm
 
 from ...registry import OPTIM_WRAPPER_CONSTRUCTORS
 
-_DEFAULTS = dict(layer_decay_rate=1.0, head_depth=-1, decay_tokens=False)
+_DEFAULTS = dict(layer_decay_rate=1.0, head_depth=-1, decay_tokens=False, decay_biases=False)
+_NORMS = (_BatchNorm, _InstanceNorm, nn.GroupNorm, nn.LayerNorm)  # as in MMEngine's constructor
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
@@ -17,7 +20,8 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     """Group parameters by learning rate and weight decay.
 
     Biases and one-dimensional parameters (norms) have no weight decay, as in timm. The
-    two-dimensional relative position bias tables have it. ``decay_tokens`` determines the weight
+    two-dimensional relative position bias tables have it. With ``decay_biases``, biases outside
+    norms have it too, as in detectron2 and in ViTDet's public config. ``decay_tokens`` determines the weight
     decay of the parameters that ``no_weight_decay()`` of a module lists: [CLS] token, mask token,
     learned position embedding. The code of the MAE, MCMAE and MixMAE authors decays them in
     pre-training and exempts them in fine-tuning.
@@ -38,6 +42,7 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
               depth above the last block, with the full rate, as in MAE and BEiT. -2 is the depth of
               the last block, as in the code of the MixMAE authors.
             - ``decay_tokens``: decay tokens and learned position embeddings; False by default.
+            - ``decay_biases``: decay biases, except those of norms; False by default.
 
     Raises:
         ValueError: a setting is unknown or not allowed, the optimizer is not registered, or the
@@ -72,13 +77,15 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
                 " backbones, or set layer_decay_rate=1.0"
             )
         exempt = set() if self.paramwise_cfg["decay_tokens"] else _listed_parameters(module)
+        biases = _biases(module) if self.paramwise_cfg["decay_biases"] else set()
         above_head = -1 - self.paramwise_cfg["head_depth"]
         groups: dict[tuple[float, float], dict] = {}
         for name, param in module.named_parameters():
             if not param.requires_grad:
                 continue
             scale = rate ** _depths_above(name, layered, above_head)
-            is_exempt = param.ndim <= 1 or name.endswith(".bias") or name in exempt
+            is_small = param.ndim <= 1 or name.endswith(".bias")
+            is_exempt = (is_small and name not in biases) or name in exempt
             decay = 0.0 if is_exempt else (self.base_wd or 0.0)
             group = groups.setdefault(
                 (scale, decay),
@@ -89,7 +96,8 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         scales = sorted({scale for scale, _ in groups})
         print_log(
             f"{len(groups)} parameter groups, learning rate scales {scales[0]:.3g} to"
-            f" {scales[-1]:.3g}, weight decay {self.base_wd} (none on biases and norms)",
+            f" {scales[-1]:.3g}, weight decay {self.base_wd} (none on"
+            f" {'norms' if biases else 'biases and norms'})",
             logger="current",
         )
 
@@ -102,12 +110,13 @@ def _check_settings(settings: dict) -> None:
         and 0 < rate <= 1
         and settings["head_depth"] in (-1, -2)
         and isinstance(settings["decay_tokens"], bool)
+        and isinstance(settings["decay_biases"], bool)
     )
     if not is_allowed:
         raise ValueError(
             f"LayerDecayOptimWrapperConstructor: paramwise_cfg={settings} may contain only"
-            " layer_decay_rate (above 0 and at most 1), head_depth (-1 or -2) and decay_tokens"
-            " (True or False)"
+            " layer_decay_rate (above 0 and at most 1), head_depth (-1 or -2), decay_tokens"
+            " and decay_biases (True or False)"
         )
 
 
@@ -117,6 +126,17 @@ def _listed_parameters(module: nn.Module) -> set[str]:
         f"{prefix}.{name}" if prefix else name
         for prefix, child in module.named_modules()
         for name in getattr(child, "no_weight_decay", set)()
+    }
+
+
+def _biases(module: nn.Module) -> set[str]:
+    """Return the names of the biases outside norms."""
+    return {
+        f"{prefix}.{name}" if prefix else name
+        for prefix, child in module.named_modules()
+        if not isinstance(child, _NORMS)
+        for name, _ in child.named_parameters(recurse=False)
+        if name.endswith("bias")
     }
 
 
