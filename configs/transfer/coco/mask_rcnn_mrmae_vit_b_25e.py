@@ -1,7 +1,7 @@
 """COCO detection and instance segmentation: Mask R-CNN on MR-MAE ViT-B/16, 25 epochs.
 
-Paper:    arXiv 2303.05475. Windows, global blocks, drop path, layer decay, weight decay of biases and
-          the simple feature pyramid are ViTDet's (arXiv 2203.16527). Our choice: heads and
+Paper:    arXiv 2303.05475. Windows, global blocks, drop path, layer decay, weight decay of biases
+          and the simple feature pyramid are ViTDet's (arXiv 2203.16527). Our choice: heads and
           schedule are those of MCMAE. The relative positions of ViTDet are left out, because
           pre-training has none. The [CLS] token and the last LayerNorm, which are pre-trained,
           stay and are trained; ViTDet has neither.

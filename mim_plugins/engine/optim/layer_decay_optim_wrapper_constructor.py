@@ -21,10 +21,10 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
 
     Biases and one-dimensional parameters (norms) have no weight decay, as in timm. The
     two-dimensional relative position bias tables have it. With ``decay_biases``, biases outside
-    norms have it too, as in detectron2 and in ViTDet's public config. ``decay_tokens`` determines the weight
-    decay of the parameters that ``no_weight_decay()`` of a module lists: [CLS] token, mask token,
-    learned position embedding. The code of the MAE, MCMAE and MixMAE authors decays them in
-    pre-training and exempts them in fine-tuning.
+    norms have it too, as in detectron2 and in ViTDet's public config. ``decay_tokens`` determines
+    the weight decay of the parameters that ``no_weight_decay()`` of a module lists: [CLS] token,
+    mask token, learned position embedding. The code of the MAE, MCMAE and MixMAE authors decays
+    them in pre-training and exempts them in fine-tuning.
 
     With a ``layer_decay_rate`` below 1, the learning rate of a backbone parameter of depth ``d``
     out of ``n`` is scaled by ``rate ** (n - 1 - d)`` (ELECTRA, BEiT). The depth comes from
