@@ -184,6 +184,8 @@ def _check_entries(reference: dict, settings: dict, kind: Kind) -> int | None:
         )
         if not fits:
             raise ValueError(f"{name} has shape {found}; expected ({', '.join(map(str, shape))})")
+    if sizes.get("K", 2) < 2:
+        raise ValueError("targets contains one class; a classifier needs at least two")
     order = reference["order"]
     if order.is_floating_point() or order.min() < 0 or order.max() >= sizes["N"]:
         raise ValueError(f"order must contain integers from 0 to {sizes['N'] - 1}")

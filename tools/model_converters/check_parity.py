@@ -32,6 +32,16 @@ from mim_plugins.cli import user_errors
 from mim_plugins.errors import CheckpointError
 
 T = TypeVar("T")
+# raised by entries whose types, shapes or sizes do not fit a model
+_UNUSABLE = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 
 
 def main() -> None:
@@ -70,8 +80,7 @@ def compare(golden: str, function: Callable[[dict[str, Any]], T], reference: dic
         return function(reference)
     except CheckpointError:
         raise
-    # raised by entries whose types or shapes differ from the model's
-    except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+    except _UNUSABLE as error:
         reason = " ".join(str(error).split())
         raise CheckpointError(
             f"'{golden}' is no complete reference file: {reason}; see --help for its content"
