@@ -98,6 +98,12 @@ def test_runs_of_other_schedules_are_reproduced(method, changes):
     assert wrong(compare_with_trajectory(as_read(make_trajectory(method, 2, **changes)))) == set()
 
 
+def test_unsigned_numbers_of_images_are_accepted(reference):
+    reference["order"] = reference["order"].to(torch.uint16)
+
+    assert wrong(compare_with_trajectory(reference)) == set()
+
+
 def test_a_wrong_number_changes_only_its_own_error(reference):
     changed = set()
     for quantity, key in [("lr", 3), ("loss", 2), ("lr_scale", "head.weight"),
