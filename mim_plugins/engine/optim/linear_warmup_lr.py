@@ -45,14 +45,14 @@ class LinearWarmupLR(LinearLR):
 
     @classmethod
     def build_iter_from_epoch(
-        cls, *args: Any, begin: float = 0, end: float = 0, epoch_length: int, **kwargs: Any
+        cls, optimizer: Any, begin: float = 0, end: float = 0, *, epoch_length: int, **kwargs: Any
     ) -> "LinearWarmupLR":
         """Return a scheduler of iterations; fractions of an iteration are kept."""
         kwargs["by_epoch"] = False
         begin, end = (
             _iterations(each, epoch_length) if _is_number(each) else each for each in (begin, end)
         )
-        return cls(*args, begin=begin, end=end, **kwargs)
+        return cls(optimizer, begin, end, **kwargs)
 
     def load_state_dict(self, state_dict: dict) -> None:
         """Load the state of a scheduler of this class.
