@@ -51,13 +51,27 @@ def with_defaults(given: dict, known: dict, what: str = "config of the reference
     return complete
 
 
+def _sizes(given: dict, known: dict) -> dict:
+    """Return the entries with defaults, after a check that all numbers are above 0."""
+    config = with_defaults(given, known)
+    for name, value in config.items():
+        values = value if isinstance(value, (list, tuple)) else [value]
+        if not all(isinstance(each, (bool, int, float)) for each in values) or (
+            not isinstance(value, bool) and not all(each > 0 for each in values)
+        ):
+            raise ValueError(
+                f"config of the reference: {name}={value!r} must contain numbers above 0"
+            )
+    return config
+
+
 def mixmim_sizes(given: dict, with_decoder: bool = True) -> dict[str, dict[str, Any]]:
     """Return settings of ``backbone``, ``decoder`` and ``head`` for a MixMIM reference.
 
     Raises:
-        ValueError: see :func:`with_defaults`.
+        ValueError: see :func:`with_defaults`, or a size is not above 0.
     """
-    config = with_defaults(given, _MIXMIM | (_MIXMIM_DECODER if with_decoder else {}))
+    config = _sizes(given, _MIXMIM | (_MIXMIM_DECODER if with_decoder else {}))
     backbone = dict(
         arch=dict(
             embed_dims=config["embed_dim"],
@@ -85,9 +99,9 @@ def mcmae_sizes(given: dict, with_decoder: bool = True) -> dict[str, dict[str, A
     """Return settings of ``backbone``, ``decoder`` and ``head`` for an MCMAE reference.
 
     Raises:
-        ValueError: see :func:`with_defaults`.
+        ValueError: see :func:`with_defaults`, or a size is not above 0.
     """
-    config = with_defaults(given, _MCMAE | (_MCMAE_DECODER if with_decoder else {}))
+    config = _sizes(given, _MCMAE | (_MCMAE_DECODER if with_decoder else {}))
     backbone = dict(
         arch=dict(
             depths=config["depth"],

@@ -22,6 +22,7 @@ TOLERANCES = dict(
 )
 """Largest relative error allowed, by the first part of a quantity's name."""
 
+_KEY_BIASES = "attn.qkv.bias"
 _BY_PARAMETER = ("lr_scale", "weight_decay", "final_norm", "change_norm")
 _ENTRIES = {"config", "images", "order", "lr", "loss", "param", *_BY_PARAMETER}
 
@@ -35,6 +36,8 @@ class TrajectoryComparison(NamedTuple):
     """Hyperparameters for which the reference differs from the recipe; the run had its values."""
     errors: dict[str, float]
     """Relative error of each quantity; its tolerance is in :data:`TOLERANCES`."""
+    ranges: set[str]
+    """Norms of key biases. Their errors are distances from the range that rounding noise allows."""
 
 
 def is_trajectory(reference: dict) -> bool:
@@ -75,9 +78,11 @@ def compare_with_trajectory(reference: dict) -> TrajectoryComparison:
         loss = compute_loss(run.normalize(reference["images"][chosen]), step)
         errors[f"loss/{step}"] = relative_error(loss, reference["loss"][step])
         run.update(loss)
-    return TrajectoryComparison(
-        kind.recipe, differences, errors | _parameter_errors(run, start, reference, kind)
-    )
+    errors |= _parameter_errors(run, start, reference, kind)
+    ranges = {
+        name for name in errors if name.endswith(_KEY_BIASES) and "_norm" in name.partition("/")[0]
+    }
+    return TrajectoryComparison(kind.recipe, differences, errors, ranges)
 
 
 class _Run:
@@ -184,8 +189,10 @@ def _check_entries(reference: dict, settings: dict, kind: Kind) -> int | None:
         )
         if not fits:
             raise ValueError(f"{name} has shape {found}; expected ({', '.join(map(str, shape))})")
-    order = reference["order"]
-    if order.is_floating_point() or order.min() < 0 or order.max() >= sizes["N"]:
+    if sizes.get("K", 2) < 2:
+        raise ValueError("targets contains one class; a classifier needs at least two")
+    order = reference["order"].long()  # unsigned integers have neither min nor max
+    if reference["order"].is_floating_point() or order.min() < 0 or order.max() >= sizes["N"]:
         raise ValueError(f"order must contain integers from 0 to {sizes['N'] - 1}")
     return sizes.get("K")
 
@@ -227,7 +234,7 @@ def _possible_norms(name: str, tensor: Tensor, reach: float) -> tuple[Tensor, Te
         tensor: the parameter, or its change.
         reach: sum of the parameter's learning rates.
     """
-    if not name.endswith("attn.qkv.bias"):
+    if not name.endswith(_KEY_BIASES):
         return tensor.norm(), tensor.norm()
     query, key, value = tensor.detach().chunk(3)
     nearest, farthest = ((key.abs() - reach).clamp_min(0), key.abs() + reach)

@@ -72,7 +72,24 @@ def read_settings(given: Any) -> dict:
             fits = False
         if not fits:
             raise ValueError(f"{key}={settings[key]!r} must be {requirement}")
+    _check_lengths(settings)
     return settings
+
+
+def _check_lengths(settings: dict) -> None:
+    steps, epochs, length, warmup = (
+        settings[key] for key in ("steps", "epochs", "iterations_per_epoch", "warmup_epochs")
+    )
+    if steps > epochs * length:
+        raise ValueError(
+            f"steps={steps} must be at most {epochs * length}, the iterations of epochs={epochs}"
+        )
+    iterations = warmup * length
+    if warmup < epochs and abs(iterations - round(iterations)) > 1e-6:
+        raise ValueError(
+            f"warmup_epochs={warmup} of {length} iterations are {iterations:g} iterations, but"
+            " the recipe's cosine begins at a whole iteration"
+        )
 
 
 def read_recipe(settings: dict, img_size: int, num_classes: int | None) -> tuple[Config, list[str]]:
@@ -135,7 +152,11 @@ def _set_hyperparameters(cfg: Config, settings: dict) -> list[str]:
     optimizer.update({key: settings[key] for key in ("lr", "weight_decay", "betas")})
     groups.layer_decay_rate = settings["layer_decay"]
     preprocessor.update(mean=settings["mean"], std=settings["std"])
-    warmup.end = decay.begin = settings["warmup_epochs"]
+    warmup.end = settings["warmup_epochs"]
+    # MMEngine truncates begin times iterations; half an iteration keeps rounding errors away
+    decay.begin = settings["warmup_epochs"] + 0.5 / settings["iterations_per_epoch"]
+    if settings["warmup_epochs"] >= settings["epochs"]:
+        cfg.param_scheduler = [warmup]
     if is_share:
         decay.eta_min_ratio = settings["min_lr"] / settings["lr"]
     else:

@@ -1,6 +1,7 @@
 """Checks of the arguments that all encoders have in common."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from torch.nn.modules.utils import _pair
 
@@ -153,7 +154,14 @@ def check_global_blocks(
     name: str, global_blocks: int | Sequence[int], depth: int
 ) -> tuple[int, ...]:
     """Return the indices of the global blocks among ``depth`` blocks; see :func:`check_windows`."""
-    given = (global_blocks,) if isinstance(global_blocks, int) else tuple(global_blocks)
+    given: tuple[Any, ...] = (global_blocks,)
+    if isinstance(global_blocks, Sequence) and not isinstance(global_blocks, str):
+        given = tuple(global_blocks)
+    if not all(isinstance(block, int) and not isinstance(block, bool) for block in given):
+        raise ValueError(
+            f"{name}: global_blocks={global_blocks!r} must be an index of a block, a list of"
+            " indices, or () for none"
+        )
     valid = {block % depth for block in given if -depth <= block < depth}
     if len(valid) != len(given):
         raise ValueError(

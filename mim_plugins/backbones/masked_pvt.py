@@ -84,7 +84,7 @@ class _PVTBlock(nn.Module):
         self.norm1 = nn.LayerNorm(dim)
         self.attn = _SubsampledAttention(dim, num_heads, ratio, qkv_bias)
         self.norm2 = nn.LayerNorm(dim)
-        self.mlp = build_mlp(dim, int(dim * mlp_ratio), drop_rate=0.0)
+        self.mlp = build_mlp(dim, mlp_ratio)
         self.drop_path = StochasticDepth(drop_path_rate, mode="row")
 
     def forward(self, x: Tensor, grid: tuple[int, int], attn_mask: Tensor | None) -> Tensor:

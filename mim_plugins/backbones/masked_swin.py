@@ -54,7 +54,7 @@ class _SwinBlock(nn.Module):
         self.norm1 = nn.LayerNorm(dim)
         self.attn = WindowAttention(dim, window, num_heads, qkv_bias, attn_drop_rate, drop_rate)
         self.norm2 = nn.LayerNorm(dim)
-        self.mlp = build_mlp(dim, int(dim * mlp_ratio), drop_rate)
+        self.mlp = build_mlp(dim, mlp_ratio, drop_rate)
         self.drop_path = StochasticDepth(drop_path_rate, mode="row")
 
     @property

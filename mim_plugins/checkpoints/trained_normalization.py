@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 from .trained_classes import read_plain
 
-_ORDER = ("to_rgb", "bgr_to_rgb")
+# each of them reverses the channels of images, which are read as BGR
+REVERSALS = ("to_rgb", "bgr_to_rgb", "rgb_to_bgr")
 
 
 class Normalization(NamedTuple):
@@ -50,7 +51,7 @@ def normalization_in(config: str) -> Normalization | None:
     mean, std = (_numbers(entries.get(key)) for key in ("mean", "std"))
     if mean is None or std is None:
         return None
-    return Normalization(mean, std, any(_value(entries.get(key)) is True for key in _ORDER))
+    return Normalization(mean, std, any(_value(entries.get(key)) is True for key in REVERSALS))
 
 
 def _entries(node: ast.expr | None) -> dict[str, ast.expr]:

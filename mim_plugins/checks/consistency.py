@@ -46,7 +46,8 @@ def check_training(runner: Runner) -> list[str]:
     check_processes(datasets)
     check_lengths(datasets)
     check_batches(model, runner.train_dataloader)
-    warnings = _check_settings(runner.cfg, model, metrics) + check_normalization(model)
+    warnings = _check_settings(runner.cfg, model, metrics)
+    warnings += check_normalization(model, runner.cfg.get("load_from"))
     warnings += check_labels(model, datasets, metrics) + check_images(model, datasets)
     if not is_model_wrapper(runner.model) or "FullySharded" not in type(runner.model).__name__:
         try_first_batch(model, runner.train_dataloader.dataset)

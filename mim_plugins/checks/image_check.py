@@ -19,6 +19,7 @@ from .pixel_range_check import check_pixel_range
 
 _SAMPLES = 8
 _IGNORED = 255
+_SMALLEST_SQUARE = 256  # smaller divisors align images with strides
 _TRAINING = "train_dataloader"
 
 
@@ -53,10 +54,23 @@ def check_images(model: Any, datasets: Mapping[str, Any]) -> list[str]:
                 for sample in samples
             }
             warnings.append(_check_sizes(model, field, sorted(sizes)))
+            largest = max((max(each["inputs"].shape[-2:]) for each in samples), default=0)
+            warnings.append(_check_square(field, largest, divisor))
         for sample in samples:
             for head in heads:
                 _check_sample_labels(field, sample.get("data_samples"), head)
     return list(filter(None, warnings))
+
+
+def _check_square(field: str, largest: int, divisor: int) -> str | None:
+    """Return a warning if images exceed the square to which ``pad_size_divisor`` pads them."""
+    if divisor < _SMALLEST_SQUARE or largest <= divisor:
+        return None
+    return (
+        f"{field}: images with sides of {largest} pixels exceed pad_size_divisor={divisor}, so they"
+        f" are padded to {-(-largest // divisor) * divisor}; set the size of the pipeline's"
+        " transforms and data_preprocessor.pad_size_divisor to the same number"
+    )
 
 
 def check_channels(backbone: Any, preprocessor: Any, field: str, samples: Sequence[dict]) -> None:

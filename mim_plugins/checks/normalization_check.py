@@ -5,21 +5,25 @@ from pathlib import Path
 from typing import Any
 
 from ..backbones.base_backbone import BaseBackbone
-from ..checkpoints.trained_normalization import trained_normalization
+from ..checkpoints.trained_normalization import REVERSALS, trained_normalization
 from ..errors import ConfigError
 
 
-def check_normalization(model: Any) -> list[str]:
-    """Compare the data preprocessor with those of the checkpoints that backbones load.
+def check_normalization(model: Any, load_from: str | None = None) -> list[str]:
+    """Compare the data preprocessor with those of the checkpoints that model and backbones load.
 
     Checkpoints without a config, such as third-party ones, and checkpoints given as URLs are not
     compared.
+
+    Args:
+        model: model whose weights are not yet loaded.
+        load_from: checkpoint of the whole model that the runner loads.
 
     Returns:
         A warning per checkpoint whose mean or standard deviation differs.
 
     Raises:
-        ConfigError: the order of the channels differs.
+        ConfigError: the order of the three channels differs.
     """
     preprocessor = getattr(model, "data_preprocessor", None)
     mean, std = (getattr(preprocessor, name, None) for name in ("mean", "std"))
@@ -28,11 +32,11 @@ def check_normalization(model: Any) -> list[str]:
     reads_rgb = _reads_rgb(preprocessor)
     own = tuple(tuple(each.flatten().tolist()) for each in (mean, std))
     warnings = []
-    for path in _checkpoints(model):
+    for path in _checkpoints(model, load_from):
         trained = trained_normalization(path)
         if trained is None:
             continue
-        if trained.to_rgb != reads_rgb and len(own[0]) == 3:
+        if trained.to_rgb != reads_rgb and len(own[0]) == len(trained.mean) == 3:
             order, other = ("RGB", "BGR") if trained.to_rgb else ("BGR", "RGB")
             raise ConfigError(
                 f"'{path}' was trained on {order} images, but the data preprocessor of this run"
@@ -48,21 +52,20 @@ def check_normalization(model: Any) -> list[str]:
     return warnings
 
 
-def _checkpoints(model: Any) -> list[str]:
-    """Return the existing files from which the backbones of a model are initialized."""
-    paths = []
-    for module in model.modules():
-        given = module.init_cfg if isinstance(module, BaseBackbone) else None
+def _checkpoints(model: Any, load_from: str | None) -> list[str]:
+    """Return the existing files from which a model and its backbones are initialized."""
+    paths = [load_from or ""]
+    backbones = (module for module in model.modules() if isinstance(module, BaseBackbone))
+    for module in (model, *backbones):
+        given = getattr(module, "init_cfg", None)
         for cfg in [given] if isinstance(given, dict) else given or []:
-            path = str(cfg.get("checkpoint") or "")
-            if path not in paths and Path(path).is_file():
-                paths.append(path)
-    return paths
+            paths.append(str(cfg.get("checkpoint") or ""))
+    return [path for path in dict.fromkeys(paths) if Path(path).is_file()]
 
 
 def _reads_rgb(preprocessor: Any) -> bool:
     """Return whether BGR images become RGB; the frameworks name the switch differently."""
-    names = ("to_rgb", "channel_conversion", "_channel_conversion")
+    names = (*REVERSALS, "channel_conversion", "_channel_conversion")
     return any(getattr(preprocessor, name, False) is True for name in names)
 
 

@@ -77,8 +77,8 @@ def plain_arguments(path: Path, node: dict) -> Arguments | None:
 # of MMEngine's constructor and of those with layer-wise learning rates
 _PARAMWISE = (
     "bias_decay_mult", "bias_lr_mult", "bypass_duplicate", "custom_keys", "dcn_offset_lr_mult",
-    "decay_rate", "decay_tokens", "decay_type", "dwconv_decay_mult", "flat_decay_mult",
-    "head_depth", "layer_decay_rate", "norm_decay_mult", "num_layers",
+    "decay_biases", "decay_rate", "decay_tokens", "decay_type", "dwconv_decay_mult",
+    "flat_decay_mult", "head_depth", "layer_decay_rate", "norm_decay_mult", "num_layers",
 )  # fmt: skip
 _OF_LAUNCHERS = ("init_backend", "port")  # removed by mmengine.dist.init_dist
 _BUILT_FOR_LOADERS = ("batch_sampler", "collate_fn", "dataset", "sampler", "worker_init_fn")

@@ -3,6 +3,8 @@
 from torch import Tensor, nn
 from torchvision.ops import Permute, StochasticDepth
 
+from .transformer import mlp_width
+
 
 class MaskedConvBlock(nn.Module):
     """Block of MCMAE's convolution stages (arXiv 2205.03892, section 3.1).
@@ -19,7 +21,7 @@ class MaskedConvBlock(nn.Module):
 
     def __init__(self, dim: int, mlp_ratio: float = 4.0, drop_path_rate: float = 0.0) -> None:
         super().__init__()
-        hidden_dim = int(dim * mlp_ratio)
+        hidden_dim = mlp_width(dim, mlp_ratio)
         self.to_last, self.to_first = Permute([0, 2, 3, 1]), Permute([0, 3, 1, 2])
         self.norm1 = nn.LayerNorm(dim)
         self.conv1 = nn.Conv2d(dim, dim, 1)

@@ -111,8 +111,24 @@ def init_linear_and_norm(module: nn.Module) -> None:
         nn.init.zeros_(module.bias)
 
 
-def build_mlp(dim: int, hidden_dim: int, drop_rate: float = 0.0) -> nn.Sequential:
+def mlp_width(dim: int, mlp_ratio: float) -> int:
+    """Return the hidden channels of an MLP for ``dim`` channels.
+
+    Raises:
+        ValueError: ``mlp_ratio`` is not a number, or leaves no channel.
+    """
+    is_number = isinstance(mlp_ratio, (int, float)) and not isinstance(mlp_ratio, bool)
+    if not is_number or not 1 <= dim * mlp_ratio < float("inf"):
+        raise ValueError(
+            f"mlp_ratio={mlp_ratio!r} must be a number with which an MLP of {dim} channels has at"
+            " least one hidden channel, such as 4.0"
+        )
+    return int(dim * mlp_ratio)
+
+
+def build_mlp(dim: int, mlp_ratio: float, drop_rate: float = 0.0) -> nn.Sequential:
     """Build two linear layers with GELU between them, named as in timm's checkpoints."""
+    hidden_dim = mlp_width(dim, mlp_ratio)
     layers = nn.Sequential()
     layers.add_module("fc1", nn.Linear(dim, hidden_dim))
     layers.add_module("act", nn.GELU())
@@ -174,7 +190,7 @@ class TransformerBlock(nn.Module):
         self.norm1 = nn.LayerNorm(dim, eps=norm_eps)
         self.attn = SelfAttention(dim, num_heads)
         self.norm2 = nn.LayerNorm(dim, eps=norm_eps)
-        self.mlp = build_mlp(dim, int(dim * mlp_ratio))
+        self.mlp = build_mlp(dim, mlp_ratio)
         self.drop_path = StochasticDepth(drop_path_rate, mode="row")
 
     def forward(self, x: Tensor, attn_mask: Tensor | None = None) -> Tensor:

@@ -6,6 +6,7 @@ from mmengine.model import BaseModule
 from torch import Tensor
 
 from ..registry import MODELS
+from .level_size import check_last_level
 
 
 @MODELS.register_module()
@@ -44,5 +45,10 @@ class ExtraLevel(BaseModule):
         )
 
     def forward(self, levels: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """Append a map (B, C, (H - 1) // 2, (W - 1) // 2) to the maps (B, C_i, H_i, W_i)."""
+        """Append a map (B, C, (H - 1) // 2, (W - 1) // 2) to the maps (B, C_i, H_i, W_i).
+
+        Raises:
+            ValueError: the last map is smaller than 3 x 3.
+        """
+        check_last_level("ExtraLevel", levels[-1], 3)
         return (*levels, self.down(levels[-1]))

@@ -7,6 +7,7 @@ from mmengine.model import BaseModule
 from torch import Tensor
 
 from ..registry import MODELS
+from .level_size import check_last_level
 
 
 @MODELS.register_module()
@@ -18,5 +19,10 @@ class PooledLevel(BaseModule):
     """
 
     def forward(self, levels: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """Append a map (B, C, H // 2, W // 2) to the maps (B, C_i, H_i, W_i)."""
+        """Append a map (B, C, H // 2, W // 2) to the maps (B, C_i, H_i, W_i).
+
+        Raises:
+            ValueError: the last map is smaller than 2 x 2.
+        """
+        check_last_level("PooledLevel", levels[-1], 2)
         return (*levels, F.max_pool2d(levels[-1], 2))

@@ -87,11 +87,21 @@ def test_runs_of_other_sizes_and_lengths_are_reproduced(method):
     [
         ("mixmim_finetune", dict(warmup_epochs=0, layer_decay=1.0)),
         ("mcmae_finetune", dict(warmup_epochs=2, epochs=40, iterations_per_epoch=2)),
+        ("mixmim_finetune", dict(warmup_epochs=0.5, iterations_per_epoch=4)),
+        ("mixmim_finetune", dict(warmup_epochs=0.29, iterations_per_epoch=100, steps=32)),
+        ("mixmim_finetune", dict(warmup_epochs=3)),
+        ("mixmim_finetune", dict(warmup_epochs=7.1)),
         ("mcmae_pretrain", dict(min_lr=0.0, model=MODELS_OF["mcmae_pretrain"] | dict(img_size=64))),
     ],
 )
 def test_runs_of_other_schedules_are_reproduced(method, changes):
     assert wrong(compare_with_trajectory(as_read(make_trajectory(method, 2, **changes)))) == set()
+
+
+def test_unsigned_numbers_of_images_are_accepted(reference):
+    reference["order"] = reference["order"].to(torch.uint16)
+
+    assert wrong(compare_with_trajectory(reference)) == set()
 
 
 def test_a_wrong_number_changes_only_its_own_error(reference):
@@ -153,6 +163,12 @@ def test_key_biases_may_move_as_far_as_their_rates(reference):
         (dict(epochs="4"), "epochs='4' must be a whole number"),
         (dict(model=3), "model=3 must be a dict of sizes"),
         (dict(model=dict(embed_dim=8)), r"missing entries \['depths', 'num_heads', 'window_size'"),
+        (dict(epochs=2), "steps=7 must be at most 6, the iterations of epochs=2"),
+        (dict(warmup_epochs=0.5), "warmup_epochs=0.5 of 3 iterations are 1.5 iterations"),
+        (
+            dict(model=MODELS_OF["mixmim_finetune"] | dict(patch_size=0)),
+            "patch_size=0 must contain numbers above 0",
+        ),
         (dict(steps=6), r"targets has shape \(7, 3, 5\); expected \(T, B, K\)"),
     ],
 )
@@ -172,6 +188,7 @@ def test_settings_that_cannot_be_used_are_refused(reference, changes, message):
         ("surprise", lambda _: torch.ones(1), r"unknown entries \['surprise'\]"),
         ("lr", lambda lr: lr[1:], r"lr has shape \(6,\); expected \(T\)"),
         ("images", lambda images: images[:, :1], r"images has shape .* expected \(N, 3, H, W\)"),
+        ("targets", lambda targets: targets[..., :1], "targets contains one class"),
         ("order", lambda order: order + 5, "order must contain integers from 0 to 4"),
         ("order", lambda order: order - 1, "order must contain integers from 0 to 4"),
     ],

@@ -177,6 +177,10 @@ def test_global_blocks_are_counted_from_0_and_in_order(window, given, expected):
         (2, 4, "Net: global_blocks=(4,) must be distinct and between -4 and 3"),
         (2, (0, 0), "Net: global_blocks=(0, 0)"),
         (None, 1, "Net: global_blocks=(1,) requires window_size"),
+        (2, None, "Net: global_blocks=None must be an index"),
+        (2, "3", "Net: global_blocks='3' must be an index"),
+        (2, (2.0,), "Net: global_blocks=(2.0,) must be an index"),
+        (2, True, "Net: global_blocks=True must be an index"),
     ],
 )
 def test_wrong_windows_are_refused(window, given, message):

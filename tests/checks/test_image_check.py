@@ -232,3 +232,13 @@ def test_corrupt_images_keep_their_own_message():
     error = CorruptImageError("corrupt image 'x.jpg'", "x.jpg", "empty")
     with pytest.raises(CorruptImageError, match=r"corrupt image 'x\.jpg'"):
         read_samples(Unreadable(error), "train_dataloader")
+
+
+def test_images_beyond_the_padded_square_cause_a_warning():
+    model = nn.Module()
+    model.data_preprocessor = SimpleNamespace(pad_size_divisor=256, mean=None, std=None)
+    assert check_images(model, train(Images((256, 100)))) == []
+    (warning,) = check_images(model, train(Images((256, 100), (100, 257))))
+    assert "sides of 257 pixels exceed pad_size_divisor=256, so they are padded to 512" in warning
+    model.data_preprocessor.pad_size_divisor = 32
+    assert check_images(model, train(Images((256, 257)))) == []

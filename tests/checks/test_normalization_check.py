@@ -46,6 +46,37 @@ def test_another_mean_or_std_causes_a_warning(checkpoint, changes):
     assert "mean=[1.0, 2.0, 3.0] and std=[4.0, 5.0, 6.0], but this run" in warning
 
 
+@pytest.mark.parametrize("switch", ["to_rgb", "bgr_to_rgb", "rgb_to_bgr"])
+def test_each_switch_of_a_checkpoint_reverses_the_channels(checkpoint, switch):
+    reversing = dict(mean=RGB["mean"], std=RGB["std"], **{switch: True})
+    cfg = Config(dict(model=dict(data_preprocessor=reversing))).pretty_text
+    torch.save(dict(meta=dict(cfg=cfg), state_dict={}), checkpoint)
+    assert check_normalization(Model(checkpoint)) == []
+    assert check_normalization(Model(checkpoint, bgr_to_rgb=False, rgb_to_bgr=True)) == []
+    with pytest.raises(ConfigError, match="trained on RGB"):
+        check_normalization(Model(checkpoint, bgr_to_rgb=False))
+
+
+def test_one_value_for_all_channels_has_no_order(checkpoint):
+    for content in (RGB, dict(mean=[9.0], std=[2.0])):
+        cfg = Config(dict(model=dict(data_preprocessor=content))).pretty_text
+        torch.save(dict(meta=dict(cfg=cfg), state_dict={}), checkpoint)
+        model = Model(checkpoint, mean=[9.0], std=[2.0], bgr_to_rgb=content is not RGB)
+        assert len(check_normalization(model)) == (content is RGB)
+    (warning,) = check_normalization(Model(checkpoint, bgr_to_rgb=False))
+    assert "mean=[9.0]" in warning
+
+
+def test_checkpoints_of_the_whole_model_are_compared(checkpoint):
+    model = Model("", bgr_to_rgb=False)
+    assert check_normalization(model, "") == check_normalization(model, None) == []
+    with pytest.raises(ConfigError, match="trained on RGB"):
+        check_normalization(model, str(checkpoint))
+    model.init_cfg = dict(type="Pretrained", checkpoint=str(checkpoint))
+    with pytest.raises(ConfigError, match="trained on RGB"):
+        check_normalization(model)
+
+
 def test_checkpoints_without_config_are_not_compared(tmp_path):
     torch.save(dict(state_dict={}), tmp_path / "a.pth")
     for path in (tmp_path / "a.pth", tmp_path / "none.pth", "https://example.org/a.pth", ""):

@@ -16,7 +16,7 @@ from mim_plugins.layers import (
 
 
 def test_an_mlp_is_two_linear_maps_with_gelu_between():
-    network, x = build_mlp(4, 12, drop_rate=0.5), torch.randn(3, 4)
+    network, x = build_mlp(4, 3, drop_rate=0.5), torch.randn(3, 4)
     hidden = F.gelu(x @ network.fc1.weight.T + network.fc1.bias)
     expected = hidden @ network.fc2.weight.T + network.fc2.bias
     assert set(network.state_dict()) == {"fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias"}
@@ -126,3 +126,9 @@ def test_linear_maps_become_xavier_and_norms_the_identity():
     assert torch.equal(norm.weight, torch.ones(4))
     assert torch.equal(norm.bias, torch.zeros(4))
     assert (conv.weight == 9).all()
+
+
+@pytest.mark.parametrize("ratio", ["4", None, 0, -1.0, 0.2, True, float("nan"), float("inf")])
+def test_mlps_without_a_usable_width_are_refused(ratio):
+    with pytest.raises(ValueError, match=f"mlp_ratio={ratio!r} must be a number"):
+        build_mlp(4, ratio)

@@ -37,3 +37,8 @@ def test_convolution_norm_and_gelu_as_the_authors_have():
 def test_channels_below_one_are_refused():
     with pytest.raises(ValueError, match="channels=0"):
         MODELS.build(dict(type="ExtraLevel", channels=0))
+
+
+def test_a_last_level_smaller_than_the_kernel_is_refused():
+    with pytest.raises(ValueError, match="ExtraLevel: the last level has 2x3 cells"):
+        build()((torch.randn(2, 6, 2, 3),))

@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from mim_plugins.registry import MODELS
@@ -12,3 +13,8 @@ def test_appends_the_last_level_pooled_to_half_the_size():
     torch.testing.assert_close(
         pooled, levels[1].unflatten(2, (2, 2)).unflatten(4, (3, 2)).amax((3, 5))
     )
+
+
+def test_a_last_level_without_a_whole_window_is_refused():
+    with pytest.raises(ValueError, match="PooledLevel: the last level has 1x4 cells"):
+        MODELS.build(dict(type="PooledLevel"))((torch.randn(2, 6, 1, 4),))

@@ -56,11 +56,13 @@ class BuiltRecipe:
 
     Args:
         name: of the config, below ``configs``.
+        cfg: settings, if they are not those of the file.
     """
 
-    def __init__(self, name):
+    def __init__(self, name, cfg=None):
         self.name = name
-        self.cfg = load_config(name)
+        self.cfg = cfg or load_config(name)
+        self.settings = self.cfg.model.to_dict()  # builders change their configs
         with DefaultScope.overwrite_default_scope(scope_of(name)):
             self.teachers = {
                 key: mimic.target_generator.model_name

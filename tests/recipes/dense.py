@@ -84,14 +84,15 @@ VIT_DET = (
         **PYRAMID,
         sizes=ARCHES["vit"]["sizes"],
         rates=vit_rates(0.7, 12),
-        decayed={"weights"},
+        decayed={"weights", "biases"},
         drop_path=0.1,
         windows=(14, (2, 5, 8, 11)),
         positions="learned",
     )
     | choice("heads and schedule are those of MCMAE", **RUN, heads=STRONG, precision="float16")
     | choice("relative positions of ViTDet are left out", relative_positions=False)
-    | choice("the last LayerNorm, which is pre-trained, stays", level_norms=True)
+    | choice("and the last LayerNorm, which are pre-trained, stay", level_norms=True)
+    | choice("The [CLS] token", cls_token="trained")
 )
 UNVERIFIED = "could not be verified"
 MIXMAE_DET = choice(

@@ -156,6 +156,11 @@ def positions(recipe):
     return "learned" if learned else "fixed"
 
 
+def cls_token(recipe):
+    token = getattr(recipe.encoder, "cls_token", None)
+    return token if token is None else "trained" if token.requires_grad else "fixed"
+
+
 def relative_positions(recipe):
     names = [name for name, _ in recipe.encoder.named_parameters()]
     return any("rel_pos" in name or "relative_position" in name for name in names)

@@ -9,6 +9,7 @@ from rows import DETAILS, verdict
 WORDS = dict(
     batch="global batch",
     clip_grad="gradient clipping",
+    cls_token="[CLS] token",
     decayed="which parameters have weight decay",
     features="pooled features of the probe",
     fusion="fusion of the convolution stages",

@@ -4,8 +4,11 @@ import math
 import re
 from pathlib import Path
 
+import measured_settings
 import pytest
-from built_recipe import CONFIGS, ROOT, SCOPES, BuiltRecipe
+from built_recipe import CONFIGS, ROOT, BuiltRecipe, scope_of
+from config_files import load_config
+from shared import shared_settings
 from table import RECIPES, model_zoo
 
 TOLERANCE = dict(schedule=6e-3)  # a warm-up of few steps reaches its end one step early
@@ -31,22 +34,68 @@ def test_each_config_has_a_table():
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_the_built_recipe_has_the_settings_of_its_table(name):
-    scope = next((scope for start, scope in SCOPES.items() if name.startswith(start)), "mmpretrain")
-    pytest.importorskip(scope, exc_type=ImportError)
+    pytest.importorskip(scope_of(name), exc_type=ImportError)
     if name.startswith("transfer/coco"):
         pytest.importorskip("mmcv.ops", exc_type=ImportError)
     recipe = BuiltRecipe(name)
     trained = sum(p.numel() for p in recipe.model.parameters() if p.requires_grad)
     grouped = sum(p.numel() for g in recipe.optimizer.param_groups for p in g["params"])
-    differences = {}
-    for quantity, row in RECIPES[name].items():
-        found = recipe.measure(quantity, row.value)
-        if not same(found, row.value, TOLERANCE.get(quantity, 1e-5)):
-            differences[quantity] = f"{found}, but {row.value} ({row.source})"
-    assert differences == {}
+    assert differences(recipe) == {}
     assert normalization_in_pre_training(recipe) == RECIPES[name]["normalization"].value
     assert grouped == trained
     assert "mim_plugins" in recipe.cfg.custom_imports.imports
+
+
+FINE_TUNING, PRE_TRAINING = "mixmae/swin_b_finetune_100e.py", "mrmae/vit_b_400e.py"
+DETECTION = "transfer/coco/mask_rcnn_mrmae_mcmae_b_25e.py"
+SEGMENTATION = "transfer/ade20k/upernet_mrmae_vit_b_160k.py"
+TRAIN = "train_dataloader.dataset"
+
+
+@pytest.mark.parametrize(
+    ("name", "quantity", "changes"),
+    [
+        (FINE_TUNING, "optimization", {"optim_wrapper.accumulative_counts": 4}),
+        (FINE_TUNING, "optimization", {"optim_wrapper.optimizer.eps": 1e-4}),
+        (FINE_TUNING, "optimization", {"custom_hooks": [dict(type="EMAHook")]}),
+        (FINE_TUNING, "loader", {"train_dataloader.batch_size": 32}),
+        (FINE_TUNING, "loader", {f"{TRAIN}.split": "val"}),
+        (FINE_TUNING, "transforms", {f"{TRAIN}.pipeline.1.backend": "cv2"}),
+        (FINE_TUNING, "transforms", {f"{TRAIN}.pipeline.4.fill_std": [1.0, 1.0, 1.0]}),
+        (FINE_TUNING, "encoder", {"model.backbone.shift_windows": True}),
+        (FINE_TUNING, "encoder", {"model.backbone.global_blocks": (9,)}),
+        (FINE_TUNING, "start", {"model.backbone.init_cfg": None}),
+        (FINE_TUNING, "method", {"model.head.loss.mode": "classy_vision"}),
+        (PRE_TRAINING, "method", {"model.mimics.clip.weight": 10.0}),
+        (PRE_TRAINING, "method", {"model.mimics.clip.target_generator.normalize": False}),
+        (DETECTION, "method", {"model.neck.1.norm_cfg": None}),
+        (DETECTION, "method", {"model.test_cfg.rcnn.score_thr": 0.5}),
+        (DETECTION, "transforms", {f"{TRAIN}.pipeline.2.keep_ratio": False}),
+        (SEGMENTATION, "encoder", {"model.backbone.out_indices": (8, 9, 10, 11)}),
+        (SEGMENTATION, "method", {"model.auxiliary_head.in_index": 3}),
+    ],
+)
+def test_a_changed_setting_is_noticed(name, quantity, changes):
+    pytest.importorskip(scope_of(name), exc_type=ImportError)
+    if name == DETECTION:
+        pytest.importorskip("mmcv.ops", exc_type=ImportError)
+    cfg = load_config(name)
+    cfg.merge_from_dict(changes)
+    assert quantity in differences(BuiltRecipe(name, cfg))
+
+
+def differences(recipe):
+    """What a built recipe has, for each quantity that differs from the table's."""
+    found = {}
+    for quantity, row in RECIPES[recipe.name].items():
+        value = recipe.measure(quantity, row.value)
+        if not same(value, row.value, TOLERANCE.get(quantity, 1e-5)):
+            found[quantity] = f"{value}, but {row.value} ({row.source})"
+    for quantity, expected in shared_settings(recipe.name).items():
+        value = getattr(measured_settings, quantity)(recipe)
+        if not same(value, expected):
+            found[quantity] = f"{value}, but {expected}"
+    return found
 
 
 def normalization_in_pre_training(recipe):

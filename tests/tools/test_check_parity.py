@@ -59,6 +59,8 @@ def test_training_run_passes(tmp_path, trajectory):
     printed = run_tool(TOOL, tmp_path / "x.npz").stdout
     assert printed.startswith("configs/mixmae/swin_b_600e.py with sizes and lengths of")
     assert "weight_decay=0.3 (0.05)" in printed
+    assert "attn.qkv.bias [range]" in printed
+    assert printed.count("attn.qkv.bias [range]") == int(printed.split("[range]: ")[1].split()[0])
     assert printed.splitlines()[-1].startswith("passed: ")
 
 

@@ -6,11 +6,14 @@ from mmengine.logging import print_log
 from mmengine.optim import DefaultOptimWrapperConstructor
 from mmengine.registry import OPTIMIZERS
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.instancenorm import _InstanceNorm
 
 from ...registry import OPTIM_WRAPPER_CONSTRUCTORS
 from ...wording import counted
 
-_DEFAULTS = dict(layer_decay_rate=1.0, head_depth=-1, decay_tokens=False)
+_DEFAULTS = dict(layer_decay_rate=1.0, head_depth=-1, decay_tokens=False, decay_biases=False)
+_NORMS = (_BatchNorm, _InstanceNorm, nn.GroupNorm, nn.LayerNorm)  # as in MMEngine's constructor
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
@@ -18,10 +21,11 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     """Group parameters by learning rate and weight decay.
 
     Biases and one-dimensional parameters (norms) have no weight decay, as in timm. The
-    two-dimensional relative position bias tables have it. ``decay_tokens`` determines the weight
-    decay of the parameters that ``no_weight_decay()`` of a module lists: [CLS] token, mask token,
-    learned position embedding. The code of the MAE, MCMAE and MixMAE authors decays them in
-    pre-training and exempts them in fine-tuning.
+    two-dimensional relative position bias tables have it. With ``decay_biases``, biases outside
+    norms have it too, as in detectron2 and in ViTDet's public config. ``decay_tokens`` determines
+    the weight decay of the parameters that ``no_weight_decay()`` of a module lists: [CLS] token,
+    mask token, learned position embedding. The code of the MAE, MCMAE and MixMAE authors decays
+    them in pre-training and exempts them in fine-tuning.
 
     With a ``layer_decay_rate`` below 1, the learning rate of a backbone parameter of depth ``d``
     out of ``n`` is scaled by ``rate ** (n - 1 - d)`` (ELECTRA, BEiT). The depth comes from
@@ -39,6 +43,7 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
               depth above the last block, with the full rate, as in MAE and BEiT. -2 is the depth of
               the last block, as in the code of the MixMAE authors.
             - ``decay_tokens``: decay tokens and learned position embeddings; False by default.
+            - ``decay_biases``: decay biases, except those of norms; False by default.
 
     Raises:
         ValueError: a setting is unknown or not allowed, the optimizer is not registered, or the
@@ -74,13 +79,15 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             )
         exempt = set() if self.paramwise_cfg["decay_tokens"] else _listed_parameters(module)
         exempt &= {name for name, param in module.named_parameters() if param.requires_grad}
+        biases = _biases(module) if self.paramwise_cfg["decay_biases"] else set()
         above_head = -1 - self.paramwise_cfg["head_depth"]
         groups: dict[tuple[float, float], dict] = {}
         for name, param in module.named_parameters():
             if not param.requires_grad:
                 continue
             scale = rate ** _depths_above(name, layered, above_head)
-            is_exempt = param.ndim <= 1 or name.endswith(".bias") or name in exempt
+            is_small = param.ndim <= 1 or name.endswith(".bias")
+            is_exempt = (is_small and name not in biases) or name in exempt
             decay = 0.0 if is_exempt else (self.base_wd or 0.0)
             group = groups.setdefault(
                 (scale, decay),
@@ -89,7 +96,9 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             group["params"].append(param)
         params.extend(groups.values())
         scales = sorted({scale for scale, _ in groups})
-        without = "biases, norms, tokens and position embeddings" if exempt else "biases and norms"
+        without = "norms" if biases else "biases and norms"
+        if exempt:
+            without = without.replace(" and", ",") + ", tokens and position embeddings"
         print_log(
             f"{counted(len(groups), 'parameter group')}, learning rate scales {scales[0]:.3g} to"
             f" {scales[-1]:.3g}, weight decay {self.base_wd} (none on {without})",
@@ -105,12 +114,13 @@ def _check_settings(settings: dict) -> None:
         and 0 < rate <= 1
         and settings["head_depth"] in (-1, -2)
         and isinstance(settings["decay_tokens"], bool)
+        and isinstance(settings["decay_biases"], bool)
     )
     if not is_allowed:
         raise ValueError(
             f"LayerDecayOptimWrapperConstructor: paramwise_cfg={settings} may contain only"
-            " layer_decay_rate (above 0 and at most 1), head_depth (-1 or -2) and decay_tokens"
-            " (True or False)"
+            " layer_decay_rate (above 0 and at most 1), head_depth (-1 or -2), decay_tokens"
+            " and decay_biases (True or False)"
         )
 
 
@@ -120,6 +130,17 @@ def _listed_parameters(module: nn.Module) -> set[str]:
         f"{prefix}.{name}" if prefix else name
         for prefix, child in module.named_modules()
         for name in getattr(child, "no_weight_decay", set)()
+    }
+
+
+def _biases(module: nn.Module) -> set[str]:
+    """Return the names of the biases outside norms."""
+    return {
+        f"{prefix}.{name}" if prefix else name
+        for prefix, child in module.named_modules()
+        if not isinstance(child, _NORMS)
+        for name, _ in child.named_parameters(recurse=False)
+        if name.endswith("bias")
     }
 
 

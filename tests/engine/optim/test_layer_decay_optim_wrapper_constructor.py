@@ -72,6 +72,18 @@ def test_biases_norms_and_optionally_tokens_have_no_decay(model, decay_tokens, t
     assert found["head.weight"][1] == 0.05
 
 
+def test_biases_outside_norms_decay_on_request():
+    arch = dict(depth=1, embed_dims=8, num_heads=2)
+    encoder = dict(type="MaskedViT", arch=arch, img_size=32, learn_pos_embed=True)
+    head = nn.Sequential(nn.Conv2d(8, 8, 1), nn.GroupNorm(2, 8), nn.BatchNorm2d(8))
+    model = nn.ModuleDict(dict(backbone=MODELS.build(encoder), head=head))
+    found = settings(model, build_optim_wrapper(model, wrapper_cfg(decay_biases=True)))
+    spared = {name for name, (_, decay) in found.items() if decay == 0}
+    norms = {name for name in found if ".norm" in name or name.startswith(("head.1", "head.2"))}
+    assert spared == norms | {"backbone.pos_embed", "backbone.cls_token"}
+    assert found["head.0.bias"][1] == found["backbone.blocks.0.attn.qkv.bias"][1] == 0.05
+
+
 @pytest.mark.parametrize("decay_tokens", [False, True])
 def test_learned_positions_have_the_lowest_rate_and_the_decay_of_tokens(monkeypatch, decay_tokens):
     logged = []
@@ -166,6 +178,7 @@ def test_layer_decay_works_in_mmpretrain_classifiers():
         {"head_depth": 0},
         {"head_depth": -3},
         {"decay_tokens": 1},
+        {"decay_biases": 1},
     ],
 )
 def test_settings_that_are_not_allowed_are_rejected(model, paramwise):
