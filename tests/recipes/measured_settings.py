@@ -9,7 +9,6 @@ from mmengine.utils import get_installed_path
 from mim_plugins.config import type_name
 from mim_plugins.registry import MODELS
 
-QUANTITIES = ("optimization", "loader", "transforms", "encoder", "start", "method")
 BASES = dict(mmdet="{}mask-rcnn_r50_fpn.py", mmseg="upernet_swin.py")
 # rows of the tables, or of speed
 OPTIMIZER = {"lr", "momentum", "betas", "weight_decay", "fused"}
@@ -37,12 +36,26 @@ def optimization(recipe):
 
 
 def loader(recipe):
-    """Images per process, sampler, whether it shuffles, and the part of the data set."""
-    cfg, data = recipe.cfg.train_dataloader, recipe.cfg.train_dataloader.dataset
-    while "dataset" in data:
-        data = data.dataset
-    part = data.get("split") or data.get("ann_file") or data.data_prefix.img_path
-    return cfg.batch_size, type_name(cfg.sampler.type), cfg.sampler.get("shuffle", True), part
+    """Images per process, sampler, whether it shuffles."""
+    cfg = recipe.cfg.train_dataloader
+    return cfg.batch_size, type_name(cfg.sampler.type), cfg.sampler.get("shuffle", True)
+
+
+def data(recipe):
+    """Data sets with their wrappers, and the parts of them that are read."""
+    loaders = (f"{phase}_dataloader" for phase in ("train", "val", "test"))
+    return [_parts(recipe.cfg[name].dataset) for name in loaders if recipe.cfg.get(name)]
+
+
+def _parts(dataset):
+    types = [type_name(dataset.type)]
+    while "dataset" in dataset:
+        dataset = dataset.dataset
+        types.append(type_name(dataset.type))
+    prefix = dataset.get("data_prefix") or {}
+    folder = prefix.get("img_path") or prefix.get("img") if isinstance(prefix, dict) else prefix
+    parts = (dataset.get("split"), dataset.get("ann_file"), folder)
+    return " ".join([*types, *filter(None, parts)])
 
 
 def transforms(recipe):

@@ -3,12 +3,18 @@
 import re
 
 BATCHES = dict(pretrain=256, finetune=128, linear_probe=2048, coco=4, ade20k=2)
-PARTS = dict(
-    pretrain="train",
-    finetune="train",
-    linear_probe="train",
-    coco="annotations/instances_train2017.json",
-    ade20k="images/training",
+PLACES205 = (
+    "Places205 trainvalsplit_places205/{}_places205.csv data/vision/torralba/deeplearning/images256"
+)
+# data set and part; the first that occurs in the name of a config
+DATA = dict(
+    inat="INaturalist {}",
+    places205=PLACES205,
+    places365="Places365 {}",
+    coco="CocoDataset annotations/instances_{}2017.json {}2017/",
+    ade20k="ADE20KDataset images/{}",
+    linear_probe="ImageNet {}",
+    finetune="ImageNet {}",
 )
 SMALLER_BATCHES = dict(swin_h_600e=128, swin_h_finetune=64, swin_b_384=64, swin_l_384=64)
 CROP = {
@@ -99,14 +105,23 @@ def shared_settings(name):
         return found
     data = "pretrain" if kind == "baselines" else kind
     batch = next((n for part, n in SMALLER_BATCHES.items() if part in file), BATCHES[data])
-    part = "trainvalsplit_places205/train_places205.csv" if "places205" in file else PARTS[data]
     sampler = "InfiniteSampler" if kind == "ade20k" else "DefaultSampler"
-    found |= dict(loader=(batch, sampler, True, part), start=_start(kind, file))
+    found |= dict(loader=(batch, sampler, True), data=_data(name), start=_start(kind, file))
     if "beitv2" not in file:
         found |= dict(transforms=TRANSFORMS[data])
     if kind == "baselines":
         return found
     return found | dict(encoder=_encoder(kind, file), method=_method(kind, file))
+
+
+def _data(name):
+    part = next((text for key, text in DATA.items() if key in name), None)
+    if part is None:
+        return ["UnlabeledImageFolder train"]
+    train, val = ("training", "validation") if "ade20k" in name else ("train", "val")
+    share = re.search(r"\d+percent", name)
+    listed = f" meta/train_{share[0]}.txt" if share else ""
+    return [part.format(train, train) + listed, *[part.format(val, val)] * 2]
 
 
 def _start(kind, file):

@@ -59,7 +59,7 @@ TRAIN = "train_dataloader.dataset"
         (FINE_TUNING, "optimization", {"optim_wrapper.optimizer.eps": 1e-4}),
         (FINE_TUNING, "optimization", {"custom_hooks": [dict(type="EMAHook")]}),
         (FINE_TUNING, "loader", {"train_dataloader.batch_size": 32}),
-        (FINE_TUNING, "loader", {f"{TRAIN}.split": "val"}),
+        (FINE_TUNING, "data", {f"{TRAIN}.split": "val"}),
         (FINE_TUNING, "transforms", {f"{TRAIN}.pipeline.1.backend": "cv2"}),
         (FINE_TUNING, "transforms", {f"{TRAIN}.pipeline.4.fill_std": [1.0, 1.0, 1.0]}),
         (FINE_TUNING, "encoder", {"model.backbone.shift_windows": True}),
