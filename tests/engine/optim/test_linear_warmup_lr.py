@@ -67,7 +67,7 @@ def test_a_fractional_warm_up_never_exceeds_the_full_rate(converted):
     assert found == pytest.approx(expected)
 
 
-def test_after_a_fractional_warm_up_the_cosine_starts_at_the_full_rate():
+def test_a_cosine_after_a_fractional_warm_up_starts_at_the_top():
     schedule = [SCHEDULE[0] | dict(end=0.5), SCHEDULE[1] | dict(begin=0.5)]
     found = rates(schedule, length=5, epochs=3)
     assert found[:3] == pytest.approx([0, 0.04, 0.08])
