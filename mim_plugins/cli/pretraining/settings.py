@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ...errors import ConfigError
+from ...wording import counted
 from ..machine import Machine
 from ..own_runs import automatic_batch, automatic_epochs, config_path, safe_name
 from .image_size import ImageSize, automatic_image_size, fit_image_size
@@ -57,7 +58,7 @@ class Settings(NamedTuple):
         return (
             f"{TITLES[self.method]}, {self.arch}{teacher}, {self.size.describe()}\n"
             f"{self.survey.images} images, batches of {self.batch_size}, {self.epochs} epochs of"
-            f" {self.steps} iterations ({self.warmup} of warm-up), {self.workers} workers"
+            f" {self.steps} iterations ({self.warmup} of warm-up), {counted(self.workers, 'worker')}"
         )
 
 
