@@ -58,7 +58,8 @@ class Settings(NamedTuple):
         return (
             f"{TITLES[self.method]}, {self.arch}{teacher}, {self.size.describe()}\n"
             f"{self.survey.images} images, batches of {self.batch_size}, {self.epochs} epochs of"
-            f" {self.steps} iterations ({self.warmup} of warm-up), {counted(self.workers, 'worker')}"
+            f" {self.steps} iterations ({self.warmup} of warm-up),"
+            f" {counted(self.workers, 'worker')}"
         )
 
 
