@@ -24,6 +24,10 @@ class CtrlC(Hook):
 def _alone(monkeypatch):
     monkeypatch.delenv(TRACEBACK_VARIABLE, raising=False)
     monkeypatch.delenv("RANK", raising=False)
+    # background jobs of some shells ignore the signal
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def interrupt(folder, iteration, hooks=(), traceback=False):

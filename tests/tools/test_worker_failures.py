@@ -29,6 +29,7 @@ TERMINATED = failure(-signal.SIGTERM, 99)
     ("failures", "rank", "line"),
     [
         ({0: failure(1, 99, **LOST), 1: failure(-9)}, 1, "process 1 was ended by SIGKILL"),
+        ({0: failure(1, 99, **LOST), 1: failure(-9, 120)}, 1, "process 1 was ended by SIGKILL"),
         ({0: failure(1, 99, **LOST), 1: failure(1, **CAUSE)}, 1, "process 1: no space"),
         ({0: failure(1, **LOST)}, 0, "process 0 lost the connection to another process"),
         ({0: TERMINATED, 2: failure(3)}, 2, "process 2 ended with exit code 3"),

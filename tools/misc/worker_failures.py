@@ -17,18 +17,24 @@ def first_failure(failures: dict[int, ProcessFailure]) -> tuple[int, ProcessFail
     """Return the failure that caused the others, with its rank.
 
     A killed process and a process that then loses the connection may be reported at the same time,
-    and the launcher then stops the remaining processes by SIGTERM.
+    and the launcher then stops the remaining processes by SIGTERM. The time of a kill is that at
+    which the launcher notices it, so it may be later than the reports of the consequences.
     """
+    causes = {rank: each for rank, each in failures.items() if not _is_consequence(each)}
+    causes = causes or failures
+    first = min(failure.timestamp for failure in causes.values())
 
-    def order(item: tuple[int, ProcessFailure]) -> tuple[bool, bool, int, int]:
+    def order(item: tuple[int, ProcessFailure]) -> tuple[bool, int, int]:
         rank, failure = item
         is_kill = -failure.exitcode in KILLS and failure.timestamp <= first + 1
-        report = failure.error_file_data or {}
-        is_consequence = -failure.exitcode in STOPS or bool(report.get("is_consequence"))
-        return not is_kill, is_consequence, failure.timestamp, rank
+        return not is_kill, failure.timestamp, rank
 
-    first = min(failure.timestamp for failure in failures.values())
-    return min(failures.items(), key=order)
+    return min(causes.items(), key=order)
+
+
+def _is_consequence(failure: ProcessFailure) -> bool:
+    report = failure.error_file_data or {}
+    return -failure.exitcode in STOPS or bool(report.get("is_consequence"))
 
 
 def describe(rank: int, failure: ProcessFailure) -> str:
