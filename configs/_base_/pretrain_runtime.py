@@ -17,6 +17,7 @@ default_hooks = dict(
     corrupt_images=dict(type="mim_plugins.CorruptImageHook"),
     **_base_.reliability_hooks,
 )
+custom_hooks = []  # configs add theirs by [*_base_.custom_hooks, dict(...)]
 env_cfg = dict(
     cudnn_benchmark=True,  # all images have one size
     mp_cfg=dict(mp_start_method="fork", opencv_num_threads=0),
