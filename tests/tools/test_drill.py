@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import sys
 
 import pytest
@@ -32,5 +33,8 @@ def test_faults_change_no_weight(tmp_path):
     restarts = json.loads((tmp_path / "disturbed/restarts.json").read_text())["restarts"]
     # a non-finite loss is not restarted, so the last launch has one restart
     assert len(restarts) == 1
-    assert "was ended by SIGKILL" in restarts[0]
+    # with forked processes, torchrun passes on only one failure: the kill or its consequence
+    assert re.match(
+        "restart 1 with 2 processes: process [01] (was ended by SIGKILL|lost)", restarts[0]
+    )
     assert (tmp_path / "disturbed/non_finite_loss.txt").is_file()
