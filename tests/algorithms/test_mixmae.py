@@ -113,7 +113,7 @@ def test_training_on_one_batch_lowers_both_losses(mixmae_config):
     optimizer = torch.optim.AdamW(mixmae.parameters(), lr=8e-3)
 
     history = []
-    for _ in range(40):
+    for _ in range(60):
         losses = mixmae(batch, mode="loss")
         optimizer.zero_grad()
         sum(losses.values()).backward()

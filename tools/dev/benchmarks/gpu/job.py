@@ -17,7 +17,7 @@ if torch.cuda.is_available():
     CONTEXT: Any = multiprocessing.get_context("spawn")
 else:
     CONTEXT = multiprocessing.get_context("forkserver")
-    CONTEXT.set_forkserver_preload(["mmpretrain.models", "mim_plugins.apis"])
+    CONTEXT.set_forkserver_preload(["mim_plugins.apis", "mmpretrain.models"])
 
 
 class JobError(Exception):

@@ -26,7 +26,7 @@ else:
     # imports take longer than many jobs, so jobs fork from a process that has imported everything
     JOBS = multiprocessing.get_context("forkserver")
     JOBS.set_forkserver_preload(
-        ["mmpretrain.models", "mmpretrain.evaluation", "mim_plugins", "evaluate", "teacher"]
+        ["mim_plugins", "mmpretrain.models", "mmpretrain.evaluation", "evaluate", "teacher"]
     )
 
 
