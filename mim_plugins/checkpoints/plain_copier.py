@@ -44,8 +44,8 @@ class PlainCopier:
     """Copies values to the plain data that :func:`check_plain` accepts, without shared containers.
 
     Subclasses become their base types, other containers lists or dicts, dates and paths their text.
-    An entry of a dict without such a form is left out, and a sequence with such an element as a
-    whole.
+    An entry of a dict without such a form is left out, and so is a sequence with
+    such an element.
 
     Args:
         numbers: keep NumPy's numbers instead of converting them to Python's.

@@ -23,7 +23,7 @@ __all__ = [
     "resolve_precision",
     "user_errors",
 ]
-# so that the parser of the console script imports no PyTorch
+# lazy, because the parser of the console script must not import PyTorch
 __getattr__ = lazy_attributes(
     __name__,
     dict(

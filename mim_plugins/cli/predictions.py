@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..apis import get_model, override_config, read_config
 from ..apis.inputs import are_one_size, evaluation_pipeline
-from ..checkpoints import plain_data_only
+from ..checkpoints import trained_classes
 from ..errors import BUILD_ERRORS, CorruptImageError
 from ..file_names import printable
 from .readable_images import readable_images
@@ -31,18 +31,6 @@ def check(cfg: Config, args: argparse.Namespace) -> None:
             sys.exit(f"error: there is no file '{printable(file)}'")
 
 
-def class_names(checkpoint: str) -> Sequence[str] | None:
-    """Return the class names stored in a checkpoint, None if it contains none."""
-    if not checkpoint.endswith(".pth"):
-        return None
-    with plain_data_only():
-        found = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
-    for key in ("meta", "dataset_meta", "classes"):
-        found = found.get(key) if type(found) is dict else None
-    is_names = type(found) in (list, tuple) and all(type(name) is str for name in found)
-    return found if is_names else None
-
-
 def print_predictions(args: argparse.Namespace) -> None:
     """Predict as ``mim-plugins predict`` does; errors of users end the program."""
     MMLogger.get_instance("predict", log_level="WARNING")
@@ -56,7 +44,9 @@ def print_predictions(args: argparse.Namespace) -> None:
         args.images, errors = readable_images(args.images)
         model = get_model(cfg, args.checkpoint, args.device)
         results, unusable = predict(model, args)
-        classes = class_names(args.checkpoint) or getattr(model, "_dataset_meta", {}).get("classes")
+        classes = trained_classes(args.checkpoint) or getattr(model, "_dataset_meta", {}).get(
+            "classes"
+        )
         show(args.topk, results, classes)
     errors += unusable
     if errors:

@@ -4,6 +4,8 @@ import argparse
 
 from .config_options import add_config_options
 
+AUTOMATIC = "(default: automatic)"
+
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the common arguments of ``train.py`` and ``test.py``."""
@@ -12,10 +14,27 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data-root", help="folder of the data, instead of the config's")
     add_config_options(parser)
     parser.add_argument("--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none")
+    add_traceback_option(parser)
+    parser.add_argument("--local_rank", "--local-rank", type=int, default=0)
+
+
+def add_own_run_arguments(parser: argparse.ArgumentParser, out: str) -> None:
+    """Add the common arguments of runs with automatic settings; ``out`` is the default folder."""
+    for name, meaning in (
+        ("--epochs", "passes over the images"),
+        ("--batch-size", "images per iteration"),
+    ):
+        parser.add_argument(name, type=int, help=f"{meaning} {AUTOMATIC}")
+    parser.add_argument("--out", help=f"work folder (default: {out})")
+    parser.add_argument("--overwrite", action="store_true", help="replace an earlier run in OUT")
+    add_traceback_option(parser)
+
+
+def add_traceback_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--traceback``."""
     parser.add_argument(
         "--traceback", action="store_true", help="show the full traceback of an error"
     )
-    parser.add_argument("--local_rank", "--local-rank", type=int, default=0)
 
 
 def add_train_arguments(parser: argparse.ArgumentParser) -> None:

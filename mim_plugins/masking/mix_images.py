@@ -54,7 +54,7 @@ class MixImages:
 
     @property
     def has_fixed_count(self) -> bool:
-        """Whether all masks take the same number of cells from the partner."""
+        """True if all masks take the same number of cells from the partner."""
         return self.range_mask_ratio == 0
 
     def bind(self, encoder_stride: int, img_size: tuple[int, int]) -> None:

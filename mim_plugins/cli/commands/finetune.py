@@ -1,12 +1,12 @@
 """Fine-tune a pre-trained encoder on labeled images, with automatic settings.
 
 DATA contains train/CLASS/IMAGE and val/CLASS/IMAGE. The size of the encoder is read from the config
-of its pre-training. The config of the run is written beside OUT; tools/train.py runs it as well.
+of its pre-training. The config of the run is written next to OUT; tools/train.py runs it as well.
 """
 
 import argparse
 
-_AUTOMATIC = "(default: automatic)"
+from ..run_arguments import add_own_run_arguments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,13 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--config", help="config of the pre-training (default: that of CHECKPOINT's folder)"
     )
-    parser.add_argument("--epochs", type=int, help=f"passes over the images {_AUTOMATIC}")
-    parser.add_argument("--batch-size", type=int, help=f"images per iteration {_AUTOMATIC}")
-    parser.add_argument("--out", help="work folder (default: work_dirs/finetune_DATA)")
-    parser.add_argument("--overwrite", action="store_true", help="replace an earlier run in OUT")
-    parser.add_argument(
-        "--traceback", action="store_true", help="show the full traceback of an error"
-    )
+    add_own_run_arguments(parser, "work_dirs/finetune_DATA")
 
 
 def run(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:

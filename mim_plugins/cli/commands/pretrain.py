@@ -1,12 +1,12 @@
 """Pre-train an encoder on your own images, with automatic settings.
 
 All settings that are not given depend on the images and on the machine, and are printed. The
-config of the run is written beside OUT; tools/train.py runs it as well.
+config of the run is written next to OUT; tools/train.py runs it as well.
 """
 
 import argparse
 
-_AUTOMATIC = "(default: automatic)"
+from ..run_arguments import AUTOMATIC, add_own_run_arguments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,25 +14,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", nargs="+", help="folder of images, of any depth; or several")
     parser.add_argument("--method", default="mixmae", help="mixmae (default), mrmae or mae")
     parser.add_argument(
-        "--arch", help=f"encoder, such as swin-t, pvt-s, vit-b or mcmae-b {_AUTOMATIC}"
+        "--arch", help=f"encoder, such as swin-t, pvt-s, vit-b or mcmae-b {AUTOMATIC}"
     )
     parser.add_argument(
-        "--img-size", type=int, metavar="PIXELS", help=f"side of the training images {_AUTOMATIC}"
+        "--img-size", type=int, metavar="PIXELS", help=f"side of the training images {AUTOMATIC}"
     )
-    parser.add_argument("--epochs", type=int, help=f"passes over the images {_AUTOMATIC}")
-    parser.add_argument("--batch-size", type=int, help=f"images per iteration {_AUTOMATIC}")
     parser.add_argument(
         "--teacher",
         help="clip, dino, dinov2 or a pretrained model of timm (default: clip for mrmae, otherwise"
         " none)",
     )
-    parser.add_argument("--out", help="work folder (default: work_dirs/METHOD_ARCH_DATA)")
-    parser.add_argument("--overwrite", action="store_true", help="replace an earlier run in OUT")
+    add_own_run_arguments(parser, "work_dirs/METHOD_ARCH_DATA")
     parser.add_argument(
         "--config-only", action="store_true", help="write the config without training"
-    )
-    parser.add_argument(
-        "--traceback", action="store_true", help="show the full traceback of an error"
     )
 
 

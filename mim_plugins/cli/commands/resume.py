@@ -1,18 +1,18 @@
 """Continue a run from its newest complete checkpoint.
 
-RUN is the work folder. The config is the file beside it, RUN.py, or the one that the run wrote into
-its folder.
+RUN is the work folder. The config is the file next to it, RUN.py, or the one that the run wrote
+into its folder.
 """
 
 import argparse
+
+from ..run_arguments import add_traceback_option
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.add_argument("run", help="work folder of the run")
-    parser.add_argument(
-        "--traceback", action="store_true", help="show the full traceback of an error"
-    )
+    add_traceback_option(parser)
 
 
 def run(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:

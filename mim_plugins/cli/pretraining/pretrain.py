@@ -38,7 +38,7 @@ def pretrain(
     """Pre-train an encoder on folders of images, as ``mim-plugins pretrain`` does.
 
     The settings that are None depend on the images and on the machine; they are printed. The
-    config is written beside the work folder, and ``tools/train.py`` runs it.
+    config is written next to the work folder, and ``tools/train.py`` runs it.
 
     Args:
         data: one or several folders of images, of any depth.

@@ -1,4 +1,4 @@
-"""Hook that saves checkpoints every few minutes, besides those of every few epochs."""
+"""Hook that saves checkpoints every few minutes, in addition to those of every few epochs."""
 
 import math
 import time

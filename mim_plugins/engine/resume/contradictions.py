@@ -7,7 +7,7 @@ from typing import Any
 def describe_contradictions(
     schedulers: list, states: list, saved: list[dict], built: list[dict], names: list[str]
 ) -> list[str]:
-    """Return a message if values of a checkpoint are not those of its own schedule and position.
+    """Return a message if values of a checkpoint disagree with its schedule and position.
 
     Args:
         schedulers: schedulers of the config, at the position of the checkpoint.

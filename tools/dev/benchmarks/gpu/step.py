@@ -1,4 +1,4 @@
-"""Measurement of the training step of a config, in a process of its own."""
+"""Measurement of the training step of a config, in a separate process."""
 
 import time
 from itertools import pairwise
