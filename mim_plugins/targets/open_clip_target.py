@@ -14,9 +14,9 @@ from ..checkpoints import fetch, is_torchscript
 from ..errors import CheckpointError
 from ..registry import MODELS
 from .clip_tower import ClipTower
+from .map_tower import no_map_error, open_clip_resnet_tower, timm_tower
 from .openai_archive import TAG, digest_in, read_openai_archive, require_digest
 from .target_generator import TargetGenerator
-from .timm_tower import TimmTower
 from .tower import Tower
 from .weights import (
     check_file,
@@ -36,7 +36,7 @@ _HUB_FILE = "open_clip_model.safetensors"
 
 @MODELS.register_module()
 class OpenCLIPTarget(TargetGenerator):
-    """Patch features of an open_clip image tower with a token grid.
+    """Patch features of an open_clip image tower, or cells of its feature map.
 
     The tag of the weights determines the activation (OpenAI's weights need QuickGELU) and the
     normalization constants. A file does not contain them. They come from the tags of the model if
@@ -49,7 +49,8 @@ class OpenCLIPTarget(TargetGenerator):
             warning.
         features: ``'projection'`` for every patch token after the last norm and the projection to
             the space shared with text; ``'norm'`` for the output of the last norm; or the index
-            of a block, counted from 0, or from -1 for the last, for its output without norm.
+            of a block, counted from 0, or from -1 for the last, for its output without norm. Of a
+            tower with feature maps: ``'norm'`` or the index of a stage; see :class:`MapTower`.
         tag: tag of the weights in the file ``pretrained``.
         normalize, dtype: see :class:`TargetGenerator`.
         cache_dir: folder of downloads; None for the default of the library.
@@ -57,8 +58,8 @@ class OpenCLIPTarget(TargetGenerator):
     Raises:
         ImportError: open_clip is not installed.
         FileNotFoundError: the weights are not cached and cannot be downloaded.
-        ValueError: an unknown model, tag or feature, a tower without token grid, a file that does
-            not fit, or a file for which ``tag`` is needed.
+        ValueError: an unknown model, tag or feature, a tower without token grid or feature map, a
+            file that does not fit, or a file for which ``tag`` is needed.
     """
 
     def __init__(
@@ -205,21 +206,20 @@ def _fetch(url: str, cache_dir: str | None) -> str:
 
 
 def _tower(open_clip: Any, visual: Any, features: int | str, name: str) -> Tower:
-    """Return the tower around the transformer of open_clip, or the timm model that it wraps.
+    """Return the tower around the transformer or ResNet of open_clip, or around a timm model.
 
     Raises:
-        ValueError: the model is neither, or lacks the features.
+        ValueError: the model is none of them, or lacks the features.
     """
     if isinstance(visual, open_clip.transformer.VisionTransformer):
         return ClipTower(visual, features)
+    if isinstance(visual, open_clip.modified_resnet.ModifiedResNet):
+        return open_clip_resnet_tower(visual, features, name)
     trunk = getattr(visual, "trunk", None)
     if trunk is None:
-        raise ValueError(
-            f"model_name='{name}' ({type(visual).__name__}) has no grid of patch tokens; use a"
-            " vision transformer such as 'ViT-B-16'"
-        )
+        raise no_map_error(visual, name)
     # the map of the [CLS] token to the shared space serves for every token
     projection = None
     if getattr(trunk, "global_pool", None) == "token":
         projection = nn.Sequential(trunk.fc_norm, trunk.head, visual.head)
-    return TimmTower(trunk, features, name, projection)
+    return timm_tower(trunk, features, name, projection)

@@ -11,8 +11,8 @@ import torch
 from ..checkpoints import fetch, is_torchscript
 from ..errors import CheckpointError
 from ..registry import MODELS
+from .map_tower import timm_tower
 from .target_generator import TargetGenerator
-from .timm_tower import TimmTower
 from .weights import (
     check_file,
     check_tensors,
@@ -30,8 +30,10 @@ from .weights import (
 class TimmTarget(TargetGenerator):
     """Patch features of a timm model: DINO, DINOv2, DINOv3, SigLIP, EVA, BEiT, MAE and others.
 
-    Plain vision transformers of timm with any patch size, position embedding and registers are
-    supported; convolutional and hierarchical models are not.
+    Plain vision transformers of timm with any patch size, position embedding and registers have a
+    grid of tokens. Of convolutional and hierarchical models (ConvNeXt, ResNet, Swin, Hiera,
+    EfficientNet, MobileCLIP), the cells of a stage's feature map are the tokens, and the stride of
+    the stage is the patch size.
 
     Args:
         model_name: name in timm, with the tag of the weights.
@@ -40,14 +42,15 @@ class TimmTarget(TargetGenerator):
         features: ``'norm'`` for the output of the last norm, as timm's ``forward_features``
             returns it (models that average before their norm, such as BEiT, have no such
             features); or the index of a block, counted from 0, or from -1 for the last,
-            for its output without norm.
+            for its output without norm. Of a model with feature maps: ``'norm'`` for the last
+            stage, or the index of a stage; see :class:`MapTower`.
         normalize, dtype: see :class:`TargetGenerator`.
         cache_dir: folder of downloads; None for the default of the library.
 
     Raises:
         ImportError: timm is not installed.
         FileNotFoundError: the weights are not cached and cannot be downloaded.
-        ValueError: an unknown model, tag or feature, a model without token grid, or a file that
+        ValueError: an unknown model, tag or feature, a model without feature map, or a file that
             does not fit.
     """
 
@@ -63,7 +66,7 @@ class TimmTarget(TargetGenerator):
         timm = import_library("timm", "TimmTarget")
         trunk = _build(timm, model_name, pretrained or None, cache_dir)
         constants = timm.data.resolve_model_data_config(trunk)
-        tower = TimmTower(trunk, features, model_name)
+        tower = timm_tower(trunk, features, model_name)
         super().__init__(tower, constants["mean"], constants["std"], normalize, dtype)
 
 

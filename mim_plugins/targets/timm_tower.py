@@ -29,20 +29,15 @@ class TimmTower(Tower):
         self, trunk: Any, features: int | str, name: str, projection: nn.Module | None = None
     ) -> None:
         super().__init__()
-        strides = {stage["reduction"] for stage in getattr(trunk, "feature_info", [])}
-        if not all(hasattr(trunk, needed) for needed in _NEEDED) or len(strides) != 1:
-            raise ValueError(
-                f"model_name='{name}' ({type(trunk).__name__}) has no grid of patch tokens; use a"
-                " plain vision transformer such as 'vit_base_patch16_224.dino' in timm or"
-                " 'ViT-B-16' in open_clip"
-            )
+        if not has_token_grid(trunk):
+            raise ValueError(f"model_name='{name}' ({type(trunk).__name__}) is no plain ViT")
         feature_names = ("norm",) if projection is None else ("projection", "norm")
         self.block = resolve_block_index(features, len(trunk.blocks), feature_names)
         self.norm = isinstance(features, str)
         trunk.prune_intermediate_layers([self.block], prune_norm=not self.norm, prune_head=True)
         self.trunk = trunk
         self.projection = projection if projection and features == "projection" else nn.Identity()
-        self.patch_size = strides.pop()
+        self.patch_size = trunk.feature_info[0]["reduction"]
         self.grid = tuple(trunk.patch_embed.grid_size)
         self.out_channels = output_channels(self.projection, trunk.num_features)
         attention = getattr(trunk.blocks[-1], "attn", None)
@@ -76,3 +71,9 @@ class TimmTower(Tower):
         for parameter in self.trunk.parameters():
             parameter.requires_grad = False
         self.grid = grid
+
+
+def has_token_grid(trunk: Any) -> bool:
+    """Return whether a timm model is a plain vision transformer, with one grid of patch tokens."""
+    strides = {stage["reduction"] for stage in getattr(trunk, "feature_info", None) or []}
+    return len(strides) == 1 and all(hasattr(trunk, needed) for needed in _NEEDED)

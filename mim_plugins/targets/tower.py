@@ -33,10 +33,13 @@ class Tower(nn.Module):
         raise NotImplementedError
 
 
-def resolve_block_index(features: int | str, depth: int, feature_names: tuple[str, ...]) -> int:
+def resolve_block_index(
+    features: int | str, depth: int, feature_names: tuple[str, ...], parts: str = "blocks"
+) -> int:
     """Return the index, from 0, of the last block that ``features`` needs.
 
-    ``features`` is the index of a block or one of ``feature_names``.
+    ``features`` is the index of a block or one of ``feature_names``; ``parts`` is what the error
+    calls the blocks.
 
     Raises:
         ValueError: there is no such block or name.
@@ -48,7 +51,7 @@ def resolve_block_index(features: int | str, depth: int, feature_names: tuple[st
         return depth - 1
     raise ValueError(
         f"features={features!r}: this teacher offers {', '.join(map(repr, feature_names))} or the"
-        f" index of one of its {depth} blocks, from {-depth} to {depth - 1}"
+        f" index of one of its {depth} {parts}, from {-depth} to {depth - 1}"
     )
 
 

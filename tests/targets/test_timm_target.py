@@ -120,11 +120,9 @@ def test_a_missing_file_and_one_of_another_model_are_refused(weights):
         TimmTarget("vit_tiny_patch16_224", weights)
 
 
-def test_convolutional_models_and_wrong_features_are_refused(timm):
+def test_wrong_features_are_refused(timm):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with pytest.raises(ValueError, match=r"model_name='test_resnet' \(ResNet\) has no grid"):
-            TimmTarget("test_resnet", pretrained=None)
         with pytest.raises(ValueError, match="features='projection'"):
             TimmTarget("test_vit", pretrained=None, features="projection")
 
