@@ -29,6 +29,7 @@ extras = dict(
     det=["mmdet>=3.3.0,<3.4", COMPILES_MMCV],
     seg=["mmsegmentation>=1.2.2,<1.3", "ftfy", "regex", COMPILES_MMCV],
     onnx=["onnx>=1.19", "onnxruntime>=1.23", "onnxscript>=0.5.4"],
+    monitoring=["prometheus_client>=0.20"],
     quickstart=["matplotlib>=3.8", "scikit-learn>=1.4"],
     docs=["furo>=2025.7", "myst-parser>=4", "sphinx>=8.1", "sphinx-copybutton>=0.5.2"],
     dev=["mypy>=1.14", "pytest>=8.2", "pytest-xdist>=3.6", "ruff>=0.14", "wheel"],

@@ -6,12 +6,11 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from ..engine.hooks.restart_hook import RestartHook, read_restarts
+from ..engine.hooks.restart_hook import LAUNCH_VARIABLE, RestartHook, read_restarts
 from ..engine.resume.checkpoint_files import POINTER
 from .global_batch import keep_batch_of_run
 from .work_dir import earlier_checkpoints
 
-LAUNCH_VARIABLE = "TORCHELASTIC_RUN_ID"
 _NO_ID = "none"  # torchrun's default
 
 

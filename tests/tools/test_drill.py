@@ -22,19 +22,24 @@ def _quiet():
 
 
 def test_faults_change_no_weight(tmp_path):
-    kinds = ["kill", "disk", "nan", "corrupt"]
+    kinds = ["kill", "disk_full", "nan", "loader_killed", "corrupt", "clock", "node"]
     found, different = drill.drill(tmp_path, kinds)
     assert different == []
     assert [outcome.kind for outcome in found] == kinds
     lost = {outcome.kind: outcome.lost for outcome in found}
-    assert lost["disk"] == 0
-    assert lost["kill"] <= 2  # saved every second iteration
+    assert lost["disk_full"] == lost["clock"] == 0
+    assert max(lost["kill"], lost["loader_killed"], lost["node"]) <= 2  # saved every second
     assert 2 <= lost["corrupt"] <= 4  # the newest checkpoint was corrupt
     restarts = json.loads((tmp_path / "disturbed/restarts.json").read_text())["restarts"]
-    # a non-finite loss is not restarted, so the last launch has one restart
-    assert len(restarts) == 1
-    # with forked processes, torchrun passes on only one failure: the kill or its consequence
-    assert re.match(
-        "restart 1 with 2 processes: process [01] (was ended by SIGKILL|lost)", restarts[0]
-    )
+    # a non-finite loss is not restarted, so the last launch has the restarts after it
+    assert len(restarts) == 3
+    # torchrun passes on only one failure of forked processes: the cause or its consequence
+    assert all(re.match(r"restart \d with 2 processes: ", line) for line in restarts)
     assert (tmp_path / "disturbed/non_finite_loss.txt").is_file()
+
+
+def test_table_has_a_row_for_each_kind():
+    outcomes = [drill.Outcome("kill", 1, 2.0), drill.Outcome("nan", 0, 1.0)]
+    outcomes.append(drill.Outcome("kill", 3, 6.0))
+    rows = drill.table(outcomes).splitlines()[2:]
+    assert rows == ["| `kill` | 2 | 3 | 4.0 | 6.0 |", "| `nan` | 1 | 0 | 1.0 | 1.0 |"]

@@ -1,47 +1,30 @@
 """Train under a schedule of injected faults and compare the weights with an undisturbed run.
 
-Two gloo processes train a tiny MixMAE on random images with tools/train.py, under the agent of
-tools/dist_train.sh. The processes are forked, so a restart repeats no imports. After exit code 85
-and after a non-finite loss, which are not restarted automatically, the drill starts the run again
-with --resume, as a scheduler or a user would. A table lists for each fault the repeated iterations
-and the seconds to the next iteration. The exit code is 1 if a weight differs.
+Two gloo processes, each with an agent of torchrun as on a separate machine, train a tiny MixMAE on
+random images with tools/train.py. All processes are forked, so a restart repeats no imports. When
+the agents end because a fault is not restarted automatically (exit code 85, a non-finite loss, a
+killed meeting point), the drill starts them again with --resume, as a scheduler or a user would. A
+table lists for each fault the repeated iterations and the seconds to the next iteration. The exit
+code is 1 if a weight differs.
 """
 
 import argparse
-import errno
 import itertools
-import os
 import random
-import runpy
-import signal
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from statistics import median
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from mmengine.hooks import Hook
-from mmengine.runner import Runner
+from drilling.agents import TOOLS
+from drilling.agents import train as train_until_complete
+from drilling.faults import FAULTS, FIRST, SPACING
 from PIL import Image
-from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, Std
-from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-from torch.distributed.launcher import api
 
-from mim_plugins.engine.model_wrapper import unwrap_model
-from mim_plugins.engine.resume.atomic_local_backend import AtomicLocalBackend
-from mim_plugins.registry import HOOKS
-
-TOOLS = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(TOOLS / "misc"))
-from restarting_agent import RestartingAgent  # noqa: E402  in the folder inserted above
-
-FIRST, SPACING = 5, 6  # iterations
 _EPOCH = 4  # iterations
-_ATTEMPTS = 1000
-_LAUNCHES = itertools.count()
 CONFIG = """
 _base_ = {base!r}
 model = dict(
@@ -50,13 +33,13 @@ model = dict(
     decoder=dict(embed_dims=16, depth=1, num_heads=2))
 train_pipeline = _base_.train_pipeline
 train_pipeline[0]['scale'] = 64
-train_dataloader = dict(batch_size=2, num_workers=0, persistent_workers=False, pin_memory=False,
+train_dataloader = dict(batch_size=2, num_workers=1, pin_memory=False,
                         dataset=dict(pipeline=train_pipeline))
 train_cfg = dict(max_epochs={epochs})
 default_hooks = dict(
     logger=dict(interval=100), preemption=dict(interval=1), stall_watchdog=dict(timeout=8),
     checkpoint=dict(by_epoch=False, interval=2, max_keep_ckpts=3))
-custom_hooks = [dict(type='FaultHook', kinds={kinds!r})]
+custom_hooks = [dict(type='FaultHook', kinds={kinds!r}, record={record!r})]
 """
 
 
@@ -68,159 +51,36 @@ class Outcome(NamedTuple):
     seconds: float
 
 
-@HOOKS.register_module()
-class FaultHook(Hook):
-    """Inject each fault once, alternately in the two processes, and record all iterations.
-
-    Args:
-        kinds: names of :data:`FAULTS`, in the order of injection.
-    """
-
-    priority = "HIGHEST"
-
-    def __init__(self, kinds: list[str]) -> None:
-        self.kinds = kinds
-        self.spoils_loss = self.signals_at_save = False
-
-    def before_train(self, runner: Runner) -> None:
-        """Register the hook that spoils the loss before the guard checks it."""
-        unwrap_model(runner.model).register_forward_hook(self._spoil)
-
-    def before_train_iter(
-        self, runner: Runner, batch_idx: int, data_batch: dict | tuple | list | None = None
-    ) -> None:
-        """Inject the fault of this iteration."""
-        index, rest = divmod(runner.iter - FIRST, SPACING)
-        if rest or not 0 <= index < len(self.kinds):
-            return
-        kind = self.kinds[index]
-        on_main = kind in _ON_MAIN or (kind not in _ON_OTHER and index % 2 == 0)
-        mark = Path(runner.work_dir, f"fault_{index}")
-        if on_main == (runner.rank == 0) and not mark.exists():
-            mark.write_text(str(time.time()))
-            FAULTS[kind](self, runner)
-
-    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Send the signal of the fault ``sigterm``."""
-        if self.signals_at_save:
-            self.signals_at_save = False
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    def after_train_iter(
-        self,
-        runner: Runner,
-        batch_idx: int,
-        data_batch: dict | tuple | list | None = None,
-        outputs: dict | None = None,
-    ) -> None:
-        """Record the completed iteration."""
-        if runner.rank == 0:
-            with Path(runner.work_dir, "iterations.txt").open("a") as file:
-                file.write(f"{runner.iter + 1} {time.time()}\n")
-
-    def _spoil(self, model: Any, inputs: Any, losses: Any) -> Any:
-        if not self.spoils_loss:
-            return losses
-        self.spoils_loss = False
-        return {name: value * float("nan") for name, value in losses.items()}
-
-
-def _signal(number: int) -> Callable[[FaultHook, Runner], None]:
-    return lambda hook, runner: os.kill(os.getpid(), number)
-
-
-def _corrupt_newest(hook: FaultHook, runner: Runner) -> None:
-    newest = Path(Path(runner.work_dir, "last_checkpoint").read_text())
-    content = bytearray(newest.read_bytes())
-    content[len(content) // 2] ^= 1
-    newest.write_bytes(content)
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def _fill_disk(hook: FaultHook, runner: Runner) -> None:
-    original = AtomicLocalBackend.put
-
-    def put(self: Any, *arguments: Any) -> None:
-        setattr(AtomicLocalBackend, "put", original)  # noqa: B010  mypy: a method
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    setattr(AtomicLocalBackend, "put", put)  # noqa: B010
-
-
-FAULTS: dict[str, Callable[[FaultHook, Runner], None]] = dict(
-    kill=_signal(signal.SIGKILL),
-    hang=lambda hook, runner: time.sleep(600),
-    freeze=_signal(signal.SIGSTOP),
-    corrupt=_corrupt_newest,
-    disk=_fill_disk,
-    sigterm=lambda hook, runner: setattr(hook, "signals_at_save", True),
-    nan=lambda hook, runner: setattr(hook, "spoils_loss", True),
-)
-_ON_MAIN = ("disk", "sigterm")  # only the main process saves
-_ON_OTHER = ("nan",)
-
-
-def work(arguments: list[str]) -> None:
-    """Run tools/train.py in a forked process."""
-    torch.set_num_threads(1)
-    os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    sys.argv = ["train.py", *arguments]
-    runpy.run_path(str(TOOLS / "train.py"), run_name="__main__")
-
-
-def launch(arguments: list[str], logs: Path) -> bool:
-    """Train in two processes that restart by themselves; return whether the run is complete."""
-    number = next(_LAUNCHES)
-    config = api.LaunchConfig(
-        min_nodes=1,
-        max_nodes=1,
-        nproc_per_node=2,
-        run_id=f"drill_{os.getpid()}_{number}",
-        rdzv_backend="c10d",
-        rdzv_endpoint="127.0.0.1:0",
-        max_restarts=_ATTEMPTS,
-        monitor_interval=0.1,
-        start_method="fork",
-        local_addr="127.0.0.1",
-        logs_specs=DefaultLogsSpecs(log_dir=str(logs), redirects=Std.ALL),
-    )
-    setattr(api, "LocalElasticAgent", RestartingAgent)  # noqa: B010  as tools/misc/launch.py
-    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
-    handlers = {number: signal.getsignal(number) for number in numbers}
-    try:
-        api.elastic_launch(config, work)(arguments)
-    except ChildFailedError:
-        return False
-    finally:
-        for each, handler in handlers.items():
-            signal.signal(each, handler)
-    return True
-
-
 def train(folder: Path, name: str, kinds: list[str]) -> dict[str, torch.Tensor]:
     """Train under the faults until the run is complete, and return the final weights."""
     length = FIRST + SPACING * len(kinds)
     schedule = kinds if name == "disturbed" else []
+    record = folder / f"record_{name}"
+    record.mkdir()
     config = folder / f"{name}.py"
-    base = str(TOOLS.parent / "configs/mixmae/swin_b_600e.py")
-    config.write_text(CONFIG.format(base=base, epochs=-(-length // _EPOCH), kinds=schedule))
+    config.write_text(
+        CONFIG.format(
+            base=str(TOOLS.parent / "configs/mixmae/swin_b_600e.py"),
+            epochs=-(-length // _EPOCH),
+            kinds=schedule,
+            record=str(record),
+        )
+    )
     arguments = [str(config), "--launcher", "pytorch", "--data-root", str(folder / "images")]
     arguments += ["--work-dir", str(folder / name), "--resume"]
-    for _ in range(len(schedule) + 1):
-        if launch(arguments, folder / f"logs_{name}"):
-            newest = (folder / name / "last_checkpoint").read_text()
-            return torch.load(newest, weights_only=True)["state_dict"]
-    raise RuntimeError(f"the run in '{folder / name}' does not end; see its logs")
+    train_until_complete(arguments, folder / f"logs_{name}", record, 5 + 4 * len(schedule))
+    newest = (folder / name / "last_checkpoint").read_text()
+    return torch.load(newest, weights_only=True)["state_dict"]
 
 
-def outcomes(work_dir: Path, kinds: list[str]) -> list[Outcome]:
+def outcomes(record: Path, kinds: list[str]) -> list[Outcome]:
     """Return the effect of each fault, from the record of iterations.
 
     The seconds are the longest time without a completed iteration between two faults.
     """
-    lines = (work_dir / "iterations.txt").read_text().split()
+    lines = (record / "iterations").read_text().split()
     done = [(int(step), float(when)) for step, when in zip(lines[::2], lines[1::2], strict=True)]
-    faults = [float((work_dir / f"fault_{index}").read_text()) for index in range(len(kinds))]
+    faults = [float((record / f"fault_{index}").read_text()) for index in range(len(kinds))]
     found = []
     for kind, start, end in zip(kinds, faults, [*faults[1:], float("inf")], strict=True):
         window = [done[sum(when <= start for _, when in done) - 1]]
@@ -242,7 +102,21 @@ def drill(folder: Path, kinds: list[str]) -> tuple[list[Outcome], list[str]]:
     expected = train(folder, "undisturbed", kinds)
     weights = train(folder, "disturbed", kinds)
     different = [name for name in expected if not torch.equal(expected[name], weights[name])]
-    return outcomes(folder / "disturbed", kinds), different
+    return outcomes(folder / "record_disturbed", kinds), different
+
+
+def table(found: list[Outcome]) -> str:
+    """Format one row for each kind of fault, with medians and maxima over its occurrences."""
+    rows = ["| fault | times | iterations lost, at most | seconds, median | at most |"]
+    rows.append("| --- | --- | --- | --- | --- |")
+    for kind in dict.fromkeys(outcome.kind for outcome in found):
+        same = [outcome for outcome in found if outcome.kind == kind]
+        seconds = [outcome.seconds for outcome in same]
+        rows.append(
+            f"| `{kind}` | {len(same)} | {max(each.lost for each in same)}"
+            f" | {median(seconds):.1f} | {max(seconds):.1f} |"
+        )
+    return "\n".join(rows)
 
 
 def main() -> None:
@@ -250,15 +124,16 @@ def main() -> None:
     parser.add_argument("--faults", nargs="+", choices=FAULTS, default=list(FAULTS))
     parser.add_argument("--random", type=int, help="number of random faults instead")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--keep", type=Path, help="folder for runs and logs (default: temporary)")
     args = parser.parse_args()
     kinds = args.faults
     if args.random:
         kinds = random.Random(args.seed).choices(list(FAULTS), k=args.random)
     with tempfile.TemporaryDirectory() as folder:
-        found, different = drill(Path(folder), kinds)
-    print("| fault | recovered | iterations lost | seconds |\n| --- | --- | --- | --- |")
-    for outcome in found:
-        print(f"| {outcome.kind} | yes | {outcome.lost} | {outcome.seconds:.1f} |")
+        found, different = drill(args.keep or Path(folder), kinds)
+    print(table(found))
+    seconds = median(outcome.seconds for outcome in found)
+    print(f"{len(found)} faults, 0 runs lost, {seconds:.1f} s to the next iteration (median)")
     if different:
         sys.exit(f"error: {len(different)} weights differ, the first is {different[0]}")
     print("all weights equal those of the undisturbed run")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -21,6 +22,9 @@ from worker_failures import (
 # process may connect to the address of an ended one. This option creates a store per attempt.
 os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
 CAUSE_VARIABLE = "MIM_PLUGINS_RESTART"  # read by mim_plugins.engine.hooks.RestartHook
+
+
+_PATIENCE = 10  # seconds
 
 
 class RestartingAgent(LocalElasticAgent):
@@ -54,10 +58,16 @@ class RestartingAgent(LocalElasticAgent):
 
     def _restart_workers(self, worker_group: WorkerGroup) -> None:
         cause = self._cause or dict(text="machines have joined or left", is_consequence=True)
-        self._cause = None
         cause |= dict(iteration=reached_iteration(self._folder()), time=time.time())
         os.environ[CAUSE_VARIABLE] = json.dumps(cause)
         super()._restart_workers(worker_group)
+        self._cause = None
+
+    def _shutdown(self, death_sig: signal.Signals = signal.SIGTERM) -> None:
+        if self._cause is not None and self._pcontext is not None:
+            # after a failure, the other processes cannot continue, and a frozen one never ends
+            self._pcontext.close(death_sig, timeout=_PATIENCE)
+        super()._shutdown(death_sig)
 
     def _folder(self) -> Path:
         """Return the folder of this attempt, with a folder per process."""

@@ -1,5 +1,6 @@
 """Hook that saves a run before it is terminated, and requests a restart by its exit code."""
 
+import os
 import signal
 from typing import Any
 
@@ -14,6 +15,7 @@ from ...errors import WorkDirError
 from ...registry import HOOKS
 from ..loops.resumable_data_loader import defer_worker_signals
 from .atomic_checkpoint_hook import INTERRUPTED, AtomicCheckpointHook
+from .restart_hook import LAUNCH_VARIABLE
 
 #: Exit code of a run that was saved after a termination signal: restart it with ``--resume``.
 REQUEUE_EXIT_CODE = 85
@@ -22,6 +24,9 @@ REQUEUE_EXIT_CODE = 85
 @HOOKS.register_module()
 class PreemptionHook(Hook):
     """On SIGTERM or SIGUSR1, finish the iteration, save ``interrupted.pth`` and exit with 85.
+
+    A process that torchrun has started does the same if its launcher has ended, because nothing
+    would restart the run or end its other processes.
 
     All processes stop at the same iteration, whichever of them received the signal. With gradient
     accumulation, this is an iteration that updates the weights. A signal received during validation
@@ -50,6 +55,7 @@ class PreemptionHook(Hook):
         self.interval = interval
         self.signals = [signal.Signals[name] for name in signals]
         self._received = self._stopping = False
+        self._launcher: int | None = None
         self._previous: dict[signal.Signals, Any] = {}
 
     def before_train(self, runner: Runner) -> None:
@@ -59,6 +65,7 @@ class PreemptionHook(Hook):
         if isinstance(loader, DataLoader):
             defer_worker_signals(loader)
         self._received = self._stopping = False
+        self._launcher = os.getppid() if LAUNCH_VARIABLE in os.environ else None
         for number in self.signals:
             self._previous[number] = signal.signal(number, self._receive)
 
@@ -80,15 +87,15 @@ class PreemptionHook(Hook):
             return
         # loader workers, which may have received the signal too, are no longer needed
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        runner.logger.warning(f"termination signal: stopping at iteration {runner.iter + 1}")
+        cause = "the launcher has ended" if self._has_lost_launcher() else "termination signal"
+        runner.logger.warning(f"{cause}: stopping at iteration {runner.iter + 1}")
         hook = checkpoint_hook(runner, type(self).__name__)
         saved = hook.save_iteration(runner, INTERRUPTED, "the run ends here")
         barrier()  # a launcher ends all processes when the first one exits
         if not saved:
             raise WorkDirError(
-                f"a termination signal was received, but the state after iteration"
-                f" {runner.iter + 1} could NOT be saved: {hook.newest}. Make room, then restart"
-                " with --resume"
+                f"{cause}, but the state after iteration {runner.iter + 1} could NOT be saved:"
+                f" {hook.newest}. Make room, then restart with --resume"
             )
         runner.logger.warning(
             f"saved; exiting with code {REQUEUE_EXIT_CODE}: continue with --resume"
@@ -103,12 +110,16 @@ class PreemptionHook(Hook):
     def _receive(self, number: int, frame: object) -> None:
         self._received = True
 
+    def _has_lost_launcher(self) -> bool:
+        return self._launcher is not None and os.getppid() != self._launcher
+
     def _anyone_received(self, runner: Runner) -> bool:
+        received = self._received or self._has_lost_launcher()
         if runner.world_size == 1:
-            return self._received
+            return received
         if not self.every_n_train_iters(runner, self.interval):
             return False
-        flag = torch.tensor(int(self._received))
+        flag = torch.tensor(int(received))
         all_reduce(flag, "max")
         return bool(flag)
 

@@ -15,6 +15,7 @@ from ...registry import HOOKS
 from ..guards.failure_report import ERROR_FILE_VARIABLE
 from ..guards.guarded_writes import try_writing
 
+LAUNCH_VARIABLE = "TORCHELASTIC_RUN_ID"  # set by torchrun
 CAUSE_VARIABLE = "MIM_PLUGINS_RESTART"  # set by tools/misc/restarting_agent.py
 FILE_NAME = "restarts.json"
 

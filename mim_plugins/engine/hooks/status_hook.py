@@ -14,6 +14,7 @@ from mmengine.runner import Runner
 from ...registry import HOOKS
 from ..guards.guarded_writes import try_writing
 from ..resume.checkpoint_files import POINTER
+from ..status_server import StatusServer
 from .corrupt_image_hook import CorruptImageHook
 from .restart_hook import read_restarts
 
@@ -27,27 +28,38 @@ class StatusHook(Hook):
     The file contains the iteration, the epoch, losses, learning rate and images per second, the
     last checkpoint, the restarts and the number of corrupt images. The main process replaces it
     atomically, at most every ``seconds`` and at the start and the end of the run. It is not flushed
-    to the disk, so a write takes well under a millisecond. ``tools/misc/status.py`` prints it.
+    to the disk, so a write takes well under a millisecond. ``mim-plugins status`` prints it.
 
     Args:
         seconds: shortest time between two writes.
+        prometheus_port: also serve the numbers as Prometheus text on this port of the loopback
+            interface, see :class:`StatusServer`. If it is taken, training continues without.
 
     Raises:
-        ValueError: ``seconds`` is negative.
+        ValueError: ``seconds`` is negative, or there is no such port.
+        ImportError: prometheus_client is not installed.
     """
 
     # after the checkpoint hooks, before a preempted run exits (LOWEST, 100)
     priority = 96
 
-    def __init__(self, seconds: float = 10) -> None:
+    def __init__(self, seconds: float = 10, prometheus_port: int | None = None) -> None:
         if not seconds >= 0:
             raise ValueError(f"StatusHook: seconds={seconds} must be at least 0")
+        if prometheus_port is not None and not 0 <= prometheus_port < 2**16:
+            raise ValueError(
+                f"StatusHook: prometheus_port={prometheus_port} must be between 0 and 65535"
+            )
         self.seconds = seconds
+        self.prometheus_port = prometheus_port
+        self._server: StatusServer | None = None
         self._written = float("-inf")
 
     def before_train(self, runner: Runner) -> None:
         """Write the first state."""
         self._started = time.time()
+        if self.prometheus_port is not None and is_main_process():
+            self._serve(runner, self.prometheus_port)
         self._write(runner, runner.iter, "running")
 
     def after_train_iter(
@@ -64,16 +76,30 @@ class StatusHook(Hook):
     def after_train(self, runner: Runner) -> None:
         """Write the final state."""
         self._write(runner, runner.iter, "complete")
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+
+    def _serve(self, runner: Runner, port: int) -> None:
+        def start() -> None:
+            self._server = StatusServer(port, runner.work_dir)
+
+        name = f"the status on 127.0.0.1:{port}"
+        if try_writing(runner.logger, name, start) and self._server is not None:
+            runner.logger.info(f"metrics: http://127.0.0.1:{self._server.port}/metrics")
 
     def _write(self, runner: Runner, iteration: int, state: str) -> None:
         if not is_main_process():
             return
         self._written = time.monotonic()
         file = Path(runner.work_dir, FILE_NAME)
+        content = self._content(runner, iteration, state)
+        if self._server is not None:
+            self._server.update(content)
 
         def write() -> None:
             partial = file.with_name(f"{FILE_NAME}.{os.getpid()}.partial")
-            partial.write_text(json.dumps(self._content(runner, iteration, state), indent=1))
+            partial.write_text(json.dumps(content, indent=1))
             os.replace(partial, file)
 
         try_writing(runner.logger, f"'{file}'", write)

@@ -4,6 +4,7 @@ import signal
 import time
 
 import pytest
+import torch
 from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
 from tiny_run import ToyImages, ToyModel, toy_runner
@@ -178,3 +179,25 @@ def test_signal_to_one_process_stops_both(tmp_path):
     codes, _ = in_two_processes(train_and_signal_one, tmp_path)
     assert codes == [85, 85]
     assert [path.name for path in tmp_path.glob("*.pth")] == ["interrupted.pth"]
+
+
+@pytest.mark.parametrize("is_launched", [True, False])
+def test_a_run_whose_launcher_was_killed_saves_and_ends(tmp_path, monkeypatch, is_launched):
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "a")
+    if not is_launched:  # a parent such as a shell may end
+        monkeypatch.delenv("TORCHELASTIC_RUN_ID")
+
+    class Kill(Hook):
+        def before_train_iter(self, runner, batch_idx, data_batch=None):
+            if runner.iter == 1:
+                monkeypatch.setattr(os, "getppid", lambda: 1)
+
+    runner = toy_runner(tmp_path, hooks=[PreemptionHook(), Kill()])
+    if not is_launched:
+        runner.train()
+        assert runner.iter == 4
+        return
+    with pytest.raises(SystemExit) as stop:
+        runner.train()
+    assert stop.value.code == REQUEUE_EXIT_CODE
+    assert torch.load(tmp_path / "interrupted.pth", weights_only=False)["meta"]["iter"] == 2
