@@ -33,7 +33,7 @@ _restore_scope_after_module = pytest.fixture(autouse=True, scope="module")(_rest
 
 @pytest.fixture(params=sorted(tiny_models.TINY_BACKBONES))
 def backbone_config(request):
-    """Config of a tiny hierarchical backbone, for each kind."""
+    """Return the config of a tiny hierarchical backbone, for each kind."""
     return copy.deepcopy(tiny_models.TINY_BACKBONES[request.param])
 
 
@@ -45,11 +45,11 @@ def build_backbone(backbone_config):
 
 @pytest.fixture
 def mixmae_config(backbone_config):
-    """Config of a tiny MixMAE on each kind of backbone in turn."""
+    """Return the config of a tiny MixMAE on each kind of backbone in turn."""
     return tiny_models.mixmae_config(backbone_config)
 
 
 @pytest.fixture
 def mixmae(mixmae_config):
-    """A tiny MixMAE on each kind of backbone in turn."""
+    """Return a tiny MixMAE on each kind of backbone in turn."""
     return MODELS.build(mixmae_config)

@@ -118,7 +118,7 @@ WRITERS = dict(
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """Writes a data set once; returns its folder and the labels of both splits."""
+    """Return a function that writes a data set once; it returns folder and labels of the splits."""
     folder, written = tmp_path_factory.mktemp("data"), {}
 
     def write(name):
@@ -134,7 +134,7 @@ def data_of(name):
 
 
 def load_tiny(name, root):
-    """The recipe with a tiny encoder, images of 64 pixels and batches of two."""
+    """Return the recipe with a tiny encoder, images of 64 pixels and batches of two."""
     cfg = load_config(name)
     backbone = cfg.model.backbone
     encoder = backbone.get("encoder", backbone)

@@ -7,7 +7,7 @@ from config_files import load_config as load
 from mmengine.registry import TRANSFORMS, DefaultScope
 
 pytest.importorskip("mmpretrain", exc_type=ImportError)
-# what is built in mmdet's or mmsegmentation's scope has tests of its own
+# models built in mmdet's or mmsegmentation's scope have separate tests
 CONFIGS = [name for name in built_recipe.CONFIGS if not name.startswith(tuple(built_recipe.SCOPES))]
 
 

@@ -25,7 +25,7 @@ RANDOMNESS = Config.fromfile(ROOT / "configs/_base_/pretrain_runtime.py").random
 
 
 class NumberedImages(Dataset):
-    """Random images; the first pixel of each holds its number, the second a number drawn anew."""
+    """Random images; the first pixel is the image's number, the second is drawn for each sample."""
 
     def __init__(self):
         generator = torch.Generator().manual_seed(1)
@@ -42,7 +42,7 @@ class NumberedImages(Dataset):
 
 
 class PairedMixing:
-    """Mixes image i with image i + 4 of 8 by a mask of their own, however they are distributed."""
+    """Transform that mixes images i and i + 4 of 8 by a mask per pair, on one process or more."""
 
     def bind(self, encoder_stride, img_size):
         self.stride = encoder_stride
@@ -62,7 +62,7 @@ class PairedMixing:
 
 
 class DrawnMixing(MixImages):
-    """Keeps the masks and the images' numbers."""
+    """Mixing that records the masks and the images' numbers."""
 
     def __init__(self):
         super().__init__(0.5)
@@ -81,7 +81,7 @@ class DrawnMixing(MixImages):
 
 
 class Record(Hook):
-    """Keeps each iteration's loss, the first weights and the gradients of the first update."""
+    """Hook that records all losses, the first weights and the gradients of the first update."""
 
     def before_train(self, runner):
         self.losses, self.gradients = [], {}
@@ -155,7 +155,7 @@ def in_process(rank, task, world, port, folder):
 
 
 def on_processes(task, world, folder):
-    """What ``task(folder, world)`` returns on each of ``world`` processes."""
+    """Return the results of ``task(folder, world)`` on each of ``world`` processes."""
     arguments = (task, world, free_port(), folder)
     torch.multiprocessing.start_processes(in_process, arguments, world, start_method="fork")
     return [torch.load(folder / f"{task.__name__}_{world}_{rank}.pt") for rank in range(world)]
@@ -222,7 +222,7 @@ ZERO = dict(RECIPE.optim_wrapper.optimizer, lr=ADAMW["lr"])
 
 
 def train_with_zero(folder, world):
-    """Two epochs at once, without and with ZeRO, and with ZeRO in two parts."""
+    """Train two epochs at once, without and with ZeRO, and with ZeRO in two parts."""
     weights, states = {}, []
     for name, optimizer, parts in (
         ("plain", dict(ADAMW, fused=RECIPE.optim_wrapper.optimizer.fused), [2]),

@@ -1,4 +1,4 @@
-"""What a training step may cost on a GPU; the figures of docs/benchmarks.md are upper bounds."""
+"""Limits of the cost of a training step on a GPU: the figures of docs/benchmarks.md."""
 
 import pytest
 import tiny_run

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 IMPORTS = yaml.safe_load((ROOT / "model-index.yml").read_text())["Import"]
 METAFILES = {name: yaml.safe_load((ROOT / name).read_text()) for name in IMPORTS}
 MODELS = [model for metafile in METAFILES.values() for model in metafile["Models"]]
-# a demonstration on digits, not a model that anybody looks for
+# a demonstration on digits, not a model
 UNLISTED = ("quickstart/",)
 
 

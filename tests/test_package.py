@@ -1,4 +1,4 @@
-"""The package as it is installed: what the wheel holds, what importing it loads."""
+"""The installed package: content of the wheel, and modules that an import loads."""
 
 import os
 import re
@@ -24,7 +24,7 @@ def run(*command, **kwargs):
 
 
 def working_tree(*folders):
-    """Every file of the checkout that git does not ignore."""
+    """Return every file of the checkout that git does not ignore."""
     names = run(
         *("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"), *folders, cwd=ROOT
     ).split("\0")
@@ -66,7 +66,7 @@ def wheel(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def outside(wheel, tmp_path_factory):
-    """Runs Python code in a folder outside the checkout, with the wheel's package installed."""
+    """Return a function that runs Python code outside the checkout, with the installed wheel."""
     folder = tmp_path_factory.mktemp("outside")
     zipfile.ZipFile(wheel).extractall(folder / "site")
     env = dict(os.environ, PYTHONPATH=str(folder / "site"))
@@ -118,7 +118,7 @@ def test_installed_wheel_finds_its_configs_outside_the_checkout(outside):
 
 
 def test_config_of_another_project_inherits_from_ours_in_any_program(outside):
-    # as mmpretrain's tools/train.py, the program knows nothing of mim_plugins
+    # like mmpretrain's tools/train.py, the program does not import mim_plugins
     output = outside(
         "import sys\n"
         "from mmengine.config import Config\n"
@@ -138,5 +138,5 @@ def test_config_of_another_project_inherits_from_ours_in_any_program(outside):
         ),
     )
     ours = ["7 base 100", f"True {outside.site / 'mim_plugins/__init__.py'}"]
-    # onedl-mmengine has a line of its own
+    # onedl-mmengine prints a separate line
     assert [line for line in output.splitlines() if "OneDL" not in line] == ours

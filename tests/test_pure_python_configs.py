@@ -72,7 +72,7 @@ HOOKS = [
 
 @pytest.fixture
 def write_config(tmp_path):
-    """Writes a config, based on another one, and its images."""
+    """Write a config, based on another one, and its images."""
     write_classes(tmp_path / "data", "ab")
 
     def write(text=""):

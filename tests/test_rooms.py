@@ -43,7 +43,7 @@ def name_of(path):
 
 
 def imports(path):
-    """Full names of the modules of this package that a file imports, also within functions."""
+    """Yield the full names of the modules that a file imports, also within functions."""
     package = name_of(path).split(".")
     if path.name != "__init__.py":
         package = package[:-1]

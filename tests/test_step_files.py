@@ -33,7 +33,7 @@ CLIP_CONFIG = dict(
 
 
 def files_of_step(model):
-    """Files of the package with a function that runs in one training step."""
+    """Return the files of the package with a function that runs in one training step."""
     images = list(torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8))
     files = set()
 

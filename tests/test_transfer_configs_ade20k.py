@@ -35,7 +35,7 @@ def scope():
 
 @pytest.fixture
 def data_root(tmp_path):
-    """Four images in ADE20K's layout: class 1 left, class 2 right, nothing labeled at the top."""
+    """Write images in ADE20K's layout: class 1 left, class 2 right, nothing labeled at the top."""
     root = tmp_path / "ade"
     rng = np.random.default_rng(0)
     for split in ("training", "validation"):
@@ -53,7 +53,7 @@ def data_root(tmp_path):
 
 
 def fit(cfg, data_root, work_dir, **changes):
-    """``cfg`` with small images, narrow heads and two iterations."""
+    """Return ``cfg`` with small images, narrow heads and two iterations."""
     run_config.apply_data_root(cfg, str(data_root))
     for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
         loader.update(num_workers=0, persistent_workers=False)

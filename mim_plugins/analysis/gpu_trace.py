@@ -53,7 +53,7 @@ class Operation:
     flops: int
     """Floating-point operations of matrix products, convolutions and attention."""
     is_float32: bool
-    """Whether its first tensor has this type."""
+    """True if its first tensor has this type."""
 
 
 class GpuTrace(TorchDispatchMode):

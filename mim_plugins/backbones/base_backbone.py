@@ -55,7 +55,7 @@ class BaseBackbone(BaseModule):
 
     arch_settings: ClassVar[dict[str, dict]] = {}
     fixed_stages: ClassVar[bool] = False
-    """Whether a dict as ``arch`` must have as many stages as ``arch_settings``."""
+    """True if a dict as ``arch`` must have as many stages as ``arch_settings``."""
     allow_missing: ClassVar[dict[str, str]] = {}
     """See :func:`load_pretrained`."""
     allow_unexpected: ClassVar[tuple[str, ...]] = ()

@@ -88,7 +88,7 @@ def cached_path(address: str) -> Path:
 
 
 def is_web_address(text: object) -> bool:
-    """Return whether a text is an ``http(s)://`` address, in any case."""
+    """Return whether a text is an ``http(s)://`` address, in upper or lower case."""
     return str(text)[:8].lower().startswith(("http://", "https://"))
 
 

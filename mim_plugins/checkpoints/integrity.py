@@ -2,7 +2,7 @@
 
 PyTorch's files are zip archives. PyTorch checks neither the CRC-32 of a record nor the directory,
 so a flipped bit may change a tensor's content or remove it. Files of this package end in a zip
-comment with the SHA-256 of all preceding bytes; inside the file, the digest is renamed with it.
+comment with the SHA-256 of all preceding bytes. As part of the file, it survives a renaming.
 """
 
 import hashlib

@@ -101,7 +101,7 @@ def _find_wrong_values(
                 largest = values.abs().max().item()
                 beyond.append(f"{name} (up to {largest:.1e}, beyond {_short(wanted)})")
             elif lost := _lost_by_underflow(values, wanted):
-                beyond.append(f"{name} ({lost:.1e}, which {_short(wanted)} holds as 0)")
+                beyond.append(f"{name} ({lost:.1e}, which {_short(wanted)} rounds to 0)")
     if not_finite:
         return (
             f"contains NaN or infinite values in {len(not_finite)} of {len(given)} tensors:"

@@ -22,7 +22,7 @@ def automatic_batch(images: int, smallest: int, largest: int) -> int:
 
 
 def automatic_epochs(steps: int, updates: int, limits: tuple[int, int]) -> int:
-    """Return the epochs of ``steps`` iterations for about ``updates`` iterations in all."""
+    """Return a number of epochs, of ``steps`` iterations each, for about ``updates`` iterations."""
     low, high = limits
     return min(max(updates // steps, low), high)
 

@@ -79,7 +79,7 @@ def misspelled_entry(cfg: Config) -> str | None:
         near = _near(key, dict.get(entries, key))
         if near is not None and not copies_of(entries, (key,)):
             return (
-                f"the config's entry '{key}' is read by nothing; did you mean {near}? Give a"
+                f"the config's entry '{key}' has no effect; did you mean {near}? Give a"
                 " variable of the config file another name"
             )
     return None
@@ -89,7 +89,7 @@ def outdated_entries(cfg: Config) -> list[str]:
     """Return a warning for each entry of MMCV 1 that MMEngine does not read."""
     entries = cfg._cfg_dict
     return [
-        f"the config's entry '{key}' is read by nothing; it is one of MMCV 1, now {new}"
+        f"the config's entry '{key}' has no effect; it is one of MMCV 1, now {new}"
         for key, new in _OF_MMCV_1.items()
         if dict.get(entries, key) is not None and not _is_used(entries, key, new)
     ]

@@ -75,12 +75,13 @@ def _are_numbers(names: Sequence[str]) -> bool:
 def _describe(kind: str, expected: tuple[str, ...], found: tuple[str, ...]) -> str:
     missing, extra = set(expected) - set(found), set(found) - set(expected)
     parts = [f"without {_some(missing)}"] if missing else []
-    parts += [f"with {_some(extra)} besides"] if extra else []
+    parts += [f"with additional {_some(extra)}"] if extra else []
     if not parts:
         pairs = enumerate(zip(expected, found, strict=False))
         moved = next((f"{label} is {b!r}, not {a!r}" for label, (a, b) in pairs if a != b), "")
         parts = [f"in another order: label {moved}" if moved else "some of them twice"]
-    return f"{len(found)} {kind} in place of {len(expected)}, {' and '.join(parts)}"
+    instead = "" if len(found) == len(expected) else f" instead of {len(expected)}"
+    return f"{len(found)} {kind}{instead}, {' and '.join(parts)}"
 
 
 def _some(names: set[str]) -> str:

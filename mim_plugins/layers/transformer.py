@@ -40,7 +40,7 @@ def attend(qkv: Tensor, bias: Tensor | None = None, dropout_p: float = 0.0) -> T
 def fused_attention(
     query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, dropout_p: float = 0.0
 ) -> Tensor:
-    """Compute PyTorch's attention, with a bias by the same kernel in training and evaluation.
+    """Compute PyTorch's attention; a bias uses the same kernel in training and evaluation.
 
     cuDNN's kernel does not compute the gradient of a bias, so PyTorch would use it in evaluation
     only. See :func:`attend` for the arguments.

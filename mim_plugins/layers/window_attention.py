@@ -60,7 +60,7 @@ class WindowAttention(nn.Module):
         With ``groups`` and their :func:`group_bias_rows`, return one bias (M, K, heads, n, n) for
         each block of K groups of n tokens; else one for all pairs, (1, 1, heads, N, N).
 
-        A bias is contiguous, because the fused kernels of GPUs read no other.
+        A bias is contiguous, because the fused kernels of GPUs require it.
         """
         own = (self.window, self.window)
         table: Tensor = self.relative_position_bias_table

@@ -63,9 +63,9 @@ class WindowKind(NamedTuple):
     window: int
     """Window side for which the bias table of the block is made, in tokens."""
     covers_grid: bool = False
-    """Whether the window grows to the grid of the stage at any image size."""
+    """True if the window grows to the grid of the stage at any image size."""
     shifted: bool = False
-    """Whether the windows are shifted by half a window."""
+    """True if the windows are shifted by half a window."""
 
     def layout(self, grid: tuple[int, int]) -> WindowLayout:
         """Return the layout of a grid (H, W)."""

@@ -35,7 +35,7 @@ class MixedImages:
     mixture: Tensor | None = None
     """Index of the mixture in which each image is the partner (B,): the inverse of ``partner``."""
     plan: Any = None
-    """What the encoder derives from the mask, made by the data preprocessor; None before that."""
+    """Result of the encoder's planner for the mask, made by the data preprocessor; else None."""
 
 
 def choose_partners(batch_size: int, device: torch.device | None = None) -> Tensor:

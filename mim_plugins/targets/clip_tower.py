@@ -12,7 +12,7 @@ class ClipTower(Tower):
     """Patch tokens of ``open_clip.transformer.VisionTransformer``.
 
     Args:
-        visual: vision transformer; the blocks behind the features are removed from it.
+        visual: vision transformer; the blocks after the features are removed from it.
         features: ``'projection'`` (last norm, then projection to the space shared with text),
             ``'norm'`` (last norm) or the index of a block.
 

@@ -105,7 +105,7 @@ def _build(
     if open_clip.is_pretrained_cfg(name, pretrained):
         if tag not in (None, pretrained):
             raise ValueError(
-                f"tag='{tag}' contradicts pretrained='{pretrained}'; set tag only beside a file"
+                f"tag='{tag}' contradicts pretrained='{pretrained}'; set tag only with a file"
             )
         config = open_clip.get_pretrained_cfg(name, pretrained)
         path, facts = _download(open_clip, name, pretrained, cache_dir), config

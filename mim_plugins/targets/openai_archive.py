@@ -21,8 +21,8 @@ _BLOCK = 2**20
 def read_openai_archive(open_clip: Any, name: str, path: str) -> dict[str, Tensor]:
     """Return the weights of the TorchScript archive that OpenAI published for a model.
 
-    Loading a TorchScript archive can run code, so only OpenAI's archives are loaded. The SHA-256
-    identifies them because open_clip's address of the file contains it.
+    Loading a TorchScript archive can run code, so only OpenAI's archives are loaded. They are
+    recognized by their SHA-256, which is part of open_clip's address of the file.
 
     Raises:
         CheckpointError: the archive is another one; the message names the file to get.

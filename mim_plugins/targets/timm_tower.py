@@ -15,7 +15,7 @@ class TimmTower(Tower):
     """Patch tokens of a timm model.
 
     Args:
-        trunk: timm model; its head and the blocks behind the features are removed from it.
+        trunk: timm model; its head and the blocks after the features are removed from it.
         features: ``'norm'`` (last norm, as in ``forward_features``), ``'projection'`` if one is
             given, or the index of a block.
         name: name of the model in error messages.

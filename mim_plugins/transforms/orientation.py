@@ -73,6 +73,6 @@ def _open_header(kind: str, data: bytes) -> ImageFile.ImageFile | None:
 
         return AvifImageFile(io.BytesIO(data))
     header = PngImageFile(io.BytesIO(data))
-    # Pillow would decode all pixels to look for metadata behind them
+    # Pillow would decode all pixels to look for metadata after them
     found = {"exif", "Raw profile type exif", "XML:com.adobe.xmp"} & header.info.keys()
     return header if found or b"eXIf" in data else None

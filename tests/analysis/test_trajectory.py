@@ -17,7 +17,7 @@ NAMES = ("mcmae_finetune", "mcmae_pretrain", "mixmim_finetune", "mixmim_pretrain
 
 
 def as_read(content):
-    """What ``read_reference`` returns for a file of this content."""
+    """Return the result of ``read_reference`` for a file of this content."""
     nested = {}
     for key, value in content.items():
         group, _, name = key.partition("/")

@@ -10,7 +10,7 @@ from mim_plugins.checkpoints.plain_data import check_plain
 
 
 class Text(str):
-    """A subclass, which a checkpoint may not contain."""
+    """Subclass, which a checkpoint may not contain."""
 
 
 @pytest.mark.parametrize(

@@ -214,7 +214,7 @@ def test_wrong_tensors_are_counted_and_three_are_named():
 
 
 class Normed(nn.Module):
-    """An encoder with an integer buffer."""
+    """Encoder with an integer buffer."""
 
     def __init__(self):
         super().__init__()

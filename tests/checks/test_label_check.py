@@ -22,11 +22,11 @@ def both(root, wrap=lambda dataset: dataset, **settings):
 @pytest.mark.parametrize(
     ("train", "val", "told"),
     [
-        ("abc", "ac", r"2 class folders in place of 3, without 'b'"),
+        ("abc", "ac", r"2 class folders instead of 3, without 'b'"),
         ("abc", "bc", r"without 'a'"),
-        ("abc", "abcd", r"with 'd' besides"),
-        ("abc", "abx", r"without 'c' and with 'x' besides"),
-        ("ab", "abc", r"3 class folders in place of 2, with 'c' besides"),
+        ("abc", "abcd", r"with additional 'd'"),
+        ("abc", "abx", r"without 'c' and with additional 'x'"),
+        ("ab", "abc", r"3 class folders instead of 2, with additional 'c'"),
     ],
 )
 def test_different_class_folders_in_validation_are_rejected(tmp_path, wrap, train, val, told):
@@ -37,7 +37,7 @@ def test_different_class_folders_in_validation_are_rejected(tmp_path, wrap, trai
 
 def test_class_folders_are_compared_despite_class_names(tmp_path):
     datasets = both(write_classes(tmp_path, "abc", "abx"), classes=["one", "two", "three"])
-    with pytest.raises(ConfigError, match="class folders in place of 3, without 'c'"):
+    with pytest.raises(ConfigError, match="3 class folders, without 'c'"):
         check_labels(classifier(3), datasets, {})
 
 
@@ -45,7 +45,7 @@ def test_parts_of_a_concatenated_data_set_are_compared(tmp_path):
     root, other = write_classes(tmp_path / "x", "abc"), write_classes(tmp_path / "y", "acd")
     datasets = [folder_dataset(root), folder_dataset(other)]
     train = ConcatDataset(datasets, ignore_keys=["classes"])
-    with pytest.raises(ConfigError, match="without 'b' and with 'd' besides"):
+    with pytest.raises(ConfigError, match="without 'b' and with additional 'd'"):
         check_labels(classifier(3), dict(train_dataloader=train), {})
 
 
@@ -184,9 +184,9 @@ def coco(folder, name, categories, classes):
 @pytest.mark.parametrize(
     ("categories", "told"),
     [
-        ("acd", r"val.json'\) has 3 categories in place of 4, without 'b'"),
+        ("acd", r"val.json'\) has 3 categories instead of 4, without 'b'"),
         ("abdc", r"in another order: label 2 is 'd', not 'c'"),
-        ("", r"0 categories in place of 4"),
+        ("", r"0 categories instead of 4"),
     ],
 )
 def test_categories_that_shift_labels_are_rejected(tmp_path, categories, told):

@@ -12,7 +12,7 @@ RGB = dict(mean=[1.0, 2.0, 3.0], std=[4.0, 5.0, 6.0], bgr_to_rgb=True)
 
 
 class Model(nn.Module):
-    """A model with the parts that the check looks at."""
+    """Model with the parts that the check reads."""
 
     def __init__(self, checkpoint, **changes):
         super().__init__()

@@ -1,4 +1,4 @@
-"""``--data-root`` with loaders, hooks and lists that have folders of their own."""
+"""``--data-root`` with loaders, hooks and lists that have separate folders."""
 
 import pytest
 from mmengine.config import Config

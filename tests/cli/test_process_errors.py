@@ -228,7 +228,7 @@ def test_other_errors_keep_their_own_message(one_of_two, error):
 
 
 def raised(error, file):
-    """The error, as if a line of the file had raised it."""
+    """Return the error with a traceback through a line of the file."""
     try:
         exec(compile("raise error", file, "exec"), dict(error=error))
     except RuntimeError as caught:

@@ -85,9 +85,7 @@ def test_recipes_have_no_misspelled_argument(name):
 )
 def test_an_entry_whose_name_nothing_reads_is_an_error(key, near):
     problem = misspelled_entry(Config({key: dict(a=1), "val_cfg": dict(type="A")}))
-    assert problem.startswith(
-        f"the config's entry '{key}' is read by nothing; did you mean {near}?"
-    )
+    assert problem.startswith(f"the config's entry '{key}' has no effect; did you mean {near}?")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from mim_plugins.registry import DATASETS
 
 @pytest.fixture
 def config(tmp_path):
-    """A labeled data set of mmpretrain, three good images of class a, one corrupt of class b."""
+    """Return mmpretrain's data set of three good images of class a and a corrupt one of class b."""
     for name in ("a/0.jpg", "a/1.jpg", "a/2.jpg"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(good_files()["rgb.jpg"])

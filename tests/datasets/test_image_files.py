@@ -203,7 +203,7 @@ def test_an_unreadable_root_is_an_error(root, monkeypatch):
 
 
 def forbid(monkeypatch, folder):
-    """Also for root, whom no permission stops."""
+    """Make a folder unreadable, also for root."""
     scandir = os.scandir
 
     def refuse(path):

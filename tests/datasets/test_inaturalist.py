@@ -11,7 +11,7 @@ COUNTS = {2018: 8142, 2019: 1010}
 
 
 def write(root, year, split="train", categories=None, labels=(3, 0, 5)):
-    """A tiny part of a year's data in its official layout; ids of images differ from places."""
+    """Write a tiny part of a year's data in its official layout; image ids are not positions."""
     categories = COUNTS[year] if categories is None else categories
     images = []
     for index, label in enumerate(labels):

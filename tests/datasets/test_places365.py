@@ -7,7 +7,7 @@ from mim_plugins.registry import DATASETS
 
 
 def write(root, size="small", classes=365):
-    """A tiny part of the data in its official layout."""
+    """Write a tiny part of the data in its official layout."""
     names = [f"/c/class{i}" for i in range(classes)]
     names[0], names[2] = "/a/airfield", "/f/field/wild"
     # in another order than the labels

@@ -6,7 +6,7 @@ from mim_plugins.errors import CorruptImageError
 
 
 def loader(corrupt, calls=None):
-    """Samples whose input is their index, and an error for the corrupt ones."""
+    """Return a loader of samples whose input is their index; corrupt ones raise an error."""
 
     def prepare(index):
         if calls is not None:

@@ -31,7 +31,7 @@ WRAPPED = dict(
 
 
 class RepeatDatasetAsBase(BaseDataset):
-    """A wrapper that ConcatDataset accepts as an object."""
+    """Wrapper that ConcatDataset accepts as an object."""
 
     def __init__(self):
         self.dataset = Images()

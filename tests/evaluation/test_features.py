@@ -14,7 +14,7 @@ from mim_plugins.registry import MODELS
 
 
 class Brightness(nn.Module):
-    """Returns maps whose mean over the positions is the image's mean color."""
+    """Backbone whose maps have the image's mean color as their mean over the positions."""
 
     def __init__(self, shape="maps"):
         super().__init__()
@@ -39,7 +39,7 @@ def sample(index):
 
 
 def loader(data, sampler=None):
-    """Batches of 2 of the given samples, or of that number of them."""
+    """Return batches of 2 of the given samples, or of that number of them."""
     samples = [sample(index) for index in range(data)] if isinstance(data, int) else data
     return DataLoader(samples, 2, collate_fn=pseudo_collate, sampler=sampler)
 

@@ -15,7 +15,7 @@ def random_features(count, classes=7, dim=5, seed=0):
 
 
 def by_hand(references, queries, k, temperature):
-    """Sums the votes of one query at a time, with Python's numbers."""
+    """Sum the votes of one query at a time, with Python's numbers."""
     first = among_five = 0
     for query, label in zip(queries.features, queries.labels.tolist(), strict=True):
         similarities = torch.cosine_similarity(references.features, query[None]).tolist()

@@ -21,7 +21,7 @@ def scope():
 
 @pytest.fixture
 def root(tmp_path):
-    """Three classes of four images in train, two of val, each of another gray value."""
+    """Write three classes of four images in train and two in val, each of another gray value."""
     for split, names in (("train", "abc"), ("val", "ab")):
         for place, name in enumerate(names):
             folder = tmp_path / split / name
@@ -110,7 +110,7 @@ def test_a_limit_may_exceed_the_data_but_not_be_zero(root):
 
 def test_other_classes_in_the_queries_are_refused(root):
     check_same_classes(build(root), build(root, max_images=3))
-    with pytest.raises(ValueError, match=r"2 class folders in place of 3, without 'c'"):
+    with pytest.raises(ValueError, match=r"2 class folders instead of 3, without 'c'"):
         check_same_classes(build(root), build(root, "val"))
 
 

@@ -19,7 +19,7 @@ def _scope():
 
 @pytest.fixture
 def make(tmp_path):
-    """A data set of the images given by name and content, and of two good ones."""
+    """Return a data set of the images given by name and content, and of two good ones."""
 
     def build(loader="LoadImageFromFile", good=2, **files):
         for index in range(good):

@@ -9,14 +9,14 @@ import torch
 
 
 class Storage:
-    """Stands for the 16 bytes that a crafted file holds, said to be so many numbers."""
+    """Placeholder of the 16 bytes in a crafted file, whose header states another number."""
 
     def __init__(self, count):
         self.persistent = ("storage", torch.FloatStorage, "0", "cpu", count)
 
 
 class Call:
-    """Becomes the result of a function when it is read."""
+    """Object that is unpickled as the result of a function."""
 
     def __init__(self, function, *arguments):
         self.reduced = (function, arguments)
@@ -26,7 +26,7 @@ class Call:
 
 
 def tensor(size, stride, offset=0, count=4, storage=None):
-    """A tensor of any size, whatever the file holds."""
+    """Return the pickle of a tensor of any size, independent of the bytes in the file."""
     hooks = collections.OrderedDict()
     storage = storage or Storage(count)
     return Call(torch._utils._rebuild_tensor_v2, storage, offset, size, stride, False, hooks)

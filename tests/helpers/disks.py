@@ -1,4 +1,4 @@
-"""Small disks that fill up, become read-only or are lost, for the tests of what must survive."""
+"""Small disks that fill up, become read-only or get lost."""
 
 import contextlib
 import shutil
@@ -8,7 +8,7 @@ import pytest
 
 
 class SmallDisk:
-    """A file system of its own in a folder, which a test may break and mend."""
+    """Separate file system in a folder, which a test may break and repair."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -56,5 +56,5 @@ def _mount(*arguments):
 
 
 def lose(folder):
-    """Remove a folder with all that is in it, as another program might."""
+    """Remove a folder with its content, as another program might."""
     shutil.rmtree(folder)

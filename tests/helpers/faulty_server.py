@@ -1,4 +1,4 @@
-"""A server on this machine that misbehaves as told."""
+"""Server on this machine with configurable faults."""
 
 import contextlib
 import socket
@@ -10,7 +10,7 @@ Answer = Callable[[socket.socket, dict[str, str]], None]
 
 
 class FaultyServer:
-    """Serves every request with the next of its answers, the last one again and again."""
+    """Server whose requests get its answers in turn, and then always the last one."""
 
     def __init__(self) -> None:
         self.answers: list[Answer] = []
@@ -45,11 +45,11 @@ class FaultyServer:
     # answers
 
     def sends(self, *parts: bytes) -> Answer:
-        """The parts, then the end of the connection."""
+        """Return an answer that sends the parts and ends the connection."""
         return lambda connection, _: [connection.sendall(part) for part in parts]
 
     def stalls_after(self, *parts: bytes) -> Answer:
-        """The parts, then nothing, without an end."""
+        """Return an answer that sends the parts and keeps the connection open."""
 
         def answer(connection: socket.socket, _: dict[str, str]) -> None:
             connection.sendall(b"".join(parts))
@@ -58,7 +58,7 @@ class FaultyServer:
         return answer
 
     def trickles_after(self, begin: bytes, rest: bytes) -> Answer:
-        """The beginning, then the rest, byte by byte."""
+        """Return an answer that sends the beginning, then the rest byte by byte."""
 
         def answer(connection: socket.socket, _: dict[str, str]) -> None:
             connection.sendall(begin)
@@ -72,7 +72,7 @@ class FaultyServer:
 
 
 def head(status: str = "200 OK", **headers: object) -> bytes:
-    """The head of a response; ``_`` in a header's name stands for ``-``."""
+    """Return the head of a response; ``_`` in a header's name stands for ``-``."""
     lines = [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     return "\r\n".join([f"HTTP/1.1 {status}", "Connection: close", *lines, "", ""]).encode()
 

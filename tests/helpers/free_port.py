@@ -1,11 +1,11 @@
-"""A port for processes that meet on this machine."""
+"""Port for processes that meet on this machine."""
 
 import random
 import socket
 
 
 def free_port():
-    """One that nobody listens on, below those that the system gives to any connection."""
+    """Return an unused port below those that the system assigns to connections."""
     while True:
         port = random.SystemRandom().randrange(20000, 32000)
         with socket.socket() as listener:

@@ -1,4 +1,4 @@
-"""One real file of each kind of image and of each kind of corruption, for tests on data."""
+"""Real files of each kind of image and of each kind of corruption."""
 
 import io
 import re
@@ -13,7 +13,7 @@ READS_GIF = re.search(r"GIF:\s+YES", cv2.getBuildInformation()) is not None
 
 
 def picture():
-    """A smooth RGB picture (48, 64, 3), left half dark, right half bright, red at the top."""
+    """Return a smooth RGB picture (48, 64, 3): left dark, right bright, red at the top."""
     rows, columns = np.mgrid[:HEIGHT, :WIDTH]
     red = 250 - 4 * rows
     green = 40 + 3 * columns
@@ -22,7 +22,7 @@ def picture():
 
 
 def textured():
-    """A picture whose JPEG file is mostly picture data."""
+    """Return a picture whose JPEG file consists mostly of pixel data."""
     noise = np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)
     return Image.fromarray(noise)
 
@@ -34,7 +34,7 @@ def encode(image, kind, **options):
 
 
 def exif(orientation, tag_type="SHORT", endian="<"):
-    """EXIF metadata with an orientation only, its number stored as SHORT or LONG."""
+    """Return EXIF metadata with only an orientation, whose number is a SHORT or LONG."""
     start = (b"II*\0" if endian == "<" else b"MM\0*") + struct.pack(f"{endian}IH", 8, 1)
     code, value = (3, "HH") if tag_type == "SHORT" else (4, "I")
     numbers = (orientation, 0)[: len(value)]
@@ -43,7 +43,7 @@ def exif(orientation, tag_type="SHORT", endian="<"):
 
 
 def oriented(kind, orientation, tag_type="SHORT", endian="<"):
-    """A JPEG, PNG, WebP or TIFF file of the picture as a turned camera would store it."""
+    """Return a JPEG, PNG, WebP or TIFF file of the picture as a turned camera would store it."""
     rgb = Image.fromarray(picture())
     if kind != "TIFF":
         options = dict(PNG={}, WEBP=dict(lossless=True), JPEG=dict(quality=95, subsampling=0))
@@ -55,7 +55,7 @@ def oriented(kind, orientation, tag_type="SHORT", endian="<"):
 
 
 def good_files():
-    """Content of a file of each kind, by name; all show the picture, in color or in gray."""
+    """Return a file of each kind by name; all show the picture, in color or in gray."""
     rgb = Image.fromarray(picture())
     gray = rgb.convert("L")
     clear = rgb.copy()
@@ -96,7 +96,7 @@ def good_files():
 
 
 def corrupt_files():
-    """Content of corrupt files and the kind that each must be recognized as, by name."""
+    """Return by name corrupt files, each with the kind that it must be recognized as."""
     jpeg = encode(textured(), "JPEG", quality=95)
     middle = len(jpeg) // 2
     other = bytes(np.random.default_rng(1).integers(0, 255, 64, dtype=np.uint8))

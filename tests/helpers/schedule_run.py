@@ -80,7 +80,7 @@ class ScheduleRun:
         ]
 
     def checkpoint(self):
-        """As it is read back from the disk."""
+        """Return a checkpoint as it is read back from the disk."""
         schedulers = self.param_schedulers
         states = (
             {name: list(map(plain_scheduler_state, some)) for name, some in schedulers.items()}
@@ -109,7 +109,7 @@ class ScheduleRun:
         return torch.load(file, weights_only=True)
 
     def resume(self, checkpoint):
-        """Go on from a checkpoint as MMEngine's runner does; returns what was changed."""
+        """Continue from a checkpoint as MMEngine's runner does; return the messages on changes."""
         changes = apply_config_schedule(self, checkpoint)
         self.epoch, self.iter = checkpoint["meta"]["epoch"], checkpoint["meta"]["iter"]
         if "optimizer" in checkpoint:

@@ -4,7 +4,7 @@ import torch
 
 
 def slow_attention(attention, x):
-    """Attention by loops over images, heads and queries."""
+    """Compute attention by loops over images, heads and queries."""
     batch, tokens, dim = x.shape
     width = dim // attention.num_heads
     projected = x @ attention.qkv.weight.T + attention.qkv.bias

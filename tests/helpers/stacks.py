@@ -1,6 +1,6 @@
-"""Which packages the tests run with."""
+"""Packages with which the tests run."""
 
 from importlib import metadata
 
 ON_FORKS = any(each.name == "onedl-mmengine" for each in metadata.distributions())
-"""The maintained forks stand in for OpenMMLab's packages."""
+"""True if the maintained forks replace OpenMMLab's packages."""

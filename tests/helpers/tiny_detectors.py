@@ -1,4 +1,4 @@
-"""Detectors of the COCO configs, as narrow as they get."""
+"""Small detectors made from the COCO configs."""
 
 # each kind of backbone, with the channels of its outputs
 TINY_ENCODERS = dict(
@@ -18,7 +18,7 @@ def make_small(model, kind):
     if "global_blocks" in model.backbone:
         model.backbone.global_blocks = (1,)
     (model.neck[-1] if isinstance(model.neck, list) else model.neck).in_channels = channels
-    model.data_preprocessor.pad_size_divisor = 32  # the square of the full size is slow
+    model.data_preprocessor.pad_size_divisor = 32  # padding to the full size is slow
     model.rpn_head.feat_channels = 256
     heads = model.roi_head.bbox_head
     for head in heads if isinstance(heads, list) else [heads]:

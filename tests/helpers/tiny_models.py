@@ -61,7 +61,7 @@ _DECODER = dict(embed_dims=16, depth=1, num_heads=2)
 
 
 def mixmae_config(backbone, **changes):
-    """Config of a tiny MixMAE on a hierarchical backbone."""
+    """Return the config of a tiny MixMAE on a hierarchical backbone."""
     mixing = dict(batch_transform=dict(type="mim_plugins.MixImages", mask_ratio=0.5))
     cfg = dict(
         type="mim_plugins.MixMAE",
@@ -74,7 +74,7 @@ def mixmae_config(backbone, **changes):
 
 
 def mrmae_config(backbone, **changes):
-    """Config of a tiny MR-MAE on a plain backbone, without teachers."""
+    """Return the config of a tiny MR-MAE on a plain backbone, without teachers."""
     cfg = dict(
         type="mim_plugins.MRMAE",
         backbone=backbone,

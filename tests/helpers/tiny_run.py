@@ -19,14 +19,14 @@ _numbers = itertools.count()
 
 @OPTIM_WRAPPERS.register_module(force=True)
 class AutocastWrapper(OptimWrapper):
-    """bfloat16 on the CPU, which MMEngine's AmpOptimWrapper refuses."""
+    """Wrapper for bfloat16 on the CPU, which MMEngine's AmpOptimWrapper refuses."""
 
     def optim_context(self, model):
         return torch.autocast("cpu", dtype=torch.bfloat16)
 
 
 class Interrupt(Hook):
-    """Ends the run after an iteration, as a kill would: nothing is saved."""
+    """Hook that ends the run after an iteration without saving, like a kill."""
 
     priority = "LOWEST"
 
@@ -39,7 +39,7 @@ class Interrupt(Hook):
 
 
 class Counting(Hook):
-    """Records images, inner indices, epochs and learning rates."""
+    """Hook that records images, inner indices, epochs and learning rates."""
 
     def __init__(self):
         self.seen = []
@@ -86,7 +86,7 @@ MRMAE = dict(
 
 
 def tiny_config(folder, name, model=MIXMAE, by_epoch=True, workers=0, persistent=False, **changes):
-    """Config of a run of 2 epochs (or 6 iterations) of 3 iterations of 4 images."""
+    """Return the config of a run of 2 epochs (or 6 iterations) of 3 iterations of 4 images."""
     loop = (
         dict(type="mim_plugins.ResumableEpochLoop", max_epochs=2)
         if by_epoch
@@ -143,7 +143,7 @@ def tiny_config(folder, name, model=MIXMAE, by_epoch=True, workers=0, persistent
 
 
 def run(cfg, stop_after=None, resume=False, load_from=None):
-    """Train; returns the final weights and what was seen, also if stopped."""
+    """Train; return the final weights and the records, also of a stopped run."""
     cfg = copy.deepcopy(cfg)
     if stop_after is None:
         cfg.default_hooks.checkpoint.interval = 100  # each file takes a while
@@ -164,13 +164,13 @@ def run(cfg, stop_after=None, resume=False, load_from=None):
 
 
 def stop_workers(runner):
-    """Now: when the garbage collector finds them, PyTorch waits 5 seconds for each."""
+    """End the workers now; PyTorch waits 5 s for each that the garbage collector finds."""
     runner.train_loop.dataloader_iterator = None
     vars(runner.train_dataloader)["_iterator"] = None
 
 
 def run_in_pieces(cfg, stops):
-    """Train, stopping after each iteration of ``stops``; returns final weights and all seen."""
+    """Train, stopping after each iteration of ``stops``; return final weights and all records."""
     seen = []
     for number, stop in enumerate([*stops, None]):
         weights, part = run(cfg, stop_after=stop, resume=number > 0)

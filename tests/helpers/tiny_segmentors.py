@@ -1,4 +1,4 @@
-"""Changes that make the segmentors of the ADE20K configs as narrow as they get."""
+"""Changes of the ADE20K configs that make the segmentors small."""
 
 # one of each backbone with its neck
 TINY = dict(

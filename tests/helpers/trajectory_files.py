@@ -1,4 +1,4 @@
-"""Training runs as the authors' scripts do them, written as files of reference numbers.
+"""Training runs as in the authors' scripts, written as files of reference numbers.
 
 The models are ours, under the authors' names. Parameter groups, schedule, optimizer and losses are
 written here a second time, so that recipes and their constructor are compared with something else.
@@ -40,7 +40,7 @@ _COMMON = [(r"decoder\.mask_token", "mask_token"), (r"decoder\.", "decoder_"), (
 
 
 class Classifier(nn.Module):
-    """An encoder with pooled features and a linear layer."""
+    """Encoder with pooled features and a linear layer."""
 
     def __init__(self, backbone, width):
         super().__init__()
@@ -53,7 +53,7 @@ class Classifier(nn.Module):
 
 
 def make_trajectory(method, batch=3, **changes):
-    """The content of a file; ``changes`` replace entries of its config."""
+    """Return the content of a file; ``changes`` replace entries of its config."""
     family, phase = method.split("_")
     config = (
         dict(
@@ -150,7 +150,7 @@ def _their_name(family, name):
 
 
 def _layer(name, sizes):
-    """The authors' layer of a parameter, and their number of layers."""
+    """Return the authors' layer of a parameter, and their number of layers."""
     parts = name.split(".")
     if "depths" in sizes:
         total, index = sum(sizes["depths"]), int(parts[1]) if parts[0] == "layers" else 0
@@ -201,7 +201,7 @@ def _loss(model, config, images, arrays, step):
 
 
 def _train(model, names, config, images, order, arrays):
-    """Take the steps; what the file has of each step and of each parameter."""
+    """Take the steps; return the file's entries of each step and of each parameter."""
     finetune, groups, start = config["method"].endswith("finetune"), [], {}
     for name, parameter in model.named_parameters():
         theirs = names[name]

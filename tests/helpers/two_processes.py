@@ -1,4 +1,4 @@
-"""Running a function in two gloo processes forked from the test."""
+"""Function calls in two gloo processes forked from the test."""
 
 import multiprocessing
 import os
@@ -8,7 +8,7 @@ from free_port import free_port
 
 
 def in_two_processes(function, *arguments, timeout=120):
-    """Call ``function(rank, *arguments)`` in each; returns exit codes and what it returned."""
+    """Call ``function(rank, *arguments)`` in each process; return exit codes and results."""
     port = free_port()
     context = multiprocessing.get_context("fork")
     results = context.Queue()

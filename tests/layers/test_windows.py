@@ -26,7 +26,7 @@ LAYOUTS = [
 
 
 def slots_of(layout):
-    """(padded row, padded column, wrapped row?, wrapped column?) per slot, window by window."""
+    """Return (row, column, row is wrapped, column is wrapped) by slot, window by window."""
     (rows, cols), (wh, ww), (sh, sw) = layout.padded, layout.window, layout.shift
     windows = []
     for window_row, window_col in itertools.product(range(rows // wh), range(cols // ww)):

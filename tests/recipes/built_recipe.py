@@ -1,4 +1,4 @@
-"""A recipe as its run has it: model, parameter groups and pipelines, all built."""
+"""Recipe with built model, parameter groups and pipelines, as in its run."""
 
 import inspect
 
@@ -38,7 +38,7 @@ class FakeTarget(nn.Module):
 
 
 def build_without_memory(cfg):
-    """The model on the meta device: shapes only. Arguments of teachers are bound, not used."""
+    """Return the model on the meta device. Arguments of teachers are checked, but not used."""
     model_cfg = cfg.model
     if "data_preprocessor" in cfg:
         model_cfg.setdefault("data_preprocessor", cfg.data_preprocessor)
@@ -52,7 +52,7 @@ def build_without_memory(cfg):
 
 
 class BuiltRecipe:
-    """``measure(quantity)`` returns what the built recipe has.
+    """Built recipe whose quantities :meth:`measure` returns.
 
     Args:
         name: of the config, below ``configs``.
@@ -86,7 +86,7 @@ class BuiltRecipe:
         }
 
     def measure(self, quantity, expected):
-        """What the recipe has; ``expected`` names the points and attributes to look at."""
+        """Measure a quantity; ``expected`` contains the points and attributes to measure."""
         find = next(getattr(each, quantity) for each in MEASURED if hasattr(each, quantity))
         return find(self, expected) if quantity in NAMED_BY_TABLE else find(self)
 

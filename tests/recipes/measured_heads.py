@@ -31,7 +31,7 @@ def teachers(recipe):
 
 
 def classes(recipe):
-    """Outputs of all heads."""
+    """Return the numbers of outputs of all heads."""
     return {each.classes for each in head_classes(recipe.model)}
 
 
@@ -50,7 +50,7 @@ def levels(recipe):
 
 
 def level_norms(recipe):
-    """Whether each map of the encoder passes a LayerNorm."""
+    """Return for each map of the encoder whether it passes a LayerNorm."""
     encoder = recipe.encoder
     return len(getattr(encoder, "out_norms", ())) + 1 == len(encoder.out_indices)
 
@@ -93,7 +93,7 @@ def decode_heads(recipe):
 
 
 def features(recipe):
-    """What a linear probe reads."""
+    """Return the input of a linear probe."""
     images = torch.zeros(1, 3, *recipe.encoder.img_size, device="meta")
     (map_,) = recipe.encoder.eval()(images)
     (pooled,) = recipe.model.backbone.eval()(images)

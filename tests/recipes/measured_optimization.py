@@ -70,7 +70,7 @@ def rates(recipe):
 
 
 def place_of(name, encoder):
-    """The place of a parameter in layer decay: a number for blocks, otherwise a word."""
+    """Return the place of a parameter in layer decay: a number for blocks, otherwise a word."""
     before, _, rest = name.partition("backbone.")
     if before or not rest:
         return "heads"
@@ -167,5 +167,5 @@ def relative_positions(recipe):
 
 
 def fusion(recipe):
-    """Whether the convolution stages are added to the last tokens."""
+    """Return whether the convolution stages are added to the last tokens."""
     return recipe.encoder.fuse_stages

@@ -42,7 +42,7 @@ def loader(recipe):
 
 
 def data(recipe):
-    """Data sets with their wrappers, and the parts of them that are read."""
+    """Return the data sets with their wrappers, and the parts of them that are read."""
     loaders = (f"{phase}_dataloader" for phase in ("train", "val", "test"))
     return [_parts(recipe.cfg[name].dataset) for name in loaders if recipe.cfg.get(name)]
 
@@ -99,7 +99,7 @@ def _encoder_settings(recipe):
 
 
 def method(recipe):
-    """Settings outside the encoder, or those that differ from the framework's own model."""
+    """Return settings outside the encoder, or those that differ from the framework's model."""
     scope, name = recipe.cfg.default_scope, recipe.name.rpartition("/")[2]
     theirs = {}
     if scope in BASES:

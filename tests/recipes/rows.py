@@ -1,4 +1,4 @@
-"""Rows of the tables: a quantity of a recipe, its value, and where the value is from."""
+"""Rows of the tables: a quantity of a recipe, its value, and the source of the value."""
 
 from typing import NamedTuple
 
@@ -30,7 +30,7 @@ def ours(words, rows):
 
 
 def verdict(rows):
-    """Whose settings a recipe has."""
+    """Source of the settings of a recipe."""
     choices = [bool(row.choice) for quantity, row in rows.items() if quantity not in DETAILS]
     return "ours" if all(choices) else "mixed" if any(choices) else "the paper's"
 
@@ -40,18 +40,18 @@ def same_rates(blocks):
 
 
 def swin_rates(rate, heads, blocks=24):
-    """A layer less is ``rate`` times slower; the last norm belongs to the last block."""
+    """Return rates: a layer has ``rate`` times that of the next; the last norm is in a block."""
     scales = [rate**distance for distance in range(blocks + 1, -1, -1)]
     return dict(embeddings=scales[0], blocks=scales[1:-1], norms=rate, heads=heads)
 
 
 def vit_rates(rate, blocks):
-    """A layer less is ``rate`` times slower; the last norm belongs to the head."""
+    """Return rates: a layer has ``rate`` times that of the next; the last norm is in the head."""
     scales = [rate**distance for distance in range(blocks + 1, -1, -1)]
     return dict(embeddings=scales[0], blocks=scales[1:-1], norms=1.0, heads=1.0)
 
 
 def warmup_cosine(epochs, warmup, end=0.0):
-    """Five points: start, half and whole warm-up, middle and end of the cosine."""
+    """Return five points: start, half and end of the warm-up, middle and end of the cosine."""
     middle = (warmup + epochs) / 2
     return {0: 0.0, warmup / 2: 0.5, warmup: 1.0, middle: (1 + end) / 2, epochs: end}

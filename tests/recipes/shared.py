@@ -98,7 +98,7 @@ def kind_of(name):
 
 
 def shared_settings(name):
-    """Expected values of measured_settings by quantity; the tables have the other settings."""
+    """Return the values that measured_settings must have; the tables contain the others."""
     kind, file = kind_of(name), name.rpartition("/")[2]
     found = dict(optimization=({}, 1, []))
     if kind == "quickstart":

@@ -85,7 +85,7 @@ def test_a_changed_setting_is_noticed(name, quantity, changes):
 
 
 def differences(recipe):
-    """What a built recipe has, for each quantity that differs from the table's."""
+    """Measure a built recipe; return the quantities that differ from the table's."""
     found = {}
     for quantity, row in RECIPES[recipe.name].items():
         value = recipe.measure(quantity, row.value)
@@ -99,7 +99,7 @@ def differences(recipe):
 
 
 def normalization_in_pre_training(recipe):
-    """Of the recipe that writes the checkpoint; a recipe without checkpoint is its own."""
+    """Return the normalization of the recipe whose checkpoint is loaded, or else its own."""
     init_cfg = getattr(recipe.encoder, "init_cfg", None) or {}
     checkpoint = isinstance(init_cfg, dict) and init_cfg.get("checkpoint")
     if not checkpoint:

@@ -30,7 +30,7 @@ TRUNKS = {
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_hub():
-    """Lead the hub's client, also in threads that outlive a test, to where nobody listens."""
+    """Give the hub's client an unused address, also in threads that outlive a test."""
     try:
         from huggingface_hub import constants
     except ImportError:
@@ -43,7 +43,7 @@ def _no_hub():
 
 @pytest.fixture(scope="session")
 def open_clip(tmp_path_factory):
-    """open_clip, with the tiny models above among its own."""
+    """Return open_clip, extended by the tiny models above."""
     library = pytest.importorskip("open_clip")
     folder = tmp_path_factory.mktemp("open_clip")
     for name, vision in TRUNKS.items():
@@ -60,7 +60,7 @@ def timm():
 
 @pytest.fixture
 def unreachable_hub(monkeypatch):
-    """No network, whatever the machine has; the hub client is offline, so it repeats nothing."""
+    """Disable the network; the hub client is offline, so it repeats no request."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
 
     def refuse(*_, **__):
@@ -72,7 +72,7 @@ def unreachable_hub(monkeypatch):
 
 @pytest.fixture
 def served(monkeypatch):
-    """A server in place of the hub, with the time limit at half a second."""
+    """Replace the hub by a server, with a time limit of half a second."""
     constants = pytest.importorskip("huggingface_hub.constants")
     monkeypatch.setenv(TIMEOUT_VARIABLE, "0.5")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
@@ -85,7 +85,7 @@ def served(monkeypatch):
 
 @pytest.fixture(scope="session", params=["open_clip", "timm"])
 def teacher(request):
-    """A library, the target class for it, and a tiny model with weights of a certain seed."""
+    """Return a library, its target class, and a tiny model with weights of a certain seed."""
     library = request.getfixturevalue(request.param)
     kind, name, key, grid = dict(
         open_clip=(OpenCLIPTarget, "tiny-clip", "visual.conv1.weight", (4, 4)),

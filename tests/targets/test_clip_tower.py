@@ -19,7 +19,7 @@ def images():
 
 
 def output_of(module, visual, images):
-    """What ``module`` gives while the whole of ``visual`` runs."""
+    """Return the output of ``module`` in the forward pass of ``visual``."""
     outputs = []
     with torch.no_grad(), module.register_forward_hook(lambda *args: outputs.append(args[2])):
         visual(images)

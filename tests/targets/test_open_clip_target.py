@@ -22,7 +22,7 @@ IMAGENET = dict(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 
 @pytest.fixture
 def trained(open_clip):
-    """A tiny CLIP that differs from its initialization here."""
+    """Return a tiny CLIP with other weights than its initialization."""
     torch.manual_seed(7)
     return open_clip.create_model("tiny-clip").eval()
 
@@ -36,7 +36,7 @@ def weights(trained, tmp_path):
 
 @pytest.fixture
 def tags(open_clip, weights, monkeypatch):
-    """Tags of the tiny CLIP, whose weights lie in a file; the last are at a hub."""
+    """Return the tags of the tiny CLIP, whose weights are in a file, the last ones at a hub."""
     plain = dict(open_clip.get_pretrained_cfg("ViT-B-16", "laion2b_s34b_b88k"), file=weights)
     hub = {key: value for key, value in plain.items() if key != "file"}
     known = dict(
@@ -229,7 +229,7 @@ def test_wrong_features_are_refused(open_clip):
 
 
 class Archive(nn.Module):
-    """Has the state of a model, as OpenAI's archives have."""
+    """Module with the state of a model, as in OpenAI's archives."""
 
     def __init__(self, state):
         super().__init__()
@@ -252,7 +252,7 @@ class Container(nn.Module):
 
 @pytest.fixture
 def archive(open_clip, trained, tags, tmp_path):
-    """A TorchScript archive of the tiny CLIP, which open_clip takes for OpenAI's."""
+    """Write a TorchScript archive of the tiny CLIP that open_clip accepts as OpenAI's."""
     path = tmp_path / "tiny.pt"
     torch.jit.save(torch.jit.script(Archive(trained.half().state_dict())), path)
     trained.float()
@@ -282,7 +282,7 @@ def test_archives_of_others_are_refused(archive, tags, monkeypatch):
 
 @pytest.fixture
 def linked(served, tags):
-    """The server, to which the tag ``link`` leads."""
+    """Return the server of the file of the tag ``link``."""
     tags["link"]["url"] = f"{served.address}/some/w-{'0' * 8}.pt"
     return served
 

@@ -9,7 +9,7 @@ from mim_plugins.targets.openai_archive import digest_in, read_openai_archive, r
 
 
 class Sizes(nn.Module):
-    """A module with the entries that OpenAI's archives hold beside the weights."""
+    """Module with the entries that OpenAI's archives contain in addition to the weights."""
 
     def __init__(self):
         super().__init__()

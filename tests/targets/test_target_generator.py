@@ -1,4 +1,4 @@
-"""The base class, on towers whose every value is known."""
+"""The base class, with towers whose values are known."""
 
 import copy
 import pickle
@@ -18,7 +18,7 @@ MEAN, STD = (0.1, 0.2, 0.3), (0.5, 0.4, 0.25)
 
 
 class PatchMeans(Tower):
-    """Features are the mean colors of the patches, times a weight, plus a position."""
+    """Tower whose features are the patches' mean colors, times a weight, plus a position."""
 
     def __init__(self, patch_size=14, grid=(4, 4), attends=True):
         super().__init__()
@@ -220,7 +220,7 @@ def test_the_tower_follows_images_to_a_device_nobody_moved_it_to(target):
 
 
 class FixedColors(Tower):
-    """Mean colors without a parameter; ``contents`` names what else the tower holds."""
+    """Tower of mean colors without a parameter, and with the tensors named in ``contents``."""
 
     patch_size, grid, out_channels, has_cls_attention = 14, (4, 4), 3, False
 

@@ -17,7 +17,7 @@ TINY = "test_vit.r160_in1k"  # 64 channels, 6 blocks, 160 pixels, [CLS] token
 
 @pytest.fixture
 def trained(timm):
-    """A tiny model of timm that differs from its initialization."""
+    """Return a tiny model of timm with other weights than its initialization."""
     torch.manual_seed(7)
     return timm.create_model(TINY).eval()
 

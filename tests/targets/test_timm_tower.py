@@ -47,7 +47,7 @@ def patch(kind):
 
 
 def fill(model):
-    """Nothing is zero, as after training: relative biases, layer scale, prefix tokens."""
+    """Make relative biases, layer scale and prefix tokens nonzero, as after training."""
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.05)

@@ -60,7 +60,7 @@ def test_classes_missing_from_validation_are_refused(tmp_path):
 def test_checkpoint_without_classes_is_compared_to_training_data(tmp_path):
     write_classes(tmp_path / "d", "abc", "abx")
     line = error_of("test.py", write_config(tmp_path), save(tmp_path, None))
-    assert "without 'c' and with 'x' besides" in line
+    assert "without 'c' and with additional 'x'" in line
 
 
 def test_evaluation_without_training_data_checks_the_head(tmp_path):

@@ -11,7 +11,7 @@ TOOL = "dev/benchmarks/gpu_report.py"
 
 @pytest.fixture
 def modules(monkeypatch):
-    """The folder of the tool is searched for modules."""
+    """Search the folder of the tool for modules."""
     monkeypatch.syspath_prepend(str(TOOLS / "dev/benchmarks"))
 
 

@@ -148,7 +148,7 @@ def test_unusable_files_exit_with_one_line(
 
 @pytest.mark.parametrize("tool", ["test.py", TOOL])
 def test_a_checkpoint_without_all_weights_is_refused(trained, tool):
-    """MMEngine would evaluate random weights."""
+    """Without this check, MMEngine would evaluate random weights."""
     config, checkpoint, folder = trained
     weights = torch.load(checkpoint, weights_only=True)["state_dict"]
     del weights["head.fc.bias"]

@@ -47,7 +47,7 @@ def test_missing_decoders_and_images_are_refused(tmp_path, images, weights):
 
 
 def test_limited_images_are_spread_over_the_folder(tmp_path, images, weights, monkeypatch):
-    """The first sorted files all belong to one class."""
+    """Images are chosen evenly, because the first sorted files all belong to one class."""
     chosen = []
 
     def note(model, files, seed):

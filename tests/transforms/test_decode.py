@@ -49,7 +49,7 @@ def test_corruption_is_an_error_with_path_and_kind(name):
 
 
 def blank_png(width, height):
-    """A small file of a large black PNG image of 1 bit per pixel."""
+    """Return a small file of a large black PNG image of 1 bit per pixel."""
 
     def chunk(name, data):
         check = zlib.crc32(name + data)

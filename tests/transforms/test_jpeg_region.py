@@ -14,13 +14,13 @@ needs_decoder = pytest.mark.skipif(not jpeg_region.AVAILABLE, reason="simplejpeg
 
 
 def smooth(height=150, width=201):
-    """A smooth picture, large enough for several rows of JPEG blocks."""
+    """Return a smooth picture, large enough for several rows of JPEG blocks."""
     small = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
     return Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC)
 
 
 def kinds():
-    """JPEG files that the header reader accepts."""
+    """Return the JPEG files that the header reader accepts."""
     for subsampling in (0, 1, 2):
         yield encode(smooth(), "JPEG", quality=90, subsampling=subsampling)
     yield encode(smooth(), "JPEG", progressive=True)

@@ -33,7 +33,7 @@ def theirs(size=SIZE):
 
 
 def run(transforms, paths, seed=0):
-    """Packed samples of the files, in turn, with one stream of random numbers."""
+    """Return packed samples of the files, in turn, with one stream of random numbers."""
     np.random.seed(seed)
     samples = []
     for path in paths:
@@ -46,7 +46,7 @@ def run(transforms, paths, seed=0):
 
 @pytest.fixture
 def folder(tmp_path):
-    """A file of each kind, and larger and smaller JPEG files."""
+    """Write a file of each kind, and larger and smaller JPEG files."""
     for name, data in good_files().items():
         (tmp_path / name).write_bytes(data)
     generator = np.random.default_rng(0)
@@ -234,7 +234,7 @@ def test_a_truncated_file_is_noticed_without_to_end(tmp_path, backend):
 
 @pytest.fixture
 def ends(monkeypatch):
-    """Whether each JPEG region that is decoded is decoded to its end."""
+    """Return a list that records for each decoded JPEG region whether it is read to its end."""
     asked = []
     decode = jpeg_region.decode_region
 

@@ -1,4 +1,4 @@
-"""Tiny MR-MAE with a teacher that knows colors."""
+"""Tiny MR-MAE whose teacher computes colors."""
 
 import pytest
 import tiny_models
@@ -23,19 +23,19 @@ def mrmae_config(colors):
 
 @pytest.fixture
 def build(mrmae_config):
-    """Builds the tiny MR-MAE, with changed arguments if wanted."""
+    """Return a function that builds the tiny MR-MAE with changed arguments."""
     return lambda **changes: MODELS.build(mrmae_config | changes)
 
 
 @pytest.fixture
 def photos():
-    """RGB bytes (4, 3, 64, 64)."""
+    """Return RGB bytes (4, 3, 64, 64)."""
     return torch.randint(256, (4, 3, 64, 64), dtype=torch.uint8)
 
 
 @pytest.fixture
 def prepare(photos):
-    """The photos as a model's preprocessor normalizes them."""
+    """Return a function that normalizes the photos with a model's preprocessor."""
     return lambda model: model.data_preprocessor(
         dict(inputs=list(photos.flip(1) if reverses_channels(model.data_preprocessor) else photos))
     )["inputs"]

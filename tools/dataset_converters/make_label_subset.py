@@ -128,9 +128,10 @@ def main() -> None:
     ]
     write_lines(out, lines)
     sizes = [len(files) for files in chosen.values()]
+    each = " to ".join(map(str, sorted({min(sizes), max(sizes)})))
     print(
-        f"{len(lines)} of {sum(map(len, classes.values()))} images, {min(sizes)} to {max(sizes)}"
-        f" of each of {len(classes)} classes: {out}"
+        f"{len(lines)} of {sum(map(len, classes.values()))} images, {each} of each of"
+        f" {len(classes)} classes: {out}"
     )
 
 

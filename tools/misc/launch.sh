@@ -1,6 +1,6 @@
 # Sourced by dist_train.sh, dist_test.sh, slurm_train.sh and slurm_test.sh.
 tools=$(dirname "$(dirname "${BASH_SOURCE[0]}")")
-# finds your modules beside the tools folder, as OpenMMLab's launchers do
+# finds your modules next to the tools folder, as OpenMMLab's launchers do
 PYTHONPATH=$(cd "$tools/.." && pwd)${PYTHONPATH:+:$PYTHONPATH}
 export PYTHONPATH
 

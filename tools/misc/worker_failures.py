@@ -18,7 +18,7 @@ def first_failure(failures: dict[int, ProcessFailure]) -> tuple[int, ProcessFail
 
     A killed process and a process that then loses the connection may be reported at the same time,
     and the launcher then stops the remaining processes by SIGTERM. The time of a kill is that at
-    which the launcher notices it, so it may be later than the reports of the consequences.
+    which the launcher detects it, so it may be later than the reports of the consequences.
     """
     causes = {rank: each for rank, each in failures.items() if not _is_consequence(each)}
     causes = causes or failures

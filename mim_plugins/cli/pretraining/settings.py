@@ -34,7 +34,7 @@ class Settings(NamedTuple):
     epochs: int
     workers: int
     out: Path
-    """Work folder; the config is the file beside it with the suffix ``.py``."""
+    """Work folder; the config is the file next to it with the suffix ``.py``."""
 
     @property
     def steps(self) -> int:

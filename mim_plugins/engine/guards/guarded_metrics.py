@@ -16,7 +16,7 @@ _FAILED = "_mim_plugins_failed"
 def guard_metrics(runner: Runner) -> None:
     """Let a metric that cannot write its file fail alone instead of ending the training.
 
-    Such a metric has no result for this validation, because one of a part of the images would be
+    Such a metric has no result for this validation, because a result on part of the images would be
     wrong. Files that several processes exchange are not guarded: without them, all would wait.
     """
     evaluator = getattr(getattr(runner, "_val_loop", None), "evaluator", None)
@@ -51,6 +51,6 @@ def _guard(metric: Any, runner: Runner) -> None:
         state["failed"] = False
         return found[0] if found else {}
 
-    if get_world_size() == 1:  # else the main process would not notice the failure
+    if get_world_size() == 1:  # otherwise the failure must reach the main process first
         metric.process = guarded_process
     metric.compute_metrics = guarded_compute

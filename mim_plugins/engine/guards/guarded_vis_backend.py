@@ -25,8 +25,8 @@ class GuardedVisBackend(BaseVisBackend):
     """Wrapper that forwards all calls to a backend and logs their failures.
 
     Write errors are always caught. Other errors are caught only after the first successful call,
-    because earlier ones come from the config. A removed folder is created again, and so is
-    TensorBoard's writer after a failure, which it does not survive.
+    because earlier ones come from the config. A removed folder is created again. TensorBoard's
+    writer cannot be used after a failure, so it is also replaced.
 
     Args:
         backend: any visualization backend.

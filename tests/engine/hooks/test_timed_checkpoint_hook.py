@@ -29,7 +29,7 @@ class Clock(Hook):
 
 @pytest.fixture
 def saved(monkeypatch):
-    """Iterations and names of the saves by time."""
+    """Return iterations and names of the saves by time."""
     saves = []
 
     def save_iteration(self, runner, name, prospect, original=AtomicCheckpointHook.save_iteration):

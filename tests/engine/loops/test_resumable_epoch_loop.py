@@ -23,7 +23,7 @@ def test_run_stopped_within_or_between_epochs_resumes_exactly(
     assert seen_in_pieces == seen  # epochs, inner indices, learning rates, augmented images
     assert [entry[:2] for entry in seen] == [(e, i) for e in range(2) for i in range(3)]
     assert same(weights, resumed)
-    assert len(read) == (0 if workers else 2 * IMAGES)  # none of an earlier iteration
+    assert len(read) == (0 if workers else 2 * IMAGES)  # no image of an earlier iteration
 
 
 def test_augmentations_vary_with_the_epoch_not_with_the_workers(folder):

@@ -31,9 +31,9 @@ def checkpoint(classes):
 @pytest.mark.parametrize(
     ("now", "told"),
     [
-        (("a", "b"), "without 'c' and with 'a' besides"),
+        (("a", "b"), "without 'c' and with additional 'a'"),
         (("c", "b"), "in another order: label 0 is 'c', not 'b'"),
-        (("b", "c", "d"), "with 'd' besides"),
+        (("b", "c", "d"), "with additional 'd'"),
         (("b",), "without 'c'"),
     ],
 )

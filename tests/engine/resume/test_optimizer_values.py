@@ -11,7 +11,7 @@ from mim_plugins.errors import CheckpointError
 
 
 class Run:
-    """As much of a runner as matters here."""
+    """Stub with the required attributes of a runner."""
 
     def __init__(self, kind, **settings):
         self.model = nn.Linear(2, 2)

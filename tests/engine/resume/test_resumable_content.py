@@ -88,7 +88,7 @@ def train(work_dir, hooks=(), log=None, images=None, **settings):
 
 
 def warnings_of(caplog):
-    """The warnings about what is saved and resumed."""
+    """Return the warnings about the content of checkpoints."""
     texts = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
     beginnings = ("checkpoints", "--resume", "Resuming", "The dataset metainfo")
     return [text for text in texts if text.startswith(beginnings)]

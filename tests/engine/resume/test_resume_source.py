@@ -49,7 +49,7 @@ def choose(rank, folder):
 
 @pytest.mark.parametrize("corrupt", [False, True])
 def test_all_processes_follow_the_choice_of_the_first(tmp_path, corrupt):
-    """The folder of the second process, such as a local disk, is not looked at."""
+    """The folder of the second process, such as a local disk, is not read."""
     toy_runner(tmp_path / "0", iterations=2).train()
     if corrupt:
         for file in (tmp_path / "0").glob("*.pth"):

@@ -1,7 +1,7 @@
 """Test and measure this package on a GPU, and write report.json and report.md.
 
 Sections, in order: the tests of tests/gpu; training steps of our methods and of mmpretrain's, with
-the cost model's figures beside them; data loading; and the comparison on CIFAR-10 for as long as
+the cost model's figures next to them; data loading; and the comparison on CIFAR-10 for as long as
 time is left. Each section runs in separate processes. If one fails, its error is reported, and the
 next one starts. Without a GPU, everything is small and runs on the CPU.
 """
