@@ -233,22 +233,9 @@ def test_too_few_arguments_print_the_usage(slurm, script):
 def tiny(tmp_path):
     """Return a small config, and the arguments for training on eight images."""
     write_images(tmp_path / "images", 8, (70, 90))
-    config = tmp_path / "tiny.py"
-    config.write_text(f"""
-_base_ = {str(ROOT / "configs/mixmae/swin_b_600e.py")!r}
-model = dict(
-    backbone=dict(arch=dict(_delete_=True, embed_dims=8, depths=(1, 1, 1, 1),
-                            num_heads=(1, 1, 2, 2)), img_size=64, window_size=4),
-    decoder=dict(embed_dims=16, depth=1, num_heads=2))
-train_pipeline = _base_.train_pipeline
-train_pipeline[0]['scale'] = 64
-train_dataloader = dict(batch_size=2, num_workers=0, persistent_workers=False, pin_memory=False,
-                        dataset=dict(pipeline=train_pipeline))
-train_cfg = dict(max_epochs=1)
-""")
-    return config, (
+    return ROOT / "tools/dev/configs/tiny_mixmae.py", (
         "--data-root", tmp_path / "images", "--keep-global-batch",
-        "--cfg-options", "auto_scale_lr.base_batch_size=8",
+        "--cfg-options", "auto_scale_lr.base_batch_size=8", "train_cfg.max_epochs=1",
     )  # fmt: skip
 
 

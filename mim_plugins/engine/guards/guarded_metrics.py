@@ -51,6 +51,6 @@ def _guard(metric: Any, runner: Runner) -> None:
         state["failed"] = False
         return found[0] if found else {}
 
-    if get_world_size() == 1:  # otherwise the failure must reach the main process first
+    if get_world_size() == 1:  # with more, a failure would not reach the main process
         metric.process = guarded_process
     metric.compute_metrics = guarded_compute

@@ -62,6 +62,7 @@ class CorruptImageHook(Hook):
         info = runner.message_hub.runtime_info
         known = info.get(RECORD) or info.get(_FORMER_RECORD, {})
         self._corrupt, self._pending, self._replaced = dict(known), {}, 0
+        self._is_written = not known  # another work folder lacks the file
 
     def after_train_iter(
         self,

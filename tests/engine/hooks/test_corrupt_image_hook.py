@@ -140,16 +140,22 @@ def test_corrupt_image_counts_once(make_runner):
     assert runner.iter == 16
 
 
-def test_resumed_run_restores_the_corrupt_images(tmp_path, make_runner, read_log):
+@pytest.mark.parametrize("record", ["corrupt_images", "damaged_images"])  # the former name
+def test_resumed_run_restores_the_corrupt_images(tmp_path, make_runner, read_log, record):
     runner, _ = make_runner(epochs=1)
     runner.train()
-    runner, _ = make_runner(
-        epochs=2, work_dir="more", resume=True, load_from=str(tmp_path / "run/epoch_1.pth")
-    )
+    file = tmp_path / "run/epoch_1.pth"
+    content = torch.load(file, weights_only=True)
+    info = content["message_hub"]["runtime_info"]
+    info[record] = info.pop("corrupt_images")
+    torch.save(content, file)
+    runner, _ = make_runner(epochs=2, work_dir="more", resume=True, load_from=str(file))
     runner.train()
 
     assert "half.jpg': truncated" not in read_log("more")
     assert "corrupt images: 2, listed in" in read_log("more")
+    listed = (tmp_path / "more/corrupt_images.txt").read_text()
+    assert listed == (tmp_path / "run/corrupt_images.txt").read_text()
 
 
 def test_nothing_is_written_without_corrupt_images(tmp_path, folder, make_runner, read_log):
