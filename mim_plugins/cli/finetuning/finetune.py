@@ -79,8 +79,8 @@ def finetune(
         f"\nconfig: {path}",
         flush=True,
     )
-    runner = train(train_arguments(path, folder, overwrite=overwrite))
-    newest = os.path.join(runner.work_dir, f"epoch_{epochs}.pth")
+    train(train_arguments(path, folder, overwrite=overwrite))
+    newest = str(folder / f"epoch_{epochs}.pth")
     predict = [PROGRAM, "predict", str(path), newest, os.path.join(labeled.root, "val")]
     print(f"\nDone:\n  config      {path}\n  checkpoint  {newest}", flush=True)
     print(f"\nNext:\n  {shlex.join(predict)}", flush=True)

@@ -92,21 +92,25 @@ def _data_folder(runner: Runner) -> str:
     return os.path.normpath(dataset.data_prefix.get("img_path") or dataset.data_root)
 
 
+def _shown(path: Path) -> Path:
+    """Return a shorter form of a path inside the current folder."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
 def _summary(results: RunResults, problems: dict[Path, str], data: str) -> str:
-    named = dict(results._asdict())
-    lines = ["", "Done:"]
-    lines += [f"  {name:<11} {path}" for name, path in named.items() if path is not None]
-    lines += [f"  not written: {path} ({problem})" for path, problem in problems.items()]
+    named = {name: _shown(path) for name, path in results._asdict().items() if path is not None}
+    lines = ["", "Done:", *(f"  {name:<11} {path}" for name, path in named.items())]
+    lines += [f"  not written: {_shown(path)} ({problem})" for path, problem in problems.items()]
     if results.checkpoint is None:
         return "\n".join(lines)
-    folder, run = results.checkpoint.parent, [str(results.config), str(results.checkpoint)]
+    folder, run = named["checkpoint"].parent, [str(named["config"]), str(named["checkpoint"])]
     commands = [
         ["reconstruct", *run, data, "--out", str(folder / "more.png")],
         ["embed", *run, data, "--out", str(folder / "features.npz")],
     ]
     lines += ["", "Next:", *(f"  {PROGRAM} {shlex.join(command)}" for command in commands)]
     if results.encoder is not None:
-        finetune = f"finetune DATA --checkpoint {shlex.quote(str(results.encoder))}"
+        finetune = f"finetune DATA --checkpoint {shlex.quote(str(named['encoder']))}"
         lines += ["with labels, as DATA/train/CLASS/IMAGE and DATA/val/CLASS/IMAGE:"]
         lines += [f"  {PROGRAM} {finetune}"]
     return "\n".join(lines)

@@ -87,15 +87,16 @@ def test_features_as_csv_have_a_line_per_image(finished):
     assert len(rows) == 9
 
 
-def test_train_tool_runs_the_written_config_and_resume_continues(finished, capsys):
+def test_train_tool_runs_the_written_config_and_resume_continues(finished, capsys, monkeypatch):
     folder, _ = finished
     config = folder / "run.py"
     again = ("--work-dir", folder / "again", "--cfg-options", "train_cfg.max_epochs=1")
     run_tool("train.py", config, *again)
     assert (folder / "again/epoch_1.pth").is_file()
     config.write_text(config.read_text().replace("epochs = 1\n", "epochs = 2\n", 1))
-    main(["resume", str(folder / "run")])
-    assert str(folder / "run/epoch_2.pth") in capsys.readouterr().out
+    monkeypatch.chdir(folder)
+    main(["resume", "run"])
+    assert "  checkpoint  run/epoch_2.pth\n" in capsys.readouterr().out
 
 
 def test_earlier_run_is_kept_without_overwrite(finished):
