@@ -198,7 +198,7 @@ def train_with_random_numbers(folder, world):
     return dict(rank=get_rank(), drawn=mixing.drawn, first=record.first)
 
 
-def test_random_numbers_differ_between_processes_where_they_should(tmp_path):
+def test_masks_and_augmentations_differ_between_processes(tmp_path):
     (single,) = on_processes(train_with_random_numbers, 1, tmp_path)
     ranks = on_processes(train_with_random_numbers, 2, tmp_path)
 
@@ -244,7 +244,7 @@ def _local_state(runner):
     return getattr(optimizer, "optim", optimizer).state
 
 
-def test_zero_shards_the_optimizer_and_gives_the_same_weights_resumed_or_not(tmp_path):
+def test_zero_gives_the_same_weights_resumed_or_not(tmp_path):
     ranks = on_processes(train_with_zero, 2, tmp_path)
 
     for rank in ranks:

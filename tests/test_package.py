@@ -117,7 +117,7 @@ def test_installed_wheel_finds_its_configs_outside_the_checkout(outside):
     ]  # fmt: skip
 
 
-def test_config_of_another_project_inherits_from_ours_in_any_program(outside):
+def test_configs_inherit_from_ours_in_any_program(outside):
     # like mmpretrain's tools/train.py, the program does not import mim_plugins
     output = outside(
         "import sys\n"

@@ -1,6 +1,7 @@
 """The folders of the package form floors: a module imports from its own folder or from below."""
 
 import ast
+import re
 from collections import defaultdict
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -103,3 +104,9 @@ def test_no_module_of_package_and_tools_is_longer_than_250_lines():
     files = [*MODULES, *(PACKAGE.parent / "tools").rglob("*.py")]
     lengths = {path: len(path.read_text().splitlines()) for path in files}
     assert {path: length for path, length in lengths.items() if length > 250} == {}
+
+
+def test_names_of_tests_have_at_most_60_characters():
+    texts = [path.read_text() for path in Path(__file__).parent.rglob("test_*.py")]
+    names = [name for text in texts for name in re.findall(r"^ *def (test_\w+)", text, re.M)]
+    assert [name for name in names if len(name) > 60] == []

@@ -15,6 +15,7 @@ from mmengine.runner import CheckpointLoader
 from torch import Tensor
 
 from ..errors import CheckpointError
+from ..wording import listed
 from .download import cached_path, fetch, is_web_address
 from .integrity import find_corrupt_record, find_corruption, has_digest
 from .reference import read_reference
@@ -108,8 +109,7 @@ def _others(folder: Path) -> str:
     files = sorted(f.name for f in folder.iterdir() if f.suffix in (".pth", ".pt", ".safetensors"))
     if not files:
         return f"no file in '{folder}' ends in .pth, .pt or .safetensors; correct the path"
-    more = f" and {len(files) - _LISTED} more" if len(files) > _LISTED else ""
-    return f"correct the path; '{folder}' contains {', '.join(files[:_LISTED])}{more}"
+    return f"correct the path; '{folder}' contains {listed(files, _LISTED)}"
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from ..errors import CheckpointError
+from ..wording import listed
 from .selection import describe_blocks
 from .tensor_check import require_weights
 
@@ -69,7 +70,7 @@ def describe_mismatch(
         if not _fits(name, given[name], own[name], allow_resize)
     ]
     names = compare_names(own, given, allow_missing)
-    found = [*names, *_listed(shapes, "of another shape", _SHAPES_LISTED)]
+    found = [*names, *_counted(shapes, "of another shape", _SHAPES_LISTED)]
     if found:
         theirs, ours = (
             describe_blocks({name: tuple(t.shape) for name, t in tensors.items()})
@@ -87,16 +88,13 @@ def compare_names(
     missing = sorted(set(own) - set(given) - set(allow_missing))
     unexpected = sorted(set(given) - set(own))
     return [
-        *_listed(missing, "missing in the file", _NAMES_LISTED),
-        *_listed(unexpected, "unknown to the model", _NAMES_LISTED),
+        *_counted(missing, "missing in the file", _NAMES_LISTED),
+        *_counted(unexpected, "unknown to the model", _NAMES_LISTED),
     ]
 
 
-def _listed(names: list[str], problem: str, count: int) -> list[str]:
-    if not names:
-        return []
-    more = f" and {len(names) - count} more" if len(names) > count else ""
-    return [f"{len(names)} {problem}: {', '.join(names[:count])}{more}"]
+def _counted(names: list[str], problem: str, count: int) -> list[str]:
+    return [f"{len(names)} {problem}: {listed(names, count)}"] if names else []
 
 
 def _fits(name: str, given: Tensor, own: Tensor, allow_resize: bool) -> bool:

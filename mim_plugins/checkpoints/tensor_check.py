@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import CheckpointError
+from ..wording import listed
 
 _PLAIN_TYPES = (Tensor, nn.Parameter)
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
@@ -14,7 +15,6 @@ _INTEGERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 # last parts of the names of integer buffers, for files whose model is unknown
 _INTEGER_BUFFERS = ("num_batches_tracked", "relative_position_index", "position_ids")
 _EXPANDED_BYTES = 2**24  # a view may repeat its storage up to this size
-_LISTED = 3
 
 
 def require_plain(tensors: Mapping[str, Tensor], source: str | Path) -> None:
@@ -30,7 +30,7 @@ def require_plain(tensors: Mapping[str, Tensor], source: str | Path) -> None:
     if found:
         raise CheckpointError(
             f"'{source}' contains {len(found)} tensors that are not plain arrays of numbers:"
-            f" {_listed(found)}; get dense weights, saved by torch.save(model.state_dict(), ...),"
+            f" {listed(found)}; get dense weights, saved by torch.save(model.state_dict(), ...),"
             " from its author"
         )
 
@@ -72,7 +72,7 @@ def find_wrong_kinds(given: Mapping[str, Tensor], own: Mapping[str, Tensor] | No
     if not found:
         return ""
     return (
-        f"contains {len(found)} tensors of another type than weights: {_listed(found)}; give a"
+        f"contains {len(found)} tensors of another type than weights: {listed(found)}; give a"
         " file with weights in float16, bfloat16, float32 or float64"
     )
 
@@ -105,13 +105,13 @@ def _find_wrong_values(
     if not_finite:
         return (
             f"contains NaN or infinite values in {len(not_finite)} of {len(given)} tensors:"
-            f" {_listed(not_finite)}: its run diverged or the file is corrupt; give an earlier"
+            f" {listed(not_finite)}: its run diverged or the file is corrupt; give an earlier"
             " checkpoint"
         )
     if beyond:
         return (
             f"contains values that exceed the range of the model's type in {len(beyond)} of"
-            f" {len(given)} tensors: {_listed(beyond)}; the file is corrupt or not a model's; give"
+            f" {len(given)} tensors: {listed(beyond)}; the file is corrupt or not a model's; give"
             " another one"
         )
     return ""
@@ -171,8 +171,3 @@ def _percent(part: int, whole: int) -> str:
 
 def _short(kind: torch.dtype | torch.layout) -> str:
     return str(kind).removeprefix("torch.")
-
-
-def _listed(found: list[str]) -> str:
-    more = f" and {len(found) - _LISTED} more" if len(found) > _LISTED else ""
-    return ", ".join(found[:_LISTED]) + more

@@ -6,7 +6,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from ..config import type_name
+from ..config import hook_configs, type_name
 from ..errors import ConfigError
 
 _SEGMENTATION = (
@@ -39,14 +39,12 @@ def check_followed_metrics(cfg: Config, metrics: Sequence[Any] | None) -> None:
 
 def _followed(cfg: Config) -> Iterator[tuple[str, str]]:
     """Yield config field and metric of each follower."""
-    hooks = {
-        f"default_hooks.{name}": hook for name, hook in (cfg.get("default_hooks") or {}).items()
+    schedulers = cfg.get("param_scheduler")
+    several = schedulers if isinstance(schedulers, (list, tuple)) else [schedulers]
+    followers = hook_configs(cfg) | {
+        f"param_scheduler.{index}": each for index, each in enumerate(several)
     }
-    listed = dict(custom_hooks=cfg.get("custom_hooks"), param_scheduler=cfg.get("param_scheduler"))
-    for field, parts in listed.items():
-        several = parts if isinstance(parts, (list, tuple)) else [parts]
-        hooks |= {f"{field}.{index}": part for index, part in enumerate(several)}
-    for field, hook in hooks.items():
+    for field, hook in followers.items():
         if not isinstance(hook, dict):
             continue
         kind = type_name(hook.get("type"))

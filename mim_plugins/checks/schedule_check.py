@@ -2,7 +2,7 @@
 
 from mmengine.config import Config
 
-from ..config import type_name
+from ..config import hook_configs, type_name
 from ..wording import counted
 
 
@@ -14,10 +14,10 @@ def unreached_evaluations(cfg: Config) -> list[str]:
     starts = {}
     if cfg.get("val_dataloader"):
         starts["train_cfg.val_begin"] = (loop.get("val_begin", 1), by_epoch)
-    for index, hook in enumerate(cfg.get("custom_hooks") or []):
+    for field, hook in hook_configs(cfg).items():
         if isinstance(hook, dict) and type_name(hook.get("type")) == "KNNHook":
             interval = hook.get("interval", 10)
-            starts[f"custom_hooks.{index}.interval"] = (interval, hook.get("by_epoch", True))
+            starts[f"{field}.interval"] = (interval, hook.get("by_epoch", True))
     warnings = []
     for field, (start, unit) in starts.items():
         length = lengths[unit]

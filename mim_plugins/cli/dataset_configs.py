@@ -5,6 +5,7 @@ from typing import Any
 
 from mmengine.config import Config
 
+from ..config import hook_configs
 from ..datasets.wrappers import base_dataset_configs
 
 LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
@@ -22,10 +23,9 @@ def dataset_configs(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> list[dic
 
 def hook_dataset_configs(cfg: Config) -> dict[str, list[dict]]:
     """Return the data set configs of hooks such as :class:`KNNHook` by config field."""
-    hooks = cfg.get("custom_hooks") or []
     return {
-        f"custom_hooks.{index}.{name}": base_dataset_configs(hook.get(name))
-        for index, hook in enumerate(hooks)
+        f"{field}.{name}": base_dataset_configs(hook.get(name))
+        for field, hook in hook_configs(cfg).items()
         for name in _OF_HOOKS
         if isinstance(hook, dict)
     }

@@ -8,7 +8,7 @@ from mmengine.hooks import CheckpointHook
 from mmengine.registry import HOOKS, LOOPS
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
 
-from ..config import resolve_type
+from ..config import hook_configs, resolve_type
 from ..errors import ConfigError
 
 _RESUMABLE = {
@@ -34,7 +34,7 @@ def enable_exact_resume(cfg: Config) -> str | None:
     notes += [
         f"{place} is an object, so MMEngine's CheckpointHook is not replaced: use"
         f" dict(type='{_HOOK}', ...) for exact resuming"
-        for place, hook in _hooks(cfg)
+        for place, hook in hook_configs(cfg).items()
         if type(hook) is CheckpointHook
     ]
     return "; ".join(notes) or None
@@ -62,19 +62,11 @@ def _replace_checkpoint_hooks(cfg: Config) -> Iterator[str]:
         cfg.default_hooks = {}
     # MMEngine's default; None would disable the hook
     cfg.default_hooks.setdefault("checkpoint", dict(type="CheckpointHook", interval=1))
-    for _, hook in _hooks(cfg):
+    for hook in hook_configs(cfg).values():
         kind = hook.get("type") if isinstance(hook, dict) else None
         if _resolve(cfg, kind, HOOKS) is CheckpointHook:
             hook["type"] = _HOOK
             yield _HOOK
-
-
-def _hooks(cfg: Config) -> Iterator[tuple[str, Any]]:
-    """Yield the config paths and the configs or objects of all hooks."""
-    for name, hook in cfg.default_hooks.items():
-        yield f"default_hooks.{name}", hook
-    for index, hook in enumerate(cfg.get("custom_hooks") or ()):
-        yield f"custom_hooks[{index}]", hook
 
 
 def _resolve(cfg: Config, kind: Any, registry: Any) -> Any:

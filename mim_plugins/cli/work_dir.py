@@ -13,7 +13,7 @@ from mmengine.hooks import CheckpointHook
 from mmengine.registry import HOOKS
 
 from ..checkpoints import write_atomically
-from ..config.types import resolve_type
+from ..config import hook_configs, resolve_type
 from ..engine.hooks.atomic_checkpoint_hook import INTERRUPTED
 from ..engine.hooks.timed_checkpoint_hook import TIMED
 from ..engine.resume.checkpoint_files import POINTER
@@ -100,10 +100,9 @@ def earlier_checkpoints(cfg: Config) -> list[Path]:
 
 def _places(cfg: Config) -> dict[Path, list[str]]:
     """Return the local folders of all checkpoint hooks of ``cfg``, with their file names."""
-    named = dict(cfg.get("default_hooks") or {})
-    hooks = [named.pop("checkpoint", None) or {}]
-    others = (*named.values(), *(cfg.get("custom_hooks") or ()))
-    hooks += [hook for hook in others if _saves_checkpoints(hook)]
+    others = hook_configs(cfg)
+    hooks = [others.pop("default_hooks.checkpoint", None) or {}]
+    hooks += [hook for hook in others.values() if _saves_checkpoints(hook)]
     work_dir = Path(os.path.abspath(cfg.work_dir))
     places: dict[Path, list[str]] = {}
     for hook in hooks:

@@ -1,4 +1,5 @@
 from .arguments import Arguments, accepted_arguments
+from .hooks import hook_configs
 from .misspellings import misspelled_argument, misspelled_entry, outdated_entries, wrong_choice
 from .options import merge_options
 from .schema import arguments_at, unknown_name
@@ -9,6 +10,7 @@ __all__ = [
     "Arguments",
     "accepted_arguments",
     "arguments_at",
+    "hook_configs",
     "merge_options",
     "misspelled_argument",
     "misspelled_entry",

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
+from ..wording import listed
+
 FOLDERS = "class folders"
 CLASSES = "classes"
-_LISTED = 3
 
 
 def class_names(dataset: Any) -> dict[str, tuple[str, ...]]:
@@ -85,5 +86,4 @@ def _describe(kind: str, expected: tuple[str, ...], found: tuple[str, ...]) -> s
 
 
 def _some(names: set[str]) -> str:
-    listed = ", ".join(map(repr, sorted(names)[:_LISTED]))
-    return listed + (f" and {len(names) - _LISTED} more" if len(names) > _LISTED else "")
+    return listed([repr(name) for name in sorted(names)])

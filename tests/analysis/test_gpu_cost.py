@@ -32,7 +32,7 @@ def test_all_parts_of_a_step_are_counted(mixmae):
     assert mixmae.launches() == sum(map(mixmae.launches, PHASES))
 
 
-def test_launches_do_not_depend_on_the_batch_and_flops_grow_with_it(mixmae):
+def test_only_flops_grow_with_the_batch_not_launches(mixmae):
     double = cost(batch=16)
     assert double.launches() == mixmae.launches()
     assert double.flops() == pytest.approx(2 * mixmae.flops(), rel=1e-3)

@@ -39,7 +39,7 @@ def image(request, tmp_path):
         [TO_PIL, dict(type="torchvision/Resize", size=(32, 32)), TO_NUMPY],
     ],
 )
-def test_long_images_become_small_without_large_intermediate_ones(steps, image):
+def test_long_images_become_small_without_a_large_intermediate(steps, image):
     (sample,) = ImagePipeline([LOAD, *steps, PACK])(image)
     assert sample["inputs"].shape == (3, 32, 32)
     assert sample["inputs"].unique().tolist() in ([1, 2, 3], [0, 1, 2, 3])

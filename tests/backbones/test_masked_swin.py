@@ -285,7 +285,7 @@ def test_listed_blocks_attend_over_the_whole_image():
 
 
 @pytest.mark.parametrize("img_size", [32, 64])
-def test_the_bias_of_a_global_block_is_resized_on_loading_or_in_use(img_size):
+def test_a_global_bias_is_resized_on_loading_or_in_use(img_size):
     arch = dict(embed_dims=8, depths=(2,), num_heads=(1,))
     pretrained = MaskedSwin(arch, img_size=32, window_size=8)
     larger = MaskedSwin(arch, img_size=img_size, window_size=8, global_blocks=(-1,))

@@ -55,7 +55,7 @@ def test_mixing_rejects_batches_of_one_image(mixing, images, batch, told, resuma
         consistency.check_batches(mixing, loader(images, batch, resumable=resumable))
 
 
-def test_short_batches_pass_if_they_never_occur_or_need_no_mixing(mixing):
+def test_short_batches_pass_if_none_occurs_or_needs_mixing(mixing):
     consistency.check_batches(mixing, loader(16, 5, drop_last=True))
     consistency.check_batches(mixing, loader(16, 5, sampler=InfiniteSampler))
     consistency.check_batches(build(MODELS, MRMAE), loader(16, 5))

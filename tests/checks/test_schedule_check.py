@@ -7,16 +7,19 @@ HOOK = "mim_plugins.KNNHook"
 
 
 def warnings(loop, hook=None, val=None):
-    hooks = [] if hook is None else [dict(type=HOOK, **hook)]
-    return unreached_evaluations(
-        Config(dict(train_cfg=loop, custom_hooks=hooks, val_dataloader=val))
-    )
+    cfg = Config(dict(train_cfg=loop, default_hooks={}, custom_hooks=[], val_dataloader=val))
+    if hook is not None and hook.pop("named", False):
+        cfg.default_hooks = dict(knn=dict(type=HOOK, **hook))
+    elif hook is not None:
+        cfg.custom_hooks = [dict(type=HOOK, **hook)]
+    return unreached_evaluations(cfg)
 
 
 @pytest.mark.parametrize(
     ("loop", "hook", "val", "told"),
     [
         (dict(max_epochs=5), {}, None, "custom_hooks.0.interval=10 exceeds the run's 5 epochs"),
+        (dict(max_epochs=5), dict(named=True), None, "default_hooks.knn.interval=10 exceeds"),
         (dict(max_epochs=1), dict(interval=2), None, "interval=2 exceeds the run's 1 epoch,"),
         (dict(max_iters=5), dict(interval=6, by_epoch=False), None, "the run's 5 iterations"),
         (dict(max_epochs=5, val_begin=6), None, dict(batch_size=1), "train_cfg.val_begin=6"),

@@ -47,6 +47,10 @@ def test_data_sets_of_hooks_follow_the_new_root():
     apply_data_root(cfg, "C")
     assert cfg.custom_hooks[0].references.data_root == "C"
     assert "data_root" not in cfg.custom_hooks[0].queries  # the root of the training set
+    cfg = config(part("A"))
+    cfg.default_hooks = dict(knn=dict(type="mim_plugins.KNNHook", references=part("A")))
+    apply_data_root(cfg, "C")
+    assert cfg.default_hooks.knn.references.data_root == "C"
 
 
 @pytest.mark.parametrize("line", ["{old}/a.png", "{old}/a.png 3", '"{old}/a b.png"', "../A/a.png"])

@@ -35,7 +35,7 @@ def test_only_a_restart_of_this_launch_resumes(cfg, tmp_path):
     assert (cfg.resume, cfg.load_from) == (True, None)
 
 
-def test_weights_are_loaded_again_as_long_as_no_checkpoint_exists(cfg, tmp_path):
+def test_weights_are_loaded_again_until_a_checkpoint_exists(cfg, tmp_path):
     record(tmp_path)
     assert restart.resume_if_restarted(cfg)
     assert (cfg.resume, cfg.load_from) == (False, "weights.pth")

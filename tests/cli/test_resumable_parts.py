@@ -114,7 +114,7 @@ def test_undefined_loop_is_rejected():
     ("hooks", "place"),
     [
         (dict(default_hooks=dict(checkpoint=CheckpointHook())), "default_hooks.checkpoint"),
-        (dict(custom_hooks=[CheckpointHook()]), "custom_hooks[0]"),
+        (dict(custom_hooks=[CheckpointHook()]), "custom_hooks.0"),
     ],
 )
 def test_hook_object_is_kept_and_reported(hooks, place):

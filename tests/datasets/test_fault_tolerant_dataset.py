@@ -43,7 +43,7 @@ def test_good_samples_pass_as_they_are(config):
     assert "corrupt_images" not in dataset[0]["data_samples"].metainfo
 
 
-def test_a_corrupt_image_is_replaced_with_image_and_label_of_another_and_recorded(config):
+def test_image_and_label_of_a_corrupt_sample_are_replaced(config):
     dataset = build(config)
     sample = dataset[3]["data_samples"]
     assert sample.img_path == dataset.get_data_info(replacement_index(3, 1, 4))["img_path"]

@@ -53,7 +53,7 @@ def test_reads_the_folder_itself_if_it_has_no_splits(make):
     assert sorted(names_in(dataset, root)) == ["2.png", "cat/1.png"]
 
 
-def test_finds_images_by_suffix_in_any_case_and_ignores_other_files(make):
+def test_finds_images_by_suffix_in_upper_or_lower_case(make):
     images = ["1.JPEG", "2.jpg", "3.webp", "4.PNG", "5.bmp", "6.tif", "7.ppm", "8.gif"]
     root = make(*images)
     for other in ("notes.txt", "labels.json", "jpg", "9.jpg.part"):

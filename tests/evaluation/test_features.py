@@ -48,7 +48,7 @@ PREPROCESSOR = ImgDataPreprocessor(mean=[1.0] * 3, std=[2.0] * 3)
 
 
 @pytest.mark.parametrize("shape", ["maps", "tokens", "pooled"])
-def test_features_are_those_of_normalized_images_in_the_order_of_the_data(shape):
+def test_features_are_in_the_order_of_the_data(shape):
     result = extract_features(Brightness(shape), PREPROCESSOR, loader(7))
     expected = (torch.arange(7.0) - 1) / 2
     torch.testing.assert_close(result.features, expected[:, None].expand(7, 3))

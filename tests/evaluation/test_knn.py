@@ -61,7 +61,7 @@ def test_the_length_of_features_has_no_influence():
     assert knn_accuracy(longer, queries, (5,)) == knn_accuracy(references, queries, (5,))
 
 
-def test_more_neighbors_than_a_class_has_are_outweighed_by_near_ones():
+def test_near_neighbors_outweigh_more_distant_ones():
     references = LabeledFeatures(
         torch.tensor([[1.0, 0.0], *[[0.0, 1.0]] * 9]), torch.tensor([0, *[1] * 9])
     )

@@ -86,9 +86,7 @@ def test_attention_of_open_clips_second_attention_class(open_clip, images, monke
 
 @torch.no_grad()
 @pytest.mark.parametrize("grid", [(3, 3), (7, 7)])
-def test_other_grids_equal_open_clip_loading_the_weights_at_that_size(
-    open_clip, tmp_path, visual, grid
-):
+def test_other_grids_equal_weights_that_open_clip_resizes(open_clip, tmp_path, visual, grid):
     model = open_clip.create_model("tiny-clip")
     torch.save(model.state_dict(), tmp_path / "clip.pt")
     size = (grid[0] * 16, grid[1] * 16)
@@ -122,7 +120,7 @@ def test_oblong_grids_resize_rows_and_columns_by_themselves(visual, grid):
     assert tower(images, False)[0].shape[1] == grid[0] * grid[1]
 
 
-def test_tokens_are_refused_after_attention_pooling_and_given_before(open_clip, images):
+def test_tokens_exist_only_before_attention_pooling(open_clip, images):
     visual = open_clip.create_model("tiny-coca").visual.eval()
     for features in ("projection", "norm"):
         with pytest.raises(ValueError, match="after attention pooling"):

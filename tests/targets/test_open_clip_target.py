@@ -148,7 +148,7 @@ def test_a_timm_trunk_with_token_pooling_projects_every_token(open_clip):
 
 
 @torch.no_grad()
-def test_a_siglip_trunk_has_norm_but_neither_projection_nor_attention(open_clip):
+def test_a_siglip_trunk_has_a_norm_but_no_projection(open_clip):
     target = random_target("tiny-siglip", features="norm")
     with reproducible_init():
         visual = open_clip.create_model("tiny-siglip", pretrained_text=False).visual.eval()

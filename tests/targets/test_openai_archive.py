@@ -45,9 +45,7 @@ def test_weights_of_the_published_archive_are_read(open_clip, archive, monkeypat
     assert torch.equal(tensors["fc.weight"], module.fc.weight)
 
 
-def test_another_archive_is_not_loaded_and_the_file_to_get_is_named(
-    open_clip, archive, monkeypatch
-):
+def test_another_archive_is_refused_with_the_file_to_get(open_clip, archive, monkeypatch):
     monkeypatch.setattr("torch.jit.load", lambda *_, **__: pytest.fail("it may run code"))
     with pytest.raises(CheckpointError, match="none of OpenAI's by its SHA-256") as caught:
         read_openai_archive(open_clip, "ViT-B-16", archive[1])

@@ -76,7 +76,7 @@ def test_pixels_of_the_right_size_are_normalized_and_not_resized(target, tower):
     assert torch.equal(tower.seen[0], normalized(pixels))
 
 
-def test_pixels_of_another_size_are_resized_to_whole_patches_within_their_range(target, tower):
+def test_pixels_are_resized_to_full_patches_within_their_range(target, tower):
     pixels = (torch.rand(2, 3, 64, 64) > 0.5).float()  # edges, where bicubic overshoots
     output = target(pixels, (4, 4))
     resized = F.interpolate(pixels, (56, 56), mode="bicubic", antialias=True)
@@ -89,7 +89,7 @@ def test_pixels_of_another_size_are_resized_to_whole_patches_within_their_range(
 
 @pytest.mark.parametrize("grid", [(14, 14), (12, 12), (10, 14)])
 @pytest.mark.parametrize("patch_size", [14, 16])
-def test_a_changed_student_patch_changes_the_teacher_token_of_the_same_index(grid, patch_size):
+def test_student_and_teacher_tokens_have_the_same_index(grid, patch_size):
     target = TargetGenerator(PatchMeans(patch_size), MEAN, STD)
     plain = torch.full((1, 3, grid[0] * 16, grid[1] * 16), 0.5)
     before = target(plain, grid).features
@@ -137,7 +137,7 @@ def test_the_teacher_is_in_no_parameter_module_or_state_dict(target):
     assert not any(isinstance(module, Tower) for module in model.modules())
 
 
-def test_a_checkpoint_of_mmengine_lacks_the_teacher_and_loads_strictly(target, tmp_path):
+def test_a_checkpoint_lacks_the_teacher_and_loads_strictly(target, tmp_path):
     model = Student(target)
     path = str(tmp_path / "epoch_1.pth")
     save_checkpoint(dict(state_dict=get_state_dict(model)), path)
@@ -258,7 +258,7 @@ def test_a_teacher_may_have_no_parameter(contents, half):
     assert moved.device.type == target._constants.device.type == "meta"
 
 
-def test_autocast_of_the_student_is_followed_unless_a_precision_is_given():
+def test_the_students_autocast_applies_unless_dtype_is_set():
     pixels = torch.rand(1, 3, 56, 56)
     towers = {dtype: PatchMeans() for dtype in (None, "float32", "bfloat16", "float16")}
     targets = {dtype: TargetGenerator(t, MEAN, STD, dtype=dtype) for dtype, t in towers.items()}

@@ -69,7 +69,7 @@ def test_only_the_blocks_needed_are_kept(weights, features, blocks):
     assert len(target._towers[10, 10].trunk.blocks) == blocks
 
 
-def test_a_student_of_224_pixels_with_a_teacher_of_another_patch_size(timm):
+def test_a_teacher_may_have_another_patch_size(timm):
     with pytest.warns(UserWarning, match="random"):
         target = TimmTarget("vit_small_patch14_reg4_dinov2", pretrained=None, features=1)
     output = target(torch.rand(1, 3, 224, 224), (14, 14), with_attention=True)

@@ -79,7 +79,7 @@ def load(teacher, path, **settings):
     return teacher.kind(teacher.name, str(path), **settings)
 
 
-def test_without_the_library_the_error_says_what_to_install(teacher, monkeypatch):
+def test_without_the_library_the_error_contains_the_command(teacher, monkeypatch):
     library = "timm" if teacher.kind.__name__ == "TimmTarget" else "open_clip"
     monkeypatch.setitem(sys.modules, library, None)
     message = rf"{teacher.kind.__name__} needs {library} .* pip install 'mim_plugins\["

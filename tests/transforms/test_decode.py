@@ -15,7 +15,7 @@ from mim_plugins.errors import CorruptImageError
 from mim_plugins.transforms import decode_image
 
 GOOD = good_files()
-DAMAGED = corrupt_files()
+CORRUPT = corrupt_files()
 
 
 @pytest.mark.parametrize("name", GOOD)
@@ -39,9 +39,9 @@ def test_pixels_are_those_of_the_default_backend_of_mmcv(name):
     assert np.array_equal(decode_image(GOOD[name]), imfrombytes(GOOD[name]))
 
 
-@pytest.mark.parametrize("name", DAMAGED)
+@pytest.mark.parametrize("name", CORRUPT)
 def test_corruption_is_an_error_with_path_and_kind(name):
-    data, kind = DAMAGED[name]
+    data, kind = CORRUPT[name]
 
     with pytest.raises(CorruptImageError, match=rf"^corrupt image 'x/{name}': {kind} \(.+\)$") as e:
         decode_image(data, f"x/{name}")
@@ -94,7 +94,7 @@ def test_most_jpegs_with_random_bytes_in_them_are_found():
     assert found >= 36
 
 
-def test_a_message_of_something_else_on_standard_error_is_passed_on(monkeypatch, capfd):
+def test_other_messages_on_standard_error_are_passed_on(monkeypatch, capfd):
     original = cv2.imdecode
 
     def talking(*arguments):
@@ -110,7 +110,7 @@ def test_a_message_of_something_else_on_standard_error_is_passed_on(monkeypatch,
 def test_standard_error_is_the_old_one_after_good_and_bad_images(capfd):
     decode_image(GOOD["rgb.jpg"])
     with pytest.raises(CorruptImageError):
-        decode_image(DAMAGED["overwritten.jpg"][0])
+        decode_image(CORRUPT["overwritten.jpg"][0])
     os.write(2, b"still here\n")
 
     assert capfd.readouterr().err == "still here\n"

@@ -98,7 +98,7 @@ def test_pixels_are_those_of_the_whole_image(data, check_full_file):
 @needs_decoder
 @pytest.mark.parametrize("data", kinds())
 @pytest.mark.parametrize(("side", "scale"), [(66, 1), (65, 2), (33, 2), (32, 4), (16, 4)])
-def test_large_crops_are_decoded_smaller_where_they_stay_large_enough(data, side, scale):
+def test_large_crops_are_decoded_at_a_smaller_sufficient_size(data, side, scale):
     box = Box(9, 20, 131, 140)
     expected = Image.fromarray(imfrombytes(data)[8:144, 16:160])
     size = (expected.width // scale, expected.height // scale)

@@ -35,7 +35,7 @@ def test_files_and_their_images_have_the_same_orientation(kind, tag_type, endian
 
 
 @pytest.mark.parametrize("name", [name for name in good_files() if "turned" not in name])
-def test_files_without_orientation_are_upright_or_left_to_the_decoder(name):
+def test_files_without_orientation_are_upright(name):
     data = good_files()[name]
     is_read = data[:2] in (b"\xff\xd8", b"\x89P", b"RI")
     assert read_orientation(data) == (1 if is_read else None)

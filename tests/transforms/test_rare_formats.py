@@ -41,7 +41,7 @@ def test_pixels_equal_those_of_pillow_with_any_orientation(kind, orientation):
     assert difference.mean() < 3
 
 
-def test_a_damaged_file_of_several_pictures_is_corrupt():
+def test_an_overwritten_file_of_several_pictures_is_corrupt():
     data = saved(format="MPO", save_all=True, append_images=[PICTURE])
     first = data.index(b"\xff\xda")
     broken = data[: first + 40] + b"\xff\xd3" * 8 + data[first + 60 :]

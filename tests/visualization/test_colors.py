@@ -35,7 +35,7 @@ def test_images_of_any_channels_become_rgb(channels, shown):
     assert to_rgb_uint8(images, None).flatten().tolist() == shown
 
 
-def test_heat_map_goes_from_dark_to_bright_and_shows_nan_in_gray():
+def test_colors_go_from_dark_to_bright_and_nan_is_gray():
     values = torch.tensor([[[-1.0, 0.0], [1.0, float("nan")]]])
 
     colors = apply_colormap(values, 0, 1, (4, 6))

@@ -7,7 +7,7 @@ from mmengine.dist import all_gather_object, is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from ...config import type_name
+from ...config import hook_configs, type_name
 from ...datasets.replacement import RECORD
 from ...datasets.wrappers import count_images
 from ...errors import CorruptImageError
@@ -129,13 +129,8 @@ class CorruptImageHook(Hook):
 
 def _option(runner: Runner) -> str:
     """Return the command-line option of ``max_share``, with the name or index of the hook."""
-    places = dict(
-        default_hooks=dict(runner.cfg.get("default_hooks") or {}),
-        custom_hooks=dict(enumerate(runner.cfg.get("custom_hooks") or ())),
-    )
-    for place, hooks in places.items():
-        for key, hook in hooks.items():
-            kind = hook.get("type") if isinstance(hook, dict) else None
-            if type_name(kind) == CorruptImageHook.__name__:
-                return f"--cfg-options {place}.{key}.max_share"
+    for field, hook in hook_configs(runner.cfg).items():
+        kind = hook.get("type") if isinstance(hook, dict) else None
+        if type_name(kind) == CorruptImageHook.__name__:
+            return f"--cfg-options {field}.max_share"
     return f"max_share of {CorruptImageHook.__name__}, such as max_share"

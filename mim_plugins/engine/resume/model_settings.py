@@ -7,6 +7,7 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
+from ...wording import listed
 from ..model_wrapper import unwrap_model
 
 _SIMPLE = (bool, int, float, str)
@@ -19,7 +20,6 @@ _STRUCTURE = (
 # settings that do not change what is learned
 _FREE = ("frozen_stages", "inplace", "training", "with_cp")
 _LARGEST_BUFFER = 16
-_LISTED = 3
 _LONGEST = 60  # characters of a value
 _noted: WeakKeyDictionary[Any, dict[str, dict[str, Any]]] = WeakKeyDictionary()
 
@@ -58,7 +58,7 @@ def compare_settings(runner: Runner, given: Any) -> tuple[str, str]:
             if ours != saved:  # also if both are NaN
                 text = f"{name or 'model'}.{key} is {saved} in the file, {ours} in the model"
                 found[key not in _STRUCTURE].append(text)
-    structure, other = map(_listed, found)
+    structure, other = (listed(sorted(each)) for each in found)
     return structure, other
 
 
@@ -77,8 +77,3 @@ def _settings(module: nn.Module) -> dict[str, Any]:
         if buffer is not None and buffer.numel() <= _LARGEST_BUFFER:
             found[name] = buffer.flatten().tolist()
     return found
-
-
-def _listed(found: list[str]) -> str:
-    more = f" and {len(found) - _LISTED} more" if len(found) > _LISTED else ""
-    return ", ".join(sorted(found)[:_LISTED]) + more

@@ -10,6 +10,7 @@ from ...checkpoints import check_training_state
 from ...checkpoints.plain_copier import LOST, PlainCopier, plain_tensor
 from ...checkpoints.training_state import RUNTIME_TYPES
 from ...errors import CheckpointError, ConfigError
+from ...wording import listed
 from ..model_wrapper import unwrap_model
 from .checkpoint_compatibility import check_compatible
 from .loaded_checkpoint import is_trusted
@@ -66,13 +67,14 @@ def make_resumable(runner: Runner, checkpoint: dict) -> None:
     changed, lost = _convert(checkpoint)
     if changed:
         _report(
-            runner, f"checkpoints store {_listed(changed)}: a resumed run reads the latter type"
+            runner,
+            f"checkpoints store {listed(changed, _LISTED)}: a resumed run reads the latter type",
         )
     if lost:
         _report(
             runner,
-            f"checkpoints do not contain {_listed(lost)}, which is not plain data: a resumed run"
-            " starts without it",
+            f"checkpoints do not contain {listed(lost, _LISTED)}, which is not plain data: a"
+            " resumed run starts without it",
         )
     if runner not in _checked:
         _checked.add(runner)
@@ -152,8 +154,3 @@ def _report(runner: Runner, text: str) -> None:
     if text not in texts:
         texts.add(text)
         runner.logger.warning(text)
-
-
-def _listed(found: list[str]) -> str:
-    more = f" and {len(found) - _LISTED} more entries" if len(found) > _LISTED else ""
-    return ", ".join(found[:_LISTED]) + more

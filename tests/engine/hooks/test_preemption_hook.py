@@ -105,7 +105,7 @@ def test_training_and_validation_workers_outlive_signals(tmp_path, number):
         worker.kill()
 
 
-def test_accumulated_gradients_are_not_lost_and_handlers_restored(tmp_path):
+def test_gradients_are_not_lost_and_handlers_are_restored(tmp_path):
     handler = signal.getsignal(signal.SIGTERM)
     toy_runner(tmp_path, hooks=[PreemptionHook()]).train()
     assert signal.getsignal(signal.SIGTERM) == handler

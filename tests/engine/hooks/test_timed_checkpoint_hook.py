@@ -105,7 +105,7 @@ def test_no_accumulated_gradients_are_lost(tmp_path, monkeypatch, saved):
     assert [iteration for iteration, _ in saved] == [2, 4]  # the end of the run saves anyway
 
 
-def test_checks_are_rare_and_no_later_than_half_the_remaining_time(tmp_path, monkeypatch):
+def test_checks_are_rare_but_within_half_the_remaining_time(tmp_path, monkeypatch):
     checks = []
     monkeypatch.setattr(module, "broadcast", lambda plan: checks.append(plan.tolist()))
     hooks = [TimedCheckpointHook(minutes=0.2), Clock(monkeypatch, iteration=0.1)]

@@ -85,7 +85,7 @@ def test_biases_outside_norms_decay_on_request():
 
 
 @pytest.mark.parametrize("decay_tokens", [False, True])
-def test_learned_positions_have_the_lowest_rate_and_the_decay_of_tokens(monkeypatch, decay_tokens):
+def test_learned_positions_have_the_lowest_rate_and_decay(monkeypatch, decay_tokens):
     logged = []
     monkeypatch.setattr(f"{MODULE}.print_log", lambda text, **_: logged.append(text))
     arch = dict(depth=2, embed_dims=8, num_heads=2)

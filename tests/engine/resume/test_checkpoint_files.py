@@ -37,7 +37,7 @@ def flip(path):
     path.write_bytes(content)
 
 
-DAMAGE = dict(
+CORRUPTIONS = dict(
     truncated=lambda path: path.write_bytes(path.read_bytes()[:-100]),
     half=lambda path: path.write_bytes(path.read_bytes()[:9000]),
     empty=lambda path: path.write_bytes(b""),
@@ -46,20 +46,20 @@ DAMAGE = dict(
 )
 
 
-@pytest.mark.parametrize("kind", sorted(DAMAGE))
+@pytest.mark.parametrize("kind", sorted(CORRUPTIONS))
 def test_corrupt_newest_file_falls_back_with_a_warning(tmp_path, kind):
     good, newest = save(tmp_path, 1), save(tmp_path, 2)
     (tmp_path / "last_checkpoint").write_text(str(newest))
     assert find_file_corruption(newest) is None
     assert choose(tmp_path) == (newest, [])
-    DAMAGE[kind](newest)
+    CORRUPTIONS[kind](newest)
     os.utime(newest, (2, 2))
     path, warnings = choose(tmp_path)
     assert path == good
     assert any("iter_2.pth is corrupt" in text and "iter_1.pth" in text for text in warnings)
     with pytest.raises(CheckpointError, match="is corrupt"):
         check_integrity(str(newest))
-    DAMAGE[kind](good)
+    CORRUPTIONS[kind](good)
     with pytest.raises(CheckpointError, match=r"(?s)none can be resumed from.*--overwrite"):
         choose(tmp_path)
 

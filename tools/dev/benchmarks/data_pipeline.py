@@ -12,13 +12,13 @@ import os
 import sys
 import time
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import cv2
 import numpy as np
 import torch
 from arguments import positive
+from meters import spread
 from mmengine.dataset import default_collate
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
@@ -153,11 +153,6 @@ def compete(contestants: dict[str, Crops], args: argparse.Namespace, workers: in
             speedup=spread(ratios),
         )
     return result
-
-
-def spread(values: list[float]) -> dict[str, float]:
-    """Return median and range."""
-    return dict(median=median(values), min=min(values), max=max(values))
 
 
 def mean_abs_diff(crops: Crops, peer: Crops) -> float:

@@ -4,8 +4,7 @@ import math
 from statistics import linear_regression, median
 from typing import Any
 
-from meters import MIB
-from train_step import spread
+from meters import MIB, spread
 
 FIGURES = dict(step_s="step", least_s="fastest step", cpu_s="CPU time", gflops="GFLOP")
 GROWTHS = ("step_s", "cpu_s", "images_per_s", "gflops", "peak_memory_mib")

@@ -1,13 +1,19 @@
-"""Meters of memory, and of the device's rate of matrix products."""
+"""Meters of memory, and of the device's rate of matrix products; spread of measured values."""
 
 import time
 from pathlib import Path
+from statistics import median
 
 import torch
 from torch import nn
 
 PRODUCTS = 4
 MIB = 2**20
+
+
+def spread(values: list[float]) -> dict[str, float]:
+    """Return median and range."""
+    return dict(median=median(values), min=min(values), max=max(values))
 
 
 class MemoryMeter:

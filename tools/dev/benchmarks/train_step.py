@@ -9,12 +9,11 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from statistics import median
 
 from arguments import batch_size, image_side, positive
 from common import COMPILED_WARMUP_STEPS, PARTS, ContestantError, compete
 from contestants import CONTESTANTS, PEER, Setup
-from meters import MIB
+from meters import MIB, spread
 
 from mim_plugins.cli import add_device_option
 
@@ -50,11 +49,6 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result there")
     return parser.parse_args()
-
-
-def spread(values: list[float]) -> dict[str, float]:
-    """Return median and range."""
-    return dict(median=median(values), min=min(values), max=max(values))
 
 
 def summarize(raw: dict, setup: Setup) -> dict:
