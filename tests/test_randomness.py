@@ -1,20 +1,8 @@
-import random
-
-import numpy as np
 import pytest
 import torch
+from random_numbers import draw, seed
 
 from mim_plugins.randomness import preserved_random_state, seed_generators
-
-
-def draw():
-    return random.random(), np.random.rand(), torch.rand(1).item()
-
-
-def seed():
-    random.seed(0)
-    np.random.seed(0)
-    torch.manual_seed(0)
 
 
 def test_the_key_determines_the_numbers():

@@ -214,11 +214,11 @@ def test_training_and_doctor_reject_the_same_settings(tmp_path, settings, val, t
 def test_evaluation_is_compared_with_the_checkpoints_classes(tmp_path):
     root = write_classes(tmp_path / "data", "abc", "abx")
     runner = Runner.from_cfg(finetuning(root, tmp_path / "work"))
-    with pytest.raises(ConfigError, match=r"train_dataloader.*without 'c' and with 'x'"):
+    with pytest.raises(ConfigError, match=r"train_dataloader.*without 'c' and with additional 'x'"):
         consistency.check_evaluation(runner, None)
     shutil.rmtree(root / "train")
     assert consistency.check_evaluation(runner, None) == []
-    with pytest.raises(ConfigError, match=r"checkpoint's training.*without 'c' and with 'x'"):
+    with pytest.raises(ConfigError, match=r"checkpoint's training.*'c' and with additional 'x'"):
         consistency.check_evaluation(runner, ("a", "b", "c"))
 
 
