@@ -48,7 +48,7 @@ def theirs():
             ),
         )
     )
-    with torch.no_grad():  # norms that do something, so that their order matters
+    with torch.no_grad():  # norms with an effect, because their order matters
         for parameter in model.parameters():
             if parameter.ndim == 1:
                 parameter.add_(0.1 * torch.randn_like(parameter))

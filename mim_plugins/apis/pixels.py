@@ -164,7 +164,7 @@ def _from_32_bits(pixels: np.ndarray, name: str, is_file: bool) -> np.ndarray:
 def _unknown_white(low: int, high: int) -> str:
     return (
         f"with values from {low} to {high}, whose white level is unknown; give 8 bits, where white"
-        " is 255 (uint8, PIL mode L), or scale the values so that white is 65535 (uint16, I;16)"
+        " is 255 (uint8, PIL mode L), or 16 bits, where white is 65535 (uint16, I;16)"
     )
 
 

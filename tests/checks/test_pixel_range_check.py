@@ -19,7 +19,10 @@ def test_a_standard_deviation_of_zero_is_refused(std):
         check_pixel_range(preprocessor(std=std), FIELD, [])
 
 
-@pytest.mark.parametrize("image", [torch.tensor([[[-2.0, 2.0]]]), torch.rand(3, 2, 2)])
+@pytest.mark.parametrize(
+    "image",
+    [torch.tensor([[[-2.0, 2.0]]]), torch.rand(3, 2, 2), torch.tensor([[[0.0, 1.0]]])],
+)
 def test_images_that_are_normalized_twice_are_a_warning(image):
     pixels = torch.randint(255, (3, 2, 2), dtype=torch.uint8)
     assert "before data_preprocessor normalizes" in check_pixel_range(

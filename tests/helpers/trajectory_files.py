@@ -1,7 +1,7 @@
 """Training runs as in the authors' scripts, written as files of reference numbers.
 
 The models are ours, under the authors' names. Parameter groups, schedule, optimizer and losses are
-written here a second time, so that recipes and their constructor are compared with something else.
+written here a second time, because recipes and their constructor need an independent comparison.
 """
 
 import json

@@ -8,7 +8,7 @@ from schedule_run import ScheduleRun
 from torch import nn
 from torchvision.ops import StochasticDepth
 
-# shortened, so that schedules of hundreds of epochs are stepped through in a second
+# shortened, because schedules of hundreds of epochs take many steps
 EPOCH, COCO_EPOCH = 50, 1000
 TOKENS = ("pos_embed", "mask_token", "cls_token")
 

@@ -5,7 +5,7 @@ _base_ = "mmdet::_base_/datasets/coco_instance.py"
 
 image_size = (1024, 1024)
 # pads images after normalization, and the masks of objects. Unlike with a Pad transform, img_shape
-# stays that of the image, so that boxes are clipped to it.
+# stays that of the image, so boxes are clipped to it.
 square_images = dict(pad_size_divisor=max(image_size))
 
 train_pipeline = [

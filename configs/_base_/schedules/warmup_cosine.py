@@ -1,6 +1,5 @@
 # Linear warm-up from 0, then a cosine that ends with train_cfg.max_epochs, which the recipe states,
-# as in MAE's code. The schedules derived from this one state the epochs of warm-up, once, and put
-# them in.
+# as in MAE's code. The schedules derived from this one insert their epochs of warm-up.
 # bfloat16 has the range of float32, so its gradients need no scaling
 optim_wrapper = dict(type="AmpOptimWrapper", dtype="bfloat16", loss_scale=dict(enabled=False))
 param_scheduler = [

@@ -29,7 +29,7 @@ KINDS = dict(
 
 
 class Model(BaseModel):
-    """One weight, and a buffer that makes the checkpoint large."""
+    """Model of one weight, and of a buffer that makes the checkpoint large."""
 
     def __init__(self, megabytes: int) -> None:
         super().__init__()
