@@ -9,7 +9,7 @@ from mim_plugins.checkpoints import read_reference
 
 DATA = Path(__file__).parents[1] / "data"
 SHARED_QUANTITIES = ("loss", "latent", "reconstruction")
-# file: quantities besides gradient norms, and a weight that affects the latent
+# file: quantities in addition to gradient norms, and a weight that affects the latent
 REFERENCES = dict(
     mixmim_tiny=((*SHARED_QUANTITIES, "finetune_features"), "layers.1.downsample.reduction.weight"),
     mcmae_tiny=(SHARED_QUANTITIES, "stage1_output_decode.weight"),

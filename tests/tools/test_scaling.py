@@ -19,7 +19,7 @@ def benchmark(*arguments):
 
 @pytest.fixture(scope="module")
 def scaling():
-    """Import the tool as a module, with the modules beside it."""
+    """Import the tool as a module, with the modules next to it."""
     before = set(sys.modules)
     sys.path.insert(0, str(FOLDER))
     try:
