@@ -27,14 +27,7 @@ from PIL import Image
 _EPOCH = 4  # iterations
 CONFIG = """
 _base_ = {base!r}
-model = dict(
-    backbone=dict(arch=dict(_delete_=True, embed_dims=8, depths=(1, 1, 1, 1),
-                            num_heads=(1, 1, 2, 2)), img_size=64, window_size=4),
-    decoder=dict(embed_dims=16, depth=1, num_heads=2))
-train_pipeline = _base_.train_pipeline
-train_pipeline[0]['scale'] = 64
-train_dataloader = dict(batch_size=2, num_workers=1, pin_memory=False,
-                        dataset=dict(pipeline=train_pipeline))
+train_dataloader = dict(num_workers=1, persistent_workers=True)
 train_cfg = dict(max_epochs={epochs})
 default_hooks = dict(
     logger=dict(interval=100), preemption=dict(interval=1), stall_watchdog=dict(timeout=8),
@@ -60,7 +53,7 @@ def train(folder: Path, name: str, kinds: list[str]) -> dict[str, torch.Tensor]:
     config = folder / f"{name}.py"
     config.write_text(
         CONFIG.format(
-            base=str(TOOLS.parent / "configs/mixmae/swin_b_600e.py"),
+            base=str(TOOLS / "dev/configs/tiny_mixmae.py"),
             epochs=-(-length // _EPOCH),
             kinds=schedule,
             record=str(record),
