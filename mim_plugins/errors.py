@@ -58,6 +58,7 @@ class CorruptImageError(UserError, ValueError):
         "corrupt",
         "unsupported",
         "too large",
+        "wrong bands",
     )
 
     def __init__(self, message: str, path: str = "", kind: str = "") -> None:

@@ -22,6 +22,9 @@ class MixDataPreprocessor(ImgDataPreprocessor):
         mean: one value per channel, for any number of channels, or one for all.
         std: standard deviation, in the same form as ``mean``.
         bgr_to_rgb: reverse the three channels.
+        shown_bands: one or three channels that pictures show as gray or as red, green and blue,
+            counted from 0, from 2.5 standard deviations below the mean (black) to as much above it
+            (white); None shows the first ones as 8-bit colors.
         non_blocking: copy batches in pinned memory to the GPU while the CPU continues.
         **kwargs: further arguments of MMEngine's ``ImgDataPreprocessor``.
 
@@ -33,7 +36,7 @@ class MixDataPreprocessor(ImgDataPreprocessor):
 
     Raises:
         ValueError: ``rgb_to_bgr`` is set although encoders and teachers read RGB, or the lengths of
-            ``mean`` and ``std`` differ.
+            ``mean`` and ``std`` differ, or ``shown_bands`` are not one or three channels.
     """
 
     mean: Tensor
@@ -45,6 +48,7 @@ class MixDataPreprocessor(ImgDataPreprocessor):
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
         bgr_to_rgb: bool = False,
+        shown_bands: Sequence[int] | None = None,
         non_blocking: bool = True,
         **kwargs: Any,
     ) -> None:
@@ -60,6 +64,7 @@ class MixDataPreprocessor(ImgDataPreprocessor):
                 " value per channel or one for all"
             )
         super().__init__(non_blocking=non_blocking, **kwargs)
+        self.shown_bands = _checked_bands(shown_bands, max(lengths, default=0))
         self.bgr_to_rgb = bgr_to_rgb
         self.planner: Callable | None = None
         self.static_shapes = False
@@ -112,6 +117,20 @@ def reverses_channels(preprocessor: Any) -> bool:
     """Return whether a data preprocessor, of any class of MMEngine, reverses BGR and RGB."""
     own = getattr(preprocessor, "bgr_to_rgb", False)
     return bool(own or getattr(preprocessor, "_channel_conversion", False))
+
+
+def _checked_bands(bands: Sequence[int] | None, channels: int) -> tuple[int, ...] | None:
+    if bands is None:
+        return None
+    highest = channels - 1 if channels > 1 else max(bands, default=0)  # one mean may be for all
+    if len(bands) not in (1, 3) or not all(
+        type(band) is int and 0 <= band <= highest for band in bands
+    ):
+        raise ValueError(
+            f"MixDataPreprocessor: shown_bands={tuple(bands)} must be one or three numbers of"
+            f" channels, counted from 0{f' to {highest}' if channels > 1 else ''}"
+        )
+    return tuple(bands)
 
 
 def _reversed(images: Tensor) -> Tensor:

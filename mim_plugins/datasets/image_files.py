@@ -6,7 +6,7 @@ import re
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mmengine.logging import print_log
 
@@ -16,6 +16,8 @@ from ..file_names import printable
 IMAGE_SUFFIXES = (
     ".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp",
 )  # fmt: skip
+BAND_SUFFIXES = (*IMAGE_SUFFIXES, ".dcm", ".dicom", ".npy", ".npz")
+"""Suffixes of the files that :class:`Bands` reads."""
 
 # names that operating systems, network drives and archivers add; a leading dot also hides a name
 _HIDDEN = (
@@ -57,9 +59,20 @@ class ImageScan(NamedTuple):
             print_log(f"left out of '{printable(folder)}': {text}", "current", logging.WARNING)
 
 
-def find_images(folder: str | Path) -> list[str]:
+def find_images(folder: str | Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> list[str]:
     """Return the paths of all image files under a folder, sorted; see :func:`scan_images`."""
-    return scan_images(folder).paths
+    return scan_images(folder, suffixes).paths
+
+
+def suffixes_read(bands: Any) -> tuple[str, ...]:
+    """Return the suffixes of the files that a loading transform with ``bands`` or None reads."""
+    return IMAGE_SUFFIXES if bands is None else BAND_SUFFIXES
+
+
+def suffixes_of_pipeline(pipeline: Any) -> tuple[str, ...]:
+    """Return the suffixes of the files that the loading transform of a built pipeline reads."""
+    steps = getattr(pipeline, "transforms", ())
+    return suffixes_read(next((step.bands for step in steps if hasattr(step, "bands")), None))
 
 
 def images_by_class(

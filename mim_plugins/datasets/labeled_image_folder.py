@@ -11,7 +11,7 @@ from mmengine.logging import print_log
 from ..errors import DataNotFoundError
 from ..file_names import printable, read_lines
 from ..registry import DATASETS
-from .image_files import IMAGE_SUFFIXES, images_by_class, scan_images
+from .image_files import images_by_class, scan_images, suffixes_of_pipeline
 from .image_lists import read_image_list, read_labeled_list
 from .labeled_dataset import LabeledDataset
 from .single_paths import check_single_paths
@@ -36,7 +36,7 @@ class LabeledImageFolder(LabeledDataset):
         split: ``'train'``, ``'val'`` or ``'test'``, instead of ``data_prefix``. The list
             ``meta/SPLIT.txt`` in ``data_root`` is then read if it exists. ``'test'`` has no labels.
         with_label: whether to read labels; otherwise all images under the folder or of the list.
-        extensions: suffixes of image files.
+        extensions: suffixes of image files; by default those that the loading transform reads.
         classes: names of the classes, or a text file with one per line; by default those of the
             folders.
         metainfo: of MMEngine's ``BaseDataset``; it may contain ``classes``.
@@ -57,7 +57,7 @@ class LabeledImageFolder(LabeledDataset):
         ann_file: str = "",
         split: str = "",
         with_label: bool = True,
-        extensions: Sequence[str] = IMAGE_SUFFIXES,
+        extensions: Sequence[str] | None = None,
         classes: str | Sequence[str] | None = None,
         metainfo: dict | None = None,
         **kwargs: Any,
@@ -82,7 +82,7 @@ class LabeledImageFolder(LabeledDataset):
                 f" [{extensions!r}]"
             )
         self.with_label = with_label
-        self.suffixes = tuple(suffix.lower() for suffix in extensions)
+        self.extensions = extensions
         if classes is not None:
             names = read_lines(os.path.expanduser(classes)) if isinstance(classes, str) else classes
             metainfo = dict(classes=tuple(names)) | (metainfo or {})
@@ -96,6 +96,12 @@ class LabeledImageFolder(LabeledDataset):
 
     def load_data_list(self) -> list[dict]:
         """Return one ``dict(img_path=...)`` per image, with ``gt_label`` where there are labels."""
+        given = self.extensions
+        self.suffixes = (
+            suffixes_of_pipeline(self.pipeline)
+            if given is None
+            else tuple(suffix.lower() for suffix in given)
+        )
         folder = Path(self.data_prefix["img_path"] or self.data_root)
         if self.ann_file:
             return self._read_list(folder)

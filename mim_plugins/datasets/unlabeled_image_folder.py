@@ -1,6 +1,7 @@
 """Images of a folder, without labels."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from ..registry import DATASETS
 from ..wording import counted
 from .image_files import IMAGE_SUFFIXES as IMAGE_SUFFIXES
 from .image_files import find_images as find_images
-from .image_files import scan_images
+from .image_files import scan_images, suffixes_of_pipeline
 from .image_lists import read_image_list
 from .replacement import check_on_corrupt, prepare_or_replace
 from .single_paths import check_single_paths
@@ -22,6 +23,8 @@ from .single_paths import check_single_paths
 @DATASETS.register_module()
 class UnlabeledImageFolder(BaseDataset):
     """All images under a folder, flat or in sub-folders of any depth; see :func:`scan_images`.
+
+    With ``bands`` in the loading transform, these include NumPy and DICOM files.
 
     Args:
         data_root: the folder. If it has a sub-folder ``data_prefix['img_path']`` (``train`` in our
@@ -74,13 +77,17 @@ class UnlabeledImageFolder(BaseDataset):
     def load_data_list(self) -> list[dict]:
         """Return one ``dict(img_path=...)`` per image, in sorted order."""
         folder = self._image_folder()
-        paths = self._read_annotation_file(folder) if self.ann_file else _read_folder(folder)
+        suffixes = suffixes_of_pipeline(self.pipeline)
+        if self.ann_file:
+            paths = self._read_annotation_file(folder)
+        else:
+            paths = _read_folder(folder, suffixes)
         if not paths and self.ann_file:
             raise DataNotFoundError(f"the list '{printable(self.ann_file)}' contains no images")
         if not paths:
             raise DataNotFoundError(
                 f"no images in '{printable(folder)}' or its sub-folders (looked for"
-                f" {' '.join(IMAGE_SUFFIXES)}). {_LAYOUT_HELP}"
+                f" {' '.join(suffixes)}). {_LAYOUT_HELP}"
             )
         origin = f", listed in '{printable(self.ann_file)}'" if self.ann_file else ""
         print_log(
@@ -118,8 +125,8 @@ class UnlabeledImageFolder(BaseDataset):
         return paths
 
 
-def _read_folder(folder: Path) -> list[str]:
-    scan = scan_images(folder)
+def _read_folder(folder: Path, suffixes: Sequence[str]) -> list[str]:
+    scan = scan_images(folder, suffixes)
     scan.warn_of_left_out(folder)
     return scan.paths
 

@@ -1,3 +1,4 @@
+from .bands import Bands
 from .decode import decode_image
 from .load_image import LoadImage
 from .load_random_resized_crop import LoadRandomResizedCrop
@@ -5,6 +6,7 @@ from .pack_inputs import PackInputs
 from .resize_edge import ResizeEdge
 
 __all__ = [
+    "Bands",
     "LoadImage",
     "LoadRandomResizedCrop",
     "PackInputs",

@@ -27,6 +27,7 @@ _PNM = re.compile(rb"P[2356]" + _BLANK + rb"\d+" + _BLANK + rb"\d+" + _BLANK + r
 _LONGEST_HEADER = 4096  # bytes
 # above which OpenCV (pixels) and libpng (a side) refuse to decode
 MAX_PIXELS, _MAX_SIDE = 1 << 30, 1_000_000
+_COLORS = 3
 _lock = threading.Lock()
 
 
@@ -51,14 +52,45 @@ def decode_image(data: bytes, path: str = "") -> np.ndarray:
         CorruptImageError: the content is empty, not an image, truncated, corrupt, too large, or of
             a kind that OpenCV cannot read (32-bit float).
     """
-    if not data:
-        raise _error(path, "empty", "the file has 0 bytes")
-    if data.startswith((b"Pf", b"PF")):
-        raise _error(path, "unsupported", "a PFM file: floats whose white level is unknown")
+    _check_content(data, path)
     if _has_own_white(data):
         return _decode_scaled(data, path)
+    image = _decode(data, path, cv2.IMREAD_COLOR)
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        found = f"{image.dtype} pixels of the shape {image.shape}"
+        raise corruption(path, "unsupported", f"{found}, not 8-bit colors")
+    return image
+
+
+def decode_unchanged(data: bytes, path: str = "") -> np.ndarray:
+    """Decode an image file that OpenCV reads to the numbers and channels of the file.
+
+    The result is gray (H, W), RGB (H, W, 3) or RGBA (H, W, 4). Palettes and CMYK become colors, and
+    the EXIF orientation is applied.
+
+    Raises:
+        CorruptImageError: see :func:`decode_image`, or the file is a PNM file whose white is not
+            255 or 65535.
+    """
+    _check_content(data, path)
+    if _has_own_white(data):
+        raise corruption(path, "unsupported", "a PNM file with white at another level than 255")
+    image = _decode(data, path, cv2.IMREAD_UNCHANGED)
+    if image.ndim == 3 and image.shape[2] >= _COLORS:  # BGR or BGRA
+        image = np.concatenate([image[..., _COLORS - 1 :: -1], image[..., _COLORS:]], axis=2)
+    return image
+
+
+def _check_content(data: bytes, path: str) -> None:
+    if not data:
+        raise corruption(path, "empty", "the file has 0 bytes")
+    if data.startswith((b"Pf", b"PF")):
+        raise corruption(path, "unsupported", "a PFM file: floats whose white level is unknown")
+
+
+def _decode(data: bytes, path: str, flags: int) -> np.ndarray:
+    """Decode by OpenCV, upright, and check its messages."""
     orientation = read_orientation(data)
-    flags = cv2.IMREAD_COLOR
     if orientation is not None:  # OpenCV reads fewer kinds of tags
         flags |= cv2.IMREAD_IGNORE_ORIENTATION
     image = None
@@ -66,13 +98,10 @@ def decode_image(data: bytes, path: str = "") -> np.ndarray:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     text = "\n".join(messages)
     if image is None:
-        raise _error(path, *_diagnose(data))
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        found = f"{image.dtype} pixels of the shape {image.shape}"
-        raise _error(path, "unsupported", f"{found}, not 8-bit colors")
+        raise corruption(path, *_diagnose(data))
     garbage = _GARBAGE.search(text)
     if garbage and not (_BEFORE_TABLES.search(text) and b"MPF\0" in data[:_MPF_AT]):
-        raise _error(path, "corrupt", garbage[0].strip())
+        raise corruption(path, "corrupt", garbage[0].strip())
     if text:
         sys.stderr.write(text)
     return image if orientation is None else turn_upright(image, orientation)
@@ -93,14 +122,15 @@ def _decode_scaled(data: bytes, path: str) -> np.ndarray:
         with Image.open(io.BytesIO(data)) as image:
             pixels = np.asarray(image)
     except Exception as error:
-        raise _error(path, *_diagnose(data)) from error
+        raise corruption(path, *_diagnose(data)) from error
     if pixels.ndim == 2:  # 32-bit integers contain 16 bits
         pixels = pixels if pixels.dtype == np.uint8 else (pixels >> 8).astype(np.uint8)
         pixels = np.repeat(pixels[..., None], 3, axis=2)
     return np.ascontiguousarray(pixels[..., ::-1])
 
 
-def _error(path: str, kind: str, cause: str) -> CorruptImageError:
+def corruption(path: str, kind: str, cause: str) -> CorruptImageError:
+    """Return the error of a file; ``kind`` is one of :attr:`CorruptImageError.KINDS`."""
     return CorruptImageError(f"corrupt image '{printable(path)}': {kind} ({cause})", path, kind)
 
 

@@ -4,11 +4,13 @@ import errno
 import os
 import stat
 
+import numpy as np
 from mmengine import fileio
 
 from ..errors import CorruptImageError
 from ..file_names import printable
 from ..registry import TRANSFORMS
+from .bands import Bands
 from .decode import decode_image
 
 
@@ -21,20 +23,33 @@ class LoadImage:
 
     Args:
         backend_args: arguments of MMEngine's file backend for files that are not on a local disk.
+        bands: arguments of :class:`Bands`, such as ``dict(channels=13)``, for images of another
+            number of channels than 3 or of more than 8 bits; None reads 8-bit colors.
 
     Raises:
         CorruptImageError: in a call, the file is missing, unreadable or corrupt.
+        ConfigError: ``bands`` is wrong; or in a call, a package that reads the format is missing.
     """
 
-    def __init__(self, backend_args: dict | None = None) -> None:
+    def __init__(self, backend_args: dict | None = None, bands: dict | None = None) -> None:
         self.backend_args = backend_args
+        self.bands = None if bands is None else Bands(**bands)
 
     def __call__(self, results: dict) -> dict:
-        """Add ``img`` (H, W, 3), ``img_shape`` and ``ori_shape`` (H, W) to a copy."""
-        image = decode_image(self._read(results["img_path"]), results["img_path"])
+        """Add ``img`` (H, W, C), ``img_shape`` and ``ori_shape`` (H, W) to a copy."""
+        image = self.decode(self.read_bytes(results["img_path"]), results["img_path"])
         return dict(results, img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2])
 
-    def _read(self, path: str) -> bytes:
+    def decode(self, data: bytes, path: str = "") -> np.ndarray:
+        """Decode the content of a file, as :func:`decode_image` or :meth:`Bands.decode`."""
+        return decode_image(data, path) if self.bands is None else self.bands.decode(data, path)
+
+    def read_bytes(self, path: str) -> bytes:
+        """Return the content of a file.
+
+        Raises:
+            CorruptImageError: the file is missing or unreadable.
+        """
         try:
             if self.backend_args is None and "://" not in path:
                 return read_regular_file(path)

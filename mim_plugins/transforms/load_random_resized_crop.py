@@ -11,13 +11,14 @@ from torch.nn import functional as F
 
 from ..registry import TRANSFORMS
 from . import jpeg_region
-from .decode import decode_image
 from .jpeg_region import Box
 from .load_image import LoadImage, read_regular_file
 from .random_crop import sample_crop_box
+from .resize_pillow import resize_pillow
 
 BACKENDS = ("fast", "exact")
 FIRST_EPOCH = "first_epoch"
+_MAX_INTERLEAVED = 4  # channels for which PyTorch has a fast resize of interleaved bytes
 
 
 @TRANSFORMS.register_module()
@@ -41,6 +42,7 @@ class LoadRandomResizedCrop:
             (truncated ones are always found). ``'first_epoch'``: only until this worker has found
             the file intact, by the ``sample_idx`` of MMEngine's data sets. Pixels are the same.
         backend_args: arguments of MMEngine's file backend for files that are not on a local disk.
+        bands: see :class:`LoadImage`.
 
     Raises:
         ValueError: another ``backend`` or ``check_full_file``, an impossible size or range, or a
@@ -57,6 +59,7 @@ class LoadRandomResizedCrop:
         backend: str = "fast",
         check_full_file: bool | str = False,
         backend_args: dict | None = None,
+        bands: dict | None = None,
     ) -> None:
         if backend not in BACKENDS:
             raise ValueError(
@@ -76,9 +79,11 @@ class LoadRandomResizedCrop:
         self.backend = backend
         self.check_full_file = check_full_file
         self._intact = bytearray()  # 1 for every sample_idx whose file was decoded to its end
-        self.load_full = LoadImage(backend_args)
-        self.reads_headers = backend == "fast" and jpeg_region.AVAILABLE
-        if backend == "fast" and not jpeg_region.AVAILABLE:
+        self.load_full = LoadImage(backend_args, bands)
+        self.bands = self.load_full.bands
+        reads_regions = backend == "fast" and bands is None
+        self.reads_headers = reads_regions and jpeg_region.AVAILABLE
+        if reads_regions and not jpeg_region.AVAILABLE:
             print_log(
                 "LoadRandomResizedCrop: simplejpeg is not installed, so whole images are decoded;"
                 " pip install 'mim_plugins[fast]' makes loading faster",
@@ -86,7 +91,7 @@ class LoadRandomResizedCrop:
             )
 
     def __call__(self, results: dict) -> dict:
-        """Add ``img`` (H, W, 3), ``img_shape`` and ``ori_shape`` (H, W) to a copy.
+        """Add ``img`` (H, W, C), ``img_shape`` and ``ori_shape`` (H, W) to a copy.
 
         With ``flip_prob``, add ``flip`` and ``flip_direction``, too.
         """
@@ -132,9 +137,9 @@ class LoadRandomResizedCrop:
             region = jpeg_region.decode_region(data, header, box, self.size, check_full_file)
             if region is not None:
                 return region, shape
-            image = decode_image(data, path)  # mostly raises an error that names the cause
+            image = self.load_full.decode(data, path)  # mostly raises an error with the cause
         else:
-            image = decode_image(data, path)
+            image = self.load_full.decode(data, path)
             shape = image.shape[0], image.shape[1]
             box = self._sample_box(shape)
         top, left, height, width = box
@@ -162,18 +167,20 @@ def _check_range(name: str, limits: Sequence[float]) -> tuple[float, float]:
 
 
 def resize_exact(image: np.ndarray, size: tuple[int, int], flip: bool = False) -> np.ndarray:
-    """Resize 8-bit (h, w, C) to (H, W, C) with Pillow, bicubic and antialiased."""
-    from mmcv.image import imresize
-
-    image = imresize(image, size[::-1], interpolation="bicubic", backend="pillow")
+    """Resize (h, w, C) to (H, W, C) with Pillow, bicubic and antialiased."""
+    image = resize_pillow(image, size, "bicubic")
     return image[:, ::-1] if flip else image
 
 
 def resize_fast(image: np.ndarray, size: tuple[int, int], flip: bool = False) -> np.ndarray:
-    """Resize 8-bit (h, w, C) to (H, W, C) with PyTorch, bicubic and antialiased.
+    """Resize 8-bit or float (h, w, C) to (H, W, C) with PyTorch, bicubic and antialiased.
 
     The memory of the result is in the order (C, H, W), which collating needs.
     """
+    if image.dtype != np.uint8 or image.shape[2] > _MAX_INTERLEAVED:
+        bands = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
+        planes = F.interpolate(bands[None], size, mode="bicubic", antialias=True)[0]
+        return (planes.flip(2) if flip else planes).numpy().transpose(1, 2, 0)
     # with the batch axis added first, PyTorch keeps channels last, and OpenCV transposes faster
     pixels = torch.from_numpy(image)[None].permute(0, 3, 1, 2)
     pixels = F.interpolate(pixels, size, mode="bicubic", antialias=True)

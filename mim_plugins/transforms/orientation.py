@@ -52,7 +52,7 @@ def image_orientation(image: Image.Image) -> int:
 
 
 def turn_upright(image: np.ndarray, orientation: int) -> np.ndarray:
-    """Turn and mirror pixels (H, W, 3) stored with an EXIF ``orientation``, so they are upright."""
+    """Turn and mirror pixels (H, W[, C]) stored with an EXIF orientation, so they are upright."""
     if orientation >= 5:
         image = cv2.transpose(image)
     mirror = _MIRRORS.get(orientation)

@@ -4,13 +4,14 @@ import math
 
 import cv2
 import numpy as np
-from PIL import Image
 
 from ..registry import TRANSFORMS
+from .resize_pillow import resize_pillow
 
 EDGES = ("short", "long", "width", "height")
 BACKENDS = ("cv2", "pillow")
 _CV2_OFFSETS = 256  # first pixels to choose among
+_MAX_CV2_BANDS = 4  # OpenCV rounds more bands in another way, or refuses them
 
 
 @TRANSFORMS.register_module()
@@ -92,7 +93,13 @@ def resize_middle(
     """
     from mmcv.image import imresize
 
+    if backend == "cv2" and image.ndim == 3 and image.shape[2] > _MAX_CV2_BANDS:
+        bands = np.moveaxis(image, 2, 0)
+        resized = [resize_middle(band, size, longest, backend, interpolation) for band in bands]
+        return np.stack(resized, axis=2)
     if max(size) <= longest:
+        if backend == "pillow":
+            return resize_pillow(image, size, interpolation)
         return imresize(image, size[::-1], interpolation=interpolation, backend=backend)
     axis = int(size[1] > size[0])
     left_out = (size[axis] - longest) // 4 * 2
@@ -110,13 +117,9 @@ def _resize_part_pillow(
     # offsets refer to the window because Pillow stores them in single precision
     start, stop = part.start * step - source.start, part.stop * step - source.start
     length = part.stop - part.start
-    return np.asarray(
-        Image.fromarray(np.ascontiguousarray(window)).resize(
-            (length, size[0]) if axis else (size[1], length),
-            Image.Resampling[interpolation.upper()],
-            box=(start, 0, stop, image.shape[0]) if axis else (0, start, image.shape[1], stop),
-        )
-    )
+    box = (start, 0, stop, image.shape[0]) if axis else (0, start, image.shape[1], stop)
+    part_size = (size[0], length) if axis else (length, size[1])
+    return resize_pillow(window, part_size, interpolation, box)
 
 
 def _resize_part_cv2(

@@ -8,19 +8,30 @@ from torch import Tensor
 
 COLOR_MAP = "viridis"
 _MISSING = 127  # gray
+_SHOWN_DEVIATIONS = 2.5  # from the mean to black and to white
 
 
 def to_rgb_uint8(images: Tensor, preprocessor: Any) -> Tensor:
     """Return normalized images (B, C, H, W) as RGB bytes (B, 3, H, W), clipped to 0 ... 255.
 
+    With ``shown_bands`` of :class:`MixDataPreprocessor`, these channels are shown, each in the
+    range around its mean. Without them, the numbers are those of 8-bit files.
     Images of one or two channels are shown as their first one in gray, those of more than three
     channels as their first three. ``preprocessor`` is the model's data preprocessor; one without
     ``mean`` and ``std`` does not normalize, so values are those of the image files.
     """
+    bands = getattr(preprocessor, "shown_bands", None)
+    if bands is not None:
+        shown = images[:, list(bands)].float().expand(-1, 3, -1, -1)
+        return _to_bytes((shown / _SHOWN_DEVIATIONS + 1) * 127.5)
     if hasattr(preprocessor, "mean") and hasattr(preprocessor, "std"):
         images = images.float() * preprocessor.std + preprocessor.mean
     shown = images[:, :1].expand(-1, 3, -1, -1) if images.shape[1] < 3 else images[:, :3]
-    return shown.nan_to_num(_MISSING).round().clamp(0, 255).to(torch.uint8)
+    return _to_bytes(shown)
+
+
+def _to_bytes(images: Tensor) -> Tensor:
+    return images.nan_to_num(_MISSING).round().clamp(0, 255).to(torch.uint8)
 
 
 def apply_colormap(values: Tensor, low: float, high: float, size: tuple[int, int]) -> Tensor:

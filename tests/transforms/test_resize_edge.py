@@ -95,3 +95,15 @@ def test_arguments_that_make_no_sense_are_refused(arguments):
     (name, value), *_ = arguments.items()
     with pytest.raises(ValueError, match=f"ResizeEdge: .*{name}={value!r}"):
         ResizeEdge(**(dict(scale=32) | arguments))
+
+
+@pytest.mark.parametrize("backend", ["cv2", "pillow"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+@pytest.mark.parametrize("size", [(40, 50), (2, 600)])
+def test_every_band_is_resized_like_a_single_one(backend, dtype, size):
+    image = np.random.default_rng(0).integers(0, 256, (*size, 7)).astype(dtype)
+    resize = ResizeEdge(8, backend=backend, interpolation="bicubic")
+    whole = resize(dict(img=image))["img"]
+    for band in range(7):
+        single = resize(dict(img=np.ascontiguousarray(image[..., band])))["img"]
+        assert np.array_equal(whole[..., band], single)

@@ -1,0 +1,90 @@
+"""Means and standard deviations of channels."""
+
+import numpy as np
+import pytest
+from band_images import npy, scene, tiff, write_scenes
+from image_folders import write_images
+
+from mim_plugins.datasets import channel_statistics as module
+from mim_plugins.datasets.channel_statistics import channel_statistics
+from mim_plugins.errors import DataNotFoundError
+from mim_plugins.transforms import Bands
+
+pytest.importorskip("tifffile")
+
+
+def files(folder, *contents):
+    folder.mkdir(exist_ok=True)
+    paths = [folder / f"{index}.x" for index in range(len(contents))]
+    for path, content in zip(paths, contents, strict=True):
+        path.write_bytes(content)
+    return list(map(str, paths))
+
+
+@pytest.mark.parametrize("block", [1, 700, 1 << 22])
+def test_statistics_are_those_of_all_pixels_at_once(tmp_path, block, monkeypatch):
+    monkeypatch.setattr(module, "_BLOCK", block)
+    scenes = [scene(13, (14 + 3 * n, 20), seed=n).astype(np.float64) + 1e6 for n in range(4)]
+    found = channel_statistics(files(tmp_path, *map(npy, scenes)), Bands(13))
+    pixels = np.concatenate([each.reshape(-1, 13) for each in scenes]).astype(np.float32)
+    pixels = pixels.astype(np.float64)
+    np.testing.assert_allclose(found.mean, pixels.mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(found.std, pixels.std(axis=0), rtol=1e-9)
+    assert found.low == pixels.min(axis=0).tolist()
+    assert found.high == pixels.max(axis=0).tolist()
+    assert (found.images, found.missing, found.short_sides) == (4, 0, [14, 17, 20, 20])
+
+
+def test_normalized_pixels_have_mean_zero_and_deviation_one(tmp_path):
+    folder = write_scenes(tmp_path / "a")
+    paths = sorted(map(str, folder.iterdir()))
+    found = channel_statistics(paths, Bands(13))
+    pixels = np.concatenate([Bands(13).decode(open(path, "rb").read()) for path in paths])
+    normalized = (pixels - np.array(found.mean)) / np.array(found.std)
+    np.testing.assert_allclose(normalized.mean(axis=(0, 1)), 0, atol=1e-9)
+    np.testing.assert_allclose(normalized.std(axis=(0, 1)), 1, rtol=1e-9)
+
+
+def test_missing_values_are_left_out(tmp_path):
+    pixels = scene(2, dtype=np.float32)
+    expected = pixels[8:].reshape(-1, 2).astype(float)
+    pixels[:8] = np.nan
+    pixels[:8, ::2] = -9999
+    found = channel_statistics(files(tmp_path, npy(pixels)), Bands(2, nodata=-9999))
+    np.testing.assert_allclose(found.mean, expected.mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(found.std, expected.std(axis=0), rtol=1e-9)
+    assert found.missing == 8 / 40
+    assert found.low == expected.min(axis=0).tolist()
+
+
+def test_colors_are_in_rgb_order(tmp_path):
+    folder = write_images(tmp_path, 2, suffix="png", channel=0)
+    paths = sorted(map(str, folder.iterdir()))
+    found = channel_statistics(paths)
+    assert found.mean[0] > 190 > 60 > max(found.mean[1:])
+    assert found == channel_statistics(paths, Bands(3))
+
+
+def test_corrupt_images_are_left_out_and_reported(tmp_path):
+    paths = files(tmp_path, tiff(scene(2)), b"", b"x")
+    found = channel_statistics(paths, Bands(2))
+    assert found.images == 1
+    assert [message.partition(": ")[2][:5] for message in found.corrupt] == ["empty", "not a"]
+
+
+@pytest.mark.parametrize(
+    ("contents", "message"),
+    [
+        (
+            [npy(scene(2)), npy(scene(3)), npy(scene(3, seed=1))],
+            "2 of 3 images have another number",
+        ),
+        ([npy(scene(2)), npy(scene(2, dtype=np.uint8))], "1 of uint16, 1 of uint8.*convert them"),
+        ([npy(np.ones((4, 4, 2)))], r"channel 0 \(counted from 0\) has one value everywhere"),
+        ([b"", b"x"], "no image can be read: corrupt image '.*': empty"),
+        ([], "no image can be read: there are none"),
+    ],
+)
+def test_folders_without_one_kind_of_image_are_refused(tmp_path, contents, message):
+    with pytest.raises(DataNotFoundError, match=message):
+        channel_statistics(files(tmp_path, *contents), Bands(2))
