@@ -27,6 +27,9 @@ class ImagePipeline:
         scope: scope of the configs' types.
         name: name of the pipeline in messages.
 
+    Attributes:
+        loader: transform that reads files as the pipeline does.
+
     Raises:
         ConfigError: a transform cannot be built or needs a data set, or fails when it is called.
     """
@@ -46,6 +49,7 @@ class ImagePipeline:
                 f"{name} begins with {first}, so its input is unknown; begin it with"
                 " LoadImageFromFile or LoadImage"
             )
+        self.loader = steps[0] if isinstance(steps[0], LoadImage) else LoadImage()
         self._as_loaded = _LoadedFormat(steps[0], name)
         kept = [step for step in steps[1:] if not _loads_annotations(step)]
         self._steps = bounded_steps(kept)
@@ -61,7 +65,7 @@ class ImagePipeline:
         with DefaultScope.overwrite_default_scope(self.scope):
             return [
                 self._prepare(pixels, index, name)
-                for index, (name, pixels) in enumerate(each_image(images))
+                for index, (name, pixels) in enumerate(each_image(images, self.loader))
             ]
 
     def _build(self, transform: dict | Callable) -> Callable:
@@ -100,7 +104,7 @@ class ImagePipeline:
 
 
 class _LoadedFormat:
-    """Conversion of 8-bit BGR pixels to the output format of a loading transform."""
+    """Conversion of pixels to the output format of a loading transform."""
 
     def __init__(self, loader: Any, name: str) -> None:
         self.color_type = getattr(loader, "color_type", "color")

@@ -6,12 +6,16 @@ from typing import Any
 from mmengine.dataset import default_collate, pseudo_collate
 from torch import Tensor, nn
 
+from ..backbones.base_backbone import BaseBackbone
 from ..data_preprocessors import reverses_channels
+from ..datasets.wrappers import loading_bands
 from ..errors import ConfigError
 from ..evaluation.labeled_loader import center_crop
 from ..registry import SCOPE
 from ..transforms import PackInputs
 from .image_pipeline import ImagePipeline
+
+_COLORS = 3
 
 
 def evaluation_pipeline(model: Any) -> ImagePipeline:
@@ -39,7 +43,8 @@ def evaluation_pipeline(model: Any) -> ImagePipeline:
 def central_pipeline(model: Any, short_edge: int | None = None) -> ImagePipeline:
     """Build the pipeline that resizes images and crops their center to the backbone's size.
 
-    For a backbone with one input channel, images are converted to gray.
+    Files are read with ``bands`` of the training data, if they have it. Otherwise, for a backbone
+    with one input channel, 8-bit images are converted to gray.
 
     Args:
         model: a model with ``backbone`` and ``data_preprocessor``.
@@ -47,8 +52,13 @@ def central_pipeline(model: Any, short_edge: int | None = None) -> ImagePipeline
     """
     from mmcv.transforms import LoadImageFromFile
 
-    loader, *steps, _ = center_crop(getattr(model.backbone, "img_size", 224), short_edge)
-    if _image_channels(model.backbone) == 1:
+    cfg, channels = getattr(model, "_config", None) or {}, _image_channels(model.backbone)
+    bands = loading_bands((cfg.get("train_dataloader") or {}).get("dataset"))
+    if bands is None and channels not in (1, _COLORS):
+        bands = dict(channels=channels)
+    img_size = getattr(model.backbone, "img_size", 224)
+    loader, *steps, _ = center_crop(img_size, short_edge, bands=bands)
+    if bands is None and channels == 1:
         loader = dict(type=LoadImageFromFile, color_type="grayscale")
     before = [_reverse_channels] if _reads_rgb_as_loaded(model) else []
     # not mmpretrain's PackInputs, because pre-training does not import mmpretrain
@@ -88,9 +98,11 @@ def _scope(cfg: Any) -> str:
 
 
 def _image_channels(backbone: nn.Module) -> int:
-    """Return the number of input channels of a backbone's first convolution."""
+    """Return ``in_channels`` of a backbone, or else those of its first convolution."""
+    if isinstance(backbone, BaseBackbone):
+        return backbone.in_channels
     first = next((m for m in backbone.modules() if isinstance(m, nn.Conv2d)), None)
-    return 3 if first is None else first.in_channels
+    return _COLORS if first is None else first.in_channels
 
 
 def _reads_rgb_as_loaded(model: Any) -> bool:

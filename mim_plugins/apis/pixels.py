@@ -12,8 +12,9 @@ from torch import Tensor
 
 from ..errors import CorruptImageError
 from ..file_names import printable
-from ..transforms import LoadImage, decode_image
+from ..transforms import LoadImage
 from ..transforms.orientation import image_orientation, turn_upright
+from .band_pixels import to_bands
 
 Images = Any
 """An image, a sequence of images (see :func:`to_pixels`), an array (B, H, W, C) or a tensor
@@ -31,8 +32,8 @@ _CONVERSIONS = dict(
 _SIXTEEN_BITS = ("JPEG2000", "PNG", "PPM")  # formats with 16 bits that Pillow may read into 32 bits
 
 
-def each_image(images: Images) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield name and 8-bit BGR pixels (H, W, 3) of each image.
+def each_image(images: Images, load: LoadImage | None = None) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield name and pixels (H, W, C) of each image; see :func:`to_pixels`.
 
     The name is that of the file, or the image's position in ``images``.
 
@@ -43,7 +44,8 @@ def each_image(images: Images) -> Iterator[tuple[str, np.ndarray]]:
     is_single = images.ndim < 4 if is_numbers else _is_one(images)
     index = -1
     for index, image in enumerate([images] if is_single else images):
-        yield _file_name(image) or f"images[{index}]", to_pixels(image, f"images[{index}]")
+        name = f"images[{index}]"
+        yield _file_name(image) or name, to_pixels(image, name, load)
     if index < 0:
         raise ValueError("images: the sequence is empty; give at least one image")
 
@@ -59,8 +61,11 @@ def _file_name(image: Any) -> str:
     return printable(name) if isinstance(name, (str, os.PathLike)) else ""
 
 
-def to_pixels(image: Any, name: str) -> np.ndarray:
-    """Convert an image of any kind to 8-bit BGR pixels (H, W, 3), as :class:`LoadImage` does.
+def to_pixels(image: Any, name: str, load: LoadImage | None = None) -> np.ndarray:
+    """Convert an image of any kind to pixels (H, W, C), as the loading transform does.
+
+    The pixels are 8-bit BGR unless the transform reads ``bands``; for these, see
+    :func:`to_bands`.
 
     Gray images get three equal channels, 16 bits are scaled to 8, an alpha channel is dropped, and
     the EXIF orientation of files and PIL images is applied. A PIL image that was turned by
@@ -72,17 +77,23 @@ def to_pixels(image: Any, name: str) -> np.ndarray:
             (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), or a tensor with the channels first. Numbers
             are uint8, uint16, bool, or floats in [0, 1]; colors are RGB.
         name: name of the image in messages.
+        load: loading transform of files; None reads 8-bit colors.
 
     Raises:
         FileNotFoundError: the file does not exist.
         CorruptImageError: a file cannot be read or decoded.
         ValueError: the value is not an image, or its numbers have another shape, type or range.
     """
+    load = load or LoadImage()
     if isinstance(image, (str, os.PathLike)):
         path = Path(image).expanduser()
         if not path.is_file():
             raise FileNotFoundError(f"there is no image '{printable(image)}'")
-        return LoadImage()(dict(img_path=str(path)))["img"]
+        return load(dict(img_path=str(path)))["img"]
+    if load.bands is not None and isinstance(image, (Image.Image, Tensor, np.ndarray)):
+        is_tensor = isinstance(image, Tensor)
+        numbers = _to_array(image, name) if is_tensor else image
+        return to_bands(numbers, name, load.bands, channels_last=is_tensor)
     if isinstance(image, Image.Image):
         return _from_pillow(image, name)
     if isinstance(image, Tensor):
@@ -91,7 +102,7 @@ def to_pixels(image: Any, name: str) -> np.ndarray:
         return _from_numbers(image, name, image.shape)
     content = _read(image) if hasattr(image, "read") else image
     if isinstance(content, (bytes, bytearray, memoryview)):
-        return decode_image(bytes(content), str(getattr(image, "name", name)))
+        return load.decode(bytes(content), str(getattr(image, "name", name)))
     raise ValueError(f"{name}: {type(image).__name__} is not an image; {_KINDS}")
 
 

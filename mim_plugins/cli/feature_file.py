@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from ..apis import extract_features, get_model
+from ..apis.inputs import evaluation_pipeline
 from ..checkpoints import write_atomically
 from ..errors import BUILD_ERRORS, CorruptImageError, DataNotFoundError
 from ..file_names import printable
@@ -22,8 +23,8 @@ def write_features(args: argparse.Namespace) -> None:
     """Compute features as ``mim-plugins embed`` does; errors of users end the program."""
     out = Path(args.out)
     with user_errors(also=BUILD_ERRORS):
-        images, errors = readable_images(args.images)
         model = get_model(args.config, args.checkpoint, args.device, cfg_options=args.cfg_options)
+        images, errors = readable_images(args.images, evaluation_pipeline(model).loader)
         features, names, unusable = compute_features(model, images, args.batch_size)
         out.parent.mkdir(parents=True, exist_ok=True)
         write = _write_csv if out.suffix == ".csv" else _write_npz

@@ -18,6 +18,7 @@ from ..apis.knn import (
     knn_dataset_configs,
 )
 from ..checks import consistency
+from ..datasets.wrappers import loading_bands
 from ..errors import BUILD_ERRORS
 from ..evaluation import (
     PRECISIONS,
@@ -95,6 +96,7 @@ def _evaluate(args: argparse.Namespace) -> None:
         args.batch_size,
         args.workers,
         (args.max_references, args.max_queries),
+        loading_bands(cfg.train_dataloader.dataset),
     )
     datasets = dict(zip(("references", "queries"), (each.dataset for each in loaders), strict=True))
     ks = usable_ks(args.k, len(datasets["references"]), args.temperature)  # type: ignore[arg-type]

@@ -41,8 +41,8 @@ def print_predictions(args: argparse.Namespace) -> None:
         init_default_scope(cfg.get("default_scope") or "mmpretrain")
         # the checkpoint contains every weight, so no pre-training checkpoint is needed
         cfg.model.backbone.init_cfg = None
-        args.images, errors = readable_images(args.images)
         model = get_model(cfg, args.checkpoint, args.device)
+        args.images, errors = readable_images(args.images, evaluation_pipeline(model).loader)
         results, unusable = predict(model, args)
         classes = trained_classes(args.checkpoint) or getattr(model, "_dataset_meta", {}).get(
             "classes"

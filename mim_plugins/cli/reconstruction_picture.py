@@ -1,12 +1,14 @@
 """Picture of the reconstructions of a pre-trained model."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image
 
 from ..apis import get_model, reconstruct
-from ..datasets.image_files import find_images
+from ..apis.inputs import central_pipeline
+from ..datasets.image_files import IMAGE_SUFFIXES, find_images, suffixes_read
 from ..errors import BUILD_ERRORS
 from ..file_names import printable
 from ..sampling import evenly_spaced
@@ -19,18 +21,18 @@ def draw_reconstructions(args: argparse.Namespace) -> None:
     """Draw as ``mim-plugins reconstruct`` does; errors of users end the program."""
     out = Path(args.out)
     with user_errors(also=BUILD_ERRORS):
-        found = images_of(args.images)
-        images = [found[index] for index in evenly_spaced(len(found), args.max_images)]
         model = get_model(
             args.config, args.checkpoint, args.device, not args.no_teachers, args.cfg_options
         )
+        found = images_of(args.images, suffixes_read(central_pipeline(model).loader.bands))
+        images = [found[index] for index in evenly_spaced(len(found), args.max_images)]
         panels = reconstruct(model, images, args.seed)
     out.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(draw_grid(panels, panel_caption(panels))).save(out)
     print(f"{len(images)} images, {len(panels)} panels each: {out}")
 
 
-def images_of(paths: list[str]) -> list[Path]:
+def images_of(paths: list[str], suffixes: Sequence[str] = IMAGE_SUFFIXES) -> list[Path]:
     """Return the given files and the images in the given folders, in order.
 
     Raises:
@@ -38,7 +40,7 @@ def images_of(paths: list[str]) -> list[Path]:
     """
     found: list[Path] = []
     for path in map(Path, paths):
-        files = list(map(Path, find_images(path))) if path.is_dir() else [path]
+        files = list(map(Path, find_images(path, suffixes))) if path.is_dir() else [path]
         if not files or not files[0].is_file():
             raise FileNotFoundError(f"there is no image '{printable(path)}'")
         found += files

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import CorruptImageError, DataNotFoundError
-from ..transforms import Bands, LoadImage
+from ..transforms import LoadImage
 from ..transforms.bands import BandImage
 
 _BLOCK = 1 << 22  # values that are processed at a time
@@ -34,7 +34,7 @@ class ChannelStatistics(NamedTuple):
     """Messages on the images that could not be read."""
 
 
-def channel_statistics(paths: Iterable[str], bands: Bands | None = None) -> ChannelStatistics:
+def channel_statistics(paths: Iterable[str], bands: dict | None = None) -> ChannelStatistics:
     """Compute the statistics of image files, one at a time, in float64.
 
     Every pixel has the same weight. Missing values are left out, and so are images that cannot be
@@ -42,19 +42,19 @@ def channel_statistics(paths: Iterable[str], bands: Bands | None = None) -> Chan
 
     Args:
         paths: image files.
-        bands: how they are read; None for 8-bit RGB.
+        bands: arguments of :class:`Bands`; None reads 8-bit RGB.
 
     Raises:
         DataNotFoundError: no image can be read, some have another number of bands or another type
             of numbers than the others, or a channel has no value or a single one everywhere.
         ConfigError: a package that reads the format is not installed.
     """
-    moments = _Moments()
+    load, moments = LoadImage(bands=bands), _Moments()
     kinds: Counter[str] = Counter()
     sides, corrupt, wrong = [], [], []
     for path in paths:
         try:
-            image = _read(path, bands)
+            image = load.read_bands(path)
         except CorruptImageError as error:
             (wrong if error.kind == "wrong bands" else corrupt).append(str(error))
             continue
@@ -135,14 +135,6 @@ class _Moments:
 
     def std(self) -> np.ndarray:
         return np.sqrt(self.squares / np.maximum(self.count, 1))
-
-
-def _read(path: str, bands: Bands | None) -> BandImage:
-    load = LoadImage()
-    if bands is not None:
-        return bands.read(load.read_bytes(path), path)
-    rgb = load(dict(img_path=path))["img"][..., ::-1]
-    return BandImage(rgb, None, rgb.dtype)
 
 
 def _kind(dtype: np.dtype) -> str:

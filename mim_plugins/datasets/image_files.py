@@ -12,6 +12,7 @@ from mmengine.logging import print_log
 
 from ..errors import DataNotFoundError
 from ..file_names import printable
+from ..transforms.load_image import loader_of
 
 IMAGE_SUFFIXES = (
     ".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp",
@@ -71,8 +72,7 @@ def suffixes_read(bands: Any) -> tuple[str, ...]:
 
 def suffixes_of_pipeline(pipeline: Any) -> tuple[str, ...]:
     """Return the suffixes of the files that the loading transform of a built pipeline reads."""
-    steps = getattr(pipeline, "transforms", ())
-    return suffixes_read(next((step.bands for step in steps if hasattr(step, "bands")), None))
+    return suffixes_read(loader_of(pipeline).bands)
 
 
 def images_by_class(

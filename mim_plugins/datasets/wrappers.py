@@ -29,6 +29,17 @@ def base_dataset_configs(dataset: Any) -> list[dict]:
     return [base for each in inner for base in base_dataset_configs(each)]
 
 
+def loading_bands(dataset: Any) -> dict | None:
+    """Return ``bands`` of the loading transform in the config of a data set, or None.
+
+    The first data set inside wrappers decides, because all have the channels of the model.
+    """
+    for config in base_dataset_configs(dataset):
+        pipeline = config.get("pipeline") or ()
+        return next((step["bands"] for step in pipeline if step.get("bands")), None)
+    return None
+
+
 def count_images(dataset: Any) -> int:
     """Return the number of images, counting each once however often a wrapper repeats it.
 

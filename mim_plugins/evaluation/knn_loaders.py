@@ -13,6 +13,7 @@ def build_knn_loaders(
     batch_size: int,
     num_workers: int,
     max_images: tuple[int | None, int | None],
+    bands: dict | None = None,
 ) -> tuple[DataLoader, DataLoader]:
     """Build the loaders of references and queries, which must have the same classes.
 
@@ -22,6 +23,7 @@ def build_knn_loaders(
         batch_size: images per process.
         num_workers: loading processes of each loader.
         max_images: limits of the references and the queries; None reads all images.
+        bands: see :class:`LoadImage`, for the default pipeline.
 
     Raises:
         DataNotFoundError: a folder or file of a data set is missing.
@@ -29,7 +31,7 @@ def build_knn_loaders(
             classes.
     """
     references, queries = (
-        build_labeled_loader(dataset, img_size, batch_size, num_workers, limit)
+        build_labeled_loader(dataset, img_size, batch_size, num_workers, limit, bands)
         for dataset, limit in zip(datasets, max_images, strict=True)
     )
     check_same_classes(references, queries)

@@ -22,6 +22,7 @@ def build_labeled_loader(
     batch_size: int = 128,
     num_workers: int = 4,
     max_images: int | None = None,
+    bands: dict | None = None,
 ) -> DataLoader:
     """Build a loader in the order of the data set, split among the processes of the run.
 
@@ -35,6 +36,7 @@ def build_labeled_loader(
         num_workers: loading processes.
         max_images: number of images to read, evenly spaced over the data set (and so over classes
             that are listed one after the other) and always the same; None reads all.
+        bands: see :class:`LoadImage`, for the default pipeline.
 
     Raises:
         DataNotFoundError: a folder or file of the data set is missing.
@@ -44,7 +46,7 @@ def build_labeled_loader(
     if max_images is not None and max_images < 1:
         raise ValueError(f"max_images={max_images} must be at least 1, or None for all images")
     built: Dataset = ReadableImages(
-        _build_dataset(_completed(dataset, dict(pipeline=center_crop(img_size))))
+        _build_dataset(_completed(dataset, dict(pipeline=center_crop(img_size, bands=bands))))
     )
     total = len(built)  # type: ignore[arg-type]
     if total < get_world_size():
@@ -63,19 +65,22 @@ def build_labeled_loader(
     )
 
 
-def center_crop(img_size: int | Sequence[int], short_edge: int | None = None) -> list[dict]:
+def center_crop(
+    img_size: int | Sequence[int], short_edge: int | None = None, bands: dict | None = None
+) -> list[dict]:
     """Return the usual evaluation pipeline: resize the short edge, then crop the center.
 
     Args:
         img_size: side or (H, W) of the crop.
         short_edge: pixels of the short edge after resizing; None for 256 / 224 of the longer side
             of the crop.
+        bands: see :class:`LoadImage`.
     """
     from mmcv.transforms import CenterCrop
 
     height, width = (img_size, img_size) if isinstance(img_size, int) else img_size
     return [
-        dict(type="mim_plugins.LoadImage"),
+        dict(type="mim_plugins.LoadImage", **({} if bands is None else dict(bands=bands))),
         dict(
             type="mim_plugins.ResizeEdge",
             scale=short_edge or round(max(height, width) * 256 / 224),

@@ -6,8 +6,9 @@ from mmengine.structures import BaseDataElement
 from torch.utils.data import Dataset
 
 from ..datasets.replacement import RECORD, prepare_or_replace
+from ..datasets.wrappers import base_datasets
 from ..errors import CorruptImageError
-from ..transforms import LoadImage
+from ..transforms.load_image import loader_of
 
 
 class ReadableImages(Dataset):
@@ -15,7 +16,7 @@ class ReadableImages(Dataset):
 
     The placeholder keeps batches complete on all processes, and :func:`extract_features` drops it
     because of its record. Whichever transform loads images, one is corrupt if
-    ``mim_plugins.LoadImage`` cannot read it either. Other errors propagate.
+    ``mim_plugins.LoadImage``, with the same bands, cannot read it either. Other errors propagate.
 
     Args:
         dataset: MMEngine data set with samples ``dict(inputs, data_samples)``.
@@ -48,7 +49,9 @@ class ReadableImages(Dataset):
             raise
         except Exception:
             # loading transforms raise many types, some without the path
-            LoadImage()(dict(img_path=self.dataset.get_data_info(index)["img_path"]))
+            pipeline = getattr(base_datasets(self.dataset)[0], "pipeline", None)
+            path = self.dataset.get_data_info(index)["img_path"]
+            loader_of(pipeline)(dict(img_path=path))
             raise
 
 

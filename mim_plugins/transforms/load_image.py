@@ -3,6 +3,7 @@
 import errno
 import os
 import stat
+from typing import Any
 
 import numpy as np
 from mmengine import fileio
@@ -10,7 +11,7 @@ from mmengine import fileio
 from ..errors import CorruptImageError
 from ..file_names import printable
 from ..registry import TRANSFORMS
-from .bands import Bands
+from .bands import BandImage, Bands
 from .decode import decode_image
 
 
@@ -37,19 +38,21 @@ class LoadImage:
 
     def __call__(self, results: dict) -> dict:
         """Add ``img`` (H, W, C), ``img_shape`` and ``ori_shape`` (H, W) to a copy."""
-        image = self.decode(self.read_bytes(results["img_path"]), results["img_path"])
+        image = self.decode(self._read(results["img_path"]), results["img_path"])
         return dict(results, img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2])
 
     def decode(self, data: bytes, path: str = "") -> np.ndarray:
         """Decode the content of a file, as :func:`decode_image` or :meth:`Bands.decode`."""
         return decode_image(data, path) if self.bands is None else self.bands.decode(data, path)
 
-    def read_bytes(self, path: str) -> bytes:
-        """Return the content of a file.
+    def read_bands(self, path: str) -> BandImage:
+        """Read a file with its missing values, as :meth:`Bands.read`; 8-bit RGB without bands."""
+        if self.bands is not None:
+            return self.bands.read(self._read(path), path)
+        colors = np.ascontiguousarray(decode_image(self._read(path), path)[..., ::-1])
+        return BandImage(colors, None, colors.dtype)
 
-        Raises:
-            CorruptImageError: the file is missing or unreadable.
-        """
+    def _read(self, path: str) -> bytes:
         try:
             if self.backend_args is None and "://" not in path:
                 return read_regular_file(path)
@@ -63,6 +66,12 @@ class LoadImage:
             raise CorruptImageError(
                 f"corrupt image '{printable(path)}': unreadable ({reason})", path, "unreadable"
             ) from error
+
+
+def loader_of(pipeline: Any) -> LoadImage:
+    """Return the loading transform of a built pipeline, or one for 8-bit colors."""
+    steps = (getattr(step, "load_full", step) for step in getattr(pipeline, "transforms", ()))
+    return next((step for step in steps if isinstance(step, LoadImage)), LoadImage())
 
 
 def read_regular_file(path: str) -> bytes:

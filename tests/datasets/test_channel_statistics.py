@@ -8,7 +8,7 @@ from image_folders import write_images
 from mim_plugins.datasets import channel_statistics as module
 from mim_plugins.datasets.channel_statistics import channel_statistics
 from mim_plugins.errors import DataNotFoundError
-from mim_plugins.transforms import Bands
+from mim_plugins.transforms import LoadImage
 
 pytest.importorskip("tifffile")
 
@@ -25,7 +25,7 @@ def files(folder, *contents):
 def test_statistics_are_those_of_all_pixels_at_once(tmp_path, block, monkeypatch):
     monkeypatch.setattr(module, "_BLOCK", block)
     scenes = [scene(13, (14 + 3 * n, 20), seed=n).astype(np.float64) + 1e6 for n in range(4)]
-    found = channel_statistics(files(tmp_path, *map(npy, scenes)), Bands(13))
+    found = channel_statistics(files(tmp_path, *map(npy, scenes)), dict(channels=13))
     pixels = np.concatenate([each.reshape(-1, 13) for each in scenes]).astype(np.float32)
     pixels = pixels.astype(np.float64)
     np.testing.assert_allclose(found.mean, pixels.mean(axis=0), rtol=1e-12)
@@ -38,8 +38,9 @@ def test_statistics_are_those_of_all_pixels_at_once(tmp_path, block, monkeypatch
 def test_normalized_pixels_have_mean_zero_and_deviation_one(tmp_path):
     folder = write_scenes(tmp_path / "a")
     paths = sorted(map(str, folder.iterdir()))
-    found = channel_statistics(paths, Bands(13))
-    pixels = np.concatenate([Bands(13).decode(open(path, "rb").read()) for path in paths])
+    found = channel_statistics(paths, dict(channels=13))
+    load = LoadImage(bands=dict(channels=13))
+    pixels = np.concatenate([load(dict(img_path=path))["img"] for path in paths])
     normalized = (pixels - np.array(found.mean)) / np.array(found.std)
     np.testing.assert_allclose(normalized.mean(axis=(0, 1)), 0, atol=1e-9)
     np.testing.assert_allclose(normalized.std(axis=(0, 1)), 1, rtol=1e-9)
@@ -50,7 +51,7 @@ def test_missing_values_are_left_out(tmp_path):
     expected = pixels[8:].reshape(-1, 2).astype(float)
     pixels[:8] = np.nan
     pixels[:8, ::2] = -9999
-    found = channel_statistics(files(tmp_path, npy(pixels)), Bands(2, nodata=-9999))
+    found = channel_statistics(files(tmp_path, npy(pixels)), dict(channels=2, nodata=-9999))
     np.testing.assert_allclose(found.mean, expected.mean(axis=0), rtol=1e-12)
     np.testing.assert_allclose(found.std, expected.std(axis=0), rtol=1e-9)
     assert found.missing == 8 / 40
@@ -62,12 +63,12 @@ def test_colors_are_in_rgb_order(tmp_path):
     paths = sorted(map(str, folder.iterdir()))
     found = channel_statistics(paths)
     assert found.mean[0] > 190 > 60 > max(found.mean[1:])
-    assert found == channel_statistics(paths, Bands(3))
+    assert found == channel_statistics(paths, dict(channels=3))
 
 
 def test_corrupt_images_are_left_out_and_reported(tmp_path):
     paths = files(tmp_path, tiff(scene(2)), b"", b"x")
-    found = channel_statistics(paths, Bands(2))
+    found = channel_statistics(paths, dict(channels=2))
     assert found.images == 1
     assert [message.partition(": ")[2][:5] for message in found.corrupt] == ["empty", "not a"]
 
@@ -87,4 +88,4 @@ def test_corrupt_images_are_left_out_and_reported(tmp_path):
 )
 def test_folders_without_one_kind_of_image_are_refused(tmp_path, contents, message):
     with pytest.raises(DataNotFoundError, match=message):
-        channel_statistics(files(tmp_path, *contents), Bands(2))
+        channel_statistics(files(tmp_path, *contents), dict(channels=2))

@@ -12,6 +12,7 @@ from PIL import Image
 
 from ...analysis import read_run
 from ...apis import reconstruct
+from ...apis.inputs import central_pipeline
 from ...checkpoints import export_backbone
 from ...datasets.wrappers import base_datasets
 from ...engine.model_wrapper import unwrap_model
@@ -82,8 +83,11 @@ def _draw_curve(folder: Path, path: Path) -> None:
 def _draw_picture(runner: Runner, path: Path) -> None:
     dataset = runner.train_dataloader.dataset
     indices = evenly_spaced(len(dataset), _PICTURED)
-    images, _ = readable_images([dataset.get_data_info(index)["img_path"] for index in indices])
-    panels = reconstruct(unwrap_model(runner.model), images)
+    model = unwrap_model(runner.model)
+    model._config = runner.cfg  # names the loading transform
+    paths = [dataset.get_data_info(index)["img_path"] for index in indices]
+    images, _ = readable_images(paths, central_pipeline(model).loader)
+    panels = reconstruct(model, images)
     Image.fromarray(draw_grid(panels, panel_caption(panels))).save(path)
 
 

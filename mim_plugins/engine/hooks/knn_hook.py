@@ -6,7 +6,7 @@ from typing import Any
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
-from ...datasets.wrappers import base_datasets
+from ...datasets.wrappers import base_datasets, loading_bands
 from ...errors import ConfigError, CorruptImageError
 from ...evaluation.features import PRECISIONS, extract_features
 from ...evaluation.knn import check_neighbors, knn_accuracy
@@ -100,7 +100,12 @@ class KNNHook(IntervalHook):
         img_size = getattr(model.backbone, "img_size", 224)
         with preserved_random_state():
             self._loaders = build_knn_loaders(
-                datasets, img_size, self.batch_size, self.num_workers, self.limits
+                datasets,
+                img_size,
+                self.batch_size,
+                self.num_workers,
+                self.limits,
+                loading_bands((runner.cfg.get("train_dataloader") or {}).get("dataset")),
             )
         for loader in self._loaders:
             defer_worker_signals(loader)
