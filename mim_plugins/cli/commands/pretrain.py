@@ -7,6 +7,7 @@ config of the run is written next to OUT; tools/train.py runs it as well.
 import argparse
 
 from ..run_arguments import AUTOMATIC, add_own_run_arguments
+from ..sizes import parse_bands, parse_size
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,7 +18,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--arch", help=f"encoder, such as swin-t, pvt-s, vit-b or mcmae-b {AUTOMATIC}"
     )
     parser.add_argument(
-        "--img-size", type=int, metavar="PIXELS", help=f"side of the training images {AUTOMATIC}"
+        "--img-size",
+        type=parse_size,
+        metavar="PIXELS",
+        help=f"side of the training images, or height and width as 192x256 {AUTOMATIC}",
+    )
+    parser.add_argument(
+        "--channels",
+        type=int,
+        metavar="N",
+        help="number of bands, for images that are not 8-bit RGB: 16-bit, float, multispectral;"
+        " TIFF, NumPy and DICOM files are read, and mean and standard deviation are measured",
+    )
+    parser.add_argument(
+        "--shown-bands",
+        type=parse_bands,
+        metavar="R,G,B",
+        help="bands that pictures show, counted from 0 (default: the first ones)",
     )
     parser.add_argument(
         "--teacher",
@@ -48,4 +65,6 @@ def run(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
             args.out,
             args.overwrite,
             args.config_only,
+            args.channels,
+            args.shown_bands,
         )

@@ -7,11 +7,13 @@ from ...file_names import printable
 from ..commands.names import PROGRAM
 from ..config_source import Expression, literal
 from ..own_runs import reporting_hooks
+from ..sizes import config_size
 from .methods import TEACHERS, TITLES, base_config, family_of, size_name, target_generator
 from .settings import Settings
 
 _SMALL_DECODER = dict(embed_dims=256, depth=4, num_heads=8)
 _TEACHER_PATCH = 16
+_RGB = 3
 
 
 def config_text(settings: Settings) -> str:
@@ -26,8 +28,9 @@ def config_text(settings: Settings) -> str:
         f"batch_size = {settings.batch_size}",
         f"epochs = {settings.epochs}",
         f"warmup_epochs = {settings.warmup}\n",
+        *_band_lines(settings),
         f"model = {literal(_model(settings))}",
-        f"crop = dict(_base_.train_pipeline[0], scale={settings.size.side})",
+        f"crop = dict(_base_.train_pipeline[0], {_crop(settings)})",
         "train_pipeline = [crop, *_base_.train_pipeline[1:]]",
         f"train_dataloader = {literal(_loader(settings))}",
         "# the recipe's rate per 256 images",
@@ -40,9 +43,29 @@ def config_text(settings: Settings) -> str:
     return "\n".join(parts) + "\n"
 
 
+def _band_lines(settings: Settings) -> list[str]:
+    """Return the variables of images of several bands, of which loader and model are made."""
+    measured = settings.survey.statistics
+    if measured is None:
+        return []
+    mean, std = ([float(f"{value:.7g}") for value in each] for each in measured[:2])
+    return [
+        f"channels = {settings.channels}",
+        f"# of {measured.images} images; missing values become the mean",
+        f"pixel_mean = {literal(mean)}",
+        f"pixel_std = {literal(std)}",
+        "bands = dict(channels=channels, fill=pixel_mean)\n",
+    ]
+
+
+def _crop(settings: Settings) -> str:
+    scale = f"scale={config_size(settings.size.shape)}"
+    return scale if settings.channels is None else f"{scale}, bands=bands"
+
+
 def _model(settings: Settings) -> dict[str, Any]:
     family, size = family_of(settings.arch), settings.size
-    backbone: dict[str, Any] = dict(arch=size_name(settings.arch), img_size=size.side)
+    backbone: dict[str, Any] = dict(arch=size_name(settings.arch), img_size=config_size(size.shape))
     if family in ("swin", "vit"):
         backbone["patch_size"] = size.patch
     if family == "swin":
@@ -50,6 +73,14 @@ def _model(settings: Settings) -> dict[str, Any]:
     if settings.teacher and family == "pvt":
         backbone = dict(_delete_=True, type="mim_plugins.MaskedPVT", **backbone)
     model: dict[str, Any] = dict(backbone=backbone)
+    if settings.channels is not None:
+        backbone["in_channels"] = Expression("channels")
+        model["data_preprocessor"] = dict(
+            mean=Expression("pixel_mean"),
+            std=Expression("pixel_std"),
+            bgr_to_rgb=settings.channels == _RGB,
+            shown_bands=settings.shown_bands,
+        )
     if settings.arch.endswith("-t"):
         model["decoder"] = _SMALL_DECODER
     if settings.method == "mae":

@@ -1,8 +1,11 @@
 """Image size of a run, with the patches, mask cells and windows that fit it."""
 
+import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from ...errors import ConfigError
+from ..sizes import format_size
 from .methods import FAMILIES, family_of
 
 SMALLEST = 32
@@ -14,38 +17,57 @@ _RECIPE_WINDOW = 14
 class ImageSize(NamedTuple):
     """Sizes that belong together."""
 
-    side: int
-    """Pixels per side of an image."""
+    shape: tuple[int, int]
+    """Height and width of an image in pixels."""
     patch: int
     """Pixels per side of a token in the first stage."""
     cell: int
     """Pixels per side of a mask cell."""
-    windows: tuple[int, ...]
+    windows: tuple[int | str, ...]
     """Tokens per side of a window, per stage; empty for encoders without windows."""
 
     def describe(self) -> str:
         """Return the sizes in one line."""
-        grid = self.side // self.cell
-        text = f"{self.side} px, {grid * grid} mask cells of {self.cell} px"
-        return text + (f", windows of {self.windows} tokens" if self.windows else "")
+        height, width = self.shape
+        cells = (height // self.cell) * (width // self.cell)
+        text = f"{format_size(self.shape)} px, {cells} mask cells of {self.cell} px"
+        return text + (
+            f", windows of ({', '.join(map(str, self.windows))}) tokens" if self.windows else ""
+        )
 
 
-def fit_image_size(arch: str, side: int) -> ImageSize:
-    """Return patches, cells and windows for images of ``side`` pixels.
+def fit_image_size(arch: str, size: int | Sequence[int]) -> ImageSize:
+    """Return patches, cells and windows for images of a side or (H, W) in pixels.
 
-    Patches are halved for small images, so at least 16 mask cells remain.
+    Patches are halved for small images, so at least 16 mask cells remain. The shorter side decides.
 
     Raises:
         ConfigError: the encoder does not support this size; the message contains the nearest ones.
     """
-    sizes = _fit(arch, side)
+    shape = (size, size) if isinstance(size, int) else tuple(size)
+    if len(shape) != 2 or not all(isinstance(side, int) for side in shape):
+        raise ConfigError(f"img_size {size} must be one side, or height and width")
+    height, width = shape
+    sizes = _fit(arch, height, width)
     if sizes is not None:
         return sizes
+    name = f"img_size {format_size((height, width))} fits no grid of {arch}"
+    if height == width:
+        near = " or ".join(str(each) for each in _nearest(arch, height))
+        raise ConfigError(f"{name}: use {near}")
+    shorter = _nearest(arch, min(shape))[-1]
+    fitted = _fit(arch, shorter, shorter)
+    assert fitted is not None
+    sides = [max(round(side / fitted.cell), shorter // fitted.cell) * fitted.cell for side in shape]
+    raise ConfigError(f"{name}: use {format_size((sides[0], sides[1]))}")
+
+
+def _nearest(arch: str, side: int) -> list[int]:
+    """Return the nearest sides below and above that fit, at least one."""
     steps = range(4 * max(abs(side), SMALLEST))
-    below = next((side - n for n in steps if _fit(arch, side - n)), None)
-    above = next((side + n for n in steps if side + n > 0 and _fit(arch, side + n)), None)
-    near = " or ".join(str(each) for each in (below, above) if each)
-    raise ConfigError(f"img_size {side} fits no grid of {arch}: use {near}")
+    below = next((side - n for n in steps if _fit(arch, side - n, side - n)), None)
+    above = next((side + n for n in steps if _fit(arch, side + n, side + n)), None)
+    return [each for each in (below, above) if each]
 
 
 def automatic_image_size(arch: str, target: int, short_side: int) -> ImageSize:
@@ -55,28 +77,35 @@ def automatic_image_size(arch: str, target: int, short_side: int) -> ImageSize:
         ConfigError: images are smaller than any size.
     """
     for side in range(min(target, short_side), SMALLEST - 1, -1):
-        sizes = _fit(arch, side)
+        sizes = _fit(arch, side, side)
         if sizes is not None:
             return sizes
-    smallest = next(side for side in range(SMALLEST, target + 1) if _fit(arch, side))
+    smallest = next(side for side in range(SMALLEST, target + 1) if _fit(arch, side, side))
     raise ConfigError(
         f"data: the images are too small for {arch}: their short side is {short_side} px (median),"
         f" and at least {smallest} px are needed; --img-size {smallest} enlarges them"
     )
 
 
-def _fit(arch: str, side: int) -> ImageSize | None:
-    family = FAMILIES[family_of(arch)]
-    patch = next((patch for smallest, patch in family.patches if side >= smallest), None)
-    if patch is None or side % (patch * family.cells_per_patch):
+def _fit(arch: str, height: int, width: int) -> ImageSize | None:
+    family, short = FAMILIES[family_of(arch)], min(height, width)
+    patch = next((patch for smallest, patch in family.patches if short >= smallest), None)
+    if patch is None or any(side % (patch * family.cells_per_patch) for side in (height, width)):
         return None
-    windows: tuple[int, ...] = ()
+    windows: tuple[int | str, ...] = ()
     if family_of(arch) == "swin":
-        windows = tuple(_window(side // (patch * 2**stage)) for stage in range(4))
-    return ImageSize(side, patch, patch * family.cells_per_patch, windows)
+        strides = [patch * 2**stage for stage in range(4)]
+        windows = tuple(_window(height // stride, width // stride) for stride in strides)
+    return ImageSize((height, width), patch, patch * family.cells_per_patch, windows)
 
 
-def _window(grid: int) -> int:
-    """Return the largest window that divides a grid; a padded one if only tiny ones do."""
-    largest = max(n for n in range(1, _LARGEST_WINDOW + 1) if grid % n == 0)
-    return largest if largest >= min(grid, _SMALLEST_WINDOW) else _RECIPE_WINDOW
+def _window(rows: int, columns: int) -> int | str:
+    """Return the largest window that divides a grid.
+
+    If only tiny ones do, return ``'global'`` for a small grid, or else one with padding.
+    """
+    common = math.gcd(rows, columns)
+    largest = max(n for n in range(1, _LARGEST_WINDOW + 1) if common % n == 0)
+    if largest >= min(rows, columns, _SMALLEST_WINDOW):
+        return largest
+    return "global" if max(rows, columns) <= _LARGEST_WINDOW else _RECIPE_WINDOW

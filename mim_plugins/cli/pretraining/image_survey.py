@@ -8,12 +8,15 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from ...datasets.image_files import find_images
+from ...datasets.channel_statistics import ChannelStatistics, channel_statistics
+from ...datasets.image_files import find_images, suffixes_read
 from ...errors import DataNotFoundError
 from ...file_names import printable
 from ...sampling import evenly_spaced
+from ...transforms import Bands
 
 _PROBED = 32  # images whose size is read
+_MEASURED = 256  # images of several bands whose mean and standard deviation are computed
 
 
 class ImageSurvey(NamedTuple):
@@ -25,16 +28,22 @@ class ImageSurvey(NamedTuple):
     """Their number."""
     short_side: int
     """Median of the short sides, in pixels, of evenly spaced images."""
+    statistics: ChannelStatistics | None = None
+    """Mean and standard deviation of evenly spaced images with ``channels``."""
 
 
-def survey_images(data: Sequence[str | os.PathLike]) -> ImageSurvey:
+def survey_images(data: Sequence[str | os.PathLike], channels: int | None = None) -> ImageSurvey:
     """Count the images in folders, and read the sizes of a few.
 
-    A folder ``train`` directly below a folder is read instead of it.
+    A folder ``train`` directly below a folder is read instead of it. With ``channels``, files of
+    bands are images, too, and evenly spaced ones are measured.
 
     Raises:
-        DataNotFoundError: a folder does not exist, contains no images, or none can be read.
+        DataNotFoundError: a folder does not exist, contains no images, or none can be read; with
+            ``channels``, see :func:`channel_statistics`.
+        ConfigError: ``channels`` is not a number of bands, or a package is missing.
     """
+    bands = None if channels is None else Bands(channels)
     folders, paths = [], []
     for each in data:
         folder = Path(each).expanduser().absolute()
@@ -49,11 +58,16 @@ def survey_images(data: Sequence[str | os.PathLike]) -> ImageSurvey:
                 " link to it (ln -s)"
             )
         folder = folder / "train" if (folder / "train").is_dir() else folder
-        found = find_images(folder)
+        found = find_images(folder, suffixes_read(bands))
         if not found:
             raise DataNotFoundError(f"data '{printable(each)}' contains no images")
         folders.append(str(folder))
         paths += found
+    if channels is not None:
+        measured = [paths[index] for index in evenly_spaced(len(paths), _MEASURED)]
+        found_statistics = channel_statistics(measured, dict(channels=channels))
+        short_side = int(statistics.median(found_statistics.short_sides))
+        return ImageSurvey(tuple(folders), len(paths), short_side, found_statistics)
     sides = [_short_side(paths[index]) for index in evenly_spaced(len(paths), _PROBED)]
     readable = [side for side in sides if side]
     if not readable:

@@ -27,13 +27,15 @@ def pretrain(
     data: str | os.PathLike | Sequence[str | os.PathLike],
     method: str = "mixmae",
     arch: str | None = None,
-    img_size: int | None = None,
+    img_size: int | Sequence[int] | None = None,
     epochs: int | None = None,
     batch_size: int | None = None,
     teacher: str | None = None,
     out: str | os.PathLike | None = None,
     overwrite: bool = False,
     config_only: bool = False,
+    channels: int | None = None,
+    shown_bands: Sequence[int] | None = None,
 ) -> RunResults:
     """Pre-train an encoder on folders of images, as ``mim-plugins pretrain`` does.
 
@@ -45,13 +47,15 @@ def pretrain(
         method: ``'mixmae'``, ``'mrmae'`` or ``'mae'``.
         arch: encoder: ``'swin-t'`` to ``'swin-h'`` or ``'pvt-t'`` to ``'pvt-l'`` for MixMAE,
             ``'vit-t'`` to ``'vit-h'`` or ``'mcmae-s'`` to ``'mcmae-h'`` for the others.
-        img_size: side of the training images in pixels.
+        img_size: side of the training images, or (H, W), in pixels.
         epochs: passes over the images.
         batch_size: images per iteration.
         teacher: ``'clip'``, ``'dino'``, ``'dinov2'`` or a pretrained model of timm.
         out: work folder.
         overwrite: replace an earlier run in ``out``.
         config_only: write the config without training.
+        channels: number of bands, for images that are not 8-bit RGB; see :class:`Bands`.
+        shown_bands: one or three bands that pictures show, counted from 0.
 
     Returns:
         Paths of the files that the run wrote.
@@ -64,9 +68,13 @@ def pretrain(
     folders = [data] if isinstance(data, (str, os.PathLike)) else list(data)
     if not folders:
         raise ConfigError("data: give at least one folder of images")
-    machine, survey = this_machine(), survey_images(folders)
+    machine, survey = this_machine(), survey_images(folders, channels)
     resolve = partial(
-        resolve_settings, survey, machine, method, arch, img_size, epochs, teacher=teacher, out=out
+        resolve_settings,
+        *(survey, machine, method, arch, img_size, epochs),
+        teacher=teacher,
+        out=out,
+        shown_bands=shown_bands,
     )
     settings = resolve(batch_size=batch_size)
     check_out(settings.out, overwrite)

@@ -35,6 +35,14 @@ class Settings(NamedTuple):
     workers: int
     out: Path
     """Work folder; the config is the file next to it with the suffix ``.py``."""
+    shown_bands: tuple[int, ...] = ()
+    """Bands that pictures show, for images of several bands."""
+
+    @property
+    def channels(self) -> int | None:
+        """Channels of the images, None for 8-bit colors."""
+        measured = self.survey.statistics
+        return None if measured is None else len(measured.mean)
 
     @property
     def steps(self) -> int:
@@ -55,8 +63,9 @@ class Settings(NamedTuple):
     def describe(self) -> str:
         """Return the settings in two lines."""
         teacher = f", teacher {self.teacher}" if self.teacher else ""
+        bands = f", {counted(self.channels, 'channel')}" if self.channels else ""
         return (
-            f"{TITLES[self.method]}, {self.arch}{teacher}, {self.size.describe()}\n"
+            f"{TITLES[self.method]}, {self.arch}{teacher}{bands}, {self.size.describe()}\n"
             f"{self.survey.images} images, batches of {self.batch_size}, {self.epochs} epochs of"
             f" {self.steps} iterations ({self.warmup} of warm-up),"
             f" {counted(self.workers, 'worker')}"
@@ -83,11 +92,12 @@ def resolve_settings(
     machine: Machine,
     method: str = "mixmae",
     arch: str | None = None,
-    img_size: int | None = None,
+    img_size: int | Sequence[int] | None = None,
     epochs: int | None = None,
     batch_size: int | None = None,
     teacher: str | None = None,
     out: str | os.PathLike | None = None,
+    shown_bands: Sequence[int] | None = None,
 ) -> Settings:
     """Check the given settings and choose the others.
 
@@ -98,6 +108,7 @@ def resolve_settings(
         if value is not None and value < smallest:
             raise ConfigError(f"{name} {value} must be at least {smallest}")
     method, arch = choose_method_and_arch(method, arch, survey.images, machine)
+    shown = _check_bands(survey, method, teacher, shown_bands)
     teacher = choose_teacher(method, teacher)
     if img_size is None:
         size = automatic_image_size(arch, _IMG_SIZE[machine.has_gpu], survey.short_side)
@@ -109,8 +120,31 @@ def resolve_settings(
         epochs = automatic_epochs(steps, _UPDATES[machine.has_gpu], _EPOCHS[machine.has_gpu])
     folder = Path(out).expanduser() if out is not None else _default_folder(method, arch, survey)
     return Settings(
-        method, arch, teacher, survey, size, batch_size, epochs, machine.workers, folder
+        method, arch, teacher, survey, size, batch_size, epochs, machine.workers, folder, shown
     )
+
+
+def _check_bands(
+    survey: ImageSurvey, method: str, teacher: str | None, shown: Sequence[int] | None
+) -> tuple[int, ...]:
+    """Return the bands that pictures show: the given ones, or the first three or one."""
+    if survey.statistics is None:
+        if shown is not None:
+            raise ConfigError("shown_bands needs channels, the number of bands of the images")
+        return ()
+    channels = len(survey.statistics.mean)
+    if teacher is not None or method == "mrmae":
+        raise ConfigError(
+            f"teacher '{teacher or 'clip'}' reads 8-bit RGB images: leave channels={channels} out,"
+            " or use method mixmae or mae without a teacher"
+        )
+    if shown is None:
+        return (0, 1, 2) if channels >= 3 else (0,)
+    if len(shown) not in (1, 3) or not all(0 <= band < channels for band in shown):
+        raise ConfigError(
+            f"shown_bands {tuple(shown)} must be one or three bands from 0 to {channels - 1}"
+        )
+    return tuple(shown)
 
 
 def _check_batch(method: str, images: int, batch_size: int | None, machine: Machine) -> int:

@@ -11,6 +11,8 @@ from mim_plugins.cli.pretraining.config_text import config_text
 from mim_plugins.cli.pretraining.image_survey import ImageSurvey
 from mim_plugins.cli.pretraining.settings import resolve_settings
 from mim_plugins.cli.run_config import check_known_arguments
+from mim_plugins.datasets.channel_statistics import ChannelStatistics
+from mim_plugins.registry import TRANSFORMS
 
 MACHINE = Machine(False, 2, 2**33)
 
@@ -39,6 +41,26 @@ def test_config_builds_the_chosen_encoder(method, arch, side):
     assert side // model.backbone.encoder_stride >= 4
     assert not getattr(model, "mimics", None)
     assert cfg.train_dataloader.dataset.pipeline[0].scale == side
+
+
+@pytest.mark.parametrize("channels", [1, 3, 13])
+def test_channels_are_one_variable_of_loader_and_model(channels):
+    mean, std = [float(n + 1) for n in range(channels)], [2.0] * channels
+    found = ChannelStatistics(mean, std, mean, mean, 0, 9, [64] * 9, [])
+    given = ImageSurvey(("/data/x",), 200, 375, found)
+    text = config_text(resolve_settings(given, MACHINE, "mae", img_size=(96, 128)))
+    assert text.count(f"channels = {channels}\n") == 1
+    cfg = Config.fromstring(text, ".py")
+    check_known_arguments(cfg)
+    with torch.device("meta"):
+        model = build_model(cfg)
+    assert model.backbone.in_channels == channels
+    assert model.backbone.img_size == (96, 128)
+    assert model.decoder.pred.out_features == 16 * 16 * channels
+    assert model.data_preprocessor.bgr_to_rgb == (channels == 3)
+    crop = TRANSFORMS.build(cfg.train_dataloader.dataset.pipeline[0])
+    assert (crop.bands.channels, crop.size) == (channels, (96, 128))
+    assert crop.bands.fill.tolist() == mean
 
 
 def test_learning_rate_follows_the_recipes_rule():

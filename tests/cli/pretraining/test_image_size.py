@@ -8,8 +8,8 @@ from mim_plugins.errors import ConfigError
 
 
 def test_the_recipe_size_gives_the_recipe_settings():
-    assert fit_image_size("swin-b", 224) == (224, 4, 32, (14, 14, 14, 7))
-    assert fit_image_size("vit-b", 224) == (224, 16, 16, ())
+    assert fit_image_size("swin-b", 224) == ((224, 224), 4, 32, (14, 14, 14, 7))
+    assert fit_image_size("vit-b", 224) == ((224, 224), 16, 16, ())
 
 
 @pytest.mark.parametrize("arch", [f"{family}-b" for family in ("swin", "vit", "mcmae")])
@@ -22,8 +22,8 @@ def test_at_least_16_cells_remain_at_every_size(arch):
             continue
     assert len(sizes) > 10
     for size in sizes:
-        assert size.side % size.cell == 0
-        assert (size.side // size.cell) ** 2 >= 16
+        assert size.shape[0] % size.cell == 0
+        assert (size.shape[0] // size.cell) ** 2 >= 16
 
 
 @pytest.mark.parametrize("side", [64, 96, 128, 160, 192, 256, 288, 384, 512])
@@ -37,6 +37,19 @@ def test_windows_of_awkward_grids_are_not_tiny():
     assert fit_image_size("swin-t", 32 * 17).windows == (8, 14, 14, 14)
 
 
+@pytest.mark.parametrize("shape", [(192, 256), (64, 96), (160, 128), (32, 512)])
+def test_windows_divide_both_sides_of_rectangles(shape):
+    size = fit_image_size("swin-t", shape)
+    assert size.shape == shape
+    assert f"{shape[0]}x{shape[1]} px" in size.describe()
+    for stage, window in enumerate(size.windows):
+        grid = [side // (size.patch * 2**stage) for side in shape]
+        if window == "global":
+            assert max(grid) <= 16
+        else:
+            assert not any(side % window for side in grid)
+
+
 @pytest.mark.parametrize(
     ("arch", "side", "near"),
     [
@@ -46,17 +59,22 @@ def test_windows_of_awkward_grids_are_not_tiny():
         ("swin-t", -5, "use 32"),
         ("vit-b", 225, "use 224 or 240"),
         ("pvt-s", 96, "use 128"),
+        ("swin-t", (190, 250), "use 192x256"),
+        ("swin-t", (20, 100), "use 32x96"),
+        ("vit-b", (224, 225), "use 224"),
     ],
 )
 def test_unfit_sizes_are_errors_with_the_nearest_ones(arch, side, near):
-    with pytest.raises(ConfigError, match=f"img_size {side} fits no grid of {arch}: {near}$"):
+    with pytest.raises(
+        ConfigError, match=rf"img_size -?\d+(x\d+)? fits no grid of {arch}: {near}$"
+    ):
         fit_image_size(arch, side)
 
 
 def test_automatic_size_never_enlarges_images():
-    assert automatic_image_size("swin-t", 224, 500).side == 224
-    assert automatic_image_size("swin-t", 224, 200).side == 192
-    assert automatic_image_size("vit-t", 128, 33).side == 32
+    assert automatic_image_size("swin-t", 224, 500).shape == (224, 224)
+    assert automatic_image_size("swin-t", 224, 200).shape == (192, 192)
+    assert automatic_image_size("vit-t", 128, 33).shape == (32, 32)
 
 
 @pytest.mark.parametrize("method", METHODS)

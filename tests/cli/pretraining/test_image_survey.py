@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from band_images import write_scenes
 from image_folders import write_images
 
 from mim_plugins.cli.pretraining.image_survey import survey_images
@@ -14,13 +15,25 @@ def test_images_of_all_folders_are_counted(tmp_path):
     write_images(tmp_path / "b/train/c", 2, (70, 60))
     write_images(tmp_path / "b/val/c", 5)
     survey = survey_images([tmp_path / "a", str(tmp_path / "b")])
-    assert survey == ((f"{tmp_path}/a", f"{tmp_path}/b/train"), 5, 48)
+    assert survey == ((f"{tmp_path}/a", f"{tmp_path}/b/train"), 5, 48, None)
 
 
 def test_unreadable_images_do_not_affect_the_size(tmp_path):
     write_images(tmp_path, 2, (64, 64))
     (tmp_path / "x.jpg").write_bytes(b"no image")
     assert survey_images([tmp_path]).short_side == 64
+
+
+def test_bands_are_counted_and_measured(tmp_path):
+    pytest.importorskip("tifffile")
+    write_scenes(tmp_path, 3, bands=4)
+    write_scenes(tmp_path / "more", 2, suffix=".npy", bands=4, size=(60, 48))
+    survey = survey_images([tmp_path], channels=4)
+    assert (survey.images, survey.short_side) == (5, 40)
+    assert len(survey.statistics.mean) == 4
+    for channels, message in ((3, "5 of 5 images have another number of bands"), (0, "channels=0")):
+        with pytest.raises(ValueError if channels == 0 else DataNotFoundError, match=message):
+            survey_images([tmp_path], channels=channels)
 
 
 def test_missing_and_empty_folders_are_errors(tmp_path):

@@ -5,6 +5,7 @@ import pytest
 from mim_plugins.cli.machine import Machine
 from mim_plugins.cli.pretraining.image_survey import ImageSurvey
 from mim_plugins.cli.pretraining.settings import resolve_settings
+from mim_plugins.datasets.channel_statistics import ChannelStatistics
 from mim_plugins.errors import ConfigError
 
 CPU, GPU = Machine(False, 2, 2**33), Machine(True, 16, 2**36)
@@ -16,7 +17,7 @@ def survey(images=200, short_side=375, folder="/data/my photos"):
 
 def test_a_small_folder_on_a_cpu_has_small_defaults():
     settings = resolve_settings(survey(), CPU)
-    assert (settings.method, settings.arch, settings.size.side) == ("mixmae", "swin-t", 128)
+    assert (settings.method, settings.arch, settings.size.shape[0]) == ("mixmae", "swin-t", 128)
     assert (settings.batch_size, settings.steps, settings.workers) == (16, 12, 1)
     assert str(settings.out) == "work_dirs/mixmae_swin-t_my_photos"
     assert settings.config.name == "mixmae_swin-t_my_photos.py"
@@ -25,7 +26,7 @@ def test_a_small_folder_on_a_cpu_has_small_defaults():
 
 def test_a_large_folder_on_a_gpu_has_the_recipes_size():
     settings = resolve_settings(survey(1_281_167), GPU)
-    assert (settings.arch, settings.size.side, settings.batch_size) == ("swin-b", 224, 256)
+    assert (settings.arch, settings.size.shape[0], settings.batch_size) == ("swin-b", 224, 256)
     assert (settings.epochs, settings.warmup) == (300, 20)
     assert resolve_settings(survey(1000), GPU).arch == "swin-s"
 
@@ -42,13 +43,43 @@ def test_given_settings_are_kept():
         survey(), CPU, "mae", "vit-s", img_size=96, epochs=7, batch_size=3, out="x/y"
     )
     assert settings[:2] == ("mae", "vit-s")
-    assert (settings.size.side, settings.epochs, settings.batch_size) == (96, 7, 3)
+    assert (settings.size.shape[0], settings.epochs, settings.batch_size) == (96, 7, 3)
     assert str(settings.out) == "x/y"
 
 
 def test_folder_train_is_named_after_its_parent():
     settings = resolve_settings(survey(folder="/data/birds/train"), CPU)
     assert settings.out.name == "mixmae_swin-t_birds"
+
+
+def measured(channels):
+    values = [1.0] * channels
+    found = ChannelStatistics(values, values, values, values, 0, 9, [64] * 9, [])
+    return ImageSurvey(("/data/x",), 200, 375, found)
+
+
+def test_channels_follow_from_the_measured_images():
+    settings = resolve_settings(measured(13), CPU, shown_bands=(3, 2, 1))
+    assert (settings.channels, settings.shown_bands) == (13, (3, 2, 1))
+    assert "swin-t, 13 channels, 128 px" in settings.describe()
+    assert resolve_settings(measured(4), CPU).shown_bands == (0, 1, 2)
+    assert resolve_settings(measured(2), CPU).shown_bands == (0,)
+    assert resolve_settings(survey(), CPU).channels is None
+
+
+@pytest.mark.parametrize(
+    ("images", "given", "message"),
+    [
+        (measured(4), dict(shown_bands=(0, 1, 4)), r"\(0, 1, 4\) must be .* from 0 to 3"),
+        (measured(4), dict(shown_bands=(0, 1)), "one or three bands"),
+        (survey(), dict(shown_bands=(0,)), "shown_bands needs channels"),
+        (measured(3), dict(method="mrmae"), "teacher 'clip' reads 8-bit RGB images: leave"),
+        (measured(13), dict(teacher="dino"), "teacher 'dino' reads 8-bit RGB"),
+    ],
+)
+def test_wrong_bands_are_errors(images, given, message):
+    with pytest.raises(ConfigError, match=message):
+        resolve_settings(images, CPU, **given)
 
 
 @pytest.mark.parametrize(
