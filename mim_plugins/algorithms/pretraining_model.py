@@ -5,6 +5,7 @@ from typing import Any
 from mmengine.model import BaseModel
 from torch import Tensor
 
+from ..checkpoints import strict_init_cfg
 from ..errors import ConfigError
 from ..registry import MODELS
 from .compilation import SCOPES, compilable_blocks, has_many_rates
@@ -24,6 +25,15 @@ class PretrainingModel(BaseModel):
 
     def __init__(self, data_preprocessor: dict, init_cfg: dict | None = None) -> None:
         super().__init__(MODELS.build(data_preprocessor), init_cfg)
+
+    def init_weights(self) -> None:
+        """Initialize according to ``init_cfg``; load ``Pretrained`` checkpoints strictly.
+
+        Raises:
+            CheckpointError: the checkpoint does not match; see :func:`load_pretrained`.
+        """
+        self.init_cfg = strict_init_cfg(self.init_cfg)
+        super().init_weights()
 
     def forward(
         self, inputs: Any, data_samples: list | None = None, mode: str = "tensor"

@@ -8,6 +8,7 @@ from mmengine.logging import print_log
 from torch import nn
 
 from ..errors import CheckpointError
+from .inflation import Inflation, inflatable, inflate_weights
 from .reading import read_tensors
 from .selection import BACKBONE, better_prefix, select_encoder
 from .strict_loading import describe_mismatch, load_strictly
@@ -27,7 +28,10 @@ class LoadReport(NamedTuple):
 
 
 def load_pretrained(
-    module: nn.Module, checkpoint: str | Path, prefix: str | None = None
+    module: nn.Module,
+    checkpoint: str | Path,
+    prefix: str | None = None,
+    inflate: Inflation | None = None,
 ) -> LoadReport:
     """Load an encoder's weights and log a summary in one line.
 
@@ -42,6 +46,8 @@ def load_pretrained(
         checkpoint: path or address, see :func:`read_tensors`.
         prefix: beginning of the encoder's names; None for a file that contains nothing else.
             ``'backbone.'`` also works for such a file and for third-party layouts.
+        inflate: adapt the weights of the file's image channels to those of ``module``, see
+            :func:`inflate_channels`: True for their mean, or the file's channel for each channel.
 
     Raises:
         CheckpointError: the file cannot be read, contains no such encoder, or its tensors are
@@ -58,9 +64,15 @@ def load_pretrained(
     encoder = select_encoder(tensors, prefix, fit, source, model)
     missing, unexpected = _allowed_differences(module, set(own), set(encoder.tensors))
     used = {name: t for name, t in encoder.tensors.items() if name not in unexpected}
+    may_inflate = inflatable(own, used) is not None
+    if inflate:
+        used |= inflate_weights(own, used, inflate)
     problems = describe_mismatch(own, used, missing)
     if problems:
-        remedy = better_prefix(tensors, encoder.tensors, fit) or (
+        remedy = better_prefix(tensors, encoder.tensors, fit)
+        if may_inflate and not inflate:
+            remedy = "add inflate=True to init_cfg to adapt the weights to the number of channels"
+        remedy = remedy or (
             f"build {model} with the arguments of the run that wrote the file, or give another"
             " checkpoint"
         )

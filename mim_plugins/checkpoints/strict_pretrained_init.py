@@ -5,6 +5,7 @@ from mmengine.registry import WEIGHT_INITIALIZERS
 from torch import nn
 
 from ..config import resolve_type
+from .inflation import Inflation
 from .pretrained import load_pretrained
 
 
@@ -19,13 +20,19 @@ class StrictPretrainedInit:
         prefix: beginning of the encoder's names in the file.
         map_location: ignored, and present for compatibility with MMEngine; tensors are read on the
             CPU and copied to the parameters' device.
+        inflate: see :func:`inflate_channels`; None for images with as many channels as in the file.
     """
 
     def __init__(
-        self, checkpoint: str, prefix: str | None = None, map_location: str = "cpu"
+        self,
+        checkpoint: str,
+        prefix: str | None = None,
+        map_location: str = "cpu",
+        inflate: Inflation | None = None,
     ) -> None:
         self.checkpoint = checkpoint
         self.prefix = prefix
+        self.inflate = inflate
 
     def __call__(self, module: nn.Module) -> None:
         """Load ``module`` and record this as MMEngine does.
@@ -33,7 +40,7 @@ class StrictPretrainedInit:
         Raises:
             CheckpointError: see :func:`load_pretrained`.
         """
-        load_pretrained(module, self.checkpoint, self.prefix)
+        load_pretrained(module, self.checkpoint, self.prefix, self.inflate)
         if hasattr(module, "_params_init_info"):
             update_init_info(module, init_info=f"Pretrained: loaded from {self.checkpoint}")
 

@@ -175,6 +175,8 @@ def _removed_before_building(path: Path) -> dict[str, Any]:
         return dict(by_epoch=bool)
     if path[0] == "param_scheduler":
         return dict(convert_to_iter_based=bool)
+    if path[-1] == "init_cfg":
+        return dict(inflate=bool | list | tuple | None)  # of StrictPretrainedInit
     if path[-1].endswith("norm_cfg"):
         return dict(requires_grad=bool)
     if "policies" in path:

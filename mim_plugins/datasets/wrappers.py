@@ -35,8 +35,8 @@ def loading_bands(dataset: Any) -> dict | None:
     The first data set inside wrappers decides, because all have the channels of the model.
     """
     for config in base_dataset_configs(dataset):
-        pipeline = config.get("pipeline") or ()
-        return next((step["bands"] for step in pipeline if step.get("bands")), None)
+        steps = (step for step in config.get("pipeline") or () if isinstance(step, dict))
+        return next((dict(step["bands"]) for step in steps if step.get("bands")), None)
     return None
 
 

@@ -8,6 +8,7 @@ import torch
 from mmengine.config import Config
 
 from ...backbones import MaskedConvViT, PlainBackbone
+from ...datasets.wrappers import loading_bands
 from ...file_names import printable
 from ...registry import MODELS
 from ..commands.names import PROGRAM
@@ -59,6 +60,43 @@ def _loaders(settings: Settings) -> list[dict[str, Any]]:
     ]
 
 
+def _normalization(pretrained: Config) -> dict[str, Any]:
+    """Return mean, standard deviation and color order of the pre-training."""
+    given = pretrained.model.get("data_preprocessor") or {}
+    normalization = dict(to_rgb=bool(given.get("bgr_to_rgb", False)))
+    return normalization | {name: list(given[name]) for name in ("mean", "std") if given.get(name)}
+
+
+def _pipeline_lines(size: tuple[int, int], bands: dict | None) -> list[str]:
+    """Return the lines of the pipelines; the recipe's augmentation is for 8-bit colors."""
+    height, width = size
+    lines = [
+        f"resize = dict(_base_.test_pipeline[1], scale={round(max(size) * 256 / 224)})",
+        f"center = dict(_base_.test_pipeline[2], crop_size=({width}, {height}))",
+    ]
+    if bands is None:
+        lines += [
+            f"crop = dict(_base_.train_pipeline[1], scale=({height}, {width}))",
+            "train_pipeline = [_base_.train_pipeline[0], crop, *_base_.train_pipeline[2:]]",
+            "load = _base_.test_pipeline[0]",
+        ]
+    else:
+        crop = dict(
+            type="mim_plugins.LoadRandomResizedCrop",
+            scale=list(size),
+            crop_ratio_range=[0.08, 1.0],
+            flip_prob=0.5,
+            bands=Expression("bands"),
+        )
+        lines += [
+            f"bands = {literal(dict(bands))}",
+            f"crop = {literal(crop)}",
+            "train_pipeline = [crop, _base_.train_pipeline[-1]]",
+            'load = dict(type="mim_plugins.LoadImage", bands=bands)',
+        ]
+    return [*lines, "test_pipeline = [load, resize, center, _base_.test_pipeline[3]]"]
+
+
 def config_text(settings: Settings, pretrained: Config) -> str:
     """Return the content of a config that inherits from a recipe, for ``tools/train.py``."""
     labeled, epochs = settings.labeled, settings.epochs
@@ -66,7 +104,12 @@ def config_text(settings: Settings, pretrained: Config) -> str:
     backbone, channels = _backbone(pretrained, settings.weights)
     is_plain = "learn_pos_embed" in backbone
     base = "mrmae/vit_b_finetune_100e" if is_plain else "mixmae/swin_b_finetune_100e"
-    side = backbone.get("img_size", 224)
+    size = backbone.get("img_size", 224)
+    height, width = (size, size) if isinstance(size, int) else size
+    bands = loading_bands(pretrained.train_dataloader.dataset)
+    preprocessor = dict(num_classes=labeled.classes)
+    if bands is not None:
+        preprocessor |= _normalization(pretrained)
     train_loader, val_loader = _loaders(settings)
     topk = [1, _TOP_5] if labeled.classes > _TOP_5 else [1]
     warmup = min(max(round(epochs / 20), 1), epochs - 1)  # 5 of 100 epochs, as in the recipes
@@ -84,12 +127,8 @@ def config_text(settings: Settings, pretrained: Config) -> str:
         f"epochs = {epochs}",
         f"warmup_epochs = {warmup}\n",
         f"model = {literal(model)}",
-        f"data_preprocessor = dict(num_classes={labeled.classes})",
-        f"crop = dict(_base_.train_pipeline[1], scale={side})",
-        "train_pipeline = [_base_.train_pipeline[0], crop, *_base_.train_pipeline[2:]]",
-        f"resize = dict(_base_.test_pipeline[1], scale={round(side * 256 / 224)})",
-        f"center = dict(_base_.test_pipeline[2], crop_size={side})",
-        "test_pipeline = [_base_.test_pipeline[0], resize, center, _base_.test_pipeline[3]]",
+        f"data_preprocessor = {literal(preprocessor)}",
+        *_pipeline_lines((height, width), bands),
         f"train_dataloader = {literal(train_loader)}",
         f"val_dataloader = {literal(val_loader)}",
         "test_dataloader = val_dataloader",

@@ -5,6 +5,8 @@ import shlex
 from pathlib import Path
 
 from ...apis import read_config
+from ...datasets.image_files import suffixes_read
+from ...datasets.wrappers import loading_bands
 from ...errors import CheckpointError, ConfigError
 from ...file_names import printable
 from ..commands.names import PROGRAM
@@ -55,8 +57,10 @@ def finetune(
     weights = Path(os.path.abspath(Path(checkpoint).expanduser()))
     if not weights.is_file():
         raise CheckpointError(f"there is no checkpoint '{printable(checkpoint)}'")
-    labeled, machine = survey_labeled(data), this_machine()
+    machine = this_machine()
     pretrained = read_config(Path(config) if config else find_run_config(weights.parent))
+    bands = loading_bands(pretrained.train_dataloader.dataset)
+    labeled = survey_labeled(data, suffixes_read(bands))
     largest = _LARGEST_BATCH[machine.has_gpu]
     batch = automatic_batch(labeled.images, 2, largest) if batch_size is None else batch_size
     if not 2 <= batch <= labeled.images or batch % 2:

@@ -1,10 +1,11 @@
 """Number of labeled images and classes in a folder."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ...datasets.image_files import images_by_class
+from ...datasets.image_files import IMAGE_SUFFIXES, images_by_class
 from ...errors import DataNotFoundError
 from ...file_names import printable
 
@@ -19,8 +20,10 @@ class LabeledSurvey(NamedTuple):
     classes: int
 
 
-def survey_labeled(data: str | os.PathLike) -> LabeledSurvey:
-    """Count the images and class folders in ``train``.
+def survey_labeled(
+    data: str | os.PathLike, suffixes: Sequence[str] = IMAGE_SUFFIXES
+) -> LabeledSurvey:
+    """Count the images, files with one of ``suffixes``, and class folders in ``train``.
 
     Raises:
         DataNotFoundError: ``train`` or ``val`` is missing, or there are fewer than two classes.
@@ -32,7 +35,7 @@ def survey_labeled(data: str | os.PathLike) -> LabeledSurvey:
                 f"data '{printable(data)}' has no folder {split}: arrange labeled images as"
                 " train/CLASS/IMAGE and val/CLASS/IMAGE"
             )
-    by_class, _ = images_by_class(root / "train")
+    by_class, _ = images_by_class(root / "train", suffixes)
     images = sum(map(len, by_class.values()))
     if len(by_class) < 2 or not images:
         raise DataNotFoundError(

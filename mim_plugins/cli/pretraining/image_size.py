@@ -1,6 +1,5 @@
 """Image size of a run, with the patches, mask cells and windows that fit it."""
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -11,7 +10,6 @@ from .methods import FAMILIES, family_of
 SMALLEST = 32
 _LARGEST_WINDOW = 16  # in tokens; the recipes have 14 at 224 pixels
 _SMALLEST_WINDOW = 7
-_RECIPE_WINDOW = 14
 
 
 class ImageSize(NamedTuple):
@@ -100,12 +98,16 @@ def _fit(arch: str, height: int, width: int) -> ImageSize | None:
 
 
 def _window(rows: int, columns: int) -> int | str:
-    """Return the largest window that divides a grid.
+    """Return the window that needs the least padding of a grid, and the largest of several.
 
-    If only tiny ones do, return ``'global'`` for a small grid, or else one with padding.
+    Tiny windows are left out. A small grid that needs padding is one window, ``'global'``.
     """
-    common = math.gcd(rows, columns)
-    largest = max(n for n in range(1, _LARGEST_WINDOW + 1) if common % n == 0)
-    if largest >= min(rows, columns, _SMALLEST_WINDOW):
-        return largest
-    return "global" if max(rows, columns) <= _LARGEST_WINDOW else _RECIPE_WINDOW
+    shortest = min(rows, columns, _SMALLEST_WINDOW)
+    longest = min(rows, columns, _LARGEST_WINDOW)
+
+    def padded(window: int) -> int:
+        return -(-rows // window) * -(-columns // window) * window**2
+
+    best = min(range(longest, shortest - 1, -1), key=padded)
+    is_small = max(rows, columns) <= _LARGEST_WINDOW
+    return "global" if is_small and padded(best) > rows * columns else best

@@ -3,11 +3,16 @@
 from pathlib import Path
 
 import pytest
+from band_images import write_scenes
+from image_folders import write_images
 from mmengine.config import Config
+from mmengine.dataset import Compose
+from mmengine.registry import DefaultScope
 
 from mim_plugins.apis import read_config
 from mim_plugins.cli.finetuning.config_text import Settings, config_text
 from mim_plugins.cli.finetuning.labeled_survey import LabeledSurvey
+from mim_plugins.cli.run_config import check_known_arguments
 
 
 @pytest.mark.parametrize(
@@ -30,3 +35,45 @@ def test_classifier_has_the_pretrained_encoder(pretrained, channels, kind):
     assert cfg.optim_wrapper.optimizer.lr == pytest.approx(5e-4 * 16 / 256)
     assert cfg.val_dataloader.dataset.data_prefix == "val"
     assert list(cfg.val_evaluator.topk) == [1, 5]
+
+
+def text_for(pretrained):
+    survey = LabeledSurvey("/data/x", 60, 7)
+    settings = Settings(survey, Path("/runs/epoch_1.pth"), 16, 10, 1, Path("work_dirs/x"))
+    return config_text(settings, pretrained)
+
+
+def shapes(cfg, path):
+    """Return the shapes of the images of both pipelines."""
+    with DefaultScope.overwrite_default_scope("mmpretrain"):
+        for pipeline in (cfg.train_pipeline, cfg.test_pipeline):
+            yield Compose(pipeline)(dict(img_path=str(path), gt_label=0))["inputs"].shape
+
+
+def test_rectangles_are_height_and_width_in_all_pipelines(tmp_path):
+    pretrained = read_config("mrmae/vit_b_400e")
+    pretrained.model.backbone.img_size = (48, 96)
+    cfg = Config.fromstring(text_for(pretrained), ".py")
+    (path,) = write_images(tmp_path, 1, (70, 200)).iterdir()
+    assert set(shapes(cfg, path)) == {(3, 48, 96)}
+
+
+@pytest.mark.parametrize("channels", [3, 13])
+def test_bands_of_the_pre_training_are_read_and_normalized(tmp_path, channels):
+    pytest.importorskip("tifffile")
+    pretrained = read_config("mrmae/vit_b_400e")
+    pretrained.model.backbone.update(img_size=(48, 96), in_channels=channels)
+    means = [float(n) for n in range(channels)]
+    pretrained.model.data_preprocessor.update(
+        mean=means, std=[2.0] * channels, bgr_to_rgb=channels == 3
+    )
+    bands = dict(channels=channels, fill=means)
+    pretrained.train_dataloader.dataset.pipeline[0].bands = bands
+    cfg = Config.fromstring(text_for(pretrained), ".py")
+    check_known_arguments(cfg)
+    assert cfg.data_preprocessor.to_dict() == dict(
+        num_classes=7, mean=means, std=[2.0] * channels, to_rgb=channels == 3
+    )
+    assert cfg.model.backbone.in_channels == channels
+    (path,) = write_scenes(tmp_path, 1, bands=channels).iterdir()
+    assert set(shapes(cfg, path)) == {(channels, 48, 96)}

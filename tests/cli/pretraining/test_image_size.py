@@ -34,11 +34,11 @@ def test_windows_divide_their_grids(side):
 
 
 def test_windows_of_awkward_grids_are_not_tiny():
-    assert fit_image_size("swin-t", 32 * 17).windows == (8, 14, 14, 14)
+    assert fit_image_size("swin-t", 32 * 17).windows == (8, 14, 7, 9)
 
 
 @pytest.mark.parametrize("shape", [(192, 256), (64, 96), (160, 128), (32, 512)])
-def test_windows_divide_both_sides_of_rectangles(shape):
+def test_windows_of_rectangles_need_little_padding(shape):
     size = fit_image_size("swin-t", shape)
     assert size.shape == shape
     assert f"{shape[0]}x{shape[1]} px" in size.describe()
@@ -47,7 +47,8 @@ def test_windows_divide_both_sides_of_rectangles(shape):
         if window == "global":
             assert max(grid) <= 16
         else:
-            assert not any(side % window for side in grid)
+            padded = [-(-side // window) * window for side in grid]
+            assert padded[0] * padded[1] <= 1.25 * grid[0] * grid[1]
 
 
 @pytest.mark.parametrize(
