@@ -15,7 +15,7 @@ from ..randomness import preserved_random_state
 from ..sampling import evenly_spaced
 from ..visualization import isolated_eval
 from .head_classes import HeadClasses, has_base_named, head_classes
-from .pixel_range_check import check_pixel_range
+from .pixel_range_check import check_pixel_range, check_teacher_range
 
 _SAMPLES = 8
 _IGNORED = 255
@@ -35,8 +35,8 @@ def check_images(model: Any, datasets: Mapping[str, Any]) -> list[str]:
 
     Raises:
         ConfigError: the channels of images, backbone and preprocessor disagree, an image size does
-            not fit the model, a standard deviation is 0, or a label is outside the classes of a
-            head.
+            not fit the model, a standard deviation is 0, teachers get other values than those of
+            8-bit images, or a label is outside the classes of a head.
     """
     backbone = getattr(model, "backbone", None)
     preprocessor = getattr(model, "data_preprocessor", None)
@@ -47,6 +47,8 @@ def check_images(model: Any, datasets: Mapping[str, Any]) -> list[str]:
         check_channels(backbone, preprocessor, field, samples)
         images = [image for sample in samples for image in _tensors(sample["inputs"])]
         warnings.append(check_pixel_range(preprocessor, field, images))
+        if getattr(model, "mimics", None):
+            check_teacher_range(field, images)
         if all(isinstance(sample["inputs"], Tensor) for sample in samples):
             divisor = getattr(preprocessor, "pad_size_divisor", 1)
             sizes = {
@@ -95,7 +97,7 @@ def check_channels(backbone: Any, preprocessor: Any, field: str, samples: Sequen
             raise ConfigError(
                 f"{field}: images have {image.shape[0]} channels, but backbone.in_channels="
                 f"{channels}; set model.backbone.in_channels={image.shape[0]} and as many values in"
-                " data_preprocessor.mean and std, or change color_type of the"
+                " data_preprocessor.mean and std, or change bands or color_type of the"
                 " loading transform"
             )
 

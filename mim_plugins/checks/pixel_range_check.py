@@ -7,6 +7,9 @@ from torch import Tensor
 
 from ..errors import ConfigError
 
+_FAR = 8  # standard deviations
+_WHITE = 255
+
 
 def check_pixel_range(preprocessor: Any, field: str, images: Sequence[Tensor]) -> str | None:
     """Check the standard deviations, and that images are not normalized already.
@@ -34,11 +37,34 @@ def check_pixel_range(preprocessor: Any, field: str, images: Sequence[Tensor]) -
         if not image.is_floating_point() or not image.numel():
             continue
         low, high = float(image.min()), float(image.max())
-        is_small = high <= 1 < float(mean.max())  # a mean of pixels from 0 to 255
-        if low < 0 or is_small:
+        is_small = low < high <= 1 < float(mean.max())  # a mean of pixels from 0 to 255
+        if is_small or (low < 0 and _is_far(low, high, mean, std)):
             return (
                 f"{field}: images have values from {low:.4g} to {high:.4g} before"
                 f" data_preprocessor normalizes them with mean={mean.flatten().tolist()}; remove"
                 " the normalization from the pipeline, or mean and std"
             )
     return None
+
+
+def _is_far(low: float, high: float, mean: Tensor, std: Tensor) -> bool:
+    """Return whether negative values are not those of which ``mean`` and ``std`` were measured.
+
+    Temperatures, decibels and Hounsfield units may be negative.
+    """
+    is_below = low < float(mean.min()) - _FAR * float(std.max())
+    return is_below or max(-low, high) < float(mean.abs().max())
+
+
+def check_teacher_range(field: str, images: Sequence[Tensor]) -> None:
+    """Check that the values of images are those of 8-bit images, which teachers assume.
+
+    Raises:
+        ConfigError: they are not.
+    """
+    for image in images:
+        if image.is_floating_point() and image.numel() and float(image.max()) > _WHITE:
+            raise ConfigError(
+                f"{field}: images have values up to {float(image.max()):.6g}, but teachers read RGB"
+                f" from 0 to {_WHITE}; convert the images to 8 bits, or set model.mimics=None"
+            )

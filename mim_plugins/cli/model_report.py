@@ -2,6 +2,7 @@
 
 import argparse
 import warnings
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -38,7 +39,7 @@ def print_model_report(args: argparse.Namespace) -> None:
         print("\n".join(report(args.config, model, size)))
 
 
-def chosen_size(backbone: Any, wanted: list[int] | None) -> tuple[int, int]:
+def chosen_size(backbone: Any, wanted: Sequence[int] | None) -> tuple[int, int]:
     """Return the image size (H, W) to count for."""
     sides = wanted or getattr(backbone, "img_size", None) or [224]
     sides = [sides] if isinstance(sides, int) else list(sides)

@@ -2,6 +2,10 @@
 
 import argparse
 import re
+from collections.abc import Sequence
+from typing import Any
+
+_FORMS = "side, or height and width as 192x256"
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -37,3 +41,27 @@ def parse_bands(text: str) -> tuple[int, ...]:
     if not re.fullmatch(r"\d+(,\d+)*", text):
         raise argparse.ArgumentTypeError(f"'{text}' must be numbers such as 3,2,1, from 0 on")
     return tuple(map(int, text.split(",")))
+
+
+def add_size_option(parser: argparse.ArgumentParser, meaning: str) -> None:
+    """Add ``--img-size``, which is (H, W) or None in the namespace, after positional arguments."""
+    parser.add_argument(
+        "--img-size", nargs="+", action=_StoreSize, metavar="PIXELS", help=f"{_FORMS} ({meaning})"
+    )
+
+
+class _StoreSize(argparse.Action):
+    """Action that accepts height and width as two arguments as well."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        try:
+            size = parse_size("x".join(values or ()))
+        except argparse.ArgumentTypeError as error:
+            parser.error(f"{option_string}: {error}")
+        setattr(namespace, self.dest, size)

@@ -3,7 +3,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from mim_plugins.checks.pixel_range_check import check_pixel_range
+from mim_plugins.checks.pixel_range_check import check_pixel_range, check_teacher_range
 from mim_plugins.errors import ConfigError
 
 FIELD = "train_dataloader"
@@ -28,6 +28,14 @@ def test_images_that_are_normalized_twice_are_a_warning(image):
     assert "before data_preprocessor normalizes" in check_pixel_range(
         preprocessor(), FIELD, [pixels, image]
     )
+    small = preprocessor(0.5, 0.2)
+    assert check_pixel_range(small, FIELD, [torch.tensor([[[-2.0, 2.0]]])])
+
+
+def test_teachers_get_eight_bit_values():
+    check_teacher_range(FIELD, [torch.tensor([[[0.0, 255.0]]])])
+    with pytest.raises(ConfigError, match=r"values up to 12000, but teachers read RGB from 0 to"):
+        check_teacher_range(FIELD, [torch.tensor([[[0.0, 12000.0]]])])
 
 
 @pytest.mark.parametrize(
@@ -37,6 +45,10 @@ def test_images_that_are_normalized_twice_are_a_warning(image):
         (preprocessor(), torch.zeros(3, 2, 2, dtype=torch.uint8)),
         (preprocessor(), torch.tensor([[[0.0, 255.0]]])),
         (preprocessor(0.5, 0.2), torch.rand(3, 2, 2)),
+        (preprocessor(0.5, 0.2), torch.tensor([[[-0.1, 0.9]]])),
+        (preprocessor(-600.0, 500.0), torch.tensor([[[-1024.0, 3000.0]]])),
+        (preprocessor(-12.0, 4.0), torch.tensor([[[-30.0, -1.0]]])),
+        (preprocessor(4000.0, 1000.0), torch.zeros(3, 2, 2)),
         (SimpleNamespace(mean=None, std=None), torch.tensor([[[-2.0]]])),
         (None, torch.tensor([[[-2.0]]])),
     ],

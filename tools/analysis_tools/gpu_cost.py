@@ -8,6 +8,7 @@ and assume that the GPU is never idle. Of detectors and segmentors, only the bac
 import argparse
 import warnings
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import Any
 
@@ -29,6 +30,7 @@ from mim_plugins.analysis import (
 )
 from mim_plugins.apis import override_config, read_config
 from mim_plugins.cli import add_config_options, user_errors
+from mim_plugins.cli.sizes import add_size_option
 from mim_plugins.errors import BUILD_ERRORS, ConfigError
 
 DTYPES = ("float32", "bfloat16", "float16")
@@ -48,13 +50,7 @@ def parse_args() -> argparse.Namespace:
         " mmpretrain::mae/mae_vit-base-p16_8xb512-amp-coslr-300e_in1k.py",
     )
     parser.add_argument("--batch", type=int, help="images per step (default: the config's)")
-    parser.add_argument(
-        "--img-size",
-        type=int,
-        nargs="+",
-        metavar="PIXELS",
-        help="side, or height and width (default: the backbone's img_size)",
-    )
+    add_size_option(parser, "default: the backbone's img_size")
     parser.add_argument("--dtype", choices=DTYPES, help="of autocast (default: the config's)")
     parser.add_argument("--gpus", nargs="+", choices=list(GPUS), default=list(GPUS))
     parser.add_argument(
@@ -148,7 +144,7 @@ def configured_dtype(cfg: Config) -> str:
     return str(cfg.optim_wrapper.get("dtype") or "float16").removeprefix("torch.")
 
 
-def image_size(model: Any, wanted: list[int] | None) -> tuple[int, int]:
+def image_size(model: Any, wanted: Sequence[int] | None) -> tuple[int, int]:
     sides = wanted or getattr(model.backbone, "img_size", None) or [224]
     sides = [sides] if isinstance(sides, int) else list(sides)
     return int(sides[0]), int(sides[-1])

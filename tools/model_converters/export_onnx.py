@@ -1,8 +1,8 @@
 """Export a classifier, or the pooled features of an encoder, as an ONNX file.
 
-The input is images (B, C, H, W), RGB if C is 3, as float32 numbers from 0 to 255 without
-normalization. The output is the logits (B, classes) of a fine-tuned classifier. For a pre-training
-config, and with --features, it is the mean (B, D) over the last tokens of the encoder. onnxruntime
+The input is images (B, C, H, W) as float32 numbers without normalization: RGB from 0 to 255, or
+the values of bands. The output is the logits (B, classes) of a fine-tuned classifier. For a
+pre-training config, and with --features, it is the mean (B, D) over the last tokens of the encoder. onnxruntime
 compares the graph with PyTorch before the file is written to OUT.
 """
 
@@ -26,6 +26,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from mim_plugins import get_model
 from mim_plugins.apis.images import normalize
 from mim_plugins.cli import add_config_options, user_errors
+from mim_plugins.cli.sizes import add_size_option
+from mim_plugins.datasets.wrappers import loading_bands
 from mim_plugins.errors import BUILD_ERRORS
 from mim_plugins.layers.pooling import pooled_features
 
@@ -111,6 +113,14 @@ def export(module: _FromPixels, size: tuple[int, int], out: Path, args: argparse
         program.save(str(out), external_data=weights > _PROTOBUF_LIMIT)
 
 
+def random_pixels(module: _FromPixels, shape: tuple[int, ...]) -> Tensor:
+    """Return images with the mean and standard deviation of the model's, or 8-bit ones."""
+    preprocessor = module.model.data_preprocessor
+    if getattr(preprocessor, "mean", None) is None:
+        return torch.randint(256, shape).float()
+    return torch.randn(shape) * preprocessor.std + preprocessor.mean
+
+
 @torch.no_grad()
 def largest_difference(
     module: _FromPixels, size: tuple[int, int], file: Path, batches: list[int]
@@ -121,7 +131,7 @@ def largest_difference(
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
     worst = 0.0
     for batch in batches:
-        images = torch.randint(256, (batch, module.channels, *size)).float()
+        images = random_pixels(module, (batch, module.channels, *size))
         expected = module(images)
         found = torch.from_numpy(session.run(None, {"images": images.numpy()})[0])
         worst = max(worst, float((found - expected).abs().max() / expected.abs().max()))
@@ -138,13 +148,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--features", action="store_true", help="export features even of a classifier"
     )
-    parser.add_argument(
-        "--img-size",
-        type=int,
-        nargs="+",
-        metavar="PIXELS",
-        help="side, or height and width (default: the backbone's)",
-    )
+    add_size_option(parser, "default: the backbone's")
     parser.add_argument("--opset", type=int, default=18, help="ONNX operator set (18)")
     parser.add_argument("--dynamic-batch", action="store_true", help="accept any number of images")
     parser.add_argument(
@@ -159,8 +163,6 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--force", action="store_true", help="overwrite OUT")
     add_config_options(parser)
     args = parser.parse_args()
-    if args.img_size and len(args.img_size) > 2:
-        parser.error(f"--img-size {args.img_size} must be one side, or height and width")
     if args.out.suffix != ".onnx":
         parser.error(f"OUT '{args.out}' must end in .onnx")
     if args.out.exists() and not args.force:
@@ -203,9 +205,10 @@ def main() -> None:
             os.replace(file, args.out.parent / file.name)
     images = "any number of" if args.dynamic_batch else str(args.batch_size)
     colors = "RGB" if module.channels == 3 else f"{module.channels} channels"
+    data = (model._config.get("train_dataloader") or {}).get("dataset")
+    values = "from 0 to 255" if loading_bands(data) is None else "with the values of the files"
     print(
-        f"{args.out}: {images} images of {size[0]}x{size[1]}, {colors} from 0 to 255, opset"
-        f" {args.opset}"
+        f"{args.out}: {images} images of {size[0]}x{size[1]}, {colors} {values}, opset {args.opset}"
     )
 
 

@@ -7,18 +7,13 @@ memory are those of the backbone.
 import argparse
 
 from ..config_options import add_config_options
+from ..sizes import add_size_option
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.add_argument("config", help="config file, or a name of list_models()")
-    parser.add_argument(
-        "--img-size",
-        type=int,
-        nargs="+",
-        metavar="PIXELS",
-        help="side, or height and width (default: the backbone's img_size)",
-    )
+    add_size_option(parser, "default: the backbone's img_size")
     add_config_options(parser)
 
 

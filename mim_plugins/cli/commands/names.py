@@ -10,6 +10,7 @@ COMMANDS = (
     "knn",
     "predict",
     "export",
+    "statistics",
     "info",
     "doctor",
 )

@@ -4,6 +4,7 @@ import shlex
 from typing import Any
 
 from ...file_names import printable
+from ..channel_report import short
 from ..commands.names import PROGRAM
 from ..config_source import Expression, literal
 from ..own_runs import reporting_hooks
@@ -48,7 +49,7 @@ def _band_lines(settings: Settings) -> list[str]:
     measured = settings.survey.statistics
     if measured is None:
         return []
-    mean, std = ([float(f"{value:.7g}") for value in each] for each in measured[:2])
+    mean, std = short(measured.mean), short(measured.std)
     return [
         f"channels = {settings.channels}",
         f"# of {measured.images} images; missing values become the mean",
