@@ -14,6 +14,7 @@ from ..errors import CorruptImageError
 from ..file_names import printable
 from ..transforms import LoadImage
 from ..transforms.orientation import image_orientation, turn_upright
+from ..transforms.tiff_samples import describe_left_out
 from .band_pixels import to_bands
 
 Images = Any
@@ -118,6 +119,9 @@ def _read(file: Any) -> Any:
 
 def _from_pillow(image: Image.Image, name: str) -> np.ndarray:
     path = str(getattr(image, "filename", "") or name)
+    left_out = describe_left_out(getattr(image, "tag_v2", {}))
+    if left_out:
+        raise ValueError(f"{name}: {left_out}")
     try:
         _load(image)
         orientation = image_orientation(image)

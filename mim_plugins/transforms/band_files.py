@@ -12,8 +12,8 @@ from ..errors import ConfigError, UserError
 from ..file_names import printable
 from .decode import corruption, decode_unchanged
 from .orientation import UPRIGHT, turn_upright
+from .tiff_samples import TIFF
 
-_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _DICOM, _DICOM_AT = b"DICM", 128
 _NUMPY, _ZIP = b"\x93NUMPY", b"PK\x03\x04"
 _GDAL_NODATA, _ORIENTATION = 42113, 274
@@ -45,7 +45,7 @@ def read_raw_bands(data: bytes, path: str = "") -> RawBands:
         CorruptImageError: the content cannot be decoded.
         ConfigError: the package that reads the format is not installed.
     """
-    if data.startswith(_TIFF):
+    if data.startswith(TIFF):
         return _read_tiff(data, path)
     if data[_DICOM_AT : _DICOM_AT + len(_DICOM)] == _DICOM:
         return _read_dicom(data, path)

@@ -15,6 +15,7 @@ import numpy as np
 from ..errors import CorruptImageError
 from ..file_names import printable
 from .orientation import read_orientation, turn_upright
+from .tiff_samples import TIFF, describe_left_out, read_tags
 
 # messages of libjpeg and libtiff when they return garbage for corrupt data
 _GARBAGE = re.compile(r"Corrupt JPEG data[^\n]*|Premature end of JPEG[^\n]*|TIFF_Error[^\n]*")
@@ -36,8 +37,9 @@ def decode_image(data: bytes, path: str = "") -> np.ndarray:
 
     Gray images, palettes and CMYK are converted to three channels. 16 bits are scaled to 8, and so
     are PNM files whose largest number is not 255. An alpha channel is dropped, so hidden colors
-    appear. The first frame of an animation is returned. The EXIF orientation is applied (see
-    :func:`read_orientation`); torchvision's image folders ignore it.
+    appear; TIFF files with other bands are refused. The first frame of an animation is returned.
+    The EXIF orientation is applied (see :func:`read_orientation`); torchvision's image folders
+    ignore it.
 
     Corrupt JPEG data decodes to garbage without an error; the decoder only prints a message to
     standard error, which is captured. Two kinds of corruption remain undetected: bytes replaced by
@@ -50,11 +52,14 @@ def decode_image(data: bytes, path: str = "") -> np.ndarray:
 
     Raises:
         CorruptImageError: the content is empty, not an image, truncated, corrupt, too large, or of
-            a kind that OpenCV cannot read (32-bit float).
+            a kind that OpenCV cannot read completely (32-bit float, several bands).
     """
     _check_content(data, path)
     if _has_own_white(data):
         return _decode_scaled(data, path)
+    left_out = describe_left_out(read_tags(data))
+    if left_out:
+        raise corruption(path, "unsupported", left_out)
     image = _decode(data, path, cv2.IMREAD_COLOR)
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         found = f"{image.dtype} pixels of the shape {image.shape}"
@@ -177,11 +182,12 @@ def _diagnose(data: bytes) -> tuple[str, str]:
                 image.load()
                 return "unsupported", f"OpenCV cannot read {image.format} of mode {image.mode}"
         except UnidentifiedImageError:
-            if data.startswith((b"II*\0", b"MM\0*")):
+            if data.startswith(TIFF):
                 return (
                     "unsupported",
                     "a TIFF file whose kind of pixels, such as 32-bit floats in colors, OpenCV and"
-                    " Pillow cannot read; convert it to 8 bits",
+                    " Pillow cannot read; convert it to 8 bits, or read it with bands=dict(...) of"
+                    " the loading transform",
                 )
             return "not an image", f"begins with {data[:8]!r}"
         except (Image.DecompressionBombError, MemoryError) as error:

@@ -170,7 +170,7 @@ def test_rectangles_keep_their_height_and_width(tmp_path, encoder, channels, opt
 
 def test_more_than_two_sides_are_refused(tmp_path):
     command = (TOOL, "a.py", "b.pth", tmp_path / "out.onnx", "--img-size", 1, 2, 3)
-    assert "one side, or height and width" in run_tool(*command, code=2).stderr
+    assert "or height and width such as 192x256" in run_tool(*command, code=2).stderr
 
 
 @pytest.mark.usefixtures("_onnx")

@@ -2,8 +2,8 @@
 
 The input is images (B, C, H, W) as float32 numbers without normalization: RGB from 0 to 255, or
 the values of bands. The output is the logits (B, classes) of a fine-tuned classifier. For a
-pre-training config, and with --features, it is the mean (B, D) over the last tokens of the encoder. onnxruntime
-compares the graph with PyTorch before the file is written to OUT.
+pre-training config, and with --features, it is the mean (B, D) over the last tokens of the encoder.
+onnxruntime compares the graph with PyTorch before the file is written to OUT.
 """
 
 import argparse

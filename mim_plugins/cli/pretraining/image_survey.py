@@ -73,7 +73,8 @@ def survey_images(data: Sequence[str | os.PathLike], channels: int | None = None
     if not readable:
         raise DataNotFoundError(
             f"data: none of {len(sides)} images can be read, such as '{printable(paths[0])}';"
-            " tools/misc/check_dataset.py finds the cause"
+            " tools/misc/check_dataset.py finds the cause; --channels reads images of other kinds"
+            " than 8-bit colors"
         )
     return ImageSurvey(tuple(folders), len(paths), int(statistics.median(readable)))
 
