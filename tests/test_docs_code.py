@@ -62,7 +62,7 @@ def tool_source(tool):
         source += (ROOT / f"mim_plugins/cli/commands/{command}.py").read_text()
     for module in re.findall(r"^from (\w+) import .*add_arguments", source, re.M):
         source += files[0].with_name(f"{module}.py").read_text()
-    for name in ("config_options", "device_option"):  # options that several tools share
+    for name in ("config_options", "device_option", "sizes"):  # options that several tools share
         if f"add_{name.removesuffix('s')}" in source:
             source += (ROOT / f"mim_plugins/cli/{name}.py").read_text()
     return source
