@@ -22,6 +22,7 @@ class PretrainingModel(BaseModel):
     """
 
     backbone: Any
+    init_cfg: dict | list[dict] | None
 
     def __init__(self, data_preprocessor: dict, init_cfg: dict | None = None) -> None:
         super().__init__(MODELS.build(data_preprocessor), init_cfg)

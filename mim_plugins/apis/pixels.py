@@ -91,10 +91,10 @@ def to_pixels(image: Any, name: str, load: LoadImage | None = None) -> np.ndarra
         if not path.is_file():
             raise FileNotFoundError(f"there is no image '{printable(image)}'")
         return load(dict(img_path=str(path)))["img"]
-    if load.bands is not None and isinstance(image, (Image.Image, Tensor, np.ndarray)):
-        is_tensor = isinstance(image, Tensor)
-        numbers = _to_array(image, name) if is_tensor else image
-        return to_bands(numbers, name, load.bands, channels_last=is_tensor)
+    if load.bands is not None and isinstance(image, Tensor):
+        return to_bands(_to_array(image, name), name, load.bands, channels_last=True)
+    if load.bands is not None and isinstance(image, (Image.Image, np.ndarray)):
+        return to_bands(image, name, load.bands)
     if isinstance(image, Image.Image):
         return _from_pillow(image, name)
     if isinstance(image, Tensor):

@@ -51,7 +51,9 @@ def channel_statistics(paths: Iterable[str], bands: dict | None = None) -> Chann
     """
     load, moments = LoadImage(bands=bands), _Moments()
     kinds: Counter[str] = Counter()
-    sides, corrupt, wrong = [], [], []
+    sides: list[int] = []
+    corrupt: list[str] = []
+    wrong: list[str] = []
     for path in paths:
         try:
             image = load.read_bands(path)

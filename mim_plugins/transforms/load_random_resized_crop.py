@@ -179,8 +179,8 @@ def resize_fast(image: np.ndarray, size: tuple[int, int], flip: bool = False) ->
     """
     if image.dtype != np.uint8 or image.shape[2] > _MAX_INTERLEAVED:
         bands = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
-        planes = F.interpolate(bands[None], size, mode="bicubic", antialias=True)[0]
-        return (planes.flip(2) if flip else planes).numpy().transpose(1, 2, 0)
+        resampled = F.interpolate(bands[None], size, mode="bicubic", antialias=True)[0]
+        return (resampled.flip(2) if flip else resampled).numpy().transpose(1, 2, 0)
     # with the batch axis added first, PyTorch keeps channels last, and OpenCV transposes faster
     pixels = torch.from_numpy(image)[None].permute(0, 3, 1, 2)
     pixels = F.interpolate(pixels, size, mode="bicubic", antialias=True)

@@ -100,3 +100,14 @@ def test_names_in_a_hook_are_compared_with_its_arguments(hook, problem):
         assert found is None
     else:
         assert re.search(problem, found)
+
+
+def test_adapting_weights_to_channels_is_an_option_of_init_cfg():
+    path = ("model", "backbone", "init_cfg")
+    for value in (True, [2, 1, 0, None]):
+        node = dict(type="Pretrained", checkpoint="x.pth", inflate=value)
+        assert entry_problem(path, node, "mmpretrain") is None
+        annotation = arguments_at(path, node, "mmpretrain").names["inflate"]
+        assert kind_mismatch(value, annotation=annotation) is None
+    problem = entry_problem(path, dict(type="Pretrained", inflat=True), "mmpretrain")
+    assert "did you mean model.backbone.init_cfg.inflate?" in problem

@@ -141,3 +141,16 @@ def test_planned_batches_are_on_the_device_of_the_images():
     assert preprocessor.planner.args[0].device.type == "cpu"
     fields = (batch.images, batch.mixed, batch.mask, batch.partner, batch.mixture)
     assert all(tensor.is_meta for tensor in fields)
+
+
+@pytest.mark.parametrize("bands", [(0, 1), (), (0, 1, 4), (-1,), (0.0,), (True,)])
+def test_shown_bands_must_be_one_or_three_channels(bands):
+    with pytest.raises(ValueError, match=r"one or three numbers of channels.*0 to 3"):
+        MixDataPreprocessor(mean=[0.0] * 4, std=[1.0] * 4, shown_bands=bands)
+
+
+def test_shown_bands_do_not_change_images():
+    images = torch.rand(2, 4, 8, 8)
+    values = dict(mean=[0.1, 0.2, 0.3, 0.4], std=[2.0] * 4)
+    plain, shown = MixDataPreprocessor(**values), MixDataPreprocessor(**values, shown_bands=[3])
+    assert torch.equal(plain(dict(inputs=images))["inputs"], shown(dict(inputs=images))["inputs"])

@@ -2,6 +2,7 @@ import os
 import sys
 
 import pytest
+from band_images import write_scenes
 from image_files import corrupt_files, good_files
 from tool_runs import TOOLS, run_process, run_tool
 
@@ -99,3 +100,15 @@ def write(folder, name, data):
     os.makedirs(os.path.dirname(file), exist_ok=True)
     with open(file, "wb") as stream:
         stream.write(data)
+
+
+def test_files_of_bands_are_checked_on_request(tmp_path):
+    pytest.importorskip("tifffile")
+    write_scenes(tmp_path, 2, bands=4)
+    write_scenes(tmp_path / "more", 1, suffix=".npy", bands=4)
+    write_scenes(tmp_path / "other", 1, bands=5)
+    write(tmp_path, b"half.tif", (tmp_path / "00.tif").read_bytes()[:900])
+    out = check(tmp_path, "--channels", 4, code=1)
+    assert "5 images: 3 good, 2 corrupt" in out
+    assert "1 wrong bands:" in out
+    assert "1 truncated:" in out

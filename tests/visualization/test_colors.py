@@ -2,6 +2,7 @@ import pytest
 import torch
 from mmengine.model import ImgDataPreprocessor
 
+from mim_plugins.data_preprocessors import MixDataPreprocessor
 from mim_plugins.visualization import apply_colormap, to_rgb_uint8
 
 
@@ -33,6 +34,24 @@ def test_images_of_one_channel_are_gray():
 def test_images_of_any_channels_become_rgb(channels, shown):
     images = 10.0 * torch.arange(channels).reshape(1, channels, 1, 1)
     assert to_rgb_uint8(images, None).flatten().tolist() == shown
+
+
+def test_shown_bands_are_stretched_around_their_mean():
+    mean, std = [100.0, 2000.0, 0.5, 7.0], [10.0, 500.0, 0.1, 1.0]
+    preprocessor = MixDataPreprocessor(mean=mean, std=std, shown_bands=(3, 1, 2))
+    steps = torch.tensor([-9.0, -2.5, 0.0, 2.5, 9.0])  # standard deviations
+    images = torch.tensor(mean)[:, None, None] + torch.tensor(std)[:, None, None] * steps
+    normalized = preprocessor(dict(inputs=[images]))["inputs"]
+    shown = to_rgb_uint8(normalized, preprocessor)
+    assert shown.tolist() == [[[[0, 0, 128, 255, 255]]] * 3]
+    normalized[:, 3] += 2.5
+    assert to_rgb_uint8(normalized, preprocessor)[0, :, 0, 2].tolist() == [255, 128, 128]
+
+
+def test_one_shown_band_is_gray():
+    preprocessor = MixDataPreprocessor(mean=[0.0] * 4, std=[1.0] * 4, shown_bands=[2])
+    images = torch.tensor([9.0, 9.0, -1.0, 9.0]).reshape(1, 4, 1, 1)
+    assert to_rgb_uint8(images, preprocessor).flatten().tolist() == [76] * 3
 
 
 def test_colors_go_from_dark_to_bright_and_nan_is_gray():

@@ -11,6 +11,7 @@ import warnings
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
@@ -20,11 +21,11 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
-from mim_plugins.datasets.image_files import scan_images
+from mim_plugins.datasets.image_files import scan_images, suffixes_read
 from mim_plugins.datasets.image_lists import read_image_list
-from mim_plugins.errors import CorruptImageError, DataNotFoundError
+from mim_plugins.errors import ConfigError, CorruptImageError, DataNotFoundError
 from mim_plugins.file_names import printable, quote_name, write_lines
-from mim_plugins.transforms import LoadImage
+from mim_plugins.transforms import Bands, LoadImage
 
 SUFFIXES = {"BMP": (".bmp",), "GIF": (".gif",), "JPEG": (".jpg", ".jpeg"), "PNG": (".png",),
             "PPM": (".pgm", ".ppm"), "TIFF": (".tif", ".tiff"), "WEBP": (".webp",)}  # fmt: skip
@@ -52,6 +53,9 @@ def parse_args() -> argparse.Namespace:
         "--workers", type=int, default=os.cpu_count() or 1, help="decoding processes"
     )
     parser.add_argument(
+        "--channels", type=int, help="number of bands of images that are not 8-bit RGB"
+    )
+    parser.add_argument(
         "--out", type=Path, help="list the corrupt files and their corruption in this file"
     )
     parser.add_argument(
@@ -69,14 +73,16 @@ def list_images(args: argparse.Namespace) -> tuple[list[str], str]:
     """Return the paths to check, and a description of the files that are left out."""
     if args.list:
         return read_image_list(args.list, args.root), ""
-    scan = scan_images(args.root)
+    bands = None if args.channels is None else Bands(args.channels)
+    scan = scan_images(args.root, suffixes_read(bands))
     return scan.paths, scan.describe_left_out()
 
 
-def check(path: str) -> Finding:
+def check(path: str, channels: int | None = None) -> Finding:
     """Decode one file."""
+    load = LoadImage(bands=None if channels is None else dict(channels=channels, fill=0))
     try:
-        image = LoadImage()(dict(img_path=path))["img"]
+        image = load(dict(img_path=path))["img"]
     except CorruptImageError as error:
         return Finding(path, error.kind, str(error))
     with warnings.catch_warnings():
@@ -89,14 +95,15 @@ def check(path: str) -> Finding:
     return Finding(path, format=kind, mode=mode, width=image.shape[1], height=image.shape[0])
 
 
-def check_all(paths: list[str], workers: int) -> list[Finding]:
+def check_all(paths: list[str], workers: int, channels: int | None = None) -> list[Finding]:
     """Decode all files in ``workers`` processes, in order."""
+    check_one = partial(check, channels=channels)
     console = Console(file=sys.stderr)
     if workers == 1:
-        return list(track(map(check, paths), "decoding", total=len(paths), console=console))
+        return list(track(map(check_one, paths), "decoding", total=len(paths), console=console))
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, context, cv2.setNumThreads, (0,)) as pool:
-        findings = pool.map(check, paths, chunksize=min(64, len(paths) // workers + 1))
+        findings = pool.map(check_one, paths, chunksize=min(64, len(paths) // workers + 1))
         return list(track(findings, "decoding", total=len(paths), console=console))
 
 
@@ -146,7 +153,9 @@ def main() -> None:
     if not paths:
         sys.exit(f"error: no images in '{printable(args.list or args.root)}'")
     try:
-        findings = check_all(paths, args.workers)
+        findings = check_all(paths, args.workers, args.channels)
+    except ConfigError as error:
+        sys.exit(f"error: {error}")
     except BrokenProcessPool:
         sys.exit(
             "error: a decoding process was killed, perhaps for lack of memory: try --workers 1"
