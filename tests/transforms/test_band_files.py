@@ -170,3 +170,12 @@ def test_missing_codec_is_an_error_with_its_command(monkeypatch):
     with pytest.raises(ConfigError, match=r"LZW.*imagecodecs.*pip install 'mim_plugins\[bands\]'"):
         read_raw_bands(content, "x")
     assert importlib.util.find_spec("imagecodecs")
+
+
+def test_missing_plugin_of_compressed_dicom_is_an_error_with_its_command(monkeypatch):
+    def refuse(dataset):
+        raise RuntimeError("Unable to decompress 'JPEG 2000': all plugins are missing dependencies")
+
+    monkeypatch.setattr(pydicom.pixels, "pixel_array", refuse)
+    with pytest.raises(ConfigError, match=r"JPEG 2000.*: pip install 'pylibjpeg\[all\]'"):
+        read_raw_bands(dicom(np.zeros((8, 10))), "x")

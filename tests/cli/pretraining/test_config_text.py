@@ -31,16 +31,21 @@ def read(*folders, **given):
         ("mixmae", "pvt-t", 128),
         ("mae", "vit-t", 48),
         ("mae", "mcmae-s", 96),
+        ("mixmae", "swin-t", (96, 160)),
+        ("mixmae", "pvt-t", (160, 128)),
+        ("mae", "mcmae-s", (64, 96)),
     ],
 )
 def test_config_builds_the_chosen_encoder(method, arch, side):
     cfg = read(method=method, arch=arch, img_size=side)
     with torch.device("meta"):
         model = build_model(cfg)
-    assert model.backbone.img_size == (side, side)
-    assert side // model.backbone.encoder_stride >= 4
+    size = (side, side) if isinstance(side, int) else side
+    assert model.backbone.img_size == size
+    assert min(size) // model.backbone.encoder_stride >= 4
     assert not getattr(model, "mimics", None)
-    assert cfg.train_dataloader.dataset.pipeline[0].scale == side
+    crop = TRANSFORMS.build(cfg.train_dataloader.dataset.pipeline[0])
+    assert crop.size == size
 
 
 @pytest.mark.parametrize("channels", [1, 3, 13])
