@@ -172,7 +172,7 @@ def test_missing_codec_is_an_error_with_its_command(monkeypatch):
     assert importlib.util.find_spec("imagecodecs")
 
 
-def test_missing_plugin_of_compressed_dicom_is_an_error_with_its_command(monkeypatch):
+def test_missing_plugin_of_dicom_is_an_error_with_its_command(monkeypatch):
     def refuse(dataset):
         raise RuntimeError("Unable to decompress 'JPEG 2000': all plugins are missing dependencies")
 
