@@ -63,13 +63,20 @@ def build_labeled_loader(
     )
 
 
-def center_crop(img_size: int | Sequence[int], short_edge: int | None = None) -> list[dict]:
+def center_crop(
+    img_size: int | Sequence[int],
+    short_edge: int | None = None,
+    interpolation: str = "bicubic",
+    backend: str = "pillow",
+) -> list[dict]:
     """Return the usual evaluation pipeline: resize the short edge, then crop the center.
 
     Args:
         img_size: side or (H, W) of the crop.
         short_edge: pixels of the short edge after resizing; None for 256 / 224 of the longer side
             of the crop.
+        interpolation: name of the interpolation.
+        backend: library that resizes, ``'pillow'`` or ``'cv2'``.
     """
     from mmcv.transforms import CenterCrop
 
@@ -80,8 +87,8 @@ def center_crop(img_size: int | Sequence[int], short_edge: int | None = None) ->
             type="mim_plugins.ResizeEdge",
             scale=short_edge or round(max(height, width) * 256 / 224),
             edge="short",
-            backend="pillow",
-            interpolation="bicubic",
+            backend=backend,
+            interpolation=interpolation,
         ),
         dict(type=CenterCrop, crop_size=(width, height)),
         dict(type="mmpretrain.PackInputs"),

@@ -16,38 +16,20 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import torch
 from mmengine.logging import MMLogger
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from mim_plugins import get_model
-from mim_plugins.apis.images import normalize
+from mim_plugins.apis.from_pixels import FromPixels
 from mim_plugins.cli import add_config_options, user_errors
 from mim_plugins.errors import BUILD_ERRORS
-from mim_plugins.layers.pooling import pooled_features
 
 TOLERANCE = 1e-4
 """Largest allowed difference from PyTorch, relative to the largest output."""
 _PROTOBUF_LIMIT = 2**31 - 2**24
-
-
-class _FromPixels(nn.Module):
-    """Model that normalizes images (B, C, H, W) itself and returns logits or features."""
-
-    def __init__(self, model: nn.Module, features: bool) -> None:
-        super().__init__()
-        self.model: Any = model
-        self.features = features
-        self.channels = getattr(model.backbone, "in_channels", 3)
-
-    def forward(self, images: Tensor) -> Tensor:
-        inputs = normalize(images, self.model.data_preprocessor, images.device)
-        if self.features:
-            return pooled_features(self.model.backbone, inputs)
-        return self.model(inputs, mode="tensor")
 
 
 def _pair(size: int | Sequence[int]) -> tuple[int, int]:
@@ -75,7 +57,7 @@ def quiet() -> Iterator[None]:
         logging.getLogger("onnxscript").setLevel(level)
 
 
-def export(module: _FromPixels, size: tuple[int, int], out: Path, args: argparse.Namespace) -> None:
+def export(module: FromPixels, size: tuple[int, int], out: Path, args: argparse.Namespace) -> None:
     """Write the graph for images of ``size`` (H, W).
 
     Weights above the size limit of an ONNX file go to ``out`` + '.data'.
@@ -113,7 +95,7 @@ def export(module: _FromPixels, size: tuple[int, int], out: Path, args: argparse
 
 @torch.no_grad()
 def largest_difference(
-    module: _FromPixels, size: tuple[int, int], file: Path, batches: list[int]
+    module: FromPixels, size: tuple[int, int], file: Path, batches: list[int]
 ) -> float:
     """Return the largest difference from PyTorch on random images, as ``TOLERANCE`` limits it."""
     import onnxruntime
@@ -181,7 +163,7 @@ def main() -> None:
     MMLogger.get_instance("export_onnx", log_level="WARNING")
     with user_errors(also=BUILD_ERRORS):
         model = get_model(args.config, args.checkpoint, cfg_options=args.cfg_options)
-        module = _FromPixels(model, args.features or not is_classifier(model)).eval()
+        module = FromPixels(model, args.features or not is_classifier(model)).eval()
         size = _pair(args.img_size or getattr(model.backbone, "img_size", 224))
         with torch.no_grad():
             # a wrong image size has a clear error only here, not in the exporter

@@ -12,7 +12,7 @@ from PIL import Image
 
 from ...analysis import read_run
 from ...apis import reconstruct
-from ...checkpoints import export_backbone
+from ...apis.export import export_encoder
 from ...datasets.wrappers import base_datasets
 from ...engine.model_wrapper import unwrap_model
 from ...engine.resume.checkpoint_files import POINTER, find_resumable
@@ -52,7 +52,7 @@ def write_results(runner: Runner, config: Path) -> RunResults:
     def write_encoder() -> None:
         if checkpoint is None:
             raise FileNotFoundError("there is no checkpoint")
-        export_backbone(checkpoint, encoder, overwrite=True)
+        export_encoder(checkpoint, encoder, overwrite=True)
 
     writers: dict[Path, Callable[[], Any]] = {
         encoder: write_encoder,
