@@ -76,7 +76,8 @@ def describe_config(config: Mapping[str, Any]) -> Description | None:
     name = type_name(given.get("type"))
     if name not in BACKBONES:
         return None
-    defaults = inspect.signature(MODELS.get(f"{SCOPE}.{name}")).parameters
+    kind: Any = MODELS.get(f"{SCOPE}.{name}")
+    defaults = inspect.signature(kind).parameters
     arguments = {key: value for key, value in given.items() if key not in _OF_TRAINING}
     size = arguments.get("img_size", defaults["img_size"].default)
     channels = arguments.get("in_channels", defaults["in_channels"].default)

@@ -63,7 +63,8 @@ def timm_config(encoder: Any) -> dict[str, Any]:
         fixed_input_size=False,
     )
     if not is_vit_of_timm(description):
-        architecture, arguments = _OWN, dict(backbone=description.backbone)
+        architecture = _OWN
+        arguments: dict[str, Any] = dict(backbone=description.backbone)
     else:
         architecture = _VIT
         preprocessing["first_conv"] = "patch_embed.proj"

@@ -10,9 +10,9 @@ from ..checkpoints.description import Preprocessing
 from ..config import type_name
 from ..data_preprocessors import reverses_channels
 from ..errors import ConfigError
-from ..evaluation.labeled_loader import center_crop
 from ..registry import SCOPE
 from ..transforms import PackInputs
+from ..transforms.center_crop import center_crop
 from .image_pipeline import ImagePipeline
 
 
@@ -28,7 +28,7 @@ def evaluation_pipeline(model: Any) -> ImagePipeline:
     described = getattr(model, "preprocessing", None)
     if isinstance(described, Preprocessing):
         return _described_pipeline(described)
-    cfg = getattr(model, "_config", None) or {}
+    cfg = run_config(model)
     for key in ("test_dataloader", "val_dataloader"):
         if cfg.get(key) is None:
             continue
@@ -85,6 +85,11 @@ def are_one_size(samples: Sequence[dict]) -> bool:
     return len({sample["inputs"].shape for sample in samples}) == 1
 
 
+def run_config(model: Any) -> Any:
+    """Return the config that a model was built from, empty if it is unknown."""
+    return getattr(model, "run_config", None) or getattr(model, "_config", None) or {}
+
+
 def pipelines_of(node: Any) -> Iterator[Sequence]:
     """Yield the pipelines of a loader's data sets, including wrapped ones."""
     if isinstance(node, (list, tuple)):
@@ -115,7 +120,7 @@ def _reads_rgb_as_loaded(model: Any) -> bool:
     preprocessor = model.data_preprocessor
     if hasattr(preprocessor, "to_rgb") or reverses_channels(preprocessor):
         return False
-    return not loads_files(getattr(model, "_config", None) or {})
+    return not loads_files(run_config(model))
 
 
 def loads_files(cfg: Any) -> bool:

@@ -72,8 +72,8 @@ def export_program(
     for count in (1, 3):
         images = torch.randint(256, (count, *shape)).float()
         expected = module(images)
-        error = (restored(images) - expected).abs().max() / expected.abs().max()
-        difference = max(difference, float(error))
+        found = (restored(images) - expected).abs().max() / expected.abs().max()
+        difference = max(difference, float(found))
     if not difference <= TOLERANCE:
         raise CheckpointError(
             f"the exported program differs from the encoder by {difference:.1e} of the largest"

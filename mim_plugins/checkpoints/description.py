@@ -117,9 +117,8 @@ def _parse(text: str) -> Description:
     )
     entries = check_entries(content, _ENTRIES)
     values = check_entries(entries["preprocessing"], _PREPROCESSING, "preprocessing")
-    preprocessing = Preprocessing(
-        **{name: tuple(v) if type(v) is list else v for name, v in values.items()}
-    )
+    lists = {name: tuple(value) for name, value in values.items() if type(value) is list}
+    preprocessing = Preprocessing(**values | lists)
     _check_agreement(preprocessing)
     return Description(**entries | dict(preprocessing=preprocessing))
 

@@ -16,7 +16,7 @@ COMPUTED = _Computed()
 def literal_config(text: str) -> dict[str, Any]:
     """Return the variables of a config by name, such as MMEngine stores in its checkpoints.
 
-    Calls ``dict(key=value)`` become dicts. Values that would have to be computed are
+    Calls of ``dict`` become dicts. Values that would have to be computed are
     :data:`COMPUTED`. The result is empty if the text is not Python.
     """
     try:
@@ -40,8 +40,10 @@ def _value(node: ast.expr) -> Any:
         pairs = zip(node.keys, node.values, strict=True)
         return _entries([(None if key is None else _value(key), value) for key, value in pairs])
     if isinstance(node, ast.Call):
-        is_dict = isinstance(node.func, ast.Name) and node.func.id == "dict" and not node.args
-        return _entries([(each.arg, each.value) for each in node.keywords]) if is_dict else COMPUTED
+        if not isinstance(node.func, ast.Name) or node.func.id != "dict" or len(node.args) > 1:
+            return COMPUTED
+        merged: list[tuple[Any, ast.expr]] = [(None, each) for each in node.args]
+        return _entries(merged + [(each.arg, each.value) for each in node.keywords])
     try:
         return ast.literal_eval(node)
     except (*_PARSING_ERRORS, TypeError):
@@ -49,7 +51,7 @@ def _value(node: ast.expr) -> Any:
 
 
 def _entries(pairs: list[tuple[Any, ast.expr]]) -> Any:
-    """Return the dict of ``pairs``; a key that is None stands for ``**value``."""
+    """Return the dict of ``pairs``; a key that is None merges the value."""
     content: dict[str, Any] = {}
     for key, node in pairs:
         value = _value(node)

@@ -49,7 +49,8 @@ class TimmEncoder(nn.Module):
             )
         self.num_features = self.head_hidden_size = self.backbone.stage_channels[-1]
         self.drop_rate = drop_rate
-        self.reset_classifier(num_classes, global_pool)
+        self.global_pool = global_pool
+        self.reset_classifier(num_classes)
 
     def get_classifier(self) -> nn.Module:
         """Return the classifier."""

@@ -1,0 +1,57 @@
+"""The command ``export`` with each format."""
+
+import pytest
+import torch
+from described_encoders import pretraining, save_checkpoint, trained
+
+import mim_plugins
+from mim_plugins.cli.main import main
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    cfg = pretraining("vit_without_cls")
+    cfg.dump(folder / "config.py")
+    model = trained(cfg)
+    save_checkpoint(model, cfg, folder / "epoch_1.pth")
+    torch.save(model.backbone.state_dict(), folder / "plain.pth")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("out", "options", "printed"),
+    [
+        ("a.safetensors", (), "MaskedViT (prefix 'backbone.'): "),
+        ("a.pth", ("--format", "timm"), "does not describe its preprocessing"),
+        ("a", ("--format", "huggingface"), "README.md, config.json, model.safetensors"),
+        ("a.pt2", ("--format", "pt2", "--img-size", "32", "64"), "images of 32x64, RGB from 0"),
+    ],
+)
+def test_formats_are_written(run, tmp_path, capsys, out, options, printed):
+    if "huggingface" in options:
+        pytest.importorskip("huggingface_hub")
+    main(["export", str(run / "epoch_1.pth"), str(tmp_path / out), *options])
+    assert printed in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="exists already"):
+        main(["export", str(run / "epoch_1.pth"), str(tmp_path / out), *options])
+
+
+def test_config_completes_weights_without_one(run, tmp_path, capsys):
+    out = tmp_path / "a.safetensors"
+    main(["export", str(run / "plain.pth"), str(out)])
+    assert "add --config CONFIG" in capsys.readouterr().out
+    command = ["export", str(run / "plain.pth"), str(out), "--force"]
+    main([*command, "--config", str(run / "config.py")])
+    assert "add --config" not in capsys.readouterr().out
+    assert mim_plugins.load(out).description.source == "plain.pth"
+    for options in ((), ("--format", "pt2"), ("--format", "huggingface")):
+        with pytest.raises(SystemExit, match="has no backbone of mim_plugins"):
+            main([*command, *options, "--config", "baselines/beitv2_vit_b_400e"])
+
+
+def test_image_size_is_for_programs(run, tmp_path, capsys):
+    for options in (("--img-size", "32"), ("--format", "pt2", "--img-size", "1", "2", "3")):
+        with pytest.raises(SystemExit):
+            main(["export", str(run / "epoch_1.pth"), str(tmp_path / "a"), *options])
+        assert "of --format pt2" in capsys.readouterr().err
