@@ -24,6 +24,7 @@ requires = [
 ]
 extras = dict(
     hub=["huggingface_hub>=0.30"],
+    parquet=["pyarrow>=15"],
     targets=["open_clip_torch>=3.3,<4", "timm>=1.0.31,<2"],
     completion=["argcomplete>=3.5,<4"],
     fast=["simplejpeg>=1.8,<2"],

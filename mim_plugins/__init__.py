@@ -33,7 +33,7 @@ if TYPE_CHECKING:
         transforms,
         visualization,
     )
-    from .apis import extract_features, get_model, list_models, load, reconstruct
+    from .apis import embed, extract_features, get_model, list_models, load, reconstruct
     from .cli.pretraining import pretrain
 
 leave_out_multimodal_models()
@@ -52,6 +52,7 @@ __all__ = [
     "data_preprocessors",
     "datasets",
     "decoders",
+    "embed",
     "engine",
     "evaluation",
     "extract_features",
@@ -69,7 +70,7 @@ __all__ = [
     "visualization",
 ]
 _FUNCTIONS = dict.fromkeys(
-    ("extract_features", "get_model", "list_models", "load", "reconstruct"), "apis"
+    ("embed", "extract_features", "get_model", "list_models", "load", "reconstruct"), "apis"
 )
 _OTHERS = ("analysis", "apis", "checks", "cli", "config", "errors", "layers")
 _MODULES = {name: name for name in (*registry.PARTS, *_OTHERS)}

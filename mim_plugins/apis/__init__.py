@@ -1,3 +1,4 @@
+from .embedding import Embeddings, embed
 from .encoder import Encoder, load
 from .encoder_description import describe_checkpoint, describe_config
 from .features import Features, extract_features
@@ -7,11 +8,13 @@ from .models import build_model, get_model, load_weights
 from .reconstruction import reconstruct
 
 __all__ = [
+    "Embeddings",
     "Encoder",
     "Features",
     "build_model",
     "describe_checkpoint",
     "describe_config",
+    "embed",
     "extract_features",
     "find_config",
     "get_model",

@@ -106,7 +106,13 @@ def _summary(results: RunResults, problems: dict[Path, str], data: str) -> str:
     folder, run = named["checkpoint"].parent, [str(named["config"]), str(named["checkpoint"])]
     commands = [
         ["reconstruct", *run, data, "--out", str(folder / "more.png")],
-        ["embed", *run, data, "--out", str(folder / "features.npz")],
+        [
+            "embed",
+            *([str(results.encoder)] if results.encoder else run),
+            data,
+            "--out",
+            str(folder / "features.npz"),
+        ],
     ]
     lines += ["", "Next:", *(f"  {PROGRAM} {shlex.join(command)}" for command in commands)]
     if results.encoder is not None:
