@@ -15,8 +15,7 @@ from ..checkpoints.description import (
     parse_description,
 )
 from ..checkpoints.literal_config import literal_config
-from ..checkpoints.metadata import file_digest, read_description
-from ..checkpoints.trained_classes import read_plain
+from ..checkpoints.metadata import file_digest, read_description, read_metadata
 from ..checkpoints.trained_normalization import REVERSALS
 from ..config import type_name
 from ..registry import MODELS, SCOPE
@@ -55,10 +54,8 @@ def describe_checkpoint(path: Path, config: Config | None = None) -> Description
 
 def trained_config(path: Path) -> dict[str, Any]:
     """Return the variables of the config in a checkpoint of MMEngine; empty without a config."""
-    content = read_plain(path) if path.suffix != ".safetensors" else None
-    for key in ("meta", "cfg"):
-        content = content.get(key) if type(content) is dict else None
-    return literal_config(content) if type(content) is str else {}
+    config = read_metadata(path).get("cfg")
+    return literal_config(config) if type(config) is str else {}
 
 
 def describe_config(config: Mapping[str, Any]) -> Description | None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from ..errors import CheckpointError
 from .description import KEY, Description, parse_description
+from .reading import is_safetensors
 from .trained_classes import read_plain
 
 _HASHED_AT_ONCE = 2**20
@@ -27,11 +28,13 @@ def read_description(path: Path) -> Description | None:
 
 def read_metadata(path: Path) -> dict[str, Any]:
     """Return the metadata of a safetensors file, or ``meta`` of a PyTorch file, without checks."""
-    if path.suffix == ".safetensors":
+    with path.open("rb") as file:
+        begin = file.read(9)
+    if is_safetensors(path, begin):
         from safetensors import safe_open
 
-        with safe_open(path, "pt") as file:
-            return file.metadata() or {}
+        with safe_open(path, "pt") as opened:
+            return opened.metadata() or {}
     content = read_plain(path)
     meta = content.get("meta") if type(content) is dict else None
     return meta if type(meta) is dict else {}

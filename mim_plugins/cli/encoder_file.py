@@ -5,14 +5,16 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from ..apis import load, read_config
+from ..apis import Encoder, load, read_config
 from ..apis.export import export_encoder
+from ..apis.from_pixels import FromPixels
+from ..apis.onnx_file import export_onnx
 from ..apis.program import export_program
 from ..checkpoints import FORMATS as FILE_FORMATS
 from ..errors import CheckpointError
 from .reported_errors import user_errors
 
-FORMATS = (*FILE_FORMATS, "huggingface", "pt2")
+FORMATS = (*FILE_FORMATS, "huggingface", "onnx", "pt2")
 
 
 def write_encoder(args: argparse.Namespace) -> None:
@@ -21,7 +23,7 @@ def write_encoder(args: argparse.Namespace) -> None:
         config = read_config(args.config) if args.config else None
         if args.format == "huggingface":
             _write_folder(args, config)
-        elif args.format == "pt2":
+        elif args.format in ("onnx", "pt2"):
             _write_program(args, config)
         else:
             _write_tensors(args, config)
@@ -55,8 +57,19 @@ def _write_program(args: argparse.Namespace, config: Config | None) -> None:
     encoder = load(args.checkpoint, config=config)
     sides = tuple(args.img_size or encoder.preprocessing.size)
     size = (sides[0], sides[-1])
-    difference = export_program(encoder, args.out, size, args.force)
-    print(f"program and encoder differ by {difference:.1e} of the largest feature")
+    if args.format == "pt2":
+        difference: float | None = export_program(encoder, args.out, size, args.force)
+    else:
+        difference = _write_onnx(encoder, Path(args.out), size, args.force)
+    print(f"file and encoder differ by {difference:.1e} of the largest feature")
     channels = encoder.preprocessing.channels
     colors = "RGB" if channels == 3 else f"{channels} channels"
     print(f"{args.out}: any number of images of {size[0]}x{size[1]}, {colors} from 0 to 255")
+
+
+def _write_onnx(encoder: Encoder, out: Path, size: tuple[int, int], force: bool) -> float | None:
+    if out.suffix != ".onnx":
+        raise CheckpointError(f"'{out}': a file of format onnx must end in .onnx")
+    if out.exists() and not force:
+        raise CheckpointError(f"'{out}' exists already; --force overwrites it")
+    return export_onnx(FromPixels(encoder, features=True).eval(), out, size)

@@ -15,6 +15,9 @@ def test_metadata_of_both_formats(tmp_path):
     save_file({"a": torch.ones(1)}, tmp_path / "b.safetensors")
     torch.save(dict(meta=dict(x="1"), a=torch.ones(1)), tmp_path / "a.pth")
     torch.save([1], tmp_path / "b.pth")
+    (tmp_path / "a.safetensors").rename(tmp_path / "a.bin")  # recognized by its first bytes
+    assert read_metadata(tmp_path / "a.bin") == dict(x="1")
+    (tmp_path / "a.bin").rename(tmp_path / "a.safetensors")
     for suffix in ("safetensors", "pth"):
         assert read_metadata(tmp_path / f"a.{suffix}") == dict(x="1")
         assert read_metadata(tmp_path / f"b.{suffix}") == {}

@@ -10,8 +10,8 @@ import argparse
 
 _FORMATS = """safetensors (default) and torch use this package's names; timm uses timm's names, for
 MaskedViT and MaskedSwin, and writes .safetensors or .pth by the suffix of OUT; huggingface writes a
-folder for the Hugging Face hub and timm; pt2 writes a program of torch.export, which runs without
-this package"""
+folder for the Hugging Face hub and timm; onnx and pt2 (a program of torch.export) run without this
+package"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         nargs="+",
         metavar="PIXELS",
-        help="format pt2: side, or height and width (default: as in the preprocessing)",
+        help="formats onnx and pt2: side, or height and width (default: as in the preprocessing)",
     )
     parser.add_argument("--force", action="store_true", help="overwrite OUT")
 
@@ -43,6 +43,6 @@ def run(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
 
     if args.format not in FORMATS:
         parser.error(f"--format {args.format} is not one of {', '.join(FORMATS)}")
-    if args.img_size and (args.format != "pt2" or len(args.img_size) > 2):
-        parser.error("--img-size is one side, or height and width, of --format pt2")
+    if args.img_size and (args.format not in ("onnx", "pt2") or len(args.img_size) > 2):
+        parser.error("--img-size is one side, or height and width, of --format onnx or pt2")
     write_encoder(args)
