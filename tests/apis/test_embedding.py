@@ -5,18 +5,13 @@ import sys
 
 import numpy as np
 import pytest
-import torch
 from described_encoders import encoder_of
 from PIL import Image
 from two_processes import in_two_processes
 
 import mim_plugins
 from mim_plugins.apis.embedding import embed
-from mim_plugins.apis.feature_batches import feature_batches
-from mim_plugins.apis.image_source import ImageSource
-from mim_plugins.apis.inputs import evaluation_pipeline, model_inputs
 from mim_plugins.errors import ConfigError, DataNotFoundError
-from mim_plugins.masking import TokenMask
 
 
 @pytest.fixture
@@ -62,16 +57,6 @@ def test_numpy_file_has_paths_and_all_kinds(encoder, folder, tmp_path):
     rows = list(csv.reader((tmp_path / "new/a.npz.corrupt.csv").open()))
     assert rows == [["path", "error"], *map(list, done.corrupt.items())]
     assert sorted(p.name for p in done.path.parent.iterdir()) == ["a.npz", "a.npz.corrupt.csv"]
-
-
-def test_cls_is_the_token_after_the_last_norm(encoder):
-    image = torch.rand(1, 3, 107, 107)
-    (batch,) = feature_batches(encoder, ImageSource(image), with_cls=True)
-    inputs = model_inputs(encoder, evaluation_pipeline(encoder)(image))
-    visible = torch.arange(36)[None]
-    mask = TokenMask(visible, visible, torch.zeros(1, 36, dtype=torch.bool))
-    expected = encoder.backbone.forward_masked(inputs, mask).prefix_tokens[:, 0]
-    torch.testing.assert_close(batch.cls, expected.detach())
 
 
 def test_csv_has_a_line_per_image(encoder, folder, tmp_path):

@@ -1,7 +1,6 @@
 """Encoders from files that describe themselves."""
 
 import copy
-import hashlib
 import json
 import random
 
@@ -9,7 +8,9 @@ import pytest
 import torch
 from described_encoders import (
     ALGORITHMS,
+    assert_same_features,
     change,
+    exported,
     pretraining,
     read_metadata,
     save_checkpoint,
@@ -18,25 +19,9 @@ from described_encoders import (
 from safetensors.torch import load_file, save_file
 
 import mim_plugins
-from mim_plugins.apis import describe_checkpoint, describe_config
 from mim_plugins.apis.encoder import build_encoder
-from mim_plugins.apis.export import export_encoder
 from mim_plugins.checkpoints.description import parse_description
 from mim_plugins.errors import CheckpointError
-
-
-def exported(cfg, folder, **options):
-    model = trained(cfg)
-    source = save_checkpoint(model, cfg, folder / "epoch_3.pth")
-    export_encoder(source, folder / "encoder.safetensors", **options)
-    return model, folder / "encoder.safetensors"
-
-
-def assert_same_features(model, encoder, images):
-    expected, found = (mim_plugins.extract_features(m, images) for m in (model, encoder))
-    assert torch.equal(found.pooled, expected.pooled)
-    for ours, theirs in zip(found.maps, expected.maps, strict=True):
-        assert torch.equal(ours, theirs)
 
 
 @pytest.mark.parametrize("name", sorted(ALGORITHMS))
@@ -77,25 +62,6 @@ def test_rectangles_and_gray_images(channels, tmp_path, photos):
     assert_same_features(model, encoder, photos)
 
 
-def test_source_and_versions_are_recorded_and_kept(tmp_path):
-    _, file = exported(pretraining("vit"), tmp_path)
-    content = (tmp_path / "epoch_3.pth").read_bytes()
-    export_encoder(file, tmp_path / "again.safetensors")
-    for path in (file, tmp_path / "again.safetensors"):
-        description = mim_plugins.load(path).description
-        assert description.source == "epoch_3.pth"
-        assert description.source_sha256 == hashlib.sha256(content).hexdigest()
-        assert description.versions["torch"] == torch.__version__
-        assert description.algorithm == "MRMAE"
-
-
-@pytest.mark.parametrize(("file_format", "end"), [("torch", "pth"), ("timm", "safetensors")])
-def test_other_formats_describe_themselves(file_format, end, tmp_path, photos):
-    model, file = exported(pretraining("vit"), tmp_path)
-    export_encoder(file, tmp_path / f"out.{end}", file_format)
-    assert_same_features(model, mim_plugins.load(tmp_path / f"out.{end}"), photos)
-
-
 def test_saved_encoder_is_the_same(tmp_path, photos):
     model, file = exported(pretraining("conv_vit"), tmp_path)
     mim_plugins.load(file).save(tmp_path / "b.safetensors")
@@ -108,23 +74,6 @@ def test_file_without_description_names_the_remedy(tmp_path):
     save_file({"a": torch.ones(2)}, tmp_path / "a.safetensors")
     with pytest.raises(CheckpointError, match="does not describe its encoder: export it"):
         mim_plugins.load(tmp_path / "a.safetensors")
-
-
-def test_config_describes_weights_of_other_code(tmp_path, photos):
-    cfg = pretraining("vit")
-    model = trained(cfg)
-    torch.save(model.backbone.state_dict(), tmp_path / "plain.pth")
-    export_encoder(tmp_path / "plain.pth", tmp_path / "a.safetensors", config=cfg)
-    assert_same_features(model, mim_plugins.load(tmp_path / "a.safetensors"), photos)
-
-    cfg.model.backbone.arch.depth = 2
-    with pytest.raises(CheckpointError, match=r"do not fit .* MaskedViT.*blocks 3 x"):
-        export_encoder(tmp_path / "plain.pth", tmp_path / "b.safetensors", config=cfg)
-    assert not (tmp_path / "b.safetensors").exists()
-    with pytest.raises(CheckpointError, match="no backbone of mim_plugins"):
-        export_encoder(
-            tmp_path / "plain.pth", tmp_path / "b.safetensors", config=type(cfg)(dict(model={}))
-        )
 
 
 @pytest.fixture(scope="module")
@@ -251,10 +200,3 @@ def test_mutations_cause_no_other_error(file):
             refusals.append(str(error))
     assert 75 < len(refusals) < 150
     assert not any("\n" in refusal for refusal in refusals)
-
-
-def test_configs_of_other_backbones_have_no_description(tmp_path):
-    assert describe_config(dict(model=dict(backbone=dict(type="ResNet")))) is None
-    assert describe_config({}) is None
-    torch.save(dict(meta=dict(cfg="model = print('executed')"), state_dict={}), tmp_path / "a.pth")
-    assert describe_checkpoint(tmp_path / "a.pth") is None

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 import torch
-from described_encoders import ALGORITHMS, encoder_of
+from described_encoders import encoder_of
 
 from mim_plugins.apis import program as program_module
 from mim_plugins.apis.from_pixels import FromPixels
@@ -41,7 +41,7 @@ def test_program_runs_without_this_package(tmp_path):
 
 
 @needs_newer_torch
-@pytest.mark.parametrize("name", sorted(set(ALGORITHMS) - {"shifted_windows"}))
+@pytest.mark.parametrize("name", ["pvt", "vit", "conv_vit"])
 def test_rectangles_of_every_encoder_are_exported(name, tmp_path):
     encoder = encoder_of(name)
     assert export_program(encoder, tmp_path / "a.pt2", (32, 64)) <= 1e-5

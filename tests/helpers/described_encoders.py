@@ -9,7 +9,8 @@ from safetensors.torch import load_file, save_file
 from tiny_models import PLAIN_BACKBONES, TINY_BACKBONES, mixmae_config, mrmae_config
 
 from mim_plugins import get_model
-from mim_plugins.apis import Encoder, describe_config
+from mim_plugins.apis import Encoder, describe_config, extract_features
+from mim_plugins.apis.export import export_encoder
 
 ALGORITHMS = {
     **{name: (mixmae_config, backbone) for name, backbone in TINY_BACKBONES.items()},
@@ -61,3 +62,17 @@ def change(path, edit=None, tensors=None, **metadata):
         about["mim_plugins"] = json.dumps(edit(content) or content)
     save_file(load_file(path) if tensors is None else tensors, path, about | metadata)
     return path
+
+
+def exported(cfg, folder, **options):
+    model = trained(cfg)
+    source = save_checkpoint(model, cfg, folder / "epoch_3.pth")
+    export_encoder(source, folder / "encoder.safetensors", **options)
+    return model, folder / "encoder.safetensors"
+
+
+def assert_same_features(model, encoder, images):
+    expected, found = (extract_features(m, images) for m in (model, encoder))
+    assert torch.equal(found.pooled, expected.pooled)
+    for ours, theirs in zip(found.maps, expected.maps, strict=True):
+        assert torch.equal(ours, theirs)
