@@ -23,8 +23,8 @@ _NAMED = 5
 def write_features(args: argparse.Namespace) -> None:
     """Compute features as ``mim-plugins embed`` does; errors of users end the program."""
     with user_errors(also=BUILD_ERRORS):
-        done = run_distributed(lambda: _embed(args))
-    if not is_main_process():
+        done, reports = run_distributed(lambda: _embed(args))
+    if not reports:
         return
     kinds = ", ".join(f"{kind} {'x'.join(map(str, s))}" for kind, s in done.shapes.items())
     print(f"{done.images} images, {kinds}: {done.path}")
@@ -37,7 +37,8 @@ def write_features(args: argparse.Namespace) -> None:
         )
 
 
-def _embed(args: argparse.Namespace) -> Embeddings:
+def _embed(args: argparse.Namespace) -> tuple[Embeddings, bool]:
+    """Write the file; also return whether this process reports it."""
     device = _join_process_group(args.device)
     if args.checkpoint is None:
         model: Any = load(args.config, device)
@@ -45,9 +46,10 @@ def _embed(args: argparse.Namespace) -> Embeddings:
         model = get_model(args.config, args.checkpoint, device, cfg_options=args.cfg_options)
     workers = this_machine().workers if args.workers is None else args.workers
     with show_progress("features") as progress:
-        return embed(
+        done = embed(
             model, args.images, args.out, args.features, args.batch_size, workers, progress
         )
+    return done, is_main_process()
 
 
 def _join_process_group(device: str) -> str:

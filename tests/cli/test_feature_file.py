@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from described_encoders import pretraining, save_checkpoint, trained
 from PIL import Image
+from two_processes import in_two_processes
 
 import mim_plugins
 from mim_plugins.cli.main import main
@@ -59,3 +60,23 @@ def test_missing_images_and_encoders_are_one_line(run, tmp_path, capsys):
     with pytest.raises(SystemExit):
         embed(run / "config.py", run / "epoch_1.pth")
     assert "give MODEL and images" in capsys.readouterr().err
+
+
+def embed_in_a_process(rank, *arguments):
+    try:
+        embed(*arguments)
+    except SystemExit as stop:
+        return stop.code
+    return "no error"
+
+
+def test_one_of_two_processes_reports(run, tmp_path):
+    (tmp_path / "bad.png").write_bytes(b"x")
+    out = tmp_path / "a.npz"
+    arguments = (run / "encoder.safetensors", run / "images", tmp_path / "bad.png", "--out", out)
+    codes, returned = in_two_processes(embed_in_a_process, *arguments)
+    assert codes == [0, 0]
+    assert returned[0].startswith("error: 1 images cannot be read")
+    assert returned[1] == "no error"
+    with np.load(out) as content:
+        assert len(content["paths"]) == 3
