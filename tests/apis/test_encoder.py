@@ -167,7 +167,7 @@ def test_weights_of_another_encoder_are_refused(file):
         mim_plugins.load(file)
 
 
-def test_encoder_larger_than_memory_is_refused_before_it_is_built(monkeypatch, file):
+def test_too_large_encoder_is_refused_before_it_is_built(monkeypatch, file):
     monkeypatch.setattr("mim_plugins.apis.encoder._LARGEST", 1000)
     with pytest.raises(CheckpointError, match="GiB, more than"):
         mim_plugins.load(file)
