@@ -2,13 +2,19 @@
 
 from typing import Any
 
-from timm.models import build_model_with_cfg, register_model
 from torch import Tensor, nn
 
 from ..apis import Encoder, describe_config
 from ..checkpoints.description import check_backbone
 from ..checkpoints.selection import BACKBONE
-from ..errors import CheckpointError
+from ..errors import CheckpointError, MissingPackageError
+
+try:
+    from timm.models import build_model_with_cfg, register_model
+except ImportError as error:
+    raise MissingPackageError(
+        f"mim_plugins.hubs.timm needs timm ({error}): pip install 'mim_plugins[targets]'"
+    ) from None
 
 __all__ = ["TimmEncoder", "mim_plugins_encoder"]
 

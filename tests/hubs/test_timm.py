@@ -1,6 +1,8 @@
 """Exported encoders as models of timm."""
 
+import importlib
 import json
+import sys
 
 import pytest
 import torch
@@ -76,3 +78,10 @@ def test_changed_configs_are_refused(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(content))
     with pytest.raises(CheckpointError, match=r"'os.system' is not one of"):
         create(tmp_path)
+
+
+def test_missing_timm_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "timm.models", None)
+    monkeypatch.delitem(sys.modules, "mim_plugins.hubs.timm")
+    with pytest.raises(ImportError, match=r"pip install 'mim_plugins\[targets\]'"):
+        importlib.import_module("mim_plugins.hubs.timm")
