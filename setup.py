@@ -23,6 +23,8 @@ requires = [
     "torchvision>=0.21",
 ]
 extras = dict(
+    hub=["huggingface_hub>=0.30"],
+    parquet=["pyarrow>=15"],
     targets=["open_clip_torch>=3.3,<4", "timm>=1.0.31,<2"],
     completion=["argcomplete>=3.5,<4"],
     bands=["imagecodecs>=2024.1.1", "tifffile>=2024.1.30"],

@@ -36,6 +36,10 @@ class NonFiniteLossError(UserError, RuntimeError):
     """Error of a loss that is NaN or infinite; with iteration, rank, loss terms and images."""
 
 
+class MissingPackageError(UserError, ImportError):
+    """Error of a package that is not installed; the message contains the command."""
+
+
 class WorkDirError(UserError, RuntimeError):
     """Error of a work folder that is in use, contains another run's files or is not writable."""
 

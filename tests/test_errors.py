@@ -10,6 +10,7 @@ from mim_plugins.errors import (
     CorruptImageError,
     DataNotFoundError,
     GlobalBatchError,
+    MissingPackageError,
     NonFiniteLossError,
     UserError,
     WorkDirError,
@@ -21,6 +22,7 @@ BASES = {
     CorruptImageError: ValueError,
     DataNotFoundError: FileNotFoundError,
     GlobalBatchError: ValueError,
+    MissingPackageError: ImportError,
     NonFiniteLossError: RuntimeError,
     WorkDirError: RuntimeError,
 }

@@ -28,7 +28,7 @@ FLOORS = [
     {"algorithms"},
     {"evaluation", "visualization"},
     {"analysis", "apis"},
-    {"engine"},
+    {"engine", "hubs"},
     {"checks"},
     {"cli"},
     {"__main__"},

@@ -42,21 +42,22 @@ def each_image(images: Images, load: LoadImage | None = None) -> Iterator[tuple[
         ValueError: there is no image, or a value is not an image.
     """
     is_numbers = isinstance(images, (np.ndarray, Tensor))
-    is_single = images.ndim < 4 if is_numbers else _is_one(images)
+    is_single = images.ndim < 4 if is_numbers else is_one_image(images)
     index = -1
     for index, image in enumerate([images] if is_single else images):
         name = f"images[{index}]"
-        yield _file_name(image) or name, to_pixels(image, name, load)
+        yield file_name(image) or name, to_pixels(image, name, load)
     if index < 0:
         raise ValueError("images: the sequence is empty; give at least one image")
 
 
-def _is_one(images: Any) -> bool:
+def is_one_image(images: Any) -> bool:
+    """Return whether a value other than an array is one image, not a sequence of images."""
     single = (str, os.PathLike, bytes, bytearray, memoryview, Image.Image)
     return isinstance(images, single) or hasattr(images, "read") or not hasattr(images, "__iter__")
 
 
-def _file_name(image: Any) -> str:
+def file_name(image: Any) -> str:
     """Return the name of an image's file in one line, ``""`` if it is unknown."""
     name = image if isinstance(image, (str, os.PathLike)) else getattr(image, "filename", "")
     return printable(name) if isinstance(name, (str, os.PathLike)) else ""

@@ -56,7 +56,7 @@ def test_unknown_command_is_a_usage_error(capsys):
         (("reconstruct", "x.py", "x.pth", "a", "--out", "a.txt"), "must end in one of .png"),
         (("embed", "x.py", "x.pth", "a", "--out", "a.txt"), "must end in one of .npz .csv"),
         (("embed", "x.py", "x.pth", "a", "--batch-size", "0"), "must be at least 1"),
-        (("export", "x.pth", "y.bin", "--format", "onnx"), "--format onnx is not one of"),
+        (("export", "x.pth", "y.bin", "--format", "gguf"), "--format gguf is not one of"),
     ],
 )
 def test_wrong_options_are_usage_errors(arguments, message, capsys):

@@ -4,11 +4,14 @@ import os
 import shlex
 from pathlib import Path
 
-from ...apis import read_config
+from mmengine.config import Config
+
+from ...apis import describe_checkpoint, read_config
 from ...datasets.image_files import suffixes_read
 from ...datasets.wrappers import loading_bands
-from ...errors import CheckpointError, ConfigError
+from ...errors import CheckpointError, ConfigError, WorkDirError
 from ...file_names import printable
+from ...registry import SCOPE
 from ..commands.names import PROGRAM
 from ..machine import this_machine
 from ..own_runs import (
@@ -42,7 +45,8 @@ def finetune(
     Args:
         data: folder with ``train/CLASS/IMAGE`` and ``val/CLASS/IMAGE``.
         checkpoint: checkpoint or exported encoder of a pre-training.
-        config: config of the pre-training; by default that of the work folder of ``checkpoint``.
+        config: config of the pre-training; by default that of the work folder of ``checkpoint``,
+            or else the description in the file.
         epochs: passes over the images; None for an automatic number.
         batch_size: images per iteration, an even number; None for an automatic number.
         out: work folder.
@@ -58,7 +62,7 @@ def finetune(
     if not weights.is_file():
         raise CheckpointError(f"there is no checkpoint '{printable(checkpoint)}'")
     machine = this_machine()
-    pretrained = read_config(Path(config) if config else find_run_config(weights.parent))
+    pretrained = _pretraining_config(weights, config)
     bands = loading_bands(pretrained.train_dataloader.dataset)
     labeled = survey_labeled(data, suffixes_read(bands))
     largest = _LARGEST_BATCH[machine.has_gpu]
@@ -89,3 +93,24 @@ def finetune(
     print(f"\nDone:\n  config      {path}\n  checkpoint  {newest}", flush=True)
     print(f"\nNext:\n  {shlex.join(predict)}", flush=True)
     return path
+
+
+def _pretraining_config(weights: Path, config: str | os.PathLike | None) -> Config:
+    if config:
+        return read_config(Path(config))
+    try:
+        return read_config(find_run_config(weights.parent))
+    except WorkDirError:
+        description = describe_checkpoint(weights)
+        if description is None:
+            raise
+    backbone = dict(description.backbone, type=f"{SCOPE}.{description.backbone['type']}")
+    images = description.preprocessing
+    preprocessor = dict(mean=images.mean, std=images.std, bgr_to_rgb=images.channel_order == "rgb")
+    load = dict(type=f"{SCOPE}.LoadImage", bands=images.bands)
+    return Config(
+        dict(
+            model=dict(backbone=backbone, data_preprocessor=preprocessor),
+            train_dataloader=dict(dataset=dict(pipeline=[load])),
+        )
+    )

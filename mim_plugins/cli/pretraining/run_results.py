@@ -12,8 +12,8 @@ from PIL import Image
 
 from ...analysis import read_run
 from ...apis import reconstruct
+from ...apis.export import export_encoder
 from ...apis.inputs import central_pipeline
-from ...checkpoints import export_backbone
 from ...datasets.wrappers import base_datasets
 from ...engine.model_wrapper import unwrap_model
 from ...engine.resume.checkpoint_files import POINTER, find_resumable
@@ -53,7 +53,7 @@ def write_results(runner: Runner, config: Path) -> RunResults:
     def write_encoder() -> None:
         if checkpoint is None:
             raise FileNotFoundError("there is no checkpoint")
-        export_backbone(checkpoint, encoder, overwrite=True)
+        export_encoder(checkpoint, encoder, overwrite=True)
 
     writers: dict[Path, Callable[[], Any]] = {
         encoder: write_encoder,
@@ -110,7 +110,13 @@ def _summary(results: RunResults, problems: dict[Path, str], data: str) -> str:
     folder, run = named["checkpoint"].parent, [str(named["config"]), str(named["checkpoint"])]
     commands = [
         ["reconstruct", *run, data, "--out", str(folder / "more.png")],
-        ["embed", *run, data, "--out", str(folder / "features.npz")],
+        [
+            "embed",
+            *([str(results.encoder)] if results.encoder else run),
+            data,
+            "--out",
+            str(folder / "features.npz"),
+        ],
     ]
     lines += ["", "Next:", *(f"  {PROGRAM} {shlex.join(command)}" for command in commands)]
     if results.encoder is not None:
