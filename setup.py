@@ -25,6 +25,7 @@ requires = [
 extras = dict(
     targets=["open_clip_torch>=3.3,<4", "timm>=1.0.31,<2"],
     completion=["argcomplete>=3.5,<4"],
+    tensorboard=["tensorboard>=2.18"],
     fast=["simplejpeg>=1.8,<2"],
     det=["mmdet>=3.3.0,<3.4", COMPILES_MMCV],
     seg=["mmsegmentation>=1.2.2,<1.3", "ftfy", "regex", COMPILES_MMCV],
