@@ -10,6 +10,7 @@ from mmengine.config import Config
 from ...analysis import step_cost
 from ...apis import build_model
 from ...errors import ConfigError
+from ..labeled_survey import survey_labeled
 from ..machine import this_machine
 from ..own_runs import check_out, write_config
 from ..training import train, train_arguments
@@ -34,6 +35,7 @@ def pretrain(
     out: str | os.PathLike | None = None,
     overwrite: bool = False,
     config_only: bool = False,
+    val: str | os.PathLike | None = None,
 ) -> RunResults:
     """Pre-train an encoder on folders of images, as ``mim-plugins pretrain`` does.
 
@@ -52,6 +54,8 @@ def pretrain(
         out: work folder.
         overwrite: replace an earlier run in ``out``.
         config_only: write the config without training.
+        val: folder of labeled images, ``train/CLASS/IMAGE`` and ``val/CLASS/IMAGE``, on which
+            :class:`KNNHook` evaluates the encoder during training.
 
     Returns:
         Paths of the files that the run wrote.
@@ -66,7 +70,16 @@ def pretrain(
         raise ConfigError("data: give at least one folder of images")
     machine, survey = this_machine(), survey_images(folders)
     resolve = partial(
-        resolve_settings, survey, machine, method, arch, img_size, epochs, teacher=teacher, out=out
+        resolve_settings,
+        survey,
+        machine,
+        method,
+        arch,
+        img_size,
+        epochs,
+        teacher=teacher,
+        out=out,
+        labeled=None if val is None else survey_labeled(val),
     )
     settings = resolve(batch_size=batch_size)
     check_out(settings.out, overwrite)

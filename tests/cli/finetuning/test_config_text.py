@@ -7,7 +7,7 @@ from mmengine.config import Config
 
 from mim_plugins.apis import read_config
 from mim_plugins.cli.finetuning.config_text import Settings, config_text
-from mim_plugins.cli.finetuning.labeled_survey import LabeledSurvey
+from mim_plugins.cli.labeled_survey import LabeledSurvey
 
 
 @pytest.mark.parametrize(

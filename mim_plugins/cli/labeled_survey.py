@@ -4,9 +4,9 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from ...datasets.image_files import images_by_class
-from ...errors import DataNotFoundError
-from ...file_names import printable
+from ..datasets.image_files import images_by_class
+from ..errors import DataNotFoundError
+from ..file_names import printable
 
 
 class LabeledSurvey(NamedTuple):
