@@ -3,12 +3,10 @@
 from typing import NamedTuple
 
 from ...errors import ConfigError
+from ..windows import largest_window
 from .methods import FAMILIES, family_of
 
 SMALLEST = 32
-_LARGEST_WINDOW = 16  # in tokens; the recipes have 14 at 224 pixels
-_SMALLEST_WINDOW = 7
-_RECIPE_WINDOW = 14
 
 
 class ImageSize(NamedTuple):
@@ -72,11 +70,5 @@ def _fit(arch: str, side: int) -> ImageSize | None:
         return None
     windows: tuple[int, ...] = ()
     if family_of(arch) == "swin":
-        windows = tuple(_window(side // (patch * 2**stage)) for stage in range(4))
+        windows = tuple(largest_window(side // (patch * 2**stage)) for stage in range(4))
     return ImageSize(side, patch, patch * family.cells_per_patch, windows)
-
-
-def _window(grid: int) -> int:
-    """Return the largest window that divides a grid; a padded one if only tiny ones do."""
-    largest = max(n for n in range(1, _LARGEST_WINDOW + 1) if grid % n == 0)
-    return largest if largest >= min(grid, _SMALLEST_WINDOW) else _RECIPE_WINDOW
