@@ -139,7 +139,9 @@ def test_training_output_goes_to_the_log(load, tmp_path, capsys):
     lines = [*PARAMETER_PAGE, EPOCH_LINE]
     command = [sys.executable, "-c", f"print({''.join(lines)!r}, end='')"]
     training = progress.Training("a", command, tmp_path / "log")
-    assert list(progress.run_trainings([training])) == [training]
+    ((done, seconds),) = progress.run_trainings([training])
+    assert done is training
+    assert 0 < seconds < 60
     assert (tmp_path / "log").read_text() == "".join(lines)
     assert capsys.readouterr().out == f"      {progress.progress_of(EPOCH_LINE)}\n"
 
@@ -169,7 +171,7 @@ def test_trainings_run_together_up_to_the_number_of_lanes(load, tmp_path, capsys
     names = []
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("OMP_NUM_THREADS", raising=False)
-        for done in progress.run_trainings(trainings, lanes=2):
+        for done, _ in progress.run_trainings(trainings, lanes=2):
             names.append(done.name)
             (tmp_path / "done").touch()
     assert sorted(names) == ["a", "b", "c"]

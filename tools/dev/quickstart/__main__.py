@@ -87,8 +87,8 @@ def cores() -> int:
 
 def run_all(stages: Stages, trainings: list[Training]) -> None:
     """Run trainings, as many at a time as there are cores, and mark each as complete."""
-    for done in run_trainings(trainings, cores()):
-        stages.finish(done.name)
+    for done, seconds in run_trainings(trainings, cores()):
+        stages.finish(done.name, seconds)
 
 
 def finetuning(stages: Stages, name: str, start: str, seed: int) -> Training:

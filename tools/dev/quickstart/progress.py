@@ -71,6 +71,7 @@ class _Running:
 
     def __init__(self, training: Training) -> None:
         self.training = training
+        self.start = time.monotonic()
         # threads that wait actively would slow each other down on a busy machine
         env = dict(OMP_NUM_THREADS=str(training.threads), OMP_WAIT_POLICY="PASSIVE") | os.environ
         with training.log.open("w") as file:
@@ -99,8 +100,10 @@ class _Running:
         self._log.close()
 
 
-def run_trainings(trainings: Sequence[Training], lanes: int = 1) -> Iterator[Training]:
-    """Run trainings with MMEngine's progress on the console, and yield each when it is done.
+def run_trainings(
+    trainings: Sequence[Training], lanes: int = 1
+) -> Iterator[tuple[Training, float]]:
+    """Run trainings with their progress on the console; yield each with its seconds at its end.
 
     No training outlives the iterator, even if it raises or is closed.
 
@@ -127,7 +130,7 @@ def run_trainings(trainings: Sequence[Training], lanes: int = 1) -> Iterator[Tra
                 line.close()
                 if each.process.returncode:
                     raise StepFailedError(_failure(each.training.log))
-                yield each.training
+                yield each.training, time.monotonic() - each.start
     finally:
         line.close()
         for each in running:

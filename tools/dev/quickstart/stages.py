@@ -26,7 +26,6 @@ class Stages:
         self.groups = groups
         self.names = [name for group in groups for name in group]
         self.fingerprint = fingerprint
-        self._starts: dict[str, float] = {}
         if all(self.is_complete(name) for name in self.names):
             self._discard(self.names)
 
@@ -43,8 +42,9 @@ class Stages:
         """Run ``work`` in an empty folder unless the step is complete, and return the folder."""
         folder = self.root / name
         if self.begin(name, title):
+            start = time.monotonic()
             work(folder)
-            self.finish(name)
+            self.finish(name, time.monotonic() - start)
         return folder
 
     def begin(self, name: str, title: str) -> bool:
@@ -59,16 +59,14 @@ class Stages:
         own = next(number for number, group in enumerate(self.groups) if name in group)
         self._discard([name, *(each for group in self.groups[own + 1 :] for each in group)])
         (self.root / name).mkdir(parents=True)
-        self._starts[name] = time.monotonic()
         return True
 
-    def finish(self, name: str) -> None:
-        """Mark a step as complete."""
+    def finish(self, name: str, seconds: float) -> None:
+        """Mark a step, which took some seconds, as complete."""
         folder = self.root / name
         unfinished = folder / f"{MARKER}.part"
         unfinished.write_text(self.fingerprint)
         unfinished.replace(folder / MARKER)
-        seconds = time.monotonic() - self._starts[name]
         print(f"      {self.label(name)} done in {seconds:.0f} s", flush=True)
 
     def _discard(self, names: list[str]) -> None:
