@@ -6,6 +6,7 @@ Exit codes: 0 trained; 1 error, also if final weights or the state at a signal c
 
 import argparse
 
+from mim_plugins.cli.commands.running import wait_passively
 from mim_plugins.cli.run_arguments import add_train_arguments
 
 
@@ -13,6 +14,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     add_train_arguments(parser)
     args = parser.parse_args()
+    wait_passively()
     from mim_plugins.cli.training import run_training  # imports PyTorch
 
     run_training(args)

@@ -79,6 +79,16 @@ def test_every_command_has_help_with_options(name, capsys):
     assert "options:" in text
 
 
+def test_idle_threads_sleep_unless_the_user_decides(monkeypatch, tmp_path):
+    for given, found in ((None, "PASSIVE"), ("ACTIVE", "ACTIVE")):
+        monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+        if given:
+            monkeypatch.setenv("OMP_WAIT_POLICY", given)
+        with pytest.raises(SystemExit, match="there is no"):
+            main(["status", str(tmp_path)])
+        assert os.environ["OMP_WAIT_POLICY"] == found
+
+
 def test_unknown_command_is_a_usage_error(capsys):
     with pytest.raises(SystemExit):
         main(["pretrian"])

@@ -20,7 +20,7 @@ from rich.progress import (
 
 from ...registry import HOOKS
 
-_SHOWN = {"train/images_per_s": "{:.0f} images/s", "train/loss": "loss {:.4g}"}
+_SHOWN = {"train/images_per_s": "{} images/s", "train/loss": "loss {}"}
 _REFRESH = 0.5  # seconds
 _SPEED_PERIOD = 300.0  # seconds; iterations of large batches take many
 
@@ -74,7 +74,7 @@ class ProgressHook(Hook):
             expand=True,
         )
         self._task = self._bars.add_task(
-            "", total=runner.max_iters, completed=runner.iter, details=""
+            "training", total=runner.max_iters, completed=runner.iter, details=""
         )
         self._bars.start()
         console.show_cursor()  # a killed run must not leave a terminal without one
@@ -175,7 +175,11 @@ def _details(runner: Runner) -> str:
     buffers = runner.message_hub.log_scalars
     found = {name: buffers[name] for name in _SHOWN if name in buffers}
     return ", ".join(
-        _SHOWN[name].format(float(buffer.current()))
+        _SHOWN[name].format(_short(float(buffer.current())))
         for name, buffer in found.items()
         if len(buffer.data[0])
     )
+
+
+def _short(value: float) -> str:
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"

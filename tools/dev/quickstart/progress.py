@@ -72,8 +72,7 @@ class _Running:
     def __init__(self, training: Training) -> None:
         self.training = training
         self.start = time.monotonic()
-        # threads that wait actively would slow each other down on a busy machine
-        env = dict(OMP_NUM_THREADS=str(training.threads), OMP_WAIT_POLICY="PASSIVE") | os.environ
+        env = dict(OMP_NUM_THREADS=str(training.threads)) | os.environ
         with training.log.open("w") as file:
             self.process = subprocess.Popen(
                 training.command,
