@@ -1,5 +1,8 @@
 """Linear classifier on the features of a frozen backbone."""
 
+import itertools
+from collections.abc import Iterator
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -47,16 +50,17 @@ def _train(features: Tensor, labels: Tensor, classes: int) -> tuple[Tensor, Tens
     bias = features.new_zeros(classes).requires_grad_()
     optimizer = torch.optim.AdamW([weight, bias], lr=_LR, weight_decay=_WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, _STEPS)
-    generator = torch.Generator().manual_seed(0)
-    order = iter(())
-    for _ in range(_STEPS):
-        chosen = next(order, None)
-        if chosen is None:
-            permutation = torch.randperm(len(features), generator=generator)
-            order = iter(permutation.to(features.device).split(_BATCH))
-            chosen = next(order)
+    for chosen in itertools.islice(_batches(len(features)), _STEPS):
+        chosen = chosen.to(features.device)
         loss = F.cross_entropy(F.linear(features[chosen], weight, bias), labels[chosen])
         weight.grad, bias.grad = torch.autograd.grad(loss, (weight, bias))
         optimizer.step()
         schedule.step()
     return weight.detach(), bias.detach()
+
+
+def _batches(total: int) -> Iterator[Tensor]:
+    """Yield the indices of batches without end, in an order that is always the same."""
+    generator = torch.Generator().manual_seed(0)
+    while True:
+        yield from torch.randperm(total, generator=generator).split(_BATCH)

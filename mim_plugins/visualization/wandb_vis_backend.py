@@ -38,6 +38,7 @@ class WandbVisBackend(MMEngineBackend):
     def __init__(self, save_dir: str, init_kwargs: dict | None = None, **kwargs: Any) -> None:
         if find_spec("wandb") is None:
             raise ConfigError("WandbVisBackend needs the package wandb: pip install wandb")
+        self._init_kwargs: dict[str, Any] = {}  # set by MMEngine's class
         super().__init__(save_dir, dict(init_kwargs or {}), **kwargs)
         self._id_file = Path(save_dir).parents[1] / _FILE_NAME
         self._is_resumed = False

@@ -113,7 +113,8 @@ def run_trainings(
     Raises:
         StepFailedError: the exit status of a training is not 0.
     """
-    waiting, running, line = list(trainings), [], ProgressLine()
+    waiting, line = list(trainings), ProgressLine()
+    running: list[_Running] = []
     try:
         while waiting or running:
             while waiting and len(running) < lanes:
