@@ -29,6 +29,7 @@ extras = dict(
     completion=["argcomplete>=3.5,<4"],
     bands=["imagecodecs>=2024.1.1", "tifffile>=2024.1.30"],
     dicom=["pydicom>=3,<4"],
+    tensorboard=["tensorboard>=2.18"],
     fast=["simplejpeg>=1.8,<2"],
     det=["mmdet>=3.3.0,<3.4", COMPILES_MMCV],
     seg=["mmsegmentation>=1.2.2,<1.3", "ftfy", "regex", COMPILES_MMCV],

@@ -17,6 +17,7 @@ from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as ROOT_OPTIM_WRAPPER_C
 from mmengine.registry import OPTIMIZERS as ROOT_OPTIMIZERS
 from mmengine.registry import PARAM_SCHEDULERS as ROOT_PARAM_SCHEDULERS
 from mmengine.registry import TRANSFORMS as ROOT_TRANSFORMS
+from mmengine.registry import VISBACKENDS as ROOT_VISBACKENDS
 from mmengine.registry import Registry, root
 
 SCOPE = "mim_plugins"
@@ -69,6 +70,8 @@ OPTIMIZERS = PluginRegistry(ROOT_OPTIMIZERS)
 OPTIM_WRAPPER_CONSTRUCTORS = PluginRegistry(ROOT_OPTIM_WRAPPER_CONSTRUCTORS)
 # schedules of the learning rate
 PARAM_SCHEDULERS = PluginRegistry(ROOT_PARAM_SCHEDULERS)
+# curves and pictures of a run: TensorBoard, W&B
+VISBACKENDS = PluginRegistry(ROOT_VISBACKENDS)
 # empty registries of all other kinds: MMEngine warns if the default scope lacks one
 UNUSED = [
     PluginRegistry(each)

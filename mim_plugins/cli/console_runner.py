@@ -16,6 +16,7 @@ from ..config.schema import DEFAULT_HOOKS
 from ..engine.guards.guarded_writers import guard_backends, guard_log_file, guard_writers
 from ..engine.guards.guarded_writes import try_writing
 from ..engine.hooks.atomic_checkpoint_hook import AtomicCheckpointHook
+from ..engine.hooks.progress_hook import ProgressHook
 from ..engine.model_wrapper import unwrap_model
 from ..engine.resume.loaded_checkpoint import check_loaded, is_trusted
 from ..engine.resume.loaded_weights import check_loadable
@@ -107,6 +108,15 @@ class ConsoleRunner(Runner):
     def after_first_iteration(self, action: Callable[[], object]) -> None:
         """Call an action once, after the first iteration of training and before its hooks."""
         self._first_action = action
+
+    def train(self) -> Any:
+        """Train as MMEngine does; bars on the terminal never outlive the training."""
+        try:
+            return super().train()
+        finally:
+            for hook in self.hooks:
+                if isinstance(hook, ProgressHook):
+                    hook.close()
 
     def load_checkpoint(self, filename: str, *args: Any, **kwargs: Any) -> Any:
         """Load a checkpoint as MMEngine does, restricted to plain data and valid weights.

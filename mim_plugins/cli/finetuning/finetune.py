@@ -1,7 +1,6 @@
 """Fine-tuning on own labeled images with automatic settings."""
 
 import os
-import shlex
 from pathlib import Path
 
 from mmengine.config import Config
@@ -12,7 +11,7 @@ from ...datasets.wrappers import loading_bands
 from ...errors import CheckpointError, ConfigError, WorkDirError
 from ...file_names import printable
 from ...registry import SCOPE
-from ..commands.names import PROGRAM
+from ..labeled_survey import survey_labeled
 from ..machine import this_machine
 from ..own_runs import (
     automatic_batch,
@@ -21,10 +20,10 @@ from ..own_runs import (
     safe_name,
     write_config,
 )
+from ..pretraining.run_results import write_results
 from ..training import train, train_arguments
 from ..work_folder_runs import find_run_config
 from .config_text import Settings, config_text
-from .labeled_survey import survey_labeled
 
 _LARGEST_BATCH = {True: 128, False: 32}  # with a GPU, without
 _UPDATES = {True: 10_000, False: 600}
@@ -87,11 +86,8 @@ def finetune(
         f"\nconfig: {path}",
         flush=True,
     )
-    train(train_arguments(path, folder, overwrite=overwrite))
-    newest = str(folder / f"epoch_{epochs}.pth")
-    predict = [PROGRAM, "predict", str(path), newest, os.path.join(labeled.root, "val")]
-    print(f"\nDone:\n  config      {path}\n  checkpoint  {newest}", flush=True)
-    print(f"\nNext:\n  {shlex.join(predict)}", flush=True)
+    runner = train(train_arguments(path, folder, overwrite=overwrite))
+    write_results(runner, path)
     return path
 
 

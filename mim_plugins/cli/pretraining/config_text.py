@@ -7,7 +7,7 @@ from ...file_names import printable
 from ..channel_report import short
 from ..commands.names import PROGRAM
 from ..config_source import Expression, literal
-from ..own_runs import reporting_hooks
+from ..own_runs import evaluation_hook, reporting_hooks
 from ..sizes import config_size
 from .methods import TEACHERS, TITLES, base_config, family_of, size_name, target_generator
 from .settings import Settings
@@ -39,7 +39,7 @@ def config_text(settings: Settings) -> str:
         "auto_scale_lr = dict(base_batch_size=batch_size)",
         f"param_scheduler = {_schedule(settings)}",
         "train_cfg = dict(max_epochs=epochs)",
-        f"default_hooks = {literal(reporting_hooks(settings.steps, settings.epochs))}",
+        f"default_hooks = {literal(_hooks(settings))}",
     ]
     return "\n".join(parts) + "\n"
 
@@ -110,6 +110,13 @@ def _loader(settings: Settings) -> dict[str, Any]:
     if len(folders) > 1:
         dataset = dict(_delete_=True, type="ConcatDataset", datasets=folders)
     return dict(batch_size=Expression("batch_size"), num_workers=settings.workers, dataset=dataset)
+
+
+def _hooks(settings: Settings) -> dict[str, Any]:
+    hooks = reporting_hooks(settings.steps, settings.epochs)
+    if settings.labeled is not None:
+        hooks["knn"] = evaluation_hook(settings.labeled, settings.epochs, settings.workers)
+    return hooks
 
 
 def _schedule(settings: Settings) -> str:

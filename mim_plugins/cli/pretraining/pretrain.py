@@ -9,7 +9,9 @@ from mmengine.config import Config
 
 from ...analysis import step_cost
 from ...apis import build_model
+from ...datasets.image_files import suffixes_read
 from ...errors import ConfigError
+from ..labeled_survey import survey_labeled
 from ..machine import this_machine
 from ..own_runs import check_out, write_config
 from ..training import train, train_arguments
@@ -36,6 +38,7 @@ def pretrain(
     config_only: bool = False,
     channels: int | None = None,
     shown_bands: Sequence[int] | None = None,
+    val: str | os.PathLike | None = None,
 ) -> RunResults:
     """Pre-train an encoder on folders of images, as ``mim-plugins pretrain`` does.
 
@@ -56,6 +59,8 @@ def pretrain(
         config_only: write the config without training.
         channels: number of bands, for images that are not 8-bit RGB; see :class:`Bands`.
         shown_bands: one or three bands that pictures show, counted from 0.
+        val: folder of labeled images, ``train/CLASS/IMAGE`` and ``val/CLASS/IMAGE``, on which
+            :class:`KNNHook` evaluates the encoder during training.
 
     Returns:
         Paths of the files that the run wrote.
@@ -75,6 +80,7 @@ def pretrain(
         teacher=teacher,
         out=out,
         shown_bands=shown_bands,
+        labeled=None if val is None else survey_labeled(val, suffixes_read(channels)),
     )
     settings = resolve(batch_size=batch_size)
     check_out(settings.out, overwrite)

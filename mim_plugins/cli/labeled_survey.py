@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ...datasets.image_files import IMAGE_SUFFIXES, images_by_class
-from ...errors import DataNotFoundError
-from ...file_names import printable
+from ..datasets.image_files import IMAGE_SUFFIXES, images_by_class
+from ..errors import DataNotFoundError
+from ..file_names import printable
 
 
 class LabeledSurvey(NamedTuple):

@@ -3,7 +3,7 @@
 import pytest
 from image_folders import write_classes, write_images
 
-from mim_plugins.cli.finetuning.labeled_survey import survey_labeled
+from mim_plugins.cli.labeled_survey import survey_labeled
 from mim_plugins.errors import DataNotFoundError
 
 
