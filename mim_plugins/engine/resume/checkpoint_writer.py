@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -13,6 +14,7 @@ from ..guards.guarded_writes import free_space
 from ..optim.sharded_optimizer import gather_optimizer_state
 from ..optim.sharded_state_transfer import ShardedStateTransfer
 from .captured_checkpoint import captured_checkpoint
+from .checkpoint_copier import CheckpointCopier
 from .loaded_checkpoint import is_trusted
 from .run_checkpoints import newest_complete, write_pointer
 
@@ -39,6 +41,7 @@ class CheckpointWriter:
     def __init__(self, background: bool, errors: tuple[type[Exception], ...]) -> None:
         self.background = background
         self.errors = errors
+        self._copier = CheckpointCopier()
         self._transfer = ShardedStateTransfer()
         self._future: Future[Outcome] | None = None
         self._settle: Callable[[Outcome], object] = bool
@@ -68,12 +71,14 @@ class CheckpointWriter:
         # other formats and content without restrictions cannot be copied
         in_background = self.background and not is_trusted(runner)
         receive: Callable[[], object] = bool
+        copy: Callable[[dict], dict] = dict
         if in_background:
             receive = self._transfer.start(runner)
+            copy = partial(self._copier.copy, runner)
         else:
             gather_optimizer_state(runner)
         failure: Exception | None = None
-        with captured_checkpoint(runner, in_background) as writes:
+        with captured_checkpoint(copy) as writes:
             try:
                 save()
             except self.errors as error:  # of a runner that writes in another way
