@@ -20,6 +20,7 @@ from ..engine.model_wrapper import unwrap_model
 from ..engine.resume.loaded_checkpoint import check_loaded, is_trusted
 from ..engine.resume.loaded_weights import check_loadable
 from ..engine.resume.resumable_content import make_resumable
+from ..engine.sharding import FullyShardedModel
 from ..errors import ConfigError
 
 # messages of MMEngine and mmpretrain at every start that users cannot act on
@@ -120,6 +121,8 @@ class ConsoleRunner(Runner):
             pickle.UnpicklingError: the file contains more than plain data.
         """
         self._source = filename
+        if isinstance(self.model, FullyShardedModel):  # a GPU has no room for the complete tensors
+            kwargs["map_location"] = "cpu"
         is_web = is_web_address(filename)
         if not (self._resume or is_trusted(self)) and (is_web or "://" not in str(filename)):
             read_tensors(filename)  # raises errors with file, cause and remedy

@@ -25,9 +25,10 @@ from ..resume.resumable_content import check_savable, make_resumable
 from ..resume.resume_source import set_resume_source
 from ..resume.resumed_schedule import apply_config_schedule
 from ..resume.run_checkpoints import next_try, remove_files, remove_partial_files, try_publishing
+from ..sharding.sharded_run import gathered_state, prepare_sharded_run
 from .best_metric import lacks_metric
 
-INTERRUPTED = "interrupted.pth"
+INTERRUPTED = "interrupted.pth"  # removed when the next regular checkpoint is complete
 
 
 @HOOKS.register_module()
@@ -83,6 +84,7 @@ class AtomicCheckpointHook(CheckpointHook):
             CheckpointError: on all processes, if no checkpoint can be resumed from.
         """
         guard_writers(runner)
+        prepare_sharded_run(runner)
         if runner._resume:
             set_resume_source(runner, self.out_dir)
 
@@ -139,10 +141,7 @@ class AtomicCheckpointHook(CheckpointHook):
         try_publishing(runner.logger, ckpt_path, lambda: publish(runner, ckpt_path))
 
     def save_iteration(self, runner: Runner, name: str, prospect: str) -> None:
-        """Begin to save the run after the current iteration, see :meth:`finish_saving`.
-
-        ``interrupted.pth`` is removed when the next regular checkpoint is complete.
-        """
+        """Begin to save the run after the current iteration, see :meth:`finish_saving`."""
         meta = dict(epoch=runner.epoch, iter=runner.iter + 1)
         self._save_file(runner, name, meta, prospect)
 
@@ -196,7 +195,8 @@ class AtomicCheckpointHook(CheckpointHook):
         deferred: list[tuple[int, dict]] = []
         self._deferred_saves, outcome = deferred, Outcome(True)
         try:
-            super()._save_best_checkpoint(runner, metrics)
+            with gathered_state(runner, with_optimizer=False):
+                super()._save_best_checkpoint(runner, metrics)
         except self._errors as error:
             prospect = "training continues without it"
             outcome = self._describe(runner, "the best checkpoint", prospect)(error)

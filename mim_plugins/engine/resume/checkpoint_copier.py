@@ -11,6 +11,7 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from ..model_wrapper import unwrap_model
+from ..sharding.sharded_tensors import local_part
 
 _COPIED_BY_MMENGINE = ("state_dict", "optimizer")  # if they are on a GPU
 
@@ -34,7 +35,7 @@ class CheckpointCopier:
         kept: dict[int, Any] = {}
         free, self._buffers = self._buffers, defaultdict(list)
         copied: dict[int, torch.UntypedStorage] = {}
-        used = {_address(tensor) for tensor in _tensors_of_run(runner)}
+        used = {_address(local_part(tensor)) for tensor in _tensors_of_run(runner)}
         for key, value in content.items():
             for tensor in _tensors(value):
                 address = _address(tensor)

@@ -13,6 +13,7 @@ from mmengine.runner import Runner
 from ..guards.guarded_writes import free_space
 from ..optim.sharded_optimizer import gather_optimizer_state
 from ..optim.sharded_state_transfer import ShardedStateTransfer
+from ..sharding.sharded_run import gathered_state
 from .captured_checkpoint import captured_checkpoint
 from .checkpoint_copier import CheckpointCopier
 from .loaded_checkpoint import is_trusted
@@ -78,7 +79,7 @@ class CheckpointWriter:
         else:
             gather_optimizer_state(runner)
         failure: Exception | None = None
-        with captured_checkpoint(copy) as writes:
+        with captured_checkpoint(copy) as writes, gathered_state(runner):
             try:
                 save()
             except self.errors as error:  # of a runner that writes in another way
