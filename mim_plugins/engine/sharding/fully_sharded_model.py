@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from mmengine.dist import broadcast, get_world_size
@@ -39,8 +39,10 @@ class FullyShardedModel(nn.Module):
 
     Args:
         module: the model.
-        param_dtype: type in which the weights of blocks are gathered: ``'bfloat16'`` (needs
-            AmpOptimWrapper) or ``'float32'``. Gradients are summed and weights updated in float32.
+        param_dtype: type in which the weights of blocks are gathered and their inputs computed:
+            ``'bfloat16'`` (needs AmpOptimWrapper) or ``'float32'``, the default, with which
+            autocast computes as in an unsharded run. Gradients are summed and weights updated in
+            float32.
         reshard_after_forward: release the gathered weights of a block after its forward pass and
             gather them again for the backward pass.
 
@@ -72,18 +74,16 @@ class FullyShardedModel(nn.Module):
                 " once",
                 logger="current",
             )
-        policy = MixedPrecisionPolicy(cast_forward_inputs=False)
-        if self.param_dtype is not None:
-            policy = MixedPrecisionPolicy(
-                param_dtype=self.param_dtype,
-                reduce_dtype=torch.float32,
-                cast_forward_inputs=False,
-            )
+        if self.param_dtype is None:
+            policy = MixedPrecisionPolicy()
+        else:
+            policy = MixedPrecisionPolicy(self.param_dtype, reduce_dtype=torch.float32)
         for block in reversed(blocks):  # inner ones first
             fully_shard(
                 block, mesh=mesh, mp_policy=policy, reshard_after_forward=reshard_after_forward
             )
-        fully_shard(module, mesh=mesh, mp_policy=MixedPrecisionPolicy(cast_forward_inputs=False))
+        fully_shard(module, mesh=mesh)
+        module.__class__ = type(type(module).__name__, (_Sharded, type(module)), {})
         module.register_load_state_dict_pre_hook(distribute_weights)
         module.register_state_dict_post_hook(partial(self._insert_weights))
         self.module = module
@@ -146,24 +146,28 @@ class FullyShardedModel(nn.Module):
         )
 
 
-class _Initialized:
-    """Base of a model whose weights MMEngine must not initialize again."""
+class _Sharded:
+    """Base of a sharded model, for what MMEngine must not do with it."""
 
     @property
     def init_weights(self) -> None:
         """Raise AttributeError, so that MMEngine finds no such method."""
         raise AttributeError("the weights were initialized before they were sharded")
 
+    def __deepcopy__(self, memo: dict) -> NoReturn:
+        """Raise a ConfigError."""
+        raise ConfigError(
+            "model_wrapper_cfg: FullyShardedModel does not support hooks that copy the model:"
+            " remove EMAHook"
+        )
+
 
 def _initialize(module: Any) -> None:
-    """Initialize weights as MMEngine's runner does, and prevent that it does so later."""
-    if not hasattr(module, "init_weights"):
-        return
-    module.init_weights()
+    """Initialize the weights as MMEngine's runner does later."""
+    if hasattr(module, "init_weights"):
+        module.init_weights()
     for tensor in module.state_dict().values():
         broadcast(tensor)
-    kind = type(module)
-    module.__class__ = type(kind.__name__, (_Initialized, kind), {})
 
 
 def _blocks(module: nn.Module) -> list[nn.Module]:

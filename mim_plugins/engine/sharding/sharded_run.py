@@ -4,7 +4,6 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
-from mmengine.hooks import EMAHook
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import Runner
 from torch.distributed.optim import ZeroRedundancyOptimizer
@@ -57,7 +56,7 @@ def _problem(runner: Runner, model: FullyShardedModel, wrapper: Any) -> str:
         return "with param_dtype='bfloat16' needs optim_wrapper.type='AmpOptimWrapper': remove it"
     for hook in runner.hooks:
         name = type(hook).__name__
-        if isinstance(hook, EMAHook) or name in _UNSUPPORTED_HOOKS:
+        if name in _UNSUPPORTED_HOOKS:
             return f"does not support {name}: remove the hook"
     return ""
 
