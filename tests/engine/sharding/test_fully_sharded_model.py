@@ -41,6 +41,8 @@ def _one_process(tmp_path, monkeypatch):
 
 def build(folder, name, model, wrapper, wrapped=None, interval=100, **changes):
     cfg = tiny_config(folder, name, model=MODELS[model], by_epoch=False)
+    if model == "mixmae":
+        cfg.model.backbone.with_cp = True  # as in the recipe of Swin-H
     cfg.train_dataloader.batch_size = 2
     cfg.launcher = "pytorch"
     cfg.train_cfg.max_iters = ITERATIONS
@@ -48,7 +50,7 @@ def build(folder, name, model, wrapper, wrapped=None, interval=100, **changes):
     cfg.model_wrapper_cfg = dict(wrapper)
     cfg.optim_wrapper = dict(
         type="OptimWrapper",
-        optimizer=dict(type="AdamW", lr=1e-2, weight_decay=0.05),
+        optimizer=dict(type="AdamW", lr=1e-2, weight_decay=0.05, fused=True),
         clip_grad=dict(max_norm=0.1),
         accumulative_counts=2,
         constructor="mim_plugins.LayerDecayOptimWrapperConstructor",
