@@ -1,5 +1,6 @@
 """Function calls in two or more gloo processes forked from the test."""
 
+import gc
 import multiprocessing
 import os
 
@@ -40,6 +41,7 @@ def _run(rank, count, port, results, function, arguments):
         MASTER_PORT=str(port), CUDA_VISIBLE_DEVICES="",
     )  # fmt: skip
     torch.set_num_threads(1)
+    gc.freeze()  # MMEngine collects garbage, among all objects of the test process
     torch.distributed.init_process_group("gloo")
     try:
         results.put((rank, function(rank, *arguments)))

@@ -54,6 +54,13 @@ def _problem(runner: Runner, model: FullyShardedModel, wrapper: Any) -> str:
         return "does not support loss scaling (float16): train in bfloat16 or float32"
     if model.param_dtype is not None and type(wrapper) is OptimWrapper:
         return "with param_dtype='bfloat16' needs optim_wrapper.type='AmpOptimWrapper': remove it"
+    if model.param_dtype is not None and any(
+        getattr(part, "with_cp", False) for part in model.module.modules()
+    ):  # PyTorch does not convert the inputs of the second forward pass
+        return (
+            "with param_dtype='bfloat16' does not support gradient checkpointing: set"
+            " model.backbone.with_cp=False, or remove param_dtype"
+        )
     for hook in runner.hooks:
         name = type(hook).__name__
         if name in _UNSUPPORTED_HOOKS:

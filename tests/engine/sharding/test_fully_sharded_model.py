@@ -39,10 +39,10 @@ def _one_process(tmp_path, monkeypatch):
     torch.distributed.destroy_process_group()
 
 
-def build(folder, name, model, wrapper, wrapped=None, interval=100, **changes):
+def build(folder, name, model, wrapper, wrapped=None, interval=100, with_cp=True, **changes):
     cfg = tiny_config(folder, name, model=MODELS[model], by_epoch=False)
     if model == "mixmae":
-        cfg.model.backbone.with_cp = True  # as in the recipe of Swin-H
+        cfg.model.backbone.with_cp = with_cp  # as in the recipe of Swin-H
     cfg.train_dataloader.batch_size = 2
     cfg.launcher = "pytorch"
     cfg.train_cfg.max_iters = ITERATIONS
@@ -153,7 +153,9 @@ def test_weights_of_blocks_are_rounded_for_bfloat16(folder):
     wrapped = dict(type="AutocastWrapper")
     found = []
     for name, dtype in (("full", "float32"), ("half", "bfloat16")):
-        runner = build(folder, name, "mixmae", SHARDED | dict(param_dtype=dtype), wrapped)
+        runner = build(
+            folder, name, "mixmae", SHARDED | dict(param_dtype=dtype), wrapped, with_cp=False
+        )
         runner.train()
         found.append(saved(folder, name, ITERATIONS)["state_dict"])
     assert {weight.dtype for weight in found[1].values() if weight.is_floating_point()} == {
@@ -174,6 +176,13 @@ def test_compiled_blocks_give_the_same_losses(folder):
         weights.append(saved(folder, f"compiled_{compiled}", ITERATIONS)["state_dict"])
     for name, weight in weights[0].items():
         torch.testing.assert_close(weights[1][name], weight, rtol=0, atol=1e-3)
+
+
+@pytest.mark.usefixtures("_one_process")
+def test_bfloat16_blocks_reject_gradient_checkpointing(folder):
+    half = SHARDED | dict(param_dtype="bfloat16")
+    with pytest.raises(ConfigError, match=r"does not support gradient checkpointing: set model"):
+        build(folder, "half", "mixmae", half, dict(type="AutocastWrapper")).train()
 
 
 class WithBlocks(ToyModel):
