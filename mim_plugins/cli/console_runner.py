@@ -152,6 +152,11 @@ class ConsoleRunner(Runner):
         with self._plain_data_by_default():
             super()._init_model_weights()
 
+    def wrap_model(self, model_wrapper_cfg: dict | None, model: Any) -> Any:
+        """Wrap the model as MMEngine does; FullyShardedModel reads the files of init_cfg here."""
+        with self._plain_data_by_default():
+            return super().wrap_model(model_wrapper_cfg, model)
+
     def _plain_data_by_default(self) -> AbstractContextManager[None]:
         return nullcontext() if is_trusted(self) else plain_data_only()
 
