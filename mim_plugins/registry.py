@@ -12,6 +12,7 @@ The classes are imported at the first look-up in any of these registries, not wi
 from mmengine.registry import DATASETS as ROOT_DATASETS
 from mmengine.registry import HOOKS as ROOT_HOOKS
 from mmengine.registry import LOOPS as ROOT_LOOPS
+from mmengine.registry import MODEL_WRAPPERS as ROOT_MODEL_WRAPPERS
 from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as ROOT_OPTIM_WRAPPER_CONSTRUCTORS
 from mmengine.registry import OPTIMIZERS as ROOT_OPTIMIZERS
@@ -56,6 +57,8 @@ class PluginRegistry(Registry):
 
 # algorithms, backbones, decoders, heads, data preprocessors
 MODELS = PluginRegistry(ROOT_MODELS)
+# models sharded over processes
+MODEL_WRAPPERS = PluginRegistry(ROOT_MODEL_WRAPPERS)
 # image loading, batch transforms that mix images
 TRANSFORMS = PluginRegistry(ROOT_TRANSFORMS)
 # image folders without labels, classification data that mmpretrain does not support

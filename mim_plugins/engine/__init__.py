@@ -28,12 +28,14 @@ from .optim import (
     gather_optimizer_state,
 )
 from .resume import AtomicLocalBackend
+from .sharding import FullyShardedModel
 
 __all__ = [
     "REQUEUE_EXIT_CODE",
     "AtomicCheckpointHook",
     "AtomicLocalBackend",
     "CorruptImageHook",
+    "FullyShardedModel",
     "GuardedStream",
     "GuardedVisBackend",
     "KNNHook",

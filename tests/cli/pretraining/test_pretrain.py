@@ -138,7 +138,7 @@ def test_bad_input_is_an_error_before_anything_is_written(tmp_path, monkeypatch)
         (([],), ConfigError),
         (("small",), ConfigError),
         (("small", "mixmaee"), ConfigError),
-        (("small", "mae", None, 32, None, 2, None, None, False, False, "small"), DataNotFoundError),
+        (("small", "mae", *[None] * 10, "small"), DataNotFoundError),
     ):
         with pytest.raises(error):
             mim_plugins.pretrain(*arguments)
