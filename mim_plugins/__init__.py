@@ -68,6 +68,6 @@ __all__ = [
     "visualization",
 ]
 _FUNCTIONS = dict.fromkeys(("extract_features", "get_model", "list_models", "reconstruct"), "apis")
-_OTHERS = ("analysis", "apis", "checks", "cli", "config", "errors", "layers")
+_OTHERS = ("analysis", "apis", "archives", "checks", "cli", "config", "errors", "layers")
 _MODULES = {name: name for name in (*registry.PARTS, *_OTHERS)}
 __getattr__ = lazy_attributes(__name__, _MODULES | _FUNCTIONS | dict(pretrain="cli.pretraining"))

@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.add_argument("config", help="config file of the model, or its name")
     parser.add_argument("checkpoint", help="checkpoint file of a run with this config")
-    parser.add_argument("images", nargs="+", metavar="IMAGE", help="image files or folders")
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help="files, folders or archives")
     parser.add_argument("--out", default="features.npz", help="file to write: .npz or .csv")
     parser.add_argument("--batch-size", type=int, default=32, help="images per batch (default: 32)")
     add_device_option(parser)

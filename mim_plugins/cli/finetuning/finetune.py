@@ -40,7 +40,8 @@ def finetune(
     """Fine-tune an encoder, as ``mim-plugins finetune`` does, and return the run's config.
 
     Args:
-        data: folder with ``train/CLASS/IMAGE`` and ``val/CLASS/IMAGE``.
+        data: folder or archive with ``train/CLASS/IMAGE`` and ``val/CLASS/IMAGE``, or a folder
+            with archives of both.
         checkpoint: checkpoint or exported encoder of a pre-training.
         config: config of the pre-training; by default that of the work folder of ``checkpoint``.
         epochs: passes over the images; None for an automatic number.
@@ -73,7 +74,7 @@ def finetune(
         epochs = automatic_epochs(labeled.images // batch, updates, limits)
     if epochs < 1:
         raise ConfigError(f"epochs {epochs} must be at least 1")
-    name = safe_name(Path(labeled.root).name)
+    name = safe_name(Path(labeled.root).stem)
     folder = Path("work_dirs", f"finetune_{name}") if out is None else Path(out).expanduser()
     check_out(folder, overwrite)
     settings = Settings(labeled, weights, batch, epochs, machine.workers, folder)
@@ -85,7 +86,10 @@ def finetune(
     )
     train(train_arguments(path, folder, overwrite=overwrite))
     newest = str(folder / f"epoch_{epochs}.pth")
-    predict = [PROGRAM, "predict", str(path), newest, os.path.join(labeled.root, "val")]
+    validation = os.path.join(labeled.root, "val")
+    if not os.path.isdir(validation):
+        validation = labeled.root
+    predict = [PROGRAM, "predict", str(path), newest, validation]
     print(f"\nDone:\n  config      {path}\n  checkpoint  {newest}", flush=True)
     print(f"\nNext:\n  {shlex.join(predict)}", flush=True)
     return path
