@@ -77,6 +77,16 @@ def archive_images(
     return ArchiveImages(paths, labels, classes, tuple(archives))
 
 
+def stores_labels(place: ArchivePlace) -> bool:
+    """Return whether archives contain labels other than class folders."""
+    archives = map(open_archive, place.archives)
+    return any(each.labels is not None or _has_label_files(each) for each in archives)
+
+
+def _has_label_files(archive: ImageArchive) -> bool:
+    return any(name.endswith(_LABEL_SUFFIX) for name in archive.names)
+
+
 def _images_of(archive: ImageArchive, suffixes: tuple[str, ...]) -> list[_Member]:
     """Return the members that are images, with paths in a normal form."""
     hides = cache(lambda folder: any(map(is_hidden, folder.split("/"))))
@@ -137,7 +147,7 @@ def _labels_of(
 ) -> tuple[list[int], tuple[str, ...] | None]:
     if any(archive.labels is not None for archive in archives):
         return _stored_labels(members, archives)
-    if any(name.endswith(_LABEL_SUFFIX) for archive in archives for name in archive.names):
+    if any(map(_has_label_files, archives)):
         return [_read_label(each) for each in members], None
     folders = [each.path.partition("/")[0] if "/" in each.path else "" for each in members]
     classes = sorted(set(folders))

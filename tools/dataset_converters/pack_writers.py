@@ -1,0 +1,175 @@
+"""Writers of packs, one for each format."""
+
+import io
+import json
+import tarfile
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol
+
+from pack_source import PackedImage
+
+from mim_plugins.archives.extras import import_extra
+from mim_plugins.errors import ArchiveError
+from mim_plugins.file_names import printable
+
+_ROWS = 1  # a read decodes a row group
+_ROWS_IN_A_WRITE = 256
+_LARGEST_DATABASE = 1 << 42  # bytes of address space; the file has only the bytes it needs
+_LONGEST_KEY = 511  # bytes, LMDB's limit
+_KEYS_IN_A_WRITE = 1000
+
+
+class Writer(Protocol):
+    """Context that writes images to a file."""
+
+    def __enter__(self) -> "Writer":
+        """Open the file."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Complete the file."""
+
+    def add(self, image: PackedImage, data: bytes) -> None:
+        """Write an image."""
+
+
+class TarWriter:
+    """Tar archive of files whose paths contain the classes.
+
+    Args:
+        path: the file.
+        images: the images, in order.
+        classes: names of the classes.
+    """
+
+    def __init__(
+        self, path: Path, images: Sequence[PackedImage], classes: Sequence[str] | None
+    ) -> None:
+        self.tar = tarfile.open(path, "w", format=tarfile.PAX_FORMAT)  # noqa: SIM115
+
+    def __enter__(self) -> "TarWriter":
+        """Return the writer."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Write the end."""
+        self.tar.close()
+
+    def add(self, image: PackedImage, data: bytes) -> None:
+        """Write an image."""
+        for name, content in image.files(data):
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            self.tar.addfile(member, io.BytesIO(content))
+
+
+class LmdbWriter:
+    """LMDB file whose keys are paths that contain the classes.
+
+    Args:
+        path: the file.
+        images: the images, in order.
+        classes: names of the classes.
+
+    Raises:
+        ArchiveError: a path is longer than a key may be.
+    """
+
+    def __init__(
+        self, path: Path, images: Sequence[PackedImage], classes: Sequence[str] | None
+    ) -> None:
+        lmdb = import_extra("lmdb", "lmdb", str(path))
+        for image in images:
+            if len(_key(image.name)) > _LONGEST_KEY - len(".jpeg"):
+                raise ArchiveError(
+                    f"'{printable(image.name)}' is longer than an LMDB key may be; use tar"
+                )
+        self.environment = lmdb.open(
+            str(path), subdir=False, map_size=_LARGEST_DATABASE, lock=False, sync=False
+        )
+        self.waiting: list[tuple[bytes, bytes]] = []
+
+    def __enter__(self) -> "LmdbWriter":
+        """Return the writer."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Write the rest."""
+        self._write()
+        self.environment.sync(True)
+        self.environment.close()
+
+    def add(self, image: PackedImage, data: bytes) -> None:
+        """Write an image."""
+        self.waiting += [(_key(name), content) for name, content in image.files(data)]
+        if len(self.waiting) >= _KEYS_IN_A_WRITE:
+            self._write()
+
+    def _write(self) -> None:
+        with self.environment.begin(write=True) as transaction:
+            for key, data in self.waiting:
+                transaction.put(key, data)
+        self.waiting.clear()
+
+
+class ParquetWriter:
+    """Parquet file in Hugging Face's layout, with small row groups for random access.
+
+    Args:
+        path: the file.
+        images: the images, in order.
+        classes: names of the classes.
+    """
+
+    def __init__(
+        self, path: Path, images: Sequence[PackedImage], classes: Sequence[str] | None
+    ) -> None:
+        self.pyarrow: Any = import_extra("pyarrow", "parquet", str(path))
+        parquet = import_extra("pyarrow.parquet", "parquet", str(path))
+        image = self.pyarrow.struct(dict(bytes=self.pyarrow.binary(), path=self.pyarrow.string()))
+        fields, features = dict(image=image), dict(image=dict(_type="Image"))
+        if classes is not None:
+            fields["label"] = self.pyarrow.int64()
+            features["label"] = dict(_type="ClassLabel", names=list(classes))
+        metadata = dict(huggingface=json.dumps(dict(info=dict(features=features))))
+        self.schema = self.pyarrow.schema(fields, metadata)
+        # image files are compressed already
+        self.file = parquet.ParquetWriter(
+            path, self.schema, compression="none", use_dictionary=False, write_statistics=False
+        )
+        self.rows: list[dict[str, Any]] = []
+
+    def __enter__(self) -> "ParquetWriter":
+        """Return the writer."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Write the rest and the index."""
+        self._write()
+        self.file.close()
+
+    def add(self, image: PackedImage, data: bytes) -> None:
+        """Write an image."""
+        path = printable(image.name)
+        self.rows.append(dict(image=dict(bytes=data, path=path), label=image.label))
+        if len(self.rows) == _ROWS_IN_A_WRITE:
+            self._write()
+
+    def _write(self) -> None:
+        if self.rows:
+            table = self.pyarrow.Table.from_pylist(self.rows, self.schema)
+            self.file.write_table(table, row_group_size=_ROWS)
+            self.rows.clear()
+
+
+WRITERS = dict(tar=TarWriter, parquet=ParquetWriter, lmdb=LmdbWriter)
+
+
+def _key(name: str) -> bytes:
+    return name.encode("utf-8", "surrogateescape")
