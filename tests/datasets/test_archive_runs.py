@@ -16,7 +16,7 @@ def config(tmp_path_factory):
     files = class_files(classes="ab", images=3) | {"a/1.png": CORRUPT}
     write_archive(folder / "a.tar", files, "tar")
     write_archive(folder / "b.parquet", class_files(classes="ab", images=4), "parquet")
-    cfg = tiny_config(folder, "run", workers=1)
+    cfg = tiny_config(folder, "run")
     part = dict(
         type="mim_plugins.UnlabeledImageFolder",
         on_corrupt="replace",

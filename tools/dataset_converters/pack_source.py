@@ -15,12 +15,12 @@ from mim_plugins.errors import DataNotFoundError
 from mim_plugins.file_names import printable
 
 _JPEG_SUFFIXES = (".jpg", ".jpeg")
-_SIGNATURES = {
-    ".jpg": b"\xff\xd8\xff",
-    ".png": b"\x89PNG",
-    ".webp": b"RIFF",
-    ".gif": b"GIF8",
-    ".bmp": b"BM",
+_SIGNATURES: dict[str, tuple[bytes, ...]] = {
+    ".jpg": (b"\xff\xd8\xff",),
+    ".png": (b"\x89PNG",),
+    ".webp": (b"RIFF",),
+    ".gif": (b"GIF8",),
+    ".bmp": (b"BM",),
     ".tif": (b"II*\0", b"MM\0*"),
 }
 
@@ -101,8 +101,8 @@ def _named_by_path(
     classes = sorted(set(folders))
     if "" in classes or set(classes) & set(SPLITS):
         return [PackedImage(*pair, None) for pair in zip(addresses, names, strict=True)], None
-    numbers = {name: label for label, name in enumerate(classes)}
-    labels = map(numbers.__getitem__, folders)
+    label_of = {name: label for label, name in enumerate(classes)}
+    labels = map(label_of.__getitem__, folders)
     return list(map(PackedImage, addresses, names, labels)), tuple(classes)
 
 

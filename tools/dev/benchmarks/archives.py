@@ -52,7 +52,7 @@ def parse_args() -> argparse.Namespace:
 def write_packs(args: argparse.Namespace, folder: Path) -> dict[str, Path]:
     """Write the packs, and return their paths by name."""
     small = ["--short-side", str(args.short_side), "--quality", str(args.quality)]
-    packs = {}
+    packs: dict[str, Path] = {}
     for kind in args.formats:
         for name, options in ((kind, []), (f"{kind}, {args.short_side} px", small)):
             packs[name] = folder / f"{len(packs)}.{kind}"
@@ -72,12 +72,10 @@ def megabytes(path: Path) -> float:
 def mean_difference(first: Path, second: Path) -> float:
     """Return the mean absolute difference of central crops, in levels of 0 to 255."""
     pipeline = center_crop(224)
-    pairs = zip(
-        *(UnlabeledImageFolder(str(r), pipeline=pipeline) for r in (first, second)), strict=True
-    )
+    one_set, other_set = (UnlabeledImageFolder(str(r), pipeline=pipeline) for r in (first, second))
     differences = [
         (one["inputs"].float() - other["inputs"].float()).abs().mean().item()
-        for one, other in pairs
+        for one, other in zip(one_set, other_set, strict=True)
     ]
     return sum(differences) / len(differences)
 
