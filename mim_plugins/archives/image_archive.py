@@ -31,6 +31,8 @@ class ImageArchive(ABC):
     classes: tuple[str, ...] | None = None
     """Names of the classes that the format itself stores, if any."""
 
+    rows_per_read: int = 1
+    """Members that are decoded to read one, on average."""
     version: tuple[int, int] | None = None
     """Size and time of the file when its index was read."""
 

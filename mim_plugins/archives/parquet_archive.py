@@ -58,11 +58,7 @@ class ParquetArchive(ImageArchive):
             )
         self._starts = np.cumsum([0, *rows], dtype=np.int64)
         self.names = RowNumbers(int(self._starts[-1]))
-
-    @property
-    def rows_per_read(self) -> int:
-        """Rows that a read decodes, on average."""
-        return round(len(self) / max(len(self._starts) - 1, 1))
+        self.rows_per_read = round(len(self) / max(len(groups), 1))
 
     def find(self, name: str) -> int:
         """Return the index of a row."""
@@ -135,10 +131,8 @@ def _read_labels(
 
 
 def _open(path: str) -> "_RowGroups":
-    # a memory map has no position, which threads would share
-    return _RowGroups(
-        import_extra("pyarrow.parquet", "parquet", path).ParquetFile(path, memory_map=True)
-    )
+    parquet = import_extra("pyarrow.parquet", "parquet", path)
+    return _RowGroups(parquet.ParquetFile(path, pre_buffer=False))
 
 
 class _RowGroups:

@@ -207,12 +207,11 @@ def _read_label(member: _Member) -> int:
 
 def _warn_of_wide_reads(archives: list[ImageArchive]) -> None:
     for archive in archives:
-        rows = getattr(archive, "rows_per_read", 1)
-        if rows > _WIDE_READ:
+        if archive.rows_per_read > _WIDE_READ:
             print_log(
-                f"'{printable(archive.path)}' has {rows} rows per row group, and each random read"
-                " decodes a group: tools/dataset_converters/prepare_dataset.py pack writes files"
-                " that are read faster",
+                f"'{printable(archive.path)}' has {archive.rows_per_read} rows per row group, and"
+                " each random read decodes one: tools/dataset_converters/prepare_dataset.py pack"
+                " writes files that are read faster",
                 "current",
                 level=logging.WARNING,
             )
