@@ -120,5 +120,3 @@ def test_unusable_data_end_with_one_line_before_training(tmp_path, capsys):
             main(["pretrain", str(tmp_path / name), *SMALL, "--out", str(tmp_path / "run")])
         assert message in str(stop.value)
         assert "\n" not in str(stop.value)
-    with pytest.raises(SystemExit, match="no folder 'val', but a, b"):
-        main(["finetune", str(tmp_path / "one.tar"), "--checkpoint", str(tmp_path / "one.tar")])

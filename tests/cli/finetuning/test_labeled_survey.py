@@ -20,6 +20,12 @@ def test_archives_contain_both_splits(tmp_path, kind):
     assert survey_labeled(path) == (str(path), 6, 3)
 
 
+def test_archive_without_a_split_is_an_error(tmp_path):
+    path = write_archive(tmp_path / "a.tar", class_files("train"), "tar")
+    with pytest.raises(DataNotFoundError, match="no folder 'val', but a, b"):
+        survey_labeled(path)
+
+
 @pytest.mark.parametrize("kind", FORMATS)
 def test_folders_contain_an_archive_of_each_split(tmp_path, kind):
     suffix = "" if kind == "hf" else f".{kind}"
