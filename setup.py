@@ -24,8 +24,10 @@ requires = [
 ]
 extras = dict(
     hub=["huggingface_hub>=0.30"],
-    parquet=["pyarrow>=15"],
     targets=["open_clip_torch>=3.3,<4", "timm>=1.0.31,<2"],
+    lmdb=["lmdb>=1.4"],
+    parquet=["pyarrow>=15"],
+    hf=["datasets>=4"],  # the first release that runs no scripts of data sets
     completion=["argcomplete>=3.5,<4"],
     bands=["imagecodecs>=2024.1.1", "tifffile>=2024.1.30"],
     dicom=["pydicom>=3,<4"],
@@ -39,6 +41,7 @@ extras = dict(
     docs=["furo>=2025.7", "myst-parser>=4", "sphinx>=8.1", "sphinx-copybutton>=0.5.2"],
     dev=["mypy>=1.14", "pytest>=8.2", "pytest-xdist>=3.6", "ruff>=0.14", "wheel"],
 )
+extras["archives"] = [*extras["lmdb"], *extras["parquet"], *extras["hf"]]
 extras["all"] = sorted({name for names in extras.values() for name in names})
 
 setup(

@@ -72,6 +72,6 @@ __all__ = [
 _FUNCTIONS = dict.fromkeys(
     ("embed", "extract_features", "get_model", "list_models", "load", "reconstruct"), "apis"
 )
-_OTHERS = ("analysis", "apis", "checks", "cli", "config", "errors", "layers")
+_OTHERS = ("analysis", "apis", "archives", "checks", "cli", "config", "errors", "layers")
 _MODULES = {name: name for name in (*registry.PARTS, *_OTHERS)}
 __getattr__ = lazy_attributes(__name__, _MODULES | _FUNCTIONS | dict(pretrain="cli.pretraining"))

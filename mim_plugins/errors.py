@@ -28,6 +28,10 @@ class DataNotFoundError(UserError, FileNotFoundError):
     """Error of data that a config names but that do not exist."""
 
 
+class ArchiveError(UserError, ValueError):
+    """Error of an archive of images that is corrupt, or that lacks a package to read it."""
+
+
 class GlobalBatchError(UserError, ValueError):
     """Error of a batch size with which the recipe's global batch size cannot be kept."""
 

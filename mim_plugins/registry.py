@@ -9,6 +9,7 @@ names one of its modules.
 The classes are imported at the first look-up in any of these registries, not with the package.
 """
 
+from mmengine.registry import DATA_SAMPLERS as ROOT_DATA_SAMPLERS
 from mmengine.registry import DATASETS as ROOT_DATASETS
 from mmengine.registry import HOOKS as ROOT_HOOKS
 from mmengine.registry import LOOPS as ROOT_LOOPS
@@ -63,6 +64,8 @@ MODEL_WRAPPERS = PluginRegistry(ROOT_MODEL_WRAPPERS)
 TRANSFORMS = PluginRegistry(ROOT_TRANSFORMS)
 # image folders without labels, classification data that mmpretrain does not support
 DATASETS = PluginRegistry(ROOT_DATASETS)
+# order of the samples
+DATA_SAMPLERS = PluginRegistry(ROOT_DATA_SAMPLERS)
 # training loops
 LOOPS = PluginRegistry(ROOT_LOOPS)
 # hooks of the training loop

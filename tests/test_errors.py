@@ -5,6 +5,7 @@ from torch.utils.data import DataLoader
 
 from mim_plugins.apis import read_config
 from mim_plugins.errors import (
+    ArchiveError,
     CheckpointError,
     ConfigError,
     CorruptImageError,
@@ -17,6 +18,7 @@ from mim_plugins.errors import (
 )
 
 BASES = {
+    ArchiveError: ValueError,
     ConfigError: ValueError,
     CheckpointError: ValueError,
     CorruptImageError: ValueError,

@@ -22,7 +22,7 @@ FLOORS = [
         "version",
         "wording",
     },
-    {"config", "layers", "masking", "transforms"},
+    {"archives", "config", "layers", "masking", "transforms"},
     {"checkpoints", "data_preprocessors", "datasets", "decoders", "heads", "necks", "targets"},
     {"backbones"},
     {"algorithms"},

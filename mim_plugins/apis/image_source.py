@@ -8,11 +8,9 @@ import numpy as np
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ..datasets.image_files import IMAGE_SUFFIXES, find_images
-from ..datasets.image_lists import read_image_list
+from ..datasets.image_files import IMAGE_SUFFIXES
+from ..datasets.image_places import images_at
 from .pixels import file_name, is_one_image
-
-_LIST = ".txt"
 
 
 class ImageSource(Dataset):
@@ -20,9 +18,8 @@ class ImageSource(Dataset):
 
     Args:
         images: an image or a sequence of images, see :data:`Images`; paths may also be folders of
-            any depth, and text files (``.txt``) of one path per line, relative to their folder. An
-            object with ``names`` and ``read(index)``, such as an archive, gives the contents of
-            files.
+            any depth, archives, and text files (``.txt``) of one path per line, relative to their
+            folder. An object with ``names`` and ``read(index)`` gives the contents of files.
         suffixes: suffixes of the images in folders.
 
     Raises:
@@ -58,15 +55,5 @@ def _listed(images: Any, suffixes: Sequence[str]) -> Sequence:
     each: Iterable = [images] if is_one_image(images) else images
     for image in each:
         is_place = isinstance(image, (str, os.PathLike))
-        found += _images_at(image, suffixes) if is_place else [image]
+        found += images_at(os.path.expanduser(os.fspath(image)), suffixes) if is_place else [image]
     return found
-
-
-def _images_at(place: str | os.PathLike, suffixes: Sequence[str]) -> list[str]:
-    """Return the images in a folder or list, or the path itself."""
-    path = os.path.expanduser(os.fspath(place))
-    if os.path.isdir(path):
-        return find_images(path, suffixes)
-    if path.lower().endswith(_LIST) and os.path.isfile(path):
-        return read_image_list(path, os.path.dirname(path))
-    return [path]

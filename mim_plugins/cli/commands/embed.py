@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.add_argument("config", metavar="MODEL", help="exported encoder, or config CHECKPOINT")
     parser.add_argument(
-        "images", nargs="+", metavar="IMAGE", help="image files, folders or lists (.txt)"
+        "images", nargs="+", metavar="IMAGE", help="image files, folders, lists (.txt) or archives"
     )
     parser.add_argument("--out", default="features.npz", help=f"file: {', '.join(_SUFFIXES)}")
     parser.add_argument(

@@ -12,7 +12,7 @@ from ..sizes import parse_bands, parse_size
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.add_argument("data", nargs="+", help="folder of images, of any depth; or several")
+    parser.add_argument("data", nargs="+", help="folder, list or archive, or several; DATA:WEIGHT")
     parser.add_argument("--method", default="mixmae", help="mixmae (default), mrmae or mae")
     parser.add_argument(
         "--arch", help=f"encoder, such as swin-t, pvt-s, vit-b or mcmae-b {AUTOMATIC}"

@@ -42,7 +42,8 @@ def finetune(
     """Fine-tune an encoder, as ``mim-plugins finetune`` does, and return the run's config.
 
     Args:
-        data: folder with ``train/CLASS/IMAGE`` and ``val/CLASS/IMAGE``.
+        data: folder or archive with ``train/CLASS/IMAGE`` and ``val/CLASS/IMAGE``, or a folder
+            with archives of both.
         checkpoint: checkpoint or exported encoder of a pre-training.
         config: config of the pre-training; by default that of the work folder of ``checkpoint``,
             or else the description in the file.
@@ -76,7 +77,7 @@ def finetune(
         epochs = automatic_epochs(labeled.images // batch, updates, limits)
     if epochs < 1:
         raise ConfigError(f"epochs {epochs} must be at least 1")
-    name = safe_name(Path(labeled.root).name)
+    name = safe_name(Path(labeled.root).stem)
     folder = Path("work_dirs", f"finetune_{name}") if out is None else Path(out).expanduser()
     check_out(folder, overwrite)
     settings = Settings(labeled, weights, batch, epochs, machine.workers, folder)

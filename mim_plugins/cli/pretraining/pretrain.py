@@ -40,13 +40,14 @@ def pretrain(
     shown_bands: Sequence[int] | None = None,
     val: str | os.PathLike | None = None,
 ) -> RunResults:
-    """Pre-train an encoder on folders of images, as ``mim-plugins pretrain`` does.
+    """Pre-train an encoder on folders or archives of images, as ``mim-plugins pretrain`` does.
 
     The settings that are None depend on the images and on the machine; they are printed. The
     config is written next to the work folder, and ``tools/train.py`` runs it.
 
     Args:
-        data: one or several folders of images, of any depth.
+        data: one or several folders of images, of any depth, lists or archives; ``"DATA:2"`` reads
+            each image twice per epoch.
         method: ``'mixmae'``, ``'mrmae'`` or ``'mae'``.
         arch: encoder: ``'swin-t'`` to ``'swin-h'`` or ``'pvt-t'`` to ``'pvt-l'`` for MixMAE,
             ``'vit-t'`` to ``'vit-h'`` or ``'mcmae-s'`` to ``'mcmae-h'`` for the others.
@@ -66,13 +67,13 @@ def pretrain(
         Paths of the files that the run wrote.
 
     Raises:
-        DataNotFoundError: a folder does not exist or has no readable image.
+        DataNotFoundError: a folder or archive does not exist or has no readable image.
         ConfigError: a setting is wrong, or does not fit the images.
         WorkDirError: ``out`` contains a run.
     """
     folders = [data] if isinstance(data, (str, os.PathLike)) else list(data)
     if not folders:
-        raise ConfigError("data: give at least one folder of images")
+        raise ConfigError("data: give at least one folder of images or archive")
     machine, survey = this_machine(), survey_images(folders, channels)
     resolve = partial(
         resolve_settings,

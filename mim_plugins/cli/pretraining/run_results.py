@@ -99,7 +99,8 @@ def _draw_picture(runner: Runner, path: Path) -> None:
 
 def _data_folder(loader: DataLoader) -> str:
     dataset: Any = base_datasets(loader.dataset)[0]
-    return os.path.normpath(dataset.data_prefix.get("img_path") or dataset.data_root)
+    folder = os.path.normpath(dataset.data_prefix.get("img_path") or dataset.data_root)
+    return dataset.ann_file or (folder if os.path.isdir(folder) else dataset.data_root)
 
 
 def _shown(path: Path) -> Path:

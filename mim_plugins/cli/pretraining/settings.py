@@ -11,7 +11,7 @@ from ..labeled_survey import LabeledSurvey
 from ..machine import Machine
 from ..own_runs import automatic_batch, automatic_epochs, config_path, safe_name
 from .image_size import ImageSize, automatic_image_size, fit_image_size
-from .image_survey import ImageSurvey
+from .image_survey import DataPart, ImageSurvey
 from .methods import METHODS, TITLES, arch_names, choose_name, choose_teacher
 
 _MANY_IMAGES = 50_000  # from here on, a GPU trains a base encoder by default
@@ -173,9 +173,9 @@ def _check_batch(method: str, images: int, batch_size: int | None, machine: Mach
 
 
 def _default_folder(method: str, arch: str, survey: ImageSurvey) -> Path:
-    return Path("work_dirs", f"{method}_{arch}_{_name(survey.folders)}")
+    return Path("work_dirs", f"{method}_{arch}_{_name(survey.parts[0])}")
 
 
-def _name(folders: Sequence[str]) -> str:
-    path = Path(folders[0])
-    return safe_name(path.parent.name if path.name == "train" else path.name)
+def _name(part: DataPart) -> str:
+    path = Path(part.ann_file or part.root)
+    return safe_name(path.parent.name if path.name == "train" else path.stem)
