@@ -106,12 +106,14 @@ class CifarArrays(Dataset):
 
     Args:
         data_root: folder written by :func:`decode_once`.
-        images: number of images to use, from the start of the shuffled split.
-        split: ``'train'``, whose images are augmented, or ``'test'``.
+        images: number of images to use, from ``start`` of the shuffled split.
+        start: first image.
+        split: ``'train'``, whose images are augmented unless ``augmented`` is False, or ``'test'``.
         mask: config of the transform that samples a mask for each image (SimMIM); None for no mask.
         labeled: return labels.
         per_class: use only this many images of each class, with labels; None uses all.
         seed: seed of the choice of these images.
+        augmented: augment training images.
     """
 
     def __init__(
@@ -123,12 +125,15 @@ class CifarArrays(Dataset):
         labeled: bool = False,
         per_class: int | None = None,
         seed: int = 0,
+        start: int = 0,
+        augmented: bool = True,
     ) -> None:
-        self.images, self.labels = load(Path(data_root), split, images)
+        read = load(Path(data_root), split, start + images)
+        self.images, self.labels = read[0][start:], read[1][start:]
         if per_class is not None:
             chosen = choose_labeled(self.labels, per_class, seed)
             self.images, self.labels = self.images[chosen], self.labels[chosen]
-        self.augmented = split == "train"
+        self.augmented = augmented and split == "train"
         if self.augmented:
             self.images = pad(self.images)
         self.mask: Any = TRANSFORMS.build(mask) if mask else None

@@ -1,7 +1,14 @@
 """Data, optimizer and schedule of every pre-training in the comparison."""
 
 custom_imports = dict(
-    imports=["mim_plugins", "cifar_arrays", "cifar_vit", "mask_token_swin", "variants"],
+    imports=[
+        "mim_plugins",
+        "cifar_arrays",
+        "cifar_vit",
+        "encoder_target",
+        "mask_token_swin",
+        "variants",
+    ],
     allow_failed_imports=False,
 )
 

@@ -1,0 +1,74 @@
+"""Run the longer comparison on CIFAR-10, in as many sittings as it takes.
+
+Each finished job writes a small file into results/, which is part of the repository. The next
+sitting runs the jobs that are missing; an interrupted pre-training continues where it was. The
+plan and the protocol are in study_plan.py and docs/results_cifar10.md.
+"""
+
+import argparse
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from cifar_arrays import decode_once
+from study_plan import LENGTHS, Job, Plan, Start
+from study_work import Study
+
+RESULTS = Path(__file__).resolve().parent / "results"
+
+
+def waiting(study: Study) -> list[Job]:
+    """Return the jobs without result, in order."""
+    plan = Plan(study.length, study.equal_time())
+    return [job for job in plan.jobs() if study.result(job) is None]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="cifar10.tar.xz, or its folder")
+    parser.add_argument("--work-dir", type=Path, required=True, help="folder of all runs")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the result files")
+    parser.add_argument("--length", choices=LENGTHS, default="long", help="smoke: only a check")
+    parser.add_argument("--processes", type=int, default=2, help="concurrent jobs of one thread")
+    parser.add_argument("--minutes", type=float, help="begin no job after this time")
+    parser.add_argument("--only", default="", help="jobs whose name contains this text")
+    parser.add_argument("--list", action="store_true", help="print the missing jobs")
+    args = parser.parse_args()
+    if args.length == "smoke" and args.results == RESULTS:
+        sys.exit("error: --length smoke needs another folder --results")
+    work = args.work_dir.resolve()
+    study = Study(work, args.results, LENGTHS[args.length])
+    if args.list:
+        print("\n".join(job.label for job in waiting(study) if args.only in job.label))
+        return
+    work.mkdir(parents=True, exist_ok=True)
+    decode_once(args.data, work / "arrays")
+    begin = time.monotonic()
+
+    def run(job: Job) -> None:
+        if args.minutes is None or time.monotonic() - begin < 60 * args.minutes:
+            study.run(job)
+
+    def run_all(jobs: list[Job]) -> None:
+        for job in jobs:
+            run(job)
+
+    for job in waiting(study)[:2]:
+        if not job.start:  # calibration alone on the machine, then the teachers
+            run(job)
+    # the jobs of a start depend on each other, and on those of seed 0
+    starts: dict[Start, list[Job]] = {}
+    for job in waiting(study):
+        if job.start and args.only in job.label:
+            starts.setdefault(job.start, []).append(job)
+    for seed in sorted({start.seed for start in starts}):
+        chains = [jobs for start, jobs in starts.items() if start.seed == seed]
+        with ThreadPoolExecutor(args.processes) as pool:
+            for finished in [pool.submit(run_all, jobs) for jobs in chains]:
+                finished.result()
+    print(f"{len(waiting(study))} jobs are left")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,151 @@
+"""Jobs of the longer comparison, in the order in which they run; see docs/results_cifar10.md."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+RATES = (5e-4, 1e-3, 2e-3, 4e-3)  # learning rates of fine-tuning that are tried for each start
+SHARES = (1, 10, 100)  # percent of the labels
+FAMILIES = dict(
+    swin=("random_swin", "mixmae", "simmim"),
+    vit=("random_vit", "mae", "mrmae_self", "mrmae_imagenet", "mrmae_labels"),
+)
+RIVALS = (("mixmae", "simmim"), ("mrmae_self", "mae"))  # comparisons that decide
+CONFIGS = dict(
+    random_swin="mixmae",
+    random_vit="mae",
+    mrmae_self="mrmae",
+    mrmae_imagenet="mrmae",
+    mrmae_labels="mrmae",
+)
+ABLATIONS: dict[str, tuple[str, dict[str, Any]]] = {
+    "single_reconstruction": ("mixmae", {"model.type": "mim_plugins.SingleReconstruction"}),
+    "unmasked_attention": ("mixmae", {"model.backbone.type": "mim_plugins.UnmaskedAttentionSwin"}),
+    "ratio25": ("mixmae", {"model.data_preprocessor.batch_transform.mask_ratio": 0.25}),
+    "ratio75": ("mixmae", {"model.data_preprocessor.batch_transform.mask_ratio": 0.75}),
+    "mimic_masked": ("mrmae_self", {"model.type": "mim_plugins.DecoderMimic"}),
+    "mimic_all": (
+        "mrmae_self",
+        {"model.type": "mim_plugins.DecoderMimic", "model.on_all": True},
+    ),
+    "mimic_only": ("mrmae_self", {"model.reconstruction_weight": 0.0}),
+}
+
+
+@dataclass(frozen=True)
+class Length:
+    """Amount of data and training."""
+
+    images: int
+    """Pre-training images; no labels are used."""
+    labeled: int
+    """Labeled images, from the start of the shuffled training split; the next ones validate."""
+    validation: int
+    test: int
+    epochs: int
+    """Epochs of pre-training."""
+    most_epochs: dict[int, int]
+    """Most epochs of fine-tuning by share of the labels."""
+    patience: int
+    """Validations without a better accuracy after which fine-tuning ends."""
+    teacher: dict[str, int]
+
+
+LENGTHS = dict(
+    long=Length(
+        images=50_000,
+        labeled=45_000,
+        validation=5_000,
+        test=10_000,
+        epochs=20,
+        most_epochs={1: 400, 10: 80, 100: 40},
+        patience=5,
+        teacher=dict(images=45_000, epochs=3),
+    ),
+    smoke=Length(
+        images=256,
+        labeled=1_000,
+        validation=100,
+        test=100,
+        epochs=2,
+        most_epochs={1: 10, 10: 2, 100: 1},
+        patience=2,
+        teacher=dict(images=256, epochs=1),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Start:
+    """Encoder from which fine-tuning starts."""
+
+    name: str
+    """Entry of :data:`FAMILIES`."""
+    seed: int
+    epochs: int = 0
+    """Epochs of pre-training."""
+    variant: str = ""
+    """Entry of :data:`ABLATIONS`."""
+
+    @property
+    def label(self) -> str:
+        """Name of the jobs."""
+        length = f"{self.epochs}e" if self.epochs else ""
+        return "_".join(filter(None, (self.name, self.variant, length, f"seed{self.seed}")))
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job: ``calibrate``, ``teachers``, ``pretrain``, ``finetune`` or ``transfer``."""
+
+    kind: str
+    start: Start | None = None
+    share: int = 0
+    rate: float = 0.0
+    """Learning rate of fine-tuning; 0 is the best of the search."""
+
+    @property
+    def label(self) -> str:
+        """Name of the result file."""
+        parts = [self.kind, self.start.label if self.start else ""]
+        parts += [
+            f"{self.share}percent" if self.share else "",
+            f"lr{self.rate:g}" * bool(self.rate),
+        ]
+        return "_".join(filter(None, parts))
+
+
+@dataclass
+class Plan:
+    """Jobs in order.
+
+    Args:
+        length: entry of :data:`LENGTHS`.
+        equal_time: epochs at equal time by method, once ``calibrate`` has run.
+    """
+
+    length: Length
+    equal_time: dict[str, int] = field(default_factory=dict)
+
+    def jobs(self) -> list[Job]:
+        """Return all jobs; those that depend on ``calibrate`` are missing before it has run."""
+        epochs = self.length.epochs
+        jobs = [Job("calibrate"), Job("teachers")]
+        for seed in (0, 1, 2):
+            for names in FAMILIES.values():
+                starts = [Start(name, seed, 0 if "random" in name else epochs) for name in names]
+                for start in starts:
+                    jobs += self._start(start)
+            for name, length in self.equal_time.items():
+                if length != epochs:
+                    jobs += self._start(Start(name, seed, length))
+        for seed in (0, 1):
+            for variant, (name, _) in ABLATIONS.items():
+                start = Start(name, seed, epochs, variant)
+                jobs += [Job("pretrain", start), Job("transfer", start)]
+        return jobs
+
+    def _start(self, start: Start) -> list[Job]:
+        jobs = [Job("pretrain", start)]
+        if start.seed == 0:
+            jobs += [Job("finetune", start, 10, rate) for rate in RATES]
+        return [*jobs, *(Job("finetune", start, share) for share in SHARES), Job("transfer", start)]

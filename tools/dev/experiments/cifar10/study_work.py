@@ -1,0 +1,242 @@
+"""Execution of the jobs of the longer comparison."""
+
+import json
+import platform
+import subprocess
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from compare import METHODS, RIVALS
+from experiment import HERE, TRAIN, Experiment, encoder_of, read_logs
+from imagenet_weights import MODEL, write_weights
+from mmengine.config import Config
+from sizes import SIZES
+from study_plan import ABLATIONS, CONFIGS, RATES, Job, Length, Start
+
+_SELF_SEED = 9  # of the teacher without labels; no compared run has it
+_CURVE = 4  # checkpoints of a pre-training
+
+
+class Study:
+    """Runs jobs and writes a JSON file of each result.
+
+    Args:
+        work: work folder, with ``arrays`` in it; an interrupted pre-training continues from it.
+        results: folder of the result files.
+        length: data and epochs.
+    """
+
+    def __init__(self, work: Path, results: Path, length: Length) -> None:
+        self.results, self.length = results, length
+        size = SIZES["small"].__class__(
+            images=length.images,
+            labeled=length.labeled,
+            test_images=length.test,
+            epochs=length.epochs,
+            ablation_epochs=length.epochs,
+            finetune={},
+            teacher=length.teacher,
+        )
+        self.experiment = Experiment(work, size)
+        self.work = work
+
+    def result(self, job: Job) -> dict[str, Any] | None:
+        """Return the values of a finished job, otherwise None."""
+        file = self.results / f"{job.label}.json"
+        return json.loads(file.read_text())["values"] if file.exists() else None
+
+    def run(self, job: Job) -> None:
+        """Run a job unless its result exists."""
+        if self.result(job) is not None:
+            return
+        values = getattr(self, f"_{job.kind}")(job)
+        content = dict(job=job.label, values=values, **_origin())
+        self.results.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(content, indent=1, sort_keys=True)
+        (self.results / f"{job.label}.json").write_text(f"{text}\n")
+
+    def equal_time(self) -> dict[str, int]:
+        """Return the epochs at equal time of each method, empty before ``calibrate`` has run."""
+        seconds = self.result(Job("calibrate"))
+        if seconds is None:
+            return {}
+        slower = {name: max(seconds[each] for each in pair) for pair in RIVALS for name in pair}
+        lengths = {name: self.length.epochs * slower[name] / seconds[name] for name in METHODS}
+        return {name: round(epochs) for name, epochs in lengths.items() if name != "mrmae"}
+
+    def _calibrate(self, job: Job) -> dict[str, float]:
+        """Return the seconds per epoch of each method."""
+        self.experiment.teacher_features()
+        configs = {
+            method: self.experiment.config(f"calibrate_{method}", method, 1, 0, {})
+            for method in METHODS
+        }
+        measured = self.experiment.calibrate(configs)
+        return {method: measured[f"calibrate_{method}"] for method in METHODS}
+
+    def _teachers(self, job: Job) -> dict[str, Any]:
+        """Make the teachers; return the accuracies of the one with labels."""
+        labeled = self.experiment.teacher_features()
+        write_weights(self.work / "imagenet.pth")
+        taken = self._train_encoder(Start("mae", _SELF_SEED, self.length.epochs))
+        return dict(labels=labeled, self_supervised=taken)
+
+    def _pretrain(self, job: Job) -> dict[str, Any]:
+        """Pre-train an encoder, if it is not random, and evaluate it along the way."""
+        assert job.start is not None
+        start = job.start
+        taken = self._train_encoder(start) if start.epochs else {}
+        config, files = self._config(start), self._checkpoints(start)
+        options: list[Any] = ["--config", config, "--seed", start.seed]
+        options += ["--checkpoints", *files] if files else []
+        curve = self.experiment.probe(start.label, *options)
+        losses = read_logs(self.work / start.label) if start.epochs else {}
+        last = {name: values[-1] for name, values in losses.items() if "loss" in name}
+        return dict(taken=taken, curve=curve, losses=last)
+
+    def _finetune(self, job: Job) -> dict[str, Any]:
+        """Fine-tune until validation stops improving; return validation and test accuracy."""
+        assert job.start is not None
+        rate = job.rate or self._best_rate(job.start)
+        folder = self.work / job.label
+        config = self._finetune_config(job, rate)
+        run = self.experiment.run
+        taken = run(job.label, TRAIN, config, "--work-dir", folder, "--overwrite")
+        (best,) = folder.glob("best_*.pth")
+        score = self.work / f"{job.label}_score.json"
+        arguments = (self.experiment.arrays, score, config, best, "--images", self.length.test)
+        run(f"{job.label}_score", HERE / "score.py", *arguments)
+        validation = read_logs(folder)["accuracy/top1"]
+        scored = json.loads(score.read_text())
+        return scored | dict(rate=rate, validation=max(validation), epochs=best.stem, taken=taken)
+
+    def _transfer(self, job: Job) -> dict[str, Any]:
+        """Evaluate the frozen encoder by k-NN on other images."""
+        assert job.start is not None
+        start, result = job.start, self.work / f"{job.label}.json"
+        options: list[Any] = [result, self._config(start), "--seed", start.seed]
+        options += ["--checkpoint", self._checkpoints(start)[-1]] if start.epochs else []
+        self.experiment.run(job.label, HERE / "transfer.py", *options)
+        return json.loads(result.read_text())
+
+    def _train_encoder(self, start: Start) -> dict[str, float]:
+        config, folder = self._config(start), self.work / start.label
+        return self.experiment.run(start.label, TRAIN, config, "--work-dir", folder, "--resume")
+
+    def _checkpoints(self, start: Start) -> list[Path]:
+        folder = self.work / start.label
+        files = folder.glob("epoch_*.pth") if start.epochs else ()
+        return sorted(files, key=lambda file: int(file.stem.removeprefix("epoch_")))
+
+    def _config(self, start: Start) -> Path:
+        """Write the config of a pre-training, which can be resumed at any time."""
+        changes = dict(ABLATIONS[start.variant][1]) if start.variant else {}
+        method = CONFIGS.get(start.name, start.name)
+        changes |= self._teacher(start.name)
+        if start.epochs:
+            changes["default_hooks.checkpoint"] = dict(
+                type="mim_plugins.AtomicCheckpointHook",
+                interval=max(start.epochs // _CURVE, 1),
+                max_keep_ckpts=-1,
+            )
+            timed = dict(type="mim_plugins.TimedCheckpointHook", minutes=3)
+            changes["default_hooks.timed_checkpoint"] = timed
+            changes["train_cfg.type"] = "mim_plugins.ResumableEpochLoop"
+        epochs = start.epochs or 1
+        return self.experiment.config(start.label, method, epochs, start.seed, changes)
+
+    def _teacher(self, name: str) -> dict[str, Any]:
+        """Return the changes of the config for the teacher of a start."""
+        place = "model.mimics.teacher.target_generator"
+        if name == "mrmae_imagenet":
+            generator: dict[str, Any] = dict(
+                _delete_=True,
+                type="mim_plugins.TimmTarget",
+                model_name=MODEL,
+                pretrained=str(self.work / "imagenet.pth"),
+                features=3,  # stride 16
+                normalize=True,
+            )
+            return {place: generator}
+        if name == "mrmae_self":
+            teacher = Start("mae", _SELF_SEED, self.length.epochs)
+            generator = dict(
+                _delete_=True,
+                type="mim_plugins.EncoderTarget",
+                config=str(self.work / f"{teacher.label}.py"),
+                checkpoint=str(self._checkpoints(teacher)[-1]),
+                normalize=True,
+            )
+            return {place: generator}
+        return {}
+
+    def _best_rate(self, start: Start) -> float:
+        """Return the learning rate with the best validation accuracy at seed 0."""
+        first = Start(start.name, 0, start.epochs, start.variant)
+        found = {rate: self.result(Job("finetune", first, 10, rate)) for rate in RATES}
+        accuracies = {rate: result["validation"] for rate, result in found.items() if result}
+        if len(accuracies) < len(RATES):
+            raise SystemExit(f"error: the learning rates of {first.label} have not all been tried")
+        return max(accuracies, key=accuracies.__getitem__)
+
+    def _finetune_config(self, job: Job, rate: float) -> Path:
+        assert job.start is not None
+        start, length, share = job.start, self.length, job.share
+        backbone, prefix = encoder_of(Config.fromfile(self._config(start)))
+        if start.epochs:
+            backbone["init_cfg"] = dict(
+                type="Pretrained", checkpoint=str(self._checkpoints(start)[-1]), prefix=prefix
+            )
+        dims = backbone["arch"]["embed_dims"]
+        most = length.most_epochs[share]
+        interval = max(most // 40, 1)
+        held_out = dict(
+            split="train", start=length.labeled, images=length.validation, augmented=False
+        )
+        changes: dict[str, Any] = {
+            "model.backbone": dict(_delete_=True, **backbone, out_type="avg_featmap"),
+            "model.head.in_channels": dims[-1] if isinstance(dims, list) else dims,
+            "train_dataloader.dataset.images": length.labeled,
+            "train_dataloader.dataset.per_class": length.labeled * share // 1000,
+            "train_dataloader.dataset.seed": start.seed,
+            "val_dataloader.dataset.data_root": str(self.experiment.arrays),
+            **{f"val_dataloader.dataset.{key}": value for key, value in held_out.items()},
+            "optim_wrapper.optimizer.lr": rate,
+            "train_cfg.val_interval": interval,
+            "default_hooks.checkpoint": dict(
+                interval=-1, save_best="accuracy/top1", rule="greater"
+            ),
+            "default_hooks.early_stopping": dict(
+                type="EarlyStoppingHook",
+                monitor="accuracy/top1",
+                rule="greater",
+                patience=length.patience,
+                min_delta=0.0,
+            ),
+        }
+        return self._write_finetuning(job.label, most, start.seed, changes)
+
+    def _write_finetuning(
+        self, name: str, epochs: int, seed: int, changes: Mapping[str, Any]
+    ) -> Path:
+        """Write a config with a constant learning rate after the warm-up."""
+        cfg = self.experiment._read("finetune")
+        cfg.merge_from_dict(dict(changes))
+        self.experiment._set_length(cfg, epochs, seed)
+        cfg.param_scheduler = cfg.param_scheduler[:1]
+        return self.experiment._write(cfg, name)
+
+
+def _origin() -> dict[str, Any]:
+    """Return what a result depends on besides the plan."""
+    commit = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=HERE, capture_output=True, text=True, check=False
+    )
+    return dict(
+        commit=commit.stdout.strip(),
+        versions={name: version(name) for name in ("torch", "mmengine", "mmpretrain", "timm")},
+        host=f"{platform.machine()}, {'GPU' if torch.cuda.is_available() else 'CPU'}",
+    )
