@@ -7,6 +7,9 @@ from unittest.mock import patch
 
 import torch
 from torch import Tensor, nn
+from torch._functorch import config
+from torch._guards import TracingContext, tracing
+from torch._subclasses import FakeTensorMode
 from torch.func import functional_call
 from torch.fx import GraphModule, Node
 from torch.fx.node import map_arg
@@ -38,6 +41,7 @@ class CompiledModule:
         trace: records the kernels.
         autocast: casts the tensors.
         graphs: graphs that equal modules share.
+        memory_budget: share of the activations that is kept.
     """
 
     def __init__(
@@ -46,8 +50,10 @@ class CompiledModule:
         trace: GpuTrace,
         autocast: CudaAutocast,
         graphs: dict[str, Callable],
+        memory_budget: float = 1.0,
     ) -> None:
         self.module, self.trace, self.autocast, self.graphs = module, trace, autocast, graphs
+        self.memory_budget = memory_budget
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the module; values are those of tensors on ``meta``, of which there are none."""
@@ -60,7 +66,14 @@ class CompiledModule:
         key = repr((self.module, self.module.training, call, shapes, modes))
         if key not in self.graphs:
             self.graphs[key] = self._graph(list(own), call)
-        with patch.object(self.trace, "is_paused", True), self.autocast.separate_copies():
+        # tensors outside of the module tree, such as those of teachers, are constants of the graph
+        fake = FakeTensorMode(allow_non_fake_inputs=True)
+        with (
+            patch.object(self.trace, "is_paused", True),
+            self.autocast.separate_copies(),
+            tracing(TracingContext(fake)),
+            config.patch(activation_memory_budget=self.memory_budget),
+        ):
             return self.graphs[key](list(own.values()), inputs)
 
     def _graph(self, names: list[str], call: Any) -> Callable:
@@ -129,9 +142,13 @@ class _GraphCost:
 
 
 def compile_for_cost(
-    model: Any, trace: GpuTrace, autocast: CudaAutocast, scope: str | None = None
+    model: Any,
+    trace: GpuTrace,
+    autocast: CudaAutocast,
+    scope: str | None = None,
+    memory_budget: float = 1.0,
 ) -> None:
-    """Let a model on ``meta`` run as after ``model.compile(scope=scope)``.
+    """Let a model on ``meta`` run as after ``model.compile(scope, memory_budget)``.
 
     Raises:
         ConfigError: the model is none of this package's pre-training models and ``scope`` is
@@ -140,11 +157,11 @@ def compile_for_cost(
     graphs: dict[str, Callable] = {}
 
     def compile(module: nn.Module, **_: Any) -> None:
-        module._compiled_call_impl = CompiledModule(module, trace, autocast, graphs)
+        module._compiled_call_impl = CompiledModule(module, trace, autocast, graphs, memory_budget)
 
     with patch.object(nn.Module, "compile", compile):
         if isinstance(model, PretrainingModel):
-            model.compile(scope=scope)
+            model.compile(scope=scope, memory_budget=memory_budget)
             return
         blocks = compilable_blocks(model)
         if scope == "model" or not blocks:

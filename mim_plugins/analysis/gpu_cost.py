@@ -123,7 +123,7 @@ def simulated_gpu(capability: int = 9) -> Iterator[SimulatedGpu]:
 
 def training_cost(
     model: Any, cfg: Config, batch: int, img_size: tuple[int, int], dtype: torch.dtype,
-    capability: int = 9, scope: str | None = None,
+    capability: int = 9, scope: str | None = None, memory_budget: float = 1.0,
 ) -> GpuCost:  # fmt: skip
     """Run one training step as on a GPU: preprocessing, forward, backward and optimizer.
 
@@ -138,12 +138,14 @@ def training_cost(
         dtype: precision of autocast; float32 for none.
         capability: major compute capability of the GPU, 8 or above.
         scope: what ``torch.compile`` compiles, see :func:`compile_for_cost`; None for eager.
+        memory_budget: share of the activations that compiled graphs keep, see
+            :func:`set_memory_budget`.
     """
     step = _step(model, cfg, batch, img_size)
     with simulated_gpu(capability) as gpu:
         move_to_gpu(model)
         if scope is not None:
-            compile_for_cost(model, gpu.trace, gpu.autocast, scope)
+            compile_for_cost(model, gpu.trace, gpu.autocast, scope, memory_budget)
         wrapper = _wrapper(model, cfg)
         wrapper.trace, wrapper.autocast, wrapper.dtype = gpu.trace, gpu.autocast, dtype
         gpu.trace.reset()

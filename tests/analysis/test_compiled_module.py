@@ -59,7 +59,7 @@ def test_another_constant_is_another_graph():
 
 @pytest.fixture(scope="module")
 def costs():
-    return {scope: cost(scope=scope) for scope in (None, "blocks", "model")}
+    return {scope: cost(compiled=dict(scope=scope)) for scope in (None, "blocks", "model")}
 
 
 def test_compiling_moves_and_launches_less_with_equal_arithmetic(costs):
@@ -74,15 +74,23 @@ def test_compiling_moves_and_launches_less_with_equal_arithmetic(costs):
 
 
 def test_a_compiled_model_with_a_teacher_runs():
-    assert cost(MRMAE, scope="model").waits == []
+    assert cost(MRMAE, compiled=dict(scope="model")).waits == []
 
 
 def test_checkpointed_blocks_compute_the_forward_pass_again(costs):
     plain = costs["blocks"]
-    checkpointed = cost(scope="blocks", **{"backbone.with_cp": True})
+    checkpointed = cost(compiled=dict(scope="blocks"), **{"backbone.with_cp": True})
     assert checkpointed.flops("forward") == plain.flops("forward")
     assert checkpointed.flops("backward") > plain.flops("backward")
     assert checkpointed.kept_bytes < plain.kept_bytes
+
+
+def test_a_memory_budget_keeps_less_and_computes_cheap_operations_again():
+    calm = {"backbone.drop_path_rate": 0.0}
+    plain = cost(compiled=dict(scope="blocks"), **calm)
+    saving = cost(compiled=dict(scope="blocks", memory_budget=0.5), **calm)
+    assert saving.kept_bytes < 0.9 * plain.kept_bytes
+    assert saving.bytes() > plain.bytes()
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,14 @@ def parse_args() -> argparse.Namespace:
         help="also model the step after torch.compile of the blocks or of the whole model",
     )
     parser.add_argument(
+        "--memory-budget",
+        type=float,
+        nargs="+",
+        default=[1.0],
+        metavar="SHARE",
+        help="compile.memory_budget of the compiled steps",
+    )
+    parser.add_argument(
         "--graphs", action="store_true", help=f"count torch.compile's graphs over {STEPS} masks"
     )
     parser.add_argument(
@@ -127,13 +135,16 @@ def print_config(name: str, args: argparse.Namespace, gpus: dict[str, GpuRates])
     batch = args.batch or cfg.train_dataloader.batch_size
     dtype = args.dtype or configured_dtype(cfg)
     precision = getattr(torch, dtype)
-    for scope in (None, *args.compile):
+    compiled = [(scope, budget) for scope in args.compile for budget in args.memory_budget]
+    for scope, budget in ((None, 1.0), *compiled):
         model: Any = build_on_meta(cfg)
         size = image_size(model, cfg, args.img_size)
         if args.plan:
             check_plan(name, model, batch)
-        cost = training_cost(model, cfg, batch, size, precision, scope=scope)
+        torch.manual_seed(0)  # the mask determines what attention saves
+        cost = training_cost(model, cfg, batch, size, precision, scope=scope, memory_budget=budget)
         how = f", compiled by {scope}" if scope else ""
+        how += f", memory_budget={budget:g}" if budget < 1 else ""
         if args.plan:
             fits = fit_memory(cfg, batch, size, precision, [GB * x for x in args.plan])
             print(plan_row(short(name), batch, cost, gpus, fits), flush=True)
