@@ -12,6 +12,7 @@ from dataclasses import fields, replace
 from textwrap import shorten
 from typing import Any
 
+import numpy as np
 import torch
 from gpu_lines import GB, report, table_head, table_row
 from gpu_plan import IMAGES, check_plan, plan_head, plan_row
@@ -141,7 +142,9 @@ def print_config(name: str, args: argparse.Namespace, gpus: dict[str, GpuRates])
         size = image_size(model, cfg, args.img_size)
         if args.plan:
             check_plan(name, model, batch)
-        torch.manual_seed(0)  # the mask determines what attention saves
+        # the mask determines what attention saves, and Mixup or CutMix is chosen at random
+        torch.manual_seed(0)
+        np.random.seed(0)
         cost = training_cost(model, cfg, batch, size, precision, scope=scope, memory_budget=budget)
         how = f", compiled by {scope}" if scope else ""
         how += f", memory_budget={budget:g}" if budget < 1 else ""
