@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ..errors import ConfigError
 from ..registry import MODELS
+from ..targets import TargetGenerator
 from .compilation import (
     SCOPES,
     compilable_blocks,
@@ -84,8 +85,10 @@ class PretrainingModel(BaseModel):
             return
         compile_parts(compilable_parts(self), *args, **kwargs)
         for name, mimic in getattr(self, "mimics", {}).items():
-            if name != getattr(self, "focus_teacher", None):  # its attention is recorded
-                mimic.target_generator.compile_blocks(*args, **kwargs)
+            teacher, focus = mimic.target_generator, getattr(self, "focus_teacher", None)
+            # the attention of the focus teacher is recorded inside its blocks
+            if name != focus and isinstance(teacher, TargetGenerator):
+                teacher.compile_blocks(*args, **kwargs)
 
     def loss(self, batch: Any) -> dict[str, Tensor]:
         """Compute the losses of one training step, by name."""

@@ -127,3 +127,14 @@ def test_tokens_exist_only_before_attention_pooling(open_clip, images):
             ClipTower(visual, features)
     expected = output_of(visual.transformer.resblocks[-1], visual, images)[:, 1:]
     assert torch.allclose(ClipTower(visual, -1)(images, False)[0], expected, atol=1e-6)
+
+
+@torch.no_grad()
+def test_compiled_blocks_compute_the_same(visual, images):
+    tower = ClipTower(visual, "norm")
+    expected, _ = tower(images, False)
+    torch._dynamo.reset()
+    for block in tower.blocks():
+        block.compile(backend="aot_eager")
+    assert torch.allclose(tower(images, False)[0], expected, atol=1e-5)
+    assert all(block._compiled_call_impl is not None for block in tower.blocks())
