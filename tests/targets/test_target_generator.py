@@ -306,8 +306,23 @@ def test_teachers_can_be_copied_before_and_after_use(request, library, copied):
         assert torch.equal(copied(teacher)(pixels, grid).features, expected)
 
 
+class Block(nn.Module):
+    """A block that can be compiled."""
+
+    def __init__(self):
+        super().__init__()
+        self.color = nn.Linear(3, 3)
+
+    def forward(self, x):
+        return self.color(x).relu()
+
+
 class Blocks(PatchMeans):
-    """A tower with one block that can be compiled."""
+    """A tower with a block."""
+
+    def __init__(self):
+        super().__init__()
+        self.color = Block()
 
     def blocks(self):
         return [self.color]
