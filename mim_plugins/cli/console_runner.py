@@ -149,9 +149,10 @@ class ConsoleRunner(Runner):
         if is_own:
             model.compile(**arguments)
         else:
-            if arguments.pop("scope", "blocks") != "blocks":
+            scope = arguments.pop("scope", "blocks")
+            if scope != "blocks":
                 raise ConfigError(
-                    f"compile.scope={options['scope']!r} must be 'blocks', because the model is"
+                    f"compile.scope={scope!r} must be 'blocks', because the model is"
                     f" {type(model).__name__}; 'model' is for pre-training"
                 )
             set_memory_budget(model, arguments.pop("memory_budget", 1.0))
