@@ -147,7 +147,7 @@ def gradients(model):
 
 @pytest.fixture
 def compile_config():
-    """Function that compiles a model as the runner does."""
+    """Return a function that compiles a model as the runner does."""
     runner = SimpleNamespace(logger=logging.getLogger("test"), model=None, cfg=None)
 
     def compile_model(model, options):

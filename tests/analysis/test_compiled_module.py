@@ -85,7 +85,7 @@ def test_checkpointed_blocks_compute_the_forward_pass_again(costs):
     assert checkpointed.kept_bytes < plain.kept_bytes
 
 
-def test_a_memory_budget_keeps_less_and_computes_cheap_operations_again():
+def test_a_memory_budget_keeps_less_and_moves_more():
     calm = {"backbone.drop_path_rate": 0.0}
     plain = cost(compiled=dict(scope="blocks"), **calm)
     saving = cost(compiled=dict(scope="blocks", memory_budget=0.5), **calm)

@@ -17,7 +17,7 @@ def fused(function, *shapes, dtype=torch.float32):
 
 
 def kernels(function, *shapes):
-    """Launches and bytes of each kernel."""
+    """Return launches and bytes of each kernel."""
     return [(x.launches, x.bytes) for x in fused(function, *shapes).operations]
 
 

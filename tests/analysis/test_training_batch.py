@@ -26,7 +26,7 @@ def test_classifiers_get_labels():
     assert [sample.gt_label.tolist() for sample in samples] == [[0], [0]]
 
 
-def test_masks_are_those_of_the_pipeline_and_pairs_follow_the_normalization():
+def test_masks_and_pairs_of_images_follow_the_config():
     pytest.importorskip("mmpretrain")
     mask = dict(type="SimMIMMaskGenerator", input_size=8, mask_patch_size=4, model_patch_size=2,
                 mask_ratio=0.5)  # fmt: skip
