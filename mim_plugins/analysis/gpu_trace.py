@@ -15,6 +15,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 from torch.utils.flop_counter import flop_registry
 
+from .kernel_cost import kernel_work
+
 _NO_LAUNCH = {"_unsafe_view", "_reshape_alias", "lift_fresh", "set_", "is_pinned", "record_stream",
               "empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided",
               "sym_size", "sym_numel"}  # fmt: skip
@@ -54,6 +56,8 @@ class Operation:
     """Floating-point operations of matrix products, convolutions and attention."""
     is_float32: bool
     """True if its first tensor has this type."""
+    repeated_flops: int = 0
+    """Operations that compute other results again; they take time and do not count for the MFU."""
 
 
 class GpuTrace(TorchDispatchMode):
@@ -161,17 +165,20 @@ class GpuTrace(TorchDispatchMode):
         written = outputs or _written(func, args)
         tensors = [x for x in [*inputs, *written] if x.is_meta]
         count = flop_registry.get(func._overloadpacket)
+        flops = count(*args, **kwargs, out_val=output) if count else 0
         launches = _LAUNCHES.get(name, 1)
+        work = kernel_work(name, args)
         if name.startswith(("_foreach", "_fused")):
             launches = _list_launches(args[0])
         self.operations.append(
             Operation(
                 self.phase,
                 name,
-                launches,
-                sum(map(_touched, tensors)),
-                count(*args, **kwargs, out_val=output) if count else 0,
+                launches if work is None else work.launches,
+                sum(map(_touched, tensors)) + (0 if work is None else work.bytes),
+                flops,
                 tensors[0].dtype == torch.float32,
+                0 if work is None else int(work.products * flops),
             )
         )
 
