@@ -11,7 +11,7 @@ from torch import Tensor
 
 from .attention_op import biased_attention
 from .kernel_choice import uses_kernels
-from .transformer import attend
+from .pytorch_attention import attend_with_pytorch
 
 
 def attend_in_groups(
@@ -45,31 +45,3 @@ def attend_in_groups(
         return attend_with_pytorch(qkv, biases, counts, attn_mask, dropout_p)
     mask = None if attn_mask is None else attn_mask.flatten(0, 1)
     return biased_attention(qkv, [bias.flatten(0, 1) for bias in biases], counts, mask)[0]
-
-
-def attend_with_pytorch(
-    qkv: Tensor,
-    biases: Sequence[Tensor],
-    counts: Sequence[int],
-    attn_mask: Tensor | None = None,
-    dropout_p: float = 0.0,
-) -> Tensor:
-    """Compute :func:`attend_in_groups` by PyTorch's kernels, or by :func:`attend`'s on the CPU."""
-    sizes = [bias.shape[-1] for bias in biases]
-    lengths = [count * size for count, size in zip(counts, sizes, strict=True)]
-    parts = []
-    for part, bias, count in zip(qkv.split(lengths, dim=1), biases, counts, strict=True):
-        if attn_mask is not None:
-            bias = bias + attn_mask[:, :, None]
-        parts.append(_attend(part.unflatten(1, (count, bias.shape[-1])), bias, dropout_p))
-    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
-
-
-def _attend(qkv: Tensor, bias: Tensor, dropout_p: float) -> Tensor:
-    """Attend in K groups of tokens (B, K, n, 3, H, d); return (B, K * n, H, d)."""
-    batch, groups, tokens, _, heads, channels = qkv.shape
-    # groups and heads share an axis, so one bias serves all images without a copy
-    qkv = qkv.permute(3, 0, 1, 4, 2, 5).reshape(3, batch, -1, tokens, channels)
-    bias = bias.expand(-1, groups, -1, -1, -1).flatten(1, 2).to(qkv.dtype)
-    x = attend(qkv, bias, dropout_p)
-    return x.unflatten(1, (groups, heads)).transpose(2, 3).flatten(1, 2)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from .attention_blocks import AttentionBlocks
 from .attention_op import biased_attention
+from .pytorch_attention import attend_with_pytorch
 
 # relative to the largest value, whose rounding error the sums contain
 _TOLERANCES = {torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 4e-2}
@@ -45,8 +46,6 @@ def find_difference(
 
 
 def _compare(blocks: AttentionBlocks, device: torch.device, heads: int, has_mask: bool) -> str:
-    from .grouped_attention import attend_with_pytorch
-
     # a single token has gradients of zero
     tokens, channels = max(2, blocks.tokens), blocks.channels
     generator = torch.Generator(device).manual_seed(0)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from .attention_blocks import AttentionBlocks
+from .kernel_check import find_difference
 
 VARIABLE = "MIM_PLUGINS_ATTENTION"
 """Environment variable that disables the Triton kernels if it is ``sdpa``."""
@@ -60,8 +61,6 @@ are_usable._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 def _is_right(blocks: AttentionBlocks, device: torch.device, heads: int, has_mask: bool) -> bool:
-    from .kernel_check import find_difference
-
     key = blocks, device, heads, has_mask
     if key not in _verdicts:
         difference = find_difference(*key)
