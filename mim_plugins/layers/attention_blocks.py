@@ -36,7 +36,7 @@ class AttentionBlocks:
 
     @property
     def is_supported(self) -> bool:
-        """Whether the kernels compute these groups."""
+        """True if the kernels compute these groups."""
         supported = self.dtype in (torch.float16, torch.bfloat16, torch.float32)
         return supported and self.tokens <= 256 and self.channels <= 128
 
@@ -47,7 +47,7 @@ class AttentionBlocks:
 
     @property
     def is_whole(self) -> bool:
-        """Whether one kernel computes all gradients, because its programs include all tokens."""
+        """True if one kernel computes all gradients, because its programs include all tokens."""
         return self.tokens <= (128 if self._is_light else 32)
 
     @property

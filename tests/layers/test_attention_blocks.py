@@ -23,7 +23,7 @@ def test_programs_cover_all_tokens_and_images(channels, dtype):
             assert fixed["width"] >= channels
 
 
-def test_the_kernel_that_sums_all_gradients_has_at_most_four_blocks():
+def test_a_kernel_of_all_gradients_has_at_most_four_blocks():
     for tokens in TOKENS:
         for channels in (16, 32, 64):
             for dtype in (torch.float16, torch.float32):
