@@ -21,7 +21,9 @@ SAVING_SWIN_B = (2189, 274, 21.7)  # memory_budget=0.9
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32], ids=["bf16", "f32"])
 @pytest.mark.parametrize("name", ENCODERS)
-def test_attention_never_takes_the_math_path(name, dtype):
+def test_attention_never_takes_the_math_path(monkeypatch, name, dtype):
+    """Not even where the Triton kernels are disabled or differ."""
+    monkeypatch.setenv("MIM_PLUGINS_ATTENTION", "sdpa")
     cfg, size = ENCODERS[name]
     with torch.device("meta"):
         encoder = MODELS.build(cfg).train()
@@ -46,9 +48,12 @@ def test_evaluation_uses_the_attention_of_training(name):
         autograd = torch.set_grad_enabled(training)
         with autograd, simulated_gpu() as gpu, gpu.autocast.region(torch.bfloat16):
             encoder.forward_mixed(images, mask)
-        return [call[0] for call in gpu.attention.calls]
+        own = sum(x.name == "biased_attention" for x in gpu.trace.operations)
+        return own, [call[0] for call in gpu.attention.calls]
 
-    assert kernels(training=False) == kernels(training=True)
+    training = kernels(training=True)
+    assert kernels(training=False) == training
+    assert training[0] == (4 if name == "swin" else 0)
 
 
 @pytest.mark.parametrize(
@@ -64,9 +69,8 @@ def test_the_step_of_swin_b_stays_within_its_budget(limits, compiled):
     cfg = read_config("mixmae/swin_b_600e")
     torch.manual_seed(0)
     cost = training_cost(build_on_meta(cfg), cfg, 256, (224, 224), torch.bfloat16, **compiled)
-    assert {backend for backend, _ in cost.attention} <= {
-        SDPBackend.EFFICIENT_ATTENTION, SDPBackend.CUDNN_ATTENTION
-    }  # fmt: skip
+    assert {backend for backend, _ in cost.attention} == {SDPBackend.CUDNN_ATTENTION}
+    assert cost.triton_attention == 24
     assert cost.waits == []
     found = cost.launches(), cost.bytes() / GB, cost.kept_bytes / GB
     assert [figure <= limit for figure, limit in zip(found, limits, strict=True)] == [True] * 3

@@ -39,6 +39,11 @@ class GpuCost(NamedTuple):
     peak_bytes: int
     """Largest number of bytes of all tensors, including weights and optimizer state."""
 
+    @property
+    def triton_attention(self) -> int:
+        """Number of calls of the Triton kernels of attention in forward passes."""
+        return sum(x.name == "biased_attention" for x in self.operations)
+
     def launches(self, phase: str | None = None) -> int:
         """Count the kernels of a phase, or of the step."""
         return sum(x.launches for x in self.of(phase))

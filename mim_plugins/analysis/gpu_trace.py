@@ -15,6 +15,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 from torch.utils.flop_counter import flop_registry
 
+from .kernel_cost import kernel_work
+
 VIEWS = {"_unsafe_view", "_reshape_alias", "lift_fresh"}
 """Operations without a kernel, in addition to those that PyTorch marks as views."""
 _NO_LAUNCH = {"set_", "device", "is_pinned", "record_stream", "empty", "empty_like",
@@ -56,6 +58,8 @@ class Operation:
     """Floating-point operations of matrix products, convolutions and attention."""
     is_float32: bool
     """True if its first tensor has this type."""
+    repeated_flops: int = 0
+    """Operations that compute other results again; they take time and do not count for the MFU."""
 
 
 class GpuTrace(TorchDispatchMode):
@@ -165,13 +169,16 @@ def describe_operation(phase: str, func: Any, args: Any, kwargs: Any, output: An
     launches = _LAUNCHES.get(name, 1)
     if name.startswith(("_foreach", "_fused")):
         launches = _list_launches(args[0])
+    flops = count(*args, **kwargs, out_val=output) if count else 0
+    work = kernel_work(name, args)
     return Operation(
         phase,
         name,
-        launches,
-        sum(map(touched_bytes, tensors)),
-        count(*args, **kwargs, out_val=output) if count else 0,
+        launches if work is None else work.launches,
+        sum(map(touched_bytes, tensors)) + (0 if work is None else work.bytes),
+        flops,
         tensors[0].dtype == torch.float32,
+        0 if work is None else int(work.products * flops),
     )
 
 

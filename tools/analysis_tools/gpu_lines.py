@@ -28,6 +28,8 @@ def report(cost: GpuCost, gpus: dict[str, GpuRates], operations: int) -> list[st
         f"{count} x {backend.name.lower()}" + (f" ({reason})" if reason else "")
         for (backend, reason), count in cost.attention.items()
     ]
+    if cost.triton_attention:
+        calls.append(f"{cost.triton_attention} x triton")
     lines.append(f"attention kernels: {', '.join(calls) or 'none'}")
     lines.append(f"host waits per step: {len(cost.waits)}")
     lines += [f"  {phase}: {cause}" for phase, cause in cost.waits]
