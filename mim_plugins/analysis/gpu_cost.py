@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import _engine_run_backward
 
 from ..algorithms.dependent_parts import image_channels
+from ..data_preprocessors import copy_without_waiting
 from .activation_memory import saved_for_backward
 from .compiled_module import compile_for_cost
 from .cuda_autocast import CudaAutocast
@@ -132,6 +133,8 @@ def training_cost(
 ) -> GpuCost:  # fmt: skip
     """Run one training step as on a GPU: preprocessing, forward, backward and optimizer.
 
+    Batches are copied as in ``tools/train.py``, see :func:`copy_without_waiting`.
+
     Of detectors and segmentors, only the backbone runs, and the sum of its outputs is the loss.
 
     Args:
@@ -207,6 +210,7 @@ def _step(
         shape = (batch, image_channels(model.backbone), *img_size)
         return lambda wrapper: _backbone_step(model, shape, wrapper)
     data = training_batch(model, cfg, batch, img_size)
+    copy_without_waiting(model.data_preprocessor)
     return lambda wrapper: model.train_step(data, wrapper)
 
 

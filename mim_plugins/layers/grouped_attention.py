@@ -23,9 +23,9 @@ def attend_in_groups(
 ) -> Tensor:
     """Compute softmax(query @ key.T / sqrt(d) + bias) @ value in each group of tokens.
 
-    On GPUs, Triton kernels sum the gradient of the bias over the images. PyTorch's attention, which
-    is used elsewhere, would store one gradient per image. Under autocast, ``qkv`` is cast as for
-    PyTorch's attention, and the bias is not.
+    On GPUs, Triton kernels sum the gradient of the bias over the images, if they are faster for the
+    sizes of the groups. PyTorch's attention, which is used elsewhere, stores one gradient per
+    image. Under autocast, ``qkv`` is cast as for PyTorch's attention, and the bias is not.
 
     Args:
         qkv: queries, keys and values of tokens sorted by group (B, L, 3, H, d).
@@ -41,7 +41,7 @@ def attend_in_groups(
     device = qkv.device.type
     if device == "cuda" and torch.is_autocast_enabled(device):
         qkv = qkv.to(torch.get_autocast_dtype(device))
-    if dropout_p > 0 or not uses_kernels(qkv, biases, attn_mask):
+    if dropout_p > 0 or not uses_kernels(qkv, biases, counts, attn_mask):
         return attend_with_pytorch(qkv, biases, counts, attn_mask, dropout_p)
     mask = None if attn_mask is None else attn_mask.flatten(0, 1)
     return biased_attention(qkv, [bias.flatten(0, 1) for bias in biases], counts, mask)[0]

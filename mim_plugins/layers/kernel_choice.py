@@ -8,16 +8,35 @@ from importlib.util import find_spec
 import torch
 from torch import Tensor
 
+from ..errors import ConfigError
 from .attention_blocks import AttentionBlocks
 from .kernel_check import find_difference
 
 VARIABLE = "MIM_PLUGINS_ATTENTION"
-"""Environment variable that disables the Triton kernels if it is ``sdpa``."""
+"""Environment variable with one of :data:`CHOICES`."""
+CHOICES = ("auto", "triton", "sdpa")
+"""Triton kernels for the sizes at which they are faster, for all that they support, or for none."""
 _INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 _verdicts: dict[tuple, bool] = {}
 
 
-def uses_kernels(qkv: Tensor, biases: Sequence[Tensor], attn_mask: Tensor | None) -> bool:
+def chosen_kernels() -> str:
+    """Return the value of the environment variable, or ``auto``.
+
+    Raises:
+        ConfigError: it has another value.
+    """
+    choice = os.environ.get(VARIABLE, CHOICES[0])
+    if choice not in CHOICES:
+        raise ConfigError(
+            f"{VARIABLE}={choice!r} must be {', '.join(CHOICES[:-1])} or {CHOICES[-1]}"
+        )
+    return choice
+
+
+def uses_kernels(
+    qkv: Tensor, biases: Sequence[Tensor], counts: Sequence[int], attn_mask: Tensor | None
+) -> bool:
     """Return whether the Triton kernels attend; see :func:`attend_in_groups` for the arguments.
 
     They do on GPUs, for which the device ``meta`` stands, if bias and mask are the same for all
@@ -27,9 +46,9 @@ def uses_kernels(qkv: Tensor, biases: Sequence[Tensor], attn_mask: Tensor | None
         return False
     if any(len(x) > 1 for x in (*biases, attn_mask) if x is not None):
         return False
-    tokens = tuple(bias.shape[-1] for bias in biases)
+    groups = tuple((count, bias.shape[-1]) for count, bias in zip(counts, biases, strict=True))
     heads, channels = qkv.shape[3:]
-    return are_usable(qkv.device, qkv.dtype, heads, channels, tokens, attn_mask is not None)
+    return are_usable(qkv.device, qkv.dtype, heads, channels, groups, attn_mask is not None)
 
 
 def are_usable(
@@ -37,23 +56,26 @@ def are_usable(
     dtype: torch.dtype,
     heads: int,
     channels: int,
-    tokens: tuple[int, ...],
+    groups: tuple[tuple[int, int], ...],
     has_mask: bool,
 ) -> bool:
-    """Return whether the kernels are enabled, support the sizes and agree with PyTorch's attention.
+    """Return whether the kernels are chosen for the sizes and agree with PyTorch's attention.
 
     They are compared once for each size. If a kernel fails or differs, a warning is issued, and the
-    process uses PyTorch's attention from then on.
+    process uses PyTorch's attention from then on. ``groups`` contains the number of groups and the
+    tokens of each block.
     """
-    sizes = [AttentionBlocks(size, channels, dtype) for size in tokens if size]
-    if os.environ.get(VARIABLE) == "sdpa" or not all(size.is_supported for size in sizes):
+    choice = chosen_kernels()
+    blocks = [(n, AttentionBlocks(tokens, channels, dtype)) for n, tokens in groups if tokens]
+    fits = all(x.is_preferred(n) if choice == "auto" else x.is_supported for n, x in blocks)
+    if choice == "sdpa" or not fits:
         return False
     # without a GPU, tensors on it have no values
     if device.type == "meta" or (device.type == "cuda" and not torch.cuda.is_available()):
         return True
     if find_spec("triton") is None or not all(_verdicts.values()):
         return False
-    return all(_is_right(size, device, heads, has_mask) for size in sizes)
+    return all(_is_right(size, device, heads, has_mask) for _, size in blocks)
 
 
 # torch.compile calls it once and keeps the result; PyTorch's decorator would import its compiler

@@ -20,7 +20,10 @@ def recorded(blocks, channels=32, images=64, masked=False):
     ("blocks", "forward", "backward", "repeated"),
     [([(2, 25)], 2, 4, 0.0), ([(1, 100), (1, 96)], 4, 8, 0.0), ([(1, 196)], 2, 7, 0.8)],
 )
-def test_launches_and_repeated_products_follow_the_kernels(blocks, forward, backward, repeated):
+def test_launches_and_repeated_products_follow_the_kernels(
+    blocks, forward, backward, repeated, monkeypatch
+):
+    monkeypatch.setenv("MIM_PLUGINS_ATTENTION", "triton")
     found = recorded(blocks)
     assert found["biased_attention"].launches == forward
     operation = found["biased_attention_backward"]

@@ -11,13 +11,19 @@ from mim_plugins.layers.kernel_choice import uses_kernels
 
 pytestmark = pytest.mark.gpu
 
-# heads, (groups, tokens) per block, mask: the stages of Swin-B in MixMAE
+# heads, (groups, tokens) per block, mask: the stages of Swin-B
 STAGES = {
     "stage 1": (4, [(16, 196)], True),
     "stage 2": (8, [(4, 196)], True),
     "stage 3": (16, [(1, 96), (1, 100)], False),
     "stage 4": (32, [(1, 24), (1, 25)], False),
+    "stage 3 of fine-tuning": (16, [(1, 196)], False),
 }
+
+
+@pytest.fixture(autouse=True)
+def _all_sizes(monkeypatch):
+    monkeypatch.setenv("MIM_PLUGINS_ATTENTION", "triton")
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
@@ -54,7 +60,7 @@ def gradients(attend, qkv, biases, counts, mask):
 @pytest.mark.parametrize("stage", STAGES)
 def test_sums_over_many_images_agree_and_are_deterministic(cuda, stage):
     args = inputs(cuda, stage, 40)
-    assert uses_kernels(args[0], args[1], args[3])
+    assert uses_kernels(*args)
     found = gradients(attend_in_groups, *args)
     again = gradients(attend_in_groups, *args)
     assert all(torch.equal(x, y) for x, y in zip(found, again, strict=True))

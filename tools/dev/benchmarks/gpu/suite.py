@@ -16,6 +16,7 @@ FILES = (
     "parity",
     "attention",
     "attention_kernel",
+    "asynchronous_copies",
     "resume",
     "compile",
     "process_group",
