@@ -69,8 +69,10 @@ def test_the_step_of_swin_b_stays_within_its_budget(limits, compiled):
     cfg = read_config("mixmae/swin_b_600e")
     torch.manual_seed(0)
     cost = training_cost(build_on_meta(cfg), cfg, 256, (224, 224), torch.bfloat16, **compiled)
-    assert {backend for backend, _ in cost.attention} == {SDPBackend.CUDNN_ATTENTION}
-    assert cost.triton_attention == 24
+    assert {backend for backend, _ in cost.attention} <= {
+        SDPBackend.EFFICIENT_ATTENTION, SDPBackend.CUDNN_ATTENTION
+    }  # fmt: skip
+    assert cost.triton_attention == 20  # stages 3 and 4
     assert cost.waits == []
     found = cost.launches(), cost.bytes() / GB, cost.kept_bytes / GB
     assert [figure <= limit for figure, limit in zip(found, limits, strict=True)] == [True] * 3

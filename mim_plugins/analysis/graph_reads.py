@@ -127,13 +127,17 @@ def _users(node: Node, roles: dict[Node, str]) -> set[Node]:
 
 
 def producer_of(node: Any) -> Node:
-    """Return the operation of a result, which may be one of several."""
-    return node.args[0] if node.target is operator.getitem else node
+    """Return the operation of a result, which may be one of several, or in a list of them."""
+    while node.target is operator.getitem:
+        node = node.args[0]
+    return node
 
 
 def results_of(node: Node) -> list[Node]:
     """Return the tensors in which an operation results."""
-    return [node] if isinstance(value_of(node), Tensor) else list(node.users)
+    if isinstance(value_of(node), Tensor):
+        return [node]
+    return [result for user in node.users for result in results_of(user)]
 
 
 def value_of(node: Any) -> Any:

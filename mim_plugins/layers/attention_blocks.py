@@ -50,13 +50,14 @@ class AttentionBlocks:
         """True if one kernel computes all gradients, because its programs include all tokens."""
         return self.tokens <= (128 if self._is_light else 32)
 
-    def is_preferred(self, groups: int) -> bool:
-        """Return whether the kernels are faster for ``groups`` per image in the cost model.
+    @property
+    def is_preferred(self) -> bool:
+        """True if the kernels are faster than PyTorch's in the cost model.
 
-        PyTorch's are faster if our backward pass computes nine matrix products instead of five,
-        unless they read copies, which they do of several groups, or more bytes, as in float32.
+        In half precision, they are if the backward pass is one kernel with five matrix products,
+        not nine. In float32, they always are, because PyTorch's gradient of the bias is larger.
         """
-        return self.is_supported and (self.is_whole or groups > 1 or self.dtype == torch.float32)
+        return self.is_supported and (self.is_whole or self.dtype == torch.float32)
 
     @property
     def gradient_kernels(self) -> tuple[str, ...]:

@@ -41,7 +41,7 @@ def attend_in_groups(
     device = qkv.device.type
     if device == "cuda" and torch.is_autocast_enabled(device):
         qkv = qkv.to(torch.get_autocast_dtype(device))
-    if dropout_p > 0 or not uses_kernels(qkv, biases, counts, attn_mask):
+    if dropout_p > 0 or not uses_kernels(qkv, biases, attn_mask):
         return attend_with_pytorch(qkv, biases, counts, attn_mask, dropout_p)
     mask = None if attn_mask is None else attn_mask.flatten(0, 1)
     return biased_attention(qkv, [bias.flatten(0, 1) for bias in biases], counts, mask)[0]

@@ -34,9 +34,7 @@ def chosen_kernels() -> str:
     return choice
 
 
-def uses_kernels(
-    qkv: Tensor, biases: Sequence[Tensor], counts: Sequence[int], attn_mask: Tensor | None
-) -> bool:
+def uses_kernels(qkv: Tensor, biases: Sequence[Tensor], attn_mask: Tensor | None) -> bool:
     """Return whether the Triton kernels attend; see :func:`attend_in_groups` for the arguments.
 
     They do on GPUs, for which the device ``meta`` stands, if bias and mask are the same for all
@@ -46,9 +44,9 @@ def uses_kernels(
         return False
     if any(len(x) > 1 for x in (*biases, attn_mask) if x is not None):
         return False
-    groups = tuple((count, bias.shape[-1]) for count, bias in zip(counts, biases, strict=True))
+    tokens = tuple(bias.shape[-1] for bias in biases)
     heads, channels = qkv.shape[3:]
-    return are_usable(qkv.device, qkv.dtype, heads, channels, groups, attn_mask is not None)
+    return are_usable(qkv.device, qkv.dtype, heads, channels, tokens, attn_mask is not None)
 
 
 def are_usable(
@@ -56,18 +54,17 @@ def are_usable(
     dtype: torch.dtype,
     heads: int,
     channels: int,
-    groups: tuple[tuple[int, int], ...],
+    tokens: tuple[int, ...],
     has_mask: bool,
 ) -> bool:
     """Return whether the kernels are chosen for the sizes and agree with PyTorch's attention.
 
     They are compared once for each size. If a kernel fails or differs, a warning is issued, and the
-    process uses PyTorch's attention from then on. ``groups`` contains the number of groups and the
-    tokens of each block.
+    process uses PyTorch's attention from then on.
     """
     choice = chosen_kernels()
-    blocks = [(n, AttentionBlocks(tokens, channels, dtype)) for n, tokens in groups if tokens]
-    fits = all(x.is_preferred(n) if choice == "auto" else x.is_supported for n, x in blocks)
+    sizes = [AttentionBlocks(size, channels, dtype) for size in tokens if size]
+    fits = all(x.is_preferred if choice == "auto" else x.is_supported for x in sizes)
     if choice == "sdpa" or not fits:
         return False
     # without a GPU, tensors on it have no values
@@ -75,7 +72,7 @@ def are_usable(
         return True
     if find_spec("triton") is None or not all(_verdicts.values()):
         return False
-    return all(_is_right(size, device, heads, has_mask) for _, size in blocks)
+    return all(_is_right(size, device, heads, has_mask) for size in sizes)
 
 
 # torch.compile calls it once and keeps the result; PyTorch's decorator would import its compiler

@@ -9,11 +9,11 @@ from mim_plugins.layers import attend_in_groups, kernel_choice
 from mim_plugins.layers.kernel_choice import uses_kernels
 
 
-def inputs(device="meta", dtype=torch.bfloat16, biases=1, masks=None, tokens=9, groups=1):
-    qkv = torch.empty(2, groups * tokens, 3, 2, 16, dtype=dtype, device=device)
+def inputs(device="meta", dtype=torch.bfloat16, biases=1, masks=None, tokens=9):
+    qkv = torch.empty(2, tokens, 3, 2, 16, dtype=dtype, device=device)
     bias = torch.empty(biases, 1, 2, tokens, tokens, device=device)
     mask = None if masks is None else torch.empty(masks, 1, tokens, tokens, device=device)
-    return qkv, [bias], [groups], mask
+    return qkv, [bias], mask
 
 
 @pytest.mark.parametrize(
@@ -26,10 +26,9 @@ def inputs(device="meta", dtype=torch.bfloat16, biases=1, masks=None, tokens=9, 
         (dict(masks=2), False),
         (dict(biases=2), False),
         (dict(dtype=torch.float64), False),
-        (dict(tokens=257, groups=2), False),
+        (dict(tokens=257, dtype=torch.float32), False),
         (dict(tokens=128), True),
         (dict(tokens=196), False),
-        (dict(tokens=196, groups=2), True),
         (dict(tokens=196, dtype=torch.float32), True),
     ],
 )
@@ -57,7 +56,7 @@ def test_pytorch_attends_if_triton_is_missing(monkeypatch):
     monkeypatch.setattr(kernel_choice, "find_spec", lambda name: None)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     usable = kernel_choice.are_usable(
-        torch.device("cuda"), torch.bfloat16, 2, 16, ((1, 9),), has_mask=False
+        torch.device("cuda"), torch.bfloat16, 2, 16, (9,), has_mask=False
     )
     assert not usable
 
@@ -65,6 +64,6 @@ def test_pytorch_attends_if_triton_is_missing(monkeypatch):
 def test_fake_tensors_of_a_gpu_pass_without_a_gpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with FakeTensorMode():
-        qkv, biases, counts, _ = inputs("cuda")
-        assert uses_kernels(qkv, biases, counts, None)
+        qkv, biases, _ = inputs("cuda")
+        assert uses_kernels(qkv, biases, None)
         assert attend_in_groups(qkv, biases, [1]).shape == (2, 9, 2, 16)
