@@ -10,6 +10,7 @@ from unittest.mock import patch
 import torch
 from mmengine.config import Config
 from mmengine.optim import OptimWrapper, build_optim_wrapper
+from mmpretrain.models.utils import ClsDataPreprocessor
 from torch import Tensor, nn
 from torch.autograd.graph import _engine_run_backward
 
@@ -133,7 +134,7 @@ def training_cost(
 ) -> GpuCost:  # fmt: skip
     """Run one training step as on a GPU: preprocessing, forward, backward and optimizer.
 
-    Batches are copied as in ``tools/train.py``, see :func:`copy_without_waiting`.
+    Batches of classifiers are copied as in ``tools/train.py``, see :func:`copy_without_waiting`.
 
     Of detectors and segmentors, only the backbone runs, and the sum of its outputs is the loss.
 
@@ -210,7 +211,8 @@ def _step(
         shape = (batch, image_channels(model.backbone), *img_size)
         return lambda wrapper: _backbone_step(model, shape, wrapper)
     data = training_batch(model, cfg, batch, img_size)
-    copy_without_waiting(model.data_preprocessor)
+    if isinstance(model.data_preprocessor, ClsDataPreprocessor):
+        copy_without_waiting(model.data_preprocessor)
     return lambda wrapper: model.train_step(data, wrapper)
 
 

@@ -34,10 +34,10 @@ def pack_kernel(
     column = tl.program_id(2) * columns + tl.arange(0, columns)[None, :]
     inside = (row < tokens) & (column < tokens)
     place = column * tokens + row if is_transposed else row * tokens + column
-    start = bias + group * bias_stride + head * tokens * tokens
+    start = bias + group.to(tl.int64) * bias_stride + head * tokens * tokens
     values = tl.load(start + place, mask=inside, other=float("-inf")).to(tl.float32)
     if has_mask:
-        start = mask + group * tokens * tokens
+        start = mask + group.to(tl.int64) * tokens * tokens
         values += tl.load(start + place, mask=inside, other=0.0).to(tl.float32)
     start = pairs + tl.program_id(0).to(tl.int64) * size * size
     tl.store(start + row * size + column, (values * LOG2_E).to(pairs.dtype.element_ty))

@@ -115,7 +115,8 @@ def biased_attention_backward(
 
     The sums over images have a fixed order, so the gradients are deterministic.
     """
-    grad, qkv = grad.contiguous(), qkv.contiguous()
+    # torch.compile does not keep strides of what it saves for the backward pass
+    grad, qkv, out, lse = (x.contiguous() for x in (grad, qkv, out, lse))
     grad_qkv, delta = torch.empty_like(qkv), torch.empty_like(lse)
     with torch.cuda.device_of(qkv):
         grad_biases = [

@@ -43,5 +43,5 @@ def attend_in_groups(
         qkv = qkv.to(torch.get_autocast_dtype(device))
     if dropout_p > 0 or not uses_kernels(qkv, biases, attn_mask):
         return attend_with_pytorch(qkv, biases, counts, attn_mask, dropout_p)
-    mask = None if attn_mask is None else attn_mask.flatten(0, 1)
+    mask = None if attn_mask is None else attn_mask.expand(-1, counts[0], -1, -1).flatten(0, 1)
     return biased_attention(qkv, [bias.flatten(0, 1) for bias in biases], counts, mask)[0]

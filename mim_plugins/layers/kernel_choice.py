@@ -44,8 +44,9 @@ def uses_kernels(qkv: Tensor, biases: Sequence[Tensor], attn_mask: Tensor | None
         return False
     if any(len(x) > 1 for x in (*biases, attn_mask) if x is not None):
         return False
-    tokens = tuple(bias.shape[-1] for bias in biases)
-    heads, channels = qkv.shape[3:]
+    # with symbolic sizes, torch.compile makes a graph for these
+    tokens = tuple(int(bias.shape[-1]) for bias in biases)
+    heads, channels = map(int, qkv.shape[3:])
     return are_usable(qkv.device, qkv.dtype, heads, channels, tokens, attn_mask is not None)
 
 

@@ -118,6 +118,14 @@ def test_empty_groups_and_batches_are_allowed():
     assert torch.autograd.grad(output.sum(), biases)[0].count_nonzero() == 0
 
 
+def test_a_mask_of_one_group_is_shared_by_all():
+    qkv, (bias,), counts, mask = make(2, 1, 16, [(2, 5)], masked=True)
+    args = qkv, [bias[None]], counts, mask[None, :1]
+    torch.testing.assert_close(
+        attend_in_groups(*args), attend_with_pytorch(*args), rtol=1e-4, atol=1e-5
+    )
+
+
 def test_queries_without_keys_give_zeros():
     qkv, biases, counts, mask = make(2, 1, 16, [(1, 5)], masked=True)
     mask[:, 2] = -torch.inf
