@@ -23,10 +23,15 @@ requires = [
     "torchvision>=0.21",
 ]
 extras = dict(
+    hub=["huggingface_hub>=0.30"],
     targets=["open_clip_torch>=3.3,<4", "timm>=1.0.31,<2"],
+    lmdb=["lmdb>=1.4"],
+    parquet=["pyarrow>=15"],
+    hf=["datasets>=4"],  # the first release that runs no scripts of data sets
     completion=["argcomplete>=3.5,<4"],
     bands=["imagecodecs>=2024.1.1", "tifffile>=2024.1.30"],
     dicom=["pydicom>=3,<4"],
+    tensorboard=["tensorboard>=2.18"],
     fast=["simplejpeg>=1.8,<2"],
     det=["mmdet>=3.3.0,<3.4", COMPILES_MMCV],
     seg=["mmsegmentation>=1.2.2,<1.3", "ftfy", "regex", COMPILES_MMCV],
@@ -44,6 +49,7 @@ extras = dict(
         "wheel",
     ],
 )
+extras["archives"] = [*extras["lmdb"], *extras["parquet"], *extras["hf"]]
 extras["all"] = sorted({name for names in extras.values() for name in names})
 
 setup(

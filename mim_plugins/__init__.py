@@ -33,7 +33,7 @@ if TYPE_CHECKING:
         transforms,
         visualization,
     )
-    from .apis import extract_features, get_model, list_models, reconstruct
+    from .apis import embed, extract_features, get_model, list_models, load, reconstruct
     from .cli.pretraining import pretrain
 
 leave_out_multimodal_models()
@@ -52,12 +52,14 @@ __all__ = [
     "data_preprocessors",
     "datasets",
     "decoders",
+    "embed",
     "engine",
     "evaluation",
     "extract_features",
     "get_model",
     "heads",
     "list_models",
+    "load",
     "masking",
     "necks",
     "pretrain",
@@ -67,7 +69,9 @@ __all__ = [
     "transforms",
     "visualization",
 ]
-_FUNCTIONS = dict.fromkeys(("extract_features", "get_model", "list_models", "reconstruct"), "apis")
-_OTHERS = ("analysis", "apis", "checks", "cli", "config", "errors", "layers")
+_FUNCTIONS = dict.fromkeys(
+    ("embed", "extract_features", "get_model", "list_models", "load", "reconstruct"), "apis"
+)
+_OTHERS = ("analysis", "apis", "archives", "checks", "cli", "config", "errors", "layers")
 _MODULES = {name: name for name in (*registry.PARTS, *_OTHERS)}
 __getattr__ = lazy_attributes(__name__, _MODULES | _FUNCTIONS | dict(pretrain="cli.pretraining"))

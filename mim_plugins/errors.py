@@ -28,12 +28,20 @@ class DataNotFoundError(UserError, FileNotFoundError):
     """Error of data that a config names but that do not exist."""
 
 
+class ArchiveError(UserError, ValueError):
+    """Error of an archive of images that is corrupt, or that lacks a package to read it."""
+
+
 class GlobalBatchError(UserError, ValueError):
     """Error of a batch size with which the recipe's global batch size cannot be kept."""
 
 
 class NonFiniteLossError(UserError, RuntimeError):
     """Error of a loss that is NaN or infinite; with iteration, rank, loss terms and images."""
+
+
+class MissingPackageError(UserError, ImportError):
+    """Error of a package that is not installed; the message contains the command."""
 
 
 class WorkDirError(UserError, RuntimeError):

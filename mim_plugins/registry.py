@@ -9,14 +9,17 @@ names one of its modules.
 The classes are imported at the first look-up in any of these registries, not with the package.
 """
 
+from mmengine.registry import DATA_SAMPLERS as ROOT_DATA_SAMPLERS
 from mmengine.registry import DATASETS as ROOT_DATASETS
 from mmengine.registry import HOOKS as ROOT_HOOKS
 from mmengine.registry import LOOPS as ROOT_LOOPS
+from mmengine.registry import MODEL_WRAPPERS as ROOT_MODEL_WRAPPERS
 from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS as ROOT_OPTIM_WRAPPER_CONSTRUCTORS
 from mmengine.registry import OPTIMIZERS as ROOT_OPTIMIZERS
 from mmengine.registry import PARAM_SCHEDULERS as ROOT_PARAM_SCHEDULERS
 from mmengine.registry import TRANSFORMS as ROOT_TRANSFORMS
+from mmengine.registry import VISBACKENDS as ROOT_VISBACKENDS
 from mmengine.registry import Registry, root
 
 SCOPE = "mim_plugins"
@@ -55,10 +58,14 @@ class PluginRegistry(Registry):
 
 # algorithms, backbones, decoders, heads, data preprocessors
 MODELS = PluginRegistry(ROOT_MODELS)
+# models sharded over processes
+MODEL_WRAPPERS = PluginRegistry(ROOT_MODEL_WRAPPERS)
 # image loading, batch transforms that mix images
 TRANSFORMS = PluginRegistry(ROOT_TRANSFORMS)
 # image folders without labels, classification data that mmpretrain does not support
 DATASETS = PluginRegistry(ROOT_DATASETS)
+# order of the samples
+DATA_SAMPLERS = PluginRegistry(ROOT_DATA_SAMPLERS)
 # training loops
 LOOPS = PluginRegistry(ROOT_LOOPS)
 # hooks of the training loop
@@ -69,6 +76,8 @@ OPTIMIZERS = PluginRegistry(ROOT_OPTIMIZERS)
 OPTIM_WRAPPER_CONSTRUCTORS = PluginRegistry(ROOT_OPTIM_WRAPPER_CONSTRUCTORS)
 # schedules of the learning rate
 PARAM_SCHEDULERS = PluginRegistry(ROOT_PARAM_SCHEDULERS)
+# curves and pictures of a run: TensorBoard, W&B
+VISBACKENDS = PluginRegistry(ROOT_VISBACKENDS)
 # empty registries of all other kinds: MMEngine warns if the default scope lacks one
 UNUSED = [
     PluginRegistry(each)

@@ -60,8 +60,10 @@ def tool_source(tool):
     source = "".join(file.read_text() for file in files)
     for command in re.findall(r"^from mim_plugins.cli.commands import (\w+)", source, re.M):
         source += (ROOT / f"mim_plugins/cli/commands/{command}.py").read_text()
-    for module in re.findall(r"^from (\w+) import .*add_arguments", source, re.M):
-        source += files[0].with_name(f"{module}.py").read_text()
+    for module in re.findall(r"^(?:from|import) (\w+)", source, re.M):
+        beside = files[0].with_name(f"{module}.py")
+        if beside.is_file() and "add_argument" in beside.read_text():
+            source += beside.read_text()
     for name in ("config_options", "device_option", "sizes"):  # options that several tools share
         if f"add_{name.removesuffix('s')}" in source:
             source += (ROOT / f"mim_plugins/cli/{name}.py").read_text()

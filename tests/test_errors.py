@@ -5,22 +5,26 @@ from torch.utils.data import DataLoader
 
 from mim_plugins.apis import read_config
 from mim_plugins.errors import (
+    ArchiveError,
     CheckpointError,
     ConfigError,
     CorruptImageError,
     DataNotFoundError,
     GlobalBatchError,
+    MissingPackageError,
     NonFiniteLossError,
     UserError,
     WorkDirError,
 )
 
 BASES = {
+    ArchiveError: ValueError,
     ConfigError: ValueError,
     CheckpointError: ValueError,
     CorruptImageError: ValueError,
     DataNotFoundError: FileNotFoundError,
     GlobalBatchError: ValueError,
+    MissingPackageError: ImportError,
     NonFiniteLossError: RuntimeError,
     WorkDirError: RuntimeError,
 }

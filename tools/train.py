@@ -6,10 +6,19 @@ Exit codes: 0 trained; 1 error, also if final weights or the state at a signal c
 
 import argparse
 
+from mim_plugins.cli.commands.running import wait_passively
 from mim_plugins.cli.run_arguments import add_train_arguments
-from mim_plugins.cli.training import run_training
 
-if __name__ == "__main__":
+
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     add_train_arguments(parser)
-    run_training(parser.parse_args())
+    args = parser.parse_args()
+    wait_passively()
+    from mim_plugins.cli.training import run_training  # imports PyTorch
+
+    run_training(args)
+
+
+if __name__ == "__main__":
+    main()

@@ -18,6 +18,10 @@ default_hooks = dict(
     visualization=dict(type="SegVisualizationHook"),
     run_summary=dict(type="mim_plugins.RunSummaryHook"),
     throughput=dict(type="mim_plugins.ThroughputHook"),
+    progress=dict(type="mim_plugins.ProgressHook"),
     **_base_.reliability_hooks,
+)
+visualizer = dict(
+    vis_backends=[dict(type="LocalVisBackend"), dict(type="mim_plugins.TensorboardVisBackend")]
 )
 randomness = dict(seed=0, diff_rank_seed=True)

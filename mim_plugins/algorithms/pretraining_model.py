@@ -1,14 +1,17 @@
 """Base of the pre-training algorithms: their interface to MMEngine."""
 
+import copy
 from typing import Any
 
 from mmengine.model import BaseModel
 from torch import Tensor
 
 from ..checkpoints import strict_init_cfg
+from ..data_preprocessors import reverses_channels
 from ..errors import ConfigError
 from ..registry import MODELS
 from ..targets import TargetGenerator
+from ..transforms.center_crop import center_crop
 from .compilation import (
     SCOPES,
     compilable_blocks,
@@ -31,6 +34,8 @@ class PretrainingModel(BaseModel):
 
     backbone: Any
     init_cfg: dict | list[dict] | None
+    run_config: Any = None
+    """Config that the model was built from, if it is known."""
 
     def __init__(self, data_preprocessor: dict, init_cfg: dict | None = None) -> None:
         super().__init__(MODELS.build(data_preprocessor), init_cfg)
@@ -56,13 +61,42 @@ class PretrainingModel(BaseModel):
             mode: ``'loss'`` for the losses of a training step, ``'tensor'`` for features.
 
         Raises:
-            ValueError: ``mode`` is unknown.
+            ConfigError: ``mode`` is unknown.
         """
         if mode == "loss":
             return self.loss(inputs)
         if mode == "tensor":
             return self.extract_feat(inputs)
-        raise ValueError(f"{type(self).__name__}: mode={mode!r} must be 'loss' or 'tensor'")
+        classes = "; it predicts no classes: fine-tune it first" if mode == "predict" else ""
+        raise ConfigError(
+            f"{type(self).__name__}: mode={mode!r} must be 'loss' or 'tensor'{classes}"
+        )
+
+    @property
+    def _config(self) -> Any:
+        """Config for mmpretrain's inferencers, which read the test pipeline from this attribute.
+
+        Pre-training configs have none, so the usual center crop is added.
+
+        Raises:
+            ConfigError: the model does not convert the BGR images that inferencers load.
+        """
+        given = self.run_config
+        if given is None or given.get("test_dataloader") is not None:
+            return given
+        if not reverses_channels(self.data_preprocessor):
+            raise ConfigError(
+                f"{type(self).__name__}: mmpretrain's inferencers load BGR images, but the model"
+                " does not convert BGR to RGB; use mim_plugins.extract_features"
+            )
+        _, *steps = center_crop(getattr(self.backbone, "img_size", 224))
+        completed = copy.deepcopy(given)
+        completed.test_dataloader = dict(dataset=dict(pipeline=steps))
+        return completed
+
+    @_config.setter
+    def _config(self, config: Any) -> None:
+        self.run_config = config
 
     def compile(
         self, *args: Any, scope: str | None = None, memory_budget: float = 1.0, **kwargs: Any

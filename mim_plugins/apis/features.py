@@ -1,14 +1,13 @@
 """Extraction of image features with a model's backbone."""
 
-import copy
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from ..layers.pooling import pooled_features
-from .inputs import are_one_size, evaluation_pipeline, model_inputs
-from .pixels import Images
+from ..errors import CorruptImageError
+from .feature_batches import Progress, feature_batches
+from .image_source import ImageSource
 
 
 class Features(NamedTuple):
@@ -21,46 +20,47 @@ class Features(NamedTuple):
     ViT for classification, whose last norm follows the pooling."""
 
 
-@torch.no_grad()
-def extract_features(model: Any, images: Images) -> Features:
+def extract_features(
+    model: Any,
+    images: Any,
+    batch_size: int = 32,
+    corrupt: dict[int, str] | None = None,
+    workers: int = 0,
+    progress: Progress | None = None,
+) -> Features:
     """Compute features of unmasked images with a model's backbone.
 
     Images of any kind pass through the test pipeline of the model's config and its data
     preprocessor. For pre-training configs, which have no test pipeline, their short edge is resized
-    to 256 / 224 of the backbone's ``img_size``, followed by a center crop of that size.
+    to 256 / 224 of the backbone's ``img_size``, followed by a center crop of that size. All
+    features are returned at once; :func:`embed` writes those of many images to a file.
 
     Args:
-        model: a model of :func:`get_model`, or another one with ``backbone`` and
+        model: a model of :func:`get_model` or :func:`load`, or another one with ``backbone`` and
             ``data_preprocessor``; its training or evaluation mode is not changed.
-        images: one image or a sequence of images; kinds and sizes may differ, see
-            :func:`to_pixels`.
+        images: an image, a folder, a list or a sequence of images; kinds and sizes may differ, see
+            :class:`ImageSource`.
+        batch_size: images per batch.
+        corrupt: see :func:`feature_batches`.
+        workers: loading processes; 0 loads in this process.
+        progress: called after each batch with the numbers of finished images and of all images.
 
     Raises:
-        FileNotFoundError: a file does not exist.
+        FileNotFoundError: a file does not exist, if ``corrupt`` is None.
         ConfigError: the test pipeline is not supported.
         ValueError: there is no image, an image cannot be read, or images have several sizes after
             the test pipeline.
     """
-    backbone = model.backbone
-    samples = evaluation_pipeline(model)(images)
-    if not are_one_size(samples):
-        sizes = sorted({tuple(sample["inputs"].shape[1:]) for sample in samples})
-        raise ValueError(
-            f"images: after the test pipeline they have several sizes (H, W), such as {sizes[0]}"
-            f" and {sizes[-1]}; give images of one size at a time"
+    source = ImageSource(images)
+    batches = list(
+        feature_batches(
+            model, source, batch_size, corrupt=corrupt, workers=workers, progress=progress
         )
-    batch = model_inputs(model, samples)
-    maps = _unpooled(backbone)(batch)
-    maps = tuple(output for output in maps if isinstance(output, Tensor) and output.ndim == 4)
-    if maps and getattr(backbone, "out_type", "") in ("featmap", "avg_featmap"):
-        return Features(maps[-1].mean(dim=(2, 3)), maps)
-    return Features(pooled_features(backbone, batch), maps)
-
-
-def _unpooled(backbone: Any) -> Any:
-    """Return ``backbone``, or a copy with shared weights that does not pool its feature maps."""
-    if getattr(backbone, "out_type", "") != "avg_featmap" or not hasattr(backbone, "norm"):
-        return backbone
-    unpooled = copy.copy(backbone)
-    unpooled.out_type = "featmap"
-    return unpooled
+    )
+    if not batches:
+        first = next(iter((corrupt or {}).values()))
+        raise CorruptImageError(f"none of {len(source)} images can be read: {first}")
+    return Features(
+        torch.cat([batch.pooled for batch in batches]),
+        tuple(torch.cat(maps) for maps in zip(*(batch.maps for batch in batches), strict=True)),
+    )

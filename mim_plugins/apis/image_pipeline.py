@@ -12,7 +12,7 @@ from torch import Tensor
 from ..errors import ConfigError
 from ..transforms import LoadImage
 from .image_size import bounded_steps, check_resized
-from .pixels import Images, each_image
+from .pixels import Images, each_image, to_pixels
 
 
 class ImagePipeline:
@@ -67,6 +67,20 @@ class ImagePipeline:
                 self._prepare(pixels, index, name)
                 for index, (name, pixels) in enumerate(each_image(images, self.loader))
             ]
+
+    def prepare(self, image: Any, index: int, name: str) -> dict:
+        """Return the dict of one image, as a call does.
+
+        Args:
+            image: see :func:`to_pixels`.
+            index: position of the image in its sequence.
+            name: name of the image in messages.
+
+        Raises:
+            FileNotFoundError, CorruptImageError, ValueError: see :meth:`__call__`.
+        """
+        with DefaultScope.overwrite_default_scope(self.scope):
+            return self._prepare(to_pixels(image, name, self.loader), index, name)
 
     def _build(self, transform: dict | Callable) -> Callable:
         if callable(transform):

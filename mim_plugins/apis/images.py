@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..evaluation.labeled_loader import center_crop
+from ..transforms.center_crop import center_crop
 from .image_pipeline import ImagePipeline
 from .pixels import Images
 

@@ -7,12 +7,14 @@ from mmengine.dataset import default_collate, pseudo_collate
 from torch import Tensor, nn
 
 from ..backbones.base_backbone import BaseBackbone
+from ..checkpoints.description import Preprocessing
+from ..config import type_name
 from ..data_preprocessors import reverses_channels
 from ..datasets.wrappers import loading_bands
 from ..errors import ConfigError
-from ..evaluation.labeled_loader import center_crop
 from ..registry import SCOPE
 from ..transforms import PackInputs
+from ..transforms.center_crop import center_crop
 from .image_pipeline import ImagePipeline
 
 _COLORS = 3
@@ -22,16 +24,19 @@ def evaluation_pipeline(model: Any) -> ImagePipeline:
     """Build the test pipeline of the config that :func:`get_model` built ``model`` from.
 
     It is the pipeline of the test data, or else of the validation data. For models without either,
-    as in pre-training, it is that of :func:`central_pipeline`.
+    as in pre-training, it is that of :func:`central_pipeline`. An :class:`Encoder` has its own.
 
     Raises:
         ConfigError: the pipeline cannot be built, is not supported or differs between data sets.
     """
-    cfg = getattr(model, "_config", None) or {}
+    described = getattr(model, "preprocessing", None)
+    if isinstance(described, Preprocessing):
+        return _described_pipeline(described)
+    cfg = run_config(model)
     for key in ("test_dataloader", "val_dataloader"):
         if cfg.get(key) is None:
             continue
-        pipelines = list(_pipelines(cfg[key]))
+        pipelines = list(pipelines_of(cfg[key]))
         if not pipelines or any(pipeline != pipelines[0] for pipeline in pipelines):
             raise ConfigError(
                 f"{key} has {len(pipelines)} different pipelines; give its data sets the same one"
@@ -52,7 +57,7 @@ def central_pipeline(model: Any, short_edge: int | None = None) -> ImagePipeline
     """
     from mmcv.transforms import LoadImageFromFile
 
-    cfg, channels = getattr(model, "_config", None) or {}, _image_channels(model.backbone)
+    cfg, channels = run_config(model), _image_channels(model.backbone)
     bands = loading_bands((cfg.get("train_dataloader") or {}).get("dataset"))
     if bands is None and channels not in (1, _COLORS):
         bands = dict(channels=channels)
@@ -64,6 +69,17 @@ def central_pipeline(model: Any, short_edge: int | None = None) -> ImagePipeline
     # not mmpretrain's PackInputs, because pre-training does not import mmpretrain
     transforms: list[Any] = [loader, *before, *steps, PackInputs()]
     return ImagePipeline(transforms, SCOPE, "the pipeline of a center crop")
+
+
+def _described_pipeline(given: Preprocessing) -> ImagePipeline:
+    from mmcv.transforms import LoadImageFromFile
+
+    resizing = (given.size, given.short_edge, given.interpolation, given.backend)
+    loader, *steps, _ = center_crop(*resizing, bands=given.bands)
+    if given.bands is None:
+        color = "grayscale" if given.channels == 1 else "color"
+        loader = dict(type=LoadImageFromFile, color_type=color)
+    return ImagePipeline([loader, *steps, PackInputs()], SCOPE, "the described preprocessing")
 
 
 def model_inputs(model: Any, samples: Sequence[dict]) -> Tensor:
@@ -81,16 +97,21 @@ def are_one_size(samples: Sequence[dict]) -> bool:
     return len({sample["inputs"].shape for sample in samples}) == 1
 
 
-def _pipelines(node: Any) -> Iterator[Sequence]:
+def run_config(model: Any) -> Any:
+    """Return the config that a model was built from, empty if it is unknown."""
+    return getattr(model, "run_config", None) or getattr(model, "_config", None) or {}
+
+
+def pipelines_of(node: Any) -> Iterator[Sequence]:
     """Yield the pipelines of a loader's data sets, including wrapped ones."""
     if isinstance(node, (list, tuple)):
         for part in node:
-            yield from _pipelines(part)
+            yield from pipelines_of(part)
     elif isinstance(node, dict):
         if "pipeline" in node:
             yield node["pipeline"]
         for key in ("dataset", "datasets"):
-            yield from _pipelines(node.get(key))
+            yield from pipelines_of(node.get(key))
 
 
 def _scope(cfg: Any) -> str:
@@ -113,14 +134,20 @@ def _reads_rgb_as_loaded(model: Any) -> bool:
     preprocessor = model.data_preprocessor
     if hasattr(preprocessor, "to_rgb") or reverses_channels(preprocessor):
         return False
-    cfg = getattr(model, "_config", None) or {}
-    pipelines = _pipelines(cfg.get("train_dataloader"))
-    return not any(pipeline and _name(pipeline[0]).startswith("Load") for pipeline in pipelines)
+    return not loads_files(run_config(model))
 
 
-def _name(transform: Any) -> str:
-    kind = transform.get("type", "") if isinstance(transform, dict) else type(transform)
-    return kind.rpartition(".")[2] if isinstance(kind, str) else kind.__name__
+def loads_files(cfg: Any) -> bool:
+    """Return whether the training data of a config are loaded from files, which gives BGR."""
+    pipelines = pipelines_of(cfg.get("train_dataloader"))
+    return any(
+        pipeline and transform_name(pipeline[0]).startswith("Load") for pipeline in pipelines
+    )
+
+
+def transform_name(transform: Any) -> str:
+    """Return the class name of a transform or of its config, without scope and module."""
+    return type_name(transform.get("type") if isinstance(transform, dict) else type(transform))
 
 
 def _reverse_channels(results: dict) -> dict:

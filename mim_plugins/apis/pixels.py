@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ..archives import image_exists
 from ..errors import CorruptImageError
 from ..file_names import printable
 from ..transforms import LoadImage
@@ -42,21 +42,22 @@ def each_image(images: Images, load: LoadImage | None = None) -> Iterator[tuple[
         ValueError: there is no image, or a value is not an image.
     """
     is_numbers = isinstance(images, (np.ndarray, Tensor))
-    is_single = images.ndim < 4 if is_numbers else _is_one(images)
+    is_single = images.ndim < 4 if is_numbers else is_one_image(images)
     index = -1
     for index, image in enumerate([images] if is_single else images):
         name = f"images[{index}]"
-        yield _file_name(image) or name, to_pixels(image, name, load)
+        yield file_name(image) or name, to_pixels(image, name, load)
     if index < 0:
         raise ValueError("images: the sequence is empty; give at least one image")
 
 
-def _is_one(images: Any) -> bool:
+def is_one_image(images: Any) -> bool:
+    """Return whether a value other than an array is one image, not a sequence of images."""
     single = (str, os.PathLike, bytes, bytearray, memoryview, Image.Image)
     return isinstance(images, single) or hasattr(images, "read") or not hasattr(images, "__iter__")
 
 
-def _file_name(image: Any) -> str:
+def file_name(image: Any) -> str:
     """Return the name of an image's file in one line, ``""`` if it is unknown."""
     name = image if isinstance(image, (str, os.PathLike)) else getattr(image, "filename", "")
     return printable(name) if isinstance(name, (str, os.PathLike)) else ""
@@ -74,9 +75,9 @@ def to_pixels(image: Any, name: str, load: LoadImage | None = None) -> np.ndarra
     ``PIL.ImageOps.exif_transpose``, which removes it.
 
     Args:
-        image: a path, a file's content, a binary file, a PIL image of any mode but LAB, an array
-            (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), or a tensor with the channels first. Numbers
-            are uint8, uint16, bool, or floats in [0, 1]; colors are RGB.
+        image: a path or ``ARCHIVE::MEMBER``, a file's content, a binary file, a PIL image of any
+            mode but LAB, an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), or a tensor with the
+            channels first. Numbers are uint8, uint16, bool, or floats in [0, 1]; colors are RGB.
         name: name of the image in messages.
         load: loading transform of files; None reads 8-bit colors.
 
@@ -87,10 +88,10 @@ def to_pixels(image: Any, name: str, load: LoadImage | None = None) -> np.ndarra
     """
     load = load or LoadImage()
     if isinstance(image, (str, os.PathLike)):
-        path = Path(image).expanduser()
-        if not path.is_file():
+        path = os.path.expanduser(os.fspath(image))
+        if not image_exists(path):
             raise FileNotFoundError(f"there is no image '{printable(image)}'")
-        return load(dict(img_path=str(path)))["img"]
+        return load(dict(img_path=path))["img"]
     if load.bands is not None and isinstance(image, Tensor):
         return to_bands(_to_array(image, name), name, load.bands, channels_last=True)
     if load.bands is not None and isinstance(image, (Image.Image, np.ndarray)):

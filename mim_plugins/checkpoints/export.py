@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import CheckpointError
+from .description import KEY, Description
 from .reading import read_tensors
 from .selection import BACKBONE, backbone_class, select_encoder
 from .tensor_check import require_weights
@@ -43,6 +44,8 @@ class Exported(NamedTuple):
     """The file's tensors."""
     foreign: tuple[str, ...]
     """Names of tensors that timm's model does not have."""
+    is_described: bool = False
+    """Whether the file contains a description, so that :func:`mim_plugins.load` can read it."""
 
 
 def export_backbone(
@@ -51,6 +54,7 @@ def export_backbone(
     file_format: str = "safetensors",
     prefix: str = BACKBONE,
     overwrite: bool = False,
+    description: Description | None = None,
 ) -> Exported:
     """Write the encoder of a checkpoint to a separate file; no value changes.
 
@@ -62,6 +66,8 @@ def export_backbone(
             ``target`` ends in ``.safetensors``, else a PyTorch file.
         prefix: beginning of the encoder's names in ``source``.
         overwrite: replace ``target`` if it exists.
+        description: written to the file's metadata, so that :func:`mim_plugins.load` needs nothing
+            else; except PyTorch files of format ``'timm'``, which have none.
 
     Raises:
         CheckpointError: ``source`` cannot be read, contains no encoder or no usable weights, timm
@@ -89,19 +95,27 @@ def export_backbone(
     about = dict(mim_plugins_format=_FORMAT_VERSION, names=file_format, source=Path(source).name)
     if backbone is not None:
         about["backbone"] = backbone
+    if description is not None:
+        about[KEY] = description.to_json()
     # timm reads the names at the top level of the file
     content = tensors if file_format == "timm" else dict(meta=about, state_dict=tensors)
 
     def write(path: Path) -> None:
         if is_safetensors:
-            _save_safetensors(path, tensors, about)
+            save_safetensors(path, tensors, about)
         else:
             torch.save(content, path)
 
     write_checkpoint(target, write, overwrite)
     has_foreign = file_format == "timm" and backbone == "MaskedSwin"
     foreign = [name for name in tensors if name.startswith(("pos_embed", "out_norms."))]
-    return Exported(backbone, encoder.origin, tensors, tuple(foreign) if has_foreign else ())
+    return Exported(
+        backbone,
+        encoder.origin,
+        tensors,
+        foreign=tuple(foreign) if has_foreign else (),
+        is_described=KEY in about and (is_safetensors or file_format != "timm"),
+    )
 
 
 def to_timm(tensors: dict[str, Tensor], backbone: str | None) -> dict[str, Tensor]:
@@ -151,7 +165,12 @@ def _tokens_from_grid(position: Tensor, has_cls_token: bool) -> Tensor:
     return F.pad(position.flatten(1, 2), (0, 0, 1, 0) if has_cls_token else (0, 0))
 
 
-def _save_safetensors(path: Path, tensors: dict[str, Tensor], about: dict[str, str]) -> None:
+def save_safetensors(path: Path, tensors: dict[str, Tensor], about: dict[str, str]) -> None:
+    """Write tensors with metadata.
+
+    Raises:
+        CheckpointError: safetensors is not installed.
+    """
     try:
         from safetensors.torch import save_file
     except ImportError as error:

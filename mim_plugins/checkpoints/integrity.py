@@ -9,11 +9,13 @@ import hashlib
 import struct
 import zipfile
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-_TAG = b"mim_plugins sha256 "
+import torch
+
+from .digest_file import COMMENT_LENGTH, DIGEST_TAG, DigestFile
+
 _HEX = 64
-_COMMENT = len(_TAG) + _HEX
 _END = struct.Struct("<4s4H2IH")  # end of an archive; the last field is the length of the comment
 _LOCAL = struct.Struct(
     "<4s5H3I2H"
@@ -24,23 +26,32 @@ _FOLDER = 0x10  # of a record's attributes; PyTorch reads nothing from one
 _BLOCK = 2**22
 
 
-def write_with_digest(path: Path, content: bytes) -> None:
-    """Write a file; a zip archive, such as a PyTorch checkpoint, gets a digest as its comment."""
+def write_with_digest(path: Path, content: Any) -> None:
+    """Write a file; a zip archive, such as a PyTorch checkpoint, gets a digest as its comment.
+
+    Args:
+        path: the file to write.
+        content: bytes of the file, or what ``torch.save`` writes to it without a copy in memory.
+
+    Raises:
+        OSError: the disk is full, or another failure.
+    """
     with path.open("wb") as file:
-        if not (content.startswith(b"PK") and _end_without_comment(content[-_END.size :])):
+        is_object = not isinstance(content, bytes)
+        if not (is_object or _is_archive(content)):
             file.write(content)
             return
-        body = memoryview(content)[:-2]
-        tag = struct.pack("<H", _COMMENT) + _TAG
-        digest = hashlib.sha256(body)
-        digest.update(tag)
-        file.write(body)
-        file.write(tag + digest.hexdigest().encode())
+        sealed: Any = DigestFile(file)
+        if is_object:
+            torch.save(content, sealed)
+        else:
+            sealed.write(content)
+        sealed.finish()
 
 
 def has_digest(file: BinaryIO) -> bool:
     """Return whether :func:`write_with_digest` added a digest to a file."""
-    return _tail(file, _COMMENT).startswith(_TAG)
+    return _tail(file, COMMENT_LENGTH).startswith(DIGEST_TAG)
 
 
 def find_corruption(file: BinaryIO) -> str | None:
@@ -115,6 +126,10 @@ def _digest_matches(file: BinaryIO) -> bool:
         digest.update(block)
         left -= len(block)
     return digest.hexdigest().encode() == stored
+
+
+def _is_archive(content: bytes) -> bool:
+    return content.startswith(b"PK") and _end_without_comment(content[-_END.size :])
 
 
 def _end_without_comment(end: bytes) -> bool:

@@ -52,7 +52,7 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
     begin = _beginning(path)
     if path.suffix == ".npz":
         return read_reference(path)["param"]
-    if path.suffix == ".safetensors" or (begin[8:9] == b"{" and not begin.startswith(b"PK")):
+    if is_safetensors(path, begin):
         return _read_safetensors(path)
     with path.open("rb") as file:
         check = find_corruption if has_digest(file) else find_corrupt_record
@@ -61,6 +61,11 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
         raise CheckpointError(f"'{path}' is corrupt: {corruption}; {_COPY_AGAIN}")
     load = partial(torch.load, path, map_location="cpu", weights_only=True)
     return extract_weights(_unpickle(load, path), path)
+
+
+def is_safetensors(path: Path, begin: bytes) -> bool:
+    """Return whether a file is one of safetensors, by its suffix or its first bytes."""
+    return path.suffix == ".safetensors" or (begin[8:9] == b"{" and not begin.startswith(b"PK"))
 
 
 def _beginning(path: Path) -> bytes:

@@ -17,10 +17,12 @@ from ..config.schema import DEFAULT_HOOKS
 from ..engine.guards.guarded_writers import guard_backends, guard_log_file, guard_writers
 from ..engine.guards.guarded_writes import try_writing
 from ..engine.hooks.atomic_checkpoint_hook import AtomicCheckpointHook
+from ..engine.hooks.progress_hook import ProgressHook
 from ..engine.model_wrapper import unwrap_model
 from ..engine.resume.loaded_checkpoint import check_loaded, is_trusted
 from ..engine.resume.loaded_weights import check_loadable
 from ..engine.resume.resumable_content import make_resumable
+from ..engine.sharding import FullyShardedModel
 from ..errors import ConfigError
 
 # messages of MMEngine and mmpretrain at every start that users cannot act on
@@ -109,6 +111,15 @@ class ConsoleRunner(Runner):
         """Call an action once, after the first iteration of training and before its hooks."""
         self._first_action = action
 
+    def train(self) -> Any:
+        """Train as MMEngine does; bars on the terminal never outlive the training."""
+        try:
+            return super().train()
+        finally:
+            for hook in self.hooks:
+                if isinstance(hook, ProgressHook):
+                    hook.close()
+
     def load_checkpoint(self, filename: str, *args: Any, **kwargs: Any) -> Any:
         """Load a checkpoint as MMEngine does, restricted to plain data and valid weights.
 
@@ -121,6 +132,8 @@ class ConsoleRunner(Runner):
             pickle.UnpicklingError: the file contains more than plain data.
         """
         self._source = filename
+        if isinstance(self.model, FullyShardedModel):  # a GPU has no room for the complete tensors
+            kwargs["map_location"] = "cpu"
         is_web = is_web_address(filename)
         if not (self._resume or is_trusted(self)) and (is_web or "://" not in str(filename)):
             read_tensors(filename)  # raises errors with file, cause and remedy
@@ -162,6 +175,11 @@ class ConsoleRunner(Runner):
     def _init_model_weights(self) -> None:  # MMEngine reads the files of init_cfg here
         with self._plain_data_by_default():
             super()._init_model_weights()
+
+    def wrap_model(self, model_wrapper_cfg: dict | None, model: Any) -> Any:
+        """Wrap the model as MMEngine does; FullyShardedModel reads the files of init_cfg here."""
+        with self._plain_data_by_default():
+            return super().wrap_model(model_wrapper_cfg, model)
 
     def _plain_data_by_default(self) -> AbstractContextManager[None]:
         return nullcontext() if is_trusted(self) else plain_data_only()

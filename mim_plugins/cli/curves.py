@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from ..analysis.training_log import THROUGHPUT, Curves, smooth
 
 _COLUMNS = 3
+_MEASURES = ("knn_", "probe_", "rankme")  # of KNNHook
 _EXACT = ("lr", "base_lr")  # never smoothed
 
 
@@ -18,7 +19,7 @@ def chosen_keys(runs: dict[str, Curves], wanted: list[str] | None = None) -> lis
     """
     known = sorted({key for curves in runs.values() for key in curves})
     if wanted is None:
-        usual = [k for k in known if "loss" in k or "accuracy" in k or k.startswith("knn_")]
+        usual = [k for k in known if "loss" in k or "accuracy" in k or k.startswith(_MEASURES)]
         return [*usual, *(key for key in ("lr", THROUGHPUT) if key in known)]
     missing = [key for key in wanted if key not in known]
     if missing:

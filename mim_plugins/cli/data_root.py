@@ -7,7 +7,8 @@ from typing import Any
 from mmengine.config import Config
 
 from ..config import type_name
-from ..datasets.drop_ins import read_regular_files, use_drop_in
+from ..datasets.archive_places import describe_unread, is_archive_place
+from ..datasets.drop_ins import READ_ARCHIVES, read_regular_files, use_drop_in
 from ..datasets.folder_layouts import describe_layout
 from ..datasets.single_paths import check_single_paths
 from ..errors import ConfigError, DataNotFoundError
@@ -88,16 +89,24 @@ def check_data_folders(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> None:
         except ValueError as error:
             raise ConfigError(str(error)) from error
         root = dataset.get("data_root")
-        if root and not Path(root).expanduser().is_dir():
-            raise DataNotFoundError(
-                f"there is no data folder '{printable(root)}' for {name}; set the folder of the"
-                f" data set with --data-root. {describe_layout(name)}"
-            )
+        if root:
+            _check_root(os.path.expanduser(root), name)
         missing = _missing_ade20k_folder(dataset)
         if missing:
             raise DataNotFoundError(
                 f"there is no folder '{missing}' for {name}. {describe_layout(name)}"
             )
+
+
+def _check_root(root: str, name: str) -> None:
+    if os.path.isdir(root) or (name in READ_ARCHIVES and is_archive_place(root)):
+        return
+    if os.path.exists(root) and name in READ_ARCHIVES:
+        raise DataNotFoundError(f"data_root='{printable(root)}' {describe_unread(root)}")
+    raise DataNotFoundError(
+        f"there is no data folder '{printable(root)}' for {name}; set the folder of the"
+        f" data set with --data-root. {describe_layout(name)}"
+    )
 
 
 def _check_wrappers(field: str, dataset: Any) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from .commands.names import COMMANDS, PROGRAM
-from .commands.running import describe
+from .commands.running import describe, wait_passively
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -28,6 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = build_parser()
     _complete(parser)
     args = parser.parse_args(arguments)
+    wait_passively()
     args.command.run(args, args.parser)
 
 

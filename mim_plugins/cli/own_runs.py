@@ -1,16 +1,19 @@
 """Parts that runs on own images have in common: batch, work folder and config file."""
 
 from pathlib import Path
+from typing import Any
 
 from ..checkpoints import write_atomically
 from ..errors import WorkDirError
 from ..file_names import printable
 from .commands.names import PROGRAM
+from .labeled_survey import LabeledSurvey
 
 _UPDATES_PER_EPOCH = 4  # at least, for the smallest data
 _LOGS_PER_EPOCH = 12
 _LONGEST_LOG_INTERVAL = 10  # iterations; an iteration on a CPU takes seconds
 _CHECKPOINTS = 10
+_NEIGHBORS = 20
 
 
 def automatic_batch(images: int, smallest: int, largest: int) -> int:
@@ -34,6 +37,18 @@ def reporting_hooks(steps: int, epochs: int) -> dict[str, dict]:
     """
     log = min(max(steps // _LOGS_PER_EPOCH, 1), _LONGEST_LOG_INTERVAL)
     return dict(logger=dict(interval=log), checkpoint=dict(interval=max(epochs // _CHECKPOINTS, 1)))
+
+
+def evaluation_hook(labeled: LabeledSurvey, epochs: int, workers: int) -> dict[str, Any]:
+    """Return the hook that evaluates the features on labeled images, as often as is saved."""
+    return dict(
+        type="mim_plugins.KNNHook",
+        references=dict(data_root=labeled.root, data_prefix="train"),
+        queries=dict(data_root=labeled.root, data_prefix="val"),
+        interval=max(epochs // _CHECKPOINTS, 1),
+        k=min(_NEIGHBORS, labeled.images),
+        num_workers=workers,
+    )
 
 
 def safe_name(name: str) -> str:

@@ -15,7 +15,9 @@ from torch import Tensor
 
 from ..apis import get_model, override_config, read_config
 from ..apis.inputs import are_one_size, evaluation_pipeline
+from ..archives import image_exists
 from ..checkpoints import trained_classes
+from ..datasets.archive_places import is_archive_place
 from ..errors import BUILD_ERRORS, CorruptImageError
 from ..file_names import printable
 from .readable_images import readable_images
@@ -27,7 +29,8 @@ def check(cfg: Config, args: argparse.Namespace) -> None:
     if cfg.get("test_dataloader") is None or "head" not in cfg.model:
         sys.exit(f"error: {args.config} is no classification config; give a fine-tuning one")
     for file in (args.checkpoint, *args.images):
-        if not os.path.isfile(file) and not (file in args.images and os.path.isdir(file)):
+        is_place = os.path.isdir(file) or is_archive_place(file) or image_exists(file)
+        if not os.path.isfile(file) and not (file in args.images and is_place):
             sys.exit(f"error: there is no file '{printable(file)}'")
 
 

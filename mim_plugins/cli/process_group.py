@@ -10,10 +10,11 @@ from typing import Any, TypeVar
 
 import torch
 from mmengine.config import Config
-from mmengine.registry import MODELS
+from mmengine.registry import MODEL_WRAPPERS, MODELS
 
 from ..config import resolve_type, type_name
 from ..engine.hooks.preemption_hook import REQUEUE_EXIT_CODE
+from ..engine.sharding import FullyShardedModel
 
 T = TypeVar("T")
 _RANK_VARIABLES = dict(
@@ -30,6 +31,8 @@ _SYNCHRONIZED = ("SyncBN", "MMSyncBN")  # names in mmcv's registry
 def init_gloo_on_cpu(cfg: Config) -> None:
     """Set up a distributed run with gloo if there is no GPU, which MMEngine does not support.
 
+    The model is wrapped for DDP, unless the config shards it by :class:`FullyShardedModel`.
+
     Batch norms are then not synchronized: PyTorch's SyncBatchNorm needs a GPU.
     """
     launcher = cfg.get("launcher", "none")
@@ -43,6 +46,9 @@ def init_gloo_on_cpu(cfg: Config) -> None:
         torch.distributed.init_process_group("gloo")
     _replace_sync_batch_norms(cfg["model"], cfg.get("default_scope"))
     cfg["sync_bn"] = None
+    wrapper = (cfg.get("model_wrapper_cfg") or {}).get("type")
+    if resolve_type(wrapper, MODEL_WRAPPERS, cfg.get("default_scope")) is FullyShardedModel:
+        return
     cfg["model_wrapper_cfg"] = dict(
         type="MMDistributedDataParallel",
         device_ids=None,

@@ -1,9 +1,9 @@
-"""Choice of the readable images among files and folders."""
+"""Choice of the readable images among files, folders, lists and archives."""
 
-import os
 from collections.abc import Sequence
 
-from ..datasets.image_files import find_images, suffixes_read
+from ..datasets.image_files import suffixes_read
+from ..datasets.image_places import images_at
 from ..errors import CorruptImageError, DataNotFoundError
 from ..transforms import LoadImage
 
@@ -11,10 +11,10 @@ from ..transforms import LoadImage
 def readable_images(
     arguments: Sequence[str], load: LoadImage | None = None
 ) -> tuple[list[str], list[str]]:
-    """Return the readable images of files and folders, and the errors of the others.
+    """Return the readable images of files, folders, lists and archives, and the others' errors.
 
     Args:
-        arguments: files and folders.
+        arguments: files, folders, lists and archives.
         load: transform that must read the images; None reads 8-bit colors.
 
     Raises:
@@ -24,7 +24,7 @@ def readable_images(
     suffixes = suffixes_read(load.bands)
     paths: list[str] = []
     for argument in arguments:
-        paths += find_images(argument, suffixes) if os.path.isdir(argument) else [argument]
+        paths += images_at(argument, suffixes)
     readable, errors = [], []
     for path in paths:
         try:

@@ -8,7 +8,9 @@ from PIL import Image
 
 from ..apis import get_model, reconstruct
 from ..apis.inputs import central_pipeline
-from ..datasets.image_files import IMAGE_SUFFIXES, find_images, suffixes_read
+from ..archives import image_exists
+from ..datasets.image_files import IMAGE_SUFFIXES, suffixes_read
+from ..datasets.image_places import images_at
 from ..errors import BUILD_ERRORS
 from ..file_names import printable
 from ..sampling import evenly_spaced
@@ -32,16 +34,16 @@ def draw_reconstructions(args: argparse.Namespace) -> None:
     print(f"{len(images)} images, {len(panels)} panels each: {out}")
 
 
-def images_of(paths: list[str], suffixes: Sequence[str] = IMAGE_SUFFIXES) -> list[Path]:
-    """Return the given files and the images in the given folders, in order.
+def images_of(paths: list[str], suffixes: Sequence[str] = IMAGE_SUFFIXES) -> list[str]:
+    """Return the given files and the images of the given folders, lists and archives, in order.
 
     Raises:
         FileNotFoundError: a path does not exist, or a folder contains no images.
     """
-    found: list[Path] = []
-    for path in map(Path, paths):
-        files = list(map(Path, find_images(path, suffixes))) if path.is_dir() else [path]
-        if not files or not files[0].is_file():
+    found: list[str] = []
+    for path in paths:
+        files = images_at(path, suffixes)
+        if not files or not image_exists(files[0]):
             raise FileNotFoundError(f"there is no image '{printable(path)}'")
         found += files
     return found

@@ -5,6 +5,7 @@ import argparse
 from .config_options import add_config_options
 
 AUTOMATIC = "(default: automatic)"
+OF_CONFIG = "(default: that of the config)"
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,14 +21,18 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_own_run_arguments(parser: argparse.ArgumentParser, out: str) -> None:
     """Add the common arguments of runs with automatic settings; ``out`` is the default folder."""
-    for name, meaning in (
-        ("--epochs", "passes over the images"),
-        ("--batch-size", "images per iteration"),
-    ):
-        parser.add_argument(name, type=int, help=f"{meaning} {AUTOMATIC}")
+    _add_lengths(parser, AUTOMATIC)
     parser.add_argument("--out", help=f"work folder (default: {out})")
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier run in OUT")
     add_traceback_option(parser)
+
+
+def _add_lengths(parser: argparse.ArgumentParser, default: str) -> None:
+    for name, meaning in (
+        ("--epochs", "passes over the images"),
+        ("--batch-size", "images per iteration of a process"),
+    ):
+        parser.add_argument(name, type=int, help=f"{meaning} {default}")
 
 
 def add_traceback_option(parser: argparse.ArgumentParser) -> None:
@@ -40,6 +45,15 @@ def add_traceback_option(parser: argparse.ArgumentParser) -> None:
 def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of a training."""
     add_run_arguments(parser)
+    _add_lengths(parser, OF_CONFIG)
+    parser.add_argument(
+        "--img-size", type=int, metavar="PIXELS", help=f"side of the training images {OF_CONFIG}"
+    )
+    parser.add_argument(
+        "--checkpoint",
+        help="weights to start from: of the encoder where the config reads a pre-trained one, else"
+        f" of the model {OF_CONFIG}",
+    )
     parser.add_argument(
         "--resume",
         nargs="?",

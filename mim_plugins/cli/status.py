@@ -81,6 +81,16 @@ def status_lines(status: dict[str, Any], now: float | None = None) -> list[str]:
     return [*lines, f"restarts: {len(restarts)}", *(f"  {line}" for line in restarts)]
 
 
+def print_status(work_dir: str | Path, as_json: bool = False) -> None:
+    """Print the status as lines, or the content of the file.
+
+    Raises:
+        WorkDirError: see :func:`read_status`.
+    """
+    status = read_status(work_dir)
+    print(json.dumps(status, indent=1) if as_json else "\n".join(status_lines(status)))
+
+
 def _duration(seconds: float) -> str:
     minutes, rest = divmod(max(0, int(seconds)), 60)
     hours, minutes = divmod(minutes, 60)

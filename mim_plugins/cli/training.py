@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 from pathlib import Path
 
 from mmengine.config import Config
@@ -20,6 +21,7 @@ from .precision import resolve_precision
 from .reported_errors import user_errors
 from .resumable_parts import enable_exact_resume
 from .run_arguments import add_train_arguments
+from .setting_flags import apply_flags
 
 
 def train_arguments(
@@ -35,6 +37,9 @@ def train_arguments(
 def prepare_config(args: argparse.Namespace) -> Config:
     """Read the config and apply the options."""
     cfg = run_config.read_config(args)
+    for line in apply_flags(cfg, args):
+        if os.environ.get("RANK", "0") == "0":
+            print(line, flush=True)
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     if args.amp:

@@ -5,8 +5,6 @@ from pathlib import Path
 
 from mmengine.runner import Runner
 
-from ..algorithms import PretrainingModel
-from ..engine.model_wrapper import unwrap_model
 from ..errors import WorkDirError
 from ..file_names import printable
 from .pretraining.run_results import write_results
@@ -34,7 +32,7 @@ def find_run_config(run: Path) -> Path:
 
 
 def resume(run: str | os.PathLike) -> Runner:
-    """Continue the run in a work folder; a pre-training ends with pictures and a summary.
+    """Continue the run in a work folder; it ends with a curve and a summary.
 
     Raises:
         WorkDirError: see :func:`find_run_config`.
@@ -42,6 +40,5 @@ def resume(run: str | os.PathLike) -> Runner:
     folder = Path(os.path.abspath(Path(run).expanduser()))
     config = find_run_config(folder)
     runner = train(train_arguments(config, folder, resume=True))
-    if isinstance(unwrap_model(runner.model), PretrainingModel):
-        write_results(runner, config)
+    write_results(runner, config)
     return runner

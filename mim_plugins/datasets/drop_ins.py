@@ -2,11 +2,14 @@
 
 from typing import Any
 
+from ..archives import HUB
 from ..config import type_name
 from ..registry import SCOPE
 from ..transforms.regular_file_backend import REGULAR_FILE_BACKEND
 
 _DROP_INS = dict(CustomDataset="mim_plugins.LabeledImageFolder", ImageNet="mim_plugins.ImageNet")
+READ_ARCHIVES = ("CustomDataset", "ImageNet", "LabeledImageFolder", "UnlabeledImageFolder")
+"""Types of data sets whose ``data_root`` may be an archive, with the drop-ins."""
 _OWN = ("INaturalist", "ImageNet", "LabeledImageFolder", "Places365", "UnlabeledImageFolder")
 # mmpretrain's default, so the same files are read
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif")
@@ -64,4 +67,6 @@ def _scope_and_name(given: Any, default_scope: str | None) -> tuple[str | None, 
 def _is_remote(dataset: dict) -> bool:
     places = [dataset.get(key) for key in ("data_root", "data_prefix", "ann_file")]
     places += [path for place in places if isinstance(place, dict) for path in place.values()]
-    return any(isinstance(place, str) and "://" in place for place in places)
+    return any(
+        isinstance(place, str) and "://" in place and not place.startswith(HUB) for place in places
+    )

@@ -4,6 +4,7 @@ import os
 import re
 from pathlib import Path
 
+from ..archives import SEPARATOR, archive_format, join_address
 from ..file_names import printable, read_lines, unquote_name
 from .image_files import IMAGE_SUFFIXES
 
@@ -16,12 +17,21 @@ _QUOTED_AND_MORE = re.compile(r'("(?:[^"\\]|\\.)*")\s+\S.*')
 def read_image_list(file: str | Path, folder: str | Path) -> list[str]:
     """Return the paths of the images that ``file`` lists, one per line, relative to ``folder``.
 
+    The folder may be an archive; the lines are then names of its members.
+
     A label after the path is ignored. See :func:`read_lines` for encodings.
 
     Raises:
         ValueError: the file is no text.
     """
-    return [os.path.join(folder, _name(line)) for line in read_lines(file)]
+    return paths_in(folder, [_name(line) for line in read_lines(file)])
+
+
+def paths_in(folder: str | Path, names: list[str]) -> list[str]:
+    """Return the paths of files in a folder, or the addresses of members of an archive."""
+    if not archive_format(os.fspath(folder)):
+        return [os.path.join(folder, name) for name in names]
+    return [name if SEPARATOR in name else join_address(os.fspath(folder), name) for name in names]
 
 
 def read_labeled_list(file: str | Path, classes: int | None = None) -> list[tuple[str, int]]:

@@ -1,4 +1,4 @@
-"""Labeled images, in one folder per class or listed in a file."""
+"""Labeled images, in one folder per class, listed in a file, or in archives."""
 
 import logging
 import os
@@ -8,27 +8,36 @@ from typing import Any
 
 from mmengine.logging import print_log
 
+from ..archives import ImageArchive
 from ..errors import DataNotFoundError
 from ..file_names import printable, read_lines
 from ..registry import DATASETS
+from .archive_images import archive_images
+from .archive_places import (
+    SPLITS,
+    ArchivePlace,
+    describe_unread,
+    find_archives,
+    is_archive_place,
+    list_of_archive,
+)
 from .image_files import images_by_class, scan_images, suffixes_of_pipeline
-from .image_lists import read_image_list, read_labeled_list
+from .image_lists import paths_in, read_image_list, read_labeled_list
 from .labeled_dataset import LabeledDataset
 from .single_paths import check_single_paths
-
-SPLITS = ("train", "val", "test")
 
 
 @DATASETS.register_module()
 class LabeledImageFolder(LabeledDataset):
-    """Labeled images, in one folder per class or listed in a file.
+    """Labeled images, in one folder per class, listed in a file, or in archives.
 
     Arguments and labels are those of mmpretrain's ``CustomDataset``, but images are found by
     :func:`scan_images`. Hidden folders are therefore no classes, a link to a folder above does not
     list images again, and pipes and devices are not opened.
 
     Args:
-        data_root: folder that ``data_prefix`` and ``ann_file`` are relative to.
+        data_root: folder that ``data_prefix`` and ``ann_file`` are relative to; or an archive, or
+            a folder or pattern of archives, see :func:`find_archives` and :func:`archive_images`.
         data_prefix: folder of the images, or ``dict(img_path=...)``. Its sub-folders are the
             classes, numbered in sorted order.
         ann_file: text file with lines ``PATH LABEL``, relative to the folder of the images,
@@ -83,14 +92,16 @@ class LabeledImageFolder(LabeledDataset):
             )
         self.with_label = with_label
         self.extensions = extensions
+        self.split = os.path.expanduser(prefix)
+        self.archives: tuple[ImageArchive, ...] = ()
         if classes is not None:
             names = read_lines(os.path.expanduser(classes)) if isinstance(classes, str) else classes
             metainfo = dict(classes=tuple(names)) | (metainfo or {})
         super().__init__(
-            ann_file=ann_file,
+            ann_file=list_of_archive(data_root, ann_file),
             metainfo=metainfo,
             data_root=data_root,
-            data_prefix=dict(img_path=os.path.expanduser(prefix)),
+            data_prefix=dict(img_path=self.split),
             **kwargs,
         )
 
@@ -102,14 +113,24 @@ class LabeledImageFolder(LabeledDataset):
             if given is None
             else tuple(suffix.lower() for suffix in given)
         )
-        folder = Path(self.data_prefix["img_path"] or self.data_root)
+        root, split = (self.data_root, self.split) if self.data_root else (self.split, "")
+        is_archive = is_archive_place(root)
+        folder = Path(self.data_prefix["img_path"] or root)
         if self.ann_file:
-            return self._read_list(folder)
+            return self._read_list(root if is_archive else folder)
+        place = find_archives(root, split) if is_archive or not folder.is_dir() else None
+        if place:
+            return self._read_archives(place)
+        if os.path.isfile(root):
+            raise DataNotFoundError(f"'{printable(root)}' {describe_unread(root)}")
         if not folder.is_dir():
             raise DataNotFoundError(
                 f"{type(self).__name__}: there is no folder '{printable(folder)}'. {_LAYOUT}"
             )
         found = self._read_classes(folder) if self.with_label else self._read_all(folder)
+        place = None if found else find_archives(root, split)
+        if place:
+            return self._read_archives(place)
         if not found:
             where = "the class folders of " if self.with_label else ""
             raise DataNotFoundError(
@@ -118,16 +139,30 @@ class LabeledImageFolder(LabeledDataset):
             )
         return found
 
-    def _read_list(self, folder: Path) -> list[dict]:
+    def _read_archives(self, place: ArchivePlace) -> list[dict]:
+        found = archive_images(place, self.with_label, strict=True, suffixes=self.suffixes)
+        self.archives = found.archives
+        if found.labels is None:
+            return [dict(img_path=path) for path in found.paths]
+        if found.classes is not None:
+            self._name_classes(found.classes, place.archives[0])
+        return [
+            dict(img_path=path, gt_label=label)
+            for path, label in zip(found.paths, found.labels, strict=True)
+        ]
+
+    def _read_list(self, folder: str | Path) -> list[dict]:
         if not os.path.isfile(self.ann_file):
             raise DataNotFoundError(
                 f"{type(self).__name__}: there is no list '{printable(self.ann_file)}'; omit"
                 f" ann_file to read class folders. {_LAYOUT}"
             )
         if self.with_label:
+            entries = read_labeled_list(self.ann_file)
+            paths = paths_in(folder, [name for name, _ in entries])
             found = [
-                dict(img_path=os.path.join(folder, name), gt_label=label)
-                for name, label in read_labeled_list(self.ann_file)
+                dict(img_path=path, gt_label=label)
+                for path, (_, label) in zip(paths, entries, strict=True)
             ]
         else:
             found = [dict(img_path=path) for path in read_image_list(self.ann_file, folder)]
@@ -145,17 +180,8 @@ class LabeledImageFolder(LabeledDataset):
     def _read_classes(self, folder: Path) -> list[dict]:
         classes, scan = images_by_class(folder, self.suffixes)
         scan.warn_of_left_out(folder)
-        given = self._metainfo.get("classes")
-        if given is not None and len(given) != len(classes):
-            raise ValueError(
-                f"{type(self).__name__}: '{printable(folder)}' has {len(classes)} class folders,"
-                f" but {len(given)} class names are given ({', '.join(map(str, given[:2]))}, ...):"
-                " set the folders' names, or type='mim_plugins.LabeledImageFolder' without classes"
-            )
-        if given is None:
-            self._metainfo["classes"] = tuple(classes)
-        # mmpretrain's name; two data sets with the same class names may have other folders
-        self.folder_to_idx = {name: label for label, name in enumerate(classes)}
+        if scan.paths:
+            self._name_classes(tuple(classes), folder)
         empty = [printable(name) for name, paths in classes.items() if not paths]
         if empty and len(empty) < len(classes):
             print_log(
@@ -169,6 +195,20 @@ class LabeledImageFolder(LabeledDataset):
             for label, (name, paths) in enumerate(classes.items())
             for path in paths
         ]
+
+    def _name_classes(self, classes: tuple[str, ...], place: str | Path) -> None:
+        """Compare class folders with given class names, or use them as names."""
+        given = self._metainfo.get("classes")
+        if given is not None and len(given) != len(classes):
+            raise ValueError(
+                f"{type(self).__name__}: '{printable(place)}' has {len(classes)} class folders,"
+                f" but {len(given)} class names are given ({', '.join(map(str, given[:2]))}, ...):"
+                " set the folders' names, or type='mim_plugins.LabeledImageFolder' without classes"
+            )
+        if given is None:
+            self._metainfo["classes"] = classes
+        # mmpretrain's name; two data sets with the same class names may have other folders
+        self.folder_to_idx = {name: label for label, name in enumerate(classes)}
 
 
 _LAYOUT = (

@@ -1,4 +1,4 @@
-"""Images of a folder, without labels."""
+"""Images of a folder or of archives, without labels."""
 
 import os
 from collections.abc import Sequence
@@ -8,10 +8,19 @@ from typing import Any
 from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 
+from ..archives import ImageArchive, image_exists
 from ..errors import DataNotFoundError
 from ..file_names import printable
 from ..registry import DATASETS
 from ..wording import counted
+from .archive_images import archive_images
+from .archive_places import (
+    ArchivePlace,
+    describe_unread,
+    find_archives,
+    is_archive_place,
+    list_of_archive,
+)
 from .image_files import IMAGE_SUFFIXES as IMAGE_SUFFIXES
 from .image_files import find_images as find_images
 from .image_files import scan_images, suffixes_of_pipeline
@@ -22,15 +31,17 @@ from .single_paths import check_single_paths
 
 @DATASETS.register_module()
 class UnlabeledImageFolder(BaseDataset):
-    """All images under a folder, flat or in sub-folders of any depth; see :func:`scan_images`.
+    """All images of a folder of any depth (see :func:`scan_images`), or of archives.
 
     With ``bands`` in the loading transform, these include NumPy and DICOM files.
 
     Args:
         data_root: the folder. If it has a sub-folder ``data_prefix['img_path']`` (``train`` in our
-            recipes), only that one is read; a plain folder of images works as well.
-        ann_file: optional text file, relative to ``data_root``, with one image path per line,
-            relative to the folder that is read; a label after the path is ignored.
+            recipes), only that one is read; a plain folder of images works as well. Also an
+            archive, or a folder or pattern of archives; see :func:`find_archives`.
+        ann_file: optional text file, relative to ``data_root`` or to the folder of the archive,
+            with one image path per line, relative to the folder or archive that is read; a label
+            after the path is ignored.
         data_prefix: ``dict(img_path=...)``, the sub-folder.
         on_corrupt: ``'stop'`` the run at the first image that ``mim_plugins.LoadImage`` cannot
             read, or ``'replace'`` it with another sample (see :func:`replacement_index`), recorded
@@ -61,10 +72,14 @@ class UnlabeledImageFolder(BaseDataset):
         self.on_corrupt = on_corrupt
         if not isinstance(data_prefix, dict):
             data_prefix = dict(img_path=data_prefix)
+        data_prefix = dict(img_path="") | data_prefix
+        self.split = data_prefix["img_path"]
+        self.archives: tuple[ImageArchive, ...] = ()
+        data_root = os.path.expanduser(data_root)
         super().__init__(
-            data_root=os.path.expanduser(data_root),
-            ann_file=ann_file,
-            data_prefix=dict(img_path="") | data_prefix,
+            data_root=data_root,
+            ann_file=list_of_archive(data_root, ann_file),
+            data_prefix=data_prefix,
             **kwargs,
         )
 
@@ -76,12 +91,18 @@ class UnlabeledImageFolder(BaseDataset):
 
     def load_data_list(self) -> list[dict]:
         """Return one ``dict(img_path=...)`` per image, in sorted order."""
-        folder = self._image_folder()
+        is_archive = is_archive_place(self.data_root)
         suffixes = suffixes_of_pipeline(self.pipeline)
+        if is_archive and not self.ann_file:
+            return self._read_archives(find_archives(self.data_root, self.split), suffixes)
+        folder = self.data_root if is_archive else self._image_folder()
         if self.ann_file:
             paths = self._read_annotation_file(folder)
         else:
             paths = _read_folder(folder, suffixes)
+        place = None if paths or self.ann_file else find_archives(self.data_root, self.split)
+        if place:
+            return self._read_archives(place, suffixes)
         if not paths and self.ann_file:
             raise DataNotFoundError(f"the list '{printable(self.ann_file)}' contains no images")
         if not paths:
@@ -95,8 +116,16 @@ class UnlabeledImageFolder(BaseDataset):
         )
         return [dict(img_path=path) for path in paths]
 
+    def _read_archives(self, place: ArchivePlace | None, suffixes: Sequence[str]) -> list[dict]:
+        assert place is not None  # the data root is an archive, or has some
+        found = archive_images(place, suffixes=suffixes)
+        self.archives = found.archives
+        return [dict(img_path=path) for path in found.paths]
+
     def _image_folder(self) -> Path:
         root = Path(self.data_root)
+        if root.is_file():
+            raise DataNotFoundError(f"'{printable(root)}' {describe_unread(self.data_root)}")
         if not root.is_dir():
             raise DataNotFoundError(f"there is no folder '{printable(root)}'. {_LAYOUT_HELP}")
         folder = Path(self.data_prefix["img_path"])
@@ -109,7 +138,7 @@ class UnlabeledImageFolder(BaseDataset):
             )
         return root
 
-    def _read_annotation_file(self, folder: Path) -> list[str]:
+    def _read_annotation_file(self, folder: str | Path) -> list[str]:
         file = Path(self.ann_file)
         if not file.is_file():
             raise DataNotFoundError(
@@ -117,7 +146,7 @@ class UnlabeledImageFolder(BaseDataset):
                 f" images of the folder. {_LAYOUT_HELP}"
             )
         paths = read_image_list(file, folder)
-        if paths and not os.path.isfile(paths[0]):
+        if paths and not image_exists(paths[0]):
             raise DataNotFoundError(
                 f"'{printable(file)}' lists '{printable(paths[0])}', which does not exist; its"
                 f" paths must be relative to '{printable(folder)}'. {_LAYOUT_HELP}"
@@ -125,7 +154,7 @@ class UnlabeledImageFolder(BaseDataset):
         return paths
 
 
-def _read_folder(folder: Path, suffixes: Sequence[str]) -> list[str]:
+def _read_folder(folder: str | Path, suffixes: Sequence[str]) -> list[str]:
     scan = scan_images(folder, suffixes)
     scan.warn_of_left_out(folder)
     return scan.paths

@@ -6,6 +6,7 @@ from .hooks import (
     KNNHook,
     LossGuardHook,
     PreemptionHook,
+    ProgressHook,
     ReconstructionHook,
     RestartHook,
     RunSummaryHook,
@@ -27,12 +28,14 @@ from .optim import (
     gather_optimizer_state,
 )
 from .resume import AtomicLocalBackend
+from .sharding import FullyShardedModel
 
 __all__ = [
     "REQUEUE_EXIT_CODE",
     "AtomicCheckpointHook",
     "AtomicLocalBackend",
     "CorruptImageHook",
+    "FullyShardedModel",
     "GuardedStream",
     "GuardedVisBackend",
     "KNNHook",
@@ -40,6 +43,7 @@ __all__ = [
     "LinearWarmupLR",
     "LossGuardHook",
     "PreemptionHook",
+    "ProgressHook",
     "ReconstructionHook",
     "RestartHook",
     "ResumableDataLoader",

@@ -3,6 +3,8 @@ from .knn import KNNAccuracy, check_neighbors, knn_accuracy
 from .knn_loaders import build_knn_loaders
 from .labeled_features import LabeledFeatures
 from .labeled_loader import build_labeled_loader, check_same_classes
+from .linear_probe import linear_probe_accuracy
+from .rankme import rankme
 
 __all__ = [
     "PRECISIONS",
@@ -14,4 +16,6 @@ __all__ = [
     "check_same_classes",
     "extract_features",
     "knn_accuracy",
+    "linear_probe_accuracy",
+    "rankme",
 ]

@@ -12,6 +12,7 @@ from ..datasets.drop_ins import use_drop_in
 from ..datasets.wrappers import base_datasets
 from ..errors import DataNotFoundError
 from ..sampling import evenly_spaced
+from ..transforms.center_crop import center_crop
 from .class_names import class_difference, class_names
 from .readable_images import ReadableImages
 
@@ -63,34 +64,6 @@ def build_labeled_loader(
         ),
         seed=0,  # unused without shuffling; None would make the processes draw and share one
     )
-
-
-def center_crop(
-    img_size: int | Sequence[int], short_edge: int | None = None, bands: dict | None = None
-) -> list[dict]:
-    """Return the usual evaluation pipeline: resize the short edge, then crop the center.
-
-    Args:
-        img_size: side or (H, W) of the crop.
-        short_edge: pixels of the short edge after resizing; None for 256 / 224 of the longer side
-            of the crop.
-        bands: see :class:`LoadImage`.
-    """
-    from mmcv.transforms import CenterCrop
-
-    height, width = (img_size, img_size) if isinstance(img_size, int) else img_size
-    return [
-        dict(type="mim_plugins.LoadImage", **({} if bands is None else dict(bands=bands))),
-        dict(
-            type="mim_plugins.ResizeEdge",
-            scale=short_edge or round(max(height, width) * 256 / 224),
-            edge="short",
-            backend="pillow",
-            interpolation="bicubic",
-        ),
-        dict(type=CenterCrop, crop_size=(width, height)),
-        dict(type="mmpretrain.PackInputs"),
-    ]
 
 
 def check_same_classes(references: DataLoader, queries: DataLoader) -> None:

@@ -46,7 +46,9 @@ class WindowAttention(nn.Module):
         nn.init.trunc_normal_(self.relative_position_bias_table, std=0.02)
         self.register_buffer(
             "relative_position_index",
-            relative_position_index((window, window), (window, window), torch.device("cpu")),
+            relative_position_index(
+                (window, window), (window, window), self.relative_position_bias_table.device
+            ),
             persistent=False,
         )
         self.qkv = nn.Linear(dim, dim * 3, bias=qkv_bias)

@@ -1,13 +1,11 @@
 """Transform that reads one image file."""
 
-import errno
-import os
-import stat
 from typing import Any
 
 import numpy as np
 from mmengine import fileio
 
+from ..archives import read_image_file, split_address
 from ..errors import CorruptImageError
 from ..file_names import printable
 from ..registry import TRANSFORMS
@@ -52,11 +50,20 @@ class LoadImage:
         colors = np.ascontiguousarray(decode_image(self._read(path), path)[..., ::-1])
         return BandImage(colors, None, colors.dtype)
 
+    def read(self, path: str) -> bytes:
+        """Return the content of a file.
+
+        Raises:
+            OSError: the file is missing or unreadable.
+            ValueError: the path is no path, or a member of an archive is corrupt.
+        """
+        if self.backend_args is None and ("://" not in path or split_address(path)):
+            return read_image_file(path)
+        return fileio.get(path, backend_args=self.backend_args)
+
     def _read(self, path: str) -> bytes:
         try:
-            if self.backend_args is None and "://" not in path:
-                return read_regular_file(path)
-            return fileio.get(path, backend_args=self.backend_args)
+            return self.read(path)
         except FileNotFoundError as error:
             raise CorruptImageError(
                 f"corrupt image '{printable(path)}': missing (no such file)", path, "missing"
@@ -72,20 +79,3 @@ def loader_of(pipeline: Any) -> LoadImage:
     """Return the loading transform of a built pipeline, or one for 8-bit colors."""
     steps = (getattr(step, "load_full", step) for step in getattr(pipeline, "transforms", ()))
     return next((step for step in steps if isinstance(step, LoadImage)), LoadImage())
-
-
-def read_regular_file(path: str) -> bytes:
-    """Return the content of a file.
-
-    Raises:
-        OSError: the file is missing or unreadable, or is a pipe or device, which could block
-            forever.
-    """
-    with open(path, "rb", buffering=0, opener=_open_nonblocking) as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise OSError(errno.EINVAL, "not a regular file", path)
-        return file.read()
-
-
-def _open_nonblocking(path: str, flags: int) -> int:
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))

@@ -5,14 +5,13 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 import torch
-from mmengine import fileio
 from mmengine.logging import print_log
 from torch.nn import functional as F
 
 from ..registry import TRANSFORMS
 from . import jpeg_region
 from .jpeg_region import Box
-from .load_image import LoadImage, read_regular_file
+from .load_image import LoadImage
 from .random_crop import sample_crop_box
 from .resize_pillow import resize_pillow
 
@@ -109,11 +108,8 @@ class LoadRandomResizedCrop:
         return dict(results, img=resize(region, self.size, flip))
 
     def _read(self, results: dict) -> bytes:
-        path, backend_args = results["img_path"], self.load_full.backend_args
         try:
-            if backend_args is None and "://" not in path:
-                return read_regular_file(path)
-            return fileio.get(path, backend_args=backend_args)
+            return self.load_full.read(results["img_path"])
         except (OSError, ValueError):
             self.load_full(results)  # raises an error that names the cause
             raise

@@ -1,27 +1,30 @@
-"""Reading of local files that never waits for a pipe."""
+"""Reading of local files and of members of archives, which never waits for a pipe."""
 
 from pathlib import Path
 
 from mmengine import fileio
 from mmengine.fileio import LocalBackend, register_backend
 
-from .load_image import read_regular_file
+from ..archives import read_image_file, split_address
 
 REGULAR_FILE_BACKEND = "mim_plugins.RegularFileBackend"
 
 
 class RegularFileBackend(LocalBackend):
-    """MMEngine's local backend, which refuses pipes and devices; URLs keep their backend."""
+    """MMEngine's local backend with members of archives, which refuses pipes and devices.
+
+    URLs keep their backend.
+    """
 
     def get(self, filepath: str | Path) -> bytes:
         """Return the content of a file.
 
         Raises:
-            OSError: see :func:`read_regular_file`.
+            OSError: see :func:`read_image_file`.
         """
-        if "://" in str(filepath):
+        if "://" in str(filepath) and not split_address(str(filepath)):
             return fileio.get(filepath)
-        return read_regular_file(str(filepath))
+        return read_image_file(str(filepath))
 
 
 register_backend(REGULAR_FILE_BACKEND, RegularFileBackend, force=True)

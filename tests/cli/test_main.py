@@ -1,10 +1,12 @@
 """The console script and its subcommands."""
 
+import os
 import re
 import subprocess
 import sys
 
 import pytest
+from tool_runs import TOOLS
 
 from mim_plugins.cli.commands.names import COMMANDS
 from mim_plugins.cli.main import build_parser, main
@@ -26,6 +28,41 @@ def test_parser_of_all_commands_imports_no_torch():
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
+def test_parser_of_the_train_tool_imports_no_torch():
+    code = (
+        "import sys, runpy\n"
+        "sys.argv = ['train.py', '--help']\n"
+        f"try: runpy.run_path({str(TOOLS / 'train.py')!r}, run_name='__main__')\n"
+        "except SystemExit: print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "False"
+    assert "--img-size" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("line", "completed"),
+    [
+        ("mim-plugins pre", {"pretrain", "predict"}),
+        ("mim-plugins pretrain x --im", {"--img-size"}),
+        ("mim-plugins status --j", {"--json"}),
+    ],
+)
+def test_shell_completion_offers_commands_and_options(line, completed, tmp_path):
+    pytest.importorskip("argcomplete")
+    variables = dict(
+        _ARGCOMPLETE="1",
+        _ARGCOMPLETE_STDOUT_FILENAME=str(tmp_path / "out"),
+        _ARGCOMPLETE_IFS="\n",
+        _ARGCOMPLETE_SHELL="bash",
+        COMP_LINE=line,
+        COMP_POINT=str(len(line)),
+    )
+    command = [sys.executable, "-m", "mim_plugins"]
+    subprocess.run(command, env=os.environ | variables, check=True)
+    assert {word.strip() for word in (tmp_path / "out").read_text().split("\n")} == completed
+
+
 def test_help_describes_every_command_in_a_sentence():
     text = build_parser().format_help()
     for name in COMMANDS:
@@ -42,6 +79,16 @@ def test_every_command_has_help_with_options(name, capsys):
     assert "options:" in text
 
 
+def test_idle_threads_sleep_unless_the_user_decides(monkeypatch, tmp_path):
+    for given, found in ((None, "PASSIVE"), ("ACTIVE", "ACTIVE")):
+        monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+        if given:
+            monkeypatch.setenv("OMP_WAIT_POLICY", given)
+        with pytest.raises(SystemExit, match="there is no"):
+            main(["status", str(tmp_path)])
+        assert os.environ["OMP_WAIT_POLICY"] == found
+
+
 def test_unknown_command_is_a_usage_error(capsys):
     with pytest.raises(SystemExit):
         main(["pretrian"])
@@ -56,7 +103,7 @@ def test_unknown_command_is_a_usage_error(capsys):
         (("reconstruct", "x.py", "x.pth", "a", "--out", "a.txt"), "must end in one of .png"),
         (("embed", "x.py", "x.pth", "a", "--out", "a.txt"), "must end in one of .npz .csv"),
         (("embed", "x.py", "x.pth", "a", "--batch-size", "0"), "must be at least 1"),
-        (("export", "x.pth", "y.bin", "--format", "onnx"), "--format onnx is not one of"),
+        (("export", "x.pth", "y.bin", "--format", "gguf"), "--format gguf is not one of"),
     ],
 )
 def test_wrong_options_are_usage_errors(arguments, message, capsys):

@@ -36,6 +36,16 @@ def test_cpu_processes_use_unsynchronized_batch_norms(monkeypatch):
     assert cfg.model.neck == dict(type="FPN")
 
 
+@pytest.mark.parametrize("kind", ["mim_plugins.FullyShardedModel", None])
+def test_model_is_wrapped_for_ddp_unless_the_config_shards_it(monkeypatch, kind):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    wrapper = dict(type=kind) if kind else None
+    cfg = Config(dict(launcher="pytorch", model=dict(), model_wrapper_cfg=wrapper))
+    process_group.init_gloo_on_cpu(cfg)
+    assert cfg.model_wrapper_cfg.type == (kind or "MMDistributedDataParallel")
+
+
 @pytest.mark.parametrize(
     ("kind", "expected"),
     [

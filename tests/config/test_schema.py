@@ -14,6 +14,7 @@ RECIPES = [
     "mixmae/swin_b_linear_probe_90e",
     "mrmae/vit_b_focused_fusion_400e",
     "mixmae/swin_h_600e_zero",
+    "mixmae/swin_h_600e_fsdp2",
 ]
 
 

@@ -1,5 +1,6 @@
-"""Function calls in two gloo processes forked from the test."""
+"""Function calls in two or more gloo processes forked from the test."""
 
+import gc
 import multiprocessing
 import os
 
@@ -8,13 +9,18 @@ from free_port import free_port
 
 
 def in_two_processes(function, *arguments, timeout=120):
+    """Call :func:`in_processes` with two processes."""
+    return in_processes(2, function, *arguments, timeout=timeout)
+
+
+def in_processes(count, function, *arguments, timeout=120):
     """Call ``function(rank, *arguments)`` in each process; return exit codes and results."""
     port = free_port()
     context = multiprocessing.get_context("fork")
     results = context.Queue()
     processes = [
-        context.Process(target=_run, args=(rank, port, results, function, arguments))
-        for rank in range(2)
+        context.Process(target=_run, args=(rank, count, port, results, function, arguments))
+        for rank in range(count)
     ]
     for process in processes:
         process.start()
@@ -29,12 +35,13 @@ def in_two_processes(function, *arguments, timeout=120):
     return [process.exitcode for process in processes], returned
 
 
-def _run(rank, port, results, function, arguments):
+def _run(rank, count, port, results, function, arguments):
     os.environ.update(
-        RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2", MASTER_ADDR="127.0.0.1",
+        RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(count), MASTER_ADDR="127.0.0.1",
         MASTER_PORT=str(port), CUDA_VISIBLE_DEVICES="",
     )  # fmt: skip
     torch.set_num_threads(1)
+    gc.freeze()  # MMEngine collects garbage, among all objects of the test process
     torch.distributed.init_process_group("gloo")
     try:
         results.put((rank, function(rank, *arguments)))

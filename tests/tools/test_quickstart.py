@@ -79,14 +79,14 @@ def interrupt(folder):
 
 def test_interrupted_steps_are_repeated_and_complete_ones_kept(load, tmp_path):
     stages = load("stages")
-    first = stages.Stages(tmp_path, ["a", "b"], "code 1")
+    first = stages.Stages(tmp_path, [["a"], ["b"]], "code 1")
     first.run("a", "", write("kept"))
     with pytest.raises(KeyboardInterrupt):
         first.run("b", "", interrupt)
     assert first.is_complete("a")
     assert not first.is_complete("b")
 
-    second = stages.Stages(tmp_path, ["a", "b"], "code 1")
+    second = stages.Stages(tmp_path, [["a"], ["b"]], "code 1")
     assert (second.run("a", "", interrupt) / "file").read_text() == "kept"
     assert (second.run("b", "", write("whole")) / "file").read_text() == "whole"
 
@@ -94,18 +94,18 @@ def test_interrupted_steps_are_repeated_and_complete_ones_kept(load, tmp_path):
 def test_all_steps_are_repeated_after_a_complete_run(load, tmp_path):
     stages = load("stages")
     for text in ("old", "new"):
-        run = stages.Stages(tmp_path, ["a", "b"], "code 1")
+        run = stages.Stages(tmp_path, [["a"], ["b"]], "code 1")
         for name in ("a", "b"):
             assert (run.run(name, "", write(text)) / "file").read_text() == text
 
 
 def test_changed_code_discards_the_step_and_all_later_ones(load, tmp_path):
     stages = load("stages")
-    old = stages.Stages(tmp_path, ["a", "b", "c"], "code 1")
+    old = stages.Stages(tmp_path, [["a"], ["b"], ["c"]], "code 1")
     old.run("a", "", write("old"))
     old.run("b", "", write("old"))
 
-    new = stages.Stages(tmp_path, ["a", "b", "c"], "code 2")
+    new = stages.Stages(tmp_path, [["a"], ["b"], ["c"]], "code 2")
     new.run("a", "", write("new"))
     assert new.is_complete("a")
     assert not (tmp_path / "b").exists()
@@ -138,15 +138,63 @@ def test_training_output_goes_to_the_log(load, tmp_path, capsys):
     progress = load("progress")
     lines = [*PARAMETER_PAGE, EPOCH_LINE]
     command = [sys.executable, "-c", f"print({''.join(lines)!r}, end='')"]
-    progress.run_training(command, tmp_path / "log")
+    training = progress.Training("a", command, tmp_path / "log")
+    ((done, seconds),) = progress.run_trainings([training])
+    assert done is training
+    assert 0 < seconds < 60
     assert (tmp_path / "log").read_text() == "".join(lines)
     assert capsys.readouterr().out == f"      {progress.progress_of(EPOCH_LINE)}\n"
+
+
+def run(progress, program, log):
+    list(progress.run_trainings([progress.Training("a", [sys.executable, "-c", program], log)]))
+
+
+def test_trainings_run_together_up_to_the_number_of_lanes(load, tmp_path, capsys):
+    progress = load("progress")
+    # each of the first two waits for the other, and the third for the end of one
+    program = (
+        "import os, pathlib, sys, time; name, other, lanes = sys.argv[1:];"
+        " pathlib.Path(name).touch(); end = time.time() + 20;"
+        f" print({EPOCH_LINE!r}, flush=True)\n"
+        "while not pathlib.Path(other).exists(): assert time.time() < end\n"
+        "if name == 'c': assert pathlib.Path('done').exists()\n"
+        "print('threads', os.environ['OMP_NUM_THREADS'])"
+    )
+    trainings = [
+        progress.Training(
+            name, [sys.executable, "-c", f"import os; os.chdir({str(tmp_path)!r})\n{program}",
+                   name, other, "2"], tmp_path / f"{name}.log", threads,
+        )
+        for name, other, threads in (("a", "b", 3), ("b", "a", 1), ("c", "a", 1))
+    ]  # fmt: skip
+    names = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("OMP_NUM_THREADS", raising=False)
+        for done, _ in progress.run_trainings(trainings, lanes=2):
+            names.append(done.name)
+            (tmp_path / "done").touch()
+    assert sorted(names) == ["a", "b", "c"]
+    assert names[-1] == "c"
+    assert (tmp_path / "a.log").read_text().endswith("threads 3\n")
+    assert "a: Epoch(train) [7][14/14] eta: 0:06:32" in capsys.readouterr().out
+
+
+def test_steps_of_a_group_keep_each_other(load, tmp_path):
+    stages = load("stages")
+    groups = [["a"], ["b", "c"], ["d"]]
+    first = stages.Stages(tmp_path, groups, "code")
+    for name in ("a", "b", "d"):
+        first.run(name, "", write("x"))
+    first.run("c", "", write("x"))
+    assert first.is_complete("b")
+    assert not first.is_complete("d")
 
 
 def test_failed_training_names_its_log(load, tmp_path):
     progress = load("progress")
     with pytest.raises(progress.StepFailedError, match=r"(?s)no such thing.*/log'"):
-        progress.run_training([sys.executable, "-c", "exit('no such thing')"], tmp_path / "log")
+        run(progress, "exit('no such thing')", tmp_path / "log")
 
 
 def test_interrupt_ends_the_training(load, tmp_path, monkeypatch):
@@ -162,7 +210,7 @@ def test_interrupt_ends_the_training(load, tmp_path, monkeypatch):
     )
     monkeypatch.chdir(tmp_path)
     with pytest.raises(KeyboardInterrupt):
-        progress.run_training([sys.executable, "-c", program], tmp_path / "log")
+        run(progress, program, tmp_path / "log")
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text()), 0)
 

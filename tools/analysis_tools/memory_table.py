@@ -13,6 +13,7 @@ import torch
 from mmengine.config import Config
 from torch import nn
 
+from mim_plugins.algorithms.compilation import compilable_blocks
 from mim_plugins.analysis import SimulatedGpu, move_to_gpu, saved_for_backward, simulated_gpu
 from mim_plugins.cli import user_errors
 from mim_plugins.errors import BUILD_ERRORS
@@ -94,16 +95,31 @@ def parameters(arch: str) -> int:
 def state_rows(counts: dict[str, int], gpus: int) -> list[str]:
     rows = [
         "| model | parameters | weights | gradients | AdamW state |"
-        f" AdamW state, ZeRO on {gpus} GPUs |",
-        "| --- | --- | --- | --- | --- | --- |",
+        f" AdamW state, ZeRO on {gpus} GPUs | sum, ZeRO | sum, FSDP2 |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for arch, count in counts.items():
         size = 4 * count / GB
         rows.append(
             f"| Swin-{arch[0].upper()} | {count / 1e6:.0f} M | {size:.2f} GB | {size:.2f} GB |"
             f" {ADAMW_STATES * size:.2f} GB | {ADAMW_STATES * size / gpus:.2f} GB |"
+            f" {(2 + ADAMW_STATES / gpus) * size:.2f} GB |"
+            f" {sharded_state(arch, gpus) / GB:.2f} GB |"
         )
     return rows
+
+
+def sharded_state(arch: str, gpus: int) -> float:
+    """Return the bytes of a GPU's shards of weights, gradients and AdamW state with FSDP2.
+
+    They include the complete weights of two blocks (one is used while the next is gathered), the
+    gradients of one, and the complete weights and gradients outside blocks.
+    """
+    model = build(arch, False)
+    blocks = [sum(p.numel() for p in block.parameters()) for block in compilable_blocks(model)]
+    count = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    complete = 3 * max(blocks) + 2 * (count - sum(blocks))
+    return 4 * (count * (2 + ADAMW_STATES) / gpus + complete)
 
 
 def images_that_fit(memory: float, count: int, saved: Activations, cp: bool, shards: int) -> int:
@@ -143,7 +159,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--archs", nargs="+", default=["base", "large", "huge"])
     parser.add_argument(
-        "--gpus", type=int, default=16, help="GPUs that share the optimizer state by ZeRO"
+        "--gpus", type=int, default=16, help="GPUs that share the state by ZeRO or FSDP2"
     )
     args = parser.parse_args()
     if args.gpus < 1:

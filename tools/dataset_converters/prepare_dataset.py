@@ -4,6 +4,8 @@ Every listed image must exist; tools/misc/check_dataset.py checks that images ca
 an ImageNet with a flat val folder, the tool writes meta/val.txt from LOC_val_solution.csv or from
 the unpacked ILSVRC2012_devkit_t12 (needs scipy), found in ROOT or given by --val-labels. Exit code
 0: the data set is usable. 1: something is missing; the message includes the archive that has it.
+
+`prepare_dataset.py pack SOURCE OUT` packs images into one file: `prepare_dataset.py pack --help`.
 """
 
 import argparse
@@ -13,6 +15,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pack
 from imagenet import check_imagenet
 from mmpretrain.datasets.categories import PLACES205_CATEGORIES
 from splits import Split, UnusableError, check_order, read_labels, require_files, shown
@@ -118,6 +121,9 @@ def report(split: Split) -> bool:
 
 
 def main() -> None:
+    if sys.argv[1:2] == ["pack"]:
+        pack.main(sys.argv[2:])
+        return
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,9 +1,10 @@
-"""Decode all images of a folder as in training, and report their kinds and the corrupt ones.
+"""Decode all images of a folder or archive as in training, and report kinds and corrupt ones.
 
 Exit code 0: all images are good. 1: some images are corrupt, or the folder has none.
 """
 
 import argparse
+import io
 import multiprocessing
 import os
 import sys
@@ -21,9 +22,12 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
+from mim_plugins.archives import read_image_file, split_address
+from mim_plugins.datasets.archive_places import find_archives, is_archive_place
 from mim_plugins.datasets.image_files import scan_images, suffixes_read
 from mim_plugins.datasets.image_lists import read_image_list
-from mim_plugins.errors import ConfigError, CorruptImageError, DataNotFoundError
+from mim_plugins.datasets.image_places import images_at
+from mim_plugins.errors import ConfigError, CorruptImageError, UserError
 from mim_plugins.file_names import printable, quote_name, write_lines
 from mim_plugins.transforms import Bands, LoadImage
 
@@ -45,7 +49,7 @@ class Finding(NamedTuple):
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("root", type=Path, help="folder of images")
+    parser.add_argument("root", help="folder of images, archive, or folder of archives")
     parser.add_argument(
         "--list", type=Path, help="check only the images listed in this file, relative to ROOT"
     )
@@ -73,9 +77,12 @@ def list_images(args: argparse.Namespace) -> tuple[list[str], str]:
     """Return the paths to check, and a description of the files that are left out."""
     if args.list:
         return read_image_list(args.list, args.root), ""
-    bands = None if args.channels is None else Bands(args.channels)
-    scan = scan_images(args.root, suffixes_read(bands))
-    return scan.paths, scan.describe_left_out()
+    suffixes = suffixes_read(None if args.channels is None else Bands(args.channels))
+    if os.path.isdir(args.root) and not is_archive_place(args.root):
+        scan = scan_images(args.root, suffixes)
+        if scan.paths or not find_archives(args.root):
+            return scan.paths, scan.describe_left_out()
+    return images_at(args.root, suffixes), ""
 
 
 def check(path: str, channels: int | None = None) -> Finding:
@@ -88,7 +95,7 @@ def check(path: str, channels: int | None = None) -> Finding:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            with Image.open(path) as header:
+            with Image.open(io.BytesIO(read_image_file(path))) as header:
                 kind, mode = header.format or "unknown", header.mode
         except Exception:  # OpenCV decodes it, so it is good even if pillow rejects the header
             kind, mode = "unknown", "unknown"
@@ -134,19 +141,27 @@ def write_lists(args: argparse.Namespace, findings: list[Finding]) -> None:
         bad = (finding for finding in findings if finding.kind)
         write_lines(args.out, (f"{quote_name(f.path)}\t{f.kind}" for f in bad))
     if args.write_list:
-        good = [os.path.relpath(f.path, args.root) for f in findings if not f.kind]
+        good = [_name_in(args.root, f.path) for f in findings if not f.kind]
         write_lines(args.write_list, map(quote_name, good))
+
+
+def _name_in(root: str, path: str) -> str:
+    """Return the path of an image relative to a folder, or its name in an archive."""
+    address = split_address(path)
+    if address and address[0] == root:
+        return address[1]
+    return os.path.relpath(path, root) if os.path.isdir(root) else os.path.abspath(path)
 
 
 def main() -> None:
     args = parse_args()
-    if not args.root.is_dir():
-        sys.exit(f"error: there is no folder '{printable(args.root)}'")
+    if not os.path.isdir(args.root) and not is_archive_place(args.root):
+        sys.exit(f"error: there is no folder or archive '{printable(args.root)}'")
     if args.list and not args.list.is_file():
         sys.exit(f"error: there is no file '{printable(args.list)}'")
     try:
         paths, left_out = list_images(args)
-    except (DataNotFoundError, ValueError) as error:
+    except (UserError, ValueError) as error:
         sys.exit(f"error: {error}")
     if left_out:
         print(f"left out: {left_out}")

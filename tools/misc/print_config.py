@@ -2,8 +2,7 @@
 
 import argparse
 
-from mim_plugins.apis import override_config, read_config
-from mim_plugins.cli import add_config_options, user_errors
+from mim_plugins.cli import add_config_options
 
 
 def main() -> None:
@@ -11,6 +10,9 @@ def main() -> None:
     parser.add_argument("config", help="config file, or a name such as mixmae/swin_b_600e")
     add_config_options(parser)
     args = parser.parse_args()
+    from mim_plugins.apis import override_config, read_config  # these import PyTorch
+    from mim_plugins.cli import user_errors
+
     with user_errors():
         cfg = read_config(args.config)
         override_config(cfg, args.cfg_options)

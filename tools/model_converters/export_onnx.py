@@ -7,49 +7,20 @@ onnxruntime compares the graph with PyTorch before the file is written to OUT.
 """
 
 import argparse
-import logging
-import os
-import sys
-import tempfile
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from importlib.util import find_spec
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from mmengine.logging import MMLogger
-from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch import nn
 
 from mim_plugins import get_model
-from mim_plugins.apis.images import normalize
+from mim_plugins.apis.from_pixels import FromPixels
+from mim_plugins.apis.onnx_file import OPSET, TOLERANCE, export_onnx, require_packages
 from mim_plugins.cli import add_config_options, user_errors
 from mim_plugins.cli.sizes import add_size_option
 from mim_plugins.datasets.wrappers import loading_bands
 from mim_plugins.errors import BUILD_ERRORS
-from mim_plugins.layers.pooling import pooled_features
-
-TOLERANCE = 1e-4
-"""Largest allowed difference from PyTorch, relative to the largest output."""
-_PROTOBUF_LIMIT = 2**31 - 2**24
-
-
-class _FromPixels(nn.Module):
-    """Model that normalizes images (B, C, H, W) itself and returns logits or features."""
-
-    def __init__(self, model: nn.Module, features: bool) -> None:
-        super().__init__()
-        self.model: Any = model
-        self.features = features
-        self.channels = getattr(model.backbone, "in_channels", 3)
-
-    def forward(self, images: Tensor) -> Tensor:
-        inputs = normalize(images, self.model.data_preprocessor, images.device)
-        if self.features:
-            return pooled_features(self.model.backbone, inputs)
-        return self.model(inputs, mode="tensor")
 
 
 def _pair(size: int | Sequence[int]) -> tuple[int, int]:
@@ -64,80 +35,6 @@ def is_classifier(model: nn.Module) -> bool:
     return isinstance(model, BaseClassifier)
 
 
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Suppress the exporter's messages about its internals."""
-    level = logging.getLogger("onnxscript").level
-    logging.getLogger("onnxscript").setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.getLogger("onnxscript").setLevel(level)
-
-
-def export(module: _FromPixels, size: tuple[int, int], out: Path, args: argparse.Namespace) -> None:
-    """Write the graph for images of ``size`` (H, W).
-
-    Weights above the size limit of an ONNX file go to ``out`` + '.data'.
-
-    Raises:
-        RuntimeError: the installed torch cannot export the model.
-    """
-    # with one image, PyTorch would treat the batch size as a constant
-    batch = 2 if args.dynamic_batch else args.batch_size
-    images = torch.zeros(batch, module.channels, *size)
-    weights = sum(p.numel() * p.element_size() for p in module.parameters())
-    # the exporter's decomposition contradicts the memory layouts of fused attention kernels
-    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), quiet():
-        try:
-            program = torch.onnx.export(
-                module,
-                (images,),
-                dynamo=True,
-                verbose=False,
-                opset_version=args.opset,
-                input_names=["images"],
-                output_names=["features" if module.features else "logits"],
-                dynamic_shapes={"images": {0: torch.export.Dim("batch")}}
-                if args.dynamic_batch
-                else None,
-            )
-        except RuntimeError as error:  # from the exporter or a library it calls
-            raise RuntimeError(
-                f"torch {torch.__version__} does not export this model; torch 2.11 exports all"
-                " encoders of mim_plugins"
-            ) from error
-        assert program is not None  # the dynamo exporter always returns a program
-        program.save(str(out), external_data=weights > _PROTOBUF_LIMIT)
-
-
-def random_pixels(module: _FromPixels, shape: tuple[int, ...]) -> Tensor:
-    """Return images with the mean and standard deviation of the model's, or 8-bit ones."""
-    preprocessor = module.model.data_preprocessor
-    if getattr(preprocessor, "mean", None) is None:
-        return torch.randint(256, shape).float()
-    return torch.randn(shape) * preprocessor.std + preprocessor.mean
-
-
-@torch.no_grad()
-def largest_difference(
-    module: _FromPixels, size: tuple[int, int], file: Path, batches: list[int]
-) -> float:
-    """Return the largest difference from PyTorch on random images, as ``TOLERANCE`` limits it."""
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
-    worst = 0.0
-    for batch in batches:
-        images = random_pixels(module, (batch, module.channels, *size))
-        expected = module(images)
-        found = torch.from_numpy(session.run(None, {"images": images.numpy()})[0])
-        worst = max(worst, float((found - expected).abs().max() / expected.abs().max()))
-    return worst
-
-
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -149,7 +46,7 @@ def parse_args() -> argparse.Namespace:
         "--features", action="store_true", help="export features even of a classifier"
     )
     add_size_option(parser, "default: the backbone's")
-    parser.add_argument("--opset", type=int, default=18, help="ONNX operator set (18)")
+    parser.add_argument("--opset", type=int, default=OPSET, help=f"ONNX operator set ({OPSET})")
     parser.add_argument("--dynamic-batch", action="store_true", help="accept any number of images")
     parser.add_argument(
         "--batch-size", type=int, default=1, help="images per batch without --dynamic-batch (1)"
@@ -170,39 +67,23 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def require_packages(check: bool) -> None:
-    for name in ("onnx", "onnxscript", *(["onnxruntime"] if check else [])):
-        if find_spec(name) is None:
-            way_out = " or add --no-check" if name == "onnxruntime" else ""
-            sys.exit(f"error: no package {name}: pip install 'mim_plugins[onnx]'{way_out}")
-
-
 def main() -> None:
     args = parse_args()
-    require_packages(args.check)
+    with user_errors():
+        require_packages(args.check)
     MMLogger.get_instance("export_onnx", log_level="WARNING")
     with user_errors(also=BUILD_ERRORS):
         model = get_model(args.config, args.checkpoint, cfg_options=args.cfg_options)
-        module = _FromPixels(model, args.features or not is_classifier(model)).eval()
+        module = FromPixels(model, args.features or not is_classifier(model)).eval()
         size = _pair(args.img_size or getattr(model.backbone, "img_size", 224))
         with torch.no_grad():
             # a wrong image size has a clear error only here, not in the exporter
             module(torch.zeros(1, module.channels, *size))
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".onnx-", dir=args.out.parent) as folder:
-        unfinished = Path(folder) / args.out.name
-        with user_errors(also=(RuntimeError,)):
-            export(module, size, unfinished, args)
-        if args.check:
-            batches = [1, 3] if args.dynamic_batch else [args.batch_size]
-            difference = largest_difference(module, size, unfinished, batches)
-            if not difference <= TOLERANCE:
-                sys.exit(
-                    f"error: onnxruntime differs from PyTorch by {difference:.1e}; not written"
-                )
-            print(f"onnxruntime and PyTorch differ by {difference:.1e} of the largest output")
-        for file in Path(folder).iterdir():
-            os.replace(file, args.out.parent / file.name)
+    batch_size = None if args.dynamic_batch else args.batch_size
+    with user_errors():
+        difference = export_onnx(module, args.out, size, batch_size, args.opset, args.check)
+    if difference is not None:
+        print(f"onnxruntime and PyTorch differ by {difference:.1e} of the largest output")
     images = "any number of" if args.dynamic_batch else str(args.batch_size)
     colors = "RGB" if module.channels == 3 else f"{module.channels} channels"
     data = (model._config.get("train_dataloader") or {}).get("dataset")

@@ -1,11 +1,17 @@
-"""Write the encoder of a checkpoint to a separate file.
+"""Write the encoder of a checkpoint to a file that describes itself.
 
-CHECKPOINT comes from pre-training or fine-tuning with this package, or is a public checkpoint of
-MixMIM, ConvMAE or MAE (the authors' or mmpretrain's). OUT loads with
-``init_cfg=dict(type='Pretrained', checkpoint=OUT)`` in every format.
+CHECKPOINT comes from pre-training or fine-tuning with this package, or is an exported file, or a
+public checkpoint of MixMIM, ConvMAE or MAE (the authors' or mmpretrain's). The formats safetensors,
+torch and timm load with ``init_cfg=dict(type='Pretrained', checkpoint=OUT)``, and with
+``mim_plugins.load(OUT)`` if CHECKPOINT contains the config of its run, or with --config.
 """
 
 import argparse
+
+_FORMATS = """safetensors (default) and torch use this package's names; timm uses timm's names, for
+MaskedViT and MaskedSwin, and writes .safetensors or .pth by the suffix of OUT; huggingface writes a
+folder for the Hugging Face hub and timm; onnx and pt2 (a program of torch.export) run without this
+package"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,33 +20,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "out", help="file to write; format safetensors requires the suffix .safetensors"
     )
-    parser.add_argument(
-        "--format",
-        default="safetensors",
-        help="safetensors (default) and torch use this package's names; timm uses timm's names, for"
-        " MaskedViT and MaskedSwin, and writes .safetensors or .pth by the suffix of OUT",
-    )
+    parser.add_argument("--format", default="safetensors", help=_FORMATS)
     parser.add_argument(
         "--prefix", default="backbone.", help="prefix of the encoder's names (default: backbone.)"
+    )
+    parser.add_argument(
+        "--config", help="config of the model, or its name, if CHECKPOINT contains none"
+    )
+    parser.add_argument(
+        "--img-size",
+        type=int,
+        nargs="+",
+        metavar="PIXELS",
+        help="formats onnx and pt2: side, or height and width (default: as in the preprocessing)",
     )
     parser.add_argument("--force", action="store_true", help="overwrite OUT")
 
 
 def run(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
     """Execute the command."""
-    from ...checkpoints import FORMATS, export_backbone
-    from ..reported_errors import user_errors
+    from ..encoder_file import FORMATS, write_encoder
 
     if args.format not in FORMATS:
         parser.error(f"--format {args.format} is not one of {', '.join(FORMATS)}")
-    with user_errors(also=(OSError, ValueError)):
-        done = export_backbone(args.checkpoint, args.out, args.format, args.prefix, args.force)
-    count = len(done.tensors)
-    print(f"{done.backbone or 'encoder'} ({done.origin}): {count} tensors -> {args.out}")
-    if done.foreign:
-        print(
-            f"note: timm's SwinTransformer has no {', '.join(done.foreign)}: take that out before"
-            " a strict load. Without the position embedding, which MaskedSwin adds"
-            " after patch_embed, the features differ; timm also shifts every second window, as"
-            " MaskedSwin does with shift_windows=True only."
-        )
+    if args.img_size and (args.format not in ("onnx", "pt2") or len(args.img_size) > 2):
+        parser.error("--img-size is one side, or height and width, of --format onnx or pt2")
+    write_encoder(args)

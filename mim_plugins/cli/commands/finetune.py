@@ -11,7 +11,7 @@ from ..run_arguments import add_own_run_arguments
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.add_argument("data", help="folder with train/CLASS/IMAGE and val/CLASS/IMAGE")
+    parser.add_argument("data", help="folder or archive with both")
     parser.add_argument(
         "--checkpoint",
         required=True,

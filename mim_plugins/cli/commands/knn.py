@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", help="config file, or a name such as mixmae/swin_b_600e")
     parser.add_argument("checkpoint", nargs="?", help="checkpoint file of a run with this config")
     parser.add_argument("--random", action="store_true", help="evaluate random weights, seed 0")
-    parser.add_argument("--data-root", help="folder of the data; overrides that of the config")
+    parser.add_argument("--data-root", help="folder or archive; overrides that of the config")
     parser.add_argument(
         "--k", type=int, nargs="+", default=[10, 20, 100, 200], metavar="K", help="neighbors"
     )

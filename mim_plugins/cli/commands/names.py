@@ -4,6 +4,7 @@ PROGRAM = "mim-plugins"
 COMMANDS = (
     "pretrain",
     "resume",
+    "status",
     "finetune",
     "reconstruct",
     "embed",

@@ -14,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.add_argument("config", help="classification config file, or its name")
     parser.add_argument("checkpoint", help="checkpoint file of a run with this config")
-    parser.add_argument("images", nargs="+", metavar="IMAGE", help="image files or folders")
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help="files, folders or archives")
     parser.add_argument("--topk", type=int, default=5, help="classes to print")
     parser.add_argument("--batch-size", type=int, default=32)
     add_device_option(parser)

@@ -12,7 +12,7 @@ from ..sizes import parse_bands, parse_size
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.add_argument("data", nargs="+", help="folder of images, of any depth; or several")
+    parser.add_argument("data", nargs="+", help="folder, list or archive, or several; DATA:WEIGHT")
     parser.add_argument("--method", default="mixmae", help="mixmae (default), mrmae or mae")
     parser.add_argument(
         "--arch", help=f"encoder, such as swin-t, pvt-s, vit-b or mcmae-b {AUTOMATIC}"
@@ -41,6 +41,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="clip, dino, dinov2 or a pretrained model of timm (default: clip for mrmae, otherwise"
         " none)",
     )
+    parser.add_argument(
+        "--val",
+        metavar="LABELED",
+        help="folder with train/CLASS/IMAGE and val/CLASS/IMAGE, to log the accuracy of k-NN and a"
+        " linear probe, and RankMe, during training",
+    )
     add_own_run_arguments(parser, "work_dirs/METHOD_ARCH_DATA")
     parser.add_argument(
         "--config-only", action="store_true", help="write the config without training"
@@ -67,4 +73,5 @@ def run(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
             args.config_only,
             args.channels,
             args.shown_bands,
+            args.val,
         )

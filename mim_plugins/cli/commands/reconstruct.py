@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     parser.add_argument("config", help="pre-training config, a file or a name of list_models()")
     parser.add_argument("checkpoint", help="checkpoint of a run with this config, decoder included")
-    parser.add_argument("images", nargs="+", help="image files or folders; two or more for MixMAE")
+    parser.add_argument("images", nargs="+", help="files, folders, archives; two images for MixMAE")
     parser.add_argument("--out", default="reconstructions.png", help="image file to write")
     parser.add_argument("--seed", type=int, default=0, help="seed of masks and mixtures")
     parser.add_argument(

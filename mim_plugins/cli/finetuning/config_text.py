@@ -13,8 +13,8 @@ from ...file_names import printable
 from ...registry import MODELS
 from ..commands.names import PROGRAM
 from ..config_source import Expression, literal
+from ..labeled_survey import LabeledSurvey
 from ..own_runs import reporting_hooks
-from .labeled_survey import LabeledSurvey
 
 _TOP_5 = 5
 

@@ -1,15 +1,17 @@
 """Fine-tuning on own labeled images with automatic settings."""
 
 import os
-import shlex
 from pathlib import Path
 
-from ...apis import read_config
+from mmengine.config import Config
+
+from ...apis import describe_checkpoint, read_config
 from ...datasets.image_files import suffixes_read
 from ...datasets.wrappers import loading_bands
-from ...errors import CheckpointError, ConfigError
+from ...errors import CheckpointError, ConfigError, WorkDirError
 from ...file_names import printable
-from ..commands.names import PROGRAM
+from ...registry import SCOPE
+from ..labeled_survey import survey_labeled
 from ..machine import this_machine
 from ..own_runs import (
     automatic_batch,
@@ -18,10 +20,10 @@ from ..own_runs import (
     safe_name,
     write_config,
 )
+from ..pretraining.run_results import write_results
 from ..training import train, train_arguments
 from ..work_folder_runs import find_run_config
 from .config_text import Settings, config_text
-from .labeled_survey import survey_labeled
 
 _LARGEST_BATCH = {True: 128, False: 32}  # with a GPU, without
 _UPDATES = {True: 10_000, False: 600}
@@ -40,9 +42,11 @@ def finetune(
     """Fine-tune an encoder, as ``mim-plugins finetune`` does, and return the run's config.
 
     Args:
-        data: folder with ``train/CLASS/IMAGE`` and ``val/CLASS/IMAGE``.
+        data: folder or archive with ``train/CLASS/IMAGE`` and ``val/CLASS/IMAGE``, or a folder
+            with archives of both.
         checkpoint: checkpoint or exported encoder of a pre-training.
-        config: config of the pre-training; by default that of the work folder of ``checkpoint``.
+        config: config of the pre-training; by default that of the work folder of ``checkpoint``,
+            or else the description in the file.
         epochs: passes over the images; None for an automatic number.
         batch_size: images per iteration, an even number; None for an automatic number.
         out: work folder.
@@ -58,7 +62,7 @@ def finetune(
     if not weights.is_file():
         raise CheckpointError(f"there is no checkpoint '{printable(checkpoint)}'")
     machine = this_machine()
-    pretrained = read_config(Path(config) if config else find_run_config(weights.parent))
+    pretrained = _pretraining_config(weights, config)
     bands = loading_bands(pretrained.train_dataloader.dataset)
     labeled = survey_labeled(data, suffixes_read(bands))
     largest = _LARGEST_BATCH[machine.has_gpu]
@@ -73,7 +77,7 @@ def finetune(
         epochs = automatic_epochs(labeled.images // batch, updates, limits)
     if epochs < 1:
         raise ConfigError(f"epochs {epochs} must be at least 1")
-    name = safe_name(Path(labeled.root).name)
+    name = safe_name(Path(labeled.root).stem)
     folder = Path("work_dirs", f"finetune_{name}") if out is None else Path(out).expanduser()
     check_out(folder, overwrite)
     settings = Settings(labeled, weights, batch, epochs, machine.workers, folder)
@@ -83,9 +87,27 @@ def finetune(
         f"\nconfig: {path}",
         flush=True,
     )
-    train(train_arguments(path, folder, overwrite=overwrite))
-    newest = str(folder / f"epoch_{epochs}.pth")
-    predict = [PROGRAM, "predict", str(path), newest, os.path.join(labeled.root, "val")]
-    print(f"\nDone:\n  config      {path}\n  checkpoint  {newest}", flush=True)
-    print(f"\nNext:\n  {shlex.join(predict)}", flush=True)
+    runner = train(train_arguments(path, folder, overwrite=overwrite))
+    write_results(runner, path)
     return path
+
+
+def _pretraining_config(weights: Path, config: str | os.PathLike | None) -> Config:
+    if config:
+        return read_config(Path(config))
+    try:
+        return read_config(find_run_config(weights.parent))
+    except WorkDirError:
+        description = describe_checkpoint(weights)
+        if description is None:
+            raise
+    backbone = dict(description.backbone, type=f"{SCOPE}.{description.backbone['type']}")
+    images = description.preprocessing
+    preprocessor = dict(mean=images.mean, std=images.std, bgr_to_rgb=images.channel_order == "rgb")
+    load = dict(type=f"{SCOPE}.LoadImage", bands=images.bands)
+    return Config(
+        dict(
+            model=dict(backbone=backbone, data_preprocessor=preprocessor),
+            train_dataloader=dict(dataset=dict(pipeline=[load])),
+        )
+    )

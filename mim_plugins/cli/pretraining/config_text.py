@@ -7,7 +7,7 @@ from ...file_names import printable
 from ..channel_report import short
 from ..commands.names import PROGRAM
 from ..config_source import Expression, literal
-from ..own_runs import reporting_hooks
+from ..own_runs import evaluation_hook, reporting_hooks
 from ..sizes import config_size
 from .methods import TEACHERS, TITLES, base_config, family_of, size_name, target_generator
 from .settings import Settings
@@ -39,7 +39,7 @@ def config_text(settings: Settings) -> str:
         "auto_scale_lr = dict(base_batch_size=batch_size)",
         f"param_scheduler = {_schedule(settings)}",
         "train_cfg = dict(max_epochs=epochs)",
-        f"default_hooks = {literal(reporting_hooks(settings.steps, settings.epochs))}",
+        f"default_hooks = {literal(_hooks(settings))}",
     ]
     return "\n".join(parts) + "\n"
 
@@ -102,14 +102,28 @@ def _mimics(teacher: str, cell: int) -> dict[str, Any]:
 def _loader(settings: Settings) -> dict[str, Any]:
     pipeline = Expression("train_pipeline")
     kind = dict(type="mim_plugins.UnlabeledImageFolder", on_corrupt="replace", pipeline=pipeline)
-    folders = [
-        dict(kind, data_root=folder, data_prefix=dict(img_path=""))
-        for folder in settings.survey.folders
+    parts = settings.survey.parts
+    datasets = [
+        dict(kind, data_root=part.root, data_prefix=dict(img_path=part.split))
+        | (dict(ann_file=part.ann_file) if part.ann_file else {})
+        for part in parts
     ]
-    dataset = dict(_delete_=True, **folders[0])
-    if len(folders) > 1:
-        dataset = dict(_delete_=True, type="ConcatDataset", datasets=folders)
-    return dict(batch_size=Expression("batch_size"), num_workers=settings.workers, dataset=dataset)
+    dataset = dict(_delete_=True, **datasets[0])
+    weights = [part.weight for part in parts]
+    is_mixed = any(weight != 1 for weight in weights)
+    if len(parts) > 1 or is_mixed:
+        dataset = dict(_delete_=True, type="ConcatDataset", datasets=datasets)
+    loader = dict(batch_size=Expression("batch_size"), num_workers=settings.workers)
+    if is_mixed:
+        loader["sampler"] = dict(_delete_=True, type="mim_plugins.MixtureSampler", weights=weights)
+    return dict(loader, dataset=dataset)
+
+
+def _hooks(settings: Settings) -> dict[str, Any]:
+    hooks = reporting_hooks(settings.steps, settings.epochs)
+    if settings.labeled is not None:
+        hooks["knn"] = evaluation_hook(settings.labeled, settings.epochs, settings.workers)
+    return hooks
 
 
 def _schedule(settings: Settings) -> str:

@@ -5,11 +5,10 @@ from typing import NamedTuple
 
 from ...errors import ConfigError
 from ..sizes import format_size
+from ..windows import best_window
 from .methods import FAMILIES, family_of
 
 SMALLEST = 32
-_LARGEST_WINDOW = 16  # in tokens; the recipes have 14 at 224 pixels
-_SMALLEST_WINDOW = 7
 
 
 class ImageSize(NamedTuple):
@@ -93,21 +92,5 @@ def _fit(arch: str, height: int, width: int) -> ImageSize | None:
     windows: tuple[int | str, ...] = ()
     if family_of(arch) == "swin":
         strides = [patch * 2**stage for stage in range(4)]
-        windows = tuple(_window(height // stride, width // stride) for stride in strides)
+        windows = tuple(best_window(height // stride, width // stride) for stride in strides)
     return ImageSize((height, width), patch, patch * family.cells_per_patch, windows)
-
-
-def _window(rows: int, columns: int) -> int | str:
-    """Return the window that needs the least padding of a grid, and the largest of several.
-
-    Tiny windows are left out. A small grid that needs padding is one window, ``'global'``.
-    """
-    shortest = min(rows, columns, _SMALLEST_WINDOW)
-    longest = min(rows, columns, _LARGEST_WINDOW)
-
-    def padded(window: int) -> int:
-        return -(-rows // window) * -(-columns // window) * window**2
-
-    best = min(range(longest, shortest - 1, -1), key=padded)
-    is_small = max(rows, columns) <= _LARGEST_WINDOW
-    return "global" if is_small and padded(best) > rows * columns else best

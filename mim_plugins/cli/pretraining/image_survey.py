@@ -1,6 +1,8 @@
-"""Number and sizes of the images in folders."""
+"""Number and sizes of the images of a run."""
 
+import io
 import os
+import re
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,24 +10,45 @@ from typing import NamedTuple
 
 from PIL import Image
 
+from ...archives import HUB, read_image_file
+from ...datasets.archive_images import archive_images
+from ...datasets.archive_places import describe_unread, find_archives, is_archive_place
 from ...datasets.channel_statistics import ChannelStatistics, channel_statistics
 from ...datasets.image_files import find_images, suffixes_read
-from ...errors import DataNotFoundError
+from ...datasets.image_lists import read_image_list
+from ...datasets.image_places import is_list
+from ...datasets.mixture_sampler import mixed_count
+from ...errors import ConfigError, DataNotFoundError
 from ...file_names import printable
 from ...sampling import evenly_spaced
 from ...transforms import Bands
 
 _PROBED = 32  # images whose size is read
 _MEASURED = 256  # images of several bands whose mean and standard deviation are computed
+_WEIGHTED = re.compile(r"(.+):(\d+\.?\d*|\.\d+)", re.DOTALL)
+_SPLIT = "train"
+
+
+class DataPart(NamedTuple):
+    """Folder, list or archive of a run."""
+
+    root: str
+    """Folder or archive, absolute."""
+    split: str = ""
+    """Split to read of archives that contain several."""
+    ann_file: str = ""
+    """List of images, absolute."""
+    weight: float = 1.0
+    """Mean number of times that an epoch contains each image."""
 
 
 class ImageSurvey(NamedTuple):
     """Images of a run."""
 
-    folders: tuple[str, ...]
-    """The folders that contain them, absolute."""
+    parts: tuple[DataPart, ...]
+    """The data that contain them."""
     images: int
-    """Their number."""
+    """Their number in an epoch."""
     short_side: int
     """Median of the short sides, in pixels, of evenly spaced images."""
     statistics: ChannelStatistics | None = None
@@ -33,41 +56,34 @@ class ImageSurvey(NamedTuple):
 
 
 def survey_images(data: Sequence[str | os.PathLike], channels: int | None = None) -> ImageSurvey:
-    """Count the images in folders, and read the sizes of a few.
+    """Count the images of folders, lists and archives, and read the sizes of a few.
 
-    A folder ``train`` directly below a folder is read instead of it. With ``channels``, files of
-    bands are images, too, and evenly spaced ones are measured.
+    A folder ``train`` directly below a folder is read instead of it. ``DATA:2`` gives the images
+    the weight 2. With ``channels``, files of bands are images, too, and evenly spaced ones are
+    measured.
 
     Raises:
-        DataNotFoundError: a folder does not exist, contains no images, or none can be read; with
+        DataNotFoundError: a place does not exist, contains no images, or none can be read; with
             ``channels``, see :func:`channel_statistics`.
-        ConfigError: ``channels`` is not a number of bands, or a package is missing.
+        ArchiveError: an archive is corrupt.
+        ConfigError: a weight is not usable, ``channels`` is not a number of bands, or a package is
+            missing.
     """
-    bands = None if channels is None else Bands(channels)
-    folders, paths = [], []
+    suffixes = suffixes_read(None if channels is None else Bands(channels))
+    parts, paths, images = [], [], 0
     for each in data:
-        folder = Path(each).expanduser().absolute()
-        if not folder.is_dir():
-            kind = "is not a folder" if folder.exists() else "does not exist"
-            raise DataNotFoundError(
-                f"data '{printable(each)}' {kind}: give a folder of images, of any depth"
-            )
-        if not _is_text(str(folder)):
-            raise DataNotFoundError(
-                f"data '{printable(each)}': the folder's name is not UTF-8; rename it, or use a"
-                " link to it (ln -s)"
-            )
-        folder = folder / "train" if (folder / "train").is_dir() else folder
-        found = find_images(folder, suffixes_read(bands))
-        if not found:
-            raise DataNotFoundError(f"data '{printable(each)}' contains no images")
-        folders.append(str(folder))
+        part, found = _survey_part(os.fspath(each), suffixes)
+        parts.append(part)
         paths += found
+        try:
+            images += mixed_count(len(found), part.weight)
+        except ValueError as error:
+            raise ConfigError(f"data '{printable(each)}': {error}") from error
     if channels is not None:
         measured = [paths[index] for index in evenly_spaced(len(paths), _MEASURED)]
         found_statistics = channel_statistics(measured, dict(channels=channels))
         short_side = int(statistics.median(found_statistics.short_sides))
-        return ImageSurvey(tuple(folders), len(paths), short_side, found_statistics)
+        return ImageSurvey(tuple(parts), images, short_side, found_statistics)
     sides = [_short_side(paths[index]) for index in evenly_spaced(len(paths), _PROBED)]
     readable = [side for side in sides if side]
     if not readable:
@@ -76,7 +92,52 @@ def survey_images(data: Sequence[str | os.PathLike], channels: int | None = None
             " tools/misc/check_dataset.py finds the cause; --channels reads images of other kinds"
             " than 8-bit colors"
         )
-    return ImageSurvey(tuple(folders), len(paths), int(statistics.median(readable)))
+    return ImageSurvey(tuple(parts), images, int(statistics.median(readable)))
+
+
+def _survey_part(given: str, suffixes: Sequence[str]) -> tuple[DataPart, list[str]]:
+    """Return a part of the data and the addresses of its images."""
+    place, weight = _split_weight(given)
+    if not place.startswith(HUB):
+        place = str(Path(place).expanduser().absolute())
+    if not _is_text(place):
+        raise DataNotFoundError(
+            f"data '{printable(given)}': the name is not UTF-8; rename it, or use a link to it"
+            " (ln -s)"
+        )
+    if is_list(place):
+        part = DataPart(os.path.dirname(place), ann_file=place, weight=weight)
+        found = read_image_list(place, part.root)
+    elif is_archive_place(place):
+        part, found = _survey_archives(place, weight, suffixes)
+    elif os.path.isdir(place):
+        folder = os.path.join(place, _SPLIT)
+        part = DataPart(folder if os.path.isdir(folder) else place, weight=weight)
+        found = find_images(part.root, suffixes)
+        if not found and find_archives(place, _SPLIT):
+            part, found = _survey_archives(place, weight, suffixes)
+    else:
+        raise DataNotFoundError(f"data '{printable(given)}' {describe_unread(place)}")
+    if not found:
+        raise DataNotFoundError(f"data '{printable(given)}' contains no images")
+    return part, found
+
+
+def _survey_archives(
+    place: str, weight: float, suffixes: Sequence[str]
+) -> tuple[DataPart, list[str]]:
+    found = find_archives(place, _SPLIT)
+    assert found is not None
+    images = archive_images(found, suffixes=suffixes)
+    return DataPart(place, _SPLIT, weight=weight), images.paths
+
+
+def _split_weight(data: str) -> tuple[str, float]:
+    """Return the parts of ``PATH:WEIGHT``, and 1 as the weight of anything else."""
+    found = _WEIGHTED.fullmatch(data)
+    if found is None or os.path.exists(os.path.expanduser(data)):
+        return data, 1.0
+    return found[1], float(found[2])
 
 
 def _is_text(name: str) -> bool:
@@ -91,7 +152,7 @@ def _is_text(name: str) -> bool:
 def _short_side(path: str) -> int:
     """Return the shorter side of an image, 0 if its header cannot be read."""
     try:
-        with Image.open(path) as image:
+        with Image.open(io.BytesIO(read_image_file(path))) as image:
             return min(image.size)
     except (OSError, SyntaxError, ValueError):
         return 0

@@ -9,7 +9,9 @@ from mmengine.config import Config
 
 from ...analysis import step_cost
 from ...apis import build_model
+from ...datasets.image_files import suffixes_read
 from ...errors import ConfigError
+from ..labeled_survey import survey_labeled
 from ..machine import this_machine
 from ..own_runs import check_out, write_config
 from ..training import train, train_arguments
@@ -36,14 +38,16 @@ def pretrain(
     config_only: bool = False,
     channels: int | None = None,
     shown_bands: Sequence[int] | None = None,
+    val: str | os.PathLike | None = None,
 ) -> RunResults:
-    """Pre-train an encoder on folders of images, as ``mim-plugins pretrain`` does.
+    """Pre-train an encoder on folders or archives of images, as ``mim-plugins pretrain`` does.
 
     The settings that are None depend on the images and on the machine; they are printed. The
     config is written next to the work folder, and ``tools/train.py`` runs it.
 
     Args:
-        data: one or several folders of images, of any depth.
+        data: one or several folders of images, of any depth, lists or archives; ``"DATA:2"`` reads
+            each image twice per epoch.
         method: ``'mixmae'``, ``'mrmae'`` or ``'mae'``.
         arch: encoder: ``'swin-t'`` to ``'swin-h'`` or ``'pvt-t'`` to ``'pvt-l'`` for MixMAE,
             ``'vit-t'`` to ``'vit-h'`` or ``'mcmae-s'`` to ``'mcmae-h'`` for the others.
@@ -56,18 +60,20 @@ def pretrain(
         config_only: write the config without training.
         channels: number of bands, for images that are not 8-bit RGB; see :class:`Bands`.
         shown_bands: one or three bands that pictures show, counted from 0.
+        val: folder of labeled images, ``train/CLASS/IMAGE`` and ``val/CLASS/IMAGE``, on which
+            :class:`KNNHook` evaluates the encoder during training.
 
     Returns:
         Paths of the files that the run wrote.
 
     Raises:
-        DataNotFoundError: a folder does not exist or has no readable image.
+        DataNotFoundError: a folder or archive does not exist or has no readable image.
         ConfigError: a setting is wrong, or does not fit the images.
         WorkDirError: ``out`` contains a run.
     """
     folders = [data] if isinstance(data, (str, os.PathLike)) else list(data)
     if not folders:
-        raise ConfigError("data: give at least one folder of images")
+        raise ConfigError("data: give at least one folder of images or archive")
     machine, survey = this_machine(), survey_images(folders, channels)
     resolve = partial(
         resolve_settings,
@@ -75,6 +81,7 @@ def pretrain(
         teacher=teacher,
         out=out,
         shown_bands=shown_bands,
+        labeled=None if val is None else survey_labeled(val, suffixes_read(channels)),
     )
     settings = resolve(batch_size=batch_size)
     check_out(settings.out, overwrite)

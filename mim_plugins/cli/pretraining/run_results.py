@@ -1,4 +1,4 @@
-"""Files that a pre-training ends with, and the commands that use them."""
+"""Files that a run ends with, and the commands that use them."""
 
 import os
 import shlex
@@ -9,11 +9,13 @@ from typing import Any, NamedTuple
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 from PIL import Image
+from torch.utils.data import DataLoader
 
+from ...algorithms import PretrainingModel
 from ...analysis import read_run
 from ...apis import reconstruct
+from ...apis.export import export_encoder
 from ...apis.inputs import central_pipeline
-from ...checkpoints import export_backbone
 from ...datasets.wrappers import base_datasets
 from ...engine.model_wrapper import unwrap_model
 from ...engine.resume.checkpoint_files import POINTER, find_resumable
@@ -29,7 +31,10 @@ CURVE, PICTURE, ENCODER = "curve.png", "reconstruction.png", "encoder.safetensor
 
 
 class RunResults(NamedTuple):
-    """Files of a finished pre-training; None for one that could not be written."""
+    """Files of a finished run; None for one that could not be written.
+
+    Only pre-training has an encoder file and a picture.
+    """
 
     config: Path
     checkpoint: Path | None = None
@@ -39,10 +44,10 @@ class RunResults(NamedTuple):
 
 
 def write_results(runner: Runner, config: Path) -> RunResults:
-    """Write curve, picture and encoder to the work folder, and print a summary.
+    """Write the files of the run to the work folder, and print a summary.
 
-    A file that cannot be written is a line of the summary, not an error, because the training is
-    done.
+    Pre-training ends with an encoder, a curve and a picture, other runs with a curve. A file that
+    cannot be written is a line of the summary, not an error, because the training is done.
     """
     folder = Path(runner.work_dir)
     if not is_main_process():
@@ -53,17 +58,18 @@ def write_results(runner: Runner, config: Path) -> RunResults:
     def write_encoder() -> None:
         if checkpoint is None:
             raise FileNotFoundError("there is no checkpoint")
-        export_backbone(checkpoint, encoder, overwrite=True)
+        export_encoder(checkpoint, encoder, overwrite=True)
 
-    writers: dict[Path, Callable[[], Any]] = {
-        encoder: write_encoder,
-        curve: lambda: _draw_curve(folder, curve),
-        picture: lambda: _draw_picture(runner, picture),
-    }
+    writers: dict[Path, Callable[[], Any]] = {curve: lambda: _draw_curve(folder, curve)}
+    is_pretraining = isinstance(unwrap_model(runner.model), PretrainingModel)
+    if is_pretraining:
+        writers |= {encoder: write_encoder, picture: lambda: _draw_picture(runner, picture)}
     problems = {path: problem for path, write in writers.items() if (problem := _try(write))}
-    written = [None if path in problems else path for path in writers]
-    results = RunResults(config, checkpoint, *written)
-    print(_summary(results, problems, _data_folder(runner)), flush=True)
+    written = writers.keys() - problems
+    files = (path if path in written else None for path in (encoder, curve, picture))
+    results = RunResults(config, checkpoint, *files)
+    next_commands = _next_of_pretraining if is_pretraining else _next_of_finetuning
+    print(_summary(results, problems, next_commands(runner, results)), flush=True)
     return results
 
 
@@ -91,9 +97,10 @@ def _draw_picture(runner: Runner, path: Path) -> None:
     Image.fromarray(draw_grid(panels, panel_caption(panels))).save(path)
 
 
-def _data_folder(runner: Runner) -> str:
-    dataset: Any = base_datasets(runner.train_dataloader.dataset)[0]
-    return os.path.normpath(dataset.data_prefix.get("img_path") or dataset.data_root)
+def _data_folder(loader: DataLoader) -> str:
+    dataset: Any = base_datasets(loader.dataset)[0]
+    folder = os.path.normpath(dataset.data_prefix.get("img_path") or dataset.data_root)
+    return dataset.ann_file or (folder if os.path.isdir(folder) else dataset.data_root)
 
 
 def _shown(path: Path) -> Path:
@@ -101,20 +108,41 @@ def _shown(path: Path) -> Path:
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
-def _summary(results: RunResults, problems: dict[Path, str], data: str) -> str:
+def _next_of_pretraining(runner: Runner, results: RunResults) -> list[str]:
+    folder, run = _shown(Path(runner.work_dir)), _run(results)
+    data = _data_folder(runner.train_dataloader)
+    encoder = [str(_shown(results.encoder))] if results.encoder else run
+    lines = [
+        _command("reconstruct", *run, data, "--out", str(folder / "more.png")),
+        _command("embed", *encoder, data, "--out", str(folder / "features.npz")),
+    ]
+    if results.encoder is not None:
+        finetune = f"finetune DATA --checkpoint {shlex.quote(str(_shown(results.encoder)))}"
+        lines += ["with labels, as DATA/train/CLASS/IMAGE and DATA/val/CLASS/IMAGE:"]
+        lines += [f"  {PROGRAM} {finetune}"]
+    return lines
+
+
+def _next_of_finetuning(runner: Runner, results: RunResults) -> list[str]:
+    if runner.val_loop is None:
+        return []
+    data = _data_folder(runner.val_dataloader)
+    return [_command("predict", *_run(results), data)]
+
+
+def _run(results: RunResults) -> list[str]:
+    """Return config and checkpoint as arguments of a command."""
+    return [str(_shown(path)) for path in results[:2] if path is not None]
+
+
+def _command(*words: str) -> str:
+    return f"  {PROGRAM} {shlex.join(words)}"
+
+
+def _summary(results: RunResults, problems: dict[Path, str], commands: list[str]) -> str:
     named = {name: _shown(path) for name, path in results._asdict().items() if path is not None}
     lines = ["", "Done:", *(f"  {name:<11} {path}" for name, path in named.items())]
     lines += [f"  not written: {_shown(path)} ({problem})" for path, problem in problems.items()]
-    if results.checkpoint is None:
-        return "\n".join(lines)
-    folder, run = named["checkpoint"].parent, [str(named["config"]), str(named["checkpoint"])]
-    commands = [
-        ["reconstruct", *run, data, "--out", str(folder / "more.png")],
-        ["embed", *run, data, "--out", str(folder / "features.npz")],
-    ]
-    lines += ["", "Next:", *(f"  {PROGRAM} {shlex.join(command)}" for command in commands)]
-    if results.encoder is not None:
-        finetune = f"finetune DATA --checkpoint {shlex.quote(str(named['encoder']))}"
-        lines += ["with labels, as DATA/train/CLASS/IMAGE and DATA/val/CLASS/IMAGE:"]
-        lines += [f"  {PROGRAM} {finetune}"]
+    if results.checkpoint is not None and commands:
+        lines += ["", "Next:", *commands]
     return "\n".join(lines)

@@ -7,10 +7,11 @@ from typing import NamedTuple
 
 from ...errors import ConfigError
 from ...wording import counted
+from ..labeled_survey import LabeledSurvey
 from ..machine import Machine
 from ..own_runs import automatic_batch, automatic_epochs, config_path, safe_name
 from .image_size import ImageSize, automatic_image_size, fit_image_size
-from .image_survey import ImageSurvey
+from .image_survey import DataPart, ImageSurvey
 from .methods import METHODS, TITLES, arch_names, choose_name, choose_teacher
 
 _MANY_IMAGES = 50_000  # from here on, a GPU trains a base encoder by default
@@ -37,6 +38,8 @@ class Settings(NamedTuple):
     """Work folder; the config is the file next to it with the suffix ``.py``."""
     shown_bands: tuple[int, ...] = ()
     """Bands that pictures show, for images of several bands."""
+    labeled: LabeledSurvey | None = None
+    """Labeled images that evaluate the encoder during training."""
 
     @property
     def channels(self) -> int | None:
@@ -61,14 +64,20 @@ class Settings(NamedTuple):
         return config_path(self.out)
 
     def describe(self) -> str:
-        """Return the settings in two lines."""
+        """Return the settings in two lines, or three with labeled images."""
+        labeled = (
+            f"\nfeatures evaluated with {self.labeled.images} labeled images of"
+            f" {self.labeled.classes} classes"
+            if self.labeled
+            else ""
+        )
         teacher = f", teacher {self.teacher}" if self.teacher else ""
         bands = f", {counted(self.channels, 'channel')}" if self.channels else ""
         return (
             f"{TITLES[self.method]}, {self.arch}{teacher}{bands}, {self.size.describe()}\n"
             f"{self.survey.images} images, batches of {self.batch_size}, {self.epochs} epochs of"
             f" {self.steps} iterations ({self.warmup} of warm-up),"
-            f" {counted(self.workers, 'worker')}"
+            f" {counted(self.workers, 'worker')}{labeled}"
         )
 
 
@@ -98,6 +107,7 @@ def resolve_settings(
     teacher: str | None = None,
     out: str | os.PathLike | None = None,
     shown_bands: Sequence[int] | None = None,
+    labeled: LabeledSurvey | None = None,
 ) -> Settings:
     """Check the given settings and choose the others.
 
@@ -120,7 +130,9 @@ def resolve_settings(
         epochs = automatic_epochs(steps, _UPDATES[machine.has_gpu], _EPOCHS[machine.has_gpu])
     folder = Path(out).expanduser() if out is not None else _default_folder(method, arch, survey)
     return Settings(
-        method, arch, teacher, survey, size, batch_size, epochs, machine.workers, folder, shown
+        *(method, arch, teacher, survey, size, batch_size, epochs, machine.workers, folder),
+        shown_bands=shown,
+        labeled=labeled,
     )
 
 
@@ -161,9 +173,9 @@ def _check_batch(method: str, images: int, batch_size: int | None, machine: Mach
 
 
 def _default_folder(method: str, arch: str, survey: ImageSurvey) -> Path:
-    return Path("work_dirs", f"{method}_{arch}_{_name(survey.folders)}")
+    return Path("work_dirs", f"{method}_{arch}_{_name(survey.parts[0])}")
 
 
-def _name(folders: Sequence[str]) -> str:
-    path = Path(folders[0])
-    return safe_name(path.parent.name if path.name == "train" else path.name)
+def _name(part: DataPart) -> str:
+    path = Path(part.ann_file or part.root)
+    return safe_name(path.parent.name if path.name == "train" else path.stem)

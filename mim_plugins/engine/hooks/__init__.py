@@ -4,6 +4,7 @@ from .deferred_scalars_hook import DeferredScalarsHook
 from .knn_hook import KNNHook
 from .loss_guard_hook import LossGuardHook
 from .preemption_hook import REQUEUE_EXIT_CODE, PreemptionHook
+from .progress_hook import ProgressHook
 from .reconstruction_hook import ReconstructionHook
 from .restart_hook import RestartHook
 from .run_summary_hook import RunSummaryHook
@@ -20,6 +21,7 @@ __all__ = [
     "KNNHook",
     "LossGuardHook",
     "PreemptionHook",
+    "ProgressHook",
     "ReconstructionHook",
     "RestartHook",
     "RunSummaryHook",

@@ -1,43 +1,34 @@
 """Hook that keeps a loadable checkpoint at every moment of a run."""
 
-import copy
 from collections import deque
+from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
-from ...checkpoints import PARTIAL_SUFFIX
 from ...config import accepted_arguments, unknown_name
 from ...errors import WorkDirError
 from ...registry import HOOKS
 from ..guards.guarded_metrics import guard_metrics
 from ..guards.guarded_writers import guard_writers
 from ..guards.guarded_writes import free_space, try_writing
-from ..optim.sharded_optimizer import gather_optimizer_state
 from ..resume.atomic_local_backend import ATOMIC_BACKEND
+from ..resume.best_checkpoints import move_best_into_folder, remember_best
 from ..resume.checkpoint_compatibility import add_compatibility_meta
-from ..resume.checkpoint_files import POINTER, best_in_folder
+from ..resume.checkpoint_writer import CheckpointWriter, Outcome, agree, describe_failure
 from ..resume.deferred_removals import DeferredRemovals
 from ..resume.loaded_checkpoint import check_loaded
 from ..resume.model_settings import compare_settings, note_settings
 from ..resume.resumable_content import check_savable, make_resumable
 from ..resume.resume_source import set_resume_source
 from ..resume.resumed_schedule import apply_config_schedule
-from ..resume.run_checkpoints import (
-    newest_complete,
-    next_try,
-    remove_files,
-    try_publishing,
-    write_pointer,
-)
+from ..resume.run_checkpoints import next_try, remove_files, remove_partial_files, try_publishing
+from ..sharding.sharded_run import gathered_state, prepare_sharded_run
 from .best_metric import lacks_metric
 
-INTERRUPTED = "interrupted.pth"
-_BEST_PATHS = ("best_ckpt_path", "best_ckpt_path_dict")
+INTERRUPTED = "interrupted.pth"  # removed when the next regular checkpoint is complete
 
 
 @HOOKS.register_module()
@@ -49,6 +40,10 @@ class AtomicCheckpointHook(CheckpointHook):
     one checkpoint more than ``max_keep_ckpts``. If saving fails, an error is logged, and the next
     interval or the end of the run tries again.
 
+    A thread writes a copy of the state while training continues. At most one copy exists: the next
+    save waits for it, and so does the end of the run. The best checkpoint is not copied: training
+    waits for its file.
+
     Every file ends with a digest of its content. A resumed run starts from the newest intact file
     (:func:`find_resumable`). Before anything of that file is used, it is checked completely and
     compared with the model and the optimizer (:func:`check_loaded`). Learning rate and schedule
@@ -56,8 +51,9 @@ class AtomicCheckpointHook(CheckpointHook):
 
     Args:
         *args: positional arguments of MMEngine's hook.
-        **kwargs: arguments of MMEngine's hook; an unknown name raises TypeError.
+        background: write a copy while training continues; False: no copy, training waits.
         backend_args: file backend of MMEngine's hook; the default writes local files atomically.
+        **kwargs: arguments of MMEngine's hook; an unknown name raises TypeError.
     """
 
     backend_args: dict | None
@@ -65,7 +61,9 @@ class AtomicCheckpointHook(CheckpointHook):
     last_ckpt: str | None
     newest: str = ""  # after a failed save: description of the newest complete checkpoint
 
-    def __init__(self, *args: Any, backend_args: dict | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, background: bool = True, backend_args: dict | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(*args, backend_args=backend_args, **kwargs)
         for name in self.args:  # MMEngine would pass them to save_checkpoint, hours later
             raise TypeError(unknown_name((), name, accepted_arguments(type(self))))
@@ -77,6 +75,7 @@ class AtomicCheckpointHook(CheckpointHook):
         is_ours = self.backend_args == dict(backend=ATOMIC_BACKEND)
         # storage services raise errors of any type
         self._errors: tuple[type[Exception], ...] = (OSError,) if is_ours else (Exception,)
+        self._writer = CheckpointWriter(background, self._errors)
 
     def before_run(self, runner: Runner) -> None:
         """Choose the checkpoint to resume from, see :func:`set_resume_source`.
@@ -85,6 +84,7 @@ class AtomicCheckpointHook(CheckpointHook):
             CheckpointError: on all processes, if no checkpoint can be resumed from.
         """
         guard_writers(runner)
+        prepare_sharded_run(runner)
         if runner._resume:
             set_resume_source(runner, self.out_dir)
 
@@ -99,13 +99,9 @@ class AtomicCheckpointHook(CheckpointHook):
         note_settings(runner)
         guard_metrics(runner)
         if runner._resume:
-            for key in set(_BEST_PATHS) & set(vars(self)):
-                setattr(self, key, best_in_folder(getattr(self, key), self.out_dir))
-        if is_main_process() and self._is_local:
-            checkpoints = Path(self.out_dir).glob(f"*.pth.*{PARTIAL_SUFFIX}")
-            pointers = Path(runner.work_dir).glob(f"{POINTER}.*{PARTIAL_SUFFIX}")
-            for file in (*checkpoints, *pointers):
-                try_writing(runner.logger, f"'{file.parent}'", file.unlink)
+            move_best_into_folder(self)
+        if self._is_local:
+            remove_partial_files(runner, self.out_dir)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Check the loaded checkpoint and adapt its schedule and learning rate to the config."""
@@ -121,11 +117,17 @@ class AtomicCheckpointHook(CheckpointHook):
         make_resumable(runner, checkpoint)
 
     def after_train(self, runner: Runner) -> None:
-        """Repeat a failed last save; a second failure raises a WorkDirError."""
+        """Complete the last save, and repeat it if it failed.
+
+        Raises:
+            WorkDirError: it failed again.
+        """
+        self.finish_saving()
         if self._is_behind:
             step = runner.epoch if self.by_epoch else runner.iter
             meta = dict(epoch=runner.epoch, iter=runner.iter)
             self._save_checkpoint_with_step(runner, step, meta)
+            self.finish_saving()
         if self._is_behind:
             raise WorkDirError(
                 "the run ended without its final weights, which could not be saved:"
@@ -138,19 +140,23 @@ class AtomicCheckpointHook(CheckpointHook):
         publish = super()._publish_model
         try_publishing(runner.logger, ckpt_path, lambda: publish(runner, ckpt_path))
 
-    def save_iteration(self, runner: Runner, name: str, prospect: str) -> bool:
-        """Save the run after the current iteration and return whether this succeeded.
-
-        ``interrupted.pth`` is removed when the next regular checkpoint is complete.
-        """
+    def save_iteration(self, runner: Runner, name: str, prospect: str) -> None:
+        """Begin to save the run after the current iteration, see :meth:`finish_saving`."""
         meta = dict(epoch=runner.epoch, iter=runner.iter + 1)
-        return self._save_file(runner, name, meta, prospect)
+        self._save_file(runner, name, meta, prospect)
 
-    def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
-        """Save ``step``, update ``last_checkpoint``, then remove outdated files."""
+    def finish_saving(self) -> bool:
+        """Wait for the last save in all processes and return whether it succeeded."""
+        return self._writer.finish()
+
+    def _save_checkpoint_with_step(
+        self, runner: Runner, step: int, meta: dict, then: Callable[[], object] | None = None
+    ) -> None:
+        """Save ``step``, update ``last_checkpoint``, remove outdated files, then call ``then``."""
         if self._deferred_saves is not None:
             self._deferred_saves.append((step, meta))
             return
+        self.finish_saving()
         before = list(getattr(self, "keep_ckpt_ids", ()))
         kept, outdated = [*(old for old in before if old != step), step], []
         if self.max_keep_ckpts > 0:
@@ -161,89 +167,83 @@ class AtomicCheckpointHook(CheckpointHook):
         runner.message_hub.update_info("last_ckpt", path)
         end = runner.max_epochs if self.by_epoch else runner.max_iters
         prospect = next_try(step, end, self.interval, self.save_last)
-        if self._save_file(runner, name, meta, prospect):
-            self.last_ckpt, self._is_behind = path, False
-            names = [*map(self.filename_tmpl.format, outdated), INTERRUPTED]
-            remove = partial(remove_files, self.file_backend, self.out_dir, names)
-            try_writing(runner.logger, f"'{self.out_dir}'", remove, self._errors)
-            return
-        self._is_behind = self.last_ckpt != path
-        if self.max_keep_ckpts > 0:
-            self._set_kept_steps(runner, before)
+        names = [*map(self.filename_tmpl.format, outdated), INTERRUPTED]
+        remove = partial(remove_files, self.file_backend, self.out_dir, names)
+
+        def finish(is_saved: bool) -> None:
+            if is_saved:
+                try_writing(runner.logger, f"'{self.out_dir}'", remove, self._errors)
+            if then is not None:
+                then()
+
+        def settle(outcome: Outcome) -> None:
+            self._note(outcome)
+            self.last_ckpt = path if outcome.is_saved else self.last_ckpt
+            self._is_behind = self.last_ckpt != path
+            if not outcome.is_saved and self.max_keep_ckpts > 0:
+                self._set_kept_steps(runner, before)
+
+        self._save_file(runner, name, meta, prospect, finish, settle)
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
         """Save as MMEngine does, but remove the old best file only when the new one is complete."""
         if not self.save_best or lacks_metric(self.key_indicators, metrics, runner):
             return
-        backend, hub = self.file_backend, runner.message_hub
-        known = {key: value for key, value in hub.runtime_info.items() if key.startswith("best_")}
-        paths = {key: copy.copy(getattr(self, key, None)) for key in _BEST_PATHS}
+        self.finish_saving()
+        backend, restore = self.file_backend, remember_best(self, runner)
         self.file_backend = removals = DeferredRemovals(backend)
         deferred: list[tuple[int, dict]] = []
-        self._deferred_saves = deferred
-        failure = None
+        self._deferred_saves, outcome = deferred, Outcome(True)
         try:
-            super()._save_best_checkpoint(runner, metrics)
+            with gathered_state(runner, with_optimizer=False):
+                super()._save_best_checkpoint(runner, metrics)
         except self._errors as error:
-            failure = error
+            prospect = "training continues without it"
+            outcome = self._describe(runner, "the best checkpoint", prospect)(error)
         finally:
             self.file_backend, self._deferred_saves = backend, None
-        prospect = "training continues without it"
-        if self._has_succeeded(runner, "the best checkpoint", failure, prospect):
-            # save the last checkpoint again, because it must contain the path of the best one
-            for step, meta in deferred:
-                self._save_checkpoint_with_step(runner, step, meta)
-            try:
-                removals.perform()
-            except self._errors as error:
-                runner.logger.warning(f"the previous best checkpoint cannot be removed: {error}")
+        if not agree(outcome, self._note):
+            restore()
             return
-        for key in [each for each in hub.runtime_info if each.startswith("best_")]:
-            hub.pop_info(key)
-        hub.update_info_dict(known)
-        self.__dict__.update({key: path for key, path in paths.items() if path})
+        remove = partial(removals.perform, runner.logger, self._errors)
+        # save the last checkpoint again, because it must contain the path of the best one
+        for step, meta in deferred:
+            self._save_checkpoint_with_step(runner, step, meta, remove)
+        if not deferred:
+            remove()
 
-    def _save_file(self, runner: Runner, name: str, meta: dict, prospect: str) -> bool:
-        """Save a file, update ``last_checkpoint`` and return whether the file was saved."""
+    def _save_file(
+        self,
+        runner: Runner,
+        name: str,
+        meta: dict,
+        prospect: str,
+        finish: Callable[[bool], object] = bool,
+        settle: Callable[[Outcome], object] | None = None,
+    ) -> None:
+        """Begin to save a file, see :meth:`CheckpointWriter.save`."""
         path = self.file_backend.join_path(self.out_dir, name)
-        gather_optimizer_state(runner)
-        failure = None
-        try:
-            runner.save_checkpoint(
-                self.out_dir,
-                name,
-                self.file_client_args,
-                save_optimizer=self.save_optimizer,
-                save_param_scheduler=self.save_param_scheduler,
-                meta=meta,
-                by_epoch=self.by_epoch,
-                backend_args=self.backend_args,
-                **self.args,
-            )
-            if is_main_process():
-                write_pointer(runner, path)
-        except self._errors as error:
-            failure = error
-        return self._has_succeeded(runner, path, failure, prospect)
+        save = partial(
+            runner.save_checkpoint,
+            self.out_dir,
+            name,
+            self.file_client_args,
+            save_optimizer=self.save_optimizer,
+            save_param_scheduler=self.save_param_scheduler,
+            meta=meta,
+            by_epoch=self.by_epoch,
+            backend_args=self.backend_args,
+            **self.args,
+        )
+        describe = self._describe(runner, path, prospect)
+        self._writer.save(runner, path, save, describe, finish, settle or self._note)
 
-    def _has_succeeded(
-        self, runner: Runner, name: str, failure: Exception | None, prospect: str
-    ) -> bool:
-        """Return on all processes whether the main process, the only one that writes, succeeded.
+    def _describe(self, runner: Runner, name: str, prospect: str) -> Callable[[Exception], Outcome]:
+        folder = self.out_dir if self._is_local else None
+        return partial(describe_failure, runner, name, prospect, folder, self.last_ckpt)
 
-        If the processes continued differently, the next collective operation would hang.
-        """
-        if failure is not None:
-            folder = self.out_dir if self._is_local else None
-            self.newest = newest_complete(folder, runner, self.last_ckpt)
-            runner.logger.error(
-                f"{name} could NOT be saved: {failure}; {free_space(runner.work_dir)}; {prospect}."
-                f" Make room: {self.newest}"
-            )
-        outcome: list = [failure is None, self.newest]
-        broadcast_object_list(outcome)
-        is_saved, self.newest = outcome
-        return is_saved
+    def _note(self, outcome: Outcome) -> None:
+        self.newest = outcome.newest or self.newest
 
     def _set_kept_steps(self, runner: Runner, steps: list[int]) -> None:
         self.keep_ckpt_ids = deque(steps, self.max_keep_ckpts)

@@ -1,4 +1,4 @@
-"""Hook that evaluates pre-training with a k-nearest-neighbor classifier."""
+"""Hook that evaluates the features of pre-training: k-NN, linear probe and RankMe."""
 
 import itertools
 from typing import Any
@@ -12,24 +12,32 @@ from ...evaluation.features import PRECISIONS, extract_features
 from ...evaluation.knn import check_neighbors, knn_accuracy
 from ...evaluation.knn_loaders import build_knn_loaders
 from ...evaluation.labeled_features import LabeledFeatures
+from ...evaluation.linear_probe import linear_probe_accuracy
+from ...evaluation.rankme import rankme
 from ...file_names import printable
 from ...randomness import preserved_random_state
 from ...registry import HOOKS
 from ..loops.resumable_data_loader import defer_worker_signals
 from ..model_wrapper import unwrap_model
 from .interval_hook import IntervalHook
+from .progress_hook import ProgressHook
 from .stall_watchdog_hook import StallWatchdogHook
 
 
 @HOOKS.register_module()
 class KNNHook(IntervalHook):
-    """Log the k-NN accuracy of the backbone's pooled features every ``interval`` epochs.
+    """Log the quality of the backbone's pooled features every ``interval`` epochs.
 
-    Complete images are normalized by the run's data preprocessor, without mixing or masking. The
-    training itself stays bit-identical: random generators and module modes are restored. The
-    results ``knn_top1`` and ``knn_top5``, in percent, are logged to the console, to the scalars of
+    The features are computed once for all measures: the k-NN accuracies ``knn_top1`` and
+    ``knn_top5``, those of a linear probe, ``probe_top1`` and ``probe_top5``, in percent, and the
+    effective rank of the references, ``rankme``. They are logged to the console, to the scalars of
     every visualization backend (JSON log, TensorBoard, WandB; with the iteration as step) and to
     the message hub.
+
+    Complete images are normalized by the run's data preprocessor, without mixing or masking. The
+    training itself stays bit-identical: random generators and module modes are restored, and the
+    probe has copies of the features. It is trained anew in each evaluation and has no state, so
+    evaluations of a resumed run equal those of an uninterrupted one.
 
     In a distributed run the images are divided among the processes. The checkpoint of the same
     epoch or iteration is saved before the evaluation and survives if the evaluation fails. Its
@@ -51,6 +59,7 @@ class KNNHook(IntervalHook):
         batch_size: images per process.
         num_workers: loader workers, which end after each evaluation.
         precision: data type of the forward pass: ``'float32'``, ``'bfloat16'`` or ``'float16'``.
+        probe: train the linear probe, see :func:`linear_probe_accuracy`.
 
     Raises:
         ValueError: a number is below 1, or ``precision`` is unknown. Before the first iteration:
@@ -75,6 +84,7 @@ class KNNHook(IntervalHook):
         batch_size: int = 128,
         num_workers: int = 4,
         precision: str = "float32",
+        probe: bool = True,
     ) -> None:
         super().__init__(interval, by_epoch)
         if precision not in PRECISIONS:
@@ -89,6 +99,7 @@ class KNNHook(IntervalHook):
         self.batch_size = batch_size
         self.num_workers = num_workers
         self.dtype = PRECISIONS[precision]
+        self.probe = probe
         self._loaders: tuple[DataLoader, ...] = ()
 
     def before_train(self, runner: Runner) -> None:
@@ -114,13 +125,16 @@ class KNNHook(IntervalHook):
     def act(self, runner: Runner, step: int) -> None:
         """Compute the accuracy and log it."""
         model = unwrap_model(runner.model)
-        watchdogs = [hook for hook in runner.hooks if isinstance(hook, StallWatchdogHook)]
         batches = itertools.count()  # across both data sets: a progress that never decreases
+        total = sum(map(len, self._loaders))
 
         def report_progress(*_: int) -> None:
             done = next(batches)
-            for watchdog in watchdogs:
-                watchdog.heartbeat(done)
+            for hook in runner.hooks:
+                if isinstance(hook, StallWatchdogHook):
+                    hook.heartbeat(done)
+                elif isinstance(hook, ProgressHook):
+                    hook.show_evaluation("k-NN", done, total)
 
         report_progress()
         try:
@@ -146,12 +160,15 @@ class KNNHook(IntervalHook):
     def _log(
         self, runner: Runner, step: int, references: LabeledFeatures, queries: LabeledFeatures
     ) -> None:
-        """Classify the queries and log the accuracy."""
+        """Compute the measures and log them."""
         device = next(unwrap_model(runner.model).backbone.parameters()).device
-        accuracy = knn_accuracy(
-            references.to(device), queries.to(device), (self.k,), self.temperature
-        )[self.k]
+        references, queries = references.to(device), queries.to(device)
+        accuracy = knn_accuracy(references, queries, (self.k,), self.temperature)[self.k]
         scalars: dict[str, Any] = dict(knn_top1=accuracy.top1, knn_top5=accuracy.top5)
+        if self.probe:
+            names = ("probe_top1", "probe_top5")
+            scalars |= zip(names, linear_probe_accuracy(references, queries), strict=True)
+        scalars["rankme"] = rankme(references.features)
         epoch = runner.epoch + 1  # the runner counts complete epochs only
         runner.logger.info(
             f"k-NN after epoch {epoch}, iteration {step}: "

@@ -83,9 +83,10 @@ class LossGuardHook(Hook):
         Raises:
             NonFiniteLossError: a parameter is not finite.
         """
+        whole = unwrap_model(runner.model).state_dict()  # also if the parameters are sharded
         invalid = [
-            name for name, parameter in runner.model.named_parameters()
-            if not torch.isfinite(parameter).all()
+            name for name, _ in unwrap_model(runner.model).named_parameters()
+            if name in whole and not torch.isfinite(whole[name]).all()
         ]  # fmt: skip
         if invalid:
             raise NonFiniteLossError(

@@ -90,7 +90,8 @@ class PreemptionHook(Hook):
         cause = "the launcher has ended" if self._has_lost_launcher() else "termination signal"
         runner.logger.warning(f"{cause}: stopping at iteration {runner.iter + 1}")
         hook = checkpoint_hook(runner, type(self).__name__)
-        saved = hook.save_iteration(runner, INTERRUPTED, "the run ends here")
+        hook.save_iteration(runner, INTERRUPTED, "the run ends here")
+        saved = hook.finish_saving()
         barrier()  # a launcher ends all processes when the first one exits
         if not saved:
             raise WorkDirError(

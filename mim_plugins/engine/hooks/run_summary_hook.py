@@ -2,7 +2,7 @@
 
 from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
-from mmengine.optim import OptimWrapper, OptimWrapperDict
+from mmengine.optim import LinearParamScheduler, OptimWrapper, OptimWrapperDict
 from mmengine.runner import IterBasedTrainLoop, Runner
 
 from ...datasets.wrappers import count_images
@@ -35,6 +35,7 @@ class RunSummaryHook(Hook):
         batch = loader.batch_size * get_world_size()
         accumulate = wrapper._accumulative_counts
         lr = max(group.get("initial_lr", group["lr"]) for group in wrapper.optimizer.param_groups)
+        lr *= _reached_share(runner)
         runner.logger.info(
             f"{name}Training on {counted(images, 'image')}{repeats}: global batch"
             f" {batch * accumulate} = {counted(get_world_size(), 'process')} *"
@@ -49,6 +50,22 @@ class RunSummaryHook(Hook):
                 f" has {batch * accumulate}: add --auto-scale-lr to scale it, or"
                 " --keep-global-batch to accumulate gradients"
             )
+
+
+def _reached_share(runner: Runner) -> float:
+    """Return the highest rate of the run as a share of the full one.
+
+    It is below 1 if the run ends within a linear warm-up.
+    """
+    schedulers = runner.param_schedulers
+    for scheduler in schedulers if isinstance(schedulers, list) else ():
+        length = runner.max_epochs if scheduler.by_epoch else runner.max_iters
+        is_warmup = isinstance(scheduler, LinearParamScheduler) and scheduler.begin == 0
+        if is_warmup and scheduler.param_name == "lr" and length < scheduler.end:
+            share = min((length - 1) / max(scheduler.total_iters, 1), 1)
+            first, last = scheduler.start_factor, scheduler.end_factor
+            return max(first, first + (last - first) * share)
+    return 1.0
 
 
 def _length(runner: Runner, batch: int) -> str:

@@ -120,7 +120,7 @@ class StatusHook(Hook):
             updated=time.time(),
             iteration=iteration,
             max_iterations=runner.max_iters,
-            epoch=runner.epoch + 1,
+            epoch=runner.epoch + (state == "running"),
             max_epochs=runner.max_epochs,
             losses={name: value for name, value in scalars.items() if "loss" in name},
             learning_rate=scalars.get("lr"),

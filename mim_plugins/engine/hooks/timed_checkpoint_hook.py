@@ -26,9 +26,9 @@ class TimedCheckpointHook(Hook):
     iteration: at each check, the main process estimates the number of iterations until the next
     one, which comes when at most half of the remaining time has passed.
 
-    The duration of each save is measured. If it exceeds ``max_share`` of the interval, the interval
-    grows to ``duration / max_share``. The first growth is logged. Both files are removed at the end
-    of a complete run.
+    The time that training waits for each save is measured. If it exceeds ``max_share`` of the
+    interval, the interval grows to ``time / max_share``. The first growth is logged. Both files are
+    removed at the end of a complete run.
 
     Args:
         minutes: minutes between two saves.
@@ -107,6 +107,7 @@ class TimedCheckpointHook(Hook):
 
     def _save(self, runner: Runner) -> None:
         start = time.monotonic()
+        self._hook.finish_saving()  # the oldest file is only then certain
         self._hook.save_iteration(
             runner, self._oldest(), "training continues, and the next interval tries again"
         )
@@ -116,8 +117,8 @@ class TimedCheckpointHook(Hook):
         if self._interval > self.minutes * 60 and not self._is_announced:
             self._is_announced = True
             runner.logger.warning(
-                f"saving took {duration:.3g} s, more than {self.max_share:.3g} of the"
-                f" {self.minutes:g} minutes between two checkpoints by time: they are now saved"
+                f"saving delayed training by {duration:.3g} s, more than {self.max_share:.3g} of"
+                f" the {self.minutes:g} minutes between two checkpoints by time: they are now saved"
                 f" every {self._interval / 60:.3g} minutes"
             )
 

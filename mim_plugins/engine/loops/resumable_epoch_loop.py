@@ -8,6 +8,7 @@ from torch.utils.data import DataLoader
 
 from ...randomness import seed_generators
 from ...registry import LOOPS
+from ..resume.checkpoint_writer import wait_for_write
 from ..resume.resumed_position import POSITION
 from .endless_sampler import check_validation_sampler
 from .missed_validation import run_missed_validation
@@ -92,7 +93,10 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
         check_validation_sampler(self.runner)
         self._is_starting = True
         self.dataloader.load_seeds(self.runner)
-        return super().run()
+        try:
+            return super().run()
+        finally:  # also after an error: the run may be resumed in another process
+            wait_for_write(self.runner)
 
     def run_epoch(self) -> None:
         """Train on the remaining batches of the current epoch."""

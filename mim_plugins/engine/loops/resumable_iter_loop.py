@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader
 
 from ...randomness import seed_generators
 from ...registry import LOOPS
+from ..resume.checkpoint_writer import wait_for_write
 from .endless_sampler import check_validation_sampler
 from .missed_validation import run_missed_validation
 from .resumable_data_loader import build_resumable_data_loader, iteration_key
@@ -81,7 +82,10 @@ class ResumableIterLoop(IterBasedTrainLoop):
         self.dataloader.load_seeds(self.runner)
         batches = self.dataloader.iter_from(0, self._iter)
         self.dataloader_iterator = _ResumedIterator(self._iter, batches)
-        return super().run()
+        try:
+            return super().run()
+        finally:  # also after an error: the run may be resumed in another process
+            wait_for_write(self.runner)
 
     def run_iter(self, data_batch: Any) -> None:
         """Train on one batch."""

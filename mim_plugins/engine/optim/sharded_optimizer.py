@@ -17,9 +17,9 @@ def build_sharded_optimizer(params: Any, optimizer_type: str, **kwargs: Any) -> 
     """Build PyTorch's ZeroRedundancyOptimizer (ZeRO stage 1, arXiv 1910.02054) from a class name.
 
     Each process keeps the state of its share of the parameters. MMEngine's own class hangs when it
-    saves, because it gathers the state in the main process alone. Here all processes gather it
-    before the checkpoint hook saves (:func:`gather_optimizer_state`). Checkpoints contain the
-    complete state, as without sharding, so any number of processes can resume from them.
+    saves, because it gathers the state in the main process alone. Here all processes gather it when
+    the checkpoint hook saves (:class:`ShardedStateTransfer`). Checkpoints contain the complete
+    state, as without sharding, so any number of processes can resume from them.
 
     Args:
         params: parameters or parameter groups.

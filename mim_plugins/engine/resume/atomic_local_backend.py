@@ -1,6 +1,7 @@
 """File backend that writes atomically to a local or mounted disk."""
 
 from pathlib import Path
+from typing import Any
 
 from mmengine.fileio import LocalBackend, register_backend
 
@@ -12,8 +13,13 @@ ATOMIC_BACKEND = "mim_plugins.AtomicLocalBackend"
 class AtomicLocalBackend(LocalBackend):
     """MMEngine's local backend with atomic writes: an existing file is always complete."""
 
-    def put(self, obj: bytes, filepath: str | Path) -> None:
-        """Write a file, a checkpoint with a digest, creating its folder if necessary."""
+    def put(self, obj: Any, filepath: str | Path) -> None:
+        """Write a file, a checkpoint with a digest, creating its folder if necessary.
+
+        Args:
+            obj: bytes of the file, or the checkpoint itself.
+            filepath: the file to write or replace.
+        """
         Path(filepath).parent.mkdir(parents=True, exist_ok=True)
         write_atomically(filepath, lambda partial: write_with_digest(partial, obj))
 

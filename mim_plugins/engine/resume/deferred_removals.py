@@ -1,5 +1,6 @@
 """File backend with deferred removals."""
 
+from logging import Logger
 from typing import Any
 
 
@@ -22,7 +23,10 @@ class DeferredRemovals:
         """Schedule the removal of a folder."""
         self._pending.append((self._backend.rmtree, path))
 
-    def perform(self) -> None:
-        """Perform the scheduled removals."""
-        for remove, path in self._pending:
-            remove(path)
+    def perform(self, logger: Logger, errors: tuple[type[Exception], ...]) -> None:
+        """Perform the scheduled removals; one of ``errors`` is only logged."""
+        try:
+            for remove, path in self._pending:
+                remove(path)
+        except errors as error:
+            logger.warning(f"the previous best checkpoint cannot be removed: {error}")

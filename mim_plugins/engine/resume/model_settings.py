@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from ...wording import listed
-from ..model_wrapper import unwrap_model
+from ..model_wrapper import class_of, unwrap_model
 
 _SIMPLE = (bool, int, float, str)
 # settings with which the same weights are another network
@@ -63,7 +63,7 @@ def compare_settings(runner: Runner, given: Any) -> tuple[str, str]:
 
 
 def _settings(module: nn.Module) -> dict[str, Any]:
-    kind = "BatchNorm" if isinstance(module, _NormBase) else type(module).__name__
+    kind = "BatchNorm" if isinstance(module, _NormBase) else class_of(module).__name__
     found: dict[str, Any] = dict(type=kind)
     for name, value in vars(module).items():
         if name.startswith("_") or name in _FREE:

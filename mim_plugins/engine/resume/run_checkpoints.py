@@ -10,8 +10,9 @@ from typing import Any
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
-from ...checkpoints import write_atomically
+from ...checkpoints import PARTIAL_SUFFIX, write_atomically
 from ...errors import CheckpointError
+from ..guards.guarded_writes import try_writing
 from .checkpoint_files import POINTER, check_integrity, find_resumable
 
 
@@ -84,6 +85,21 @@ def write_pointer(runner: Runner, path: str) -> None:
         runner.logger.warning(
             f"{pointer} cannot be written ({error}); --resume finds {path} without it"
         )
+
+
+def remove_partial_files(runner: Runner, folder: str) -> None:
+    """Remove the incomplete files of a killed process, on the main process.
+
+    Args:
+        runner: runner of the run.
+        folder: local folder of the checkpoints.
+    """
+    if not is_main_process():
+        return
+    checkpoints = Path(folder).glob(f"*.pth.*{PARTIAL_SUFFIX}")
+    pointers = Path(runner.work_dir).glob(f"{POINTER}.*{PARTIAL_SUFFIX}")
+    for file in (*checkpoints, *pointers):
+        try_writing(runner.logger, f"'{file.parent}'", file.unlink)
 
 
 def remove_files(backend: Any, folder: str, names: list[str]) -> None:

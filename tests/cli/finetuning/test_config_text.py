@@ -11,7 +11,7 @@ from mmengine.registry import DefaultScope
 
 from mim_plugins.apis import read_config
 from mim_plugins.cli.finetuning.config_text import Settings, config_text
-from mim_plugins.cli.finetuning.labeled_survey import LabeledSurvey
+from mim_plugins.cli.labeled_survey import LabeledSurvey
 from mim_plugins.cli.run_config import check_known_arguments
 
 

@@ -8,7 +8,7 @@ from mim_plugins.apis import build_model
 from mim_plugins.cli.machine import Machine
 from mim_plugins.cli.pretraining import methods
 from mim_plugins.cli.pretraining.config_text import config_text
-from mim_plugins.cli.pretraining.image_survey import ImageSurvey
+from mim_plugins.cli.pretraining.image_survey import DataPart, ImageSurvey
 from mim_plugins.cli.pretraining.settings import resolve_settings
 from mim_plugins.cli.run_config import check_known_arguments
 from mim_plugins.datasets.channel_statistics import ChannelStatistics
@@ -18,7 +18,7 @@ MACHINE = Machine(False, 2, 2**33)
 
 
 def read(*folders, **given):
-    survey = ImageSurvey(folders or ("/data/x",), 200, 375)
+    survey = ImageSurvey(tuple(map(DataPart, folders or ("/data/x",))), 200, 375)
     cfg = Config.fromstring(config_text(resolve_settings(survey, MACHINE, **given)), ".py")
     check_known_arguments(cfg)
     return cfg
@@ -52,7 +52,7 @@ def test_config_builds_the_chosen_encoder(method, arch, side):
 def test_channels_are_one_variable_of_loader_and_model(channels):
     mean, std = [float(n + 1) for n in range(channels)], [2.0] * channels
     found = ChannelStatistics(mean, std, mean, mean, 0, 9, [64] * 9, [])
-    given = ImageSurvey(("/data/x",), 200, 375, found)
+    given = ImageSurvey((DataPart("/data/x"),), 200, 375, found)
     text = config_text(resolve_settings(given, MACHINE, "mae", img_size=(96, 128)))
     assert text.count(f"channels = {channels}\n") == 1
     cfg = Config.fromstring(text, ".py")
@@ -84,6 +84,17 @@ def test_several_folders_are_concatenated():
     dataset = read("/data/x", "/data/y z").train_dataloader.dataset
     assert dataset.type == "ConcatDataset"
     assert [each.data_root for each in dataset.datasets] == ["/data/x", "/data/y z"]
+
+
+def test_weights_and_lists_reach_loader_and_sampler():
+    parts = (DataPart("/x.tar", "train", weight=2.0), DataPart("/y", ann_file="/y/l.txt"))
+    settings = resolve_settings(ImageSurvey(parts, 200, 375), MACHINE)
+    loader = Config.fromstring(config_text(settings), ".py").train_dataloader
+    assert loader.sampler == dict(type="mim_plugins.MixtureSampler", weights=[2.0, 1.0])
+    first, second = loader.dataset.datasets
+    assert (first.data_root, first.data_prefix.img_path) == ("/x.tar", "train")
+    assert (second.data_root, second.ann_file) == ("/y", "/y/l.txt")
+    assert read("/data/x").train_dataloader.sampler.type == "DefaultSampler"
 
 
 @pytest.mark.parametrize("method", ["mixmae", "mrmae"])

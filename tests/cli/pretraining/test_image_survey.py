@@ -3,11 +3,12 @@
 import os
 
 import pytest
+from archive_files import class_files, write_archive
 from band_images import write_scenes
 from image_folders import write_images
 
-from mim_plugins.cli.pretraining.image_survey import survey_images
-from mim_plugins.errors import DataNotFoundError
+from mim_plugins.cli.pretraining.image_survey import DataPart, survey_images
+from mim_plugins.errors import ConfigError, DataNotFoundError
 
 
 def test_images_of_all_folders_are_counted(tmp_path):
@@ -15,7 +16,27 @@ def test_images_of_all_folders_are_counted(tmp_path):
     write_images(tmp_path / "b/train/c", 2, (70, 60))
     write_images(tmp_path / "b/val/c", 5)
     survey = survey_images([tmp_path / "a", str(tmp_path / "b")])
-    assert survey == ((f"{tmp_path}/a", f"{tmp_path}/b/train"), 5, 48, None)
+    assert survey == ((DataPart(f"{tmp_path}/a"), DataPart(f"{tmp_path}/b/train")), 5, 48, None)
+
+
+def test_lists_and_archives_are_counted_with_their_weights(tmp_path):
+    archive = write_archive(tmp_path / "a.zip", class_files("train") | class_files("val"), "zip")
+    write_images(tmp_path, 2, (30, 20))
+    (tmp_path / "list.txt").write_text("00.jpg\n01.jpg\n")
+    write_archive(tmp_path / "c/train-0.parquet", class_files(), "parquet")
+    survey = survey_images([f"{archive}:2.5", tmp_path / "list.txt", f"{tmp_path}/c:0.5"])
+    first, second, third = survey.parts
+    assert first == DataPart(str(archive), "train", weight=2.5)
+    assert second == DataPart(str(tmp_path), ann_file=f"{tmp_path}/list.txt")
+    assert third == DataPart(f"{tmp_path}/c", "train", weight=0.5)
+    assert survey.images == 10 + 2 + 2
+
+
+def test_names_that_look_like_weights_are_folders_if_they_exist(tmp_path):
+    write_images(tmp_path / "a:2")
+    assert survey_images([tmp_path / "a:2"]).parts == (DataPart(f"{tmp_path}/a:2"),)
+    with pytest.raises(ConfigError, match=r"a:2:0': weight 0\.0 must be a number above 0"):
+        survey_images([f"{tmp_path}/a:2:0"])
 
 
 def test_unreadable_images_do_not_affect_the_size(tmp_path):
@@ -37,13 +58,18 @@ def test_bands_are_counted_and_measured(tmp_path):
 
 
 def test_missing_and_empty_folders_are_errors(tmp_path):
-    (tmp_path / "file.txt").touch()
+    (tmp_path / "file.pdf").touch()
+    (tmp_path / "file.tar.gz").touch()
+    (tmp_path / "list.txt").touch()
     (tmp_path / "none").mkdir()
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad/x.png").touch()
     for name, message in (
         ("missing", "does not exist"),
-        ("file.txt", "is not a folder"),
+        ("file.pdf", "is not a folder, and no archive either"),
+        ("file.tar.gz", "a format that is not read"),
+        ("gone.zip", "the archive '.*gone.zip' does not exist"),
+        ("list.txt", "contains no images"),
         ("none", "contains no images"),
         ("bad", "none of 1 images can be read"),
     ):

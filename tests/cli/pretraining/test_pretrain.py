@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import re
 import shlex
 
 import numpy as np
@@ -34,7 +35,8 @@ def finished(tmp_path_factory):
     output = io.StringIO()
     with contextlib.redirect_stdout(output):
         out = str(folder / "run")
-        main(["pretrain", str(folder / "data"), *SMALL, "--epochs", "1", "--out", out])
+        data = str(folder / "data")
+        main(["pretrain", data, *SMALL, "--val", data, "--epochs", "1", "--out", out])
     return folder, output.getvalue().splitlines()
 
 
@@ -49,6 +51,15 @@ def test_run_ends_with_checkpoint_curve_picture_and_encoder(finished):
     with Image.open(folder / "run/reconstruction.png") as picture:
         assert min(picture.size) > 64
     assert "not written" not in summary
+
+
+def test_labeled_images_are_evaluated_during_training(finished):
+    folder, lines = finished
+    assert "features evaluated with 9 labeled images of 3 classes" in lines
+    (log,) = (folder / "run").glob("*/*.log")
+    assert re.search(
+        r"k-NN after epoch 1,.*probe_top1 [\d.]+,.*rankme [\d.]+ \(k=9", log.read_text()
+    )
 
 
 def test_suggested_commands_work(finished):
@@ -72,6 +83,9 @@ def test_suggested_fine_tuning_and_prediction_work(finished, capsys):
     main([*command, "--epochs", "1", "--batch-size", "2", "--out", str(folder / "tuned")])
     output = capsys.readouterr().out
     assert "9 images of 3 classes" in output
+    assert f"curve       {folder / 'tuned/curve.png'}" in output
+    assert (folder / "tuned/curve.png").is_file()
+    assert "not written" not in output
     *_, predict = (line for line in output.splitlines() if line.startswith("  mim-plugins"))
     main(shlex.split(predict)[1:])
     assert capsys.readouterr().out.count("%") == 9 * 3
@@ -124,6 +138,7 @@ def test_bad_input_is_an_error_before_anything_is_written(tmp_path, monkeypatch)
         (([],), ConfigError),
         (("small",), ConfigError),
         (("small", "mixmaee"), ConfigError),
+        (("small", "mae", *[None] * 10, "small"), DataNotFoundError),
     ):
         with pytest.raises(error):
             mim_plugins.pretrain(*arguments)

@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+import torch
 from band_images import write_scenes
 from mmengine.logging import MessageHub, MMLogger
 from mmengine.visualization import Visualizer
 from PIL import Image
 
+from mim_plugins import extract_features, get_model, load
 from mim_plugins.cli.main import main
 
 pytest.importorskip("tifffile")
@@ -35,6 +37,14 @@ def test_run_ends_with_a_picture_of_its_bands(finished):
     with Image.open(finished / "run/reconstruction.png") as picture:
         assert np.asarray(picture).std() > 30
     assert (finished / "run/encoder.safetensors").is_file()
+
+
+def test_exported_encoder_reads_the_bands_as_in_training(finished):
+    paths = sorted((finished / "data").rglob("*.npy"))
+    model = get_model(finished / "run.py", finished / "run/epoch_1.pth")
+    encoder = load(finished / "run/encoder.safetensors")
+    expected = extract_features(model, paths).pooled
+    torch.testing.assert_close(extract_features(encoder, paths).pooled, expected)
 
 
 def test_features_and_neighbors_of_the_run_are_found(finished, capsys):

@@ -3,7 +3,7 @@
 import pytest
 
 from mim_plugins.cli.machine import Machine
-from mim_plugins.cli.pretraining.image_survey import ImageSurvey
+from mim_plugins.cli.pretraining.image_survey import DataPart, ImageSurvey
 from mim_plugins.cli.pretraining.settings import resolve_settings
 from mim_plugins.datasets.channel_statistics import ChannelStatistics
 from mim_plugins.errors import ConfigError
@@ -12,7 +12,7 @@ CPU, GPU = Machine(False, 2, 2**33), Machine(True, 16, 2**36)
 
 
 def survey(images=200, short_side=375, folder="/data/my photos"):
-    return ImageSurvey((folder,), images, short_side)
+    return ImageSurvey((DataPart(folder),), images, short_side)
 
 
 def test_a_small_folder_on_a_cpu_has_small_defaults():
@@ -55,7 +55,7 @@ def test_folder_train_is_named_after_its_parent():
 def measured(channels):
     values = [1.0] * channels
     found = ChannelStatistics(values, values, values, values, 0, 9, [64] * 9, [])
-    return ImageSurvey(("/data/x",), 200, 375, found)
+    return ImageSurvey((DataPart("/data/x"),), 200, 375, found)
 
 
 def test_channels_follow_from_the_measured_images():

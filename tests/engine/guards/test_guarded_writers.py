@@ -17,6 +17,7 @@ from mim_plugins.engine.guards import guard_writers
 from mim_plugins.engine.guards.guarded_file_handler import GuardedFileHandler
 from mim_plugins.engine.guards.guarded_vis_backend import GuardedVisBackend
 from mim_plugins.engine.hooks import CorruptImageHook
+from mim_plugins.engine.resume.checkpoint_writer import wait_for_write
 from mim_plugins.errors import WorkDirError
 
 ITERATIONS = 12
@@ -32,7 +33,9 @@ class At(Hook):
         self.actions = actions
 
     def after_train_iter(self, runner, *args, **kwargs):
-        self.actions.get(runner.iter + 1, lambda: None)()
+        if runner.iter + 1 in self.actions:
+            wait_for_write(runner)
+            self.actions[runner.iter + 1]()
 
 
 class Draw(Hook):

@@ -17,8 +17,10 @@ from two_processes import DISTRIBUTED, in_two_processes
 
 from mim_plugins.checkpoints import find_corruption, has_digest
 from mim_plugins.cli import ConsoleRunner
-from mim_plugins.engine.hooks import AtomicCheckpointHook, atomic_checkpoint_hook
+from mim_plugins.engine.hooks import AtomicCheckpointHook
+from mim_plugins.engine.optim.sharded_state_transfer import ShardedStateTransfer
 from mim_plugins.engine.resume.atomic_local_backend import AtomicLocalBackend
+from mim_plugins.engine.resume.checkpoint_writer import wait_for_write
 from mim_plugins.errors import CheckpointError, WorkDirError
 
 
@@ -124,6 +126,7 @@ def test_full_disk_is_logged_and_the_next_save_works(tmp_path):
         """Hook that limits files to 1 KB in iterations 2 and 3, like a full disk."""
 
         def before_train_iter(self, runner, *args, **kwargs):
+            wait_for_write(runner)
             hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
             limit = 1000 if runner.iter in (1, 2) else hard
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
@@ -215,6 +218,7 @@ def test_best_file_is_kept_until_a_better_one_is_complete(tmp_path, monkeypatch)
     assert first.is_file()
     assert runner.message_hub.get_info("best_score") == 0.5
     hook.after_val_epoch(runner, dict(acc=0.6))
+    hook.finish_saving()
     assert not first.is_file()
     assert best.is_file()
 
@@ -228,7 +232,7 @@ def test_validation_gathers_no_optimizer_state(tmp_path, monkeypatch, save_best)
     hook = hook_of(runner)
     runner.message_hub.update_info("best_score", 0.9)
     gathered = []
-    monkeypatch.setattr(atomic_checkpoint_hook, "gather_optimizer_state", gathered.append)
+    monkeypatch.setattr(ShardedStateTransfer, "start", lambda self, runner: gathered.append(runner))
     hook.after_val_epoch(runner, dict(acc=0.5))
     assert gathered == []
 
@@ -328,6 +332,7 @@ def test_checkpoint_cannot_cause_removal_of_other_files(tmp_path, named):
     runner.train()
     hook = hook_of(runner)
     hook.after_val_epoch(runner, dict(acc=0.5))
+    hook.finish_saving()
 
     assert (tmp_path / named).read_text() == "of somebody else"
     assert (tmp_path / "run/best_acc.pth").exists() == (named == "precious.txt")

@@ -13,7 +13,7 @@ import torch
 from image_folders import write_colors
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
-from tiny_run import MIXMAE, MRMAE, tiny_config
+from tiny_run import MIXMAE, MRMAE, run_in_pieces, tiny_config
 from two_processes import DISTRIBUTED, in_two_processes
 
 from mim_plugins.engine.hooks import KNNHook, StallWatchdogHook
@@ -115,6 +115,8 @@ def test_accuracies_are_logged_at_their_iteration(root, tmp_path, monkeypatch):
     assert [(r["epoch"], r["step"]) for r in logged] == [(2, 6), (4, 12)]
     # the color alone separates the classes, even for an untrained encoder
     assert all(r["knn_top1"] > 50 and r["knn_top5"] == 100 for r in logged)
+    assert all(r["probe_top1"] > 50 and r["probe_top5"] == 100 for r in logged)
+    assert all(1 < r["rankme"] < 16 for r in logged)
     assert [r for r in records(tmp_path / "run", f"vis_data/{runner.timestamp}.json")
             if "knn_top1" in r] == logged  # fmt: skip
     history, _ = runner.message_hub.get_scalar("knn/knn_top1").data
@@ -191,22 +193,55 @@ def train_and_evaluate(rank, root):
     runner = train(root, hook=make_hook(), **DISTRIBUTED)
     # evaluate the trained model again in each process
     hook_of(runner).act(runner, 1)
-    values, _ = runner.message_hub.get_scalar("knn/knn_top1").data
     if rank == 0:
         torch.save(runner.model.module.state_dict(), root.parent / "weights.pth")
-    return values.tolist()
+    return measures(runner)
+
+
+def measures(runner):
+    hub = runner.message_hub
+    names = ("knn_top1", "knn_top5", "probe_top1", "probe_top5", "rankme")
+    return {name: hub.get_scalar(f"knn/{name}").data[0].tolist() for name in names}
 
 
 def test_two_processes_give_the_result_of_one(root, tmp_path):
     codes, values = in_two_processes(train_and_evaluate, root)
     assert codes == [0, 0]
     assert values[0] == values[1]
-    assert len(values[0]) == 3
+    assert len(values[0]["knn_top1"]) == 3
 
     single, hook = prepared(root)
     single.model.load_state_dict(torch.load(tmp_path / "weights.pth"))
     hook.act(single, 1)
-    assert single.message_hub.get_scalar("knn/knn_top1").data[0][-1] == values[0][-1]
+    for name, found in measures(single).items():
+        assert found[-1] == pytest.approx(values[0][name][-1], rel=1e-5), name
+
+
+def test_resumed_run_logs_the_same_measures(root, tmp_path):
+    logged = {}
+    for name, stops in (("whole", []), ("pieces", [4])):
+        config = make_config(root, name, make_hook())
+        config.train_cfg = dict(type="mim_plugins.ResumableEpochLoop", max_epochs=2)
+        config.default_hooks.checkpoint = dict(
+            type="mim_plugins.AtomicCheckpointHook", interval=1, by_epoch=False
+        )
+        run_in_pieces(config, stops)
+        lines = [
+            json.loads(line)
+            for file in sorted((tmp_path / name).glob("*/vis_data/scalars.json"))
+            for line in file.read_text().splitlines()
+        ]
+        logged[name] = {line["step"]: line for line in lines if "probe_top1" in line}
+    assert list(logged["whole"]) == [3, 6]
+    assert logged["pieces"] == logged["whole"]
+
+
+def test_probe_can_be_turned_off(root):
+    runner, hook = prepared(root, probe=False)
+    hook.act(runner, 1)
+    scalars = runner.message_hub.log_scalars
+    assert "knn/rankme" in scalars
+    assert "knn/probe_top1" not in scalars
 
 
 def test_corrupt_images_are_skipped(root, tmp_path):

@@ -69,10 +69,12 @@ class SignalToAll(Hook):
 
     def __init__(self, number):
         self.number, self.workers = number, []
+        self.others = multiprocessing.active_children()  # of earlier tests
 
     def before_train_iter(self, runner, *args, **kwargs):
         if runner.iter == 1:
-            self.workers = multiprocessing.active_children()
+            children = multiprocessing.active_children()
+            self.workers = [child for child in children if child not in self.others]
             for process in (*self.workers, multiprocessing.current_process()):
                 os.kill(process.pid, self.number)
             time.sleep(1)  # PyTorch would raise here if a worker had ended

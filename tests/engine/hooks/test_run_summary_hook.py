@@ -9,6 +9,7 @@ from mmengine.runner import IterBasedTrainLoop
 from torch.utils.data import DataLoader
 
 from mim_plugins.engine.hooks import RunSummaryHook
+from mim_plugins.registry import PARAM_SCHEDULERS
 
 
 class Log:
@@ -34,6 +35,7 @@ def make_runner(images=10, batch=4, accumulate=2, recipe=None, enable=False, loo
         logger=Log(),
         train_loop=loop,
         max_iters=getattr(loop, "max_iters", None),
+        param_schedulers=None,
     )
 
 
@@ -45,6 +47,25 @@ def test_global_batch_and_learning_rate_are_logged():
     assert "global batch 8" in line
     assert "3 epochs of 2 iterations" in line
     assert "0.5" in line
+
+
+@pytest.mark.parametrize("kind", ["LinearLR", "mim_plugins.LinearWarmupLR"])
+def test_rate_is_the_highest_that_the_run_reaches(kind):
+    for iterations, of in ((4, 10), (30, 10)):
+        runner = make_runner()
+        runner.max_iters, wrapper = iterations, runner.optim_wrapper
+        factors = dict(start_factor=0.1) if kind == "LinearLR" else {}
+        scheduler = PARAM_SCHEDULERS.build(
+            dict(type=kind, optimizer=wrapper, end=of, by_epoch=False, **factors)
+        )
+        runner.param_schedulers = [scheduler]
+        RunSummaryHook().before_train(runner)
+        reached = []
+        for _ in range(iterations):
+            reached.append(wrapper.get_lr()["lr"][0])
+            wrapper.optimizer.step()
+            scheduler.step()
+        assert runner.logger.infos[0].endswith(f"learning rate {max(reached):.3g}")
 
 
 def test_iteration_based_length_is_logged_in_passes():

@@ -30,7 +30,7 @@ class See(Hook):
 def test_status_follows_the_run_and_ends_complete(tmp_path):
     see = See(tmp_path)
     hooks = [StatusHook(seconds=0), CorruptImageHook(), see]
-    toy_runner(tmp_path, iterations=3, hooks=hooks).train()
+    toy_runner(tmp_path, iterations=3, hooks=hooks, checkpoint=dict(background=False)).train()
     assert [status["iteration"] for status in see.seen] == [1, 2, 3]
     assert {status["state"] for status in see.seen} == {"running"}
     assert see.seen[0]["losses"]["loss"] > see.seen[2]["losses"]["loss"] > 0

@@ -1,3 +1,5 @@
+import logging
+
 from mmengine.fileio import LocalBackend
 
 from mim_plugins.engine.resume.deferred_removals import DeferredRemovals
@@ -12,7 +14,7 @@ def test_files_and_folders_stay_until_removals_are_performed(tmp_path):
     backend.rmtree(str(tmp_path / "folder"))
     assert (tmp_path / "a.pth").is_file()
     assert (tmp_path / "folder/b").is_file()
-    backend.perform()
+    backend.perform(logging.getLogger(), (OSError,))
     assert list(tmp_path.iterdir()) == []
 
 

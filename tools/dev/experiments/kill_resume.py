@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import torch
-from mmengine.hooks import Hook
+from mmengine.hooks import CheckpointHook, Hook
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from torch import Tensor, nn
@@ -56,7 +56,7 @@ class Images:
 
 
 class Report(Hook):
-    """Send the first iteration and every saved iteration to the parent process."""
+    """Send the first iteration and, repeatedly, the last saved one to the parent process."""
 
     priority = "LOWEST"
 
@@ -68,8 +68,10 @@ class Report(Hook):
         self.parent.send(runner.iter)
 
     def after_train_iter(self, runner: Runner, *args: object, **kwargs: object) -> None:
-        """Send a saved iteration."""
-        self.parent.send(runner.iter + 1)
+        """Send the last saved iteration, once the first file is complete."""
+        hook = next(hook for hook in runner.hooks if isinstance(hook, CheckpointHook))
+        if hook.last_ckpt is not None:
+            self.parent.send(int(Path(hook.last_ckpt).stem.removeprefix("iter_")))
 
 
 def train(work_dir: str, hook: str, megabytes: int, keep: int, parent: Connection) -> None:
@@ -142,7 +144,7 @@ def main() -> None:
             shutil.rmtree(folder)
             complete = 0
             continue
-        saved += max(len(reported) - 1, 0)
+        saved += max(len(set(reported)) - 1, 0)
         complete = reported[-1]
     shutil.rmtree(folder, ignore_errors=True)
     print(

@@ -5,12 +5,11 @@ import hashlib
 import os
 import signal
 import sys
-from functools import partial
 from pathlib import Path
 
 from accuracy_table import read_accuracy, result_table
 from digits import TEST_DIGITS, label_file, write_digits
-from progress import StepFailedError, run_training
+from progress import StepFailedError, Training, run_trainings
 from stages import Stages
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -20,6 +19,7 @@ SOURCES = (str(CONFIGS), "configs/_base_", "mim_plugins", "tools/dev/quickstart"
 LABELS_PER_CLASS = 3
 SEEDS = (0, 1, 2)
 STARTS = ("pre-trained", "scratch")
+MOST_THREADS = 4  # of such small steps; more hardly help
 TABLE, PICTURE = "table.txt", "reconstructions.png"
 
 
@@ -47,25 +47,30 @@ def main() -> None:
 def run_steps() -> None:
     """Run all steps that are not complete yet, and print the results."""
     finetunings = {f"{start}_seed{seed}": (start, seed) for seed in SEEDS for start in STARTS}
-    stages = Stages(WORK_DIR, ["digits", "pretrain", *finetunings, "result"], fingerprint())
+    groups = [["digits"], ["pretrain"], list(finetunings), ["result"]]
+    stages = Stages(WORK_DIR, groups, fingerprint())
     stages.run(
         "digits",
         "writing 1,797 handwritten digits as images",
         lambda folder: write_digits(folder, LABELS_PER_CLASS, SEEDS),
     )
-    stages.run(
-        "pretrain",
-        "pre-training MixMAE on all of them, without labels",
-        lambda folder: train("mixmae_digits.py", folder),
+    threads = min(cores(), MOST_THREADS)
+    title = "pre-training MixMAE on all of them, without labels"
+    if stages.begin("pretrain", title):
+        run_all(stages, [training(stages, "pretrain", "mixmae_digits.py", threads=threads)])
+    run_all(
+        stages,
+        [
+            finetuning(stages, name, start, seed)
+            for name, (start, seed) in finetunings.items()
+            if stages.begin(
+                name, f"fine-tuning with {LABELS_PER_CLASS} labels per class: {start}, seed {seed}"
+            )
+        ],
     )
     accuracies: dict[str, list[float]] = {start: [] for start in STARTS}
-    for name, (start, seed) in finetunings.items():
-        folder = stages.run(
-            name,
-            f"fine-tuning with {LABELS_PER_CLASS} labels per class: {start}, seed {seed}",
-            partial(finetune, start=start, seed=seed),
-        )
-        accuracies[start].append(read_accuracy(folder))
+    for name, (start, _) in finetunings.items():
+        accuracies[start].append(read_accuracy(WORK_DIR / name))
     result = stages.run(
         "result",
         "drawing what the pre-trained model reconstructs",
@@ -74,21 +79,35 @@ def run_steps() -> None:
     print(f"\n{(result / TABLE).read_text()}\npicture: {ROOT / result / PICTURE}")
 
 
-def finetune(folder: Path, start: str, seed: int) -> None:
-    """Fine-tune from pre-trained or random weights, with the same settings."""
+def cores() -> int:
+    """Return the number of cores that this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)  # Linux only
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def run_all(stages: Stages, trainings: list[Training]) -> None:
+    """Run trainings, as many at a time as there are cores, and mark each as complete."""
+    for done, seconds in run_trainings(trainings, cores()):
+        stages.finish(done.name, seconds)
+
+
+def finetuning(stages: Stages, name: str, start: str, seed: int) -> Training:
+    """Return a fine-tuning from pre-trained or random weights, with the same settings."""
     options = [
         f"randomness.seed={seed}",
         f"train_dataloader.dataset.dataset.ann_file={label_file(seed)}",
     ]
     if start == "scratch":
         options.append("model.backbone.init_cfg=None")
-    train("finetune_digits.py", folder, "--cfg-options", *options)
+    return training(stages, name, "finetune_digits.py", "--cfg-options", *options)
 
 
-def train(config: str, folder: Path, *arguments: str) -> None:
-    """Run tools/train.py with its output in ``folder``."""
+def training(stages: Stages, name: str, config: str, *arguments: str, threads: int = 1) -> Training:
+    """Return a run of tools/train.py with its output in the folder of the step."""
+    folder = stages.root / name
     tool = [sys.executable, "tools/train.py", str(CONFIGS / config)]
-    run_training([*tool, "--work-dir", str(folder), *arguments], folder / "console.log")
+    command = [*tool, "--work-dir", str(folder), *arguments]
+    return Training(name, command, folder / "console.log", threads)
 
 
 def write_result(folder: Path, accuracies: dict[str, list[float]]) -> None:

@@ -1,4 +1,4 @@
-"""Training in a separate process, with its progress on the console."""
+"""Trainings in separate processes, with their progress on the console."""
 
 import os
 import re
@@ -6,11 +6,12 @@ import shutil
 import subprocess
 import sys
 import time
-from collections import deque
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
-TAIL_LINES = 15
+_TAIL_LINES = 15
+_PAUSE = 0.2  # seconds between two looks at the trainings
 
 
 class StepFailedError(Exception):
@@ -55,40 +56,96 @@ class ProgressLine:
             self.stream.flush()
 
 
-def run_training(command: list[str], log: Path) -> None:
-    """Run ``command`` with its output in ``log`` and MMEngine's progress on the console.
+class Training(NamedTuple):
+    """A training that runs in a separate process."""
 
-    The training never outlives this call, even if it raises.
+    name: str
+    command: list[str]
+    log: Path
+    """File for the output."""
+    threads: int = 1
+
+
+class _Running:
+    """Process of a training, and the position up to which its log has been read."""
+
+    def __init__(self, training: Training) -> None:
+        self.training = training
+        self.start = time.monotonic()
+        env = dict(OMP_NUM_THREADS=str(training.threads)) | os.environ
+        with training.log.open("w") as file:
+            self.process = subprocess.Popen(
+                training.command,
+                env=env,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                close_fds=False,  # the training inherits the lock
+            )
+        self._log = training.log.open(errors="replace")
+        self._partial = self.progress = ""
+
+    def read_log(self) -> bool:
+        """Read what is new in the log, and return whether there is new progress."""
+        *lines, self._partial = (self._partial + self._log.read()).split("\n")
+        found = [text for line in lines if (text := progress_of(line))]
+        self.progress = found[-1] if found else self.progress
+        return bool(found)
+
+    def close(self) -> None:
+        """End the process, if it still runs."""
+        self.process.kill()
+        self.process.wait()
+        self._log.close()
+
+
+def run_trainings(
+    trainings: Sequence[Training], lanes: int = 1
+) -> Iterator[tuple[Training, float]]:
+    """Run trainings with their progress on the console; yield each with its seconds at its end.
+
+    No training outlives the iterator, even if it raises or is closed.
+
+    Args:
+        trainings: the trainings, which do not depend on each other.
+        lanes: number of trainings at a time.
 
     Raises:
-        StepFailedError: the exit status is not 0.
+        StepFailedError: the exit status of a training is not 0.
     """
-    # more threads hardly speed up such small steps, and slow them down on a busy machine
-    env = dict(OMP_NUM_THREADS="1") | os.environ
-    line, tail = ProgressLine(), deque[str](maxlen=TAIL_LINES)
-    process = subprocess.Popen(
-        command,
-        env=env,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-        close_fds=False,  # the training inherits the lock
-    )
-    assert process.stdout is not None
+    waiting, line = list(trainings), ProgressLine()
+    running: list[_Running] = []
     try:
-        with log.open("w") as file:
-            for output in process.stdout:
-                file.write(output)
-                file.flush()
-                tail.append(output)
-                if progress := progress_of(output):
-                    line.show(progress)
-        code = process.wait()
+        while waiting or running:
+            while waiting and len(running) < lanes:
+                running.append(_Running(waiting.pop(0)))
+            time.sleep(_PAUSE)
+            ended = [each for each in running if each.process.poll() is not None]
+            has_news = [each.read_log() for each in running]
+            if any(has_news):
+                line.show(_together(running))
+            for each in ended:
+                running.remove(each)
+                each.close()
+                line.close()
+                if each.process.returncode:
+                    raise StepFailedError(_failure(each.training.log))
+                yield each.training, time.monotonic() - each.start
     finally:
         line.close()
-        process.kill()
-        process.wait()
-    if code:
-        raise StepFailedError(f"{''.join(tail)}error: training failed; its log is '{log}'")
+        for each in running:
+            each.close()
+
+
+def _together(running: list[_Running]) -> str:
+    """Join the progress of all trainings, without details if there are several."""
+    if len(running) == 1:
+        return running[0].progress
+    parts = (re.sub(r"(?:lr|time|loss\w*|images_per_s): \S+ ?", "", r.progress) for r in running)
+    pairs = zip((each.training.name for each in running), parts, strict=True)
+    return "  ".join(f"{name}: {text.strip()}" for name, text in pairs if text)
+
+
+def _failure(log: Path) -> str:
+    tail = log.read_text(errors="replace").splitlines(keepends=True)[-_TAIL_LINES:]
+    return f"{''.join(tail)}error: training failed; its log is '{log}'"

@@ -17,16 +17,21 @@ class Stages:
 
     Args:
         root: parent of the folders of the steps.
-        names: the steps in order; each depends on the earlier ones.
+        groups: the steps in order, in groups; each step depends on all earlier groups.
         fingerprint: text that changes with everything that the results depend on.
     """
 
-    def __init__(self, root: Path, names: list[str], fingerprint: str) -> None:
+    def __init__(self, root: Path, groups: list[list[str]], fingerprint: str) -> None:
         self.root = root
-        self.names = names
+        self.groups = groups
+        self.names = [name for group in groups for name in group]
         self.fingerprint = fingerprint
-        if all(self.is_complete(name) for name in names):
-            self._discard(names)
+        if all(self.is_complete(name) for name in self.names):
+            self._discard(self.names)
+
+    def label(self, name: str) -> str:
+        """Return the number of a step among all."""
+        return f"[{self.names.index(name) + 1}/{len(self.names)}]"
 
     def is_complete(self, name: str) -> bool:
         """Return whether the step was completed with this fingerprint."""
@@ -34,24 +39,35 @@ class Stages:
         return marker.is_file() and marker.read_text() == self.fingerprint
 
     def run(self, name: str, title: str, work: Callable[[Path], None]) -> Path:
-        """Run ``work`` in an empty folder unless the step is complete, and return the folder.
-
-        Running it discards all later steps.
-        """
-        position, start = self.names.index(name), time.monotonic()
+        """Run ``work`` in an empty folder unless the step is complete, and return the folder."""
         folder = self.root / name
-        print(f"[{position + 1}/{len(self.names)}] {title}", flush=True)
+        if self.begin(name, title):
+            start = time.monotonic()
+            work(folder)
+            self.finish(name, time.monotonic() - start)
+        return folder
+
+    def begin(self, name: str, title: str) -> bool:
+        """Make an empty folder and return True, unless the step is complete.
+
+        The steps of all later groups are discarded.
+        """
+        print(f"{self.label(name)} {title}", flush=True)
         if self.is_complete(name):
             print("      kept from the interrupted run", flush=True)
-            return folder
-        self._discard(self.names[position:])
-        folder.mkdir(parents=True)
-        work(folder)
+            return False
+        own = next(number for number, group in enumerate(self.groups) if name in group)
+        self._discard([name, *(each for group in self.groups[own + 1 :] for each in group)])
+        (self.root / name).mkdir(parents=True)
+        return True
+
+    def finish(self, name: str, seconds: float) -> None:
+        """Mark a step, which took some seconds, as complete."""
+        folder = self.root / name
         unfinished = folder / f"{MARKER}.part"
         unfinished.write_text(self.fingerprint)
         unfinished.replace(folder / MARKER)
-        print(f"      done in {time.monotonic() - start:.0f} s", flush=True)
-        return folder
+        print(f"      {self.label(name)} done in {seconds:.0f} s", flush=True)
 
     def _discard(self, names: list[str]) -> None:
         for name in names:

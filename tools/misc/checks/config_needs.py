@@ -11,7 +11,9 @@ from checks.packages import FAIL, OK, WARN, Result, first_line, import_error
 
 def check_folder(data_root: str) -> Iterator[Result]:
     folder = Path(data_root).expanduser()
-    if not folder.is_dir():
+    if not folder.is_dir() and _is_archive(data_root):
+        yield Result(OK, f"archive '{data_root}'")
+    elif not folder.is_dir():
         yield Result(FAIL, f"there is no data folder '{data_root}': give it with --data-root")
     elif not os.access(folder, os.R_OK | os.X_OK):
         yield Result(FAIL, f"the data folder '{data_root}' cannot be read: check its permissions")
@@ -19,6 +21,14 @@ def check_folder(data_root: str) -> Iterator[Result]:
         yield Result(FAIL, f"the data folder '{data_root}' is empty")
     else:
         yield Result(OK, f"data folder '{data_root}'")
+
+
+def _is_archive(data_root: str) -> bool:
+    try:
+        from mim_plugins.datasets.archive_places import is_archive_place
+    except ImportError:  # a missing package has a line in the report
+        return False
+    return is_archive_place(data_root)
 
 
 def check_config(name: str, data_root: str | None, options: Sequence[str] = ()) -> Iterator[Result]:

@@ -1,0 +1,146 @@
+"""Features of any number of images in a file."""
+
+import csv
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from mmengine.dist import all_gather_object, barrier, broadcast_object_list, get_dist_info
+
+from ..checkpoints.writing import write_atomically
+from ..datasets.image_files import suffixes_read
+from ..errors import ConfigError, DataNotFoundError
+from .feature_batches import FeatureBatch, Progress, feature_batches
+from .feature_files import COLUMNS, check_file, write_features_file
+from .feature_spool import FeatureSpool
+from .image_source import ImageSource
+from .inputs import evaluation_pipeline
+
+CORRUPT_SUFFIX = ".corrupt.csv"
+"""Ending of the file that lists the images that could not be read."""
+
+
+class Embeddings(NamedTuple):
+    """File of features."""
+
+    path: Path
+    images: int
+    """Number of images in the file."""
+    shapes: dict[str, tuple[int, ...]]
+    """Shape of an image's features by kind."""
+    corrupt: dict[str, str]
+    """Error message of each image that could not be read, by name."""
+
+
+def embed(
+    model: Any,
+    images: Any,
+    out: str | Path,
+    features: Sequence[str] = ("pooled",),
+    batch_size: int = 32,
+    workers: int = 0,
+    progress: Progress | None = None,
+) -> Embeddings:
+    """Write the features of images to a file; the memory holds a few batches.
+
+    In a distributed run, each process computes a contiguous share, and the first one writes the
+    file: each image once and in order. The folder of ``out`` must then be shared. The file is
+    written atomically. Images that cannot be read are left out and listed in ``OUT.corrupt.csv``.
+
+    Args:
+        model: see :func:`extract_features`.
+        images: see :class:`ImageSource`.
+        out: file to write: ``.npz`` (arrays ``paths``, ``features``, ``cls``, ``maps``), ``.csv``,
+            or ``.parquet`` (``pip install 'mim_plugins[parquet]'``).
+        features: kinds: ``'pooled'`` (D), ``'cls'`` (D), the [CLS] token of a ViT, and ``'map'``
+            (C, H, W), the last map.
+        batch_size: images per batch and process.
+        workers: loading processes; 0 loads in this process.
+        progress: called by the first process with the numbers of finished images and of all images
+            of its share.
+
+    Raises:
+        ConfigError: a kind or the suffix is unknown, or the encoder does not have such features.
+        DataNotFoundError: no image can be read.
+        MissingPackageError: pyarrow is not installed.
+        ValueError: see :func:`extract_features`.
+    """
+    path, kinds = Path(out).expanduser(), tuple(dict.fromkeys(features))
+    if not kinds or not set(kinds) <= set(COLUMNS):
+        raise ConfigError(f"features {', '.join(kinds) or '()'} must be of {', '.join(COLUMNS)}")
+    check_file(path, kinds)
+    source = ImageSource(images, suffixes_read(evaluation_pipeline(model).loader.bands))
+    rank, processes = get_dist_info()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    spool = FeatureSpool(_shared_folder(path, rank))
+    try:
+        bounds = [len(source) * each // processes for each in (rank, rank + 1)]
+        corrupt: dict[int, str] = {}
+        batches = feature_batches(
+            model,
+            source,
+            batch_size,
+            with_cls="cls" in kinds,
+            corrupt=corrupt,
+            indices=range(*bounds),
+            workers=workers,
+            progress=progress if rank == 0 else None,
+        )
+        for batch in batches:
+            names = [source.name(index) for index in batch.indices]
+            spool.append(rank, names, _arrays(batch, kinds))
+        shares = all_gather_object((len(range(*bounds)) - len(corrupt), corrupt, spool.shapes))
+        done = _merged(path, source, shares)
+        if rank == 0:
+            spool.shapes = done.shapes
+            write_atomically(
+                path, lambda file: write_features_file(file, path.suffix, spool, processes)
+            )
+            _list_corrupt(path, done.corrupt)
+        barrier()
+        return done
+    finally:
+        if rank == 0:
+            shutil.rmtree(spool.folder, ignore_errors=True)
+
+
+def _shared_folder(path: Path, rank: int) -> Path:
+    """Create a folder next to ``path`` in the first process, and return it in all processes."""
+    name = [tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent) if rank == 0 else ""]
+    broadcast_object_list(name)
+    return Path(name[0])
+
+
+def _arrays(batch: FeatureBatch, kinds: tuple[str, ...]) -> dict[str, np.ndarray]:
+    if "map" in kinds and not batch.maps:
+        raise ConfigError("the encoder returns no maps, because it pools them; use pooled features")
+    last = batch.maps[-1] if batch.maps else None
+    given: dict[str, Any] = dict(pooled=batch.pooled, cls=batch.cls, map=last)
+    return {kind: given[kind].float().cpu().numpy() for kind in kinds}
+
+
+def _merged(path: Path, source: ImageSource, shares: list) -> Embeddings:
+    counts, corrupt, shapes = zip(*shares, strict=True)
+    messages = {source.name(index): text for part in corrupt for index, text in part.items()}
+    if not sum(counts):
+        raise DataNotFoundError(
+            f"none of {len(source)} images can be read: {next(iter(messages.values()))}"
+        )
+    return Embeddings(path, sum(counts), next(filter(None, shapes)), messages)
+
+
+def _list_corrupt(path: Path, corrupt: dict[str, str]) -> None:
+    """Write names and messages next to ``path``, or remove the list of an earlier call."""
+    listed = path.with_name(f"{path.name}{CORRUPT_SUFFIX}")
+    if not corrupt:
+        listed.unlink(missing_ok=True)
+        return
+
+    def write(file: Path) -> None:
+        with file.open("w", newline="", encoding="utf-8") as text:
+            csv.writer(text).writerows([("path", "error"), *corrupt.items()])
+
+    write_atomically(listed, write)

@@ -1,0 +1,146 @@
+"""Descriptions of the encoders in configs and in the checkpoints of runs."""
+
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+
+from ..checkpoints.description import (
+    BACKBONES,
+    Description,
+    Preprocessing,
+    parse_description,
+)
+from ..checkpoints.literal_config import literal_config
+from ..checkpoints.metadata import file_digest, read_description, read_metadata
+from ..checkpoints.trained_normalization import REVERSALS
+from ..config import type_name
+from ..datasets.wrappers import loading_bands
+from ..registry import MODELS, SCOPE
+from ..version import __version__
+from .inputs import loads_files, pipelines_of, transform_name
+
+# arguments of training and of loading, which do not change features
+_OF_TRAINING = (
+    "_delete_", "_scope_", "attn_drop_rate", "drop_path_rate", "drop_rate", "frozen_stages",
+    "init_cfg", "type", "with_cp",
+)  # fmt: skip
+_BGR_BY_DEFAULT = ("ClsDataPreprocessor", "SelfSupDataPreprocessor")  # of mmpretrain
+_CENTER_CROP = ("ResizeEdge", "CenterCrop", "PackInputs")
+
+
+def describe_checkpoint(path: Path, config: Config | None = None) -> Description | None:
+    """Return the description of the encoder in a file.
+
+    It is the one that an exported file contains, or else that of ``config``, or else that of the
+    config in a checkpoint of MMEngine, which is parsed and not executed. None means that none of
+    them describes a backbone of this package.
+
+    Raises:
+        CheckpointError: the description in the file is not valid.
+    """
+    written = read_description(path)
+    if written is not None and config is None:
+        return written
+    variables = trained_config(path) if config is None else config.to_dict()
+    described = describe_config(variables)
+    if described is None:
+        return None
+    versions = {"mim_plugins": __version__, "torch": str(torch.__version__)}
+    return described._replace(source=path.name, source_sha256=file_digest(path), versions=versions)
+
+
+def trained_config(path: Path) -> dict[str, Any]:
+    """Return the variables of the config in a checkpoint of MMEngine; empty without a config."""
+    config = read_metadata(path).get("cfg")
+    return literal_config(config) if type(config) is str else {}
+
+
+def describe_config(config: Mapping[str, Any]) -> Description | None:
+    """Return the description of a config's encoder, None if its backbone is not of this package.
+
+    Images are prepared by the pipeline of the test data, or else of the validation data, if it
+    resizes the short edge and crops the center. Otherwise, as in pre-training, the short edge is
+    256 / 224 of the backbone's ``img_size``, and the crop has that size.
+
+    Raises:
+        CheckpointError: the config contains values that no description may have.
+    """
+    model = _dict(config.get("model"))
+    given = _dict(model.get("backbone"))
+    name = type_name(given.get("type"))
+    if name not in BACKBONES:
+        return None
+    kind: Any = MODELS.get(f"{SCOPE}.{name}")
+    defaults = inspect.signature(kind).parameters
+    arguments = {key: value for key, value in given.items() if key not in _OF_TRAINING}
+    size = arguments.get("img_size", defaults["img_size"].default)
+    channels = arguments.get("in_channels", defaults["in_channels"].default)
+    preprocessor = _dict(model.get("data_preprocessor")) or _dict(config.get("data_preprocessor"))
+    mean, std = (
+        tuple(preprocessor.get(key) or [value]) for key, value in dict(mean=0.0, std=1.0).items()
+    )
+    is_rgb = _is_rgb(preprocessor, model, config)
+    order = "any" if channels != 3 else "rgb" if is_rgb else "bgr"
+    height, width = (size, size) if isinstance(size, int) else tuple(size)
+    resizing = _center_crop(config) or dict(
+        size=(height, width),
+        short_edge=round(max(height, width) * 256 / 224),
+        interpolation="bicubic",
+        backend="pillow",
+    )
+    preprocessing = Preprocessing(
+        **resizing,
+        channels=channels,
+        channel_order=order,
+        mean=mean,
+        std=std,
+        bands=_plain_bands(config, channels),
+    )
+    described = Description(
+        {"type": name, **arguments}, preprocessing, type_name(model.get("type"))
+    )
+    return parse_description(described.to_json(), "the config")
+
+
+def _plain_bands(config: Mapping[str, Any], channels: int) -> dict[str, Any] | None:
+    """Return ``bands`` of the training data, with those of other channels than gray and RGB."""
+    given = loading_bands(_dict(config.get("train_dataloader")).get("dataset"))
+    if given is None:
+        return None if channels in (1, 3) else dict(channels=channels)
+    fill = given.get("fill")
+    return given | (dict(fill=list(fill)) if isinstance(fill, (list, tuple)) else {})
+
+
+def _is_rgb(preprocessor: dict, model: dict, config: Mapping[str, Any]) -> bool:
+    if any(preprocessor.get(key) is True for key in REVERSALS):
+        return True
+    kind = type_name(preprocessor.get("type"))
+    is_classifier = not kind and type_name(model.get("type")) == "ImageClassifier"
+    return not (kind in _BGR_BY_DEFAULT or is_classifier or loads_files(config))
+
+
+def _center_crop(config: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return size, short edge, interpolation and backend of the test pipeline, if it has these."""
+    loader = config.get("test_dataloader") or config.get("val_dataloader")
+    steps = next(pipelines_of(loader), ())
+    if tuple(map(transform_name, steps[1:])) != _CENTER_CROP:
+        return None
+    resize, crop = steps[1], steps[2]
+    side = crop.get("crop_size")
+    width, height = (side, side) if isinstance(side, int) else side
+    if resize.get("edge", "short") != "short" or max(width, height) > resize["scale"]:
+        return None
+    return dict(
+        size=(height, width),
+        short_edge=resize["scale"],
+        interpolation=resize.get("interpolation", "bilinear"),
+        backend=resize.get("backend", "cv2"),
+    )
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}

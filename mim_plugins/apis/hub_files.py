@@ -1,0 +1,107 @@
+"""Files of an encoder on the Hugging Face hub, which timm reads as well."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ..checkpoints.description import KEY, Description
+from ..checkpoints.export import save_safetensors, to_timm
+from ..errors import CheckpointError
+
+WEIGHTS, CONFIG = "model.safetensors", "config.json"
+_SCALE = 255  # our numbers are for pixels from 0 to 255, timm's for 0 to 1
+_OWN, _VIT = "mim_plugins_encoder", "vit_base_patch16_224"
+
+
+def write_hub_files(encoder: Any, folder: Path) -> None:
+    """Write weights and ``config.json`` of an :class:`Encoder` to an existing folder.
+
+    A plain ViT has timm's names, so ``timm.create_model("hf-hub:NAME")`` needs no other package.
+    Other encoders are the model ``mim_plugins_encoder`` of :mod:`mim_plugins.hubs.timm`.
+    """
+    description: Description = encoder.description
+    tensors = {name: each.contiguous() for name, each in encoder.backbone.state_dict().items()}
+    is_timm = is_vit_of_timm(description)
+    names = "timm" if is_timm else "safetensors"
+    if is_timm:
+        tensors = to_timm(tensors, description.backbone["type"])
+    about = {"names": names, KEY: description.to_json()}
+    save_safetensors(folder / WEIGHTS, tensors, about)
+    content = json.dumps(timm_config(encoder), indent=2, sort_keys=True)
+    (folder / CONFIG).write_text(f"{content}\n", encoding="utf-8")
+
+
+def is_vit_of_timm(description: Description) -> bool:
+    """Return whether timm's ``VisionTransformer`` computes the same features."""
+    backbone, given = description.backbone, description.preprocessing
+    size = backbone.get("img_size", given.size)
+    is_square = isinstance(size, int) or len(set(size)) == 1
+    has_windows = backbone.get("window_size") is not None
+    is_rgb = given.channel_order != "bgr"
+    return backbone["type"] == "MaskedViT" and is_square and is_rgb and not has_windows
+
+
+def timm_config(encoder: Any) -> dict[str, Any]:
+    """Return the content of the ``config.json`` of timm for an :class:`Encoder`.
+
+    timm reads RGB images, so the file of an encoder for BGR images describes no model.
+    """
+    description: Description = encoder.description
+    given, backbone = description.preprocessing, encoder.backbone
+    if given.channel_order == "bgr":
+        return dict(library_name="mim_plugins")
+    preprocessing = dict(
+        input_size=[given.channels, *given.size],
+        interpolation=given.interpolation,
+        crop_pct=max(given.size) / given.short_edge,
+        crop_mode="center",
+        mean=[each / _SCALE for each in given.mean],
+        std=[each / _SCALE for each in given.std],
+        num_classes=0,
+        classifier="head",
+        pool_size=None,
+        fixed_input_size=False,
+    )
+    if not is_vit_of_timm(description):
+        architecture = _OWN
+        arguments: dict[str, Any] = dict(backbone=description.backbone)
+    else:
+        architecture = _VIT
+        preprocessing["first_conv"] = "patch_embed.proj"
+        arguments = dict(
+            img_size=backbone.img_size[0],
+            patch_size=backbone.encoder_stride,
+            in_chans=backbone.in_channels,
+            embed_dim=backbone.embed_dims,
+            depth=len(backbone.blocks),
+            num_heads=backbone.settings["num_heads"],
+            mlp_ratio=description.backbone.get("mlp_ratio", 4.0),
+            class_token=backbone.cls_token is not None,
+            global_pool="avg",
+            fc_norm=backbone.out_type == "avg_featmap",
+        )
+    return dict(
+        architecture=architecture,
+        num_classes=0,
+        num_features=backbone.stage_channels[-1],
+        pretrained_cfg=preprocessing,
+        model_args=arguments,
+    )
+
+
+def download(name: str, file: str, **options: Any) -> Path:
+    """Download a file of a repository on the Hugging Face hub, unless it is in the cache.
+
+    Raises:
+        CheckpointError: it does not exist, or the hub cannot be reached.
+    """
+    from huggingface_hub import hf_hub_download
+
+    try:
+        return Path(hf_hub_download(name, file, **options))
+    except Exception as error:  # of huggingface_hub and of its HTTP client
+        reason = str(error).strip().splitlines()
+        raise CheckpointError(
+            f"'{name}' on the Hugging Face hub: {file} cannot be downloaded"
+            f" ({reason[0] if reason else type(error).__name__}); check name, network and token"
+        ) from error

@@ -1,0 +1,17 @@
+from .addresses import SEPARATOR, image_exists, join_address, read_image_file, split_address
+from .formats import FORMATS, HUB, archive_format, format_of_suffix, open_archive
+from .image_archive import ImageArchive
+
+__all__ = [
+    "FORMATS",
+    "HUB",
+    "SEPARATOR",
+    "ImageArchive",
+    "archive_format",
+    "format_of_suffix",
+    "image_exists",
+    "join_address",
+    "open_archive",
+    "read_image_file",
+    "split_address",
+]

@@ -1,0 +1,61 @@
+"""Addresses of images: paths of files, and ``ARCHIVE::MEMBER``."""
+
+import errno
+import os
+import stat
+
+from .formats import archive_format, open_archive
+from .image_archive import opened_archives
+
+SEPARATOR = "::"
+
+
+def join_address(archive: str, member: str) -> str:
+    """Return the address of a member."""
+    return f"{archive}{SEPARATOR}{member}"
+
+
+def split_address(address: str) -> tuple[str, str] | None:
+    """Return archive and member of an address, or None for the path of a file."""
+    archive, separator, member = address.partition(SEPARATOR)
+    if not separator or not (archive in opened_archives or archive_format(archive)):
+        return None
+    return archive, member
+
+
+def image_exists(address: str) -> bool:
+    """Return whether a file or a member exists, with its archive."""
+    parts = split_address(address)
+    if parts is None:
+        return os.path.isfile(address)
+    try:
+        open_archive(parts[0]).find(parts[1])
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def read_image_file(address: str) -> bytes:
+    """Return the content of an image file, on a local disk or in an archive.
+
+    Raises:
+        OSError: the file or member is missing or unreadable, or is a pipe or device, which could
+            block forever.
+        ValueError: the archive or member is corrupt, or the member is too large.
+    """
+    parts = split_address(address) if SEPARATOR in address else None
+    if parts is None:
+        return _read_regular_file(address)
+    archive = opened_archives.get(parts[0]) or open_archive(parts[0])
+    return archive.read(archive.find(parts[1]))
+
+
+def _read_regular_file(path: str) -> bytes:
+    with open(path, "rb", buffering=0, opener=_open_nonblocking) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", path)
+        return file.read()
+
+
+def _open_nonblocking(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))

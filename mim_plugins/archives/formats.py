@@ -1,0 +1,70 @@
+"""Formats of archives by path, and their opening."""
+
+import os
+from importlib import import_module
+
+from ..errors import ArchiveError, DataNotFoundError
+from ..file_names import printable
+from .handles import forget_handles
+from .image_archive import ImageArchive, opened_archives
+
+HUB = "hf://"
+FORMATS = "folders, lists (.txt), .tar, .zip, .parquet, .lmdb and data sets of Hugging Face"
+_SUFFIXES = {".tar": "tar", ".zip": "zip", ".lmdb": "lmdb", ".mdb": "lmdb", ".parquet": "parquet"}
+_CLASSES = dict(
+    tar="tar_archive.TarArchive",
+    zip="zip_archive.ZipArchive",
+    lmdb="lmdb_archive.LmdbArchive",
+    parquet="parquet_archive.ParquetArchive",
+    hf="hugging_face_archive.HuggingFaceArchive",
+)
+# the files by which folders are recognized; they show a change, too
+_FOLDERS = dict(lmdb="data.mdb", hf="state.json")
+
+
+def archive_format(path: str) -> str | None:
+    """Return the format of an archive by its name, or by the files of a folder; None if none."""
+    if path.startswith(HUB):
+        return "hf"
+    if os.path.isdir(path):
+        names = _FOLDERS.items()
+        return next((kind for kind, name in names if os.path.isfile(f"{path}/{name}")), None)
+    return format_of_suffix(path)
+
+
+def format_of_suffix(name: str) -> str | None:
+    """Return the format that a file's suffix stands for, None for other files."""
+    return _SUFFIXES.get(os.path.splitext(name)[1].lower())
+
+
+def open_archive(path: str) -> ImageArchive:
+    """Read the index of an archive, or return it if this process has read it already.
+
+    Raises:
+        DataNotFoundError: the file does not exist.
+        ArchiveError: it is corrupt, or needs a package that is not installed.
+    """
+    kind = archive_format(path)
+    if kind is None:
+        raise ArchiveError(f"'{printable(path)}' is no archive; supported are {FORMATS}")
+    version = _version(path, kind)
+    known = opened_archives.get(path)
+    if known is None or known.version != version:
+        forget_handles()  # of the file's former content
+        module, _, name = _CLASSES[kind].partition(".")
+        known = getattr(import_module(f".{module}", __package__), name)(path)
+        known.version = version
+        opened_archives[path] = known
+    return known
+
+
+def _version(path: str, kind: str) -> tuple[int, int] | None:
+    """Return size and time of the file that changes with an archive; None on the hub."""
+    if path.startswith(HUB):
+        return None
+    file = f"{path}/{_FOLDERS[kind]}" if os.path.isdir(path) else path
+    if not os.path.isfile(file):  # a pipe would wait forever
+        kinds = "is no file" if os.path.exists(file) else "does not exist"
+        raise DataNotFoundError(f"the archive '{printable(path)}' {kinds}")
+    status = os.stat(file)
+    return status.st_size, status.st_mtime_ns

@@ -1,0 +1,108 @@
+"""Data sets of Hugging Face's library ``datasets``."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from ..errors import ArchiveError
+from ..file_names import printable
+from .extras import import_extra
+from .formats import HUB
+from .handles import handle_of
+from .image_archive import ImageArchive, check_size
+from .member_names import RowNumbers
+from .parquet_archive import LABEL_COLUMNS, encode_labels
+
+SPLIT_ALIASES = dict(val=("val", "validation", "valid"))
+_NAME = re.compile(r"[\w.-]+(/[\w.-]+){0,2}")
+
+
+class HuggingFaceArchive(ImageArchive):
+    """Data set of the hub or of ``save_to_disk``, with a column of images.
+
+    The library stores it as memory-mapped Arrow files. Scripts of data sets are never run.
+
+    Args:
+        path: folder, or ``hf://[USER/]NAME[/CONFIG][#SPLIT]``; the default split is ``train``.
+    """
+
+    names: RowNumbers
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        table = handle_of(_open, path)
+        whole = handle_of(_load, path)
+        features = whole.features
+        self.names = RowNumbers(len(table))
+        label = next((name for name in LABEL_COLUMNS if name in features), None)
+        if label is not None:
+            values = whole.select_columns([label])[:][label]
+            try:
+                labels, names = encode_labels(values)
+            except (TypeError, ValueError) as error:
+                raise ArchiveError(
+                    f"'{printable(path)}': column '{label}' must contain one number or name per"
+                    " image"
+                ) from error
+            self.labels = labels
+            self.classes = tuple(getattr(features[label], "names", None) or names or ()) or None
+
+    def find(self, name: str) -> int:
+        """Return the index of a row."""
+        return self.names.find(name)
+
+    def read(self, index: int) -> bytes:
+        """Return the image file in a row."""
+        (value,) = handle_of(_open, self.path)[index].values()
+        content = value.get("bytes") if isinstance(value, dict) else value
+        if content is None and isinstance(value, dict) and value.get("path"):
+            file = Path(value["path"])
+            if not file.is_file():
+                raise OSError(f"the row names '{printable(file)}', which is no file")
+            check_size(file.stat().st_size)
+            content = file.read_bytes()
+        if content is None:
+            raise OSError("the row has no image")
+        check_size(len(content))
+        return bytes(content)
+
+
+def _open(path: str) -> Any:
+    """Return the column of images alone, as contents of files."""
+    datasets = import_extra("datasets", "hf", path)
+    whole = handle_of(_load, path)
+    columns = [name for name, kind in whole.features.items() if isinstance(kind, datasets.Image)]
+    if len(columns) != 1:
+        raise ArchiveError(
+            f"'{printable(path)}' has the columns {', '.join(map(printable, whole.features))}, but"
+            " needs exactly one of type Image"
+        )
+    return whole.select_columns(columns).cast_column(columns[0], datasets.Image(decode=False))
+
+
+def _load(path: str) -> Any:
+    datasets = import_extra("datasets", "hf", path)
+    try:
+        if not path.startswith(HUB):
+            return datasets.load_from_disk(path)
+        name, _, split = path[len(HUB) :].partition("#")
+        if not _NAME.fullmatch(name):
+            raise ArchiveError(
+                f"'{printable(path)}': write hf://[USER/]NAME[/CONFIG][#SPLIT], as on the hub"
+            )
+        user, *rest = name.split("/")
+        repository, config = ("/".join([user, *rest[:1]]), rest[1] if rest[1:] else None)
+        available = datasets.get_dataset_split_names(repository, config)
+        wanted = SPLIT_ALIASES.get(split, (split or "train",))
+        found = next((each for each in wanted if each in available), None)
+        if found is None:
+            raise ArchiveError(
+                f"'{printable(path)}' has no split '{wanted[0]}'; its splits are"
+                f" {', '.join(available)}"
+            )
+        return datasets.load_dataset(repository, config, split=found)
+    except ArchiveError:
+        raise
+    except Exception as error:  # of the network, the hub, the library and Arrow
+        cause = " ".join(str(error).split()) or type(error).__name__
+        raise ArchiveError(f"'{printable(path)}' cannot be loaded ({cause})") from error

@@ -1,0 +1,72 @@
+"""Base of archives with random access to their members."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import numpy as np
+
+LARGEST_MEMBER = 1 << 30
+"""Bytes of the largest member that is read; larger ones are no images, or bombs."""
+opened_archives: dict[str, "ImageArchive"] = {}
+"""The archives by path whose index this process has."""
+
+
+class ImageArchive(ABC):
+    """Members of an archive: their number, names, bytes and labels.
+
+    The index consists of arrays, which worker processes share or receive. Handles of files are
+    opened by each process at its first read. Nothing of an archive is executed or unpickled.
+
+    Args:
+        path: the archive.
+
+    Raises:
+        ArchiveError: the archive cannot be read, is truncated, or contains a name twice.
+    """
+
+    names: Sequence[str]
+    """Names of the members, all different."""
+    labels: np.ndarray | None = None
+    """Labels (N,) that the format itself stores, if any; -1 for a missing one."""
+    classes: tuple[str, ...] | None = None
+    """Names of the classes that the format itself stores, if any."""
+
+    rows_per_read: int = 1
+    """Members that are decoded to read one, on average."""
+    version: tuple[int, int] | None = None
+    """Size and time of the file when its index was read."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __setstate__(self, state: dict) -> None:
+        """Restore the index in another process, which then need not read it again."""
+        self.__dict__.update(state)
+        opened_archives.setdefault(self.path, self)
+
+    def __len__(self) -> int:
+        """Return the number of members."""
+        return len(self.names)
+
+    @abstractmethod
+    def find(self, name: str) -> int:
+        """Return the index of a member.
+
+        Raises:
+            FileNotFoundError: there is no member of this name.
+        """
+
+    @abstractmethod
+    def read(self, index: int) -> bytes:
+        """Return the content of a member.
+
+        Raises:
+            OSError: the archive cannot be read there.
+            ValueError: the content is corrupt or too large.
+        """
+
+
+def check_size(size: int) -> None:
+    """Refuse a member of more than :data:`LARGEST_MEMBER` bytes with ValueError."""
+    if size > LARGEST_MEMBER:
+        raise ValueError(f"{size} bytes, and images may have {LARGEST_MEMBER}")

@@ -1,0 +1,68 @@
+"""LMDB databases whose values are image files."""
+
+import os
+from typing import Any
+
+from ..errors import ArchiveError
+from ..file_names import printable
+from .extras import import_extra
+from .handles import handle_of
+from .image_archive import ImageArchive, check_size
+from .member_names import MemberNames
+
+_DATA_FILE = "data.mdb"
+_NOT_IMAGES = b"__"  # keys of metadata, such as __len__ and __keys__, often pickled
+
+
+class LmdbArchive(ImageArchive):
+    """LMDB database, a file or a folder, whose keys are the names of the images.
+
+    Args:
+        path: the file, or the folder that contains ``data.mdb``.
+    """
+
+    names: MemberNames
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        lmdb = import_extra("lmdb", "lmdb", path)
+        file = os.path.join(path, _DATA_FILE) if os.path.isdir(path) else path
+        try:
+            environment = handle_of(_open, path)
+            used = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
+            if os.path.getsize(file) < used:  # reading behind the end would kill the process
+                raise OSError(f"{os.path.getsize(file)} of {used} bytes")
+            with environment.begin() as transaction:
+                keys = [
+                    bytes(key)
+                    for key in transaction.cursor().iternext(keys=True, values=False)
+                    if not bytes(key).startswith(_NOT_IMAGES)
+                ]
+        except (lmdb.Error, OSError) as error:
+            raise ArchiveError(
+                f"'{printable(path)}' is no complete LMDB database ({error}); copy or write it"
+                " again"
+            ) from error
+        self.names = MemberNames(path, [key.decode("utf-8", "surrogateescape") for key in keys])
+
+    def find(self, name: str) -> int:
+        """Return the index of a key."""
+        return self.names.find(name)
+
+    def read(self, index: int) -> bytes:
+        """Return the value of a key."""
+        key = self.names[index].encode("utf-8", "surrogateescape")
+        with handle_of(_open, self.path).begin(buffers=True) as transaction:
+            value = transaction.get(key)
+            if value is None:
+                raise OSError("the key was removed from the database")
+            check_size(len(value))
+            return bytes(value)
+
+
+def _open(path: str) -> Any:
+    lmdb = import_extra("lmdb", "lmdb", path)
+    # a lock would need a writable folder
+    return lmdb.open(
+        path, subdir=os.path.isdir(path), readonly=True, lock=False, readahead=False, create=False
+    )

@@ -1,0 +1,77 @@
+"""Tar archives, also in the layout of WebDataset."""
+
+import tarfile
+
+import numpy as np
+
+from ..errors import ArchiveError
+from ..file_names import printable
+from .handles import read_range
+from .image_archive import ImageArchive, check_size
+from .member_names import MemberNames
+
+_COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
+_BLOCK = 512
+
+
+class TarArchive(ImageArchive):
+    """Uncompressed tar archive, whose headers are read once for the offsets of its files.
+
+    Links and special files in it are left out.
+
+    Args:
+        path: the archive.
+    """
+
+    names: MemberNames
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        try:
+            names, places = self._read_headers()
+        except ArchiveError:
+            raise
+        except (tarfile.TarError, OSError, ValueError, OverflowError, MemoryError) as error:
+            cause = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise ArchiveError(
+                f"'{printable(path)}' is no complete tar archive ({cause}); copy or write it again"
+            ) from error
+        self.names = MemberNames(path, names)
+        self._places = np.array(places, dtype=np.int64).reshape(-1, 2)[self.names.order]
+
+    def find(self, name: str) -> int:
+        """Return the index of a member."""
+        return self.names.find(name)
+
+    def read(self, index: int) -> bytes:
+        """Return the content of a member."""
+        offset, size = map(int, self._places[index])
+        check_size(size)
+        return read_range(self.path, offset, size)
+
+    def _read_headers(self) -> tuple[list[str], list[tuple[int, int]]]:
+        """Return names, and offsets and sizes, of the regular files."""
+        names, places = [], []
+        with open(self.path, "rb") as file:
+            start = file.read(6)
+            for signature, method in _COMPRESSED.items():
+                if start.startswith(signature):
+                    raise ArchiveError(
+                        f"'{printable(self.path)}' is compressed with {method}, which allows no"
+                        " random access: decompress it to a plain .tar"
+                    )
+            file.seek(0)
+            with tarfile.open(fileobj=file, mode="r:") as tar:
+                while (member := tar.next()) is not None:
+                    tar.members = []  # type: ignore[attr-defined]  # would take gigabytes
+                    if member.size < 0:  # would never end
+                        raise tarfile.ReadError("negative size")
+                    if member.isreg() and not member.issparse():
+                        names.append(member.name)
+                        places.append((member.offset_data, member.size))
+                end = tar.offset
+            file.seek(end)
+            # tarfile takes a header that it cannot read for the end
+            if file.read(_BLOCK) != bytes(_BLOCK):
+                raise tarfile.ReadError(f"no end mark at byte {end}")
+        return names, places

@@ -1,0 +1,64 @@
+"""Values in the text of a config, read without executing it."""
+
+import ast
+from typing import Any
+
+_PARSING_ERRORS = (SyntaxError, ValueError, RecursionError, MemoryError)
+
+
+class _Computed:
+    """Mark of a value that only executing the config would give; it is not plain data."""
+
+
+COMPUTED = _Computed()
+
+
+def literal_config(text: str) -> dict[str, Any]:
+    """Return the variables of a config by name, such as MMEngine stores in its checkpoints.
+
+    Calls of ``dict`` become dicts. Values that would have to be computed are
+    :data:`COMPUTED`. The result is empty if the text is not Python.
+    """
+    try:
+        statements = ast.parse(text).body
+        return {
+            target.id: _value(node.value)
+            for node in statements
+            if isinstance(node, ast.Assign)
+            for target in node.targets
+            if isinstance(target, ast.Name)
+        }
+    except _PARSING_ERRORS:
+        return {}
+
+
+def _value(node: ast.expr) -> Any:
+    if isinstance(node, (ast.List, ast.Tuple)):
+        values = [_value(each) for each in node.elts]
+        return values if isinstance(node, ast.List) else tuple(values)
+    if isinstance(node, ast.Dict):
+        pairs = zip(node.keys, node.values, strict=True)
+        return _entries([(None if key is None else _value(key), value) for key, value in pairs])
+    if isinstance(node, ast.Call):
+        if not isinstance(node.func, ast.Name) or node.func.id != "dict" or len(node.args) > 1:
+            return COMPUTED
+        merged: list[tuple[Any, ast.expr]] = [(None, each) for each in node.args]
+        return _entries(merged + [(each.arg, each.value) for each in node.keywords])
+    try:
+        return ast.literal_eval(node)
+    except (*_PARSING_ERRORS, TypeError):
+        return COMPUTED
+
+
+def _entries(pairs: list[tuple[Any, ast.expr]]) -> Any:
+    """Return the dict of ``pairs``; a key that is None merges the value."""
+    content: dict[str, Any] = {}
+    for key, node in pairs:
+        value = _value(node)
+        if key is None and type(value) is dict:
+            content.update(value)
+        elif isinstance(key, str):
+            content[key] = value
+        else:
+            return COMPUTED
+    return content

@@ -1,0 +1,52 @@
+"""Number of labeled images and classes in a folder or in archives."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from ..archives import HUB
+from ..datasets import LabeledImageFolder
+from ..datasets.archive_places import find_archives
+from ..datasets.image_files import IMAGE_SUFFIXES
+from ..errors import DataNotFoundError
+from ..file_names import printable
+
+
+class LabeledSurvey(NamedTuple):
+    """Labeled images of a run."""
+
+    root: str
+    """The folder or archive with ``train`` and ``val``, absolute."""
+    images: int
+    """Training images."""
+    classes: int
+
+
+def survey_labeled(
+    data: str | os.PathLike, suffixes: Sequence[str] = IMAGE_SUFFIXES
+) -> LabeledSurvey:
+    """Count the images, files with one of ``suffixes``, and the classes in ``train``.
+
+    Raises:
+        DataNotFoundError: ``train`` or ``val`` is missing, or there are fewer than two classes.
+    """
+    root = os.fspath(data)
+    if not root.startswith(HUB):
+        root = str(Path(root).expanduser().absolute())
+    for split in ("train", "val"):
+        if not os.path.isdir(os.path.join(root, split)) and not find_archives(root, split):
+            raise DataNotFoundError(
+                f"data '{printable(data)}' has no folder {split}: arrange labeled images as"
+                " train/CLASS/IMAGE and val/CLASS/IMAGE"
+            )
+    dataset = LabeledImageFolder(root, data_prefix="train", extensions=suffixes, lazy_init=True)
+    entries = dataset.load_data_list()
+    LabeledImageFolder(root, data_prefix="val", lazy_init=True).load_data_list()
+    classes = len(dataset.CLASSES or ()) or 1 + max(entry["gt_label"] for entry in entries)
+    if classes < 2:
+        raise DataNotFoundError(
+            f"data '{printable(root)}' has {classes} class in train, with {len(entries)} images:"
+            " arrange at least two classes as train/CLASS/IMAGE"
+        )
+    return LabeledSurvey(root, len(entries), classes)

@@ -1,0 +1,110 @@
+"""Search for the archives of a data root and a split."""
+
+import glob
+import os
+from typing import NamedTuple
+
+from ..archives import FORMATS, HUB, archive_format, format_of_suffix
+from ..errors import DataNotFoundError
+from ..file_names import printable
+from .image_files import is_hidden
+
+SPLITS = ("train", "val", "test")
+_ALIASES = dict(val=("val", "validation", "valid"))
+_FOREIGN = (
+    ".7z", ".arrow", ".bz2", ".gz", ".h5", ".hdf5", ".rar", ".rec", ".tfrecord", ".tgz", ".xz",
+    ".zst",
+)  # fmt: skip
+_AFTER_SPLIT = (".", "-", "_")  # train.tar, train-00000-of-00010.parquet, train_0.zip
+
+
+class ArchivePlace(NamedTuple):
+    """Archives that contain the images of a split."""
+
+    archives: list[str]
+    """Their paths, sorted."""
+    folder: str
+    """Folder inside them, ``""`` if they contain this split alone."""
+
+
+def is_archive_place(root: str) -> bool:
+    """Return whether a data root is an archive, or a pattern that matches some.
+
+    A folder with archives in it is a folder.
+    """
+    return archive_format(root) is not None or bool(_matches(root))
+
+
+def find_archives(root: str, split: str = "") -> ArchivePlace | None:
+    """Return the archives of a split, or None if there are none.
+
+    ``root`` is an archive, a pattern such as ``data/train-*.tar``, a data set of the hub or a
+    folder. In a folder, the archives of a split are those in its sub-folder of this name, or those
+    whose name begins with it, or else all.
+
+    Args:
+        root: data root.
+        split: name of the split, or folder in the archives; ``""`` for everything.
+    """
+    if root.startswith(HUB):
+        return ArchivePlace([root if "#" in root or not split else f"{root}#{split}"], "")
+    matches = _matches(root)
+    if matches or archive_format(root):
+        return ArchivePlace(matches or [root], split)
+    if not os.path.isdir(root):
+        return None
+    inside = _archives_in(root)
+    for name in _ALIASES.get(split, (split,)) if split else ():
+        folder = os.path.join(root, name)
+        if archive_format(folder):
+            return ArchivePlace([folder], "")
+        found = _archives_in(folder) or [each for each in inside if _is_of_split(each, name)]
+        if found:
+            return ArchivePlace(found, "")
+    others = {name for name in SPLITS for each in inside if _is_of_split(each, name)}
+    if split in SPLITS and others:
+        raise DataNotFoundError(
+            f"'{printable(root)}' has archives of {', '.join(sorted(others))}, but none of {split}:"
+            f" name them {split}.tar or {split}-00.tar, for example"
+        )
+    return ArchivePlace(inside, split) if inside else None
+
+
+def list_of_archive(data_root: str, ann_file: str) -> str:
+    """Return the path of a list, which an archive as data root cannot contain."""
+    if not ann_file or not is_archive_place(data_root):
+        return ann_file
+    folder = "" if data_root.startswith(HUB) else os.path.dirname(data_root)
+    return os.path.abspath(os.path.join(folder, os.path.expanduser(ann_file)))
+
+
+def describe_unread(path: str) -> str:
+    """Return what is wrong with a path that is neither a folder, a list nor an archive."""
+    if not os.path.exists(path):
+        return "does not exist"
+    if path.lower().endswith(_FOREIGN):
+        return f"has a format that is not read; supported are {FORMATS}"
+    return f"is not a folder, and no archive either; supported are {FORMATS}"
+
+
+def _archives_in(folder: str) -> list[str]:
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError:
+        return []
+    paths = [os.path.join(folder, name) for name in names if not is_hidden(name)]
+    return [path for path in paths if format_of_suffix(path) and archive_format(path)]
+
+
+def _is_of_split(path: str, split: str) -> bool:
+    name = os.path.basename(path).lower()
+    return any(
+        name.startswith(each) and name[len(each) :].startswith(_AFTER_SPLIT)
+        for each in _ALIASES.get(split, (split,))
+    )
+
+
+def _matches(pattern: str) -> list[str]:
+    if not glob.has_magic(pattern) or os.path.exists(pattern):
+        return []
+    return [path for path in sorted(glob.glob(pattern)) if archive_format(path)]

@@ -1,0 +1,40 @@
+"""Images of anything that a command accepts as data."""
+
+import os
+from collections.abc import Sequence
+
+from .archive_images import archive_images
+from .archive_places import find_archives, is_archive_place
+from .image_files import IMAGE_SUFFIXES, find_images
+from .image_lists import read_image_list
+
+LIST_SUFFIX = ".txt"
+
+
+def images_at(place: str, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> list[str]:
+    """Return the paths or addresses of the images of a folder, list or archive, in order.
+
+    Any other path is returned itself, whether it is an image or not.
+
+    Args:
+        place: folder, list, archive or file.
+        suffixes: suffixes of image files.
+
+    Raises:
+        UserError: the folder, list or archive cannot be read.
+    """
+    if not is_archive_place(place):
+        if is_list(place):
+            return read_image_list(place, os.path.dirname(place))
+        if not os.path.isdir(place):
+            return [place]
+        paths = find_images(place, suffixes)
+        if paths:
+            return paths
+    found = find_archives(place)
+    return archive_images(found, suffixes=suffixes).paths if found else []
+
+
+def is_list(place: str) -> bool:
+    """Return whether a path is a text file, which lists images relative to its folder."""
+    return place.lower().endswith(LIST_SUFFIX) and os.path.isfile(place)

@@ -1,0 +1,40 @@
+"""Checkpoints that MMEngine collects, but that are written later."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+from mmengine.runner import checkpoint, runner
+
+from .atomic_local_backend import ATOMIC_BACKEND, AtomicLocalBackend
+
+
+@contextmanager
+def captured_checkpoint(copy: Callable[[dict], dict]) -> Iterator[list[Callable[[], object]]]:
+    """Collect what MMEngine's runner would write to checkpoints in the block.
+
+    Args:
+        copy: function that copies the content, so that training may continue before it is written.
+
+    Yields:
+        Functions that write the files.
+    """
+    found: list[Callable[[], object]] = []
+
+    def capture(content: dict, path: str, **storage: Any) -> None:
+        found.append(partial(_write, copy(content), path, **storage))
+
+    original = runner.save_checkpoint
+    setattr(runner, "save_checkpoint", capture)  # noqa: B010  MMEngine has no other way to it
+    try:
+        yield found
+    finally:
+        setattr(runner, "save_checkpoint", original)  # noqa: B010
+
+
+def _write(content: dict, path: str, **storage: Any) -> None:
+    if storage.get("backend_args") == dict(backend=ATOMIC_BACKEND):
+        AtomicLocalBackend().put(content, path)
+    else:
+        checkpoint.save_checkpoint(content, path, **storage)

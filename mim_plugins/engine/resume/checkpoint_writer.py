@@ -1,0 +1,172 @@
+"""Writing of checkpoints while training continues."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
+from typing import NamedTuple
+from weakref import WeakKeyDictionary
+
+from mmengine.dist import broadcast_object_list, is_main_process
+from mmengine.runner import Runner
+
+from ..guards.guarded_writes import free_space
+from ..optim.sharded_optimizer import gather_optimizer_state
+from ..optim.sharded_state_transfer import ShardedStateTransfer
+from ..sharding.sharded_run import gathered_state
+from .captured_checkpoint import captured_checkpoint
+from .checkpoint_copier import CheckpointCopier
+from .loaded_checkpoint import is_trusted
+from .run_checkpoints import newest_complete, write_pointer
+
+
+class Outcome(NamedTuple):
+    """Result of a save: whether it succeeded, or else the newest complete checkpoint."""
+
+    is_saved: bool
+    newest: str = ""
+
+
+class CheckpointWriter:
+    """Writes one checkpoint at a time in a thread.
+
+    The thread ends with the write. Python waits for it before the interpreter exits, and the loops
+    of this package before a run ends for any reason (:func:`wait_for_write`). Only the main process
+    writes, so the processes agree on the result when they call :meth:`finish`.
+
+    Args:
+        background: write in a thread. False copies nothing and writes while training waits.
+        errors: types of the errors of the storage, after which training continues.
+    """
+
+    def __init__(self, background: bool, errors: tuple[type[Exception], ...]) -> None:
+        self.background = background
+        self.errors = errors
+        self._copier = CheckpointCopier()
+        self._transfer = ShardedStateTransfer()
+        self._future: Future[Outcome] | None = None
+        self._settle: Callable[[Outcome], object] = bool
+
+    def save(
+        self,
+        runner: Runner,
+        path: str,
+        save: Callable[[], object],
+        describe: Callable[[Exception], Outcome],
+        finish: Callable[[bool], object],
+        settle: Callable[[Outcome], object],
+    ) -> None:
+        """Copy the state of the run and begin to write it, then ``last_checkpoint``.
+
+        All processes must call it. It waits for the previous file.
+
+        Args:
+            runner: runner of the run.
+            path: the file.
+            save: function that calls ``runner.save_checkpoint``.
+            describe: function that logs an error of the storage and returns the outcome.
+            finish: called after the write with its success, in the writing process.
+            settle: called with the outcome in all processes, by :meth:`finish`.
+        """
+        self.finish()
+        # other formats and content without restrictions cannot be copied
+        in_background = self.background and not is_trusted(runner)
+        receive: Callable[[], object] = bool
+        copy: Callable[[dict], dict] = dict
+        if in_background:
+            receive = self._transfer.start(runner)
+            copy = partial(self._copier.copy, runner)
+        else:
+            gather_optimizer_state(runner)
+        failure: Exception | None = None
+        with captured_checkpoint(copy) as writes, gathered_state(runner):
+            try:
+                save()
+            except self.errors as error:  # of a runner that writes in another way
+                failure = error
+
+        def write() -> Outcome:
+            outcome = Outcome(True)
+            try:
+                if failure is not None:
+                    raise failure
+                for each in (receive, *writes):
+                    each()
+                if is_main_process():
+                    write_pointer(runner, path)
+            except self.errors as error:
+                outcome = describe(error)
+            finish(outcome.is_saved)
+            return outcome
+
+        self._start(runner, write, settle, in_background)
+
+    def finish(self) -> bool:
+        """Wait for the file in all processes; return whether it was saved, True if there is none.
+
+        If the processes continued differently, the next collective operation would hang.
+        """
+        future, self._future = self._future, None
+        return future is None or agree(future.result(), self._settle)
+
+    def _start(
+        self,
+        runner: Runner,
+        write: Callable[[], Outcome],
+        settle: Callable[[Outcome], object],
+        in_background: bool,
+    ) -> None:
+        self._future, self._settle = Future(), settle
+        if not in_background:
+            _call(write, self._future)
+            return
+        # not a daemon, so Python does not exit before the file is complete
+        thread = threading.Thread(target=_call, args=(write, self._future), name="checkpoint")
+        _threads[runner] = thread
+        thread.start()
+
+
+_threads: WeakKeyDictionary[Runner, threading.Thread] = WeakKeyDictionary()
+
+
+def wait_for_write(runner: Runner) -> None:
+    """Wait in this process until a checkpoint that is being written is complete."""
+    thread = _threads.pop(runner, None)
+    if thread is not None:
+        thread.join()
+
+
+def agree(outcome: Outcome, settle: Callable[[Outcome], object]) -> bool:
+    """Call ``settle`` in all processes with the outcome of the main process; return its success."""
+    result = [outcome]
+    broadcast_object_list(result)
+    settle(result[0])
+    return result[0].is_saved
+
+
+def describe_failure(
+    runner: Runner, name: str, prospect: str, folder: str | None, last: str | None, error: Exception
+) -> Outcome:
+    """Log that a file could not be saved and return the outcome.
+
+    Args:
+        runner: runner of the run.
+        name: the file.
+        prospect: the next attempt.
+        folder: folder of the checkpoints; None if it is not on a local disk.
+        last: newest file if ``folder`` is None.
+        error: error of the write.
+    """
+    newest = newest_complete(folder, runner, last)
+    runner.logger.error(
+        f"{name} could NOT be saved: {error}; {free_space(runner.work_dir)}; {prospect}."
+        f" Make room: {newest}"
+    )
+    return Outcome(False, newest)
+
+
+def _call(write: Callable[[], Outcome], future: Future[Outcome]) -> None:
+    try:
+        future.set_result(write())
+    except BaseException as error:  # raised by CheckpointWriter.finish, in the main thread
+        future.set_exception(error)

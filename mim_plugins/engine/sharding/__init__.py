@@ -1,0 +1,3 @@
+from .fully_sharded_model import FullyShardedModel
+
+__all__ = ["FullyShardedModel"]

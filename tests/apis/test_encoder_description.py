@@ -1,0 +1,31 @@
+"""Descriptions of the encoders in configs and checkpoints."""
+
+import pytest
+import torch
+
+from mim_plugins.apis import describe_checkpoint, describe_config, read_config
+from mim_plugins.errors import CheckpointError
+
+
+def test_configs_of_other_backbones_have_no_description(tmp_path):
+    assert describe_config(dict(model=dict(backbone=dict(type="ResNet")))) is None
+    assert describe_config({}) is None
+    torch.save(dict(meta=dict(cfg="model = print('executed')"), state_dict={}), tmp_path / "a.pth")
+    assert describe_checkpoint(tmp_path / "a.pth") is None
+
+
+def test_arguments_of_training_are_left_out():
+    cfg = read_config("mixmae/swin_b_384_finetune_100e")
+    description = describe_config(cfg.to_dict())
+    assert set(description.backbone) == {"type", "arch", "img_size", "window_size", "out_type"}
+    given = description.preprocessing
+    assert (given.size, given.short_edge, given.channel_order) == ((384, 384), 384, "rgb")
+    assert given.mean == tuple(cfg.data_preprocessor.mean)
+
+
+@pytest.mark.parametrize("mean", [[0.0, 1.0], "abc", [float("nan")] * 3])
+def test_configs_with_other_values_are_refused(mean):
+    cfg = read_config("mixmae/swin_b_600e").to_dict()
+    cfg["model"]["data_preprocessor"]["mean"] = mean
+    with pytest.raises(CheckpointError, match=r"preprocessing\.mean|NaN"):
+        describe_config(cfg)

@@ -1,0 +1,42 @@
+import sys
+
+import lmdb
+import pytest
+from archive_files import image_bytes, write_lmdb
+
+from mim_plugins.archives import open_archive
+from mim_plugins.errors import ArchiveError
+
+FILES = {f"{index}.png": image_bytes(index, (80, 80)) for index in range(3)}
+
+
+def test_truncated_database_is_an_error(tmp_path):
+    path = tmp_path / "a.lmdb"
+    write_lmdb(path, FILES)
+    data = path.read_bytes()
+    for length in (0, 100, 4096, 8192, len(data) // 2):
+        path.write_bytes(data[:length])
+        with pytest.raises(ArchiveError, match="no complete LMDB database"):
+            open_archive(str(path))
+
+
+def test_other_file_is_an_error(tmp_path):
+    (tmp_path / "a.lmdb").write_bytes(b"no database" * 1000)
+    with pytest.raises(ArchiveError, match="no complete LMDB database"):
+        open_archive(str(tmp_path / "a.lmdb"))
+
+
+def test_folder_is_read_without_its_metadata(tmp_path):
+    with lmdb.open(str(tmp_path / "a")) as environment, environment.begin(write=True) as writer:
+        writer.put(b"1", image_bytes())
+        writer.put(b"__len__", b"cos\nsystem\n(S'false'\ntR.")
+    archive = open_archive(str(tmp_path / "a"))
+    assert list(archive.names) == ["1"]
+    assert archive.read(0) == image_bytes()
+
+
+def test_missing_package_names_the_command(tmp_path, monkeypatch):
+    (tmp_path / "a.lmdb").touch()
+    monkeypatch.setitem(sys.modules, "lmdb", None)
+    with pytest.raises(ArchiveError, match=r"needs the package lmdb: pip install 'mim_plugins\[lm"):
+        open_archive(str(tmp_path / "a.lmdb"))

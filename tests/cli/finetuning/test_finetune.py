@@ -1,0 +1,46 @@
+"""Settings of a fine-tuning that depend on the encoder's file."""
+
+from importlib import import_module
+
+import pytest
+from described_encoders import encoder_of
+from image_folders import write_images
+from mmengine.config import Config
+
+from mim_plugins.cli.finetuning import finetune
+from mim_plugins.errors import WorkDirError
+
+
+class StoppedError(Exception):
+    pass
+
+
+@pytest.fixture
+def data(tmp_path, monkeypatch):
+    def stop(*_):
+        raise StoppedError
+
+    # the package has a function of the same name
+    module = import_module("mim_plugins.cli.finetuning.finetune")
+    monkeypatch.setattr(module, "train", stop)
+    for split in ("train", "val"):
+        for name in ("a", "b"):
+            write_images(tmp_path / "data" / split / name, 4)
+    return tmp_path / "data"
+
+
+def test_encoder_that_describes_itself_needs_no_config(data, tmp_path):
+    encoder = encoder_of("pvt")
+    encoder.save(tmp_path / "encoder.safetensors")
+    with pytest.raises(StoppedError):
+        finetune(data, tmp_path / "encoder.safetensors", out=tmp_path / "run")
+    backbone = Config.fromfile(tmp_path / "run.py").model.backbone
+    assert backbone.type == "mim_plugins.MaskedPVT"
+    assert backbone.arch.embed_dims == [8, 16, 32]
+    assert backbone.init_cfg.checkpoint == str(tmp_path / "encoder.safetensors")
+
+
+def test_weights_without_description_need_a_config(data, tmp_path):
+    (tmp_path / "weights.pth").write_bytes(b"x")
+    with pytest.raises(WorkDirError, match="the config of the run is unknown"):
+        finetune(data, tmp_path / "weights.pth", out=tmp_path / "run")

@@ -1,0 +1,45 @@
+"""Number of labeled images and classes."""
+
+import pytest
+from archive_files import FORMATS, TREES, class_files, write_archive
+from image_folders import write_classes, write_images
+
+from mim_plugins.cli.labeled_survey import survey_labeled
+from mim_plugins.errors import DataNotFoundError
+
+
+def test_training_images_and_classes_are_counted(tmp_path):
+    write_classes(tmp_path, images=3)
+    assert survey_labeled(tmp_path) == (str(tmp_path), 9, 3)
+
+
+@pytest.mark.parametrize("kind", TREES)
+def test_archives_contain_both_splits(tmp_path, kind):
+    path = tmp_path / f"a.{kind}"
+    write_archive(path, class_files("train", "abc") | class_files("val", "abc"), kind)
+    assert survey_labeled(path) == (str(path), 6, 3)
+
+
+def test_archive_without_a_split_is_an_error(tmp_path):
+    path = write_archive(tmp_path / "a.tar", class_files("train"), "tar")
+    with pytest.raises(DataNotFoundError, match="no folder 'val', but a, b"):
+        survey_labeled(path)
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_folders_contain_an_archive_of_each_split(tmp_path, kind):
+    suffix = "" if kind == "hf" else f".{kind}"
+    for split in ("train", "val"):
+        write_archive(tmp_path / f"{split}{suffix}", class_files(classes="abc"), kind)
+    assert survey_labeled(tmp_path) == (str(tmp_path), 6, 3)
+
+
+def test_missing_folders_and_single_classes_are_errors(tmp_path):
+    with pytest.raises(DataNotFoundError, match="no folder train: arrange"):
+        survey_labeled(tmp_path)
+    write_images(tmp_path / "train/a")
+    with pytest.raises(DataNotFoundError, match="no folder val"):
+        survey_labeled(tmp_path)
+    write_images(tmp_path / "val/a")
+    with pytest.raises(DataNotFoundError, match="1 class in train, with 1 images"):
+        survey_labeled(tmp_path)

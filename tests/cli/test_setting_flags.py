@@ -1,0 +1,161 @@
+"""The flags of train.py that stand for config entries, on the shipped recipes."""
+
+from argparse import Namespace
+
+import pytest
+from mmengine.config import Config
+
+from mim_plugins.apis import override_config, read_config
+from mim_plugins.cli.run_arguments import add_train_arguments
+from mim_plugins.cli.setting_flags import apply_flags
+from mim_plugins.errors import ConfigError
+
+PIPELINE = "train_dataloader.dataset.pipeline"
+MIXMAE, FINETUNE = "mixmae/swin_b_600e", "mixmae/swin_b_finetune_100e"
+
+
+def flags(**given):
+    names = dict.fromkeys(("img_size", "batch_size", "epochs", "checkpoint"))
+    return Namespace(**names | dict(cfg_options={}) | given)
+
+
+def crops(side, edge):
+    """Options of a fine-tuning recipe for a crop and the short edge before it."""
+    options = {f"{PIPELINE}.1.scale": side}
+    for loader in ("val", "test"):
+        options[f"{loader}_dataloader.dataset.pipeline.1.scale"] = edge
+        options[f"{loader}_dataloader.dataset.pipeline.2.crop_size"] = side
+    return options
+
+
+@pytest.mark.parametrize(
+    ("config", "given", "options"),
+    [
+        (
+            MIXMAE,
+            dict(img_size=384, batch_size=64, epochs=7, checkpoint="x.pth"),
+            {
+                "model.backbone.img_size": 384,
+                "model.backbone.window_size": [16, 16, 12, 12],
+                f"{PIPELINE}.0.scale": 384,
+                "train_dataloader.batch_size": 64,
+                "train_cfg.max_epochs": 7,
+                "load_from": "x.pth",
+            },
+        ),
+        (
+            FINETUNE,
+            dict(img_size=384, checkpoint="x.pth"),
+            {
+                "model.backbone.img_size": 384,
+                "model.backbone.window_size": [16, 16, 12, 12],
+                "model.backbone.init_cfg.checkpoint": "x.pth",
+            }
+            | crops(384, 439),
+        ),
+        (
+            "mrmae/vit_b_linear_probe_90e",
+            dict(img_size=96, checkpoint="x.pth"),
+            {
+                "model.backbone.encoder.img_size": 96,
+                "model.backbone.encoder.init_cfg.checkpoint": "x.pth",
+            }
+            | crops(96, 110),
+        ),
+        (
+            "mixmae/swin_t_w7_shifted_300e",
+            dict(img_size=112),
+            {"model.backbone.img_size": 112, f"{PIPELINE}.0.scale": 112},
+        ),
+    ],
+)
+def test_flags_equal_the_options_they_stand_for(config, given, options):
+    by_flags, by_options = read_config(config), read_config(config)
+    lines = apply_flags(by_flags, flags(**given))
+    override_config(by_options, options)
+    assert by_flags.to_dict() == by_options.to_dict()
+    assert len(lines) == len(given)
+    text = " ".join(lines).replace(", ", ",")
+    assert all(f"{key}={value}".replace(", ", ",") in text for key, value in options.items())
+
+
+def test_no_flag_changes_nothing():
+    cfg = read_config(MIXMAE)
+    assert apply_flags(cfg, flags()) == []
+    assert cfg.to_dict() == read_config(MIXMAE).to_dict()
+
+
+def test_values_of_the_config_may_be_repeated():
+    cfg = read_config(MIXMAE)
+    apply_flags(cfg, flags(img_size=224, batch_size=256, epochs=600))
+    assert cfg.model.backbone.pop("window_size") == [14, 14, 14, 7]
+    assert cfg.model.backbone.pop("img_size") == 224
+    assert cfg.to_dict() == read_config(MIXMAE).to_dict()
+
+
+def test_images_inside_of_wrappers_are_resized():
+    pipeline = [dict(type="mmpretrain.CenterCrop", crop_size=32)]
+    part = dict(type="RepeatDataset", dataset=dict(type="A", pipeline=pipeline))
+    cfg = Config(
+        dict(
+            model=dict(backbone=dict(type="MaskedViT")),
+            train_dataloader=dict(dataset=dict(type="ConcatDataset", datasets=[part, part])),
+        )
+    )
+    apply_flags(cfg, flags(img_size=64))
+    for each in cfg.train_dataloader.dataset.datasets:
+        assert each.dataset.pipeline[0].crop_size == 64
+
+
+@pytest.mark.parametrize(
+    ("config", "given", "message"),
+    [
+        (MIXMAE, dict(epochs=0), "--epochs 0 must be at least 1"),
+        (MIXMAE, dict(batch_size=-1), "--batch-size -1 must be at least 1"),
+        (
+            MIXMAE,
+            dict(epochs=5, cfg_options={"train_cfg.max_epochs": 6}),
+            "--epochs 5 stands for train_cfg.max_epochs, and --cfg-options has"
+            " train_cfg.max_epochs=6: give one of them",
+        ),
+        (MIXMAE, dict(img_size=96, cfg_options={"model.backbone": {}}), "model.backbone.img_size"),
+        (
+            MIXMAE,
+            dict(img_size=96, cfg_options={f"{PIPELINE}.0.scale.x": 1}),
+            f"stands for {PIPELINE}.0.scale",
+        ),
+        ("transfer/ade20k/upernet_mixmae_swin_b_160k", dict(epochs=3), "counts iterations"),
+        ("transfer/ade20k/upernet_mixmae_swin_b_160k", dict(img_size=96), "--img-size: .*mmseg"),
+    ],
+)
+def test_wrong_or_contradictory_flags_are_refused(config, given, message):
+    if "ade20k" in config:
+        pytest.importorskip("mmseg")
+    with pytest.raises(ConfigError, match=message):
+        apply_flags(read_config(config), flags(**given))
+
+
+@pytest.mark.parametrize(
+    ("cfg", "given", "message"),
+    [
+        (dict(train_dataloader=dict(batch_sampler={})), dict(batch_size=2), "no train_dataloader"),
+        (
+            dict(model=dict(backbone={}), train_dataloader=dict(dataset=dict(pipeline=[]))),
+            dict(img_size=32),
+            "the pipeline of train_dataloader has no crop",
+        ),
+    ],
+)
+def test_configs_without_the_entry_are_refused(cfg, given, message):
+    with pytest.raises(ConfigError, match=message):
+        apply_flags(Config(cfg), flags(**given))
+
+
+def test_command_line_has_the_flags():
+    from argparse import ArgumentParser
+
+    parser = ArgumentParser()
+    add_train_arguments(parser)
+    given = ("--img-size", "96", "--batch-size", "8", "--epochs", "3", "--checkpoint", "x.pth")
+    args = parser.parse_args(["config.py", *given])
+    assert (args.img_size, args.batch_size, args.epochs, args.checkpoint) == (96, 8, 3, "x.pth")

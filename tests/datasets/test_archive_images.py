@@ -1,0 +1,114 @@
+"""Images of archives and their labels."""
+
+import pytest
+from archive_files import FORMATS, class_files, image_bytes, write_archive, write_parquet, write_tar
+
+from mim_plugins.datasets.archive_images import archive_images
+from mim_plugins.datasets.archive_places import ArchivePlace
+from mim_plugins.errors import ArchiveError, DataNotFoundError
+
+
+def read(*paths, folder="", **options):
+    return archive_images(ArchivePlace(list(map(str, paths)), folder), **options)
+
+
+def names(found):
+    return [path.partition("::")[2] for path in found.paths]
+
+
+@pytest.fixture
+def tar(tmp_path):
+    def write(files, name="a.tar"):
+        write_tar(tmp_path / name, {n: image_bytes() if d is None else d for n, d in files.items()})
+        return tmp_path / name
+
+    return write
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_labels_are_those_of_the_class_folders(tmp_path, kind):
+    path = write_archive(tmp_path / f"a.{kind}", class_files(classes="ab", images=2), kind)
+    found = read(path, labeled=True)
+    assert (found.labels, found.classes) == ([0, 0, 1, 1], ("a", "b"))
+    assert len(found.paths) == 4
+    assert [archive.path for archive in found.archives] == [str(path)]
+
+
+def test_hidden_images_and_other_files_are_left_out(tar):
+    others = dict.fromkeys(("a/x.txt", "a/x.json", "a/x.pyd", "a/x.pickle"), b"cos\nsystem\n")
+    hidden = dict.fromkeys(("__MACOSX/a/1.png", "a/._1.png", ".git/1.png"), None)
+    assert names(read(tar({"a/1.png": None} | others | hidden))) == ["a/1.png"]
+
+
+@pytest.mark.parametrize("top", ["", "./", "photos/2024/", "./data/"])
+def test_folders_that_all_images_share_are_ignored(tar, top):
+    files = {f"{top}{split}/{name}/1.png": None for split in ("train", "val") for name in "ab"}
+    found = read(tar(files), folder="train", labeled=True, strict=True)
+    assert names(found) == [f"{top}train/a/1.png", f"{top}train/b/1.png"]
+    assert found.classes == ("a", "b")
+
+
+def test_split_alone_in_its_archive_needs_no_folder(tar):
+    found = read(tar({"train/a/1.png": None, "train/b/1.png": None}), labeled=True)
+    assert found.classes == ("a", "b")
+
+
+def test_missing_folder_is_read_completely_or_an_error(tar):
+    path = tar({"a/1.png": None, "b/1.png": None})
+    assert len(read(path, folder="train").paths) == 2
+    with pytest.raises(DataNotFoundError, match="no folder 'train', but a, b: store its images"):
+        read(path, folder="train", strict=True)
+    with pytest.raises(DataNotFoundError, match="no folder 'train', but val, x"):
+        read(tar({"val/1.png": None, "x/1.png": None}), folder="train")
+
+
+def test_classes_of_several_shards_are_counted_together(tar):
+    first = tar({"a/1.png": None, "a/2.png": None}, "0.tar")
+    second = tar({"b/1.png": None, "a/3.png": None}, "1.tar")
+    found = read(first, second, labeled=True)
+    assert (found.labels, found.classes) == ([0, 0, 0, 1], ("a", "b"))
+
+
+def test_labels_of_webdataset_are_read(tar):
+    files = {"x/000.jpg": None, "x/000.cls": b"7\n", "x/001.seg.jpg": None, "x/001.cls": b"12"}
+    found = read(tar(files), labeled=True)
+    assert (found.labels, found.classes) == ([7, 12], None)
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"0.jpg": None, "1.jpg": None, "0.cls": b"1"}, r"no '1\.cls' beside '1\.jpg'"),
+        ({"0.jpg": None, "0.cls": b"cat"}, "contains 'cat', which is no number"),
+        ({"0.jpg": None, "0.cls": b"-1"}, "contains '-1', which is no number"),
+        ({"0.jpg": None, "a/1.jpg": None}, r"no label for '0\.jpg': store CLASS/IMAGE"),
+    ],
+)
+def test_missing_and_wrong_labels_are_errors(tar, files, message):
+    with pytest.raises(ArchiveError, match=message):
+        read(tar(files), labeled=True)
+
+
+def test_empty_archives_are_errors(tar):
+    for files in ({}, {"a.txt": b"x"}, {".hidden.png": None}):
+        with pytest.raises(DataNotFoundError, match="no images in the archive"):
+            read(tar(files))
+
+
+@pytest.mark.parametrize(("label", "allowed"), [(2, "from 0 to 1"), (-1, "from 0"), (None, "from")])
+def test_labels_outside_the_classes_are_errors(tmp_path, label, allowed):
+    write_parquet(tmp_path / "a.parquet", class_files(images=1), labels=[0, label])
+    with pytest.raises(ArchiveError, match=f"row 1 has the label .*must be {allowed}"):
+        read(tmp_path / "a.parquet", labeled=True)
+
+
+def test_tables_with_other_classes_are_errors(tmp_path):
+    for name in ("ab", "ac"):
+        write_parquet(tmp_path / f"{name}.parquet", class_files(classes=name))
+    with pytest.raises(ArchiveError, match="has other classes than"):
+        read(tmp_path / "ab.parquet", tmp_path / "ac.parquet", labeled=True)
+
+
+def test_keys_of_lmdb_need_no_suffix(tmp_path):
+    path = write_archive(tmp_path / "a.lmdb", {"0001": image_bytes(), "0002": b"x"}, "lmdb")
+    assert names(read(path)) == ["0001", "0002"]

@@ -1,0 +1,80 @@
+import pytest
+
+from mim_plugins.datasets.archive_places import (
+    describe_unread,
+    find_archives,
+    is_archive_place,
+    list_of_archive,
+)
+from mim_plugins.errors import DataNotFoundError
+
+
+@pytest.fixture
+def make(tmp_path):
+    def touch(*names):
+        for name in names:
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).touch()
+        return str(tmp_path)
+
+    return touch
+
+
+def found(root, split=""):
+    place = find_archives(root, split)
+    return place and ([path.rpartition("/")[2] for path in place.archives], place.folder)
+
+
+def test_single_archive_keeps_the_split_as_a_folder(make):
+    root = make("a.tar")
+    assert found(f"{root}/a.tar", "train") == (["a.tar"], "train")
+    assert found(f"{root}/a.tar") == (["a.tar"], "")
+    assert is_archive_place(f"{root}/a.tar")
+
+
+def test_archives_of_a_split_are_found_by_name_or_folder(make):
+    root = make("train.tar", "val.tar", "trainer.tar", ".train.tar")
+    assert found(root, "train") == (["train.tar"], "")
+    root = make("p/train-0-of-2.parquet", "p/train-1-of-2.parquet", "p/validation-0-of-1.parquet")
+    assert found(f"{root}/p", "train")[0] == ["train-0-of-2.parquet", "train-1-of-2.parquet"]
+    assert found(f"{root}/p", "val")[0] == ["validation-0-of-1.parquet"]
+    root = make("w/train/0.tar", "w/train/1.tar", "w/val/0.tar", "w/train.zip")
+    assert found(f"{root}/w", "train") == (["0.tar", "1.tar"], "")
+    assert found(make("l/val/data.mdb") + "/l", "val") == (["val"], "")
+
+
+def test_folder_of_archives_without_splits_is_read_completely(make):
+    root = make("0.tar", "1.zip", "notes.txt")
+    assert found(root, "train") == (["0.tar", "1.zip"], "train")
+    assert not is_archive_place(root)
+
+
+def test_missing_split_is_an_error(make):
+    with pytest.raises(DataNotFoundError, match="archives of val, but none of train: name them"):
+        find_archives(make("val.tar"), "train")
+
+
+def test_patterns_match_archives(make):
+    root = make("a-1.tar", "a-0.tar", "b.tar", "a-0.txt")
+    assert found(f"{root}/a-*.tar", "train") == (["a-0.tar", "a-1.tar"], "train")
+    assert found(f"{root}/c-*.jpg") is None
+
+
+def test_splits_of_the_hub_are_part_of_the_name():
+    assert find_archives("hf://u/n", "val").archives == ["hf://u/n#val"]
+    assert find_archives("hf://u/n#test", "train").archives == ["hf://u/n#test"]
+    assert find_archives("hf://u/n").archives == ["hf://u/n"]
+
+
+def test_other_places_are_described(make):
+    root = make("a.tar.gz", "b.txt")
+    assert find_archives(root) is None
+    assert "format that is not read; supported are" in describe_unread(f"{root}/a.tar.gz")
+    assert "no archive either" in describe_unread(f"{root}/b.txt")
+    assert describe_unread(f"{root}/c") == "does not exist"
+
+
+def test_lists_are_relative_to_the_folder_of_an_archive(make):
+    root = make("a.tar")
+    assert list_of_archive(f"{root}/a.tar", "l.txt") == f"{root}/l.txt"
+    assert list_of_archive(root, "l.txt") == "l.txt"

@@ -1,0 +1,135 @@
+"""The data sets on archives: what a run reads, in every format."""
+
+import numpy as np
+import pytest
+import torch
+from archive_files import FORMATS, TREES, class_files, image_bytes, write_archive, write_tar
+from mmengine.dataset import pseudo_collate
+from torch.utils.data import ConcatDataset, DataLoader
+
+from mim_plugins.datasets import ImageNet, LabeledImageFolder, UnlabeledImageFolder
+from mim_plugins.datasets.drop_ins import read_regular_files, use_drop_in
+from mim_plugins.errors import ArchiveError, CorruptImageError, DataNotFoundError
+from mim_plugins.registry import DATASETS
+from mim_plugins.transforms import LoadImage
+
+WHOLE = [dict(type="mim_plugins.LoadImage"), dict(type="mim_plugins.PackInputs")]
+CROP = [
+    dict(type="mim_plugins.LoadRandomResizedCrop", scale=32),
+    dict(type="mim_plugins.PackInputs"),
+]
+
+
+def read_all(dataset):
+    return [LoadImage()(dataset.get_data_info(index))["img"] for index in range(len(dataset))]
+
+
+@pytest.fixture(params=FORMATS)
+def place(tmp_path, request):
+    """Write train and val into one archive, or one archive of each for tables."""
+    kind, both = request.param, class_files("train") | class_files("val")
+    if kind in TREES:
+        return write_archive(tmp_path / f"data.{kind}", both, kind)
+    for split in ("train", "val"):
+        files = {name: data for name, data in both.items() if name.startswith(split)}
+        write_archive(tmp_path / "data" / f"{split}.{kind}".removesuffix(".hf"), files, kind)
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name, data in (class_files("train") | class_files("val")).items():
+        (tmp_path / "folder" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "folder" / name).write_bytes(data)
+    return tmp_path / "folder"
+
+
+def test_images_and_labels_equal_those_of_the_folder(place, folder):
+    for split in ("train", "val"):
+        # MMEngine collects garbage before it serializes, which takes a while
+        options = dict(data_prefix=split, serialize_data=False)
+        found, expected = (LabeledImageFolder(str(path), **options) for path in (place, folder))
+        assert found.get_gt_labels().tolist() == expected.get_gt_labels().tolist() == [0, 0, 1, 1]
+        assert found.CLASSES == expected.CLASSES == ("a", "b")
+        assert all(map(np.array_equal, read_all(found), read_all(expected)))
+        images = UnlabeledImageFolder(str(place), **options)
+        assert all(map(np.array_equal, read_all(images), read_all(expected)))
+
+
+def test_spawned_workers_load_the_same(tmp_path):
+    paths = [write_archive(tmp_path / kind / f"a.{kind}", class_files(), kind) for kind in FORMATS]
+    paths[-1] = paths[-1].rename(tmp_path / "hf/a")
+    dataset = ConcatDataset([UnlabeledImageFolder(str(path), pipeline=WHOLE) for path in paths])
+    expected = torch.stack([sample["inputs"] for sample in dataset])
+    loader = DataLoader(
+        dataset, 20, num_workers=1, multiprocessing_context="spawn", collate_fn=pseudo_collate
+    )
+    (batch,) = loader
+    assert torch.equal(torch.stack(batch["inputs"]), expected)
+
+
+@pytest.mark.parametrize("kind", [LabeledImageFolder, UnlabeledImageFolder])
+def test_lists_name_members(tmp_path, kind):
+    write_archive(tmp_path / "a.zip", class_files(), "zip")
+    (tmp_path / "l.txt").write_text("b/1.png 3\na/0.png 1\n")
+    dataset = kind(str(tmp_path / "a.zip"), ann_file="l.txt")
+    paths = [dataset.get_data_info(index)["img_path"] for index in range(2)]
+    assert paths == [f"{tmp_path}/a.zip::b/1.png", f"{tmp_path}/a.zip::a/0.png"]
+    if kind is LabeledImageFolder:
+        assert dataset.get_gt_labels().tolist() == [3, 1]
+
+
+def test_list_with_an_unknown_member_is_an_error(tmp_path):
+    write_archive(tmp_path / "a.zip", class_files(), "zip")
+    (tmp_path / "l.txt").write_text("b/7.png\n")
+    with pytest.raises(
+        DataNotFoundError, match=r"lists '.*a\.zip::b/7\.png', which does not exist"
+    ):
+        UnlabeledImageFolder(str(tmp_path / "a.zip"), ann_file="l.txt")
+
+
+def test_corrupt_members_are_replaced_and_recorded(tmp_path):
+    write_tar(tmp_path / "a.tar", {"0.png": image_bytes(), "1.png": image_bytes()[:700]})
+    dataset = UnlabeledImageFolder(str(tmp_path / "a.tar"), on_corrupt="replace", pipeline=CROP)
+    name = f"{tmp_path}/a.tar::1.png"
+    assert list(dataset[1]["data_samples"].corrupt_images) == [name]
+    with pytest.raises(CorruptImageError, match=r"corrupt image '.*a\.tar::1\.png': truncated"):
+        UnlabeledImageFolder(str(tmp_path / "a.tar"), pipeline=CROP)[1]
+
+
+def test_archive_that_is_cut_during_training_is_unreadable(tmp_path):
+    path = write_archive(tmp_path / "a.tar", class_files(), "tar")
+    dataset = UnlabeledImageFolder(str(path), pipeline=CROP)
+    path.write_bytes(path.read_bytes()[:600])
+    with pytest.raises(CorruptImageError, match=r"unreadable .*ends within a member") as error:
+        dataset[3]
+    assert error.value.kind == "unreadable"
+
+
+def test_drop_ins_read_archives_with_the_transform_of_mmcv(tmp_path):
+    path = write_archive(tmp_path / "a.zip", class_files("train"), "zip")
+    cfg = dict(type="CustomDataset", data_root=str(path), data_prefix="train")
+    cfg["pipeline"] = [dict(type="mmcv.LoadImageFromFile")]
+    assert use_drop_in(cfg) == "mim_plugins.LabeledImageFolder"
+    read_regular_files(cfg)
+    assert DATASETS.build(cfg)[0]["img"].shape == (40, 48, 3)
+
+
+def test_number_of_class_names_must_fit(tmp_path):
+    path = write_archive(tmp_path / "a.zip", class_files("train"), "zip")
+    with pytest.raises(ValueError, match="has 2 class folders, but 1000 class names are given"):
+        ImageNet(data_root=str(path), split="train")
+
+
+@pytest.mark.parametrize("kind", [LabeledImageFolder, UnlabeledImageFolder])
+def test_unusable_files_are_errors_in_one_line(tmp_path, kind):
+    for name, error, message in (
+        ("a.tar.gz", DataNotFoundError, "a format that is not read; supported are folders"),
+        ("a.jpg", DataNotFoundError, "no archive either"),
+        ("a.tar", ArchiveError, "no complete tar archive"),
+        ("a.parquet", ArchiveError, "no complete Parquet file"),
+    ):
+        (tmp_path / name).write_bytes(b"x" * 600)
+        with pytest.raises(error, match=message) as caught:
+            kind(str(tmp_path / name))
+        assert "\n" not in str(caught.value)

@@ -1,0 +1,87 @@
+"""Exported encoders as models of timm."""
+
+import importlib
+import json
+import sys
+
+import pytest
+import torch
+from described_encoders import encoder_of
+
+from mim_plugins.errors import CheckpointError
+
+timm = pytest.importorskip("timm")
+pytest.importorskip("huggingface_hub")
+import mim_plugins.hubs.timm  # noqa: E402, F401
+
+
+def saved(folder, name, **backbone):
+    encoder = encoder_of(name, **backbone)
+    encoder.save_pretrained(folder)
+    return encoder
+
+
+def create(folder, **options):
+    return timm.create_model(f"local-dir:{folder}", pretrained=True, **options).eval()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", ["large_windows", "shifted_windows", "pvt", "conv_vit"])
+@pytest.mark.parametrize("out_type", ["featmap", "avg_featmap"])
+def test_encoders_have_the_same_features_in_timm(name, out_type, tmp_path):
+    encoder = saved(tmp_path, name, out_type=out_type)
+    model = create(tmp_path)
+    images = torch.randn(2, 3, 64, 96)
+    assert torch.equal(model(images), encoder(images))
+    assert model.num_features == encoder(images).shape[1]
+    model.reset_classifier(7)
+    assert model(images).shape == (2, 7)
+    assert create(tmp_path, num_classes=5)(images).shape == (2, 5)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", ["vit", "vit_without_cls"])
+@pytest.mark.parametrize("out_type", ["featmap", "avg_featmap"])
+def test_plain_vit_is_a_model_of_timm_itself(name, out_type, tmp_path):
+    encoder = saved(tmp_path, name, out_type=out_type)
+    model = create(tmp_path)
+    assert type(model).__module__.startswith("timm.")
+    images = torch.randn(2, 3, 96, 96)
+    torch.testing.assert_close(model(images), encoder(images))
+
+
+@pytest.mark.parametrize("name", ["pvt", "vit"])
+def test_preprocessing_is_that_of_the_encoder(name, tmp_path):
+    encoder = saved(tmp_path, name)
+    config = timm.data.resolve_model_data_config(create(tmp_path))
+    transform = timm.data.create_transform(**config)
+    resize, crop = transform.transforms[:2]
+    given = encoder.preprocessing
+    assert resize.size == given.short_edge
+    assert tuple(crop.size) == given.size
+    assert config["interpolation"] == "bicubic"
+    assert [255 * each for each in config["mean"]] == pytest.approx(given.mean)
+    assert [255 * each for each in config["std"]] == pytest.approx(given.std)
+
+
+def test_windows_of_a_vit_need_our_model(tmp_path):
+    saved(tmp_path, "vit", window_size=3)
+    assert type(create(tmp_path)).__name__ == "TimmEncoder"
+
+
+def test_changed_configs_are_refused(tmp_path):
+    saved(tmp_path, "pvt")
+    with pytest.raises(CheckpointError, match="in_chans=4, but the encoder reads 3"):
+        create(tmp_path, in_chans=4)
+    content = json.loads((tmp_path / "config.json").read_text())
+    content["model_args"]["backbone"]["type"] = "os.system"
+    (tmp_path / "config.json").write_text(json.dumps(content))
+    with pytest.raises(CheckpointError, match=r"'os.system' is not one of"):
+        create(tmp_path)
+
+
+def test_missing_timm_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "timm.models", None)
+    monkeypatch.delitem(sys.modules, "mim_plugins.hubs.timm")
+    with pytest.raises(ImportError, match=r"pip install 'mim_plugins\[targets\]'"):
+        importlib.import_module("mim_plugins.hubs.timm")

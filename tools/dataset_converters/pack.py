@@ -1,0 +1,169 @@
+"""Pack the images of a folder, list or archive into one file, optionally smaller.
+
+SOURCE is a folder of any depth, an archive or a folder of archives. OUT ends in .tar, .parquet or
+.lmdb. Files are copied unchanged, corrupt ones too; with --short-side, larger images are turned
+upright, resized and written as JPEG. Labels are kept: tar and LMDB keep CLASS/IMAGE, Parquet has a
+column 'label'. OUT appears when it is complete; an interrupted run starts again. Exit code 0: all
+images were packed. 1: some were left out because they cannot be read, or an error occurred.
+"""
+
+import argparse
+import multiprocessing
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+from pack_source import PackedImage, list_source
+from pack_writers import WRITERS
+from rich.console import Console
+from rich.progress import track
+
+from mim_plugins.archives import read_image_file
+from mim_plugins.checkpoints import write_atomically
+from mim_plugins.datasets.archive_places import SPLITS
+from mim_plugins.errors import CorruptImageError, UserError
+from mim_plugins.file_names import printable
+from mim_plugins.transforms import LoadImage
+from mim_plugins.transforms.load_random_resized_crop import resize_exact
+
+_IN_FLIGHT = 32  # images per worker that wait to be written
+
+
+class Content(NamedTuple):
+    """File of one image as it is packed, or the reason why it is left out."""
+
+    data: bytes = b""
+    is_jpeg: bool = False
+    """Whether the image was written as JPEG."""
+    error: str = ""
+
+
+def parse_args(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="prepare_dataset.py pack",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("source", help="folder, list (.txt) or archive of images")
+    parser.add_argument("out", type=Path, help="file to write: .tar, .parquet or .lmdb")
+    parser.add_argument("--format", help="tar, parquet or lmdb (default: by the suffix of OUT)")
+    parser.add_argument(
+        "--short-side", type=int, metavar="PIXELS", help="shrink images whose short side is longer"
+    )
+    parser.add_argument(
+        "--quality", type=int, default=95, help="JPEG quality of shrunk images (default: 95)"
+    )
+    parser.add_argument(
+        "--workers", type=int, default=os.cpu_count() or 1, help="processes that shrink images"
+    )
+    args = parser.parse_args(arguments)
+    suffix = args.out.suffix.lower().lstrip(".")
+    if suffix not in WRITERS or args.format not in (None, suffix):
+        wanted = args.format if args.format in WRITERS else ", .".join(WRITERS)
+        parser.error(f"OUT '{printable(args.out)}' must end in .{wanted}")
+    if args.short_side is not None and args.short_side < 1:
+        parser.error(f"--short-side {args.short_side} must be at least 1")
+    if not 1 <= args.quality <= 100:
+        parser.error(f"--quality {args.quality} must be from 1 to 100")
+    if args.workers < 1:
+        parser.error(f"--workers {args.workers} must be at least 1")
+    if args.out.exists():
+        parser.error(f"OUT '{printable(args.out)}' exists: remove it, or give another name")
+    return args
+
+
+def copy(address: str) -> Content:
+    """Read a file."""
+    try:
+        return Content(read_image_file(address))
+    except (OSError, ValueError) as error:
+        return Content(error=f"'{printable(address)}': unreadable ({error})")
+
+
+def shrink(address: str, short_side: int, quality: int) -> Content:
+    """Read a file; return it, or an upright JPEG file if the image is larger."""
+    content = copy(address)
+    if content.error:
+        return content
+    try:
+        image = LoadImage()(dict(img_path=address))["img"]
+    except CorruptImageError as error:
+        return Content(error=str(error))
+    height, width = image.shape[:2]
+    scale = short_side / min(height, width)
+    if scale >= 1:
+        return content
+    size = max(round(height * scale), short_side), max(round(width * scale), short_side)
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality]
+    return Content(cv2.imencode(".jpg", resize_exact(image, size), options)[1].tobytes(), True)
+
+
+def contents(
+    images: Sequence[PackedImage], convert: Callable[[str], Content], workers: int
+) -> Iterator[Content]:
+    """Yield the contents in order; few are in memory at a time."""
+    addresses = iter([image.address for image in images])
+    if workers == 1:
+        yield from map(convert, addresses)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, cv2.setNumThreads, (0,)) as pool:
+        while batch := list(islice(addresses, workers * _IN_FLIGHT)):
+            yield from pool.map(convert, batch, chunksize=4)
+
+
+def pack(args: argparse.Namespace) -> list[str]:
+    """Write the file, and return a line for every image that was left out."""
+    images, classes = list_source(args.source)
+    kind = args.format or args.out.suffix.lower().lstrip(".")
+    splits = {image.name.partition("/")[0] for image in images} & set(SPLITS)
+    if kind == "parquet" and splits:
+        raise UserError(
+            f"source '{printable(args.source)}' has the folders {', '.join(sorted(splits))}: pack"
+            " each into a Parquet file, such as train.parquet"
+        )
+    convert: Callable[[str], Content] = copy
+    workers = 1
+    if args.short_side is not None:
+        convert = partial(shrink, short_side=args.short_side, quality=args.quality)
+        workers = min(args.workers, len(images))
+    left_out, shrunk = [], 0
+
+    def write(path: Path) -> None:
+        nonlocal shrunk
+        with WRITERS[kind](path, images, classes) as writer:
+            pairs = zip(images, contents(images, convert, workers), strict=True)
+            console = Console(file=sys.stderr)
+            for image, content in track(pairs, "packing", total=len(images), console=console):
+                if content.error:
+                    left_out.append(content.error)
+                    continue
+                shrunk += content.is_jpeg
+                writer.add(image.with_suffix_of(content.data), content.data)
+        if len(left_out) == len(images):
+            raise UserError(f"no image can be read; the first: {left_out[0]}")
+
+    write_atomically(args.out, write)
+    size = args.out.stat().st_size / 1e6
+    labels = f", {len(classes)} classes" if classes else ", no labels"
+    print(
+        f"{len(images) - len(left_out)} images{labels}, {shrunk} of them shrunk:"
+        f" {printable(args.out)}, {size:.1f} MB"
+    )
+    return left_out
+
+
+def main(arguments: Sequence[str]) -> None:
+    args = parse_args(arguments)
+    try:
+        left_out = pack(args)
+    except (UserError, OSError, ValueError) as error:
+        sys.exit(f"error: {' '.join(str(error).split())}")
+    if left_out:
+        sys.exit(f"error: {len(left_out)} images were left out: {'; '.join(left_out)}")
