@@ -8,6 +8,8 @@ from mmpretrain.models.utils import ClsDataPreprocessor
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+_GPUS = ("cuda", "meta")  # the device "meta" stands for a GPU in the cost model
+
 
 class AsynchronousCopies(TorchFunctionMode):
     """Context manager in which ``tensor.to(device)`` and indices from the CPU copy asynchronously.
@@ -20,12 +22,13 @@ class AsynchronousCopies(TorchFunctionMode):
     ) -> Any:
         """Call a function of PyTorch."""
         kwargs = kwargs or {}
-        if func is Tensor.to and len(args) == 2 and not kwargs and _is_other_device(*args):
+        if func is Tensor.to and len(args) == 2 and not kwargs and _is_copy_to_gpu(*args):
             return _copy(*args)
-        if func is Tensor.__getitem__ and args[0].device.type != "cpu":
+        if func is Tensor.__getitem__ and args[0].device.type in _GPUS:
             tensor, index = args
-            each = index if isinstance(index, tuple) else (index,)
-            return func(tensor, tuple(_on_device(x, tensor.device) for x in each))
+            if isinstance(index, tuple):
+                return func(tensor, tuple(_on_device(x, tensor.device) for x in index))
+            return func(tensor, _on_device(index, tensor.device))
         return func(*args, **kwargs)
 
 
@@ -50,9 +53,9 @@ def _forward(preprocessor: Any, *args: Any, **kwargs: Any) -> Any:
         return forward(preprocessor, *args, **kwargs)
 
 
-def _is_other_device(tensor: Tensor, target: Any) -> bool:
+def _is_copy_to_gpu(tensor: Tensor, target: Any) -> bool:
     is_device = isinstance(target, (str, torch.device))
-    return is_device and tensor.device.type == "cpu" != torch.device(target).type
+    return is_device and tensor.device.type == "cpu" and torch.device(target).type in _GPUS
 
 
 def _on_device(index: Any, device: torch.device) -> Any:
@@ -61,6 +64,6 @@ def _on_device(index: Any, device: torch.device) -> Any:
 
 
 def _copy(tensor: Tensor, device: Any) -> Tensor:
-    if torch.cuda.is_available():
+    if torch.device(device).type == "cuda":
         tensor = tensor.pin_memory()
     return tensor.to(device, non_blocking=True)
