@@ -63,7 +63,7 @@ def test_the_host_waits_for_no_copy(augment):
         assert gpu.trace.waits == []
 
 
-def test_preprocessors_of_other_projects_copy_images_without_waiting():
+def test_other_preprocessors_copy_images_without_waiting():
     process = BaseDataPreprocessor()
     copy_without_waiting(process)
     assert process._non_blocking
