@@ -39,7 +39,15 @@ extras = dict(
     monitoring=["prometheus_client>=0.20"],
     quickstart=["matplotlib>=3.8", "scikit-learn>=1.4"],
     docs=["furo>=2025.7", "myst-parser>=4", "sphinx>=8.1", "sphinx-copybutton>=0.5.2"],
-    dev=["mypy>=1.14", "pytest>=8.2", "pytest-xdist>=3.6", "ruff>=0.14", "wheel"],
+    dev=[
+        "mypy>=1.14",
+        "pytest>=8.2",
+        "pytest-xdist>=3.6",
+        "ruff>=0.14",
+        # torch for GPUs requires the version that fits it; torch for CPUs requires none
+        "triton>=3.2; sys_platform == 'linux'",
+        "wheel",
+    ],
 )
 extras["archives"] = [*extras["lmdb"], *extras["parquet"], *extras["hf"]]
 extras["all"] = sorted({name for names in extras.values() for name in names})

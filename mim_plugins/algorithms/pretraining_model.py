@@ -10,8 +10,16 @@ from ..checkpoints import strict_init_cfg
 from ..data_preprocessors import reverses_channels
 from ..errors import ConfigError
 from ..registry import MODELS
+from ..targets import TargetGenerator
 from ..transforms.center_crop import center_crop
-from .compilation import SCOPES, compilable_blocks, has_many_rates
+from .compilation import (
+    SCOPES,
+    compilable_blocks,
+    compilable_parts,
+    compile_parts,
+    has_many_rates,
+    set_memory_budget,
+)
 
 
 class PretrainingModel(BaseModel):
@@ -90,23 +98,28 @@ class PretrainingModel(BaseModel):
     def _config(self, config: Any) -> None:
         self.run_config = config
 
-    def compile(self, *args: Any, scope: str | None = None, **kwargs: Any) -> None:
-        """Compile blocks or model by ``torch.compile``, in place; checkpoint keys do not change.
+    def compile(
+        self, *args: Any, scope: str | None = None, memory_budget: float = 1.0, **kwargs: Any
+    ) -> None:
+        """Compile parts or model by ``torch.compile``, in place; checkpoint keys do not change.
 
-        Blocks of equal sizes share one graph. Swin-B has 4 graphs and its decoder one, which takes
-        a fifth of the time of compiling the model as one graph. With stochastic depth, each rate
-        would be another graph, so the default is the model.
+        Blocks of equal sizes share one graph. Swin-B has 8 graphs, its decoder and its loss one
+        each, which takes a fifth of the time of compiling the model as one graph. With stochastic
+        depth, each rate would be another graph, so the default is the model.
 
         Args:
             *args: see ``torch.compile``.
-            scope: ``'blocks'`` for the blocks of encoder and decoder, or ``'model'`` for one graph.
+            scope: ``'blocks'`` for the blocks of encoder, decoder and teachers, the embedding and
+                merging of patches and the pixel loss, each by itself; ``'model'`` for one graph.
+            memory_budget: see :func:`set_memory_budget`.
             **kwargs: see ``torch.compile``; ``dynamic`` is False by default.
 
         Raises:
-            ConfigError: ``scope`` has another value.
+            ConfigError: ``scope`` or ``memory_budget`` is not allowed.
         """
         if scope not in (None, *SCOPES):
             raise ConfigError(f"compile: scope={scope!r} must be one of {', '.join(SCOPES)}")
+        set_memory_budget(self, memory_budget)
         blocks = compilable_blocks(self)
         if scope is None:
             scope = "blocks" if blocks and not has_many_rates(blocks) else "model"
@@ -114,8 +127,13 @@ class PretrainingModel(BaseModel):
         self.data_preprocessor.static_shapes = True
         if scope == "model":
             super().compile(*args, **kwargs)
-        for block in blocks if scope == "blocks" else ():
-            block.compile(*args, **kwargs)
+            return
+        compile_parts(compilable_parts(self), *args, **kwargs)
+        for name, mimic in getattr(self, "mimics", {}).items():
+            teacher, focus = mimic.target_generator, getattr(self, "focus_teacher", None)
+            # the attention of the focus teacher is recorded inside its blocks
+            if name != focus and isinstance(teacher, TargetGenerator):
+                teacher.compile_blocks(*args, **kwargs)
 
     def loss(self, batch: Any) -> dict[str, Tensor]:
         """Compute the losses of one training step, by name."""

@@ -1,4 +1,5 @@
 from .activation_memory import activation_bytes, saved_for_backward
+from .compiled_module import CompiledModule, compile_for_cost
 from .complexity import (
     StepCost,
     count_parameters,
@@ -9,6 +10,7 @@ from .complexity import (
     transfer_cost,
 )
 from .cuda_autocast import CudaAutocast
+from .fusion import FusedGraph, fuse
 from .gpu_cost import (
     PHASES,
     GpuCost,
@@ -26,6 +28,7 @@ from .meta_model import build_on_meta
 from .parity import compare_with_reference, relative_error
 from .sdpa_backend import AttentionOfGpus, choose_backend
 from .sdpa_profile import ProfiledAttention, profile_attention
+from .training_batch import training_batch
 from .training_log import read_run, smooth
 from .trajectory import (
     TOLERANCES,
@@ -39,7 +42,9 @@ __all__ = [
     "PHASES",
     "TOLERANCES",
     "AttentionOfGpus",
+    "CompiledModule",
     "CudaAutocast",
+    "FusedGraph",
     "GpuCost",
     "GpuFit",
     "GpuRates",
@@ -55,11 +60,13 @@ __all__ = [
     "choose_backend",
     "compare_with_reference",
     "compare_with_trajectory",
+    "compile_for_cost",
     "count_graphs",
     "count_parameters",
     "encoder_stages",
     "fit_memory",
     "forward_cost",
+    "fuse",
     "is_dense",
     "is_trajectory",
     "move_to_gpu",
@@ -71,6 +78,7 @@ __all__ = [
     "simulated_gpu",
     "smooth",
     "step_cost",
+    "training_batch",
     "training_cost",
     "transfer_cost",
 ]

@@ -78,6 +78,15 @@ class CudaAutocast(TorchFunctionMode):
         """Release the copies of parameters, as autocast does at the end of its outer context."""
         self._copies.clear()
 
+    @contextmanager
+    def separate_copies(self) -> Iterator[None]:
+        """Neither use nor add copies of parameters inside a context, such as that of a graph."""
+        before, self._copies = self._copies, {}
+        try:
+            yield
+        finally:
+            self._copies = before
+
     def lower(self, tensor: Tensor) -> Tensor:
         """Cast a tensor to the precision of matrix products; parameters are cast once."""
         if self.dtype is None or not _is_castable(tensor) or tensor.dtype == self.dtype:

@@ -10,16 +10,19 @@ from unittest.mock import patch
 import torch
 from mmengine.config import Config
 from mmengine.optim import OptimWrapper, build_optim_wrapper
-from mmengine.structures import BaseDataElement
+from mmpretrain.models.utils import ClsDataPreprocessor
 from torch import Tensor, nn
 from torch.autograd.graph import _engine_run_backward
 
 from ..algorithms.dependent_parts import image_channels
+from ..data_preprocessors import copy_without_waiting
 from .activation_memory import saved_for_backward
+from .compiled_module import compile_for_cost
 from .cuda_autocast import CudaAutocast
 from .gpu_rates import GpuRates
 from .gpu_trace import GpuTrace, Operation
 from .sdpa_backend import AttentionOfGpus
+from .training_batch import training_batch
 
 PHASES = ("forward", "backward", "optimizer")
 
@@ -37,6 +40,11 @@ class GpuCost(NamedTuple):
     """Bytes that the forward pass saves for the backward pass."""
     peak_bytes: int
     """Largest number of bytes of all tensors, including weights and optimizer state."""
+
+    @property
+    def triton_attention(self) -> int:
+        """Number of calls of the Triton kernels of attention in forward passes."""
+        return sum(x.name == "biased_attention" for x in self.operations)
 
     def launches(self, phase: str | None = None) -> int:
         """Count the kernels of a phase, or of the step."""
@@ -122,23 +130,31 @@ def simulated_gpu(capability: int = 9) -> Iterator[SimulatedGpu]:
 
 def training_cost(
     model: Any, cfg: Config, batch: int, img_size: tuple[int, int], dtype: torch.dtype,
-    capability: int = 9,
+    capability: int = 9, scope: str | None = None, memory_budget: float = 1.0,
 ) -> GpuCost:  # fmt: skip
     """Run one training step as on a GPU: preprocessing, forward, backward and optimizer.
+
+    Batches of classifiers are copied as in ``tools/train.py``, see :func:`copy_without_waiting`.
 
     Of detectors and segmentors, only the backbone runs, and the sum of its outputs is the loss.
 
     Args:
         model: model of the config on the device ``meta``, in training mode; it moves to the GPU.
-        cfg: config with ``optim_wrapper``.
+        cfg: config with ``optim_wrapper``, and with the mask generator in its training pipeline if
+            the model needs one.
         batch: images per step.
         img_size: (H, W), in pixels.
         dtype: precision of autocast; float32 for none.
         capability: major compute capability of the GPU, 8 or above.
+        scope: what ``torch.compile`` compiles, see :func:`compile_for_cost`; None for eager.
+        memory_budget: share of the activations that compiled graphs keep, see
+            :func:`set_memory_budget`.
     """
-    step = _step(model, batch, img_size)
+    step = _step(model, cfg, batch, img_size)
     with simulated_gpu(capability) as gpu:
         move_to_gpu(model)
+        if scope is not None:
+            compile_for_cost(model, gpu.trace, gpu.autocast, scope, memory_budget)
         wrapper = _wrapper(model, cfg)
         wrapper.trace, wrapper.autocast, wrapper.dtype = gpu.trace, gpu.autocast, dtype
         gpu.trace.reset()
@@ -187,17 +203,16 @@ def is_dense(model: Any) -> bool:
     return any(hasattr(model, name) for name in ("bbox_head", "decode_head", "roi_head"))
 
 
-def _step(model: Any, batch: int, img_size: tuple[int, int]) -> Callable[[_TracedWrapper], Any]:
+def _step(
+    model: Any, cfg: Config, batch: int, img_size: tuple[int, int]
+) -> Callable[[_TracedWrapper], Any]:
     """Return the function that runs a step."""
-    shape = (batch, image_channels(model.backbone), *img_size)
     if is_dense(model):
+        shape = (batch, image_channels(model.backbone), *img_size)
         return lambda wrapper: _backbone_step(model, shape, wrapper)
-    samples: list[Any] = [BaseDataElement() for _ in range(batch)]
-    if hasattr(getattr(model, "head", None), "num_classes"):
-        from mmpretrain.structures import DataSample
-
-        samples = [DataSample().set_gt_label(0) for _ in range(batch)]
-    data = dict(inputs=torch.zeros(shape, dtype=torch.uint8), data_samples=samples)
+    data = training_batch(model, cfg, batch, img_size)
+    if isinstance(model.data_preprocessor, ClsDataPreprocessor):
+        copy_without_waiting(model.data_preprocessor)
     return lambda wrapper: model.train_step(data, wrapper)
 
 

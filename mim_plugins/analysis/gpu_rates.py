@@ -31,12 +31,12 @@ class GpuRates:
     def seconds(self, operation: Operation) -> float:
         """Return the modelled time of an operation."""
         rate = self.matmul_float32 if operation.is_float32 else self.matmul
-        if "scaled_dot_product" in operation.name:
+        if "attention" in operation.name:
             backward = operation.name.endswith("backward")
             rate = self.attention_backward if backward else self.attention_forward
         return max(
             operation.bytes / self.bandwidth,
-            operation.flops / rate,
+            (operation.flops + operation.repeated_flops) / rate,
             operation.launches * self.launch,
         )
 

@@ -15,9 +15,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 from torch.utils.flop_counter import flop_registry
 
-_NO_LAUNCH = {"_unsafe_view", "_reshape_alias", "lift_fresh", "set_", "is_pinned", "record_stream",
-              "empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided",
-              "sym_size", "sym_numel"}  # fmt: skip
+from .kernel_cost import kernel_work
+
+VIEWS = {"_unsafe_view", "_reshape_alias", "lift_fresh"}
+"""Operations without a kernel, in addition to those that PyTorch marks as views."""
+_NO_LAUNCH = {"set_", "device", "is_pinned", "record_stream", "empty", "empty_like",
+              "empty_strided", "new_empty", "new_empty_strided", "sym_size", "sym_numel",
+              *VIEWS}  # fmt: skip
 # kernels of CUDA's implementations that consist of several
 _LAUNCHES = dict(
     _scaled_dot_product_cudnn_attention_backward=3,
@@ -54,6 +58,8 @@ class Operation:
     """Floating-point operations of matrix products, convolutions and attention."""
     is_float32: bool
     """True if its first tensor has this type."""
+    repeated_flops: int = 0
+    """Operations that compute other results again; they take time and do not count for the MFU."""
 
 
 class GpuTrace(TorchDispatchMode):
@@ -67,11 +73,13 @@ class GpuTrace(TorchDispatchMode):
         phase: part of the training step, copied into each operation; set by the caller.
         live_bytes: bytes of all tensors on the GPU.
         peak_bytes: their maximum.
+        is_paused: whether operations are run, but not recorded.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.phase = ""
+        self.is_paused = False
         self.live_bytes = self.peak_bytes = 0
         self._known: dict[int, weakref.ref] = {}
         self.reset()
@@ -87,6 +95,8 @@ class GpuTrace(TorchDispatchMode):
     ) -> Any:
         """Run and record an operation."""
         kwargs = kwargs or {}
+        if self.is_paused:
+            return func(*args, **kwargs)
         inputs = [x for x in tree_iter((args, kwargs)) if isinstance(x, Tensor)]
         name = func.overloadpacket.__name__
         self._record_wait(name, args, kwargs, inputs)
@@ -102,7 +112,7 @@ class GpuTrace(TorchDispatchMode):
         if any(x.is_meta for x in [*inputs, *outputs]):
             self._track(outputs)
             if not (func.is_view or name in _NO_LAUNCH):
-                self._record(func, name, args, kwargs, inputs, outputs, output)
+                self.operations.append(describe_operation(self.phase, func, args, kwargs, output))
         return output
 
     def _record_wait(self, name: str, args: tuple, kwargs: dict, inputs: list[Tensor]) -> None:
@@ -148,32 +158,28 @@ class GpuTrace(TorchDispatchMode):
     def _free(self, size: int) -> None:
         self.live_bytes -= size
 
-    def _record(
-        self,
-        func: Any,
-        name: str,
-        args: tuple,
-        kwargs: dict,
-        inputs: list[Tensor],
-        outputs: list[Tensor],
-        output: Any,
-    ) -> None:
-        written = outputs or _written(func, args)
-        tensors = [x for x in [*inputs, *written] if x.is_meta]
-        count = flop_registry.get(func._overloadpacket)
-        launches = _LAUNCHES.get(name, 1)
-        if name.startswith(("_foreach", "_fused")):
-            launches = _list_launches(args[0])
-        self.operations.append(
-            Operation(
-                self.phase,
-                name,
-                launches,
-                sum(map(_touched, tensors)),
-                count(*args, **kwargs, out_val=output) if count else 0,
-                tensors[0].dtype == torch.float32,
-            )
-        )
+
+def describe_operation(phase: str, func: Any, args: Any, kwargs: Any, output: Any) -> Operation:
+    """Describe the call of an operation of ATen on the device ``meta``."""
+    name = func.overloadpacket.__name__
+    inputs = [x for x in tree_iter((args, kwargs)) if isinstance(x, Tensor)]
+    outputs = [x for x in tree_iter(output) if isinstance(x, Tensor)]
+    tensors = [x for x in [*inputs, *(outputs or _written(func, args))] if x.is_meta]
+    count = flop_registry.get(func._overloadpacket)
+    launches = _LAUNCHES.get(name, 1)
+    if name.startswith(("_foreach", "_fused")):
+        launches = _list_launches(args[0])
+    flops = count(*args, **kwargs, out_val=output) if count else 0
+    work = kernel_work(name, args)
+    return Operation(
+        phase,
+        name,
+        launches if work is None else work.launches,
+        sum(map(touched_bytes, tensors)) + (0 if work is None else work.bytes),
+        flops,
+        tensors[0].dtype == torch.float32,
+        0 if work is None else int(work.products * flops),
+    )
 
 
 def _written(func: Any, args: tuple) -> list[Tensor]:
@@ -183,7 +189,7 @@ def _written(func: Any, args: tuple) -> list[Tensor]:
     return [x for x in tree_iter(changed) if isinstance(x, Tensor)]
 
 
-def _touched(tensor: Tensor) -> int:
+def touched_bytes(tensor: Tensor) -> int:
     """Return the bytes of a tensor; expanded dimensions count once."""
     count = 1
     for size, stride in zip(tensor.shape, tensor.stride(), strict=True):

@@ -95,6 +95,10 @@ def _cudnn_problem(
         return f"dtype {query.dtype}"
     if mask is not None and mask.requires_grad:
         return "it has no gradient of the mask"
+    if torch.are_deterministic_algorithms_enabled() and not (
+        torch.is_deterministic_algorithms_warn_only_enabled()
+    ):
+        return "it is not deterministic"
     if max(query.shape[-1], value.shape[-1]) > 128 or query.shape[-1] % 8 or key.shape[-2] == 1:
         return "sizes"
     if dropout_p * 16 % 1:

@@ -9,7 +9,8 @@ from torch.autograd import DeviceType
 from torch.nn.attention import SDPBackend
 from torch.profiler import ProfilerActivity, profile
 
-_OPERATIONS = {
+_OPERATIONS: dict[str, SDPBackend | str] = {
+    "mim_plugins::biased_attention": "biased_attention",
     "_scaled_dot_product_attention_math": SDPBackend.MATH,
     "_scaled_dot_product_cudnn_attention": SDPBackend.CUDNN_ATTENTION,
     "_scaled_dot_product_efficient_attention": SDPBackend.EFFICIENT_ATTENTION,
@@ -24,7 +25,7 @@ class ProfiledAttention(NamedTuple):
     """Attention of a program, as PyTorch's profiler recorded it."""
 
     calls: Counter
-    """Calls in the forward pass by :class:`SDPBackend`."""
+    """Calls in the forward pass by :class:`SDPBackend`, or ``biased_attention`` for Triton."""
     kernels: list[str]
     """Names of CUDA kernels of attention."""
 

@@ -11,6 +11,7 @@ from mmengine.runner import Runner
 from mmengine.visualization import Visualizer
 
 from ..algorithms import PretrainingModel
+from ..algorithms.compilation import compilable_blocks, compile_parts, set_memory_budget
 from ..checkpoints import cached_path, is_web_address, plain_data_only, read_tensors, socket_timeout
 from ..config.schema import DEFAULT_HOOKS
 from ..engine.guards.guarded_writers import guard_backends, guard_log_file, guard_writers
@@ -141,21 +142,34 @@ class ConsoleRunner(Runner):
             return super().load_checkpoint(filename, *args, **kwargs)
 
     def _maybe_compile(self, target: str) -> None:
-        """Compile pre-training models by their own method, other models as MMEngine does.
+        """Compile pre-training models by their own method, and blocks of other models.
 
         MMEngine would compile data preprocessing and optimizer as well, and split the step into
-        many graphs.
+        many graphs. It still compiles models without lists of blocks.
         """
         options = self.cfg.get("compile")
         model = unwrap_model(self.model)
-        if not options or not isinstance(model, PretrainingModel):
+        blocks = compilable_blocks(model)
+        is_own = isinstance(model, PretrainingModel)
+        if not options or not (is_own or blocks):
             super()._maybe_compile(target)
             return
         if not isinstance(options, (bool, dict)):
             raise ConfigError(
                 f"compile={options!r} must be True, False or a dict of arguments of torch.compile"
             )
-        model.compile(**(options if isinstance(options, dict) else {}))
+        arguments = dict(options) if isinstance(options, dict) else {}
+        if is_own:
+            model.compile(**arguments)
+        else:
+            scope = arguments.pop("scope", "blocks")
+            if scope != "blocks":
+                raise ConfigError(
+                    f"compile.scope={scope!r} must be 'blocks', because the model is"
+                    f" {type(model).__name__}; 'model' is for pre-training"
+                )
+            set_memory_budget(model, arguments.pop("memory_budget", 1.0))
+            compile_parts(blocks, **arguments)
         self.logger.info("compile: the first iterations take longer")
 
     def _init_model_weights(self) -> None:  # MMEngine reads the files of init_cfg here

@@ -10,7 +10,9 @@ from mmengine.runner import Runner
 
 from ..checks import consistency
 from ..config import outdated_entries
+from ..data_preprocessors import copy_without_waiting
 from ..engine.guards import guarded_console
+from ..engine.model_wrapper import unwrap_model
 from ..errors import BUILD_ERRORS
 from . import global_batch, gpu_settings, process_group, restart, run_config, work_dir
 from .console_runner import ConsoleRunner
@@ -78,7 +80,7 @@ def run(cfg: Config, args: argparse.Namespace, outdated: list[Path], is_restarte
     gpu_settings.use_gpu_settings(cfg)
     with user_errors(args.traceback, BUILD_ERRORS):
         runner = ConsoleRunner.from_cfg(cfg)
-        gpu_settings.copy_without_waiting(runner)
+        copy_without_waiting(getattr(unwrap_model(runner.model), "data_preprocessor", None))
         global_batch.scale_lr_with_accumulation(runner)
         run_config.check_batch_size(runner)
         warnings += consistency.check_training(runner)

@@ -61,7 +61,7 @@ def plain_arguments(path: Path, node: dict) -> Arguments | None:
     }
     if path in functions:
         arguments = accepted_arguments(functions[path])
-        others = dict.fromkeys(_OF_LAUNCHERS if path[-1] == "dist_cfg" else (), _EMPTY)
+        others = dict.fromkeys(_ADDED.get(path[-1], ()), _EMPTY)
         return arguments._replace(owner=name, names=arguments.names | others)
     plain: dict[Path, dict[str, Any]] = {
         ("auto_scale_lr",): dict(base_batch_size=int, enable=bool),
@@ -80,7 +80,8 @@ _PARAMWISE = (
     "decay_biases", "decay_rate", "decay_tokens", "decay_type", "dwconv_decay_mult",
     "flat_decay_mult", "head_depth", "layer_decay_rate", "norm_decay_mult", "num_layers",
 )  # fmt: skip
-_OF_LAUNCHERS = ("init_backend", "port")  # removed by mmengine.dist.init_dist
+# not passed on: removed by mmengine.dist.init_dist, and by ConsoleRunner
+_ADDED = dict(dist_cfg=("init_backend", "port"), compile=("memory_budget", "scope"))
 _BUILT_FOR_LOADERS = ("batch_sampler", "collate_fn", "dataset", "sampler", "worker_init_fn")
 
 

@@ -1,6 +1,9 @@
+from .attention_blocks import AttentionBlocks, Tiling
+from .grouped_attention import attend_in_groups
 from .masked_conv_block import MaskedConvBlock
 from .patches import PatchEmbed, PatchMerging, patch_statistics, patchify, unpatchify
 from .position_embedding import resize_on_load, resize_position_embedding, sincos_position_embedding
+from .pytorch_attention import attend_with_pytorch
 from .token_groups import TokenGroups
 from .transformer import (
     SelfAttention,
@@ -24,11 +27,13 @@ from .windows import (
 )
 
 __all__ = [
+    "AttentionBlocks",
     "Grouping",
     "MaskedConvBlock",
     "PatchEmbed",
     "PatchMerging",
     "SelfAttention",
+    "Tiling",
     "TokenGroups",
     "TransformerBlock",
     "WindowAttention",
@@ -38,6 +43,8 @@ __all__ = [
     "WindowPlanner",
     "additive_mask",
     "attend",
+    "attend_in_groups",
+    "attend_with_pytorch",
     "build_mlp",
     "checkpointed_call",
     "checkpointed_forward",

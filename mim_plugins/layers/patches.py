@@ -51,7 +51,9 @@ class PatchEmbed(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Embed maps (B, C, H, W), zero-padded to full patches, as tokens (B, H', W', dim)."""
         height, width = x.shape[-2:]
-        x = F.pad(x, (0, -width % self.patch_size, 0, -height % self.patch_size))
+        rows, cols = -height % self.patch_size, -width % self.patch_size
+        if rows or cols:  # padding by nothing is a copy
+            x = F.pad(x, (0, cols, 0, rows))
         return self.norm(self.proj(x).permute(0, 2, 3, 1))
 
 
@@ -74,6 +76,7 @@ class PatchMerging(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Merge tokens (B, H, W, C), zero-padded to even sides, to (B, H', W', out_dim)."""
         batch, height, width, channels = x.shape
-        x = F.pad(x, (0, 0, 0, width % 2, 0, height % 2))
+        if height % 2 or width % 2:
+            x = F.pad(x, (0, 0, 0, width % 2, 0, height % 2))
         x = x.reshape(batch, (height + 1) // 2, 2, (width + 1) // 2, 2, channels)
         return self.reduction(self.norm(x.permute(0, 1, 3, 4, 2, 5).flatten(3)))

@@ -1,10 +1,12 @@
 """Multi-head self-attention inside windows, with relative position bias."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
+from .grouped_attention import attend_in_groups
 from .token_groups import TokenGroups
-from .transformer import attend
 from .windows import additive_mask, relative_position_index, resize_relative_position_bias
 
 
@@ -104,36 +106,18 @@ class WindowAttention(nn.Module):
         Returns:
             Tokens of the same shape as ``x``.
         """
-        qkv = self.qkv(x).unflatten(-1, (3, self.num_heads, -1))  # (..., 3, heads, C / heads)
-        if groups is None:
-            (bias,) = self.relative_position_bias(window)
-            if attn_mask is not None:
-                if attn_mask.dtype == torch.bool:
-                    attn_mask = additive_mask(attn_mask)
-                bias = bias + attn_mask[:, :, None]
-            x = self._attend(qkv, bias)
-        else:
+        blocks: Sequence[tuple[int, int]] = [(x.shape[1], x.shape[2])]
+        if groups is not None:
+            blocks, attn_mask = groups.blocks, None
             if bias_rows is None:
                 bias_rows = group_bias_rows(groups, window, self.window)
-            biases = self.relative_position_bias(window, groups, bias_rows)
-            blocks = zip(groups.split(qkv), biases, strict=True)
-            x = torch.cat(
-                [self._attend(block, bias).flatten(1, 2) for block, bias in blocks], dim=1
-            )
-        return self.proj_drop(self.proj(x))
-
-    def _attend(self, qkv: Tensor, bias: Tensor) -> Tensor:
-        """Attend in K groups of tokens (B, K, n, 3, heads, C / heads); return (B, K, n, C).
-
-        ``bias`` is (M, K or 1, heads, n, n).
-        """
-        batch, groups, tokens = qkv.shape[:3]
-        # groups and heads share an axis, so one bias serves all images without a copy
-        qkv = qkv.permute(3, 0, 1, 4, 2, 5).reshape(3, batch, -1, tokens, qkv.shape[-1])
-        bias = bias.expand(-1, groups, -1, -1, -1).flatten(1, 2).to(qkv.dtype)
-        x = attend(qkv, bias, self.attn_drop if self.training else 0.0)
-        x = x.unflatten(1, (groups, self.num_heads)).transpose(2, 3)  # (B, K, n, heads, C / heads)
-        return x.reshape(batch, groups, tokens, -1)
+        elif attn_mask is not None and attn_mask.dtype == torch.bool:
+            attn_mask = additive_mask(attn_mask)
+        biases = self.relative_position_bias(window, groups, bias_rows)
+        qkv = self.qkv(x.flatten(1, -2)).unflatten(-1, (3, self.num_heads, -1))
+        dropout = self.attn_drop if self.training else 0.0
+        attended = attend_in_groups(qkv, biases, [count for count, _ in blocks], attn_mask, dropout)
+        return self.proj_drop(self.proj(attended.flatten(2).view_as(x)))
 
 
 def group_bias_rows(groups: TokenGroups, window: tuple[int, int], table_window: int) -> Tensor:

@@ -1,5 +1,6 @@
 """Tower around the vision transformer of open_clip."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from torch import Tensor, nn
@@ -69,6 +70,10 @@ class ClipTower(Tower):
         )
         tokens = output["image_intermediates"][0]  # (B, L, C)
         return tokens @ self.visual.proj if self.project else tokens
+
+    def blocks(self) -> Iterable[nn.Module]:
+        """See :class:`Tower`."""
+        return self.visual.transformer.resblocks
 
     def resize(self, grid: tuple[int, int]) -> None:
         """Resize the position embedding as open_clip does when it loads other image sizes."""

@@ -84,6 +84,7 @@ class TargetGenerator(nn.Module):
         # in a dict, which nn.Module does not register; the towers of all grids share their weights
         self._towers = {tower.grid: tower.requires_grad_(False).eval()}
         self._constants = torch.tensor([self.mean, self.std]).view(2, 1, 3, 1, 1)
+        self._compile: tuple[tuple, dict] | None = None
 
     @torch.no_grad()
     def forward(
@@ -144,7 +145,20 @@ class TargetGenerator(nn.Module):
             tower = copy.deepcopy(native, shared)
             tower.resize(grid)
             self._towers[grid] = tower.requires_grad_(False).eval()
+            self._compile_tower(tower)
         return self._towers[grid]
+
+    def compile_blocks(self, *args: Any, **kwargs: Any) -> None:
+        """Compile each block of the tower by ``torch.compile`` with these arguments."""
+        self._compile = (args, kwargs)
+        for tower in self._towers.values():
+            self._compile_tower(tower)
+
+    def _compile_tower(self, tower: Tower) -> None:
+        if self._compile is not None:
+            args, kwargs = self._compile
+            for block in tower.blocks():
+                block.compile(*args, **kwargs)
 
     def _precision(self, device: torch.device) -> Any:
         """Return the autocast context of the tower."""

@@ -1,5 +1,6 @@
 """Tower around a plain vision transformer of timm."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from torch import Tensor, nn
@@ -64,6 +65,10 @@ class TimmTower(Tower):
             intermediates_only=True,
         )[0]  # (B, L, C)
         return self.projection(tokens)
+
+    def blocks(self) -> Iterable[nn.Module]:
+        """See :class:`Tower`."""
+        return self.trunk.blocks
 
     def resize(self, grid: tuple[int, int]) -> None:
         """Resize position embeddings, relative biases and rotary embeddings with timm's method."""

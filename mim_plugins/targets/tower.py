@@ -1,5 +1,7 @@
 """Interface between a target generator and the image tower of a library."""
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 
@@ -31,6 +33,10 @@ class Tower(nn.Module):
     def resize(self, grid: tuple[int, int]) -> None:
         """Resize position embeddings to ``grid`` by replacing parameters, not editing them."""
         raise NotImplementedError
+
+    def blocks(self) -> Iterable[nn.Module]:
+        """Return the equal parts of which the tower consists, each of which can be compiled."""
+        return ()
 
 
 def resolve_block_index(

@@ -1,6 +1,8 @@
 """Training with ``torch.compile``: graphs, losses, checkpointing, DDP, accumulation and resume."""
 
 import copy
+import logging
+from types import SimpleNamespace
 
 import pytest
 import tiny_run
@@ -8,7 +10,9 @@ import torch
 from free_port import free_port
 from image_folders import write_images
 from tiny_run import IMAGES, MIXMAE, MRMAE, run, run_in_pieces, same, tiny_config
+from torch._dynamo import config as dynamo_config
 from torch._dynamo.utils import counters
+from torch._functorch import config as functorch_config
 
 from mim_plugins.algorithms.compilation import compilable_blocks
 from mim_plugins.analysis import count_graphs
@@ -105,7 +109,8 @@ def test_blocks_of_equal_size_share_a_graph():
         model(batch, mode="loss")["loss_rec"].backward()
 
     assert len(compilable_blocks(model)) == 5
-    assert len(graphs) == 4  # three stages and the decoder
+    # three stages and the decoder, embedding of patches, two mergings, loss
+    assert len(graphs) == 4 + 1 + 2 + 1
 
 
 @pytest.mark.parametrize(("rate", "scope"), [(0.0, "blocks"), (0.2, "model")])
@@ -120,6 +125,62 @@ def test_stochastic_depth_compiles_the_model_as_one_graph(rate, scope):
 def test_another_scope_is_refused():
     with pytest.raises(ConfigError, match="scope='stages' must be one of blocks, model"):
         build(SWIN).compile(scope="stages")
+
+
+@pytest.mark.parametrize("budget", [0, 1.5, True, "half"])
+def test_a_memory_budget_outside_its_range_is_refused(budget):
+    with pytest.raises(ConfigError, match=f"memory_budget={budget!r} must be above 0 and at most"):
+        build(SWIN).compile(memory_budget=budget)
+
+
+def classifier(drop_path_rate):
+    torch.manual_seed(0)
+    encoder = MODELS.build(SWIN | dict(drop_path_rate=drop_path_rate, out_type="avg_featmap"))
+    return torch.nn.Sequential(encoder.train())
+
+
+def gradients(model):
+    torch.manual_seed(1)  # of stochastic depth
+    model(torch.ones(4, 3, 64, 64))[0].square().sum().backward()
+    return {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+
+
+@pytest.fixture
+def compile_config():
+    """Return a function that compiles a model as the runner does."""
+    runner = SimpleNamespace(logger=logging.getLogger("test"), model=None, cfg=None)
+
+    def compile_model(model, options):
+        runner.model, runner.cfg = model, dict(compile=options)
+        ConsoleRunner._maybe_compile(runner, "train_step")
+        return model
+
+    torch._dynamo.reset()
+    counters.clear()
+    with dynamo_config.patch(recompile_limit=2), functorch_config.patch():
+        yield compile_model
+
+
+@pytest.mark.parametrize(("rate", "budget"), [(0.3, 1.0), (0.0, 0.3)])
+def test_blocks_of_other_models_have_eager_gradients(compile_config, rate, budget):
+    eager = gradients(classifier(rate))
+    options = dict(backend="aot_eager", dynamic=False, memory_budget=budget)
+    compiled = gradients(compile_config(classifier(rate), options))
+    # with rates, each block is different, and more than the limit of 2
+    assert counters["stats"]["unique_graphs"] == (4 if rate else 3)
+    for name, gradient in eager.items():
+        torch.testing.assert_close(compiled[name], gradient, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("rates", [dict(drop_path_rate=0.1), dict(attn_drop_rate=0.1)])
+def test_random_operations_are_not_computed_again(rates):
+    with pytest.raises(ConfigError, match=r"memory_budget=0.5 must be 1, because .* is random"):
+        build(SWIN | rates).compile(memory_budget=0.5)
+
+
+def test_other_models_are_not_compiled_as_one_graph(compile_config):
+    with pytest.raises(ConfigError, match=r"compile.scope='model' must be 'blocks', because"):
+        compile_config(classifier(0.0), dict(scope="model"))
 
 
 def test_compiling_keeps_keys_and_copies():

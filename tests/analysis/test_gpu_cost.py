@@ -2,21 +2,10 @@ from dataclasses import replace
 
 import pytest
 import torch
-from mmengine.config import Config
-from tiny_run import MIXMAE, MRMAE
+from tiny_cost import cost
+from tiny_run import MRMAE
 
-from mim_plugins.analysis import GPUS, PHASES, build_on_meta, training_cost
-
-WRAPPER = dict(type="AmpOptimWrapper", optimizer=dict(type="AdamW", lr=1e-3, fused=True))
-
-
-def cost(model=MIXMAE, batch=8, dtype=torch.bfloat16, optimizer=None, **changes):
-    cfg = Config(dict(model=model, optim_wrapper=WRAPPER, default_scope="mim_plugins"))
-    cfg.merge_from_dict({f"model.{key}": value for key, value in changes.items()})
-    if optimizer:
-        cfg.optim_wrapper.optimizer.update(optimizer)
-    torch.manual_seed(0)
-    return training_cost(build_on_meta(cfg), cfg, batch, (32, 32), dtype)
+from mim_plugins.analysis import GPUS, PHASES
 
 
 @pytest.fixture(scope="module")

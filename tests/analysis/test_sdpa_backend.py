@@ -39,6 +39,16 @@ def test_the_kernel_follows_pytorch_rules(inputs, mask, capability, expected):
     assert bool(reason) == (expected == MATH)
 
 
+@pytest.mark.parametrize("warn_only", [False, True])
+def test_deterministic_mode_excludes_cudnn(warn_only):
+    torch.use_deterministic_algorithms(True, warn_only=warn_only)
+    try:
+        found = choose_backend(*tokens(), bias())[0]
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert found == (CUDNN if warn_only else EFFICIENT)
+
+
 def test_the_reason_for_the_math_path_names_the_stride():
     assert choose_backend(*tokens(), bias().mT)[1] == "the last stride of the mask is 49, not 1"
 

@@ -3,9 +3,9 @@ import torch
 from mmengine.config import Config
 from mmengine.hooks import RuntimeInfoHook
 from mmengine.registry import HOOKS
-from tiny_run import toy_runner
 
 from mim_plugins.cli import gpu_settings
+from mim_plugins.errors import ConfigError
 
 
 @HOOKS.register_module(force=True)
@@ -51,8 +51,7 @@ def test_nothing_changes_without_a_gpu(monkeypatch):
     assert configured().to_dict() == {}
 
 
-def test_batches_are_copied_without_waiting(tmp_path):
-    runner = toy_runner(tmp_path)
-    assert not runner.model.data_preprocessor._non_blocking
-    gpu_settings.copy_without_waiting(runner)
-    assert runner.model.data_preprocessor._non_blocking
+def test_an_unknown_choice_of_kernels_is_an_error(monkeypatch):
+    monkeypatch.setenv("MIM_PLUGINS_ATTENTION", "flash")
+    with pytest.raises(ConfigError, match="must be auto, triton or sdpa"):
+        configured()

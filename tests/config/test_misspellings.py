@@ -30,6 +30,7 @@ LOOP = dict(by_epoch=True, max_epochs=3)
         (dict(param_scheduler=dict(type="CosineAnnealingLR", T_maxx=3)), "param_scheduler.T_max"),
         (dict(randomness=dict(sead=0)), "randomness.seed"),
         (dict(compile=dict(mod="max-autotune")), "compile.mode"),
+        (dict(compile=dict(memory_budgt=0.9, scope="blocks")), "compile.memory_budget"),
         (dict(model_wrapper_cfg=dict(find_unused_paramters=True)),
          "model_wrapper_cfg.find_unused_parameters"),
         (dict(env_cfg=dict(dist_cfg=dict(timout=1))), "env_cfg.dist_cfg.timeout"),

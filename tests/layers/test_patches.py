@@ -39,6 +39,15 @@ def test_other_sizes_are_padded_with_zeros_at_bottom_and_right(size, grid):
     assert torch.equal(tokens, embed(padded))
 
 
+@pytest.mark.parametrize(
+    ("module", "shape"), [(PatchEmbed(3, 8, 4), (2, 3, 8, 12)), (PatchMerging(8, 16), (2, 4, 6, 8))]
+)
+def test_full_patches_are_not_copied_for_padding(module, shape):
+    with torch.profiler.profile() as profiler:
+        module(torch.randn(shape))
+    assert not [event for event in profiler.events() if "pad" in event.name]
+
+
 @pytest.mark.parametrize(("size", "patch"), [((8, 8), 4), ((6, 10), 2), ((3, 9), 3), ((5, 5), 1)])
 def test_unpatchify_undoes_patchify(size, patch):
     images = torch.randn(2, 3, *size)

@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from torch._dynamo.utils import counters
 
 from mim_plugins.targets.clip_tower import ClipTower
 
@@ -127,3 +128,16 @@ def test_tokens_exist_only_before_attention_pooling(open_clip, images):
             ClipTower(visual, features)
     expected = output_of(visual.transformer.resblocks[-1], visual, images)[:, 1:]
     assert torch.allclose(ClipTower(visual, -1)(images, False)[0], expected, atol=1e-6)
+
+
+@torch.no_grad()
+def test_compiled_blocks_compute_the_same(visual, images):
+    tower = ClipTower(visual, "norm")
+    expected, _ = tower(images, False)
+    torch._dynamo.reset()
+    counters.clear()
+    for block in tower.blocks():
+        block.compile(backend="aot_eager")
+    assert torch.allclose(tower(images, False)[0], expected, atol=1e-5)
+    assert counters["stats"]["unique_graphs"] > 0
+    assert not counters["graph_break"]

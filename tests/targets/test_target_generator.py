@@ -304,3 +304,43 @@ def test_teachers_can_be_copied_before_and_after_use(request, library, copied):
         expected = teacher(pixels, grid).features
         assert torch.equal(other(pixels, grid).features, expected)
         assert torch.equal(copied(teacher)(pixels, grid).features, expected)
+
+
+class Block(nn.Module):
+    """A block that can be compiled."""
+
+    def __init__(self):
+        super().__init__()
+        self.color = nn.Linear(3, 3)
+
+    def forward(self, x):
+        return self.color(x).relu()
+
+
+class Blocks(PatchMeans):
+    """A tower with a block."""
+
+    def __init__(self):
+        super().__init__()
+        self.color = Block()
+
+    def blocks(self):
+        return [self.color]
+
+
+def test_compiling_covers_the_towers_of_all_grids():
+    target = TargetGenerator(Blocks(), MEAN, STD)
+    pixels = torch.rand(2, 3, 56, 56)
+    before = target(pixels, (4, 4)).features
+    graphs = []
+    torch._dynamo.reset()
+
+    def backend(module, _):
+        graphs.append(module)
+        return module.forward
+
+    target.compile_blocks(backend=backend, dynamic=False)
+    assert torch.equal(target(pixels, (4, 4)).features, before)
+    assert len(graphs) == 1
+    target(pixels, (2, 2))
+    assert len(graphs) == 2  # of another number of tokens

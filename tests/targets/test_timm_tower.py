@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 from torch import nn
+from torch._dynamo.utils import counters
 
 from mim_plugins.targets.timm_tower import TimmTower
 
@@ -163,3 +164,16 @@ def test_a_projection_is_applied_to_every_token(build):
 def test_a_projection_is_refused_where_there_is_none(build):
     with pytest.raises(ValueError, match="features='projection': this teacher offers 'norm' or"):
         TimmTower(build("dino"), "projection", "dino")
+
+
+@torch.no_grad()
+def test_compiled_blocks_compute_the_same(build):
+    tower = TimmTower(build("dino"), "norm", "dino")
+    images = torch.randn(2, 3, 64, 64)
+    expected, _ = tower(images, False)
+    torch._dynamo.reset()
+    counters.clear()
+    for block in tower.blocks():
+        block.compile(backend="aot_eager")
+    assert torch.allclose(tower(images, False)[0], expected, atol=1e-5)
+    assert counters["stats"]["unique_graphs"] == 1  # the blocks are equal

@@ -37,6 +37,18 @@ def test_the_table_follows_the_rates(config):
     assert float(slow.split("|")[2].split()[0]) >= 1e3 * launches > 1e3
 
 
+def test_a_config_that_fails_gets_a_row_with_the_reason(config):
+    done = run_tool(
+        TOOL, "no_model", config, "--batch", 4, "--table", "--compile", "blocks", code=1
+    )
+    missing, eager, compiled = done.stdout.splitlines()[2:]
+    assert missing.startswith("| no_model | not modelled: FileNotFoundError: 'no_model' is neither")
+    assert eager.startswith("| small, 4 images, bfloat16 |")
+    assert compiled.startswith("| small, 4 images, bfloat16, compiled by blocks |")
+    assert int(compiled.split("|")[5]) < int(eager.split("|")[5])
+    assert "1 of 2 configs not modelled: no_model: FileNotFoundError" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("option", "message"),
     [("H200.speed=1", "--rates H200.speed=1: use"), ("V100.launch=1", "--rates V100.launch=1"),

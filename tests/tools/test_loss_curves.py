@@ -26,6 +26,15 @@ def test_both_models_have_equal_losses_on_equal_data(tmp_path):
     assert picture.stat().st_size > 1000
 
 
+def test_a_compiled_model_has_the_losses_of_the_eager_one(tmp_path):
+    write_smooth_images(tmp_path / "images", 4, (70, 80), "png")
+    file = tmp_path / "curves.json"
+    options = ("--arch", TINY, "--steps", 5, "--batch", 2, "--img-size", 64, "--device", "cpu")
+    result = run_tool(TOOL, tmp_path / "images", *options, "--compile", "aot_eager", "--json", file)
+    assert json.loads(file.read_text())["max_relative_error"] < 1e-5
+    assert "compiled" in result.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [

@@ -2,26 +2,28 @@
 
 The real step of the config runs on tensors without values: preprocessing, forward pass under CUDA's
 autocast rules, backward pass and optimizer. Times are modelled from assumed rates, not measured,
-and assume that the GPU is never idle. Of detectors and segmentors, only the backbone runs.
+and assume that the GPU is never idle. Of detectors and segmentors, only the backbone runs. A config
+that cannot be modelled gets a line with the reason, and the exit status is 1.
 """
 
 import argparse
 import warnings
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import fields, replace
+from textwrap import shorten
 from typing import Any
 
+import numpy as np
 import torch
+from gpu_lines import GB, report, table_head, table_row
 from gpu_plan import IMAGES, check_plan, plan_head, plan_row
 from mmengine.config import Config
 from mmengine.hub import get_config
 from mmengine.logging import MMLogger
 
+from mim_plugins.algorithms.compilation import SCOPES
 from mim_plugins.analysis import (
     GPUS,
-    PHASES,
-    GpuCost,
     GpuRates,
     build_on_meta,
     count_graphs,
@@ -30,12 +32,12 @@ from mim_plugins.analysis import (
 )
 from mim_plugins.apis import override_config, read_config
 from mim_plugins.cli import add_config_options, user_errors
+from mim_plugins.cli.reported_errors import wants_traceback
 from mim_plugins.cli.sizes import add_size_option
-from mim_plugins.errors import BUILD_ERRORS, ConfigError
+from mim_plugins.errors import BUILD_ERRORS, ConfigError, UserError
 
 DTYPES = ("float32", "bfloat16", "float16")
 STEPS = 10
-GB = 1e9
 
 
 def parse_args() -> argparse.Namespace:
@@ -63,6 +65,21 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument("--operations", type=int, default=0, help="list the N longest operations")
     parser.add_argument(
+        "--compile",
+        nargs="+",
+        choices=SCOPES,
+        default=[],
+        help="also model the step after torch.compile of the blocks or of the whole model",
+    )
+    parser.add_argument(
+        "--memory-budget",
+        type=float,
+        nargs="+",
+        default=[1.0],
+        metavar="SHARE",
+        help="compile.memory_budget of the compiled steps",
+    )
+    parser.add_argument(
         "--graphs", action="store_true", help=f"count torch.compile's graphs over {STEPS} masks"
     )
     parser.add_argument(
@@ -82,35 +99,61 @@ def main() -> None:
     args = parse_args()
     MMLogger.get_instance("gpu_cost", log_level="ERROR")
     warnings.simplefilter("ignore")  # only shapes matter
-    with user_errors(also=BUILD_ERRORS):
+    with user_errors():
         gpus = chosen_gpus(args)
+        if args.plan and args.compile:
+            raise ConfigError("--plan computes eager steps; leave out --compile")
         if args.plan:
             print("\n".join(plan_head(gpus, args.plan)))
         elif args.table:
             print("\n".join(table_head(gpus)))
+        failures = []
         for name in args.configs:
-            cfg = config(name)
-            override_config(cfg, args.cfg_options)
-            batch = args.batch or cfg.train_dataloader.batch_size
-            dtype = args.dtype or configured_dtype(cfg)
-            model: Any = build_on_meta(cfg)
-            size = image_size(model, args.img_size)
-            if args.plan:
-                check_plan(name, model, batch)
-            cost = training_cost(model, cfg, batch, size, getattr(torch, dtype))
-            if args.plan:
-                fits = fit_memory(
-                    cfg, batch, size, getattr(torch, dtype), [GB * x for x in args.plan]
-                )
-                print(plan_row(short(name), batch, cost, gpus, fits), flush=True)
-                continue
-            if args.table:
-                print(table_row(f"{short(name)}, {batch} images, {dtype}", cost, gpus))
-                continue
-            print(f"{name}: {batch} images of {size[0]}x{size[1]} pixels, {dtype}; modelled")
-            print("\n".join(report(cost, gpus, args.operations)))
-            if args.graphs:
-                print("\n".join(graph_lines(build_on_meta(cfg), size)))
+            try:
+                print_config(name, args, gpus)
+            except (UserError, RuntimeError, *BUILD_ERRORS) as error:
+                if wants_traceback(False):
+                    raise
+                reason = shorten(f"{type(error).__name__}: {error}", 200, placeholder=" ...")
+                failures.append(f"{name}: {reason}")
+                cells = f"| {short(name)} | not modelled: {reason} |"
+                print(cells if args.plan or args.table else f"{name}: not modelled: {reason}")
+        if failures:
+            raise ConfigError(
+                f"{len(failures)} of {len(args.configs)} configs not modelled:"
+                f" {'; '.join(failures)}"
+            )
+
+
+def print_config(name: str, args: argparse.Namespace, gpus: dict[str, GpuRates]) -> None:
+    """Print the rows or the reports of one config."""
+    cfg = config(name)
+    override_config(cfg, args.cfg_options)
+    batch = args.batch or cfg.train_dataloader.batch_size
+    dtype = args.dtype or configured_dtype(cfg)
+    precision = getattr(torch, dtype)
+    compiled = [(scope, budget) for scope in args.compile for budget in args.memory_budget]
+    for scope, budget in ((None, 1.0), *compiled):
+        model: Any = build_on_meta(cfg)
+        size = image_size(model, cfg, args.img_size)
+        if args.plan:
+            check_plan(name, model, batch)
+        # the mask determines what attention saves, and Mixup or CutMix is chosen at random
+        torch.manual_seed(0)
+        np.random.seed(0)
+        cost = training_cost(model, cfg, batch, size, precision, scope=scope, memory_budget=budget)
+        how = f", compiled by {scope}" if scope else ""
+        how += f", memory_budget={budget:g}" if budget < 1 else ""
+        if args.plan:
+            fits = fit_memory(cfg, batch, size, precision, [GB * x for x in args.plan])
+            print(plan_row(short(name), batch, cost, gpus, fits), flush=True)
+        elif args.table:
+            print(table_row(f"{short(name)}, {batch} images, {dtype}{how}", cost, gpus), flush=True)
+        else:
+            print(f"{name}: {batch} images of {size[0]}x{size[1]} pixels, {dtype}{how}; modelled")
+            print("\n".join(report(cost, gpus, args.operations)), flush=True)
+    if args.graphs:
+        print("\n".join(graph_lines(build_on_meta(cfg), size)))
 
 
 def chosen_gpus(args: argparse.Namespace) -> dict[str, GpuRates]:
@@ -144,52 +187,11 @@ def configured_dtype(cfg: Config) -> str:
     return str(cfg.optim_wrapper.get("dtype") or "float16").removeprefix("torch.")
 
 
-def image_size(model: Any, wanted: Sequence[int] | None) -> tuple[int, int]:
-    sides = wanted or getattr(model.backbone, "img_size", None) or [224]
+def image_size(model: Any, cfg: Config, wanted: Sequence[int] | None) -> tuple[int, int]:
+    own = getattr(model.backbone, "img_size", None) or cfg.model.backbone.get("img_size")
+    sides = wanted or own or [224]
     sides = [sides] if isinstance(sides, int) else list(sides)
     return int(sides[0]), int(sides[-1])
-
-
-def report(cost: GpuCost, gpus: dict[str, GpuRates], operations: int) -> list[str]:
-    """Return the lines of a report on one config."""
-    lines = [
-        f"{'':10}{'launches':>10}{'GB moved':>10}{'TFLOP':>8}"
-        + "".join(f"{name + ' ms':>9}" for name in gpus)
-    ]
-    for phase in (*PHASES, None):
-        lines.append(
-            f"{phase or 'step':10}{cost.launches(phase):10}{cost.bytes(phase) / GB:10.1f}"
-            f"{cost.flops(phase) / 1e12:8.2f}"
-            + "".join(f"{1e3 * cost.seconds(rates, phase):9.1f}" for rates in gpus.values())
-        )
-    lines.append(f"{'MFU %':38}" + "".join(f"{100 * cost.mfu(r):9.1f}" for r in gpus.values()))
-    lines.append(
-        f"memory: {cost.kept_bytes / GB:.1f} GB kept for the backward pass, peak"
-        f" {cost.peak_bytes / GB:.1f} GB with weights and optimizer"
-    )
-    calls = [
-        f"{count} x {backend.name.lower()}" + (f" ({reason})" if reason else "")
-        for (backend, reason), count in cost.attention.items()
-    ]
-    lines.append(f"attention kernels: {', '.join(calls) or 'none'}")
-    lines.append(f"host waits per step: {len(cost.waits)}")
-    lines += [f"  {phase}: {cause}" for phase, cause in cost.waits]
-    return lines + operation_lines(cost, next(iter(gpus.values())), operations)
-
-
-def operation_lines(cost: GpuCost, rates: GpuRates, limit: int) -> list[str]:
-    sums: dict = defaultdict(lambda: [0, 0, 0.0])
-    for operation in cost.operations:
-        found = sums[operation.phase, operation.name, operation.is_float32]
-        found[0] += operation.launches
-        found[1] += operation.bytes
-        found[2] += rates.seconds(operation)
-    longest = sorted(sums.items(), key=lambda item: -item[1][2])[:limit]
-    return [
-        f"  {1e3 * seconds:8.2f} ms {launches:6} launches {moved / GB:8.1f} GB  {phase} {name}"
-        + (" float32" if is_float32 else "")
-        for (phase, name, is_float32), (launches, moved, seconds) in longest
-    ]
 
 
 def graph_lines(model: Any, size: tuple[int, int]) -> list[str]:
@@ -204,20 +206,6 @@ def graph_lines(model: Any, size: tuple[int, int]) -> list[str]:
         f" {STEPS - 1} other masks, {sum(counts.breaks.values())} graph breaks"
     ]
     return lines + [f"  {count} x {reason}" for reason, count in counts.breaks.items()]
-
-
-def table_head(gpus: dict[str, GpuRates]) -> list[str]:
-    columns = ["modelled", *(f"{name} ms (MFU %)" for name in gpus), "launches", "GB moved",
-               "TFLOP", "GB kept", "GB peak", "host waits"]  # fmt: skip
-    return [f"| {' | '.join(columns)} |", "| --- " * len(columns) + "|"]
-
-
-def table_row(name: str, cost: GpuCost, gpus: dict[str, GpuRates]) -> str:
-    times = [f"{1e3 * cost.seconds(r):.0f} ({100 * cost.mfu(r):.0f})" for r in gpus.values()]
-    figures = [cost.launches(), f"{cost.bytes() / GB:.0f}", f"{cost.flops() / 1e12:.1f}",
-               f"{cost.kept_bytes / GB:.1f}", f"{cost.peak_bytes / GB:.1f}",
-               len(cost.waits)]  # fmt: skip
-    return f"| {' | '.join(map(str, [name, *times, *figures]))} |"
 
 
 if __name__ == "__main__":

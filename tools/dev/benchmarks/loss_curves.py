@@ -1,8 +1,9 @@
 """Compare training losses of MixMAE and mmpretrain's MixMIM, with equal weights, images and masks.
 
-Both start from the same weights and take the same AdamW steps. The norms of mmpretrain's decoder
-get the epsilon of the authors (1e-5), as in this package. Rounding differs, and AdamW amplifies the
-difference, more so with a larger learning rate.
+With --compile, a compiled MixMAE is compared with the eager one instead. Both start from the same
+weights and take the same AdamW steps. The norms of mmpretrain's decoder get the epsilon of the
+authors (1e-5), as in this package. Rounding differs, and AdamW amplifies the difference, more so
+with a larger learning rate.
 """
 
 import argparse
@@ -22,6 +23,7 @@ from torch import Tensor, nn
 from mim_plugins.cli import add_device_option
 from mim_plugins.datasets.image_files import find_images
 from mim_plugins.errors import CorruptImageError, DataNotFoundError
+from mim_plugins.layers import Grouping
 from mim_plugins.masking import MixedImages, choose_partners, mix, sample_masks
 from mim_plugins.transforms import LoadRandomResizedCrop
 
@@ -42,6 +44,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--lr", type=float, default=1e-4, help="learning rate of AdamW")
     parser.add_argument("--dtype", choices=["float32", "float64"], default="float32")
     add_device_option(parser)
+    parser.add_argument(
+        "--compile",
+        metavar="BACKEND",
+        help="compare MixMAE after torch.compile by this backend, such as inductor or aot_eager",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all losses to this file")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw both curves in this file")
     return parser.parse_args()
@@ -79,7 +86,10 @@ def ours_loss(model: Any) -> Callable[[Tensor, Tensor], Tensor]:
 
     def loss(images: Tensor, mask: Tensor) -> Tensor:
         partner = choose_partners(len(images)).to(images.device)
-        batch = MixedImages(images, mix(images, mask, partner), mask, partner)
+        preprocessor, plan = model.data_preprocessor, None
+        if preprocessor.static_shapes:  # set by compile()
+            plan = preprocessor.planner(mask, images.device, Grouping.WHOLE_GRID)
+        batch = MixedImages(images, mix(images, mask, partner), mask, partner, plan=plan)
         return model.loss(batch)["loss_rec"]
 
     return loss
@@ -103,8 +113,10 @@ def peer_loss(model: Any) -> Callable[[Tensor, Tensor], Tensor]:
     return loss
 
 
-def curve(name: str, crops: Tensor, args: argparse.Namespace) -> list[float]:
-    """Train a contestant, and return the loss of every step."""
+def curve(
+    name: str, crops: Tensor, args: argparse.Namespace, backend: str | None = None
+) -> list[float]:
+    """Train a contestant, compiled if there is a backend, and return the loss of every step."""
     setup = Setup(
         method="mixmae",
         arch=args.arch,
@@ -117,6 +129,8 @@ def curve(name: str, crops: Tensor, args: argparse.Namespace) -> list[float]:
     )
     model, _ = build(name, setup)
     model.to(getattr(torch, args.dtype))
+    if backend:
+        model.compile(backend=backend)
     loss_of = (peer_loss if name == PEER else ours_loss)(model)
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=args.lr, betas=(0.9, 0.95), weight_decay=0.05)
@@ -136,11 +150,11 @@ def compare(ours: list[float], peer: list[float]) -> dict:
     return dict(max_relative_error=max(errors), relative_error=errors, ours=ours, peer=peer)
 
 
-def table(result: dict) -> str:
+def table(result: dict, names: tuple[str, str]) -> str:
     """Format both losses at ``SHOWN`` steps."""
     count = len(result["ours"])
     shown = sorted({round(i * (count - 1) / (SHOWN - 1)) for i in range(SHOWN)})
-    lines = [f"{'step':>5} {'MixMAE':>10} {PEER:>10} {'relative difference':>20}"]
+    lines = [f"{'step':>5} {names[0]:>10} {names[1]:>10} {'relative difference':>20}"]
     for step in shown:
         lines.append(
             f"{step + 1:>5} {result['ours'][step]:10.6f} {result['peer'][step]:10.6f}"
@@ -149,13 +163,13 @@ def table(result: dict) -> str:
     return "\n".join(lines)
 
 
-def plot(result: dict, file: Path) -> None:
+def plot(result: dict, file: Path, names: tuple[str, str]) -> None:
     """Plot both curves in one chart, and their relative difference below."""
     import matplotlib.pyplot as plt
 
     figure, (curves, difference) = plt.subplots(2, sharex=True, figsize=(7, 6))
-    curves.plot(result["peer"], linewidth=3, alpha=0.4, label=PEER)
-    curves.plot(result["ours"], linewidth=1, label="MixMAE")
+    curves.plot(result["peer"], linewidth=3, alpha=0.4, label=names[1])
+    curves.plot(result["ours"], linewidth=1, label=names[0])
     curves.set_ylabel("loss")
     curves.legend()
     difference.semilogy([max(error, 1e-17) for error in result["relative_error"]])
@@ -169,19 +183,21 @@ def main() -> None:
     MMLogger.get_instance("benchmark", log_level="ERROR")  # omits a line per tensor
     try:
         crops = load_crops(args)
-        result = compare(curve("MixMAE", crops, args), curve(PEER, crops, args))
+        names = ("compiled", "eager") if args.compile else ("MixMAE", PEER)
+        peer = "MixMAE" if args.compile else PEER
+        result = compare(curve("MixMAE", crops, args, args.compile), curve(peer, crops, args))
     except (CorruptImageError, DataNotFoundError, ValueError) as error:
         sys.exit(f"error: {error}")
     print(
         f"{args.steps} steps of {args.batch} of {len(crops)} crops of {args.img_size} px,"
         f" {args.dtype} on {args.device}, AdamW of lr {args.lr}"
     )
-    print(table(result))
+    print(table(result, names))
     print(f"largest relative difference {result['max_relative_error']:.1e}")
     if args.json:
         args.json.write_text(json.dumps(result, indent=1))
     if args.plot:
-        plot(result, args.plot)
+        plot(result, args.plot, names)
         print(f"picture: {args.plot}")
 
 

@@ -59,6 +59,7 @@ def _suite(section: dict[str, Any]) -> list[str]:
         notes += [f"- FAILED {test}: {message}" for test, message in failed.items()]
         kernels = sorted({k for names in outcome["kernels"].values() for k in names if k})
         notes += [f"- attention kernel: `{kernel}`" for kernel in kernels]
+        notes += [f"- measured: {figures}" for figures in outcome["measured"]]
     head = table(["file", "passed", "failed", "skipped", "reason of skips"], rows)
     return [*head, "", *notes] if notes else head
 

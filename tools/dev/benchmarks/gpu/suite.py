@@ -12,7 +12,16 @@ from gpu.machine import ROOT
 
 SECONDS = 150  # of a file; compilation takes the longest
 # the first are worth most
-FILES = ("parity", "attention", "resume", "compile", "process_group", "dense_training")
+FILES = (
+    "parity",
+    "attention",
+    "attention_kernel",
+    "asynchronous_copies",
+    "resume",
+    "compile",
+    "process_group",
+    "dense_training",
+)
 
 
 def run_suite(device: str, out: Path, deadline: Deadline, small: bool) -> dict[str, Any]:
@@ -68,7 +77,7 @@ def run_file(name: str, device: str, result: Path) -> dict[str, Any]:
 
 def read_results(file: Path) -> dict[str, Any]:
     """Read pytest's XML file."""
-    outcomes: dict[str, Any] = dict(passed=[], failed={}, skipped={}, kernels={})
+    outcomes: dict[str, Any] = dict(passed=[], failed={}, skipped={}, kernels={}, measured=[])
     for case in ElementTree.parse(file).iter("testcase"):
         name = case.get("name", "")
         failure = [child for child in case if child.tag in ("failure", "error")]
@@ -83,4 +92,6 @@ def read_results(file: Path) -> dict[str, Any]:
         for entry in case.iter("property"):
             if entry.get("name") == "kernels":
                 outcomes["kernels"][name] = (entry.get("value") or "").split(" | ")
+            elif entry.get("name") == "measured":
+                outcomes["measured"].append(entry.get("value"))
     return outcomes
