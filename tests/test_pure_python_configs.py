@@ -7,6 +7,7 @@ from image_folders import write_classes
 from mim_plugins import extract_features, get_model
 from mim_plugins.apis import override_config, read_config
 from mim_plugins.cli import ConsoleRunner, enable_exact_resume, resolve_precision, run_config
+from mim_plugins.cli.training import train_arguments
 from mim_plugins.engine.hooks import AtomicCheckpointHook
 from mim_plugins.engine.loops import ResumableEpochLoop, ResumableIterLoop
 from mim_plugins.errors import ConfigError
@@ -87,8 +88,7 @@ def write_config(tmp_path):
 @pytest.mark.parametrize("loop", sorted(LOOPS))
 def test_a_run_has_the_loop_and_the_hook_of_text_configs(tmp_path, write_config, loop, hooks):
     file = write_config(f"{loop}\n{hooks}")
-    arguments = [str(file), "--work-dir", str(tmp_path / "run")]
-    cfg = run_config.read_config(run_config.build_parser(None).parse_args(arguments))
+    cfg = run_config.read_config(train_arguments(file, tmp_path / "run"))
     cfg.experiment_name = tmp_path.name  # MMEngine keeps loggers by this name
     run_config.check_data_folders(cfg, ("train_dataloader",))
     if not torch.cuda.is_available():

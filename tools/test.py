@@ -1,72 +1,15 @@
 """Evaluate a checkpoint on the test data of a config."""
 
 import argparse
-import os
-import re
 
-import mmengine
-from mmengine.config import Config, ConfigDict
-from mmengine.dist import is_main_process
-from torch import nn
-
-import mim_plugins  # noqa: F401  registers everything
-from mim_plugins.checkpoints import read_tensors, trained_classes
-from mim_plugins.checks import consistency
-from mim_plugins.cli import (
-    ConsoleRunner,
-    process_group,
-    resolve_precision,
-    run_config,
-    user_errors,
-    work_dir,
-)
-from mim_plugins.engine.guards import guarded_console
-from mim_plugins.engine.loops import check_evaluation_sampler
-from mim_plugins.errors import BUILD_ERRORS, CheckpointError, ConfigError
+from mim_plugins.cli.run_arguments import add_run_arguments
 
 METRIC_FILES = (".json", ".pkl")
 
 
-class EvaluationRunner(ConsoleRunner):
-    """Runner that keeps the training config in the work folder."""
-
-    def dump_config(self) -> None:
-        """Do nothing: the log and ``vis_data`` contain the config of the evaluation."""
-
-
-def use_test_time_augmentation(cfg: Config, name: str) -> None:
-    """Wrap the model in the ``tta_model`` of the config, and read the ``tta_pipeline``.
-
-    Raises:
-        ConfigError: the config has no ``tta_model`` or ``tta_pipeline``.
-    """
-    if "tta_model" not in cfg or "tta_pipeline" not in cfg:
-        raise ConfigError(f"{name} has no tta_model and tta_pipeline; leave out --tta")
-    cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
-    # otherwise the preprocessor of the config would override that of the wrapped model
-    if "data_preprocessor" in cfg.model:
-        cfg.data_preprocessor = cfg.model.data_preprocessor
-    cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
-
-
-def require_weights(model: nn.Module, checkpoint: str) -> None:
-    """Check that a checkpoint contains every weight; MMEngine would leave the others random.
-
-    Raises:
-        CheckpointError: the checkpoint cannot be read or is incomplete.
-    """
-    names = {re.sub(r"^(module\.)+", "", name) for name in model.state_dict()}
-    found = {re.sub(r"^(module\.)+", "", name) for name in read_tensors(checkpoint)}
-    missing = sorted(n for n in names - found if not n.startswith("data_preprocessor."))
-    if missing:
-        raise CheckpointError(
-            f"'{checkpoint}' lacks {len(missing)} of the model's {len(names)} tensors, such as"
-            f" {', '.join(missing[:3])}: give the checkpoint of a run with this config"
-        )
-
-
 def main() -> None:
-    parser = run_config.build_parser(__doc__)
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_run_arguments(parser)
     parser.add_argument("checkpoint", help="checkpoint file")
     parser.add_argument(
         "--tta", action="store_true", help="average over the scales and flips of the config"
@@ -75,51 +18,9 @@ def main() -> None:
     args = parser.parse_args()
     if args.out and not args.out.endswith(METRIC_FILES):
         parser.error(f"--out '{args.out}' must end in one of {' '.join(METRIC_FILES)}")
-    with guarded_console(), user_errors(args.traceback):
-        process_group.run_distributed(lambda: test(prepare_config(args), args))
+    from mim_plugins.cli.testing import run_test  # imports PyTorch
 
-
-def prepare_config(args: argparse.Namespace) -> Config:
-    """Return the config of the evaluation.
-
-    Raises:
-        ConfigError: the config has no test data, or lacks settings that an option needs.
-        CheckpointError: the checkpoint does not exist.
-    """
-    cfg = run_config.read_config(args)
-    if cfg.get("test_dataloader") is None:
-        raise ConfigError(f"{args.config} has no test data; evaluate with a fine-tuning config")
-    if not os.path.isfile(args.checkpoint):
-        raise CheckpointError(f"there is no checkpoint '{args.checkpoint}'")
-    cfg.load_from = args.checkpoint
-    # the checkpoint contains every weight, so no pre-training checkpoint is needed
-    cfg.model.backbone.init_cfg = None
-    if args.tta:
-        use_test_time_augmentation(cfg, args.config)
-    return cfg
-
-
-def test(cfg: Config, args: argparse.Namespace) -> None:
-    """Evaluate, and write the metrics to ``args.out``."""
-    if work_dir.is_main_process(cfg):
-        work_dir.ensure_writable(cfg.work_dir)
-    run_config.check_data_folders(cfg, ("test_dataloader",))
-    run_config.use_drop_ins(cfg)
-    resolve_precision(cfg)
-    process_group.init_gloo_on_cpu(cfg)
-    with user_errors(args.traceback, BUILD_ERRORS):
-        runner = EvaluationRunner.from_cfg(cfg)
-        check_evaluation_sampler(runner.test_loop, "test_dataloader")
-    require_weights(runner.model, args.checkpoint)
-    with user_errors(args.traceback, BUILD_ERRORS):
-        warnings = consistency.check_evaluation(runner, trained_classes(args.checkpoint))
-    for warning in warnings:
-        runner.logger.warning(warning)
-    metrics = runner.test()
-    if args.out and is_main_process():
-        with user_errors(args.traceback, (OSError,)):
-            mmengine.mkdir_or_exist(os.path.dirname(os.path.abspath(args.out)))
-            mmengine.dump(metrics, args.out)
+    run_test(args)
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ def print_channel_report(args: argparse.Namespace) -> None:
     print("\n".join(report(measured)))
     if measured.corrupt:
         found_errors = "; ".join(measured.corrupt)
-        sys.exit(f"error: {len(measured.corrupt)} images cannot be read: {found_errors}")
+        sys.exit(f"error: {counted(len(measured.corrupt), 'image')} cannot be read: {found_errors}")
 
 
 def report(measured: ChannelStatistics) -> list[str]:

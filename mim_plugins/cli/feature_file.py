@@ -12,6 +12,7 @@ from mmengine.dist import is_main_process
 from ..apis import get_model, load
 from ..apis.embedding import CORRUPT_SUFFIX, Embeddings, embed
 from ..errors import BUILD_ERRORS
+from ..wording import counted
 from .machine import this_machine
 from .process_group import run_distributed
 from .progress import show_progress
@@ -27,13 +28,13 @@ def write_features(args: argparse.Namespace) -> None:
     if not reports:
         return
     kinds = ", ".join(f"{kind} {'x'.join(map(str, s))}" for kind, s in done.shapes.items())
-    print(f"{done.images} images, {kinds}: {done.path}")
+    print(f"{counted(done.images, 'image')}, {kinds}: {done.path}")
     if done.corrupt:
         messages = list(done.corrupt.values())
         more = "; ..." if len(messages) > _NAMED else ""
         sys.exit(
-            f"error: {len(messages)} images cannot be read (all in {done.path}{CORRUPT_SUFFIX}):"
-            f" {'; '.join(messages[:_NAMED])}{more}"
+            f"error: {counted(len(messages), 'image')} cannot be read (all in"
+            f" {done.path}{CORRUPT_SUFFIX}): {'; '.join(messages[:_NAMED])}{more}"
         )
 
 

@@ -20,6 +20,7 @@ from ..checkpoints import trained_classes
 from ..datasets.archive_places import is_archive_place
 from ..errors import BUILD_ERRORS, CorruptImageError
 from ..file_names import printable
+from ..wording import counted
 from .readable_images import readable_images
 from .reported_errors import user_errors
 
@@ -53,7 +54,7 @@ def print_predictions(args: argparse.Namespace) -> None:
         show(args.topk, results, classes)
     errors += unusable
     if errors:
-        sys.exit(f"error: {len(errors)} images cannot be read: {'; '.join(errors)}")
+        sys.exit(f"error: {counted(len(errors), 'image')} cannot be read: {'; '.join(errors)}")
 
 
 @torch.no_grad()

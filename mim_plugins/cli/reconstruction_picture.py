@@ -16,6 +16,7 @@ from ..file_names import printable
 from ..sampling import evenly_spaced
 from ..visualization import draw_grid
 from ..visualization.panels import panel_caption
+from ..wording import counted
 from .reported_errors import user_errors
 
 
@@ -31,7 +32,7 @@ def draw_reconstructions(args: argparse.Namespace) -> None:
         panels = reconstruct(model, images, args.seed)
     out.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(draw_grid(panels, panel_caption(panels))).save(out)
-    print(f"{len(images)} images, {len(panels)} panels each: {out}")
+    print(f"{counted(len(images), 'image')}, {len(panels)} panels each: {out}")
 
 
 def images_of(paths: list[str], suffixes: Sequence[str] = IMAGE_SUFFIXES) -> list[str]:

@@ -3,6 +3,7 @@
 import argparse
 
 from .config_options import add_config_options
+from .sizes import parse_size
 
 AUTOMATIC = "(default: automatic)"
 OF_CONFIG = "(default: that of the config)"
@@ -35,6 +36,16 @@ def _add_lengths(parser: argparse.ArgumentParser, default: str) -> None:
         parser.add_argument(name, type=int, help=f"{meaning} {default}")
 
 
+def add_training_size(parser: argparse.ArgumentParser, default: str) -> None:
+    """Add ``--img-size``, which is (H, W) or None in the namespace."""
+    parser.add_argument(
+        "--img-size",
+        type=parse_size,
+        metavar="PIXELS",
+        help=f"side of the training images, or height and width as 192x256 {default}",
+    )
+
+
 def add_traceback_option(parser: argparse.ArgumentParser) -> None:
     """Add ``--traceback``."""
     parser.add_argument(
@@ -46,9 +57,7 @@ def add_train_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of a training."""
     add_run_arguments(parser)
     _add_lengths(parser, OF_CONFIG)
-    parser.add_argument(
-        "--img-size", type=int, metavar="PIXELS", help=f"side of the training images {OF_CONFIG}"
-    )
+    add_training_size(parser, OF_CONFIG)
     parser.add_argument(
         "--checkpoint",
         help="weights to start from: of the encoder where the config reads a pre-trained one, else"

@@ -20,14 +20,6 @@ from .data_root import check_data_folders as check_data_folders
 from .data_root import use_drop_ins as use_drop_ins
 from .global_batch import PROCESSES_VARIABLE
 from .process_group import set_rank_from_launcher
-from .run_arguments import add_run_arguments
-
-
-def build_parser(description: str | None) -> argparse.ArgumentParser:
-    """Build a parser with the common arguments of ``train.py`` and ``test.py``."""
-    parser = argparse.ArgumentParser(description=description)
-    add_run_arguments(parser)
-    return parser
 
 
 def read_config(args: argparse.Namespace) -> Config:

@@ -1,7 +1,7 @@
 """Flags of ``train.py`` that stand for entries of a config: sizes, lengths and weights."""
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mmengine.config import Config
@@ -10,6 +10,7 @@ from ..apis import override_config
 from ..config import type_name
 from ..errors import ConfigError
 from .dataset_configs import LOADERS
+from .sizes import config_size, format_size
 from .windows import best_window
 
 _CROPS = dict(
@@ -40,14 +41,19 @@ def apply_flags(cfg: Config, args: argparse.Namespace) -> list[str]:
         value = getattr(args, flag.removeprefix("--").replace("-", "_"))
         if value is None:
             continue
-        if isinstance(value, int) and value < 1:
-            raise ConfigError(f"{flag} {value} must be at least 1")
+        given = f"{flag} {format_size(value) if isinstance(value, tuple) else value}"
+        if not isinstance(value, str) and _smallest(value) < 1:
+            raise ConfigError(f"{given} must be at least 1")
         options = find(cfg, value)
-        _check_conflict(f"{flag} {value}", options, args.cfg_options)
+        _check_conflict(given, options, args.cfg_options)
         override_config(cfg, options)
         text = " ".join(f"{key}={entry}".replace(", ", ",") for key, entry in options.items())
-        lines.append(f"{flag} {value}: {text}")
+        lines.append(f"{given}: {text}")
     return lines
+
+
+def _smallest(value: int | tuple[int, int]) -> int:
+    return min(value) if isinstance(value, tuple) else value
 
 
 def _check_conflict(flag: str, options: dict[str, Any], given: dict[str, Any]) -> None:
@@ -94,21 +100,21 @@ def _checkpoint(cfg: Config, value: str) -> dict[str, Any]:
     return dict(load_from=value)
 
 
-def _image_size(cfg: Config, side: int) -> dict[str, Any]:
+def _image_size(cfg: Config, size: tuple[int, int]) -> dict[str, Any]:
     if cfg.get("default_scope") in _DENSE:
         raise ConfigError(
             f"--img-size: the sizes of {cfg.default_scope}'s pipelines depend on each other; change"
             " them in a config file"
         )
     place, encoder = _encoder(cfg)
-    options: dict[str, Any] = {f"{place}.img_size": side}
+    options: dict[str, Any] = {f"{place}.img_size": config_size(size)}
     windows = encoder.get("window_size", _WINDOWS)
     is_swin = type_name(encoder.get("type")) == "MaskedSwin"
     if is_swin and not encoder.get("shift_windows") and isinstance(windows, (list, tuple)):
         patch = encoder.get("patch_size", 4)
-        grids = [max(side // (patch * 2**stage), 1) for stage in range(len(windows))]
+        strides = [patch * 2**stage for stage in range(len(windows))]
         options[f"{place}.window_size"] = [
-            best_window(max(grid, 1), max(grid, 1)) for grid in grids
+            best_window(*(max(side // stride, 1) for side in size)) for stride in strides
         ]
     for loader in LOADERS:
         if not cfg.get(loader):
@@ -116,7 +122,7 @@ def _image_size(cfg: Config, side: int) -> dict[str, Any]:
         found = {
             key: entry
             for path, pipeline in _pipelines(cfg[loader].get("dataset"), f"{loader}.dataset")
-            for key, entry in _crops(pipeline, path, side)
+            for key, entry in _crops(pipeline, path, size)
         }
         if not found:
             raise ConfigError(
@@ -138,17 +144,24 @@ def _pipelines(dataset: Any, path: str) -> Iterator[tuple[str, list]]:
         yield from _pipelines(part, f"{path}.datasets.{number}")
 
 
-def _crops(pipeline: list, path: str, side: int) -> Iterator[tuple[str, int]]:
+def _crops(pipeline: list, path: str, size: tuple[int, int]) -> Iterator[tuple[str, Any]]:
     """Yield the entries of the crops, and of the resized edges, which keep their ratio to these."""
     kinds = [type_name(each.get("type")) if isinstance(each, dict) else "" for each in pipeline]
     crops = {n: _CROPS[kind] for n, kind in enumerate(kinds) if kind in _CROPS}
     for number, field in crops.items():
-        yield f"{path}.{number}.{field}", side
+        # mmcv reads (width, height), as a tuple only
+        is_swapped = kinds[number] == "CenterCrop" and size[0] != size[1]
+        yield f"{path}.{number}.{field}", size[::-1] if is_swapped else config_size(size)
     if not crops:
         return
     last = max(crops)
-    before = pipeline[last].get(crops[last])
+    before = _longer_side(pipeline[last].get(crops[last]))
     for number, kind in enumerate(kinds[:last]):
         scale = pipeline[number].get("scale") if kind in _EDGES else None
-        if isinstance(scale, int) and isinstance(before, int):
-            yield f"{path}.{number}.scale", round(scale * side / before)
+        if isinstance(scale, int) and before is not None:
+            yield f"{path}.{number}.scale", round(scale * max(size) / before)
+
+
+def _longer_side(crop: int | Sequence[int] | None) -> int | None:
+    """Return the longer side of a crop; an edge in proportion to it covers both sides."""
+    return max(crop) if isinstance(crop, (list, tuple)) else crop

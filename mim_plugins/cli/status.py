@@ -10,6 +10,7 @@ from typing import Any
 
 from ..engine.hooks.status_hook import FILE_NAME
 from ..errors import WorkDirError
+from ..wording import counted
 
 _STALE = 120.0  # seconds; several intervals of StatusHook
 
@@ -60,7 +61,8 @@ def status_lines(status: dict[str, Any], now: float | None = None) -> list[str]:
     state = run_state(status, now)
     age = _duration(now - status["updated"])
     where = f"process {status.get('pid')} on host '{status.get('host')}'"
-    lines = [f"state: {state} ({where}, {status.get('processes')} processes, updated {age} ago)"]
+    processes = counted(status.get("processes") or 1, "process")
+    lines = [f"state: {state} ({where}, {processes}, updated {age} ago)"]
     total = status.get("max_iterations") or 0
     share = f" ({100 * status['iteration'] / total:.1f} %)" if total else ""
     lines.append(f"iteration: {status['iteration']} of {total}{share}")

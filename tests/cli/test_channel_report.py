@@ -50,6 +50,6 @@ def test_bad_input_is_one_line(tmp_path, monkeypatch, arguments, message):
 def test_unreadable_images_are_reported_after_the_others(tmp_path, capsys):
     folder = write_scenes(tmp_path / "a", 2, bands=4)
     (folder / "x.tif").write_bytes(b"II*\0")
-    with pytest.raises(SystemExit, match="error: 1 images cannot be read"):
+    with pytest.raises(SystemExit, match="error: 1 image cannot be read"):
         main(["statistics", str(folder), "--channels", "4"])
     assert capsys.readouterr().out.startswith("2 images")

@@ -76,7 +76,7 @@ def test_one_of_two_processes_reports(run, tmp_path):
     arguments = (run / "encoder.safetensors", run / "images", tmp_path / "bad.png", "--out", out)
     codes, returned = in_two_processes(embed_in_a_process, *arguments)
     assert codes == [0, 0]
-    assert returned[0].startswith("error: 1 images cannot be read")
+    assert returned[0].startswith("error: 1 image cannot be read")
     assert returned[1] == "no error"
     with np.load(out) as content:
         assert len(content["paths"]) == 3

@@ -6,7 +6,6 @@ import subprocess
 import sys
 
 import pytest
-from tool_runs import TOOLS
 
 from mim_plugins.cli.commands.names import COMMANDS
 from mim_plugins.cli.main import build_parser, main
@@ -26,18 +25,6 @@ print([name for name in ("torch", "cv2", "mmcv") if name in sys.modules])
 def test_parser_of_all_commands_imports_no_torch():
     command = [sys.executable, "-c", HELP]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "[]\n"
-
-
-def test_parser_of_the_train_tool_imports_no_torch():
-    code = (
-        "import sys, runpy\n"
-        "sys.argv = ['train.py', '--help']\n"
-        f"try: runpy.run_path({str(TOOLS / 'train.py')!r}, run_name='__main__')\n"
-        "except SystemExit: print('torch' in sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "False"
-    assert "--img-size" in done.stdout
 
 
 @pytest.mark.parametrize(

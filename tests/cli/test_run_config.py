@@ -1,3 +1,4 @@
+import argparse
 from contextlib import nullcontext
 from types import SimpleNamespace
 
@@ -6,7 +7,14 @@ from mmengine.config import Config
 from torch.utils.data import DataLoader
 
 from mim_plugins.cli import run_config
+from mim_plugins.cli.run_arguments import add_run_arguments
 from mim_plugins.errors import ConfigError, DataNotFoundError
+
+
+def build_parser():
+    parser = argparse.ArgumentParser()
+    add_run_arguments(parser)
+    return parser
 
 
 @pytest.fixture
@@ -59,7 +67,7 @@ def test_short_iteration_run_keeps_only_the_warm_up():
 )
 def test_work_dir_comes_from_option_config_or_config_name(tmp_path, arguments, in_config, expected):
     (tmp_path / "recipe.py").write_text(f"work_dir = {in_config!r}\n")
-    args = run_config.build_parser(None).parse_args([str(tmp_path / "recipe.py"), *arguments])
+    args = build_parser().parse_args([str(tmp_path / "recipe.py"), *arguments])
     assert run_config.read_config(args).work_dir == expected
 
 
@@ -68,9 +76,7 @@ def test_options_override_the_config_and_the_data_root(tmp_path):
     file.write_text(
         "work_dir = 'a'\ntrain_dataloader = dict(dataset=dict(type='A', data_root='a'))\n"
     )
-    args = run_config.build_parser(None).parse_args(
-        [str(file), "--cfg-options", "work_dir=c", "data_root=b"]
-    )
+    args = build_parser().parse_args([str(file), "--cfg-options", "work_dir=c", "data_root=b"])
     cfg = run_config.read_config(args)
     assert cfg.work_dir == "c"
     assert cfg.train_dataloader.dataset.data_root == "b"
@@ -89,7 +95,7 @@ def test_training_set_smaller_than_one_batch_is_rejected(images, refused):
 
 def test_launcher_option_without_that_launcher_is_rejected(monkeypatch):
     monkeypatch.delenv("WORLD_SIZE", raising=False)
-    parser = run_config.build_parser(None)
+    parser = build_parser()
     arguments = ["mixmae/swin_b_600e", "--launcher", "pytorch"]
     with pytest.raises(ConfigError, match=r"WORLD_SIZE is not set.*tools/dist_train\.sh"):
         run_config.read_config(parser.parse_args(arguments))
@@ -100,7 +106,7 @@ def test_launcher_option_without_that_launcher_is_rejected(monkeypatch):
 
 
 def read(file, *options):
-    return run_config.read_config(run_config.build_parser(None).parse_args([str(file), *options]))
+    return run_config.read_config(build_parser().parse_args([str(file), *options]))
 
 
 @pytest.mark.parametrize(

@@ -19,12 +19,14 @@ def flags(**given):
     return Namespace(**names | dict(cfg_options={}) | given)
 
 
-def crops(side, edge):
+def crops(size, edge):
     """Options of a fine-tuning recipe for a crop and the short edge before it."""
-    options = {f"{PIPELINE}.1.scale": side}
+    options = {f"{PIPELINE}.1.scale": size}
     for loader in ("val", "test"):
         options[f"{loader}_dataloader.dataset.pipeline.1.scale"] = edge
-        options[f"{loader}_dataloader.dataset.pipeline.2.crop_size"] = side
+        # CenterCrop of mmcv reads (width, height)
+        crop_size = size if isinstance(size, int) else tuple(reversed(size))
+        options[f"{loader}_dataloader.dataset.pipeline.2.crop_size"] = crop_size
     return options
 
 
@@ -33,7 +35,7 @@ def crops(side, edge):
     [
         (
             MIXMAE,
-            dict(img_size=384, batch_size=64, epochs=7, checkpoint="x.pth"),
+            dict(img_size=(384, 384), batch_size=64, epochs=7, checkpoint="x.pth"),
             {
                 "model.backbone.img_size": 384,
                 "model.backbone.window_size": [16, 16, 12, 12],
@@ -45,7 +47,7 @@ def crops(side, edge):
         ),
         (
             FINETUNE,
-            dict(img_size=384, checkpoint="x.pth"),
+            dict(img_size=(384, 384), checkpoint="x.pth"),
             {
                 "model.backbone.img_size": 384,
                 "model.backbone.window_size": [16, 16, 12, 12],
@@ -54,8 +56,17 @@ def crops(side, edge):
             | crops(384, 439),
         ),
         (
+            FINETUNE,
+            dict(img_size=(192, 256)),
+            {
+                "model.backbone.img_size": [192, 256],
+                "model.backbone.window_size": [16, 8, "global", "global"],
+            }
+            | crops([192, 256], 293),
+        ),
+        (
             "mrmae/vit_b_linear_probe_90e",
-            dict(img_size=96, checkpoint="x.pth"),
+            dict(img_size=(96, 96), checkpoint="x.pth"),
             {
                 "model.backbone.encoder.img_size": 96,
                 "model.backbone.encoder.init_cfg.checkpoint": "x.pth",
@@ -64,7 +75,7 @@ def crops(side, edge):
         ),
         (
             "mixmae/swin_t_w7_shifted_300e",
-            dict(img_size=112),
+            dict(img_size=(112, 112)),
             {"model.backbone.img_size": 112, f"{PIPELINE}.0.scale": 112},
         ),
     ],
@@ -87,7 +98,7 @@ def test_no_flag_changes_nothing():
 
 def test_values_of_the_config_may_be_repeated():
     cfg = read_config(MIXMAE)
-    apply_flags(cfg, flags(img_size=224, batch_size=256, epochs=600))
+    apply_flags(cfg, flags(img_size=(224, 224), batch_size=256, epochs=600))
     assert cfg.model.backbone.pop("window_size") == [14, 14, 14, 7]
     assert cfg.model.backbone.pop("img_size") == 224
     assert cfg.to_dict() == read_config(MIXMAE).to_dict()
@@ -102,7 +113,7 @@ def test_images_inside_of_wrappers_are_resized():
             train_dataloader=dict(dataset=dict(type="ConcatDataset", datasets=[part, part])),
         )
     )
-    apply_flags(cfg, flags(img_size=64))
+    apply_flags(cfg, flags(img_size=(64, 64)))
     for each in cfg.train_dataloader.dataset.datasets:
         assert each.dataset.pipeline[0].crop_size == 64
 
@@ -112,20 +123,29 @@ def test_images_inside_of_wrappers_are_resized():
     [
         (MIXMAE, dict(epochs=0), "--epochs 0 must be at least 1"),
         (MIXMAE, dict(batch_size=-1), "--batch-size -1 must be at least 1"),
+        (MIXMAE, dict(img_size=(0, 96)), "--img-size 0x96 must be at least 1"),
         (
             MIXMAE,
             dict(epochs=5, cfg_options={"train_cfg.max_epochs": 6}),
             "--epochs 5 stands for train_cfg.max_epochs, and --cfg-options has"
             " train_cfg.max_epochs=6: give one of them",
         ),
-        (MIXMAE, dict(img_size=96, cfg_options={"model.backbone": {}}), "model.backbone.img_size"),
         (
             MIXMAE,
-            dict(img_size=96, cfg_options={f"{PIPELINE}.0.scale.x": 1}),
+            dict(img_size=(96, 96), cfg_options={"model.backbone": {}}),
+            "model.backbone.img_size",
+        ),
+        (
+            MIXMAE,
+            dict(img_size=(96, 96), cfg_options={f"{PIPELINE}.0.scale.x": 1}),
             f"stands for {PIPELINE}.0.scale",
         ),
         ("transfer/ade20k/upernet_mixmae_swin_b_160k", dict(epochs=3), "counts iterations"),
-        ("transfer/ade20k/upernet_mixmae_swin_b_160k", dict(img_size=96), "--img-size: .*mmseg"),
+        (
+            "transfer/ade20k/upernet_mixmae_swin_b_160k",
+            dict(img_size=(96, 96)),
+            "--img-size: .*mmseg",
+        ),
     ],
 )
 def test_wrong_or_contradictory_flags_are_refused(config, given, message):
@@ -141,7 +161,7 @@ def test_wrong_or_contradictory_flags_are_refused(config, given, message):
         (dict(train_dataloader=dict(batch_sampler={})), dict(batch_size=2), "no train_dataloader"),
         (
             dict(model=dict(backbone={}), train_dataloader=dict(dataset=dict(pipeline=[]))),
-            dict(img_size=32),
+            dict(img_size=(32, 32)),
             "the pipeline of train_dataloader has no crop",
         ),
     ],
@@ -156,6 +176,11 @@ def test_command_line_has_the_flags():
 
     parser = ArgumentParser()
     add_train_arguments(parser)
-    given = ("--img-size", "96", "--batch-size", "8", "--epochs", "3", "--checkpoint", "x.pth")
+    given = ("--img-size", "96x128", "--batch-size", "8", "--epochs", "3", "--checkpoint", "x.pth")
     args = parser.parse_args(["config.py", *given])
-    assert (args.img_size, args.batch_size, args.epochs, args.checkpoint) == (96, 8, 3, "x.pth")
+    assert (args.img_size, args.batch_size, args.epochs, args.checkpoint) == (
+        (96, 128),
+        8,
+        3,
+        "x.pth",
+    )

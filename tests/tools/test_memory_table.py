@@ -9,7 +9,9 @@ from tool_runs import TOOLS, run_tool
 
 ARCH = dict(embed_dims=8, depths=(2, 2, 2, 2), num_heads=(1, 2, 4, 8))
 TOOL = "analysis_tools/memory_table.py"
-spec = importlib.util.spec_from_file_location("memory_table", TOOLS / TOOL)
+spec = importlib.util.spec_from_file_location(
+    "training_memory", TOOLS / "analysis_tools/training_memory.py"
+)
 table = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(table)
 

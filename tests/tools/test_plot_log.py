@@ -10,6 +10,9 @@ import pytest
 from PIL import Image
 from tool_runs import TOOLS, run_tool
 
+from mim_plugins.analysis.training_log import read_run
+from mim_plugins.cli.curves import chosen_keys, draw
+
 TOOL = "analysis_tools/plot_log.py"
 
 
@@ -48,9 +51,9 @@ def test_table_shows_last_values_of_all_runs(runs, tmp_path):
     assert height == 2 * 300
 
 
-def test_curves_match_the_log_and_rates_are_not_smoothed(tool, runs):
-    curves = {Path(run).name: tool.read_run(run) for run in runs}
-    figure = tool.draw(curves, ["loss", "lr"], 0.5, False)
+def test_curves_match_the_log_and_rates_are_not_smoothed(runs):
+    curves = {Path(run).name: read_run(run) for run in runs}
+    figure = draw(curves, ["loss", "lr"], 0.5, False)
     loss, lr = figure.axes
     assert [line.get_label() for line in loss.lines if not line.get_alpha()] == ["first", "second"]
     raw = loss.lines[0]
@@ -60,12 +63,12 @@ def test_curves_match_the_log_and_rates_are_not_smoothed(tool, runs):
     assert len(lr.lines) == 2
 
 
-def test_keys_can_be_chosen(tool, runs):
-    curves = dict(a=tool.read_run(runs[0]))
-    assert tool.chosen_keys(curves, None) == ["accuracy/top1", "loss", "lr", "iterations/s"]
-    assert tool.chosen_keys(curves, ["time"]) == ["time"]
+def test_keys_can_be_chosen(runs):
+    curves = dict(a=read_run(runs[0]))
+    assert chosen_keys(curves, None) == ["accuracy/top1", "loss", "lr", "iterations/s"]
+    assert chosen_keys(curves, ["time"]) == ["time"]
     with pytest.raises(ValueError, match="no run logged nonsense; use accuracy/top1"):
-        tool.chosen_keys(curves, ["nonsense"])
+        chosen_keys(curves, ["nonsense"])
 
 
 @pytest.mark.parametrize("arguments", [["nowhere"], ["--smooth", "1.5"], ["--keys", "nonsense"]])

@@ -7,37 +7,11 @@ that cannot be modelled gets a line with the reason, and the exit status is 1.
 """
 
 import argparse
-import warnings
-from collections.abc import Sequence
-from dataclasses import fields, replace
-from textwrap import shorten
-from typing import Any
 
-import numpy as np
-import torch
-from gpu_lines import GB, report, table_head, table_row
-from gpu_plan import IMAGES, check_plan, plan_head, plan_row
-from mmengine.config import Config
-from mmengine.hub import get_config
-from mmengine.logging import MMLogger
-
-from mim_plugins.algorithms.compilation import SCOPES
-from mim_plugins.analysis import (
-    GPUS,
-    GpuRates,
-    build_on_meta,
-    count_graphs,
-    fit_memory,
-    training_cost,
-)
-from mim_plugins.apis import override_config, read_config
-from mim_plugins.cli import add_config_options, user_errors
-from mim_plugins.cli.reported_errors import wants_traceback
+from mim_plugins.cli import add_config_options
 from mim_plugins.cli.sizes import add_size_option
-from mim_plugins.errors import BUILD_ERRORS, ConfigError, UserError
 
 DTYPES = ("float32", "bfloat16", "float16")
-STEPS = 10
 
 
 def parse_args() -> argparse.Namespace:
@@ -54,21 +28,20 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--batch", type=int, help="images per step (default: the config's)")
     add_size_option(parser, "default: the backbone's img_size")
     parser.add_argument("--dtype", choices=DTYPES, help="of autocast (default: the config's)")
-    parser.add_argument("--gpus", nargs="+", choices=list(GPUS), default=list(GPUS))
+    parser.add_argument("--gpus", nargs="+", metavar="GPU", help="such as H200 (default: all)")
     parser.add_argument(
         "--rates",
         nargs="+",
         default=[],
         metavar="GPU.RATE=VALUE",
-        help=f"other rates, such as H200.bandwidth=4.5e12; rates are"
-        f" {', '.join(field.name for field in fields(GpuRates))}",
+        help="other rates, such as H200.bandwidth=4.5e12; an unknown name lists all",
     )
     parser.add_argument("--operations", type=int, default=0, help="list the N longest operations")
     parser.add_argument(
         "--compile",
         nargs="+",
-        choices=SCOPES,
         default=[],
+        metavar="SCOPE",
         help="also model the step after torch.compile of the blocks or of the whole model",
     )
     parser.add_argument(
@@ -80,7 +53,7 @@ def parse_args() -> argparse.Namespace:
         help="compile.memory_budget of the compiled steps",
     )
     parser.add_argument(
-        "--graphs", action="store_true", help=f"count torch.compile's graphs over {STEPS} masks"
+        "--graphs", action="store_true", help="count torch.compile's graphs over several masks"
     )
     parser.add_argument(
         "--plan",
@@ -88,7 +61,7 @@ def parse_args() -> argparse.Namespace:
         nargs="+",
         metavar="GB",
         help="print a Markdown table of options for GPUs with this memory, and of the hours that"
-        f" 100 epochs of {IMAGES:,} images take on one GPU",
+        " 100 epochs of ImageNet-1k take on one GPU",
     )
     parser.add_argument("--table", action="store_true", help="print a Markdown table instead")
     add_config_options(parser)
@@ -97,115 +70,9 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    MMLogger.get_instance("gpu_cost", log_level="ERROR")
-    warnings.simplefilter("ignore")  # only shapes matter
-    with user_errors():
-        gpus = chosen_gpus(args)
-        if args.plan and args.compile:
-            raise ConfigError("--plan computes eager steps; leave out --compile")
-        if args.plan:
-            print("\n".join(plan_head(gpus, args.plan)))
-        elif args.table:
-            print("\n".join(table_head(gpus)))
-        failures = []
-        for name in args.configs:
-            try:
-                print_config(name, args, gpus)
-            except (UserError, RuntimeError, *BUILD_ERRORS) as error:
-                if wants_traceback(False):
-                    raise
-                reason = shorten(f"{type(error).__name__}: {error}", 200, placeholder=" ...")
-                failures.append(f"{name}: {reason}")
-                cells = f"| {short(name)} | not modelled: {reason} |"
-                print(cells if args.plan or args.table else f"{name}: not modelled: {reason}")
-        if failures:
-            raise ConfigError(
-                f"{len(failures)} of {len(args.configs)} configs not modelled:"
-                f" {'; '.join(failures)}"
-            )
+    from gpu_steps import run  # imports PyTorch, which --help does not need
 
-
-def print_config(name: str, args: argparse.Namespace, gpus: dict[str, GpuRates]) -> None:
-    """Print the rows or the reports of one config."""
-    cfg = config(name)
-    override_config(cfg, args.cfg_options)
-    batch = args.batch or cfg.train_dataloader.batch_size
-    dtype = args.dtype or configured_dtype(cfg)
-    precision = getattr(torch, dtype)
-    compiled = [(scope, budget) for scope in args.compile for budget in args.memory_budget]
-    for scope, budget in ((None, 1.0), *compiled):
-        model: Any = build_on_meta(cfg)
-        size = image_size(model, cfg, args.img_size)
-        if args.plan:
-            check_plan(name, model, batch)
-        # the mask determines what attention saves, and Mixup or CutMix is chosen at random
-        torch.manual_seed(0)
-        np.random.seed(0)
-        cost = training_cost(model, cfg, batch, size, precision, scope=scope, memory_budget=budget)
-        how = f", compiled by {scope}" if scope else ""
-        how += f", memory_budget={budget:g}" if budget < 1 else ""
-        if args.plan:
-            fits = fit_memory(cfg, batch, size, precision, [GB * x for x in args.plan])
-            print(plan_row(short(name), batch, cost, gpus, fits), flush=True)
-        elif args.table:
-            print(table_row(f"{short(name)}, {batch} images, {dtype}{how}", cost, gpus), flush=True)
-        else:
-            print(f"{name}: {batch} images of {size[0]}x{size[1]} pixels, {dtype}{how}; modelled")
-            print("\n".join(report(cost, gpus, args.operations)), flush=True)
-    if args.graphs:
-        print("\n".join(graph_lines(build_on_meta(cfg), size)))
-
-
-def chosen_gpus(args: argparse.Namespace) -> dict[str, GpuRates]:
-    """Return the rates of the GPUs of the command line."""
-    gpus = {name: GPUS[name] for name in args.gpus}
-    for text in args.rates:
-        place, _, value = text.partition("=")
-        gpu, _, rate = place.partition(".")
-        try:
-            gpus[gpu] = replace(gpus[gpu], **{rate: float(value)})
-        except (KeyError, TypeError, ValueError):
-            raise ConfigError(
-                f"--rates {text}: use GPU.RATE=NUMBER, with a GPU of {', '.join(gpus)} and a rate"
-                f" of {', '.join(field.name for field in fields(GpuRates))}"
-            ) from None
-    return gpus
-
-
-def config(name: str) -> Config:
-    return get_config(name) if "::" in name else read_config(name)
-
-
-def short(name: str) -> str:
-    return name.rpartition("/")[2].removesuffix(".py")
-
-
-def configured_dtype(cfg: Config) -> str:
-    """Return the precision that the config trains in."""
-    if not str(cfg.optim_wrapper.get("type")).endswith("AmpOptimWrapper"):
-        return "float32"
-    return str(cfg.optim_wrapper.get("dtype") or "float16").removeprefix("torch.")
-
-
-def image_size(model: Any, cfg: Config, wanted: Sequence[int] | None) -> tuple[int, int]:
-    own = getattr(model.backbone, "img_size", None) or cfg.model.backbone.get("img_size")
-    sides = wanted or own or [224]
-    sides = [sides] if isinstance(sides, int) else list(sides)
-    return int(sides[0]), int(sides[-1])
-
-
-def graph_lines(model: Any, size: tuple[int, int]) -> list[str]:
-    """Count the graphs of a pre-training model."""
-    data = dict(inputs=torch.zeros(4, 3, *size), data_samples=[None] * 4)
-    model.to("meta")
-    model.data_preprocessor.static_shapes = True
-    batches = (model.data_preprocessor(dict(data), True)["inputs"] for _ in range(STEPS))
-    counts = count_graphs(model.loss, batches)
-    lines = [
-        f"torch.compile: {counts.graphs} graphs, {counts.recompiled} recompiled for"
-        f" {STEPS - 1} other masks, {sum(counts.breaks.values())} graph breaks"
-    ]
-    return lines + [f"  {count} x {reason}" for reason, count in counts.breaks.items()]
+    run(args)
 
 
 if __name__ == "__main__":

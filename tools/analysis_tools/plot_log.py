@@ -6,14 +6,18 @@ run. Also prints the last value of every key.
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mim_plugins.analysis.training_log import THROUGHPUT, Curves, read_run
-from mim_plugins.cli import user_errors
-from mim_plugins.cli.curves import chosen_keys, draw
+if TYPE_CHECKING:
+    from mim_plugins.analysis.training_log import Curves
 
 
 def main() -> None:
     args = parse_args()
+    from mim_plugins.analysis.training_log import read_run  # these import PyTorch
+    from mim_plugins.cli import user_errors
+    from mim_plugins.cli.curves import chosen_keys, draw
+
     with user_errors(also=(OSError, ValueError)):
         runs = dict(zip(names(args.runs), map(read_run, args.runs), strict=True))
         keys = chosen_keys(runs, args.keys)
@@ -32,8 +36,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         "--keys",
         nargs="+",
-        help=f"keys to draw; 'time' is seconds per iteration, '{THROUGHPUT}' its inverse (default:"
-        f" losses, accuracies, lr and {THROUGHPUT})",
+        help="keys to draw; 'time' is seconds per iteration, 'iterations/s' its inverse (default:"
+        " losses, accuracies, lr and iterations/s)",
     )
     parser.add_argument(
         "--smooth",
@@ -53,7 +57,7 @@ def names(runs: list[str]) -> list[str]:
     return short if len(set(short)) == len(short) else runs
 
 
-def last_values(runs: dict[str, Curves]) -> str:
+def last_values(runs: "dict[str, Curves]") -> str:
     """Format a table of the last value and iteration of every key."""
     keys = sorted({key for curves in runs.values() for key in curves})
     width = max(map(len, [*keys, "last value"])) + 2

@@ -9,7 +9,6 @@ import random
 import sys
 from pathlib import Path
 
-from mim_plugins.datasets import image_files
 from mim_plugins.file_names import (
     printable,
     quote_name,
@@ -52,6 +51,8 @@ def images_by_class(folder: Path) -> dict[str, list[str]]:
     Raises:
         ValueError: the folder does not exist or has no class folders, or a class has no images.
     """
+    from mim_plugins.datasets import image_files  # imports PyTorch
+
     if not folder.is_dir():
         raise ValueError(
             f"there is no folder '{printable(folder)}'; it must contain a folder per class"

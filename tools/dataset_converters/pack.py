@@ -16,21 +16,18 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
-from pack_source import PackedImage, list_source
-from pack_writers import WRITERS
 from rich.console import Console
 from rich.progress import track
 
 from mim_plugins.archives import read_image_file
-from mim_plugins.checkpoints import write_atomically
-from mim_plugins.datasets.archive_places import SPLITS
 from mim_plugins.errors import CorruptImageError, UserError
 from mim_plugins.file_names import printable
-from mim_plugins.transforms import LoadImage
-from mim_plugins.transforms.load_random_resized_crop import resize_exact
+
+if TYPE_CHECKING:
+    from pack_source import PackedImage
 
 _IN_FLIGHT = 32  # images per worker that wait to be written
 
@@ -63,6 +60,8 @@ def parse_args(arguments: Sequence[str]) -> argparse.Namespace:
         "--workers", type=int, default=os.cpu_count() or 1, help="processes that shrink images"
     )
     args = parser.parse_args(arguments)
+    from pack_writers import WRITERS  # imports PyTorch, like the imports below
+
     suffix = args.out.suffix.lower().lstrip(".")
     if suffix not in WRITERS or args.format not in (None, suffix):
         wanted = args.format if args.format in WRITERS else ", .".join(WRITERS)
@@ -88,6 +87,9 @@ def copy(address: str) -> Content:
 
 def shrink(address: str, short_side: int, quality: int) -> Content:
     """Read a file; return it, or an upright JPEG file if the image is larger."""
+    from mim_plugins.transforms import LoadImage
+    from mim_plugins.transforms.load_random_resized_crop import resize_exact
+
     content = copy(address)
     if content.error:
         return content
@@ -105,7 +107,7 @@ def shrink(address: str, short_side: int, quality: int) -> Content:
 
 
 def contents(
-    images: Sequence[PackedImage], convert: Callable[[str], Content], workers: int
+    images: "Sequence[PackedImage]", convert: Callable[[str], Content], workers: int
 ) -> Iterator[Content]:
     """Yield the contents in order; few are in memory at a time."""
     addresses = iter([image.address for image in images])
@@ -120,6 +122,12 @@ def contents(
 
 def pack(args: argparse.Namespace) -> list[str]:
     """Write the file, and return a line for every image that was left out."""
+    from pack_source import list_source
+    from pack_writers import WRITERS
+
+    from mim_plugins.checkpoints import write_atomically
+    from mim_plugins.datasets.archive_places import SPLITS
+
     images, classes = list_source(args.source)
     kind = args.format or args.out.suffix.lower().lstrip(".")
     splits = {image.name.partition("/")[0] for image in images} & set(SPLITS)

@@ -15,18 +15,15 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import pack
 from imagenet import check_imagenet
-from mmpretrain.datasets.categories import PLACES205_CATEGORIES
 from splits import Split, UnusableError, check_order, read_labels, require_files, shown
 
-from mim_plugins.datasets import INaturalist, Places365
-from mim_plugins.datasets.folder_layouts import ADE20K, COCO
-from mim_plugins.datasets.image_files import is_hidden
 from mim_plugins.errors import DataNotFoundError
 
 
 def check_inat(root: Path, year: int, official: tuple[int | None, int | None]) -> list[Split]:
+    from mim_plugins.datasets import INaturalist  # imports PyTorch, like the imports below
+
     sets = {
         split: INaturalist(year, split, str(root), pipeline=[], lazy_init=True)
         for split in ("train", "val")
@@ -35,6 +32,8 @@ def check_inat(root: Path, year: int, official: tuple[int | None, int | None]) -
 
 
 def check_places365(root: Path) -> list[Split]:
+    from mim_plugins.datasets import Places365
+
     size = "large" if (root / "data_large").is_dir() else "small"
     sets = {
         split: Places365(split, size, str(root), pipeline=[], lazy_init=True)
@@ -51,6 +50,8 @@ def _listed(sets: dict, official: tuple[int | None, int | None]) -> list[Split]:
 
 
 def check_places205(root: Path) -> list[Split]:
+    from mmpretrain.datasets.categories import PLACES205_CATEGORIES
+
     folder = "data/vision/torralba/deeplearning/images256"
     lists = {split: f"trainvalsplit_places205/{split}_places205.csv" for split in ("train", "val")}
     remedy = "unpack trainvalsplit_places205.tar.gz and imagesPlaces205_resize.tar.gz there"
@@ -63,6 +64,8 @@ def check_places205(root: Path) -> list[Split]:
 
 
 def check_coco(root: Path) -> list[Split]:
+    from mim_plugins.datasets.folder_layouts import COCO
+
     splits = dict(train2017=118287, val2017=5000)
     lists = {name: root / f"annotations/instances_{name}.json" for name in splits}
     remedy = "unpack train2017.zip, val2017.zip and annotations_trainval2017.zip there"
@@ -80,6 +83,9 @@ def check_coco(root: Path) -> list[Split]:
 
 
 def check_ade20k(root: Path) -> list[Split]:
+    from mim_plugins.datasets.folder_layouts import ADE20K
+    from mim_plugins.datasets.image_files import is_hidden
+
     splits = dict(training=20210, validation=2000)
     require_files(
         root, ADE20K, "unpack ADEChallengeData2016.zip and give its folder ADEChallengeData2016"
@@ -122,6 +128,8 @@ def report(split: Split) -> bool:
 
 def main() -> None:
     if sys.argv[1:2] == ["pack"]:
+        import pack
+
         pack.main(sys.argv[2:])
         return
     parser = argparse.ArgumentParser(

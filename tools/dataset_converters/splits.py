@@ -4,8 +4,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from mim_plugins.datasets.image_files import images_by_class
-from mim_plugins.datasets.image_lists import read_labeled_list
 from mim_plugins.file_names import printable
 
 _SHOWN = 3
@@ -42,6 +40,8 @@ def require_files(root: Path, names: Iterable[str], remedy: str) -> None:
 
 def read_labels(file: Path, folder: Path, classes: int) -> list[str]:
     """Return the paths in a list of lines ``NAME LABEL``, with labels below ``classes``."""
+    from mim_plugins.datasets.image_lists import read_labeled_list  # imports PyTorch
+
     return [str(folder / name) for name, _ in read_labeled_list(file, classes)]
 
 
@@ -51,6 +51,8 @@ def check_order(file: Path, classes: Sequence[str]) -> None:
     Raises:
         UnusableError: a class has another label.
     """
+    from mim_plugins.datasets.image_lists import read_labeled_list
+
     labels = {name: label for label, name in enumerate(classes)}
     for name, label in read_labeled_list(file, len(classes)):
         folder = name.strip("/").partition("/")[2].rpartition("/")[0]
@@ -63,6 +65,8 @@ def check_order(file: Path, classes: Sequence[str]) -> None:
 
 def class_folders(folder: Path) -> dict[str, list[str]]:
     """Return the images of each class folder, in the sorted order that numbers the classes."""
+    from mim_plugins.datasets.image_files import images_by_class
+
     classes, scan = images_by_class(folder)
     if scan.left_out:
         print(f"left out of '{printable(folder)}': {scan.describe_left_out()}")

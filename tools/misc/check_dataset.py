@@ -23,13 +23,8 @@ from rich.console import Console
 from rich.progress import track
 
 from mim_plugins.archives import read_image_file, split_address
-from mim_plugins.datasets.archive_places import find_archives, is_archive_place
-from mim_plugins.datasets.image_files import scan_images, suffixes_read
-from mim_plugins.datasets.image_lists import read_image_list
-from mim_plugins.datasets.image_places import images_at
 from mim_plugins.errors import ConfigError, CorruptImageError, UserError
 from mim_plugins.file_names import printable, quote_name, write_lines
-from mim_plugins.transforms import Bands, LoadImage
 
 SUFFIXES = {"BMP": (".bmp",), "GIF": (".gif",), "JPEG": (".jpg", ".jpeg"), "PNG": (".png",),
             "PPM": (".pgm", ".ppm"), "TIFF": (".tif", ".tiff"), "WEBP": (".webp",)}  # fmt: skip
@@ -75,6 +70,12 @@ def parse_args() -> argparse.Namespace:
 
 def list_images(args: argparse.Namespace) -> tuple[list[str], str]:
     """Return the paths to check, and a description of the files that are left out."""
+    from mim_plugins.datasets.archive_places import find_archives, is_archive_place
+    from mim_plugins.datasets.image_files import scan_images, suffixes_read
+    from mim_plugins.datasets.image_lists import read_image_list
+    from mim_plugins.datasets.image_places import images_at
+    from mim_plugins.transforms import Bands
+
     if args.list:
         return read_image_list(args.list, args.root), ""
     suffixes = suffixes_read(None if args.channels is None else Bands(args.channels))
@@ -87,6 +88,8 @@ def list_images(args: argparse.Namespace) -> tuple[list[str], str]:
 
 def check(path: str, channels: int | None = None) -> Finding:
     """Decode one file."""
+    from mim_plugins.transforms import LoadImage
+
     load = LoadImage(bands=None if channels is None else dict(channels=channels, fill=0))
     try:
         image = load(dict(img_path=path))["img"]
@@ -155,6 +158,8 @@ def _name_in(root: str, path: str) -> str:
 
 def main() -> None:
     args = parse_args()
+    from mim_plugins.datasets.archive_places import is_archive_place  # imports PyTorch
+
     if not os.path.isdir(args.root) and not is_archive_place(args.root):
         sys.exit(f"error: there is no folder or archive '{printable(args.root)}'")
     if args.list and not args.list.is_file():

@@ -19,16 +19,6 @@ import sys
 from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
-from mmengine.logging import MMLogger
-
-from mim_plugins.analysis import (
-    TOLERANCES,
-    compare_with_reference,
-    compare_with_trajectory,
-    is_trajectory,
-)
-from mim_plugins.checkpoints import read_reference
-from mim_plugins.cli import user_errors
 from mim_plugins.errors import CheckpointError
 
 T = TypeVar("T")
@@ -56,6 +46,17 @@ def main() -> None:
         " losses, 1e-6 for learning rates and float32 accuracy for scales and weight decay",
     )
     args = parser.parse_args()
+    from mmengine.logging import MMLogger
+
+    from mim_plugins.analysis import (  # these import PyTorch
+        TOLERANCES,
+        compare_with_reference,
+        compare_with_trajectory,
+        is_trajectory,
+    )
+    from mim_plugins.checkpoints import read_reference
+    from mim_plugins.cli import user_errors
+
     MMLogger.get_current_instance().setLevel("WARNING")
     with user_errors():
         reference = read_reference(args.golden)

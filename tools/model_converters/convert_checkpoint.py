@@ -7,19 +7,14 @@ prefix='backbone.')`` reads SRC as it is.
 """
 
 import argparse
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-
-from mim_plugins.checkpoints import (
-    Layout,
-    convert,
-    read_tensors,
-    require_weights,
-    write_checkpoint,
-)
-from mim_plugins.cli import user_errors
 from mim_plugins.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from mim_plugins.checkpoints import Layout
 
 
 def main() -> None:
@@ -30,6 +25,11 @@ def main() -> None:
     parser.add_argument("dst", help="file to write: .pth")
     parser.add_argument("--force", action="store_true", help="overwrite DST")
     args = parser.parse_args()
+    import torch
+
+    from mim_plugins.checkpoints import write_checkpoint
+    from mim_plugins.cli import user_errors
+
     with user_errors():
         layout, state_dict = read_converted(args.src)
         content = dict(meta=dict(converted_from=layout.name), state_dict=state_dict)
@@ -38,13 +38,15 @@ def main() -> None:
     print(f"{layout.name}: {len(state_dict)} tensors ({', '.join(parts)}) -> {args.dst}")
 
 
-def read_converted(file: str) -> tuple[Layout, dict[str, Tensor]]:
+def read_converted(file: str) -> "tuple[Layout, dict[str, Tensor]]":
     """Return the layout of a checkpoint, and its tensors under the names of this package.
 
     Raises:
         CheckpointError: the file cannot be read, its layout is unknown, or its tensors are no
             finite floats.
     """
+    from mim_plugins.checkpoints import convert, read_tensors, require_weights
+
     tensors = read_tensors(file)
     try:
         layout, converted = convert(tensors)

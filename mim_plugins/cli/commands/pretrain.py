@@ -6,8 +6,8 @@ config of the run is written next to OUT; tools/train.py runs it as well.
 
 import argparse
 
-from ..run_arguments import AUTOMATIC, add_own_run_arguments
-from ..sizes import parse_bands, parse_size
+from ..run_arguments import AUTOMATIC, add_own_run_arguments, add_training_size
+from ..sizes import parse_bands
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,12 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--arch", help=f"encoder, such as swin-t, pvt-s, vit-b or mcmae-b {AUTOMATIC}"
     )
-    parser.add_argument(
-        "--img-size",
-        type=parse_size,
-        metavar="PIXELS",
-        help=f"side of the training images, or height and width as 192x256 {AUTOMATIC}",
-    )
+    add_training_size(parser, AUTOMATIC)
     parser.add_argument(
         "--channels",
         type=int,

@@ -11,6 +11,7 @@ from ...datasets.wrappers import loading_bands
 from ...errors import CheckpointError, ConfigError, WorkDirError
 from ...file_names import printable
 from ...registry import SCOPE
+from ...wording import counted
 from ..labeled_survey import survey_labeled
 from ..machine import this_machine
 from ..own_runs import (
@@ -83,8 +84,8 @@ def finetune(
     settings = Settings(labeled, weights, batch, epochs, machine.workers, folder)
     path = write_config(folder, config_text(settings, pretrained))
     print(
-        f"{labeled.images} images of {labeled.classes} classes, batches of {batch}, {epochs} epochs"
-        f"\nconfig: {path}",
+        f"{labeled.images} images of {labeled.classes} classes, batches of {batch},"
+        f" {counted(epochs, 'epoch')}\nconfig: {path}",
         flush=True,
     )
     runner = train(train_arguments(path, folder, overwrite=overwrite))

@@ -75,9 +75,9 @@ class Settings(NamedTuple):
         bands = f", {counted(self.channels, 'channel')}" if self.channels else ""
         return (
             f"{TITLES[self.method]}, {self.arch}{teacher}{bands}, {self.size.describe()}\n"
-            f"{self.survey.images} images, batches of {self.batch_size}, {self.epochs} epochs of"
-            f" {self.steps} iterations ({self.warmup} of warm-up),"
-            f" {counted(self.workers, 'worker')}{labeled}"
+            f"{counted(self.survey.images, 'image')}, batches of {self.batch_size},"
+            f" {counted(self.epochs, 'epoch')} of {counted(self.steps, 'iteration')}"
+            f" ({self.warmup} of warm-up), {counted(self.workers, 'worker')}{labeled}"
         )
 
 
