@@ -137,7 +137,7 @@ def test_pretraining_config_exports_pooled_features_at_any_size(tmp_path):
     )
     config, checkpoint, model = save(model_cfg, tmp_path)
     out = tmp_path / "encoder.onnx"
-    assert "1 images of 48x48" in run_tool(TOOL, config, checkpoint, out, "--img-size", 48).stdout
+    assert "1 image of 48x48" in run_tool(TOOL, config, checkpoint, out, "--img-size", 48).stdout
 
     images = torch.randint(256, (1, 3, 48, 48)).float()
     check_onnx(out, images, model.backbone(normalized(images))[-1].mean(dim=(2, 3)).numpy())

@@ -14,6 +14,7 @@ from typing import Any
 from mim_plugins.cli import add_config_options
 from mim_plugins.cli.sizes import add_size_option
 from mim_plugins.errors import BUILD_ERRORS
+from mim_plugins.wording import counted
 
 
 def _pair(size: int | Sequence[int]) -> tuple[int, int]:
@@ -69,6 +70,7 @@ def main() -> None:
 
     from mim_plugins import get_model
     from mim_plugins.apis.from_pixels import FromPixels
+    from mim_plugins.apis.inputs import run_config
     from mim_plugins.apis.onnx_file import OPSET, export_onnx, require_packages
     from mim_plugins.cli import user_errors
     from mim_plugins.datasets.wrappers import loading_bands
@@ -89,11 +91,11 @@ def main() -> None:
         difference = export_onnx(module, args.out, size, batch_size, opset, args.check)
     if difference is not None:
         print(f"onnxruntime and PyTorch differ by {difference:.1e} of the largest output")
-    images = "any number of" if args.dynamic_batch else str(args.batch_size)
+    images = "any number of images" if args.dynamic_batch else counted(args.batch_size, "image")
     colors = "RGB" if module.channels == 3 else f"{module.channels} channels"
-    data = (model._config.get("train_dataloader") or {}).get("dataset")
+    data = (run_config(model).get("train_dataloader") or {}).get("dataset")
     values = "from 0 to 255" if loading_bands(data) is None else "with the values of the files"
-    print(f"{args.out}: {images} images of {size[0]}x{size[1]}, {colors} {values}, opset {opset}")
+    print(f"{args.out}: {images} of {size[0]}x{size[1]}, {colors} {values}, opset {opset}")
 
 
 if __name__ == "__main__":
