@@ -29,6 +29,7 @@ from ..evaluation import (
     knn_accuracy,
 )
 from . import run_config
+from .machine import this_machine
 from .reported_errors import user_errors
 
 
@@ -94,7 +95,7 @@ def _evaluate(args: argparse.Namespace) -> None:
         knn_dataset_configs(cfg, args.data_root),
         cfg.model.backbone.get("img_size", 224),
         args.batch_size,
-        args.workers,
+        this_machine().workers if args.workers is None else args.workers,
         (args.max_references, args.max_queries),
         loading_bands(cfg.train_dataloader.dataset),
     )

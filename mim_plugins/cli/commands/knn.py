@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--temperature", type=float, default=0.07, help="temperature of the neighbors' weights"
     )
     parser.add_argument("--batch-size", type=int, default=128, help="images per batch")
-    parser.add_argument("--workers", type=int, default=4, help="loading processes")
+    parser.add_argument("--workers", type=int, help="loading processes (default: by the cores)")
     parser.add_argument(
         "--max-references", type=int, help="use at most this many references, evenly spaced"
     )
