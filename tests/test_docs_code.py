@@ -60,7 +60,7 @@ def tool_source(tool):
     source = "".join(file.read_text() for file in files)
     for command in re.findall(r"^from mim_plugins.cli.commands import (\w+)", source, re.M):
         source += (ROOT / f"mim_plugins/cli/commands/{command}.py").read_text()
-    for module in re.findall(r"^(?:from|import) (\w+)", source, re.M):
+    for module in re.findall(r"^ *(?:from|import) (\w+)", source, re.M):
         beside = files[0].with_name(f"{module}.py")
         if beside.is_file() and "add_argument" in beside.read_text():
             source += beside.read_text()
