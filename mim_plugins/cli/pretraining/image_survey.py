@@ -18,10 +18,10 @@ from ...datasets.image_files import find_images, suffixes_read
 from ...datasets.image_lists import read_image_list
 from ...datasets.image_places import is_list
 from ...datasets.mixture_sampler import mixed_count
-from ...errors import ConfigError, DataNotFoundError
+from ...errors import ConfigError, CorruptImageError, DataNotFoundError
 from ...file_names import printable
 from ...sampling import evenly_spaced
-from ...transforms import Bands
+from ...transforms import Bands, LoadImage
 
 _PROBED = 32  # images whose size is read
 _MEASURED = 256  # images of several bands whose mean and standard deviation are computed
@@ -88,9 +88,8 @@ def survey_images(data: Sequence[str | os.PathLike], channels: int | None = None
     readable = [side for side in sides if side]
     if not readable:
         raise DataNotFoundError(
-            f"data: none of {len(sides)} images can be read, such as '{printable(paths[0])}';"
-            " tools/misc/check_dataset.py finds the cause; --channels reads images of other kinds"
-            " than 8-bit colors"
+            f"data: none of {len(sides)} images can be read; the first: {_cause(paths[0])};"
+            " --channels reads images of other kinds than 8-bit colors"
         )
     return ImageSurvey(tuple(parts), images, int(statistics.median(readable)))
 
@@ -147,6 +146,15 @@ def _is_text(name: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _cause(path: str) -> str:
+    """Return why an image cannot be read."""
+    try:
+        LoadImage()(dict(img_path=path))
+    except CorruptImageError as error:
+        return error.summary
+    return f"'{printable(path)}' has no header that Pillow reads"
 
 
 def _short_side(path: str) -> int:

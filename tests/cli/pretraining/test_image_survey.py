@@ -71,7 +71,7 @@ def test_missing_and_empty_folders_are_errors(tmp_path):
         ("gone.zip", "the archive '.*gone.zip' does not exist"),
         ("list.txt", "contains no images"),
         ("none", "contains no images"),
-        ("bad", "none of 1 images can be read"),
+        ("bad", "none of 1 images can be read; the first: .*bad/x.png.*empty"),
     ):
         with pytest.raises(DataNotFoundError, match=message):
             survey_images([tmp_path / name])
