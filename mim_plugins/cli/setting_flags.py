@@ -1,7 +1,7 @@
 """Flags of ``train.py`` that stand for entries of a config: sizes, lengths and weights."""
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from mmengine.config import Config
@@ -162,6 +162,8 @@ def _crops(pipeline: list, path: str, size: tuple[int, int]) -> Iterator[tuple[s
             yield f"{path}.{number}.scale", round(scale * max(size) / before)
 
 
-def _longer_side(crop: int | Sequence[int] | None) -> int | None:
+def _longer_side(crop: Any) -> int | None:
     """Return the longer side of a crop; an edge in proportion to it covers both sides."""
-    return max(crop) if isinstance(crop, (list, tuple)) else crop
+    if isinstance(crop, (list, tuple)):
+        return max(crop)
+    return crop if isinstance(crop, int) else None
