@@ -5,6 +5,7 @@ from mmengine.hooks import Hook
 from mmengine.optim import LinearParamScheduler, OptimWrapper, OptimWrapperDict
 from mmengine.runner import IterBasedTrainLoop, Runner
 
+from ...datasets import MixtureSampler
 from ...datasets.wrappers import count_images
 from ...registry import HOOKS
 from ...wording import counted
@@ -32,6 +33,8 @@ class RunSummaryHook(Hook):
         loader = runner.train_dataloader
         images, samples = count_images(loader.dataset), len(loader.dataset)
         repeats = f" ({samples} samples with repeats)" if samples > images else ""
+        if isinstance(loader.sampler, MixtureSampler):
+            repeats = f" ({sum(loader.sampler.counts)} per epoch by their weights)"
         batch = loader.batch_size * get_world_size()
         accumulate = wrapper._accumulative_counts
         lr = max(group.get("initial_lr", group["lr"]) for group in wrapper.optimizer.param_groups)

@@ -3,11 +3,12 @@ from types import SimpleNamespace
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.dataset import BaseDataset, RepeatDataset
+from mmengine.dataset import BaseDataset, ConcatDataset, RepeatDataset
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import IterBasedTrainLoop
 from torch.utils.data import DataLoader
 
+from mim_plugins.datasets import MixtureSampler
 from mim_plugins.engine.hooks import RunSummaryHook
 from mim_plugins.registry import PARAM_SCHEDULERS
 
@@ -118,3 +119,14 @@ def test_repeated_images_count_once():
     (line,) = runner.logger.infos
     assert "Training on 10 images (30 samples with repeats)" in line
     assert "3 epochs of 7 iterations" in line
+
+
+def test_images_of_a_mixture_are_those_of_an_epoch():
+    runner = make_runner()
+    parts = ConcatDataset([Ten(), Ten()])
+    sampler = MixtureSampler(parts, weights=[1, 0.2], seed=0)
+    runner.train_dataloader = DataLoader(parts, batch_size=4, sampler=sampler)
+    RunSummaryHook().before_train(runner)
+    (line,) = runner.logger.infos
+    assert "Training on 20 images (12 per epoch by their weights)" in line
+    assert "3 epochs of 3 iterations" in line
