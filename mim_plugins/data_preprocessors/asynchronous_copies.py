@@ -4,7 +4,6 @@ from functools import partial
 from typing import Any
 
 import torch
-from mmpretrain.models.utils import ClsDataPreprocessor
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
@@ -41,8 +40,16 @@ def copy_without_waiting(preprocessor: Any) -> None:
     """
     if hasattr(preprocessor, "_non_blocking"):
         preprocessor._non_blocking = True
-    if isinstance(preprocessor, ClsDataPreprocessor):
+    if is_of_classification(preprocessor):
         preprocessor.forward = partial(_forward, preprocessor)  # type: ignore[method-assign]
+
+
+def is_of_classification(preprocessor: Any) -> bool:
+    """Return whether a data preprocessor is mmpretrain's, without importing mmpretrain's models."""
+    return any(
+        kind.__name__ == "ClsDataPreprocessor" and kind.__module__.startswith("mmpretrain.")
+        for kind in type(preprocessor).__mro__
+    )
 
 
 def _forward(preprocessor: Any, *args: Any, **kwargs: Any) -> Any:

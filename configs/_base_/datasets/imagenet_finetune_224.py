@@ -1,5 +1,5 @@
 # The augmentation is that of MAE's and MixMAE's public code, with one choice of ours, mmpretrain's:
-# RandomErasing inserts 8-bit colors before the normalization, which clips its noise at 2.1 sigma.
+# RandomErasing fills in 8-bit colors before the normalization, which clips its noise at 2.1 sigma.
 #
 # Labeled images: <data_root>/train/<class>/*, <data_root>/val/<class>/* (or meta/val.txt).
 _base_ = "../imagenet_pixels.py"
