@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from .archive_images import archive_images
 from .archive_places import find_archives, is_archive_place
-from .image_files import IMAGE_SUFFIXES, find_images
+from .image_files import IMAGE_SUFFIXES, scan_images
 from .image_lists import read_image_list
 
 LIST_SUFFIX = ".txt"
@@ -28,9 +28,10 @@ def images_at(place: str, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> list[str]
             return read_image_list(place, os.path.dirname(place))
         if not os.path.isdir(place):
             return [place]
-        paths = find_images(place, suffixes)
-        if paths:
-            return paths
+        scan = scan_images(place, suffixes)
+        scan.warn_of_left_out(place)
+        if scan.paths:
+            return scan.paths
     found = find_archives(place)
     return archive_images(found, suffixes=suffixes).paths if found else []
 

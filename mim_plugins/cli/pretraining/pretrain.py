@@ -87,7 +87,7 @@ def pretrain(
     check_out(settings.out, overwrite)
     if batch_size is None:
         settings = resolve(batch_size=_batch_that_fits(settings, machine.memory))
-    write_config(settings.out, config_text(settings))
+    write_config(settings.out, config_text(settings), overwrite)
     print(f"{settings.describe()}\nconfig: {settings.config}", flush=True)
     if config_only:
         return RunResults(settings.config)
