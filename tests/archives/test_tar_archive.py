@@ -73,5 +73,5 @@ def test_names_of_any_bytes_are_found(path):
 
 def test_archives_joined_by_cat_are_an_error(path):
     path.write_bytes(path.read_bytes() * 2)
-    with pytest.raises(ArchiveError, match="more data after the end mark .* tar -A"):
+    with pytest.raises(ArchiveError, match=r"more data after the end mark .* tar -A"):
         open_archive(str(path))

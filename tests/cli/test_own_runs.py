@@ -73,9 +73,10 @@ def test_files_of_others_and_changed_configs_are_kept(tmp_path):
     for overwrite in (False, True):
         with pytest.raises(WorkDirError, match="was not written by mim-plugins"):
             write_config(tmp_path / "train", text, overwrite)
-    with pytest.raises(WorkDirError, match="has other settings: .*--overwrite"):
+    with pytest.raises(WorkDirError, match=r"has other settings: .*--overwrite"):
         write_config(tmp_path / "run", text, overwrite=False)
-    assert script.read_text() == "import torch\n" and "epochs = 7" in edited.read_text()
+    assert script.read_text() == "import torch\n"
+    assert "epochs = 7" in edited.read_text()
     write_config(tmp_path / "run", text, overwrite=True)
     write_config(tmp_path / "run", text, overwrite=False)  # the same settings
     assert edited.read_text() == text
