@@ -25,7 +25,7 @@ class ImageSource(Dataset):
         suffixes: suffixes of the images in folders.
 
     Raises:
-        DataNotFoundError: a folder cannot be read.
+        DataNotFoundError: a folder cannot be read, or contains no image.
         ValueError: there is no image.
     """
 

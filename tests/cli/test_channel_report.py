@@ -42,7 +42,7 @@ def test_archives_and_lists_are_measured_like_folders(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("empty",), "error: data 'empty' contains no images"),
+        (("empty",), "error: no images in 'empty' (looked for"),
         (("none.tif",), "error: data: no image can be read: corrupt image 'none.tif': missing"),
         (("a", "--channels", "3"), "error: data: 3 of 3 images have another number of bands"),
         (("a", "--channels", "0"), "error: bands: channels=0 must be a number of bands"),

@@ -5,6 +5,7 @@ from archive_files import class_files, image_bytes, write_archive
 
 from mim_plugins.datasets import image_files
 from mim_plugins.datasets.image_places import images_at
+from mim_plugins.errors import DataNotFoundError
 
 
 def test_images_of_every_kind_of_place_are_found(tmp_path):
@@ -32,3 +33,10 @@ def test_archives_beside_images_are_reported(tmp_path, monkeypatch, image, warni
     for text, _, level in logged:
         assert "1 archives, because" in text
         assert level == logging.WARNING
+
+
+def test_empty_folders_and_lists_are_errors(tmp_path):
+    (tmp_path / "list.txt").touch()
+    for place in (tmp_path, tmp_path / "list.txt"):
+        with pytest.raises(DataNotFoundError, match="no images in"):
+            images_at(str(place))
