@@ -13,6 +13,7 @@ from mmengine.dist import all_gather_object, barrier, broadcast_object_list, get
 from ..checkpoints.writing import write_atomically
 from ..datasets.image_files import suffixes_read
 from ..errors import ConfigError, DataNotFoundError
+from ..file_names import printable
 from .feature_batches import FeatureBatch, Progress, feature_batches
 from .feature_files import COLUMNS, check_file, write_features_file
 from .feature_spool import FeatureSpool
@@ -63,7 +64,8 @@ def embed(
             of its share.
 
     Raises:
-        ConfigError: a kind or the suffix is unknown, or the encoder does not have such features.
+        ConfigError: a kind or the suffix is unknown, the encoder does not have such features, or
+            ``out`` is a folder or contains the images.
         DataNotFoundError: no image can be read.
         MissingPackageError: pyarrow is not installed.
         ValueError: see :func:`extract_features`.
@@ -73,6 +75,8 @@ def embed(
         raise ConfigError(f"features {', '.join(kinds) or '()'} must be of {', '.join(COLUMNS)}")
     check_file(path, kinds)
     source = ImageSource(images, suffixes_read(evaluation_pipeline(model).loader.bands))
+    if source.contains(path):
+        raise ConfigError(f"out '{printable(path)}' is one of the images or archives to read")
     rank, processes = get_dist_info()
     path.parent.mkdir(parents=True, exist_ok=True)
     spool = FeatureSpool(_shared_folder(path, rank))

@@ -21,11 +21,14 @@ def check_file(path: Path, kinds: tuple[str, ...]) -> None:
     """Check that a file of features can be written.
 
     Raises:
-        ConfigError: the suffix is unknown, or the format has no place for the features.
+        ConfigError: the suffix is unknown, there is a folder of this name, or the format has no
+            place for the features.
         MissingPackageError: a package is missing.
     """
     if path.suffix not in WRITERS:
         raise ConfigError(f"out '{path}' must end in one of {' '.join(WRITERS)}")
+    if path.is_dir():
+        raise ConfigError(f"out '{path}' is a folder; give the name of a file")
     if path.suffix == ".csv" and "map" in kinds:
         raise ConfigError(f"out '{path}': CSV has no place for maps; use .npz or .parquet")
     if path.suffix == ".parquet":

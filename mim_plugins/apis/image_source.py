@@ -2,12 +2,14 @@
 
 import os
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from ..archives import split_address
 from ..datasets.image_files import IMAGE_SUFFIXES
 from ..datasets.image_places import images_at
 from .pixels import file_name, is_one_image
@@ -23,7 +25,7 @@ class ImageSource(Dataset):
         suffixes: suffixes of the images in folders.
 
     Raises:
-        DataNotFoundError: a folder cannot be read.
+        DataNotFoundError: a folder cannot be read, or contains no image.
         ValueError: there is no image.
     """
 
@@ -42,6 +44,16 @@ class ImageSource(Dataset):
         if self._archive is not None:
             return file_name(self._archive.names[index])
         return file_name(self._images[index]) or f"images[{index}]"
+
+    def contains(self, file: Path) -> bool:
+        """Return whether a file is one of the images, or an archive that contains some."""
+        if self._archive is not None or not file.exists():
+            return False
+        wanted = {file.name, file.resolve().name}  # opening every file would take long
+        paths = {name for name in map(file_name, self._images) if name}
+        places = {(split_address(path) or (path,))[0] for path in paths}
+        near = (place for place in places if os.path.basename(place) in wanted)
+        return any(os.path.exists(place) and os.path.samefile(place, file) for place in near)
 
     def __getitem__(self, index: int) -> Any:
         """Return an image as :func:`to_pixels` expects it."""

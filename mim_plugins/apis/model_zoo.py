@@ -10,6 +10,8 @@ from ..config import merge_options, use_text_paths
 from ..errors import ConfigError
 from ..paths import CONFIG_DIR
 
+_SUFFIXES = (".py", ".json", ".yaml", ".yml")
+
 
 def list_models(pattern: str | None = None) -> list[str]:
     """Return the sorted names of this package's configs, such as ``'mixmae/swin_b_600e'``.
@@ -62,6 +64,11 @@ def read_config(name: str | Path) -> Config:
         ConfigError: the config is not valid.
     """
     path = find_config(name)
+    if path.suffix not in _SUFFIXES:
+        raise ConfigError(
+            f"config '{path}' is no config, which ends in one of {' '.join(_SUFFIXES)}; give a"
+            " config or a name of list_models()"
+        )
     try:
         return use_text_paths(Config.fromfile(path))
     except FileNotFoundError:

@@ -76,7 +76,11 @@ def require_packages(check: bool) -> None:
     """
     for name in ("onnx", "onnxscript", *(["onnxruntime"] if check else [])):
         if importlib.util.find_spec(name) is None:
-            way_out = " or add --no-check" if name == "onnxruntime" else ""
+            way_out = (
+                ", or use tools/model_converters/export_onnx.py --no-check"
+                if name == "onnxruntime"
+                else ""
+            )
             raise MissingPackageError(
                 f"no package {name}: pip install 'mim_plugins[onnx]'{way_out}"
             )

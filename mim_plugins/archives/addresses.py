@@ -17,10 +17,13 @@ def join_address(archive: str, member: str) -> str:
 
 def split_address(address: str) -> tuple[str, str] | None:
     """Return archive and member of an address, or None for the path of a file."""
-    archive, separator, member = address.partition(SEPARATOR)
-    if not separator or not (archive in opened_archives or archive_format(archive)):
-        return None
-    return archive, member
+    at = address.find(SEPARATOR)
+    while at >= 0:  # the archive's path may contain the separator, too
+        archive = address[:at]
+        if archive in opened_archives or archive_format(archive):
+            return archive, address[at + len(SEPARATOR) :]
+        at = address.find(SEPARATOR, at + 1)
+    return None
 
 
 def image_exists(address: str) -> bool:

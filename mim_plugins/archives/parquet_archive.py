@@ -85,12 +85,20 @@ def class_names_of(metadata: dict[bytes, bytes] | None, column: str) -> tuple[st
 
 
 def encode_labels(values: Sequence[Any]) -> tuple[np.ndarray, tuple[str, ...] | None]:
-    """Return labels (N,) of numbers or names, and the sorted names; -1 for None."""
+    """Return labels (N,) of numbers or names, and the sorted names; -1 for None.
+
+    Raises:
+        TypeError: a value is neither a whole number, a name nor None.
+        ValueError: see TypeError.
+    """
     if any(isinstance(value, str) for value in values):
         names = sorted({value for value in values if value is not None})
-        numbers = {name: number for number, name in enumerate(names)}
-        return np.array([numbers.get(value, -1) for value in values], np.int64), tuple(names)
-    return np.array([-1 if value is None else value for value in values], np.int64), None
+        label_of = {name: number for number, name in enumerate(names)}
+        return np.array([label_of.get(value, -1) for value in values], np.int64), tuple(names)
+    numbers = [-1 if value is None else int(value) for value in values]
+    if any(value is not None and value != n for value, n in zip(values, numbers, strict=True)):
+        raise ValueError("labels must be whole numbers")
+    return np.array(numbers, np.int64), None
 
 
 def _image_column(path: str, schema: Any) -> str:
@@ -146,4 +154,4 @@ class _RowGroups:
         """Return the values of a column in a row group, as one array."""
         table = self.file.read_row_group(group, columns=[column], use_threads=False)
         values = table.column(0).combine_chunks()
-        return values.field("bytes") if "." in column else values
+        return values.field("bytes") if values.type.num_fields else values

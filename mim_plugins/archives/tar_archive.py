@@ -11,7 +11,7 @@ from .image_archive import ImageArchive, check_size
 from .member_names import MemberNames
 
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
-_BLOCK = 512
+_BLOCK, _CHUNK = 512, 1 << 20
 
 
 class TarArchive(ImageArchive):
@@ -74,4 +74,9 @@ class TarArchive(ImageArchive):
             # tarfile takes a header that it cannot read for the end
             if file.read(_BLOCK) != bytes(_BLOCK):
                 raise tarfile.ReadError(f"no end mark at byte {end}")
+            while rest := file.read(_CHUNK):
+                if rest.count(0) < len(rest):  # joined by cat, for example
+                    raise tarfile.ReadError(
+                        f"more data after the end mark at byte {end}; join archives with tar -A"
+                    )
         return names, places

@@ -9,9 +9,8 @@ from rich.console import Console
 from rich.progress import track
 
 from ..datasets.channel_statistics import ChannelStatistics, channel_statistics
-from ..datasets.image_files import find_images, suffixes_read
-from ..errors import DataNotFoundError
-from ..file_names import printable
+from ..datasets.image_files import suffixes_read
+from ..datasets.image_places import images_at
 from ..sampling import evenly_spaced
 from ..transforms import Bands
 from ..wording import counted
@@ -25,10 +24,7 @@ def print_channel_report(args: argparse.Namespace) -> None:
         suffixes = suffixes_read(None if bands is None else Bands(**bands))
         paths: list[str] = []
         for place in args.data:
-            found = find_images(place, suffixes) if os.path.isdir(place) else [place]
-            if not found:
-                raise DataNotFoundError(f"data '{printable(place)}' contains no images")
-            paths += found
+            paths += images_at(os.path.expanduser(place), suffixes)
         chosen = [paths[n] for n in evenly_spaced(len(paths), args.max_images or len(paths))]
         measured = channel_statistics(
             track(chosen, "decoding", console=Console(stderr=True)), bands

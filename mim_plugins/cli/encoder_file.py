@@ -62,9 +62,10 @@ def _write_program(args: argparse.Namespace, config: Config | None) -> None:
     else:
         difference = _write_onnx(encoder, Path(args.out), size, args.force)
     print(f"file and encoder differ by {difference:.1e} of the largest feature")
-    channels = encoder.preprocessing.channels
+    channels, bands = encoder.preprocessing.channels, encoder.preprocessing.bands
     colors = "RGB" if channels == 3 else f"{channels} channels"
-    print(f"{args.out}: any number of images of {size[0]}x{size[1]}, {colors} from 0 to 255")
+    units = "from 0 to 255" if bands is None else "in the numbers of the files"
+    print(f"{args.out}: any number of images of {size[0]}x{size[1]}, {colors} {units}")
 
 
 def _write_onnx(encoder: Encoder, out: Path, size: tuple[int, int], force: bool) -> float | None:

@@ -19,7 +19,8 @@ def _lines(description: Description) -> dict[str, str]:
     arguments = [
         f"{name}={value!r}" for name, value in description.backbone.items() if name != "type"
     ]
-    normal = f"mean {list(given.mean)}, std {list(given.std)} of 0 to 255"
+    units = "of 0 to 255" if given.bands is None else "in the numbers of the files"
+    normal = f"mean {list(given.mean)}, std {list(given.std)} {units}"
     lines = dict(
         arguments=", ".join(arguments),
         images=f"short edge {given.short_edge} ({given.interpolation}, {given.backend}), crop"

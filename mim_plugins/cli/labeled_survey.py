@@ -42,7 +42,9 @@ def survey_labeled(
             )
     dataset = LabeledImageFolder(root, data_prefix="train", extensions=suffixes, lazy_init=True)
     entries = dataset.load_data_list()
-    LabeledImageFolder(root, data_prefix="val", lazy_init=True).load_data_list()
+    LabeledImageFolder(
+        root, data_prefix="val", extensions=suffixes, lazy_init=True
+    ).load_data_list()
     classes = len(dataset.CLASSES or ()) or 1 + max(entry["gt_label"] for entry in entries)
     if classes < 2:
         raise DataNotFoundError(

@@ -14,6 +14,8 @@ _LOGS_PER_EPOCH = 12
 _LONGEST_LOG_INTERVAL = 10  # iterations; an iteration on a CPU takes seconds
 _CHECKPOINTS = 10
 _NEIGHBORS = 20
+WRITTEN_BY = f"written by {PROGRAM}"
+"""Part of the first line of a config of a run on own images."""
 
 
 def automatic_batch(images: int, smallest: int, largest: int) -> int:
@@ -65,8 +67,13 @@ def check_out(out: Path, overwrite: bool) -> None:
     """Check that a work folder contains no run, or that it may be replaced.
 
     Raises:
-        WorkDirError: it contains checkpoints.
+        WorkDirError: it contains checkpoints, or its path does not end in a name.
     """
+    if out.name in ("", ".."):
+        raise WorkDirError(
+            f"out '{printable(out)}' must end in the name of a folder, because the config of the"
+            " run is written beside it: such as --out work_dirs/run"
+        )
     if not overwrite and any(out.glob("*.pth")):
         folder = printable(out)
         raise WorkDirError(
@@ -75,18 +82,39 @@ def check_out(out: Path, overwrite: bool) -> None:
         )
 
 
-def write_config(out: Path, text: str) -> Path:
+def write_config(out: Path, text: str, overwrite: bool) -> Path:
     """Write the config of the run in a work folder, and return its path.
 
     Raises:
-        WorkDirError: it cannot be written.
+        WorkDirError: it cannot be written, or the file exists and is not a config of this program,
+            or has other content and ``overwrite`` is False.
     """
     path = config_path(out)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _check_existing(path, text, overwrite)
         write_atomically(path, lambda partial: partial.write_text(text, encoding="utf-8"))
     except OSError as error:
         raise WorkDirError(
             f"out '{printable(out)}': {error.strerror}; choose another folder with --out"
         ) from error
     return path
+
+
+def _check_existing(path: Path, text: str, overwrite: bool) -> None:
+    """Refuse to replace a file that somebody else wrote, or may have changed."""
+    if not path.exists():
+        return
+    found = path.read_text(encoding="utf-8", errors="replace")
+    if found == text:
+        return
+    if WRITTEN_BY not in found.partition("\n")[0]:
+        raise WorkDirError(
+            f"'{printable(path)}' was not written by {PROGRAM}, so it is not replaced; choose"
+            " another folder with --out"
+        )
+    if not overwrite:
+        raise WorkDirError(
+            f"'{printable(path)}' has other settings: train it with tools/train.py, replace it with"
+            " --overwrite, or choose another folder with --out"
+        )

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from mmengine.logging import print_log
 
+from ..archives import format_of_suffix
 from ..errors import DataNotFoundError
 from ..file_names import printable
 from ..transforms.load_image import loader_of
@@ -32,6 +33,7 @@ HIDDEN_FILES, HIDDEN_FOLDERS = "hidden image files", "hidden folders"
 CYCLES, REPEATED = "links to a folder above them", "links into folders read already"
 BROKEN, SPECIAL = "broken links", "devices, pipes or sockets"
 UNREADABLE = "unreadable folders"
+ARCHIVES = "archives, because the folder contains images, too"
 
 
 class ImageScan(NamedTuple):
@@ -51,6 +53,7 @@ class ImageScan(NamedTuple):
         return "; ".join(
             f"{len(paths)} {kind} (such as '{printable(paths[0])}')"
             for kind, paths in sorted(self.left_out.items())
+            if kind != ARCHIVES or self.paths
         )
 
     def warn_of_left_out(self, folder: str | Path) -> None:
@@ -209,6 +212,8 @@ class _Walk:
             self.paths.append(entry.path)
         elif is_image:
             self._leave_out(SPECIAL, entry.path)
+        elif format_of_suffix(entry.name):
+            self._leave_out(ARCHIVES, entry.path)
 
     def _leave_out(self, kind: str, path: str) -> None:
         self.left_out.setdefault(kind, []).append(path)

@@ -4,7 +4,7 @@ import os
 import re
 from pathlib import Path
 
-from ..archives import SEPARATOR, archive_format, join_address
+from ..archives import archive_format, join_address, split_address
 from ..file_names import printable, read_lines, unquote_name
 from .image_files import IMAGE_SUFFIXES
 
@@ -31,7 +31,9 @@ def paths_in(folder: str | Path, names: list[str]) -> list[str]:
     """Return the paths of files in a folder, or the addresses of members of an archive."""
     if not archive_format(os.fspath(folder)):
         return [os.path.join(folder, name) for name in names]
-    return [name if SEPARATOR in name else join_address(os.fspath(folder), name) for name in names]
+    return [
+        name if split_address(name) else join_address(os.fspath(folder), name) for name in names
+    ]
 
 
 def read_labeled_list(file: str | Path, classes: int | None = None) -> list[tuple[str, int]]:

@@ -3,9 +3,11 @@
 import os
 from collections.abc import Sequence
 
+from ..errors import DataNotFoundError
+from ..file_names import printable
 from .archive_images import archive_images
 from .archive_places import find_archives, is_archive_place
-from .image_files import IMAGE_SUFFIXES, find_images
+from .image_files import IMAGE_SUFFIXES, scan_images
 from .image_lists import read_image_list
 
 LIST_SUFFIX = ".txt"
@@ -21,18 +23,26 @@ def images_at(place: str, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> list[str]
         suffixes: suffixes of image files.
 
     Raises:
-        UserError: the folder, list or archive cannot be read.
+        UserError: the folder, list or archive cannot be read, or contains no images.
     """
     if not is_archive_place(place):
         if is_list(place):
-            return read_image_list(place, os.path.dirname(place))
+            return _some(read_image_list(place, os.path.dirname(place)), place)
         if not os.path.isdir(place):
             return [place]
-        paths = find_images(place, suffixes)
-        if paths:
-            return paths
+        scan = scan_images(place, suffixes)
+        scan.warn_of_left_out(place)
+        if scan.paths:
+            return scan.paths
     found = find_archives(place)
-    return archive_images(found, suffixes=suffixes).paths if found else []
+    paths = archive_images(found, suffixes=suffixes).paths if found else []
+    return _some(paths, place, f" (looked for {' '.join(suffixes)})")
+
+
+def _some(paths: list[str], place: str, sought: str = "") -> list[str]:
+    if not paths:
+        raise DataNotFoundError(f"no images in '{printable(place)}'{sought}")
+    return paths
 
 
 def is_list(place: str) -> bool:

@@ -49,7 +49,7 @@ def read_raw_bands(data: bytes, path: str = "") -> RawBands:
         return _read_tiff(data, path)
     if data[_DICOM_AT : _DICOM_AT + len(_DICOM)] == _DICOM:
         return _read_dicom(data, path)
-    if data.startswith(_NUMPY) or (data.startswith(_ZIP) and path.lower().endswith(".npz")):
+    if data.startswith((_NUMPY, _ZIP)):
         return RawBands(_read_numpy(data, path), None, None)
     pixels = decode_unchanged(data, path)
     return RawBands(pixels, 2 if pixels.ndim == 3 else None, None)
@@ -61,8 +61,9 @@ def _read_numpy(data: bytes, path: str) -> np.ndarray:
         if isinstance(content, np.ndarray):
             return content
         names = content.files
-        if len(names) == 1:
-            return content[names[0]]
+        only = content[names[0]] if len(names) == 1 else None
+        if isinstance(only, np.ndarray):  # other members of the zip file are bytes
+            return only
     except MemoryError as error:
         raise corruption(path, "too large", "not enough memory") from error
     except Exception as error:  # zipfile and NumPy raise many types
@@ -71,11 +72,8 @@ def _read_numpy(data: bytes, path: str) -> np.ndarray:
             cause = "an array of objects, which may contain code; save numbers instead"
             raise corruption(path, "unsupported", cause) from error
         raise corruption(path, _kind(message), message) from error
-    raise corruption(
-        path,
-        "unsupported",
-        f"it has {len(names)} arrays ({', '.join(names[:4])}); save one array per file",
-    )
+    found = f"{len(names)} arrays ({', '.join(names[:4])})" if names[1:] else "no array"
+    raise corruption(path, "unsupported", f"it has {found}; save one array per file")
 
 
 def _read_tiff(data: bytes, path: str) -> RawBands:

@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+from archive_files import class_files, write_archive
 from described_encoders import encoder_of
 from PIL import Image
 from two_processes import in_two_processes
@@ -136,6 +137,19 @@ def test_encoders_without_such_features_are_refused(folder, tmp_path):
     with pytest.raises(ConfigError, match="returns no maps"):
         embed(encoder_of("vit", out_type="avg_featmap"), folder, tmp_path / "a.npz", ["map"])
     assert not list(tmp_path.glob("*a.npz*"))
+
+
+def test_images_and_folders_are_not_overwritten(encoder, tmp_path):
+    data = write_archive(tmp_path / "a.parquet", class_files(), "parquet")
+    content = data.read_bytes()
+    (tmp_path / "link.parquet").symlink_to(data)
+    (tmp_path / "folder.npz").mkdir()
+    for out in (data, tmp_path / "link.parquet"):
+        with pytest.raises(ConfigError, match="is one of the images or archives to read"):
+            embed(encoder, [data], out)
+    with pytest.raises(ConfigError, match="is a folder; give the name of a file"):
+        embed(encoder, [data], tmp_path / "folder.npz")
+    assert data.read_bytes() == content
 
 
 def test_no_readable_image_is_an_error(encoder, tmp_path):

@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from mim_plugins.apis.image_source import ImageSource
+from mim_plugins.errors import DataNotFoundError
 
 
 @pytest.fixture
@@ -75,5 +76,5 @@ def test_no_image_is_an_error(images):
 
 
 def test_empty_folder_is_an_error(tmp_path):
-    with pytest.raises(ValueError, match="give at least one image"):
-        ImageSource(tmp_path)
+    with pytest.raises(DataNotFoundError, match="no images in"):
+        ImageSource([tmp_path, np.zeros((4, 4, 3), np.uint8)])

@@ -85,3 +85,9 @@ def test_options_change_a_config_or_are_refused():
         with pytest.raises(ConfigError, match=f"^option '{option.split('.')[0]}.*{message}"):
             override_config(cfg, {option: 1})
     assert cfg.pretty_text == before
+
+
+def test_other_files_than_configs_are_refused(tmp_path):
+    (tmp_path / "encoder.safetensors").touch()
+    with pytest.raises(ConfigError, match=r"is no config, which ends in one of \.py"):
+        read_config(tmp_path / "encoder.safetensors")

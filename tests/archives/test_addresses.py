@@ -9,6 +9,7 @@ from archive_files import FORMATS, TREES, class_files, image_bytes, write_archiv
 
 from mim_plugins.archives import image_exists, open_archive, read_image_file, split_address
 from mim_plugins.archives.image_archive import opened_archives
+from mim_plugins.datasets.image_lists import paths_in
 from mim_plugins.errors import ArchiveError
 
 FILES = class_files()
@@ -77,6 +78,19 @@ def test_plain_files_may_have_colons_in_their_names(tmp_path):
     (tmp_path / "a::b.png").write_bytes(image_bytes())
     assert read_image_file(f"{tmp_path}/a::b.png") == image_bytes()
     assert split_address(f"{tmp_path}/a::b.png") is None
+
+
+@pytest.mark.parametrize("kind", TREES)
+def test_paths_and_members_may_contain_the_separator(tmp_path, kind):
+    folder = tmp_path / "a::b"
+    folder.mkdir()
+    files = {"x::y/1::2.png": image_bytes(1), "b.tar::3.png": image_bytes(2)}
+    path = str(write_archive(folder / f"c::d.{kind}", files, kind))
+    for name, data in files.items():
+        assert split_address(f"{path}::{name}") == (path, name)
+        assert read_image_file(f"{path}::{name}") == data
+    assert paths_in(path, ["x::y/1::2.png"]) == [f"{path}::x::y/1::2.png"]
+    assert split_address(f"{folder}/c::d.png") is None
 
 
 def test_pipes_are_not_read(tmp_path):

@@ -32,6 +32,21 @@ def test_column_of_bytes_and_labels_as_text_are_read(tmp_path):
         archive.read(1)
 
 
+@pytest.mark.parametrize("wrap", [lambda data: data, lambda data: dict(bytes=data)])
+def test_names_of_columns_may_contain_dots(tmp_path, wrap):
+    table = pyarrow.table({"im.age": [wrap(image_bytes(1))]})
+    parquet.write_table(table, tmp_path / "a.parquet")
+    assert open_archive(str(tmp_path / "a.parquet")).read(0) == image_bytes(1)
+
+
+@pytest.mark.parametrize("label", [1.5, float("nan"), [1], dict(id=1)])
+def test_labels_other_than_whole_numbers_are_an_error(tmp_path, label):
+    table = pyarrow.table(dict(image=[b"x"] * 2, label=[label] * 2))
+    parquet.write_table(table, tmp_path / "a.parquet")
+    with pytest.raises(ArchiveError, match="must contain one number or name per image"):
+        open_archive(str(tmp_path / "a.parquet"))
+
+
 def test_table_without_a_column_of_images_is_an_error(tmp_path):
     for columns in (dict(id=[1]), dict(a=[b"x"], b=[b"y"]), dict(image=["a.png"])):
         parquet.write_table(pyarrow.table(columns), tmp_path / "a.parquet")

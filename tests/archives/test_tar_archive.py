@@ -69,3 +69,9 @@ def test_names_of_any_bytes_are_found(path):
     write_tar(path, {name: image_bytes()} | FILES)
     archive = open_archive(str(path))
     assert archive.read(archive.find(name)) == image_bytes()
+
+
+def test_archives_joined_by_cat_are_an_error(path):
+    path.write_bytes(path.read_bytes() * 2)
+    with pytest.raises(ArchiveError, match=r"more data after the end mark .* tar -A"):
+        open_archive(str(path))

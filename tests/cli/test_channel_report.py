@@ -1,4 +1,5 @@
 import pytest
+from archive_files import class_files, write_archive
 from band_images import write_scenes
 from image_folders import write_images
 
@@ -28,10 +29,20 @@ def test_colors_and_limits_are_measured_like_the_recipes_read(tmp_path, capsys):
     assert capsys.readouterr().out.startswith("2 images")
 
 
+def test_archives_and_lists_are_measured_like_folders(tmp_path, capsys):
+    write_archive(tmp_path / "a.zip", class_files(), "zip")
+    (tmp_path / "list.txt").write_text("a.zip::a/0.png\na.zip::a/1.png\n")
+    main(["statistics", str(tmp_path / "a.zip")])
+    main(["statistics", str(tmp_path / "list.txt")])
+    first, second = capsys.readouterr().out.split("2 images, ")
+    assert "4 images, " in first
+    assert second.startswith("short side 40 px")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("empty",), "error: data 'empty' contains no images"),
+        (("empty",), "error: no images in 'empty' (looked for"),
         (("none.tif",), "error: data: no image can be read: corrupt image 'none.tif': missing"),
         (("a", "--channels", "3"), "error: data: 3 of 3 images have another number of bands"),
         (("a", "--channels", "0"), "error: bands: channels=0 must be a number of bands"),

@@ -1,10 +1,12 @@
 """Number of labeled images and classes."""
 
+import numpy as np
 import pytest
 from archive_files import FORMATS, TREES, class_files, write_archive
 from image_folders import write_classes, write_images
 
 from mim_plugins.cli.labeled_survey import survey_labeled
+from mim_plugins.datasets.image_files import BAND_SUFFIXES
 from mim_plugins.errors import DataNotFoundError
 
 
@@ -43,3 +45,12 @@ def test_missing_folders_and_single_classes_are_errors(tmp_path):
     write_images(tmp_path / "val/a")
     with pytest.raises(DataNotFoundError, match="1 class in train, with 1 images"):
         survey_labeled(tmp_path)
+
+
+def test_both_splits_may_contain_files_of_bands(tmp_path):
+    for split in ("train", "val"):
+        for name in "ab":
+            folder = tmp_path / split / name
+            folder.mkdir(parents=True)
+            np.save(folder / "1.npy", np.zeros((4, 4, 4), np.float32))
+    assert survey_labeled(tmp_path, BAND_SUFFIXES) == (str(tmp_path), 2, 2)

@@ -1,8 +1,11 @@
 """Batch, epochs, log and folder of runs on own images."""
 
+from pathlib import Path
+
 import pytest
 
 from mim_plugins.cli.own_runs import (
+    WRITTEN_BY,
     automatic_batch,
     automatic_epochs,
     check_out,
@@ -48,8 +51,32 @@ def test_earlier_runs_are_not_overwritten(tmp_path):
 
 def test_config_is_written_beside_the_work_folder(tmp_path):
     out = tmp_path / "a/run.v2"
-    assert write_config(out, "x = 1\n") == config_path(out) == tmp_path / "a/run.v2.py"
+    written = write_config(out, "x = 1\n", overwrite=False)
+    assert written == config_path(out) == tmp_path / "a/run.v2.py"
     assert config_path(out).read_text() == "x = 1\n"
     (tmp_path / "file").touch()
     with pytest.raises(WorkDirError, match="choose another folder with --out"):
-        write_config(tmp_path / "file/run", "")
+        write_config(tmp_path / "file/run", "", overwrite=False)
+
+
+@pytest.mark.parametrize("out", [".", "", "/", "..", "runs/.."])
+def test_folders_without_a_name_are_errors(out):
+    with pytest.raises(WorkDirError, match="must end in the name of a folder"):
+        check_out(Path(out), overwrite=True)
+
+
+def test_files_of_others_and_changed_configs_are_kept(tmp_path):
+    script, edited = tmp_path / "train.py", tmp_path / "run.py"
+    script.write_text("import torch\n")
+    edited.write_text(f"# MAE, {WRITTEN_BY} pretrain.\nepochs = 7\n")
+    text = f"# MAE, {WRITTEN_BY} pretrain.\nepochs = 3\n"
+    for overwrite in (False, True):
+        with pytest.raises(WorkDirError, match="was not written by mim-plugins"):
+            write_config(tmp_path / "train", text, overwrite)
+    with pytest.raises(WorkDirError, match=r"has other settings: .*--overwrite"):
+        write_config(tmp_path / "run", text, overwrite=False)
+    assert script.read_text() == "import torch\n"
+    assert "epochs = 7" in edited.read_text()
+    write_config(tmp_path / "run", text, overwrite=True)
+    write_config(tmp_path / "run", text, overwrite=False)  # the same settings
+    assert edited.read_text() == text

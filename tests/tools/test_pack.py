@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 from archive_files import class_files, image_bytes, write_archive, write_parquet, write_tar
+from band_images import npy, npz, scene
 from image_files import oriented
 from image_folders import write_smooth_images
 from PIL import Image
@@ -55,6 +56,18 @@ def test_bytes_and_labels_are_kept(tmp_path, kind, source):
     pairs = zip(contents(found), found.get_gt_labels(), strict=True)
     given = list(zip(contents(expected), expected.get_gt_labels(), strict=True))
     assert sorted(pairs) == sorted(given)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_files_of_bands_are_kept(tmp_path, kind):
+    files = {"a/0.npy": npy(scene(4)), "a/1.npz": npz(x=scene(4)), "b/2.npy": npy(scene(4))}
+    write_folder(tmp_path / "in", files)
+    out = tmp_path / f"out.{kind}"
+    assert "3 images, 2 classes" in pack(tmp_path / "in", out).stdout
+    load = dict(type="mim_plugins.LoadImage", bands=dict(channels=4))
+    dataset = LabeledImageFolder(str(out), pipeline=[load])
+    assert contents(dataset) == list(files.values())
+    assert all(np.array_equal(sample["img"], scene(4)) for sample in dataset)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -2,6 +2,7 @@
 
 import importlib
 import io
+import zipfile
 
 import numpy as np
 import pytest
@@ -105,6 +106,11 @@ def test_archive_of_numpy_has_one_array():
     assert np.array_equal(Bands(4).decode(npz(bands=pixels), "x.npz"), pixels)
     with pytest.raises(CorruptImageError, match=r"2 arrays \(a, b\); save one array per file"):
         Bands(4).decode(npz(a=pixels, b=pixels), "x.npz")
+    text = io.BytesIO()
+    with zipfile.ZipFile(text, "w") as archive:
+        archive.writestr("a.txt", "no array")
+    with pytest.raises(CorruptImageError, match="it has no array; save one array per file"):
+        Bands(4).decode(text.getvalue(), "x.npz")
     for data in (npy(pixels)[:-9], npz(a=pixels)[:-9]):
         with pytest.raises(CorruptImageError):
             Bands(4).decode(data, "x.npz")

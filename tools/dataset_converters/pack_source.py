@@ -9,7 +9,7 @@ from typing import NamedTuple
 from mim_plugins.archives import split_address
 from mim_plugins.datasets.archive_images import archive_images, stores_labels
 from mim_plugins.datasets.archive_places import SPLITS, find_archives
-from mim_plugins.datasets.image_files import IMAGE_SUFFIXES, is_hidden
+from mim_plugins.datasets.image_files import BAND_SUFFIXES, is_hidden
 from mim_plugins.datasets.image_places import images_at, is_list
 from mim_plugins.errors import DataNotFoundError
 from mim_plugins.file_names import printable
@@ -21,7 +21,9 @@ _SIGNATURES: dict[str, tuple[bytes, ...]] = {
     ".webp": (b"RIFF",),
     ".gif": (b"GIF8",),
     ".bmp": (b"BM",),
-    ".tif": (b"II*\0", b"MM\0*"),
+    ".tif": (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
+    ".npy": (b"\x93NUMPY",),
+    ".npz": (b"PK\x03\x04",),
 }
 
 
@@ -46,7 +48,7 @@ class PackedImage(NamedTuple):
     def with_suffix_of(self, data: bytes) -> "PackedImage":
         """Return the image with a suffix of its content's format, which rows of tables lack."""
         is_jpeg = data.startswith(_SIGNATURES[".jpg"])
-        known = _JPEG_SUFFIXES if is_jpeg else IMAGE_SUFFIXES
+        known = _JPEG_SUFFIXES if is_jpeg else BAND_SUFFIXES
         if self.name.lower().endswith(known):
             return self
         found = (suffix for suffix, start in _SIGNATURES.items() if data.startswith(start))
@@ -60,14 +62,14 @@ def list_source(source: str) -> tuple[list[PackedImage], tuple[str, ...] | None]
         DataNotFoundError: there are no images, or two would have the same name.
         ArchiveError: an archive or its labels are corrupt.
     """
-    addresses = images_at(source)
+    addresses = images_at(source, BAND_SUFFIXES)
     if addresses == [source] or not addresses:
         raise DataNotFoundError(
             f"source '{printable(source)}' has no images: give a folder, list or archive"
         )
     place = find_archives(source) if split_address(addresses[0]) and not is_list(source) else None
     if place and stores_labels(place):
-        found = archive_images(place, labeled=True)
+        found = archive_images(place, labeled=True, suffixes=BAND_SUFFIXES)
         assert found.labels is not None
         images, classes = _named_by_label(found.paths, found.labels, found.classes), found.classes
         classes = classes or tuple(map(str, range(max(found.labels) + 1)))

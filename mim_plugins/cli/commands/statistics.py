@@ -9,7 +9,7 @@ import argparse
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.add_argument("data", nargs="+", help="image files or folders")
+    parser.add_argument("data", nargs="+", help="image files, folders, lists (.txt) or archives")
     parser.add_argument(
         "--channels",
         type=int,

@@ -14,7 +14,7 @@ from ...registry import MODELS
 from ..commands.names import PROGRAM
 from ..config_source import Expression, literal
 from ..labeled_survey import LabeledSurvey
-from ..own_runs import reporting_hooks
+from ..own_runs import WRITTEN_BY, reporting_hooks
 
 _TOP_5 = 5
 
@@ -120,7 +120,7 @@ def config_text(settings: Settings, pretrained: Config) -> str:
     if warmup:
         schedule.insert(0, "dict(_base_.param_scheduler[0], end=warmup_epochs)")
     lines = [
-        f"# Fine-tuning on own images, written by {PROGRAM} finetune.",
+        f"# Fine-tuning on own images, {WRITTEN_BY} finetune.",
         f"# Continue:  {PROGRAM} resume {run}\n",
         f"_base_ = f\"{{__import__('mim_plugins').CONFIG_DIR}}/{base}.py\"\n",
         f"batch_size = {settings.batch_size}",

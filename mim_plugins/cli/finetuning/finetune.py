@@ -82,7 +82,7 @@ def finetune(
     folder = Path("work_dirs", f"finetune_{name}") if out is None else Path(out).expanduser()
     check_out(folder, overwrite)
     settings = Settings(labeled, weights, batch, epochs, machine.workers, folder)
-    path = write_config(folder, config_text(settings, pretrained))
+    path = write_config(folder, config_text(settings, pretrained), overwrite)
     print(
         f"{labeled.images} images of {labeled.classes} classes, batches of {batch},"
         f" {counted(epochs, 'epoch')}\nconfig: {path}",

@@ -7,7 +7,7 @@ from ...file_names import printable
 from ..channel_report import short
 from ..commands.names import PROGRAM
 from ..config_source import Expression, literal
-from ..own_runs import evaluation_hook, reporting_hooks
+from ..own_runs import WRITTEN_BY, evaluation_hook, reporting_hooks
 from ..sizes import config_size
 from .methods import TEACHERS, TITLES, base_config, family_of, size_name, target_generator
 from .settings import Settings
@@ -22,7 +22,7 @@ def config_text(settings: Settings) -> str:
     run, config = (printable(shlex.quote(str(p))) for p in (settings.out, settings.config))
     base = base_config(settings.method, settings.arch, settings.teacher)
     parts = [
-        f"# {TITLES[settings.method]} on own images, written by {PROGRAM} pretrain.\n"
+        f"# {TITLES[settings.method]} on own images, {WRITTEN_BY} pretrain.\n"
         f"# Continue:  {PROGRAM} resume {run}\n"
         f"# Again:     python tools/train.py {config} --overwrite\n",
         f"_base_ = f\"{{__import__('mim_plugins').CONFIG_DIR}}/{base}.py\"\n",

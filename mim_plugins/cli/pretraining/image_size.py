@@ -8,7 +8,7 @@ from ..sizes import format_size
 from ..windows import best_window
 from .methods import FAMILIES, family_of
 
-SMALLEST = 32
+SMALLEST, LARGEST = 32, 8192
 
 
 class ImageSize(NamedTuple):
@@ -45,6 +45,10 @@ def fit_image_size(arch: str, size: int | Sequence[int]) -> ImageSize:
     if len(shape) != 2 or not all(isinstance(side, int) for side in shape):
         raise ConfigError(f"img_size {size} must be one side, or height and width")
     height, width = shape
+    if max(shape) > LARGEST:
+        raise ConfigError(
+            f"img_size {format_size((height, width))} exceeds {LARGEST} pixels per side"
+        )
     sizes = _fit(arch, height, width)
     if sizes is not None:
         return sizes

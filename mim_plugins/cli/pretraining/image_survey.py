@@ -14,7 +14,7 @@ from ...archives import HUB, read_image_file
 from ...datasets.archive_images import archive_images
 from ...datasets.archive_places import describe_unread, find_archives, is_archive_place
 from ...datasets.channel_statistics import ChannelStatistics, channel_statistics
-from ...datasets.image_files import find_images, suffixes_read
+from ...datasets.image_files import scan_images, suffixes_read
 from ...datasets.image_lists import read_image_list
 from ...datasets.image_places import is_list
 from ...datasets.mixture_sampler import mixed_count
@@ -112,7 +112,9 @@ def _survey_part(given: str, suffixes: Sequence[str]) -> tuple[DataPart, list[st
     elif os.path.isdir(place):
         folder = os.path.join(place, _SPLIT)
         part = DataPart(folder if os.path.isdir(folder) else place, weight=weight)
-        found = find_images(part.root, suffixes)
+        scan = scan_images(part.root, suffixes)
+        scan.warn_of_left_out(part.root)
+        found = scan.paths
         if not found and find_archives(place, _SPLIT):
             part, found = _survey_archives(place, weight, suffixes)
     else:

@@ -14,6 +14,7 @@ from ...errors import ConfigError
 from ..labeled_survey import survey_labeled
 from ..machine import this_machine
 from ..own_runs import check_out, write_config
+from ..sizes import format_size
 from ..training import train, train_arguments
 from .config_text import config_text
 from .image_survey import survey_images
@@ -87,7 +88,7 @@ def pretrain(
     check_out(settings.out, overwrite)
     if batch_size is None:
         settings = resolve(batch_size=_batch_that_fits(settings, machine.memory))
-    write_config(settings.out, config_text(settings))
+    write_config(settings.out, config_text(settings), overwrite)
     print(f"{settings.describe()}\nconfig: {settings.config}", flush=True)
     if config_only:
         return RunResults(settings.config)
@@ -96,7 +97,11 @@ def pretrain(
 
 
 def _batch_that_fits(settings: Settings, memory: int) -> int:
-    """Halve the batch until weights, optimizer and activations fit the memory in bytes."""
+    """Halve the batch until weights, optimizer and activations fit the memory in bytes.
+
+    Raises:
+        ConfigError: not even the smallest batch fits.
+    """
     cfg = Config.fromstring(config_text(settings), ".py")
     with torch.device("meta"):
         model = build_model(cfg, teachers=False).train()
@@ -106,4 +111,11 @@ def _batch_that_fits(settings: Settings, memory: int) -> int:
     batch = settings.batch_size
     while batch > _SMALLEST_BATCH and batch * per_image > available:
         batch //= 2
+    needed = batch * per_image + _BYTES_PER_PARAMETER * parameters
+    if needed > memory:
+        raise ConfigError(
+            f"img_size {format_size(settings.size.shape)} and arch {settings.arch} need"
+            f" {needed / 2**30:.1f} GiB for a batch of {batch}, and {memory / 2**30:.1f} are"
+            f" available: choose a smaller size or encoder, or try it with --batch-size {batch}"
+        )
     return batch

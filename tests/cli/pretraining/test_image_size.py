@@ -72,6 +72,11 @@ def test_unfit_sizes_are_errors_with_the_nearest_ones(arch, side, near):
         fit_image_size(arch, side)
 
 
+def test_huge_sizes_are_errors():
+    with pytest.raises(ConfigError, match="img_size 32x100000 exceeds 8192 pixels per side"):
+        fit_image_size("swin-t", (32, 100_000))
+
+
 def test_automatic_size_never_enlarges_images():
     assert automatic_image_size("swin-t", 224, 500).shape == (224, 224)
     assert automatic_image_size("swin-t", 224, 200).shape == (192, 192)

@@ -1,6 +1,7 @@
 """One-line pre-training from the start to the commands that it suggests."""
 
 import contextlib
+import importlib
 import io
 import re
 import shlex
@@ -14,6 +15,7 @@ from PIL import Image
 from tool_runs import run_tool
 
 import mim_plugins
+from mim_plugins.cli.machine import Machine
 from mim_plugins.cli.main import main
 from mim_plugins.errors import ConfigError, DataNotFoundError, WorkDirError
 
@@ -143,6 +145,16 @@ def test_bad_input_is_an_error_before_anything_is_written(tmp_path, monkeypatch)
         with pytest.raises(error):
             mim_plugins.pretrain(*arguments)
     assert [path.name for path in tmp_path.iterdir()] == ["small"]
+
+
+def test_size_that_fits_no_memory_is_an_error(tmp_path, monkeypatch):
+    module = importlib.import_module("mim_plugins.cli.pretraining.pretrain")
+    monkeypatch.setattr(module, "this_machine", lambda: Machine(False, 2, 1 << 20))
+    data, out = write_images(tmp_path / "data", 4), tmp_path / "out"
+    arguments = dict(method="mae", arch="vit-t", img_size=32, out=out, config_only=True)
+    with pytest.raises(ConfigError, match=r"need .* GiB for a batch of 1.*try it with --batch-siz"):
+        mim_plugins.pretrain(data, **arguments)
+    mim_plugins.pretrain(data, batch_size=2, **arguments)
 
 
 def test_command_line_reports_bad_input_in_one_line(tmp_path, capsys):
