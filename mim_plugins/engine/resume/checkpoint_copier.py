@@ -16,7 +16,6 @@ from ..model_wrapper import unwrap_model
 from ..sharding.sharded_tensors import local_part
 
 
-
 class CheckpointCopier:
     """Copies checkpoints to main memory, so that training may change the run's tensors.
 

@@ -13,6 +13,7 @@ from two_processes import DISTRIBUTED, in_two_processes
 from mim_plugins.engine.hooks import AtomicCheckpointHook, PreemptionHook
 from mim_plugins.engine.resume import atomic_local_backend
 from mim_plugins.engine.resume.atomic_local_backend import AtomicLocalBackend
+from mim_plugins.engine.resume.checkpoint_copier import CheckpointCopier
 from mim_plugins.engine.resume.checkpoint_files import find_file_corruption
 from mim_plugins.engine.resume.checkpoint_writer import wait_for_write
 
@@ -183,6 +184,40 @@ def test_programming_error_in_the_thread_ends_the_run(tmp_path, monkeypatch):
     monkeypatch.setattr(AtomicLocalBackend, "put", put)
     with pytest.raises(ZeroDivisionError):
         toy_runner(tmp_path, iterations=4).train()
+
+
+def no_memory(*_):
+    raise RuntimeError("DefaultCPUAllocator: can't\nallocate memory")
+
+
+@pytest.mark.parametrize("lacking", ["memory", "threads"])
+def test_a_file_without_a_copy_is_written_at_once(tmp_path, monkeypatch, caplog, lacking):
+    """The state of two iterations is copied, the one between them is not."""
+    place = (CheckpointCopier, "copy") if lacking == "memory" else (threading.Thread, "start")
+    hooks = [At(1, lambda _: monkeypatch.setattr(*place, no_memory))]
+    hooks += [At(2, lambda _: monkeypatch.undo())]
+    runner = toy_runner(tmp_path, iterations=3, hooks=hooks)
+    runner.logger.addHandler(caplog.handler)
+    runner.train()
+    message = "iter_2.pth is written while training waits, because its copy failed: DefaultCPU"
+    assert caplog.text.count(message) == (lacking == "memory")
+    for iteration in (1, 2, 3):
+        toy_runner(tmp_path / "whole", iterations=iteration).train()
+        pair = [content(each / f"iter_{iteration}.pth") for each in (tmp_path, tmp_path / "whole")]
+        assert torch.equal(*(each["state_dict"]["weight"] for each in pair))
+
+
+def test_run_that_fails_waits_for_the_files_of_all_hooks(tmp_path, monkeypatch):
+    disk = SlowDisk(monkeypatch)
+    second = AtomicCheckpointHook(interval=1, by_epoch=False, filename_tmpl="other_{}.pth")
+
+    def stop(_):
+        threading.Timer(0.1, disk.released.set).start()
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        toy_runner(tmp_path, hooks=[second, At(1, stop)]).train()
+    assert {file.name for file in tmp_path.glob("*.pth*")} == {"iter_1.pth", "other_1.pth"}
 
 
 class Report(Hook):
