@@ -63,6 +63,8 @@ def user_errors(
     except (GeneratorExit, _Reported):
         raise
     except SystemExit as error:
+        if isinstance(error.code, str):  # a deliberate end, which a restart would repeat
+            report_failure(_one_line(error), can_restart=False)
         if not isinstance(error.code, str) or process_count() == 1 or wants_traceback(traceback):
             raise
         raise _Reported(exit_status(error.code, error)) from None
