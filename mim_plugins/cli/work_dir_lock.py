@@ -36,17 +36,23 @@ class WorkDirLock:
         folder: existing work folder.
         interval: seconds between two renewals.
         timeout: seconds without renewal after which a lock of another machine is stale.
+        patience: seconds to wait for the end of a run that holds the lock.
 
     Raises:
         WorkDirError: on entry, if another run holds the lock.
     """
 
     def __init__(
-        self, folder: str | Path, interval: float = _INTERVAL, timeout: float = _TIMEOUT
+        self,
+        folder: str | Path,
+        interval: float = _INTERVAL,
+        timeout: float = _TIMEOUT,
+        patience: float = 0,
     ) -> None:
         self._file = Path(folder) / FILE_NAME
         self._interval = interval
         self._timeout = timeout
+        self._patience = patience
         self._owner = dict(
             host=socket.gethostname(),
             pid=os.getpid(),
@@ -61,11 +67,14 @@ class WorkDirLock:
     def __enter__(self) -> "WorkDirLock":
         """Acquire the lock."""
         _check_regular(self._file)
+        deadline = time.monotonic() + self._patience
         while not self._create():
             owner = _parse(self._file)
             if self._is_alive(owner):
-                raise WorkDirError(self._refusal(owner))
-            if self._take_over(owner):
+                if time.monotonic() >= deadline:
+                    raise WorkDirError(self._refusal(owner))
+                time.sleep(self._interval / 10)
+            elif self._take_over(owner):
                 break
         self._thread.start()
         return self

@@ -105,6 +105,16 @@ def test_dead_process_on_this_machine_is_detected_at_once(tmp_path, changes):
     assert time.monotonic() - started < 5
 
 
+def test_a_patient_run_waits_for_the_end_of_the_other_one(tmp_path):
+    other = WorkDirLock(tmp_path)
+    other.__enter__()
+    threading.Timer(0.3, other.__exit__, (None, None, None)).start()
+    with WorkDirLock(tmp_path, **FAST, patience=10):
+        with pytest.raises(WorkDirError), WorkDirLock(tmp_path, **FAST, patience=0.1):
+            pass
+        assert owner(tmp_path)["token"] != other._owner["token"]
+
+
 def test_stale_lock_of_another_machine_is_taken_over(tmp_path, elsewhere):
     write_lock(tmp_path)
     started = time.monotonic()
