@@ -48,6 +48,23 @@ def test_an_exit_with_a_text_is_not_restarted(tmp_path, monkeypatch, code, is_fi
         assert (report["message"], report["can_restart"]) == (code, False)
 
 
+@pytest.mark.parametrize(
+    ("error", "may_help"),
+    [
+        (OSError(116, "Stale file handle"), True),
+        (TimeoutError("the server does not answer"), True),
+        (PermissionError(13, "Permission denied"), False),
+        (DataNotFoundError("there is no folder"), False),
+        (KeyError("num_classes"), False),
+    ],
+)
+def test_only_lasting_errors_of_a_start_prevent_a_restart(tmp_path, monkeypatch, error, may_help):
+    file = tmp_path / "error.json"
+    monkeypatch.setenv("TORCHELASTIC_ERROR_FILE", str(file))
+    end(error, also=BUILD_ERRORS)
+    assert json.loads(file.read_text())["can_restart"] == may_help
+
+
 def test_worker_error_is_reduced_to_its_summary():
     message = "Caught CorruptImageError in worker 0.\nTraceback:\nCorruptImageError: 'a.jpg' is cut"
     assert end(CorruptImageError(message)) == "error: 'a.jpg' is cut"
