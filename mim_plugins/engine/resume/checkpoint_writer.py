@@ -17,6 +17,7 @@ from ..sharding.sharded_run import gathered_state
 from .captured_checkpoint import captured_checkpoint
 from .checkpoint_copier import CheckpointCopier
 from .loaded_checkpoint import is_trusted
+from .resumable_content import make_resumable
 from .run_checkpoints import newest_complete, write_pointer
 
 
@@ -72,13 +73,12 @@ class CheckpointWriter:
         # other formats and content without restrictions cannot be copied
         in_background = self._is_copied = self.background and not is_trusted(runner)
         receive: Callable[[], object] = bool
-        copy: Callable[[dict], dict] = dict
         if in_background:
             receive = self._transfer.start(runner)
-            copy = partial(self._copy, runner, path)
         else:
             gather_optimizer_state(runner)
         failure: Exception | None = None
+        copy = partial(self._copy, runner, path)
         with captured_checkpoint(copy) as writes, gathered_state(runner):
             try:
                 save()
@@ -111,6 +111,9 @@ class CheckpointWriter:
 
     def _copy(self, runner: Runner, path: str, content: dict) -> dict:
         """Return a copy; without enough memory, the content, which is then written at once."""
+        make_resumable(runner, content)  # also what the last hooks have added
+        if not self._is_copied:
+            return content
         try:
             return self._copier.copy(runner, content)
         except (MemoryError, RuntimeError) as error:  # PyTorch's allocator raises the latter

@@ -3,6 +3,7 @@ import random
 import signal
 import threading
 import time
+from collections import namedtuple
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from tiny_run import ToyModel, toy_runner
 from two_processes import DISTRIBUTED, in_two_processes
 
 from mim_plugins.engine.hooks import AtomicCheckpointHook, PreemptionHook
+from mim_plugins.engine.hooks.preemption_hook import checkpoint_hook
 from mim_plugins.engine.resume import atomic_local_backend
 from mim_plugins.engine.resume.atomic_local_backend import AtomicLocalBackend
 from mim_plugins.engine.resume.checkpoint_copier import CheckpointCopier
@@ -184,6 +186,28 @@ def test_programming_error_in_the_thread_ends_the_run(tmp_path, monkeypatch):
     monkeypatch.setattr(AtomicLocalBackend, "put", put)
     with pytest.raises(ZeroDivisionError):
         toy_runner(tmp_path, iterations=4).train()
+
+
+class AddLast(Hook):
+    """Hook that adds values to checkpoints after all others."""
+
+    priority = "LOWEST"
+
+    def before_save_checkpoint(self, runner, checkpoint):
+        point = namedtuple("Point", "x y")
+        checkpoint["late"] = dict(point=point(1, {2}), function=lambda: 1, lock=threading.Lock())
+
+
+@pytest.mark.parametrize("background", [True, False])
+def test_what_the_last_hook_adds_can_be_resumed(tmp_path, background):
+    checkpoint = dict(background=background, save_best="acc", rule="greater")
+    runner = toy_runner(tmp_path, iterations=2, hooks=[AddLast()], checkpoint=checkpoint)
+    runner.train()
+    checkpoint_hook(runner, "").after_val_epoch(runner, dict(acc=0.5))
+    checkpoint_hook(runner, "").finish_saving()
+    for name in ("iter_2.pth", "best_acc_iter_2.pth"):
+        assert torch.load(tmp_path / name)["late"] == dict(point=(1, [2]))
+    toy_runner(tmp_path, iterations=3, resume=True).train()
 
 
 def no_memory(*_):
