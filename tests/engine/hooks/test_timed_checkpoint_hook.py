@@ -83,7 +83,7 @@ def test_run_resumes_exactly_from_the_newer_file_of_the_pair(tmp_path, monkeypat
     assert [file.name for file in tmp_path.glob("run/*.pth")] == ["iter_12.pth"]
 
 
-def test_a_clock_that_is_set_back_does_not_replace_the_newer_file(tmp_path, monkeypatch, saved):
+def test_a_clock_set_back_does_not_replace_the_newer_file(tmp_path, monkeypatch, saved):
     class SetBack(Hook):
         def after_train_iter(self, runner, *args, **kwargs):
             for file in tmp_path.glob("timed_0.pth"):
