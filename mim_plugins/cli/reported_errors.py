@@ -21,6 +21,8 @@ USER_ERRORS = (
     pickle.UnpicklingError,  # raised by MMEngine for load_from and init_cfg
     torch.cuda.OutOfMemoryError,
 )
+# other errors of the operating system, such as those of a network disk, may be temporary
+_LASTING = (*USER_ERRORS, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError)
 
 _MISSING = re.compile(r"No module named '(mmcv\._ext|mmdet|mmseg)\b|mmdet is not installed")
 # a class that derives from a placeholder of a missing class; the latter is of a removed name
@@ -63,15 +65,17 @@ def user_errors(
     except (GeneratorExit, _Reported):
         raise
     except SystemExit as error:
+        if isinstance(error.code, str):  # a deliberate end, which a restart would repeat
+            report_failure(_one_line(error), can_restart=False)
         if not isinstance(error.code, str) or process_count() == 1 or wants_traceback(traceback):
             raise
         raise _Reported(exit_status(error.code, error)) from None
     except BaseException as error:
         is_known = isinstance(error, USER_ERRORS)
         is_users = is_known or (isinstance(error, kinds) and not until())
-        report_failure(
-            f"{type(error).__name__}: {_one_line(error)}", not is_users, is_consequence(error)
-        )
+        can_restart = not is_users or _may_be_temporary(error)
+        text = f"{type(error).__name__}: {_one_line(error)}"
+        report_failure(text, can_restart, is_consequence(error))
         if wants_traceback(traceback):
             raise
         several = process_count() > 1
@@ -90,6 +94,10 @@ def user_errors(
 def wants_traceback(option: bool) -> bool:
     """Return whether tracebacks are requested by the option or the environment variable."""
     return option or os.environ.get(TRACEBACK_VARIABLE) == "1"
+
+
+def _may_be_temporary(error: BaseException) -> bool:
+    return isinstance(error, OSError) and not isinstance(error, _LASTING)
 
 
 def _one_line(error: BaseException) -> str:

@@ -14,10 +14,14 @@ from .work_dir import earlier_checkpoints
 _NO_ID = "none"  # torchrun's default
 
 
-def launch_id() -> str | None:
-    """Return the id of a launch that can restart its processes, otherwise None."""
+def launch_id(launcher: str | None) -> str | None:
+    """Return the id of a launch that can restart its processes, otherwise None.
+
+    Args:
+        launcher: launcher of the config. Other programs may have inherited torchrun's variable.
+    """
     launch = os.environ.get(LAUNCH_VARIABLE, _NO_ID)
-    return None if launch == _NO_ID else launch
+    return None if launcher != "pytorch" or launch == _NO_ID else launch
 
 
 def resume_if_restarted(cfg: Config) -> bool:
@@ -29,7 +33,7 @@ def resume_if_restarted(cfg: Config) -> bool:
     Returns:
         Whether this is a restart.
     """
-    launch = launch_id()
+    launch = launch_id(cfg.get("launcher"))
     if launch is None or read_restarts(cfg.work_dir).get("launch") != launch:
         return False
     resume_newest(cfg)
@@ -61,6 +65,6 @@ def keep_global_batch(cfg: Config) -> str | None:
 
 def report_restarts(runner: Runner) -> None:
     """Add the hook that logs restarts, if the launcher can restart this run."""
-    launch = launch_id()
+    launch = launch_id(runner.launcher)
     if launch is not None:
         runner.register_hook(RestartHook(launch))

@@ -1,13 +1,12 @@
 """Description of a running or ended run from its status file."""
 
 import json
-import os
-import socket
 import time
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from ..engine.guards.process_identity import machine_id, process_start
 from ..engine.hooks.status_hook import FILE_NAME
 from ..errors import WorkDirError
 from ..wording import counted
@@ -39,13 +38,16 @@ def read_status(work_dir: str | Path) -> dict[str, Any]:
 def run_state(status: dict[str, Any], now: float | None = None) -> str:
     """Return ``'complete'``, ``'running'`` or ``'dead'``.
 
-    A process of this machine is checked by its id. On another machine, a run counts as dead if its
-    status is two minutes old, so a long evaluation or save may look like a dead run.
+    A process of this machine and container is checked by its id and start time. On another machine,
+    a run counts as dead if its status is two minutes old, so a long evaluation or save may look
+    like a dead run.
     """
     if status["state"] == "complete":
         return "complete"
-    if status.get("host") == socket.gethostname():
-        return "running" if _exists(status.get("pid")) else "dead"
+    machine = status.get("machine")
+    if machine is not None and machine == machine_id():
+        start = process_start(status.get("pid"))
+        return "dead" if start is None or start != status.get("process_start") else "running"
     age = (time.time() if now is None else now) - status["updated"]
     return "running" if age < _STALE else "dead"
 
@@ -90,20 +92,14 @@ def print_status(work_dir: str | Path, as_json: bool = False) -> None:
         WorkDirError: see :func:`read_status`.
     """
     status = read_status(work_dir)
-    print(json.dumps(status, indent=1) if as_json else "\n".join(status_lines(status)))
+    try:
+        text = json.dumps(status, indent=1) if as_json else "\n".join(status_lines(status))
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
+        raise WorkDirError(f"'{Path(work_dir, FILE_NAME)}' is corrupt: {error}") from error
+    print(text)
 
 
 def _duration(seconds: float) -> str:
     minutes, rest = divmod(max(0, int(seconds)), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
-
-
-def _exists(pid: Any) -> bool:
-    try:
-        os.kill(int(pid), 0)
-    except PermissionError:  # of another user
-        return True
-    except (OSError, TypeError, ValueError):
-        return False
-    return True

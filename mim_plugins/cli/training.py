@@ -64,7 +64,8 @@ def train(args: argparse.Namespace) -> Runner:
     cfg = prepare_config(args)
     is_restarted = restart.resume_if_restarted(cfg)
     run_config.check_data_folders(cfg, ("train_dataloader", "val_dataloader"))
-    with work_dir.claim(cfg, args.overwrite and not is_restarted) as outdated:
+    overwrite = args.overwrite and not is_restarted
+    with work_dir.claim(cfg, overwrite, is_restarted) as outdated:
         return run(cfg, args, outdated, is_restarted)
 
 

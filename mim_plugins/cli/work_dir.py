@@ -20,12 +20,16 @@ from ..engine.resume.checkpoint_files import POINTER
 from ..errors import WorkDirError
 from .work_dir_lock import WorkDirLock
 
+_PATIENCE = 60.0  # seconds; torchrun kills a process that does not end after 30 s
 _MIN_FREE = 2**20  # bytes; a disk with less counts as full
 
 
 @contextmanager
-def claim(cfg: Config, overwrite: bool = False) -> Iterator[list[Path]]:
+def claim(cfg: Config, overwrite: bool = False, is_restarted: bool = False) -> Iterator[list[Path]]:
     """Lock the work folder of ``cfg`` within the block, on the main process.
+
+    The former main process of a restarted run, perhaps on a machine that has lost its connection,
+    may hold the lock for some time, so a restart waits for it.
 
     Yields:
         Checkpoints of an earlier run; pass them to :func:`remove_checkpoints` when training has
@@ -39,10 +43,11 @@ def claim(cfg: Config, overwrite: bool = False) -> Iterator[list[Path]]:
         yield []
         return
     folder = ensure_writable(cfg.work_dir)
+    others = sorted(set(_places(cfg)) - {folder})
     with ExitStack() as locks:
-        locks.enter_context(WorkDirLock(folder))
-        for place in sorted(set(_places(cfg)) - {folder}):
-            locks.enter_context(WorkDirLock(ensure_writable(place)))
+        for place in (folder, *map(ensure_writable, others)):
+            patience = _PATIENCE if is_restarted else 0
+            locks.enter_context(WorkDirLock(place, patience=patience))
         earlier = [] if cfg.get("resume") else earlier_checkpoints(cfg)
         if earlier and not overwrite:
             names = ", ".join(path.name for path in earlier[:3])

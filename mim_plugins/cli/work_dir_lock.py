@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from ..engine.guards.process_identity import machine_id, process_start
 from ..errors import WorkDirError
 
 FILE_NAME = "run.lock"
@@ -35,23 +36,29 @@ class WorkDirLock:
         folder: existing work folder.
         interval: seconds between two renewals.
         timeout: seconds without renewal after which a lock of another machine is stale.
+        patience: seconds to wait for the end of a run that holds the lock.
 
     Raises:
         WorkDirError: on entry, if another run holds the lock.
     """
 
     def __init__(
-        self, folder: str | Path, interval: float = _INTERVAL, timeout: float = _TIMEOUT
+        self,
+        folder: str | Path,
+        interval: float = _INTERVAL,
+        timeout: float = _TIMEOUT,
+        patience: float = 0,
     ) -> None:
         self._file = Path(folder) / FILE_NAME
         self._interval = interval
         self._timeout = timeout
+        self._patience = patience
         self._owner = dict(
             host=socket.gethostname(),
             pid=os.getpid(),
             started=datetime.now().astimezone().isoformat(timespec="seconds"),
-            machine=_machine(),
-            process_start=_process_start(os.getpid()),
+            machine=machine_id(),
+            process_start=process_start(os.getpid()),
             token=uuid.uuid4().hex,
         )
         self._stop = threading.Event()
@@ -60,11 +67,14 @@ class WorkDirLock:
     def __enter__(self) -> "WorkDirLock":
         """Acquire the lock."""
         _check_regular(self._file)
+        deadline = time.monotonic() + self._patience
         while not self._create():
             owner = _parse(self._file)
             if self._is_alive(owner):
-                raise WorkDirError(self._refusal(owner))
-            if self._take_over(owner):
+                if time.monotonic() >= deadline:
+                    raise WorkDirError(self._refusal(owner))
+                time.sleep(self._interval / 10)
+            elif self._take_over(owner):
                 break
         self._thread.start()
         return self
@@ -114,7 +124,7 @@ class WorkDirLock:
 
     def _is_alive(self, owner: dict[str, Any]) -> bool:
         if owner and owner.get("machine") == self._owner["machine"] is not None:
-            start = _process_start(owner.get("pid"))
+            start = process_start(owner.get("pid"))
             return start is not None and start == owner.get("process_start")
         print(f"checking for at most {self._timeout:g} s whether {_describe(owner)} is alive ...")
         return self._is_renewed()
@@ -217,22 +227,3 @@ def _describe(owner: dict[str, Any]) -> str:
     return f"the run of process {owner.get('pid')} on host '{owner.get('host')}', started " + str(
         owner.get("started")
     )
-
-
-def _machine() -> str | None:
-    """Return an id of boot and PID namespace, equal for processes that share PIDs, or None."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return f"{boot} {os.readlink('/proc/self/ns/pid')}"
-    except OSError:
-        return None
-
-
-def _process_start(pid: Any) -> str | None:
-    """Return the start time of a process in kernel ticks, None if it has ended or is unknown."""
-    try:
-        text = Path(f"/proc/{int(pid)}/stat").read_text()
-    except (OSError, OverflowError, TypeError, ValueError):
-        return None
-    state, *fields = text.rpartition(")")[2].split()
-    return None if state in "ZX" else fields[18]

@@ -32,7 +32,7 @@ class StatusServer:
         self._client = prometheus_client
         self._registry = prometheus_client.CollectorRegistry()
         self._gauges: dict[str, Any] = {}
-        self._work_dir = work_dir
+        self._work_dir = work_dir.encode(errors="backslashreplace").decode()  # bytes of a path
         self._server, self._thread = prometheus_client.start_http_server(
             port, addr="127.0.0.1", registry=self._registry
         )

@@ -1,3 +1,4 @@
+import json
 from argparse import Namespace
 
 import pytest
@@ -34,6 +35,34 @@ def end(error, **kwargs):
 )
 def test_user_errors_become_one_line(kind):
     assert end(kind("first half,\n  second half")) == "error: first half, second half"
+
+
+@pytest.mark.parametrize(("code", "is_final"), [("the metric is too low", True), (1, False)])
+def test_an_exit_with_a_text_is_not_restarted(tmp_path, monkeypatch, code, is_final):
+    file = tmp_path / "error.json"
+    monkeypatch.setenv("TORCHELASTIC_ERROR_FILE", str(file))
+    assert end(SystemExit(code)) == code
+    assert file.exists() == is_final
+    if is_final:
+        report = json.loads(file.read_text())
+        assert (report["message"], report["can_restart"]) == (code, False)
+
+
+@pytest.mark.parametrize(
+    ("error", "may_help"),
+    [
+        (OSError(116, "Stale file handle"), True),
+        (TimeoutError("the server does not answer"), True),
+        (PermissionError(13, "Permission denied"), False),
+        (DataNotFoundError("there is no folder"), False),
+        (KeyError("num_classes"), False),
+    ],
+)
+def test_only_lasting_errors_of_a_start_prevent_a_restart(tmp_path, monkeypatch, error, may_help):
+    file = tmp_path / "error.json"
+    monkeypatch.setenv("TORCHELASTIC_ERROR_FILE", str(file))
+    end(error, also=BUILD_ERRORS)
+    assert json.loads(file.read_text())["can_restart"] == may_help
 
 
 def test_worker_error_is_reduced_to_its_summary():

@@ -49,7 +49,15 @@ def test_launch_without_an_id_cannot_restart(monkeypatch, launch):
     monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
     if launch:
         monkeypatch.setenv("TORCHELASTIC_RUN_ID", launch)
-    assert restart.launch_id() is None
+    assert restart.launch_id("pytorch") is None
+
+
+def test_a_run_that_inherits_the_id_of_a_launch_is_no_restart(cfg, tmp_path):
+    cfg.launcher = "none"
+    record(tmp_path)
+    (tmp_path / "timed_0.pth").touch()
+    assert not restart.resume_if_restarted(cfg)
+    assert not cfg.resume
 
 
 def test_global_batch_is_kept_on_fewer_processes(cfg, tmp_path):

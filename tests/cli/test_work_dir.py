@@ -1,4 +1,5 @@
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -190,3 +191,14 @@ def test_writable_folder_is_created_and_stays_empty(tmp_path):
     folder = work_dir.ensure_writable(tmp_path / "a/b")
     assert folder.is_dir()
     assert list(folder.iterdir()) == []
+
+
+def test_only_a_restart_waits_for_the_former_process(tmp_path, monkeypatch):
+    monkeypatch.setattr(work_dir, "_PATIENCE", 20)
+    lock = WorkDirLock(tmp_path)
+    lock.__enter__()
+    with pytest.raises(WorkDirError, match="in use"), work_dir.claim(config(tmp_path)):
+        pass
+    threading.Timer(0.2, lock.__exit__, (None, None, None)).start()
+    with work_dir.claim(config(tmp_path), is_restarted=True) as outdated:
+        assert outdated == []

@@ -37,7 +37,7 @@ def dead_process():
 @pytest.fixture
 def elsewhere(monkeypatch):
     """Make new locks look like those of another machine."""
-    monkeypatch.setattr(module, "_machine", lambda: "another boot")
+    monkeypatch.setattr(module, "machine_id", lambda: "another boot")
 
 
 def test_only_one_run_holds_the_lock_and_its_owner_is_reported(tmp_path):
@@ -105,11 +105,21 @@ def test_dead_process_on_this_machine_is_detected_at_once(tmp_path, changes):
     assert time.monotonic() - started < 5
 
 
+def test_a_patient_run_waits_for_the_end_of_the_other_one(tmp_path):
+    other = WorkDirLock(tmp_path)
+    other.__enter__()
+    threading.Timer(0.3, other.__exit__, (None, None, None)).start()
+    with WorkDirLock(tmp_path, **FAST, patience=10):
+        with pytest.raises(WorkDirError), WorkDirLock(tmp_path, **FAST, patience=0.1):
+            pass
+        assert owner(tmp_path)["token"] != other._owner["token"]
+
+
 def test_stale_lock_of_another_machine_is_taken_over(tmp_path, elsewhere):
     write_lock(tmp_path)
     started = time.monotonic()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_machine", lambda: "this boot")
+        patch.setattr(module, "machine_id", lambda: "this boot")
         with WorkDirLock(tmp_path, **FAST):
             assert owner(tmp_path)["machine"] == "this boot"
     assert 0.5 < time.monotonic() - started < 10
@@ -118,7 +128,7 @@ def test_stale_lock_of_another_machine_is_taken_over(tmp_path, elsewhere):
 def test_old_lock_of_another_machine_is_taken_over_soon(tmp_path, elsewhere):
     write_lock(tmp_path, age=3600)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_machine", lambda: "this boot")
+        patch.setattr(module, "machine_id", lambda: "this boot")
         started = time.monotonic()
         with WorkDirLock(tmp_path, interval=0.1, timeout=60):
             pass
@@ -131,7 +141,7 @@ def test_renewed_lock_is_alive_despite_clock_skew(tmp_path, elsewhere, monkeypat
     monkeypatch.setattr(os, "utime", lambda path: utime(path, (time.time() + skew,) * 2))
     with WorkDirLock(tmp_path, **FAST) as held:
         time.sleep(0.3)
-        monkeypatch.setattr(module, "_machine", lambda: "this boot")
+        monkeypatch.setattr(module, "machine_id", lambda: "this boot")
         with pytest.raises(WorkDirError), WorkDirLock(tmp_path, **FAST):
             pass
         assert owner(tmp_path)["token"] == held._owner["token"]

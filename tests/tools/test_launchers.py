@@ -215,8 +215,10 @@ def test_restarts_of_a_batch_job_are_counted_over_its_requeues(slurm, tmp_path):
     assert slurm.asked("scontrol") == ["requeue 123"]
 
 
-def test_machines_that_join_later_need_a_name_of_the_run(slurm):
-    result = slurm("bash", "tools/dist_train.sh", "config.py", "1", NNODES="1:2")
+@pytest.mark.parametrize("job", [{}, dict(SLURM_JOB_ID="7")])
+def test_machines_that_join_later_need_a_name_of_the_run(slurm, job):
+    """A job may start several runs, which its number does not distinguish."""
+    result = slurm("bash", "tools/dist_train.sh", "config.py", "1", NNODES="1:2", **job)
     assert result.returncode == 2
     assert "set RDZV_ID to a new name for this run" in result.stderr
 

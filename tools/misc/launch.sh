@@ -19,7 +19,8 @@ launch() {
         meet=(--rdzv_backend=c10d --rdzv_endpoint=127.0.0.1:0 --local_addr=127.0.0.1
             --rdzv_id="$(hostname)_$$_$(date +%s)")
     else
-        local id=${RDZV_ID:-${SLURM_JOB_ID:-}}
+        # a job may start several runs, each as a step
+        local id=${RDZV_ID:-${SLURM_STEP_ID:+${SLURM_JOB_ID}_$SLURM_STEP_ID}}
         if [ -z "$id" ]; then
             echo "error: set RDZV_ID to a new name for this run, the same on all machines" >&2
             exit 2

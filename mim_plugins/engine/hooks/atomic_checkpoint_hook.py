@@ -16,6 +16,7 @@ from ..guards.guarded_writers import guard_writers
 from ..guards.guarded_writes import free_space, try_writing
 from ..resume.atomic_local_backend import ATOMIC_BACKEND
 from ..resume.best_checkpoints import move_best_into_folder, remember_best
+from ..resume.captured_checkpoint import complete_content
 from ..resume.checkpoint_compatibility import add_compatibility_meta
 from ..resume.checkpoint_writer import CheckpointWriter, Outcome, agree, describe_failure
 from ..resume.deferred_removals import DeferredRemovals
@@ -142,8 +143,7 @@ class AtomicCheckpointHook(CheckpointHook):
 
     def save_iteration(self, runner: Runner, name: str, prospect: str) -> None:
         """Begin to save the run after the current iteration, see :meth:`finish_saving`."""
-        meta = dict(epoch=runner.epoch, iter=runner.iter + 1)
-        self._save_file(runner, name, meta, prospect)
+        self._save_file(runner, name, dict(epoch=runner.epoch, iter=runner.iter + 1), prospect)
 
     def finish_saving(self) -> bool:
         """Wait for the last save in all processes and return whether it succeeded."""
@@ -195,7 +195,7 @@ class AtomicCheckpointHook(CheckpointHook):
         deferred: list[tuple[int, dict]] = []
         self._deferred_saves, outcome = deferred, Outcome(True)
         try:
-            with gathered_state(runner, with_optimizer=False):
+            with complete_content(partial(make_resumable, runner)), gathered_state(runner, False):
                 super()._save_best_checkpoint(runner, metrics)
         except self._errors as error:
             prospect = "training continues without it"

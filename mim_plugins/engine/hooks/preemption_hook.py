@@ -25,8 +25,8 @@ REQUEUE_EXIT_CODE = 85
 class PreemptionHook(Hook):
     """On SIGTERM or SIGUSR1, finish the iteration, save ``interrupted.pth`` and exit with 85.
 
-    A process that torchrun has started does the same if its launcher has ended, because nothing
-    would restart the run or end its other processes.
+    A process of launcher 'pytorch' that torchrun has started does the same if torchrun has ended,
+    because nothing would restart the run or end its other processes.
 
     All processes stop at the same iteration, whichever of them received the signal. With gradient
     accumulation, this is an iteration that updates the weights. A signal received during validation
@@ -65,7 +65,9 @@ class PreemptionHook(Hook):
         if isinstance(loader, DataLoader):
             defer_worker_signals(loader)
         self._received = self._stopping = False
-        self._launcher = os.getppid() if LAUNCH_VARIABLE in os.environ else None
+        # a run that torchrun did not start may have inherited the variable
+        is_launched = runner.launcher == "pytorch" and LAUNCH_VARIABLE in os.environ
+        self._launcher = os.getppid() if is_launched else None
         for number in self.signals:
             self._previous[number] = signal.signal(number, self._receive)
 

@@ -13,6 +13,7 @@ from mmengine.runner import Runner
 
 from ...registry import HOOKS
 from ..guards.guarded_writes import try_writing
+from ..guards.process_identity import machine_id, process_start
 from ..resume.checkpoint_files import POINTER
 from ..status_server import StatusServer
 from .corrupt_image_hook import CorruptImageHook
@@ -33,7 +34,8 @@ class StatusHook(Hook):
     Args:
         seconds: shortest time between two writes.
         prometheus_port: also serve the numbers as Prometheus text on this port of the loopback
-            interface, see :class:`StatusServer`. If it is taken, training continues without.
+            interface, see :class:`StatusServer`. If it is taken, training continues, and each write
+            tries again: after a restart, workers of the former process may hold it for seconds.
 
     Raises:
         ValueError: ``seconds`` is negative, or there is no such port.
@@ -58,8 +60,6 @@ class StatusHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Write the first state."""
         self._started = time.time()
-        if self.prometheus_port is not None and is_main_process():
-            self._serve(runner, self.prometheus_port)
         self._write(runner, runner.iter, "running")
 
     def after_train_iter(
@@ -94,6 +94,8 @@ class StatusHook(Hook):
         self._written = time.monotonic()
         file = Path(runner.work_dir, FILE_NAME)
         content = self._content(runner, iteration, state)
+        if self.prometheus_port is not None and self._server is None:
+            self._serve(runner, self.prometheus_port)
         if self._server is not None:
             self._server.update(content)
 
@@ -115,6 +117,8 @@ class StatusHook(Hook):
             state=state,
             host=socket.gethostname(),
             pid=os.getpid(),
+            machine=machine_id(),
+            process_start=process_start(os.getpid()),
             processes=get_world_size(),
             started=self._started,
             updated=time.time(),

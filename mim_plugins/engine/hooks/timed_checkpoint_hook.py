@@ -56,6 +56,7 @@ class TimedCheckpointHook(Hook):
         self.max_share = max_share
         self._interval = minutes * 60.0  # seconds
         self._is_announced = False
+        self._previous = ""  # name of the last file of this run
 
     def before_train(self, runner: Runner) -> None:
         """Start the clock."""
@@ -108,9 +109,9 @@ class TimedCheckpointHook(Hook):
     def _save(self, runner: Runner) -> None:
         start = time.monotonic()
         self._hook.finish_saving()  # the oldest file is only then certain
-        self._hook.save_iteration(
-            runner, self._oldest(), "training continues, and the next interval tries again"
-        )
+        self._previous = name = self._oldest()
+        prospect = "training continues, and the next interval tries again"
+        self._hook.save_iteration(runner, name, prospect)
         self._since = self._checked = time.monotonic()
         duration = self._since - start
         self._interval = max(self.minutes * 60, duration / self.max_share)
@@ -123,9 +124,14 @@ class TimedCheckpointHook(Hook):
             )
 
     def _oldest(self) -> str:
-        """Return the name to write: a missing file, or the one written first."""
+        """Return the name to write: a missing file, or the one written first.
+
+        The times of files decide only at the first save, because clocks may be set back.
+        """
         if not self._is_local:
             return TIMED[0]
+        if self._previous:
+            return TIMED[1 - TIMED.index(self._previous)]
         times = {path: path.stat().st_mtime_ns if path.exists() else 0 for path in self._files()}
         return min(times, key=times.__getitem__).name
 

@@ -33,6 +33,15 @@ def captured_checkpoint(copy: Callable[[dict], dict]) -> Iterator[list[Callable[
         setattr(runner, "save_checkpoint", original)  # noqa: B010
 
 
+@contextmanager
+def complete_content(change: Callable[[dict], dict]) -> Iterator[None]:
+    """Let ``change`` complete the content of checkpoints after all hooks; write after the block."""
+    with captured_checkpoint(change) as writes:
+        yield
+    for write in writes:
+        write()
+
+
 def _write(content: dict, path: str, **storage: Any) -> None:
     if storage.get("backend_args") == dict(backend=ATOMIC_BACKEND):
         AtomicLocalBackend().put(content, path)

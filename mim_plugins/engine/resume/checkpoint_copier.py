@@ -9,11 +9,11 @@ import torch
 from mmengine.optim import OptimWrapperDict
 from mmengine.runner import Runner
 from torch import Tensor, nn
+from torch.distributed.optim import ZeroRedundancyOptimizer
+from torch.distributed.tensor import DTensor
 
 from ..model_wrapper import unwrap_model
 from ..sharding.sharded_tensors import local_part
-
-_COPIED_BY_MMENGINE = ("state_dict", "optimizer")  # if they are on a GPU
 
 
 class CheckpointCopier:
@@ -30,18 +30,19 @@ class CheckpointCopier:
         """Return a copy that shares no tensor with the run; it replaces the previous one.
 
         Tensors that share memory with each other, such as tied weights, do so in the copy. What
-        MMEngine has already copied from a GPU is not copied again.
+        MMEngine has already copied from a GPU, or other processes have sent, is not copied again.
         """
         kept: dict[int, Any] = {}
         free, self._buffers = self._buffers, defaultdict(list)
         copied: dict[int, torch.UntypedStorage] = {}
         used = {_address(local_part(tensor)) for tensor in _tensors_of_run(runner)}
+        collected = _collected_keys(runner)
         for key, value in content.items():
             for tensor in _tensors(value):
                 address = _address(tensor)
                 if tensor.device.type not in ("cpu", "meta"):  # added by a hook, such as EMAHook
                     kept[id(tensor)] = tensor.cpu()
-                elif key in _COPIED_BY_MMENGINE and address not in used:
+                elif key in collected and address not in used:
                     kept[id(tensor)] = tensor
                 elif address:
                     if address not in copied:
@@ -70,17 +71,35 @@ def _address(tensor: Tensor) -> int:
     return tensor.untyped_storage().data_ptr()
 
 
+def _collected_keys(runner: Runner) -> list[str]:
+    """Return the entries of a checkpoint with tensors that no longer belong to the run."""
+    parameters = list(unwrap_model(runner.model).parameters())
+    if any(isinstance(each, DTensor) or each.device.type != "cpu" for each in parameters):
+        return ["state_dict", "optimizer"]
+    optimizer = getattr(runner.optim_wrapper, "optimizer", None)
+    return ["optimizer"] if isinstance(optimizer, ZeroRedundancyOptimizer) else []
+
+
 def _tensors_of_run(runner: Runner) -> Iterator[Tensor]:
     """Yield the tensors that training changes, and a tensor without memory."""
     yield torch.empty(0)
-    model = unwrap_model(runner.model)
-    yield from model.parameters()
-    yield from model.buffers()
+    models = [value for hook in runner.hooks for value in vars(hook).values()]  # such as averages
+    for model in (unwrap_model(runner.model), *models):
+        if isinstance(model, nn.Module):
+            yield from model.parameters()
+            yield from model.buffers()
+            yield from _extra_states(model)
     wrapper: Any = runner.optim_wrapper
     for each in wrapper.values() if isinstance(wrapper, OptimWrapperDict) else [wrapper]:
         optimizer = getattr(each.optimizer, "optim", each.optimizer)  # inside the sharded one
-        for entries in optimizer.state.values():
-            yield from _tensors(entries)
+        yield from _tensors(list(optimizer.state.values()))
+        yield from _tensors(optimizer.param_groups)
+
+
+def _extra_states(model: nn.Module) -> Iterator[Tensor]:
+    for module in model.modules():
+        if type(module).get_extra_state is not nn.Module.get_extra_state:
+            yield from _tensors(module.get_extra_state())
 
 
 def _tensors(value: Any) -> Iterator[Tensor]:

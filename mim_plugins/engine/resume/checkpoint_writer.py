@@ -17,6 +17,7 @@ from ..sharding.sharded_run import gathered_state
 from .captured_checkpoint import captured_checkpoint
 from .checkpoint_copier import CheckpointCopier
 from .loaded_checkpoint import is_trusted
+from .resumable_content import make_resumable
 from .run_checkpoints import newest_complete, write_pointer
 
 
@@ -70,15 +71,14 @@ class CheckpointWriter:
         """
         self.finish()
         # other formats and content without restrictions cannot be copied
-        in_background = self.background and not is_trusted(runner)
+        in_background = self._is_copied = self.background and not is_trusted(runner)
         receive: Callable[[], object] = bool
-        copy: Callable[[dict], dict] = dict
         if in_background:
             receive = self._transfer.start(runner)
-            copy = partial(self._copier.copy, runner)
         else:
             gather_optimizer_state(runner)
         failure: Exception | None = None
+        copy = partial(self._copy, runner, path)
         with captured_checkpoint(copy) as writes, gathered_state(runner):
             try:
                 save()
@@ -99,7 +99,7 @@ class CheckpointWriter:
             finish(outcome.is_saved)
             return outcome
 
-        self._start(runner, write, settle, in_background)
+        self._start(runner, write, settle, in_background and self._is_copied)
 
     def finish(self) -> bool:
         """Wait for the file in all processes; return whether it was saved, True if there is none.
@@ -108,6 +108,22 @@ class CheckpointWriter:
         """
         future, self._future = self._future, None
         return future is None or agree(future.result(), self._settle)
+
+    def _copy(self, runner: Runner, path: str, content: dict) -> dict:
+        """Return a copy; without enough memory, the content, which is then written at once."""
+        make_resumable(runner, content)  # also what the last hooks have added
+        if not self._is_copied:
+            return content
+        try:
+            return self._copier.copy(runner, content)
+        except (MemoryError, RuntimeError) as error:  # PyTorch's allocator raises the latter
+            self._copier = CheckpointCopier()  # releases the memory of former copies
+            self._is_copied = False
+            reason = " ".join(str(error).split()) or type(error).__name__
+            runner.logger.warning(
+                f"{path} is written while training waits, because its copy failed: {reason}"
+            )
+            return content
 
     def _start(
         self,
@@ -122,17 +138,21 @@ class CheckpointWriter:
             return
         # not a daemon, so Python does not exit before the file is complete
         thread = threading.Thread(target=_call, args=(write, self._future), name="checkpoint")
-        _threads[runner] = thread
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError:  # the limit of threads is reached
+            _call(write, self._future)
+        else:
+            running = filter(threading.Thread.is_alive, _threads.get(runner, []))
+            _threads[runner] = [*running, thread]
 
 
-_threads: WeakKeyDictionary[Runner, threading.Thread] = WeakKeyDictionary()
+_threads: WeakKeyDictionary[Runner, list[threading.Thread]] = WeakKeyDictionary()
 
 
 def wait_for_write(runner: Runner) -> None:
-    """Wait in this process until a checkpoint that is being written is complete."""
-    thread = _threads.pop(runner, None)
-    if thread is not None:
+    """Wait in this process until the checkpoints that all hooks are writing are complete."""
+    for thread in _threads.pop(runner, []):
         thread.join()
 
 

@@ -51,8 +51,8 @@ def check_savable(runner: Runner) -> None:
             )
 
 
-def make_resumable(runner: Runner, checkpoint: dict) -> None:
-    """Convert a checkpoint that is about to be saved to plain data, in place.
+def make_resumable(runner: Runner, checkpoint: dict) -> dict:
+    """Convert a checkpoint that is about to be saved to plain data, in place, and return it.
 
     One warning per run names the entries that are stored in another form or left out. The first
     checkpoint of a run is also checked as ``--resume`` will check it; a warning states the problem.
@@ -63,7 +63,7 @@ def make_resumable(runner: Runner, checkpoint: dict) -> None:
         del checkpoint["param_schedulers"]
         _report(runner, f"checkpoints contain no schedulers: {error}")
     if is_trusted(runner):
-        return
+        return checkpoint
     changed, lost = _convert(checkpoint)
     if changed:
         _report(
@@ -84,6 +84,7 @@ def make_resumable(runner: Runner, checkpoint: dict) -> None:
             check_loadable(runner.model, checkpoint, "the checkpoint", resume=True)
         except CheckpointError as error:
             _report(runner, f"--resume will refuse the checkpoints of this run: {error}")
+    return checkpoint
 
 
 def _convert_schedulers(runner: Runner, checkpoint: dict) -> None:

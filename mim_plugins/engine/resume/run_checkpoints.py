@@ -2,6 +2,7 @@
 
 import contextlib
 import glob
+import os
 from collections.abc import Callable
 from logging import Logger
 from pathlib import Path
@@ -80,7 +81,7 @@ def write_pointer(runner: Runner, path: str) -> None:
     """Write ``last_checkpoint``; a failure is only logged, because it is not indispensable."""
     pointer = Path(runner.work_dir, POINTER)
     try:
-        write_atomically(pointer, lambda partial: partial.write_bytes(path.encode()))
+        write_atomically(pointer, lambda partial: partial.write_bytes(os.fsencode(path)))
     except OSError as error:
         runner.logger.warning(
             f"{pointer} cannot be written ({error}); --resume finds {path} without it"

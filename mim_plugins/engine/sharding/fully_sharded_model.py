@@ -47,7 +47,8 @@ class FullyShardedModel(nn.Module):
             gather them again for the backward pass.
 
     Raises:
-        ConfigError: an argument has another value.
+        ConfigError: an argument has another value, or parts that are sharded separately share
+            weights.
     """
 
     def __init__(
@@ -78,11 +79,18 @@ class FullyShardedModel(nn.Module):
             policy = MixedPrecisionPolicy()
         else:
             policy = MixedPrecisionPolicy(self.param_dtype, reduce_dtype=torch.float32)
+        names = _shared_names(module)
         for block in reversed(blocks):  # inner ones first
             fully_shard(
                 block, mesh=mesh, mp_policy=policy, reshard_after_forward=reshard_after_forward
             )
         fully_shard(module, mesh=mesh)
+        untied = [each for each in names if each not in _shared_names(module)]
+        if untied:  # each part would train its own copy
+            raise ConfigError(
+                f"model_wrapper_cfg: FullyShardedModel does not support weights that blocks share"
+                f" with other parts: {' and '.join(untied[0])}; use MMDistributedDataParallel"
+            )
         module.__class__ = type(type(module).__name__, (_Sharded, type(module)), {})
         module.register_load_state_dict_pre_hook(distribute_weights)
         module.register_state_dict_post_hook(partial(self._insert_weights))
@@ -172,10 +180,19 @@ def _initialize(module: Any) -> None:
 
 def _blocks(module: nn.Module) -> list[nn.Module]:
     """Return the modules with parameters in all lists of blocks, outer ones first."""
-    return [
+    blocks = (
         block
         for name, part in module.named_modules()
         if name.rpartition(".")[2] in _BLOCKS and isinstance(part, nn.ModuleList | nn.Sequential)
         for block in part
         if next(block.parameters(), None) is not None
-    ]
+    )
+    return list(dict.fromkeys(blocks))  # a block may be used several times
+
+
+def _shared_names(module: nn.Module) -> list[tuple[str, ...]]:
+    """Return the names of each parameter that has several."""
+    names: dict[Tensor, tuple[str, ...]] = {}
+    for name, parameter in module.named_parameters(remove_duplicate=False):
+        names[parameter] = (*names.get(parameter, ()), name)
+    return [each for each in names.values() if len(each) > 1]

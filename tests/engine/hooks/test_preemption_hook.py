@@ -183,11 +183,10 @@ def test_signal_to_one_process_stops_both(tmp_path):
     assert [path.name for path in tmp_path.glob("*.pth")] == ["interrupted.pth"]
 
 
-@pytest.mark.parametrize("is_launched", [True, False])
-def test_a_run_whose_launcher_was_killed_saves_and_ends(tmp_path, monkeypatch, is_launched):
+@pytest.mark.parametrize("launcher", ["pytorch", "none"])
+def test_a_run_whose_launcher_was_killed_saves_and_ends(tmp_path, monkeypatch, launcher):
+    """Without a launcher, the parent is a shell, which may end; it may be one of torchrun's."""
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "a")
-    if not is_launched:  # a parent such as a shell may end
-        monkeypatch.delenv("TORCHELASTIC_RUN_ID")
 
     class Kill(Hook):
         def before_train_iter(self, runner, batch_idx, data_batch=None):
@@ -195,7 +194,8 @@ def test_a_run_whose_launcher_was_killed_saves_and_ends(tmp_path, monkeypatch, i
                 monkeypatch.setattr(os, "getppid", lambda: 1)
 
     runner = toy_runner(tmp_path, hooks=[PreemptionHook(), Kill()])
-    if not is_launched:
+    runner._launcher = launcher  # in one process
+    if launcher == "none":
         runner.train()
         assert runner.iter == 4
         return

@@ -88,15 +88,33 @@ def test_prometheus_reads_the_run_until_it_ends(tmp_path):
     assert status._server is None
 
 
-def test_a_taken_port_does_not_end_the_run(tmp_path):
+def test_a_taken_port_is_tried_again_and_does_not_end_the_run(tmp_path):
+    """After a restart, workers of the former process hold the port for some seconds."""
     pytest.importorskip("prometheus_client")
+    served = []
+
+    class Free(Hook):
+        priority = "LOWEST"
+
+        def after_train_iter(self, runner, *args, **kwargs):
+            served.append(status._server is not None)
+            taken.close()
+
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        port = taken.getsockname()[1]
-        runner = toy_runner(tmp_path, iterations=2, hooks=[StatusHook(prometheus_port=port)])
-        runner.train()
+        status = StatusHook(seconds=0, prometheus_port=taken.getsockname()[1])
+        toy_runner(tmp_path, iterations=2, hooks=[status, Free()]).train()
+    assert served == [False, True]
     assert read(tmp_path)["state"] == "complete"
+
+
+def test_a_folder_with_undecodable_bytes_is_served(tmp_path):
+    pytest.importorskip("prometheus_client")
+    status = StatusHook(seconds=0, prometheus_port=0)
+    scrape = Scrape(status)
+    toy_runner(tmp_path / "run_\udcff", iterations=1, hooks=[status, scrape]).train()
+    assert r"run_\\udcff" in scrape.pages[0]
 
 
 def test_a_missing_package_is_named_before_training(tmp_path, monkeypatch):

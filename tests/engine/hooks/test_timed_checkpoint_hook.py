@@ -1,3 +1,4 @@
+import os
 import time
 from types import SimpleNamespace
 
@@ -80,6 +81,18 @@ def test_run_resumes_exactly_from_the_newer_file_of_the_pair(tmp_path, monkeypat
     rest.train()
     assert rest.model.weight.tolist() == whole.model.weight.tolist()
     assert [file.name for file in tmp_path.glob("run/*.pth")] == ["iter_12.pth"]
+
+
+def test_a_clock_set_back_does_not_replace_the_newer_file(tmp_path, monkeypatch, saved):
+    class SetBack(Hook):
+        def after_train_iter(self, runner, *args, **kwargs):
+            for file in tmp_path.glob("timed_0.pth"):
+                os.utime(file, (2e9, 2e9))
+
+    hooks = [TimedCheckpointHook(minutes=1), Clock(monkeypatch), SetBack()]
+    checkpoint = dict(interval=100, background=False)
+    toy_runner(tmp_path, iterations=5, hooks=hooks, checkpoint=checkpoint).train()
+    assert [name for _, name in saved] == ["timed_0.pth", "timed_1.pth"] * 2
 
 
 def test_regular_checkpoints_postpone_those_by_time(tmp_path, monkeypatch, saved):

@@ -13,7 +13,8 @@ def run():
     optimizer = torch.optim.AdamW(model.parameters())
     model(torch.ones(1, 2)).sum().backward()
     optimizer.step()
-    return SimpleNamespace(model=model, optim_wrapper=SimpleNamespace(optimizer=optimizer))
+    wrapper = SimpleNamespace(optimizer=optimizer)
+    return SimpleNamespace(model=model, optim_wrapper=wrapper, hooks=[])
 
 
 def content_of(run, **more):
@@ -51,12 +52,45 @@ def test_tied_weights_are_stored_once(run):
 
 def test_copies_from_a_gpu_are_not_copied_again(run):
     content = content_of(run)
+    run.model = nn.Linear(2, 2, device="meta")  # stands for a GPU
     live = content["optimizer"]["state"][0]
     copied = live["exp_avg"].clone()  # as MMEngine's .cpu() there
     content["optimizer"]["state"] = {0: live | dict(exp_avg=copied)}
     found = CheckpointCopier().copy(run, content)["optimizer"]["state"][0]
     assert found["exp_avg"] is copied
     assert found["step"] is not live["step"]  # on the CPU in any case
+
+
+class WithExtraState(nn.Linear):
+    """Layer with a tensor that is neither a parameter nor a buffer."""
+
+    def __init__(self, device):
+        super().__init__(2, 2, device=device)
+        self.queue = torch.zeros(3)
+
+    def get_extra_state(self):
+        return self.queue
+
+    def set_extra_state(self, state):
+        self.queue = state
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])  # the latter stands for a GPU
+def test_other_state_of_models_and_hooks_is_copied(run, device):
+    """MMEngine's EMAHook exchanges the weights and their averages in the checkpoint."""
+    average = nn.Linear(2, 2)
+    run.hooks = [SimpleNamespace(ema_model=average)]
+    run.model = WithExtraState(device)
+    run.optim_wrapper.optimizer.param_groups[0]["lr"] = rate = torch.tensor(0.5)
+    content = content_of(run, ema_state_dict=run.model.state_dict())
+    content["state_dict"]["weight"] = average.state_dict()["weight"]
+    found = CheckpointCopier().copy(run, content)
+    expected = average.weight.detach().clone()
+    for live in (average.weight.data, run.model.queue, rate):
+        live.fill_(7)
+    assert torch.equal(found["state_dict"]["weight"], expected)
+    assert not found["state_dict"]["_extra_state"].any()
+    assert found["optimizer"]["param_groups"][0]["lr"] == 0.5
 
 
 def test_tensors_without_one_memory_are_copied(run):

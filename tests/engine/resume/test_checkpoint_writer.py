@@ -3,6 +3,7 @@ import random
 import signal
 import threading
 import time
+from collections import namedtuple
 
 import pytest
 import torch
@@ -11,8 +12,10 @@ from tiny_run import ToyModel, toy_runner
 from two_processes import DISTRIBUTED, in_two_processes
 
 from mim_plugins.engine.hooks import AtomicCheckpointHook, PreemptionHook
+from mim_plugins.engine.hooks.preemption_hook import checkpoint_hook
 from mim_plugins.engine.resume import atomic_local_backend
 from mim_plugins.engine.resume.atomic_local_backend import AtomicLocalBackend
+from mim_plugins.engine.resume.checkpoint_copier import CheckpointCopier
 from mim_plugins.engine.resume.checkpoint_files import find_file_corruption
 from mim_plugins.engine.resume.checkpoint_writer import wait_for_write
 
@@ -183,6 +186,62 @@ def test_programming_error_in_the_thread_ends_the_run(tmp_path, monkeypatch):
     monkeypatch.setattr(AtomicLocalBackend, "put", put)
     with pytest.raises(ZeroDivisionError):
         toy_runner(tmp_path, iterations=4).train()
+
+
+class AddLast(Hook):
+    """Hook that adds values to checkpoints after all others."""
+
+    priority = "LOWEST"
+
+    def before_save_checkpoint(self, runner, checkpoint):
+        point = namedtuple("Point", "x y")
+        checkpoint["late"] = dict(point=point(1, {2}), function=lambda: 1, lock=threading.Lock())
+
+
+@pytest.mark.parametrize("background", [True, False])
+def test_what_the_last_hook_adds_can_be_resumed(tmp_path, background):
+    checkpoint = dict(background=background, save_best="acc", rule="greater")
+    runner = toy_runner(tmp_path, iterations=2, hooks=[AddLast()], checkpoint=checkpoint)
+    runner.train()
+    checkpoint_hook(runner, "").after_val_epoch(runner, dict(acc=0.5))
+    checkpoint_hook(runner, "").finish_saving()
+    for name in ("iter_2.pth", "best_acc_iter_2.pth"):
+        assert torch.load(tmp_path / name)["late"] == dict(point=(1, [2]))
+    toy_runner(tmp_path, iterations=3, resume=True).train()
+
+
+def no_memory(*_):
+    raise RuntimeError("DefaultCPUAllocator: can't\nallocate memory")
+
+
+@pytest.mark.parametrize("lacking", ["memory", "threads"])
+def test_a_file_without_a_copy_is_written_at_once(tmp_path, monkeypatch, caplog, lacking):
+    """The state of two iterations is copied, the one between them is not."""
+    place = (CheckpointCopier, "copy") if lacking == "memory" else (threading.Thread, "start")
+    hooks = [At(1, lambda _: monkeypatch.setattr(*place, no_memory))]
+    hooks += [At(2, lambda _: monkeypatch.undo())]
+    runner = toy_runner(tmp_path, iterations=3, hooks=hooks)
+    runner.logger.addHandler(caplog.handler)
+    runner.train()
+    message = "iter_2.pth is written while training waits, because its copy failed: DefaultCPU"
+    assert caplog.text.count(message) == (lacking == "memory")
+    for iteration in (1, 2, 3):
+        toy_runner(tmp_path / "whole", iterations=iteration).train()
+        pair = [content(each / f"iter_{iteration}.pth") for each in (tmp_path, tmp_path / "whole")]
+        assert torch.equal(*(each["state_dict"]["weight"] for each in pair))
+
+
+def test_run_that_fails_waits_for_the_files_of_all_hooks(tmp_path, monkeypatch):
+    disk = SlowDisk(monkeypatch)
+    second = AtomicCheckpointHook(interval=1, by_epoch=False, filename_tmpl="other_{}.pth")
+
+    def stop(_):
+        threading.Timer(0.1, disk.released.set).start()
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        toy_runner(tmp_path, hooks=[second, At(1, stop)]).train()
+    assert {file.name for file in tmp_path.glob("*.pth*")} == {"iter_1.pth", "other_1.pth"}
 
 
 class Report(Hook):

@@ -199,11 +199,27 @@ class WithBlocks(ToyModel):
         return (value - 1).square().sum()
 
 
-def toy(folder, hooks=(), wrapper=None, optimizer=None, wrapped=None, **settings):
+class WithTiedBlocks(WithBlocks):
+    """Model whose two blocks have the same weight."""
+
+    def __init__(self):
+        super().__init__()
+        self.blocks[1].weight = self.blocks[0].weight
+
+
+class WithRepeatedBlock(WithBlocks):
+    """Model that uses its only block twice."""
+
+    def __init__(self):
+        super().__init__()
+        self.blocks[1] = self.blocks[0]
+
+
+def toy(folder, hooks=(), wrapper=None, optimizer=None, wrapped=None, model=WithBlocks, **settings):
     torch.manual_seed(0)
     runner = toy_runner(
         folder,
-        model=WithBlocks(),
+        model=model(),
         hooks=hooks,
         launcher="pytorch",
         model_wrapper_cfg=SHARDED | (wrapper or {}),
@@ -256,11 +272,27 @@ def test_non_finite_shards_are_not_saved(tmp_path):
             "shards the optimizer state itself: set",
         ),
         (dict(checkpoint=dict(type="CheckpointHook")), "needs default_hooks.checkpoint.type="),
+        (dict(model=WithTiedBlocks), "share with other parts: blocks.0.weight and blocks.1.weight"),
     ],
 )
 def test_what_is_not_supported_is_an_error(tmp_path, settings, message):
     with pytest.raises(ConfigError, match=message):
         toy(tmp_path, **settings).train()
+
+
+@pytest.mark.usefixtures("_one_process")
+def test_a_repeated_block_is_one_unit(tmp_path):
+    sharded = toy(tmp_path, model=WithRepeatedBlock, iterations=2)
+    plain = toy_runner(tmp_path / "plain", model=WithRepeatedBlock(), iterations=2)
+    with torch.no_grad():
+        for own, other in zip(
+            plain.model.parameters(), sharded.model.module.parameters(), strict=True
+        ):
+            own.copy_(other.full_tensor())
+    for runner in (sharded, plain):
+        runner.train()
+    for own, other in zip(plain.model.parameters(), sharded.model.module.parameters(), strict=True):
+        torch.testing.assert_close(other.full_tensor(), own)
 
 
 @pytest.mark.usefixtures("_one_process")
