@@ -9,12 +9,13 @@ that cannot be modelled gets a line with the reason, and the exit status is 1.
 import argparse
 import warnings
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import fields
 from textwrap import shorten
 from typing import Any
 
 import numpy as np
 import torch
+from gpu_arguments import check_numbers, chosen_gpus
 from gpu_lines import GB, report, table_head, table_row
 from gpu_plan import IMAGES, check_plan, plan_head, plan_row
 from mmengine.config import Config
@@ -100,9 +101,8 @@ def main() -> None:
     MMLogger.get_instance("gpu_cost", log_level="ERROR")
     warnings.simplefilter("ignore")  # only shapes matter
     with user_errors():
+        check_numbers(args)
         gpus = chosen_gpus(args)
-        if args.plan and args.compile:
-            raise ConfigError("--plan computes eager steps; leave out --compile")
         if args.plan:
             print("\n".join(plan_head(gpus, args.plan)))
         elif args.table:
@@ -154,22 +154,6 @@ def print_config(name: str, args: argparse.Namespace, gpus: dict[str, GpuRates])
             print("\n".join(report(cost, gpus, args.operations)), flush=True)
     if args.graphs:
         print("\n".join(graph_lines(build_on_meta(cfg), size)))
-
-
-def chosen_gpus(args: argparse.Namespace) -> dict[str, GpuRates]:
-    """Return the rates of the GPUs of the command line."""
-    gpus = {name: GPUS[name] for name in args.gpus}
-    for text in args.rates:
-        place, _, value = text.partition("=")
-        gpu, _, rate = place.partition(".")
-        try:
-            gpus[gpu] = replace(gpus[gpu], **{rate: float(value)})
-        except (KeyError, TypeError, ValueError):
-            raise ConfigError(
-                f"--rates {text}: use GPU.RATE=NUMBER, with a GPU of {', '.join(gpus)} and a rate"
-                f" of {', '.join(field.name for field in fields(GpuRates))}"
-            ) from None
-    return gpus
 
 
 def config(name: str) -> Config:
