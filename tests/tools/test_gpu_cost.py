@@ -82,3 +82,10 @@ def test_the_plan_of_a_detector_is_refused():
     name = "transfer/coco/mask_rcnn_mrmae_vit_b_25e"
     error = run_tool(TOOL, name, "--plan", 24, code=1).stderr
     assert f"--plan: of '{name}', only the backbone is modelled" in error
+
+
+def test_a_linear_probe_is_modelled_and_its_graphs_are_not_counted():
+    options = ("--batch", 2, "--table", "--graphs", "--gpus", "H200")
+    done = run_tool(TOOL, "mixmae/swin_b_linear_probe_90e", *options, code=1)
+    assert "| swin_b_linear_probe_90e, 2 images, bfloat16 |" in done.stdout
+    assert "--graphs is for pre-training with this package, not for ImageClas" in done.stderr

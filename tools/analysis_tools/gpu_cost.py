@@ -22,7 +22,9 @@ from mmengine.config import Config
 from mmengine.hub import get_config
 from mmengine.logging import MMLogger
 
+from mim_plugins.algorithms import PretrainingModel
 from mim_plugins.algorithms.compilation import SCOPES
+from mim_plugins.algorithms.dependent_parts import image_channels
 from mim_plugins.analysis import (
     GPUS,
     GpuRates,
@@ -179,8 +181,18 @@ def image_size(model: Any, cfg: Config, wanted: Sequence[int] | None) -> tuple[i
 
 
 def graph_lines(model: Any, size: tuple[int, int]) -> list[str]:
-    """Count the graphs of a pre-training model."""
-    data = dict(inputs=torch.zeros(4, 3, *size), data_samples=[None] * 4)
+    """Count the graphs of a pre-training model.
+
+    Raises:
+        ConfigError: it is another model.
+    """
+    if not isinstance(model, PretrainingModel):
+        raise ConfigError(
+            f"--graphs is for pre-training with this package, not for {type(model).__name__}"
+        )
+    data = dict(
+        inputs=torch.zeros(4, image_channels(model.backbone), *size), data_samples=[None] * 4
+    )
     model.to("meta")
     model.data_preprocessor.static_shapes = True
     batches = (model.data_preprocessor(dict(data), True)["inputs"] for _ in range(STEPS))
