@@ -22,7 +22,7 @@ def test_shapes_that_do_not_match_are_errors(change):
         biased_attention(args["qkv"], [args["bias"]], args["counts"], args["mask"])
 
 
-def test_second_derivatives_and_those_of_the_denominators_are_errors():
+def test_second_derivatives_and_those_of_lse_are_errors():
     qkv, biases, counts, _ = make(2, 1, 16, [(2, 5)])
     output, lse = biased_attention(qkv, biases, counts, None)
     with pytest.raises(NotImplementedError, match="only the first output"):
@@ -33,7 +33,7 @@ def test_second_derivatives_and_those_of_the_denominators_are_errors():
         grad.sum().backward()
 
 
-def test_inputs_without_gradients_and_of_any_stride_are_allowed():
+def test_any_strides_and_missing_gradients_are_allowed():
     qkv, biases, counts, _ = make(2, 1, 16, [(2, 5)])
     spread = qkv.detach().permute(4, 3, 2, 1, 0).contiguous().permute(4, 3, 2, 1, 0)
     for x, bias in ((spread, biases), (spread.requires_grad_(), [b.detach() for b in biases])):

@@ -80,6 +80,7 @@ class _Attention(nn.Module):
 
 
 @pytest.mark.skipif(torch.__version__.startswith("2.6."), reason="torch 2.6 cannot export")
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
 def test_exported_programs_contain_no_operator_of_ours():
     attention, (qkv, _, _) = _Attention(), inputs()
     program = torch.export.export(attention, (qkv,), strict=False)

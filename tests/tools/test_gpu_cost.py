@@ -84,7 +84,7 @@ def test_the_plan_of_a_detector_is_refused():
     assert f"--plan: of '{name}', only the backbone is modelled" in error
 
 
-def test_a_linear_probe_is_modelled_and_its_graphs_are_not_counted():
+def test_a_linear_probe_is_modelled_without_its_graphs():
     options = ("--batch", 2, "--table", "--graphs", "--gpus", "H200")
     done = run_tool(TOOL, "mixmae/swin_b_linear_probe_90e", *options, code=1)
     assert "| swin_b_linear_probe_90e, 2 images, bfloat16 |" in done.stdout
