@@ -15,7 +15,7 @@ from torch.fx import GraphModule, Node
 from torch.fx.node import map_arg
 
 from ..algorithms import PretrainingModel
-from ..algorithms.compilation import compilable_blocks
+from ..algorithms.compilation import compilable_blocks, set_memory_budget
 from ..errors import ConfigError
 from .cuda_autocast import CudaAutocast
 from .fusion import fuse
@@ -152,7 +152,8 @@ def compile_for_cost(
 
     Raises:
         ConfigError: the model is none of this package's pre-training models and ``scope`` is
-            ``'model'``, or it has no list named ``blocks``.
+            ``'model'``, or it has no list named ``blocks``, or :func:`set_memory_budget` refuses
+            ``memory_budget``.
     """
     graphs: dict[str, Callable] = {}
 
@@ -163,12 +164,18 @@ def compile_for_cost(
         if isinstance(model, PretrainingModel):
             model.compile(scope=scope, memory_budget=memory_budget)
             return
-        blocks = compilable_blocks(model)
-        if scope == "model" or not blocks:
+        if scope == "model":
             raise ConfigError(
-                f"compile: scope={scope!r} of {type(model).__name__}: only lists named 'blocks' can"
-                f" be compiled in the cost model, of which it has {'some' if blocks else 'none'}"
+                f"compile: scope='model' must be 'blocks', because the model is"
+                f" {type(model).__name__}; 'model' is for pre-training"
             )
+        blocks = compilable_blocks(model)
+        if not blocks:
+            raise ConfigError(
+                f"compile: {type(model).__name__} has no list named 'blocks', and nothing else is"
+                " compiled in the cost model"
+            )
+        set_memory_budget(model, memory_budget)
         for block in blocks:
             block.compile()
 

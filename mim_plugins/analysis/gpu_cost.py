@@ -10,6 +10,7 @@ from unittest.mock import patch
 import torch
 from mmengine.config import Config
 from mmengine.optim import OptimWrapper, build_optim_wrapper
+from mmengine.registry import DefaultScope
 from mmpretrain.models.utils import ClsDataPreprocessor
 from torch import Tensor, nn
 from torch.autograd.graph import _engine_run_backward
@@ -185,7 +186,8 @@ def _wrapper(model: nn.Module, cfg: Config) -> Any:
     settings = copy.deepcopy(cfg.optim_wrapper)
     for name in ("type", "loss_scale", "use_fsdp", "dtype"):
         settings.pop(name, None)
-    wrapper: Any = build_optim_wrapper(model, settings | dict(type=_TracedWrapper))
+    with DefaultScope.overwrite_default_scope(cfg.get("default_scope")):
+        wrapper: Any = build_optim_wrapper(model, settings | dict(type=_TracedWrapper))
     groups = wrapper.optimizer.param_groups
     for group in groups:
         # PyTorch's default on GPUs

@@ -1,5 +1,6 @@
 """Export of an encoder as a program of PyTorch that runs without this package."""
 
+import copy
 import io
 import warnings
 from pathlib import Path
@@ -44,7 +45,7 @@ def export_program(
     """
     if Path(target).suffix != ".pt2":
         raise CheckpointError(f"'{target}': a program of torch.export must end in .pt2")
-    module = FromPixels(encoder, features=True).eval()
+    module = FromPixels(copy.deepcopy(encoder).cpu(), features=True).eval()
     height, width = size or encoder.preprocessing.size
     shape = (module.channels, height, width)
     batch = torch.export.Dim("batch")

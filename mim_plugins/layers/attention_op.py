@@ -91,10 +91,15 @@ def biased_attention(
         mask: floats to add to the bias of a single block (K, n, n).
 
     Returns:
-        Attended values (B, L, H, d), and log2 of the denominators of the softmax (B, H, L).
+        Attended values (B, L, H, d), and log2 of the denominators of the softmax (B, H, L), which
+        has no gradient.
+
+    Raises:
+        ValueError: shapes do not match, or the kernels do not support the sizes.
     """
     from .attention_kernel import forward_kernel
 
+    _check(qkv, biases, counts, mask)
     qkv = qkv.contiguous()
     out, lse = _empty_outputs(qkv)
     with torch.cuda.device_of(qkv):
@@ -151,6 +156,28 @@ def _backward(
     return total[..., :tokens, :tokens].contiguous().to(bias.dtype)
 
 
+def _check(
+    qkv: Tensor, biases: Sequence[Tensor], counts: Sequence[int], mask: Tensor | None
+) -> None:
+    """Raise a ValueError for shapes with which the kernels would use other memory."""
+    _, length, _, heads, channels = qkv.shape
+    is_valid = len(biases) == len(counts)
+    for bias, count in zip(biases, counts, strict=False):
+        tokens = bias.shape[-1]
+        is_valid &= bias.shape in ((count, heads, tokens, tokens), (1, heads, tokens, tokens))
+        is_valid &= AttentionBlocks(tokens, channels, qkv.dtype).is_supported
+        length -= count * tokens
+    if mask is not None:
+        is_valid &= len(counts) == 1 and mask.shape == (counts[0], *biases[0].shape[-2:])
+    if not is_valid or length or qkv.shape[2] != 3:
+        raise ValueError(
+            f"biased_attention: {qkv.dtype} qkv {tuple(qkv.shape)}, biases"
+            f" {[tuple(bias.shape) for bias in biases]}, counts={list(counts)} and mask"
+            f" {None if mask is None else tuple(mask.shape)} do not match, or exceed 256 tokens per"
+            " group, 128 channels per head or 32 bits"
+        )
+
+
 def _empty_outputs(qkv: Tensor) -> tuple[Tensor, Tensor]:
     images, length, _, heads, channels = qkv.shape
     out = qkv.new_empty(images, length, heads, channels)
@@ -175,10 +202,12 @@ def _save(ctx: Any, inputs: tuple, output: tuple[Tensor, Tensor]) -> None:
     ctx.set_materialize_grads(False)
 
 
-def _differentiate(ctx: Any, grad: Tensor | None, _: Any) -> tuple:
-    if grad is None:
-        return None, None, None, None
+def _differentiate(ctx: Any, grad: Tensor | None, lse_grad: Tensor | None) -> tuple:
     qkv, mask, out, lse, *biases = ctx.saved_tensors
+    if lse_grad is not None:
+        raise NotImplementedError("biased_attention: only the first output has a gradient")
+    if grad is None:
+        return None, [None] * len(biases), None, None
     grads = biased_attention_backward(grad, qkv, biases, ctx.counts, mask, out, lse)
     return *grads, None, None
 

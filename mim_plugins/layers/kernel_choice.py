@@ -18,6 +18,8 @@ CHOICES = ("auto", "triton", "sdpa")
 """Triton kernels for the sizes at which they are faster, for all that they support, or for none."""
 _INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 _verdicts: dict[tuple, bool] = {}
+# torch 2.6 lacks it, and cannot export the encoders
+_is_exporting = getattr(torch.compiler, "is_exporting", bool)
 
 
 def chosen_kernels() -> str:
@@ -38,7 +40,8 @@ def uses_kernels(qkv: Tensor, biases: Sequence[Tensor], attn_mask: Tensor | None
     """Return whether the Triton kernels attend; see :func:`attend_in_groups` for the arguments.
 
     They do on GPUs, for which the device ``meta`` stands, if bias and mask are the same for all
-    images. On the CPU, they do in Triton's interpreter only.
+    images. On the CPU, they do in Triton's interpreter only. Programs of ``torch.export`` and ONNX
+    and traces of ``torch.jit`` contain PyTorch's attention, because they run without this package.
     """
     if qkv.device.type not in ("cuda", "meta") and not _INTERPRETED:
         return False
@@ -63,6 +66,9 @@ def are_usable(
     They are compared once for each size. If a kernel fails or differs, a warning is issued, and the
     process uses PyTorch's attention from then on.
     """
+    # not in uses_kernels, where torch.compile would replace the call by True
+    if _is_exporting() or torch.jit.is_tracing():
+        return False
     choice = chosen_kernels()
     sizes = [AttentionBlocks(size, channels, dtype) for size in tokens if size]
     fits = all(x.is_preferred if choice == "auto" else x.is_supported for x in sizes)

@@ -93,13 +93,17 @@ def test_a_memory_budget_keeps_less_and_moves_more():
     assert saving.bytes() > plain.bytes()
 
 
+RANDOM = nn.ModuleDict(dict(blocks=nn.ModuleList([nn.Dropout(0.1)])))
+
+
 @pytest.mark.parametrize(
-    ("model", "scope", "count"),
+    ("model", "scope", "budget", "message"),
     [
-        (Mlp(), "blocks", "none"),
-        (nn.ModuleDict(dict(blocks=nn.ModuleList([Mlp()]))), "model", "some"),
+        (Mlp(), "blocks", 1.0, "Mlp has no list named 'blocks'"),
+        (RANDOM, "model", 1.0, "scope='model' must be 'blocks', because the model is ModuleDict"),
+        (RANDOM, "blocks", 0.9, r"memory_budget=0\.9 must be 1, because 'blocks\.0' is random"),
     ],
 )
-def test_other_models_are_compiled_by_block_only(model, scope, count):
-    with simulated_gpu() as gpu, pytest.raises(ConfigError, match=f"of which it has {count}"):
-        compile_for_cost(model, gpu.trace, gpu.autocast, scope)
+def test_other_models_are_compiled_as_in_training(model, scope, budget, message):
+    with simulated_gpu() as gpu, pytest.raises(ConfigError, match=message):
+        compile_for_cost(model, gpu.trace, gpu.autocast, scope, budget)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-CASES = Path(__file__).with_name("interpreted_attention.py")
+CASES = sorted(Path(__file__).parent.glob("interpreted_*.py"))
 
 
 def test_the_kernels_are_right_in_the_interpreter(tmp_path):
@@ -22,11 +22,11 @@ def test_the_kernels_are_right_in_the_interpreter(tmp_path):
         "no:cacheprovider",
         "-p",
         "no:xdist",
-        str(CASES),
+        *map(str, CASES),
     ]
     environment = os.environ | dict(TRITON_INTERPRET="1", OMP_NUM_THREADS="1")
     environment["PYTHONPATH"] = os.pathsep.join(
-        [str(root), *filter(None, [os.environ.get("PYTHONPATH")])]
+        [str(root), str(CASES[0].parent), *filter(None, [os.environ.get("PYTHONPATH")])]
     )
     run = subprocess.run(
         command, cwd=root, env=environment, capture_output=True, text=True, timeout=600

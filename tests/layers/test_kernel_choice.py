@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 from torch._subclasses import FakeTensorMode
 
 from mim_plugins.errors import ConfigError
@@ -67,3 +68,33 @@ def test_fake_tensors_of_a_gpu_pass_without_a_gpu(monkeypatch):
         qkv, biases, _ = inputs("cuda")
         assert uses_kernels(qkv, biases, None)
         assert attend_in_groups(qkv, biases, [1]).shape == (2, 9, 2, 16)
+
+
+class _Attention(nn.Module):
+    def __init__(self):
+        super().__init__()
+        _, (self.bias,), _ = inputs()
+
+    def forward(self, qkv):
+        return attend_in_groups(qkv, [self.bias], [1])
+
+
+@pytest.mark.skipif(torch.__version__.startswith("2.6."), reason="torch 2.6 cannot export")
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
+def test_exported_programs_contain_no_operator_of_ours():
+    attention, (qkv, _, _) = _Attention(), inputs()
+    program = torch.export.export(attention, (qkv,), strict=False)
+    strict = torch.export.export(attention, (qkv,), strict=True)
+    trace = torch.jit.trace(attention, qkv, check_trace=False)
+    assert "biased_attention" not in f"{program.graph} {strict.graph} {trace.inlined_graph}"
+
+
+def test_compiled_graphs_contain_it():
+    graphs = []
+
+    def backend(module, _):
+        graphs.append(str(module.graph))
+        return module.forward
+
+    torch.compile(_Attention(), backend=backend, fullgraph=True)(inputs()[0])
+    assert "biased_attention" in graphs[0]

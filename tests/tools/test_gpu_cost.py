@@ -50,12 +50,17 @@ def test_a_config_that_fails_gets_a_row_with_the_reason(config):
 
 
 @pytest.mark.parametrize(
-    ("option", "message"),
-    [("H200.speed=1", "--rates H200.speed=1: use"), ("V100.launch=1", "--rates V100.launch=1"),
-     ("H200.launch=fast", "--rates H200.launch=fast")],
+    "options",
+    ["--rates H200.speed=1", "--rates V100.launch=1", "--rates H200.launch=fast",
+     "--rates H200.launch=0", "--rates H200.launch=-1", "--rates H200.launch=nan", "--batch 0",
+     "--batch -2", "--img-size 0", "--operations -3", "--operations 3 --table", "--plan 0",
+     "--plan nan", "--plan 24 --table", "--plan 24 --compile blocks", "--memory-budget 0.5",
+     "--memory-budget nan --compile blocks", "--memory-budget 2 --compile model"],
 )  # fmt: skip
-def test_wrong_rates_exit_with_one_line(config, option, message):
-    assert message in run_tool(TOOL, config, "--rates", option, code=1).stderr
+def test_wrong_options_exit_with_one_line(options):
+    done = run_tool(TOOL, "mrmae/vit_b_400e", *options.split(), code=1)
+    assert done.stdout == ""
+    assert done.stderr.startswith(f"error: {options.split()[0]}")
 
 
 def test_the_plan_lists_fitting_batches_and_hours(config):
@@ -77,3 +82,10 @@ def test_the_plan_of_a_detector_is_refused():
     name = "transfer/coco/mask_rcnn_mrmae_vit_b_25e"
     error = run_tool(TOOL, name, "--plan", 24, code=1).stderr
     assert f"--plan: of '{name}', only the backbone is modelled" in error
+
+
+def test_a_linear_probe_is_modelled_without_its_graphs():
+    options = ("--batch", 2, "--table", "--graphs", "--gpus", "H200")
+    done = run_tool(TOOL, "mixmae/swin_b_linear_probe_90e", *options, code=1)
+    assert "| swin_b_linear_probe_90e, 2 images, bfloat16 |" in done.stdout
+    assert "--graphs is for pre-training with this package, not for ImageClas" in done.stderr

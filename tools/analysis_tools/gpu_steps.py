@@ -3,21 +3,21 @@
 import argparse
 import warnings
 from collections.abc import Sequence
-from dataclasses import fields, replace
 from textwrap import shorten
 from typing import Any
 
 import numpy as np
 import torch
+from gpu_arguments import check_options, chosen_gpus
 from gpu_lines import GB, report, table_head, table_row
 from gpu_plan import check_plan, plan_head, plan_row
 from mmengine.config import Config
 from mmengine.hub import get_config
 from mmengine.logging import MMLogger
 
-from mim_plugins.algorithms.compilation import SCOPES
+from mim_plugins.algorithms import PretrainingModel
+from mim_plugins.algorithms.dependent_parts import image_channels
 from mim_plugins.analysis import (
-    GPUS,
     GpuRates,
     build_on_meta,
     count_graphs,
@@ -37,12 +37,8 @@ def run(args: argparse.Namespace) -> None:
     MMLogger.get_instance("gpu_cost", log_level="ERROR")
     warnings.simplefilter("ignore")  # only shapes matter
     with user_errors():
+        check_options(args)
         gpus = chosen_gpus(args)
-        unknown = [scope for scope in args.compile if scope not in SCOPES]
-        if unknown:
-            raise ConfigError(f"--compile {' '.join(unknown)}: use {', '.join(SCOPES)}")
-        if args.plan and args.compile:
-            raise ConfigError("--plan computes eager steps; leave out --compile")
         if args.plan:
             print("\n".join(plan_head(gpus, args.plan)))
         elif args.table:
@@ -96,25 +92,6 @@ def print_config(name: str, args: argparse.Namespace, gpus: dict[str, GpuRates])
         print("\n".join(graph_lines(build_on_meta(cfg), size)))
 
 
-def chosen_gpus(args: argparse.Namespace) -> dict[str, GpuRates]:
-    """Return the rates of the GPUs of the command line."""
-    unknown = [name for name in args.gpus or () if name not in GPUS]
-    if unknown:
-        raise ConfigError(f"--gpus {' '.join(unknown)}: use {', '.join(GPUS)}")
-    gpus = {name: GPUS[name] for name in args.gpus or GPUS}
-    for text in args.rates:
-        place, _, value = text.partition("=")
-        gpu, _, rate = place.partition(".")
-        try:
-            gpus[gpu] = replace(gpus[gpu], **{rate: float(value)})
-        except (KeyError, TypeError, ValueError):
-            raise ConfigError(
-                f"--rates {text}: use GPU.RATE=NUMBER, with a GPU of {', '.join(gpus)} and a rate"
-                f" of {', '.join(field.name for field in fields(GpuRates))}"
-            ) from None
-    return gpus
-
-
 def config(name: str) -> Config:
     return get_config(name) if "::" in name else read_config(name)
 
@@ -138,8 +115,18 @@ def image_size(model: Any, cfg: Config, wanted: Sequence[int] | None) -> tuple[i
 
 
 def graph_lines(model: Any, size: tuple[int, int]) -> list[str]:
-    """Count the graphs of a pre-training model."""
-    data = dict(inputs=torch.zeros(4, 3, *size), data_samples=[None] * 4)
+    """Count the graphs of a pre-training model.
+
+    Raises:
+        ConfigError: it is another model.
+    """
+    if not isinstance(model, PretrainingModel):
+        raise ConfigError(
+            f"--graphs is for pre-training with this package, not for {type(model).__name__}"
+        )
+    data = dict(
+        inputs=torch.zeros(4, image_channels(model.backbone), *size), data_samples=[None] * 4
+    )
     model.to("meta")
     model.data_preprocessor.static_shapes = True
     batches = (model.data_preprocessor(dict(data), True)["inputs"] for _ in range(STEPS))
