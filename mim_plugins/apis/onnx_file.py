@@ -1,5 +1,6 @@
 """Export of a model that takes pixels as an ONNX file."""
 
+import copy
 import importlib.util
 import logging
 import os
@@ -51,6 +52,7 @@ def export_onnx(
         MissingPackageError: a package is missing.
     """
     require_packages(check)
+    module = copy.deepcopy(module).cpu()  # the inputs are on the CPU
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".onnx-", dir=target.parent) as folder:
         unfinished = Path(folder) / target.name
