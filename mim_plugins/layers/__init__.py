@@ -1,10 +1,8 @@
 from .attention_blocks import AttentionBlocks, Tiling
-from .grouped_attention import attend_in_groups
 from .masked_conv_block import MaskedConvBlock
 from .patches import PatchEmbed, PatchMerging, patch_statistics, patchify, unpatchify
 from .position_embedding import resize_on_load, resize_position_embedding, sincos_position_embedding
-from .pytorch_attention import attend_with_pytorch
-from .token_groups import TokenGroups
+from .token_groups import TokenGroups, attend_with_pytorch
 from .transformer import (
     SelfAttention,
     TransformerBlock,
@@ -15,7 +13,7 @@ from .transformer import (
     fused_attention,
     init_linear_and_norm,
 )
-from .window_attention import WindowAttention, group_bias_rows
+from .window_attention import WindowAttention, attend_in_groups, group_bias_rows
 from .window_plan import Grouping, WindowKind, WindowPlan, WindowPlanner
 from .windowed_blocks import windowed_forward
 from .windows import (

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from .attention_blocks import AttentionBlocks
 from .attention_op import biased_attention
-from .pytorch_attention import attend_with_pytorch
+from .token_groups import attend_with_pytorch
 
 # relative to the largest value, whose rounding error the sums contain
 _TOLERANCES = {torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 4e-2}

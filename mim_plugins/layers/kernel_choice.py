@@ -16,7 +16,8 @@ VARIABLE = "MIM_PLUGINS_ATTENTION"
 """Environment variable with one of :data:`CHOICES`."""
 CHOICES = ("auto", "triton", "sdpa")
 """Triton kernels for the sizes at which they are faster, for all that they support, or for none."""
-_INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
+INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
+"""Whether Triton runs its kernels on the CPU, as tests do."""
 _verdicts: dict[tuple, bool] = {}
 # torch 2.6 lacks it, and cannot export the encoders
 _is_exporting = getattr(torch.compiler, "is_exporting", bool)
@@ -43,7 +44,7 @@ def uses_kernels(qkv: Tensor, biases: Sequence[Tensor], attn_mask: Tensor | None
     images. On the CPU, they do in Triton's interpreter only. Programs of ``torch.export`` and ONNX
     and traces of ``torch.jit`` contain PyTorch's attention, because they run without this package.
     """
-    if qkv.device.type not in ("cuda", "meta") and not _INTERPRETED:
+    if qkv.device.type not in ("cuda", "meta") and not INTERPRETED:
         return False
     if any(len(x) > 1 for x in (*biases, attn_mask) if x is not None):
         return False

@@ -4,11 +4,14 @@ Letters: B images, M masks (1 when the batch shares one, else B), nW windows per
 window, L = nW * N tokens of an image, G groups per window, C channels.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from .transformer import attend
 
 
 @dataclass(frozen=True)
@@ -100,3 +103,35 @@ def _take(x: Tensor, order: Tensor) -> Tensor:
     batch, tokens = order.shape
     first = torch.arange(0, batch * tokens, tokens, device=order.device)
     return x.flatten(0, 1).index_select(0, (order + first[:, None]).flatten()).view_as(x)
+
+
+def attend_with_pytorch(
+    qkv: Tensor,
+    biases: Sequence[Tensor],
+    counts: Sequence[int],
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+) -> Tensor:
+    """Compute ``attend_in_groups`` by PyTorch's kernels, or by :func:`attend`'s on the CPU.
+
+    ``qkv`` of H heads with d channels is (B, L, 3, H, d). Each block of ``counts`` groups has a bias (M, K or 1, H, n, n), and
+    a single block may have a mask (M, K, n, n). Return attended values (B, L, H, d).
+    """
+    sizes = [bias.shape[-1] for bias in biases]
+    lengths = [count * size for count, size in zip(counts, sizes, strict=True)]
+    parts = []
+    for part, bias, count in zip(qkv.split(lengths, dim=1), biases, counts, strict=True):
+        if attn_mask is not None:
+            bias = bias + attn_mask[:, :, None]
+        parts.append(_attend(part.unflatten(1, (count, bias.shape[-1])), bias, dropout_p))
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+
+
+def _attend(qkv: Tensor, bias: Tensor, dropout_p: float) -> Tensor:
+    """Attend in K groups of tokens (B, K, n, 3, H, d); return (B, K * n, H, d)."""
+    batch, groups, tokens, _, heads, channels = qkv.shape
+    # groups and heads share an axis, so one bias serves all images without a copy
+    qkv = qkv.permute(3, 0, 1, 4, 2, 5).reshape(3, batch, -1, tokens, channels)
+    bias = bias.expand(-1, groups, -1, -1, -1).flatten(1, 2).to(qkv.dtype)
+    x = attend(qkv, bias, dropout_p)
+    return x.unflatten(1, (groups, heads)).transpose(2, 3).flatten(1, 2)

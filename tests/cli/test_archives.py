@@ -47,7 +47,7 @@ def finished(tmp_path_factory):
 
 def test_mixture_of_all_formats_is_trained_on(finished):
     folder, printed = finished
-    assert "22 images, batches of 11, 1 epochs of 2 iterations" in printed
+    assert "22 images, batches of 11, 1 epoch of 2 iterations" in printed
     assert "not written" not in printed
     config = (folder / "run.py").read_text()
     assert "weights=[2.0, 0.5, 1.0, 1.0, 1.0]" in config

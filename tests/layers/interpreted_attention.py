@@ -170,7 +170,7 @@ def test_modules_use_the_kernels_and_agree_with_pytorch(monkeypatch):
     calls = []
     kernel = attention_op.biased_attention
     monkeypatch.setattr(
-        "mim_plugins.layers.grouped_attention.biased_attention",
+        "mim_plugins.layers.window_attention.biased_attention",
         lambda *args: calls.append(args) or kernel(*args),
     )
     found = run(attention, x, others)
@@ -195,7 +195,7 @@ def test_one_graph_is_compiled_and_equals_eager():
 
 def test_own_masks_and_dropout_take_pytorch(monkeypatch):
     qkv, (bias,), counts, mask = make(2, 1, 16, [(1, 5)], masked=True)
-    monkeypatch.delattr("mim_plugins.layers.grouped_attention.biased_attention")
+    monkeypatch.delattr("mim_plugins.layers.window_attention.biased_attention")
     own_masks = mask[None].repeat(2, 1, 1, 1)
     assert attend_in_groups(qkv, [bias[None]], counts, own_masks).shape == (2, 5, 1, 16)
     assert attend_in_groups(qkv, [bias[None]], counts, mask[None], 0.5).shape == (2, 5, 1, 16)

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -51,7 +53,7 @@ def test_limited_images_are_spread_over_the_folder(tmp_path, images, weights, mo
     chosen = []
 
     def note(model, files, seed):
-        chosen.extend(file.name for file in files)
+        chosen.extend(Path(file).name for file in files)
         raise ValueError("seen enough")
 
     monkeypatch.setattr("mim_plugins.cli.reconstruction_picture.reconstruct", note)
