@@ -114,8 +114,9 @@ def attend_with_pytorch(
 ) -> Tensor:
     """Compute ``attend_in_groups`` by PyTorch's kernels, or by :func:`attend`'s on the CPU.
 
-    ``qkv`` of H heads with d channels is (B, L, 3, H, d). Each block of ``counts`` groups has a bias (M, K or 1, H, n, n), and
-    a single block may have a mask (M, K, n, n). Return attended values (B, L, H, d).
+    ``qkv`` of H heads with d channels is (B, L, 3, H, d). Each block of ``counts`` groups has a
+    bias (M, K or 1, H, n, n), and a single block may have a mask (M, K, n, n). Return attended
+    values (B, L, H, d).
     """
     sizes = [bias.shape[-1] for bias in biases]
     lengths = [count * size for count, size in zip(counts, sizes, strict=True)]
