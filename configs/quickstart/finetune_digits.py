@@ -2,8 +2,8 @@
 
 Result:   top-1 on 1,297 test digits, mean of seeds 0, 1, 2, each with its own labels: 77.6 %
           pre-trained, 75.4 % from random weights (measured on 2 CPU cores; with seed 2 alone, 82.3
-          and 83.0 %; with one thread, 79.8 and 75.5 %). Batch and labels per class were chosen among a few on the same test digits;
-          with batches of 60, random weights reach 78.2 %.
+          and 83.0 %; with one thread, 79.8 and 75.5 %). Batch and labels per class were chosen
+          among a few on the same test digits; with batches of 60, random weights reach 78.2 %.
 Cost:     500 steps of 30 images, about 25 seconds on one CPU core.
 Command:  bash tools/quickstart.sh, or after it tools/train.py configs/quickstart/finetune_digits.py
           (from random weights: --cfg-options model.backbone.init_cfg=None)
