@@ -1,4 +1,4 @@
-"""What the operations of a graph of AOTAutograd read from memory once Inductor has fused them."""
+"""Memory reads of the operations in a graph of AOTAutograd, after the fusion by Inductor."""
 
 import operator
 from dataclasses import dataclass

@@ -11,7 +11,7 @@ from torch.distributed.optim import ZeroRedundancyOptimizer
 
 
 class ShardedStateTransfer:
-    """Gathers the state of a ZeroRedundancyOptimizer on the main process, beside training.
+    """Gathers the state of a ZeroRedundancyOptimizer on the main process during training.
 
     Each process copies its part, which is all that training waits for, and sends the copy in a
     thread. The processes use separate gloo connections, so the collective operations of training

@@ -17,7 +17,7 @@ from ..sharding.sharded_tensors import local_part
 
 
 class CheckpointCopier:
-    """Copies checkpoints to main memory, so that training may change the run's tensors.
+    """Copies checkpoints to main memory, so training may change the tensors of the run.
 
     The memory is used again for the next copy, which makes it several times as fast, because new
     memory is assigned page by page.

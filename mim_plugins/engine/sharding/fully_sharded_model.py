@@ -159,7 +159,7 @@ class _Sharded:
 
     @property
     def init_weights(self) -> None:
-        """Raise AttributeError, so that MMEngine finds no such method."""
+        """Raise AttributeError, so MMEngine finds no such method."""
         raise AttributeError("the weights were initialized before they were sharded")
 
     def __deepcopy__(self, memo: dict) -> NoReturn:

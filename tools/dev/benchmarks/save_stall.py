@@ -30,7 +30,7 @@ BEFORE, AFTER = 89, 91  # priorities around that of the checkpoint hook
 
 
 class Model(BaseModel):
-    """One weight, and buffers that make the checkpoint large."""
+    """Model of one weight, with buffers that make the checkpoint large."""
 
     def __init__(self, megabytes: int) -> None:
         super().__init__()

@@ -59,7 +59,7 @@ def _launch(arguments: list[str], logs: Path, record: Path) -> bool:
         return process
 
     agents = [start(agent) for agent in range(_AGENTS)]
-    while sum(agent.is_alive() for agent in agents):  # looks at all of them, which also reaps them
+    while sum(agent.is_alive() for agent in agents):  # every call also reaps an ended agent
         time.sleep(0.1)
         _end_orphans(record / STOPPED)
         if agents[1].exitcode == -signal.SIGKILL and agents[0].is_alive():

@@ -13,7 +13,7 @@ from compare import METHODS, RIVALS
 from experiment import HERE, TRAIN, Experiment, encoder_of, read_logs
 from imagenet_weights import MODEL, write_weights
 from mmengine.config import Config
-from sizes import SIZES
+from sizes import Size
 from study_plan import ABLATIONS, CONFIGS, RATES, Job, Length, Start
 
 _SELF_SEED = 9  # of the teacher without labels; no compared run has it
@@ -31,7 +31,7 @@ class Study:
 
     def __init__(self, work: Path, results: Path, length: Length) -> None:
         self.results, self.length = results, length
-        size = SIZES["small"].__class__(
+        size = Size(
             images=length.images,
             labeled=length.labeled,
             test_images=length.test,
@@ -231,7 +231,7 @@ class Study:
 
 
 def _origin() -> dict[str, Any]:
-    """Return what a result depends on besides the plan."""
+    """Return the commit, the versions and the host of a result."""
     commit = subprocess.run(
         ["git", "rev-parse", "HEAD"], cwd=HERE, capture_output=True, text=True, check=False
     )
