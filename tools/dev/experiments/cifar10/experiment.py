@@ -18,7 +18,9 @@ from sizes import Size
 HERE = Path(__file__).resolve().parent
 TRAIN = HERE.parents[2] / "train.py"
 CHECKPOINTS = 3  # per pre-training, evenly spaced, the last at the end
-os.environ["OMP_NUM_THREADS"] = "1"  # inherited by the jobs
+# inherited by the jobs: one thread each; freed memory is kept for the next step
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["MALLOC_MMAP_THRESHOLD_"] = os.environ["MALLOC_TRIM_THRESHOLD_"] = str(2**32)
 # a forked process cannot use CUDA if importing MMEngine has counted the GPUs before
 if torch.cuda.is_available():
     JOBS: Any = multiprocessing.get_context("spawn")

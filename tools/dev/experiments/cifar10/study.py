@@ -6,6 +6,7 @@ plan and the protocol are in study_plan.py and docs/results_cifar10.md.
 """
 
 import argparse
+import re
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -32,7 +33,7 @@ def main() -> None:
     parser.add_argument("--length", choices=LENGTHS, default="long", help="smoke: only a check")
     parser.add_argument("--processes", type=int, default=2, help="concurrent jobs of one thread")
     parser.add_argument("--minutes", type=float, help="begin no job after this time")
-    parser.add_argument("--only", default="", help="jobs whose name contains this text")
+    parser.add_argument("--only", default="", help="regular expression for the jobs to run")
     parser.add_argument("--list", action="store_true", help="print the missing jobs")
     args = parser.parse_args()
     if args.length == "smoke" and args.results == RESULTS:
@@ -40,7 +41,7 @@ def main() -> None:
     work = args.work_dir.resolve()
     study = Study(work, args.results, LENGTHS[args.length])
     if args.list:
-        print("\n".join(job.label for job in waiting(study) if args.only in job.label))
+        print("\n".join(job.label for job in waiting(study) if re.search(args.only, job.label)))
         return
     work.mkdir(parents=True, exist_ok=True)
     decode_once(args.data, work / "arrays")
@@ -54,19 +55,15 @@ def main() -> None:
         for job in jobs:
             run(job)
 
-    for job in waiting(study)[:2]:
-        if not job.start:  # calibration alone on the machine, then the teachers
-            run(job)
-    # the jobs of a start depend on each other, and on those of seed 0
-    starts: dict[Start, list[Job]] = {}
+    run(Job("calibrate"))  # alone on the machine
+    # The jobs of a start depend on each other, and on the same start of seed 0, which is earlier.
+    starts: dict[Start | None, list[Job]] = {}
     for job in waiting(study):
-        if job.start and args.only in job.label:
+        if re.search(args.only, job.label):
             starts.setdefault(job.start, []).append(job)
-    for seed in sorted({start.seed for start in starts}):
-        chains = [jobs for start, jobs in starts.items() if start.seed == seed]
-        with ThreadPoolExecutor(args.processes) as pool:
-            for finished in [pool.submit(run_all, jobs) for jobs in chains]:
-                finished.result()
+    with ThreadPoolExecutor(args.processes) as pool:
+        for finished in [pool.submit(run_all, jobs) for jobs in starts.values()]:
+            finished.result()
     print(f"{len(waiting(study))} jobs are left")
 
 

@@ -5,10 +5,13 @@ from typing import Any
 
 RATES = (5e-4, 1e-3, 2e-3, 4e-3)  # learning rates of fine-tuning that are tried for each start
 SHARES = (1, 10, 100)  # percent of the labels
+DECIDING_SHARE = 10
 FAMILIES = dict(
     swin=("random_swin", "mixmae", "simmim"),
     vit=("random_vit", "mae", "mrmae_self", "mrmae_imagenet", "mrmae_labels"),
 )
+FEWER_SEEDS = dict(mrmae_imagenet=(0, 1), mrmae_labels=(0, 1))  # the others: SEEDS
+SEEDS = (0, 1, 2)
 RIVALS = (("mixmae", "simmim"), ("mrmae_self", "mae"))  # comparisons that decide
 CONFIGS = dict(
     random_swin="mixmae",
@@ -43,6 +46,8 @@ class Length:
     test: int
     epochs: int
     """Epochs of pre-training."""
+    longer: int
+    """Epochs of one more pre-training of each rival, whose frozen encoder is evaluated."""
     most_epochs: dict[int, int]
     """Most epochs of fine-tuning by share of the labels."""
     patience: int
@@ -57,6 +62,7 @@ LENGTHS = dict(
         validation=5_000,
         test=10_000,
         epochs=20,
+        longer=60,
         most_epochs={1: 400, 10: 80, 100: 40},
         patience=5,
         teacher=dict(images=45_000, epochs=3),
@@ -67,6 +73,7 @@ LENGTHS = dict(
         validation=100,
         test=100,
         epochs=2,
+        longer=4,
         most_epochs={1: 10, 10: 2, 100: 1},
         patience=2,
         teacher=dict(images=256, epochs=1),
@@ -129,23 +136,26 @@ class Plan:
     def jobs(self) -> list[Job]:
         """Return all jobs; those that depend on ``calibrate`` are missing before it has run."""
         epochs = self.length.epochs
+        names = [name for family in FAMILIES.values() for name in family]
         jobs = [Job("calibrate"), Job("teachers")]
-        for seed in (0, 1, 2):
-            for names in FAMILIES.values():
-                starts = [Start(name, seed, 0 if "random" in name else epochs) for name in names]
-                for start in starts:
-                    jobs += self._start(start)
+        for seed in SEEDS:
+            for name in names:
+                if seed in FEWER_SEEDS.get(name, SEEDS):
+                    jobs += self._start(Start(name, seed, 0 if "random" in name else epochs))
             for name, length in self.equal_time.items():
                 if length != epochs:
-                    jobs += self._start(Start(name, seed, length))
+                    jobs += self._start(Start(name, seed, length), shares=(DECIDING_SHARE,))
         for seed in (0, 1):
             for variant, (name, _) in ABLATIONS.items():
                 start = Start(name, seed, epochs, variant)
                 jobs += [Job("pretrain", start), Job("transfer", start)]
+        jobs += [
+            Job("pretrain", Start(name, 0, self.length.longer)) for pair in RIVALS for name in pair
+        ]
         return jobs
 
-    def _start(self, start: Start) -> list[Job]:
+    def _start(self, start: Start, shares: tuple[int, ...] = SHARES) -> list[Job]:
         jobs = [Job("pretrain", start)]
         if start.seed == 0:
-            jobs += [Job("finetune", start, 10, rate) for rate in RATES]
-        return [*jobs, *(Job("finetune", start, share) for share in SHARES), Job("transfer", start)]
+            jobs += [Job("finetune", start, DECIDING_SHARE, rate) for rate in RATES]
+        return [*jobs, *(Job("finetune", start, share) for share in shares), Job("transfer", start)]

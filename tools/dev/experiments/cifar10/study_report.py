@@ -12,10 +12,9 @@ from matplotlib.figure import Figure
 from report import heading, markdown, spread
 from score import unpack
 from study import RESULTS
-from study_plan import ABLATIONS, FAMILIES, LENGTHS, RIVALS, SHARES, Job, Start
+from study_plan import ABLATIONS, FAMILIES, LENGTHS, RIVALS, SEEDS, SHARES, Job, Start
 
 _RESAMPLES = 2_000
-_SEEDS = (0, 1, 2)
 Values = dict[str, dict[str, Any]]
 
 
@@ -32,7 +31,7 @@ def lengths(values: Values, name: str) -> list[int]:
 
 
 def _length(job: str, name: str) -> int | None:
-    for seed in _SEEDS:
+    for seed in SEEDS:
         suffix = f"_seed{seed}"
         if job == f"pretrain_{name}{suffix}":
             return 0
@@ -46,7 +45,7 @@ def _length(job: str, name: str) -> int | None:
 def accuracies(values: Values, name: str, epochs: int, variant: str = "") -> dict[str, list[float]]:
     """Return the test accuracies of each evaluation over the seeds that are finished."""
     found: dict[str, list[float]] = {}
-    for seed in _SEEDS:
+    for seed in SEEDS:
         start = Start(name, seed, epochs, variant)
         curve = values.get(Job("pretrain", start).label, {}).get("curve", {})
         last = curve.get(str(epochs), {})
@@ -84,7 +83,7 @@ def difference(
     labeled images and test images. None means that a seed is missing.
     """
     pairs = []
-    for seed in _SEEDS:
+    for seed in SEEDS:
         results = [
             values.get(Job("finetune", Start(name, seed, epochs), share).label)
             for name, epochs in (first, second)
@@ -134,7 +133,7 @@ def draw(values: Values, file: Path) -> None:
 
 
 def _draw_curve(axes: Any, values: Values, name: str, epochs: int, seconds: dict) -> None:
-    jobs = (Job("pretrain", Start(name, seed, epochs)).label for seed in _SEEDS)
+    jobs = (Job("pretrain", Start(name, seed, epochs)).label for seed in SEEDS)
     curves = [values[job]["curve"] for job in jobs if job in values]
     method = "mrmae" if name.startswith("mrmae") else name
     if not epochs:

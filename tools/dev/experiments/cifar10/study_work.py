@@ -14,10 +14,11 @@ from experiment import HERE, TRAIN, Experiment, encoder_of, read_logs
 from imagenet_weights import MODEL, write_weights
 from mmengine.config import Config
 from sizes import Size
-from study_plan import ABLATIONS, CONFIGS, RATES, Job, Length, Start
+from study_plan import ABLATIONS, CONFIGS, DECIDING_SHARE, RATES, Job, Length, Start
 
 _SELF_SEED = 9  # of the teacher without labels; no compared run has it
 _CURVE = 4  # checkpoints of a pre-training
+_PRECISION = {"optim_wrapper.type": "Bfloat16OptimWrapper"}
 
 
 class Study:
@@ -71,7 +72,7 @@ class Study:
         """Return the seconds per epoch of each method."""
         self.experiment.teacher_features()
         configs = {
-            method: self.experiment.config(f"calibrate_{method}", method, 1, 0, {})
+            method: self.experiment.config(f"calibrate_{method}", method, 1, 0, _PRECISION)
             for method in METHODS
         }
         measured = self.experiment.calibrate(configs)
@@ -101,6 +102,8 @@ class Study:
         """Fine-tune until validation stops improving; return validation and test accuracy."""
         assert job.start is not None
         rate = job.rate or self._best_rate(job.start)
+        if (job.start.seed, job.share, job.rate) == (0, DECIDING_SHARE, 0):
+            return self.result(Job("finetune", job.start, job.share, rate)) or {}  # of the search
         folder = self.work / job.label
         config = self._finetune_config(job, rate)
         run = self.experiment.run
@@ -135,7 +138,7 @@ class Study:
         """Write the config of a pre-training, which can be resumed at any time."""
         changes = dict(ABLATIONS[start.variant][1]) if start.variant else {}
         method = CONFIGS.get(start.name, start.name)
-        changes |= self._teacher(start.name)
+        changes |= _PRECISION | self._teacher(start.name)
         if start.epochs:
             changes["default_hooks.checkpoint"] = dict(
                 type="mim_plugins.AtomicCheckpointHook",
@@ -150,6 +153,8 @@ class Study:
 
     def _teacher(self, name: str) -> dict[str, Any]:
         """Return the changes of the config for the teacher of a start."""
+        if name.startswith("mrmae") and self.result(Job("teachers")) is None:
+            raise SystemExit("error: the job 'teachers' has not run")
         place = "model.mimics.teacher.target_generator"
         if name == "mrmae_imagenet":
             generator: dict[str, Any] = dict(
@@ -176,7 +181,7 @@ class Study:
     def _best_rate(self, start: Start) -> float:
         """Return the learning rate with the best validation accuracy at seed 0."""
         first = Start(start.name, 0, start.epochs, start.variant)
-        found = {rate: self.result(Job("finetune", first, 10, rate)) for rate in RATES}
+        found = {rate: self.result(Job("finetune", first, DECIDING_SHARE, rate)) for rate in RATES}
         accuracies = {rate: result["validation"] for rate, result in found.items() if result}
         if len(accuracies) < len(RATES):
             raise SystemExit(f"error: the learning rates of {first.label} have not all been tried")
@@ -205,6 +210,7 @@ class Study:
             "val_dataloader.dataset.data_root": str(self.experiment.arrays),
             **{f"val_dataloader.dataset.{key}": value for key, value in held_out.items()},
             "optim_wrapper.optimizer.lr": rate,
+            **_PRECISION,
             "train_cfg.val_interval": interval,
             "default_hooks.checkpoint": dict(
                 interval=-1, save_best="accuracy/top1", rule="greater"

@@ -3,6 +3,7 @@
 custom_imports = dict(
     imports=[
         "mim_plugins",
+        "bfloat16",
         "cifar_arrays",
         "cifar_vit",
         "encoder_target",
