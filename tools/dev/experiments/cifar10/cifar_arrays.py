@@ -46,7 +46,7 @@ def decode_once(source: Path, folder: Path) -> None:
         names = sorted(found[split])
         order = np.random.default_rng(0).permutation(count)
         classes = sorted({name.split("/")[0] for name in names})
-        images = [_decode(found[split][names[i]]) for i in order]
+        images = [decode(found[split][names[i]], names[i]) for i in order]
         np.save(folder / f"{split}_images.npy", np.stack(images))
         labels = [classes.index(names[i].split("/")[0]) for i in order]
         np.save(folder / f"{split}_labels.npy", np.array(labels))
@@ -63,10 +63,11 @@ def _files(source: Path) -> Iterator[tuple[Path, bytes]]:
                 yield Path(member.name), file.read()
 
 
-def _decode(content: bytes) -> np.ndarray:
+def decode(content: bytes, name: str) -> np.ndarray:
+    """Decode an image file to (H, W, 3), RGB."""
     image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
     if image is None:
-        sys.exit("error: --data contains an image that cannot be decoded")
+        sys.exit(f"error: the image '{name}' cannot be decoded")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 

@@ -28,6 +28,8 @@ def waiting(study: Study) -> list[Job]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="cifar10.tar.xz, or its folder")
+    parser.add_argument("--imagenet", type=Path, help="<WordNet ID>_<class>.JPEG, for transfer")
+    parser.add_argument("--coco", type=Path, help="annotations/ and train2017/, for detection")
     parser.add_argument("--work-dir", type=Path, required=True, help="folder of all runs")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the result files")
     parser.add_argument("--length", choices=LENGTHS, default="long", help="smoke: only a check")
@@ -39,7 +41,12 @@ def main() -> None:
     if args.length == "smoke" and args.results == RESULTS:
         sys.exit("error: --length smoke needs another folder --results")
     work = args.work_dir.resolve()
-    study = Study(work, args.results, LENGTHS[args.length])
+    folders = {
+        kind: folder.resolve()
+        for kind, folder in (("transfer", args.imagenet), ("detect", args.coco))
+        if folder is not None
+    }
+    study = Study(work, args.results, LENGTHS[args.length], folders)
     if args.list:
         print("\n".join(job.label for job in waiting(study) if re.search(args.only, job.label)))
         return
@@ -48,6 +55,8 @@ def main() -> None:
     begin = time.monotonic()
 
     def run(job: Job) -> None:
+        if job.kind in ("transfer", "detect") and job.kind not in folders:
+            return
         if args.minutes is None or time.monotonic() - begin < 60 * args.minutes:
             study.run(job)
 

@@ -20,6 +20,9 @@ CONFIGS = dict(
     mrmae_imagenet="mrmae",
     mrmae_labels="mrmae",
 )
+TOKENS = 64  # of an image
+MASK_TOKENS = dict(simmim=0.6)  # share of the encoder's tokens that are mask tokens
+VISIBLE = dict(mixmae=1.0, simmim=0.4, mae=0.25, mrmae=0.25)  # tokens of images per TOKENS
 ABLATIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "single_reconstruction": ("mixmae", {"model.type": "mim_plugins.SingleReconstruction"}),
     "unmasked_attention": ("mixmae", {"model.backbone.type": "mim_plugins.UnmaskedAttentionSwin"}),
@@ -53,6 +56,8 @@ class Length:
     patience: int
     """Validations without a better accuracy after which fine-tuning ends."""
     teacher: dict[str, int]
+    detection: int
+    """Iterations of a detector, with two images each."""
 
 
 LENGTHS = dict(
@@ -66,6 +71,7 @@ LENGTHS = dict(
         most_epochs={1: 400, 10: 80, 100: 40},
         patience=5,
         teacher=dict(images=45_000, epochs=3),
+        detection=800,
     ),
     smoke=Length(
         images=256,
@@ -77,6 +83,7 @@ LENGTHS = dict(
         most_epochs={1: 10, 10: 2, 100: 1},
         patience=2,
         teacher=dict(images=256, epochs=1),
+        detection=10,
     ),
 )
 
@@ -102,9 +109,11 @@ class Start:
 
 @dataclass(frozen=True)
 class Job:
-    """One job: ``calibrate``, ``teachers``, ``pretrain``, ``finetune`` or ``transfer``."""
+    """One job."""
 
     kind: str
+    """One of ``calibrate``, ``cost``, ``teachers``, ``pretrain``, ``finetune``, ``transfer``, and
+    ``detect``."""
     start: Start | None = None
     share: int = 0
     rate: float = 0.0
@@ -137,7 +146,7 @@ class Plan:
         """Return all jobs; those that depend on ``calibrate`` are missing before it has run."""
         epochs = self.length.epochs
         names = [name for family in FAMILIES.values() for name in family]
-        jobs = [Job("calibrate"), Job("teachers")]
+        jobs = [Job("calibrate"), Job("teachers"), Job("cost")]
         for seed in SEEDS:
             for name in names:
                 if seed in FEWER_SEEDS.get(name, SEEDS):
@@ -149,6 +158,10 @@ class Plan:
             for variant, (name, _) in ABLATIONS.items():
                 start = Start(name, seed, epochs, variant)
                 jobs += [Job("pretrain", start), Job("transfer", start)]
+        for seed in (0, 1):
+            for name in FAMILIES["swin"]:
+                start = Start(name, seed, 0 if "random" in name else epochs)
+                jobs.append(Job("detect", start))
         jobs += [
             Job("pretrain", Start(name, 0, self.length.longer)) for pair in RIVALS for name in pair
         ]

@@ -12,9 +12,22 @@ from matplotlib.figure import Figure
 from report import heading, markdown, spread
 from score import unpack
 from study import RESULTS
-from study_plan import ABLATIONS, FAMILIES, LENGTHS, RIVALS, SEEDS, SHARES, Job, Start
+from study_plan import (
+    ABLATIONS,
+    FAMILIES,
+    LENGTHS,
+    MASK_TOKENS,
+    RIVALS,
+    SEEDS,
+    SHARES,
+    TOKENS,
+    VISIBLE,
+    Job,
+    Start,
+)
 
 _RESAMPLES = 2_000
+_OTHER_IMAGES = dict(digits="digits, k-NN", imagenet="ImageNet groups, k-NN")
 Values = dict[str, dict[str, Any]]
 
 
@@ -57,15 +70,15 @@ def accuracies(values: Values, name: str, epochs: int, variant: str = "") -> dic
             if tuned:
                 found.setdefault(f"finetune_{share}", []).append(tuned["accuracy"])
         moved = values.get(Job("transfer", start).label)
-        if moved:
-            found.setdefault("digits", []).append(moved["digits"])
+        for kind, value in (moved or {}).items():
+            found.setdefault(kind, []).append(value)
     return found
 
 
 def table(values: Values, starts: Iterable[tuple[str, int, str]]) -> str:
     """Format one row for each start: name, epochs, variant."""
-    kinds = ["knn", "probe", *(f"finetune_{share}" for share in SHARES), "digits"]
-    titles = [heading(kind) if kind != "digits" else "digits, k-NN" for kind in kinds]
+    kinds = ["knn", "probe", *(f"finetune_{share}" for share in SHARES), *_OTHER_IMAGES]
+    titles = [_OTHER_IMAGES.get(kind) or heading(kind) for kind in kinds]
     rows = [["start", "epochs", *titles]]
     for name, epochs, variant in starts:
         found = accuracies(values, name, epochs, variant)
@@ -118,6 +131,54 @@ def differences(values: Values) -> str:
     return markdown(rows)
 
 
+def gaps(values: Values) -> str:
+    """Format the gain in k-NN of each rival's first method along the pre-training."""
+    rows = [["comparison", "seeds", "gain in k-NN, points, by epoch"]]
+    for first, second in RIVALS:
+        for epochs in sorted({*lengths(values, first)} & {*lengths(values, second)}):
+            curves = [
+                [values[job]["curve"] for job in jobs]
+                for jobs in (
+                    [Job("pretrain", Start(name, seed, epochs)).label for name in (first, second)]
+                    for seed in SEEDS
+                )
+                if all(job in values for job in jobs)
+            ]
+            gains = {
+                step: mean(pair[0][step]["knn"] - pair[1][step]["knn"] for pair in curves)
+                for step in (sorted(curves[0][0], key=int) if curves else ())
+            }
+            texts = [f"{step}: {gain:+.1f}" for step, gain in gains.items()]
+            rows.append([f"{first} - {second}", str(len(curves)), ", ".join(texts)])
+    return markdown(rows)
+
+
+def costs(values: Values) -> str:
+    """Format FLOPs and seconds of the methods, per image and per token of an image."""
+    flops, seconds = values.get("cost", {}), values.get("calibrate", {})
+    titles = "MFLOP per image", "of the encoder", "on mask tokens", "seconds per epoch"
+    rows = [["method", *titles, "encoder MFLOP per visible token"]]
+    for method, counted in flops.items():
+        encoder, masked = counted["encoder"], MASK_TOKENS.get(method, 0.0)
+        numbers = (counted["total"], encoder, masked * encoder, seconds[method])
+        per_token = encoder / (TOKENS * VISIBLE[method])
+        rows.append([method, *(f"{number:.0f}" for number in numbers), f"{per_token:.2f}"])
+    return markdown(rows)
+
+
+def detection(values: Values) -> str:
+    """Format the box AP of the detectors by iteration."""
+    rows: list[list[str]] = []
+    for name in FAMILIES["swin"]:
+        labels = [label for label in values if label.startswith(f"detect_{name}_")]
+        if labels:
+            steps = values[labels[0]]["iterations"]
+            rows = rows or [["start", "seeds", *map(str, steps)]]
+            each = zip(*(values[label]["box"] for label in labels), strict=True)
+            rows.append([name, str(len(labels)), *(f"{mean(ap):.3f}" for ap in each)])
+    return markdown(rows) if rows else ""
+
+
 def draw(values: Values, file: Path) -> None:
     """Plot the accuracy of frozen encoders over seconds of pre-training."""
     seconds = values.get("calibrate", {})
@@ -158,6 +219,9 @@ def main() -> None:
         starts = [(name, length, "") for name in names for length in lengths(values, name)]
         print(table(values, starts))
     print(differences(values))
+    print(gaps(values))
+    print(costs(values))
+    print(detection(values))
     changed = [(name, epochs, variant) for variant, (name, _) in ABLATIONS.items()]
     print(table(values, [*((name, epochs, "") for name in ("mixmae", "mrmae_self")), *changed]))
     if args.picture:

@@ -28,10 +28,13 @@ class Study:
         work: work folder, with ``arrays`` in it; an interrupted pre-training continues from it.
         results: folder of the result files.
         length: data and epochs.
+        folders: images of other data sets by kind of job.
     """
 
-    def __init__(self, work: Path, results: Path, length: Length) -> None:
-        self.results, self.length = results, length
+    def __init__(
+        self, work: Path, results: Path, length: Length, folders: Mapping[str, Path]
+    ) -> None:
+        self.results, self.length, self.folders = results, length, folders
         size = Size(
             images=length.images,
             labeled=length.labeled,
@@ -71,12 +74,22 @@ class Study:
     def _calibrate(self, job: Job) -> dict[str, float]:
         """Return the seconds per epoch of each method."""
         self.experiment.teacher_features()
-        configs = {
+        configs = self._method_configs()
+        measured = self.experiment.calibrate(configs)
+        return {method: measured[config.stem] for method, config in configs.items()}
+
+    def _cost(self, job: Job) -> dict[str, Any]:
+        """Return the MFLOP per image of each method, in total and of the encoder."""
+        configs, result = self._method_configs(), self.work / "cost.json"
+        self.experiment.run("cost", HERE / "cost.py", result, *configs.values())
+        counted = json.loads(result.read_text())
+        return {method: counted[config.stem] for method, config in configs.items()}
+
+    def _method_configs(self) -> dict[str, Path]:
+        return {
             method: self.experiment.config(f"calibrate_{method}", method, 1, 0, _PRECISION)
             for method in METHODS
         }
-        measured = self.experiment.calibrate(configs)
-        return {method: measured[f"calibrate_{method}"] for method in METHODS}
 
     def _teachers(self, job: Job) -> dict[str, Any]:
         """Make the teachers; return the accuracies of the one with labels."""
@@ -118,11 +131,20 @@ class Study:
 
     def _transfer(self, job: Job) -> dict[str, Any]:
         """Evaluate the frozen encoder by k-NN on other images."""
+        return self._use_encoder(job, "transfer.py", "--imagenet", self.folders["transfer"])
+
+    def _detect(self, job: Job) -> dict[str, Any]:
+        """Train a detector on a few COCO images; return its AP by iteration."""
+        options = ("--coco", self.folders["detect"], "--work-dir", self.work / job.label)
+        length = ("--iterations", self.length.detection)
+        return self._use_encoder(job, "detect.py", *options, *length)
+
+    def _use_encoder(self, job: Job, script: str, *options: Any) -> dict[str, Any]:
         assert job.start is not None
         start, result = job.start, self.work / f"{job.label}.json"
-        options: list[Any] = [result, self._config(start), "--seed", start.seed]
-        options += ["--checkpoint", self._checkpoints(start)[-1]] if start.epochs else []
-        self.experiment.run(job.label, HERE / "transfer.py", *options)
+        weights = ("--checkpoint", self._checkpoints(start)[-1]) if start.epochs else ()
+        arguments = (result, self._config(start), "--seed", start.seed, *weights, *options)
+        self.experiment.run(job.label, HERE / script, *arguments)
         return json.loads(result.read_text())
 
     def _train_encoder(self, start: Start) -> dict[str, float]:
