@@ -12,6 +12,7 @@ FAMILIES = dict(
 )
 FEWER_SEEDS = dict(mrmae_imagenet=(0, 1), mrmae_labels=(0, 1))  # the others: SEEDS
 SEEDS = (0, 1, 2)
+SEEDS_OF_SHARES = {1: SEEDS, DECIDING_SHARE: SEEDS, 100: (0, 1)}
 RIVALS = (("mixmae", "simmim"), ("mrmae_self", "mae"))  # comparisons that decide
 CONFIGS = dict(
     random_swin="mixmae",
@@ -153,7 +154,9 @@ class Plan:
                     jobs += self._start(Start(name, seed, 0 if "random" in name else epochs))
             for name, length in self.equal_time.items():
                 if length != epochs:
-                    jobs += self._start(Start(name, seed, length), shares=(DECIDING_SHARE,))
+                    start = Start(name, seed, length)
+                    deciding = Job("finetune", start, DECIDING_SHARE)
+                    jobs += [Job("pretrain", start), deciding, Job("transfer", start)]
         for seed in (0, 1):
             for variant, (name, _) in ABLATIONS.items():
                 start = Start(name, seed, epochs, variant)
@@ -167,8 +170,9 @@ class Plan:
         ]
         return jobs
 
-    def _start(self, start: Start, shares: tuple[int, ...] = SHARES) -> list[Job]:
+    def _start(self, start: Start) -> list[Job]:
         jobs = [Job("pretrain", start)]
         if start.seed == 0:
             jobs += [Job("finetune", start, DECIDING_SHARE, rate) for rate in RATES]
+        shares = (share for share in SHARES if start.seed in SEEDS_OF_SHARES[share])
         return [*jobs, *(Job("finetune", start, share) for share in shares), Job("transfer", start)]

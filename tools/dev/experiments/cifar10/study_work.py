@@ -115,8 +115,9 @@ class Study:
         """Fine-tune until validation stops improving; return validation and test accuracy."""
         assert job.start is not None
         rate = job.rate or self._best_rate(job.start)
-        if (job.start.seed, job.share, job.rate) == (0, DECIDING_SHARE, 0):
-            return self.result(Job("finetune", job.start, job.share, rate)) or {}  # of the search
+        searched = self.result(Job("finetune", job.start, job.share, rate))
+        if not job.rate and searched:
+            return searched
         folder = self.work / job.label
         config = self._finetune_config(job, rate)
         run = self.experiment.run
@@ -201,8 +202,8 @@ class Study:
         return {}
 
     def _best_rate(self, start: Start) -> float:
-        """Return the learning rate with the best validation accuracy at seed 0."""
-        first = Start(start.name, 0, start.epochs, start.variant)
+        """Return the learning rate with the best validation accuracy at seed 0 and equal epochs."""
+        first = Start(start.name, 0, self.length.epochs if start.epochs else 0)
         found = {rate: self.result(Job("finetune", first, DECIDING_SHARE, rate)) for rate in RATES}
         accuracies = {rate: result["validation"] for rate, result in found.items() if result}
         if len(accuracies) < len(RATES):
@@ -232,8 +233,10 @@ class Study:
             "val_dataloader.dataset.data_root": str(self.experiment.arrays),
             **{f"val_dataloader.dataset.{key}": value for key, value in held_out.items()},
             "optim_wrapper.optimizer.lr": rate,
+            "optim_wrapper.optimizer.fused": True,
             **_PRECISION,
             "train_cfg.val_interval": interval,
+            "val_cfg": dict(fp16=True),  # bfloat16 on a CPU
             "default_hooks.checkpoint": dict(
                 interval=-1, save_best="accuracy/top1", rule="greater"
             ),
