@@ -45,6 +45,9 @@ class AtomicCheckpointHook(CheckpointHook):
     save waits for it, and so does the end of the run. The best checkpoint is not copied: training
     waits for its file.
 
+    With ``save_optimizer=False``, the regular files contain only weights. A run is then resumed from
+    the files of :class:`TimedCheckpointHook` and of a preemption, which always contain the optimizer.
+
     Every file ends with a digest of its content. A resumed run starts from the newest intact file
     (:func:`find_resumable`). Before anything of that file is used, it is checked completely and
     compared with the model and the optimizer (:func:`check_loaded`). Learning rate and schedule
@@ -77,6 +80,11 @@ class AtomicCheckpointHook(CheckpointHook):
         # storage services raise errors of any type
         self._errors: tuple[type[Exception], ...] = (OSError,) if is_ours else (Exception,)
         self._writer = CheckpointWriter(background, self._errors)
+
+    @property
+    def can_resume_from_regular_files(self) -> bool:
+        """Whether the regular files contain more than weights."""
+        return self.save_optimizer and self.save_param_scheduler
 
     def before_run(self, runner: Runner) -> None:
         """Choose the checkpoint to resume from, see :func:`set_resume_source`.
@@ -142,8 +150,12 @@ class AtomicCheckpointHook(CheckpointHook):
         try_publishing(runner.logger, ckpt_path, lambda: publish(runner, ckpt_path))
 
     def save_iteration(self, runner: Runner, name: str, prospect: str) -> None:
-        """Begin to save the run after the current iteration, see :meth:`finish_saving`."""
-        self._save_file(runner, name, dict(epoch=runner.epoch, iter=runner.iter + 1), prospect)
+        """Begin to save the run after the current iteration, see :meth:`finish_saving`.
+
+        The file is for resuming, so it contains the optimizer even without ``save_optimizer``.
+        """
+        meta = dict(epoch=runner.epoch, iter=runner.iter + 1)
+        self._save_file(runner, name, meta, prospect, is_complete=True)
 
     def finish_saving(self) -> bool:
         """Wait for the last save in all processes and return whether it succeeded."""
@@ -167,7 +179,9 @@ class AtomicCheckpointHook(CheckpointHook):
         runner.message_hub.update_info("last_ckpt", path)
         end = runner.max_epochs if self.by_epoch else runner.max_iters
         prospect = next_try(step, end, self.interval, self.save_last)
-        names = [*map(self.filename_tmpl.format, outdated), INTERRUPTED]
+        names = [*map(self.filename_tmpl.format, outdated)]
+        if self.can_resume_from_regular_files or step == end:
+            names.append(INTERRUPTED)
         remove = partial(remove_files, self.file_backend, self.out_dir, names)
 
         def finish(is_saved: bool) -> None:
@@ -220,6 +234,7 @@ class AtomicCheckpointHook(CheckpointHook):
         prospect: str,
         finish: Callable[[bool], object] = bool,
         settle: Callable[[Outcome], object] | None = None,
+        is_complete: bool = False,
     ) -> None:
         """Begin to save a file, see :meth:`CheckpointWriter.save`."""
         path = self.file_backend.join_path(self.out_dir, name)
@@ -228,8 +243,8 @@ class AtomicCheckpointHook(CheckpointHook):
             self.out_dir,
             name,
             self.file_client_args,
-            save_optimizer=self.save_optimizer,
-            save_param_scheduler=self.save_param_scheduler,
+            save_optimizer=is_complete or self.save_optimizer,
+            save_param_scheduler=is_complete or self.save_param_scheduler,
             meta=meta,
             by_epoch=self.by_epoch,
             backend_args=self.backend_args,

@@ -90,7 +90,8 @@ def find_resumable(folder: Path, pointer: Path) -> Choice:
     if named is None:
         problems.append(f"{pointer} {problem}")
     elif named not in corrupt:
-        problems.append(f"{named}: named by {POINTER}, but missing or not a training checkpoint")
+        reason = "contains no optimizer (save_optimizer=False)" if named.exists() else "is missing"
+        problems.append(f"{named}: named by {POINTER}, but {reason}")
     raise CheckpointError(
         f"'{folder}' has checkpoints, but none can be resumed from:\n  "
         + ";\n  ".join(problems)

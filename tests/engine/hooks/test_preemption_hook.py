@@ -51,6 +51,36 @@ def test_signal_saves_and_exits_and_the_run_can_resume(tmp_path, number):
     signal.signal(number, handler)
 
 
+def test_interrupted_file_is_complete_and_stays_while_regular_files_are_only_weights(tmp_path):
+    whole = toy_runner(tmp_path / "whole", iterations=6)
+    whole.train()
+    checkpoint = dict(interval=1, save_optimizer=False)
+
+    def interrupted(iteration, **kwargs):
+        runner = toy_runner(
+            tmp_path / "run", iterations=6, hooks=[PreemptionHook()], checkpoint=checkpoint,
+            **kwargs,
+        )  # fmt: skip
+        runner.register_hook(Signal(iteration, signal.SIGTERM))
+        return runner
+
+    with pytest.raises(SystemExit):
+        interrupted(1).train()
+    with pytest.raises(SystemExit):
+        interrupted(3, resume=True).train()
+    rest = toy_runner(tmp_path / "run", iterations=6, checkpoint=checkpoint, resume=True)
+    rest.call_hook("before_run")
+    assert rest._load_from.endswith("interrupted.pth")
+    killed = toy_runner(tmp_path / "run", iterations=6, checkpoint=checkpoint, resume=True)
+    killed.register_hook(Signal(5, signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        killed.train()
+    assert (tmp_path / "run/interrupted.pth").is_file()
+    rest.train()
+    assert rest.model.weight.tolist() == whole.model.weight.tolist()
+    assert not (tmp_path / "run/interrupted.pth").exists()
+
+
 class Predicting(ToyModel):
     def forward(self, inputs, data_samples=None, mode="loss"):
         return data_samples if mode == "predict" else super().forward(inputs, data_samples, mode)

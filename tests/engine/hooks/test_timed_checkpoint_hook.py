@@ -83,6 +83,26 @@ def test_run_resumes_exactly_from_the_newer_file_of_the_pair(tmp_path, monkeypat
     assert [file.name for file in tmp_path.glob("run/*.pth")] == ["iter_12.pth"]
 
 
+@pytest.mark.parametrize("left_out", ["save_optimizer", "save_param_scheduler"])
+def test_run_whose_regular_files_are_only_weights_resumes_exactly(tmp_path, monkeypatch, left_out):
+    checkpoint = {"interval": 2, left_out: False}
+    whole = toy_runner(tmp_path / "whole", iterations=12)
+    whole.train()
+    hooks = [TimedCheckpointHook(minutes=3), Crash(11), Clock(monkeypatch)]
+    runner = toy_runner(tmp_path / "run", iterations=12, hooks=hooks, checkpoint=checkpoint)
+    with pytest.raises(KeyboardInterrupt):
+        runner.train()
+    rest = toy_runner(
+        tmp_path / "run", iterations=12, hooks=[TimedCheckpointHook()], checkpoint=checkpoint,
+        resume=True,
+    )  # fmt: skip
+    rest.train()
+    assert rest.model.weight.tolist() == whole.model.weight.tolist()
+    assert "optimizer" in torch.load(tmp_path / "whole/iter_12.pth", weights_only=False)
+    last = torch.load(tmp_path / "run/iter_12.pth", weights_only=False)
+    assert left_out.removeprefix("save_") not in {key.removesuffix("s") for key in last}
+
+
 def test_a_clock_set_back_does_not_replace_the_newer_file(tmp_path, monkeypatch, saved):
     class SetBack(Hook):
         def after_train_iter(self, runner, *args, **kwargs):
