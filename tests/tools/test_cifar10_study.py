@@ -101,6 +101,92 @@ def test_tables_come_from_result_files(module, results, tmp_path):
     assert (tmp_path / "picture.png").stat().st_size > 1000
 
 
+def test_gap_cost_and_detection_come_from_result_files(module):
+    report, plan = module("study_report"), module("study_plan")
+    values = {}
+    for seed in (0, 1):
+        for name, knn in (("mixmae", 40.0 + seed), ("simmim", 30.0)):
+            curve = {"10": dict(knn=30.0), "5": dict(knn=20.0), "20": dict(knn=knn)}
+            start = plan.Start(name, seed, EPOCHS)
+            values[plan.Job("pretrain", start).label] = dict(curve=curve)
+        detected = dict(box=[0.1, 0.2 + seed / 10], iterations=[80, 160])
+        values[plan.Job("detect", plan.Start("random_swin", seed)).label] = detected
+    assert "| mixmae - simmim | 2 | 5: +0.0, 10: +0.0, 20: +10.5 |" in report.gaps(values)
+    assert report.detection(values).splitlines()[0] == "| start | seeds | 80 | 160 |"
+    assert "| random_swin | 2 | 0.100 | 0.250 |" in report.detection(values)
+    values |= dict(calibrate=dict(simmim=50.0), cost=dict(simmim=dict(total=126.0, encoder=124.0)))
+    # 60 % of 124 MFLOP; 124 MFLOP for 40 % of 64 tokens
+    assert "| simmim | 126 | 124 | 74 | 50 | 4.84 |" in report.costs(values)
+    assert report.detection({}) == ""
+
+
+def test_gain_counts_only_seeds_that_both_have(module):
+    report, plan = module("study_report"), module("study_plan")
+    values = {
+        plan.Job("pretrain", plan.Start("mixmae", seed, EPOCHS)).label: dict(
+            curve={"20": dict(knn=40.0)}
+        )
+        for seed in (0, 1)
+    }
+    other = plan.Job("pretrain", plan.Start("simmim", 1, EPOCHS)).label
+    values[other] = dict(curve={"20": dict(knn=35.0)})
+    assert "| mixmae - simmim | 1 | 20: +5.0 |" in report.gaps(values)
+
+
+def test_groups_of_classes_are_disjoint_and_each_image_is_predicted_by_the_others(module):
+    groups, transfer = module("imagenet_groups"), module("transfer")
+    names = [name for text in groups.GROUPS.values() for name in text.split()]
+    assert len(groups.GROUPS) == 10
+    assert len(names) == len(set(names)) == len(groups.GROUP_OF)
+    generator = torch.Generator().manual_seed(0)
+    centers = torch.eye(8)[:2].repeat_interleave(torch.tensor([30, 6]), dim=0)
+    features = centers + 0.01 * torch.randn(36, 8, generator=generator)
+    labels = ["bird"] * 30 + ["dog"] * 6
+    assert transfer.group_accuracy(features, labels) == 100
+    alone = ["bird"] * 35 + ["dog"]  # its own label must not help
+    assert transfer.group_accuracy(torch.ones(36, 8), alone) == 50
+
+
+def test_images_of_the_groups_are_squares_of_their_centers(module, tmp_path):
+    import cv2
+
+    transfer = module("transfer")
+    image = np.zeros((64, 128, 3), np.uint8)
+    image[:, 32:96] = (0, 0, 255)  # red in BGR
+    cv2.imwrite(str(tmp_path / "robin.png"), image)
+    (tmp_path / "robin.png").rename(tmp_path / "n01558993_robin.JPEG")
+    cv2.imwrite(str(tmp_path / "n00000000_unknown.png"), image)
+    images, groups = transfer.imagenet(tmp_path)
+    assert groups == ["bird"]
+    assert images.shape == (1, 3, 32, 32)
+    assert images[0].flatten(1).float().mean(dim=1).tolist() == [255, 0, 0]
+    with pytest.raises(SystemExit, match="has no image"):
+        transfer.imagenet(tmp_path / "missing")
+
+
+def test_ap_of_a_validation_without_detections_is_zero(module, tmp_path):
+    detect = module("detect")
+    logs = tmp_path / "20261130/vis_data/scalars.json"
+    logs.parent.mkdir(parents=True)
+    entries = [dict(loss=1.0, step=80), {"coco/bbox_mAP": 0.5, "coco/segm_mAP": 0.4, "step": 160}]
+    logs.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+    found = detect.read_ap(tmp_path, 80, 160)
+    assert found == dict(iterations=[80, 160], box=[0.0, 0.5], mask=[0.0, 0.4])
+
+
+def test_bfloat16_wrapper_changes_precision_not_weights(module):
+    wrapper = module("bfloat16").Bfloat16OptimWrapper
+    model = torch.nn.Linear(4, 4)
+    wrapped = wrapper(torch.optim.SGD(model.parameters(), lr=0.1))
+    with wrapped.optim_context(model):
+        output = model(torch.ones(2, 4))
+        assert torch.is_autocast_enabled("cpu")
+    assert output.dtype == torch.bfloat16
+    assert not torch.is_autocast_enabled("cpu")
+    wrapped.update_params(output.float().sum())
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+
+
 def test_own_encoder_as_teacher_gives_its_tokens(module, tmp_path):
     experiment_config = FOLDER / "configs/mae.py"
     for name in ("cifar_arrays", "cifar_vit", "encoder_target", "mask_token_swin", "variants"):

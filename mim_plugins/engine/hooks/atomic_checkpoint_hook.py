@@ -45,8 +45,9 @@ class AtomicCheckpointHook(CheckpointHook):
     save waits for it, and so does the end of the run. The best checkpoint is not copied: training
     waits for its file.
 
-    With ``save_optimizer=False``, the regular files contain only weights. A run is then resumed from
-    the files of :class:`TimedCheckpointHook` and of a preemption, which always contain the optimizer.
+    With ``save_optimizer=False``, the regular files contain only weights. A run is then resumed
+    from the files of :class:`TimedCheckpointHook` and :class:`PreemptionHook`, which always contain
+    the optimizer.
 
     Every file ends with a digest of its content. A resumed run starts from the newest intact file
     (:func:`find_resumable`). Before anything of that file is used, it is checked completely and
