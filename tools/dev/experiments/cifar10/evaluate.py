@@ -41,9 +41,9 @@ def encoder_features(encoder: nn.Module, images: Tensor, cfg: Config) -> Tensor:
 
 
 @torch.no_grad()
-def teacher_features(weights: Path, images: Tensor) -> Tensor:
-    """Compute the mean of the teacher's tokens of each image (N, D), as used for the targets."""
-    target = MODELS.build(dict(type="TimmTarget", model_name="cifar_vit", pretrained=str(weights)))
+def teacher_features(generator: dict, images: Tensor) -> Tensor:
+    """Compute the mean of a teacher's tokens of each image (N, D), as used for the targets."""
+    target = MODELS.build(generator)
     parts = images.split(500)
     return torch.cat([target(part / 255, (8, 8)).features.mean(dim=1) for part in parts])
 
@@ -65,17 +65,23 @@ def main() -> None:
         "--checkpoints", type=Path, nargs="*", help="checkpoints by epoch (default: random weights)"
     )
     parser.add_argument("--teacher", type=Path, help="evaluate this teacher instead")
+    parser.add_argument("--teacher-of", type=Path, help="evaluate the teacher of this config")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--labeled", type=int, required=True, help="training images")
     parser.add_argument("--test-images", type=int, required=True)
     args = parser.parse_args()
     train = load(args.arrays, "train", args.labeled)
     test = load(args.arrays, "test", args.test_images)
+    generator: dict | None = None
+    if args.teacher:
+        generator = dict(type="TimmTarget", model_name="cifar_vit", pretrained=str(args.teacher))
+    elif args.teacher_of:
+        generator = Config.fromfile(args.teacher_of).model.mimics.teacher.target_generator
     result = {}
     for checkpoint in args.checkpoints or [None]:
-        if args.teacher:
+        if generator:
             features = [
-                LabeledFeatures(teacher_features(args.teacher, x), y) for x, y in (train, test)
+                LabeledFeatures(teacher_features(generator, x), y) for x, y in (train, test)
             ]
         else:
             cfg = Config.fromfile(args.config)

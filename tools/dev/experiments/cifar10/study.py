@@ -10,10 +10,11 @@ import re
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
 from pathlib import Path
 
 from cifar_arrays import decode_once
-from study_plan import LENGTHS, Job, Plan, Start
+from study_plan import LENGTHS, Job, Plan
 from study_work import Study
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -65,13 +66,11 @@ def main() -> None:
             run(job)
 
     run(Job("calibrate"))  # alone on the machine
-    # The jobs of a start depend on each other, and on the same start of seed 0, which is earlier.
-    starts: dict[Start | None, list[Job]] = {}
-    for job in waiting(study):
-        if re.search(args.only, job.label):
-            starts.setdefault(job.start, []).append(job)
+    # Consecutive jobs of a start depend on each other, and all on earlier jobs.
+    left = [job for job in waiting(study) if re.search(args.only, job.label)]
+    chains = [list(jobs) for _, jobs in groupby(left, key=lambda job: job.start)]
     with ThreadPoolExecutor(args.processes) as pool:
-        for finished in [pool.submit(run_all, jobs) for jobs in starts.values()]:
+        for finished in [pool.submit(run_all, jobs) for jobs in chains]:
             finished.result()
     print(f"{len(waiting(study))} jobs are left")
 

@@ -3,17 +3,30 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-RATES = (5e-4, 1e-3, 2e-3, 4e-3)  # learning rates of fine-tuning that are tried for each start
+RATES = (5e-4, 1e-3, 2e-3)  # learning rates of fine-tuning, extended while the best is an edge
+RATE_LIMITS = (1e-4, 1e-2)
 SHARES = (1, 10, 100)  # percent of the labels
 DECIDING_SHARE = 10
+SEEDS = (0, 1, 2)
+TWO_SEEDS = (0, 1)
 FAMILIES = dict(
     swin=("random_swin", "mixmae", "simmim"),
     vit=("random_vit", "mae", "mrmae_self", "mrmae_imagenet", "mrmae_labels"),
 )
-FEWER_SEEDS = dict(mrmae_imagenet=(0, 1), mrmae_labels=(0, 1))  # the others: SEEDS
-SEEDS = (0, 1, 2)
-SEEDS_OF_SHARES = {1: SEEDS, DECIDING_SHARE: SEEDS, 100: (0, 1)}
 RIVALS = (("mixmae", "simmim"), ("mrmae_self", "mae"))  # comparisons that decide
+TEACHERS = ("mrmae_imagenet", "mrmae_labels")  # starts beside those that decide
+DECIDING = tuple(name for names in FAMILIES.values() for name in names if name not in TEACHERS)
+PAIRS = (  # compared by the report
+    *RIVALS,
+    ("mixmae", "random_swin"),
+    ("simmim", "random_swin"),
+    ("mae", "random_vit"),
+    ("mrmae_self", "random_vit"),
+    ("mrmae_imagenet", "mae"),
+    ("mrmae_labels", "mae"),
+    ("mrmae_self", "mrmae_labels"),
+    ("mrmae_imagenet", "mrmae_labels"),
+)
 CONFIGS = dict(
     random_swin="mixmae",
     random_vit="mae",
@@ -22,13 +35,15 @@ CONFIGS = dict(
     mrmae_labels="mrmae",
 )
 TOKENS = 64  # of an image
-MASK_TOKENS = dict(simmim=0.6)  # share of the encoder's tokens that are mask tokens
-VISIBLE = dict(mixmae=1.0, simmim=0.4, mae=0.25, mrmae=0.25)  # tokens of images per TOKENS
+MASK_TOKENS = dict(simmim=0.625)  # share of the encoder's tokens that are mask tokens
+VISIBLE = dict(mixmae=1.0, simmim=0.375, mae=0.25, mrmae=0.25)  # tokens of images per TOKENS
 ABLATIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "single_reconstruction": ("mixmae", {"model.type": "mim_plugins.SingleReconstruction"}),
     "unmasked_attention": ("mixmae", {"model.backbone.type": "mim_plugins.UnmaskedAttentionSwin"}),
+    # a ratio of 0.75 is the same as 0.25: both images of a mixture are reconstructed
     "ratio25": ("mixmae", {"model.data_preprocessor.batch_transform.mask_ratio": 0.25}),
-    "ratio75": ("mixmae", {"model.data_preprocessor.batch_transform.mask_ratio": 0.75}),
+    "ratio375": ("mixmae", {"model.data_preprocessor.batch_transform.mask_ratio": 0.375}),
+    "ratio50": ("mrmae_self", {"model.mask_ratio": 0.5}),
     "mimic_masked": ("mrmae_self", {"model.type": "mim_plugins.DecoderMimic"}),
     "mimic_all": (
         "mrmae_self",
@@ -51,11 +66,14 @@ class Length:
     epochs: int
     """Epochs of pre-training."""
     longer: int
-    """Epochs of one more pre-training of each rival, whose frozen encoder is evaluated."""
+    """Epochs of one more pre-training of each encoder on the Swin."""
     most_epochs: dict[int, int]
     """Most epochs of fine-tuning by share of the labels."""
-    patience: int
-    """Validations without a better accuracy after which fine-tuning ends."""
+    validation_interval: dict[int, int]
+    """Epochs between two validations of fine-tuning by share of the labels."""
+    patience: dict[int, int]
+    """Validations without a better accuracy after which the learning rate falls to a tenth, and
+    after as many more fine-tuning ends."""
     teacher: dict[str, int]
     detection: int
     """Iterations of a detector, with two images each."""
@@ -69,8 +87,9 @@ LENGTHS = dict(
         test=10_000,
         epochs=20,
         longer=60,
-        most_epochs={1: 400, 10: 80, 100: 40},
-        patience=5,
+        most_epochs={1: 600, 10: 120, 100: 30},
+        validation_interval={1: 15, 10: 3, 100: 1},
+        patience={1: 6, 10: 6, 100: 3},
         teacher=dict(images=45_000, epochs=3),
         detection=800,
     ),
@@ -82,7 +101,8 @@ LENGTHS = dict(
         epochs=2,
         longer=4,
         most_epochs={1: 10, 10: 2, 100: 1},
-        patience=2,
+        validation_interval={1: 1, 10: 1, 100: 1},
+        patience={1: 2, 10: 2, 100: 2},
         teacher=dict(images=256, epochs=1),
         detection=10,
     ),
@@ -113,8 +133,8 @@ class Job:
     """One job."""
 
     kind: str
-    """One of ``calibrate``, ``cost``, ``teachers``, ``pretrain``, ``finetune``, ``transfer``, and
-    ``detect``."""
+    """One of ``calibrate``, ``cost``, ``teachers``, ``teacher_quality``, ``pretrain``,
+    ``finetune``, ``transfer``, and ``detect``."""
     start: Start | None = None
     share: int = 0
     rate: float = 0.0
@@ -145,34 +165,31 @@ class Plan:
 
     def jobs(self) -> list[Job]:
         """Return all jobs; those that depend on ``calibrate`` are missing before it has run."""
-        epochs = self.length.epochs
-        names = [name for family in FAMILIES.values() for name in family]
         jobs = [Job("calibrate"), Job("teachers"), Job("cost")]
         for seed in SEEDS:
-            for name in names:
-                if seed in FEWER_SEEDS.get(name, SEEDS):
-                    jobs += self._start(Start(name, seed, 0 if "random" in name else epochs))
-            for name, length in self.equal_time.items():
-                if length != epochs:
-                    start = Start(name, seed, length)
-                    deciding = Job("finetune", start, DECIDING_SHARE)
-                    jobs += [Job("pretrain", start), deciding, Job("transfer", start)]
-        for seed in (0, 1):
+            for name in DECIDING:
+                jobs += self._start(self._normal(name, seed), (1, DECIDING_SHARE))
+            for name, epochs in self.equal_time.items():
+                jobs += self._start(Start(name, seed, epochs), (DECIDING_SHARE,))
+            if seed in TWO_SEEDS:
+                jobs += [Job("detect", self._normal(name, seed)) for name in FAMILIES["swin"]]
+        for name in FAMILIES["swin"][1:]:
+            jobs += self._start(Start(name, 0, self.length.longer), (DECIDING_SHARE,))
+        for seed in TWO_SEEDS:
+            jobs += [Job("finetune", self._normal(name, seed), 100) for name in DECIDING]
+        for seed in TWO_SEEDS:
+            for name in TEACHERS:
+                jobs += self._start(self._normal(name, seed), SHARES if seed == 0 else SHARES[:2])
+        jobs.append(Job("teacher_quality"))
+        for seed in TWO_SEEDS:
             for variant, (name, _) in ABLATIONS.items():
-                start = Start(name, seed, epochs, variant)
+                start = Start(name, seed, self.length.epochs, variant)
                 jobs += [Job("pretrain", start), Job("transfer", start)]
-        for seed in (0, 1):
-            for name in FAMILIES["swin"]:
-                start = Start(name, seed, 0 if "random" in name else epochs)
-                jobs.append(Job("detect", start))
-        jobs += [
-            Job("pretrain", Start(name, 0, self.length.longer)) for pair in RIVALS for name in pair
-        ]
         return jobs
 
-    def _start(self, start: Start) -> list[Job]:
-        jobs = [Job("pretrain", start)]
-        if start.seed == 0:
-            jobs += [Job("finetune", start, DECIDING_SHARE, rate) for rate in RATES]
-        shares = (share for share in SHARES if start.seed in SEEDS_OF_SHARES[share])
-        return [*jobs, *(Job("finetune", start, share) for share in shares), Job("transfer", start)]
+    def _normal(self, name: str, seed: int) -> Start:
+        return Start(name, seed, 0 if name.startswith("random") else self.length.epochs)
+
+    def _start(self, start: Start, shares: tuple[int, ...]) -> list[Job]:
+        jobs = [Job("pretrain", start), *(Job("finetune", start, share) for share in shares)]
+        return [*jobs, Job("transfer", start)]

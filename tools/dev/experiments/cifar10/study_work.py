@@ -3,18 +3,29 @@
 import json
 import platform
 import subprocess
+import time
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
-from compare import METHODS, RIVALS
+from compare import METHODS
 from experiment import HERE, TRAIN, Experiment, encoder_of, read_logs
 from imagenet_weights import MODEL, write_weights
 from mmengine.config import Config
 from sizes import Size
-from study_plan import ABLATIONS, CONFIGS, DECIDING_SHARE, RATES, Job, Length, Start
+from study_plan import (
+    ABLATIONS,
+    CONFIGS,
+    DECIDING_SHARE,
+    FAMILIES,
+    RATE_LIMITS,
+    RATES,
+    Job,
+    Length,
+    Start,
+)
 
 _SELF_SEED = 9  # of the teacher without labels; no compared run has it
 _CURVE = 4  # checkpoints of a pre-training
@@ -52,24 +63,34 @@ class Study:
         file = self.results / f"{job.label}.json"
         return json.loads(file.read_text())["values"] if file.exists() else None
 
-    def run(self, job: Job) -> None:
-        """Run a job unless its result exists."""
-        if self.result(job) is not None:
-            return
+    def run(self, job: Job) -> dict[str, Any]:
+        """Run a job unless its result exists; return its values."""
+        known = self.result(job)
+        if known is not None:
+            return known
+        begin = time.monotonic()
         values = getattr(self, f"_{job.kind}")(job)
-        content = dict(job=job.label, values=values, **_origin())
+        seconds = round(time.monotonic() - begin, 1)
+        seed = job.start.seed if job.start else 0
+        content = dict(job=job.label, values=values, seed=seed, seconds=seconds, **_origin())
         self.results.mkdir(parents=True, exist_ok=True)
         text = json.dumps(content, indent=1, sort_keys=True)
         (self.results / f"{job.label}.json").write_text(f"{text}\n")
+        return values
 
     def equal_time(self) -> dict[str, int]:
-        """Return the epochs at equal time of each method, empty before ``calibrate`` has run."""
+        """Return the epochs of SimMIM and MAE at equal time, empty before ``calibrate`` has run.
+
+        MAE gets the seconds of MR-MAE and of its teacher, which is an MAE of the same length.
+        """
         seconds = self.result(Job("calibrate"))
         if seconds is None:
             return {}
-        slower = {name: max(seconds[each] for each in pair) for pair in RIVALS for name in pair}
-        lengths = {name: self.length.epochs * slower[name] / seconds[name] for name in METHODS}
-        return {name: round(epochs) for name, epochs in lengths.items() if name != "mrmae"}
+        budgets = dict(simmim=seconds["mixmae"], mae=seconds["mrmae"] + seconds["mae"])
+        return {
+            name: round(self.length.epochs * budget / seconds[name])
+            for name, budget in budgets.items()
+        }
 
     def _calibrate(self, job: Job) -> dict[str, float]:
         """Return the seconds per epoch of each method."""
@@ -84,6 +105,20 @@ class Study:
         self.experiment.run("cost", HERE / "cost.py", result, *configs.values())
         counted = json.loads(result.read_text())
         return {method: counted[config.stem] for method, config in configs.items()}
+
+    def _teacher_quality(self, job: Job) -> dict[str, Any]:
+        """Return accuracies of each teacher's features, and seconds per epoch of its student."""
+        names = [name for name in FAMILIES["vit"] if name.startswith("mrmae")]
+        configs = {name: self._config(Start(name, 0, self.length.epochs)) for name in names}
+        result = self.work / "teacher_seconds.json"
+        script, steps = HERE / "calibrate.py", ("--steps", 10)
+        self.experiment.run("teacher_seconds", script, result, *configs.values(), *steps)
+        seconds = json.loads(result.read_text())
+        return {
+            name: self.experiment.probe(f"teacher_of_{name}", "--teacher-of", config)["0"]
+            | dict(seconds=seconds[config.stem])
+            for name, config in configs.items()
+        }
 
     def _method_configs(self) -> dict[str, Path]:
         return {
@@ -202,13 +237,23 @@ class Study:
         return {}
 
     def _best_rate(self, start: Start) -> float:
-        """Return the learning rate with the best validation accuracy at seed 0 and equal epochs."""
+        """Return the learning rate with the best validation accuracy at seed 0 and equal epochs.
+
+        The search goes on beyond the first rates while the best one is the lowest or highest.
+        """
         first = Start(start.name, 0, self.length.epochs if start.epochs else 0)
-        found = {rate: self.result(Job("finetune", first, DECIDING_SHARE, rate)) for rate in RATES}
-        accuracies = {rate: result["validation"] for rate, result in found.items() if result}
-        if len(accuracies) < len(RATES):
-            raise SystemExit(f"error: the learning rates of {first.label} have not all been tried")
-        return max(accuracies, key=accuracies.__getitem__)
+        accuracies: dict[float, float] = {}
+        waiting = [*RATES]
+        while waiting:
+            for rate in waiting:
+                accuracies[rate] = self.run(Job("finetune", first, DECIDING_SHARE, rate))[
+                    "validation"
+                ]
+            best = max(accuracies, key=accuracies.__getitem__)
+            edges = {min(accuracies): best / 2, max(accuracies): best * 2}
+            beyond = [edges[best]] if best in edges else []
+            waiting = [rate for rate in beyond if RATE_LIMITS[0] <= rate <= RATE_LIMITS[1]]
+        return best
 
     def _finetune_config(self, job: Job, rate: float) -> Path:
         assert job.start is not None
@@ -220,7 +265,7 @@ class Study:
             )
         dims = backbone["arch"]["embed_dims"]
         most = length.most_epochs[share]
-        interval = max(most // 40, 1)
+        patience = length.patience[share]
         held_out = dict(
             split="train", start=length.labeled, images=length.validation, augmented=False
         )
@@ -228,14 +273,16 @@ class Study:
             "model.backbone": dict(_delete_=True, **backbone, out_type="avg_featmap"),
             "model.head.in_channels": dims[-1] if isinstance(dims, list) else dims,
             "train_dataloader.dataset.images": length.labeled,
-            "train_dataloader.dataset.per_class": length.labeled * share // 1000,
+            "train_dataloader.dataset.per_class": (
+                length.labeled * share // 1000 if share < 100 else None
+            ),
             "train_dataloader.dataset.seed": start.seed,
             "val_dataloader.dataset.data_root": str(self.experiment.arrays),
             **{f"val_dataloader.dataset.{key}": value for key, value in held_out.items()},
             "optim_wrapper.optimizer.lr": rate,
             "optim_wrapper.optimizer.fused": True,
             **_PRECISION,
-            "train_cfg.val_interval": interval,
+            "train_cfg.val_interval": length.validation_interval[share],
             "val_cfg": dict(fp16=True),  # bfloat16 on a CPU
             "default_hooks.checkpoint": dict(
                 interval=-1, save_best="accuracy/top1", rule="greater"
@@ -244,30 +291,50 @@ class Study:
                 type="EarlyStoppingHook",
                 monitor="accuracy/top1",
                 rule="greater",
-                patience=length.patience,
+                patience=2 * patience,
                 min_delta=0.0,
             ),
         }
-        return self._write_finetuning(job.label, most, start.seed, changes)
+        plateau = dict(
+            type="ReduceOnPlateauLR",
+            monitor="accuracy/top1",
+            rule="greater",
+            factor=0.1,
+            patience=patience - 1,
+            threshold=0.0,
+            min_value=rate / 10,
+        )
+        return self._write_finetuning(job.label, most, start.seed, changes, plateau)
 
     def _write_finetuning(
-        self, name: str, epochs: int, seed: int, changes: Mapping[str, Any]
+        self,
+        name: str,
+        epochs: int,
+        seed: int,
+        changes: Mapping[str, Any],
+        plateau: Mapping[str, Any],
     ) -> Path:
-        """Write a config with a constant learning rate after the warm-up."""
+        """Write a config with a constant learning rate between warm-up and ``plateau``."""
         cfg = self.experiment._read("finetune")
         cfg.merge_from_dict(dict(changes))
         self.experiment._set_length(cfg, epochs, seed)
-        cfg.param_scheduler = cfg.param_scheduler[:1]
+        cfg.param_scheduler = [cfg.param_scheduler[0], plateau]
         return self.experiment._write(cfg, name)
 
 
 def _origin() -> dict[str, Any]:
     """Return the commit, the versions and the host of a result."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=HERE, capture_output=True, text=True, check=False
-    )
+    describe = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    commit = subprocess.run(describe, cwd=HERE, capture_output=True, text=True, check=False)
     return dict(
         commit=commit.stdout.strip(),
         versions={name: version(name) for name in ("torch", "mmengine", "mmpretrain", "timm")},
-        host=f"{platform.machine()}, {'GPU' if torch.cuda.is_available() else 'CPU'}",
+        host=f"{_processor()}, {'GPU' if torch.cuda.is_available() else 'CPU'}",
     )
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{len(names)} cores {names[0]}" if names else platform.machine()
