@@ -162,8 +162,15 @@ class Study:
         arguments = (self.experiment.arrays, score, config, best, "--images", self.length.test)
         run(f"{job.label}_score", HERE / "score.py", *arguments)
         validation = read_logs(folder)["accuracy/top1"]
+        interval = self.length.validation_interval[job.share]
         scored = json.loads(score.read_text())
-        return scored | dict(rate=rate, validation=max(validation), epochs=best.stem, taken=taken)
+        return scored | dict(
+            rate=rate,
+            validation=max(validation),
+            best_epoch=interval * (1 + validation.index(max(validation))),
+            last_epoch=interval * len(validation),
+            taken=taken,
+        )
 
     def _transfer(self, job: Job) -> dict[str, Any]:
         """Evaluate the frozen encoder by k-NN on other images."""
