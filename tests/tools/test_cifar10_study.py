@@ -24,31 +24,79 @@ def module(monkeypatch):
 @pytest.fixture
 def plan(module):
     plan = module("study_plan")
-    return plan.Plan(plan.LENGTHS["long"], dict(mixmae=20, simmim=25, mae=31))
+    return plan.Plan(plan.LENGTHS["long"], dict(simmim=25, mae=53))
 
 
-def test_names_of_jobs_are_unique_and_rates_are_searched_first(plan, module):
+def test_names_of_jobs_are_unique_and_pre_trainings_come_first(plan):
     jobs = plan.jobs()
     labels = [job.label for job in jobs]
     assert len(set(labels)) == len(labels)
-    for seed in (1, 2):
-        for job in jobs:
-            if (
-                job.kind == "finetune"
-                and job.start.seed == seed
-                and job.start.epochs in (0, EPOCHS)
-            ):
-                start = f"{job.start.label.rpartition('_')[0]}_seed0"
-                searched = [f"finetune_{start}_10percent_lr{rate:g}" for rate in (5e-4, 4e-3)]
-                position = labels.index(job.label)
-                assert all(labels.index(each) < position for each in searched)
+    for position, job in enumerate(jobs):
+        if job.start and job.kind != "pretrain":
+            start = f"pretrain_{job.start.label}"
+            assert labels.index(start) < position
+            # the learning rate is searched with seed 0 and the normal length
+            if job.kind == "finetune":
+                epochs = EPOCHS if job.start.epochs else 0
+                first = type(job.start)(job.start.name, 0, epochs)
+                assert labels.index(f"pretrain_{first.label}") < position
 
 
 def test_rivals_are_compared_at_equal_time_with_three_seeds(plan):
-    starts = {job.start for job in plan.jobs() if job.kind == "pretrain"}
-    for name, epochs in (("simmim", 25), ("mae", 31), ("mixmae", 20), ("mrmae_self", 20)):
+    starts = {job.start for job in plan.jobs() if job.kind == "finetune" and job.share == 10}
+    for name, epochs in (("simmim", 25), ("mae", 53), ("mixmae", 20), ("mrmae_self", 20)):
         seeds = {s.seed for s in starts if (s.name, s.epochs, s.variant) == (name, epochs, "")}
         assert seeds == {0, 1, 2}
+
+
+class Searches:
+    """Study whose fine-tunings have the given validation accuracies by learning rate."""
+
+    def __init__(self, module, tmp_path, accuracy):
+        work, plan = module("study_work"), module("study_plan")
+        self.study = work.Study(tmp_path, tmp_path / "results", plan.LENGTHS["long"], {})
+        self.study._finetune = lambda job: dict(validation=accuracy(job.rate))
+        self.start = plan.Start("mixmae", 2, 60)
+
+    def best(self):
+        return self.study._best_rate(self.start)
+
+
+@pytest.mark.parametrize(
+    ("best", "tried"),
+    [(1e-3, 3), (2e-3, 4), (5e-4, 4), (4e-3, 5), (2.5e-4, 5), (1.0, 5), (1e-9, 5)],
+)
+def test_search_of_the_rate_leaves_its_edges_within_limits(module, tmp_path, best, tried):
+    searches = Searches(module, tmp_path, lambda rate: -abs(np.log(rate / best)))
+    found = searches.best()
+    assert found == pytest.approx(np.clip(best, 1.25e-4, 8e-3), rel=1e-6)
+    files = sorted((tmp_path / "results").glob("*.json"))
+    assert len(files) == tried
+    assert all(file.name.startswith("finetune_mixmae_20e_seed0_10percent_lr") for file in files)
+    content = json.loads(files[0].read_text())
+    assert {"commit", "versions", "seed", "host", "seconds", "values"} <= set(content)
+
+
+def test_equal_time_counts_the_teacher(module, tmp_path):
+    work, plan = module("study_work"), module("study_plan")
+    study = work.Study(tmp_path, tmp_path, plan.LENGTHS["long"], {})
+    assert study.equal_time() == {}
+    seconds = dict(mixmae=60.0, simmim=48.0, mae=40.0, mrmae=70.0)
+    (tmp_path / "calibrate.json").write_text(json.dumps(dict(job="calibrate", values=seconds)))
+    assert study.equal_time() == dict(simmim=25, mae=55)
+
+
+def test_unfinished_pre_training_is_no_start(module, tmp_path):
+    configs, plan = module("study_configs"), module("study_plan")
+    experiment = type("Experiment", (), dict(work=tmp_path))()
+    study = configs.StudyConfigs(experiment, plan.LENGTHS["long"])
+    start = plan.Start("mae", 9, EPOCHS)
+    (tmp_path / start.label).mkdir()
+    (tmp_path / start.label / "epoch_5.pth").touch()
+    with pytest.raises(SystemExit, match="has not ended"):
+        study.last_checkpoint(start)
+    (tmp_path / start.label / "epoch_20.pth").touch()
+    assert study.last_checkpoint(start).name == "epoch_20.pth"
 
 
 def test_hits_survive_their_text(module):
@@ -77,26 +125,47 @@ def results(module):
     return values
 
 
-def test_paired_interval_contains_the_difference(module, results):
-    report = module("study_report")
-    gain, low, high = report.difference(results, ("mixmae", EPOCHS), ("simmim", EPOCHS), 10)
-    assert low < gain < high
-    assert abs(gain - 10) < 1
-    assert low > 8
-    assert report.difference(results, ("mixmae", EPOCHS), ("mae", EPOCHS), 10) is None
-    same, low, high = report.difference(results, ("mixmae", EPOCHS), ("mixmae", EPOCHS), 10)
-    assert same == low == high == 0
+def test_both_intervals_contain_the_difference(module, results):
+    statistics = module("study_statistics")
+
+    def compare(first, second):
+        return statistics.difference(results, (first, EPOCHS), (second, EPOCHS), 10)
+
+    found = compare("mixmae", "simmim")
+    for low, high in (found.bootstrap, found.student):
+        assert 8 < low < sum(found.gains) / 3 < high < 12
+    assert len(found.gains) == 3
+    assert compare("mixmae", "mae") is None
+    same = compare("mixmae", "mixmae")
+    assert same == ([0.0, 0.0, 0.0], (0.0, 0.0), (0.0, 0.0))
+
+
+def test_difference_of_some_seeds_is_of_those_that_both_have(module, results):
+    statistics, plan = module("study_statistics"), module("study_plan")
+    del results[plan.Job("finetune", plan.Start("simmim", 1, EPOCHS), 10).label]
+    found = statistics.difference(results, ("mixmae", EPOCHS), ("simmim", EPOCHS), 10)
+    assert len(found.gains) == 2
+    del results[plan.Job("finetune", plan.Start("mixmae", 0, EPOCHS), 10).label]
+    found = statistics.difference(results, ("mixmae", EPOCHS), ("simmim", EPOCHS), 10)
+    assert len(found.gains) == 1
+    assert found.student is None
 
 
 def test_tables_come_from_result_files(module, results, tmp_path):
     report = module("study_report")
     for name, values in results.items():
         (tmp_path / f"{name}.json").write_text(json.dumps(dict(job=name, values=values)))
+    longer = module("study_plan").Start("mixmae", 0, 60)
+    name = module("study_plan").Job("pretrain", longer).label
+    content = dict(job=name, values=dict(curve={"60": dict(knn=3.0, probe=4.0)}))
+    (tmp_path / f"{name}.json").write_text(json.dumps(content))
     values = report.read(tmp_path)
-    assert report.lengths(values, "mixmae") == [EPOCHS]
+    assert report.lengths(values, "mixmae") == [EPOCHS, 60]
     row = report.table(values, [("mixmae", EPOCHS, "")]).splitlines()[-1]
-    assert re.match(r"\| mixmae \| 20 \| 1.0 ± 0.0 \| 2.0 ± 0.0 \|  \| \d+\.\d ± \d", row)
-    assert "| mixmae - simmim | 20, 20 | 10 % | +" in report.differences(values)
+    assert re.match(
+        r"\| mixmae \| 20 \| 1.0 ± 0.0 \(3\) \| 2.0 ± 0.0 \(3\) \|  \| \d+\.\d ± \d", row
+    )
+    assert "| mixmae - simmim | 20, 20 | 10 % | +" in report.differences(values, EPOCHS)
     report.draw(values, tmp_path / "picture.png")
     assert (tmp_path / "picture.png").stat().st_size > 1000
 
@@ -107,30 +176,34 @@ def test_gap_cost_and_detection_come_from_result_files(module):
     for seed in (0, 1):
         for name, knn in (("mixmae", 40.0 + seed), ("simmim", 30.0)):
             curve = {"10": dict(knn=30.0), "5": dict(knn=20.0), "20": dict(knn=knn)}
+            curve = {epoch: dict(found, probe=50.0) for epoch, found in curve.items()}
             start = plan.Start(name, seed, EPOCHS)
             values[plan.Job("pretrain", start).label] = dict(curve=curve)
         detected = dict(box=[0.1, 0.2 + seed / 10], iterations=[80, 160])
         values[plan.Job("detect", plan.Start("random_swin", seed)).label] = detected
-    assert "| mixmae - simmim | 2 | 5: +0.0, 10: +0.0, 20: +10.5 |" in report.gaps(values)
+    assert "| mixmae - simmim | k-NN | 2 | 5: +0.0, 10: +0.0, 20: +10.5 |" in report.gaps(values)
     assert report.detection(values).splitlines()[0] == "| start | seeds | 80 | 160 |"
     assert "| random_swin | 2 | 0.100 | 0.250 |" in report.detection(values)
     values |= dict(calibrate=dict(simmim=50.0), cost=dict(simmim=dict(total=126.0, encoder=124.0)))
-    # 60 % of 124 MFLOP; 124 MFLOP for 40 % of 64 tokens
-    assert "| simmim | 126 | 124 | 74 | 50 | 4.84 |" in report.costs(values)
+    # 62.5 % of 124 MFLOP; 124 MFLOP and 50 s / 10,000 for 24 of 64 tokens
+    assert "| simmim | 126 | 124 | 78 | 50 | 5.17 | 208.3 |" in report.costs(values, 10_000)
     assert report.detection({}) == ""
 
 
-def test_gain_counts_only_seeds_that_both_have(module):
-    report, plan = module("study_report"), module("study_plan")
-    values = {
-        plan.Job("pretrain", plan.Start("mixmae", seed, EPOCHS)).label: dict(
-            curve={"20": dict(knn=40.0)}
-        )
-        for seed in (0, 1)
-    }
-    other = plan.Job("pretrain", plan.Start("simmim", 1, EPOCHS)).label
-    values[other] = dict(curve={"20": dict(knn=35.0)})
-    assert "| mixmae - simmim | 1 | 20: +5.0 |" in report.gaps(values)
+def test_gain_is_of_seeds_that_both_have_or_to_random_weights(module):
+    statistics, plan = module("study_statistics"), module("study_plan")
+    values = {}
+    for name, seed, epochs, curve in (
+        ("mixmae", 0, EPOCHS, {"20": 40.0}),
+        ("mixmae", 1, EPOCHS, {"20": 41.0}),
+        ("simmim", 1, EPOCHS, {"20": 35.0}),
+        ("random_swin", 0, 0, {"0": 30.0}),
+    ):
+        start = plan.Start(name, seed, epochs)
+        found = {epoch: dict(knn=knn) for epoch, knn in curve.items()}
+        values[plan.Job("pretrain", start).label] = dict(curve=found)
+    assert statistics.gains(values, "mixmae", "simmim", EPOCHS, "knn") == {20: [6.0]}
+    assert statistics.gains(values, "mixmae", "random_swin", EPOCHS, "knn") == {20: [10.0]}
 
 
 def test_groups_of_classes_are_disjoint_and_each_image_is_predicted_by_the_others(module):

@@ -76,15 +76,15 @@ class Experiment:
         self, name: str, method: str, epochs: int, seed: int, changes: Mapping[str, Any]
     ) -> Path:
         """Write the config of a pre-training as ``<name>.py``."""
-        cfg = self._read(method)
+        cfg = self.read(method)
         cfg.merge_from_dict(self.size.options.get(method, {}))
         if "mimics" in cfg.model:
             cfg.model.mimics.teacher.target_generator.pretrained = str(self.weights)
         cfg.train_dataloader.dataset.images = self.size.images
         cfg.default_hooks.checkpoint.interval = -(-epochs // CHECKPOINTS)
-        self._set_length(cfg, epochs, seed)
+        self.set_length(cfg, epochs, seed)
         cfg.merge_from_dict(dict(changes))
-        return self._write(cfg, name)
+        return self.write(cfg, name)
 
     def calibrate(self, configs: Mapping[str, Path]) -> dict[str, float]:
         """Measure the seconds per epoch of each pre-training."""
@@ -145,7 +145,7 @@ class Experiment:
             backbone.init_cfg = dict(type="Pretrained", checkpoint=str(checkpoint), prefix=prefix)
         dims = backbone.arch.embed_dims
         for share, epochs in self.size.finetune.items():
-            cfg = self._read("finetune")
+            cfg = self.read("finetune")
             cfg.merge_from_dict(
                 {
                     "model.backbone": dict(_delete_=True, **backbone, out_type="avg_featmap"),
@@ -159,23 +159,26 @@ class Experiment:
                     "default_hooks.checkpoint.interval": -1,
                 }
             )
-            self._set_length(cfg, epochs, seed)
+            self.set_length(cfg, epochs, seed)
             job = f"{name}_finetune{share}"
             folder = self.work / job
-            self.run(job, TRAIN, self._write(cfg, job), "--work-dir", folder, "--overwrite")
+            self.run(job, TRAIN, self.write(cfg, job), "--work-dir", folder, "--overwrite")
             accuracies[share] = read_logs(self.work / job)["accuracy/top1"][-1]
         return accuracies
 
-    def _read(self, name: str) -> Config:
+    def read(self, name: str) -> Config:
+        """Read a config of the experiment."""
         return Config.fromfile(HERE / "configs" / f"{name}.py")
 
-    def _set_length(self, cfg: Config, epochs: int, seed: int) -> None:
+    def set_length(self, cfg: Config, epochs: int, seed: int) -> None:
+        """Set data folder, epochs, warm-up and seed of a config."""
         cfg.train_dataloader.dataset.data_root = str(self.arrays)
         cfg.train_cfg.max_epochs = epochs
         cfg.param_scheduler[0].end = cfg.param_scheduler[1].begin = max(1, epochs // 10)
         cfg.randomness.seed = seed
 
-    def _write(self, cfg: Config, name: str) -> Path:
+    def write(self, cfg: Config, name: str) -> Path:
+        """Write a config as ``<name>.py``."""
         file = self.work / f"{name}.py"
         cfg.dump(file)
         return file

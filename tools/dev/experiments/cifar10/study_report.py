@@ -1,168 +1,118 @@
 """Make all tables and the picture of the longer comparison from its result files."""
 
 import argparse
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
-import numpy as np
 from matplotlib.figure import Figure
 from report import heading, markdown, spread
-from score import unpack
 from study import RESULTS
 from study_plan import (
     ABLATIONS,
     FAMILIES,
     LENGTHS,
     MASK_TOKENS,
+    PAIRS,
     RIVALS,
     SEEDS,
     SHARES,
     TOKENS,
+    TWO_SEEDS,
     VISIBLE,
     Job,
     Start,
 )
+from study_statistics import Seeds, Values, accuracies, difference, gains, lengths, read
 
-_RESAMPLES = 2_000
 _OTHER_IMAGES = dict(digits="digits, k-NN", imagenet="ImageNet groups, k-NN")
-Values = dict[str, dict[str, Any]]
 
 
-def read(folder: Path) -> Values:
-    """Return the values of all finished jobs by name."""
-    contents = [json.loads(file.read_text()) for file in sorted(folder.glob("*.json"))]
-    return {content["job"]: content["values"] for content in contents}
-
-
-def lengths(values: Values, name: str) -> list[int]:
-    """Return the lengths in epochs at which a start was pre-trained."""
-    found = (_length(job, name) for job in values)
-    return sorted({epochs for epochs in found if epochs is not None})
-
-
-def _length(job: str, name: str) -> int | None:
-    for seed in SEEDS:
-        suffix = f"_seed{seed}"
-        if job == f"pretrain_{name}{suffix}":
-            return 0
-        prefix = f"pretrain_{name}_"
-        middle = job.removeprefix(prefix).removesuffix(suffix)
-        if job.startswith(prefix) and job.endswith(suffix) and middle.endswith("e"):
-            return int(middle[:-1]) if middle[:-1].isdigit() else None
-    return None
-
-
-def accuracies(values: Values, name: str, epochs: int, variant: str = "") -> dict[str, list[float]]:
-    """Return the test accuracies of each evaluation over the seeds that are finished."""
-    found: dict[str, list[float]] = {}
-    for seed in SEEDS:
-        start = Start(name, seed, epochs, variant)
-        curve = values.get(Job("pretrain", start).label, {}).get("curve", {})
-        last = curve.get(str(epochs), {})
-        for kind in ("knn", "probe"):
-            if kind in last:
-                found.setdefault(kind, []).append(last[kind])
-        for share in SHARES:
-            tuned = values.get(Job("finetune", start, share).label)
-            if tuned:
-                found.setdefault(f"finetune_{share}", []).append(tuned["accuracy"])
-        moved = values.get(Job("transfer", start).label)
-        for kind, value in (moved or {}).items():
-            found.setdefault(kind, []).append(value)
-    return found
-
-
-def table(values: Values, starts: Iterable[tuple[str, int, str]]) -> str:
+def table(values: Values, starts: Iterable[tuple[str, int, str]], seeds: Seeds = SEEDS) -> str:
     """Format one row for each start: name, epochs, variant."""
     kinds = ["knn", "probe", *(f"finetune_{share}" for share in SHARES), *_OTHER_IMAGES]
     titles = [_OTHER_IMAGES.get(kind) or heading(kind) for kind in kinds]
     rows = [["start", "epochs", *titles]]
     for name, epochs, variant in starts:
-        found = accuracies(values, name, epochs, variant)
-        cells = [spread(found[kind]) if kind in found else "" for kind in kinds]
+        found = accuracies(values, name, epochs, variant, seeds)
+        cells = [_cell(found.get(kind, [])) for kind in kinds]
         rows.append([" ".join(filter(None, (name, variant))), str(epochs), *cells])
     return markdown(rows)
 
 
-def difference(
-    values: Values, first: tuple[str, int], second: tuple[str, int], share: int
-) -> tuple[float, float, float] | None:
-    """Return the mean difference in points of two starts, and its 95 % interval.
-
-    The interval is a paired bootstrap over seeds and test images: both starts have the same seeds,
-    labeled images and test images. None means that a seed is missing.
-    """
-    pairs = []
-    for seed in SEEDS:
-        results = [
-            values.get(Job("finetune", Start(name, seed, epochs), share).label)
-            for name, epochs in (first, second)
-        ]
-        if results[0] is None or results[1] is None:
-            return None
-        hits = [unpack(each["hits"], each["images"]).astype(float) for each in results if each]
-        pairs.append(100 * (hits[0] - hits[1]))
-    gains = np.stack(pairs)  # (seeds, images)
-    generator = np.random.default_rng(0)
-    samples = []
-    for _ in range(_RESAMPLES):
-        seeds = generator.integers(len(gains), size=len(gains))
-        images = generator.integers(gains.shape[1], size=gains.shape[1])
-        samples.append(gains[np.ix_(seeds, images)].mean())
-    low, high = np.percentile(samples, [2.5, 97.5])
-    return float(gains.mean()), float(low), float(high)
+def _cell(accuracies: list[float]) -> str:
+    return f"{spread(accuracies)} ({len(accuracies)})" if accuracies else ""
 
 
-def differences(values: Values) -> str:
-    """Format the comparisons that decide, at equal epochs and at equal time."""
-    rows = [["comparison", "epochs", "labels", "difference, points", "95 % interval"]]
-    for first, second in RIVALS:
-        base = max(lengths(values, first), default=0)
+def differences(values: Values, epochs: int) -> str:
+    """Format the differences of all pairs, at equal epochs and at equal time."""
+    titles = ["difference, points", "by seed", "95 %, bootstrap", "95 %, Student"]
+    rows = [["comparison", "epochs", "labels", *titles]]
+    for first, second in PAIRS:
+        base = 0 if first.startswith("random") else epochs
         for other in lengths(values, second):
             for share in SHARES:
                 found = difference(values, (first, base), (second, other), share)
                 if found:
+                    intervals = [_interval(found.bootstrap), _interval(found.student)]
+                    by_seed = ", ".join(f"{gain:+.1f}" for gain in found.gains)
                     row = [f"{first} - {second}", f"{base}, {other}", f"{share} %"]
-                    row += [f"{found[0]:+.1f}", f"{found[1]:+.1f} to {found[2]:+.1f}"]
+                    rows.append([*row, f"{mean(found.gains):+.1f}", by_seed, *intervals])
+    return markdown(rows)
+
+
+def _interval(limits: tuple[float, float] | None) -> str:
+    return f"{limits[0]:+.1f} to {limits[1]:+.1f}" if limits else ""
+
+
+def gaps(values: Values) -> str:
+    """Format the gains of frozen encoders along the pre-training."""
+    rows = [["comparison", "evaluation", "seeds", "gain in points by epoch"]]
+    for first, second in (*RIVALS, ("simmim", "random_swin")):
+        for epochs in lengths(values, first):
+            for kind in ("knn", "probe"):
+                found = gains(values, first, second, epochs, kind)
+                texts = [f"{step}: {mean(by_seed):+.1f}" for step, by_seed in found.items()]
+                if found:
+                    count = str(len(found[epochs]))
+                    row = [f"{first} - {second}", heading(kind), count, ", ".join(texts)]
                     rows.append(row)
     return markdown(rows)
 
 
-def gaps(values: Values) -> str:
-    """Format the gain in k-NN of each rival's first method along the pre-training."""
-    rows = [["comparison", "seeds", "gain in k-NN, points, by epoch"]]
-    for first, second in RIVALS:
-        for epochs in sorted({*lengths(values, first)} & {*lengths(values, second)}):
-            curves = [
-                [values[job]["curve"] for job in jobs]
-                for jobs in (
-                    [Job("pretrain", Start(name, seed, epochs)).label for name in (first, second)]
-                    for seed in SEEDS
-                )
-                if all(job in values for job in jobs)
-            ]
-            gains = {
-                step: mean(pair[0][step]["knn"] - pair[1][step]["knn"] for pair in curves)
-                for step in (sorted(curves[0][0], key=int) if curves else ())
-            }
-            texts = [f"{step}: {gain:+.1f}" for step, gain in gains.items()]
-            rows.append([f"{first} - {second}", str(len(curves)), ", ".join(texts)])
+def teachers(values: Values) -> str:
+    """Format the accuracies of the teachers' features, and the seconds of their students."""
+    rows = [["teacher of", "k-NN", "linear probe", "seconds per epoch"]]
+    for name, found in values.get("teacher_quality", {}).items():
+        numbers = [f"{found['knn']:.1f}", f"{found['probe']:.1f}", f"{found['seconds']:.0f}"]
+        rows.append([name, *numbers])
     return markdown(rows)
 
 
-def costs(values: Values) -> str:
-    """Format FLOPs and seconds of the methods, per image and per token of an image."""
+def ends(values: Values, most: dict[int, int]) -> str:
+    """Format how many fine-tunings were ended by the largest number of epochs."""
+    rows = [["labels", "fine-tunings", "ended by the limit"]]
+    for share, limit in most.items():
+        tuned = (each for job, each in values.items() if f"_{share}percent" in job)
+        found = {each["hits"]: each["last_epoch"] for each in tuned}  # the best rate has two files
+        limited = sum(last >= limit for last in found.values())
+        rows.append([f"{share} %", str(len(found)), str(limited)])
+    return markdown(rows)
+
+
+def costs(values: Values, images: int) -> str:
+    """Format FLOPs and seconds of the methods; an epoch has ``images``."""
     flops, seconds = values.get("cost", {}), values.get("calibrate", {})
     titles = "MFLOP per image", "of the encoder", "on mask tokens", "seconds per epoch"
-    rows = [["method", *titles, "encoder MFLOP per visible token"]]
+    per = "per visible token: MFLOP of the encoder", "microseconds"
+    rows = [["method", *titles, *per]]
     for method, counted in flops.items():
         encoder, masked = counted["encoder"], MASK_TOKENS.get(method, 0.0)
         numbers = (counted["total"], encoder, masked * encoder, seconds[method])
-        per_token = encoder / (TOKENS * VISIBLE[method])
-        rows.append([method, *(f"{number:.0f}" for number in numbers), f"{per_token:.2f}"])
+        visible = TOKENS * VISIBLE[method]
+        per_token = [f"{encoder / visible:.2f}", f"{1e6 * seconds[method] / images / visible:.1f}"]
+        rows.append([method, *(f"{number:.0f}" for number in numbers), *per_token])
     return markdown(rows)
 
 
@@ -181,7 +131,9 @@ def detection(values: Values) -> str:
 
 def draw(values: Values, file: Path) -> None:
     """Plot the accuracy of frozen encoders over seconds of pre-training."""
-    seconds = values.get("calibrate", {})
+    seconds = dict(values.get("calibrate", {}))
+    measured = values.get("teacher_quality", {})
+    seconds |= {name: found["seconds"] for name, found in measured.items()}
     figure = Figure(figsize=(10, 4), layout="constrained")
     for axes, (family, names) in zip(figure.subplots(1, 2), FAMILIES.items(), strict=True):
         for name in names:
@@ -196,13 +148,12 @@ def draw(values: Values, file: Path) -> None:
 def _draw_curve(axes: Any, values: Values, name: str, epochs: int, seconds: dict) -> None:
     jobs = (Job("pretrain", Start(name, seed, epochs)).label for seed in SEEDS)
     curves = [values[job]["curve"] for job in jobs if job in values]
-    method = "mrmae" if name.startswith("mrmae") else name
     if not epochs:
         level = mean(curve["0"]["knn"] for curve in curves)
         axes.axhline(level, color="gray", linestyle=":", label=name)
-    elif method in seconds:
+    elif name in seconds:
         steps = sorted(map(int, curves[0]))
-        minutes = [step * seconds[method] / 60 for step in steps]
+        minutes = [step * seconds[name] / 60 for step in steps]
         heights = [mean(curve[str(step)]["knn"] for curve in curves) for step in steps]
         axes.plot(minutes, heights, marker=".", label=f"{name}, {epochs} epochs")
 
@@ -218,12 +169,15 @@ def main() -> None:
     for names in FAMILIES.values():
         starts = [(name, length, "") for name in names for length in lengths(values, name)]
         print(table(values, starts))
-    print(differences(values))
+    print(differences(values, epochs))
     print(gaps(values))
-    print(costs(values))
+    print(teachers(values))
+    print(ends(values, LENGTHS[args.length].most_epochs))
+    print(costs(values, LENGTHS[args.length].images))
     print(detection(values))
     changed = [(name, epochs, variant) for variant, (name, _) in ABLATIONS.items()]
-    print(table(values, [*((name, epochs, "") for name in ("mixmae", "mrmae_self")), *changed]))
+    base = [(name, epochs, "") for name in ("mixmae", "mae", "mrmae_self")]
+    print(table(values, [*base, *changed], TWO_SEEDS))
     if args.picture:
         draw(values, args.picture)
 

@@ -11,13 +11,11 @@ from typing import Any
 
 import torch
 from compare import METHODS
-from experiment import HERE, TRAIN, Experiment, encoder_of, read_logs
-from imagenet_weights import MODEL, write_weights
-from mmengine.config import Config
+from experiment import HERE, TRAIN, Experiment, read_logs
+from imagenet_weights import write_weights
 from sizes import Size
+from study_configs import PRECISION, StudyConfigs
 from study_plan import (
-    ABLATIONS,
-    CONFIGS,
     DECIDING_SHARE,
     FAMILIES,
     RATE_LIMITS,
@@ -26,10 +24,6 @@ from study_plan import (
     Length,
     Start,
 )
-
-_SELF_SEED = 9  # of the teacher without labels; no compared run has it
-_CURVE = 4  # checkpoints of a pre-training
-_PRECISION = {"optim_wrapper.type": "Bfloat16OptimWrapper"}
 
 
 class Study:
@@ -56,6 +50,7 @@ class Study:
             teacher=length.teacher,
         )
         self.experiment = Experiment(work, size)
+        self.configs = StudyConfigs(self.experiment, length)
         self.work = work
 
     def result(self, job: Job) -> dict[str, Any] | None:
@@ -109,7 +104,9 @@ class Study:
     def _teacher_quality(self, job: Job) -> dict[str, Any]:
         """Return accuracies of each teacher's features, and seconds per epoch of its student."""
         names = [name for name in FAMILIES["vit"] if name.startswith("mrmae")]
-        configs = {name: self._config(Start(name, 0, self.length.epochs)) for name in names}
+        configs = {
+            name: self.configs.pretraining(Start(name, 0, self.length.epochs)) for name in names
+        }
         result = self.work / "teacher_seconds.json"
         script, steps = HERE / "calibrate.py", ("--steps", 10)
         self.experiment.run("teacher_seconds", script, result, *configs.values(), *steps)
@@ -122,7 +119,7 @@ class Study:
 
     def _method_configs(self) -> dict[str, Path]:
         return {
-            method: self.experiment.config(f"calibrate_{method}", method, 1, 0, _PRECISION)
+            method: self.experiment.config(f"calibrate_{method}", method, 1, 0, PRECISION)
             for method in METHODS
         }
 
@@ -130,7 +127,7 @@ class Study:
         """Make the teachers; return the accuracies of the one with labels."""
         labeled = self.experiment.teacher_features()
         write_weights(self.work / "imagenet.pth")
-        taken = self._train_encoder(Start("mae", _SELF_SEED, self.length.epochs))
+        taken = self._train_encoder(self.configs.teacher_start)
         return dict(labels=labeled, self_supervised=taken)
 
     def _pretrain(self, job: Job) -> dict[str, Any]:
@@ -138,7 +135,7 @@ class Study:
         assert job.start is not None
         start = job.start
         taken = self._train_encoder(start) if start.epochs else {}
-        config, files = self._config(start), self._checkpoints(start)
+        config, files = self.configs.pretraining(start), self.configs.checkpoints(start)
         options: list[Any] = ["--config", config, "--seed", start.seed]
         options += ["--checkpoints", *files] if files else []
         curve = self.experiment.probe(start.label, *options)
@@ -154,7 +151,7 @@ class Study:
         if not job.rate and searched:
             return searched
         folder = self.work / job.label
-        config = self._finetune_config(job, rate)
+        config = self.configs.finetuning(job, rate)
         run = self.experiment.run
         taken = run(job.label, TRAIN, config, "--work-dir", folder, "--overwrite")
         (best,) = folder.glob("best_*.pth")
@@ -185,63 +182,15 @@ class Study:
     def _use_encoder(self, job: Job, script: str, *options: Any) -> dict[str, Any]:
         assert job.start is not None
         start, result = job.start, self.work / f"{job.label}.json"
-        weights = ("--checkpoint", self._checkpoints(start)[-1]) if start.epochs else ()
-        arguments = (result, self._config(start), "--seed", start.seed, *weights, *options)
+        weights = ("--checkpoint", self.configs.last_checkpoint(start)) if start.epochs else ()
+        seed = ("--seed", start.seed)
+        arguments = (result, self.configs.pretraining(start), *seed, *weights, *options)
         self.experiment.run(job.label, HERE / script, *arguments)
         return json.loads(result.read_text())
 
     def _train_encoder(self, start: Start) -> dict[str, float]:
-        config, folder = self._config(start), self.work / start.label
+        config, folder = self.configs.pretraining(start), self.work / start.label
         return self.experiment.run(start.label, TRAIN, config, "--work-dir", folder, "--resume")
-
-    def _checkpoints(self, start: Start) -> list[Path]:
-        folder = self.work / start.label
-        files = folder.glob("epoch_*.pth") if start.epochs else ()
-        return sorted(files, key=lambda file: int(file.stem.removeprefix("epoch_")))
-
-    def _config(self, start: Start) -> Path:
-        """Write the config of a pre-training, which can be resumed at any time."""
-        changes = dict(ABLATIONS[start.variant][1]) if start.variant else {}
-        method = CONFIGS.get(start.name, start.name)
-        changes |= _PRECISION | self._teacher(start.name)
-        if start.epochs:
-            changes["default_hooks.checkpoint"] = dict(
-                type="mim_plugins.AtomicCheckpointHook",
-                interval=max(start.epochs // _CURVE, 1),
-                max_keep_ckpts=-1,
-            )
-            timed = dict(type="mim_plugins.TimedCheckpointHook", minutes=3)
-            changes["default_hooks.timed_checkpoint"] = timed
-            changes["train_cfg.type"] = "mim_plugins.ResumableEpochLoop"
-        epochs = start.epochs or 1
-        return self.experiment.config(start.label, method, epochs, start.seed, changes)
-
-    def _teacher(self, name: str) -> dict[str, Any]:
-        """Return the changes of the config for the teacher of a start."""
-        if name.startswith("mrmae") and self.result(Job("teachers")) is None:
-            raise SystemExit("error: the job 'teachers' has not run")
-        place = "model.mimics.teacher.target_generator"
-        if name == "mrmae_imagenet":
-            generator: dict[str, Any] = dict(
-                _delete_=True,
-                type="mim_plugins.TimmTarget",
-                model_name=MODEL,
-                pretrained=str(self.work / "imagenet.pth"),
-                features=3,  # stride 16
-                normalize=True,
-            )
-            return {place: generator}
-        if name == "mrmae_self":
-            teacher = Start("mae", _SELF_SEED, self.length.epochs)
-            generator = dict(
-                _delete_=True,
-                type="mim_plugins.EncoderTarget",
-                config=str(self.work / f"{teacher.label}.py"),
-                checkpoint=str(self._checkpoints(teacher)[-1]),
-                normalize=True,
-            )
-            return {place: generator}
-        return {}
 
     def _best_rate(self, start: Start) -> float:
         """Return the learning rate with the best validation accuracy at seed 0 and equal epochs.
@@ -261,72 +210,6 @@ class Study:
             beyond = [edges[best]] if best in edges else []
             waiting = [rate for rate in beyond if RATE_LIMITS[0] <= rate <= RATE_LIMITS[1]]
         return best
-
-    def _finetune_config(self, job: Job, rate: float) -> Path:
-        assert job.start is not None
-        start, length, share = job.start, self.length, job.share
-        backbone, prefix = encoder_of(Config.fromfile(self._config(start)))
-        if start.epochs:
-            backbone["init_cfg"] = dict(
-                type="Pretrained", checkpoint=str(self._checkpoints(start)[-1]), prefix=prefix
-            )
-        dims = backbone["arch"]["embed_dims"]
-        most = length.most_epochs[share]
-        patience = length.patience[share]
-        held_out = dict(
-            split="train", start=length.labeled, images=length.validation, augmented=False
-        )
-        changes: dict[str, Any] = {
-            "model.backbone": dict(_delete_=True, **backbone, out_type="avg_featmap"),
-            "model.head.in_channels": dims[-1] if isinstance(dims, list) else dims,
-            "train_dataloader.dataset.images": length.labeled,
-            "train_dataloader.dataset.per_class": (
-                length.labeled * share // 1000 if share < 100 else None
-            ),
-            "train_dataloader.dataset.seed": start.seed,
-            "val_dataloader.dataset.data_root": str(self.experiment.arrays),
-            **{f"val_dataloader.dataset.{key}": value for key, value in held_out.items()},
-            "optim_wrapper.optimizer.lr": rate,
-            "optim_wrapper.optimizer.fused": True,
-            **_PRECISION,
-            "train_cfg.val_interval": length.validation_interval[share],
-            "val_cfg": dict(fp16=True),  # bfloat16 on a CPU
-            "default_hooks.checkpoint": dict(
-                interval=-1, save_best="accuracy/top1", rule="greater"
-            ),
-            "default_hooks.early_stopping": dict(
-                type="EarlyStoppingHook",
-                monitor="accuracy/top1",
-                rule="greater",
-                patience=2 * patience,
-                min_delta=0.0,
-            ),
-        }
-        plateau = dict(
-            type="ReduceOnPlateauLR",
-            monitor="accuracy/top1",
-            rule="greater",
-            factor=0.1,
-            patience=patience - 1,
-            threshold=0.0,
-            min_value=rate / 10,
-        )
-        return self._write_finetuning(job.label, most, start.seed, changes, plateau)
-
-    def _write_finetuning(
-        self,
-        name: str,
-        epochs: int,
-        seed: int,
-        changes: Mapping[str, Any],
-        plateau: Mapping[str, Any],
-    ) -> Path:
-        """Write a config with a constant learning rate between warm-up and ``plateau``."""
-        cfg = self.experiment._read("finetune")
-        cfg.merge_from_dict(dict(changes))
-        self.experiment._set_length(cfg, epochs, seed)
-        cfg.param_scheduler = [cfg.param_scheduler[0], plateau]
-        return self.experiment._write(cfg, name)
 
 
 def _origin() -> dict[str, Any]:
