@@ -51,7 +51,7 @@ def test_signal_saves_and_exits_and_the_run_can_resume(tmp_path, number):
     signal.signal(number, handler)
 
 
-def test_interrupted_file_is_complete_and_stays_while_regular_files_are_only_weights(tmp_path):
+def test_interrupted_file_stays_beside_files_of_weights(tmp_path):
     whole = toy_runner(tmp_path / "whole", iterations=6)
     whole.train()
     checkpoint = dict(interval=1, save_optimizer=False)

@@ -84,7 +84,7 @@ def test_run_resumes_exactly_from_the_newer_file_of_the_pair(tmp_path, monkeypat
 
 
 @pytest.mark.parametrize("left_out", ["save_optimizer", "save_param_scheduler"])
-def test_run_whose_regular_files_are_only_weights_resumes_exactly(tmp_path, monkeypatch, left_out):
+def test_run_whose_regular_files_are_weights_resumes_exactly(tmp_path, monkeypatch, left_out):
     checkpoint = {"interval": 2, left_out: False}
     whole = toy_runner(tmp_path / "whole", iterations=12)
     whole.train()
