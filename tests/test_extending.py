@@ -15,7 +15,9 @@ from mmpretrain.utils import register_all_modules
 from mim_plugins.paths import CONFIG_DIR
 from mim_plugins.registry import MODELS, TRANSFORMS
 
-register_all_modules(init_default_scope=False)  # here, because a fixture restores sys.modules
+# both import their classes here, because a fixture restores sys.modules
+register_all_modules(init_default_scope=False)
+assert MODELS.get("MixMAE")
 
 PAGE = Path(__file__).parents[1] / "docs/extending.md"
 MAX_LINES = 30
