@@ -15,18 +15,16 @@ from ..guards.guarded_metrics import guard_metrics
 from ..guards.guarded_writers import guard_writers
 from ..guards.guarded_writes import free_space, try_writing
 from ..resume.atomic_local_backend import ATOMIC_BACKEND
-from ..resume.best_checkpoints import move_best_into_folder, remember_best
-from ..resume.captured_checkpoint import complete_content
+from ..resume.best_checkpoints import move_best_into_folder, replace_best
 from ..resume.checkpoint_compatibility import add_compatibility_meta
-from ..resume.checkpoint_writer import CheckpointWriter, Outcome, agree, describe_failure
-from ..resume.deferred_removals import DeferredRemovals
+from ..resume.checkpoint_writer import CheckpointWriter, Outcome, describe_failure
 from ..resume.loaded_checkpoint import check_loaded
-from ..resume.model_settings import compare_settings, note_settings
+from ..resume.model_settings import note_settings
 from ..resume.resumable_content import check_savable, make_resumable
 from ..resume.resume_source import set_resume_source
-from ..resume.resumed_schedule import apply_config_schedule
+from ..resume.resumed_schedule import follow_config
 from ..resume.run_checkpoints import next_try, remove_files, remove_partial_files, try_publishing
-from ..sharding.sharded_run import gathered_state, prepare_sharded_run
+from ..sharding.sharded_run import prepare_sharded_run
 from .best_metric import lacks_metric
 
 INTERRUPTED = "interrupted.pth"  # removed when the next regular checkpoint is complete
@@ -36,23 +34,21 @@ INTERRUPTED = "interrupted.pth"  # removed when the next regular checkpoint is c
 class AtomicCheckpointHook(CheckpointHook):
     """MMEngine's checkpoint hook, safe against kills, full disks and corrupt files.
 
-    A checkpoint appears under its name only when it is complete and flushed to the disk. Then
-    ``last_checkpoint`` is updated, and only then are old files removed, so the disk needs room for
-    one checkpoint more than ``max_keep_ckpts``. If saving fails, an error is logged, and the next
-    interval or the end of the run tries again.
+    A checkpoint appears under its name only when it is complete and flushed to the disk, and ends
+    with a digest of its content. Then ``last_checkpoint`` is updated, and only then are old files
+    removed, so the disk needs room for one checkpoint more than ``max_keep_ckpts``. If saving
+    fails, an error is logged, and the next interval or the end of the run tries again.
 
-    A thread writes a copy of the state while training continues. At most one copy exists: the next
-    save waits for it, and so does the end of the run. The best checkpoint is not copied: training
-    waits for its file.
+    A thread writes a copy of the state while training continues. The next save waits for it, and so
+    does the end of the run. The best checkpoint is not copied: training waits for its file.
 
     With ``save_optimizer=False``, the regular files contain only weights. A run is then resumed
     from the files of :class:`TimedCheckpointHook` and :class:`PreemptionHook`, which always contain
     the optimizer.
 
-    Every file ends with a digest of its content. A resumed run starts from the newest intact file
-    (:func:`find_resumable`). Before anything of that file is used, it is checked completely and
-    compared with the model and the optimizer (:func:`check_loaded`). Learning rate and schedule
-    follow the config (:func:`apply_config_schedule`).
+    A resumed run starts from the newest intact file (:func:`find_resumable`), which is compared
+    with the model and the optimizer before it is used (:func:`check_loaded`). Learning rate and
+    schedule follow the config (:func:`apply_config_schedule`).
 
     Args:
         *args: positional arguments of MMEngine's hook.
@@ -72,7 +68,7 @@ class AtomicCheckpointHook(CheckpointHook):
         super().__init__(*args, backend_args=backend_args, **kwargs)
         for name in self.args:  # MMEngine would pass them to save_checkpoint, hours later
             raise TypeError(unknown_name((), name, accepted_arguments(type(self))))
-        self._deferred_saves: list[tuple[int, dict]] | None = None
+        self.deferred: list[tuple[int, dict]] | None = None
         self._is_behind = False
         self._is_local = "://" not in str(self.out_dir or "")
         if self.backend_args is None and self.file_client_args is None and self._is_local:
@@ -117,9 +113,7 @@ class AtomicCheckpointHook(CheckpointHook):
         """Check the loaded checkpoint and adapt its schedule and learning rate to the config."""
         check_loaded(runner, checkpoint)
         if runner._resume:
-            settings = compare_settings(runner, checkpoint["meta"].get("model_settings"))[1]
-            for change in filter(None, (settings, *apply_config_schedule(runner, checkpoint))):
-                runner.logger.warning(f"Resuming: {change}")
+            follow_config(runner, checkpoint)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Add optimizer type and numbers of heads; convert everything to plain data."""
@@ -162,12 +156,16 @@ class AtomicCheckpointHook(CheckpointHook):
         """Wait for the last save in all processes and return whether it succeeded."""
         return self._writer.finish()
 
+    def note(self, outcome: Outcome) -> None:
+        """Remember the newest complete checkpoint after a failed save."""
+        self.newest = outcome.newest or self.newest
+
     def _save_checkpoint_with_step(
         self, runner: Runner, step: int, meta: dict, then: Callable[[], object] | None = None
     ) -> None:
         """Save ``step``, update ``last_checkpoint``, remove outdated files, then call ``then``."""
-        if self._deferred_saves is not None:
-            self._deferred_saves.append((step, meta))
+        if self.deferred is not None:
+            self.deferred.append((step, meta))
             return
         self.finish_saving()
         before = list(getattr(self, "keep_ckpt_ids", ()))
@@ -192,7 +190,7 @@ class AtomicCheckpointHook(CheckpointHook):
                 then()
 
         def settle(outcome: Outcome) -> None:
-            self._note(outcome)
+            self.note(outcome)
             self.last_ckpt = path if outcome.is_saved else self.last_ckpt
             self._is_behind = self.last_ckpt != path
             if not outcome.is_saved and self.max_keep_ckpts > 0:
@@ -205,26 +203,13 @@ class AtomicCheckpointHook(CheckpointHook):
         if not self.save_best or lacks_metric(self.key_indicators, metrics, runner):
             return
         self.finish_saving()
-        backend, restore = self.file_backend, remember_best(self, runner)
-        self.file_backend = removals = DeferredRemovals(backend)
-        deferred: list[tuple[int, dict]] = []
-        self._deferred_saves, outcome = deferred, Outcome(True)
-        try:
-            with complete_content(partial(make_resumable, runner)), gathered_state(runner, False):
-                super()._save_best_checkpoint(runner, metrics)
-        except self._errors as error:
-            prospect = "training continues without it"
-            outcome = self._describe(runner, "the best checkpoint", prospect)(error)
-        finally:
-            self.file_backend, self._deferred_saves = backend, None
-        if not agree(outcome, self._note):
-            restore()
-            return
-        remove = partial(removals.perform, runner.logger, self._errors)
+        save = partial(super()._save_best_checkpoint, runner, metrics)
+        describe = self._describe(runner, "the best checkpoint", "training continues without it")
+        saves, remove = replace_best(self, runner, save, self._errors, describe)
         # save the last checkpoint again, because it must contain the path of the best one
-        for step, meta in deferred:
+        for step, meta in saves:
             self._save_checkpoint_with_step(runner, step, meta, remove)
-        if not deferred:
+        if not saves:
             remove()
 
     def _save_file(
@@ -249,17 +234,13 @@ class AtomicCheckpointHook(CheckpointHook):
             meta=meta,
             by_epoch=self.by_epoch,
             backend_args=self.backend_args,
-            **self.args,
         )
         describe = self._describe(runner, path, prospect)
-        self._writer.save(runner, path, save, describe, finish, settle or self._note)
+        self._writer.save(runner, path, save, describe, finish, settle or self.note)
 
     def _describe(self, runner: Runner, name: str, prospect: str) -> Callable[[Exception], Outcome]:
         folder = self.out_dir if self._is_local else None
         return partial(describe_failure, runner, name, prospect, folder, self.last_ckpt)
-
-    def _note(self, outcome: Outcome) -> None:
-        self.newest = outcome.newest or self.newest
 
     def _set_kept_steps(self, runner: Runner, steps: list[int]) -> None:
         self.keep_ckpt_ids = deque(steps, self.max_keep_ckpts)

@@ -1,5 +1,6 @@
 """File backend with deferred removals."""
 
+from collections.abc import Collection
 from logging import Logger
 from typing import Any
 
@@ -23,10 +24,19 @@ class DeferredRemovals:
         """Schedule the removal of a folder."""
         self._pending.append((self._backend.rmtree, path))
 
-    def perform(self, logger: Logger, errors: tuple[type[Exception], ...]) -> None:
-        """Perform the scheduled removals; one of ``errors`` is only logged."""
+    def perform(
+        self, logger: Logger, errors: tuple[type[Exception], ...], kept: Collection[str] = ()
+    ) -> None:
+        """Perform the scheduled removals.
+
+        Args:
+            logger: logger of a failure.
+            errors: types of errors that are only logged.
+            kept: paths that have been written since their removal was scheduled.
+        """
         try:
             for remove, path in self._pending:
-                remove(path)
+                if path not in kept:
+                    remove(path)
         except errors as error:
             logger.warning(f"the previous best checkpoint cannot be removed: {error}")

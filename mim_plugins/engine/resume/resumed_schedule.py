@@ -10,6 +10,7 @@ from ...errors import CheckpointError
 from .configured_settings import apply_config_settings
 from .contradictions import describe_contradictions, word
 from .fast_forward import fast_forward
+from .model_settings import compare_settings
 from .resumed_position import ResumedPosition, convert_position
 from .scheduler_state import plain_scheduler_state
 
@@ -18,6 +19,13 @@ _PROGRESS = ("base_values", "last_step", "_global_step", "_last_value", "verbose
              "best", "num_bad_epochs", "cooldown_counter")  # fmt: skip
 # keys of a parameter group that are derived from a scheduled one
 _DERIVED = ("initial_{}", "max_{}", "min_{}")
+
+
+def follow_config(runner: Runner, checkpoint: dict) -> None:
+    """Adapt a loaded checkpoint with :func:`apply_config_schedule`; log each change."""
+    settings = compare_settings(runner, checkpoint["meta"].get("model_settings"))[1]
+    for change in filter(None, (settings, *apply_config_schedule(runner, checkpoint))):
+        runner.logger.warning(f"Resuming: {change}")
 
 
 def apply_config_schedule(runner: Runner, checkpoint: dict) -> list[str]:

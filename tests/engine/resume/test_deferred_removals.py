@@ -23,3 +23,13 @@ def test_other_methods_are_those_of_the_backend(tmp_path):
     backend.put(b"content", str(tmp_path / "a"))
     assert backend.get(str(tmp_path / "a")) == b"content"
     assert backend.isfile(str(tmp_path / "a"))
+
+
+def test_files_written_since_are_kept(tmp_path):
+    paths = [str(tmp_path / name) for name in "ab"]
+    backend = DeferredRemovals(LocalBackend())
+    for path in paths:
+        backend.put(b"x", path)
+        backend.remove(path)
+    backend.perform(logging.getLogger(), (OSError,), kept=paths[:1])
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
