@@ -9,21 +9,21 @@ from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
 from ...config import accepted_arguments, unknown_name
-from ...errors import WorkDirError
 from ...registry import HOOKS
 from ..guards.guarded_metrics import guard_metrics
 from ..guards.guarded_writers import guard_writers
-from ..guards.guarded_writes import free_space, try_writing
+from ..guards.guarded_writes import try_writing
 from ..resume.atomic_local_backend import ATOMIC_BACKEND
 from ..resume.best_checkpoints import move_best_into_folder, replace_best
 from ..resume.checkpoint_compatibility import add_compatibility_meta
-from ..resume.checkpoint_writer import CheckpointWriter, Outcome, describe_failure
+from ..resume.checkpoint_writer import CheckpointWriter, Outcome, describe_failure, lost_end
 from ..resume.loaded_checkpoint import check_loaded
 from ..resume.model_settings import note_settings
 from ..resume.resumable_content import check_savable, make_resumable
 from ..resume.resume_source import set_resume_source
 from ..resume.resumed_schedule import follow_config
 from ..resume.run_checkpoints import next_try, remove_files, remove_partial_files, try_publishing
+from ..resume.saved_step import SavedStep, last_step
 from ..sharding.sharded_run import prepare_sharded_run
 from .best_metric import lacks_metric
 
@@ -61,6 +61,9 @@ class AtomicCheckpointHook(CheckpointHook):
     file_backend: Any
     last_ckpt: str | None
     newest: str = ""  # after a failed save: description of the newest complete checkpoint
+    saved: SavedStep | None = None  # newest complete regular checkpoint of this process
+    _tried: SavedStep | None = None  # the same, complete or not
+    _is_ending = False
 
     def __init__(
         self, *args: Any, background: bool = True, backend_args: dict | None = None, **kwargs: Any
@@ -69,7 +72,6 @@ class AtomicCheckpointHook(CheckpointHook):
         for name in self.args:  # MMEngine would pass them to save_checkpoint, hours later
             raise TypeError(unknown_name((), name, accepted_arguments(type(self))))
         self.deferred: list[tuple[int, dict]] | None = None
-        self._is_behind = False
         self._is_local = "://" not in str(self.out_dir or "")
         if self.backend_args is None and self.file_client_args is None and self._is_local:
             self.backend_args = dict(backend=ATOMIC_BACKEND)
@@ -101,6 +103,7 @@ class AtomicCheckpointHook(CheckpointHook):
             ConfigError: the schedulers or the model cannot be saved, see :func:`check_savable`.
         """
         super().before_train(runner)
+        self._first_iter = runner.iter
         check_savable(runner)
         note_settings(runner)
         guard_metrics(runner)
@@ -121,22 +124,22 @@ class AtomicCheckpointHook(CheckpointHook):
         make_resumable(runner, checkpoint)
 
     def after_train(self, runner: Runner) -> None:
-        """Complete the last save, and repeat it if it failed.
+        """Complete the last save. Save the end of a run that stopped early or failed to save it.
 
         Raises:
-            WorkDirError: it failed again.
+            WorkDirError: the end could not be saved.
         """
         self.finish_saving()
-        if self._is_behind:
-            step = runner.epoch if self.by_epoch else runner.iter
-            meta = dict(epoch=runner.epoch, iter=runner.iter)
-            self._save_checkpoint_with_step(runner, step, meta)
+        end = last_step(runner, self.by_epoch, self._tried)
+        lacks_end = self.save_last and runner.iter > self._first_iter and self.saved != end
+        if lacks_end or self._tried != self.saved:
+            self._is_ending = True
+            self._save_checkpoint_with_step(runner, end.step, end.meta())
             self.finish_saving()
-        if self._is_behind:
-            raise WorkDirError(
-                "the run ended without its final weights, which could not be saved:"
-                f" {free_space(runner.work_dir)}; {self.newest}. Make room, then use --resume"
-            )
+        if self._tried != self.saved:
+            raise lost_end(runner, self.newest)
+        if self.saved == end:
+            self._remove(runner, [INTERRUPTED])
         super().after_train(runner)
 
     def _publish_model(self, runner: Runner, ckpt_path: str) -> None:
@@ -177,23 +180,25 @@ class AtomicCheckpointHook(CheckpointHook):
         path = self.file_backend.join_path(self.out_dir, name)
         runner.message_hub.update_info("last_ckpt", path)
         end = runner.max_epochs if self.by_epoch else runner.max_iters
+        end = step if self._is_ending else end
         prospect = next_try(step, end, self.interval, self.save_last)
         names = [*map(self.filename_tmpl.format, outdated)]
-        if self.can_resume_from_regular_files or step == end:
+        if self.can_resume_from_regular_files:
             names.append(INTERRUPTED)
-        remove = partial(remove_files, self.file_backend, self.out_dir, names)
 
         def finish(is_saved: bool) -> None:
             if is_saved:
-                try_writing(runner.logger, f"'{self.out_dir}'", remove, self._errors)
+                self._remove(runner, names)
             if then is not None:
                 then()
 
+        self._tried = tried = SavedStep(step, meta["epoch"], meta["iter"])
+
         def settle(outcome: Outcome) -> None:
             self.note(outcome)
-            self.last_ckpt = path if outcome.is_saved else self.last_ckpt
-            self._is_behind = self.last_ckpt != path
-            if not outcome.is_saved and self.max_keep_ckpts > 0:
+            if outcome.is_saved:
+                self.last_ckpt, self.saved = path, tried
+            elif self.max_keep_ckpts > 0:
                 self._set_kept_steps(runner, before)
 
         self._save_file(runner, name, meta, prospect, finish, settle)
@@ -237,6 +242,10 @@ class AtomicCheckpointHook(CheckpointHook):
         )
         describe = self._describe(runner, path, prospect)
         self._writer.save(runner, path, save, describe, finish, settle or self.note)
+
+    def _remove(self, runner: Runner, names: list[str]) -> None:
+        remove = partial(remove_files, self.file_backend, self.out_dir, names)
+        try_writing(runner.logger, f"'{self.out_dir}'", remove, self._errors)
 
     def _describe(self, runner: Runner, name: str, prospect: str) -> Callable[[Exception], Outcome]:
         folder = self.out_dir if self._is_local else None

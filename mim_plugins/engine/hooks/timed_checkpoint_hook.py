@@ -28,7 +28,7 @@ class TimedCheckpointHook(Hook):
 
     The time that training waits for each save is measured. If it exceeds ``max_share`` of the
     interval, the interval grows to ``time / max_share``. The first growth is logged. Both files are
-    removed at the end of a complete run.
+    removed at the end of the run, unless its last regular checkpoint is older.
 
     Args:
         minutes: minutes between two saves.
@@ -90,9 +90,10 @@ class TimedCheckpointHook(Hook):
             self._save(runner)
 
     def after_train(self, runner: Runner) -> None:
-        """Remove the files, because the last regular checkpoint is complete."""
-        last = self._hook.last_ckpt
-        if is_main_process() and self._is_local and last and Path(last).exists():
+        """Remove the files if the regular checkpoint of the end is complete."""
+        last, saved = self._hook.last_ckpt, self._hook.saved
+        is_complete = saved is not None and saved.iteration == runner.iter
+        if is_complete and is_main_process() and self._is_local and last and Path(last).exists():
             for path in filter(Path.exists, self._files()):
                 try_writing(runner.logger, f"'{path.parent}'", path.unlink)
 

@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.runner import Runner
 
+from ...errors import WorkDirError
 from ..guards.guarded_writes import free_space
 from ..optim.sharded_optimizer import gather_optimizer_state
 from ..optim.sharded_state_transfer import ShardedStateTransfer
@@ -183,6 +184,14 @@ def describe_failure(
         f" Make room: {newest}"
     )
     return Outcome(False, newest)
+
+
+def lost_end(runner: Runner, newest: str) -> WorkDirError:
+    """Return the error of a run whose final weights could not be saved."""
+    return WorkDirError(
+        "the run ended without its final weights, which could not be saved:"
+        f" {free_space(runner.work_dir)}; {newest}. Make room, then use --resume"
+    )
 
 
 def _call(write: Callable[[], Outcome], future: Future[Outcome]) -> None:

@@ -173,3 +173,31 @@ def test_clock_of_the_main_process_decides_for_all(tmp_path):
 def test_invalid_arguments_are_rejected(arguments, message):
     with pytest.raises(ValueError, match=message):
         TimedCheckpointHook(**arguments)
+
+
+class Stop(Hook):
+    """Hook that ends the training after an iteration, like MMEngine's EarlyStoppingHook."""
+
+    def __init__(self, iteration):
+        self.iteration = iteration
+
+    def after_train_iter(self, runner, *args, **kwargs):
+        runner.train_loop.stop_training = runner.iter + 1 >= self.iteration
+
+
+@pytest.mark.parametrize("save_last", [True, False])
+def test_newest_file_remains_after_an_early_stop(tmp_path, monkeypatch, save_last):
+    """The regular file of iteration 4 is older than that by time, of iteration 6."""
+    whole = toy_runner(tmp_path / "whole", iterations=7)
+    whole.train()
+    hooks = [TimedCheckpointHook(minutes=2), Clock(monkeypatch), Stop(7)]
+    checkpoint = dict(interval=4, save_last=save_last)
+    runner = toy_runner(tmp_path / "run", iterations=12, hooks=hooks, checkpoint=checkpoint)
+    runner.train()
+    last = "iter_7.pth" if save_last else "timed_1.pth"
+    found = torch.load(tmp_path / "run" / last, weights_only=False)
+    assert found["meta"]["iter"] == (7 if save_last else 6)
+    if save_last:
+        expected = whole.model.weight.tolist()
+        assert found["state_dict"]["weight"].tolist() == expected
+        assert not list(tmp_path.glob("run/timed_*.pth"))
