@@ -63,6 +63,7 @@ class AtomicCheckpointHook(CheckpointHook):
     newest: str = ""  # after a failed save: description of the newest complete checkpoint
     saved: SavedStep | None = None  # newest complete regular checkpoint of this process
     _tried: SavedStep | None = None  # the same, complete or not
+    is_saving_run = False  # while it collects a checkpoint that a run can resume from
     _is_ending = False
 
     def __init__(
@@ -241,7 +242,9 @@ class AtomicCheckpointHook(CheckpointHook):
             backend_args=self.backend_args,
         )
         describe = self._describe(runner, path, prospect)
+        self.is_saving_run = is_complete or self.can_resume_from_regular_files
         self._writer.save(runner, path, save, describe, finish, settle or self.note)
+        self.is_saving_run = False
 
     def _remove(self, runner: Runner, names: list[str]) -> None:
         remove = partial(remove_files, self.file_backend, self.out_dir, names)

@@ -21,10 +21,11 @@ _FIRST_CHECK = 10  # iterations, before their duration is known
 class TimedCheckpointHook(Hook):
     """Save the run every ``minutes``, alternately to ``timed_0.pth`` and ``timed_1.pth``.
 
-    The time starts again with every checkpoint that a run can resume from. The clock of the main
-    process decides, at the end of an iteration that updates the weights. The processes do not
-    communicate in every iteration: at each check, the main process estimates the number of
-    iterations until the next one, which comes when at most half of the remaining time has passed.
+    The time starts again with every checkpoint of the run's :class:`AtomicCheckpointHook` that
+    contains more than weights. The clock of the main process decides, at the end of an iteration
+    that updates the weights. The processes do not communicate in every iteration: at each check,
+    the main process estimates the number of iterations until the next one, which comes when at most
+    half of the remaining time has passed.
 
     The time that training waits for each save is measured. If it exceeds ``max_share`` of the
     interval, the interval grows to ``time / max_share``. The first growth is logged. Both files are
@@ -67,8 +68,11 @@ class TimedCheckpointHook(Hook):
         self._next_check = runner.iter + _FIRST_CHECK
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Start the time again, unless it contains only weights; only the main process saves."""
-        if self._hook.can_resume_from_regular_files:
+        """Start the time again, unless it is a best checkpoint or one of another hook.
+
+        MMEngine calls this in the main process only.
+        """
+        if self._hook.is_saving_run:
             self._since = time.monotonic()
 
     def after_train_iter(

@@ -55,7 +55,8 @@ def make_resumable(runner: Runner, checkpoint: dict) -> dict:
     """Convert a checkpoint that is about to be saved to plain data, in place, and return it.
 
     One warning per run names the entries that are stored in another form or left out. The first
-    checkpoint of a run is also checked as ``--resume`` will check it; a warning states the problem.
+    checkpoint of a run with more than weights is also checked as ``--resume`` will check it; a
+    warning states the problem.
     """
     try:
         _convert_schedulers(runner, checkpoint)
@@ -76,7 +77,7 @@ def make_resumable(runner: Runner, checkpoint: dict) -> dict:
             f"checkpoints do not contain {listed(lost, _LISTED)}, which is not plain data: a"
             " resumed run starts without it",
         )
-    if runner not in _checked:
+    if runner not in _checked and "optimizer" in checkpoint:
         _checked.add(runner)
         try:
             check_training_state(checkpoint, "the checkpoint")

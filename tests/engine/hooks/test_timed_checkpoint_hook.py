@@ -4,12 +4,13 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from mmengine.hooks import Hook
+from mmengine.hooks import CheckpointHook, Hook
 from tiny_run import toy_runner
 from two_processes import DISTRIBUTED, in_two_processes
 
 from mim_plugins.engine.hooks import AtomicCheckpointHook, TimedCheckpointHook
 from mim_plugins.engine.hooks import timed_checkpoint_hook as module
+from mim_plugins.engine.hooks.preemption_hook import checkpoint_hook
 
 
 class Clock(Hook):
@@ -119,6 +120,35 @@ def test_regular_checkpoints_postpone_those_by_time(tmp_path, monkeypatch, saved
     hooks = [TimedCheckpointHook(minutes=3), Clock(monkeypatch)]
     toy_runner(tmp_path, iterations=9, hooks=hooks, checkpoint=dict(interval=2)).train()
     assert saved == []
+
+
+class Improve(Hook):
+    """Hook that reports a better metric after each iteration."""
+
+    def after_train_iter(self, runner, *args, **kwargs):
+        checkpoint_hook(runner, "test").after_val_epoch(runner, dict(acc=runner.iter))
+
+
+def better_metrics(folder):
+    return Improve()
+
+
+def weights_only(folder):
+    return AtomicCheckpointHook(
+        interval=1, by_epoch=False, save_optimizer=False, filename_tmpl="weights_{}.pth"
+    )
+
+
+def in_another_folder(folder):
+    return CheckpointHook(interval=1, by_epoch=False, out_dir=str(folder / "other"))
+
+
+@pytest.mark.parametrize("other", [better_metrics, weights_only, in_another_folder])
+def test_other_files_do_not_postpone_those_by_time(tmp_path, monkeypatch, saved, other):
+    hooks = [other(tmp_path), TimedCheckpointHook(minutes=3), Clock(monkeypatch)]
+    checkpoint = dict(interval=100, save_best="acc", rule="greater")
+    toy_runner(tmp_path / "run", iterations=7, hooks=hooks, checkpoint=checkpoint).train()
+    assert saved == [(3, "timed_0.pth"), (6, "timed_1.pth")]
 
 
 def test_interval_grows_with_slow_saves_and_is_reported_once(tmp_path, monkeypatch, saved, caplog):

@@ -15,6 +15,7 @@ from mmengine.registry import PARAM_SCHEDULERS
 from tiny_run import ToyImages, ToyModel, toy_runner
 from torch import nn
 
+from mim_plugins.engine.hooks.preemption_hook import checkpoint_hook
 from mim_plugins.engine.resume.checkpoint_files import read_structure
 from mim_plugins.errors import ConfigError
 
@@ -230,6 +231,19 @@ def test_first_checkpoint_that_cannot_be_resumed_is_reported(tmp_path, caplog):
     (text,) = warnings_of(caplog)
     assert text.startswith("--resume will refuse the checkpoints of this run: ")
     assert "unused" in text
+
+
+def test_only_files_with_more_than_weights_are_checked(tmp_path, caplog):
+    def save(model):
+        runner = toy_runner(tmp_path, model=model, checkpoint=dict(save_optimizer=False))
+        runner.logger.addHandler(caplog.handler)
+        runner.train()
+        checkpoint_hook(runner, "test").save_iteration(runner, "interrupted.pth", "")
+
+    save(ToyModel())
+    assert "will refuse" not in caplog.text
+    save(NotFinite())
+    assert "will refuse" in caplog.text
 
 
 class Nested(ToyModel):
