@@ -14,9 +14,8 @@ from mmengine.registry import HOOKS
 
 from ..checkpoints import write_atomically
 from ..config import hook_configs, resolve_type
-from ..engine.hooks.atomic_checkpoint_hook import INTERRUPTED
-from ..engine.hooks.timed_checkpoint_hook import TIMED
 from ..engine.resume.checkpoint_files import POINTER
+from ..engine.resume.checkpoint_names import INTERRUPTED, TIMED, template_pattern
 from ..errors import WorkDirError
 from .work_dir_lock import WorkDirLock
 
@@ -97,7 +96,7 @@ def earlier_checkpoints(cfg: Config) -> list[Path]:
     found: set[Path] = set()
     for folder, templates in _places(cfg).items():
         own = map(re.escape, (INTERRUPTED, *TIMED))
-        name = "|".join([*(rf"(best_(.*_)?)?({_pattern(t)})" for t in templates), *own])
+        name = "|".join([*(rf"(best_(.*_)?)?({template_pattern(t)})" for t in templates), *own])
         files = folder.iterdir() if folder.is_dir() else ()
         found |= {path for path in files if re.fullmatch(name, path.name)}
     return sorted(found, key=lambda path: path.lstat().st_mtime_ns)
@@ -149,10 +148,6 @@ def remove_checkpoints(checkpoints: list[Path]) -> None:
                 f"--overwrite cannot remove '{path}': {error.strerror}; change its permissions, or"
                 " choose another folder with --work-dir"
             ) from error
-
-
-def _pattern(template: str) -> str:
-    return r"\d+".join(re.escape(part) for part in re.split(r"\{[^}]*\}", template))
 
 
 def _paths(value: Any) -> Iterator[str]:

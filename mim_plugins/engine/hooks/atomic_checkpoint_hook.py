@@ -16,6 +16,7 @@ from ..guards.guarded_writes import try_writing
 from ..resume.atomic_local_backend import ATOMIC_BACKEND
 from ..resume.best_checkpoints import move_best_into_folder, replace_best
 from ..resume.checkpoint_compatibility import add_compatibility_meta
+from ..resume.checkpoint_names import INTERRUPTED, check_template
 from ..resume.checkpoint_writer import CheckpointWriter, Outcome, describe_failure, lost_end
 from ..resume.loaded_checkpoint import check_loaded
 from ..resume.model_settings import note_settings
@@ -26,8 +27,6 @@ from ..resume.run_checkpoints import next_try, remove_files, remove_partial_file
 from ..resume.saved_step import SavedStep, last_step
 from ..sharding.sharded_run import prepare_sharded_run
 from .best_metric import lacks_metric
-
-INTERRUPTED = "interrupted.pth"  # removed when the next regular checkpoint is complete
 
 
 @HOOKS.register_module()
@@ -55,6 +54,9 @@ class AtomicCheckpointHook(CheckpointHook):
         background: write a copy while training continues; False: no copy, training waits.
         backend_args: file backend of MMEngine's hook; the default writes local files atomically.
         **kwargs: arguments of MMEngine's hook; an unknown name raises TypeError.
+
+    Raises:
+        ConfigError: ``filename_tmpl`` does not number the files, see :func:`check_template`.
     """
 
     backend_args: dict | None
@@ -72,6 +74,7 @@ class AtomicCheckpointHook(CheckpointHook):
         super().__init__(*args, backend_args=backend_args, **kwargs)
         for name in self.args:  # MMEngine would pass them to save_checkpoint, hours later
             raise TypeError(unknown_name((), name, accepted_arguments(type(self))))
+        check_template(self.filename_tmpl)
         self.deferred: list[tuple[int, dict]] | None = None
         self._is_local = "://" not in str(self.out_dir or "")
         if self.backend_args is None and self.file_client_args is None and self._is_local:

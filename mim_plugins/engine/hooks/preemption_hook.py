@@ -14,7 +14,8 @@ from torch.utils.data import DataLoader
 from ...errors import WorkDirError
 from ...registry import HOOKS
 from ..loops.resumable_data_loader import defer_worker_signals
-from .atomic_checkpoint_hook import INTERRUPTED, AtomicCheckpointHook
+from ..resume.checkpoint_names import INTERRUPTED
+from .atomic_checkpoint_hook import AtomicCheckpointHook
 from .restart_hook import LAUNCH_VARIABLE
 
 #: Exit code of a run that was saved after a termination signal: restart it with ``--resume``.

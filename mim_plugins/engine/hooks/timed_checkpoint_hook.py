@@ -11,9 +11,9 @@ from mmengine.runner import Runner
 
 from ...registry import HOOKS
 from ..guards.guarded_writes import try_writing
+from ..resume.checkpoint_names import TIMED
 from .preemption_hook import checkpoint_hook, weights_are_up_to_date
 
-TIMED = ("timed_0.pth", "timed_1.pth")
 _FIRST_CHECK = 10  # iterations, before their duration is known
 
 

@@ -21,7 +21,7 @@ from mim_plugins.engine.hooks import AtomicCheckpointHook
 from mim_plugins.engine.optim.sharded_state_transfer import ShardedStateTransfer
 from mim_plugins.engine.resume.atomic_local_backend import AtomicLocalBackend
 from mim_plugins.engine.resume.checkpoint_writer import wait_for_write
-from mim_plugins.errors import CheckpointError, WorkDirError
+from mim_plugins.errors import CheckpointError, ConfigError, WorkDirError
 
 
 class Killed(BaseException):
@@ -422,6 +422,11 @@ def test_files_of_mmengines_hook_and_moved_folders_are_resumed(tmp_path):
 def test_unknown_argument_is_rejected_at_construction(name):
     with pytest.raises(TypeError, match=f"AtomicCheckpointHook has no '{name}'"):
         AtomicCheckpointHook(interval=1, **{name: 1})
+
+
+def test_template_is_checked_at_construction():
+    with pytest.raises(ConfigError, match=r"filename_tmpl='latest\.pth' must be a name"):
+        AtomicCheckpointHook(interval=1, max_keep_ckpts=1, filename_tmpl="latest.pth")
 
 
 class StorageError(Exception):
