@@ -13,7 +13,7 @@ from ...registry import HOOKS
 from ..guards.guarded_metrics import guard_metrics
 from ..guards.guarded_writers import guard_writers
 from ..guards.guarded_writes import try_writing
-from ..resume.atomic_local_backend import ATOMIC_BACKEND
+from ..resume.atomic_local_backend import ATOMIC_BACKEND, selects_local_backend
 from ..resume.best_checkpoints import move_best_into_folder, replace_best
 from ..resume.checkpoint_compatibility import add_compatibility_meta
 from ..resume.checkpoint_names import INTERRUPTED, check_template
@@ -52,7 +52,7 @@ class AtomicCheckpointHook(CheckpointHook):
     Args:
         *args: positional arguments of MMEngine's hook.
         background: write a copy while training continues; False: no copy, training waits.
-        backend_args: file backend of MMEngine's hook; the default writes local files atomically.
+        backend_args: file backend of MMEngine's hook; local files are written atomically.
         **kwargs: arguments of MMEngine's hook; an unknown name raises TypeError.
 
     Raises:
@@ -77,11 +77,13 @@ class AtomicCheckpointHook(CheckpointHook):
         check_template(self.filename_tmpl)
         self.deferred: list[tuple[int, dict]] | None = None
         self._is_local = "://" not in str(self.out_dir or "")
-        if self.backend_args is None and self.file_client_args is None and self._is_local:
-            self.backend_args = dict(backend=ATOMIC_BACKEND)
-        is_ours = self.backend_args == dict(backend=ATOMIC_BACKEND)
+        ours = dict(backend=ATOMIC_BACKEND)
+        if self._is_local and selects_local_backend(self.backend_args, self.file_client_args):
+            self.backend_args, self.file_client_args = ours, None
         # storage services raise errors of any type
-        self._errors: tuple[type[Exception], ...] = (OSError,) if is_ours else (Exception,)
+        self._errors: tuple[type[Exception], ...] = (
+            (OSError,) if self.backend_args == ours else (Exception,)
+        )
         self._writer = CheckpointWriter(background, self._errors)
 
     @property

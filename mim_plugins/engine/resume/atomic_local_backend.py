@@ -9,6 +9,8 @@ from ...checkpoints import write_atomically, write_with_digest
 
 ATOMIC_BACKEND = "mim_plugins.AtomicLocalBackend"
 
+_LOCAL = ({}, dict(backend="local"), dict(backend="disk"))  # MMEngine's names
+
 
 class AtomicLocalBackend(LocalBackend):
     """MMEngine's local backend with atomic writes: an existing file is always complete."""
@@ -29,3 +31,8 @@ class AtomicLocalBackend(LocalBackend):
 
 
 register_backend(ATOMIC_BACKEND, AtomicLocalBackend, force=True)
+
+
+def selects_local_backend(*arguments: dict | None) -> bool:
+    """Return whether ``backend_args`` and ``file_client_args`` select MMEngine's local backend."""
+    return all((each or {}) in _LOCAL for each in arguments)

@@ -29,8 +29,8 @@ def check_template(template: str) -> None:
         names = []
     if len(set(names)) < len(_EXAMPLES) or not all(_is_found(name, template) for name in names):
         raise ConfigError(
-            f"AtomicCheckpointHook: filename_tmpl={template!r} must be a name that contains {{}} for"
-            " the epoch or iteration and ends in .pth, such as 'epoch_{}.pth'; give a folder as"
+            f"AtomicCheckpointHook: filename_tmpl={template!r} must be a name that contains {{}}"
+            " for the epoch or iteration and ends in .pth, such as 'epoch_{}.pth'; give a folder as"
             " out_dir"
         )
     pattern = template_pattern(template)

@@ -407,7 +407,7 @@ def test_unwritable_pointer_costs_no_checkpoint(tmp_path, caplog):
 
 
 def test_files_of_mmengines_hook_and_moved_folders_are_resumed(tmp_path):
-    plain = dict(backend_args=dict(backend="local"))
+    plain = dict(type="CheckpointHook")
     toy_runner(tmp_path / "old", iterations=2, checkpoint=plain).train()
     with (tmp_path / "old/iter_2.pth").open("rb") as file:
         assert not has_digest(file)
@@ -427,6 +427,42 @@ def test_unknown_argument_is_rejected_at_construction(name):
 def test_template_is_checked_at_construction():
     with pytest.raises(ConfigError, match=r"filename_tmpl='latest\.pth' must be a name"):
         AtomicCheckpointHook(interval=1, max_keep_ckpts=1, filename_tmpl="latest.pth")
+
+
+@pytest.mark.parametrize(
+    "storage",
+    [
+        dict(backend_args=dict(backend="local")),
+        dict(backend_args={}),
+        dict(file_client_args=dict(backend="disk")),
+        dict(backend_args=dict(backend="mim_plugins.AtomicLocalBackend")),
+    ],
+)
+def test_local_files_are_atomic_and_have_a_digest(tmp_path, storage):
+    runner = toy_runner(
+        tmp_path, checkpoint=dict(save_best="acc", rule="greater", max_keep_ckpts=1) | storage
+    )
+    runner.train()
+    hook_of(runner).after_val_epoch(runner, dict(acc=0.5))
+    hook_of(runner).finish_saving()
+    assert names(tmp_path) == ["best_acc_iter_4.pth", "iter_4.pth"]
+    for name in names(tmp_path):
+        with (tmp_path / name).open("rb") as file:
+            assert has_digest(file)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        dict(backend_args=dict(backend="local"), out_dir="s3://bucket"),
+        dict(file_client_args=dict(backend="petrel")),
+        dict(file_client_args=dict(prefix="s3")),
+    ],
+)
+def test_backends_of_other_storage_are_kept(settings):
+    hook = AtomicCheckpointHook(interval=1, **settings)
+    assert hook.backend_args == settings.get("backend_args")
+    assert hook.file_client_args == settings.get("file_client_args")
 
 
 class StorageError(Exception):
