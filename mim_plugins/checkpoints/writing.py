@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,7 +28,8 @@ def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
             raises, ``path`` is unchanged.
     """
     path = Path(path)
-    partial = path.with_name(f"{path.name}.{os.getpid()}{PARTIAL_SUFFIX}")
+    # several threads or machines may write the same path
+    partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}{PARTIAL_SUFFIX}")
     try:
         partial.touch()
         usual = partial.stat().st_mode

@@ -3,6 +3,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -50,6 +52,24 @@ def test_a_file_is_flushed_before_and_its_folder_after_renaming(target, monkeypa
     write_atomically(target, lambda path: path.write_text("new"))
 
     assert done == [PARTIAL_SUFFIX[1:], "renamed", str(target.parent)]
+
+
+def test_threads_that_write_the_same_file_do_not_meet(tmp_path):
+    both = threading.Barrier(2)
+
+    def write(text):
+        def fill(partial):
+            partial.write_text(text)
+            both.wait(20)
+            assert partial.read_text() == text
+            both.wait(20)
+
+        write_atomically(tmp_path / "x.pth", fill)
+
+    with ThreadPoolExecutor(2) as threads:
+        assert list(threads.map(write, "ab")) == [None, None]
+    assert (tmp_path / "x.pth").read_text() in ("a", "b")
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_a_file_has_the_systems_default_permissions(tmp_path):

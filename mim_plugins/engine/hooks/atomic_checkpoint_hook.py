@@ -13,10 +13,11 @@ from ...registry import HOOKS
 from ..guards.guarded_metrics import guard_metrics
 from ..guards.guarded_writers import guard_writers
 from ..guards.guarded_writes import try_writing
-from ..resume.atomic_local_backend import ATOMIC_BACKEND, selects_local_backend
+from ..resume.atomic_local_backend import use_atomic_backend
 from ..resume.best_checkpoints import move_best_into_folder, replace_best
+from ..resume.captured_checkpoint import saving
 from ..resume.checkpoint_compatibility import add_compatibility_meta
-from ..resume.checkpoint_names import INTERRUPTED, check_template
+from ..resume.checkpoint_names import INTERRUPTED, check_distinct, check_template, is_local
 from ..resume.checkpoint_writer import CheckpointWriter, Outcome, describe_failure, lost_end
 from ..resume.loaded_checkpoint import check_loaded
 from ..resume.model_settings import note_settings
@@ -24,7 +25,7 @@ from ..resume.resumable_content import check_savable, make_resumable
 from ..resume.resume_source import set_resume_source
 from ..resume.resumed_schedule import follow_config
 from ..resume.run_checkpoints import next_try, remove_files, remove_partial_files, try_publishing
-from ..resume.saved_step import SavedStep, last_step
+from ..resume.saved_step import SavedStep, last_step, split_steps
 from ..sharding.sharded_run import prepare_sharded_run
 from .best_metric import lacks_metric
 
@@ -76,20 +77,10 @@ class AtomicCheckpointHook(CheckpointHook):
             raise TypeError(unknown_name((), name, accepted_arguments(type(self))))
         check_template(self.filename_tmpl)
         self.deferred: list[tuple[int, dict]] | None = None
-        self._is_local = "://" not in str(self.out_dir or "")
-        ours = dict(backend=ATOMIC_BACKEND)
-        if self._is_local and selects_local_backend(self.backend_args, self.file_client_args):
-            self.backend_args, self.file_client_args = ours, None
-        # storage services raise errors of any type
-        self._errors: tuple[type[Exception], ...] = (
-            (OSError,) if self.backend_args == ours else (Exception,)
-        )
+        self._is_local = is_local(self.out_dir)
+        self._errors = use_atomic_backend(self)
+        self._has_training_state = self.save_optimizer and self.save_param_scheduler
         self._writer = CheckpointWriter(background, self._errors)
-
-    @property
-    def can_resume_from_regular_files(self) -> bool:
-        """Whether the regular files contain more than weights."""
-        return self.save_optimizer and self.save_param_scheduler
 
     def before_run(self, runner: Runner) -> None:
         """Choose the checkpoint to resume from, see :func:`set_resume_source`.
@@ -106,8 +97,14 @@ class AtomicCheckpointHook(CheckpointHook):
         """Check that the run can be saved; remove incomplete files of a killed process.
 
         Raises:
-            ConfigError: the schedulers or the model cannot be saved, see :func:`check_savable`.
+            ConfigError: the schedulers or the model cannot be saved, see :func:`check_savable`, or
+                two hooks save the same files.
         """
+        self._is_main = self is next(
+            each for each in runner.hooks if isinstance(each, AtomicCheckpointHook)
+        )
+        if self._is_main:
+            check_distinct(runner)
         super().before_train(runner)
         self._first_iter = runner.iter
         check_savable(runner)
@@ -178,9 +175,8 @@ class AtomicCheckpointHook(CheckpointHook):
             return
         self.finish_saving()
         before = list(getattr(self, "keep_ckpt_ids", ()))
-        kept, outdated = [*(old for old in before if old != step), step], []
+        kept, outdated = split_steps(before, step, self.max_keep_ckpts)
         if self.max_keep_ckpts > 0:
-            kept, outdated = kept[-self.max_keep_ckpts :], kept[: -self.max_keep_ckpts]
             self._set_kept_steps(runner, kept)
         name = self.filename_tmpl.format(step)
         path = self.file_backend.join_path(self.out_dir, name)
@@ -189,7 +185,7 @@ class AtomicCheckpointHook(CheckpointHook):
         end = step if self._is_ending else end
         prospect = next_try(step, end, self.interval, self.save_last)
         names = [*map(self.filename_tmpl.format, outdated)]
-        if self.can_resume_from_regular_files:
+        if self._has_training_state:
             names.append(INTERRUPTED)
 
         def finish(is_saved: bool) -> None:
@@ -235,19 +231,9 @@ class AtomicCheckpointHook(CheckpointHook):
     ) -> None:
         """Begin to save a file, see :meth:`CheckpointWriter.save`."""
         path = self.file_backend.join_path(self.out_dir, name)
-        save = partial(
-            runner.save_checkpoint,
-            self.out_dir,
-            name,
-            self.file_client_args,
-            save_optimizer=is_complete or self.save_optimizer,
-            save_param_scheduler=is_complete or self.save_param_scheduler,
-            meta=meta,
-            by_epoch=self.by_epoch,
-            backend_args=self.backend_args,
-        )
+        save = saving(self, runner, name, meta, is_complete)
         describe = self._describe(runner, path, prospect)
-        self.is_saving_run = is_complete or self.can_resume_from_regular_files
+        self.is_saving_run = is_complete or self._has_training_state
         self._writer.save(runner, path, save, describe, finish, settle or self.note)
         self.is_saving_run = False
 

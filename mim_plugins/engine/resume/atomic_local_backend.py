@@ -6,10 +6,11 @@ from typing import Any
 from mmengine.fileio import LocalBackend, register_backend
 
 from ...checkpoints import write_atomically, write_with_digest
+from .checkpoint_names import is_local
 
 ATOMIC_BACKEND = "mim_plugins.AtomicLocalBackend"
 
-_LOCAL = ({}, dict(backend="local"), dict(backend="disk"))  # MMEngine's names
+_LOCAL: tuple[dict, ...] = ({}, dict(backend="local"), dict(backend="disk"))  # MMEngine's names
 
 
 class AtomicLocalBackend(LocalBackend):
@@ -33,6 +34,16 @@ class AtomicLocalBackend(LocalBackend):
 register_backend(ATOMIC_BACKEND, AtomicLocalBackend, force=True)
 
 
-def selects_local_backend(*arguments: dict | None) -> bool:
-    """Return whether ``backend_args`` and ``file_client_args`` select MMEngine's local backend."""
-    return all((each or {}) in _LOCAL for each in arguments)
+def use_atomic_backend(hook: Any) -> tuple[type[Exception], ...]:
+    """Let a checkpoint hook write local files atomically; return the errors of its storage.
+
+    Args:
+        hook: MMEngine's hook, whose ``backend_args`` or ``file_client_args`` may name the local
+            backend.
+    """
+    ours = dict(backend=ATOMIC_BACKEND)
+    given = (hook.backend_args or {}, hook.file_client_args or {})
+    if is_local(hook.out_dir) and all(arguments in _LOCAL for arguments in given):
+        hook.backend_args, hook.file_client_args = ours, None
+    # storage services raise errors of any type
+    return (OSError,) if hook.backend_args == ours else (Exception,)

@@ -47,7 +47,8 @@ def replace_best(
     """
     restore, outcome, backend = remember_best(hook, runner), Outcome(True), hook.file_backend
     hook.file_backend = removals = DeferredRemovals(backend)
-    hook.deferred = saves = []
+    saves: list[tuple[int, dict]] = []
+    hook.deferred = saves
     try:
         with complete_content(partial(make_resumable, runner)), gathered_state(runner, False):
             save()

@@ -42,6 +42,31 @@ def complete_content(change: Callable[[dict], dict]) -> Iterator[None]:
         write()
 
 
+def saving(
+    hook: Any, runner: Any, name: str, meta: dict, is_complete: bool
+) -> Callable[[], object]:
+    """Return a function that saves a run with the settings of MMEngine's checkpoint hook.
+
+    Args:
+        hook: the checkpoint hook.
+        runner: runner of the run.
+        name: name of the file.
+        meta: position of the run.
+        is_complete: save optimizer and schedulers regardless of the settings.
+    """
+    return partial(
+        runner.save_checkpoint,
+        hook.out_dir,
+        name,
+        hook.file_client_args,
+        save_optimizer=is_complete or hook.save_optimizer,
+        save_param_scheduler=is_complete or hook.save_param_scheduler,
+        meta=meta,
+        by_epoch=hook.by_epoch,
+        backend_args=hook.backend_args,
+    )
+
+
 def _write(content: dict, path: str, **storage: Any) -> None:
     if storage.get("backend_args") == dict(backend=ATOMIC_BACKEND):
         AtomicLocalBackend().put(content, path)

@@ -1,6 +1,12 @@
-"""Names of a run's checkpoints."""
+"""Folder and names of a run's checkpoints."""
 
+import os
 import re
+from pathlib import Path
+from typing import Any
+
+from mmengine.hooks import CheckpointHook
+from mmengine.runner import Runner
 
 from ...errors import ConfigError
 
@@ -9,6 +15,47 @@ TIMED = ("timed_0.pth", "timed_1.pth")
 
 _NUMBER = re.compile(r"\{[^}]*\}")
 _EXAMPLES = (1, 12)
+
+
+def is_local(folder: Any) -> bool:
+    """Return whether a folder, or the work folder if it is None, is a path and not a URL."""
+    return "://" not in str(folder or "")
+
+
+def checkpoint_folder(work_dir: str, out_dir: str | Path | None) -> Path:
+    """Return the local folder in which MMEngine's hook saves, before the run changes ``out_dir``.
+
+    Args:
+        work_dir: absolute path of the work folder.
+        out_dir: ``out_dir`` of the hook. MMEngine adds the name of the work folder, unless both are
+            the same text.
+    """
+    if out_dir is None or out_dir == work_dir:
+        return Path(work_dir)
+    return Path(os.path.abspath(out_dir), Path(work_dir).name)
+
+
+def check_distinct(runner: Runner) -> None:
+    """Check, before the hooks change their ``out_dir``, that no two of them write the same files.
+
+    Raises:
+        ConfigError: two checkpoint hooks have the same folder and file names.
+    """
+    seen = set()
+    for hook in runner.hooks:
+        if not isinstance(hook, CheckpointHook):
+            continue
+        place = (
+            checkpoint_folder(runner.work_dir, hook.out_dir),
+            template_pattern(hook.filename_tmpl),
+        )
+        if place in seen:
+            raise ConfigError(
+                f"two checkpoint hooks save '{hook.filename_tmpl}' in '{place[0]}' and would"
+                " replace and remove each other's files: give one of them another filename_tmpl or"
+                " out_dir"
+            )
+        seen.add(place)
 
 
 def template_pattern(template: str) -> str:

@@ -28,3 +28,15 @@ def last_step(runner: Runner, by_epoch: bool, tried: SavedStep | None) -> SavedS
     if tried is not None and tried.iteration == runner.iter:
         return tried  # in iteration-based loops, the number of epochs differs from its name
     return SavedStep(runner.epoch if by_epoch else runner.iter, runner.epoch, runner.iter)
+
+
+def split_steps(steps: list[int], step: int, most: int) -> tuple[list[int], list[int]]:
+    """Return the steps to keep when ``step`` is saved, and the outdated ones.
+
+    Args:
+        steps: saved steps, oldest first.
+        step: the step to save.
+        most: number of steps to keep; not positive to keep all.
+    """
+    kept = [*(old for old in steps if old != step), step]
+    return (kept[-most:], kept[:-most]) if most > 0 else (kept, [])

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.fileio import LocalBackend, register_backend
-from mmengine.hooks import Hook
+from mmengine.hooks import CheckpointHook, Hook
 from mmengine.runner import Runner
 from stacks import ON_FORKS
 from tiny_run import ToyImages, ToyModel, toy_runner
@@ -463,6 +463,34 @@ def test_backends_of_other_storage_are_kept(settings):
     hook = AtomicCheckpointHook(interval=1, **settings)
     assert hook.backend_args == settings.get("backend_args")
     assert hook.file_client_args == settings.get("file_client_args")
+
+
+@pytest.mark.parametrize("kind", [AtomicCheckpointHook, CheckpointHook])
+@pytest.mark.parametrize("place", ["", "out", "work"])
+def test_two_hooks_with_the_same_files_are_refused(tmp_path, kind, place):
+    out_dir = dict(out=str(tmp_path / "out"), work=str(tmp_path / "run")).get(place)
+    second = kind(interval=1, by_epoch=False, out_dir=out_dir, filename_tmpl="iter_{:d}.pth")
+    own = dict(out_dir=out_dir if place == "out" else None)
+    with pytest.raises(ConfigError, match=r"two checkpoint hooks save .*another filename_tmpl"):
+        toy_runner(tmp_path / "run", checkpoint=own, hooks=[second]).train()
+    assert not list(tmp_path.rglob("*.pth"))
+
+
+def test_hooks_with_other_names_or_folders_are_accepted(tmp_path):
+    out = str(tmp_path / "out")
+    hooks = [
+        CheckpointHook(interval=1, by_epoch=False, out_dir=out),
+        AtomicCheckpointHook(interval=1, by_epoch=False, out_dir=f"{out}/run"),
+        AtomicCheckpointHook(interval=1, by_epoch=False, filename_tmpl="other_{}.pth"),
+    ]
+    toy_runner(tmp_path / "run", iterations=1, hooks=hooks).train()
+    found = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.pth"))
+    assert found == [
+        "out/run/iter_1.pth",
+        "out/run/run/iter_1.pth",
+        "run/iter_1.pth",
+        "run/other_1.pth",
+    ]
 
 
 class StorageError(Exception):

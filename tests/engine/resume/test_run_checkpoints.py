@@ -1,12 +1,15 @@
+import logging
 from types import SimpleNamespace
 
 import pytest
 from tiny_run import toy_runner
 
+from mim_plugins.checkpoints import write_atomically
 from mim_plugins.engine.resume.run_checkpoints import (
     choose_resumable,
     newest_complete,
     next_try,
+    remove_partial_files,
 )
 
 NONE = "there is no complete checkpoint of this run"
@@ -31,6 +34,17 @@ def test_last_saved_file_counts_on_other_storage(tmp_path):
     assert newest_complete(None, run, "s3://a/iter_1.pth").endswith("'s3://a/iter_1.pth'")
     assert newest_complete(None, run, None) == NONE
     assert choose_resumable(run, "s3://a") == (None, [])
+
+
+def test_incomplete_files_of_a_killed_process_are_removed(tmp_path):
+    run = SimpleNamespace(work_dir=str(tmp_path), logger=logging.getLogger())
+    for name in ("iter_1.pth", "last_checkpoint", "notes.txt"):
+        used = []
+        write_atomically(tmp_path / name, used.append)
+        used[0].touch()  # as if the process had been killed before renaming it
+    remove_partial_files(run, str(tmp_path))
+    (left,) = tmp_path.glob("*.partial")
+    assert left.name.startswith("notes.txt")
 
 
 @pytest.mark.parametrize(
