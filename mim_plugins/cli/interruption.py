@@ -10,6 +10,7 @@ from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
 from ..engine.hooks import PreemptionHook
+from ..engine.resume.checkpoint_names import is_local
 from ..engine.resume.run_checkpoints import newest_complete
 from .reported_errors import INTERRUPTED_EXIT_CODE, wants_traceback
 
@@ -47,7 +48,7 @@ def _line(runner: Runner) -> str:
     hooks = [hook for hook in runner.hooks if isinstance(hook, CheckpointHook)]
     out_dir = next((hook.out_dir for hook in hooks if hook.out_dir), runner.work_dir)
     last = next((hook.last_ckpt for hook in hooks), None)
-    newest = newest_complete(None if "://" in str(out_dir) else out_dir, runner, last)
+    newest = newest_complete(out_dir if is_local(out_dir) else None, runner, last)
     saves = any(isinstance(hook, PreemptionHook) for hook in runner.hooks)
     return (
         f"interrupted by Ctrl-C at iteration {runner.iter + 1}, which saves nothing: {newest}."

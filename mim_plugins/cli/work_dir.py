@@ -15,7 +15,13 @@ from mmengine.registry import HOOKS
 from ..checkpoints import write_atomically
 from ..config import hook_configs, resolve_type
 from ..engine.resume.checkpoint_files import POINTER
-from ..engine.resume.checkpoint_names import INTERRUPTED, TIMED, template_pattern
+from ..engine.resume.checkpoint_names import (
+    INTERRUPTED,
+    TIMED,
+    checkpoint_folder,
+    is_local,
+    template_pattern,
+)
 from ..errors import WorkDirError
 from .work_dir_lock import WorkDirLock
 
@@ -107,12 +113,12 @@ def _places(cfg: Config) -> dict[Path, list[str]]:
     others = hook_configs(cfg)
     hooks = [others.pop("default_hooks.checkpoint", None) or {}]
     hooks += [hook for hook in others.values() if _saves_checkpoints(hook)]
-    work_dir = Path(os.path.abspath(cfg.work_dir))
+    work_dir = os.path.abspath(cfg.work_dir)
     places: dict[Path, list[str]] = {}
     for hook in hooks:
         out_dir = _argument(hook, "out_dir")
-        if "://" not in str(out_dir):
-            folder = work_dir if out_dir is None else Path(os.path.abspath(out_dir)) / work_dir.name
+        if is_local(out_dir):
+            folder = checkpoint_folder(work_dir, out_dir)
             templates = places.setdefault(folder, ["epoch_{}.pth", "iter_{}.pth"])
             templates.append(_argument(hook, "filename_tmpl") or "epoch_{}.pth")
     return places

@@ -50,6 +50,9 @@ def test_file_names_and_folder_of_the_checkpoint_hook_are_used(tmp_path):
     cfg = config(tmp_path / "run", default_hooks=hook)
     found = {path.name for path in work_dir.earlier_checkpoints(cfg)}
     assert found == {"swin.0003.pth", "epoch_1.pth"}
+    cfg.default_hooks.checkpoint.out_dir = cfg.work_dir
+    fill(tmp_path / "run", "swin.0004.pth")
+    assert [path.name for path in work_dir.earlier_checkpoints(cfg)] == ["swin.0004.pth"]
     cfg.default_hooks.checkpoint.out_dir = "s3://bucket"
     assert work_dir.earlier_checkpoints(cfg) == []
 

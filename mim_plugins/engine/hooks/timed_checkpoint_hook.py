@@ -11,7 +11,7 @@ from mmengine.runner import Runner
 
 from ...registry import HOOKS
 from ..guards.guarded_writes import try_writing
-from ..resume.checkpoint_names import TIMED
+from ..resume.checkpoint_names import TIMED, is_local
 from .preemption_hook import checkpoint_hook, weights_are_up_to_date
 
 _FIRST_CHECK = 10  # iterations, before their duration is known
@@ -62,7 +62,7 @@ class TimedCheckpointHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Start the clock."""
         self._hook = checkpoint_hook(runner, type(self).__name__)
-        self._is_local = "://" not in str(self._hook.out_dir)
+        self._is_local = is_local(self._hook.out_dir)
         self._since = self._checked = time.monotonic()
         self._checked_iter = runner.iter
         self._next_check = runner.iter + _FIRST_CHECK

@@ -15,6 +15,7 @@ from ...checkpoints import PARTIAL_SUFFIX, write_atomically
 from ...errors import CheckpointError
 from ..guards.guarded_writes import try_writing
 from .checkpoint_files import POINTER, check_integrity, find_resumable
+from .checkpoint_names import checkpoint_folder, is_local
 
 
 def choose_resumable(runner: Runner, out_dir: str | None) -> tuple[str | None, list[str]]:
@@ -32,11 +33,10 @@ def choose_resumable(runner: Runner, out_dir: str | None) -> tuple[str | None, l
     if runner._load_from is not None:
         check_integrity(runner._load_from)
         return runner._load_from, []
-    if "://" in str(out_dir or ""):
+    if not is_local(out_dir):
         return None, []  # MMEngine follows last_checkpoint
-    work_dir = Path(runner.work_dir)
-    folder = work_dir if out_dir is None else Path(out_dir) / work_dir.name
-    path, warnings = find_resumable(folder, work_dir / POINTER)
+    folder = checkpoint_folder(runner.work_dir, out_dir)
+    path, warnings = find_resumable(folder, Path(runner.work_dir, POINTER))
     if path is None:
         return None, [f"nothing to resume in {folder}: training starts at iteration 0"]
     return str(path), warnings

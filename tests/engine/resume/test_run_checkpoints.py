@@ -29,6 +29,17 @@ def test_newest_complete_file_is_reported(tmp_path):
     assert newest_complete(str(tmp_path), run, None) == NONE
 
 
+@pytest.mark.parametrize("out_dir", ["run", "out"])
+def test_run_resumes_from_its_out_dir(tmp_path, out_dir):
+    """MMEngine adds the name of the work folder, unless ``out_dir`` is the work folder."""
+    checkpoint = dict(out_dir=str(tmp_path / out_dir))
+    toy_runner(tmp_path / "run", iterations=2, checkpoint=checkpoint).train()
+    runner = toy_runner(tmp_path / "run", iterations=3, checkpoint=checkpoint, resume=True)
+    runner.call_hook("before_run")
+    file = tmp_path / ("run" if out_dir == "run" else "out/run") / "iter_2.pth"
+    assert runner._load_from == str(file)
+
+
 def test_last_saved_file_counts_on_other_storage(tmp_path):
     run = SimpleNamespace(work_dir=str(tmp_path), _load_from=None)
     assert newest_complete(None, run, "s3://a/iter_1.pth").endswith("'s3://a/iter_1.pth'")
