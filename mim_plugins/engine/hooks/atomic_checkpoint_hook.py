@@ -145,7 +145,7 @@ class AtomicCheckpointHook(CheckpointHook):
             self._remove(runner, [INTERRUPTED])
         super().after_train(runner)
 
-    def _publish_model(self, runner: Runner, ckpt_path: str) -> None:
+    def _publish_model(self, runner: Runner, ckpt_path: str | None) -> None:
         """Publish a checkpoint; a failure is only logged, because the run is complete."""
         publish = super()._publish_model
         try_publishing(runner.logger, ckpt_path, lambda: publish(runner, ckpt_path))

@@ -114,14 +114,18 @@ def remove_files(backend: Any, folder: str, names: list[str]) -> None:
             backend.rmtree(path)  # DeepSpeed's
 
 
-def try_publishing(logger: Logger, path: str, publish: Callable[[], object]) -> None:
+def try_publishing(logger: Logger, path: str | None, publish: Callable[[], object]) -> None:
     """Publish a copy of a checkpoint; log a failure and remove the partial copy.
 
     Args:
         logger: logger of the failure.
-        path: the checkpoint; the name of its copy also has a digest of 8 characters.
+        path: the checkpoint; the name of its copy also has a digest of 8 characters. MMEngine
+            passes None for each metric of several that has no best checkpoint.
         publish: function that writes the copy.
     """
+    if path is None:
+        logger.warning("published_keys: a metric of save_best has no best checkpoint to publish")
+        return
     file = Path(path)
     copies = f"{glob.escape(file.stem)}-{'[0-9a-f]' * 8}.pth"
     before = set(file.parent.glob(copies))

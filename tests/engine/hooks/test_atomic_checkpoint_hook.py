@@ -1,3 +1,4 @@
+import math
 import os
 import pickle
 import resource
@@ -17,7 +18,7 @@ from two_processes import DISTRIBUTED, in_two_processes
 
 from mim_plugins.checkpoints import find_corruption, has_digest
 from mim_plugins.cli import ConsoleRunner
-from mim_plugins.engine.hooks import AtomicCheckpointHook
+from mim_plugins.engine.hooks import AtomicCheckpointHook, TimedCheckpointHook
 from mim_plugins.engine.optim.sharded_state_transfer import ShardedStateTransfer
 from mim_plugins.engine.resume.atomic_local_backend import AtomicLocalBackend
 from mim_plugins.engine.resume.checkpoint_writer import wait_for_write
@@ -532,3 +533,23 @@ def test_failed_published_copy_does_not_end_the_run(tmp_path, monkeypatch, caplo
     assert "the published copy of" in caplog.text
     assert not list(tmp_path.glob("iter_4-*.pth"))
     assert (tmp_path / "iter_4.pth").exists()
+
+
+@pytest.mark.parametrize("metrics", [{}, dict(acc=0.5, loss=math.nan)])
+def test_metric_without_a_best_checkpoint_ends_no_run(tmp_path, caplog, metrics):
+    class Validate(Hook):
+        """Hook that validates once if there are metrics."""
+
+        def after_train_iter(self, runner, *args, **kwargs):
+            if metrics and runner.iter == 1:
+                hook_of(runner).after_val_epoch(runner, metrics)
+
+    keys = dict(published_keys=["state_dict"], save_best=["acc", "loss"], rule=["greater", "less"])
+    hooks = [Validate(), TimedCheckpointHook()]
+    (tmp_path / "timed_0.pth").write_bytes(b"of an earlier process")
+    runner = logged_runner(caplog, tmp_path, checkpoint=keys, hooks=hooks)
+    runner.train()
+    published = {name.split("-")[0] for name in names(tmp_path) if "-" in name}
+    assert published == ({"iter_4", "best_acc_iter_1"} if metrics else {"iter_4"})
+    assert "metric of save_best has no best checkpoint to publish" in caplog.text
+    assert not list(tmp_path.glob("timed_*"))
