@@ -30,7 +30,6 @@ _META_TYPES: dict[str, tuple[type, ...]] = dict(
     experiment_name=(str, NONE),
     time=(str, NONE),
     mmengine_version=(str, NONE),
-    updates=(int, NONE),
     model_settings=(dict, NONE),
 )
 _SETTINGS = (bool, int, float, str)
@@ -107,6 +106,9 @@ def _check_meta(meta: Any, where: str) -> None:
     expect(kinds, f"{where}.optimizer_type", str, dict, NONE)
     for name, kind in kinds.items() if type(kinds) is dict else ():
         expect(kind, inside(f"{where}.optimizer_type", name), str)
+    updates = meta.get("updates")  # of one optimizer, or of several by name
+    for count in updates.values() if type(updates) is dict else [updates]:
+        expect(count, f"{where}.updates", int, NONE)
     expect(meta.get("num_heads"), f"{where}.num_heads", dict, NONE)
     for name, heads in (meta.get("num_heads") or {}).items():
         expect(name, f"a name in {where}.num_heads", str)

@@ -52,7 +52,9 @@ def test_a_state_that_mmengine_stores_is_accepted():
     check_training_state(CONTENT, "x")
     several = dict(encoder=CONTENT["optimizer"], decoder=CONTENT["optimizer"])
     schedules = dict(encoder=[SCHEDULE], decoder=[])
-    check_training_state(CONTENT | dict(optimizer=several, param_schedulers=schedules), "x")
+    meta = CONTENT["meta"] | dict(updates=dict(encoder=3, decoder=None))
+    content = CONTENT | dict(meta=meta, optimizer=several, param_schedulers=schedules)
+    check_training_state(content, "x")
 
 
 @pytest.mark.parametrize("key", ["meta", "state_dict", "message_hub", "optimizer"])
@@ -71,6 +73,8 @@ def test_a_file_that_lacks_a_part_is_refused(key):
         (("meta", "seed"), -1, "seed is int -1"),
         (("meta", "seed"), 2**32, "seed is int"),
         (("meta", "cfg"), b"a = 1", "cfg is bytes, not str"),
+        (("meta", "updates"), 1.5, "updates is float"),
+        (("meta", "updates"), dict(encoder=1, decoder="2"), "updates is str"),
         (("meta", "dataset_meta"), np.zeros(1, "<i8,<i8")[0], "dataset_meta is numpy.void"),
         (("state_dict", "weight"), np.zeros(2), "state_dict.weight is numpy.ndarray, not Tensor"),
         (("state_dict", 3), torch.zeros(2), "a name in checkpoint.state_dict is int 3"),

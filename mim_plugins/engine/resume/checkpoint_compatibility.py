@@ -22,6 +22,7 @@ from .optimizer_values import (
     describe_settings,
     describe_values,
     expected_state,
+    updates_by_name,
 )
 
 _MAX_LISTED = 4
@@ -55,15 +56,9 @@ def check_compatible(runner: Runner, checkpoint: dict | None, source: str) -> No
             " resume with the config of its run, or start a new run in another --work-dir"
         )
     if isinstance(runner.optim_wrapper, OptimWrapper):
-        kind = checkpoint["meta"].get("optimizer_type")
-        updates, steps = checkpoint["meta"].get("updates"), count_updates(checkpoint["optimizer"])
-        # without an update, as during a long accumulation of gradients, there is no state
-        iterations = 0 if updates == 0 else checkpoint["meta"].get("iter", 0)
         problem = _optimizer_difference(
-            runner.optim_wrapper, checkpoint["optimizer"], kind, iterations
+            runner.optim_wrapper, checkpoint["optimizer"], checkpoint["meta"]
         )
-        if not problem and updates is not None and updates != steps:
-            problem = f"its step is {steps}, but its run has made {updates} updates"
     if problem:
         raise CheckpointError(
             f"'{source}' belongs to a different optimizer than the config describes:"
@@ -76,19 +71,20 @@ def check_compatible(runner: Runner, checkpoint: dict | None, source: str) -> No
 def add_compatibility_meta(runner: Runner, checkpoint: dict) -> None:
     """Add compatibility information to a checkpoint's ``meta``, for :func:`check_compatible`.
 
-    It consists of the optimizer's type (or types by name), its number of updates, and the settings
-    of the model that its tensors do not determine, such as the number of heads of each attention.
+    It consists of the optimizer's type and its number of updates (of several, by name), and the
+    settings of the model that its tensors do not determine, such as the heads of each attention.
     """
     checkpoint["meta"]["num_heads"] = _heads(runner)
     checkpoint["meta"]["model_settings"] = noted_settings(runner)
-    if "optimizer" in checkpoint:
-        checkpoint["meta"]["updates"] = count_updates(checkpoint["optimizer"])
-    wrapper = runner.optim_wrapper
+    wrapper, optimizer = runner.optim_wrapper, checkpoint.get("optimizer")
     if isinstance(wrapper, OptimWrapperDict):
         kinds: Any = {name: _kind(each) for name, each in wrapper.items()}
+        updates: Any = {name: count_updates(each) for name, each in (optimizer or {}).items()}
     else:
-        kinds = _kind(wrapper)
+        kinds, updates = _kind(wrapper), count_updates(optimizer) if optimizer else None
     checkpoint["meta"]["optimizer_type"] = kinds
+    if optimizer:
+        checkpoint["meta"]["updates"] = updates
 
 
 def _kind(wrapper: OptimWrapper) -> str:
@@ -125,32 +121,36 @@ def _model_difference(runner: Runner, weights: dict[str, Tensor]) -> str:
     return f"{len(types)} of another type: {', '.join(types[:_MAX_LISTED])}" if types else ""
 
 
-def _optimizer_difference(wrapper: Any, state: dict, kind: Any, iterations: int) -> str:
+def _optimizer_difference(wrapper: Any, state: dict, meta: dict) -> str:
     """Describe the difference between an optimizer and a saved state; empty if none.
 
     Args:
         wrapper: MMEngine's wrapper of one optimizer or several.
         state: saved state.
-        kind: class name of the saved optimizer, or class names by optimizer name; None in a file of
-            MMEngine's hook.
-        iterations: completed iterations of the checkpoint's run.
+        meta: ``meta`` of the checkpoint. ``optimizer_type`` is the class name of the saved
+            optimizer, or class names by optimizer name; missing in a file of MMEngine's hook.
     """
+    kind, updates = meta.get("optimizer_type"), meta.get("updates")
+    iterations = meta.get("iter", 0)
     if not isinstance(wrapper, OptimWrapperDict):
         if "param_groups" not in state:
             return f"several optimizers ({', '.join(state)}) in the file, one in the config"
-        return _state_difference(wrapper, state, kind, iterations)
+        return _state_difference(wrapper, state, kind, updates, iterations)
     own, given = sorted(wrapper.keys()), sorted(state)
     if "param_groups" in state or own != given:
         names = "one" if "param_groups" in state else ", ".join(given)
         return f"optimizers {names} in the file, {', '.join(own)} in the config"
-    kinds = kind if isinstance(kind, dict) else {}
+    kinds, counts = kind if isinstance(kind, dict) else {}, updates_by_name(updates, state)
     found = (
-        _state_difference(wrapper[name], state[name], kinds.get(name), iterations) for name in own
+        _state_difference(wrapper[name], state[name], kinds.get(name), counts[name], iterations)
+        for name in own
     )
     return "; ".join(f"{name}: {text}" for name, text in zip(own, found, strict=True) if text)
 
 
-def _state_difference(wrapper: OptimWrapper, state: dict, kind: str | None, iterations: int) -> str:
+def _state_difference(
+    wrapper: OptimWrapper, state: dict, kind: str | None, updates: int | None, iterations: int
+) -> str:
     own, given = wrapper.optimizer.param_groups, state["param_groups"]
     settings = [set(groups[0]) - {"initial_lr"} if groups else set() for groups in (own, given)]
     if kind is None and settings[0] - settings[1] and settings[1] - settings[0]:
@@ -179,8 +179,13 @@ def _state_difference(wrapper: OptimWrapper, state: dict, kind: str | None, iter
         problem = describe_settings(ours, theirs) or _invalid_settings(wrapper.optimizer, theirs)
         if problem:
             return problem
-    problem = describe_missing_state(wrapper, state, iterations)
-    return problem or _state_problem(wrapper.optimizer, state)
+    # without an update, as during a long accumulation of gradients, there is no state
+    problem = describe_missing_state(wrapper, state, 0 if updates == 0 else iterations)
+    problem = problem or _state_problem(wrapper.optimizer, state)
+    steps = count_updates(state)
+    if not problem and updates is not None and updates != steps:
+        return f"its step is {steps}, but its run has made {updates} updates"
+    return problem
 
 
 def _invalid_settings(optimizer: Any, group: dict) -> str:

@@ -78,18 +78,29 @@ def describe_missing_state(wrapper: OptimWrapper, state: dict, iterations: int) 
 
 
 def count_updates(state: dict) -> int | None:
-    """Return the largest ``step`` in the state of an optimizer, or of several by name.
+    """Return the largest ``step`` in the state of an optimizer.
 
-    The result is 0 without any state, and None if an optimizer does not count its steps.
+    The result is 0 without any state, and None if the optimizer does not count its steps.
     """
-    if "state" not in state:
-        counts = [count_updates(each) for each in state.values()]
-        known = [count for count in counts if count is not None]
-        return max(known, default=0) if len(known) == len(counts) else None
     if not state["state"]:
         return 0
     steps = [float(each["step"]) for each in state["state"].values() if "step" in each]
     return int(max(filter(math.isfinite, steps), default=0)) if steps else None
+
+
+def updates_by_name(noted: Any, states: dict[str, dict]) -> dict[str, int | None]:
+    """Return the number of updates of each of several optimizers, None if unknown.
+
+    Args:
+        noted: ``updates`` of the checkpoint's ``meta``. In files of MMEngine's hook and of earlier
+            versions, it is not a dict. One optimizer without state may then begin later.
+        states: saved states.
+    """
+    if isinstance(noted, dict):
+        return {name: noted.get(name) for name in states}
+    if any(each["state"] for each in states.values()):
+        return {name: None if each["state"] else 0 for name, each in states.items()}
+    return dict.fromkeys(states, noted)
 
 
 def expected_state(optimizer: Any, settings: dict) -> tuple[str, ...]:
