@@ -12,7 +12,6 @@ from ...config import accepted_arguments, unknown_name
 from ...registry import HOOKS
 from ..guards.guarded_metrics import guard_metrics
 from ..guards.guarded_writers import guard_writers
-from ..guards.guarded_writes import try_writing
 from ..resume.atomic_local_backend import use_atomic_backend
 from ..resume.best_checkpoints import move_best_into_folder, replace_best
 from ..resume.captured_checkpoint import saving
@@ -24,7 +23,13 @@ from ..resume.model_settings import note_settings
 from ..resume.resumable_content import check_savable, make_resumable
 from ..resume.resume_source import set_resume_source
 from ..resume.resumed_schedule import follow_config
-from ..resume.run_checkpoints import next_try, remove_files, remove_partial_files, try_publishing
+from ..resume.run_checkpoints import (
+    next_try,
+    remove_files,
+    remove_partial_files,
+    try_publishing,
+    write_pointer,
+)
 from ..resume.saved_step import SavedStep, last_step, split_steps
 from ..sharding.sharded_run import prepare_sharded_run
 from .best_metric import lacks_metric
@@ -77,7 +82,6 @@ class AtomicCheckpointHook(CheckpointHook):
             raise TypeError(unknown_name((), name, accepted_arguments(type(self))))
         check_template(self.filename_tmpl)
         self.deferred: list[tuple[int, dict]] | None = None
-        self._is_local = is_local(self.out_dir)
         self._errors = use_atomic_backend(self)
         self._has_training_state = self.save_optimizer and self.save_param_scheduler
         self._writer = CheckpointWriter(background, self._errors)
@@ -112,7 +116,7 @@ class AtomicCheckpointHook(CheckpointHook):
         guard_metrics(runner)
         if runner._resume:
             move_best_into_folder(self)
-        if self._is_local:
+        if is_local(self.out_dir):
             remove_partial_files(runner, self.out_dir)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
@@ -141,14 +145,15 @@ class AtomicCheckpointHook(CheckpointHook):
             self.finish_saving()
         if self._tried != self.saved:
             raise lost_end(runner, self.newest)
-        if self.saved == end:
-            self._remove(runner, [INTERRUPTED])
+        if self._is_main and self.saved == end and not self._has_training_state:
+            write_pointer(runner, str(self.last_ckpt))
+            remove_files(runner.logger, self, [INTERRUPTED], self._errors)
         super().after_train(runner)
 
     def _publish_model(self, runner: Runner, ckpt_path: str | None) -> None:
         """Publish a checkpoint; a failure is only logged, because the run is complete."""
-        publish = super()._publish_model
-        try_publishing(runner.logger, ckpt_path, lambda: publish(runner, ckpt_path))
+        publish = partial(super()._publish_model, runner, ckpt_path)
+        try_publishing(runner.logger, ckpt_path, publish)
 
     def save_iteration(self, runner: Runner, name: str, prospect: str) -> None:
         """Begin to save the run after the current iteration, see :meth:`finish_saving`.
@@ -190,7 +195,7 @@ class AtomicCheckpointHook(CheckpointHook):
 
         def finish(is_saved: bool) -> None:
             if is_saved:
-                self._remove(runner, names)
+                remove_files(runner.logger, self, names, self._errors)
             if then is not None:
                 then()
 
@@ -211,7 +216,8 @@ class AtomicCheckpointHook(CheckpointHook):
             return
         self.finish_saving()
         save = partial(super()._save_best_checkpoint, runner, metrics)
-        describe = self._describe(runner, "the best checkpoint", "training continues without it")
+        prospect = "training continues without it"
+        describe = partial(describe_failure, self, runner, "the best checkpoint", prospect)
         saves, remove = replace_best(self, runner, save, self._errors, describe)
         # save the last checkpoint again, because it must contain the path of the best one
         for step, meta in saves:
@@ -232,18 +238,11 @@ class AtomicCheckpointHook(CheckpointHook):
         """Begin to save a file, see :meth:`CheckpointWriter.save`."""
         path = self.file_backend.join_path(self.out_dir, name)
         save = saving(self, runner, name, meta, is_complete)
-        describe = self._describe(runner, path, prospect)
+        describe = partial(describe_failure, self, runner, path, prospect)
         self.is_saving_run = is_complete or self._has_training_state
-        self._writer.save(runner, path, save, describe, finish, settle or self.note)
+        settle = settle or self.note
+        self._writer.save(runner, path, save, describe, finish, settle, self.is_saving_run)
         self.is_saving_run = False
-
-    def _remove(self, runner: Runner, names: list[str]) -> None:
-        remove = partial(remove_files, self.file_backend, self.out_dir, names)
-        try_writing(runner.logger, f"'{self.out_dir}'", remove, self._errors)
-
-    def _describe(self, runner: Runner, name: str, prospect: str) -> Callable[[Exception], Outcome]:
-        folder = self.out_dir if self._is_local else None
-        return partial(describe_failure, runner, name, prospect, folder, self.last_ckpt)
 
     def _set_kept_steps(self, runner: Runner, steps: list[int]) -> None:
         self.keep_ckpt_ids = deque(steps, self.max_keep_ckpts)

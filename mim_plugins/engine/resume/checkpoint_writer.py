@@ -4,10 +4,10 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
-from mmengine.dist import broadcast_object_list, is_main_process
+from mmengine.dist import broadcast_object_list
 from mmengine.runner import Runner
 
 from ...errors import WorkDirError
@@ -17,9 +17,10 @@ from ..optim.sharded_state_transfer import ShardedStateTransfer
 from ..sharding.sharded_run import gathered_state
 from .captured_checkpoint import captured_checkpoint
 from .checkpoint_copier import CheckpointCopier
+from .checkpoint_names import is_local
 from .loaded_checkpoint import is_trusted
 from .resumable_content import make_resumable
-from .run_checkpoints import newest_complete, write_pointer
+from .run_checkpoints import newest_complete, update_pointer
 
 
 class Outcome(NamedTuple):
@@ -57,6 +58,7 @@ class CheckpointWriter:
         describe: Callable[[Exception], Outcome],
         finish: Callable[[bool], object],
         settle: Callable[[Outcome], object],
+        is_resumable: bool,
     ) -> None:
         """Copy the state of the run and begin to write it, then ``last_checkpoint``.
 
@@ -69,6 +71,7 @@ class CheckpointWriter:
             describe: function that logs an error of the storage and returns the outcome.
             finish: called after the write with its success, in the writing process.
             settle: called with the outcome in all processes, by :meth:`finish`.
+            is_resumable: whether the file contains more than weights, see :func:`update_pointer`.
         """
         self.finish()
         # other formats and content without restrictions cannot be copied
@@ -93,8 +96,7 @@ class CheckpointWriter:
                     raise failure
                 for each in (receive, *writes):
                     each()
-                if is_main_process():
-                    write_pointer(runner, path)
+                update_pointer(runner, path, is_resumable)
             except self.errors as error:
                 outcome = describe(error)
             finish(outcome.is_saved)
@@ -166,19 +168,19 @@ def agree(outcome: Outcome, settle: Callable[[Outcome], object]) -> bool:
 
 
 def describe_failure(
-    runner: Runner, name: str, prospect: str, folder: str | None, last: str | None, error: Exception
+    hook: Any, runner: Runner, name: str, prospect: str, error: Exception
 ) -> Outcome:
     """Log that a file could not be saved and return the outcome.
 
     Args:
+        hook: the checkpoint hook, with its folder and its last checkpoint.
         runner: runner of the run.
         name: the file.
         prospect: the next attempt.
-        folder: folder of the checkpoints; None if it is not on a local disk.
-        last: newest file if ``folder`` is None.
         error: error of the write.
     """
-    newest = newest_complete(folder, runner, last)
+    folder = hook.out_dir if is_local(hook.out_dir) else None
+    newest = newest_complete(folder, runner, hook.last_ckpt)
     runner.logger.error(
         f"{name} could NOT be saved: {error}; {free_space(runner.work_dir)}; {prospect}."
         f" Make room: {newest}"

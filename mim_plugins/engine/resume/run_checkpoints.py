@@ -4,9 +4,11 @@ import contextlib
 import glob
 import os
 from collections.abc import Callable
+from functools import partial
 from logging import Logger
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
@@ -16,6 +18,8 @@ from ...errors import CheckpointError
 from ..guards.guarded_writes import try_writing
 from .checkpoint_files import POINTER, check_integrity, find_resumable
 from .checkpoint_names import checkpoint_folder, is_local
+
+_pointed: WeakSet[Any] = WeakSet()  # runs whose last_checkpoint names a file to resume from
 
 
 def choose_resumable(runner: Runner, out_dir: str | None) -> tuple[str | None, list[str]]:
@@ -77,8 +81,31 @@ def next_try(step: int, end: int, interval: int, save_last: bool) -> str:
     return "this was the last save of the run"
 
 
+def update_pointer(runner: Runner, path: str, is_resumable: bool) -> None:
+    """Write the path of a new checkpoint to ``last_checkpoint``.
+
+    A file of weights never takes the place of one that the run can be resumed from. It is named
+    only if there is none, because ``--resume`` then refuses it instead of starting a new run.
+
+    Args:
+        runner: runner of the run.
+        path: the checkpoint.
+        is_resumable: whether it contains more than weights.
+    """
+    if is_resumable:
+        _pointed.add(runner)
+    elif runner in _pointed or (runner._resume and Path(runner.work_dir, POINTER).exists()):
+        return
+    write_pointer(runner, path)
+
+
 def write_pointer(runner: Runner, path: str) -> None:
-    """Write ``last_checkpoint``; a failure is only logged, because it is not indispensable."""
+    """Write ``last_checkpoint``, on the main process.
+
+    A failure is only logged, because the file is not indispensable.
+    """
+    if not is_main_process():
+        return
     pointer = Path(runner.work_dir, POINTER)
     try:
         write_atomically(pointer, lambda partial: partial.write_bytes(os.fsencode(path)))
@@ -103,10 +130,23 @@ def remove_partial_files(runner: Runner, folder: str) -> None:
         try_writing(runner.logger, f"'{file.parent}'", file.unlink)
 
 
-def remove_files(backend: Any, folder: str, names: list[str]) -> None:
-    """Remove the existing ones of some files, on the main process."""
-    if not is_main_process():
-        return
+def remove_files(
+    logger: Logger, hook: Any, names: list[str], errors: tuple[type[Exception], ...]
+) -> None:
+    """Remove the existing ones of some checkpoints, on the main process; a failure is logged.
+
+    Args:
+        logger: logger of a failure.
+        hook: the checkpoint hook, with its storage and folder.
+        names: names of the files.
+        errors: types of the errors of the storage.
+    """
+    if is_main_process():
+        remove = partial(_remove, hook.file_backend, hook.out_dir, names)
+        try_writing(logger, f"'{hook.out_dir}'", remove, errors)
+
+
+def _remove(backend: Any, folder: str, names: list[str]) -> None:
     for path in (backend.join_path(folder, name) for name in names):
         if backend.isfile(path):
             backend.remove(path)
