@@ -240,8 +240,8 @@ class AtomicCheckpointHook(CheckpointHook):
         save = saving(self, runner, name, meta, is_complete)
         describe = partial(describe_failure, self, runner, path, prospect)
         self.is_saving_run = is_complete or self._has_training_state
-        settle = settle or self.note
-        self._writer.save(runner, path, save, describe, finish, settle, self.is_saving_run)
+        settle, has_optimizer = settle or self.note, is_complete or self.save_optimizer
+        self._writer.save(runner, path, save, describe, finish, settle, has_optimizer)
         self.is_saving_run = False
 
     def _set_kept_steps(self, runner: Runner, steps: list[int]) -> None:

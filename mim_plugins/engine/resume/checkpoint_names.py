@@ -45,13 +45,13 @@ def check_distinct(runner: Runner) -> None:
     for hook in runner.hooks:
         if not isinstance(hook, CheckpointHook):
             continue
-        place = (
-            checkpoint_folder(runner.work_dir, hook.out_dir),
-            template_pattern(hook.filename_tmpl),
-        )
+        folder: Any = f"{hook.out_dir}/{Path(runner.work_dir).name}"
+        if is_local(hook.out_dir):
+            folder = checkpoint_folder(runner.work_dir, hook.out_dir)
+        place = folder, template_pattern(hook.filename_tmpl)
         if place in seen:
             raise ConfigError(
-                f"two checkpoint hooks save '{hook.filename_tmpl}' in '{place[0]}' and would"
+                f"two checkpoint hooks save '{hook.filename_tmpl}' in '{folder}' and would"
                 " replace and remove each other's files: give one of them another filename_tmpl or"
                 " out_dir"
             )

@@ -58,7 +58,7 @@ class CheckpointWriter:
         describe: Callable[[Exception], Outcome],
         finish: Callable[[bool], object],
         settle: Callable[[Outcome], object],
-        is_resumable: bool,
+        has_optimizer: bool,
     ) -> None:
         """Copy the state of the run and begin to write it, then ``last_checkpoint``.
 
@@ -71,7 +71,7 @@ class CheckpointWriter:
             describe: function that logs an error of the storage and returns the outcome.
             finish: called after the write with its success, in the writing process.
             settle: called with the outcome in all processes, by :meth:`finish`.
-            is_resumable: whether the file contains more than weights, see :func:`update_pointer`.
+            has_optimizer: whether the file contains the optimizer, see :func:`update_pointer`.
         """
         self.finish()
         # other formats and content without restrictions cannot be copied
@@ -96,7 +96,7 @@ class CheckpointWriter:
                     raise failure
                 for each in (receive, *writes):
                     each()
-                update_pointer(runner, path, is_resumable)
+                update_pointer(runner, path, has_optimizer)
             except self.errors as error:
                 outcome = describe(error)
             finish(outcome.is_saved)

@@ -81,7 +81,7 @@ def next_try(step: int, end: int, interval: int, save_last: bool) -> str:
     return "this was the last save of the run"
 
 
-def update_pointer(runner: Runner, path: str, is_resumable: bool) -> None:
+def update_pointer(runner: Runner, path: str, has_optimizer: bool) -> None:
     """Write the path of a new checkpoint to ``last_checkpoint``.
 
     A file of weights never takes the place of one that the run can be resumed from. It is named
@@ -90,9 +90,9 @@ def update_pointer(runner: Runner, path: str, is_resumable: bool) -> None:
     Args:
         runner: runner of the run.
         path: the checkpoint.
-        is_resumable: whether it contains more than weights.
+        has_optimizer: whether it contains the optimizer, so that the run can be resumed from it.
     """
-    if is_resumable:
+    if has_optimizer:
         _pointed.add(runner)
     elif runner in _pointed or (runner._resume and Path(runner.work_dir, POINTER).exists()):
         return

@@ -467,12 +467,16 @@ def test_backends_of_other_storage_are_kept(settings):
 
 
 @pytest.mark.parametrize("kind", [AtomicCheckpointHook, CheckpointHook])
-@pytest.mark.parametrize("place", ["", "out", "work"])
+@pytest.mark.parametrize("place", ["", "out", "work", "s3"])
 def test_two_hooks_with_the_same_files_are_refused(tmp_path, kind, place):
-    out_dir = dict(out=str(tmp_path / "out"), work=str(tmp_path / "run")).get(place)
+    folders = dict(out=str(tmp_path / "out"), work=str(tmp_path / "run"), s3="s3://bucket")
+    out_dir = folders.get(place)
     second = kind(interval=1, by_epoch=False, out_dir=out_dir, filename_tmpl="iter_{:d}.pth")
-    own = dict(out_dir=out_dir if place == "out" else None)
-    with pytest.raises(ConfigError, match=r"two checkpoint hooks save .*another filename_tmpl"):
+    own = dict(out_dir=out_dir if place in ("out", "s3") else None)
+    folder = (
+        "s3://bucket/run" if place == "s3" else tmp_path / ("out/run" if place == "out" else "run")
+    )
+    with pytest.raises(ConfigError, match=f"two checkpoint hooks save .* in '{folder}' and would"):
         toy_runner(tmp_path / "run", checkpoint=own, hooks=[second]).train()
     assert not list(tmp_path.rglob("*.pth"))
 

@@ -195,6 +195,14 @@ def test_resumed_run_keeps_the_pointer_until_the_next_file(tmp_path, monkeypatch
         toy_runner(tmp_path, iterations=10, checkpoint=checkpoint, resume=True).train()
 
 
+def test_pointer_names_files_that_lack_only_the_schedulers(tmp_path):
+    pointer, checkpoint = Pointer(), dict(save_param_scheduler=False, background=False)
+    for iterations in (2, 4):
+        settings = dict(iterations=iterations, hooks=[pointer], resume=iterations > 2)
+        toy_runner(tmp_path, checkpoint=checkpoint, **settings).train()
+    assert pointer.seen == [f"iter_{number}.pth" for number in (1, 2, 3, 4)]
+
+
 def test_files_of_a_second_hook_do_not_take_over_the_pointer(tmp_path):
     pointer = Pointer()
     hooks = [weights_only(tmp_path), pointer]
