@@ -71,6 +71,7 @@ class ResumableDataLoader(DataLoader):
         """Load the seeds of the run, including those from the checkpoint of a resumed run."""
         sampler, hub = self.position.sampler, runner.message_hub
         self.position.seed = base_seed(runner)
+        self.position.ranks_differ = _ranks_differ(runner)
         if not hasattr(sampler, "seed"):
             return
         if _SAMPLER_SEED in hub.runtime_info:
