@@ -20,6 +20,7 @@ from ..resume.captured_checkpoint import complete_content
 from ..resume.checkpoint_compatibility import add_compatibility_meta
 from ..resume.checkpoint_writer import CheckpointWriter, Outcome, agree, describe_failure
 from ..resume.deferred_removals import DeferredRemovals
+from ..resume.early_stopping import add_early_stopping, restore_early_stopping
 from ..resume.loaded_checkpoint import check_loaded
 from ..resume.model_settings import compare_settings, note_settings
 from ..resume.resumable_content import check_savable, make_resumable
@@ -108,6 +109,7 @@ class AtomicCheckpointHook(CheckpointHook):
         check_savable(runner)
         note_settings(runner)
         guard_metrics(runner)
+        restore_early_stopping(runner)
         if runner._resume:
             move_best_into_folder(self)
         if self._is_local:
@@ -122,8 +124,9 @@ class AtomicCheckpointHook(CheckpointHook):
                 runner.logger.warning(f"Resuming: {change}")
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Add optimizer type and numbers of heads; convert everything to plain data."""
+        """Add optimizer type, numbers of heads and early stopping; convert all to plain data."""
         add_compatibility_meta(runner, checkpoint)
+        add_early_stopping(runner, checkpoint)
         make_resumable(runner, checkpoint)
 
     def after_train(self, runner: Runner) -> None:
