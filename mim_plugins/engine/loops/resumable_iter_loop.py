@@ -12,7 +12,7 @@ from ..resume.checkpoint_writer import wait_for_write
 from .due_validation import run_due_validation, run_missed_validation
 from .endless_sampler import check_validation_sampler
 from .resumable_data_loader import build_resumable_data_loader, iteration_key
-from .schedule_length import check_count, check_intervals
+from .schedule_length import check_count, check_intervals, check_units
 
 
 @LOOPS.register_module()
@@ -33,7 +33,7 @@ class ResumableIterLoop(IterBasedTrainLoop):
     Raises:
         ConfigError: the number of iterations or an interval of the loop or a hook is below 1, or
             the training loader has no length. When the run starts: the validation sampler is
-            endless.
+            endless, or a hook or a scheduler counts epochs.
     """
 
     def __init__(
@@ -51,6 +51,7 @@ class ResumableIterLoop(IterBasedTrainLoop):
 
     def run(self) -> nn.Module:
         """Train from the current iteration to the end."""
+        check_units(self.runner)
         check_validation_sampler(self.runner)
         self.dataloader.load_seeds(self.runner)
         self.dataloader_iterator = self.dataloader.iter_from(0, self._iter)
