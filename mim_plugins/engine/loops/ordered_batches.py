@@ -52,10 +52,13 @@ class OrderedBatches(Iterator):
         self._is_reproducible = all(type(each) in _REPRODUCIBLE for each in samplers)
         self._key = (seed, rank, epoch, _ORDER)
         self._state: tuple | None = None
+        for sampler in samplers:
+            if type(sampler) is InfiniteSampler:
+                # it stores its only iterator, which another reader of the data may have advanced
+                sampler.indices = sampler._indices_of_rank()
+            elif not self._is_reproducible:
+                _replace_generators(sampler, self._key)
         with self._stream():
-            if not self._is_reproducible:
-                for sampler in samplers:
-                    _replace_generators(sampler, self._key)
             self._batches = iter(batch_sampler)
 
     def skip(self, count: int) -> int:
