@@ -51,6 +51,7 @@ RUNTIME_TYPES: dict[str, tuple[type, ...]] = dict(
     iter=(int,),
     max_epochs=(int,),
     max_iters=(int,),
+    validated_step=(int,),
     last_ckpt=(str, NONE),
 )
 
@@ -151,6 +152,10 @@ def _check_runtime_info(name: str, value: Any, where: str) -> None:
     elif name == "position_in_epoch":  # written by this package's epoch loop
         expect(value, where, dict)
         expect_all([value.get(key) for key in ("epoch", "batches", "of")], where, int)
+    elif name == "early_stopping":
+        expect_all(value, where, dict)
+        expect_all([each.get("wait_count") for each in value], f"{where}.wait_count", int)
+        expect_all([each.get("best_score") for each in value], f"{where}.best_score", float)
 
 
 def _check_optimizer(state: Any, where: str) -> None:

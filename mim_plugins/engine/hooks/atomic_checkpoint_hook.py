@@ -18,6 +18,7 @@ from ..resume.captured_checkpoint import saving
 from ..resume.checkpoint_compatibility import add_compatibility_meta
 from ..resume.checkpoint_names import INTERRUPTED, check_distinct, check_template, is_local
 from ..resume.checkpoint_writer import CheckpointWriter, Outcome, describe_failure, lost_end
+from ..resume.early_stopping import add_early_stopping, restore_early_stopping
 from ..resume.loaded_checkpoint import check_loaded
 from ..resume.model_settings import note_settings
 from ..resume.resumable_content import check_savable, make_resumable
@@ -91,7 +92,9 @@ class AtomicCheckpointHook(CheckpointHook):
 
         Raises:
             CheckpointError: on all processes, if no checkpoint can be resumed from.
+            ConfigError: two hooks save the same files.
         """
+        check_distinct(runner)
         guard_writers(runner)
         prepare_sharded_run(runner)
         if runner._resume:
@@ -101,19 +104,16 @@ class AtomicCheckpointHook(CheckpointHook):
         """Check that the run can be saved; remove incomplete files of a killed process.
 
         Raises:
-            ConfigError: the schedulers or the model cannot be saved, see :func:`check_savable`, or
-                two hooks save the same files.
+            ConfigError: the schedulers or the model cannot be saved, see :func:`check_savable`.
         """
-        self._is_main = self is next(
-            each for each in runner.hooks if isinstance(each, AtomicCheckpointHook)
-        )
-        if self._is_main:
-            check_distinct(runner)
+        hooks = (each for each in runner.hooks if isinstance(each, AtomicCheckpointHook))
+        self._is_main = self is next(hooks)
         super().before_train(runner)
         self._first_iter = runner.iter
         check_savable(runner)
         note_settings(runner)
         guard_metrics(runner)
+        restore_early_stopping(runner)
         if runner._resume:
             move_best_into_folder(self)
         if is_local(self.out_dir):
@@ -126,8 +126,9 @@ class AtomicCheckpointHook(CheckpointHook):
             follow_config(runner, checkpoint)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Add optimizer type and numbers of heads; convert everything to plain data."""
+        """Add optimizer type, numbers of heads and early stopping; convert all to plain data."""
         add_compatibility_meta(runner, checkpoint)
+        add_early_stopping(runner, checkpoint)
         make_resumable(runner, checkpoint)
 
     def after_train(self, runner: Runner) -> None:

@@ -17,6 +17,7 @@ from torch.utils.data import (
 
 from ...errors import ConfigError
 from ...randomness import preserved_random_state
+from .ordered_batches import nested_samplers
 
 _TRAINING = "train_dataloader"
 _FINITE = (BatchSampler, DefaultSampler, RandomSampler, SequentialSampler)
@@ -104,13 +105,7 @@ def _require_end(loader: DataLoader, name: str) -> None:
 
 def _samplers(loader: DataLoader) -> list[Any]:
     """Return the batch sampler, if any, and the samplers within it, innermost last."""
-    found = [loader.sampler if loader.batch_sampler is None else loader.batch_sampler]
-    while True:
-        outer = found[-1]
-        inner = getattr(outer, "batch_sampler", getattr(outer, "sampler", None))
-        if inner is None or any(inner is each for each in found):
-            return found
-        found.append(inner)
+    return nested_samplers(loader.sampler if loader.batch_sampler is None else loader.batch_sampler)
 
 
 def _refuse(sampler: Any, name: str, fault: str = "never ends", need: str = "it to end") -> None:

@@ -1,12 +1,13 @@
 """Batch sampler that starts at any position of a run."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
 from mmengine.dist import get_rank
 from torch.utils.data import Sampler
 
+from .ordered_batches import OrderedBatches, order_rank
 from .seeded_batch import SeededBatch
 
 
@@ -22,12 +23,14 @@ class PositionedBatchSampler(Sampler):
     Attributes:
         seed: seed of the run. Augmentations depend on it, the rank, the epoch and the position
             within the epoch.
+        ranks_differ: ``randomness.diff_rank_seed`` of the run, see :func:`order_rank`.
     """
 
     def __init__(self, batch_sampler: Any, endless: bool = False) -> None:
         self.batch_sampler = batch_sampler
         self.endless = endless
         self.seed = 0
+        self.ranks_differ = False
         self._rank = get_rank()
         self._epoch = self._start = 0
 
@@ -58,23 +61,25 @@ class PositionedBatchSampler(Sampler):
         """Yield the batches from the position of :meth:`set_position`."""
         epoch, start = self._epoch, self._start
         while True:
-            batch = -1
+            batches = self._batches_of(epoch)
             # an epoch ends after its length, even if the sampler yields more
-            stop = None if self.endless else len(self)
-            for batch, indices in enumerate(islice(self._batches_of(epoch), stop)):
-                if batch >= start:
-                    yield SeededBatch(indices, (self.seed, self._rank, epoch, batch))
+            done = batches.skip(start if self.endless else min(start, len(self)))
+            rest = None if self.endless else len(self) - done
+            for indices in islice(batches, rest):
+                yield SeededBatch(indices, (self.seed, self._rank, epoch, done))
+                done += 1
             if not self.endless:
                 return
-            if batch < 0:
+            if not done:
                 raise ValueError(
                     "the training set has fewer images than one batch; set"
                     " train_dataloader.batch_size to a smaller number"
                 )
-            epoch, start = epoch + 1, max(start - batch - 1, 0)
+            epoch, start = epoch + 1, max(start - done, 0)
 
-    def _batches_of(self, epoch: int) -> Iterable[list]:
+    def _batches_of(self, epoch: int) -> OrderedBatches:
         for sampler in (self.sampler, self.batch_sampler):
             if hasattr(sampler, "set_epoch"):
                 sampler.set_epoch(epoch)
-        return self.batch_sampler
+        rank = order_rank(self.batch_sampler, self._rank, self.ranks_differ)
+        return OrderedBatches(self.batch_sampler, self.seed, rank, epoch)

@@ -1,6 +1,7 @@
 """Data loader that starts at any position of a run."""
 
 import atexit
+import copy
 import functools
 import multiprocessing
 import re
@@ -64,13 +65,23 @@ class ResumableDataLoader(DataLoader):
         return super().__iter__()
 
     def __iter__(self) -> Any:
-        """Yield the batches from the first one of the run."""
-        yield from self.iter_from(0, 0)
+        """Yield the batches from the first one of the run, beside a training on others.
+
+        Hooks such as mmpretrain's PreciseBNHook read training images within an iteration.
+        """
+        other = copy.copy(self)
+        # PyTorch refuses to set these attributes; persistent workers are those of the training
+        vars(other).update(
+            position=copy.copy(self.position), persistent_workers=False, _iterator=None
+        )
+        vars(other)["batch_sampler"] = other.position
+        yield from other.iter_from(0, 0)
 
     def load_seeds(self, runner: Runner) -> None:
         """Load the seeds of the run, including those from the checkpoint of a resumed run."""
         sampler, hub = self.position.sampler, runner.message_hub
         self.position.seed = base_seed(runner)
+        self.position.ranks_differ = _ranks_differ(runner)
         if not hasattr(sampler, "seed"):
             return
         if _SAMPLER_SEED in hub.runtime_info:

@@ -10,8 +10,8 @@ from ...randomness import seed_generators
 from ...registry import LOOPS
 from ..resume.checkpoint_writer import wait_for_write
 from ..resume.resumed_position import POSITION
+from .due_validation import run_due_validation, run_missed_validation
 from .endless_sampler import check_validation_sampler
-from .missed_validation import run_missed_validation
 from .resumable_data_loader import build_resumable_data_loader, iteration_key
 from .schedule_length import check_count, check_intervals
 
@@ -91,18 +91,22 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
     def run(self) -> nn.Module:
         """Train from the current epoch and iteration to the end."""
         check_validation_sampler(self.runner)
-        self._is_starting = True
         self.dataloader.load_seeds(self.runner)
         try:
-            return super().run()
+            self.runner.call_hook("before_train")
+            if not self._completed_batches():
+                run_missed_validation(self, self._epoch)
+            while self._epoch < self._max_epochs and not self.stop_training:
+                self.run_epoch()
+                self._decide_current_val_interval()
+                run_due_validation(self, self._epoch)
+            self.runner.call_hook("after_train")
         finally:  # also after an error: the run may be resumed in another process
             wait_for_write(self.runner)
+        return self.runner.model
 
     def run_epoch(self) -> None:
         """Train on the remaining batches of the current epoch."""
-        if self._is_starting:
-            self._is_starting = False
-            run_missed_validation(self, self._epoch)
         self.runner.call_hook("before_train_epoch")
         self.runner.model.train()
         done = self._completed_batches()

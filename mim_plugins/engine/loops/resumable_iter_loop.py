@@ -1,6 +1,5 @@
 """Iteration-based training loop that resumes exactly."""
 
-from collections.abc import Iterator
 from typing import Any
 
 from mmengine.runner import IterBasedTrainLoop, Runner
@@ -10,35 +9,10 @@ from torch.utils.data import DataLoader
 from ...randomness import seed_generators
 from ...registry import LOOPS
 from ..resume.checkpoint_writer import wait_for_write
+from .due_validation import run_due_validation, run_missed_validation
 from .endless_sampler import check_validation_sampler
-from .missed_validation import run_missed_validation
 from .resumable_data_loader import build_resumable_data_loader, iteration_key
-from .schedule_length import check_count, check_intervals
-
-
-class _ResumedIterator:
-    """Iterator that starts at the current iteration but accepts requests for past batches.
-
-    When resuming, MMEngine's loop reads and drops every past batch; that of its fork onedl-mmengine
-    calls ``skip_iter``. Neither must consume a batch here.
-    """
-
-    def __init__(self, past: int, batches: Iterator) -> None:
-        self.past = past
-        self.batches = batches
-
-    def __iter__(self) -> Iterator:
-        return self
-
-    def __next__(self) -> Any:
-        if self.past:
-            self.past -= 1
-            return None
-        return next(self.batches)
-
-    def skip_iter(self, count: int) -> None:
-        """Skip ``count`` past batches."""
-        self.past -= count
+from .schedule_length import check_count, check_intervals, check_units
 
 
 @LOOPS.register_module()
@@ -59,7 +33,7 @@ class ResumableIterLoop(IterBasedTrainLoop):
     Raises:
         ConfigError: the number of iterations or an interval of the loop or a hook is below 1, or
             the training loader has no length. When the run starts: the validation sampler is
-            endless.
+            endless, or a hook or a scheduler counts epochs.
     """
 
     def __init__(
@@ -77,21 +51,26 @@ class ResumableIterLoop(IterBasedTrainLoop):
 
     def run(self) -> nn.Module:
         """Train from the current iteration to the end."""
+        check_units(self.runner)
         check_validation_sampler(self.runner)
-        self._is_starting = True
         self.dataloader.load_seeds(self.runner)
-        batches = self.dataloader.iter_from(0, self._iter)
-        self.dataloader_iterator = _ResumedIterator(self._iter, batches)
+        self.dataloader_iterator = self.dataloader.iter_from(0, self._iter)
         try:
-            return super().run()
+            self.runner.call_hook("before_train")
+            self.runner.call_hook("before_train_epoch")  # the run is one epoch, as in MMEngine
+            run_missed_validation(self, self._iter)
+            while self._iter < self._max_iters and not self.stop_training:
+                self.runner.model.train()
+                self.run_iter(next(self.dataloader_iterator))
+                self._decide_current_val_interval()
+                run_due_validation(self, self._iter)
+            self.runner.call_hook("after_train_epoch")
+            self.runner.call_hook("after_train")
         finally:  # also after an error: the run may be resumed in another process
             wait_for_write(self.runner)
+        return self.runner.model
 
     def run_iter(self, data_batch: Any) -> None:
         """Train on one batch."""
-        if self._is_starting:
-            self._is_starting = False
-            run_missed_validation(self, self._iter)
-            self.runner.model.train()
         seed_generators(*iteration_key(self.runner), cuda=True)
         super().run_iter(data_batch)

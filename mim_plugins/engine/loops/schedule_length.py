@@ -1,11 +1,14 @@
-"""Checks of the lengths and intervals of a training loop and its hooks."""
+"""Checks of the lengths, intervals and units of a training loop, its hooks and schedulers."""
 
+import logging
 import math
 from collections.abc import Iterable
 from numbers import Real
 from typing import Any
 
 from mmengine.hooks import CheckpointHook, Hook
+from mmengine.logging import print_log
+from mmengine.runner import Runner
 
 from ...errors import ConfigError
 
@@ -40,6 +43,44 @@ def check_intervals(validation: Iterable, hooks: Iterable[Hook]) -> None:
     for hook in hooks:
         for name, value in _intervals(hook):
             _check_interval(f"{type(hook).__name__}: {name}", value, hook)
+
+
+def check_units(runner: Runner) -> None:
+    """Check that nothing counts epochs in a run that counts iterations.
+
+    Such a run is a single epoch of MMEngine: hooks would act only at its end, and schedulers would
+    keep their first value. Schedulers of metrics step at validations, in either unit. A warning
+    names other settings of hooks in epochs.
+
+    Raises:
+        ConfigError: a hook with an interval, or a scheduler, has ``by_epoch=True``.
+    """
+    for hook in runner.hooks:
+        name, interval = type(hook).__name__, getattr(hook, "interval", _NEVER)
+        is_active = isinstance(interval, Real) and float(interval) > 0
+        if getattr(hook, "by_epoch", False) is True and is_active:
+            raise ConfigError(
+                f"{name}: interval={interval} counts epochs (by_epoch=True), but this run counts"
+                " iterations, so the hook would act only at the end; set by_epoch=False and"
+                " interval to a number of iterations"
+            )
+        for field, value in vars(hook).items():
+            if "epoch" in field and field[0] != "_" and _is_whole(value) and value > 1:
+                print_log(
+                    f"{name}: {field}={value} counts epochs, but this run counts iterations and is"
+                    " a single epoch for hooks",
+                    "current",
+                    logging.WARNING,
+                )
+    schedulers = runner.param_schedulers or []
+    for some in schedulers.values() if isinstance(schedulers, dict) else [schedulers]:
+        for scheduler in some:
+            if scheduler.by_epoch and not getattr(scheduler, "need_val_args", False):
+                raise ConfigError(
+                    f"param_scheduler: {type(scheduler).__name__} counts epochs (by_epoch=True),"
+                    " but this run counts iterations, so it would never step; set by_epoch=False,"
+                    " and begin, end and T_max to numbers of iterations"
+                )
 
 
 def _check_interval(name: str, value: Any, hook: Hook) -> None:

@@ -16,6 +16,7 @@ from .checkpoint_compatibility import check_compatible
 from .loaded_checkpoint import is_trusted
 from .loaded_weights import check_loadable
 from .scheduler_state import plain_scheduler_state
+from .single_hooks import check_single_hooks
 
 _WEIGHTS = ("state_dict", "ema_state_dict")
 _DATA = "dataset_meta"
@@ -25,12 +26,13 @@ _checked: WeakSet[Any] = WeakSet()
 
 
 def check_savable(runner: Runner) -> None:
-    """Check before training that the schedulers and the model can be saved.
+    """Check before training that the schedulers, the model and the hooks can be saved.
 
     Raises:
-        ConfigError: a scheduler contains an object that cannot be stored, or the model has a state
-            that is not a tensor.
+        ConfigError: a scheduler contains an object that cannot be stored, the model has a state
+            that is not a tensor, or hooks contradict each other (:func:`check_single_hooks`).
     """
+    check_single_hooks(runner)
     schedulers = runner.param_schedulers or []
     for some in schedulers.values() if isinstance(schedulers, dict) else [schedulers]:
         for scheduler in some:

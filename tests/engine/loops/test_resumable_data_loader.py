@@ -3,11 +3,13 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import islice
 
 import pytest
 import torch
+from mmengine.dataset import InfiniteSampler
 from tiny_run import toy_runner
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader, IterableDataset, RandomSampler
 
 from mim_plugins.engine.loops import ResumableDataLoader
 from mim_plugins.engine.loops.resumable_data_loader import (
@@ -98,3 +100,24 @@ def test_iterable_data_sets_are_rejected_in_one_line(tmp_path, stream):
     config = dict(dataset=stream, batch_size=2, sampler=dict(type="DefaultSampler"))
     with pytest.raises(ConfigError, match=r"train_dataloader\.dataset .* IterableDataset"):
         build_resumable_data_loader(toy_runner(tmp_path), config)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("sampler", [InfiniteSampler, lambda data: RandomSampler(data)])
+def test_other_readers_do_not_disturb_the_training(workers, sampler):
+    def batches():
+        data = Numbers()
+        inner = DataLoader(
+            data, 1, sampler=sampler(data), num_workers=workers, persistent_workers=bool(workers)
+        )
+        loader = ResumableDataLoader(inner, endless=True)
+        loader.position.sampler.seed = 0
+        return loader, (int(batch[0, 0]) for batch in loader.iter_from(0, 0))
+
+    expected = list(islice(batches()[1], 20))
+    loader, training = batches()
+    actual = list(islice(training, 5))
+    reader = (int(batch[0, 0]) for batch in loader)  # such as mmpretrain's PreciseBNHook
+    first = list(islice(reader, 4))
+    assert actual + list(islice(training, 15)) == expected
+    assert first + list(islice(reader, 4)) == expected[:8]

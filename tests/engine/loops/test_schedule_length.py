@@ -1,10 +1,12 @@
 import math
+from types import SimpleNamespace
 
 import pytest
 from mmengine.hooks import CheckpointHook, EMAHook, Hook, LoggerHook
 from tiny_run import ToyImages, toy_runner
 
-from mim_plugins.engine.loops.schedule_length import check_count, check_intervals
+from mim_plugins.engine.hooks import KNNHook, ReconstructionHook
+from mim_plugins.engine.loops.schedule_length import check_count, check_intervals, check_units
 from mim_plugins.errors import ConfigError
 
 EPOCHS = dict(type="mim_plugins.ResumableEpochLoop", max_epochs=2)
@@ -78,3 +80,59 @@ def test_loops_check_the_hooks_of_the_run(tmp_path, loop):
     runner = toy_runner(tmp_path, train_cfg=loop, train_dataloader=FINITE, hooks=[Often(0)])
     with pytest.raises(ConfigError, match="Often: interval=0"):
         runner.train()
+
+
+COSINE = dict(type="CosineAnnealingLR")
+
+
+class Switch(Hook):
+    def __init__(self, switch_epoch):
+        self.switch_epoch = switch_epoch
+        self.begin_epoch = 1
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        (dict(param_scheduler=[COSINE]), "CosineAnnealingLR counts epochs .*set by_epoch=False"),
+        (dict(checkpoint=dict(by_epoch=True)), "AtomicCheckpointHook: interval=1 counts epochs"),
+        (dict(hooks=[KNNHook()]), "KNNHook: interval=10 counts epochs"),
+        (dict(hooks=[ReconstructionHook()]), "ReconstructionHook: interval="),
+        (dict(hooks=[CheckpointHook(interval=5)]), "CheckpointHook: interval=5 counts epochs"),
+    ],
+)
+def test_epochs_in_a_run_of_iterations_are_rejected(tmp_path, changed, expected):
+    runner = toy_runner(tmp_path, iterations=2, **changed)
+    with pytest.raises(ConfigError, match=expected) as raised:
+        runner.train()
+    assert "\n" not in str(raised.value)
+    assert not list(tmp_path.glob("*.pth"))
+
+
+def test_schedulers_of_several_optimizers_are_checked():
+    first, second = (SimpleNamespace(by_epoch=value) for value in (False, True))
+    schedulers = dict(first=[first], second=[second])
+    with pytest.raises(ConfigError, match="SimpleNamespace counts epochs"):
+        check_units(SimpleNamespace(hooks=[], param_schedulers=schedulers))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        dict(param_scheduler=[COSINE | dict(by_epoch=False)]),
+        dict(param_scheduler=[COSINE | dict(convert_to_iter_based=True)]),
+        dict(param_scheduler=[dict(type="ReduceOnPlateauLR", monitor="loss")]),
+        dict(checkpoint=dict(by_epoch=True, interval=-1)),
+        dict(hooks=[EMAHook(), LoggerHook()]),
+        dict(train_cfg=EPOCHS, train_dataloader=FINITE, param_scheduler=[COSINE]),
+    ],
+)
+def test_matching_units_pass(tmp_path, changed):
+    toy_runner(tmp_path, iterations=2, **changed).train()
+
+
+def test_other_settings_in_epochs_cause_a_warning(tmp_path, capsys):
+    toy_runner(tmp_path, iterations=2, hooks=[Switch(5)]).train()
+    output = capsys.readouterr().out
+    assert "Switch: switch_epoch=5 counts epochs" in output
+    assert "begin_epoch" not in output
