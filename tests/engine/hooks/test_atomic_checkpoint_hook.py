@@ -219,7 +219,6 @@ BY_EPOCH = dict(
     ("checkpoint", "loop", "last"),
     [
         (dict(by_epoch=False), {}, "iter_3.pth"),
-        (dict(by_epoch=True), {}, "epoch_1.pth"),
         (dict(by_epoch=False), BY_EPOCH, "iter_4.pth"),
         (dict(by_epoch=True), BY_EPOCH, "epoch_2.pth"),
         (dict(by_epoch=False, save_optimizer=False), {}, "iter_3.pth"),

@@ -25,7 +25,11 @@ def saver(**settings):
             r"2 hooks .* EMAHook \(EMAHook, Slow\), but each",
         ),
         ([ParamSchedulerHook()], {}, "2 hooks of type ParamSchedulerHook"),
-        ([saver(save_best="acc")], dict(save_best="loss"), r"save_best=\['loss', 'acc'\]"),
+        (
+            [saver(save_best="acc", filename_tmpl="best_{}.pth")],
+            dict(save_best="loss"),
+            r"save_best=\['loss', 'acc'\]",
+        ),
     ],
 )
 def test_contradicting_hooks_are_refused_before_training(
