@@ -30,8 +30,8 @@ class RawBands(NamedTuple):
     """Of two axes, or of three with the bands in one of them."""
     band_axis: int | None
     """Axis of the bands if the file declares it."""
-    nodata: float | None
-    """Number that stands for no data if the file declares it."""
+    nodata: tuple[float, float] | None
+    """Lowest and highest of the numbers that stand for no data if the file declares them."""
 
 
 def read_raw_bands(data: bytes, path: str = "") -> RawBands:
@@ -102,7 +102,9 @@ def _read_tiff(data: bytes, path: str) -> RawBands:
     others = [axis for axis, letter in enumerate(axes) if letter not in "YX"]
     declared = len(others) == 1 and axes[others[0]] in _DECLARED
     pixels = _upright(pixels, axes, orientation)
-    return RawBands(pixels, others[0] if declared else None, _number(nodata))
+    number = _number(nodata)
+    nodata_range = None if number is None else (number, number)
+    return RawBands(pixels, others[0] if declared else None, nodata_range)
 
 
 def _only_image(file: Any, path: str) -> Any:
@@ -141,13 +143,16 @@ def _read_dicom(data: bytes, path: str) -> RawBands:
             cause = f"{frames} frames" if frames > 1 else "indices of a palette"
             raise corruption(path, "unsupported", f"it has {cause}; save one image per file")
         pixels = pydicom.pixels.pixel_array(dataset)
+        padding = _padding(dataset, pixels.dtype)
         if color == "MONOCHROME1":  # black is the highest number
-            pixels = (1 << int(dataset.BitsStored)) - 1 - pixels.astype(np.int64)
+            highest = (1 << int(dataset.BitsStored)) - 1
+            pixels, padding = highest - pixels.astype(np.int64), highest - padding
         slope, offset = (
             float(dataset.get(name) or default)
             for name, default in (("RescaleSlope", 1), ("RescaleIntercept", 0))
         )
-        padding = dataset.get("PixelPaddingValue")
+        if (slope, offset) != (1, 0):
+            pixels, padding = pixels * slope + offset, padding * slope + offset
     except UserError:
         raise
     except Exception as error:  # pydicom and its plugins raise many types
@@ -157,11 +162,21 @@ def _read_dicom(data: bytes, path: str) -> RawBands:
                 f"'{printable(path)}': {message}: pip install 'pylibjpeg[all]'"
             ) from error
         raise corruption(path, _kind(message), message) from error
-    nodata = None if padding is None or color == "MONOCHROME1" else float(padding)
-    if (slope, offset) != (1, 0):
-        pixels = pixels * slope + offset
-        nodata = None if nodata is None else nodata * slope + offset
+    nodata = (float(padding.min()), float(padding.max())) if padding.size else None
     return RawBands(pixels, 2 if pixels.ndim == 3 else None, nodata)
+
+
+def _padding(dataset: Any, dtype: np.dtype) -> np.ndarray:
+    """Return both ends of the range of the stored numbers that are padding, empty if none."""
+    for kind in ("", "Float", "DoubleFloat"):
+        value = dataset.get(f"{kind}PixelPaddingValue")
+        if value is not None:
+            limit = dataset.get(f"{kind}PixelPaddingRangeLimit")
+            ends = np.array([value, value if limit is None else limit], np.float64)
+            # some files declare the bits of a negative number as an unsigned one
+            is_unsigned = dtype == np.int16 and ends.max() > np.iinfo(dtype).max
+            return np.where(ends >= 1 << 15, ends - (1 << 16), ends) if is_unsigned else ends
+    return np.array([])
 
 
 def _package(name: str, reads: str, extra: str, path: str) -> Any:

@@ -121,7 +121,8 @@ class Bands:
                 "unsupported",
                 f"numbers of type {pixels.dtype}; save integers or floats, without pickled objects",
             )
-        missing = _equal(pixels, raw.nodata if self.nodata is None else self.nodata)
+        nodata = raw.nodata if self.nodata is None else (self.nodata, self.nodata)
+        missing = _within(pixels, nodata)
         dtype = pixels.dtype
         if dtype != np.uint8:
             with np.errstate(over="ignore"):  # beyond float32 is infinite, and so missing
@@ -170,16 +171,18 @@ class Bands:
         return fits[0] if fits else min((0, 2), key=lambda axis: shape[axis])
 
 
-def _equal(pixels: np.ndarray, nodata: float | None) -> np.ndarray | None:
-    """Return where the pixels equal ``nodata``, None if nowhere."""
-    if nodata is None or math.isnan(nodata):
+def _within(pixels: np.ndarray, limits: tuple[float, float] | None) -> np.ndarray | None:
+    """Return where the pixels are within ``limits``, both included, or None if nowhere."""
+    if limits is None or any(map(math.isnan, limits)):
         return None
+    lowest, highest = limits
     if pixels.dtype.kind in "iu":
-        limits = np.iinfo(pixels.dtype)
-        if not float(nodata).is_integer() or not limits.min <= nodata <= limits.max:
+        known = np.iinfo(pixels.dtype)
+        if lowest > known.max or highest < known.min:
             return None
-        found = pixels == int(nodata)
+        lowest, highest = math.ceil(max(lowest, known.min)), math.floor(min(highest, known.max))
+        found = (pixels >= lowest) & (pixels <= highest)
     else:
         with np.errstate(over="ignore"):
-            found = pixels == pixels.dtype.type(nodata)
+            found = (pixels >= pixels.dtype.type(lowest)) & (pixels <= pixels.dtype.type(highest))
     return found if found.any() else None

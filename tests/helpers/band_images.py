@@ -51,7 +51,10 @@ def dicom(pixels, bits=12, syntax="1.2.840.10008.1.2.1", **tags):
     dataset.PixelRepresentation, dataset.SamplesPerPixel = 0, 1
     dataset.PhotometricInterpretation = "MONOCHROME2"
     for name, value in tags.items():
-        setattr(dataset, name, value)
+        if isinstance(value, pydicom.DataElement):
+            dataset.add(value)
+        else:
+            setattr(dataset, name, value)
     dataset.PixelData = pixels.astype(np.uint16).tobytes()
     file = io.BytesIO()
     pydicom.dcmwrite(file, dataset, enforce_file_format=True)

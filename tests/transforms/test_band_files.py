@@ -136,6 +136,29 @@ def test_inverted_dicom_is_turned_to_bright_for_high():
     assert np.array_equal(Bands(1).decode(inverted)[..., 0], stored)
 
 
+@pytest.mark.parametrize("color", ["MONOCHROME1", "MONOCHROME2"])
+@pytest.mark.parametrize("slope", ["1", "-0.1"])
+@pytest.mark.parametrize(("padding", "limit"), [(5, None), (5, 9), (9, 5)])
+def test_padding_of_dicom_is_missing(color, slope, padding, limit):
+    stored = np.arange(80).reshape(8, 10)
+    tags = dict(PhotometricInterpretation=color, RescaleSlope=slope, RescaleIntercept="0.3")
+    if limit is not None:
+        tags["PixelPaddingRangeLimit"] = limit
+    missing = Bands(1).read(dicom(stored, PixelPaddingValue=padding, **tags)).missing
+    ends = sorted((padding, padding if limit is None else limit))
+    assert np.array_equal(missing[..., 0], (stored >= ends[0]) & (stored <= ends[1]))
+
+
+@pytest.mark.parametrize("declared", [-2000, 63536])
+def test_negative_padding_may_be_declared_by_its_bits(declared):
+    stored = np.arange(-40, 40).reshape(8, 10)
+    stored[0, :3] = -2000
+    # both numbers share their bits, but only one fits the type of an element
+    element = pydicom.DataElement(0x00280120, "SS" if declared < 0 else "US", declared)
+    content = dicom(stored, bits=16, PixelRepresentation=1, PixelPaddingValue=element)
+    assert np.array_equal(Bands(1).read(content).missing[..., 0], stored == -2000)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -92,7 +92,7 @@ def test_no_data_of_geotiff_is_missing(dtype):
 
 @pytest.mark.parametrize("nodata", [0.5, -1, 70000, np.nan])
 def test_no_data_beyond_the_type_marks_nothing(nodata):
-    raw = RawBands(scene(2), None, nodata)
+    raw = RawBands(scene(2), None, (nodata, nodata))
     assert Bands(2).arrange(raw, "x").missing is None
 
 
