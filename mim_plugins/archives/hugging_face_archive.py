@@ -26,10 +26,12 @@ class HuggingFaceArchive(ImageArchive):
         path: folder, or ``hf://[USER/]NAME[/CONFIG][#SPLIT]``; the default split is ``train``.
     """
 
+    format_name = "data set of Hugging Face"
     names: RowNumbers
 
-    def __init__(self, path: str) -> None:
-        super().__init__(path)
+    def read_index(self) -> None:
+        """Read the number of rows and the labels."""
+        path = self.path
         table = handle_of(_open, path)
         whole = handle_of(_load, path)
         features = whole.features
@@ -51,7 +53,7 @@ class HuggingFaceArchive(ImageArchive):
         """Return the index of a row."""
         return self.names.find(name)
 
-    def read(self, index: int) -> bytes:
+    def read_member(self, index: int) -> bytes:
         """Return the image file in a row."""
         (value,) = handle_of(_open, self.path)[index].values()
         content = value.get("bytes") if isinstance(value, dict) else value

@@ -29,27 +29,20 @@ class ParquetArchive(ImageArchive):
         path: the file.
     """
 
+    format_name = "Parquet file"
     names: RowNumbers
 
-    def __init__(self, path: str) -> None:
-        super().__init__(path)
-        import_extra("pyarrow.parquet", "parquet", path)
-        try:
-            file = handle_of(_open, path).file
-            schema, metadata = file.schema_arrow, file.metadata
-            groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
-            rows = [group.num_rows for group in groups]
-            self._column = _image_column(path, schema)
-            label = next((name for name in LABEL_COLUMNS if name in schema.names), None)
-            if label is not None:
-                self.labels, self.classes = _read_labels(path, file, label, schema.metadata)
-        except ArchiveError:
-            raise
-        except (OSError, ValueError, NotImplementedError) as error:  # Arrow's are among them
-            cause = " ".join(str(error).split())
-            raise ArchiveError(
-                f"'{printable(path)}' is no complete Parquet file ({cause}); copy or write it again"
-            ) from error
+    def read_index(self) -> None:
+        """Read the numbers of rows and the labels."""
+        path = self.path
+        file = handle_of(_open, path).file
+        schema, metadata = file.schema_arrow, file.metadata
+        groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
+        rows = [group.num_rows for group in groups]
+        self._column = _image_column(path, schema)
+        label = next((name for name in LABEL_COLUMNS if name in schema.names), None)
+        if label is not None:
+            self.labels, self.classes = _read_labels(path, file, label, schema.metadata)
         largest = max((group.total_byte_size for group in groups), default=0)
         if largest > _LARGEST_GROUP:
             raise ArchiveError(
@@ -64,7 +57,7 @@ class ParquetArchive(ImageArchive):
         """Return the index of a row."""
         return self.names.find(name)
 
-    def read(self, index: int) -> bytes:
+    def read_member(self, index: int) -> bytes:
         """Return the image file in a row."""
         group = int(np.searchsorted(self._starts, index, side="right")) - 1
         values = handle_of(_open, self.path).values(self._column, group)

@@ -23,27 +23,20 @@ class TarArchive(ImageArchive):
         path: the archive.
     """
 
+    format_name = "tar archive"
     names: MemberNames
 
-    def __init__(self, path: str) -> None:
-        super().__init__(path)
-        try:
-            names, places = self._read_headers()
-        except ArchiveError:
-            raise
-        except (tarfile.TarError, OSError, ValueError, OverflowError, MemoryError) as error:
-            cause = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise ArchiveError(
-                f"'{printable(path)}' is no complete tar archive ({cause}); copy or write it again"
-            ) from error
-        self.names = MemberNames(path, names)
+    def read_index(self) -> None:
+        """Read all headers."""
+        names, places = self._read_headers()
+        self.names = MemberNames(self.path, names)
         self._places = np.array(places, dtype=np.int64).reshape(-1, 2)[self.names.order]
 
     def find(self, name: str) -> int:
         """Return the index of a member."""
         return self.names.find(name)
 
-    def read(self, index: int) -> bytes:
+    def read_member(self, index: int) -> bytes:
         """Return the content of a member."""
         offset, size = map(int, self._places[index])
         check_size(size)

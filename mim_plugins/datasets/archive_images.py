@@ -196,6 +196,11 @@ def _read_label(member: _Member) -> int:
             f"'{printable(archive.path)}' has no '{printable(label)}' beside"
             f" '{printable(member.name)}', but other images have a label"
         ) from None
+    except (OSError, ValueError) as error:
+        raise ArchiveError(
+            f"'{printable(archive.path)}': '{printable(label)}' cannot be read ({error}); copy or"
+            " write the archive again"
+        ) from error
     text = content[:32].decode("ascii", "replace").strip()
     if not (text.isascii() and text.isdecimal()):
         raise ArchiveError(
