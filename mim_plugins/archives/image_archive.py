@@ -1,13 +1,14 @@
 """Base of archives with random access to their members."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-
-import numpy as np
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from ..errors import ArchiveError, UserError
 from ..file_names import printable
+from .stored_labels import StoredLabels
 
+_Result = TypeVar("_Result")
 LARGEST_MEMBER = 1 << 30
 """Bytes of the largest member that is read; larger ones are no images, or bombs."""
 opened_archives: dict[str, "ImageArchive"] = {}
@@ -32,11 +33,8 @@ class ImageArchive(ABC):
     """Name of the format in messages."""
     names: Sequence[str]
     """Names of the members, all different."""
-    labels: np.ndarray | None = None
-    """Labels (N,) that the format itself stores, if any; -1 for a missing one."""
-    classes: tuple[str, ...] | None = None
-    """Names of the classes that the format itself stores, if any."""
-
+    stores_labels: bool = False
+    """The format itself stores labels, which :meth:`labels` reads."""
     rows_per_read: int = 1
     """Members that are decoded to read one, on average."""
     version: tuple[int, int] | None = None
@@ -44,15 +42,7 @@ class ImageArchive(ABC):
 
     def __init__(self, path: str) -> None:
         self.path = path
-        try:
-            self.read_index()
-        except UserError:
-            raise
-        except Exception as error:  # the libraries raise many types
-            raise ArchiveError(
-                f"'{printable(path)}' is no complete {self.format_name} ({_cause(error)}); copy or"
-                " write it again"
-            ) from error
+        self._index(self.read_index)
 
     def __setstate__(self, state: dict) -> None:
         """Restore the index in another process, which then need not read it again."""
@@ -65,11 +55,23 @@ class ImageArchive(ABC):
 
     @abstractmethod
     def read_index(self) -> None:
-        """Set the names of the members, and the labels if the format stores any."""
+        """Set the names of the members."""
 
     @abstractmethod
     def read_member(self, index: int) -> bytes:
         """Return the content of a member; errors may have any type."""
+
+    def read_labels(self) -> StoredLabels:
+        """Return the labels of a format that stores some; errors may have any type."""
+        raise NotImplementedError
+
+    def labels(self) -> StoredLabels | None:
+        """Return the labels that the format itself stores, None if it stores none.
+
+        Raises:
+            ArchiveError: the labels cannot be read, or are no classes.
+        """
+        return self._index(self.read_labels) if self.stores_labels else None
 
     @abstractmethod
     def find(self, name: str) -> int:
@@ -92,6 +94,17 @@ class ImageArchive(ABC):
             raise
         except Exception as error:  # of LMDB, Arrow, ..., which derive from no common type
             raise OSError(_cause(error)) from error
+
+    def _index(self, read: Callable[[], _Result]) -> _Result:
+        try:
+            return read()
+        except UserError:
+            raise
+        except Exception as error:  # the libraries raise many types
+            raise ArchiveError(
+                f"'{printable(self.path)}' is no complete {self.format_name} ({_cause(error)});"
+                " copy or write it again"
+            ) from error
 
 
 def check_size(size: int) -> None:
