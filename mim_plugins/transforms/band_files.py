@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import ConfigError, UserError
 from ..file_names import printable
-from .decode import corruption, decode_unchanged
+from .decode import MAX_PIXELS, corruption, decode_unchanged
 from .orientation import UPRIGHT, turn_upright
 from .tiff_samples import TIFF
 
@@ -20,6 +20,7 @@ _GDAL_NODATA, _ORIENTATION = 42113, 274
 # TIFF's PhotometricInterpretation whose numbers are not those of bands
 _NO_BANDS = {0: "white is 0", 3: "the numbers are indices of a palette", 6: "the colors are YCbCr"}
 _YCBCR, _JPEG = 6, (6, 7)  # tifffile converts the colors of compressed JPEG data
+_LARGEST = 8 * MAX_PIXELS  # bytes of the numbers of one file
 _DECLARED = "SC"  # tifffile's letters of the axes of samples and channels
 
 
@@ -61,9 +62,12 @@ def _read_numpy(data: bytes, path: str) -> np.ndarray:
         if isinstance(content, np.ndarray):
             return content
         names = content.files
+        _check_size(sum(each.file_size for each in content.zip.infolist()), path)
         only = content[names[0]] if len(names) == 1 else None
         if isinstance(only, np.ndarray):  # other members of the zip file are bytes
             return only
+    except UserError:
+        raise
     except MemoryError as error:
         raise corruption(path, "too large", "not enough memory") from error
     except Exception as error:  # zipfile and NumPy raise many types
@@ -85,6 +89,7 @@ def _read_tiff(data: bytes, path: str) -> RawBands:
             reason = _NO_BANDS.get(int(page.photometric))
             if reason and not (page.photometric == _YCBCR and page.compression in _JPEG):
                 raise corruption(path, "unsupported", f"{reason}; convert the file to bands")
+            _check_size(series.size * series.dtype.itemsize, path)
             pixels, axes = series.asarray(), series.axes
             tags = {number: page.tags.get(number) for number in (_GDAL_NODATA, _ORIENTATION)}
             nodata, orientation = (tag.value if tag else None for tag in tags.values())
@@ -142,6 +147,8 @@ def _read_dicom(data: bytes, path: str) -> RawBands:
         if frames > 1 or color.startswith("PALETTE"):
             cause = f"{frames} frames" if frames > 1 else "indices of a palette"
             raise corruption(path, "unsupported", f"it has {cause}; save one image per file")
+        values = int(dataset.Rows) * int(dataset.Columns) * int(dataset.SamplesPerPixel)
+        _check_size(values * int(dataset.BitsAllocated) // 8, path)
         pixels = pydicom.pixels.pixel_array(dataset)
         padding = _padding(dataset, pixels.dtype)
         if color == "MONOCHROME1":  # black is the highest number
@@ -187,6 +194,12 @@ def _package(name: str, reads: str, extra: str, path: str) -> Any:
             f"'{printable(path)}': {reads} need the package {name}:"
             f" pip install 'mim_plugins[{extra}]'"
         ) from error
+
+
+def _check_size(size: int, path: str) -> None:
+    """Refuse a file whose numbers take more bytes, before it is decompressed."""
+    if size > _LARGEST:
+        raise corruption(path, "too large", f"{size} bytes of numbers, more than {_LARGEST}")
 
 
 def _kind(message: str) -> str:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from numbers import Real
 from typing import NamedTuple
 
 import numpy as np
@@ -58,13 +59,16 @@ class Bands:
             raise ConfigError(f"bands: channels={channels!r} must be a number of bands, such as 13")
         if axes is not None and axes not in AXES:
             raise ConfigError(f"bands: axes={axes!r} must be one of {AXES}, or None")
+        if nodata is not None and not _is_number(nodata):
+            raise ConfigError(f"bands: nodata={nodata!r} must be a number, such as -9999, or None")
         self.channels = channels
         self.nodata = nodata
         self.axes = axes
         self.fill = None if fill is None else self._checked_fill(fill)
 
     def _checked_fill(self, fill: float | Sequence[float]) -> np.ndarray:
-        numbers = np.atleast_1d(np.asarray(fill, np.float64))
+        given = list(fill) if isinstance(fill, (Sequence, np.ndarray)) else [fill]
+        numbers = np.array([each if _is_number(each) else np.nan for each in given], np.float64)
         if numbers.shape not in ((1,), (self.channels,)) or not np.isfinite(numbers).all():
             raise ConfigError(
                 f"bands: fill={fill!r} must be one finite number, or one for each of"
@@ -169,6 +173,10 @@ class Bands:
                 " 'last' of the loading transform's bands",
             )
         return fits[0] if fits else min((0, 2), key=lambda axis: shape[axis])
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (Real, np.number)) and not isinstance(value, bool)
 
 
 def _within(pixels: np.ndarray, limits: tuple[float, float] | None) -> np.ndarray | None:

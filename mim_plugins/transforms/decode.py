@@ -26,6 +26,8 @@ _MPF_AT = 1 << 17  # metadata segments have at most 64 kB each
 # of PGM and PPM, with the largest number in the file; blanks may contain comments
 _BLANK = rb"(?:\s|#[^\n\r]*[\n\r])+"
 _PNM = re.compile(rb"P[2356]" + _BLANK + rb"\d+" + _BLANK + rb"\d+" + _BLANK + rb"(\d+)\s")
+# the color type is the tenth byte of PNG's header, after width, height and depth
+_GRAY_ALPHA = re.compile(rb"\x89PNG\r\n\x1a\n.{17}\x04", re.DOTALL)
 _LONGEST_HEADER = 4096  # bytes
 # above which OpenCV (pixels) and libpng (a side) refuse to decode
 MAX_PIXELS, _MAX_SIDE = 1 << 30, 1_000_000
@@ -72,8 +74,9 @@ def decode_image(data: bytes, path: str = "") -> np.ndarray:
 def decode_unchanged(data: bytes, path: str = "") -> np.ndarray:
     """Decode an image file that OpenCV reads to the numbers and channels of the file.
 
-    The result is gray (H, W), RGB (H, W, 3) or RGBA (H, W, 4). Palettes and CMYK become colors, and
-    the EXIF orientation is applied.
+    The result is gray (H, W), gray with alpha (H, W, 2), RGB (H, W, 3) or RGBA (H, W, 4). Palettes
+    and CMYK become colors. A transparent color of a PNG file becomes alpha. The EXIF orientation is
+    applied.
 
     Raises:
         CorruptImageError: see :func:`decode_image`, or the file is a PNM file whose white is not
@@ -85,6 +88,8 @@ def decode_unchanged(data: bytes, path: str = "") -> np.ndarray:
     image = _decode(data, path, cv2.IMREAD_UNCHANGED)
     if image.ndim == 3 and image.shape[2] >= _COLORS:  # BGR or BGRA
         image = np.concatenate([image[..., _COLORS - 1 :: -1], image[..., _COLORS:]], axis=2)
+    if _GRAY_ALPHA.match(data) and image.ndim == 3 and image.shape[2] > _COLORS:
+        image = image[..., [0, _COLORS]]  # OpenCV repeats the gray
     return image
 
 

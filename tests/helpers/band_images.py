@@ -1,6 +1,8 @@
 """Files of several bands for tests."""
 
 import io
+import struct
+import zlib
 
 import numpy as np
 
@@ -23,6 +25,22 @@ def tiff(pixels, **options):
     default = dict(photometric="minisblack", planarconfig="contig") if pixels.ndim == 3 else {}
     tifffile.imwrite(file, pixels, **default | options)
     return file.getvalue()
+
+
+def gray_alpha_png(gray, alpha):
+    """Content of a PNG file of gray and alpha (H, W), of 8 or 16 bits; Pillow writes 8 only."""
+
+    def chunk(name, data):
+        check = zlib.crc32(name + data)
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", check)
+
+    size = gray.dtype.itemsize
+    rows = np.stack([gray, alpha], axis=2).astype(gray.dtype.newbyteorder(">"))
+    rows = rows.view(np.uint8).reshape(len(gray), -1)
+    filtered = np.pad(rows, ((0, 0), (1, 0))).tobytes()
+    header = struct.pack(">IIBBBBB", gray.shape[1], gray.shape[0], 8 * size, 4, 0, 0, 0)
+    parts = (b"IHDR", header), (b"IDAT", zlib.compress(filtered)), (b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
 
 
 def npy(array, **options):

@@ -116,6 +116,24 @@ def test_archive_of_numpy_has_one_array():
             Bands(4).decode(data, "x.npz")
 
 
+@pytest.mark.parametrize("name", ["npz", "tif", "dcm"])
+def test_numbers_are_counted_before_they_are_decompressed(name, monkeypatch):
+    pixels = np.zeros((20, 30), np.uint16)
+    contents = dict(npz=npz(a=pixels), tif=tiff(pixels, compression="zlib"), dcm=dicom(pixels))
+    read_raw_bands(contents[name])
+    decoders = (
+        (np.lib.npyio.NpzFile, "__getitem__"),
+        (tifffile.TiffPageSeries, "asarray"),
+        (pydicom.pixels, "pixel_array"),
+    )
+    for owner, method in decoders:
+        monkeypatch.setattr(owner, method, lambda *_, **__: pytest.fail("decompressed"))
+    monkeypatch.setattr(band_files, "_LARGEST", 2 * pixels.size - 1)
+    with pytest.raises(CorruptImageError, match=r"too large \(1\d\d\d bytes") as error:
+        read_raw_bands(contents[name])
+    assert error.value.kind == "too large"
+
+
 def test_header_of_a_huge_array_is_no_reason_to_crash():
     content = npy(np.zeros((4, 5))).replace(b"(4, 5), }", b"(4000000, 5000000), }")
     with pytest.raises(CorruptImageError):

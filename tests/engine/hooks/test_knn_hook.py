@@ -195,7 +195,7 @@ def test_gray_models_are_evaluated_on_gray_images(root, tmp_path, kind):
     assert logged["knn_top1"] > 50
 
 
-def test_pipelines_of_other_channels_are_rejected_before_training(root):
+def test_pipelines_of_other_channels_are_rejected_early(root):
     load, pack = dict(type="LoadImageFromFile"), dict(type="PackInputs")
     queries = dict(data_prefix="val", pipeline=[load, pack])
     runner = Runner.from_cfg(gray_config(root, queries=queries))
