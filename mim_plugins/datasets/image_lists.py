@@ -11,6 +11,7 @@ from .image_files import BAND_SUFFIXES
 _SUFFIX = "|".join(map(re.escape, BAND_SUFFIXES))
 # name up to the last suffix that is followed by blanks and more text
 _NAME_AND_MORE = re.compile(rf"(.*(?:{_SUFFIX}))\s+\S.*", re.IGNORECASE)
+_URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _QUOTED_AND_MORE = re.compile(r'("(?:[^"\\]|\\.)*")\s+\S.*')
 
 
@@ -30,9 +31,12 @@ def read_image_list(file: str | Path, folder: str | Path) -> list[str]:
 
 
 def paths_in(folder: str | Path, names: list[str]) -> list[str]:
-    """Return the paths of files in a folder, or the addresses of members of an archive."""
+    """Return the paths of files in a folder, or the addresses of members of an archive.
+
+    URLs and addresses of other archives stay as they are.
+    """
     if not archive_format(os.fspath(folder)):
-        return [os.path.join(folder, name) for name in names]
+        return [name if _URL.match(name) else os.path.join(folder, name) for name in names]
     return [
         name if split_address(name) else join_address(os.fspath(folder), name) for name in names
     ]

@@ -75,8 +75,8 @@ def decode_unchanged(data: bytes, path: str = "") -> np.ndarray:
     """Decode an image file that OpenCV reads to the numbers and channels of the file.
 
     The result is gray (H, W), gray with alpha (H, W, 2), RGB (H, W, 3) or RGBA (H, W, 4). Palettes
-    and CMYK become colors. A transparent color of a PNG file becomes alpha. The EXIF orientation is
-    applied.
+    and CMYK become colors. A transparent color becomes alpha in PNG files and is ignored in GIF
+    files. The EXIF orientation is applied.
 
     Raises:
         CorruptImageError: see :func:`decode_image`, or the file is a PNM file whose white is not
@@ -90,6 +90,8 @@ def decode_unchanged(data: bytes, path: str = "") -> np.ndarray:
         image = np.concatenate([image[..., _COLORS - 1 :: -1], image[..., _COLORS:]], axis=2)
     if _GRAY_ALPHA.match(data) and image.ndim == 3 and image.shape[2] > _COLORS:
         image = image[..., [0, _COLORS]]  # OpenCV repeats the gray
+    elif data.startswith(b"GIF8"):
+        image = image[..., :_COLORS]  # OpenCV adds an alpha channel to animations alone
     return image
 
 

@@ -64,6 +64,8 @@ class LoadImage:
             return fileio.get(path, backend_args=self.backend_args)
         except HTTPException as error:  # a connection that ends early; no OSError
             raise OSError(f"{type(error).__name__}: {error}") from error
+        except KeyError as error:
+            raise OSError(f"MMEngine has no file backend for {error}://") from error
 
     def _read(self, path: str) -> bytes:
         try:

@@ -44,6 +44,13 @@ def test_names_without_suffix_may_contain_blanks(tmp_path):
         assert read_image_list(list_file, folder) == [f"{folder}{joint}{n}" for n in names[:2]]
 
 
+def test_addresses_of_the_hub_and_urls_are_kept(tmp_path):
+    names = ["hf://user/name::0", "https://host/a.jpg", "a.jpg"]
+    write_lines(tmp_path / "list.txt", names)
+    expected = [*names[:2], f"{tmp_path}/a.jpg"]
+    assert read_image_list(tmp_path / "list.txt", tmp_path) == expected
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
 @pytest.mark.parametrize("end", ["\n", "\r\n", "  \n"])
 def test_labels_are_read_in_any_encoding(tmp_path, encoding, end):

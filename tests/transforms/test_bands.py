@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 import pytest
 from band_images import gray_alpha_png, npy, scene, tiff
-from image_files import good_files
+from image_files import READS_GIF, encode, good_files
+from PIL import Image
 
 from mim_plugins.errors import ConfigError, CorruptImageError
 from mim_plugins.transforms import Bands, decode_image
@@ -131,6 +132,14 @@ def test_arrays_that_are_no_image_are_refused(array, message):
 def test_wrong_settings_are_refused(arguments, message):
     with pytest.raises(ConfigError, match=message):
         Bands(**arguments)
+
+
+def test_animations_have_the_bands_of_their_frames():
+    frames = [Image.new("RGB", (12, 10), color) for color in ("red", "lime")]
+    gif = [("GIF", {})] if READS_GIF else []
+    for kind, options in (*gif, ("PNG", {}), ("WEBP", dict(lossless=True))):
+        content = encode(frames[0], kind, save_all=True, append_images=frames[1:], **options)
+        assert Bands(3).decode(content)[0, 0].tolist() == [0, 0, 255], kind
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
