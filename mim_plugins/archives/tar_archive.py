@@ -1,8 +1,10 @@
 """Tar archives, also in the layout of WebDataset."""
 
+import posixpath
 import tarfile
 
 import numpy as np
+from mmengine.logging import print_log
 
 from ..errors import ArchiveError
 from ..file_names import printable
@@ -12,12 +14,13 @@ from .member_names import MemberNames
 
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
 _BLOCK, _CHUNK = 512, 1 << 20
+_LONGEST_CHAIN = 40  # links, as in Linux
 
 
 class TarArchive(ImageArchive):
     """Uncompressed tar archive, whose headers are read once for the offsets of its files.
 
-    Links and special files in it are left out.
+    Links to files in the archive are followed. Other links, sparse and special files are left out.
 
     Args:
         path: the archive.
@@ -44,7 +47,10 @@ class TarArchive(ImageArchive):
 
     def _read_headers(self) -> tuple[list[str], list[tuple[int, int]]]:
         """Return names, and offsets and sizes, of the regular files."""
-        names, places = [], []
+        names: list[str] = []
+        places: list[tuple[int, int]] = []
+        links: list[tuple[str, str]] = []
+        left_out: list[str] = []
         with open(self.path, "rb") as file:
             start = file.read(6)
             for signature, method in _COMPRESSED.items():
@@ -62,6 +68,10 @@ class TarArchive(ImageArchive):
                     if member.isreg() and not member.issparse():
                         names.append(member.name)
                         places.append((member.offset_data, member.size))
+                    elif member.issym() or member.islnk():
+                        links.append((member.name, _target(member)))
+                    elif not member.isdir():
+                        left_out.append(member.name)
                 end = tar.offset
             file.seek(end)
             # tarfile takes a header that it cannot read for the end
@@ -72,4 +82,39 @@ class TarArchive(ImageArchive):
                     raise tarfile.ReadError(
                         f"more data after the end mark at byte {end}; join archives with tar -A"
                     )
+        left_out += _follow(links, names, places)
+        if left_out:
+            print_log(
+                f"left out of '{printable(self.path)}': {len(left_out)} links to other files,"
+                f" sparse or special files (such as '{printable(left_out[0])}')",
+                "current",
+            )
         return names, places
+
+
+def _target(link: tarfile.TarInfo) -> str:
+    """Return the normal path to which a link leads; that of a hard link begins at the top."""
+    folder = posixpath.dirname(link.name) if link.issym() else ""
+    return posixpath.normpath(posixpath.join(folder, link.linkname))
+
+
+def _follow(
+    links: list[tuple[str, str]], names: list[str], places: list[tuple[int, int]]
+) -> list[str]:
+    """Add links to members to both lists, and return the names of the others."""
+    if not links:
+        return []
+    place_of = {posixpath.normpath(name): place for name, place in zip(names, places, strict=True)}
+    for _ in range(_LONGEST_CHAIN):
+        rest = []
+        for name, target in links:
+            if (place := place_of.get(target)) is None:
+                rest.append((name, target))
+                continue
+            names.append(name)
+            places.append(place)
+            place_of[posixpath.normpath(name)] = place
+        if len(rest) in (0, len(links)):
+            break
+        links = rest
+    return [name for name, _ in rest]
