@@ -49,14 +49,15 @@ def encode_labels(
             value is not None and value != n for value, n in zip(values, numbers, strict=True)
         ):
             raise ValueError("not whole")
+        encoded = np.array(numbers, np.int64)
     except (KeyError, OverflowError, TypeError, ValueError) as error:
         raise ArchiveError(
             f"'{printable(path)}': column '{printable(column)}' must contain one number or name per"
             " image"
         ) from error
     if names:
-        return StoredLabels(np.array(numbers, np.int64), tuple(names), is_text=True)
-    return StoredLabels(np.array(numbers, np.int64), tuple(classes) if classes else None)
+        return StoredLabels(encoded, tuple(names), is_text=True)
+    return StoredLabels(encoded, tuple(classes) if classes else None)
 
 
 def with_common_classes(labels: Sequence[StoredLabels]) -> list[StoredLabels]:

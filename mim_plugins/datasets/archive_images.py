@@ -17,6 +17,7 @@ from .archive_places import SPLITS, ArchivePlace
 from .image_files import IMAGE_SUFFIXES, is_hidden
 
 _LABEL_SUFFIX = ".cls"  # of WebDataset
+_LONGEST_LABEL = 18  # digits that fit 64 bits
 _WIDE_READ = 16  # rows, above which reading a Parquet file at random is slow
 
 
@@ -212,7 +213,7 @@ def _read_label(member: _Member) -> int:
             " write the archive again"
         ) from error
     text = content[:32].decode("ascii", "replace").strip()
-    if not (text.isascii() and text.isdecimal()):
+    if not (text.isascii() and text.isdecimal() and len(text) <= _LONGEST_LABEL):
         raise ArchiveError(
             f"'{printable(archive.path)}': '{printable(label)}' contains '{printable(text)}', which"
             " is no number from 0"

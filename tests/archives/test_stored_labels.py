@@ -23,7 +23,7 @@ def test_numbers_and_names_are_encoded(values, numbers, classes):
 
 
 @pytest.mark.parametrize(
-    "values", [["a", 1], ["a", b"b"], [b"a"], [np.inf], [0.5], [[1]], ["a", {}]]
+    "values", [["a", 1], ["a", b"b"], [b"a"], [np.inf], [0.5], [[1]], ["a", {}], [2**63]]
 )
 def test_other_values_are_an_error(values):
     with pytest.raises(ArchiveError, match="'a': column 'label' must contain one number or name"):

@@ -81,6 +81,8 @@ def test_labels_of_webdataset_are_read(tar):
     [
         ({"0.jpg": None, "1.jpg": None, "0.cls": b"1"}, r"no '1\.cls' beside '1\.jpg'"),
         ({"0.jpg": None, "0.cls": b"cat"}, "contains 'cat', which is no number"),
+        ({"0.jpg": None, "0.cls": b"1" * 40}, "which is no number"),
+        ({"0.jpg": None, "0.cls": b"9" * 19}, "which is no number"),
         ({"0.jpg": None, "0.cls": b"-1"}, "contains '-1', which is no number"),
         ({"0.jpg": None, "a/1.jpg": None}, r"no label for '0\.jpg': store CLASS/IMAGE"),
     ],
