@@ -56,7 +56,7 @@ def npz(**arrays):
 
 
 def dicom(pixels, bits=12, syntax="1.2.840.10008.1.2.1", **tags):
-    """Content of a DICOM file of 16-bit gray pixels (H, W)."""
+    """Content of a DICOM file of 16-bit gray pixels (H, W), or of 32-bit floats."""
     import pydicom
 
     dataset = pydicom.Dataset()
@@ -73,7 +73,10 @@ def dicom(pixels, bits=12, syntax="1.2.840.10008.1.2.1", **tags):
             dataset.add(value)
         else:
             setattr(dataset, name, value)
-    dataset.PixelData = pixels.astype(np.uint16).tobytes()
+    if pixels.dtype == np.float32:
+        dataset.BitsAllocated, dataset.FloatPixelData = 32, pixels.tobytes()
+    else:
+        dataset.PixelData = pixels.astype(np.uint16).tobytes()
     file = io.BytesIO()
     pydicom.dcmwrite(file, dataset, enforce_file_format=True)
     return file.getvalue()

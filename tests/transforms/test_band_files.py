@@ -167,6 +167,14 @@ def test_padding_of_dicom_is_missing(color, slope, padding, limit):
     assert np.array_equal(missing[..., 0], (stored >= ends[0]) & (stored <= ends[1]))
 
 
+def test_padding_of_floats_in_dicom_is_missing():
+    stored = np.linspace(-1, 1, 80, dtype=np.float32).reshape(8, 10)
+    stored[2:4] = -99.5
+    image = Bands(1).read(dicom(stored, FloatPixelPaddingValue=-99.5))
+    assert np.array_equal(image.pixels[..., 0], stored)
+    assert np.array_equal(image.missing[..., 0], stored == -99.5)
+
+
 @pytest.mark.parametrize("declared", [-2000, 63536])
 def test_negative_padding_may_be_declared_by_its_bits(declared):
     stored = np.arange(-40, 40).reshape(8, 10)
