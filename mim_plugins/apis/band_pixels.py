@@ -7,7 +7,7 @@ from ..transforms import Bands
 from ..transforms.band_files import RawBands
 from ..transforms.orientation import image_orientation, turn_upright
 
-_MODES = ("L", "RGB", "RGBA", "CMYK", "I", "I;16", "I;16L", "I;16B", "F")
+_MODES = ("L", "LA", "RGB", "RGBA", "CMYK", "I", "I;16", "I;16L", "I;16B", "F")
 
 
 def to_bands(

@@ -55,16 +55,10 @@ def central_pipeline(model: Any, short_edge: int | None = None) -> ImagePipeline
         model: a model with ``backbone`` and ``data_preprocessor``.
         short_edge: see :func:`center_crop`.
     """
-    from mmcv.transforms import LoadImageFromFile
-
-    cfg, channels = run_config(model), _image_channels(model.backbone)
+    cfg, channels = run_config(model), input_channels(model.backbone)
     bands = loading_bands((cfg.get("train_dataloader") or {}).get("dataset"))
-    if bands is None and channels not in (1, _COLORS):
-        bands = dict(channels=channels)
     img_size = getattr(model.backbone, "img_size", 224)
-    loader, *steps, _ = center_crop(img_size, short_edge, bands=bands)
-    if bands is None and channels == 1:
-        loader = dict(type=LoadImageFromFile, color_type="grayscale")
+    loader, *steps, _ = center_crop(img_size, short_edge, bands=bands, channels=channels)
     before = [_reverse_channels] if _reads_rgb_as_loaded(model) else []
     # not mmpretrain's PackInputs, because pre-training does not import mmpretrain
     transforms: list[Any] = [loader, *before, *steps, PackInputs()]
@@ -72,13 +66,8 @@ def central_pipeline(model: Any, short_edge: int | None = None) -> ImagePipeline
 
 
 def _described_pipeline(given: Preprocessing) -> ImagePipeline:
-    from mmcv.transforms import LoadImageFromFile
-
     resizing = (given.size, given.short_edge, given.interpolation, given.backend)
-    loader, *steps, _ = center_crop(*resizing, bands=given.bands)
-    if given.bands is None:
-        color = "grayscale" if given.channels == 1 else "color"
-        loader = dict(type=LoadImageFromFile, color_type=color)
+    loader, *steps, _ = center_crop(*resizing, bands=given.bands, channels=given.channels)
     return ImagePipeline([loader, *steps, PackInputs()], SCOPE, "the described preprocessing")
 
 
@@ -118,7 +107,7 @@ def _scope(cfg: Any) -> str:
     return cfg.get("default_scope") or "mmpretrain"
 
 
-def _image_channels(backbone: nn.Module) -> int:
+def input_channels(backbone: nn.Module) -> int:
     """Return ``in_channels`` of a backbone, or else those of its first convolution."""
     if isinstance(backbone, BaseBackbone):
         return backbone.in_channels

@@ -1,6 +1,7 @@
 from .addresses import SEPARATOR, image_exists, join_address, read_image_file, split_address
 from .formats import FORMATS, HUB, archive_format, format_of_suffix, open_archive
 from .image_archive import ImageArchive
+from .stored_labels import with_common_classes
 
 __all__ = [
     "FORMATS",
@@ -14,4 +15,5 @@ __all__ = [
     "open_archive",
     "read_image_file",
     "split_address",
+    "with_common_classes",
 ]

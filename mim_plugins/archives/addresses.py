@@ -4,7 +4,7 @@ import errno
 import os
 import stat
 
-from .formats import archive_format, open_archive
+from .formats import HUB, archive_format, open_archive
 from .image_archive import opened_archives
 
 SEPARATOR = "::"
@@ -16,14 +16,22 @@ def join_address(archive: str, member: str) -> str:
 
 
 def split_address(address: str) -> tuple[str, str] | None:
-    """Return archive and member of an address, or None for the path of a file."""
+    """Return archive and member of an address, or None for the path of a file.
+
+    An archive that does not exist is one if neither a later part nor the file exists.
+    """
+    missing = None
     at = address.find(SEPARATOR)
     while at >= 0:  # the archive's path may contain the separator, too
-        archive = address[:at]
-        if archive in opened_archives or archive_format(archive):
-            return archive, address[at + len(SEPARATOR) :]
+        archive, member = address[:at], address[at + len(SEPARATOR) :]
+        if archive in opened_archives:
+            return archive, member
+        if archive_format(archive):
+            if archive.startswith(HUB) or os.path.exists(archive):
+                return archive, member
+            missing = missing or (archive, member)
         at = address.find(SEPARATOR, at + 1)
-    return None
+    return None if missing and os.path.exists(address) else missing
 
 
 def image_exists(address: str) -> bool:

@@ -1,6 +1,7 @@
 """Formats of archives by path, and their opening."""
 
 import os
+from collections.abc import Sequence
 from importlib import import_module
 
 from ..errors import ArchiveError, DataNotFoundError
@@ -18,8 +19,8 @@ _CLASSES = dict(
     parquet="parquet_archive.ParquetArchive",
     hf="hugging_face_archive.HuggingFaceArchive",
 )
-# the files by which folders are recognized; they show a change, too
-_FOLDERS = dict(lmdb="data.mdb", hf="state.json")
+# the files by which folders are recognized; the first shows a change, too
+_FOLDERS = dict(lmdb=("data.mdb",), hf=("state.json", "dataset_info.json"))
 
 
 def archive_format(path: str) -> str | None:
@@ -27,14 +28,17 @@ def archive_format(path: str) -> str | None:
     if path.startswith(HUB):
         return "hf"
     if os.path.isdir(path):
-        names = _FOLDERS.items()
-        return next((kind for kind, name in names if os.path.isfile(f"{path}/{name}")), None)
+        return next((kind for kind, names in _FOLDERS.items() if _contains(path, names)), None)
     return format_of_suffix(path)
 
 
 def format_of_suffix(name: str) -> str | None:
     """Return the format that a file's suffix stands for, None for other files."""
     return _SUFFIXES.get(os.path.splitext(name)[1].lower())
+
+
+def _contains(folder: str, names: Sequence[str]) -> bool:
+    return all(os.path.isfile(f"{folder}/{name}") for name in names)
 
 
 def open_archive(path: str) -> ImageArchive:
@@ -62,7 +66,7 @@ def _version(path: str, kind: str) -> tuple[int, int] | None:
     """Return size and time of the file that changes with an archive; None on the hub."""
     if path.startswith(HUB):
         return None
-    file = f"{path}/{_FOLDERS[kind]}" if os.path.isdir(path) else path
+    file = f"{path}/{_FOLDERS[kind][0]}" if os.path.isdir(path) else path
     if not os.path.isfile(file):  # a pipe would wait forever
         kinds = "is no file" if os.path.exists(file) else "does not exist"
         raise DataNotFoundError(f"the archive '{printable(path)}' {kinds}")

@@ -11,7 +11,7 @@ from .formats import HUB
 from .handles import handle_of
 from .image_archive import ImageArchive, check_size
 from .member_names import RowNumbers
-from .parquet_archive import LABEL_COLUMNS, encode_labels
+from .stored_labels import LABEL_COLUMNS, StoredLabels, encode_labels
 
 SPLIT_ALIASES = dict(val=("val", "validation", "valid"))
 _NAME = re.compile(r"[\w.-]+(/[\w.-]+){0,2}")
@@ -26,32 +26,29 @@ class HuggingFaceArchive(ImageArchive):
         path: folder, or ``hf://[USER/]NAME[/CONFIG][#SPLIT]``; the default split is ``train``.
     """
 
+    format_name = "data set of Hugging Face"
     names: RowNumbers
 
-    def __init__(self, path: str) -> None:
-        super().__init__(path)
-        table = handle_of(_open, path)
-        whole = handle_of(_load, path)
-        features = whole.features
-        self.names = RowNumbers(len(table))
-        label = next((name for name in LABEL_COLUMNS if name in features), None)
-        if label is not None:
-            values = whole.select_columns([label])[:][label]
-            try:
-                labels, names = encode_labels(values)
-            except (TypeError, ValueError) as error:
-                raise ArchiveError(
-                    f"'{printable(path)}': column '{label}' must contain one number or name per"
-                    " image"
-                ) from error
-            self.labels = labels
-            self.classes = tuple(getattr(features[label], "names", None) or names or ()) or None
+    def read_index(self) -> None:
+        """Read the number of rows."""
+        self.names = RowNumbers(len(handle_of(_open, self.path)))
+        features = handle_of(_load, self.path).features
+        self._label = next((name for name in LABEL_COLUMNS if name in features), None)
+        self.stores_labels = self._label is not None
+
+    def read_labels(self) -> StoredLabels:
+        """Return the labels of all rows."""
+        assert self._label is not None
+        whole = handle_of(_load, self.path)
+        values = whole.select_columns([self._label])[:][self._label]
+        classes = getattr(whole.features[self._label], "names", None)
+        return encode_labels(self.path, self._label, values, classes)
 
     def find(self, name: str) -> int:
         """Return the index of a row."""
         return self.names.find(name)
 
-    def read(self, index: int) -> bytes:
+    def read_member(self, index: int) -> bytes:
         """Return the image file in a row."""
         (value,) = handle_of(_open, self.path)[index].values()
         content = value.get("bytes") if isinstance(value, dict) else value

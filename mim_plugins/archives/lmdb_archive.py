@@ -3,8 +3,6 @@
 import os
 from typing import Any
 
-from ..errors import ArchiveError
-from ..file_names import printable
 from .extras import import_extra
 from .handles import handle_of
 from .image_archive import ImageArchive, check_size
@@ -21,35 +19,30 @@ class LmdbArchive(ImageArchive):
         path: the file, or the folder that contains ``data.mdb``.
     """
 
+    format_name = "LMDB database"
     names: MemberNames
 
-    def __init__(self, path: str) -> None:
-        super().__init__(path)
-        lmdb = import_extra("lmdb", "lmdb", path)
+    def read_index(self) -> None:
+        """Read all keys."""
+        path = self.path
         file = os.path.join(path, _DATA_FILE) if os.path.isdir(path) else path
-        try:
-            environment = handle_of(_open, path)
-            used = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
-            if os.path.getsize(file) < used:  # reading behind the end would kill the process
-                raise OSError(f"{os.path.getsize(file)} of {used} bytes")
-            with environment.begin() as transaction:
-                keys = [
-                    bytes(key)
-                    for key in transaction.cursor().iternext(keys=True, values=False)
-                    if not bytes(key).startswith(_NOT_IMAGES)
-                ]
-        except (lmdb.Error, OSError) as error:
-            raise ArchiveError(
-                f"'{printable(path)}' is no complete LMDB database ({error}); copy or write it"
-                " again"
-            ) from error
+        environment = handle_of(_open, path)
+        used = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
+        if os.path.getsize(file) < used:  # reading behind the end would kill the process
+            raise OSError(f"{os.path.getsize(file)} of {used} bytes")
+        with environment.begin() as transaction:
+            keys = [
+                bytes(key)
+                for key in transaction.cursor().iternext(keys=True, values=False)
+                if not bytes(key).startswith(_NOT_IMAGES)
+            ]
         self.names = MemberNames(path, [key.decode("utf-8", "surrogateescape") for key in keys])
 
     def find(self, name: str) -> int:
         """Return the index of a key."""
         return self.names.find(name)
 
-    def read(self, index: int) -> bytes:
+    def read_member(self, index: int) -> bytes:
         """Return the value of a key."""
         key = self.names[index].encode("utf-8", "surrogateescape")
         with handle_of(_open, self.path).begin(buffers=True) as transaction:

@@ -1,7 +1,6 @@
 """Parquet files with a column of image files."""
 
 import json
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -13,9 +12,9 @@ from .extras import import_extra
 from .handles import handle_of
 from .image_archive import ImageArchive, check_size
 from .member_names import RowNumbers
+from .stored_labels import LABEL_COLUMNS, StoredLabels, encode_labels
 
 IMAGE_COLUMNS = ("image", "img", "jpg", "png")
-LABEL_COLUMNS = ("label", "labels", "fine_label", "cls")
 _CACHED = 2  # row groups, for reading in order
 _LARGEST_GROUP = 1 << 32  # bytes
 
@@ -29,27 +28,19 @@ class ParquetArchive(ImageArchive):
         path: the file.
     """
 
+    format_name = "Parquet file"
     names: RowNumbers
 
-    def __init__(self, path: str) -> None:
-        super().__init__(path)
-        import_extra("pyarrow.parquet", "parquet", path)
-        try:
-            file = handle_of(_open, path).file
-            schema, metadata = file.schema_arrow, file.metadata
-            groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
-            rows = [group.num_rows for group in groups]
-            self._column = _image_column(path, schema)
-            label = next((name for name in LABEL_COLUMNS if name in schema.names), None)
-            if label is not None:
-                self.labels, self.classes = _read_labels(path, file, label, schema.metadata)
-        except ArchiveError:
-            raise
-        except (OSError, ValueError, NotImplementedError) as error:  # Arrow's are among them
-            cause = " ".join(str(error).split())
-            raise ArchiveError(
-                f"'{printable(path)}' is no complete Parquet file ({cause}); copy or write it again"
-            ) from error
+    def read_index(self) -> None:
+        """Read the numbers of rows."""
+        path = self.path
+        file = handle_of(_open, path).file
+        schema, metadata = file.schema_arrow, file.metadata
+        groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
+        rows = [group.num_rows for group in groups]
+        self._column = _image_column(path, schema)
+        self._label = next((name for name in LABEL_COLUMNS if name in schema.names), None)
+        self.stores_labels = self._label is not None
         largest = max((group.total_byte_size for group in groups), default=0)
         if largest > _LARGEST_GROUP:
             raise ArchiveError(
@@ -60,11 +51,19 @@ class ParquetArchive(ImageArchive):
         self.names = RowNumbers(int(self._starts[-1]))
         self.rows_per_read = round(len(self) / max(len(groups), 1))
 
+    def read_labels(self) -> StoredLabels:
+        """Return the labels of all rows."""
+        assert self._label is not None
+        file = handle_of(_open, self.path).file
+        values = file.read(columns=[self._label], use_threads=False).column(0).to_pylist()
+        classes = class_names_of(file.schema_arrow.metadata, self._label)
+        return encode_labels(self.path, self._label, values, classes)
+
     def find(self, name: str) -> int:
         """Return the index of a row."""
         return self.names.find(name)
 
-    def read(self, index: int) -> bytes:
+    def read_member(self, index: int) -> bytes:
         """Return the image file in a row."""
         group = int(np.searchsorted(self._starts, index, side="right")) - 1
         values = handle_of(_open, self.path).values(self._column, group)
@@ -82,23 +81,6 @@ def class_names_of(metadata: dict[bytes, bytes] | None, column: str) -> tuple[st
         return tuple(map(str, features[column]["names"]))
     except (KeyError, TypeError, ValueError):
         return None
-
-
-def encode_labels(values: Sequence[Any]) -> tuple[np.ndarray, tuple[str, ...] | None]:
-    """Return labels (N,) of numbers or names, and the sorted names; -1 for None.
-
-    Raises:
-        TypeError: a value is neither a whole number, a name nor None.
-        ValueError: see TypeError.
-    """
-    if any(isinstance(value, str) for value in values):
-        names = sorted({value for value in values if value is not None})
-        label_of = {name: number for number, name in enumerate(names)}
-        return np.array([label_of.get(value, -1) for value in values], np.int64), tuple(names)
-    numbers = [-1 if value is None else int(value) for value in values]
-    if any(value is not None and value != n for value, n in zip(values, numbers, strict=True)):
-        raise ValueError("labels must be whole numbers")
-    return np.array(numbers, np.int64), None
 
 
 def _image_column(path: str, schema: Any) -> str:
@@ -123,19 +105,6 @@ def _image_column(path: str, schema: Any) -> str:
             " needs one column of image files, named 'image': bytes, or a struct with bytes"
         )
     return chosen[0]
-
-
-def _read_labels(
-    path: str, file: Any, column: str, metadata: dict[bytes, bytes] | None
-) -> tuple[np.ndarray, tuple[str, ...] | None]:
-    values = file.read(columns=[column], use_threads=False).column(0).to_pylist()
-    try:
-        labels, names = encode_labels(values)
-    except (TypeError, ValueError) as error:
-        raise ArchiveError(
-            f"'{printable(path)}': column '{column}' must contain one number or name per image"
-        ) from error
-    return labels, class_names_of(metadata, column) or names
 
 
 def _open(path: str) -> "_RowGroups":

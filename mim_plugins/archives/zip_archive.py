@@ -27,17 +27,14 @@ class ZipArchive(ImageArchive):
         path: the archive.
     """
 
+    format_name = "zip archive"
     names: MemberNames
 
-    def __init__(self, path: str) -> None:
-        super().__init__(path)
-        try:
-            with zipfile.ZipFile(path) as archive:
-                members = [each for each in archive.infolist() if not each.is_dir()]
-        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-            raise ArchiveError(
-                f"'{printable(path)}' is no complete zip archive ({error}); copy or write it again"
-            ) from error
+    def read_index(self) -> None:
+        """Read the directory."""
+        path = self.path
+        with zipfile.ZipFile(path) as archive:
+            members = [each for each in archive.infolist() if not each.is_dir()]
         for each in members:
             if each.flag_bits & _ENCRYPTED or each.compress_type not in _METHODS:
                 kind = "encrypted" if each.flag_bits & _ENCRYPTED else "compressed by a rare method"
@@ -59,7 +56,7 @@ class ZipArchive(ImageArchive):
         """Return the index of a member."""
         return self.names.find(name)
 
-    def read(self, index: int) -> bytes:
+    def read_member(self, index: int) -> bytes:
         """Return the content of a member, whose checksum is verified."""
         offset, stored, size, method = map(int, self._places[index])
         check_size(max(size, stored))

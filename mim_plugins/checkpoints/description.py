@@ -7,7 +7,9 @@ anywhere, so every entry is checked, and nothing in it is executed.
 import json
 from typing import Any, NamedTuple
 
-from ..errors import CheckpointError
+from ..errors import CheckpointError, ConfigError
+from ..file_names import printable
+from ..transforms import Bands
 from .schema import (
     WrongEntryError,
     check_entries,
@@ -25,6 +27,7 @@ from .schema import (
     texts_by_name,
 )
 
+_LONGEST_CAUSE = 200
 KEY = "mim_plugins"
 VERSION = 1
 """Version of the format; a reader refuses later ones."""
@@ -151,7 +154,13 @@ def check_bands(bands: Any) -> str:
         return ""
     if type(bands) is not dict or not set(bands) <= {"channels", "fill", "nodata", "axes"}:
         return f"{quote(bands)} is neither null nor has only channels, fill, nodata and axes"
-    return "" if is_plain(bands) else f"{quote(bands)} is too large, too deep or not finite"
+    if not is_plain(bands):
+        return f"{quote(bands)} is too large, too deep or not finite"
+    try:
+        Bands(**bands)
+    except (ConfigError, TypeError) as error:  # TypeError: channels are missing
+        return f"{quote(bands)}: {printable(str(error)[:_LONGEST_CAUSE])}"
+    return ""
 
 
 def _check_agreement(given: Preprocessing) -> None:

@@ -3,16 +3,18 @@
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ..errors import ConfigError
 
 _FAR = 8  # standard deviations
 _WHITE = 255
+_DARK = 31
 
 
 def check_pixel_range(preprocessor: Any, field: str, images: Sequence[Tensor]) -> str | None:
-    """Check the standard deviations, and that images are not normalized already.
+    """Check the standard deviations, and that images are neither normalized already nor dark.
 
     Args:
         preprocessor: data preprocessor with or without ``mean`` and ``std``.
@@ -44,7 +46,20 @@ def check_pixel_range(preprocessor: Any, field: str, images: Sequence[Tensor]) -
                 f" data_preprocessor normalizes them with mean={mean.flatten().tolist()}; remove"
                 " the normalization from the pipeline, or mean and std"
             )
-    return None
+    return _check_darkness(field, images)
+
+
+def _check_darkness(field: str, images: Sequence[Tensor]) -> str | None:
+    """Return a warning if 8-bit images are almost black, as scaled numbers of 12 bits are."""
+    highest = max((int(i.max()) for i in images if i.dtype == torch.uint8 and i.numel()), default=0)
+    if not 0 < highest <= _DARK:
+        return None
+    return (
+        f"{field}: images have values up to {highest} of {_WHITE}, so they are almost black. 16-bit"
+        " files are divided by 256, which leaves little of numbers of 12 bits. Read such files"
+        " with bands=dict(channels=...) of the loading transform, or with --channels of"
+        " mim-plugins pretrain"
+    )
 
 
 def _is_far(low: float, high: float, mean: Tensor, std: Tensor) -> bool:

@@ -98,6 +98,7 @@ def _evaluate(args: argparse.Namespace) -> None:
         this_machine().workers if args.workers is None else args.workers,
         (args.max_references, args.max_queries),
         loading_bands(cfg.train_dataloader.dataset),
+        cfg.model.backbone.get("in_channels", 3),
     )
     datasets = dict(zip(("references", "queries"), (each.dataset for each in loaders), strict=True))
     ks = usable_ks(args.k, len(datasets["references"]), args.temperature)  # type: ignore[arg-type]

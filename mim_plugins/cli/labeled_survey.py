@@ -29,7 +29,8 @@ def survey_labeled(
     """Count the images, files with one of ``suffixes``, and the classes in ``train``.
 
     Raises:
-        DataNotFoundError: ``train`` or ``val`` is missing, or there are fewer than two classes.
+        DataNotFoundError: ``train`` or ``val`` is missing, there are fewer than two classes, or
+            labels without names exceed the number of images.
     """
     root = os.fspath(data)
     if not root.startswith(HUB):
@@ -50,5 +51,10 @@ def survey_labeled(
         raise DataNotFoundError(
             f"data '{printable(root)}' has {classes} class in train, with {len(entries)} images:"
             " arrange at least two classes as train/CLASS/IMAGE"
+        )
+    if not dataset.CLASSES and classes > len(entries):
+        raise DataNotFoundError(
+            f"data '{printable(root)}' has labels up to {classes - 1}, but {len(entries)} images in"
+            " train: number the classes from 0"
         )
     return LabeledSurvey(root, len(entries), classes)

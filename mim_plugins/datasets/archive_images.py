@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from mmengine.logging import print_log
 
-from ..archives import ImageArchive, join_address, open_archive
+from ..archives import ImageArchive, join_address, open_archive, with_common_classes
 from ..errors import ArchiveError, DataNotFoundError
 from ..file_names import printable
 from ..wording import counted
@@ -17,6 +17,7 @@ from .archive_places import SPLITS, ArchivePlace
 from .image_files import IMAGE_SUFFIXES, is_hidden
 
 _LABEL_SUFFIX = ".cls"  # of WebDataset
+_LONGEST_LABEL = 18  # digits that fit 64 bits
 _WIDE_READ = 16  # rows, above which reading a Parquet file at random is slow
 
 
@@ -80,7 +81,7 @@ def archive_images(
 def stores_labels(place: ArchivePlace) -> bool:
     """Return whether archives contain labels other than class folders."""
     archives = map(open_archive, place.archives)
-    return any(each.labels is not None or _has_label_files(each) for each in archives)
+    return any(each.stores_labels or _has_label_files(each) for each in archives)
 
 
 def _has_label_files(archive: ImageArchive) -> bool:
@@ -145,7 +146,7 @@ def _below(members: list[_Member], place: ArchivePlace, strict: bool) -> list[_M
 def _labels_of(
     members: list[_Member], archives: list[ImageArchive], shown: str
 ) -> tuple[list[int], tuple[str, ...] | None]:
-    if any(archive.labels is not None for archive in archives):
+    if any(archive.stores_labels for archive in archives):
         return _stored_labels(members, archives)
     if any(map(_has_label_files, archives)):
         return [_read_label(each) for each in members], None
@@ -165,14 +166,24 @@ def _stored_labels(
     members: list[_Member], archives: list[ImageArchive]
 ) -> tuple[list[int], tuple[str, ...] | None]:
     first = archives[0]
-    for archive in archives[1:]:
-        if archive.classes != first.classes or (archive.labels is None) != (first.labels is None):
+    stored = [(archive, archive.labels()) for archive in archives]
+    for archive, found in stored:
+        if (found is None) != (stored[0][1] is None):
+            raise ArchiveError(
+                f"'{printable(archive.path)}' and '{printable(first.path)}': only one has a column"
+                " of labels; give both one"
+            )
+    common = with_common_classes([found for _, found in stored if found is not None])
+    for archive, found in zip(archives, common, strict=True):
+        if found.classes != common[0].classes:
             raise ArchiveError(
                 f"'{printable(archive.path)}' has other classes than '{printable(first.path)}', so"
                 " their labels would not mean the same"
             )
-    labels = [int(each.archive.labels[each.number]) for each in members]  # type: ignore[index]
-    limit = len(first.classes) if first.classes else None
+    numbers = {each.path: found.numbers for each, found in zip(archives, common, strict=True)}
+    labels = [int(numbers[each.archive.path][each.number]) for each in members]
+    classes = common[0].classes
+    limit = len(classes) if classes else None
     for each, label in zip(members, labels, strict=True):
         if label < 0 or (limit is not None and label >= limit):
             allowed = f"from 0 to {limit - 1}" if limit else "at least 0"
@@ -180,7 +191,7 @@ def _stored_labels(
                 f"'{printable(each.archive.path)}': row {each.name} has the label {label}, but"
                 f" labels must be {allowed}"
             )
-    return labels, first.classes
+    return labels, classes
 
 
 def _read_label(member: _Member) -> int:
@@ -196,8 +207,13 @@ def _read_label(member: _Member) -> int:
             f"'{printable(archive.path)}' has no '{printable(label)}' beside"
             f" '{printable(member.name)}', but other images have a label"
         ) from None
+    except (OSError, ValueError) as error:
+        raise ArchiveError(
+            f"'{printable(archive.path)}': '{printable(label)}' cannot be read ({error}); copy or"
+            " write the archive again"
+        ) from error
     text = content[:32].decode("ascii", "replace").strip()
-    if not (text.isascii() and text.isdecimal()):
+    if not (text.isascii() and text.isdecimal() and len(text) <= _LONGEST_LABEL):
         raise ArchiveError(
             f"'{printable(archive.path)}': '{printable(label)}' contains '{printable(text)}', which"
             " is no number from 0"

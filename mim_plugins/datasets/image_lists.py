@@ -4,13 +4,14 @@ import os
 import re
 from pathlib import Path
 
-from ..archives import archive_format, join_address, split_address
+from ..archives import archive_format, image_exists, join_address, split_address
 from ..file_names import printable, read_lines, unquote_name
-from .image_files import IMAGE_SUFFIXES
+from .image_files import BAND_SUFFIXES
 
-_SUFFIX = "|".join(map(re.escape, IMAGE_SUFFIXES))
+_SUFFIX = "|".join(map(re.escape, BAND_SUFFIXES))
 # name up to the last suffix that is followed by blanks and more text
 _NAME_AND_MORE = re.compile(rf"(.*(?:{_SUFFIX}))\s+\S.*", re.IGNORECASE)
+_URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _QUOTED_AND_MORE = re.compile(r'("(?:[^"\\]|\\.)*")\s+\S.*')
 
 
@@ -19,18 +20,23 @@ def read_image_list(file: str | Path, folder: str | Path) -> list[str]:
 
     The folder may be an archive; the lines are then names of its members.
 
-    A label after the path is ignored. See :func:`read_lines` for encodings.
+    A label after the path is ignored. Names may contain blanks: they end with the last suffix of an
+    image. Lines without such a suffix are complete names if the first one exists. See
+    :func:`read_lines` for encodings.
 
     Raises:
         ValueError: the file is no text.
     """
-    return paths_in(folder, [_name(line) for line in read_lines(file)])
+    return paths_in(folder, _names(read_lines(file), folder))
 
 
 def paths_in(folder: str | Path, names: list[str]) -> list[str]:
-    """Return the paths of files in a folder, or the addresses of members of an archive."""
+    """Return the paths of files in a folder, or the addresses of members of an archive.
+
+    URLs and addresses of other archives stay as they are.
+    """
     if not archive_format(os.fspath(folder)):
-        return [os.path.join(folder, name) for name in names]
+        return [name if _URL.match(name) else os.path.join(folder, name) for name in names]
     return [
         name if split_address(name) else join_address(os.fspath(folder), name) for name in names
     ]
@@ -60,12 +66,22 @@ def read_labeled_list(file: str | Path, classes: int | None = None) -> list[tupl
     return entries
 
 
-def _name(line: str) -> str:
-    """Return the path in a line, without the label that may follow it."""
+def _names(lines: list[str], folder: str | Path) -> list[str]:
+    """Return the paths in lines, without the labels that may follow them."""
+    found = [(line, *_name_and_kind(line)) for line in lines]
+    unknown = next((line for line, name, is_known in found if not is_known and name != line), None)
+    # blanks in names without a known suffix; all lines of a list have labels, or none
+    if unknown is None or not image_exists(paths_in(folder, [unknown])[0]):
+        return [name for _, name, _ in found]
+    return [name if is_known else line for line, name, is_known in found]
+
+
+def _name_and_kind(line: str) -> tuple[str, bool]:
+    """Return the path in a line without its label, and False if the end of the path is unknown."""
     quoted = _QUOTED_AND_MORE.fullmatch(line)
     if quoted or line.startswith('"'):
-        return unquote_name(quoted[1] if quoted else line)
-    if line.lower().endswith(IMAGE_SUFFIXES):
-        return line
+        return unquote_name(quoted[1] if quoted else line), True
+    if line.lower().endswith(BAND_SUFFIXES):
+        return line, True
     found = _NAME_AND_MORE.fullmatch(line)
-    return found[1] if found else line.rsplit(maxsplit=1)[0]
+    return (found[1], True) if found else (line.rsplit(maxsplit=1)[0], False)

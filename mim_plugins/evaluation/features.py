@@ -12,6 +12,7 @@ from mmengine.model.utils import stack_batch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from ..errors import ConfigError
 from ..layers.pooling import pooled_features
 from .labeled_features import LabeledFeatures
 from .readable_images import corruption_record
@@ -46,7 +47,6 @@ def extract_features(
     Raises:
         ValueError: an image has no label.
     """
-    device = next(backbone.parameters()).device
     features, labels, readable = [], [], []
     corrupt: dict[str, str] = {}
     with evaluation_mode(backbone):
@@ -56,12 +56,7 @@ def extract_features(
             readable.append(torch.tensor([not record for record in records], dtype=torch.uint8))
             for record in records:
                 corrupt.update(record)
-            images = data_preprocessor(batch, False)["inputs"]
-            if isinstance(images, list):
-                images = stack_batch(images)
-            with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-                pooled = pooled_features(backbone, images)
-            features.append(pooled.float().cpu())
+            features.append(_batch_features(backbone, data_preprocessor, batch, dtype).cpu())
             if progress is not None:
                 progress(step, len(loader))
     total = len(loader.dataset)  # type: ignore[arg-type]
@@ -69,6 +64,49 @@ def extract_features(
     all_features, all_labels, kept = shares
     _name_corrupt(corrupt, total)
     return LabeledFeatures(all_features[kept.bool()], all_labels[kept.bool()])
+
+
+@torch.no_grad()
+def check_features(
+    backbone: nn.Module,
+    data_preprocessor: Callable[[dict, bool], dict],
+    loader: DataLoader,
+    dtype: torch.dtype = torch.float32,
+) -> None:
+    """Pass the first image of ``loader`` through the backbone, without compilation.
+
+    Arguments are those of :func:`extract_features`.
+
+    Raises:
+        ConfigError: the image does not fit the preprocessor or the backbone.
+        CorruptImageError: no image can be read.
+    """
+    assert loader.collate_fn is not None
+    batch = loader.collate_fn([loader.dataset[0]])
+    try:
+        with evaluation_mode(backbone), torch.compiler.set_stance("force_eager"):
+            _batch_features(backbone, data_preprocessor, batch, dtype)
+    except (RuntimeError, ValueError, IndexError, AssertionError) as error:
+        shape = tuple(batch["inputs"][0].shape)
+        raise ConfigError(
+            f"images of the shape {shape} do not pass through {type(backbone).__name__}"
+            f" ({' '.join(str(error).split())}); give the data set a pipeline whose images have the"
+            " channels and the size of the model's"
+        ) from error
+
+
+def _batch_features(
+    backbone: nn.Module,
+    data_preprocessor: Callable[[dict, bool], dict],
+    batch: dict,
+    dtype: torch.dtype,
+) -> Tensor:
+    images = data_preprocessor(batch, False)["inputs"]
+    if isinstance(images, list):
+        images = stack_batch(images)
+    device = next(backbone.parameters()).device
+    with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+        return pooled_features(backbone, images).float()
 
 
 @contextmanager

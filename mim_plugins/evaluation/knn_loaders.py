@@ -14,6 +14,7 @@ def build_knn_loaders(
     num_workers: int,
     max_images: tuple[int | None, int | None],
     bands: dict | None = None,
+    channels: int = 3,
 ) -> tuple[DataLoader, DataLoader]:
     """Build the loaders of references and queries, which must have the same classes.
 
@@ -24,6 +25,7 @@ def build_knn_loaders(
         num_workers: loading processes of each loader.
         max_images: limits of the references and the queries; None reads all images.
         bands: see :class:`LoadImage`, for the default pipeline.
+        channels: channels of the model's images; see :func:`center_crop`.
 
     Raises:
         DataNotFoundError: a folder or file of a data set is missing.
@@ -31,7 +33,7 @@ def build_knn_loaders(
             classes.
     """
     references, queries = (
-        build_labeled_loader(dataset, img_size, batch_size, num_workers, limit, bands)
+        build_labeled_loader(dataset, img_size, batch_size, num_workers, limit, bands, channels)
         for dataset, limit in zip(datasets, max_images, strict=True)
     )
     check_same_classes(references, queries)

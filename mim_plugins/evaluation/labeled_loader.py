@@ -24,6 +24,7 @@ def build_labeled_loader(
     num_workers: int = 4,
     max_images: int | None = None,
     bands: dict | None = None,
+    channels: int = 3,
 ) -> DataLoader:
     """Build a loader in the order of the data set, split among the processes of the run.
 
@@ -38,6 +39,7 @@ def build_labeled_loader(
         max_images: number of images to read, evenly spaced over the data set (and so over classes
             that are listed one after the other) and always the same; None reads all.
         bands: see :class:`LoadImage`, for the default pipeline.
+        channels: channels of the model's images; see :func:`center_crop`.
 
     Raises:
         DataNotFoundError: a folder or file of the data set is missing.
@@ -46,9 +48,8 @@ def build_labeled_loader(
     """
     if max_images is not None and max_images < 1:
         raise ValueError(f"max_images={max_images} must be at least 1, or None for all images")
-    built: Dataset = ReadableImages(
-        _build_dataset(_completed(dataset, dict(pipeline=center_crop(img_size, bands=bands))))
-    )
+    pipeline = center_crop(img_size, bands=bands, channels=channels)
+    built: Dataset = ReadableImages(_build_dataset(_completed(dataset, dict(pipeline=pipeline))))
     total = len(built)  # type: ignore[arg-type]
     if total < get_world_size():
         raise ValueError(f"{total} images are fewer than the {get_world_size()} processes")

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import ConfigError, UserError
 from ..file_names import printable
-from .decode import corruption, decode_unchanged
+from .decode import MAX_PIXELS, corruption, decode_unchanged
 from .orientation import UPRIGHT, turn_upright
 from .tiff_samples import TIFF
 
@@ -20,6 +20,7 @@ _GDAL_NODATA, _ORIENTATION = 42113, 274
 # TIFF's PhotometricInterpretation whose numbers are not those of bands
 _NO_BANDS = {0: "white is 0", 3: "the numbers are indices of a palette", 6: "the colors are YCbCr"}
 _YCBCR, _JPEG = 6, (6, 7)  # tifffile converts the colors of compressed JPEG data
+_LARGEST = 8 * MAX_PIXELS  # bytes of the numbers of one file
 _DECLARED = "SC"  # tifffile's letters of the axes of samples and channels
 
 
@@ -30,8 +31,8 @@ class RawBands(NamedTuple):
     """Of two axes, or of three with the bands in one of them."""
     band_axis: int | None
     """Axis of the bands if the file declares it."""
-    nodata: float | None
-    """Number that stands for no data if the file declares it."""
+    nodata: tuple[float, float] | None
+    """Lowest and highest of the numbers that stand for no data if the file declares them."""
 
 
 def read_raw_bands(data: bytes, path: str = "") -> RawBands:
@@ -61,9 +62,12 @@ def _read_numpy(data: bytes, path: str) -> np.ndarray:
         if isinstance(content, np.ndarray):
             return content
         names = content.files
+        _check_size(sum(each.file_size for each in content.zip.infolist()), path)
         only = content[names[0]] if len(names) == 1 else None
         if isinstance(only, np.ndarray):  # other members of the zip file are bytes
             return only
+    except UserError:
+        raise
     except MemoryError as error:
         raise corruption(path, "too large", "not enough memory") from error
     except Exception as error:  # zipfile and NumPy raise many types
@@ -85,6 +89,7 @@ def _read_tiff(data: bytes, path: str) -> RawBands:
             reason = _NO_BANDS.get(int(page.photometric))
             if reason and not (page.photometric == _YCBCR and page.compression in _JPEG):
                 raise corruption(path, "unsupported", f"{reason}; convert the file to bands")
+            _check_size(series.size * series.dtype.itemsize, path)
             pixels, axes = series.asarray(), series.axes
             tags = {number: page.tags.get(number) for number in (_GDAL_NODATA, _ORIENTATION)}
             nodata, orientation = (tag.value if tag else None for tag in tags.values())
@@ -102,7 +107,9 @@ def _read_tiff(data: bytes, path: str) -> RawBands:
     others = [axis for axis, letter in enumerate(axes) if letter not in "YX"]
     declared = len(others) == 1 and axes[others[0]] in _DECLARED
     pixels = _upright(pixels, axes, orientation)
-    return RawBands(pixels, others[0] if declared else None, _number(nodata))
+    number = _number(nodata)
+    nodata_range = None if number is None else (number, number)
+    return RawBands(pixels, others[0] if declared else None, nodata_range)
 
 
 def _only_image(file: Any, path: str) -> Any:
@@ -140,14 +147,19 @@ def _read_dicom(data: bytes, path: str) -> RawBands:
         if frames > 1 or color.startswith("PALETTE"):
             cause = f"{frames} frames" if frames > 1 else "indices of a palette"
             raise corruption(path, "unsupported", f"it has {cause}; save one image per file")
+        values = int(dataset.Rows) * int(dataset.Columns) * int(dataset.SamplesPerPixel)
+        _check_size(values * int(dataset.BitsAllocated) // 8, path)
         pixels = pydicom.pixels.pixel_array(dataset)
+        padding = _padding(dataset, pixels.dtype)
         if color == "MONOCHROME1":  # black is the highest number
-            pixels = (1 << int(dataset.BitsStored)) - 1 - pixels.astype(np.int64)
+            highest = (1 << int(dataset.BitsStored)) - 1
+            pixels, padding = highest - pixels.astype(np.int64), highest - padding
         slope, offset = (
             float(dataset.get(name) or default)
             for name, default in (("RescaleSlope", 1), ("RescaleIntercept", 0))
         )
-        padding = dataset.get("PixelPaddingValue")
+        if (slope, offset) != (1, 0):
+            pixels, padding = pixels * slope + offset, padding * slope + offset
     except UserError:
         raise
     except Exception as error:  # pydicom and its plugins raise many types
@@ -157,11 +169,21 @@ def _read_dicom(data: bytes, path: str) -> RawBands:
                 f"'{printable(path)}': {message}: pip install 'pylibjpeg[all]'"
             ) from error
         raise corruption(path, _kind(message), message) from error
-    nodata = None if padding is None or color == "MONOCHROME1" else float(padding)
-    if (slope, offset) != (1, 0):
-        pixels = pixels * slope + offset
-        nodata = None if nodata is None else nodata * slope + offset
+    nodata = (float(padding.min()), float(padding.max())) if padding.size else None
     return RawBands(pixels, 2 if pixels.ndim == 3 else None, nodata)
+
+
+def _padding(dataset: Any, dtype: np.dtype) -> np.ndarray:
+    """Return both ends of the range of the stored numbers that are padding, empty if none."""
+    for kind in ("", "Float", "DoubleFloat"):
+        value = dataset.get(f"{kind}PixelPaddingValue")
+        if value is not None:
+            limit = dataset.get(f"{kind}PixelPaddingRangeLimit")
+            ends = np.array([value, value if limit is None else limit], np.float64)
+            # some files declare the bits of a negative number as an unsigned one
+            is_unsigned = dtype == np.int16 and ends.max() > np.iinfo(dtype).max
+            return np.where(ends >= 1 << 15, ends - (1 << 16), ends) if is_unsigned else ends
+    return np.array([])
 
 
 def _package(name: str, reads: str, extra: str, path: str) -> Any:
@@ -172,6 +194,12 @@ def _package(name: str, reads: str, extra: str, path: str) -> Any:
             f"'{printable(path)}': {reads} need the package {name}:"
             f" pip install 'mim_plugins[{extra}]'"
         ) from error
+
+
+def _check_size(size: int, path: str) -> None:
+    """Refuse a file whose numbers take more bytes, before it is decompressed."""
+    if size > _LARGEST:
+        raise corruption(path, "too large", f"{size} bytes of numbers, more than {_LARGEST}")
 
 
 def _kind(message: str) -> str:

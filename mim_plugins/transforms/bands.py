@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from numbers import Real
 from typing import NamedTuple
 
 import numpy as np
@@ -58,13 +59,16 @@ class Bands:
             raise ConfigError(f"bands: channels={channels!r} must be a number of bands, such as 13")
         if axes is not None and axes not in AXES:
             raise ConfigError(f"bands: axes={axes!r} must be one of {AXES}, or None")
+        if nodata is not None and not _is_number(nodata):
+            raise ConfigError(f"bands: nodata={nodata!r} must be a number, such as -9999, or None")
         self.channels = channels
         self.nodata = nodata
         self.axes = axes
         self.fill = None if fill is None else self._checked_fill(fill)
 
     def _checked_fill(self, fill: float | Sequence[float]) -> np.ndarray:
-        numbers = np.atleast_1d(np.asarray(fill, np.float64))
+        given = list(fill) if isinstance(fill, (Sequence, np.ndarray)) else [fill]
+        numbers = np.array([each if _is_number(each) else np.nan for each in given], np.float64)
         if numbers.shape not in ((1,), (self.channels,)) or not np.isfinite(numbers).all():
             raise ConfigError(
                 f"bands: fill={fill!r} must be one finite number, or one for each of"
@@ -121,7 +125,8 @@ class Bands:
                 "unsupported",
                 f"numbers of type {pixels.dtype}; save integers or floats, without pickled objects",
             )
-        missing = _equal(pixels, raw.nodata if self.nodata is None else self.nodata)
+        nodata = raw.nodata if self.nodata is None else (self.nodata, self.nodata)
+        missing = _within(pixels, nodata)
         dtype = pixels.dtype
         if dtype != np.uint8:
             with np.errstate(over="ignore"):  # beyond float32 is infinite, and so missing
@@ -170,16 +175,22 @@ class Bands:
         return fits[0] if fits else min((0, 2), key=lambda axis: shape[axis])
 
 
-def _equal(pixels: np.ndarray, nodata: float | None) -> np.ndarray | None:
-    """Return where the pixels equal ``nodata``, None if nowhere."""
-    if nodata is None or math.isnan(nodata):
+def _is_number(value: object) -> bool:
+    return isinstance(value, (Real, np.number)) and not isinstance(value, bool)
+
+
+def _within(pixels: np.ndarray, limits: tuple[float, float] | None) -> np.ndarray | None:
+    """Return where the pixels are within ``limits``, both included, or None if nowhere."""
+    if limits is None or any(map(math.isnan, limits)):
         return None
+    lowest, highest = limits
     if pixels.dtype.kind in "iu":
-        limits = np.iinfo(pixels.dtype)
-        if not float(nodata).is_integer() or not limits.min <= nodata <= limits.max:
+        known = np.iinfo(pixels.dtype)
+        if lowest > known.max or highest < known.min:
             return None
-        found = pixels == int(nodata)
+        lowest, highest = math.ceil(max(lowest, known.min)), math.floor(min(highest, known.max))
+        found = (pixels >= lowest) & (pixels <= highest)
     else:
         with np.errstate(over="ignore"):
-            found = pixels == pixels.dtype.type(nodata)
+            found = (pixels >= pixels.dtype.type(lowest)) & (pixels <= pixels.dtype.type(highest))
     return found if found.any() else None

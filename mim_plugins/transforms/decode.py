@@ -1,6 +1,5 @@
 """Decoding of image files, with an error for every corruption that the decoders detect."""
 
-import io
 import os
 import re
 import sys
@@ -11,10 +10,12 @@ from contextlib import contextmanager, suppress
 
 import cv2
 import numpy as np
+from PIL import Image, UnidentifiedImageError
 
 from ..errors import CorruptImageError
 from ..file_names import printable
 from .orientation import read_orientation, turn_upright
+from .pillow_header import open_header
 from .tiff_samples import TIFF, describe_left_out, read_tags
 
 # messages of libjpeg and libtiff when they return garbage for corrupt data
@@ -25,9 +26,12 @@ _MPF_AT = 1 << 17  # metadata segments have at most 64 kB each
 # of PGM and PPM, with the largest number in the file; blanks may contain comments
 _BLANK = rb"(?:\s|#[^\n\r]*[\n\r])+"
 _PNM = re.compile(rb"P[2356]" + _BLANK + rb"\d+" + _BLANK + rb"\d+" + _BLANK + rb"(\d+)\s")
+# the color type is the tenth byte of PNG's header, after width, height and depth
+_GRAY_ALPHA = re.compile(rb"\x89PNG\r\n\x1a\n.{17}\x04", re.DOTALL)
 _LONGEST_HEADER = 4096  # bytes
 # above which OpenCV (pixels) and libpng (a side) refuse to decode
 MAX_PIXELS, _MAX_SIDE = 1 << 30, 1_000_000
+_DIAGNOSED = 1 << 27  # pixels for which Pillow may allocate memory to find a cause
 _COLORS = 3
 _lock = threading.Lock()
 
@@ -70,8 +74,9 @@ def decode_image(data: bytes, path: str = "") -> np.ndarray:
 def decode_unchanged(data: bytes, path: str = "") -> np.ndarray:
     """Decode an image file that OpenCV reads to the numbers and channels of the file.
 
-    The result is gray (H, W), RGB (H, W, 3) or RGBA (H, W, 4). Palettes and CMYK become colors, and
-    the EXIF orientation is applied.
+    The result is gray (H, W), gray with alpha (H, W, 2), RGB (H, W, 3) or RGBA (H, W, 4). Palettes
+    and CMYK become colors. A transparent color becomes alpha in PNG files and is ignored in GIF
+    files. The EXIF orientation is applied.
 
     Raises:
         CorruptImageError: see :func:`decode_image`, or the file is a PNM file whose white is not
@@ -83,6 +88,10 @@ def decode_unchanged(data: bytes, path: str = "") -> np.ndarray:
     image = _decode(data, path, cv2.IMREAD_UNCHANGED)
     if image.ndim == 3 and image.shape[2] >= _COLORS:  # BGR or BGRA
         image = np.concatenate([image[..., _COLORS - 1 :: -1], image[..., _COLORS:]], axis=2)
+    if _GRAY_ALPHA.match(data) and image.ndim == 3 and image.shape[2] > _COLORS:
+        image = image[..., [0, _COLORS]]  # OpenCV repeats the gray
+    elif data.startswith(b"GIF8"):
+        image = image[..., :_COLORS]  # OpenCV adds an alpha channel to animations alone
     return image
 
 
@@ -121,10 +130,11 @@ def _has_own_white(data: bytes) -> bool:
 
 def _decode_scaled(data: bytes, path: str) -> np.ndarray:
     """Decode a PNM file with Pillow, which divides by the largest number."""
-    from PIL import Image
-
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with open_header(data) as image:
+            width, height = image.size
+            if _is_too_large(width, height) or width * height > len(data):
+                raise ValueError("more pixels than bytes")  # Pillow would allocate them all
             pixels = np.asarray(image)
     except Exception as error:
         raise corruption(path, *_diagnose(data)) from error
@@ -168,17 +178,21 @@ def _decoder_messages() -> Iterator[list[str]]:
                 messages.append(text)
 
 
+def _is_too_large(width: int, height: int) -> bool:
+    return max(width, height) > _MAX_SIDE or width * height > MAX_PIXELS
+
+
 def _diagnose(data: bytes) -> tuple[str, str]:
     """Return kind and cause of content that OpenCV rejected; Pillow distinguishes the kinds."""
-    from PIL import Image, UnidentifiedImageError
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            with Image.open(io.BytesIO(data)) as image:
+            with open_header(data) as image:
                 width, height = image.size
-                if max(width, height) > _MAX_SIDE or width * height > MAX_PIXELS:
+                if _is_too_large(width, height):
                     return "too large", f"{width}x{height} pixels"
+                if width * height > _DIAGNOSED:  # a few bytes may declare as many
+                    return "corrupt", f"OpenCV cannot decode the {width}x{height} pixels"
                 image.load()
                 return "unsupported", f"OpenCV cannot read {image.format} of mode {image.mode}"
         except UnidentifiedImageError:

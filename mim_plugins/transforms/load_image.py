@@ -1,5 +1,6 @@
 """Transform that reads one image file."""
 
+from http.client import HTTPException
 from typing import Any
 
 import numpy as np
@@ -59,7 +60,12 @@ class LoadImage:
         """
         if self.backend_args is None and ("://" not in path or split_address(path)):
             return read_image_file(path)
-        return fileio.get(path, backend_args=self.backend_args)
+        try:
+            return fileio.get(path, backend_args=self.backend_args)
+        except HTTPException as error:  # a connection that ends early; no OSError
+            raise OSError(f"{type(error).__name__}: {error}") from error
+        except KeyError as error:
+            raise OSError(f"MMEngine has no file backend for {error}://") from error
 
     def _read(self, path: str) -> bytes:
         try:

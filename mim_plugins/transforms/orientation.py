@@ -11,6 +11,8 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
+from .pillow_header import without_size_limit
+
 UPRIGHT = 1
 _ORIENTATION = 0x0112
 # OpenCV's number for left-right (1), upside-down (0) or both (-1), after 5 to 8 were transposed
@@ -34,7 +36,8 @@ def read_orientation(data: bytes) -> int | None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            header = _open_header(kind, data)
+            with without_size_limit():
+                header = _open_header(kind, data)
         except Exception:  # a corrupt header; the decoder checks the pixels
             return UPRIGHT
         return UPRIGHT if header is None else image_orientation(header)
@@ -60,10 +63,7 @@ def turn_upright(image: np.ndarray, orientation: int) -> np.ndarray:
 
 
 def _open_header(kind: str, data: bytes) -> ImageFile.ImageFile | None:
-    """Open a file with Pillow, without its pixels; return None if it has no metadata.
-
-    The classes of the formats, unlike ``Image.open``, do not limit the size.
-    """
+    """Open a file with Pillow, without its pixels; return None if it has no metadata."""
     if kind == "JPEG":
         return JpegImageFile(io.BytesIO(data))
     if kind == "WebP":

@@ -32,7 +32,7 @@ def test_all_kinds_of_one_image_are_equal(tmp_path):
         assert np.array_equal(to_pixels(kind, "x", load()), pixels.astype(np.float32))
 
 
-@pytest.mark.parametrize("mode", ["L", "I;16", "F", "RGB", "RGBA", "CMYK"])
+@pytest.mark.parametrize("mode", ["L", "LA", "I;16", "F", "RGB", "RGBA", "CMYK"])
 def test_pil_images_have_the_numbers_of_their_file(mode):
     image = Image.fromarray(picture()).convert("L" if mode == "I;16" else mode)
     if mode == "I;16":

@@ -80,6 +80,19 @@ def test_plain_files_may_have_colons_in_their_names(tmp_path):
     assert split_address(f"{tmp_path}/a::b.png") is None
 
 
+def test_plain_files_may_have_names_like_addresses(tmp_path):
+    (tmp_path / "a.tar::b").mkdir()
+    for name in ("a.tar::b/c.png", "c.zip::d.png"):
+        (tmp_path / name).write_bytes(image_bytes())
+        assert split_address(f"{tmp_path}/{name}") is None
+        assert read_image_file(f"{tmp_path}/{name}") == image_bytes()
+    missing = f"{tmp_path}/e.tar", "f.png"
+    assert split_address("::".join(missing)) == missing
+    later = write_archive(tmp_path / "g.zip::h.tar", FILES, "tar")
+    assert split_address(f"{later}::a/0.png") == (str(later), "a/0.png")
+    assert split_address("hf://user/none::0") == ("hf://user/none", "0")
+
+
 @pytest.mark.parametrize("kind", TREES)
 def test_paths_and_members_may_contain_the_separator(tmp_path, kind):
     folder = tmp_path / "a::b"

@@ -19,6 +19,13 @@ def test_formats_are_recognized_by_suffix_or_content(tmp_path):
     assert archive_format(str(tmp_path / "c")) == "hf"
 
 
+def test_folder_with_a_file_of_state_is_no_archive(tmp_path):
+    (tmp_path / "state.json").write_text("{}")
+    assert archive_format(str(tmp_path)) is None
+    (tmp_path / "dataset_info.json").write_text("{}")
+    assert archive_format(str(tmp_path)) == "hf"
+
+
 def test_missing_file_is_an_error(tmp_path):
     with pytest.raises(DataNotFoundError, match=r"a\.zip' does not exist"):
         open_archive(str(tmp_path / "a.zip"))

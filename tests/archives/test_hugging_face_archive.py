@@ -30,7 +30,8 @@ def test_names_of_the_hub_reach_the_library(hub):
     archive = open_archive("hf://user/first#val")
     assert hub == [("user/first", None, "validation")]
     assert archive.read(1) == list(FILES.values())[1]
-    assert (archive.labels.tolist(), archive.classes) == ([0, 0, 1, 1], ("a", "b"))
+    assert archive.labels().numbers.tolist() == [0, 0, 1, 1]
+    assert archive.labels().classes == ("a", "b")
     open_archive("hf://user/first/config")
     assert hub[1:] == [("user/first", "config", "train")]
 
@@ -57,10 +58,20 @@ def test_paths_in_rows_are_read_and_missing_ones_are_errors(tmp_path, hub, monke
     table = datasets.Dataset.from_dict(dict(image=paths)).cast_column("image", datasets.Image())
     monkeypatch.setattr(datasets, "load_dataset", lambda *_, **__: table)
     archive = open_archive("hf://user/of_paths")
-    assert archive.labels is None
+    assert archive.labels() is None
     assert archive.read(0) == image_bytes(1)
     with pytest.raises(OSError, match=r"gone\.png', which is no file"):
         archive.read(1)
+
+
+def test_column_that_is_no_class_only_prevents_labels(tmp_path):
+    columns = dict(image=[dict(bytes=image_bytes(), path=None)], labels=[[1, 2]])
+    table = datasets.Dataset.from_dict(columns).cast_column("image", datasets.Image())
+    table.save_to_disk(str(tmp_path / "a"))
+    archive = open_archive(str(tmp_path / "a"))
+    assert archive.read(0) == image_bytes()
+    with pytest.raises(ArchiveError, match="'labels' must contain one number or name per image"):
+        archive.labels()
 
 
 def test_missing_package_names_the_command(monkeypatch):

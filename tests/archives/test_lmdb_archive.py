@@ -5,8 +5,10 @@ import pytest
 from archive_files import image_bytes, write_lmdb
 
 from mim_plugins.archives import open_archive
-from mim_plugins.errors import ArchiveError
+from mim_plugins.errors import ArchiveError, CorruptImageError
+from mim_plugins.transforms import LoadImage
 
+PAGE = 4096
 FILES = {f"{index}.png": image_bytes(index, (80, 80)) for index in range(3)}
 
 
@@ -24,6 +26,18 @@ def test_other_file_is_an_error(tmp_path):
     (tmp_path / "a.lmdb").write_bytes(b"no database" * 1000)
     with pytest.raises(ArchiveError, match="no complete LMDB database"):
         open_archive(str(tmp_path / "a.lmdb"))
+
+
+def test_corrupt_pages_make_their_images_corrupt(tmp_path):
+    path = tmp_path / "a.lmdb"
+    write_lmdb(path, FILES)
+    open_archive(str(path))
+    with path.open("r+b") as file:  # as a disk fault after the start of a run
+        for page in range(2, path.stat().st_size // PAGE):
+            file.seek(page * PAGE + 10)
+            file.write(bytes(2))  # its kind
+    with pytest.raises(CorruptImageError, match=r"unreadable \(.*MDB_CORRUPTED"):
+        LoadImage()(dict(img_path=f"{path}::1.png"))
 
 
 def test_folder_is_read_without_its_metadata(tmp_path):

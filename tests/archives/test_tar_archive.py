@@ -58,6 +58,25 @@ def test_links_and_devices_are_left_out(path):
     assert list(open_archive(str(path)).names) == list(FILES)
 
 
+def test_links_to_members_are_read(path):
+    links = (
+        ("class/a.png", tarfile.SYMTYPE, "../b/last.png"),
+        ("b/last.png", tarfile.SYMTYPE, "./../1.png"),
+        ("./hard.png", tarfile.LNKTYPE, "2.png"),
+        ("loop.png", tarfile.SYMTYPE, "pool.png"),
+        ("pool.png", tarfile.SYMTYPE, "loop.png"),
+    )
+    with tarfile.open(path, "a") as archive:
+        for name, kind, target in links:
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = kind, target
+            archive.addfile(member)
+    archive = open_archive(str(path))
+    found = {name: archive.read(index) for index, name in enumerate(archive.names)}
+    expected = {"class/a.png": "1.png", "b/last.png": "1.png", "./hard.png": "2.png"}
+    assert found == FILES | {name: FILES[target] for name, target in expected.items()}
+
+
 def test_member_above_the_limit_is_not_read(path, monkeypatch):
     monkeypatch.setattr(image_archive, "LARGEST_MEMBER", 100)
     with pytest.raises(ValueError, match="images may have 100"):

@@ -34,6 +34,11 @@ def test_text_gives_the_description_again():
         (dict(short_edge=63), r"size \[32, 64\] exceeds short_edge 63"),
         (dict(channel_order="rgb"), "does not fit 4"),
         (dict(bands=dict(channels=4, loader="a")), "has only channels, fill, nodata and axes"),
+        (dict(bands=dict(fill=0)), "missing 1 required.*'channels'"),
+        (dict(bands=dict(channels=4, fill=[1, 2])), r"fill=\[1, 2\] must be one finite number"),
+        (dict(bands=dict(channels=4, fill="zero")), "fill='zero' must be one finite number"),
+        (dict(bands=dict(channels=4, axes="middle")), "axes='middle' must be one of"),
+        (dict(bands=dict(channels=4, nodata="none")), "nodata='none' must be a number"),
     ],
 )
 def test_entries_that_contradict_each_other_are_refused(change, reason):

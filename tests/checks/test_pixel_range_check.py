@@ -32,6 +32,14 @@ def test_images_that_are_normalized_twice_are_a_warning(image):
     assert check_pixel_range(small, FIELD, [torch.tensor([[[-2.0, 2.0]]])])
 
 
+def test_images_that_are_almost_black_are_a_warning():
+    dark = torch.full((3, 2, 2), 15, dtype=torch.uint8)
+    with_black = [torch.zeros_like(dark), dark]
+    warning = check_pixel_range(preprocessor(), FIELD, with_black)
+    assert "values up to 15 of 255, so they are almost black" in warning
+    assert check_pixel_range(preprocessor(), FIELD, [*with_black, dark + 30]) is None
+
+
 def test_teachers_get_eight_bit_values():
     check_teacher_range(FIELD, [torch.tensor([[[0.0, 255.0]]])])
     with pytest.raises(ConfigError, match=r"values up to 12000, but teachers read RGB from 0 to"):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from archive_files import FORMATS, TREES, class_files, write_archive
+from archive_files import FORMATS, TREES, class_files, write_archive, write_parquet
 from image_folders import write_classes, write_images
 
 from mim_plugins.cli.labeled_survey import survey_labeled
@@ -44,6 +44,14 @@ def test_missing_folders_and_single_classes_are_errors(tmp_path):
         survey_labeled(tmp_path)
     write_images(tmp_path / "val/a")
     with pytest.raises(DataNotFoundError, match="1 class in train, with 1 images"):
+        survey_labeled(tmp_path)
+
+
+def test_labels_that_are_no_numbers_of_classes_are_an_error(tmp_path):
+    for split in ("train", "val"):
+        files = class_files(images=2)
+        write_parquet(tmp_path / f"{split}.parquet", files, labels=[0, 1, 2, 1440764], names=False)
+    with pytest.raises(DataNotFoundError, match="labels up to 1440764, but 4 images in train"):
         survey_labeled(tmp_path)
 
 

@@ -1,5 +1,6 @@
 """Images of archives and their labels."""
 
+import pyarrow
 import pytest
 from archive_files import FORMATS, class_files, image_bytes, write_archive, write_parquet, write_tar
 
@@ -80,6 +81,8 @@ def test_labels_of_webdataset_are_read(tar):
     [
         ({"0.jpg": None, "1.jpg": None, "0.cls": b"1"}, r"no '1\.cls' beside '1\.jpg'"),
         ({"0.jpg": None, "0.cls": b"cat"}, "contains 'cat', which is no number"),
+        ({"0.jpg": None, "0.cls": b"1" * 40}, "which is no number"),
+        ({"0.jpg": None, "0.cls": b"9" * 19}, "which is no number"),
         ({"0.jpg": None, "0.cls": b"-1"}, "contains '-1', which is no number"),
         ({"0.jpg": None, "a/1.jpg": None}, r"no label for '0\.jpg': store CLASS/IMAGE"),
     ],
@@ -107,6 +110,42 @@ def test_tables_with_other_classes_are_errors(tmp_path):
         write_parquet(tmp_path / f"{name}.parquet", class_files(classes=name))
     with pytest.raises(ArchiveError, match="has other classes than"):
         read(tmp_path / "ab.parquet", tmp_path / "ac.parquet", labeled=True)
+
+
+def write_shards(folder, *columns):
+    for number, values in enumerate(columns):
+        files = {f"a/{index}.png": image_bytes(index) for index in range(len(values))}
+        labels = pyarrow.array(values, None if any(values) else pyarrow.string())
+        path = folder / f"{number}.parquet"
+        write_parquet(path, files, labels=labels, names=False)
+        yield path
+
+
+@pytest.mark.parametrize(
+    ("columns", "labels", "classes"),
+    [
+        ((["cat", "cat"], ["dog"]), [0, 0, 1], ("cat", "dog")),
+        ((["dog"], ["cat", "dog"], ["ant"]), [2, 1, 2, 0], ("ant", "cat", "dog")),
+        (([], ["dog"], []), [0], ("dog",)),
+        (([5, 7], [6]), [5, 7, 6], None),
+    ],
+)
+def test_names_are_numbered_over_all_tables(tmp_path, columns, labels, classes):
+    found = read(*write_shards(tmp_path, *columns), labeled=True)
+    assert (found.labels, found.classes) == (labels, classes)
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ((["cat"], [1]), "has other classes than"),
+        ((["cat"], ["dog", None]), "row 1 has the label -1, but"),
+        ((["cat"], [None]), "row 0 has the label -1, but"),
+    ],
+)
+def test_tables_with_other_kinds_of_labels_are_errors(tmp_path, columns, message):
+    with pytest.raises(ArchiveError, match=message):
+        read(*write_shards(tmp_path, *columns), labeled=True)
 
 
 def test_keys_of_lmdb_need_no_suffix(tmp_path):

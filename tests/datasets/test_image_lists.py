@@ -1,4 +1,5 @@
 import pytest
+from archive_files import write_lmdb
 
 from mim_plugins.datasets.image_lists import read_image_list, read_labeled_list
 from mim_plugins.file_names import quote_name, write_lines
@@ -18,12 +19,36 @@ from mim_plugins.file_names import quote_name, write_lines
         ('"line\\nbreak.jpg"', "line\nbreak.jpg"),
         ('"line\\nbreak.jpg" 3', "line\nbreak.jpg"),
         ('"quoted".jpg', '"quoted".jpg'),
+        ("IM 0001.dcm", "IM 0001.dcm"),
+        ("my scan.npy\t12", "my scan.npy"),
+        ("two words/a scan.NPZ 3 4", "two words/a scan.NPZ"),
+        ("a scan.jpg.dicom", "a scan.jpg.dicom"),
     ],
 )
 def test_a_label_after_the_path_is_ignored(tmp_path, line, name):
     (tmp_path / "list.txt").write_text(f"{line}  \r\n", newline="")
 
     assert read_image_list(tmp_path / "list.txt", "root") == [f"root/{name}"]
+
+
+def test_names_without_suffix_may_contain_blanks(tmp_path):
+    for name in ("IM 0001", "IM 0002"):
+        (tmp_path / name).touch()
+    write_lmdb(tmp_path / "a.lmdb", {"IM 0001": b"x", "IM 0002": b"x"})
+    list_file = tmp_path / "list.txt"
+    for folder, joint in ((tmp_path, "/"), (tmp_path / "a.lmdb", "::")):
+        list_file.write_text("IM 0001\nIM 0002\nscan.png 3\n")
+        names = ("IM 0001", "IM 0002", "scan.png")
+        assert read_image_list(list_file, folder) == [f"{folder}{joint}{name}" for name in names]
+        list_file.write_text("IM 0001 5\nIM 0002 6\n")
+        assert read_image_list(list_file, folder) == [f"{folder}{joint}{n}" for n in names[:2]]
+
+
+def test_addresses_of_the_hub_and_urls_are_kept(tmp_path):
+    names = ["hf://user/name::0", "https://host/a.jpg", "a.jpg"]
+    write_lines(tmp_path / "list.txt", names)
+    expected = [*names[:2], f"{tmp_path}/a.jpg"]
+    assert read_image_list(tmp_path / "list.txt", tmp_path) == expected
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32"])

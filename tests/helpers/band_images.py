@@ -1,6 +1,8 @@
 """Files of several bands for tests."""
 
 import io
+import struct
+import zlib
 
 import numpy as np
 
@@ -25,6 +27,22 @@ def tiff(pixels, **options):
     return file.getvalue()
 
 
+def gray_alpha_png(gray, alpha):
+    """Content of a PNG file of gray and alpha (H, W), of 8 or 16 bits; Pillow writes 8 only."""
+
+    def chunk(name, data):
+        check = zlib.crc32(name + data)
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", check)
+
+    size = gray.dtype.itemsize
+    rows = np.stack([gray, alpha], axis=2).astype(gray.dtype.newbyteorder(">"))
+    rows = rows.view(np.uint8).reshape(len(gray), -1)
+    filtered = np.pad(rows, ((0, 0), (1, 0))).tobytes()
+    header = struct.pack(">IIBBBBB", gray.shape[1], gray.shape[0], 8 * size, 4, 0, 0, 0)
+    parts = (b"IHDR", header), (b"IDAT", zlib.compress(filtered)), (b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
+
+
 def npy(array, **options):
     file = io.BytesIO()
     np.save(file, array, **options)
@@ -38,7 +56,7 @@ def npz(**arrays):
 
 
 def dicom(pixels, bits=12, syntax="1.2.840.10008.1.2.1", **tags):
-    """Content of a DICOM file of 16-bit gray pixels (H, W)."""
+    """Content of a DICOM file of 16-bit gray pixels (H, W), or of 32-bit floats."""
     import pydicom
 
     dataset = pydicom.Dataset()
@@ -51,8 +69,14 @@ def dicom(pixels, bits=12, syntax="1.2.840.10008.1.2.1", **tags):
     dataset.PixelRepresentation, dataset.SamplesPerPixel = 0, 1
     dataset.PhotometricInterpretation = "MONOCHROME2"
     for name, value in tags.items():
-        setattr(dataset, name, value)
-    dataset.PixelData = pixels.astype(np.uint16).tobytes()
+        if isinstance(value, pydicom.DataElement):
+            dataset.add(value)
+        else:
+            setattr(dataset, name, value)
+    if pixels.dtype == np.float32:
+        dataset.BitsAllocated, dataset.FloatPixelData = 32, pixels.tobytes()
+    else:
+        dataset.PixelData = pixels.astype(np.uint16).tobytes()
     file = io.BytesIO()
     pydicom.dcmwrite(file, dataset, enforce_file_format=True)
     return file.getvalue()

@@ -116,6 +116,24 @@ def test_archive_of_numpy_has_one_array():
             Bands(4).decode(data, "x.npz")
 
 
+@pytest.mark.parametrize("name", ["npz", "tif", "dcm"])
+def test_numbers_are_counted_before_they_are_decompressed(name, monkeypatch):
+    pixels = np.zeros((20, 30), np.uint16)
+    contents = dict(npz=npz(a=pixels), tif=tiff(pixels, compression="zlib"), dcm=dicom(pixels))
+    read_raw_bands(contents[name])
+    decoders = (
+        (np.lib.npyio.NpzFile, "__getitem__"),
+        (tifffile.TiffPageSeries, "asarray"),
+        (pydicom.pixels, "pixel_array"),
+    )
+    for owner, method in decoders:
+        monkeypatch.setattr(owner, method, lambda *_, **__: pytest.fail("decompressed"))
+    monkeypatch.setattr(band_files, "_LARGEST", 2 * pixels.size - 1)
+    with pytest.raises(CorruptImageError, match=r"too large \(1\d\d\d bytes") as error:
+        read_raw_bands(contents[name])
+    assert error.value.kind == "too large"
+
+
 def test_header_of_a_huge_array_is_no_reason_to_crash():
     content = npy(np.zeros((4, 5))).replace(b"(4, 5), }", b"(4000000, 5000000), }")
     with pytest.raises(CorruptImageError):
@@ -134,6 +152,37 @@ def test_inverted_dicom_is_turned_to_bright_for_high():
     stored = np.arange(80).reshape(8, 10)
     inverted = dicom(4095 - stored, PhotometricInterpretation="MONOCHROME1")
     assert np.array_equal(Bands(1).decode(inverted)[..., 0], stored)
+
+
+@pytest.mark.parametrize("color", ["MONOCHROME1", "MONOCHROME2"])
+@pytest.mark.parametrize("slope", ["1", "-0.1"])
+@pytest.mark.parametrize(("padding", "limit"), [(5, None), (5, 9), (9, 5)])
+def test_padding_of_dicom_is_missing(color, slope, padding, limit):
+    stored = np.arange(80).reshape(8, 10)
+    tags = dict(PhotometricInterpretation=color, RescaleSlope=slope, RescaleIntercept="0.3")
+    if limit is not None:
+        tags["PixelPaddingRangeLimit"] = limit
+    missing = Bands(1).read(dicom(stored, PixelPaddingValue=padding, **tags)).missing
+    ends = sorted((padding, padding if limit is None else limit))
+    assert np.array_equal(missing[..., 0], (stored >= ends[0]) & (stored <= ends[1]))
+
+
+def test_padding_of_floats_in_dicom_is_missing():
+    stored = np.linspace(-1, 1, 80, dtype=np.float32).reshape(8, 10)
+    stored[2:4] = -99.5
+    image = Bands(1).read(dicom(stored, FloatPixelPaddingValue=-99.5))
+    assert np.array_equal(image.pixels[..., 0], stored)
+    assert np.array_equal(image.missing[..., 0], stored == -99.5)
+
+
+@pytest.mark.parametrize("declared", [-2000, 63536])
+def test_negative_padding_may_be_declared_by_its_bits(declared):
+    stored = np.arange(-40, 40).reshape(8, 10)
+    stored[0, :3] = -2000
+    # both numbers share their bits, but only one fits the type of an element
+    element = pydicom.DataElement(0x00280120, "SS" if declared < 0 else "US", declared)
+    content = dicom(stored, bits=16, PixelRepresentation=1, PixelPaddingValue=element)
+    assert np.array_equal(Bands(1).read(content).missing[..., 0], stored == -2000)
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,11 @@
 """Bands of any number and type, in a known order, without silent omissions."""
 
+import cv2
 import numpy as np
 import pytest
-from band_images import npy, scene, tiff
-from image_files import good_files
+from band_images import gray_alpha_png, npy, scene, tiff
+from image_files import READS_GIF, encode, good_files
+from PIL import Image
 
 from mim_plugins.errors import ConfigError, CorruptImageError
 from mim_plugins.transforms import Bands, decode_image
@@ -30,7 +32,7 @@ def test_eight_bit_colors_equal_those_of_the_usual_path(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "found"), [("rgba.png", 4), ("gray.jpg", 1), ("cmyk.tif", 4), ("gray alpha.png", 4)]
+    ("name", "found"), [("rgba.png", 4), ("gray.jpg", 1), ("cmyk.tif", 4), ("gray alpha.png", 2)]
 )
 def test_no_band_is_left_out_or_repeated(name, found):
     content = good_files()[name]
@@ -92,7 +94,7 @@ def test_no_data_of_geotiff_is_missing(dtype):
 
 @pytest.mark.parametrize("nodata", [0.5, -1, 70000, np.nan])
 def test_no_data_beyond_the_type_marks_nothing(nodata):
-    raw = RawBands(scene(2), None, nodata)
+    raw = RawBands(scene(2), None, (nodata, nodata))
     assert Bands(2).arrange(raw, "x").missing is None
 
 
@@ -120,9 +122,33 @@ def test_arrays_that_are_no_image_are_refused(array, message):
         (dict(channels=True), "channels=True"),
         (dict(channels=4, fill=[1, 2]), r"fill=\[1, 2\] must be one finite number, or one for"),
         (dict(channels=1, fill=np.nan), "fill=nan"),
+        (dict(channels=1, fill="0"), "fill='0'"),
+        (dict(channels=1, fill=[[0]]), "fill="),
+        (dict(channels=1, nodata="0"), "nodata='0' must be a number"),
+        (dict(channels=1, nodata=True), "nodata=True must be a number"),
         (dict(channels=4, axes="middle"), "axes='middle' must be one of"),
     ],
 )
 def test_wrong_settings_are_refused(arguments, message):
     with pytest.raises(ConfigError, match=message):
         Bands(**arguments)
+
+
+def test_animations_have_the_bands_of_their_frames():
+    frames = [Image.new("RGB", (12, 10), color) for color in ("red", "lime")]
+    gif = [("GIF", {})] if READS_GIF else []
+    for kind, options in (*gif, ("PNG", {}), ("WEBP", dict(lossless=True))):
+        content = encode(frames[0], kind, save_all=True, append_images=frames[1:], **options)
+        assert Bands(3).decode(content)[0, 0].tolist() == [0, 0, 255], kind
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_gray_with_alpha_has_two_bands(dtype):
+    bands = scene(4, dtype=dtype)
+    content = gray_alpha_png(bands[..., 0], bands[..., 1])
+    assert np.array_equal(Bands(2).decode(content), bands[..., :2])
+    assert (decode_image(content)[..., 0] == decode_image(content)[..., 2]).all()
+    with pytest.raises(CorruptImageError, match="has 2 bands, but channels=4"):
+        Bands(4).decode(content)
+    rgba = cv2.imencode(".png", bands)[1].tobytes()
+    assert np.array_equal(Bands(4).decode(rgba), bands[..., [2, 1, 0, 3]])

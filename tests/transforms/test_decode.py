@@ -77,7 +77,19 @@ def test_images_that_are_too_large_are_corrupt(width, height, capfd, recwarn):
 def test_limits_of_pillow_are_for_pillow(limit, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
     assert decode_image(GOOD["turned.jpg"]).shape == (48, 64, 3)
-    assert decode_image(oriented("PNG", 6)).shape == (64, 48, 3)
+    for kind in ("PNG", "WEBP"):
+        assert decode_image(oriented(kind, 6)).shape == (64, 48, 3)
+    white = b"P5 8 8 100 " + bytes([100] * 64)
+    assert (decode_image(white) == 255).all()
+    with pytest.raises(CorruptImageError, match="truncated"):
+        decode_image(encode(textured(), "PNG")[:-200])
+
+
+def test_cause_is_sought_without_memory_for_all_declared_pixels():
+    header = b"P5 20000 20000 100 " + bytes(100)
+    for content in (header, blank_png(20000, 20000)[:100]):
+        with pytest.raises(CorruptImageError, match=r"corrupt \(OpenCV cannot decode the 20000x"):
+            decode_image(content)
 
 
 def test_most_jpegs_with_random_bytes_in_them_are_found():

@@ -1,11 +1,14 @@
 import os
 import socket
+from http.client import IncompleteRead
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 from image_files import corrupt_files, good_files
 from mmcv.transforms import LoadImageFromFile
+from mmengine import fileio
 
 from mim_plugins.errors import CorruptImageError
 from mim_plugins.registry import TRANSFORMS
@@ -33,6 +36,22 @@ def test_missing_and_unreadable_files_are_corrupt(tmp_path):
     (tmp_path / "folder.jpg").mkdir()
     with pytest.raises(CorruptImageError, match=r"folder\.jpg': unreadable \(Is a dir"):
         LoadImage()(dict(img_path=str(tmp_path / "folder.jpg")))
+
+
+@pytest.mark.parametrize(
+    ("path", "error", "message"),
+    [
+        ("https://host/a.jpg", IncompleteRead(b"abc"), "IncompleteRead"),
+        ("https://host/a.jpg", OSError("refused"), "refused"),
+        ("none://host/a.jpg", None, "no file backend for 'none'://"),
+    ],
+)
+def test_files_of_other_hosts_may_be_unreadable(monkeypatch, path, error, message):
+    if error is not None:
+        monkeypatch.setattr(fileio, "get", Mock(side_effect=error))
+    for load in (LoadImage(), LoadRandomResizedCrop(8)):
+        with pytest.raises(CorruptImageError, match=rf"a\.jpg': unreadable \(.*{message}"):
+            load(dict(img_path=path))
 
 
 def test_corrupt_content_names_the_path(tmp_path):

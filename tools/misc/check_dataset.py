@@ -4,7 +4,6 @@ Exit code 0: all images are good. 1: some images are corrupt, or the folder has 
 """
 
 import argparse
-import io
 import multiprocessing
 import os
 import sys
@@ -18,7 +17,6 @@ from statistics import median
 from typing import NamedTuple
 
 import cv2
-from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
@@ -89,6 +87,7 @@ def list_images(args: argparse.Namespace) -> tuple[list[str], str]:
 def check(path: str, channels: int | None = None) -> Finding:
     """Decode one file."""
     from mim_plugins.transforms import LoadImage
+    from mim_plugins.transforms.pillow_header import open_header
 
     load = LoadImage(bands=None if channels is None else dict(channels=channels, fill=0))
     try:
@@ -98,7 +97,7 @@ def check(path: str, channels: int | None = None) -> Finding:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            with Image.open(io.BytesIO(read_image_file(path))) as header:
+            with open_header(read_image_file(path)) as header:
                 kind, mode = header.format or "unknown", header.mode
         except Exception:  # OpenCV decodes it, so it is good even if pillow rejects the header
             kind, mode = "unknown", "unknown"

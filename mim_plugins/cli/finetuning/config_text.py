@@ -67,14 +67,21 @@ def _normalization(pretrained: Config) -> dict[str, Any]:
     return normalization | {name: list(given[name]) for name in ("mean", "std") if given.get(name)}
 
 
-def _pipeline_lines(size: tuple[int, int], bands: dict | None) -> list[str]:
+def _pipeline_lines(size: tuple[int, int], bands: dict | None, is_gray: bool) -> list[str]:
     """Return the lines of the pipelines; the recipe's augmentation is for 8-bit colors."""
     height, width = size
     lines = [
         f"resize = dict(_base_.test_pipeline[1], scale={round(max(size) * 256 / 224)})",
         f"center = dict(_base_.test_pipeline[2], crop_size=({width}, {height}))",
     ]
-    if bands is None:
+    if is_gray:
+        lines += [
+            f"crop = dict(_base_.train_pipeline[1], scale=({height}, {width}))",
+            'load = dict(type="LoadImageFromFile", color_type="grayscale")',
+            "flip, pack = _base_.train_pipeline[2], _base_.train_pipeline[-1]",
+            "train_pipeline = [load, crop, flip, pack]",
+        ]
+    elif bands is None:
         lines += [
             f"crop = dict(_base_.train_pipeline[1], scale=({height}, {width}))",
             "train_pipeline = [_base_.train_pipeline[0], crop, *_base_.train_pipeline[2:]]",
@@ -108,7 +115,8 @@ def config_text(settings: Settings, pretrained: Config) -> str:
     height, width = (size, size) if isinstance(size, int) else size
     bands = loading_bands(pretrained.train_dataloader.dataset)
     preprocessor = dict(num_classes=labeled.classes)
-    if bands is not None:
+    is_gray = bands is None and backbone.get("in_channels") == 1
+    if bands is not None or is_gray:
         preprocessor |= _normalization(pretrained)
     train_loader, val_loader = _loaders(settings)
     topk = [1, _TOP_5] if labeled.classes > _TOP_5 else [1]
@@ -128,7 +136,7 @@ def config_text(settings: Settings, pretrained: Config) -> str:
         f"warmup_epochs = {warmup}\n",
         f"model = {literal(model)}",
         f"data_preprocessor = {literal(preprocessor)}",
-        *_pipeline_lines((height, width), bands),
+        *_pipeline_lines((height, width), bands, is_gray),
         f"train_dataloader = {literal(train_loader)}",
         f"val_dataloader = {literal(val_loader)}",
         "test_dataloader = val_dataloader",

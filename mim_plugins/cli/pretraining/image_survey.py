@@ -1,14 +1,11 @@
 """Number and sizes of the images of a run."""
 
-import io
 import os
 import re
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
-
-from PIL import Image
 
 from ...archives import HUB, read_image_file
 from ...datasets.archive_images import archive_images
@@ -22,6 +19,7 @@ from ...errors import ConfigError, CorruptImageError, DataNotFoundError
 from ...file_names import printable
 from ...sampling import evenly_spaced
 from ...transforms import Bands, LoadImage
+from ...transforms.pillow_header import open_header
 
 _PROBED = 32  # images whose size is read
 _MEASURED = 256  # images of several bands whose mean and standard deviation are computed
@@ -162,7 +160,7 @@ def _cause(path: str) -> str:
 def _short_side(path: str) -> int:
     """Return the shorter side of an image, 0 if its header cannot be read."""
     try:
-        with Image.open(io.BytesIO(read_image_file(path))) as image:
+        with open_header(read_image_file(path)) as image:
             return min(image.size)
-    except (OSError, SyntaxError, ValueError):
+    except Exception:  # Pillow raises many types for corrupt headers
         return 0

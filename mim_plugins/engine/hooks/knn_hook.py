@@ -6,9 +6,10 @@ from typing import Any
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
+from ...apis.inputs import input_channels
 from ...datasets.wrappers import base_datasets, loading_bands
 from ...errors import ConfigError, CorruptImageError
-from ...evaluation.features import PRECISIONS, extract_features
+from ...evaluation.features import PRECISIONS, check_features, extract_features
 from ...evaluation.knn import check_neighbors, knn_accuracy
 from ...evaluation.knn_loaders import build_knn_loaders
 from ...evaluation.labeled_features import LabeledFeatures
@@ -47,8 +48,9 @@ class KNNHook(IntervalHook):
     Args:
         references: config of the labeled data set that contains the neighbors. Defaults to a
             :class:`LabeledImageFolder` of class folders with ``data_prefix='train'``, the
-            ``data_root`` of the training set and a center crop of the backbone's image size. A
-            training set of several folders requires an explicit config.
+            ``data_root`` of the training set and a center crop of the backbone's image size, in
+            gray for one input channel. A training set of several folders requires an explicit
+            config.
         queries: config of the labeled data set to classify; same default, with ``'val'``.
         interval: epochs (or iterations) between evaluations.
         by_epoch: whether ``interval`` counts epochs or iterations.
@@ -64,9 +66,10 @@ class KNNHook(IntervalHook):
     Raises:
         ValueError: a number is below 1, or ``precision`` is unknown. Before the first iteration:
             the model has no backbone, a data set has no labels, the two data sets have different
-            classes, there are fewer than ``k`` references, or the training set has several folders
-            and no config is given.
+            classes, there are fewer than ``k`` references, images do not pass through the
+            backbone, or the training set has several folders and no config is given.
         DataNotFoundError: before the first iteration, if the data do not exist.
+        CorruptImageError: before the first iteration, if no image of a data set can be read.
     """
 
     priority = 95  # after the checkpoint hook, before PreemptionHook ends a run
@@ -103,7 +106,7 @@ class KNNHook(IntervalHook):
         self._loaders: tuple[DataLoader, ...] = ()
 
     def before_train(self, runner: Runner) -> None:
-        """Build both data sets, which reports their errors before training."""
+        """Build both data sets and try an image of each, which reports errors before training."""
         model = unwrap_model(runner.model)
         if getattr(model, "backbone", None) is None:
             raise ValueError(f"KNNHook: {type(model).__name__} has no backbone to evaluate")
@@ -117,7 +120,13 @@ class KNNHook(IntervalHook):
                 self.num_workers,
                 self.limits,
                 loading_bands((runner.cfg.get("train_dataloader") or {}).get("dataset")),
+                input_channels(model.backbone),
             )
+            for name, loader in zip(("references", "queries"), self._loaders, strict=True):
+                try:
+                    check_features(model.backbone, model.data_preprocessor, loader, self.dtype)
+                except ConfigError as error:
+                    raise ConfigError(f"KNNHook: {name}: {error}") from error
         for loader in self._loaders:
             defer_worker_signals(loader)
         check_neighbors((self.k,), _size(self._loaders[0]), self.temperature)

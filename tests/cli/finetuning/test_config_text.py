@@ -58,6 +58,19 @@ def test_rectangles_are_height_and_width_in_all_pipelines(tmp_path):
     assert set(shapes(cfg, path)) == {(3, 48, 96)}
 
 
+def test_gray_models_are_fine_tuned_on_gray_images(tmp_path):
+    pretrained = read_config("mrmae/vit_b_400e")
+    pretrained.model.backbone.update(img_size=(48, 96), in_channels=1)
+    pretrained.model.data_preprocessor.update(mean=[118.0], std=[60.0], bgr_to_rgb=False)
+    cfg = Config.fromstring(text_for(pretrained), ".py")
+    check_known_arguments(cfg)
+    assert cfg.data_preprocessor.to_dict() == dict(
+        num_classes=7, mean=[118.0], std=[60.0], to_rgb=False
+    )
+    (path,) = write_images(tmp_path, 1, (70, 200)).iterdir()
+    assert set(shapes(cfg, path)) == {(1, 48, 96)}
+
+
 @pytest.mark.parametrize("channels", [3, 13])
 def test_bands_of_the_pre_training_are_read_and_normalized(tmp_path, channels):
     pytest.importorskip("tifffile")

@@ -6,6 +6,7 @@ import pytest
 from archive_files import class_files, write_archive
 from band_images import write_scenes
 from image_folders import write_images
+from PIL import Image
 
 from mim_plugins.cli.pretraining.image_survey import DataPart, survey_images
 from mim_plugins.errors import ConfigError, DataNotFoundError
@@ -43,6 +44,12 @@ def test_unreadable_images_do_not_affect_the_size(tmp_path):
     write_images(tmp_path, 2, (64, 64))
     (tmp_path / "x.jpg").write_bytes(b"no image")
     assert survey_images([tmp_path]).short_side == 64
+
+
+def test_images_beyond_the_limit_of_pillow_are_measured(tmp_path, monkeypatch):
+    write_images(tmp_path, 2, (64, 48))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    assert survey_images([tmp_path]).short_side == 48
 
 
 def test_bands_are_counted_and_measured(tmp_path):

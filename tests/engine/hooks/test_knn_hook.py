@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from archive_files import write_archive
 from image_folders import write_colors
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
@@ -18,7 +19,7 @@ from two_processes import DISTRIBUTED, in_two_processes
 
 from mim_plugins.engine.hooks import KNNHook, StallWatchdogHook
 from mim_plugins.engine.hooks.knn_hook import _complete_datasets
-from mim_plugins.errors import DataNotFoundError
+from mim_plugins.errors import ConfigError, CorruptImageError, DataNotFoundError
 
 pytest.importorskip("mmpretrain", exc_type=ImportError)
 
@@ -163,6 +164,51 @@ def test_wrong_data_is_rejected_before_the_first_iteration(root, changes, error,
     runner = Runner.from_cfg(make_config(root, hook=make_hook(**changes)))
 
     with pytest.raises(error, match=message):
+        runner.train()
+    assert runner.iter == 0
+
+
+def gray_config(root, **changes):
+    """Return the config of a run that reads colors as gray."""
+    one = dict(mean=[118.0], std=[60.0], bgr_to_rgb=False)
+    model = MIXMAE | dict(
+        backbone=MIXMAE["backbone"] | dict(in_channels=1),
+        data_preprocessor=MIXMAE["data_preprocessor"] | one,
+    )
+    config = make_config(root, hook=make_hook(**changes), model=model, epochs=1)
+    config.train_dataloader.dataset.pipeline[0].color_type = "grayscale"
+    return config
+
+
+@pytest.mark.parametrize("kind", [None, "tar"])
+def test_gray_models_are_evaluated_on_gray_images(root, tmp_path, kind):
+    changes = {}
+    if kind:
+        files = {
+            f"train/{path.parent.name}/{path.name}": path.read_bytes()
+            for path in (root / "train").rglob("*.png")
+        }
+        write_archive(tmp_path / "labeled/train.tar", files, kind)
+        changes["references"] = dict(data_root=str(tmp_path / "labeled"), data_prefix="train")
+    Runner.from_cfg(gray_config(root, **changes)).train()
+    (logged,) = [r for r in records(tmp_path / "run") if "knn_top1" in r]
+    assert logged["knn_top1"] > 50
+
+
+def test_pipelines_of_other_channels_are_rejected_early(root):
+    load, pack = dict(type="LoadImageFromFile"), dict(type="PackInputs")
+    queries = dict(data_prefix="val", pipeline=[load, pack])
+    runner = Runner.from_cfg(gray_config(root, queries=queries))
+    with pytest.raises(ConfigError, match=r"KNNHook: queries: images of the shape \(3, 32, 32\)"):
+        runner.train()
+    assert runner.iter == 0
+
+
+def test_unreadable_data_are_rejected_before_training(root):
+    for file in (root / "val").rglob("*.png"):
+        file.write_bytes(b"x")
+    runner = Runner.from_cfg(make_config(root, hook=make_hook()))
+    with pytest.raises(CorruptImageError, match="9 successive corrupt images"):
         runner.train()
     assert runner.iter == 0
 
