@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ..checkpoints import strict_init_cfg
 from ..data_preprocessors import reverses_channels
+from ..datasets.pipelines import check_not_normalized
 from ..errors import ConfigError
 from ..registry import MODELS
 from ..targets import TargetGenerator
@@ -79,7 +80,8 @@ class PretrainingModel(BaseModel):
         Pre-training configs have none, so the usual center crop is added.
 
         Raises:
-            ConfigError: the model does not convert the BGR images that inferencers load.
+            ConfigError: the model does not convert the BGR images that inferencers load, or its
+                training pipeline normalizes images.
         """
         given = self.run_config
         if given is None or given.get("test_dataloader") is not None:
@@ -89,6 +91,7 @@ class PretrainingModel(BaseModel):
                 f"{type(self).__name__}: mmpretrain's inferencers load BGR images, but the model"
                 " does not convert BGR to RGB; use mim_plugins.extract_features"
             )
+        check_not_normalized(given.get("train_dataloader"), "train_dataloader")
         _, *steps = center_crop(getattr(self.backbone, "img_size", 224))
         completed = copy.deepcopy(given)
         completed.test_dataloader = dict(dataset=dict(pipeline=steps))

@@ -18,10 +18,15 @@ from ..checkpoints.literal_config import literal_config
 from ..checkpoints.metadata import file_digest, read_description, read_metadata
 from ..checkpoints.trained_normalization import REVERSALS
 from ..config import type_name
+from ..datasets.pipelines import (
+    check_not_normalized,
+    loads_bgr,
+    pipelines_of,
+    transform_name,
+)
 from ..datasets.wrappers import loading_bands
 from ..registry import MODELS, SCOPE
 from ..version import __version__
-from .inputs import loads_files, pipelines_of, transform_name
 
 # arguments of training and of loading, which do not change features
 _OF_TRAINING = (
@@ -68,12 +73,15 @@ def describe_config(config: Mapping[str, Any]) -> Description | None:
 
     Raises:
         CheckpointError: the config contains values that no description may have.
+        ConfigError: a pipeline normalizes, see :func:`check_not_normalized`.
     """
     model = _dict(config.get("model"))
     given = _dict(model.get("backbone"))
     name = type_name(given.get("type"))
     if name not in BACKBONES:
         return None
+    for field in ("train_dataloader", "val_dataloader", "test_dataloader"):
+        check_not_normalized(config.get(field), field)
     kind: Any = MODELS.get(f"{SCOPE}.{name}")
     defaults = inspect.signature(kind).parameters
     arguments = {key: value for key, value in given.items() if key not in _OF_TRAINING}
@@ -120,7 +128,8 @@ def _is_rgb(preprocessor: dict, model: dict, config: Mapping[str, Any]) -> bool:
         return True
     kind = type_name(preprocessor.get("type"))
     is_classifier = not kind and type_name(model.get("type")) == "ImageClassifier"
-    return not (kind in _BGR_BY_DEFAULT or is_classifier or loads_files(config))
+    training = config.get("train_dataloader")
+    return not (loads_bgr(training) if training else kind in _BGR_BY_DEFAULT or is_classifier)
 
 
 def _center_crop(config: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -1,6 +1,6 @@
 """Preparation of images for a model by its config's transforms and its data preprocessor."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from mmengine.dataset import default_collate, pseudo_collate
@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from ..backbones.base_backbone import BaseBackbone
 from ..checkpoints.description import Preprocessing
-from ..config import type_name
-from ..data_preprocessors import reverses_channels
+from ..data_preprocessors import reads_rgb, reverses_channels, run_config
+from ..datasets.pipelines import check_not_normalized, pipelines_of
 from ..datasets.wrappers import loading_bands
 from ..errors import ConfigError
 from ..registry import SCOPE
@@ -54,9 +54,13 @@ def central_pipeline(model: Any, short_edge: int | None = None) -> ImagePipeline
     Args:
         model: a model with ``backbone`` and ``data_preprocessor``.
         short_edge: see :func:`center_crop`.
+
+    Raises:
+        ConfigError: the training pipeline normalizes, see :func:`check_not_normalized`.
     """
-    cfg, channels = run_config(model), input_channels(model.backbone)
-    bands = loading_bands((cfg.get("train_dataloader") or {}).get("dataset"))
+    channels, training = input_channels(model.backbone), run_config(model).get("train_dataloader")
+    check_not_normalized(training, "train_dataloader")
+    bands = loading_bands((training or {}).get("dataset"))
     img_size = getattr(model.backbone, "img_size", 224)
     loader, *steps, _ = center_crop(img_size, short_edge, bands=bands, channels=channels)
     before = [_reverse_channels] if _reads_rgb_as_loaded(model) else []
@@ -86,23 +90,6 @@ def are_one_size(samples: Sequence[dict]) -> bool:
     return len({sample["inputs"].shape for sample in samples}) == 1
 
 
-def run_config(model: Any) -> Any:
-    """Return the config that a model was built from, empty if it is unknown."""
-    return getattr(model, "run_config", None) or getattr(model, "_config", None) or {}
-
-
-def pipelines_of(node: Any) -> Iterator[Sequence]:
-    """Yield the pipelines of a loader's data sets, including wrapped ones."""
-    if isinstance(node, (list, tuple)):
-        for part in node:
-            yield from pipelines_of(part)
-    elif isinstance(node, dict):
-        if "pipeline" in node:
-            yield node["pipeline"]
-        for key in ("dataset", "datasets"):
-            yield from pipelines_of(node.get(key))
-
-
 def _scope(cfg: Any) -> str:
     return cfg.get("default_scope") or "mmpretrain"
 
@@ -116,27 +103,10 @@ def input_channels(backbone: nn.Module) -> int:
 
 
 def _reads_rgb_as_loaded(model: Any) -> bool:
-    """Return whether the model expects RGB images although its preprocessor keeps the channels.
-
-    Loading transforms return BGR. Training data in memory, or from another loader, may be RGB.
-    """
+    """Return whether the model expects RGB images although its preprocessor keeps the channels."""
     preprocessor = model.data_preprocessor
-    if hasattr(preprocessor, "to_rgb") or reverses_channels(preprocessor):
-        return False
-    return not loads_files(run_config(model))
-
-
-def loads_files(cfg: Any) -> bool:
-    """Return whether the training data of a config are loaded from files, which gives BGR."""
-    pipelines = pipelines_of(cfg.get("train_dataloader"))
-    return any(
-        pipeline and transform_name(pipeline[0]).startswith("Load") for pipeline in pipelines
-    )
-
-
-def transform_name(transform: Any) -> str:
-    """Return the class name of a transform or of its config, without scope and module."""
-    return type_name(transform.get("type") if isinstance(transform, dict) else type(transform))
+    reverses = reverses_channels(preprocessor) or getattr(preprocessor, "to_rgb", False)
+    return reads_rgb(model) and not reverses
 
 
 def _reverse_channels(results: dict) -> dict:

@@ -7,6 +7,7 @@ from mmengine.config import Config
 from torch import nn
 
 from ..checkpoints import load_pretrained
+from ..datasets.pipelines import check_not_normalized
 from ..datasets.wrappers import base_dataset_configs
 from ..errors import ConfigError
 from ..registry import MODELS
@@ -29,10 +30,12 @@ def knn_dataset_configs(cfg: Config, data_root: str | None = None) -> tuple[dict
             classification config ignores it.
 
     Raises:
-        ConfigError: ``data_root`` is None and the pre-training data have several folders.
+        ConfigError: ``data_root`` is None and the pre-training data have several folders, or their
+            pipeline normalizes images.
     """
     train = base_dataset_configs(cfg.train_dataloader.dataset)
     if is_pretraining(cfg):
+        check_not_normalized(cfg.train_dataloader, "train_dataloader")
         root = _training_root(train) if data_root is None else data_root
         return dict(data_root=root, data_prefix="train"), dict(data_root=root, data_prefix="val")
     queries = base_dataset_configs(cfg.val_dataloader.dataset)

@@ -9,6 +9,7 @@ from torch import Tensor
 from ..algorithms import MRMAE, MixMAE, PretrainingModel
 from ..algorithms.dependent_parts import check_statistics
 from ..backbones import HierarchicalBackbone, PlainBackbone
+from ..datasets.pipelines import check_not_normalized
 from ..errors import ConfigError, CorruptImageError
 from ..file_names import printable
 from ..randomness import preserved_random_state
@@ -36,13 +37,16 @@ def check_images(model: Any, datasets: Mapping[str, Any]) -> list[str]:
     Raises:
         ConfigError: the channels of images, backbone and preprocessor disagree, an image size does
             not fit the model, a standard deviation is 0, teachers get other values than those of
-            8-bit images, or a label is outside the classes of a head.
+            8-bit images, the pipeline of a pre-training normalizes, or a label is outside the
+            classes of a head.
     """
     backbone = getattr(model, "backbone", None)
     preprocessor = getattr(model, "data_preprocessor", None)
     heads = head_classes(model)
     warnings = []
     for field, dataset in datasets.items():
+        if _pretrains(model):
+            check_not_normalized(dataset, field)
         samples = read_samples(dataset, field)
         check_channels(backbone, preprocessor, field, samples)
         images = [image for sample in samples for image in _tensors(sample["inputs"])]
@@ -166,6 +170,10 @@ def try_first_batch(model: Any, dataset: Any) -> None:
         ) from error
 
 
+def _pretrains(model: Any) -> bool:
+    return isinstance(model, PretrainingModel) or has_base_named(model, "BaseSelfSupervisor")
+
+
 def _is_own(backbone: Any) -> bool:
     return isinstance(backbone, (HierarchicalBackbone, PlainBackbone))
 
@@ -182,7 +190,7 @@ def _tensors(inputs: Any) -> list[Tensor]:
 def _check_sizes(model: Any, field: str, sizes: Sequence[tuple[int, ...]]) -> str | None:
     """Compare sizes with ``img_size``; return a warning if a difference may be intended."""
     expected = getattr(getattr(model, "backbone", None), "img_size", None)
-    pretrains = isinstance(model, PretrainingModel) or has_base_named(model, "BaseSelfSupervisor")
+    pretrains = _pretrains(model)
     if not isinstance(expected, (tuple, list)) or not (
         pretrains or has_base_named(model, "BaseClassifier")
     ):

@@ -43,8 +43,8 @@ def check_pixel_range(preprocessor: Any, field: str, images: Sequence[Tensor]) -
         if is_small or (low < 0 and _is_far(low, high, mean, std)):
             return (
                 f"{field}: images have values from {low:.4g} to {high:.4g} before"
-                f" data_preprocessor normalizes them with mean={mean.flatten().tolist()}; remove"
-                " the normalization from the pipeline, or mean and std"
+                f" data_preprocessor normalizes them with mean={mean.flatten().tolist()}; leave"
+                " the normalization out of the pipeline"
             )
     return _check_darkness(field, images)
 

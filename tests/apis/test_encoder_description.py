@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mim_plugins.apis import describe_checkpoint, describe_config, read_config
-from mim_plugins.errors import CheckpointError
+from mim_plugins.errors import CheckpointError, ConfigError
 
 
 def test_configs_of_other_backbones_have_no_description(tmp_path):
@@ -28,4 +28,12 @@ def test_configs_with_other_values_are_refused(mean):
     cfg = read_config("mixmae/swin_b_600e").to_dict()
     cfg["model"]["data_preprocessor"]["mean"] = mean
     with pytest.raises(CheckpointError, match=r"preprocessing\.mean|NaN"):
+        describe_config(cfg)
+
+
+@pytest.mark.parametrize("field", ["train_dataloader", "val_dataloader", "test_dataloader"])
+def test_normalization_in_a_pipeline_is_refused(field):
+    cfg = read_config("mixmae/swin_b_finetune_100e").to_dict()
+    cfg[field]["dataset"]["pipeline"].insert(2, dict(type="Normalize", mean=[1.0], std=[2.0]))
+    with pytest.raises(ConfigError, match=f"{field}: the pipeline contains Normalize"):
         describe_config(cfg)

@@ -123,3 +123,24 @@ def test_pipelines_of_detectors_and_segmentors_work(photo):
         (sample,) = evaluation_pipeline(model)(photo)
         assert sample["inputs"].shape == (3, 32, 45)
         assert sample["data_samples"].ori_shape == (50, 70)
+
+
+def test_a_normalizing_training_pipeline_is_refused(pretrain_cfg, photo):
+    steps = pretrain_cfg.train_dataloader.dataset.pipeline
+    steps.insert(1, dict(type="mmcv.Normalize", mean=[123.0], std=[58.0], to_rgb=True))
+    for given in (dict(mean=None, std=None, bgr_to_rgb=False), {}):
+        pretrain_cfg.model.data_preprocessor.update(given)
+        with pytest.raises(ConfigError, match="train_dataloader: the pipeline contains Normalize"):
+            prepared(pretrain_cfg, photo)
+
+
+def test_in_memory_rgb_of_a_classifier_stays_rgb(pretrain_cfg, photo):
+    expected = prepared(pretrain_cfg, photo)
+    given = pretrain_cfg.model.data_preprocessor
+    model = build_model(pretrain_cfg)
+    model.run_config.train_dataloader.dataset = dict(type="CIFAR10")
+    with DefaultScope.overwrite_default_scope("mmpretrain"):
+        model.data_preprocessor = MODELS.build(
+            dict(type="ClsDataPreprocessor", mean=given.mean, std=given.std, to_rgb=False)
+        )
+    assert torch.equal(model_inputs(model, evaluation_pipeline(model)(photo)), expected)

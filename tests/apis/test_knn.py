@@ -37,3 +37,9 @@ def test_classification_configs_use_the_validation_pipeline():
     assert [p["ann_file"] for p in references["datasets"]] == ["0.txt", "1.txt"]
     assert all(p["pipeline"] == ["crop"] for p in references["datasets"])
     assert found == queries
+
+
+def test_pretraining_pipelines_that_normalize_are_refused():
+    steps = [dict(type="LoadImageFromFile"), dict(type="mmcv.Normalize", mean=[1.0], std=[2.0])]
+    with pytest.raises(ConfigError, match="train_dataloader: the pipeline contains Normalize"):
+        knn_dataset_configs(config(dict(data_root="images", pipeline=steps)))

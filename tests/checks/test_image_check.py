@@ -5,6 +5,7 @@ import cv2
 import pytest
 import torch
 from class_folders import build, classifier
+from mmengine.dataset import Compose
 from mmengine.registry import MODELS
 from mmengine.structures import BaseDataElement, InstanceData, PixelData
 from tiny_run import MIXMAE, MRMAE
@@ -242,3 +243,19 @@ def test_images_beyond_the_padded_square_cause_a_warning():
     assert "sides of 257 pixels exceed pad_size_divisor=256, so they are padded to 512" in warning
     model.data_preprocessor.pad_size_divisor = 32
     assert check_images(model, train(Images((256, 257)))) == []
+
+
+@pytest.mark.parametrize("base", [MIXMAE, MRMAE], ids=["mixmae", "mrmae"])
+def test_pre_training_with_a_normalizing_pipeline_is_refused(base):
+    images = Images((32, 32))
+    images.pipeline = Compose([dict(type="mmcv.Normalize", mean=[1.0], std=[2.0], to_rgb=True)])
+    with pytest.raises(ConfigError, match="train_dataloader: the pipeline contains Normalize"):
+        check_images(pretraining(base, mean=None, std=None), train(images))
+    images.pipeline.transforms.clear()
+    assert check_images(pretraining(base, mean=None, std=None), train(images)) == []
+
+
+def test_classifiers_may_normalize_in_all_their_pipelines():
+    images = Images((32, 32))
+    images.pipeline = Compose([dict(type="mmcv.Normalize", mean=[1.0], std=[2.0], to_rgb=True)])
+    assert check_images(classifier(preprocessor=dict(mean=None, std=None)), train(images)) == []

@@ -80,3 +80,13 @@ def test_images_that_inferencers_cannot_read_are_an_error(channels):
         with pytest.raises(ConfigError, match=r"use mim_plugins\.extract_features"):
             inferencer(model)
     assert model.run_config is not None
+
+
+def test_models_whose_pipeline_normalizes_are_an_error():
+    cfg = pretraining("pvt")
+    cfg.model.data_preprocessor.bgr_to_rgb = True
+    steps = [dict(type="LoadImage"), dict(type="Normalize", to_rgb=False)]
+    cfg.train_dataloader = dict(dataset=dict(pipeline=steps))
+    model = mim_plugins.get_model(cfg)
+    with pytest.raises(ConfigError, match="the pipeline contains Normalize"):
+        FeatureExtractor(model)

@@ -7,6 +7,7 @@ from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 from ...apis.inputs import input_channels
+from ...datasets.pipelines import check_not_normalized
 from ...datasets.wrappers import base_datasets, loading_bands
 from ...errors import ConfigError, CorruptImageError
 from ...evaluation.features import PRECISIONS, check_features, extract_features
@@ -70,6 +71,7 @@ class KNNHook(IntervalHook):
             backbone, or the training set has several folders and no config is given.
         DataNotFoundError: before the first iteration, if the data do not exist.
         CorruptImageError: before the first iteration, if no image of a data set can be read.
+        ConfigError: before the first iteration, if the training pipeline normalizes images.
     """
 
     priority = 95  # after the checkpoint hook, before PreemptionHook ends a run
@@ -110,6 +112,7 @@ class KNNHook(IntervalHook):
         model = unwrap_model(runner.model)
         if getattr(model, "backbone", None) is None:
             raise ValueError(f"KNNHook: {type(model).__name__} has no backbone to evaluate")
+        check_not_normalized(runner.train_dataloader.dataset, "train_dataloader")
         datasets = _complete_datasets(runner, self.references, self.queries)
         img_size = getattr(model.backbone, "img_size", 224)
         with preserved_random_state():

@@ -12,6 +12,7 @@ import pytest
 import torch
 from archive_files import write_archive
 from image_folders import write_colors
+from mmcv.transforms import Normalize
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from tiny_run import MIXMAE, MRMAE, run_in_pieces, tiny_config
@@ -344,3 +345,12 @@ def test_common_folder_of_all_parts_is_the_default():
         dict(data_root="A", data_prefix="train"),
         dict(data_root="A", data_prefix="val"),
     )
+
+
+def test_training_pipelines_that_normalize_are_refused():
+    dataset = SimpleNamespace(pipeline=[Normalize(mean=[1.0], std=[2.0])])
+    loader = SimpleNamespace(dataset=dataset)
+    model = SimpleNamespace(backbone=torch.nn.Identity())
+    runner = SimpleNamespace(model=model, train_dataloader=loader)
+    with pytest.raises(ConfigError, match="train_dataloader: the pipeline contains Normalize"):
+        KNNHook().before_train(runner)

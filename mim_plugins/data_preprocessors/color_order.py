@@ -1,0 +1,31 @@
+"""Order of the colors of the images that a model reads."""
+
+from typing import Any
+
+from ..datasets.pipelines import loads_bgr
+from .mix_data_preprocessor import reverses_channels
+
+
+def reads_rgb(model: Any) -> bool:
+    """Return whether a model reads RGB images after its data preprocessor, not BGR.
+
+    Loading transforms return BGR. Training data in memory are RGB, as in CIFAR. Without a config, a
+    preprocessor of mmpretrain that keeps the channels reads BGR, and another one RGB.
+
+    Args:
+        model: a model with ``data_preprocessor``, and its config if known, or an
+            :class:`mim_plugins.apis.Encoder`.
+    """
+    described = getattr(getattr(model, "preprocessing", None), "channel_order", None)
+    if described is not None:
+        return described != "bgr"
+    preprocessor = model.data_preprocessor
+    if reverses_channels(preprocessor) or getattr(preprocessor, "to_rgb", False):
+        return True
+    training = run_config(model).get("train_dataloader")
+    return not (loads_bgr(training) if training else hasattr(preprocessor, "to_rgb"))
+
+
+def run_config(model: Any) -> Any:
+    """Return the config that a model was built from, empty if it is unknown."""
+    return getattr(model, "run_config", None) or getattr(model, "_config", None) or {}
