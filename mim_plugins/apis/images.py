@@ -32,14 +32,17 @@ def read_images(images: Images, short_edge: int, crop: tuple[int, int]) -> Tenso
     return torch.stack([sample["inputs"].flip(0) for sample in pipeline(images)])
 
 
-def normalize(images: Tensor, preprocessor: Any, device: torch.device) -> Tensor:
-    """Normalize 8-bit images (B, C, H, W), RGB if C is 3, as the model's data preprocessor does.
+def normalize(images: Tensor, preprocessor: Any, to_bgr: bool = False) -> Tensor:
+    """Normalize images (B, C, H, W), RGB if C is 3, with mean and std of a data preprocessor.
 
-    The result is RGB, or BGR for mmpretrain's preprocessors with ``to_rgb=False``.
+    Args:
+        images: pixels from 0 to 255, or the numbers of bands.
+        preprocessor: the model's data preprocessor.
+        to_bgr: reverse three channels, for models that read BGR, see :func:`reads_rgb`.
     """
-    pixels = images.to(device).float()
-    if not getattr(preprocessor, "to_rgb", True) and pixels.shape[1] == 3:
+    pixels = images.float()
+    if to_bgr and pixels.shape[1] == 3:
         pixels = pixels.flip(1)
     if getattr(preprocessor, "mean", None) is None:
         return pixels
-    return (pixels - preprocessor.mean.to(device)) / preprocessor.std.to(device)
+    return (pixels - preprocessor.mean.to(pixels.device)) / preprocessor.std.to(pixels.device)

@@ -29,9 +29,8 @@ def evaluation_pipeline(model: Any) -> ImagePipeline:
     Raises:
         ConfigError: the pipeline cannot be built, is not supported or differs between data sets.
     """
-    described = getattr(model, "preprocessing", None)
-    if isinstance(described, Preprocessing):
-        return _described_pipeline(described)
+    if isinstance(getattr(model, "preprocessing", None), Preprocessing):
+        return _described_pipeline(model)
     cfg = run_config(model)
     for key in ("test_dataloader", "val_dataloader"):
         if cfg.get(key) is None:
@@ -58,21 +57,42 @@ def central_pipeline(model: Any, short_edge: int | None = None) -> ImagePipeline
     Raises:
         ConfigError: the training pipeline normalizes, see :func:`check_not_normalized`.
     """
-    channels, training = input_channels(model.backbone), run_config(model).get("train_dataloader")
-    check_not_normalized(training, "train_dataloader")
-    bands = loading_bands((training or {}).get("dataset"))
+    check_not_normalized(run_config(model).get("train_dataloader"), "train_dataloader")
     img_size = getattr(model.backbone, "img_size", 224)
-    loader, *steps, _ = center_crop(img_size, short_edge, bands=bands, channels=channels)
+    *steps, _ = center_crop(img_size, short_edge, **_reading(model))
+    return _pipeline(model, steps, "the pipeline of a center crop")
+
+
+def loading_pipeline(model: Any) -> ImagePipeline:
+    """Build the pipeline that loads images for a model and keeps their size."""
+    loader, *_ = center_crop(1, **_reading(model))
+    return _pipeline(model, [loader], "the pipeline of loading")
+
+
+def _described_pipeline(model: Any) -> ImagePipeline:
+    given: Preprocessing = model.preprocessing
+    resizing = (given.size, given.short_edge, given.interpolation, given.backend)
+    *steps, _ = center_crop(*resizing, **_reading(model))
+    return _pipeline(model, steps, "the described preprocessing")
+
+
+def _pipeline(model: Any, steps: list[dict], name: str) -> ImagePipeline:
+    """Build a pipeline of ``steps``, which load and resize, in the model's order of colors."""
+    loader, *others = steps
     before = [_reverse_channels] if _reads_rgb_as_loaded(model) else []
     # not mmpretrain's PackInputs, because pre-training does not import mmpretrain
-    transforms: list[Any] = [loader, *before, *steps, PackInputs()]
-    return ImagePipeline(transforms, SCOPE, "the pipeline of a center crop")
+    transforms: list[Any] = [loader, *before, *others, PackInputs()]
+    return ImagePipeline(transforms, SCOPE, name)
 
 
-def _described_pipeline(given: Preprocessing) -> ImagePipeline:
-    resizing = (given.size, given.short_edge, given.interpolation, given.backend)
-    loader, *steps, _ = center_crop(*resizing, bands=given.bands, channels=given.channels)
-    return ImagePipeline([loader, *steps, PackInputs()], SCOPE, "the described preprocessing")
+def _reading(model: Any) -> dict[str, Any]:
+    """Return ``bands`` and ``channels`` with which a model's images are read."""
+    given = getattr(model, "preprocessing", None)
+    if isinstance(given, Preprocessing):
+        return dict(bands=given.bands, channels=given.channels)
+    training = run_config(model).get("train_dataloader") or {}
+    channels = input_channels(model.backbone)
+    return dict(bands=loading_bands(training.get("dataset")), channels=channels)
 
 
 def model_inputs(model: Any, samples: Sequence[dict]) -> Tensor:
@@ -111,4 +131,5 @@ def _reads_rgb_as_loaded(model: Any) -> bool:
 
 def _reverse_channels(results: dict) -> dict:
     image = results["img"]
-    return results if image.ndim == 2 else dict(results, img=image[..., ::-1])
+    is_color = image.ndim == 3 and image.shape[2] == _COLORS
+    return dict(results, img=image[..., ::-1]) if is_color else results

@@ -6,7 +6,7 @@ import logging
 import os
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ..errors import CheckpointError, MissingPackageError
 from .from_pixels import FromPixels
+from .program_check import largest_difference
 
 TOLERANCE = 1e-4
 """Largest allowed difference from PyTorch, relative to the largest output."""
@@ -45,7 +46,7 @@ def export_onnx(
         check: compare the outputs with PyTorch's.
 
     Returns:
-        The largest difference from PyTorch relative to the largest output, None without a check.
+        The largest difference from PyTorch, see :func:`largest_difference`; None without a check.
 
     Raises:
         CheckpointError: the installed torch cannot export the model, or the outputs differ.
@@ -60,7 +61,7 @@ def export_onnx(
         difference = None
         if check:
             batches = [1, 3] if batch_size is None else [batch_size]
-            difference = _largest_difference(module, size, unfinished, batches)
+            difference = largest_difference(module, _session(unfinished), size, batches)
             if not difference <= TOLERANCE:
                 raise CheckpointError(
                     f"onnxruntime differs from PyTorch by {difference:.1e}; not written"
@@ -131,25 +132,9 @@ def _write(
         program.save(str(out), external_data=weights > _PROTOBUF_LIMIT)
 
 
-def _random_pixels(module: FromPixels, shape: tuple[int, ...]) -> torch.Tensor:
-    """Return images with the mean and standard deviation of the model's, or 8-bit ones."""
-    preprocessor = module.model.data_preprocessor
-    if getattr(preprocessor, "mean", None) is None:
-        return torch.randint(256, shape).float()
-    return torch.randn(shape) * preprocessor.std.cpu() + preprocessor.mean.cpu()
-
-
-def _largest_difference(
-    module: FromPixels, size: tuple[int, int], file: Path, batches: list[int]
-) -> float:
-    """Return the largest difference from PyTorch on random images, as ``TOLERANCE`` limits it."""
+def _session(file: Path) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Return the function of pixels that an ONNX file computes."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
-    worst = 0.0
-    for batch in batches:
-        images = _random_pixels(module, (batch, module.channels, *size))
-        expected = module(images)
-        found = torch.from_numpy(session.run(None, {"images": images.numpy()})[0])
-        worst = max(worst, float((found - expected).abs().max() / expected.abs().max()))
-    return worst
+    return lambda images: torch.from_numpy(session.run(None, {"images": images.numpy()})[0])

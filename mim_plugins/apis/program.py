@@ -12,6 +12,7 @@ from ..checkpoints.writing import write_checkpoint
 from ..errors import CheckpointError
 from .encoder import Encoder
 from .from_pixels import FromPixels
+from .program_check import largest_difference
 
 TOLERANCE = 1e-5
 """Largest allowed difference from the encoder, relative to the largest output."""
@@ -37,7 +38,7 @@ def export_program(
         overwrite: replace ``target`` if it exists.
 
     Returns:
-        Largest difference of features on random images, relative to the largest feature.
+        Largest difference from the encoder, see :func:`largest_difference`.
 
     Raises:
         CheckpointError: ``target`` does not end in ``.pt2``, exists or cannot be written, or this
@@ -69,12 +70,7 @@ def export_program(
             f" ({reason[0] if reason else type(error).__name__}); torch 2.11 exports all encoders"
             " of mim_plugins"
         ) from error
-    difference = 0.0
-    for count in (1, 3):
-        images = torch.randint(256, (count, *shape)).float()
-        expected = module(images)
-        found = (restored(images) - expected).abs().max() / expected.abs().max()
-        difference = max(difference, float(found))
+    difference = largest_difference(module, restored, (height, width), (1, 3))
     if not difference <= TOLERANCE:
         raise CheckpointError(
             f"the exported program differs from the encoder by {difference:.1e} of the largest"

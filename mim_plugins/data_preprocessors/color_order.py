@@ -28,4 +28,5 @@ def reads_rgb(model: Any) -> bool:
 
 def run_config(model: Any) -> Any:
     """Return the config that a model was built from, empty if it is unknown."""
-    return getattr(model, "run_config", None) or getattr(model, "_config", None) or {}
+    given = getattr(model, "run_config", None)
+    return (getattr(model, "_config", None) if given is None else given) or {}

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ..algorithms import MRMAE, MixMAE
+from ..data_preprocessors import reads_rgb
 from .colors import apply_colormap, to_rgb_uint8
 from .isolated_eval import isolated_eval
 from .similarity import mixture_similarity_maps, similarity_maps
@@ -81,9 +82,7 @@ def _mixture_panels(model: MixMAE, images: Tensor) -> dict[str, Tensor]:
         "reconstruction A": own,
         "reconstruction B": partner,
     }
-    panels = {
-        title: to_rgb_uint8(column, model.data_preprocessor) for title, column in pictures.items()
-    }
+    panels = {title: _natural(model, column) for title, column in pictures.items()}
     size = (images.shape[-2], images.shape[-1])
     for name, values in mixture_similarity_maps(model, batch).items():
         panels[f"similarity to {name}"] = apply_colormap(values, 0, 1, size)
@@ -91,13 +90,17 @@ def _mixture_panels(model: MixMAE, images: Tensor) -> dict[str, Tensor]:
     return {title: column[:rows].cpu() for title, column in panels.items()}
 
 
+def _natural(model: Any, images: Tensor) -> Tensor:
+    return to_rgb_uint8(images, model.data_preprocessor, is_bgr=not reads_rgb(model))
+
+
 def _masked_panels(model: MRMAE, images: Tensor) -> dict[str, Tensor]:
     result = model.reconstruct(images)
-    original = to_rgb_uint8(images, model.data_preprocessor)
+    original = _natural(model, images)
     panels = {
         "original": original,
         "visible": torch.where(result.masked, _MASKED, original),
-        "reconstruction": to_rgb_uint8(result.images, model.data_preprocessor),
+        "reconstruction": _natural(model, result.images),
     }
     size = (images.shape[-2], images.shape[-1])
     for name, values in similarity_maps(model, images).items():

@@ -81,4 +81,5 @@ def test_images_are_normalized_as_by_the_preprocessors(finetune_cfg, pretrain_cf
     for cfg in (finetune_cfg, pretrain_cfg):
         preprocessor = build_model(cfg).data_preprocessor
         expected = preprocessor(dict(inputs=list(rgb.flip(1))))["inputs"]
-        assert torch.allclose(normalize(rgb, preprocessor, torch.device("cpu")), expected)
+        assert torch.allclose(normalize(rgb, preprocessor), expected)
+        assert torch.allclose(normalize(rgb.flip(1), preprocessor, to_bgr=True), expected)

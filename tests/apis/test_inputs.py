@@ -144,3 +144,11 @@ def test_in_memory_rgb_of_a_classifier_stays_rgb(pretrain_cfg, photo):
             dict(type="ClsDataPreprocessor", mean=given.mean, std=given.std, to_rgb=False)
         )
     assert torch.equal(model_inputs(model, evaluation_pipeline(model)(photo)), expected)
+
+
+def test_bands_of_data_in_memory_keep_their_order(pretrain_cfg):
+    pretrain_cfg.model.backbone.in_channels = 4
+    pretrain_cfg.model.data_preprocessor.update(mean=[0.0], std=[1.0], bgr_to_rgb=False)
+    pretrain_cfg.train_dataloader.dataset = dict(type="Memory")
+    image = np.broadcast_to(np.arange(4, dtype=np.float32), (32, 32, 4))
+    assert prepared(pretrain_cfg, image)[0, :, 5, 5].tolist() == [0, 1, 2, 3]

@@ -6,8 +6,9 @@ import sys
 
 import pytest
 import torch
-from described_encoders import encoder_of
+from described_encoders import encoder_of, randomized
 
+from mim_plugins.apis import Encoder, extract_features
 from mim_plugins.apis import program as program_module
 from mim_plugins.apis.from_pixels import FromPixels
 from mim_plugins.apis.program import export_program
@@ -60,3 +61,20 @@ def test_wrong_files_and_different_programs_are_refused(tmp_path, monkeypatch):
     with pytest.raises(CheckpointError, match="differs from the encoder"):
         export_program(encoder, tmp_path / "a.pt2")
     assert not list(tmp_path.iterdir())
+
+
+@needs_newer_torch
+def test_a_program_of_an_encoder_for_bgr_takes_rgb(tmp_path, monkeypatch):
+    given = encoder_of("vit_without_cls").description
+    preprocessing = given.preprocessing._replace(
+        channel_order="bgr", size=(32, 32), short_edge=32, mean=(9.0, 99.0, 199.0)
+    )
+    encoder = randomized(Encoder(given._replace(preprocessing=preprocessing)).eval())
+    export_program(encoder, tmp_path / "a.pt2")
+    rgb = torch.randint(256, (2, 3, 32, 32), dtype=torch.uint8)
+    found = torch.export.load(tmp_path / "a.pt2").module()(rgb.float())
+    torch.testing.assert_close(found, extract_features(encoder, rgb).pooled)
+
+    monkeypatch.setattr("mim_plugins.apis.from_pixels.reads_rgb", lambda model: True)
+    with pytest.raises(CheckpointError, match="differs from the encoder"):
+        export_program(encoder, tmp_path / "b.pt2")

@@ -66,3 +66,9 @@ def test_colors_go_from_dark_to_bright_and_nan_is_gray():
     assert low.sum() < high.sum()
     assert missing.tolist() == [127] * 3
     assert torch.equal(colors[0, :, 0, 0], colors[0, :, 1, 2])  # one color per cell
+
+
+def test_bgr_is_reversed_and_other_channels_are_not():
+    for channels, expected in ((1, [0] * 3), (3, [20, 10, 0]), (4, [0, 10, 20])):
+        images = 10.0 * torch.arange(channels).reshape(1, channels, 1, 1)
+        assert to_rgb_uint8(images, None, is_bgr=True).flatten().tolist() == expected

@@ -89,3 +89,21 @@ def test_other_models_are_refused(photos):
 def test_one_image_cannot_be_mixed(mixmae, prepare):
     with pytest.raises(ValueError, match="at least 2 images"):
         reconstruction_panels(mixmae, prepare(mixmae)[:1])
+
+
+def shows_bgr_in_natural_colors(model, photos):
+    model.data_preprocessor.bgr_to_rgb = False
+    steps = [dict(type="mim_plugins.LoadImage")]
+    model.run_config = dict(train_dataloader=dict(dataset=dict(pipeline=steps)))
+    images = model.data_preprocessor(dict(inputs=list(photos.flip(1))))["inputs"]
+    original = next(iter(reconstruction_panels(model, images).values()))
+    shown = {image.numpy().tobytes() for image in original}
+    return shown <= {image.numpy().tobytes() for image in photos}
+
+
+def test_mixmae_that_reads_bgr_is_shown_in_natural_colors(mixmae, photos):
+    assert shows_bgr_in_natural_colors(mixmae, photos)
+
+
+def test_mrmae_that_reads_bgr_is_shown_in_natural_colors(build, photos):
+    assert shows_bgr_in_natural_colors(build(mimics=None), photos)

@@ -69,6 +69,7 @@ class ReconstructionHook(IntervalHook):
             return
         model = _unwrap(runner.model)
         check_reconstructs(model)
+        model._config = runner.cfg  # names the loading transform and its order of colors
         with isolated_eval(model, self.seed):
             self._batch = self._read(runner, model)
         self._picture(model, self._batch)
@@ -102,7 +103,6 @@ class ReconstructionHook(IntervalHook):
             images = tuple(evenly_spaced(len(dataset), images))
         indices = [image for image in images if isinstance(image, int)]
         if len(indices) < len(images):
-            model._config = runner.cfg  # names the loading transform
             pipeline = central_pipeline(model, max(model.backbone.img_size))
             return model_inputs(model, pipeline(list(map(str, images))))
         beyond = [index for index in indices if not -len(dataset) <= index < len(dataset)]

@@ -180,7 +180,7 @@ def test_four_channel_images_are_drawn_before_training(model, monkeypatch):
     cfg.data_preprocessor.bgr_to_rgb = False
     dataset = [dict(inputs=torch.zeros(4, 32, 32))] * 3
     runner = SimpleNamespace(
-        model=MODELS.build(cfg), train_dataloader=SimpleNamespace(dataset=dataset)
+        model=MODELS.build(cfg), train_dataloader=SimpleNamespace(dataset=dataset), cfg=Config()
     )
     drawn, draw = [], reconstruction_hook.draw_grid
     monkeypatch.setattr(
@@ -214,3 +214,18 @@ def test_only_the_main_process_draws(monkeypatch):
     watcher = ReconstructionHook(interval=1)
     watcher.before_train(None)
     watcher.act(None, 1)  # neither call uses the runner
+
+
+def test_pictures_of_bgr_models_have_natural_colors(folder, tmp_path, monkeypatch):
+    model = copy.deepcopy(MIXMAE)
+    model["data_preprocessor"]["bgr_to_rgb"] = False
+    for path in folder.iterdir():
+        Image.new("RGB", (44, 40), (250, 20, 30)).save(path)
+    shown, panels = [], reconstruction_hook.reconstruction_panels
+    monkeypatch.setattr(
+        reconstruction_hook,
+        "reconstruction_panels",
+        lambda *given: shown.append(panels(*given)) or shown[-1],
+    )
+    run(folder, "bgr", dict(type="mim_plugins.ReconstructionHook", images=2), model=model)
+    assert shown[0]["original A"][0, :, 9, 9].tolist() == [250, 20, 30]

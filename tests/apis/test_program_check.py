@@ -1,0 +1,47 @@
+"""Comparison of programs with the path of image files."""
+
+import pytest
+import torch
+from described_encoders import randomized
+from tiny_models import PLAIN_BACKBONES
+
+from mim_plugins.apis import Encoder, describe_config
+from mim_plugins.apis.from_pixels import FromPixels
+from mim_plugins.apis.program_check import largest_difference
+
+SIZE = (32, 48)
+STATISTICS = dict(mean=(120.0, 110.0, 100.0), std=(60.0, 50.0, 40.0))
+
+
+def module_of(**preprocessing):
+    channels = preprocessing.get("channels", 3)
+    backbone = PLAIN_BACKBONES["vit_without_cls"] | dict(in_channels=channels)
+    given = describe_config(dict(model=dict(backbone=backbone)))
+    changed = given._replace(preprocessing=given.preprocessing._replace(**preprocessing))
+    return FromPixels(randomized(Encoder(changed).eval()), features=True)
+
+
+@pytest.mark.parametrize(
+    ("channels", "preprocessing"),
+    [
+        (3, dict(channel_order="rgb")),
+        (3, dict(channel_order="bgr")),
+        (3, dict(channel_order="rgb", bands=dict(channels=3))),
+        (3, dict(channel_order="bgr", bands=dict(channels=3))),
+        (1, dict(channel_order="any", mean=(100.0,), std=(50.0,))),
+        (4, dict(channel_order="any", mean=(0.1,), std=(9.0,), bands=dict(channels=4))),
+    ],
+)
+def test_pixels_and_files_of_an_image_are_equal(channels, preprocessing):
+    module = module_of(**STATISTICS | preprocessing, channels=channels)
+    assert largest_difference(module, module, SIZE, (1, 3)) <= 1e-6
+    exchanged = largest_difference(module, lambda x: module(x.flip(1)), SIZE, (2,))
+    assert (exchanged > 1e-4) == (channels > 1)
+
+
+def test_another_normalization_is_a_difference():
+    module = module_of(**STATISTICS)
+    assert largest_difference(module, lambda x: module(x / 255), SIZE, (1,)) > 1e-3
+    with torch.no_grad():
+        module.model.data_preprocessor.mean += 30
+    assert largest_difference(module, module, SIZE, (1,)) <= 1e-6
