@@ -34,7 +34,8 @@ class MixMAE(PretrainingModel):
         head: config of the loss, such as :class:`PixelHead`.
         data_preprocessor: config of :class:`MixDataPreprocessor` with a ``batch_transform``.
         mimics: named configs of :class:`Mimic`. Each token mimics the teacher's features at its
-            position in its own image. This combination with MR-MAE is in neither paper.
+            position in its own image. This combination with MR-MAE is in neither paper. Teachers
+            read RGB, so images of files need ``bgr_to_rgb=True`` of the data preprocessor.
         init_cfg: MMEngine's.
 
     Raises:
@@ -54,6 +55,7 @@ class MixMAE(PretrainingModel):
         ...         type="mim_plugins.MixDataPreprocessor",
         ...         mean=[123.675, 116.28, 103.53],
         ...         std=[58.395, 57.12, 57.375],
+        ...         bgr_to_rgb=True,  # files are loaded as BGR
         ...         batch_transform=dict(type="mim_plugins.MixImages"),
         ...     ),
         ... )

@@ -58,7 +58,8 @@ class MRMAE(PretrainingModel):
             tend to be visible ("focused mimicking"). None samples them uniformly.
         focus_temperature: see :func:`attention_scores`.
         data_preprocessor: config of MMEngine's ``ImgDataPreprocessor`` or
-            :class:`MixDataPreprocessor`, with ``mean`` and ``std``.
+            :class:`MixDataPreprocessor`, with ``mean`` and ``std``. Teachers read RGB, so images of
+            files need ``bgr_to_rgb=True``.
         init_cfg: MMEngine's.
 
     Raises:
@@ -79,6 +80,7 @@ class MRMAE(PretrainingModel):
         ...         type="ImgDataPreprocessor",
         ...         mean=[123.675, 116.28, 103.53],
         ...         std=[58.395, 57.12, 57.375],
+        ...         bgr_to_rgb=True,  # files are loaded as BGR
         ...     ),
         ... )
         >>> images = [torch.randint(0, 256, (3, 64, 64), dtype=torch.uint8) for _ in range(2)]

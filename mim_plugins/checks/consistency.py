@@ -114,7 +114,8 @@ def check_config(cfg: Config) -> list[str]:
     if training is not None:
         check_batches(model, training)
         warnings = _check_settings(cfg, model, metrics)
-    warnings += check_labels(model, datasets, metrics) + check_images(model, datasets)
+    warnings += check_labels(model, datasets, metrics)
+    warnings += check_images(model, datasets, bool(cfg.model.get("mimics")))
     if training is not None:
         try_first_batch(model, training.dataset)
     return warnings

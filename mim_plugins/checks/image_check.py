@@ -16,7 +16,7 @@ from ..randomness import preserved_random_state
 from ..sampling import evenly_spaced
 from ..visualization import isolated_eval
 from .head_classes import HeadClasses, has_base_named, head_classes
-from .pixel_range_check import check_pixel_range, check_teacher_range
+from .pixel_range_check import check_pixel_range, check_teacher_colors, check_teacher_range
 
 _SAMPLES = 8
 _IGNORED = 255
@@ -24,25 +24,30 @@ _SMALLEST_SQUARE = 256  # smaller divisors align images with strides
 _TRAINING = "train_dataloader"
 
 
-def check_images(model: Any, datasets: Mapping[str, Any]) -> list[str]:
+def check_images(
+    model: Any, datasets: Mapping[str, Any], has_teachers: bool | None = None
+) -> list[str]:
     """Check samples of each data set, evenly spaced, against the model.
 
     Args:
         model: model without distributed wrapper.
         datasets: built data sets by config field.
+        has_teachers: whether teachers read the images; None if the model contains them.
 
     Returns:
         Warnings, one line each.
 
     Raises:
         ConfigError: the channels of images, backbone and preprocessor disagree, an image size does
-            not fit the model, a standard deviation is 0, teachers get other values than those of
-            8-bit images, the pipeline of a pre-training normalizes, or a label is outside the
+            not fit the model, a standard deviation is 0, teachers get BGR or other values than
+            those of 8-bit images, the pipeline of a pre-training normalizes, or a label is outside the
             classes of a head.
     """
     backbone = getattr(model, "backbone", None)
     preprocessor = getattr(model, "data_preprocessor", None)
     heads = head_classes(model)
+    if has_teachers is None:
+        has_teachers = bool(getattr(model, "mimics", None))
     warnings = []
     for field, dataset in datasets.items():
         if _pretrains(model):
@@ -51,8 +56,9 @@ def check_images(model: Any, datasets: Mapping[str, Any]) -> list[str]:
         check_channels(backbone, preprocessor, field, samples)
         images = [image for sample in samples for image in _tensors(sample["inputs"])]
         warnings.append(check_pixel_range(preprocessor, field, images))
-        if getattr(model, "mimics", None):
+        if has_teachers:
             check_teacher_range(field, images)
+            check_teacher_colors(preprocessor, field, dataset)
         if all(isinstance(sample["inputs"], Tensor) for sample in samples):
             divisor = getattr(preprocessor, "pad_size_divisor", 1)
             sizes = {

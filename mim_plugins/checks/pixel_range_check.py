@@ -1,4 +1,4 @@
-"""Check of the values of images against the normalization of the data preprocessor."""
+"""Checks of the values and colors of images against data preprocessor and teachers."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..data_preprocessors import reverses_channels
+from ..datasets.pipelines import loads_bgr
 from ..errors import ConfigError
 
 _FAR = 8  # standard deviations
@@ -83,3 +85,16 @@ def check_teacher_range(field: str, images: Sequence[Tensor]) -> None:
                 f"{field}: images have values up to {float(image.max()):.6g}, but teachers read RGB"
                 f" from 0 to {_WHITE}; convert the images to 8 bits, or set model.mimics=None"
             )
+
+
+def check_teacher_colors(preprocessor: Any, field: str, dataset: Any) -> None:
+    """Check that files, which are loaded as BGR, become RGB, which teachers assume.
+
+    Raises:
+        ConfigError: the data preprocessor does not reverse the channels.
+    """
+    if loads_bgr(dataset) and not reverses_channels(preprocessor):
+        raise ConfigError(
+            f"{field}: files are loaded as BGR and data_preprocessor does not reverse them, but"
+            " teachers read RGB; set data_preprocessor.bgr_to_rgb=True, or model.mimics=None"
+        )

@@ -8,11 +8,13 @@ from class_folders import build, classifier
 from mmengine.dataset import Compose
 from mmengine.registry import MODELS
 from mmengine.structures import BaseDataElement, InstanceData, PixelData
+from mrmae_fakes import colors_mimic
 from tiny_run import MIXMAE, MRMAE
 from torch import nn
 
 from mim_plugins.checks.image_check import check_images, read_samples, try_first_batch
 from mim_plugins.errors import ConfigError, CorruptImageError
+from mim_plugins.transforms import LoadImage
 
 
 class Images:
@@ -259,3 +261,15 @@ def test_classifiers_may_normalize_in_all_their_pipelines():
     images = Images((32, 32))
     images.pipeline = Compose([dict(type="mmcv.Normalize", mean=[1.0], std=[2.0], to_rgb=True)])
     assert check_images(classifier(preprocessor=dict(mean=None, std=None)), train(images)) == []
+
+
+@pytest.mark.parametrize("base", [MIXMAE, MRMAE], ids=["mixmae", "mrmae"])
+def test_teachers_of_bgr_files_are_refused(base):
+    images = Images((32, 32))
+    images.pipeline = Compose([LoadImage()])
+    for model in (pretraining(base | dict(mimics=dict(t=colors_mimic()))), pretraining(base)):
+        given = None if model.mimics else True  # None: the model contains them
+        with pytest.raises(ConfigError, match=r"set data_preprocessor\.bgr_to_rgb=True"):
+            check_images(model, train(images), given)
+        model.data_preprocessor.bgr_to_rgb = True
+        assert check_images(model, train(images), given) == []

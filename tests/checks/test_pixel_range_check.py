@@ -2,8 +2,16 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from mmengine.model import ImgDataPreprocessor
 
-from mim_plugins.checks.pixel_range_check import check_pixel_range, check_teacher_range
+from mim_plugins.apis import list_models, read_config
+from mim_plugins.checks.pixel_range_check import (
+    check_pixel_range,
+    check_teacher_colors,
+    check_teacher_range,
+)
+from mim_plugins.data_preprocessors import MixDataPreprocessor
+from mim_plugins.datasets.pipelines import loads_bgr
 from mim_plugins.errors import ConfigError
 
 FIELD = "train_dataloader"
@@ -63,3 +71,24 @@ def test_teachers_get_eight_bit_values():
 )
 def test_pixels_that_the_preprocessor_expects_pass(found, image):
     assert check_pixel_range(found, FIELD, [image]) is None
+
+
+@pytest.mark.parametrize("kind", [ImgDataPreprocessor, MixDataPreprocessor])
+@pytest.mark.parametrize(
+    "loader", ["mim_plugins.LoadImage", "mim_plugins.LoadRandomResizedCrop", "LoadImageFromFile"]
+)
+def test_teachers_get_rgb(kind, loader):
+    files = dict(pipeline=[dict(type=loader)])
+    with pytest.raises(ConfigError, match=r"BGR .*; set data_preprocessor\.bgr_to_rgb=True"):
+        check_teacher_colors(kind(), FIELD, files)
+    check_teacher_colors(kind(bgr_to_rgb=True), FIELD, files)
+    check_teacher_colors(kind(), FIELD, dict(type="CIFAR10", pipeline=[dict(type="PackInputs")]))
+
+
+def test_all_recipes_with_teachers_give_them_rgb():
+    recipes = [read_config(name) for name in list_models("mrmae/*")]
+    with_teachers = [cfg for cfg in recipes if cfg.model.get("mimics")]
+    assert len(with_teachers) >= 5
+    for cfg in with_teachers:
+        assert loads_bgr(cfg.train_dataloader)
+        assert cfg.model.data_preprocessor.bgr_to_rgb
