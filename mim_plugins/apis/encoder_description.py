@@ -16,7 +16,7 @@ from ..checkpoints.description import (
 )
 from ..checkpoints.literal_config import literal_config
 from ..checkpoints.metadata import file_digest, read_description, read_metadata
-from ..checkpoints.trained_normalization import REVERSALS
+from ..checkpoints.trained_normalization import REVERSALS, Normalization
 from ..config import type_name
 from ..datasets.pipelines import (
     check_not_normalized,
@@ -80,19 +80,13 @@ def describe_config(config: Mapping[str, Any]) -> Description | None:
     name = type_name(given.get("type"))
     if name not in BACKBONES:
         return None
-    for field in ("train_dataloader", "val_dataloader", "test_dataloader"):
-        check_not_normalized(config.get(field), field)
     kind: Any = MODELS.get(f"{SCOPE}.{name}")
     defaults = inspect.signature(kind).parameters
     arguments = {key: value for key, value in given.items() if key not in _OF_TRAINING}
     size = arguments.get("img_size", defaults["img_size"].default)
     channels = arguments.get("in_channels", defaults["in_channels"].default)
-    preprocessor = _dict(model.get("data_preprocessor")) or _dict(config.get("data_preprocessor"))
-    mean, std = (
-        tuple(preprocessor.get(key) or [value]) for key, value in dict(mean=0.0, std=1.0).items()
-    )
-    is_rgb = _is_rgb(preprocessor, model, config)
-    order = "any" if channels != 3 else "rgb" if is_rgb else "bgr"
+    normalization = described_normalization(config)
+    order = "any" if channels != 3 else "rgb" if normalization.to_rgb else "bgr"
     height, width = (size, size) if isinstance(size, int) else tuple(size)
     resizing = _center_crop(config) or dict(
         size=(height, width),
@@ -104,14 +98,30 @@ def describe_config(config: Mapping[str, Any]) -> Description | None:
         **resizing,
         channels=channels,
         channel_order=order,
-        mean=mean,
-        std=std,
+        mean=normalization.mean,
+        std=normalization.std,
         bands=_plain_bands(config, channels),
     )
     described = Description(
         {"type": name, **arguments}, preprocessing, type_name(model.get("type"))
     )
     return parse_description(described.to_json(), "the config")
+
+
+def described_normalization(config: Mapping[str, Any]) -> Normalization:
+    """Return the normalization of a config's images, with mean 0 and deviation 1 if it has none.
+
+    Raises:
+        ConfigError: a pipeline normalizes, see :func:`check_not_normalized`.
+    """
+    for field in ("train_dataloader", "val_dataloader", "test_dataloader"):
+        check_not_normalized(config.get(field), field)
+    model = _dict(config.get("model"))
+    preprocessor = _dict(model.get("data_preprocessor")) or _dict(config.get("data_preprocessor"))
+    mean, std = (
+        tuple(preprocessor.get(key) or [value]) for key, value in dict(mean=0.0, std=1.0).items()
+    )
+    return Normalization(mean, std, _is_rgb(preprocessor, model, config))
 
 
 def _plain_bands(config: Mapping[str, Any], channels: int) -> dict[str, Any] | None:

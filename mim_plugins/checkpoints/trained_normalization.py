@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from .description import KEY, parse_description
 from .literal_config import literal_config
-from .trained_classes import read_plain
+from .metadata import read_metadata
 
 # each of them reverses the channels of images, which are read as BGR
 REVERSALS = ("to_rgb", "bgr_to_rgb", "rgb_to_bgr")
@@ -20,15 +21,22 @@ class Normalization(NamedTuple):
 
 
 def trained_normalization(path: str | Path) -> Normalization | None:
-    """Return the normalization in the config that MMEngine stores in ``meta`` of its checkpoints.
+    """Return the normalization in the description of an exported file, or in a checkpoint's config.
 
-    The config is parsed and not executed. The result is None if the file contains no config with
-    ``mean`` and ``std``, or cannot be read.
+    MMEngine stores the config in ``meta`` of its checkpoints. It is parsed and not executed. The
+    result is None if the file contains neither a description nor a config with ``mean`` and
+    ``std``, or cannot be read.
     """
-    content = read_plain(path)
-    for key in ("meta", "cfg"):
-        content = content.get(key) if type(content) is dict else None
-    return normalization_in(content) if type(content) is str else None
+    try:
+        metadata = read_metadata(Path(path))
+        text = metadata.get(KEY)
+        if type(text) is str:
+            given = parse_description(text, path).preprocessing
+            return Normalization(given.mean, given.std, given.channel_order == "rgb")
+    except Exception:  # of any type in safetensors; loading the weights reports the reason
+        return None
+    config = metadata.get("cfg")
+    return normalization_in(config) if type(config) is str else None
 
 
 def normalization_in(config: str) -> Normalization | None:

@@ -40,8 +40,8 @@ def check_images(
     Raises:
         ConfigError: the channels of images, backbone and preprocessor disagree, an image size does
             not fit the model, a standard deviation is 0, teachers get BGR or other values than
-            those of 8-bit images, the pipeline of a pre-training normalizes, or a label is outside the
-            classes of a head.
+            those of 8-bit images, the pipeline of a pre-training normalizes, or a label is outside
+            the classes of a head.
     """
     backbone = getattr(model, "backbone", None)
     preprocessor = getattr(model, "data_preprocessor", None)

@@ -1,7 +1,9 @@
 import pytest
 import torch
 from mmengine.config import Config
+from safetensors.torch import save_file
 
+from mim_plugins.checkpoints.description import KEY, Description, Preprocessing
 from mim_plugins.checkpoints.trained_normalization import (
     Normalization,
     normalization_in,
@@ -44,3 +46,26 @@ def test_files_without_a_config_return_none(tmp_path, content):
 def test_configs_without_numbers_return_none(config, capsys):
     assert normalization_in(config) is None
     assert capsys.readouterr().out == ""
+
+
+def described(order):
+    images = Preprocessing((32, 32), 37, "bicubic", "pillow", 3, order, (1.5, 2, 3), (4, 5, 6))
+    return Description(dict(type="MaskedViT"), images)
+
+
+@pytest.mark.parametrize(("order", "to_rgb"), [("rgb", True), ("bgr", False)])
+@pytest.mark.parametrize("suffix", ["safetensors", "pth"])
+def test_exported_files_have_the_described_normalization(tmp_path, order, to_rgb, suffix):
+    file, about = tmp_path / f"a.{suffix}", {KEY: described(order).to_json()}
+    if suffix == "pth":
+        torch.save(dict(meta=about, state_dict={}), file)
+    else:
+        save_file(dict(x=torch.ones(1)), file, metadata=about)
+    assert trained_normalization(file) == EXPECTED._replace(to_rgb=to_rgb)
+
+
+def test_corrupt_exports_return_none(tmp_path):
+    save_file(dict(x=torch.ones(1)), tmp_path / "a.safetensors", metadata={KEY: "{"})
+    (tmp_path / "b.safetensors").write_bytes(b"no tensors")
+    for name in ("a", "b", "none"):
+        assert trained_normalization(tmp_path / f"{name}.safetensors") is None

@@ -2,9 +2,12 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.model import ImgDataPreprocessor
+from safetensors.torch import save_file
 from torch import nn
 
+from mim_plugins.apis import describe_config
 from mim_plugins.backbones import MaskedViT
+from mim_plugins.checkpoints.description import KEY
 from mim_plugins.checks.normalization_check import check_normalization
 from mim_plugins.errors import ConfigError
 
@@ -91,3 +94,16 @@ def test_after_initialization_the_checkpoint_is_still_found(checkpoint):
     model.backbone.init_weights()
     with pytest.raises(ConfigError, match="trained on RGB"):
         check_normalization(model)
+
+
+def test_exported_encoders_are_compared(tmp_path):
+    given = describe_config(dict(model=dict(backbone=dict(type="MaskedViT"))))
+    images = given.preprocessing._replace(
+        mean=(1.0, 2.0, 3.0), std=(4.0, 5.0, 7.0), channel_order="bgr"
+    )
+    file, about = tmp_path / "a.safetensors", given._replace(preprocessing=images).to_json()
+    save_file(dict(x=torch.ones(1)), file, metadata={KEY: about})
+    with pytest.raises(ConfigError, match="trained on BGR"):
+        check_normalization(Model(file))
+    (warning,) = check_normalization(Model(file, bgr_to_rgb=False))
+    assert "std=[4.0, 5.0, 7.0]" in warning

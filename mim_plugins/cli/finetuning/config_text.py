@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from mmengine.config import Config
 
+from ...apis.encoder_description import described_normalization
 from ...backbones import MaskedConvViT, PlainBackbone
 from ...datasets.wrappers import loading_bands
 from ...file_names import printable
@@ -60,13 +61,6 @@ def _loaders(settings: Settings) -> list[dict[str, Any]]:
     ]
 
 
-def _normalization(pretrained: Config) -> dict[str, Any]:
-    """Return mean, standard deviation and color order of the pre-training."""
-    given = pretrained.model.get("data_preprocessor") or {}
-    normalization = dict(to_rgb=bool(given.get("bgr_to_rgb", False)))
-    return normalization | {name: list(given[name]) for name in ("mean", "std") if given.get(name)}
-
-
 def _pipeline_lines(size: tuple[int, int], bands: dict | None, is_gray: bool) -> list[str]:
     """Return the lines of the pipelines; the recipe's augmentation is for 8-bit colors."""
     height, width = size
@@ -114,10 +108,14 @@ def config_text(settings: Settings, pretrained: Config) -> str:
     size = backbone.get("img_size", 224)
     height, width = (size, size) if isinstance(size, int) else size
     bands = loading_bands(pretrained.train_dataloader.dataset)
-    preprocessor = dict(num_classes=labeled.classes)
     is_gray = bands is None and backbone.get("in_channels") == 1
-    if bands is not None or is_gray:
-        preprocessor |= _normalization(pretrained)
+    trained = described_normalization(pretrained.to_dict())
+    preprocessor = dict(
+        num_classes=labeled.classes,
+        mean=list(trained.mean),
+        std=list(trained.std),
+        to_rgb=trained.to_rgb,
+    )
     train_loader, val_loader = _loaders(settings)
     topk = [1, _TOP_5] if labeled.classes > _TOP_5 else [1]
     warmup = min(max(round(epochs / 20), 1), epochs - 1)  # 5 of 100 epochs, as in the recipes

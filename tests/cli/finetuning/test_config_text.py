@@ -13,6 +13,7 @@ from mim_plugins.apis import read_config
 from mim_plugins.cli.finetuning.config_text import Settings, config_text
 from mim_plugins.cli.labeled_survey import LabeledSurvey
 from mim_plugins.cli.run_config import check_known_arguments
+from mim_plugins.errors import ConfigError
 
 
 @pytest.mark.parametrize(
@@ -90,3 +91,32 @@ def test_bands_of_the_pre_training_are_read_and_normalized(tmp_path, channels):
     assert cfg.model.backbone.in_channels == channels
     (path,) = write_scenes(tmp_path, 1, bands=channels).iterdir()
     assert set(shapes(cfg, path)) == {(channels, 48, 96)}
+
+
+@pytest.mark.parametrize("place", ["model", "top"])
+@pytest.mark.parametrize(
+    ("given", "loader", "expected"),
+    [
+        (dict(mean=[1.0, 2.0, 3.0], std=[4.0] * 3, bgr_to_rgb=True), "LoadImage", True),
+        (dict(mean=[1.0, 2.0, 3.0], std=[4.0] * 3), "LoadImage", False),
+        (dict(mean=[1.0, 2.0, 3.0], std=[4.0] * 3), "InMemory", True),
+        (dict(mean=[127.5], std=[127.5], rgb_to_bgr=True), "LoadImage", True),
+        (dict(type="ClsDataPreprocessor", to_rgb=True), "LoadImage", True),
+    ],
+)
+def test_normalization_and_colors_are_those_of_pre_training(given, loader, expected, place):
+    pretrained = read_config("mrmae/vit_b_400e")
+    pretrained.model.data_preprocessor = pretrained.data_preprocessor = None
+    (pretrained.model if place == "model" else pretrained).data_preprocessor = given
+    pretrained.train_dataloader.dataset.pipeline[0] = dict(type=loader)
+    found = Config.fromstring(text_for(pretrained), ".py").data_preprocessor
+    assert found.to_rgb == expected
+    assert found.mean == given.get("mean", [0.0])
+    assert found.std == given.get("std", [1.0])
+
+
+def test_pre_training_whose_pipeline_normalizes_is_refused():
+    pretrained = read_config("mrmae/vit_b_400e")
+    pretrained.train_dataloader.dataset.pipeline.insert(1, dict(type="mmcv.Normalize"))
+    with pytest.raises(ConfigError, match="train_dataloader: the pipeline contains Normalize"):
+        text_for(pretrained)

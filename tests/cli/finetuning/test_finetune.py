@@ -7,6 +7,7 @@ from described_encoders import encoder_of
 from image_folders import write_images
 from mmengine.config import Config
 
+from mim_plugins.apis import Encoder
 from mim_plugins.cli.finetuning import finetune
 from mim_plugins.errors import WorkDirError
 
@@ -44,3 +45,17 @@ def test_weights_without_description_need_a_config(data, tmp_path):
     (tmp_path / "weights.pth").write_bytes(b"x")
     with pytest.raises(WorkDirError, match="the config of the run is unknown"):
         finetune(data, tmp_path / "weights.pth", out=tmp_path / "run")
+
+
+@pytest.mark.parametrize("order", ["rgb", "bgr"])
+def test_described_normalization_and_colors_are_kept(data, tmp_path, order):
+    given = encoder_of("pvt").description
+    images = given.preprocessing._replace(
+        mean=(1.0, 2.0, 3.0), std=(4.0, 5.0, 6.0), channel_order=order
+    )
+    Encoder(given._replace(preprocessing=images)).save(tmp_path / "encoder.safetensors")
+    with pytest.raises(StoppedError):
+        finetune(data, tmp_path / "encoder.safetensors", out=tmp_path / "run")
+    found = Config.fromfile(tmp_path / "run.py").data_preprocessor
+    assert (found.mean, found.std) == ([1.0, 2.0, 3.0], [4.0, 5.0, 6.0])
+    assert found.to_rgb == (order == "rgb")
