@@ -69,7 +69,8 @@ def compare_with_trajectory(reference: dict) -> TrajectoryComparison:
     cfg, differences = read_recipe(settings, side, classes)
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
         run = _Run(cfg, settings)
-        load_strictly(run.model, convert(reference["param"])[1], "param/...")
+        _, weights = convert(reference["param"], run.model.state_dict())
+        load_strictly(run.model, weights, "param/...")
     start = {name: tensor.detach().clone() for name, tensor in run.tensors().items()}
     compute_loss = (_pretraining_loss if kind.is_pretraining else _finetuning_loss)(run, reference)
     errors: dict[str, float] = {}

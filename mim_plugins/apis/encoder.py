@@ -173,7 +173,7 @@ def build_encoder(
     def fit(names: set[str]) -> float:
         return len(names & set(own)) / len(own)
 
-    found = select_encoder(tensors, BACKBONE, fit, str(source), name)
+    found = select_encoder(tensors, BACKBONE, fit, str(source), name, own)
     problems = describe_mismatch(own, found.tensors, allow_resize=False)
     if problems:
         raise CheckpointError(

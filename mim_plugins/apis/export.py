@@ -37,8 +37,9 @@ def export_encoder(
     file = fetch(str(source), read_tensors) if is_web_address(source) else Path(source).expanduser()
     tensors = read_tensors(file)
     description = describe_checkpoint(file, config)
+    own = None
     if config is not None:
         if description is None:
             raise CheckpointError(f"config '{config.filename}' has no backbone of mim_plugins")
-        build_encoder(description, tensors, source)
-    return export_backbone(file, target, file_format, prefix, overwrite, description)
+        own = build_encoder(description, tensors, source).backbone.state_dict()
+    return export_backbone(file, target, file_format, prefix, overwrite, description, own)

@@ -96,9 +96,10 @@ def load_weights(
         CheckpointError: the file cannot be read, does not fit the model, or its tensors are not
             floats that the model's types can hold, or not finite.
     """
-    tensors, own = read_tensors(checkpoint), set(model.state_dict())
+    tensors, state = read_tensors(checkpoint), model.state_dict()
+    own = set(state)
     if not own & set(tensors):
-        tensors = _converted(tensors, checkpoint)
+        tensors = _converted(tensors, state, checkpoint)
     tensors = {
         name: tensor
         for name, tensor in tensors.items()
@@ -110,12 +111,14 @@ def load_weights(
     load_strictly(model, tensors, checkpoint)
 
 
-def _converted(tensors: dict[str, Tensor], checkpoint: str | Path) -> dict[str, Tensor]:
+def _converted(
+    tensors: dict[str, Tensor], own: dict[str, Tensor], checkpoint: str | Path
+) -> dict[str, Tensor]:
     """Return ``tensors`` under our names if their layout is known, else unchanged."""
     if find_layout(set(tensors)) is None:
         return tensors
     try:
-        return convert(tensors)[1]
+        return convert(tensors, own)[1]
     except ValueError as error:
         raise CheckpointError(f"'{checkpoint}': {error}; give another checkpoint") from error
 

@@ -1,6 +1,7 @@
 """Export of an encoder to a file of its tensors, under our names or timm's."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -55,6 +56,7 @@ def export_backbone(
     prefix: str = BACKBONE,
     overwrite: bool = False,
     description: Description | None = None,
+    own: Mapping[str, Tensor] | None = None,
 ) -> Exported:
     """Write the encoder of a checkpoint to a separate file; no value changes.
 
@@ -68,6 +70,7 @@ def export_backbone(
         overwrite: replace ``target`` if it exists.
         description: written to the file's metadata, so that :func:`mim_plugins.load` needs nothing
             else; except PyTorch files of format ``'timm'``, which have none.
+        own: tensors of the encoder's model if it is known, see :func:`convert`.
 
     Raises:
         CheckpointError: ``source`` cannot be read, contains no encoder or no usable weights, timm
@@ -86,6 +89,7 @@ def export_backbone(
         lambda names: 1.0 if backbone_class(names) else 0.0,
         str(source),
         "any backbone of mim_plugins",
+        own,
     )
     require_weights(encoder.tensors, source)
     backbone = backbone_class(encoder.tensors)

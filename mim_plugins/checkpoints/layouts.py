@@ -10,6 +10,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+BACKBONE = "backbone."
+"""Beginning of the names of an encoder's tensors."""
+
 Rules = tuple[tuple[str, str | None], ...]
 
 
@@ -25,6 +28,8 @@ class Layout:
     """Rules for renaming to our names."""
     transform: Callable[[str, Tensor], Tensor] | None = None
     """Change of a tensor's values or shape; its first argument is the original name."""
+    has_rows: bool = True
+    """Position embeddings (1, L, D) have a row per token; otherwise they are grids."""
 
     def rename(self, name: str) -> str | None:
         """Return our name of a tensor, or None if the tensor is dropped.
@@ -45,30 +50,13 @@ def _fill(replacement: str, match: re.Match) -> str:
     return match.expand(replacement)
 
 
-def _grid_from_tokens(name: str, tensor: Tensor) -> Tensor:
-    """Reshape a position embedding (1, L, D) of a square grid to (1, H, W, D).
-
-    A first row for a [CLS] token is dropped; it must be zero, as :func:`convert` leaves it.
-    """
-    if not name.endswith("pos_embed"):
-        return tensor
-    if tensor.ndim != 3 or len(tensor) != 1:
-        raise ValueError(f"{name} has shape {(*tensor.shape,)}; expected (1, L, D)")
-    side = int(tensor.shape[1] ** 0.5)
-    if side * side + 1 == tensor.shape[1] and not tensor[:, 0].any():
-        tensor = tensor[:, 1:]
-    if side * side != tensor.shape[1]:
-        raise ValueError(f"{name} has {tensor.shape[1]} tokens, which do not form a square grid")
-    return tensor.reshape(1, side, side, tensor.shape[2])
-
-
 def _mmcv_merging_to_timm(name: str, tensor: Tensor) -> Tensor:
     """Reorder the input channels of a patch merging layer from mmcv's order to timm's.
 
     mmcv unfolds to (C, row, column); timm concatenates to (column, row, C).
     """
     if ".downsample." not in name:
-        return _grid_from_tokens(name, tensor)
+        return tensor
     channels, rest = divmod(tensor.shape[-1] if tensor.ndim else 0, 4)
     if rest or not channels:
         raise ValueError(
@@ -115,7 +103,6 @@ MIXMIM_AUTHORS = Layout(
         (r"head\.(\w+)", r"head.fc.\1"),
         *_TIMM_DECODER,
     ),
-    transform=_grid_from_tokens,
 )
 
 MIXMIM_MMPRETRAIN = Layout(
@@ -145,7 +132,6 @@ MCMAE_AUTHORS = Layout(
         (r"head\.(\w+)", r"head.fc.\1"),
         *_TIMM_DECODER,
     ),
-    transform=_grid_from_tokens,
 )
 
 MAE_AUTHORS = Layout(
@@ -157,7 +143,6 @@ MAE_AUTHORS = Layout(
         (r"head\.(\w+)", r"head.fc.\1"),
         *_TIMM_DECODER,
     ),
-    transform=_grid_from_tokens,
 )
 
 MAE_MMPRETRAIN = Layout(
@@ -173,7 +158,6 @@ MAE_MMPRETRAIN = Layout(
         (r"(head\.fc\.\w+)", r"\1"),
         *_MMPRETRAIN_DECODER,
     ),
-    transform=_grid_from_tokens,
 )
 
 # timm's Swin has no position embedding and no norms between stages; our export adds them
@@ -185,6 +169,7 @@ SWIN_TIMM = Layout(
         (r"layers\.(\d+\.(?:downsample|blocks)\..*)", r"backbone.stages.\1"),
         (r"(head\.fc\.\w+)", r"\1"),
     ),
+    has_rows=False,
 )
 
 LAYOUTS = (

@@ -61,7 +61,7 @@ def load_pretrained(
     def fit(names: set[str]) -> float:
         return len(names & set(own)) / max(len(own), 1)
 
-    encoder = select_encoder(tensors, prefix, fit, source, model)
+    encoder = select_encoder(tensors, prefix, fit, source, model, own)
     missing, unexpected = _allowed_differences(module, set(own), set(encoder.tensors))
     used = {name: t for name, t in encoder.tensors.items() if name not in unexpected}
     may_inflate = inflatable(own, used) is not None

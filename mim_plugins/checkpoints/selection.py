@@ -2,16 +2,15 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from torch import Tensor
 
 from ..errors import CheckpointError
 from .conversion import convert
-from .layouts import find_layout
+from .layouts import BACKBONE, find_layout
 
-BACKBONE = "backbone."
 _LISTED = 8  # prefixes in an error message
 _MIN_FIT = 0.2  # share of common names that suffices for an encoder of another depth
 _MAX_PARTS = 3  # parts of a prefix that is suggested
@@ -48,6 +47,7 @@ def select_encoder(
     fit: Callable[[set[str]], float],
     source: str,
     model: str,
+    own: Mapping[str, Tensor] | None = None,
 ) -> Encoder:
     """Find the encoder's tensors.
 
@@ -60,6 +60,7 @@ def select_encoder(
         fit: function of names that returns the share of the model's names among them.
         source: name of the file, for messages.
         model: name of the model, for messages.
+        own: the encoder's own tensors, see :func:`convert`.
 
     Raises:
         CheckpointError: no encoder has this prefix; the message contains the prefix that fits.
@@ -73,7 +74,7 @@ def select_encoder(
                 f" use prefix='{BACKBONE}'"
             )
         try:
-            _, converted = convert(tensors)
+            _, converted = convert(tensors, own)
         except ValueError as error:
             raise CheckpointError(
                 f"'{source}': {error}; convert the file by hand, or give another one"

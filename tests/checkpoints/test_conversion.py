@@ -4,6 +4,7 @@ import torch
 from mim_plugins.checkpoints import convert
 from mim_plugins.checkpoints.selection import select_encoder
 from mim_plugins.errors import CheckpointError
+from mim_plugins.layers import sincos_position_embedding
 
 
 def mae(**changes):
@@ -73,3 +74,46 @@ def test_merging_layers_without_four_inputs_are_refused(shape):
 def test_an_empty_position_embedding_stays_empty():
     _, converted = convert(mae(pos_embed=torch.ones(1, 0, 4)))
     assert converted["backbone.pos_embed"].shape == (1, 0, 0, 4)
+
+
+def positions(grid, dim, cls):
+    rows = sincos_position_embedding(dim, grid).flatten(1, 2)
+    return torch.cat([torch.zeros(1, int(cls), dim), rows], dim=1)
+
+
+def test_grids_of_encoder_and_decoder_are_those_of_the_model():
+    tensors = mae(
+        cls_token=torch.ones(1, 1, 8),
+        pos_embed=positions((8, 32), 8, True),
+        decoder_pos_embed=positions((8, 32), 4, True),
+    )
+    own = {"pos_embed": torch.zeros(1, 8, 32, 8)}
+    for given in (own, {f"backbone.{name}": tensor for name, tensor in own.items()}):
+        _, converted = convert(tensors, given)
+        for ours, dim in (("backbone.pos_embed", 8), ("decoder.pos_embed", 4)):
+            assert torch.equal(converted[ours], sincos_position_embedding(dim, (8, 32)))
+    with pytest.raises(ValueError, match="those of a grid of 8x32, not 16x16"):
+        convert(tensors)
+
+
+def test_grids_of_mixmim_decoders_follow_from_the_encoder():
+    tensors = {
+        "absolute_pos_embed": positions((16, 64), 8, False),
+        "decoder_pos_embed": positions((2, 8), 8, False),
+        "layers.0.blocks.0.attn.qkv.weight": torch.ones(24, 8),
+    }
+    _, converted = convert(tensors, {"pos_embed": torch.zeros(1, 16, 64, 8)})
+    assert converted["backbone.pos_embed"].shape == (1, 16, 64, 8)
+    assert converted["decoder.pos_embed"].shape == (1, 2, 8, 8)
+
+
+def test_a_token_without_position_is_not_changed():
+    tensors = mae(pos_embed=torch.randn(1, 16, 4))
+    _, converted = convert(tensors)
+    assert torch.equal(converted["backbone.cls_token"], tensors["cls_token"])
+    assert torch.equal(converted["backbone.pos_embed"].flatten(1, 2), tensors["pos_embed"])
+
+
+def test_a_learned_row_of_the_decoder_is_refused():
+    with pytest.raises(ValueError, match=r"decoder_pos_embed has a row for a \[CLS\] token that"):
+        convert(mae(decoder_pos_embed=torch.ones(1, 5, 4)))

@@ -285,3 +285,27 @@ def test_integer_buffers_of_other_encoders_are_exported(tmp_path):
     torch.save(weights, tmp_path / "x.pth")
     export_backbone(tmp_path / "x.pth", tmp_path / "y.pth", "torch")
     assert read_tensors(tmp_path / "y.pth")["bn.num_batches_tracked"].dtype == torch.int64
+
+
+@pytest.mark.parametrize("size", [(64, 64), (128, 512), (32, 128)])
+@pytest.mark.parametrize("has_position", [True, False])
+def test_vits_of_timm_load_with_any_grid_and_class_token(tmp_path, size, has_position):
+    timm = pytest.importorskip("timm.models.vision_transformer")
+    theirs = timm.VisionTransformer(
+        img_size=size,
+        patch_size=16,
+        embed_dim=16,
+        depth=2,
+        num_heads=2,
+        num_classes=0,
+        no_embed_class=not has_position,
+    ).eval()
+    torch.nn.init.normal_(theirs.pos_embed)
+    torch.save(theirs.state_dict(), tmp_path / "timm.pth")
+    ours = random_backbone(VIT | dict(img_size=size))
+    load_pretrained(ours, tmp_path / "timm.pth", None)
+    images = torch.randn(1, 3, *size)
+    with torch.no_grad():
+        features = ours(images)[0].flatten(2).transpose(1, 2)
+        expected = theirs.forward_features(images)[:, 1:]
+    torch.testing.assert_close(features, expected, atol=1e-5, rtol=0)

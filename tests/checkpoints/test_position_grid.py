@@ -1,0 +1,105 @@
+"""Grids of position embeddings that are stored as rows."""
+
+import math
+
+import pytest
+import torch
+
+from mim_plugins.checkpoints.position_grid import reduced_grid, split_positions
+from mim_plugins.layers import resize_position_embedding, sincos_position_embedding
+
+DIM = 64
+
+
+def rows_of(grid, cls=None, noise=0.0):
+    """Return the rows (1, L, D) of an embedding, with that of a [CLS] token first if given."""
+    torch.manual_seed(0)
+    rows = sincos_position_embedding(DIM, grid).flatten(1, 2)
+    rows = rows + noise * torch.randn_like(rows)
+    first = torch.full((1, 1, DIM), 0.0 if cls is None else cls)
+    return rows if cls is None else torch.cat([first, rows], dim=1)
+
+
+def check(rows, has_token, expected, grid, has_row):
+    found = split_positions("pos_embed", rows, has_token, expected)
+    assert found.grid.shape[1:3] == grid
+    assert (found.cls is not None) == has_row
+    assert torch.equal(found.grid.flatten(1, 2), rows[:, int(has_row) :])
+    assert found.cls is None or torch.equal(found.cls, rows[:, :1])
+
+
+@pytest.mark.parametrize("expected", [None, (14, 14), (6, 6), (7, 14)])
+@pytest.mark.parametrize("grid", [(14, 14), (16, 16), (4, 4)])
+@pytest.mark.parametrize("cls", [None, 0.0, 0.5])
+def test_square_grids_are_read_for_any_model(grid, cls, expected):
+    check(rows_of(grid, cls, noise=0.2), cls is not None, expected, grid, cls is not None)
+
+
+@pytest.mark.parametrize("expected", [None, (4, 4), (14, 14), (2, 8)])
+def test_a_token_without_position_keeps_all_rows(expected):
+    check(rows_of((4, 4)), True, expected, (4, 4), False)
+    check(rows_of((14, 14)), True, expected, (14, 14), False)
+
+
+@pytest.mark.parametrize("grid", [(8, 32), (32, 8), (2, 8), (4, 9), (3, 5), (1, 4)])
+@pytest.mark.parametrize(
+    ("cls", "has_token"), [(None, False), (None, True), (0.0, False), (0.0, True), (0.5, True)]
+)
+def test_the_models_grid_is_kept(grid, cls, has_token):
+    check(rows_of(grid, cls), has_token, grid, grid, cls is not None)
+    resized = resize_position_embedding(sincos_position_embedding(DIM, (14, 14)), grid)
+    check(resized.flatten(1, 2), False, grid, grid, False)
+
+
+def test_untrained_values_keep_the_models_grid():
+    for rows in (torch.randn(1, 256, DIM), torch.ones(1, 256, DIM), torch.zeros(1, 256, DIM)):
+        check(rows, False, (8, 32), (8, 32), False)
+        check(rows, False, None, (16, 16), False)
+
+
+def test_a_square_embedding_of_the_same_count_stays_square():
+    check(rows_of((16, 16), 0.5), True, (8, 32), (16, 16), True)
+
+
+def test_one_token_more_or_less_is_decided_by_the_values():
+    check(rows_of((13, 15), 0.5), True, (13, 15), (13, 15), True)
+    check(rows_of((14, 14)), True, (13, 15), (14, 14), False)
+    check(rows_of((7, 7), 0.5), True, (5, 10), (7, 7), True)
+    check(rows_of((5, 10)), True, (5, 10), (5, 10), False)
+    with pytest.raises(ValueError, match=r"may be 13x15 and a \[CLS\] token or 14x14, and its"):
+        split_positions("pos_embed", torch.randn(1, 196, DIM), True, (13, 15))
+
+
+@pytest.mark.parametrize("expected", [None, (16, 16), (14, 14), (4, 16)])
+def test_rectangles_are_not_taken_for_squares(expected):
+    for grid in ((8, 32), (32, 8)):
+        message = rf"256 tokens, whose values are those of a grid of {grid[0]}x{grid[1]}, not 16x16"
+        with pytest.raises(ValueError, match=message):
+            split_positions("pos_embed", rows_of(grid), False, expected)
+
+
+def test_unknown_grids_of_models_that_are_not_square_are_refused():
+    with pytest.raises(ValueError, match=r"197 tokens, whose grid is unknown.*4x16"):
+        split_positions("pos_embed", torch.randn(1, 197, DIM), True, (4, 16))
+
+
+@pytest.mark.parametrize("count", [1, 2, 4, 5])
+def test_tiny_grids_are_square(count):
+    rows = torch.randn(1, count, DIM)
+    has_row = math.isqrt(count) ** 2 != count
+    side = math.isqrt(count - has_row)
+    for expected in (None, (14, 14), (4, 16)):
+        check(rows, True, expected, (side, side), has_row)
+
+
+def test_other_counts_are_refused():
+    for expected, more in ((None, "square grid$"), ((4, 8), "nor the model's grid of 4x8$")):
+        with pytest.raises(ValueError, match=f"15 tokens, which form neither a .*{more}"):
+            split_positions("pos_embed", torch.randn(1, 15, DIM), False, expected)
+
+
+def test_grids_of_decoders_have_equal_cells():
+    assert reduced_grid((16, 64), 16) == (2, 8)
+    assert reduced_grid((16, 64), 1024) == (16, 64)
+    assert reduced_grid((16, 64), 17) is None
+    assert reduced_grid((2, 2), 9) is None
