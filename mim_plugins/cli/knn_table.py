@@ -18,6 +18,7 @@ from ..apis.knn import (
     knn_dataset_configs,
 )
 from ..checks import consistency
+from ..data_preprocessors import check_file_colors
 from ..datasets.wrappers import loading_bands
 from ..errors import BUILD_ERRORS
 from ..evaluation import (
@@ -106,6 +107,8 @@ def _evaluate(args: argparse.Namespace) -> None:
         MMLogger.get_current_instance().setLevel("WARNING")  # omits a line per parameter
     backbone = build_backbone(cfg, args.checkpoint).to(args.device)
     data_preprocessor = build_normalization(cfg).to(args.device)
+    if is_pretraining(cfg):
+        check_file_colors(backbone, data_preprocessor, cfg.train_dataloader, "k-NN")
     consistency.check_features(backbone, data_preprocessor, datasets)
     references, queries = (
         compute_features(backbone, data_preprocessor, loader, args, title)

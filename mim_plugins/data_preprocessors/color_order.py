@@ -3,7 +3,10 @@
 from typing import Any
 
 from ..datasets.pipelines import loads_bgr
+from ..errors import ConfigError
 from .mix_data_preprocessor import reverses_channels
+
+_RGB = 3
 
 
 def reads_rgb(model: Any) -> bool:
@@ -24,6 +27,27 @@ def reads_rgb(model: Any) -> bool:
         return True
     training = run_config(model).get("train_dataloader")
     return not (loads_bgr(training) if training else hasattr(preprocessor, "to_rgb"))
+
+
+def check_file_colors(backbone: Any, preprocessor: Any, training: Any, where: str) -> None:
+    """Check that a model reads images of files, which are BGR, in the order of its training.
+
+    Args:
+        backbone: the model's backbone.
+        preprocessor: the model's data preprocessor.
+        training: training data, a data set or its config.
+        where: what loads files, for the message.
+
+    Raises:
+        ConfigError: the training data are RGB in memory, and the preprocessor keeps their order.
+    """
+    keeps = not (reverses_channels(preprocessor) or getattr(preprocessor, "to_rgb", False))
+    if keeps and getattr(backbone, "in_channels", _RGB) == _RGB and not loads_bgr(training):
+        raise ConfigError(
+            f"{where} loads files as BGR, but the training images are RGB in memory and"
+            " data_preprocessor does not reverse them; give data sets with the pipeline of RGB"
+            " images"
+        )
 
 
 def run_config(model: Any) -> Any:

@@ -5,7 +5,8 @@ from types import SimpleNamespace
 import pytest
 from mmengine.model import ImgDataPreprocessor
 
-from mim_plugins.data_preprocessors import MixDataPreprocessor, reads_rgb
+from mim_plugins.data_preprocessors import MixDataPreprocessor, check_file_colors, reads_rgb
+from mim_plugins.errors import ConfigError
 
 FILES = dict(train_dataloader=dict(dataset=dict(pipeline=[dict(type="LoadImage")])))
 MEMORY = dict(train_dataloader=dict(dataset=dict(type="CIFAR10", pipeline=[])))
@@ -39,3 +40,17 @@ def test_encoders_read_the_described_order(order, expected):
     described = SimpleNamespace(channel_order=order)
     model = SimpleNamespace(preprocessing=described, data_preprocessor=MixDataPreprocessor())
     assert reads_rgb(model) == expected
+
+
+@pytest.mark.parametrize("kind", [ImgDataPreprocessor, MixDataPreprocessor])
+def test_models_of_rgb_in_memory_read_no_files(kind):
+    backbone = SimpleNamespace(in_channels=3)
+    with pytest.raises(ConfigError, match=r"KNNHook loads files as BGR, but .* RGB in memory"):
+        check_file_colors(backbone, kind(), MEMORY["train_dataloader"], "KNNHook")
+    for preprocessor, training, channels in (
+        (kind(bgr_to_rgb=True), MEMORY, 3),
+        (kind(), FILES, 3),
+        (kind(), MEMORY, 1),
+    ):
+        backbone.in_channels = channels
+        check_file_colors(backbone, preprocessor, training["train_dataloader"], "KNNHook")

@@ -7,8 +7,9 @@ from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 from ...apis.inputs import input_channels
+from ...data_preprocessors import check_file_colors
 from ...datasets.pipelines import check_not_normalized
-from ...datasets.wrappers import base_datasets, loading_bands
+from ...datasets.wrappers import base_dataset_configs, base_datasets, loading_bands
 from ...errors import ConfigError, CorruptImageError
 from ...evaluation.features import PRECISIONS, check_features, extract_features
 from ...evaluation.knn import check_neighbors, knn_accuracy
@@ -71,7 +72,8 @@ class KNNHook(IntervalHook):
             backbone, or the training set has several folders and no config is given.
         DataNotFoundError: before the first iteration, if the data do not exist.
         CorruptImageError: before the first iteration, if no image of a data set can be read.
-        ConfigError: before the first iteration, if the training pipeline normalizes images.
+        ConfigError: before the first iteration, if the training pipeline normalizes images, or
+            files would be read in another order of colors, see :func:`check_file_colors`.
     """
 
     priority = 95  # after the checkpoint hook, before PreemptionHook ends a run
@@ -114,6 +116,9 @@ class KNNHook(IntervalHook):
             raise ValueError(f"KNNHook: {type(model).__name__} has no backbone to evaluate")
         check_not_normalized(runner.train_dataloader.dataset, "train_dataloader")
         datasets = _complete_datasets(runner, self.references, self.queries)
+        if any("pipeline" not in part for each in datasets for part in base_dataset_configs(each)):
+            training = runner.train_dataloader.dataset
+            check_file_colors(model.backbone, model.data_preprocessor, training, "KNNHook")
         img_size = getattr(model.backbone, "img_size", 224)
         with preserved_random_state():
             self._loaders = build_knn_loaders(
