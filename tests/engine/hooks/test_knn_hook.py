@@ -18,6 +18,7 @@ from mmengine.runner import Runner
 from tiny_run import MIXMAE, MRMAE, run_in_pieces, tiny_config
 from two_processes import DISTRIBUTED, in_two_processes
 
+from mim_plugins.data_preprocessors import MixDataPreprocessor
 from mim_plugins.engine.hooks import KNNHook, StallWatchdogHook
 from mim_plugins.engine.hooks.knn_hook import _complete_datasets
 from mim_plugins.errors import ConfigError, CorruptImageError, DataNotFoundError
@@ -354,3 +355,11 @@ def test_training_pipelines_that_normalize_are_refused():
     runner = SimpleNamespace(model=model, train_dataloader=loader)
     with pytest.raises(ConfigError, match="train_dataloader: the pipeline contains Normalize"):
         KNNHook().before_train(runner)
+
+
+def test_models_of_rgb_in_memory_need_explicit_pipelines():
+    dataset = SimpleNamespace(pipeline=[], data_root="images")
+    model = SimpleNamespace(backbone=torch.nn.Identity(), data_preprocessor=MixDataPreprocessor())
+    loader = SimpleNamespace(dataset=dataset)
+    with pytest.raises(ConfigError, match="KNNHook loads files as BGR"):
+        KNNHook().before_train(SimpleNamespace(model=model, train_dataloader=loader))
