@@ -49,29 +49,31 @@ def check_units(runner: Runner) -> None:
     """Check that nothing counts epochs in a run that counts iterations.
 
     Such a run is a single epoch of MMEngine: hooks would act only at its end, and schedulers would
-    keep their first value. Schedulers of metrics step at validations, in either unit. A warning
-    names other settings of hooks in epochs.
+    keep their first value. Schedulers of metrics step at validations, in either unit. Warnings name
+    a checkpoint hook with MMEngine's default, which saves the end, and other settings in epochs.
 
     Raises:
-        ConfigError: a hook with an interval, or a scheduler, has ``by_epoch=True``.
+        ConfigError: another hook with an interval, or a scheduler, has ``by_epoch=True``.
     """
     for hook in runner.hooks:
         name, interval = type(hook).__name__, getattr(hook, "interval", _NEVER)
         is_active = isinstance(interval, Real) and float(interval) > 0
         if getattr(hook, "by_epoch", False) is True and is_active:
-            raise ConfigError(
+            text = (
                 f"{name}: interval={interval} counts epochs (by_epoch=True), but this run counts"
                 " iterations, so the hook would act only at the end; set by_epoch=False and"
                 " interval to a number of iterations"
             )
+            if not (isinstance(hook, CheckpointHook) and interval == 1):
+                raise ConfigError(text)
+            print_log(text, "current", logging.WARNING)
         for field, value in vars(hook).items():
             if "epoch" in field and field[0] != "_" and _is_whole(value) and value > 1:
-                print_log(
+                text = (
                     f"{name}: {field}={value} counts epochs, but this run counts iterations and is"
-                    " a single epoch for hooks",
-                    "current",
-                    logging.WARNING,
+                    " a single epoch for hooks"
                 )
+                print_log(text, "current", logging.WARNING)
     schedulers = runner.param_schedulers or []
     for some in schedulers.values() if isinstance(schedulers, dict) else [schedulers]:
         for scheduler in some:

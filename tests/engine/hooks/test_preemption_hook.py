@@ -24,6 +24,15 @@ class Signal(Hook):
             os.kill(os.getpid(), self.number)
 
 
+class Kill(Hook):
+    def __init__(self, iteration):
+        self.iteration = iteration
+
+    def before_train_iter(self, runner, *args, **kwargs):
+        if runner.iter == self.iteration:
+            raise KeyboardInterrupt
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
 def test_signal_saves_and_exits_and_the_run_can_resume(tmp_path, number):
     whole = toy_runner(tmp_path / "whole", iterations=4)
@@ -72,7 +81,7 @@ def test_interrupted_file_stays_beside_files_of_weights(tmp_path):
     rest.call_hook("before_run")
     assert rest._load_from.endswith("interrupted.pth")
     killed = toy_runner(tmp_path / "run", iterations=6, checkpoint=checkpoint, resume=True)
-    killed.register_hook(Signal(5, signal.SIGINT))
+    killed.register_hook(Kill(5))
     with pytest.raises(KeyboardInterrupt):
         killed.train()
     assert (tmp_path / "run/interrupted.pth").is_file()

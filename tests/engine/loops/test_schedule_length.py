@@ -95,7 +95,7 @@ class Switch(Hook):
     ("changed", "expected"),
     [
         (dict(param_scheduler=[COSINE]), "CosineAnnealingLR counts epochs .*set by_epoch=False"),
-        (dict(checkpoint=dict(by_epoch=True)), "AtomicCheckpointHook: interval=1 counts epochs"),
+        (dict(checkpoint=dict(by_epoch=True, interval=2)), "CheckpointHook: interval=2 counts"),
         (dict(hooks=[KNNHook()]), "KNNHook: interval=10 counts epochs"),
         (dict(hooks=[ReconstructionHook()]), "ReconstructionHook: interval="),
         (dict(hooks=[CheckpointHook(interval=5)]), "CheckpointHook: interval=5 counts epochs"),
@@ -129,6 +129,12 @@ def test_schedulers_of_several_optimizers_are_checked():
 )
 def test_matching_units_pass(tmp_path, changed):
     toy_runner(tmp_path, iterations=2, **changed).train()
+
+
+def test_default_checkpoint_hook_saves_the_end_with_a_warning(tmp_path, capsys):
+    toy_runner(tmp_path, iterations=2, checkpoint=dict(by_epoch=True)).train()
+    assert "AtomicCheckpointHook: interval=1 counts epochs" in capsys.readouterr().out
+    assert [file.name for file in tmp_path.glob("*.pth")] == ["epoch_1.pth"]
 
 
 def test_other_settings_in_epochs_cause_a_warning(tmp_path, capsys):
