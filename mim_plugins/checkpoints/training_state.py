@@ -51,7 +51,7 @@ RUNTIME_TYPES: dict[str, tuple[type, ...]] = dict(
     iter=(int,),
     max_epochs=(int,),
     max_iters=(int,),
-    validated_step=(int,),
+    last_validation=(int,),
     last_ckpt=(str, NONE),
 )
 

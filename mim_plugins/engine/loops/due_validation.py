@@ -5,8 +5,11 @@ from typing import Any
 
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
 
-VALIDATED = "validated_step"
-"""Message hub key of the last validated step, in the unit that the loop counts."""
+VALIDATED = "last_validation"
+"""Message hub key of the last validated step, in the unit that the loop counts.
+
+MMEngine logs entries whose keys begin with train, val or test beside the metrics.
+"""
 
 
 def run_due_validation(loop: EpochBasedTrainLoop | IterBasedTrainLoop, step: int) -> None:

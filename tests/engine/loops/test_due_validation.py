@@ -1,5 +1,9 @@
 import pytest
+from mmengine.runner import LogProcessor
+from tiny_run import toy_runner
 from validated_run import LOOPS, PLATEAU, POLY, Kill, train
+
+from mim_plugins.engine.loops.due_validation import VALIDATED
 
 
 @pytest.mark.parametrize(
@@ -16,6 +20,14 @@ def test_kill_before_a_validation_changes_nothing(tmp_path, loop, stop, schedule
     assert before.rates | after.rates == whole.rates
     assert before.validated + after.validated == whole.validated
     assert len(set(whole.rates.values())) > 1
+
+
+def test_validations_log_only_their_metrics(tmp_path):
+    runner = toy_runner(tmp_path, iterations=2)
+    runner.train()
+    runner.message_hub.update_info(VALIDATED, 2)
+    processor = LogProcessor()
+    assert processor._collect_non_scalars(runner, "val") == {}
 
 
 @pytest.mark.parametrize("loop", LOOPS)

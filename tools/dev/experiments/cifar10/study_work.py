@@ -4,9 +4,11 @@ import json
 import platform
 import subprocess
 import time
+from collections import defaultdict
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import torch
@@ -52,6 +54,7 @@ class Study:
         self.experiment = Experiment(work, size)
         self.configs = StudyConfigs(self.experiment, length)
         self.work = work
+        self._locks: defaultdict[str, Lock] = defaultdict(Lock)  # a search is part of several jobs
 
     def result(self, job: Job) -> dict[str, Any] | None:
         """Return the values of a finished job, otherwise None."""
@@ -59,10 +62,15 @@ class Study:
         return json.loads(file.read_text())["values"] if file.exists() else None
 
     def run(self, job: Job) -> dict[str, Any]:
-        """Run a job unless its result exists; return its values."""
-        known = self.result(job)
-        if known is not None:
-            return known
+        """Run a job unless its result exists; return its values.
+
+        A job that another thread runs is waited for.
+        """
+        with self._locks[job.label]:
+            known = self.result(job)
+            return self._run(job) if known is None else known
+
+    def _run(self, job: Job) -> dict[str, Any]:
         begin = time.monotonic()
         values = getattr(self, f"_{job.kind}")(job)
         seconds = round(time.monotonic() - begin, 1)
