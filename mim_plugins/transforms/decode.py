@@ -32,6 +32,7 @@ _LONGEST_HEADER = 4096  # bytes
 # above which OpenCV (pixels) and libpng (a side) refuse to decode
 MAX_PIXELS, _MAX_SIDE = 1 << 30, 1_000_000
 _DIAGNOSED = 1 << 27  # pixels for which Pillow may allocate memory to find a cause
+_EXECUTED = "EPS"  # Pillow would start Ghostscript on it
 _COLORS = 3
 _lock = threading.Lock()
 
@@ -193,7 +194,8 @@ def _diagnose(data: bytes) -> tuple[str, str]:
                     return "too large", f"{width}x{height} pixels"
                 if width * height > _DIAGNOSED:  # a few bytes may declare as many
                     return "corrupt", f"OpenCV cannot decode the {width}x{height} pixels"
-                image.load()
+                if image.format != _EXECUTED:
+                    image.load()
                 return "unsupported", f"OpenCV cannot read {image.format} of mode {image.mode}"
         except UnidentifiedImageError:
             if data.startswith(TIFF):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from image_files import corrupt_files, encode, good_files, oriented, picture, textured
 from mmcv import imfrombytes
-from PIL import Image
+from PIL import EpsImagePlugin, Image
 
 from mim_plugins.errors import CorruptImageError
 from mim_plugins.transforms import decode_image
@@ -179,3 +179,12 @@ def test_other_results_of_the_decoder_are_refused(monkeypatch, pixels):
     monkeypatch.setattr("cv2.imdecode", lambda *_: pixels)
     with pytest.raises(CorruptImageError, match=r"unsupported \(.* pixels of the shape"):
         decode_image(b"BM anything", "x.bmp")
+
+
+def test_no_program_is_started_to_diagnose_a_file(monkeypatch):
+    started = []
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *args: started.append(args))
+    content = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 16 16\n%%EndComments\nshowpage\n"
+    with pytest.raises(CorruptImageError, match=r"unsupported \(OpenCV cannot read EPS"):
+        decode_image(content)
+    assert started == []
