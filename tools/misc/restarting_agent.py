@@ -63,11 +63,14 @@ class RestartingAgent(LocalElasticAgent):
         super()._restart_workers(worker_group)
         self._cause = None
 
-    def _shutdown(self, death_sig: signal.Signals = signal.SIGTERM) -> None:
+    def _shutdown(
+        self, death_sig: signal.Signals = signal.SIGTERM, *args: Any, **kwargs: Any
+    ) -> None:
+        # PyTorch 2.14 also gives a timeout
         if self._cause is not None and self._pcontext is not None:
             # after a failure, the other processes cannot continue, and a frozen one never ends
             self._pcontext.close(death_sig, timeout=_PATIENCE)
-        super()._shutdown(death_sig)
+        super()._shutdown(death_sig, *args, **kwargs)
 
     def _folder(self) -> Path:
         """Return the folder of this attempt, with a folder per process."""
