@@ -61,14 +61,23 @@ class Crash(Hook):
             raise KeyboardInterrupt
 
 
+def train_until_crash(work_dir, monkeypatch, checkpoint):
+    hooks = [TimedCheckpointHook(minutes=3), Crash(11), Clock(monkeypatch)]
+    runner = toy_runner(work_dir, iterations=12, hooks=hooks, checkpoint=checkpoint)
+    with pytest.raises(KeyboardInterrupt):
+        runner.train()
+
+
+def resumed(work_dir, checkpoint):
+    hooks = [TimedCheckpointHook()]
+    return toy_runner(work_dir, iterations=12, hooks=hooks, checkpoint=checkpoint, resume=True)
+
+
 def test_run_resumes_exactly_from_the_newer_file_of_the_pair(tmp_path, monkeypatch, saved):
     checkpoint = dict(interval=100, save_last=True)
     whole = toy_runner(tmp_path / "whole", iterations=12)
     whole.train()
-    hooks = [TimedCheckpointHook(minutes=3), Crash(11), Clock(monkeypatch)]
-    runner = toy_runner(tmp_path / "run", iterations=12, hooks=hooks, checkpoint=checkpoint)
-    with pytest.raises(KeyboardInterrupt):
-        runner.train()
+    train_until_crash(tmp_path / "run", monkeypatch, checkpoint)
     assert saved == [(3, "timed_0.pth"), (6, "timed_1.pth"), (9, "timed_0.pth")]
     iterations = {
         file.name: torch.load(file)["meta"]["iter"] for file in tmp_path.glob("run/*.pth")
@@ -76,10 +85,7 @@ def test_run_resumes_exactly_from_the_newer_file_of_the_pair(tmp_path, monkeypat
     assert iterations == {"timed_0.pth": 9, "timed_1.pth": 6}
 
     (tmp_path / "run/timed_0.pth").write_bytes(b"corrupt")
-    rest = toy_runner(
-        tmp_path / "run", iterations=12, hooks=[TimedCheckpointHook()], checkpoint=checkpoint,
-        resume=True,
-    )  # fmt: skip
+    rest = resumed(tmp_path / "run", checkpoint)
     rest.call_hook("before_run")
     assert rest._load_from.endswith("timed_1.pth")
     rest.train()
@@ -92,14 +98,8 @@ def test_run_whose_regular_files_are_weights_resumes_exactly(tmp_path, monkeypat
     checkpoint = {"interval": 2, left_out: False}
     whole = toy_runner(tmp_path / "whole", iterations=12)
     whole.train()
-    hooks = [TimedCheckpointHook(minutes=3), Crash(11), Clock(monkeypatch)]
-    runner = toy_runner(tmp_path / "run", iterations=12, hooks=hooks, checkpoint=checkpoint)
-    with pytest.raises(KeyboardInterrupt):
-        runner.train()
-    rest = toy_runner(
-        tmp_path / "run", iterations=12, hooks=[TimedCheckpointHook()], checkpoint=checkpoint,
-        resume=True,
-    )  # fmt: skip
+    train_until_crash(tmp_path / "run", monkeypatch, checkpoint)
+    rest = resumed(tmp_path / "run", checkpoint)
     rest.train()
     assert rest.model.weight.tolist() == whole.model.weight.tolist()
     assert "optimizer" in torch.load(tmp_path / "whole/iter_12.pth", weights_only=False)
