@@ -14,7 +14,7 @@ FAMILIES = dict(
     vit=("random_vit", "mae", "mrmae_self", "mrmae_imagenet", "mrmae_labels"),
 )
 RIVALS = (("mixmae", "simmim"), ("mrmae_self", "mae"))  # comparisons that decide
-TEACHERS = ("mrmae_imagenet", "mrmae_labels")  # starts beside those that decide
+TEACHERS = ("mrmae_imagenet", "mrmae_labels")  # their starts describe and do not decide
 DECIDING = tuple(name for names in FAMILIES.values() for name in names if name not in TEACHERS)
 PAIRS = (  # compared by the report
     *RIVALS,
@@ -130,7 +130,7 @@ class Start:
 
 @dataclass(frozen=True)
 class Job:
-    """One job."""
+    """Unit of work with a result file."""
 
     kind: str
     """One of ``calibrate``, ``cost``, ``teachers``, ``teacher_quality``, ``pretrain``,
