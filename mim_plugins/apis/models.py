@@ -98,7 +98,8 @@ def load_weights(
     """
     tensors, state = read_tensors(checkpoint), model.state_dict()
     own = set(state)
-    if not own & set(tensors):
+    layout = find_layout(set(tensors))
+    if layout is not None and not layout.signature <= own:
         tensors = _converted(tensors, state, checkpoint)
     tensors = {
         name: tensor
@@ -114,9 +115,7 @@ def load_weights(
 def _converted(
     tensors: dict[str, Tensor], own: dict[str, Tensor], checkpoint: str | Path
 ) -> dict[str, Tensor]:
-    """Return ``tensors`` under our names if their layout is known, else unchanged."""
-    if find_layout(set(tensors)) is None:
-        return tensors
+    """Return the tensors of another code base under our names."""
     try:
         return convert(tensors, own)[1]
     except ValueError as error:

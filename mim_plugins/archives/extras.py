@@ -23,5 +23,6 @@ def import_extra(module: str, extra: str, path: str) -> Any:
     except ImportError as error:
         package = module.partition(".")[0]
         raise ArchiveError(
-            f"'{printable(path)}' needs the package {package}: pip install 'mim_plugins[{extra}]'"
+            f"'{printable(path)}' needs the package {package} ({error}): pip install"
+            f" 'mim_plugins[{extra}]'"
         ) from error

@@ -90,7 +90,7 @@ def run(cfg: Config, args: argparse.Namespace, outdated: list[Path], is_restarte
     for level, texts in ((logging.INFO, notes), (logging.WARNING, warnings)):
         for text in filter(None, texts):
             runner.logger.log(level, text)
-    runner.after_first_iteration(lambda: work_dir.remove_checkpoints(outdated))
+    runner.after_first_iteration(lambda: work_dir.remove_checkpoints(outdated, cfg.work_dir))
     restart.report_restarts(runner)
     errors = user_errors(args.traceback, BUILD_ERRORS, until=runner.has_begun)
     with errors, interruptible(runner, args.traceback):

@@ -136,15 +136,17 @@ def _saves_checkpoints(hook: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, CheckpointHook)
 
 
-def remove_checkpoints(checkpoints: list[Path]) -> None:
-    """Remove checkpoints of an earlier run and ``last_checkpoint``.
+def remove_checkpoints(checkpoints: list[Path], work_dir: str | Path) -> None:
+    """Remove checkpoints of an earlier run, and ``last_checkpoint`` in the work folder.
+
+    The checkpoints may be in other folders, but MMEngine writes ``last_checkpoint`` to this one.
 
     Raises:
         WorkDirError: a file cannot be removed.
     """
     for path in checkpoints:
         try:
-            (path.parent / POINTER).unlink(missing_ok=True)
+            Path(work_dir, POINTER).unlink(missing_ok=True)
             if path.is_dir() and not path.is_symlink():  # DeepSpeed's
                 shutil.rmtree(path)
             else:

@@ -148,3 +148,34 @@ def test_weights_of_the_authors_are_converted_and_checked(tmp_path):
         torch.save(reference["param"] | {name: value}, tmp_path / "x.pth")
         with pytest.raises(CheckpointError, match=rf"x\.pth'.*{message}"):
             load_weights(model, tmp_path / "x.pth")
+
+
+def test_complete_mmpretrain_checkpoints_are_converted(save):
+    sizes = dict(num_layers=1, num_heads=2, feedforward_channels=32)
+    neck = dict(decoder_embed_dim=8, decoder_depth=1, decoder_num_heads=2, num_patches=4)
+    theirs = MODELS.build(
+        dict(
+            type="mmpretrain.MAE",
+            backbone=dict(type="MAEViT", arch=dict(embed_dims=8, **sizes), img_size=32),
+            neck=dict(type="MAEPretrainDecoder", embed_dim=8, mlp_ratio=4, **neck),
+            head=dict(
+                type="MAEPretrainHead", loss=dict(type="PixelReconstructionLoss", criterion="L2")
+            ),
+        )
+    )
+    theirs.init_weights()
+    ours = MODELS.build(
+        dict(
+            type="MRMAE",
+            backbone=dict(
+                type="MaskedViT", arch=dict(depth=1, embed_dims=8, num_heads=2), img_size=32
+            ),
+            decoder=dict(type="MAEDecoder", embed_dims=8, depth=1, num_heads=2),
+            head=dict(type="PixelHead"),
+            data_preprocessor=dict(type="MixDataPreprocessor"),
+        )
+    )
+    weights = theirs.state_dict()
+    load_weights(ours, save(weights))
+    assert torch.equal(ours.backbone.norm.weight, weights["backbone.ln1.weight"])
+    assert torch.equal(ours.decoder.mask_token, weights["neck.mask_token"])

@@ -105,7 +105,7 @@ def test_resuming_removes_nothing(tmp_path):
     fill(tmp_path, "epoch_3.pth")
     for overwrite in (False, True):
         with work_dir.claim(config(tmp_path, resume=True), overwrite) as outdated:
-            work_dir.remove_checkpoints(outdated)
+            work_dir.remove_checkpoints(outdated, tmp_path)
     assert (tmp_path / "epoch_3.pth").exists()
 
 
@@ -115,8 +115,19 @@ def test_overwriting_removes_checkpoints_of_the_earlier_run(tmp_path):
     with work_dir.claim(config(tmp_path), overwrite=True) as outdated:
         assert len(outdated) == len(CHECKPOINTS) + 1
         assert all(path.exists() for path in outdated)
-        work_dir.remove_checkpoints(outdated)
+        work_dir.remove_checkpoints(outdated, tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"pretrained.pth", "swin_b_600e.py"}
+
+
+def test_overwriting_with_an_out_dir_removes_the_pointer_of_the_work_folder(tmp_path):
+    run = tmp_path / "run"
+    fill(run, "last_checkpoint")
+    fill(tmp_path / "out/run", "epoch_3.pth", "last_checkpoint.txt")
+    cfg = config(run, default_hooks=dict(checkpoint=dict(out_dir=str(tmp_path / "out"))))
+    with work_dir.claim(cfg, overwrite=True) as outdated:
+        work_dir.remove_checkpoints(outdated, cfg.work_dir)
+    assert not (run / "last_checkpoint").exists()
+    assert [path.name for path in (tmp_path / "out/run").iterdir()] == ["last_checkpoint.txt"]
 
 
 @pytest.mark.parametrize(
