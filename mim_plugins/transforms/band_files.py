@@ -152,8 +152,9 @@ def _read_dicom(data: bytes, path: str) -> RawBands:
         pixels = pydicom.pixels.pixel_array(dataset)
         padding = _padding(dataset, pixels.dtype)
         if color == "MONOCHROME1":  # black is the highest number
-            highest = (1 << int(dataset.BitsStored)) - 1
-            pixels, padding = highest - pixels.astype(np.int64), highest - padding
+            # the sum of the lowest and the highest number
+            ends = -1 if pixels.dtype.kind == "i" else (1 << int(dataset.BitsStored)) - 1
+            pixels, padding = ends - pixels.astype(np.int64), ends - padding
         slope, offset = (
             float(dataset.get(name) or default)
             for name, default in (("RescaleSlope", 1), ("RescaleIntercept", 0))

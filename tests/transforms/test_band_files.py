@@ -154,6 +154,17 @@ def test_inverted_dicom_is_turned_to_bright_for_high():
     assert np.array_equal(Bands(1).decode(inverted)[..., 0], stored)
 
 
+@pytest.mark.parametrize("bits", [12, 16])
+def test_inverted_dicom_of_signed_numbers_keeps_their_range(bits):
+    lowest, highest = -(1 << bits - 1), (1 << bits - 1) - 1
+    stored = np.array([[lowest, -1, 0, 5, highest]] * 4)
+    tags = dict(PhotometricInterpretation="MONOCHROME1", PixelRepresentation=1)
+    padding = pydicom.DataElement(0x00280120, "SS", 5)
+    raw = read_raw_bands(dicom(stored, bits=bits, PixelPaddingValue=padding, **tags))
+    assert np.array_equal(raw.pixels, lowest + highest - stored)
+    assert raw.nodata == (-6, -6)
+
+
 @pytest.mark.parametrize("color", ["MONOCHROME1", "MONOCHROME2"])
 @pytest.mark.parametrize("slope", ["1", "-0.1"])
 @pytest.mark.parametrize(("padding", "limit"), [(5, None), (5, 9), (9, 5)])
