@@ -105,6 +105,8 @@ class _SavedHistoryBuffer(HistoryBuffer):
         self._log_history = log.view(np.ndarray)
         self._count_history = count.view(np.ndarray)
         self.__class__ = HistoryBuffer
+        # a run that resumes with a validation has built no buffer, and needs their statistics
+        self._set_default_statistics()
 
 
 _ALLOWED: list = [

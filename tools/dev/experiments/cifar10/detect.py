@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import cifar_vit  # noqa: F401  registers the teacher
-from experiment import encoder_of
+from experiment import encoder_of, read_entries
 from mmengine.config import Config
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "transfer"))
@@ -45,8 +45,7 @@ def detector_config(
 
 def read_ap(work: Path, interval: int, iterations: int) -> dict[str, list[float]]:
     """Return box and mask AP of all validations; mmdet logs none where nothing was detected."""
-    (file,) = work.glob("*/vis_data/scalars.json")
-    entries = [json.loads(line) for line in file.read_text().splitlines()]
+    entries = read_entries(work)[-1]
     by_step = {entry["step"]: entry for entry in entries if "coco/bbox_mAP" in entry}
     steps = range(interval, iterations + 1, interval)
     names = dict(box="coco/bbox_mAP", mask="coco/segm_mAP")

@@ -5,15 +5,19 @@ import multiprocessing
 import os
 import resource
 import runpy
+import signal
 import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import torch
 from mmengine.config import Config
 from sizes import Size
+
+from mim_plugins.checkpoints import write_atomically
 
 HERE = Path(__file__).resolve().parent
 TRAIN = HERE.parents[2] / "train.py"
@@ -180,13 +184,15 @@ class Experiment:
     def write(self, cfg: Config, name: str) -> Path:
         """Write a config as ``<name>.py``."""
         file = self.work / f"{name}.py"
-        cfg.dump(file)
+        # another job may read it
+        write_atomically(file, lambda partial: partial.write_text(cfg.pretty_text))
         return file
 
 
 def _run(script: Path, arguments: list[str], log: Path, done: Path) -> None:
     """Run ``script`` as from the command line, in the process of a job."""
     start = time.monotonic()
+    Thread(target=_end_with_parent, daemon=True).start()
     with log.open("w", buffering=1) as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
@@ -197,7 +203,15 @@ def _run(script: Path, arguments: list[str], log: Path, done: Path) -> None:
             sys.stdout.flush()
     used = resource.getrusage(resource.RUSAGE_SELF)
     taken = dict(wall=time.monotonic() - start, cpu=used.ru_utime + used.ru_stime)
-    done.write_text(json.dumps(taken))
+    write_atomically(done, lambda partial: partial.write_text(json.dumps(taken)))
+
+
+def _end_with_parent() -> None:
+    """End this process when its parent ends, so that no job runs twice at once."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def encoder_of(cfg: Config) -> tuple[Any, str]:
@@ -208,13 +222,18 @@ def encoder_of(cfg: Config) -> tuple[Any, str]:
     return backbone, "backbone."
 
 
+def read_entries(folder: Path) -> list[list[dict[str, Any]]]:
+    """Return what each attempt of a run logged, in the order of the attempts."""
+    files = sorted(folder.glob("*/vis_data/scalars.json"))
+    return [[json.loads(line) for line in file.read_text().splitlines()] for file in files]
+
+
 def read_logs(folder: Path) -> dict[str, list[float]]:
     """Return all numbers that the last attempt of a run logged, by name."""
     values: dict[str, list[float]] = {}
-    for file in sorted(folder.glob("*/vis_data/scalars.json"))[-1:]:
-        for entry in map(json.loads, file.read_text().splitlines()):
-            for key, value in entry.items():
-                values.setdefault(key, []).append(value)
+    for entry in read_entries(folder)[-1]:
+        for key, value in entry.items():
+            values.setdefault(key, []).append(value)
     return values
 
 

@@ -1,15 +1,16 @@
 """Run the longer comparison on CIFAR-10, in as many sittings as it takes.
 
 Each finished job writes a small file into results/, which is part of the repository. The next
-sitting runs the jobs that are missing; an interrupted pre-training continues where it was. The
+sitting runs the jobs that are missing; an interrupted training continues where it was. The
 plan and the protocol are in study_plan.py and docs/results_cifar10.md.
 """
 
 import argparse
+import math
 import re
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
 
@@ -47,25 +48,21 @@ def main() -> None:
         for kind, folder in (("transfer", args.imagenet), ("detect", args.coco))
         if folder is not None
     }
-    study = Study(work, args.results, LENGTHS[args.length], folders)
+    seconds = math.inf if args.minutes is None else 60 * args.minutes
+    study = Study(work, args.results, LENGTHS[args.length], folders, seconds)
     if args.list:
         print("\n".join(job.label for job in waiting(study) if re.search(args.only, job.label)))
         return
     work.mkdir(parents=True, exist_ok=True)
     decode_once(args.data, work / "arrays")
-    begin = time.monotonic()
-
-    def run(job: Job) -> None:
-        if job.kind in ("transfer", "detect") and job.kind not in folders:
-            return
-        if args.minutes is None or time.monotonic() - begin < 60 * args.minutes:
-            study.run(job)
 
     def run_all(jobs: list[Job]) -> None:
-        for job in jobs:
-            run(job)
+        with suppress(TimeoutError):
+            for job in jobs:
+                if job.kind not in ("transfer", "detect") or job.kind in folders:
+                    study.run(job)
 
-    run(Job("calibrate"))  # alone on the machine
+    run_all([Job("calibrate")])  # alone on the machine
     # Consecutive jobs of a start depend on each other, and all on earlier jobs.
     left = [job for job in waiting(study) if re.search(args.only, job.label)]
     chains = [list(jobs) for _, jobs in groupby(left, key=lambda job: job.start)]

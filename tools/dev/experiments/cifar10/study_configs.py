@@ -12,6 +12,7 @@ from study_plan import ABLATIONS, CONFIGS, Job, Length, Start
 PRECISION = {"optim_wrapper.type": "Bfloat16OptimWrapper"}
 _SELF_SEED = 9  # of the teacher without labels; no compared run has it
 _CURVE = 4  # checkpoints of a pre-training
+_TIMED = dict(type="mim_plugins.TimedCheckpointHook", minutes=3)
 
 
 class StudyConfigs:
@@ -44,8 +45,7 @@ class StudyConfigs:
                 interval=max(start.epochs // _CURVE, 1),
                 max_keep_ckpts=-1,
             )
-            timed = dict(type="mim_plugins.TimedCheckpointHook", minutes=3)
-            changes["default_hooks.timed_checkpoint"] = timed
+            changes["default_hooks.timed_checkpoint"] = _TIMED
             changes["train_cfg.type"] = "mim_plugins.ResumableEpochLoop"
         epochs = start.epochs or 1
         return self.experiment.config(start.label, method, epochs, start.seed, changes)
@@ -83,7 +83,10 @@ class StudyConfigs:
         return file
 
     def finetuning(self, job: Job, rate: float) -> Path:
-        """Write the config of a fine-tuning that ends when validation stops improving."""
+        """Write the config of a fine-tuning that ends when validation stops improving.
+
+        It can be resumed at any time.
+        """
         assert job.start is not None
         start, length, share = job.start, self.length, job.share
         backbone, prefix = encoder_of(Config.fromfile(self.pretraining(start)))
@@ -92,7 +95,6 @@ class StudyConfigs:
                 type="Pretrained", checkpoint=str(self.last_checkpoint(start)), prefix=prefix
             )
         dims = backbone["arch"]["embed_dims"]
-        most = length.most_epochs[share]
         patience = length.patience[share]
         held_out = dict(
             split="train", start=length.labeled, images=length.validation, augmented=False
@@ -113,8 +115,13 @@ class StudyConfigs:
             "train_cfg.val_interval": length.validation_interval[share],
             "val_cfg": dict(fp16=True),  # bfloat16 on a CPU
             "default_hooks.checkpoint": dict(
-                interval=-1, save_best="accuracy/top1", rule="greater"
+                type="mim_plugins.AtomicCheckpointHook",
+                interval=-1,
+                save_best="accuracy/top1",
+                rule="greater",
             ),
+            "default_hooks.timed_checkpoint": _TIMED,
+            "train_cfg.type": "mim_plugins.ResumableEpochLoop",
             "default_hooks.early_stopping": dict(
                 type="EarlyStoppingHook",
                 monitor="accuracy/top1",
@@ -132,19 +139,16 @@ class StudyConfigs:
             threshold=0.0,
             min_value=rate / 10,
         )
-        return self._write_finetuning(job.label, most, start.seed, changes, plateau)
+        return self._write_finetuning(job, changes, plateau)
 
     def _write_finetuning(
-        self,
-        name: str,
-        epochs: int,
-        seed: int,
-        changes: Mapping[str, Any],
-        plateau: Mapping[str, Any],
+        self, job: Job, changes: Mapping[str, Any], plateau: Mapping[str, Any]
     ) -> Path:
         """Write a config with a constant learning rate between warm-up and ``plateau``."""
+        assert job.start is not None
         cfg = self.experiment.read("finetune")
         cfg.merge_from_dict(dict(changes))
-        self.experiment.set_length(cfg, epochs, seed)
-        cfg.param_scheduler = [cfg.param_scheduler[0], plateau]
-        return self.experiment.write(cfg, name)
+        self.experiment.set_length(cfg, self.length.most_epochs[job.share], job.start.seed)
+        warm_up = dict(cfg.param_scheduler[0], end=self.length.warm_up[job.share])
+        cfg.param_scheduler = [warm_up, plateau]
+        return self.experiment.write(cfg, job.label)

@@ -67,6 +67,8 @@ class Length:
     """Epochs of pre-training."""
     longer: int
     """Epochs of one more pre-training of each encoder on the Swin."""
+    warm_up: dict[int, int]
+    """Epochs of warm-up of fine-tuning by share of the labels."""
     most_epochs: dict[int, int]
     """Most epochs of fine-tuning by share of the labels."""
     validation_interval: dict[int, int]
@@ -87,7 +89,8 @@ LENGTHS = dict(
         test=10_000,
         epochs=20,
         longer=60,
-        most_epochs={1: 600, 10: 120, 100: 30},
+        warm_up={1: 60, 10: 12, 100: 3},
+        most_epochs={1: 1200, 10: 240, 100: 60},
         validation_interval={1: 15, 10: 3, 100: 1},
         patience={1: 6, 10: 6, 100: 3},
         teacher=dict(images=45_000, epochs=3),
@@ -100,6 +103,7 @@ LENGTHS = dict(
         test=100,
         epochs=2,
         longer=4,
+        warm_up={1: 1, 10: 1, 100: 1},
         most_epochs={1: 10, 10: 2, 100: 1},
         validation_interval={1: 1, 10: 1, 100: 1},
         patience={1: 2, 10: 2, 100: 2},

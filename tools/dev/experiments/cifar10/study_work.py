@@ -1,7 +1,9 @@
 """Execution of the jobs of the longer comparison."""
 
 import json
+import math
 import platform
+import shutil
 import subprocess
 import time
 from collections import defaultdict
@@ -13,7 +15,7 @@ from typing import Any
 
 import torch
 from compare import METHODS
-from experiment import HERE, TRAIN, Experiment, read_logs
+from experiment import HERE, TRAIN, Experiment, read_entries, read_logs
 from imagenet_weights import write_weights
 from sizes import Size
 from study_configs import PRECISION, StudyConfigs
@@ -27,20 +29,30 @@ from study_plan import (
     Start,
 )
 
+from mim_plugins.checkpoints import write_atomically
+from mim_plugins.engine.resume.checkpoint_names import INTERRUPTED, TIMED
+
 
 class Study:
     """Runs jobs and writes a JSON file of each result.
 
     Args:
-        work: work folder, with ``arrays`` in it; an interrupted pre-training continues from it.
+        work: work folder, with ``arrays`` in it; an interrupted training continues from it.
         results: folder of the result files.
         length: data and epochs.
         folders: images of other data sets by kind of job.
+        seconds: time from now after which no job begins.
     """
 
     def __init__(
-        self, work: Path, results: Path, length: Length, folders: Mapping[str, Path]
+        self,
+        work: Path,
+        results: Path,
+        length: Length,
+        folders: Mapping[str, Path],
+        seconds: float = math.inf,
     ) -> None:
+        self._deadline = time.monotonic() + seconds
         self.results, self.length, self.folders = results, length, folders
         size = Size(
             images=length.images,
@@ -65,20 +77,28 @@ class Study:
         """Run a job unless its result exists; return its values.
 
         A job that another thread runs is waited for.
+
+        Raises:
+            TimeoutError: there is no time for another job.
         """
         with self._locks[job.label]:
             known = self.result(job)
-            return self._run(job) if known is None else known
+            if known is not None:
+                return known
+            if time.monotonic() >= self._deadline:
+                raise TimeoutError(f"no time is left for {job.label}")
+            return self._run(job)
 
     def _run(self, job: Job) -> dict[str, Any]:
-        begin = time.monotonic()
+        begin, origin = time.monotonic(), _origin()
         values = getattr(self, f"_{job.kind}")(job)
         seconds = round(time.monotonic() - begin, 1)
         seed = job.start.seed if job.start else 0
-        content = dict(job=job.label, values=values, seed=seed, seconds=seconds, **_origin())
+        content = dict(job=job.label, values=values, seed=seed, seconds=seconds, **origin)
         self.results.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(content, indent=1, sort_keys=True)
-        (self.results / f"{job.label}.json").write_text(f"{text}\n")
+        text = json.dumps(content, indent=1, sort_keys=True) + "\n"
+        file = self.results / f"{job.label}.json"
+        write_atomically(file, lambda partial: partial.write_text(text))
         return values
 
     def equal_time(self) -> dict[str, int]:
@@ -161,19 +181,25 @@ class Study:
         folder = self.work / job.label
         config = self.configs.finetuning(job, rate)
         run = self.experiment.run
-        taken = run(job.label, TRAIN, config, "--work-dir", folder, "--overwrite")
+        if not any((folder / name).exists() for name in (INTERRUPTED, *TIMED)):
+            shutil.rmtree(folder, ignore_errors=True)  # files of an attempt that cannot be resumed
+        taken = run(job.label, TRAIN, config, "--work-dir", folder, "--resume")
         (best,) = folder.glob("best_*.pth")
         score = self.work / f"{job.label}_score.json"
         arguments = (self.experiment.arrays, score, config, best, "--images", self.length.test)
         run(f"{job.label}_score", HERE / "score.py", *arguments)
-        validation = read_logs(folder)["accuracy/top1"]
-        interval = self.length.validation_interval[job.share]
+        validation = {
+            entry["step"]: entry["accuracy/top1"]
+            for attempt in read_entries(folder)
+            for entry in attempt
+            if "accuracy/top1" in entry
+        }
         scored = json.loads(score.read_text())
         return scored | dict(
             rate=rate,
-            validation=max(validation),
-            best_epoch=interval * (1 + validation.index(max(validation))),
-            last_epoch=interval * len(validation),
+            validation=max(validation.values()),
+            best_epoch=max(validation, key=validation.__getitem__),
+            last_epoch=max(validation),
             taken=taken,
         )
 
