@@ -1,6 +1,5 @@
 """Parts of the CIFAR-10 experiment."""
 
-import importlib
 from argparse import Namespace
 from pathlib import Path
 
@@ -16,13 +15,6 @@ METHODS = ["mixmae", "simmim", "mae"]
 
 
 @pytest.fixture
-def module(monkeypatch):
-    """Import a module of the experiment; each registers its classes once per process."""
-    monkeypatch.syspath_prepend(str(FOLDER))
-    return importlib.import_module
-
-
-@pytest.fixture
 def arrays(tmp_path):
     """Four images of each class."""
     rng = np.random.default_rng(0)
@@ -33,14 +25,14 @@ def arrays(tmp_path):
     return tmp_path
 
 
-def read(module, method):
+def read(cifar10, method):
     for name in ("cifar_arrays", "cifar_vit", "mask_token_swin", "variants"):
-        module(name)
+        cifar10(name)
     return Config.fromfile(FOLDER / "configs" / f"{method}.py", import_custom_modules=False)
 
 
-def test_an_augmented_image_is_a_window_of_the_padded_one(module):
-    arrays = module("cifar_arrays")
+def test_an_augmented_image_is_a_window_of_the_padded_one(cifar10):
+    arrays = cifar10("cifar_arrays")
     image = torch.arange(3 * 32 * 32).view(1, 3, 32, 32).float()
     padded = arrays.pad(image)[0]
     windows = [padded[:, y : y + 32, x : x + 32] for y in range(9) for x in range(9)]
@@ -50,8 +42,8 @@ def test_an_augmented_image_is_a_window_of_the_padded_one(module):
         assert any(torch.equal(augmented, window) for window in possible)
 
 
-def test_test_images_are_unchanged_and_labels_are_balanced(module, arrays):
-    module("cifar_arrays")
+def test_test_images_are_unchanged_and_labels_are_balanced(cifar10, arrays):
+    cifar10("cifar_arrays")
     config = dict(type="CifarArrays", data_root=str(arrays), images=40, labeled=True)
     labels = DATASETS.build(config | dict(per_class=2)).labels
     assert torch.bincount(labels).tolist() == [2] * 10
@@ -61,8 +53,8 @@ def test_test_images_are_unchanged_and_labels_are_balanced(module, arrays):
     assert dataset[13]["data_samples"].gt_label.item() == 3
 
 
-def test_simmim_is_the_encoder_of_the_visible_pixels(module):
-    model = MODELS.build(read(module, "simmim").model.backbone).eval()
+def test_simmim_is_the_encoder_of_the_visible_pixels(cifar10):
+    model = MODELS.build(read(cifar10, "simmim").model.backbone).eval()
     with torch.no_grad():
         model.encoder.norm.bias.normal_()
         images = torch.randn(2, 3, 32, 32)
@@ -80,11 +72,11 @@ def test_simmim_is_the_encoder_of_the_visible_pixels(module):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_pretraining_lowers_the_loss(module, arrays, method):
+def test_pretraining_lowers_the_loss(cifar10, arrays, method):
     from mmengine.optim import build_optim_wrapper
     from mmengine.runner import Runner
 
-    cfg = read(module, method)
+    cfg = read(cifar10, method)
     cfg.train_dataloader.dataset.data_root = str(arrays)
     cfg.train_dataloader.batch_size = 16
     cfg.model.setdefault("data_preprocessor", cfg.get("data_preprocessor"))
@@ -95,8 +87,8 @@ def test_pretraining_lowers_the_loss(module, arrays, method):
     assert np.mean(losses[-3:]) < 0.95 * np.mean(losses[:3])
 
 
-def test_single_reconstruction_uses_masked_parts_of_one_image(module):
-    cfg = read(module, "mixmae")
+def test_single_reconstruction_uses_masked_parts_of_one_image(cifar10):
+    cfg = read(cifar10, "mixmae")
     cfg.model.type = "mim_plugins.SingleReconstruction"
     model = MODELS.build(cfg.model)
     mixing = model.data_preprocessor.batch_transform
@@ -107,8 +99,8 @@ def test_single_reconstruction_uses_masked_parts_of_one_image(module):
     assert torch.allclose(model.loss(batch)["loss_rec"], expected)
 
 
-def test_tokens_attend_to_the_other_image_without_the_mask(module):
-    cfg = read(module, "mixmae")
+def test_tokens_attend_to_the_other_image_without_the_mask(cifar10):
+    cfg = read(cifar10, "mixmae")
     images, mask = torch.randn(2, 3, 32, 32), torch.zeros(1, 4, 4, dtype=torch.bool)
     mask[:, 2:] = True
     other = images.clone()
@@ -121,12 +113,12 @@ def test_tokens_attend_to_the_other_image_without_the_mask(module):
         assert torch.allclose(*own, atol=1e-6) == equal
 
 
-def test_every_variant_changes_its_method(module):
-    ablate = module("ablate")
-    module("cifar_vit")
+def test_every_variant_changes_its_method(cifar10):
+    ablate = cifar10("ablate")
+    cifar10("cifar_vit")
     for method, variants in ablate.VARIANTS.items():
         for changes in variants.values():
-            cfg = read(module, method)
+            cfg = read(cifar10, method)
             before = cfg.copy()
             cfg.merge_from_dict(changes)
             assert cfg.to_dict() != before.to_dict()
@@ -136,8 +128,8 @@ def test_every_variant_changes_its_method(module):
             MODELS.build(cfg.model)
 
 
-def test_results_of_another_size_are_refused(module, tmp_path, monkeypatch):
-    compare = module("compare")
+def test_results_of_another_size_are_refused(cifar10, tmp_path, monkeypatch):
+    compare = cifar10("compare")
     monkeypatch.setattr(compare, "decode_once", lambda *_: None)
 
     def prepare(size):

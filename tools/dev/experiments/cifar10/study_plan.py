@@ -13,6 +13,19 @@ FAMILIES = dict(
     swin=("random_swin", "mixmae", "simmim"),
     vit=("random_vit", "mae", "mrmae_self", "mrmae_imagenet", "mrmae_labels"),
 )
+TITLES = dict(
+    random_swin="random weights, Swin",
+    mixmae="MixMAE",
+    simmim="SimMIM",
+    random_vit="random weights, ViT",
+    mae="MAE",
+    mrmae="MR-MAE",
+    mrmae_self="MR-MAE, teacher trained here",
+    mrmae_imagenet="MR-MAE, teacher of ImageNet",
+    mrmae_labels="MR-MAE, teacher with labels",
+    swin="Swin",
+    vit="ViT",
+)
 RIVALS = (("mixmae", "simmim"), ("mrmae_self", "mae"))  # comparisons that decide
 TEACHERS = ("mrmae_imagenet", "mrmae_labels")  # their starts describe and do not decide
 DECIDING = tuple(name for names in FAMILIES.values() for name in names if name not in TEACHERS)

@@ -2,15 +2,17 @@
 
 import argparse
 from collections.abc import Iterable
+from itertools import product
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from matplotlib.figure import Figure
 from report import heading, markdown, spread
 from study import RESULTS
+from study_figure import draw
 from study_plan import (
     ABLATIONS,
+    DECIDING_SHARE,
     FAMILIES,
     LENGTHS,
     MASK_TOKENS,
@@ -18,13 +20,24 @@ from study_plan import (
     RIVALS,
     SEEDS,
     SHARES,
+    TITLES,
     TOKENS,
     TWO_SEEDS,
     VISIBLE,
     Job,
     Start,
 )
-from study_statistics import Seeds, Values, accuracies, difference, gains, lengths, read
+from study_statistics import (
+    Difference,
+    Seeds,
+    Values,
+    accuracies,
+    compared_lengths,
+    difference,
+    gains,
+    lengths,
+    read,
+)
 
 _OTHER_IMAGES = dict(digits="digits, k-NN", imagenet="ImageNet groups, k-NN")
 
@@ -37,7 +50,8 @@ def table(values: Values, starts: Iterable[tuple[str, int, str]], seeds: Seeds =
     for name, epochs, variant in starts:
         found = accuracies(values, name, epochs, variant, seeds)
         cells = [_cell(found.get(kind, [])) for kind in kinds]
-        rows.append([" ".join(filter(None, (name, variant))), str(epochs), *cells])
+        label = ": ".join(filter(None, (TITLES[name], variant.replace("_", " "))))
+        rows.append([label, str(epochs), *cells])
     return markdown(rows)
 
 
@@ -50,20 +64,49 @@ def differences(values: Values, epochs: int) -> str:
     titles = ["difference, points", "by seed", "95 %, bootstrap", "95 %, Student"]
     rows = [["comparison", "epochs", "labels", *titles]]
     for first, second in PAIRS:
-        base = 0 if first.startswith("random") else epochs
-        for other in lengths(values, second):
+        for own, other in compared_lengths(values, first, second, epochs):
             for share in SHARES:
-                found = difference(values, (first, base), (second, other), share)
+                found = difference(values, (first, own), (second, other), share)
                 if found:
                     intervals = [_interval(found.bootstrap), _interval(found.student)]
                     by_seed = ", ".join(f"{gain:+.1f}" for gain in found.gains)
-                    row = [f"{first} - {second}", f"{base}, {other}", f"{share} %"]
+                    row = [_pair(first, second), f"{own}, {other}", f"{share} %"]
                     rows.append([*row, f"{mean(found.gains):+.1f}", by_seed, *intervals])
     return markdown(rows)
 
 
+def _pair(first: str, second: str) -> str:
+    return f"{TITLES[first]} minus {TITLES[second]}"
+
+
 def _interval(limits: tuple[float, float] | None) -> str:
-    return f"{limits[0]:+.1f} to {limits[1]:+.1f}" if limits else ""
+    return f"{limits[0]:+.2f} to {limits[1]:+.2f}" if limits else ""
+
+
+def decisions(values: Values, epochs: int, longer: int) -> str:
+    """State for each pair of rivals what the comparisons that decide show."""
+    lines = []
+    for first, second in RIVALS:
+        at_equal_time = [n for n in lengths(values, second) if n not in (epochs, longer)]
+        others = (epochs, *at_equal_time)
+        found = [
+            difference(values, (first, epochs), (second, other), DECIDING_SHARE) for other in others
+        ]
+        complete = [each for each in found if each and len(each.gains) == len(SEEDS)]
+        names = TITLES[first], TITLES[second]
+        lines.append(f"- {' against '.join(names)}: {_decision(complete, *names)}\n")
+    return "".join(lines)
+
+
+def _decision(complete: list[Difference], first: str, second: str) -> str:
+    if len(complete) < 2:
+        return "not decided, because results are missing"
+    intervals = [limits for each in complete for limits in (each.bootstrap, each.student) if limits]
+    if all(low > 0 for low, _ in intervals):
+        return f"{first} is better"
+    if all(high < 0 for _, high in intervals):
+        return f"{second} is better"
+    return "neither is better both at equal epochs and at equal time"
 
 
 def gaps(values: Values) -> str:
@@ -76,28 +119,34 @@ def gaps(values: Values) -> str:
                 texts = [f"{step}: {mean(by_seed):+.1f}" for step, by_seed in found.items()]
                 if found:
                     count = str(len(found[epochs]))
-                    row = [f"{first} - {second}", heading(kind), count, ", ".join(texts)]
+                    row = [_pair(first, second), heading(kind), count, ", ".join(texts)]
                     rows.append(row)
     return markdown(rows)
 
 
 def teachers(values: Values) -> str:
     """Format the accuracies of the teachers' features, and the seconds of their students."""
-    rows = [["teacher of", "k-NN", "linear probe", "seconds per epoch"]]
+    rows = [["student", "k-NN of the teacher", "linear probe", "seconds per epoch"]]
     for name, found in values.get("teacher_quality", {}).items():
         numbers = [f"{found['knn']:.1f}", f"{found['probe']:.1f}", f"{found['seconds']:.0f}"]
-        rows.append([name, *numbers])
+        rows.append([TITLES[name], *numbers])
     return markdown(rows)
 
 
 def ends(values: Values, most: dict[int, int]) -> str:
-    """Format how many fine-tunings were ended by the largest number of epochs."""
-    rows = [["labels", "fine-tunings", "ended by the limit"]]
-    for share, limit in most.items():
-        tuned = (each for job, each in values.items() if f"_{share}percent" in job)
-        found = {each["hits"]: each["last_epoch"] for each in tuned}  # the best rate has two files
-        limited = sum(last >= limit for last in found.values())
-        rows.append([f"{share} %", str(len(found)), str(limited)])
+    """Format the epochs of the fine-tunings; those that the limit ended might have improved."""
+    rows = [["start", "labels", "rate", "epochs by seed", "ended by the limit"]]
+    names = [name for family in FAMILIES.values() for name in family]
+    starts = [(name, length) for name in names for length in lengths(values, name)]
+    for (name, length), (share, limit) in product(starts, most.items()):
+        jobs = (Job("finetune", Start(name, seed, length), share) for seed in SEEDS)
+        found = [values[job.label] for job in jobs if job.label in values]
+        if found:
+            last = [each["last_epoch"] for each in found]
+            limited = str(sum(each >= limit for each in last))
+            rates = ", ".join(f"{rate:g}" for rate in sorted({each["rate"] for each in found}))
+            label = TITLES[name] + (f", {length} epochs" if length else "")
+            rows.append([label, f"{share} %", rates, ", ".join(map(str, last)), limited])
     return markdown(rows)
 
 
@@ -112,7 +161,8 @@ def costs(values: Values, images: int) -> str:
         numbers = (counted["total"], encoder, masked * encoder, seconds[method])
         visible = TOKENS * VISIBLE[method]
         per_token = [f"{encoder / visible:.2f}", f"{1e6 * seconds[method] / images / visible:.1f}"]
-        rows.append([method, *(f"{number:.0f}" for number in numbers), *per_token])
+        row = [TITLES[method], *(f"{number:.0f}" for number in numbers)]
+        rows.append([*row, *per_token])
     return markdown(rows)
 
 
@@ -125,37 +175,8 @@ def detection(values: Values) -> str:
             steps = values[labels[0]]["iterations"]
             rows = rows or [["start", "seeds", *map(str, steps)]]
             each = zip(*(values[label]["box"] for label in labels), strict=True)
-            rows.append([name, str(len(labels)), *(f"{mean(ap):.3f}" for ap in each)])
+            rows.append([TITLES[name], str(len(labels)), *(f"{mean(ap):.3f}" for ap in each)])
     return markdown(rows) if rows else ""
-
-
-def draw(values: Values, file: Path) -> None:
-    """Plot the accuracy of frozen encoders over seconds of pre-training."""
-    seconds = dict(values.get("calibrate", {}))
-    measured = values.get("teacher_quality", {})
-    seconds |= {name: found["seconds"] for name, found in measured.items()}
-    figure = Figure(figsize=(10, 4), layout="constrained")
-    for axes, (family, names) in zip(figure.subplots(1, 2), FAMILIES.items(), strict=True):
-        for name in names:
-            for epochs in lengths(values, name):
-                _draw_curve(axes, values, name, epochs, seconds)
-        axes.set(title=family, xlabel="minutes of pre-training", ylabel="k-NN top-1, %")
-        axes.legend(fontsize=8)
-        axes.grid(alpha=0.3)
-    figure.savefig(file, dpi=90)
-
-
-def _draw_curve(axes: Any, values: Values, name: str, epochs: int, seconds: dict) -> None:
-    jobs = (Job("pretrain", Start(name, seed, epochs)).label for seed in SEEDS)
-    curves = [values[job]["curve"] for job in jobs if job in values]
-    if not epochs:
-        level = mean(curve["0"]["knn"] for curve in curves)
-        axes.axhline(level, color="gray", linestyle=":", label=name)
-    elif name in seconds:
-        steps = sorted(map(int, curves[0]))
-        minutes = [step * seconds[name] / 60 for step in steps]
-        heights = [mean(curve[str(step)]["knn"] for curve in curves) for step in steps]
-        axes.plot(minutes, heights, marker=".", label=f"{name}, {epochs} epochs")
 
 
 def main() -> None:
@@ -165,21 +186,29 @@ def main() -> None:
     parser.add_argument("--length", choices=LENGTHS, default="long")
     args = parser.parse_args()
     values = read(args.results)
-    epochs = LENGTHS[args.length].epochs
-    for names in FAMILIES.values():
-        starts = [(name, length, "") for name in names for length in lengths(values, name)]
-        print(table(values, starts))
-    print(differences(values, epochs))
-    print(gaps(values))
-    print(teachers(values))
-    print(ends(values, LENGTHS[args.length].most_epochs))
-    print(costs(values, LENGTHS[args.length].images))
-    print(detection(values))
-    changed = [(name, epochs, variant) for variant, (name, _) in ABLATIONS.items()]
-    base = [(name, epochs, "") for name in ("mixmae", "mae", "mrmae_self")]
-    print(table(values, [*base, *changed], TWO_SEEDS))
+    length = LENGTHS[args.length]
+    changed = [(name, length.epochs, variant) for variant, (name, _) in ABLATIONS.items()]
+    base = [(name, length.epochs, "") for name in ("mixmae", "mae", "mrmae_self")]
+    parts: dict[str, Any] = {
+        f"Accuracy, {TITLES[family]}": table(
+            values, [(name, epochs, "") for name in names for epochs in lengths(values, name)]
+        )
+        for family, names in FAMILIES.items()
+    }
+    parts |= {
+        "What decides": decisions(values, length.epochs, length.longer),
+        "Differences": differences(values, length.epochs),
+        "Gains of frozen encoders during pre-training": gaps(values),
+        "Teachers": teachers(values),
+        "Ends of the fine-tunings": ends(values, length.most_epochs),
+        "Price of mask tokens": costs(values, length.images),
+        "Box AP by iteration": detection(values),
+        "Ablations": table(values, [*base, *changed], TWO_SEEDS),
+    }
+    for title, text in parts.items():
+        print(f"{title}\n\n{text or 'no results yet'}\n")
     if args.picture:
-        draw(values, args.picture)
+        draw(values, args.picture, length.epochs)
 
 
 if __name__ == "__main__":

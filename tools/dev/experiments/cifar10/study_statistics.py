@@ -38,6 +38,22 @@ def _length(job: str, name: str) -> int | None:
     return None
 
 
+def compared_lengths(values: Values, first: str, second: str, epochs: int) -> list[tuple[int, int]]:
+    """Return the lengths in epochs at which two starts are compared.
+
+    They are equal, or the first is ``epochs`` long and the second takes the same time. All lengths
+    are compared with random weights.
+    """
+    own = lengths(values, first)
+    pairs = []
+    for other in lengths(values, second):
+        if other == 0:
+            pairs += [(length, other) for length in own]
+        else:
+            pairs.append((other if other in own else epochs, other))
+    return pairs
+
+
 def accuracies(
     values: Values, name: str, epochs: int, variant: str = "", seeds: Seeds = SEEDS
 ) -> dict[str, list[float]]:

@@ -2,23 +2,20 @@
 
 import json
 import math
-import platform
 import shutil
-import subprocess
 import time
 from collections import defaultdict
 from collections.abc import Mapping
-from importlib.metadata import version
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
-import torch
 from compare import METHODS
 from experiment import HERE, TRAIN, Experiment, read_entries, read_logs
 from imagenet_weights import write_weights
 from sizes import Size
 from study_configs import PRECISION, StudyConfigs
+from study_origin import origin
 from study_plan import (
     DECIDING_SHARE,
     FAMILIES,
@@ -90,11 +87,11 @@ class Study:
             return self._run(job)
 
     def _run(self, job: Job) -> dict[str, Any]:
-        begin, origin = time.monotonic(), _origin()
+        begin, of_result = time.monotonic(), origin()
         values = getattr(self, f"_{job.kind}")(job)
         seconds = round(time.monotonic() - begin, 1)
         seed = job.start.seed if job.start else 0
-        content = dict(job=job.label, values=values, seed=seed, seconds=seconds, **origin)
+        content = dict(job=job.label, values=values, seed=seed, seconds=seconds, **of_result)
         self.results.mkdir(parents=True, exist_ok=True)
         text = json.dumps(content, indent=1, sort_keys=True) + "\n"
         file = self.results / f"{job.label}.json"
@@ -244,21 +241,3 @@ class Study:
             beyond = [edges[best]] if best in edges else []
             waiting = [rate for rate in beyond if RATE_LIMITS[0] <= rate <= RATE_LIMITS[1]]
         return best
-
-
-def _origin() -> dict[str, Any]:
-    """Return the commit, the versions and the host of a result."""
-    describe = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    commit = subprocess.run(describe, cwd=HERE, capture_output=True, text=True, check=False)
-    return dict(
-        commit=commit.stdout.strip(),
-        versions={name: version(name) for name in ("torch", "mmengine", "mmpretrain", "timm")},
-        host=f"{_processor()}, {'GPU' if torch.cuda.is_available() else 'CPU'}",
-    )
-
-
-def _processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"{len(names)} cores {names[0]}" if names else platform.machine()
