@@ -147,7 +147,7 @@ def test_a_file_cannot_change_the_statistics_of_log_buffers(tmp_path, monkeypatc
     assert HistoryBuffer._statistics_methods == before
 
 
-def test_log_buffers_have_statistics_before_any_other_buffer_is_built(tmp_path, monkeypatch):
+def test_log_buffers_have_statistics_in_a_new_process(tmp_path, monkeypatch):
     torch.save(filled(1.0, 3.0), tmp_path / "x.pth")
     monkeypatch.setattr(HistoryBuffer, "_statistics_methods", {})  # as in a new process
     loaded = torch.load(tmp_path / "x.pth", weights_only=True)

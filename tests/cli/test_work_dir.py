@@ -119,7 +119,7 @@ def test_overwriting_removes_checkpoints_of_the_earlier_run(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"pretrained.pth", "swin_b_600e.py"}
 
 
-def test_overwriting_with_an_out_dir_removes_the_pointer_of_the_work_folder(tmp_path):
+def test_overwriting_removes_the_pointer_also_with_an_out_dir(tmp_path):
     run = tmp_path / "run"
     fill(run, "last_checkpoint")
     fill(tmp_path / "out/run", "epoch_3.pth", "last_checkpoint.txt")

@@ -106,7 +106,7 @@ def test_warm_up_does_not_depend_on_the_limit(cifar10, tmp_path, limit):
 
 
 @pytest.mark.parametrize("resumable", [True, False])
-def test_validations_of_all_attempts_count_unless_the_run_begins_anew(cifar10, tmp_path, resumable):
+def test_validations_of_a_resumed_run_are_of_all_attempts(cifar10, tmp_path, resumable):
     work, plan = cifar10("study_work"), cifar10("study_plan")
     study = work.Study(tmp_path, tmp_path / "results", plan.LENGTHS["long"], {})
     job = plan.Job("finetune", plan.Start("random_swin", 0), 10, 1e-3)

@@ -96,7 +96,7 @@ def test_lengths_are_equal_or_take_the_same_time(cifar10, results):
     assert compared(results, "mrmae_self", "mae", EPOCHS) == []
 
 
-def test_decision_needs_all_seeds_at_equal_epochs_and_at_equal_time(cifar10, results):
+def test_decision_needs_all_seeds_at_both_lengths(cifar10, results):
     report, plan = cifar10("study_report"), cifar10("study_plan")
 
     def decision():
