@@ -100,7 +100,10 @@ class Encoder(nn.Module, HubMixin):
 
 
 def load(
-    path: str | Path, device: str | torch.device = "cpu", config: Config | None = None
+    path: str | Path,
+    device: str | torch.device = "cpu",
+    config: Config | None = None,
+    prefix: str = BACKBONE,
 ) -> Encoder:
     """Build the encoder of a file that describes itself, with its weights, in evaluation mode.
 
@@ -111,6 +114,7 @@ def load(
             Hugging Face hub, or an ``https://`` address of a file.
         device: device of the encoder.
         config: config of the model, see :func:`read_config`; by default the one in the file.
+        prefix: beginning of the encoder's names in a file that contains several.
 
     Raises:
         CheckpointError: the file cannot be read, does not describe an encoder of this package, or
@@ -142,11 +146,14 @@ def load(
             f"'{path}' does not describe its encoder: export it with mim-plugins export CHECKPOINT"
             " OUT --config CONFIG, or load its weights with init_cfg"
         )
-    return build_encoder(description, tensors, path).to(device)
+    return build_encoder(description, tensors, path, prefix).to(device)
 
 
 def build_encoder(
-    description: Description, tensors: dict[str, Tensor], source: str | Path
+    description: Description,
+    tensors: dict[str, Tensor],
+    source: str | Path,
+    prefix: str = BACKBONE,
 ) -> Encoder:
     """Build the encoder of a description with the weights in ``tensors``, in evaluation mode.
 
@@ -154,6 +161,7 @@ def build_encoder(
         description: how to build the backbone and how to prepare images.
         tensors: the encoder's tensors under any names that :func:`load_pretrained` accepts.
         source: name of the file, for messages.
+        prefix: beginning of the encoder's names.
 
     Raises:
         CheckpointError: no encoder can be built, or it would be too large, or its tensors differ.
@@ -173,7 +181,7 @@ def build_encoder(
     def fit(names: set[str]) -> float:
         return len(names & set(own)) / len(own)
 
-    found = select_encoder(tensors, BACKBONE, fit, str(source), name, own)
+    found = select_encoder(tensors, prefix, fit, str(source), name, own)
     problems = describe_mismatch(own, found.tensors, allow_resize=False)
     if problems:
         raise CheckpointError(

@@ -45,7 +45,7 @@ def describe_checkpoint(path: Path, config: Config | None = None) -> Description
     them describes a backbone of this package.
 
     Raises:
-        CheckpointError: the description in the file is not valid.
+        CheckpointError: the description in the file is not valid, or the file is corrupt.
     """
     written = read_description(path)
     if written is not None and config is None:

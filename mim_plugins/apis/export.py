@@ -41,5 +41,5 @@ def export_encoder(
     if config is not None:
         if description is None:
             raise CheckpointError(f"config '{config.filename}' has no backbone of mim_plugins")
-        own = build_encoder(description, tensors, source).backbone.state_dict()
+        own = build_encoder(description, tensors, source, prefix).backbone.state_dict()
     return export_backbone(file, target, file_format, prefix, overwrite, description, own)

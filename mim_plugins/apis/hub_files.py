@@ -8,7 +8,7 @@ from ..checkpoints.description import KEY, Description
 from ..checkpoints.export import save_safetensors, to_timm
 from ..errors import CheckpointError
 
-WEIGHTS, CONFIG = "model.safetensors", "config.json"
+WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 _SCALE = 255  # our numbers are for pixels from 0 to 255, timm's for 0 to 1
 _OWN, _VIT = "mim_plugins_encoder", "vit_base_patch16_224"
 

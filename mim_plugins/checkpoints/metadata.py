@@ -6,7 +6,7 @@ from typing import Any
 
 from ..errors import CheckpointError
 from .description import KEY, Description, parse_description
-from .reading import is_safetensors
+from .reading import first_bytes, is_safetensors, safetensors_errors
 from .trained_classes import read_plain
 
 _HASHED_AT_ONCE = 2**20
@@ -16,7 +16,8 @@ def read_description(path: Path) -> Description | None:
     """Return the description in a file that :func:`read_tensors` can read, None without one.
 
     Raises:
-        CheckpointError: the description is not valid; see :func:`parse_description`.
+        CheckpointError: the description is not valid, see :func:`parse_description`, or see
+            :func:`read_metadata`.
     """
     text = read_metadata(path).get(KEY)
     if text is None:
@@ -27,14 +28,17 @@ def read_description(path: Path) -> Description | None:
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
-    """Return the metadata of a safetensors file, or ``meta`` of a PyTorch file, without checks."""
-    with path.open("rb") as file:
-        begin = file.read(9)
-    if is_safetensors(path, begin):
-        from safetensors import safe_open
+    """Return the metadata of a safetensors file, or ``meta`` of a PyTorch file, without checks.
 
-        with safe_open(path, "pt") as opened:
-            return opened.metadata() or {}
+    Raises:
+        CheckpointError: the file cannot be opened, or is a corrupt safetensors file.
+    """
+    if is_safetensors(path, first_bytes(path)):
+        with safetensors_errors(path):
+            from safetensors import safe_open
+
+            with safe_open(path, "pt") as opened:
+                return opened.metadata() or {}
     content = read_plain(path)
     meta = content.get("meta") if type(content) is dict else None
     return meta if type(meta) is dict else {}

@@ -49,7 +49,7 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
     if "://" in str(path):
         return _read_remote(str(path))
     path = Path(path).expanduser()
-    begin = _beginning(path)
+    begin = first_bytes(path)
     if path.suffix == ".npz":
         return read_reference(path)["param"]
     if is_safetensors(path, begin):
@@ -68,8 +68,12 @@ def is_safetensors(path: Path, begin: bytes) -> bool:
     return path.suffix == ".safetensors" or (begin[8:9] == b"{" and not begin.startswith(b"PK"))
 
 
-def _beginning(path: Path) -> bytes:
-    """Return the first bytes of a file, after checking that it may be a checkpoint."""
+def first_bytes(path: Path) -> bytes:
+    """Return the first bytes of a file, after checking that it may be a checkpoint.
+
+    Raises:
+        CheckpointError: it is missing, empty, unreadable or of another kind.
+    """
     if path.is_dir():
         raise CheckpointError(f"'{path}' is a folder, not a checkpoint; {_others(path)}")
     if not path.exists():
@@ -210,17 +214,24 @@ def _reason(error: Exception) -> str:
     return lines[0][:160] if lines else type(error).__name__
 
 
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
+@contextmanager
+def safetensors_errors(path: Path) -> Iterator[None]:
+    """Turn errors of importing and reading safetensors within the block into CheckpointError."""
     try:
-        from safetensors.torch import load_file
+        yield
     except ImportError as error:
         raise CheckpointError(
             f"reading '{path}' needs the package safetensors: pip install safetensors"
         ) from error
-    try:
-        tensors = load_file(path)
     except Exception as error:  # types that PyTorch lacks raise errors of any type
         raise CheckpointError(
             f"'{path}' is corrupt or not a safetensors file ({_reason(error)}); {_COPY_AGAIN}"
         ) from error
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    with safetensors_errors(path):
+        from safetensors.torch import load_file
+
+        tensors = load_file(path)
     return extract_weights(tensors, path)

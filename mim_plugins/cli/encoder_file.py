@@ -8,9 +8,11 @@ from mmengine.config import Config
 from ..apis import Encoder, load, read_config
 from ..apis.export import export_encoder
 from ..apis.from_pixels import FromPixels
+from ..apis.hub_files import CARD
 from ..apis.onnx_file import export_onnx
 from ..apis.program import export_program
 from ..checkpoints import FORMATS as FILE_FORMATS
+from ..checkpoints import Exported
 from ..errors import CheckpointError
 from .reported_errors import user_errors
 
@@ -34,7 +36,7 @@ def _write_tensors(args: argparse.Namespace, config: Config | None) -> None:
     count = len(done.tensors)
     print(f"{done.backbone or 'encoder'} ({done.origin}): {count} tensors -> {args.out}")
     if not done.is_described:
-        print("note: the file does not describe its preprocessing: add --config CONFIG")
+        print(f"note: the file does not describe its preprocessing{_remedy(args, done)}")
     if done.foreign:
         print(
             f"note: timm's SwinTransformer has no {', '.join(done.foreign)}: take that out before"
@@ -45,16 +47,25 @@ def _write_tensors(args: argparse.Namespace, config: Config | None) -> None:
         )
 
 
+def _remedy(args: argparse.Namespace, done: Exported) -> str:
+    """Return what gives an exported file a description, or ``""``."""
+    if args.format == "timm" and not args.out.endswith(".safetensors"):
+        return ", which timm's PyTorch files cannot: OUT.safetensors does"
+    return ": add --config CONFIG" if done.backbone else ""
+
+
 def _write_folder(args: argparse.Namespace, config: Config | None) -> None:
     folder = Path(args.out)
     if folder.exists() and not args.force:
         raise CheckpointError(f"'{folder}' exists already; --force overwrites its files")
-    load(args.checkpoint, config=config).save_pretrained(folder)
+    encoder = load(args.checkpoint, config=config, prefix=args.prefix)
+    (folder / CARD).unlink(missing_ok=True)  # save_pretrained keeps the card of another encoder
+    encoder.save_pretrained(folder)
     print(f"{folder}: {', '.join(sorted(file.name for file in folder.iterdir()))}")
 
 
 def _write_program(args: argparse.Namespace, config: Config | None) -> None:
-    encoder = load(args.checkpoint, config=config)
+    encoder = load(args.checkpoint, config=config, prefix=args.prefix)
     sides = tuple(args.img_size or encoder.preprocessing.size)
     size = (sides[0], sides[-1])
     if args.format == "pt2":

@@ -119,9 +119,7 @@ def _below(members: list[_Member], place: ArchivePlace, strict: bool) -> list[_M
     """
     if not members:
         return members
-    first, last = min(each.path for each in members), max(each.path for each in members)
-    shared = os.path.commonpath([posixpath.dirname(first), posixpath.dirname(last)])
-    parts = [part for part in shared.split("/") if part]
+    parts = shared_folders([each.path for each in members])
     folder = place.folder.strip("/")
     if folder and folder in parts:
         parts = parts[: parts.index(folder)]
@@ -141,6 +139,13 @@ def _below(members: list[_Member], place: ArchivePlace, strict: bool) -> list[_M
             )
         found, inside = members, root
     return [each._replace(path=each.path[len(inside) :]) for each in found]
+
+
+def shared_folders(paths: Sequence[str]) -> list[str]:
+    """Return the folders, from the outermost, that contain all members with these paths."""
+    ends = min(paths), max(paths)
+    shared = os.path.commonpath([posixpath.dirname(path) for path in ends])
+    return [part for part in shared.split("/") if part]
 
 
 def _labels_of(

@@ -70,6 +70,14 @@ def find_archives(root: str, split: str = "") -> ArchivePlace | None:
     return ArchivePlace(inside, split) if inside else None
 
 
+def split_of(archive: str) -> str | None:
+    """Return the split that the name of an archive, or else of its folder, stands for, if any."""
+    by_name = (split for split in SPLITS if _is_of_split(archive, split))
+    folder = os.path.basename(os.path.dirname(archive)).lower()
+    by_folder = (split for split in SPLITS if folder in _ALIASES.get(split, (split,)))
+    return next(by_name, None) or next(by_folder, None)
+
+
 def list_of_archive(data_root: str, ann_file: str) -> str:
     """Return the path of a list, which an archive as data root cannot contain."""
     if not ann_file or not is_archive_place(data_root):

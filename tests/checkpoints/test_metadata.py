@@ -30,6 +30,25 @@ def test_description_must_be_text(tmp_path):
         read_description(tmp_path / "a.pth")
 
 
+@pytest.mark.parametrize("name", ["a.safetensors", "a.bin"])
+def test_truncated_files_are_one_line(tmp_path, name):
+    save_file({"a": torch.ones(99)}, tmp_path / "a")
+    content = (tmp_path / "a").read_bytes()
+    for size in (9, 60, len(content) - 1):
+        (tmp_path / name).write_bytes(content[:size])
+        with pytest.raises(CheckpointError, match=rf"{name}' is corrupt or not a safetensors file"):
+            read_description(tmp_path / name)
+
+
+def test_files_of_other_kinds_are_named(tmp_path):
+    for content, kind in ((b"", "is empty"), (b"<html>", "is a web page")):
+        (tmp_path / "a.pth").write_bytes(content)
+        with pytest.raises(CheckpointError, match=kind):
+            read_metadata(tmp_path / "a.pth")
+    with pytest.raises(CheckpointError, match="there is no checkpoint"):
+        read_metadata(tmp_path / "b.pth")
+
+
 def test_digest_is_that_of_the_bytes(tmp_path):
     content = bytes(range(256)) * 10**4
     (tmp_path / "a").write_bytes(content)

@@ -5,6 +5,7 @@ import torch
 from described_encoders import pretraining, save_checkpoint, trained
 
 import mim_plugins
+from mim_plugins.cli import encoder_file
 from mim_plugins.cli.main import main
 
 
@@ -23,7 +24,7 @@ def run(tmp_path_factory):
     ("out", "options", "printed"),
     [
         ("a.safetensors", (), "MaskedViT (prefix 'backbone.'): "),
-        ("a.pth", ("--format", "timm"), "does not describe its preprocessing"),
+        ("a.pth", ("--format", "timm"), "which timm's PyTorch files cannot: OUT.safetensors does"),
         ("a", ("--format", "huggingface"), "README.md, config.json, model.safetensors"),
         ("a.onnx", ("--format", "onnx", "--img-size", "32", "64"), "any number of images of 32x64"),
         ("a.pt2", ("--format", "pt2", "--img-size", "32", "64"), "images of 32x64, RGB from 0"),
@@ -69,6 +70,61 @@ def test_config_completes_weights_without_one(run, tmp_path, capsys):
     for options in ((), ("--format", "pt2"), ("--format", "huggingface")):
         with pytest.raises(SystemExit, match="has no backbone of mim_plugins"):
             main([*command, *options, "--config", "baselines/beitv2_vit_b_400e"])
+
+
+@pytest.fixture(scope="module")
+def teacher(run):
+    """Write a checkpoint of two encoders, and return the second one's prefix and weights."""
+    content = torch.load(run / "epoch_1.pth", weights_only=True)
+    tensors = content["state_dict"]
+    weights = {
+        name.removeprefix("backbone."): tensor + 1
+        for name, tensor in tensors.items()
+        if name.startswith("backbone.")
+    }
+    named = {f"teacher.net.{name}": tensor for name, tensor in weights.items()}
+    torch.save(dict(content, state_dict=tensors | named), run / "both.pth")
+    torch.save(named, run / "teacher.pth")
+    return "teacher.net.", weights
+
+
+def same(found, expected):
+    return all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+@pytest.mark.parametrize("file_format", ["safetensors", "torch", "huggingface", "pt2", "onnx"])
+def test_prefix_chooses_the_encoder_in_every_format(
+    run, teacher, tmp_path, monkeypatch, file_format
+):
+    prefix, weights = teacher
+    encoders = []
+    for name in ("export_program", "_write_onnx"):  # which take seconds
+        monkeypatch.setattr(encoder_file, name, lambda *given: encoders.append(given[0]) or 0.0)
+    out = tmp_path / dict(safetensors="a.safetensors", torch="a.pth").get(file_format, "a")
+    options = ("--prefix", prefix, "--format", file_format)
+    for source in (("both.pth",), ("teacher.pth", "--config", str(run / "config.py"))):
+        main(["export", str(run / source[0]), str(out), *options, *source[1:], "--force"])
+        encoder = encoders.pop() if file_format in ("pt2", "onnx") else mim_plugins.load(out)
+        assert same(encoder.backbone.state_dict(), weights)
+
+
+def test_card_is_that_of_the_last_encoder(run, tmp_path):
+    pytest.importorskip("huggingface_hub")
+    cfg = pretraining("vit_without_cls")
+    cfg.model.data_preprocessor.mean = [1.0, 2.0, 3.0]
+    save_checkpoint(trained(cfg), cfg, tmp_path / "other.pth")
+    out = str(tmp_path / "out")
+    for source in (run / "epoch_1.pth", tmp_path / "other.pth"):
+        main(["export", str(source), out, "--format", "huggingface", "--force"])
+    card = (tmp_path / "out/README.md").read_text()
+    assert "other.pth" in card
+    assert "epoch_1.pth" not in card
+
+
+def test_encoders_of_other_packages_need_no_config(tmp_path, capsys):
+    torch.save({"backbone.a": torch.ones(1)}, tmp_path / "a.pth")
+    main(["export", str(tmp_path / "a.pth"), str(tmp_path / "a.safetensors")])
+    assert capsys.readouterr().out.endswith("note: the file does not describe its preprocessing\n")
 
 
 def test_image_size_is_for_programs(run, tmp_path, capsys):

@@ -5,6 +5,7 @@ from mim_plugins.datasets.archive_places import (
     find_archives,
     is_archive_place,
     list_of_archive,
+    split_of,
 )
 from mim_plugins.errors import DataNotFoundError
 
@@ -41,6 +42,19 @@ def test_archives_of_a_split_are_found_by_name_or_folder(make):
     root = make("w/train/0.tar", "w/train/1.tar", "w/val/0.tar", "w/train.zip")
     assert found(f"{root}/w", "train") == (["0.tar", "1.tar"], "")
     assert found(make("l/val/data.mdb") + "/l", "val") == (["val"], "")
+
+
+def test_name_of_an_archive_or_else_of_its_folder_is_the_split():
+    for path, split in {
+        "train.tar": "train",
+        "a/validation-0-of-2.parquet": "val",
+        "a/valid/0.tar": "val",
+        "val/train_0.zip": "train",
+        "a/Test/0.lmdb": "test",
+        "a/trainer.tar": None,
+        "hf://u/n#val": None,
+    }.items():
+        assert split_of(path) == split
 
 
 def test_folder_of_archives_without_splits_is_read_completely(make):

@@ -1,3 +1,4 @@
+import errno
 import os
 import sys
 
@@ -6,7 +7,9 @@ from band_images import write_scenes
 from image_files import corrupt_files, good_files
 from tool_runs import TOOLS, run_process, run_tool
 
+from mim_plugins.cli import written_list
 from mim_plugins.datasets import UnlabeledImageFolder
+from mim_plugins.file_names import write_lines
 
 TOOL = "misc/check_dataset.py"
 
@@ -93,6 +96,43 @@ def test_files_of_any_name_are_reported_and_listed(tmp_path):
     assert len(UnlabeledImageFolder(str(folder), ann_file=str(good))) == 2
     check(folder, "--list", good)
     assert "2 images: 0 good, 2 corrupt" in check(folder, "--list", bad, code=1)
+
+
+def test_lists_are_written_into_new_folders(tmp_path, folder):
+    good, bad = tmp_path / "a/good.txt", tmp_path / "b/c/bad.txt"
+    (tmp_path / "list.txt").write_text("good/rgb.png\ngood/gone.png\n")
+    lists = ("--list", tmp_path / "list.txt", "--out", bad, "--write-list", good)
+    check(folder, *lists, code=1)
+    assert good.read_text() == "good/rgb.png\n"
+    assert bad.read_text() == f"{folder / 'good/gone.png'}\tmissing\n"
+
+
+@pytest.mark.parametrize("option", ["--out", "--write-list"])
+def test_list_without_a_place_ends_before_images_are_read(tmp_path, option):
+    write(tmp_path, b"0.jpg", b"x")
+    for path, reason in ((tmp_path / "0.jpg/a.txt", "exists"), (tmp_path, "it is a folder")):
+        printed = run_tool(TOOL, tmp_path, option, path, code=2)
+        assert f"{option}: cannot write '{path}' (" in printed.stderr
+        assert reason in printed.stderr
+        assert not printed.stdout
+
+
+def test_list_that_cannot_be_written_does_not_lose_the_other(tmp_path, monkeypatch):
+    write(tmp_path, b"0.jpg", good_files()["rgb.jpg"])
+    (tmp_path / "list.txt").write_text("earlier")
+
+    def fail(file, lines):
+        if "bad" in str(file):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write_lines(file, lines)
+
+    monkeypatch.setattr(written_list, "write_lines", fail)
+    lists = ("--out", tmp_path / "bad.txt", "--write-list", tmp_path / "list.txt")
+    printed = run_tool(TOOL, tmp_path, "--workers", 1, *lists, code=1)
+    assert "1 images: 1 good" in printed.stdout
+    assert f"error: cannot write '{tmp_path / 'bad.txt'}' (No space" in printed.stderr
+    assert (tmp_path / "list.txt").read_text() == "0.jpg\n"
+    assert not list(tmp_path.glob("bad*"))
 
 
 def write(folder, name, data):

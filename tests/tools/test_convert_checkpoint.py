@@ -55,6 +55,13 @@ def test_other_files_and_existing_targets_are_refused(tmp_path):
     run_tool(TOOL, GOLDEN, tmp_path / "ours.pth", "--force")
 
 
+@pytest.mark.parametrize("name", ["ours.safetensors", "ours.npz", "ours"])
+def test_target_that_could_not_be_read_is_refused(tmp_path, name):
+    message = run_tool(TOOL, GOLDEN, tmp_path / name, code=2).stderr
+    assert f"DST '{tmp_path / name}' must end in .pth" in message
+    assert not (tmp_path / name).exists()
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -173,6 +173,12 @@ def test_more_than_two_sides_are_refused(tmp_path):
     assert "or height and width such as 192x256" in run_tool(*command, code=2).stderr
 
 
+@pytest.mark.parametrize("batch_size", [0, -1])
+def test_batches_without_images_are_refused(tmp_path, batch_size):
+    command = (TOOL, "a.py", "b.pth", tmp_path / "out.onnx", "--batch-size", batch_size)
+    assert f"--batch-size {batch_size} must be at least 1" in run_tool(*command, code=2).stderr
+
+
 @pytest.mark.usefixtures("_onnx")
 def test_mismatched_checkpoint_and_existing_file_are_refused(tmp_path):
     config, checkpoint, _ = save(classifier(*BACKBONES["swin"]), tmp_path)

@@ -68,6 +68,29 @@ def test_choice_depends_only_on_the_seed(root):
     assert (root / "0").read_text() != (root / "1").read_text()
 
 
+def test_seeds_have_lists_of_their_own(root):
+    for seed in (0, 7):
+        make(root, "--fraction", "0.1", "--seed", seed)
+    first, second = root / "meta/train_10percent.txt", root / "meta/train_10percent_seed7.txt"
+    assert first.read_text() != second.read_text()
+
+
+def test_list_of_other_images_is_not_overwritten(root):
+    out = root / "list.txt"
+    for _ in range(2):
+        make(root, "--fraction", "0.1", "--out", out)
+    content = out.read_text()
+    result = make(root, "--fraction", "0.1", "--seed", 1, "--out", out, code=1)
+    assert f"'{out}' exists and lists other images: remove it" in result.stderr
+    assert out.read_text() == content
+
+
+def test_folder_that_cannot_be_written_is_one_line(root):
+    (root / "meta").touch()
+    result = make(root, "--fraction", "0.1", code=1)
+    assert "train_10percent.txt' (File exists): give another file" in result.stderr
+
+
 def test_images_are_named_with_or_without_their_folder(root):
     # the first form is that of SimCLR's lists
     (root / "names.txt").write_text("b_007.JPEG\na_100.JPEG\nc/c_001.JPEG\n")

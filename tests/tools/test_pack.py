@@ -1,6 +1,8 @@
 """Packing of images into one file."""
 
 import io
+from concurrent.futures.process import BrokenProcessPool
+from importlib import import_module
 
 import cv2
 import numpy as np
@@ -9,30 +11,12 @@ from archive_files import class_files, image_bytes, write_archive, write_parquet
 from band_images import npy, npz, scene
 from image_files import oriented
 from image_folders import write_smooth_images
+from packs import KINDS, contents, pack, write_folder
 from PIL import Image
-from tool_runs import run_tool
+from tool_runs import TOOLS
 
-from mim_plugins.archives import read_image_file
 from mim_plugins.datasets import LabeledImageFolder, UnlabeledImageFolder
 from mim_plugins.transforms import LoadImage, decode_image
-
-KINDS = ("tar", "parquet", "lmdb")
-
-
-def pack(*arguments, code=0):
-    return run_tool("dataset_converters/prepare_dataset.py", "pack", *arguments, code=code)
-
-
-def write_folder(root, files):
-    for name, data in files.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_bytes(data)
-    return root
-
-
-def contents(dataset):
-    paths = [dataset.get_data_info(index)["img_path"] for index in range(len(dataset))]
-    return list(map(read_image_file, paths))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -117,6 +101,26 @@ def test_corrupt_images_are_left_out_of_a_smaller_pack(tmp_path):
     assert len(UnlabeledImageFolder(str(tmp_path / "out.tar"))) == 1
 
 
+def test_images_too_long_for_jpeg_are_copied(tmp_path):
+    long = cv2.imencode(".png", np.zeros((2, 131_100, 3), np.uint8))[1].tobytes()
+    write_folder(tmp_path / "in", {"0.png": long, "1.png": image_bytes()})
+    options = (tmp_path / "in", tmp_path / "out.tar", "--short-side", 1, "--workers", 1)
+    assert "2 images, no labels, 1 of them shrunk" in pack(*options).stdout
+    assert contents(UnlabeledImageFolder(str(tmp_path / "out.tar")))[0] == long
+
+
+def test_killed_process_is_one_line(tmp_path, monkeypatch):
+    def break_down(*_):
+        raise BrokenProcessPool("terminated abruptly")
+
+    monkeypatch.syspath_prepend(TOOLS / "dataset_converters")
+    monkeypatch.setattr(import_module("pack"), "contents", break_down)
+    write_folder(tmp_path / "in", class_files())
+    message = pack(tmp_path / "in", tmp_path / "out.tar", code=1).stderr
+    assert message == ("error: a process was killed, perhaps for lack of memory: try --workers 1\n")
+    assert not list(tmp_path.glob("out*"))
+
+
 def test_wrong_arguments_and_sources_are_one_line(tmp_path, capsys):
     source = write_folder(tmp_path / "in", class_files("train"))
     write_folder(tmp_path / "bad", {"0.png": b"x"})
@@ -131,7 +135,7 @@ def test_wrong_arguments_and_sources_are_one_line(tmp_path, capsys):
         ((source, tmp_path / "x.parquet"), 1, "has the folders train: pack each"),
         ((tmp_path / "none", tmp_path / "x.tar"), 1, "has no images: give a folder"),
         ((tmp_path / "empty.tar", tmp_path / "x.tar"), 1, "no images in the archive"),
-        ((tmp_path / "bad", tmp_path / "x.tar", "--short-side", "9"), 1, "no image can be read"),
+        ((tmp_path / "bad", tmp_path / "x.tar", "--short-side", "9"), 1, "no image can be packed"),
     ):
         assert message in pack(*arguments, "--workers", 1, code=code).stderr
     assert not list(tmp_path.glob("x.*"))

@@ -65,6 +65,27 @@ def test_mmpretrain_reads_the_list_written_from_kaggle_labels(tmp_path):
     assert "wrote" not in prepare("imagenet", tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("ILSVRC2012_val_00000001,n01 1 2\n", "no label for 1 images of val, such as"),
+        ("ILSVRC2012_val_00000001,n01\nILSVRC2012_val_00000002", "no label for ILSVRC2012_val"),
+    ],
+)
+def test_incomplete_labels_of_imagenet_are_refused(tmp_path, rows, message):
+    touch(tmp_path, *TRAIN, *VAL)
+    write(tmp_path, "LOC_val_solution.csv", f"ImageId,PredictionString\n{rows}")
+    assert message in refused("imagenet", tmp_path)
+    assert not (tmp_path / "meta").exists()
+
+
+def test_list_of_imagenet_that_cannot_be_written_is_one_line(tmp_path):
+    touch(tmp_path, *TRAIN, *VAL, "meta")
+    rows = "".join(f"{Path(name).stem},n01 1\n" for name in VAL)
+    write(tmp_path, "LOC_val_solution.csv", f"ImageId,PredictionString\n{rows}")
+    assert "cannot write" in refused("imagenet", tmp_path)
+
+
 def test_list_is_written_from_the_devkit(tmp_path):
     io = pytest.importorskip("scipy.io")
     import numpy as np

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from splits import Split, UnusableError, class_folders, read_labels, require_files, shown
 
+from mim_plugins.cli.written_list import write_list
 from mim_plugins.file_names import read_lines
 
 
@@ -68,14 +69,21 @@ def _write_val_list(root: Path, classes: list[str], source: Path | None) -> None
             " Kaggle's ImageNet Object Localization Challenge) and in ILSVRC2012_devkit_t12.tar.gz"
             " (of image-net.org): put one of them, unpacked, in ROOT or give it as --val-labels"
         )
+    from mim_plugins.datasets.image_files import find_images  # imports PyTorch
+
     names = _kaggle_labels(found[0]) if found[0].is_file() else _devkit_labels(found[0])
     unknown = set(names.values()) - set(classes)
     if unknown:
         raise UnusableError(f"train has no folder {min(unknown)}, a class of '{found[0]}'")
+    unlabeled = [path for path in find_images(root / "val") if Path(path).stem not in names]
+    if unlabeled:
+        raise UnusableError(
+            f"'{found[0]}' has no label for {len(unlabeled)} images of val, such as"
+            f" {shown(unlabeled)}: download it again, or remove these images"
+        )
     labels = {name: label for label, name in enumerate(classes)}
-    lines = [f"{file}.JPEG {labels[name]}\n" for file, name in sorted(names.items())]
-    (root / "meta").mkdir(exist_ok=True)
-    (root / "meta/val.txt").write_text("".join(lines))
+    lines = [f"{file}.JPEG {labels[name]}" for file, name in sorted(names.items())]
+    write_list(root / "meta/val.txt", lines)
     print(f"wrote {root / 'meta/val.txt'}: {len(lines)} labels of {found[0]}")
 
 
@@ -84,7 +92,11 @@ def _kaggle_labels(file: Path) -> dict[str, str]:
         rows = csv.DictReader(stream)
         if rows.fieldnames != ["ImageId", "PredictionString"]:
             raise UnusableError(f"'{file}' is not LOC_val_solution.csv: the header differs")
-        return {row["ImageId"]: row["PredictionString"].split()[0] for row in rows}
+        labels = {row["ImageId"]: (row["PredictionString"] or "").partition(" ")[0] for row in rows}
+    broken = next((name for name, label in labels.items() if not label), None)
+    if broken is not None:
+        raise UnusableError(f"'{file}' has no label for {broken}: download it again")
+    return labels
 
 
 def _devkit_labels(folder: Path) -> dict[str, str]:

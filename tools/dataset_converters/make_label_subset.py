@@ -9,13 +9,8 @@ import random
 import sys
 from pathlib import Path
 
-from mim_plugins.file_names import (
-    printable,
-    quote_name,
-    read_lines,
-    unquote_name,
-    write_lines,
-)
+from mim_plugins.cli.written_list import write_list
+from mim_plugins.file_names import printable, quote_name, read_lines, unquote_name
 
 
 def parse_args() -> argparse.Namespace:
@@ -35,7 +30,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="seed of the random choice")
     parser.add_argument("--split", default="train", help="folder in DATA_ROOT to choose from")
     parser.add_argument(
-        "--out", type=Path, help="file to write; DATA_ROOT/meta/train_1percent.txt for 0.01"
+        "--out",
+        type=Path,
+        help="file to write; DATA_ROOT/meta/train_1percent.txt for 0.01, and"
+        " train_1percent_seed7.txt with --seed 7; a list of other images is not overwritten",
     )
     args = parser.parse_args()
     if args.fraction is not None and not 0 < args.fraction <= 1:
@@ -110,24 +108,42 @@ def select(classes: dict[str, list[str]], names: list[str]) -> dict[str, list[st
     return {name: sorted(files) for name, files in selected.items()}
 
 
+def default_out(args: argparse.Namespace) -> Path:
+    seed = f"_seed{args.seed}" if args.seed else ""
+    return args.data_root / f"meta/{args.split}_{100 * args.fraction:g}percent{seed}.txt"
+
+
+def write_new(out: Path, lines: list[str]) -> None:
+    """Write a list.
+
+    Raises:
+        ValueError: the file exists with other content, which runs may use, or cannot be written.
+    """
+    if out.is_file() and read_lines(out) != lines:
+        raise ValueError(
+            f"'{printable(out)}' exists and lists other images: remove it, or give another file"
+            " with --out"
+        )
+    write_list(out, lines)
+
+
 def main() -> None:
     args = parse_args()
+    out = args.out or default_out(args)
     try:
         classes = images_by_class(args.data_root / args.split)
         if args.names is not None:
             chosen = select(classes, names_in(args.names))
         else:
             chosen = draw(classes, args.fraction, args.seed)
+        lines = [
+            f"{quote_name(f'{name}/{file}')} {label}"
+            for label, (name, files) in enumerate(chosen.items())
+            for file in files
+        ]
+        write_new(out, lines)
     except (OSError, ValueError) as error:
         sys.exit(f"error: {error}")
-    out = args.out or args.data_root / f"meta/{args.split}_{100 * args.fraction:g}percent.txt"
-    out.parent.mkdir(parents=True, exist_ok=True)
-    lines = [
-        f"{quote_name(f'{name}/{file}')} {label}"
-        for label, (name, files) in enumerate(chosen.items())
-        for file in files
-    ]
-    write_lines(out, lines)
     sizes = [len(files) for files in chosen.values()]
     each = " to ".join(map(str, sorted({min(sizes), max(sizes)})))
     print(

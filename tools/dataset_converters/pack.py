@@ -1,10 +1,11 @@
 """Pack the images of a folder, list or archive into one file, optionally smaller.
 
-SOURCE is a folder of any depth, an archive or a folder of archives. OUT ends in .tar, .parquet or
-.lmdb. Files are copied unchanged, corrupt ones too; with --short-side, larger images are turned
-upright, resized and written as JPEG. Labels are kept: tar and LMDB keep CLASS/IMAGE, Parquet has a
-column 'label'. OUT appears when it is complete; an interrupted run starts again. Exit code 0: all
-images were packed. 1: some were left out because they cannot be read, or an error occurred.
+SOURCE is a folder of any depth, a list of images with or without labels, an archive or a folder of
+archives of one split. OUT ends in .tar, .parquet or .lmdb. Files are copied unchanged, corrupt ones
+too; with --short-side, larger images are turned upright, resized and written as JPEG. Labels are
+kept: tar and LMDB keep CLASS/IMAGE or have a .cls file per image, Parquet has a column 'label'. OUT
+appears when it is complete; an interrupted run starts again. Exit code 0: all images were packed.
+1: some were left out because they cannot be read or named, or an error occurred.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from pack_source import PackedImage
 
 _IN_FLIGHT = 32  # images per worker that wait to be written
+_LONGEST_JPEG = 65_500  # pixels of a side, libjpeg's limit
 
 
 class Content(NamedTuple):
@@ -86,7 +89,7 @@ def copy(address: str) -> Content:
 
 
 def shrink(address: str, short_side: int, quality: int) -> Content:
-    """Read a file; return it, or an upright JPEG file if the image is larger."""
+    """Read a file; return it, or an upright JPEG file if the image is larger and fits one."""
     from mim_plugins.transforms import LoadImage
     from mim_plugins.transforms.load_random_resized_crop import resize_exact
 
@@ -102,6 +105,8 @@ def shrink(address: str, short_side: int, quality: int) -> Content:
     if scale >= 1:
         return content
     size = max(round(height * scale), short_side), max(round(width * scale), short_side)
+    if max(size) > _LONGEST_JPEG:
+        return content
     options = [cv2.IMWRITE_JPEG_QUALITY, quality]
     return Content(cv2.imencode(".jpg", resize_exact(image, size), options)[1].tobytes(), True)
 
@@ -122,19 +127,18 @@ def contents(
 
 def pack(args: argparse.Namespace) -> list[str]:
     """Write the file, and return a line for every image that was left out."""
+    from content_suffix import with_suffix_of
     from pack_source import list_source
     from pack_writers import WRITERS
 
     from mim_plugins.checkpoints import write_atomically
-    from mim_plugins.datasets.archive_places import SPLITS
 
-    images, classes = list_source(args.source)
+    images, classes, splits = list_source(args.source)
     kind = args.format or args.out.suffix.lower().lstrip(".")
-    splits = {image.name.partition("/")[0] for image in images} & set(SPLITS)
     if kind == "parquet" and splits:
         raise UserError(
-            f"source '{printable(args.source)}' has the folders {', '.join(sorted(splits))}: pack"
-            " each into a Parquet file, such as train.parquet"
+            f"source '{printable(args.source)}' has the folders {', '.join(splits)}: pack each into"
+            " a Parquet file, such as train.parquet"
         )
     convert: Callable[[str], Content] = copy
     workers = 1
@@ -149,13 +153,19 @@ def pack(args: argparse.Namespace) -> list[str]:
             pairs = zip(images, contents(images, convert, workers), strict=True)
             console = Console(file=sys.stderr)
             for image, content in track(pairs, "packing", total=len(images), console=console):
+                name = with_suffix_of(image.name, content.data)
                 if content.error:
                     left_out.append(content.error)
-                    continue
-                shrunk += content.is_jpeg
-                writer.add(image.with_suffix_of(content.data), content.data)
+                elif name is None and kind != "parquet":  # whose rows need no names
+                    left_out.append(
+                        f"'{printable(image.address)}': {kind} needs a suffix, and its format has"
+                        " none that is read; pack it into .parquet"
+                    )
+                else:
+                    shrunk += content.is_jpeg
+                    writer.add(image._replace(name=name or image.name), content.data)
         if len(left_out) == len(images):
-            raise UserError(f"no image can be read; the first: {left_out[0]}")
+            raise UserError(f"no image can be packed; the first: {left_out[0]}")
 
     write_atomically(args.out, write)
     size = args.out.stat().st_size / 1e6
@@ -173,5 +183,7 @@ def main(arguments: Sequence[str]) -> None:
         left_out = pack(args)
     except (UserError, OSError, ValueError) as error:
         sys.exit(f"error: {' '.join(str(error).split())}")
+    except BrokenProcessPool:
+        sys.exit("error: a process was killed, perhaps for lack of memory: try --workers 1")
     if left_out:
         sys.exit(f"error: {len(left_out)} images were left out: {'; '.join(left_out)}")

@@ -4,27 +4,28 @@ import os
 import posixpath
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from mim_plugins.archives import split_address
-from mim_plugins.datasets.archive_images import archive_images, stores_labels
-from mim_plugins.datasets.archive_places import SPLITS, find_archives
-from mim_plugins.datasets.image_files import BAND_SUFFIXES, is_hidden
-from mim_plugins.datasets.image_places import images_at, is_list
+from mim_plugins.datasets.archive_images import archive_images, shared_folders, stores_labels
+from mim_plugins.datasets.archive_places import (
+    SPLITS,
+    ArchivePlace,
+    find_archives,
+    is_archive_place,
+    split_of,
+)
+from mim_plugins.datasets.image_files import (
+    BAND_SUFFIXES,
+    ImageScan,
+    images_by_class,
+    is_hidden,
+    scan_images,
+)
+from mim_plugins.datasets.image_lists import paths_in, read_image_list, read_labeled_list
+from mim_plugins.datasets.image_places import is_list
 from mim_plugins.errors import DataNotFoundError
-from mim_plugins.file_names import printable
-
-_JPEG_SUFFIXES = (".jpg", ".jpeg")
-_SIGNATURES: dict[str, tuple[bytes, ...]] = {
-    ".jpg": (b"\xff\xd8\xff",),
-    ".png": (b"\x89PNG",),
-    ".webp": (b"RIFF",),
-    ".gif": (b"GIF8",),
-    ".bmp": (b"BM",),
-    ".tif": (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
-    ".npy": (b"\x93NUMPY",),
-    ".npz": (b"PK\x03\x04",),
-}
+from mim_plugins.file_names import printable, read_lines, unquote_name
 
 
 class PackedImage(NamedTuple):
@@ -45,67 +46,147 @@ class PackedImage(NamedTuple):
         if self.label is not None and "/" not in self.name:
             yield f"{self.name.partition('.')[0]}.cls", str(self.label).encode()
 
-    def with_suffix_of(self, data: bytes) -> "PackedImage":
-        """Return the image with a suffix of its content's format, which rows of tables lack."""
-        is_jpeg = data.startswith(_SIGNATURES[".jpg"])
-        known = _JPEG_SUFFIXES if is_jpeg else BAND_SUFFIXES
-        if self.name.lower().endswith(known):
-            return self
-        found = (suffix for suffix, start in _SIGNATURES.items() if data.startswith(start))
-        return self._replace(name=f"{self.name}{next(found, '')}")
+
+class Source(NamedTuple):
+    """Images to pack, with their labels."""
+
+    images: list[PackedImage]
+    classes: tuple[str, ...] | None = None
+    """Names of the classes, None without labels."""
+    splits: tuple[str, ...] = ()
+    """Names of the splits whose folders contain the images."""
 
 
-def list_source(source: str) -> tuple[list[PackedImage], tuple[str, ...] | None]:
-    """Return the images of a folder, list or archive, and the names of their classes, if any.
+def list_source(source: str) -> Source:
+    """Return the images of a folder, list or archive.
 
     Raises:
-        DataNotFoundError: there are no images, or two would have the same name.
+        DataNotFoundError: there are no images, two would have the same name, or their labels would
+            not mean the same.
         ArchiveError: an archive or its labels are corrupt.
+        ValueError: some lines of a list have a label, but not all.
     """
-    addresses = images_at(source, BAND_SUFFIXES)
-    if addresses == [source] or not addresses:
+    found = _read(source)
+    if found is None or not found.images:
         raise DataNotFoundError(
             f"source '{printable(source)}' has no images: give a folder, list or archive"
         )
-    place = find_archives(source) if split_address(addresses[0]) and not is_list(source) else None
-    if place and stores_labels(place):
-        found = archive_images(place, labeled=True, suffixes=BAND_SUFFIXES)
-        assert found.labels is not None
-        images, classes = _named_by_label(found.paths, found.labels, found.classes), found.classes
-        classes = classes or tuple(map(str, range(max(found.labels) + 1)))
-    else:
-        images, classes = _named_by_path(addresses, source)
-    names = sorted(image.name for image in images)
+    names = sorted(image.name for image in found.images)
     for first, second in pairwise(names):
         if first == second:
             raise DataNotFoundError(
                 f"source '{printable(source)}' has two images of the name '{printable(first)}';"
                 " pack its archives separately"
             )
-    return images, classes
+    return found
 
 
-def _named_by_path(
-    addresses: Sequence[str], source: str
-) -> tuple[list[PackedImage], tuple[str, ...] | None]:
-    """Keep the paths; the first folders are the classes if every image is in one."""
-    root = source if os.path.isdir(source) else os.path.dirname(source)
+def _read(source: str) -> Source | None:
+    if not is_archive_place(source):
+        if is_list(source):
+            return _read_list(source)
+        if os.path.isdir(source):
+            scan = scan_images(source, BAND_SUFFIXES)
+            scan.warn_of_left_out(source)
+            if scan.paths:
+                return _read_folder(source, scan)
+    place = find_archives(source)
+    return _read_archives(source, place) if place else None
+
+
+def _read_folder(folder: str, scan: ImageScan) -> Source:
+    """Keep the paths, unless there are class folders without images, which a pack cannot have."""
+    found = _named_by_path(scan.paths, _paths(scan.paths, folder))
+    for split in found.splits:
+        classes, _ = images_by_class(os.path.join(folder, split), BAND_SUFFIXES)
+        empty = next((name for name, paths in classes.items() if not paths), None)
+        if empty is not None:
+            raise DataNotFoundError(
+                f"source '{printable(folder)}': class folder '{printable(f'{split}/{empty}')}' has"
+                " no images, and a pack of several splits cannot have an empty one: pack each split"
+                " separately"
+            )
+    if found.classes is None or len(found.classes) == len(scan.sub_folders):
+        return found
+    names = tuple(scan.sub_folders)
+    label_of = {name: label for label, name in enumerate(names)}
+    labels = [label_of[found.classes[image.label or 0]] for image in found.images]
+    return Source(_named_by_label(scan.paths, labels, names), names)
+
+
+def _read_list(file: str) -> Source:
+    """Keep the paths, unless lines have labels that differ from those of class folders."""
+    folder = os.path.dirname(file)
+    addresses = read_image_list(file, folder)
+    by_path = _named_by_path(addresses, _paths(addresses, folder))
+    if addresses == paths_in(folder, [unquote_name(line) for line in read_lines(file)]):
+        return by_path
+    entries = read_labeled_list(file)
+    named = paths_in(folder, [name for name, _ in entries])
+    for path, expected in zip(named, addresses, strict=True):
+        if path != expected:
+            raise ValueError(
+                f"'{printable(file)}' has more than a label after '{printable(expected)}'; give"
+                " every line a path and a label from 0, or a path alone"
+            )
+    labels = [label for _, label in entries]
+    if labels == [image.label for image in by_path.images]:
+        return by_path
+    classes = tuple(map(str, range(max(labels) + 1)))
+    return Source(_named_by_label(addresses, labels, None), classes)
+
+
+def _read_archives(source: str, place: ArchivePlace) -> Source:
+    """Keep the labels that archives store, or else the paths of their members."""
+    splits = {split: archive for archive in place.archives if (split := split_of(archive))}
+    if len(splits) > 1:
+        _refuse_splits(
+            source, sorted(splits), "give a pattern for each, such as 'data/train-*.tar'"
+        )
+    found = archive_images(place, stores_labels(place), suffixes=BAND_SUFFIXES)
+    paths = _paths(found.paths, "")
+    shared = shared_folders(paths)
+    count = next((n for n, part in enumerate(shared) if part in SPLITS), len(shared))
+    by_path = _named_by_path(found.paths, paths, "".join(f"{part}/" for part in shared[:count]))
+    if found.labels is None:
+        return by_path
+    if len(by_path.splits) > 1:
+        _refuse_splits(source, by_path.splits, "write an archive of each")
+    images = _named_by_label(found.paths, found.labels, found.classes)
+    return Source(images, found.classes or tuple(map(str, range(max(found.labels) + 1))))
+
+
+def _refuse_splits(source: str, splits: Sequence[str], remedy: str) -> NoReturn:
+    raise DataNotFoundError(
+        f"source '{printable(source)}' contains the splits {', '.join(splits)}, which a pack would"
+        f" mix: pack each one separately, and {remedy}"
+    )
+
+
+def _paths(addresses: Sequence[str], root: str) -> list[str]:
+    """Return paths relative to a folder, paths of members, or numbers for rows of tables."""
     members = [split_address(each) for each in addresses]
-    if all(member and member[1].isdecimal() for member in members):  # rows without labels
+    if all(member and member[1].isdecimal() for member in members):
         width = len(str(len(addresses)))
-        numbers = enumerate(addresses)
-        return [PackedImage(each, f"{n:0{width}d}", None) for n, each in numbers], None
-    names = [
+        return [f"{number:0{width}d}" for number in range(len(addresses))]
+    return [
         _inner_path(member[1] if member else os.path.relpath(each, root))
         for each, member in zip(addresses, members, strict=True)
     ]
-    folders = [name.partition("/")[0] if "/" in name else "" for name in names]
+
+
+def _named_by_path(addresses: Sequence[str], paths: Sequence[str], shared: str = "") -> Source:
+    """Keep the paths; the first folders after ``shared`` are the classes if all images have one."""
+    inner = [path[len(shared) :] for path in paths]
+    folders = [path.partition("/")[0] if "/" in path else "" for path in inner]
     classes = sorted(set(folders))
-    if "" in classes or set(classes) & set(SPLITS):
-        return [PackedImage(*pair, None) for pair in zip(addresses, names, strict=True)], None
+    splits = tuple(name for name in classes if name in SPLITS)
+    if "" in classes or splits:
+        images = [PackedImage(*pair, None) for pair in zip(addresses, paths, strict=True)]
+        return Source(images, None, splits)
     label_of = {name: label for label, name in enumerate(classes)}
     labels = map(label_of.__getitem__, folders)
-    return list(map(PackedImage, addresses, names, labels)), tuple(classes)
+    return Source(list(map(PackedImage, addresses, paths, labels)), tuple(classes))
 
 
 def _inner_path(path: str) -> str:

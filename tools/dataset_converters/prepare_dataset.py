@@ -18,7 +18,7 @@ from pathlib import Path
 from imagenet import check_imagenet
 from splits import Split, UnusableError, check_order, read_labels, require_files, shown
 
-from mim_plugins.errors import DataNotFoundError
+from mim_plugins.errors import UserError
 
 
 def check_inat(root: Path, year: int, official: tuple[int | None, int | None]) -> list[Split]:
@@ -148,7 +148,7 @@ def main() -> None:
             splits = check_imagenet(args.root, args.val_labels)
         else:
             splits = CHECKS[args.dataset](args.root)
-    except (UnusableError, DataNotFoundError, ValueError) as error:
+    except (UnusableError, UserError, OSError, ValueError) as error:
         sys.exit(f"error: {error}")
     usable = [report(split) for split in splits]
     if not all(usable):

@@ -21,8 +21,9 @@ from rich.console import Console
 from rich.progress import track
 
 from mim_plugins.archives import read_image_file, split_address
+from mim_plugins.cli.written_list import prepare_list, write_list
 from mim_plugins.errors import ConfigError, CorruptImageError, UserError
-from mim_plugins.file_names import printable, quote_name, write_lines
+from mim_plugins.file_names import printable, quote_name
 
 SUFFIXES = {"BMP": (".bmp",), "GIF": (".gif",), "JPEG": (".jpg", ".jpeg"), "PNG": (".png",),
             "PPM": (".pgm", ".ppm"), "TIFF": (".tif", ".tiff"), "WEBP": (".webp",)}  # fmt: skip
@@ -63,6 +64,12 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     if args.workers < 1:
         parser.error(f"--workers {args.workers} must be at least 1")
+    for option, path in {"--out": args.out, "--write-list": args.write_list}.items():
+        try:
+            if path:
+                prepare_list(path)
+        except ConfigError as error:
+            parser.error(f"{option}: {error}")
     return args
 
 
@@ -139,12 +146,22 @@ def report(findings: list[Finding]) -> list[str]:
 
 
 def write_lists(args: argparse.Namespace, findings: list[Finding]) -> None:
-    if args.out:
-        bad = (finding for finding in findings if finding.kind)
-        write_lines(args.out, (f"{quote_name(f.path)}\t{f.kind}" for f in bad))
-    if args.write_list:
-        good = [_name_in(args.root, f.path) for f in findings if not f.kind]
-        write_lines(args.write_list, map(quote_name, good))
+    """Write the lists; an error of one does not lose the other.
+
+    Raises:
+        ConfigError: a list cannot be written.
+    """
+    bad = [f"{quote_name(f.path)}\t{f.kind}" for f in findings if f.kind]
+    good = [quote_name(_name_in(args.root, f.path)) for f in findings if not f.kind]
+    errors = []
+    for path, lines in ((args.out, bad), (args.write_list, good)):
+        try:
+            if path:
+                write_list(path, lines)
+        except ConfigError as error:
+            errors.append(str(error))
+    if errors:
+        raise ConfigError("; ".join(errors))
 
 
 def _name_in(root: str, path: str) -> str:
@@ -180,7 +197,10 @@ def main() -> None:
             "error: a decoding process was killed, perhaps for lack of memory: try --workers 1"
         )
     print("\n".join(report(findings)))
-    write_lists(args, findings)
+    try:
+        write_lists(args, findings)
+    except ConfigError as error:
+        sys.exit(f"error: {error}")
     if any(finding.kind for finding in findings):
         sys.exit(1)
 

@@ -25,6 +25,8 @@ def main() -> None:
     parser.add_argument("dst", help="file to write: .pth")
     parser.add_argument("--force", action="store_true", help="overwrite DST")
     args = parser.parse_args()
+    if not args.dst.endswith(".pth"):
+        parser.error(f"DST '{args.dst}' must end in .pth, because load_from reads PyTorch files")
     import torch
 
     from mim_plugins.checkpoints import write_checkpoint

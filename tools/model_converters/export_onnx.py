@@ -58,6 +58,8 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     if args.out.suffix != ".onnx":
         parser.error(f"OUT '{args.out}' must end in .onnx")
+    if args.batch_size < 1:
+        parser.error(f"--batch-size {args.batch_size} must be at least 1")
     if args.out.exists() and not args.force:
         parser.error(f"'{args.out}' exists already; --force overwrites it")
     return args

@@ -1,7 +1,8 @@
 """Fine-tune a pre-trained encoder on labeled images, with automatic settings.
 
-DATA contains train/CLASS/IMAGE and val/CLASS/IMAGE. The size of the encoder is read from the config
-of its pre-training. The config of the run is written next to OUT; tools/train.py runs it as well.
+DATA contains train/CLASS/IMAGE and val/CLASS/IMAGE. The size of the encoder is read from
+CHECKPOINT, or else from the config of its pre-training. The config of the run is written next to
+OUT; tools/train.py runs it as well.
 """
 
 import argparse
@@ -18,7 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="checkpoint or encoder.safetensors in the work folder of a pre-training",
     )
     parser.add_argument(
-        "--config", help="config of the pre-training (default: that of CHECKPOINT's folder)"
+        "--config",
+        help="config of the pre-training (default: that in CHECKPOINT, or else in its folder)",
     )
     add_own_run_arguments(parser, "work_dirs/finetune_DATA")
 

@@ -8,7 +8,7 @@ from mmengine.config import Config
 from ...apis import describe_checkpoint, read_config
 from ...datasets.image_files import suffixes_read
 from ...datasets.wrappers import loading_bands
-from ...errors import CheckpointError, ConfigError, WorkDirError
+from ...errors import CheckpointError, ConfigError
 from ...file_names import printable
 from ...registry import SCOPE
 from ...wording import counted
@@ -46,8 +46,8 @@ def finetune(
         data: folder or archive with ``train/CLASS/IMAGE`` and ``val/CLASS/IMAGE``, or a folder
             with archives of both.
         checkpoint: checkpoint or exported encoder of a pre-training.
-        config: config of the pre-training; by default that of the work folder of ``checkpoint``,
-            or else the description in the file.
+        config: config of the pre-training; by default the description or the config in
+            ``checkpoint``, or else that of its work folder.
         epochs: passes over the images; None for an automatic number.
         batch_size: images per iteration, an even number; None for an automatic number.
         out: work folder.
@@ -55,7 +55,7 @@ def finetune(
 
     Raises:
         DataNotFoundError: a folder is missing or contains no images.
-        CheckpointError: the checkpoint does not exist.
+        CheckpointError: the checkpoint does not exist or is corrupt.
         ConfigError: a setting is wrong, or the config is not one of pre-training.
         WorkDirError: ``out`` contains a run, or the config of the pre-training is not found.
     """
@@ -96,12 +96,9 @@ def finetune(
 def _pretraining_config(weights: Path, config: str | os.PathLike | None) -> Config:
     if config:
         return read_config(Path(config))
-    try:
+    description = describe_checkpoint(weights)
+    if description is None:
         return read_config(find_run_config(weights.parent))
-    except WorkDirError:
-        description = describe_checkpoint(weights)
-        if description is None:
-            raise
     backbone = dict(description.backbone, type=f"{SCOPE}.{description.backbone['type']}")
     images = description.preprocessing
     preprocessor = dict(mean=images.mean, std=images.std, bgr_to_rgb=images.channel_order == "rgb")

@@ -9,7 +9,7 @@ from mmengine.config import Config
 
 from mim_plugins.apis import Encoder
 from mim_plugins.cli.finetuning import finetune
-from mim_plugins.errors import WorkDirError
+from mim_plugins.errors import CheckpointError, WorkDirError
 
 
 class StoppedError(Exception):
@@ -43,8 +43,27 @@ def test_encoder_that_describes_itself_needs_no_config(data, tmp_path):
 
 def test_weights_without_description_need_a_config(data, tmp_path):
     (tmp_path / "weights.pth").write_bytes(b"x")
-    with pytest.raises(WorkDirError, match="the config of the run is unknown"):
+    with pytest.raises(WorkDirError, match=r"the config of the run is unknown.*with --config"):
         finetune(data, tmp_path / "weights.pth", out=tmp_path / "run")
+
+
+def test_description_takes_precedence_over_files_beside_it(data, tmp_path):
+    folder = tmp_path / "models"
+    folder.mkdir()
+    for script in (tmp_path / "models.py", folder / "train.py"):
+        script.write_text("raise AssertionError('executed')\nmodel = dict()\ntrain_dataloader = {}")
+    encoder_of("pvt").save(folder / "encoder.safetensors")
+    with pytest.raises(StoppedError):
+        finetune(data, folder / "encoder.safetensors", out=tmp_path / "run")
+    assert Config.fromfile(tmp_path / "run.py").model.backbone.type == "mim_plugins.MaskedPVT"
+
+
+def test_truncated_encoder_is_one_line(data, tmp_path):
+    encoder_of("pvt").save(tmp_path / "a.safetensors")
+    content = (tmp_path / "a.safetensors").read_bytes()
+    (tmp_path / "a.safetensors").write_bytes(content[: len(content) // 2])
+    with pytest.raises(CheckpointError, match="is corrupt or not a safetensors file"):
+        finetune(data, tmp_path / "a.safetensors", out=tmp_path / "run")
 
 
 @pytest.mark.parametrize("order", ["rgb", "bgr"])

@@ -1,0 +1,131 @@
+"""Images and labels of the sources of packs."""
+
+from importlib import import_module
+
+import pytest
+from archive_files import class_files, image_bytes, write_archive, write_parquet, write_tar
+from packs import KINDS, contents, pack, write_folder
+from tool_runs import TOOLS
+
+from mim_plugins.archives import read_image_file
+from mim_plugins.datasets import LabeledImageFolder
+from mim_plugins.errors import DataNotFoundError
+
+
+@pytest.fixture
+def list_source(monkeypatch):
+    monkeypatch.syspath_prepend(TOOLS / "dataset_converters")
+    return lambda path: import_module("pack_source").list_source(str(path))
+
+
+def labeled_contents(place, **options):
+    dataset = LabeledImageFolder(str(place), **options)
+    return sorted(zip(contents(dataset), dataset.get_gt_labels(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("archives", "splits"),
+    [
+        (["train-0-of-1.parquet", "validation-0-of-1.parquet"], "train, val"),
+        (["train.tar", "val.tar"], "train, val"),
+        (["test.zip", "train_0.tar", "train_1.tar"], "test, train"),
+        (["train/0.tar", "valid/0.tar"], "train, val"),
+    ],
+)
+def test_splits_in_several_archives_are_not_mixed(list_source, tmp_path, archives, splits):
+    for name in archives:
+        write_archive(tmp_path / name, class_files(), name.rpartition(".")[2])
+    place = tmp_path / "*/*" if "/" in archives[0] else tmp_path
+    with pytest.raises(DataNotFoundError, match=f"contains the splits {splits}, which a pack"):
+        list_source(place)
+
+
+def test_archives_of_one_split_are_packed_together(list_source, tmp_path):
+    for number in range(2):
+        write_tar(
+            tmp_path / f"train-{number}.tar", {f"a/{number}.png": b"", f"b/{number}.png": b""}
+        )
+    write_tar(tmp_path / "val.tar", class_files())
+    assert [image.label for image in list_source(tmp_path / "train-*").images] == [0, 1, 0, 1]
+
+
+def test_labeled_splits_in_one_archive_are_not_mixed(list_source, tmp_path):
+    files = {f"{split}/0{end}": b"0" for split in ("train", "val") for end in (".png", ".cls")}
+    write_tar(tmp_path / "a.tar", files)
+    with pytest.raises(DataNotFoundError, match=r"splits train, val.* an archive of each"):
+        list_source(tmp_path / "a.tar")
+
+
+def test_folder_around_an_archive_is_no_class(list_source, tmp_path):
+    for prefix in ("flowers", "flowers/train"):
+        write_tar(tmp_path / "a.tar", class_files(prefix))
+        found = list_source(tmp_path / "a.tar")
+        assert found.images[0].name == f"{prefix}/a/0.png"
+        expected = (None, ("train",)) if "train" in prefix else (("a", "b"), ())
+        assert (found.classes, found.splits) == expected
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("names", ["flat", "folder", "classes", "quoted"])
+def test_labels_of_lists_are_kept(tmp_path, kind, names):
+    form = dict(flat="{0}.png", folder="images/{0}.png", classes="{1}/{0}.png", quoted=" {0}.png")
+    labels = [2, 0, 2, 1]
+    paths = [form[names].format(number, "abc"[label]) for number, label in enumerate(labels)]
+    files = {path: image_bytes(number) for number, path in enumerate(paths)}
+    write_folder(tmp_path, files)
+    quoted = [f'"{path}"' if names == "quoted" else path for path in paths]
+    lines = [f"{path} {label}\n" for path, label in zip(quoted, labels, strict=True)]
+    (tmp_path / "list.txt").write_text("".join(lines))
+    out = tmp_path / f"out.{kind}"
+    assert "4 images, 3 classes" in pack(tmp_path / "list.txt", out).stdout
+    assert labeled_contents(out) == sorted(zip(files.values(), labels, strict=True))
+
+
+def test_labeled_lists_of_archives_are_read(list_source, tmp_path):
+    write_parquet(tmp_path / "a.parquet", class_files())
+    (tmp_path / "list.txt").write_text("a.parquet::3 0\na.parquet::0 5\n")
+    images, classes, _ = list_source(tmp_path / "list.txt")
+    assert [image.label for image in images] == [0, 5]
+    assert len(classes) == 6
+    given = list(class_files().values())
+    assert [read_image_file(image.address) for image in images] == [given[3], given[0]]
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ("a/0.png 0\nb/0.png\n", "has the line 'b/0.png'; expected"),
+        ("a/0.png cat\n", "expected a file name, a blank and a label"),
+        ("a/0.png 0 1\n", "more than a label after"),
+    ],
+)
+def test_partly_labeled_lists_are_refused(list_source, tmp_path, lines, message):
+    write_folder(tmp_path, class_files())
+    (tmp_path / "list.txt").write_text(lines)
+    with pytest.raises(ValueError, match=message):
+        list_source(tmp_path / "list.txt")
+
+
+def test_lists_without_labels_keep_the_paths(list_source, tmp_path):
+    write_folder(tmp_path, {"a/0 1.png": b"", "b/x 2": b"", "c.png": b""})
+    (tmp_path / "list.txt").write_text("a/0 1.png\nb/x 2\nc.png\n")
+    found = list_source(tmp_path / "list.txt")
+    assert [image.name for image in found.images] == ["a/0 1.png", "b/x 2", "c.png"]
+    assert found.classes is None
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_empty_class_folders_keep_the_labels(tmp_path, kind):
+    write_folder(tmp_path / "in", class_files(classes="ac"))
+    (tmp_path / "in/b").mkdir()
+    out = tmp_path / f"out.{kind}"
+    assert "4 images, 3 classes" in pack(tmp_path / "in", out).stdout
+    assert labeled_contents(out) == labeled_contents(tmp_path / "in")
+
+
+def test_empty_class_folders_of_a_split_are_refused(list_source, tmp_path):
+    write_folder(tmp_path, class_files("train") | class_files("val"))
+    assert list_source(tmp_path).splits == ("train", "val")
+    (tmp_path / "val/0").mkdir()
+    with pytest.raises(DataNotFoundError, match=r"'val/0' has no images.*pack each split"):
+        list_source(tmp_path)
