@@ -34,8 +34,8 @@ class BaseBackbone(BaseModule):
     """Base of hierarchical and plain encoders.
 
     A subclass lists its sizes in ``arch_settings``, builds its modules, implements
-    :meth:`parts_to_freeze` and :meth:`get_layer_depth`, and ends its constructor with
-    :meth:`post_init`.
+    :meth:`parts_to_freeze`, :attr:`num_depths` and :meth:`layer_depth`, and ends its constructor
+    with :meth:`post_init`.
 
     Args:
         arch: key of ``arch_settings`` or its first letter, or a dict with the same entries.
@@ -161,16 +161,28 @@ class BaseBackbone(BaseModule):
         """Return the parameters without weight decay, in addition to biases and norms."""
         return set()
 
+    @property
+    def num_depths(self) -> int:
+        """Number of depths for layer-wise learning rates; the last one belongs to the head."""
+        raise NotImplementedError
+
+    def layer_depth(self, name: str) -> int:
+        """Return the depth of the encoder's parameter ``name``; that of the embedding is 0."""
+        raise NotImplementedError
+
     def get_layer_depth(self, param_name: str, prefix: str = "") -> tuple[int, int]:
         """Return the depth of a parameter for layer-wise learning rates, and the number of depths.
 
-        The embedding has depth 0. The last depth belongs to the head.
+        Parameters of other parts of the model have the depth of the head, as mmpretrain's
+        constructor of optimizers expects.
 
         Args:
-            param_name: name of the parameter, starting with ``prefix``.
+            param_name: name of the parameter in the model.
             prefix: name of the encoder in the model, with a trailing dot.
         """
-        raise NotImplementedError
+        if not param_name.startswith(prefix):
+            return self.num_depths - 1, self.num_depths
+        return self.layer_depth(param_name.removeprefix(prefix)), self.num_depths
 
     def _freeze(self) -> None:
         if self.frozen_stages < 0:

@@ -146,21 +146,26 @@ class HierarchicalBackbone(BaseBackbone):
                 )
         return tuple(outputs[index] for index in self.out_indices)
 
-    def get_layer_depth(self, param_name: str, prefix: str = "") -> tuple[int, int]:
-        """Return the depth of a parameter for layer-wise learning rates, and the number of depths.
+    @property
+    def num_depths(self) -> int:
+        """See :class:`BaseBackbone`."""
+        return sum(self.depths) + 2
+
+    def layer_depth(self, name: str) -> int:
+        """Return the depth of a parameter for layer-wise learning rates.
 
         The rule is that of the MixMAE authors. The embedding has depth 0, the blocks have depths 1,
         2, .... A downsampling layer has the depth of the block after it, the last norm that of the
         last block. The last depth belongs to the head. See :class:`BaseBackbone`.
         """
-        parts = param_name.removeprefix(prefix).split(".")
+        parts = name.split(".")
         depth = sum(self.depths)
         if parts[0] in ("patch_embed", "pos_embed"):
             depth = 0
         elif parts[0] == "stages":
             depth = sum(self.depths[: int(parts[1])]) + 1
             depth += int(parts[3]) if parts[2] == "blocks" else 0
-        return depth, sum(self.depths) + 2
+        return depth
 
     def per_stage(
         self, name: str, value: int | str | Sequence[int | str], keyword: str | None = None

@@ -1,7 +1,7 @@
 """Base of plain encoders: Transformer blocks on visible tokens or on all tokens."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -17,19 +17,9 @@ from ..layers import (
 from ..masking import TokenMask, gather_tokens
 from .arguments import check_windows
 from .base_backbone import BaseBackbone
+from .encoded_tokens import EncodedTokens
 
 _NORM_EPS = 1e-6
-
-
-class EncodedTokens(NamedTuple):
-    """Output of an encoder for the visible tokens."""
-
-    tokens: Tensor
-    """Visible tokens (B, V, D) after the last LayerNorm, in the order of ``ids_keep``."""
-    prefix_tokens: Tensor | None
-    """[CLS] token (B, 1, D) after the last LayerNorm; None for encoders without."""
-    intermediates: tuple[Tensor, ...]
-    """Visible tokens (B, V, D) after each of the requested Transformer blocks."""
 
 
 class PlainBackbone(BaseBackbone):
@@ -222,18 +212,22 @@ class PlainBackbone(BaseBackbone):
         num_prefix = self.num_prefix_tokens
         return x[:, num_prefix:], [each[:, num_prefix:] for each in intermediates]
 
-    def get_layer_depth(self, param_name: str, prefix: str = "") -> tuple[int, int]:
-        """Return the depth of a parameter for layer-wise learning rates, and the number of depths.
+    @property
+    def num_depths(self) -> int:
+        """See :class:`BaseBackbone`."""
+        return self.depths[-1] + 2
+
+    def layer_depth(self, name: str) -> int:
+        """Return the depth of a parameter for layer-wise learning rates.
 
         The rule is that of MAE and MCMAE. Embeddings and convolution stages have depth 0,
         Transformer blocks have depths 1, 2, .... The last norm has the depth of the head.
         See :class:`BaseBackbone`.
         """
-        parts = param_name.removeprefix(prefix).split(".")
-        last = len(self.blocks) + 1
-        if parts[0] == "blocks":
-            return int(parts[1]) + 1, last + 1
-        return (last if parts[0] in ("norm", "fc_norm", "out_norms") else 0), last + 1
+        part, _, rest = name.partition(".")
+        if part == "blocks":
+            return int(rest.partition(".")[0]) + 1
+        return self.num_depths - 1 if part in ("norm", "fc_norm", "out_norms") else 0
 
     def no_weight_decay(self) -> set[str]:
         """Return the parameters without weight decay, in addition to biases and norms."""

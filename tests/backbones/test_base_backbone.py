@@ -257,3 +257,38 @@ def test_a_width_that_the_heads_do_not_divide_is_refused(build, config):
     name = config["type"].removeprefix("mim_plugins.")
     with pytest.raises(ValueError, match=rf"{name}: .*16.*num_heads=\(3"):
         build(arch=config["arch"] | dict(num_heads=three))
+
+
+@pytest.mark.parametrize("name", ["head.fc.weight", "neck.proj.bias", "decoder.blocks.0.weight"])
+def test_parameters_of_other_parts_have_the_depth_of_the_head(build, name):
+    depth, count = build().get_layer_depth(name, "backbone.")
+    assert depth == count - 1
+
+
+def test_the_head_has_the_full_rate_with_mmpretrains_constructor(config):
+    from mmengine.registry import DefaultScope
+    from mmpretrain.registry import MODELS as CLASSIFIERS
+    from mmpretrain.registry import OPTIM_WRAPPER_CONSTRUCTORS
+
+    wrapper = dict(optimizer=dict(type="AdamW", lr=1.0, weight_decay=0.05))
+    with DefaultScope.overwrite_default_scope("mmpretrain"):
+        classifier = CLASSIFIERS.build(
+            dict(
+                type="ImageClassifier",
+                backbone=config | dict(out_type="avg_featmap"),
+                neck=dict(type="LinearNeck", in_channels=16, out_channels=4, gap_dim=0),
+                head=dict(type="LinearClsHead", num_classes=2, in_channels=4),
+            )
+        )
+        constructor = OPTIM_WRAPPER_CONSTRUCTORS.build(
+            dict(
+                type="LearningRateDecayOptimWrapperConstructor",
+                optim_wrapper_cfg=wrapper,
+                paramwise_cfg=dict(layer_decay_rate=0.5),
+            )
+        )
+        groups = constructor(classifier).optimizer.param_groups
+    rates = {group["param_name"]: group["lr"] for group in groups}
+    assert {rate for name, rate in rates.items() if name.startswith(("head.", "neck."))} == {1.0}
+    encoder = [rate for name, rate in rates.items() if name.startswith("backbone.")]
+    assert min(encoder) == 0.5 ** (classifier.backbone.num_depths - 1)
