@@ -1,14 +1,18 @@
 """Strict version of MMEngine's ``Pretrained`` initialization for this package's backbones."""
 
 from mmengine.model.weight_init import PretrainedInit, update_init_info
-from mmengine.registry import WEIGHT_INITIALIZERS
+from mmengine.registry import WEIGHT_INITIALIZERS as ROOT_WEIGHT_INITIALIZERS
 from torch import nn
 
 from ..config import resolve_type
 from .inflation import Inflation
 from .pretrained import load_pretrained
+from .registry import SCOPE, WEIGHT_INITIALIZERS
+
+_NAME = "Pretrained"
 
 
+@WEIGHT_INITIALIZERS.register_module(name=_NAME)
 class StrictPretrainedInit:
     """Initializer of MMEngine that loads a backbone's weights with :func:`load_pretrained`.
 
@@ -46,15 +50,17 @@ class StrictPretrainedInit:
 
 
 def strict_init_cfg(init_cfg: dict | list[dict] | None) -> dict | list[dict] | None:
-    """Replace MMEngine's ``Pretrained`` in ``init_cfg`` by :class:`StrictPretrainedInit`."""
+    """Replace MMEngine's ``Pretrained`` in ``init_cfg`` by :class:`StrictPretrainedInit`.
+
+    MMEngine loads it after all other entries, and after the children of the module are initialized.
+    """
     given = [init_cfg] if isinstance(init_cfg, dict) else list(init_cfg or ())
     pretrained = [cfg for cfg in given if _is_pretrained(cfg)]
     if not pretrained:
         return init_cfg
-    # last, as in MMEngine, because another initialization would overwrite the weights
     others = [cfg for cfg in given if not _is_pretrained(cfg)]
-    return others + [{**cfg, "type": StrictPretrainedInit} for cfg in pretrained]
+    return others + [{**cfg, "type": _NAME, "_scope_": SCOPE} for cfg in pretrained]
 
 
 def _is_pretrained(cfg: dict) -> bool:
-    return resolve_type(cfg.get("type"), WEIGHT_INITIALIZERS) is PretrainedInit
+    return resolve_type(cfg.get("type"), ROOT_WEIGHT_INITIALIZERS) is PretrainedInit

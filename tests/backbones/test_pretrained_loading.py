@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.model import ModuleList
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from tiny_models import PLAIN_BACKBONES, TINY_BACKBONES, mixmae_config, mrmae_config
@@ -320,6 +321,27 @@ def test_a_list_of_initializations_ends_with_the_checkpoint(checkpoints):
     )
     backbone.init_weights()
     assert_loaded(backbone, encoder_of(checkpoints["MaskedSwin"]))
+
+
+@EACH
+def test_the_initialization_of_children_keeps_the_loaded_weights(checkpoints, name):
+    backbone = build(name, checkpoints[name])
+    child = "stages" if name in HIERARCHICAL else "blocks"
+    constant = dict(type="Constant", layer=["Linear", "LayerNorm"], val=3.0)
+    setattr(backbone, child, ModuleList(getattr(backbone, child), init_cfg=constant))
+    backbone.init_weights()
+    assert_loaded(backbone, encoder_of(checkpoints[name]))
+
+
+@EACH
+def test_a_loaded_model_keeps_the_weights_of_its_parts(checkpoints, name):
+    constant = dict(type="Constant", layer=["Linear", "LayerNorm"], val=3.0)
+    config = (mixmae_config if name in HIERARCHICAL else mrmae_config)(
+        backbone_cfg(name, init_cfg=constant), init_cfg=pretrained(checkpoints[name], prefix=None)
+    )
+    model = MODELS.build(config)
+    model.init_weights()
+    assert_loaded(model, read_tensors(checkpoints[name]))
 
 
 def test_the_record_of_initializations_names_the_file(checkpoints, monkeypatch):

@@ -1,6 +1,7 @@
 import pytest
 import torch
 from mmengine.model.weight_init import PretrainedInit
+from mmengine.registry import WEIGHT_INITIALIZERS, DefaultScope, build_from_cfg
 from torch import nn
 
 from mim_plugins.checkpoints import StrictPretrainedInit, strict_init_cfg
@@ -13,10 +14,19 @@ CONSTANT = dict(type="Constant", layer="Linear", val=1.0)
 @pytest.mark.parametrize("kind", ["Pretrained", "mmengine.Pretrained", PretrainedInit])
 def test_pretrained_becomes_strict(kind):
     given = PRETRAINED | dict(type=kind)
-    strict = strict_init_cfg(given)
-    assert strict == [PRETRAINED | dict(type=StrictPretrainedInit)]
+    (strict,) = strict_init_cfg(given)
+    built = build_from_cfg(strict, WEIGHT_INITIALIZERS)
+    assert type(built) is StrictPretrainedInit
+    assert (built.checkpoint, built.prefix) == ("x.pth", "backbone.")
+    assert strict["type"] == "Pretrained"  # MMEngine loads entries of this name last
     assert given["type"] is kind
-    assert strict_init_cfg(strict) == strict
+    assert strict_init_cfg([strict]) == [strict]
+
+
+@pytest.mark.parametrize("scope", [None, "mim_plugins", "mmpretrain"])
+def test_modules_of_others_keep_their_initialization(scope):
+    with DefaultScope.overwrite_default_scope(scope):
+        assert type(build_from_cfg(PRETRAINED, WEIGHT_INITIALIZERS)) is PretrainedInit
 
 
 @pytest.mark.parametrize("init_cfg", [None, CONSTANT, [CONSTANT]])
@@ -26,7 +36,7 @@ def test_other_initialization_is_unchanged(init_cfg):
 
 def test_pretrained_weights_come_last():
     strict = strict_init_cfg([PRETRAINED, CONSTANT])
-    assert [cfg["type"] for cfg in strict] == ["Constant", StrictPretrainedInit]
+    assert [cfg["type"] for cfg in strict] == ["Constant", "Pretrained"]
 
 
 def test_the_initializer_loads_its_module(tmp_path):
