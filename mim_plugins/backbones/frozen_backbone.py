@@ -4,6 +4,8 @@ import torch
 from mmengine.model import BaseModule
 from torch import Tensor
 
+from ..checkpoints import pretrained_entries
+from ..errors import ConfigError
 from ..layers.pooling import pooled_features
 from ..registry import MODELS
 
@@ -17,10 +19,18 @@ class FrozenBackbone(BaseModule):
 
     Args:
         encoder: config of an encoder of this package or of mmpretrain, including its ``init_cfg``.
-        init_cfg: MMEngine's.
+        init_cfg: MMEngine's, without a checkpoint, which is loaded by that of ``encoder``.
+
+    Raises:
+        ConfigError: ``init_cfg`` contains a checkpoint.
     """
 
-    def __init__(self, encoder: dict, init_cfg: dict | None = None) -> None:
+    def __init__(self, encoder: dict, init_cfg: dict | list[dict] | None = None) -> None:
+        for entry in pretrained_entries(init_cfg):
+            raise ConfigError(
+                f"FrozenBackbone: init_cfg={dict(entry)} must not be of type 'Pretrained', whose"
+                " weights would not reach the encoder; set it as model.backbone.encoder.init_cfg"
+            )
         super().__init__(init_cfg)
         self.encoder = MODELS.build(encoder)
         self.requires_grad_(False)

@@ -10,7 +10,7 @@ from .reference import read_reference
 from .safe_globals import allow_mmengine_checkpoints
 from .stall_timeout import TIMEOUT_VARIABLE, run_with_timeout
 from .strict_loading import compare_names, describe_mismatch, load_strictly
-from .strict_pretrained_init import StrictPretrainedInit, strict_init_cfg
+from .strict_pretrained_init import StrictPretrainedInit, pretrained_entries, strict_init_cfg
 from .tensor_check import require_plain, require_weights
 from .torchscript import is_torchscript
 from .trained_classes import trained_classes
@@ -46,6 +46,7 @@ __all__ = [
     "load_pretrained",
     "load_strictly",
     "plain_data_only",
+    "pretrained_entries",
     "read_reference",
     "read_tensors",
     "recognize",

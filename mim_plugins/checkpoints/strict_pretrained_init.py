@@ -49,17 +49,25 @@ class StrictPretrainedInit:
             update_init_info(module, init_info=f"Pretrained: loaded from {self.checkpoint}")
 
 
+def pretrained_entries(init_cfg: dict | list[dict] | None) -> list[dict]:
+    """Return the entries of ``init_cfg`` with the type ``Pretrained``."""
+    return [cfg for cfg in _entries(init_cfg) if _is_pretrained(cfg)]
+
+
 def strict_init_cfg(init_cfg: dict | list[dict] | None) -> dict | list[dict] | None:
     """Replace MMEngine's ``Pretrained`` in ``init_cfg`` by :class:`StrictPretrainedInit`.
 
     MMEngine loads it after all other entries, and after the children of the module are initialized.
     """
-    given = [init_cfg] if isinstance(init_cfg, dict) else list(init_cfg or ())
-    pretrained = [cfg for cfg in given if _is_pretrained(cfg)]
+    pretrained = pretrained_entries(init_cfg)
     if not pretrained:
         return init_cfg
-    others = [cfg for cfg in given if not _is_pretrained(cfg)]
+    others = [cfg for cfg in _entries(init_cfg) if not _is_pretrained(cfg)]
     return others + [{**cfg, "type": _NAME, "_scope_": SCOPE} for cfg in pretrained]
+
+
+def _entries(init_cfg: dict | list[dict] | None) -> list[dict]:
+    return [init_cfg] if isinstance(init_cfg, dict) else list(init_cfg or ())
 
 
 def _is_pretrained(cfg: dict) -> bool:

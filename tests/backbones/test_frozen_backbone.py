@@ -3,6 +3,7 @@ import torch
 from tiny_models import PLAIN_BACKBONES, TINY_BACKBONES
 
 from mim_plugins.backbones import FrozenBackbone
+from mim_plugins.errors import ConfigError
 from mim_plugins.layers.pooling import pooled_features
 
 ENCODERS = TINY_BACKBONES | PLAIN_BACKBONES
@@ -54,3 +55,18 @@ def test_the_encoder_loads_its_checkpoint(config, tmp_path):
     for name, tensor in trained.state_dict().items():
         assert torch.equal(frozen.encoder.state_dict()[name], tensor), name
     assert not any(p.requires_grad for p in frozen.parameters())
+
+
+@pytest.mark.parametrize("as_list", [False, True])
+@pytest.mark.parametrize("kind", ["Pretrained", "mmengine.Pretrained"])
+def test_a_checkpoint_outside_the_encoder_is_refused(config, kind, as_list):
+    init_cfg = dict(type=kind, checkpoint="x.pth", prefix="backbone.")
+    with pytest.raises(ConfigError, match=r"x\.pth.*set it as model\.backbone\.encoder\.init_cfg"):
+        FrozenBackbone(config, [init_cfg] if as_list else init_cfg)
+
+
+def test_other_initialization_is_that_of_the_encoder(config):
+    frozen = FrozenBackbone(config, dict(type="Constant", layer="Linear", val=3.0))
+    frozen.init_weights()
+    linear = next(m for m in frozen.modules() if isinstance(m, torch.nn.Linear))
+    assert (linear.weight == 3.0).all()
