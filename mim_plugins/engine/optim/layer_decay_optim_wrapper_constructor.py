@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
 
+from ...errors import ConfigError
 from ...registry import OPTIM_WRAPPER_CONSTRUCTORS
 from ...wording import counted
 
@@ -35,7 +36,8 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     Parameters with equal settings share a group, so an optimizer has tens of groups, not hundreds.
 
     Args:
-        optim_wrapper_cfg: MMEngine's config of the wrapper, with ``optimizer.lr``.
+        optim_wrapper_cfg: MMEngine's config of the wrapper, with ``optimizer.lr``. Without
+            ``optimizer.weight_decay``, the default of the optimizer applies.
         paramwise_cfg: optional settings:
 
             - ``layer_decay_rate``: above 0 and at most 1; 1.0 by default.
@@ -46,8 +48,8 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             - ``decay_biases``: decay biases, except those of norms; False by default.
 
     Raises:
-        ValueError: a setting is unknown or not allowed, the optimizer is not registered, or the
-            rate is below 1 and no submodule has ``get_layer_depth``.
+        ValueError: a setting is unknown or not allowed, the optimizer is not registered or has no
+            ``lr``, or the rate is below 1 and no submodule has ``get_layer_depth``.
     """
 
     def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None) -> None:
@@ -63,6 +65,11 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
                 " use a registered name such as AdamW, or import its module with custom_imports"
             )
         super().__init__(optim_wrapper_cfg, paramwise_cfg)
+        if self.base_lr is None:
+            raise ConfigError(
+                "LayerDecayOptimWrapperConstructor: optimizer.lr=None must be a number; set"
+                " optim_wrapper.optimizer.lr"
+            )
 
     def add_params(self, params: list[dict], module: nn.Module, **_: object) -> None:
         """Append the groups of all trainable parameters of ``module`` to ``params``."""
@@ -81,27 +88,30 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         exempt &= {name for name, param in module.named_parameters() if param.requires_grad}
         biases = _biases(module) if self.paramwise_cfg["decay_biases"] else set()
         above_head = -1 - self.paramwise_cfg["head_depth"]
-        groups: dict[tuple[float, float], dict] = {}
+        groups: dict[tuple[float, float | None], dict] = {}
         for name, param in module.named_parameters():
             if not param.requires_grad:
                 continue
-            scale = rate ** _depths_above(name, layered, above_head)
+            scale = 1.0 if rate == 1 else rate ** _depths_above(name, layered, above_head)
             is_small = param.ndim <= 1 or name.endswith(".bias")
             is_exempt = (is_small and name not in biases) or name in exempt
-            decay = 0.0 if is_exempt else (self.base_wd or 0.0)
+            decay = 0.0 if is_exempt else self.base_wd
             group = groups.setdefault(
                 (scale, decay),
-                dict(params=[], lr=self.base_lr * scale, weight_decay=decay, lr_scale=scale),
+                dict(params=[], lr=self.base_lr * scale, lr_scale=scale),
             )
+            if decay is not None:  # otherwise the optimizer sets its default
+                group["weight_decay"] = decay
             group["params"].append(param)
         params.extend(groups.values())
         scales = sorted({scale for scale, _ in groups})
         without = "norms" if biases else "biases and norms"
         if exempt:
             without = without.replace(" and", ",") + ", tokens and position embeddings"
+        decay = "of the optimizer's default" if self.base_wd is None else self.base_wd
         print_log(
             f"{counted(len(groups), 'parameter group')}, learning rate scales {scales[0]:.3g} to"
-            f" {scales[-1]:.3g}, weight decay {self.base_wd} (none on {without})",
+            f" {scales[-1]:.3g}, weight decay {decay} (none on {without})",
             logger="current",
         )
 

@@ -3,6 +3,7 @@ import torch
 from mmengine.optim import build_optim_wrapper
 from torch import nn
 
+from mim_plugins.errors import ConfigError
 from mim_plugins.registry import MODELS
 
 TYPE = "mim_plugins.LayerDecayOptimWrapperConstructor"
@@ -200,6 +201,31 @@ def test_delete_key_without_base_settings_is_ignored(model):
 def test_unknown_optimizer_is_rejected(model):
     with pytest.raises(ValueError, match=r"optimizer\.type='AdamV' is not registered"):
         build_optim_wrapper(model, wrapper_cfg() | dict(optimizer=dict(type="AdamV", lr=1.0)))
+
+
+@pytest.mark.parametrize("optimizer", [dict(type="AdamW"), dict(type="AdamW", lr=None)])
+def test_an_optimizer_without_learning_rate_is_refused(model, optimizer):
+    with pytest.raises(ConfigError, match=r"lr=None must be a number; set .*optimizer\.lr"):
+        build_optim_wrapper(model, wrapper_cfg() | dict(optimizer=optimizer))
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "default"),
+    [
+        (dict(type="AdamW"), 0.01),
+        (dict(type="SGD"), 0.0),
+        (dict(type="mim_plugins.ShardedOptimizer", optimizer_type="AdamW"), 0.01),
+    ],
+)
+def test_the_default_of_the_optimizer_is_its_weight_decay(model, monkeypatch, optimizer, default):
+    logged = []
+    monkeypatch.setattr(f"{MODULE}.print_log", lambda text, **_: logged.append(text))
+    cfg = wrapper_cfg(layer_decay_rate=0.5) | dict(optimizer=optimizer | dict(lr=1.0))
+    found = settings(model, build_optim_wrapper(model, cfg))
+    assert found["head.weight"] == (1.0, default)
+    assert found["head.bias"] == found["decoder.mask_token"] == (1.0, 0.0)
+    assert found["backbone.patch_embed.proj.weight"] == (0.5**4, default)
+    assert "weight decay of the optimizer's default (none on biases" in logged[0]
 
 
 def test_layer_decay_needs_a_backbone_with_layer_depths():
