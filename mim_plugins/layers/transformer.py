@@ -54,10 +54,12 @@ def fused_attention(
 def uses_cpu_kernel(qkv: Tensor) -> bool:
     """Return whether :func:`attend` uses its own CPU kernel for a learned bias.
 
-    It does in full precision, outside of ``torch.compile``.
+    It does in full precision, outside of ``torch.compile`` and of traces of ``torch.jit``, which
+    cannot contain it.
     """
     full_precision = qkv.dtype in (torch.float32, torch.float64)
-    return qkv.device.type == "cpu" and full_precision and not torch.compiler.is_compiling()
+    is_recorded = torch.compiler.is_compiling() or torch.jit.is_tracing()
+    return qkv.device.type == "cpu" and full_precision and not is_recorded
 
 
 class _LearnedBiasAttention(torch.autograd.Function):

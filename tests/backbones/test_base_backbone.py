@@ -1,5 +1,6 @@
 """Properties of all encoders."""
 
+import io
 import math
 
 import pytest
@@ -257,6 +258,16 @@ def test_a_width_that_the_heads_do_not_divide_is_refused(build, config):
     name = config["type"].removeprefix("mim_plugins.")
     with pytest.raises(ValueError, match=rf"{name}: .*16.*num_heads=\(3"):
         build(arch=config["arch"] | dict(num_heads=three))
+
+
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
+def test_a_saved_trace_computes_the_same_features(build):
+    backbone, images = build(), torch.randn(2, 3, 64, 64)
+    file = io.BytesIO()
+    torch.jit.save(torch.jit.trace(backbone, images, check_trace=False), file)
+    file.seek(0)
+    for found, expected in zip(torch.jit.load(file)(images), backbone(images), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["head.fc.weight", "neck.proj.bias", "decoder.blocks.0.weight"])

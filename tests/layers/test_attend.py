@@ -114,5 +114,7 @@ def test_pytorch_attention_is_used_where_it_is_faster(monkeypatch):
     assert not uses_cpu_kernel(torch.empty(0, device="meta"))
     assert not uses_cpu_kernel(torch.empty(0, dtype=torch.bfloat16))
     assert not uses_cpu_kernel(torch.empty(0, dtype=torch.float16))
-    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
-    assert not uses_cpu_kernel(torch.empty(0))
+    for recorder, name in ((torch.jit, "is_tracing"), (torch.compiler, "is_compiling")):
+        with monkeypatch.context() as patch:
+            patch.setattr(recorder, name, lambda: True)
+            assert not uses_cpu_kernel(torch.empty(0))
