@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from ..errors import ConfigError
 from ..layers import Grouping
 from ..masking import upsample_mask
 from .arguments import is_positive_int
@@ -55,7 +56,8 @@ class HierarchicalBackbone(BaseBackbone):
 
     A subclass lists its sizes in ``arch_settings`` (first key ``'depths'``), adds a module
     ``patch_embed`` and its ``stages``, implements :meth:`embed`, and ends its constructor with
-    :meth:`post_init`. A stage maps tokens (B, H, W, C) and a mask to tokens (B, H', W', C'). The
+    :meth:`post_init`. Each stage has a list ``blocks``, which layer-wise learning rates and
+    ``torch.compile`` use. A stage maps tokens (B, H, W, C) and a mask to tokens (B, H', W', C'). The
     mask is None, or (M, H', W') on the device of the tokens with True = from the partner image. A
     stage whose shapes depend on the values of the mask has a ``planner`` as well: a function of the
     mask on the CPU, the device and a :class:`Grouping`. The stage gets its result instead of the
@@ -157,15 +159,27 @@ class HierarchicalBackbone(BaseBackbone):
         The rule is that of the MixMAE authors. The embedding has depth 0, the blocks have depths 1,
         2, .... A downsampling layer has the depth of the block after it, the last norm that of the
         last block. The last depth belongs to the head. See :class:`BaseBackbone`.
+
+        Raises:
+            ConfigError: the parameter belongs to a stage of several blocks whose list ``blocks``
+                does not contain them.
         """
         parts = name.split(".")
-        depth = sum(self.depths)
-        if parts[0] in ("patch_embed", "pos_embed"):
-            depth = 0
-        elif parts[0] == "stages":
-            depth = sum(self.depths[: int(parts[1])]) + 1
-            depth += int(parts[3]) if parts[2] == "blocks" else 0
-        return depth
+        if parts[0] != "stages":
+            return sum(self.depths) if parts[0] in ("norm", "out_norms") else 0
+        stage = int(parts[1])
+        depth, first = self.depths[stage], sum(self.depths[:stage]) + 1
+        if depth == 1:
+            return first
+        blocks = getattr(self.stages[stage], "blocks", None)
+        listed = len(blocks) if isinstance(blocks, (nn.ModuleList, nn.Sequential)) else 0
+        if listed != depth:
+            raise ConfigError(
+                f"{type(self).__name__}: stages[{stage}].blocks contains {listed} blocks, but"
+                f" layer-wise learning rates require {depth}, as in arch['depths']; name the list"
+                " of the blocks of each stage 'blocks', or set layer_decay_rate=1.0"
+            )
+        return first + (int(parts[3]) if parts[2] == "blocks" else 0)
 
     def per_stage(
         self, name: str, value: int | str | Sequence[int | str], keyword: str | None = None

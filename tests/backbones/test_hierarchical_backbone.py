@@ -4,8 +4,10 @@ import re
 import pytest
 import torch
 from tiny_models import TINY_BACKBONES
+from torch import nn
 
 from mim_plugins.backbones import HierarchicalBackbone
+from mim_plugins.errors import ConfigError
 
 
 @pytest.fixture(params=TINY_BACKBONES)
@@ -96,6 +98,29 @@ def test_depths_for_layer_decay_follow_the_blocks(build):
         assert count == sum(depths) + 2
         assert 0 <= depth < count - 1
         assert backbone.get_layer_depth("backbone." + name, "backbone.") == (depth, count)
+
+
+@pytest.mark.parametrize("stage", [0, 1, 2])
+def test_depths_need_the_lists_of_all_blocks(build, stage):
+    backbone = build()
+    module, depth = backbone.stages[stage], backbone.depths[stage]
+    name = f"stages.{stage}.layers.0.norm1.weight"
+    first = backbone.layer_depth(f"stages.{stage}.blocks.0.norm1.weight")
+    module.layers = module.blocks
+    del module.blocks
+    if depth == 1:
+        assert backbone.layer_depth(name) == first
+        return
+    for blocks in (None, module.layers[:1], nn.ModuleDict()):
+        module.blocks = blocks
+        text = rf"stages\[{stage}\].blocks contains .* require {depth}.* layer_decay_rate=1\.0"
+        with pytest.raises(ConfigError, match=text):
+            backbone.layer_depth(name)
+
+
+def test_other_parts_have_the_depth_of_the_embedding(build):
+    names = ("stem.0.weight", "cls_token", "patch_embed.proj.weight")
+    assert {build().layer_depth(name) for name in names} == {0}
 
 
 def test_rectangular_images_have_rectangular_grids(build):

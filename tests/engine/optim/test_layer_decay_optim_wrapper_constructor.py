@@ -135,6 +135,15 @@ def test_learning_rates_are_equal_without_layer_decay(model):
     assert {lr for lr, _ in found.values()} == {1.0}
 
 
+def test_layer_decay_needs_the_blocks_of_each_stage(model):
+    stage = model.backbone.stages[1]
+    stage.layers = stage.blocks
+    stage.blocks = None
+    assert len(settings(model, build_optim_wrapper(model, wrapper_cfg()))) > 0
+    with pytest.raises(ConfigError, match=r"stages\[1\]\.blocks contains 0 blocks.* require 2"):
+        build_optim_wrapper(model, wrapper_cfg(layer_decay_rate=0.5))
+
+
 def test_equal_settings_share_a_group(model):
     wrapper = build_optim_wrapper(model, wrapper_cfg())
     assert len(wrapper.optimizer.param_groups) == 2
