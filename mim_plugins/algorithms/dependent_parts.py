@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..data_preprocessors import reverses_channels
+from ..errors import ConfigError
 from ..registry import MODELS
 
 RGB = 3
@@ -53,6 +54,21 @@ def build_decoder(owner: str, decoder: dict, backbone: Any, channels: int) -> An
 def image_channels(backbone: Any) -> int:
     """Return the ``in_channels`` of a backbone, or 3 if it has no such attribute."""
     return getattr(backbone, "in_channels", RGB)
+
+
+def check_outputs(owner: str, backbone: Any) -> None:
+    """Check that a backbone has no norms of further outputs.
+
+    They would get no gradient in pre-training, so PyTorch's DDP would stop the run.
+
+    Raises:
+        ConfigError: it has some.
+    """
+    if len(getattr(backbone, "out_norms", ())):
+        raise ConfigError(
+            f"{owner}: backbone.out_indices={backbone.out_indices} must be the last stage only,"
+            " because pre-training trains no norms of other stages; leave out_indices out"
+        )
 
 
 def check_preprocessor(

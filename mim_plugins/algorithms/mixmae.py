@@ -12,6 +12,7 @@ from ..registry import MODELS
 from .dependent_parts import (
     build_decoder,
     build_dependent,
+    check_outputs,
     check_preprocessor,
     image_channels,
 )
@@ -40,8 +41,8 @@ class MixMAE(PretrainingModel):
 
     Raises:
         ValueError: the backbone has no ``forward_mixed``, the preprocessor does not mix images, the
-            mask ratio leaves an image without a visible or without a masked token, or a part
-            contradicts the backbone (grid, patch size, image channels).
+            mask ratio leaves an image without a visible or without a masked token, the backbone has
+            norms of further outputs, or a part contradicts it (grid, patch size, image channels).
 
     Example:
         >>> import torch
@@ -83,6 +84,7 @@ class MixMAE(PretrainingModel):
                 " mask); use mim_plugins.MaskedSwin, mim_plugins.MaskedPVT or a subclass of"
                 " HierarchicalBackbone"
             )
+        check_outputs("MixMAE", self.backbone)
         mixing: Any = getattr(self.data_preprocessor, "batch_transform", None)
         if not hasattr(mixing, "bind"):
             raise ValueError(

@@ -21,6 +21,7 @@ from ..targets import TeacherOutput
 from .dependent_parts import (
     build_decoder,
     build_dependent,
+    check_outputs,
     check_preprocessor,
     image_channels,
 )
@@ -63,10 +64,10 @@ class MRMAE(PretrainingModel):
         init_cfg: MMEngine's.
 
     Raises:
-        ValueError: the backbone is no :class:`PlainBackbone` with ``out_type='featmap'``,
-            ``mask_ratio`` leaves no visible or no masked token, ``focus_teacher`` names no mimic or
-            a teacher without [CLS] attention, or a part contradicts the backbone (grid, patch size,
-            image channels).
+        ValueError: the backbone is no :class:`PlainBackbone` with ``out_type='featmap'`` or has
+            norms of further outputs, ``mask_ratio`` leaves no visible or no masked token,
+            ``focus_teacher`` names no mimic or a teacher without [CLS] attention, or a part
+            contradicts the backbone (grid, patch size, image channels).
 
     Example:
         >>> import torch
@@ -118,6 +119,7 @@ class MRMAE(PretrainingModel):
                 f"MRMAE: the backbone's out_type={self.backbone.out_type!r} must be 'featmap' in"
                 " pre-training"
             )
+        check_outputs("MRMAE", self.backbone)
         stride, img_size = self.backbone.encoder_stride, self.backbone.img_size
         count_visible((img_size[0] // stride) * (img_size[1] // stride), mask_ratio)
         dim = self.backbone.embed_dims

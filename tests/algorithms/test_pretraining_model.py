@@ -10,6 +10,7 @@ from tiny_models import SMALL_SWIN, TINY_BACKBONES, mixmae_config, mrmae_config
 from torch import nn
 
 from mim_plugins.algorithms import PretrainingModel
+from mim_plugins.errors import ConfigError
 
 ENCODERS = TINY_BACKBONES | BACKBONES
 
@@ -23,6 +24,11 @@ def config(request):
 def losses_of(model, pixels, seed=0):
     torch.manual_seed(seed)
     return model(prepared(model, pixels), mode="loss")
+
+
+def assert_all_trained(model):
+    sum(losses_of(model, random_pixels()).values()).backward()
+    assert_trained(model)
 
 
 @pytest.mark.parametrize("batch_size", [2, 3])
@@ -143,6 +149,21 @@ def test_a_backbone_of_the_other_kind_is_refused(build, config):
     name = other["type"].removeprefix("mim_plugins.")
     with pytest.raises(ValueError, match=f"backbone {name} has no {method}"):
         build(backbone=other)
+
+
+@pytest.mark.parametrize("out_indices", [(0, 1, 2), (0,), (-1, 1)])
+def test_outputs_with_norms_that_are_not_trained_are_refused(build, config, out_indices):
+    backbone = config["backbone"] | dict(out_indices=out_indices)
+    if backbone["type"] == "mim_plugins.MaskedViT":  # without norms of further outputs
+        assert_all_trained(build(backbone=backbone))
+        return
+    with pytest.raises(ConfigError, match=r"backbone\.out_indices=.*leave out_indices out"):
+        build(backbone=backbone)
+
+
+@pytest.mark.parametrize("out_indices", [-1, 2])
+def test_the_last_output_may_be_set_explicitly(build, config, out_indices):
+    assert_all_trained(build(backbone=config["backbone"] | dict(out_indices=out_indices)))
 
 
 class Half(PretrainingModel):
