@@ -71,6 +71,20 @@ def check_outputs(owner: str, backbone: Any) -> None:
         )
 
 
+def check_unmixed(owner: str, preprocessor: Any) -> None:
+    """Check that a data preprocessor does not mix images.
+
+    Raises:
+        ConfigError: it does.
+    """
+    transform = getattr(preprocessor, "batch_transform", None)
+    if hasattr(transform, "bind"):
+        raise ConfigError(
+            f"{owner}: data_preprocessor.batch_transform={type(transform).__name__} mixes images,"
+            " which only MixMAE reconstructs; set batch_transform=None"
+        )
+
+
 def check_preprocessor(
     owner: str, preprocessor: Any, channels: int, mimics: Mapping[str, Any]
 ) -> None:

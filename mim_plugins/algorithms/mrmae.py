@@ -23,6 +23,7 @@ from .dependent_parts import (
     build_dependent,
     check_outputs,
     check_preprocessor,
+    check_unmixed,
     image_channels,
 )
 from .mimic import build_mimics, denormalize_images, mimic_loss_name
@@ -65,9 +66,9 @@ class MRMAE(PretrainingModel):
 
     Raises:
         ValueError: the backbone is no :class:`PlainBackbone` with ``out_type='featmap'`` or has
-            norms of further outputs, ``mask_ratio`` leaves no visible or no masked token,
-            ``focus_teacher`` names no mimic or a teacher without [CLS] attention, or a part
-            contradicts the backbone (grid, patch size, image channels).
+            norms of further outputs, the preprocessor mixes images, ``mask_ratio`` leaves no
+            visible or no masked token, ``focus_teacher`` names no mimic or a teacher without [CLS]
+            attention, or a part contradicts the backbone (grid, patch size, image channels).
 
     Example:
         >>> import torch
@@ -120,6 +121,7 @@ class MRMAE(PretrainingModel):
                 " pre-training"
             )
         check_outputs("MRMAE", self.backbone)
+        check_unmixed("MRMAE", self.data_preprocessor)
         stride, img_size = self.backbone.encoder_stride, self.backbone.img_size
         count_visible((img_size[0] // stride) * (img_size[1] // stride), mask_ratio)
         dim = self.backbone.embed_dims

@@ -5,6 +5,8 @@ from typing import Any
 
 from torch.nn.modules.utils import _pair
 
+from ..errors import ConfigError
+
 OUT_TYPES = ("featmap", "avg_featmap")
 
 
@@ -123,6 +125,16 @@ def check_out_type(name: str, out_type: str) -> str:
     if out_type not in OUT_TYPES:
         raise ValueError(f"{name}: out_type={out_type!r} must be one of {OUT_TYPES}")
     return out_type
+
+
+def check_rate(name: str, argument: str, rate: float) -> None:
+    """Check a rate of dropout or stochastic depth.
+
+    Raises:
+        ConfigError: it is not a number from 0 to 1.
+    """
+    if not isinstance(rate, (int, float)) or not 0 <= rate <= 1:
+        raise ConfigError(f"{name}: {argument}={rate!r} must be a number from 0 to 1")
 
 
 def check_windows(

@@ -15,6 +15,7 @@ from .arguments import (
     check_in_channels,
     check_out_indices,
     check_out_type,
+    check_rate,
     resolve_arch,
 )
 
@@ -127,7 +128,12 @@ class BaseBackbone(BaseModule):
         return infos
 
     def drop_path_rates(self, last: float) -> list[list[float]]:
-        """Return the stochastic depth of each block by stage, growing linearly to ``last``."""
+        """Return the stochastic depth of each block by stage, growing linearly to ``last``.
+
+        Raises:
+            ValueError: see :func:`check_rate`.
+        """
+        check_rate(type(self).__name__, "drop_path_rate", last)
         steps = max(sum(self.depths) - 1, 1)
         rates = (last * block / steps for block in range(sum(self.depths)))
         return [[next(rates) for _ in range(depth)] for depth in self.depths]

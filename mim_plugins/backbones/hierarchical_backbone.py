@@ -57,7 +57,7 @@ class HierarchicalBackbone(BaseBackbone):
     A subclass lists its sizes in ``arch_settings`` (first key ``'depths'``), adds a module
     ``patch_embed`` and its ``stages``, implements :meth:`embed`, and ends its constructor with
     :meth:`post_init`. Each stage has a list ``blocks``, which layer-wise learning rates and
-    ``torch.compile`` use. A stage maps tokens (B, H, W, C) and a mask to tokens (B, H', W', C'). The
+    ``torch.compile`` use. It maps tokens (B, H, W, C) and a mask to tokens (B, H', W', C'). The
     mask is None, or (M, H', W') on the device of the tokens with True = from the partner image. A
     stage whose shapes depend on the values of the mask has a ``planner`` as well: a function of the
     mask on the CPU, the device and a :class:`Grouping`. The stage gets its result instead of the

@@ -26,7 +26,7 @@ from ..layers import (
     sincos_position_embedding,
 )
 from ..registry import MODELS
-from .arguments import check_global_blocks
+from .arguments import check_global_blocks, check_rate
 from .hierarchical_backbone import HierarchicalBackbone
 
 GLOBAL = "global"
@@ -195,7 +195,10 @@ class MaskedSwin(HierarchicalBackbone):
             init_cfg=init_cfg,
         )
         windows = self.per_stage("window_size", window_size, keyword=GLOBAL)
-        globally = check_global_blocks(type(self).__name__, global_blocks, sum(self.depths))
+        name = type(self).__name__
+        globally = check_global_blocks(name, global_blocks, sum(self.depths))
+        check_rate(name, "drop_rate", drop_rate)
+        check_rate(name, "attn_drop_rate", attn_drop_rate)
         self.patch_embed = PatchEmbed(in_channels, self.stage_channels[0], patch_size)
         infos, rates = self.stages_info(), self.drop_path_rates(drop_path_rate)
         embedding = sincos_position_embedding(self.stage_channels[0], infos[0].grid)

@@ -21,6 +21,8 @@ from mrmae_fakes import (
     random_pixels,
 )
 
+from mim_plugins.errors import ConfigError
+
 
 def slow_mimic_loss(model, name, tokens, pixels, indices):
     """Compute the mean squared error of projected tokens to the colors at ``indices``."""
@@ -237,3 +239,15 @@ def test_teacher_features_carry_no_gradient(build):
     images = torch.randn(2, 3, 96, 96, requires_grad=True)
     targets = model.compute_targets(images, (GRID, GRID))
     assert not any(target.features.requires_grad for target in targets.values())
+
+
+def test_a_preprocessor_that_mixes_images_is_refused(build, config):
+    mixing = dict(batch_transform=dict(type="mim_plugins.MixImages"))
+    with pytest.raises(ConfigError, match=r"batch_transform=MixImages mixes.*batch_transform=None"):
+        build(data_preprocessor=config["data_preprocessor"] | mixing)
+
+
+def test_a_batch_transform_may_return_images(build, config):
+    transform = dict(batch_transform=lambda images: images.flip(-1))
+    model = build(data_preprocessor=config["data_preprocessor"] | transform)
+    assert model(prepared(model, random_pixels()), mode="loss")["loss_rec"].isfinite()

@@ -1,3 +1,4 @@
+import math
 import re
 
 import pytest
@@ -7,9 +8,11 @@ from mim_plugins.backbones.arguments import (
     check_img_size,
     check_out_indices,
     check_out_type,
+    check_rate,
     check_windows,
     resolve_arch,
 )
+from mim_plugins.errors import ConfigError
 
 PLAIN = {
     "small": dict(depth=2, embed_dims=8, num_heads=2),
@@ -197,3 +200,14 @@ def test_frozen_stages_in_range_pass(stages):
 def test_frozen_stages_out_of_range_are_refused(stages):
     with pytest.raises(ValueError, match=f"Net: frozen_stages={stages} must be between -1 and 3"):
         check_frozen_stages("Net", stages, 3)
+
+
+@pytest.mark.parametrize("rate", [-0.1, 1.01, 1.5, math.nan, "0.1", None])
+def test_a_rate_outside_of_0_to_1_is_refused(rate):
+    with pytest.raises(ConfigError, match=rf"E: drop_path_rate={rate!r} must .* from 0 to 1"):
+        check_rate("E", "drop_path_rate", rate)
+
+
+@pytest.mark.parametrize("rate", [0, 0.5, 1, 1.0])
+def test_a_rate_from_0_to_1_is_allowed(rate):
+    check_rate("E", "drop_path_rate", rate)

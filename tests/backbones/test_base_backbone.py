@@ -234,6 +234,7 @@ def test_building_does_not_change_the_config(config):
         (dict(out_indices=(3,)), r"out_indices=\(3,\).*-3 and 2"),
         (dict(out_indices=(0, 0)), r"out_indices=\(0, 0\).*distinct"),
         (dict(frozen_stages=-2), "frozen_stages=-2"),
+        (dict(drop_path_rate=1.5), r"drop_path_rate=1\.5 .* from 0 to 1"),
     ],
 )
 def test_a_wrong_argument_is_refused_with_its_name_and_value(build, changes, message):

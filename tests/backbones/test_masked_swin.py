@@ -265,6 +265,12 @@ def test_dropout_acts_in_training_only(name):
     assert not torch.equal(backbone(images)[0], backbone(images)[0])
 
 
+@pytest.mark.parametrize("name", ["drop_rate", "attn_drop_rate"])
+def test_a_wrong_rate_of_dropout_is_refused(name):
+    with pytest.raises(ValueError, match=rf"MaskedSwin: {name}=1\.5 .* from 0 to 1"):
+        swin(2, window=4, **{name: 1.5})
+
+
 def test_listed_blocks_attend_over_the_whole_image():
     def build(**changes):
         arch = dict(embed_dims=8, depths=(1, 3), num_heads=(1, 1))
