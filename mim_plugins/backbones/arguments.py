@@ -206,3 +206,16 @@ def check_out_indices(name: str, indices: int | Sequence[int], count: int) -> tu
             f"{name}: out_indices={given} must be distinct and between {-count} and {count - 1}"
         )
     return valid
+
+
+def check_pooled_output(name: str, out_type: str, indices: tuple[int, ...], last: int) -> None:
+    """Check that a plain encoder that pools its tokens returns only those of the ``last`` output.
+
+    Raises:
+        ConfigError: it returns others.
+    """
+    if out_type == "avg_featmap" and indices != (last,):
+        raise ConfigError(
+            f"{name}: out_indices={indices} must be {last}, the last output, because"
+            " out_type='avg_featmap' pools only that; leave it out, or use out_type='featmap'"
+        )

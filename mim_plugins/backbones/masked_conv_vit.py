@@ -115,8 +115,9 @@ class MaskedConvViT(PlainBackbone):
         if fuse_stages:
             self.stage1_output_decode = nn.Conv2d(dims[0], dims[2], 4, 4)
             self.stage2_output_decode = nn.Conv2d(dims[1], dims[2], 2, 2)
-        maps = self.out_indices if out_type == "featmap" else ()
-        self.out_norms = nn.ModuleDict({str(i): nn.LayerNorm(dims[i]) for i in maps if i != 2})
+        self.out_norms = nn.ModuleDict(
+            {str(i): nn.LayerNorm(dims[i]) for i in self.out_indices if i != 2}
+        )
         # initialized like a linear layer on the flattened patch, as in MCMAE
         nn.init.xavier_uniform_(self.patch_embed3.proj.weight.flatten(1))
         self.post_init()

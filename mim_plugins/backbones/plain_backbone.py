@@ -15,7 +15,7 @@ from ..layers import (
     windowed_forward,
 )
 from ..masking import TokenMask, gather_tokens
-from .arguments import check_windows
+from .arguments import check_pooled_output, check_windows
 from .base_backbone import BaseBackbone
 from .encoded_tokens import EncodedTokens
 
@@ -42,12 +42,12 @@ class PlainBackbone(BaseBackbone):
         global_blocks: indices of the Transformer blocks that attend over the whole image despite
             ``window_size``. ViTDet has four, evenly spaced.
         **kwargs: see :class:`BaseBackbone`. ``out_indices`` selects blocks; the output of the last
-            one passes the last LayerNorm. With ``out_type='avg_featmap'``, a separate LayerNorm
-            follows the pooling, as in the fine-tuning of MAE. ``frozen_stages`` freezes the
-            embeddings with 0, and also the first n blocks with n.
+            one passes the last LayerNorm. ``out_type='avg_featmap'`` pools only that, and a
+            separate LayerNorm follows the pooling, as in the fine-tuning of MAE. ``frozen_stages``
+            freezes the embeddings with 0, and also the first n blocks with n.
 
     Raises:
-        ValueError: see :class:`BaseBackbone`.
+        ValueError: see :class:`BaseBackbone` and :func:`check_pooled_output`.
     """
 
     fixed_stages = True
@@ -69,6 +69,7 @@ class PlainBackbone(BaseBackbone):
     ) -> None:
         super().__init__(**kwargs)
         name, depth = type(self).__name__, self.depths[-1]
+        check_pooled_output(name, self.out_type, self.out_indices, self.num_outputs - 1)
         self.window_size = window_size
         self.global_blocks = check_windows(name, window_size, global_blocks, depth)
         self.embed_dims = dim = self.stage_channels[-1]

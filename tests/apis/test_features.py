@@ -32,9 +32,9 @@ def test_a_classifiers_features_are_its_heads_input(finetune_cfg, photos):
     assert model.backbone.out_type == "avg_featmap"
 
 
-def test_all_outputs_of_the_backbone_are_returned(pretrain_cfg, photos):
-    pretrain_cfg.model.backbone.out_indices = (0, 1)
-    pooled, maps = extract_features(get_model(pretrain_cfg), photos)
+def test_all_outputs_of_the_backbone_are_returned(finetune_cfg, photos):
+    finetune_cfg.model.backbone.out_indices = (0, 1)
+    pooled, maps = extract_features(get_model(finetune_cfg), photos)
     assert [tuple(m.shape) for m in maps] == [(3, 8, 8, 8), (3, 16, 4, 4)]
     assert pooled.shape == (3, 16)
 

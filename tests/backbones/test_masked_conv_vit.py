@@ -102,12 +102,11 @@ def test_fusion_adds_projections_to_the_last_tokens_only(images, mask):
     assert torch.equal(with_fusion.intermediates[0], without.intermediates[0])
 
 
-def test_norms_of_maps_have_the_heads_depth_and_never_pool():
+def test_norms_of_maps_have_the_depth_of_the_head():
     encoder = tiny(out_indices=(0, 1, 2))
     assert encoder.get_layer_depth("out_norms.0.weight") == (4, 5)
     assert encoder.get_layer_depth("stage2.0.conv1.weight") == (0, 5)
     assert encoder.get_layer_depth("patch_embed4.weight") == (0, 5)
-    assert set(tiny(out_indices=(0, 1, 2), out_type="avg_featmap").out_norms) == set()
 
 
 def test_convolutions_mix_neighboring_visible_cells():

@@ -8,6 +8,7 @@ from tiny_models import PLAIN_BACKBONES
 from torch import nn
 
 from mim_plugins.backbones import PlainBackbone
+from mim_plugins.errors import ConfigError
 from mim_plugins.masking import TokenMask
 
 BLOCKS = 3
@@ -241,6 +242,19 @@ def test_freezing_all_stages_freezes_learned_positions(build):
 def test_wrong_windows_are_refused(build, changes, message):
     with pytest.raises(ValueError, match=message):
         build(**changes)
+
+
+@pytest.mark.parametrize("out_indices", [(1,), (0, 2), (2, 0), (0, 1, 2)])
+def test_pooling_refuses_other_outputs_than_the_last(build, out_indices):
+    text = rf"out_indices={re.escape(str(out_indices))} must be 2, the last.*avg_featmap"
+    with pytest.raises(ConfigError, match=text):
+        build(out_type="avg_featmap", out_indices=out_indices)
+
+
+@pytest.mark.parametrize("out_indices", [2, -1, (2,)])
+def test_pooling_accepts_the_last_output(build, out_indices):
+    (features,) = build(out_type="avg_featmap", out_indices=out_indices)(torch.randn(2, 3, 64, 64))
+    assert features.shape == (2, 16)
 
 
 @pytest.mark.parametrize("out_type", ["featmap", "avg_featmap"])

@@ -37,6 +37,7 @@ def _backbone(pretrained: Config, weights: Path) -> tuple[dict[str, Any], int]:
     given = dict(pretrained.model.get("backbone") or {})
     with torch.device("meta"):
         built: Any = MODELS.build(dict(given, init_cfg=None))
+    given.pop("out_indices", None)
     given |= dict(drop_path_rate=0.1, out_type="avg_featmap")
     if isinstance(built, PlainBackbone):
         given["learn_pos_embed"] = True

@@ -59,6 +59,14 @@ def test_rectangles_are_height_and_width_in_all_pipelines(tmp_path):
     assert set(shapes(cfg, path)) == {(3, 48, 96)}
 
 
+@pytest.mark.parametrize("pretrained", ["mrmae/vit_b_400e", "mixmae/pvt_s_300e"])
+def test_the_classifier_reads_the_last_output_only(pretrained):
+    given = read_config(pretrained)
+    given.model.backbone.out_indices = (0, 2)
+    backbone = Config.fromstring(text_for(given), ".py").model.backbone
+    assert "out_indices" not in backbone
+
+
 def test_gray_models_are_fine_tuned_on_gray_images(tmp_path):
     pretrained = read_config("mrmae/vit_b_400e")
     pretrained.model.backbone.update(img_size=(48, 96), in_channels=1)
