@@ -1,4 +1,4 @@
-from .mimic import Mimic
+from .mimic import Mimic, used_mimics
 from .mixmae import MixMAE
 from .mrmae import MRMAE
 from .pretraining_model import PretrainingModel
@@ -8,4 +8,5 @@ __all__ = [
     "Mimic",
     "MixMAE",
     "PretrainingModel",
+    "used_mimics",
 ]

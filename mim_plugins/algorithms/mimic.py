@@ -1,5 +1,6 @@
 """Frozen teachers with their losses, for any algorithm."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -7,6 +8,7 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from ..errors import ConfigError
 from ..heads import MimicHead
 from ..registry import MODELS, SCOPE
 from ..targets import TeacherOutput
@@ -20,7 +22,8 @@ class Mimic(BaseModule):
         target_generator: config of the teacher, such as :class:`OpenCLIPTarget`.
         in_channels: channels D of the student's tokens; set by the algorithm.
         distance: see :class:`MimicHead`.
-        fusion_layers: intermediate layers of the student to fuse, counted from 0.
+        fusion_layers: index of the student's intermediate layer to fuse, counted from 0, or a list
+            of indices.
         weight: factor of the loss.
         grid_scale: ratio of the teacher's grid to the student's grid. The teacher's features are
             averaged over the cells of the student's grid. With 2, a stride-16 teacher guides a
@@ -28,7 +31,8 @@ class Mimic(BaseModule):
         init_cfg: MMEngine's.
 
     Raises:
-        ValueError: ``weight`` is below 0 or ``grid_scale`` is below 1.
+        ValueError: ``weight`` is below 0, ``grid_scale`` is below 1, or ``fusion_layers`` are no
+            integers.
     """
 
     def __init__(
@@ -36,7 +40,7 @@ class Mimic(BaseModule):
         target_generator: dict,
         in_channels: int,
         distance: str = "mse",
-        fusion_layers: tuple[int, ...] = (),
+        fusion_layers: int | Sequence[int] = (),
         weight: float = 1.0,
         grid_scale: int = 1,
         init_cfg: dict | None = None,
@@ -47,7 +51,7 @@ class Mimic(BaseModule):
                 f"Mimic: weight={weight} must be at least 0, grid_scale={grid_scale} at least 1"
             )
         self.target_generator = MODELS.build(target_generator)
-        self.fusion_layers = tuple(fusion_layers)
+        self.fusion_layers = _layer_indices(fusion_layers)
         self.weight = weight
         self.grid_scale = grid_scale
         self.head = MimicHead(
@@ -98,7 +102,32 @@ class Mimic(BaseModule):
         return self.weight * self.head(tokens, features, intermediates)
 
 
-def build_mimics(mimics: dict[str, dict] | None, in_channels: int) -> nn.ModuleDict:
+def used_mimics(owner: str, mimics: Mapping[str, dict | None] | None) -> dict[str, dict]:
+    """Return the configs of mimics without None, which removes one that a base config lists.
+
+    Args:
+        owner: class name of the algorithm, for messages.
+        mimics: configs of :class:`Mimic` by name, or None.
+
+    Raises:
+        ConfigError: ``mimics`` or one of its entries is no dict.
+    """
+    if not isinstance(mimics, Mapping | None):
+        raise ConfigError(
+            f"{owner}: mimics={mimics!r} must be a dict of configs of mim_plugins.Mimic by name, or"
+            " None"
+        )
+    used = {name: cfg for name, cfg in (mimics or {}).items() if cfg is not None}
+    for name, cfg in used.items():
+        if not isinstance(cfg, Mapping):
+            raise ConfigError(
+                f"{owner}: mimics[{name!r}]={cfg!r} must be a config of mim_plugins.Mimic, such as"
+                " dict(target_generator=...), or None"
+            )
+    return used
+
+
+def build_mimics(mimics: Mapping[str, dict] | None, in_channels: int) -> nn.ModuleDict:
     """Build the named :class:`Mimic` modules for student tokens with ``in_channels`` channels."""
     defaults = dict(type=f"{SCOPE}.Mimic", in_channels=in_channels)
     return nn.ModuleDict(
@@ -129,3 +158,15 @@ def _average(tokens: Tensor, grid: tuple[int, int], scale: int) -> Tensor:
     """Average the tokens (B, L, D) of ``grid`` over cells of ``scale`` x ``scale``."""
     maps = tokens.transpose(1, 2).unflatten(2, grid)
     return F.avg_pool2d(maps, scale).flatten(2).transpose(1, 2)
+
+
+def _layer_indices(layers: int | Sequence[int]) -> tuple[int, ...]:
+    """Return ``fusion_layers`` as a tuple."""
+    is_list = isinstance(layers, Sequence) and not isinstance(layers, str)
+    given: tuple[Any, ...] = tuple(layers) if is_list else (layers,)  # type: ignore[arg-type]
+    if not all(isinstance(layer, int) and not isinstance(layer, bool) for layer in given):
+        raise ConfigError(
+            f"Mimic: fusion_layers={layers!r} must be the index of a layer of the student, a list"
+            " of indices, or () for none"
+        )
+    return given

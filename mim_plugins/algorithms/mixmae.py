@@ -16,7 +16,7 @@ from .dependent_parts import (
     check_preprocessor,
     image_channels,
 )
-from .mimic import build_mimics, denormalize_images, mimic_loss_name
+from .mimic import build_mimics, denormalize_images, mimic_loss_name, used_mimics
 from .pretraining_model import PretrainingModel
 
 
@@ -34,9 +34,10 @@ class MixMAE(PretrainingModel):
         decoder: config of the decoder, such as :class:`MixMAEDecoder`.
         head: config of the loss, such as :class:`PixelHead`.
         data_preprocessor: config of :class:`MixDataPreprocessor` with a ``batch_transform``.
-        mimics: named configs of :class:`Mimic`. Each token mimics the teacher's features at its
-            position in its own image. This combination with MR-MAE is in neither paper. Teachers
-            read RGB, so images of files need ``bgr_to_rgb=True`` of the data preprocessor.
+        mimics: named configs of :class:`Mimic`; None for one that a base config lists removes it.
+            Each token mimics the teacher's features at its position in its own image. This
+            combination with MR-MAE is in neither paper. Teachers read RGB, so images of files need
+            ``bgr_to_rgb=True`` of the data preprocessor.
         init_cfg: MMEngine's.
 
     Raises:
@@ -73,7 +74,7 @@ class MixMAE(PretrainingModel):
         decoder: dict,
         head: dict,
         data_preprocessor: dict,
-        mimics: dict[str, dict] | None = None,
+        mimics: dict[str, dict | None] | None = None,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(data_preprocessor, init_cfg)
@@ -98,10 +99,9 @@ class MixMAE(PretrainingModel):
             self.data_preprocessor.planner = self.backbone.planner
         self.decoder = build_decoder("MixMAE", decoder, self.backbone, channels)
         self.head = build_dependent("MixMAE", "head", head, patch_size=stride)
-        check_preprocessor(
-            "MixMAE", self.data_preprocessor, image_channels(self.backbone), mimics or {}
-        )
-        self.mimics: Any = build_mimics(mimics, channels)
+        used = used_mimics("MixMAE", mimics)
+        check_preprocessor("MixMAE", self.data_preprocessor, image_channels(self.backbone), used)
+        self.mimics: Any = build_mimics(used, channels)
         for name, mimic in self.mimics.items():
             if mimic.fusion_layers:
                 raise ValueError(

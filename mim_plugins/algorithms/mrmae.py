@@ -26,7 +26,7 @@ from .dependent_parts import (
     check_unmixed,
     image_channels,
 )
-from .mimic import build_mimics, denormalize_images, mimic_loss_name
+from .mimic import build_mimics, denormalize_images, mimic_loss_name, used_mimics
 from .pretraining_model import PretrainingModel
 
 
@@ -53,7 +53,8 @@ class MRMAE(PretrainingModel):
         backbone: a :class:`PlainBackbone`, such as :class:`MaskedViT`.
         decoder: config of the decoder, such as :class:`MAEDecoder`.
         head: config of the pixel loss, such as :class:`PixelHead`.
-        mimics: named configs of :class:`Mimic`, such as ``dict(clip=dict(...))``.
+        mimics: named configs of :class:`Mimic`, such as ``dict(clip=dict(...))``; None for one that
+            a base config lists removes it.
         mask_ratio: share of the tokens that are masked, between 0 and 1.
         reconstruction_weight: factor of the pixel loss.
         focus_teacher: name of the mimic whose teacher's [CLS] attention determines which tokens
@@ -101,7 +102,7 @@ class MRMAE(PretrainingModel):
         decoder: dict,
         head: dict,
         data_preprocessor: dict,
-        mimics: dict[str, dict] | None = None,
+        mimics: dict[str, dict | None] | None = None,
         mask_ratio: float = 0.75,
         reconstruction_weight: float = 1.0,
         focus_teacher: str | None = None,
@@ -127,10 +128,9 @@ class MRMAE(PretrainingModel):
         dim = self.backbone.embed_dims
         self.decoder = build_decoder("MRMAE", decoder, self.backbone, dim)
         self.head = build_dependent("MRMAE", "head", head, patch_size=stride)
-        check_preprocessor(
-            "MRMAE", self.data_preprocessor, image_channels(self.backbone), mimics or {}
-        )
-        self.mimics: Any = build_mimics(mimics, dim)
+        used = used_mimics("MRMAE", mimics)
+        check_preprocessor("MRMAE", self.data_preprocessor, image_channels(self.backbone), used)
+        self.mimics: Any = build_mimics(used, dim)
         self.mask_ratio = mask_ratio
         self.reconstruction_weight = reconstruction_weight
         self.focus_teacher = focus_teacher

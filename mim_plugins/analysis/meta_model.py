@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from mmengine.config import Config
 
+from ..algorithms import used_mimics
 from ..apis import build_model
 from ..registry import MODELS
 
@@ -16,7 +17,7 @@ def build_on_meta(cfg: Config) -> Any:
     It is on the device ``meta``. Models that read numbers while they are built are on the CPU.
     """
     cfg = copy.deepcopy(cfg)
-    for mimic in (cfg.model.get("mimics") or {}).values():
+    for mimic in used_mimics("model", cfg.model.get("mimics")).values():
         mimic.target_generator = dict(type=_teacher_builder(mimic.target_generator))
     try:
         with torch.device("meta"):

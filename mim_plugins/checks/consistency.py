@@ -14,6 +14,7 @@ from mmengine.runner.runner import _SlicedDataset
 from torch import nn
 from torch.utils.data import DataLoader
 
+from ..algorithms import used_mimics
 from ..algorithms.dependent_parts import image_channels
 from ..apis.models import build_model
 from ..errors import BUILD_ERRORS, ConfigError
@@ -115,7 +116,7 @@ def check_config(cfg: Config) -> list[str]:
         check_batches(model, training)
         warnings = _check_settings(cfg, model, metrics)
     warnings += check_labels(model, datasets, metrics)
-    warnings += check_images(model, datasets, bool(cfg.model.get("mimics")))
+    warnings += check_images(model, datasets, bool(used_mimics("model", cfg.model.get("mimics"))))
     if training is not None:
         try_first_batch(model, training.dataset)
     return warnings

@@ -128,6 +128,8 @@ def _built_without_type(path: Path, node: dict) -> Any:
         return defaults.get(path[0])
     if path[0] == "default_hooks" and len(path) == 2 and path[1] in DEFAULT_HOOKS:
         return registries.HOOKS.get(DEFAULT_HOOKS[path[1]])
+    if path[:2] == ("model", "mimics") and len(path) == 3 and "target_generator" in node:
+        return resolve_type("mim_plugins.Mimic", registries.MODELS)
     return None
 
 

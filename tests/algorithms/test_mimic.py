@@ -1,4 +1,5 @@
 import copy
+import re
 
 import pytest
 import torch
@@ -6,6 +7,7 @@ from mrmae_fakes import colors_target
 from torch import nn
 
 from mim_plugins.algorithms import Mimic
+from mim_plugins.errors import ConfigError
 from mim_plugins.registry import MODELS
 
 TARGET = colors_target(out_channels=3)
@@ -80,6 +82,21 @@ def test_the_head_has_the_widths_and_distance_of_the_config():
     assert mimic.head.distance == "cosine"
     assert len(mimic.head.fusion) == 2
     assert mimic.fusion_layers == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("given", "layers"), [(1, (1,)), (0, (0,)), ([2, 0], (2, 0)), (range(2), (0, 1)), ((), ())]
+)
+def test_fusion_layers_are_one_index_or_a_list(given, layers):
+    mimic = build(fusion_layers=given)
+    assert mimic.fusion_layers == layers
+    assert len(mimic.head.fusion) == len(layers)
+
+
+@pytest.mark.parametrize("given", [None, True, "1", 1.0, [0, "1"], [None], [[0]]])
+def test_fusion_layers_of_other_kinds_are_refused(given):
+    with pytest.raises(ConfigError, match=rf"fusion_layers={re.escape(repr(given))} must be the"):
+        build(fusion_layers=given)
 
 
 def test_intermediate_layers_are_fused():

@@ -111,6 +111,28 @@ def test_mimic_losses_carry_their_name_only_among_several(build):
     assert len(none.mimics) == 0
 
 
+def test_a_mimic_that_is_none_is_left_out(build):
+    model = build(mimics=dict(clip=None, dino=colors_mimic()))
+    assert list(model.mimics) == ["dino"]
+    assert set(losses_of(model, random_pixels())) == {"loss_rec", "loss_mimic"}
+    assert len(build(mimics=dict(clip=None)).mimics) == 0
+
+
+@pytest.mark.parametrize(
+    ("mimics", "message"),
+    [
+        (dict(clip="dino"), r"mimics\['clip'\]='dino' must be a config"),
+        (dict(clip=None, dino=True), r"mimics\['dino'\]=True must be a config"),
+        ([colors_mimic()], r"mimics=\[.* must be a dict of configs"),
+        ("clip", "mimics='clip' must be a dict of configs"),
+    ],
+)
+def test_mimics_that_are_no_dicts_are_refused(build, config, mimics, message):
+    name = config["type"].removeprefix("mim_plugins.")
+    with pytest.raises(ConfigError, match=f"{name}: {message}"):
+        build(mimics=mimics)
+
+
 def test_a_teacher_does_not_change_the_reconstruction(build):
     plain, with_teacher, pixels = build(mimics=None).eval(), build().eval(), random_pixels()
     with_teacher.load_state_dict(plain.state_dict(), strict=False)

@@ -25,3 +25,16 @@ def test_a_model_without_one_takes_the_data_preprocessor():
     cfg = config({})
     merge_options(cfg, {"data_preprocessor.mean": [1, 2, 3]})
     assert cfg.data_preprocessor.mean == [1, 2, 3]
+
+
+def test_arguments_of_a_mimic_are_known(monkeypatch):
+    warnings = []
+    monkeypatch.setattr(
+        "mim_plugins.config.option_checks.print_log", lambda text, **_: warnings.append(text)
+    )
+    mimic = dict(target_generator=dict(type="mim_plugins.TimmTarget"))
+    cfg = config(dict(mimics=dict(dino=mimic)))
+    merge_options(cfg, {"model.mimics.dino.fusion_layers": [1, 2]})
+    assert warnings == []
+    with pytest.raises(ValueError, match="Mimic has no 'layers'"):
+        merge_options(cfg, {"model.mimics.dino.layers": 1})

@@ -48,6 +48,7 @@ def test_every_entry_of_a_recipe_is_a_valid_option(name):
     ("path", "node", "has", "has_not"),
     [
         (("train_dataloader",), {}, "num_batch_per_epoch", "batchsize"),
+        (("model", "mimics", "x"), dict(target_generator={}), "fusion_layers", "fusion_layer"),
         (("train_cfg",), dict(by_epoch=True), "max_epochs", "max_iters"),
         (("train_cfg",), dict(by_epoch=False), "max_iters", "max_epochs"),
         (("val_cfg",), {}, "fp16", "max_epochs"),

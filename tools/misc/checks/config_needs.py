@@ -82,6 +82,8 @@ def check_config(name: str, data_root: str | None, options: Sequence[str] = ()) 
     elif file:
         yield Result(OK, f"pre-trained weights '{file}'")
     for mimic, settings in (cfg.model.get("mimics") or {}).items():
+        if settings is None:  # removed from a base config
+            continue
         yield check_teacher(mimic, settings.target_generator)
 
 

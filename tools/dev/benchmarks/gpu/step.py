@@ -13,6 +13,7 @@ from mmengine.hub import get_config
 from mmengine.logging import MMLogger
 from mmengine.optim import build_optim_wrapper
 
+from mim_plugins.algorithms import used_mimics
 from mim_plugins.apis import build_model, override_config, read_config
 
 WARMUP_STEPS, COMPILED_WARMUP_STEPS = 3, 5  # with different masks
@@ -23,7 +24,7 @@ def load(contestant: Contestant) -> Config:
     foreign = "::" in contestant.config
     cfg = (get_config if foreign else read_config)(contestant.config)
     override_config(cfg, contestant.changes)
-    for mimic in (cfg.model.get("mimics") or {}).values():
+    for mimic in used_mimics("model", cfg.model.get("mimics")).values():
         mimic.target_generator.pretrained = None
     if not foreign:
         cfg.model.data_preprocessor.non_blocking = True  # as train.py does
