@@ -17,6 +17,7 @@ from .clip_tower import ClipTower
 from .map_tower import no_map_error, open_clip_resnet_tower, timm_tower
 from .openai_archive import TAG, digest_in, read_openai_archive, require_digest
 from .target_generator import TargetGenerator
+from .timm_tower import check_norm
 from .tower import Tower
 from .weights import (
     check_file,
@@ -59,7 +60,8 @@ class OpenCLIPTarget(TargetGenerator):
         ImportError: open_clip is not installed.
         FileNotFoundError: the weights are not cached and cannot be downloaded.
         ValueError: an unknown model, tag or feature, a tower without token grid or feature map, a
-            file that does not fit, or a file for which ``tag`` is needed.
+            file that does not fit, a file for which ``tag`` is needed, or ``'norm'`` of a tower
+            without norm; see :func:`check_norm`.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class OpenCLIPTarget(TargetGenerator):
         with reproducible_init():
             visual = _build(open_clip, model_name, pretrained, tag, cache_dir)
         tower = _tower(open_clip, visual, features, model_name)
+        check_norm(tower, features, normalize, model_name)
         constants = visual.preprocess_cfg
         super().__init__(tower, constants["mean"], constants["std"], normalize, dtype)
 

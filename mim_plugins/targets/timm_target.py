@@ -13,6 +13,7 @@ from ..errors import CheckpointError
 from ..registry import MODELS
 from .map_tower import timm_tower
 from .target_generator import TargetGenerator
+from .timm_tower import check_norm
 from .weights import (
     check_file,
     check_tensors,
@@ -40,8 +41,8 @@ class TimmTarget(TargetGenerator):
         pretrained: True for the weights of the tag, downloaded if necessary; the path of a file
             with them; or None for random weights, with a warning.
         features: ``'norm'`` for the output of the last norm, as timm's ``forward_features``
-            returns it (models that average before their norm, such as BEiT, have no such
-            features); or the index of a block, counted from 0, or from -1 for the last,
+            returns it (models that average before their norm, such as BEiT and EVA-02, lack it and
+            need ``normalize``); or the index of a block, counted from 0, or from -1 for the last,
             for its output without norm. Of a model with feature maps: ``'norm'`` for the last
             stage, or the index of a stage; see :class:`MapTower`.
         normalize, dtype: see :class:`TargetGenerator`.
@@ -50,8 +51,8 @@ class TimmTarget(TargetGenerator):
     Raises:
         ImportError: timm is not installed.
         FileNotFoundError: the weights are not cached and cannot be downloaded.
-        ValueError: an unknown model, tag or feature, a model without feature map, or a file that
-            does not fit.
+        ValueError: an unknown model, tag or feature, a model without feature map, a file that does
+            not fit, or ``'norm'`` of a model without norm; see :func:`check_norm`.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class TimmTarget(TargetGenerator):
         trunk = _build(timm, model_name, pretrained or None, cache_dir)
         constants = timm.data.resolve_model_data_config(trunk)
         tower = timm_tower(trunk, features, model_name)
+        check_norm(tower, features, normalize, model_name)
         super().__init__(tower, constants["mean"], constants["std"], normalize, dtype)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from ..errors import ConfigError
 from .cls_attention import SDPARecorder, patch_attention
 from .tower import Tower, output_channels, resolve_block_index
 
@@ -76,6 +77,24 @@ class TimmTower(Tower):
         for parameter in self.trunk.parameters():
             parameter.requires_grad = False
         self.grid = grid
+
+
+def check_norm(tower: Tower, features: int | str, normalize: bool, name: str) -> None:
+    """Check that the features ``'norm'`` of a teacher are normalized.
+
+    Models that average their tokens before the last norm, such as BEiT and EVA-02, have no norm of
+    tokens, so timm returns the output of the last block instead.
+
+    Raises:
+        ConfigError: the model has no norm, and ``normalize`` is not set.
+    """
+    if features != "norm" or normalize or not isinstance(tower, TimmTower):
+        return
+    if isinstance(tower.trunk.norm, nn.Identity):
+        raise ConfigError(
+            f"features='norm': model_name='{name}' averages its tokens before its norm, so they are"
+            " not normalized; set normalize=True, or features=-1 for the output of the last block"
+        )
 
 
 def has_token_grid(trunk: Any) -> bool:

@@ -9,7 +9,7 @@ import torch
 from faulty_server import head
 from mmengine.registry import MODELS
 
-from mim_plugins.errors import CheckpointError
+from mim_plugins.errors import CheckpointError, ConfigError
 from mim_plugins.targets import TimmTarget
 
 TINY = "test_vit.r160_in1k"  # 64 channels, 6 blocks, 160 pixels, [CLS] token
@@ -162,3 +162,15 @@ def test_weights_of_another_server_are_fetched_once(served, timm, trained, tmp_p
         target = TimmTarget(TINY, cache_dir=str(tmp_path / "cache"))
         weight = target._towers[10, 10].trunk.patch_embed.proj.weight
         assert torch.equal(weight, trained.patch_embed.proj.weight)
+
+
+@pytest.mark.filterwarnings("ignore:.*random")
+def test_tokens_named_norm_are_normalized_or_refused(timm):
+    name, pixels = "eva02_tiny_patch14_224", torch.rand(1, 3, 56, 56)
+    with pytest.raises(ConfigError, match="normalize=True, or features=-1"):
+        TimmTarget(name, pretrained=None)
+    normalized = TimmTarget(name, pretrained=None, normalize=True)(pixels, (4, 4)).features
+    assert torch.allclose(normalized.std(dim=-1), torch.ones(()), atol=0.01)
+    last = TimmTarget(name, pretrained=None, features=-1)(pixels, (4, 4)).features
+    expected = torch.nn.functional.layer_norm(last, last.shape[-1:])
+    assert torch.allclose(normalized, expected, atol=1e-4)

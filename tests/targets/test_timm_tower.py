@@ -7,7 +7,8 @@ import torch
 from torch import nn
 from torch._dynamo.utils import counters
 
-from mim_plugins.targets.timm_tower import TimmTower
+from mim_plugins.errors import ConfigError
+from mim_plugins.targets.timm_tower import TimmTower, check_norm
 
 SMALL = dict(depth=3, embed_dim=32, num_heads=2)
 # every kind of position embedding and of prefix tokens that teachers have; (name, [CLS] attention)
@@ -177,3 +178,17 @@ def test_compiled_blocks_compute_the_same(build):
         block.compile(backend="aot_eager")
     assert torch.allclose(tower(images, False)[0], expected, atol=1e-5)
     assert counters["stats"]["unique_graphs"] == 1  # the blocks are equal
+
+
+@pytest.mark.parametrize("normalize", [False, True])
+def test_norm_needs_a_norm_of_tokens_or_normalization(build, kind, normalize):
+    tower = TimmTower(build(kind), "norm", kind)
+    has_norm = kind not in ("beit", "eva02")
+    if has_norm or normalize:
+        check_norm(tower, "norm", normalize, kind)
+    else:
+        with pytest.raises(
+            ConfigError, match=rf"{kind}' averages .* normalize=True, or features=-1"
+        ):
+            check_norm(tower, "norm", normalize, kind)
+    check_norm(tower, -1, normalize, kind)
