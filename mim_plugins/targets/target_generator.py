@@ -20,8 +20,9 @@ class TeacherOutput(NamedTuple):
 
     Attributes:
         features: (B, L, D), float32.
-        attention: (B, L), float32: attention of the [CLS] token in the last block, averaged over
-            heads, without [CLS] and register columns, with sum 1 over L; None if not requested.
+        attention: (B, L), float32: attention of the [CLS] token in the last block that the features
+            need, averaged over heads, without [CLS] and register columns, with sum 1 over L; None
+            if not requested.
     """
 
     features: Tensor

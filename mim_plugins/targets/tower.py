@@ -25,8 +25,8 @@ class Tower(nn.Module):
         """Return features (B, L, D) and [CLS] attention (B, L) of normalized images.
 
         Images are (B, 3, h * patch_size, w * patch_size), RGB in [0, 1] after (x - mean) / std.
-        Tokens are in row-major order. Attention is that of the last block, or None without
-        ``with_attention``.
+        Tokens are in row-major order. Attention is that of the last block that the features need,
+        or None without ``with_attention``.
         """
         raise NotImplementedError
 
