@@ -102,7 +102,7 @@ class Mimic(BaseModule):
         return self.weight * self.head(tokens, features, intermediates)
 
 
-def used_mimics(owner: str, mimics: Mapping[str, dict | None] | None) -> dict[str, dict]:
+def used_mimics(owner: str, mimics: Mapping[str, dict | None] | None) -> dict[str, Any]:
     """Return the configs of mimics without None, which removes one that a base config lists.
 
     Args:
