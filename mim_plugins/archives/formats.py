@@ -54,7 +54,7 @@ def open_archive(path: str) -> ImageArchive:
     version = _version(path, kind)
     known = opened_archives.get(path)
     if known is None or known.version != version:
-        forget_handles()  # of the file's former content
+        forget_handles(path)  # of the file's former content
         module, _, name = _CLASSES[kind].partition(".")
         known = getattr(import_module(f".{module}", __package__), name)(path)
         known.version = version
