@@ -22,7 +22,7 @@ from rich.progress import track
 
 from mim_plugins.archives import read_image_file, split_address
 from mim_plugins.cli.written_list import prepare_list, write_list
-from mim_plugins.errors import ConfigError, CorruptImageError, UserError
+from mim_plugins.errors import ArchiveError, ConfigError, CorruptImageError, UserError
 from mim_plugins.file_names import printable, quote_name
 
 SUFFIXES = {"BMP": (".bmp",), "GIF": (".gif",), "JPEG": (".jpg", ".jpeg"), "PNG": (".png",),
@@ -190,7 +190,7 @@ def main() -> None:
         sys.exit(f"error: no images in '{printable(args.list or args.root)}'")
     try:
         findings = check_all(paths, args.workers, args.channels)
-    except ConfigError as error:
+    except (ArchiveError, ConfigError) as error:
         sys.exit(f"error: {error}")
     except BrokenProcessPool:
         sys.exit(
