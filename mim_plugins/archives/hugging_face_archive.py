@@ -43,7 +43,8 @@ class HuggingFaceArchive(ImageArchive):
 
     def read_labels(self) -> StoredLabels:
         """Return the labels of all rows."""
-        assert self._label is not None and self._labels is not None
+        assert self._label is not None
+        assert self._labels is not None
         values = self._labels[:][self._label]
         classes = getattr(self._labels.features[self._label], "names", None)
         return encode_labels(self.path, self._label, values, classes)

@@ -20,7 +20,8 @@ class ImageArchive(ABC):
 
     A format defines :meth:`read_index` and :meth:`read_member`, which may raise the errors of its
     library. The index consists of arrays and of memory-mapped files, which worker processes share
-    or receive. Each process opens other handles of files at its first read. Nothing of an archive is executed or unpickled.
+    or receive. Each process opens other handles of files at its first read. Nothing of an archive
+    is executed or unpickled.
 
     Args:
         path: the archive.

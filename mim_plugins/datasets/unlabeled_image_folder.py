@@ -8,7 +8,7 @@ from typing import Any
 from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 
-from ..archives import ImageArchive, image_exists
+from ..archives import HUB, ImageArchive, archives_of, image_exists
 from ..errors import DataNotFoundError
 from ..file_names import printable
 from ..registry import DATASETS
@@ -26,7 +26,7 @@ from .image_files import find_images as find_images
 from .image_files import scan_images, suffixes_of_pipeline
 from .image_lists import read_image_list
 from .replacement import check_on_corrupt, prepare_or_replace
-from .single_paths import check_single_paths
+from .single_paths import check_local_paths, check_single_paths
 
 
 @DATASETS.register_module()
@@ -49,7 +49,8 @@ class UnlabeledImageFolder(BaseDataset):
         **kwargs: of MMEngine's ``BaseDataset`` (``pipeline``, ``indices``, ...).
 
     Raises:
-        ValueError: another ``on_corrupt``, no ``data_root``, or several paths instead of one.
+        ValueError: another ``on_corrupt``, no ``data_root``, a URL, or several paths instead of
+            one.
         DataNotFoundError: the folder, the annotation file or the first image that it lists is
             missing, or there is no image at all.
     """
@@ -66,7 +67,9 @@ class UnlabeledImageFolder(BaseDataset):
     ) -> None:
         name = type(self).__name__
         check_on_corrupt(name, on_corrupt)
-        check_single_paths(name, data_root=data_root, data_prefix=data_prefix, ann_file=ann_file)
+        paths = dict(data_root=data_root, data_prefix=data_prefix, ann_file=ann_file)
+        check_single_paths(name, **paths)
+        check_local_paths(name, **paths)
         if data_root is None:
             raise ValueError(f"{name}: data_root=None must be the folder of the images")
         self.on_corrupt = on_corrupt
@@ -88,6 +91,13 @@ class UnlabeledImageFolder(BaseDataset):
         if self.on_corrupt == "stop" or self.test_mode:
             return super().prepare_data(idx)
         return prepare_or_replace(super().prepare_data, idx, len(self))
+
+    def _join_prefix(self) -> None:
+        """Join the paths of data on a disk; a data set of the hub has no folders."""
+        if self.data_root.startswith(HUB):
+            self.data_prefix = dict(img_path="")
+        else:
+            super()._join_prefix()
 
     def load_data_list(self) -> list[dict]:
         """Return one ``dict(img_path=...)`` per image, in sorted order."""
@@ -151,6 +161,7 @@ class UnlabeledImageFolder(BaseDataset):
                 f"'{printable(file)}' lists '{printable(paths[0])}', which does not exist; its"
                 f" paths must be relative to '{printable(folder)}'. {_LAYOUT_HELP}"
             )
+        self.archives = archives_of(paths)
         return paths
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from mmengine import fileio
 
-from ..archives import read_image_file, split_address
+from ..archives import is_url, read_image_file
 from ..errors import ArchiveError, CorruptImageError
 from ..file_names import printable
 from ..registry import TRANSFORMS
@@ -63,7 +63,7 @@ class LoadImage:
             ValueError: the path is no path, or an archive or a member of it is corrupt.
         """
         path = os.fsdecode(path)
-        if self.backend_args is None and ("://" not in path or split_address(path)):
+        if self.backend_args is None and not is_url(path):
             return read_image_file(path)
         try:
             return fileio.get(path, backend_args=self.backend_args)

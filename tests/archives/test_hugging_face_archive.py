@@ -5,7 +5,7 @@ import sys
 import datasets
 import pytest
 from archive_files import class_files, image_bytes
-from hub_data import fake_hub
+from remote_data import fake_hub
 
 from mim_plugins.archives import open_archive
 from mim_plugins.errors import ArchiveError

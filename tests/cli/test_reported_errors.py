@@ -7,8 +7,8 @@ import torch
 from mim_plugins.cli import user_errors
 from mim_plugins.cli.reported_errors import TRACEBACK_VARIABLE
 from mim_plugins.errors import (
-    ArchiveError,
     BUILD_ERRORS,
+    ArchiveError,
     CheckpointError,
     ConfigError,
     CorruptImageError,

@@ -1,6 +1,7 @@
-"""Data sets of Hugging Face's hub, replaced by data sets on the disk."""
+"""Data of the hub and of the web, replaced by data on the disk and in memory."""
 
 from archive_files import write_hf
+from mmengine import fileio
 
 from mim_plugins.archives import HUB
 from mim_plugins.archives.image_archive import opened_archives
@@ -27,3 +28,10 @@ def fake_hub(monkeypatch, folder, **splits):
     monkeypatch.setattr(datasets, "load_dataset", load)
     monkeypatch.setattr(datasets, "get_dataset_split_names", lambda *_: list(splits))
     return calls
+
+
+def fake_web(monkeypatch, files):
+    """Replace MMEngine's reading of URLs by that of files by name; return their URLs."""
+    contents = {f"https://host/{name}": data for name, data in files.items()}
+    monkeypatch.setattr(fileio, "get", lambda url, **_: contents[url])
+    return list(contents)
