@@ -92,6 +92,19 @@ def test_no_data_of_geotiff_is_missing(dtype):
     assert (filled[:4] == expected).all()
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32])
+@pytest.mark.parametrize("declared", [(7, 7), (7, 9), None])
+def test_no_data_is_added_to_that_of_the_file(dtype, declared):
+    pixels = scene(2, dtype=dtype)
+    pixels[:3], pixels[3:6], pixels[6:9] = 7, 9, 5
+    lowest, highest = declared or (0, -1)
+    of_file = (pixels >= lowest) & (pixels <= highest)
+    raw = RawBands(pixels, None, declared)
+    assert np.array_equal(Bands(2, nodata=5).arrange(raw, "x").missing, of_file | (pixels == 5))
+    missing = Bands(2, nodata=np.nan).arrange(raw, "x").missing
+    assert np.array_equal(np.zeros(pixels.shape) if missing is None else missing, of_file)
+
+
 @pytest.mark.parametrize("nodata", [0.5, -1, 70000, np.nan])
 def test_no_data_beyond_the_type_marks_nothing(nodata):
     raw = RawBands(scene(2), None, (nodata, nodata))
