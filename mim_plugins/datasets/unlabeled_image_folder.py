@@ -25,7 +25,7 @@ from .image_files import IMAGE_SUFFIXES as IMAGE_SUFFIXES
 from .image_files import find_images as find_images
 from .image_files import scan_images, suffixes_of_pipeline
 from .image_lists import read_image_list
-from .replacement import check_on_corrupt, prepare_or_replace
+from .replacement import check_on_corrupt, prepare_or_name_cause, prepare_or_replace
 from .single_paths import check_local_paths, check_single_paths
 
 
@@ -43,9 +43,10 @@ class UnlabeledImageFolder(BaseDataset):
             with one image path per line, relative to the folder or archive that is read; a label
             after the path is ignored.
         data_prefix: ``dict(img_path=...)``, the sub-folder.
-        on_corrupt: ``'stop'`` the run at the first image that ``mim_plugins.LoadImage`` cannot
-            read, or ``'replace'`` it with another sample (see :func:`replacement_index`), recorded
-            for :class:`CorruptImageHook`; choose it together with the hook. Ignored in test mode.
+        on_corrupt: ``'stop'`` the run at the first corrupt image (see
+            :func:`prepare_or_name_cause`), or ``'replace'`` it with another sample (see
+            :func:`replacement_index`), recorded for :class:`CorruptImageHook`; choose it together
+            with the hook. Ignored in test mode.
         **kwargs: of MMEngine's ``BaseDataset`` (``pipeline``, ``indices``, ...).
 
     Raises:
@@ -89,8 +90,11 @@ class UnlabeledImageFolder(BaseDataset):
     def prepare_data(self, idx: int) -> Any:
         """Load and transform sample ``idx``, or the replacement of a corrupt image."""
         if self.on_corrupt == "stop" or self.test_mode:
-            return super().prepare_data(idx)
-        return prepare_or_replace(super().prepare_data, idx, len(self))
+            return self._prepare(idx)
+        return prepare_or_replace(self._prepare, idx, len(self))
+
+    def _prepare(self, idx: int) -> Any:
+        return prepare_or_name_cause(super().prepare_data, idx, self)
 
     def _join_prefix(self) -> None:
         """Join the paths of data on a disk; a data set of the hub has no folders."""

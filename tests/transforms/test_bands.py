@@ -42,6 +42,13 @@ def test_no_band_is_left_out_or_repeated(name, found):
     assert error.value.kind == "wrong bands"
 
 
+@pytest.mark.parametrize(("mode", "bands"), [("L", 1), ("RGB", 4), ("P", 4)])
+def test_transparent_color_of_png_is_alpha_of_colors_alone(mode, bands):
+    image = Image.fromarray(scene(3, dtype=np.uint8)).convert(mode)
+    content = encode(image, "PNG", transparency=(1, 2, 3) if mode == "RGB" else 1)
+    assert Bands(bands).decode(content).shape[2] == bands
+
+
 def test_sixteen_bits_of_png_are_kept():
     gray = Bands(1).decode(good_files()["gray16.png"])
     assert gray.max() > 255
