@@ -1,5 +1,4 @@
 from .addresses import (
-    SEPARATOR,
     archives_of,
     image_exists,
     is_url,
@@ -7,7 +6,7 @@ from .addresses import (
     read_image_file,
     split_address,
 )
-from .formats import FORMATS, HUB, archive_format, format_of_suffix, open_archive
+from .formats import FORMATS, HUB, SEPARATOR, archive_format, format_of_suffix, open_archive
 from .image_archive import ImageArchive
 from .stored_labels import with_common_classes
 

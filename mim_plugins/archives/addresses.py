@@ -6,10 +6,9 @@ import re
 import stat
 from collections.abc import Iterable
 
-from .formats import HUB, archive_format, open_archive
+from .formats import HUB, SEPARATOR, archive_format, open_archive
 from .image_archive import ImageArchive, opened_archives
 
-SEPARATOR = "::"
 # MMEngine also reads CLUSTER:SCHEME://PATH
 _URL = re.compile(r"(?:[\w.-]+:)?[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 

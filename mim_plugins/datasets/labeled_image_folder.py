@@ -72,7 +72,9 @@ class LabeledImageFolder(LabeledDataset):
         **kwargs: Any,
     ) -> None:
         name = type(self).__name__
-        paths = dict(data_root=data_root, data_prefix=data_prefix, ann_file=ann_file)
+        paths: dict[str, Any] = dict(
+            data_root=data_root, data_prefix=data_prefix, ann_file=ann_file
+        )
         check_single_paths(name, **paths)
         check_local_paths(name, hub=("data_root", "data_prefix"), **paths)
         data_root, ann_file = map(os.path.expanduser, (data_root or "", ann_file or ""))
@@ -170,7 +172,7 @@ class LabeledImageFolder(LabeledDataset):
         if self.with_label:
             entries = read_labeled_list(self.ann_file)
             paths = paths_in(folder, [name for name, _ in entries])
-            found = [
+            found: list[dict] = [
                 dict(img_path=path, gt_label=label)
                 for path, (_, label) in zip(paths, entries, strict=True)
             ]

@@ -68,7 +68,9 @@ class UnlabeledImageFolder(BaseDataset):
     ) -> None:
         name = type(self).__name__
         check_on_corrupt(name, on_corrupt)
-        paths = dict(data_root=data_root, data_prefix=data_prefix, ann_file=ann_file)
+        paths: dict[str, Any] = dict(
+            data_root=data_root, data_prefix=data_prefix, ann_file=ann_file
+        )
         check_single_paths(name, **paths)
         check_local_paths(name, **paths)
         if data_root is None:
