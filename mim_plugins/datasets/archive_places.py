@@ -85,7 +85,7 @@ def split_of(archive: str) -> str | None:
     """Return the split that the name of an archive, or else of its folder, stands for, if any."""
     by_name = (split for split in SPLITS if _is_of_split(archive, split))
     folder = os.path.basename(os.path.dirname(archive)).lower()
-    by_folder = (split for split in SPLITS if folder in _ALIASES.get(split, (split,)))
+    by_folder = (split for split in SPLITS if folder in SPLIT_ALIASES.get(split, (split,)))
     return next(by_name, None) or next(by_folder, None)
 
 
