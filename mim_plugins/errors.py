@@ -15,6 +15,11 @@ BUILD_ERRORS = (
 class UserError(Exception):
     """Base of this package's errors; each message contains what is wrong and what to do."""
 
+    @property
+    def summary(self) -> str:
+        """The message without the traceback that a data loader prepends to a worker's error."""
+        return str(self).rpartition(f"{type(self).__name__}: ")[-1].strip()
+
 
 class ConfigError(UserError, ValueError):
     """Error in a config file or in an option that changes one."""
@@ -74,8 +79,3 @@ class CorruptImageError(UserError, ValueError):
         super().__init__(message)
         self.path = path
         self.kind = kind
-
-    @property
-    def summary(self) -> str:
-        """The message without the traceback that a data loader prepends to a worker's error."""
-        return str(self).rpartition(f"{type(self).__name__}: ")[-1].strip()

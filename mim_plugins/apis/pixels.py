@@ -75,9 +75,10 @@ def to_pixels(image: Any, name: str, load: LoadImage | None = None) -> np.ndarra
     ``PIL.ImageOps.exif_transpose``, which removes it.
 
     Args:
-        image: a path or ``ARCHIVE::MEMBER``, a file's content, a binary file, a PIL image of any
-            mode but LAB, an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), or a tensor with the
-            channels first. Numbers are uint8, uint16, bool, or floats in [0, 1]; colors are RGB.
+        image: a path, ``ARCHIVE::MEMBER`` or URL, a file's content, a binary file, a PIL image of
+            any mode but LAB, an array (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), or a tensor with
+            the channels first. Numbers are uint8, uint16, bool, or floats in [0, 1]; colors are
+            RGB.
         name: name of the image in messages.
         load: loading transform of files; None reads 8-bit colors.
 

@@ -1,5 +1,12 @@
-from .addresses import SEPARATOR, image_exists, join_address, read_image_file, split_address
-from .formats import FORMATS, HUB, archive_format, format_of_suffix, open_archive
+from .addresses import (
+    archives_of,
+    image_exists,
+    is_url,
+    join_address,
+    read_image_file,
+    split_address,
+)
+from .formats import FORMATS, HUB, SEPARATOR, archive_format, format_of_suffix, open_archive
 from .image_archive import ImageArchive
 from .stored_labels import with_common_classes
 
@@ -9,8 +16,10 @@ __all__ = [
     "SEPARATOR",
     "ImageArchive",
     "archive_format",
+    "archives_of",
     "format_of_suffix",
     "image_exists",
+    "is_url",
     "join_address",
     "open_archive",
     "read_image_file",

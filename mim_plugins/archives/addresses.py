@@ -2,12 +2,20 @@
 
 import errno
 import os
+import re
 import stat
+from collections.abc import Iterable
 
-from .formats import HUB, archive_format, open_archive
-from .image_archive import opened_archives
+from .formats import HUB, SEPARATOR, archive_format, open_archive
+from .image_archive import ImageArchive, opened_archives
 
-SEPARATOR = "::"
+# MMEngine also reads CLUSTER:SCHEME://PATH
+_URL = re.compile(r"(?:[\w.-]+:)?[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+
+
+def is_url(address: str) -> bool:
+    """Return whether an address is a URL that is no data set of the hub."""
+    return bool(_URL.match(address)) and not address.startswith(HUB)
 
 
 def join_address(archive: str, member: str) -> str:
@@ -34,8 +42,24 @@ def split_address(address: str) -> tuple[str, str] | None:
     return None if missing and os.path.exists(address) else missing
 
 
+def archives_of(addresses: Iterable[str]) -> tuple[ImageArchive, ...]:
+    """Return the archives of addresses with their index, which later processes then inherit.
+
+    Raises:
+        DataNotFoundError: an archive does not exist.
+        ArchiveError: one is corrupt, or needs a package that is not installed.
+    """
+    parts = map(split_address, (each for each in addresses if SEPARATOR in each))
+    return tuple(map(open_archive, dict.fromkeys(each[0] for each in parts if each)))
+
+
 def image_exists(address: str) -> bool:
-    """Return whether a file or a member exists, with its archive."""
+    """Return whether a file or a member exists, with its archive.
+
+    A URL counts as existing, because only reading it shows whether it does.
+    """
+    if is_url(address):
+        return True
     parts = split_address(address)
     if parts is None:
         return os.path.isfile(address)

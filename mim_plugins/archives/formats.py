@@ -10,6 +10,8 @@ from .handles import forget_handles
 from .image_archive import ImageArchive, opened_archives
 
 HUB = "hf://"
+SEPARATOR = "::"
+"""Between an archive and a member in the address of an image."""
 FORMATS = "folders, lists (.txt), .tar, .zip, .parquet, .lmdb and data sets of Hugging Face"
 _SUFFIXES = {".tar": "tar", ".zip": "zip", ".lmdb": "lmdb", ".mdb": "lmdb", ".parquet": "parquet"}
 _CLASSES = dict(
@@ -26,7 +28,7 @@ _FOLDERS = dict(lmdb=("data.mdb",), hf=("state.json", "dataset_info.json"))
 def archive_format(path: str) -> str | None:
     """Return the format of an archive by its name, or by the files of a folder; None if none."""
     if path.startswith(HUB):
-        return "hf"
+        return None if SEPARATOR in path else "hf"  # an image has no images
     if os.path.isdir(path):
         return next((kind for kind, names in _FOLDERS.items() if _contains(path, names)), None)
     return format_of_suffix(path)
@@ -54,7 +56,7 @@ def open_archive(path: str) -> ImageArchive:
     version = _version(path, kind)
     known = opened_archives.get(path)
     if known is None or known.version != version:
-        forget_handles()  # of the file's former content
+        forget_handles(path)  # of the file's former content
         module, _, name = _CLASSES[kind].partition(".")
         known = getattr(import_module(f".{module}", __package__), name)(path)
         known.version = version

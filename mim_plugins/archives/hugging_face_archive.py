@@ -8,7 +8,6 @@ from ..errors import ArchiveError
 from ..file_names import printable
 from .extras import import_extra
 from .formats import HUB
-from .handles import handle_of
 from .image_archive import ImageArchive, check_size
 from .member_names import RowNumbers
 from .stored_labels import LABEL_COLUMNS, StoredLabels, encode_labels
@@ -30,18 +29,24 @@ class HuggingFaceArchive(ImageArchive):
     names: RowNumbers
 
     def read_index(self) -> None:
-        """Read the number of rows."""
-        self.names = RowNumbers(len(handle_of(_open, self.path)))
-        features = handle_of(_load, self.path).features
-        self._label = next((name for name in LABEL_COLUMNS if name in features), None)
+        """Load the data set.
+
+        Other processes inherit or receive the paths of its Arrow files, so they read the same
+        revision and never contact the hub.
+        """
+        whole = _load(self.path)
+        self._images = _images_of(whole, self.path)
+        self.names = RowNumbers(len(self._images))
+        self._label = next((name for name in LABEL_COLUMNS if name in whole.features), None)
         self.stores_labels = self._label is not None
+        self._labels = whole.select_columns([self._label]) if self.stores_labels else None
 
     def read_labels(self) -> StoredLabels:
         """Return the labels of all rows."""
         assert self._label is not None
-        whole = handle_of(_load, self.path)
-        values = whole.select_columns([self._label])[:][self._label]
-        classes = getattr(whole.features[self._label], "names", None)
+        assert self._labels is not None
+        values = self._labels[:][self._label]
+        classes = getattr(self._labels.features[self._label], "names", None)
         return encode_labels(self.path, self._label, values, classes)
 
     def find(self, name: str) -> int:
@@ -50,7 +55,7 @@ class HuggingFaceArchive(ImageArchive):
 
     def read_member(self, index: int) -> bytes:
         """Return the image file in a row."""
-        (value,) = handle_of(_open, self.path)[index].values()
+        (value,) = self._images[index].values()
         content = value.get("bytes") if isinstance(value, dict) else value
         if content is None and isinstance(value, dict) and value.get("path"):
             file = Path(value["path"])
@@ -64,10 +69,9 @@ class HuggingFaceArchive(ImageArchive):
         return bytes(content)
 
 
-def _open(path: str) -> Any:
+def _images_of(whole: Any, path: str) -> Any:
     """Return the column of images alone, as contents of files."""
     datasets = import_extra("datasets", "hf", path)
-    whole = handle_of(_load, path)
     columns = [name for name, kind in whole.features.items() if isinstance(kind, datasets.Image)]
     if len(columns) != 1:
         raise ArchiveError(

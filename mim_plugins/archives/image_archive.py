@@ -19,8 +19,9 @@ class ImageArchive(ABC):
     """Members of an archive: their number, names, bytes and labels.
 
     A format defines :meth:`read_index` and :meth:`read_member`, which may raise the errors of its
-    library. The index consists of arrays, which worker processes share or receive. Handles of files
-    are opened by each process at its first read. Nothing of an archive is executed or unpickled.
+    library. The index consists of arrays and of memory-mapped files, which worker processes share
+    or receive. Each process opens other handles of files at its first read. Nothing of an archive
+    is executed or unpickled.
 
     Args:
         path: the archive.

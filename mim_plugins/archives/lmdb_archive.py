@@ -4,7 +4,7 @@ import os
 from typing import Any
 
 from .extras import import_extra
-from .handles import handle_of
+from .handles import file_identity, forget_handles, handle_of
 from .image_archive import ImageArchive, check_size
 from .member_names import MemberNames
 
@@ -26,7 +26,10 @@ class LmdbArchive(ImageArchive):
         """Read all keys."""
         path = self.path
         file = os.path.join(path, _DATA_FILE) if os.path.isdir(path) else path
-        environment = handle_of(_open, path)
+        # a process may open a database once, by whichever path
+        self._file = file_identity(file)
+        forget_handles(self._file)  # of the former content
+        environment = handle_of(_open, path, self._file)
         used = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
         if os.path.getsize(file) < used:  # reading behind the end would kill the process
             raise OSError(f"{os.path.getsize(file)} of {used} bytes")
@@ -45,7 +48,7 @@ class LmdbArchive(ImageArchive):
     def read_member(self, index: int) -> bytes:
         """Return the value of a key."""
         key = self.names[index].encode("utf-8", "surrogateescape")
-        with handle_of(_open, self.path).begin(buffers=True) as transaction:
+        with handle_of(_open, self.path, self._file).begin(buffers=True) as transaction:
             value = transaction.get(key)
             if value is None:
                 raise OSError("the key was removed from the database")

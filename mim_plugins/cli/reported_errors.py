@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import torch
 
 from ..engine.guards.failure_report import report_failure
-from ..errors import CorruptImageError, UserError
+from ..errors import UserError
 from .process_errors import exit_status, is_consequence, process_count
 
 TRACEBACK_VARIABLE = "MIM_PLUGINS_TRACEBACK"
@@ -116,7 +116,7 @@ def _one_line(error: BaseException) -> str:
         )
     if isinstance(error, FileNotFoundError) and error.filename:
         return f"there is no file '{error.filename}'"
-    text = error.summary if isinstance(error, CorruptImageError) else str(error)
+    text = error.summary if isinstance(error, UserError) else str(error)
     if isinstance(error, KeyError) and error.args:
         text = str(error.args[0])
     # a single word does not describe the error

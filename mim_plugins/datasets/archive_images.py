@@ -115,17 +115,20 @@ def _images_of(archive: ImageArchive, suffixes: tuple[str, ...]) -> list[_Member
 def _below(members: list[_Member], place: ArchivePlace, strict: bool) -> list[_Member]:
     """Return the members in the place's folder, with paths relative to it.
 
-    Folders that all members share are ignored, because many archives contain one folder.
+    The folder may be named from the top of the archives, or within the folders that all members
+    share, because many archives contain one folder.
     """
     if not members:
         return members
     parts = shared_folders([each.path for each in members])
-    folder = place.folder.strip("/")
-    if folder and folder in parts:
-        parts = parts[: parts.index(folder)]
-    root = "".join(f"{part}/" for part in parts)
-    inside = f"{root}{folder}/" if folder else root
-    found = [each for each in members if each.path.startswith(inside)]
+    folder = posixpath.normpath(f"/{place.folder}").strip("/")
+    root = inside = _as_prefix(parts)
+    found = [] if folder else members
+    for depth in range(len(parts) + 1) if folder else ():  # from the top
+        inside = _as_prefix([*parts[:depth], folder])
+        found = [each for each in members if each.path.startswith(inside)]
+        if found:
+            break
     if not found:
         tops = {each.path[len(root) :].partition("/")[0] for each in members}
         if strict or tops & set(SPLITS):
@@ -146,6 +149,10 @@ def shared_folders(paths: Sequence[str]) -> list[str]:
     ends = min(paths), max(paths)
     shared = os.path.commonpath([posixpath.dirname(path) for path in ends])
     return [part for part in shared.split("/") if part]
+
+
+def _as_prefix(parts: list[str]) -> str:
+    return "".join(f"{part}/" for part in parts)
 
 
 def _labels_of(

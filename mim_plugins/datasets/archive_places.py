@@ -5,12 +5,12 @@ import os
 from typing import NamedTuple
 
 from ..archives import FORMATS, HUB, archive_format, format_of_suffix
+from ..archives.hugging_face_archive import SPLIT_ALIASES
 from ..errors import DataNotFoundError
 from ..file_names import printable
 from .image_files import is_hidden
 
 SPLITS = ("train", "val", "test")
-_ALIASES = dict(val=("val", "validation", "valid"))
 _FOREIGN = (
     ".7z", ".arrow", ".bz2", ".gz", ".h5", ".hdf5", ".rar", ".rec", ".tfrecord", ".tgz", ".xz",
     ".zst",
@@ -35,7 +35,7 @@ def is_archive_place(root: str) -> bool:
     return archive_format(root) is not None or bool(_matches(root))
 
 
-def find_archives(root: str, split: str = "") -> ArchivePlace | None:
+def find_archives(root: str, split: str = "", strict: bool = False) -> ArchivePlace | None:
     """Return the archives of a split, or None if there are none.
 
     ``root`` is an archive, a pattern such as ``data/train-*.tar``, a data set of the hub or a
@@ -45,16 +45,27 @@ def find_archives(root: str, split: str = "") -> ArchivePlace | None:
     Args:
         root: data root.
         split: name of the split, or folder in the archives; ``""`` for everything.
+        strict: refuse ``hf://NAME#SPLIT`` with another split than ``split``. Otherwise its own
+            split is read, because ``split`` may be a default.
+
+    Raises:
+        DataNotFoundError: the archives belong to other splits.
     """
     if root.startswith(HUB):
-        return ArchivePlace([root if "#" in root or not split else f"{root}#{split}"], "")
+        name, _, own = root.partition("#")
+        if strict and split and own and split not in SPLIT_ALIASES.get(_canonical(own), (own,)):
+            raise DataNotFoundError(
+                f"'{printable(root)}' is the split '{printable(own)}' alone, but the split"
+                f" '{printable(split)}' is needed: give '{printable(name)}', which has all splits"
+            )
+        return ArchivePlace([root if own or not split else f"{name}#{split}"], "")
     matches = _matches(root)
     if matches or archive_format(root):
         return ArchivePlace(matches or [root], split)
     if not os.path.isdir(root):
         return None
     inside = _archives_in(root)
-    for name in _ALIASES.get(split, (split,)) if split else ():
+    for name in SPLIT_ALIASES.get(split, (split,)) if split else ():
         folder = os.path.join(root, name)
         if archive_format(folder):
             return ArchivePlace([folder], "")
@@ -74,7 +85,7 @@ def split_of(archive: str) -> str | None:
     """Return the split that the name of an archive, or else of its folder, stands for, if any."""
     by_name = (split for split in SPLITS if _is_of_split(archive, split))
     folder = os.path.basename(os.path.dirname(archive)).lower()
-    by_folder = (split for split in SPLITS if folder in _ALIASES.get(split, (split,)))
+    by_folder = (split for split in SPLITS if folder in SPLIT_ALIASES.get(split, (split,)))
     return next(by_name, None) or next(by_folder, None)
 
 
@@ -104,11 +115,15 @@ def _archives_in(folder: str) -> list[str]:
     return [path for path in paths if format_of_suffix(path) and archive_format(path)]
 
 
+def _canonical(split: str) -> str:
+    return next((key for key, names in SPLIT_ALIASES.items() if split in names), split)
+
+
 def _is_of_split(path: str, split: str) -> bool:
     name = os.path.basename(path).lower()
     return any(
         name.startswith(each) and name[len(each) :].startswith(_AFTER_SPLIT)
-        for each in _ALIASES.get(split, (split,))
+        for each in SPLIT_ALIASES.get(split, (split,))
     )
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ..archives import HUB
+from ..archives import is_url
 from ..config import type_name
 from ..registry import SCOPE
 from ..transforms.regular_file_backend import REGULAR_FILE_BACKEND
@@ -67,6 +67,4 @@ def _scope_and_name(given: Any, default_scope: str | None) -> tuple[str | None, 
 def _is_remote(dataset: dict) -> bool:
     places = [dataset.get(key) for key in ("data_root", "data_prefix", "ann_file")]
     places += [path for place in places if isinstance(place, dict) for path in place.values()]
-    return any(
-        isinstance(place, str) and "://" in place and not place.startswith(HUB) for place in places
-    )
+    return any(isinstance(place, str) and is_url(place) for place in places)

@@ -5,14 +5,15 @@ from typing import Any
 from mmengine.dataset import BaseDataset
 
 from ..registry import DATASETS
-from .replacement import check_on_corrupt, prepare_or_replace
+from .replacement import check_on_corrupt, prepare_or_name_cause, prepare_or_replace
 
 
 @DATASETS.register_module()
 class FaultTolerantDataset:
     """Wrapper of an MMEngine data set that replaces and counts corrupt images.
 
-    The pipeline must load images with ``mim_plugins.LoadImage``. The wrapper is for training data
+    ``mim_plugins.LoadImage`` in the pipeline detects the most corruption; see
+    :func:`prepare_or_name_cause` for other loading transforms. The wrapper is for training data
     only because an evaluation would score a replacement as the original.
 
     Args:
@@ -60,5 +61,8 @@ class FaultTolerantDataset:
     def __getitem__(self, idx: int) -> Any:
         """Return sample ``idx``, or the replacement of a corrupt image."""
         if self.on_corrupt == "stop":
-            return self.dataset[idx]
-        return prepare_or_replace(self.dataset.__getitem__, idx, len(self))
+            return self._prepare(idx)
+        return prepare_or_replace(self._prepare, idx, len(self))
+
+    def _prepare(self, idx: int) -> Any:
+        return prepare_or_name_cause(self.dataset.__getitem__, idx, self.dataset)

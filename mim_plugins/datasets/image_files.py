@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from mmengine.logging import print_log
 
 from ..archives import format_of_suffix
+from ..archives.handles import file_identity
 from ..errors import DataNotFoundError
 from ..file_names import printable
 from ..transforms.load_image import loader_of
@@ -161,7 +162,7 @@ class _Walk:
         visited: dict[object, str] = {}
         while self._folders or self._links:
             path, real = (self._folders or self._links).popleft()
-            identity = _identity(real)
+            identity = file_identity(real)
             if identity in visited:
                 self._leave_out(REPEATED, path)
                 self.read_as[path] = visited[identity]
@@ -217,15 +218,6 @@ class _Walk:
 
     def _leave_out(self, kind: str, path: str) -> None:
         self.left_out.setdefault(kind, []).append(path)
-
-
-def _identity(real: str) -> object:
-    """Return what two paths of the same folder share, a bind mount's included."""
-    try:
-        status = os.stat(real)
-    except OSError:
-        return real
-    return (status.st_dev, status.st_ino) if status.st_ino else real
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -4,14 +4,13 @@ import os
 import re
 from pathlib import Path
 
-from ..archives import archive_format, image_exists, join_address, split_address
+from ..archives import HUB, archive_format, image_exists, is_url, join_address, split_address
 from ..file_names import printable, read_lines, unquote_name
 from .image_files import BAND_SUFFIXES
 
 _SUFFIX = "|".join(map(re.escape, BAND_SUFFIXES))
 # name up to the last suffix that is followed by blanks and more text
 _NAME_AND_MORE = re.compile(rf"(.*(?:{_SUFFIX}))\s+\S.*", re.IGNORECASE)
-_URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _QUOTED_AND_MORE = re.compile(r'("(?:[^"\\]|\\.)*")\s+\S.*')
 
 
@@ -35,10 +34,14 @@ def paths_in(folder: str | Path, names: list[str]) -> list[str]:
 
     URLs and addresses of other archives stay as they are.
     """
-    if not archive_format(os.fspath(folder)):
-        return [name if _URL.match(name) else os.path.join(folder, name) for name in names]
+    root = os.fspath(folder)
+    if not archive_format(root):
+        return [
+            name if is_url(name) or name.startswith(HUB) else os.path.join(root, name)
+            for name in names
+        ]
     return [
-        name if split_address(name) else join_address(os.fspath(folder), name) for name in names
+        name if is_url(name) or split_address(name) else join_address(root, name) for name in names
     ]
 
 
@@ -69,11 +72,18 @@ def read_labeled_list(file: str | Path, classes: int | None = None) -> list[tupl
 def _names(lines: list[str], folder: str | Path) -> list[str]:
     """Return the paths in lines, without the labels that may follow them."""
     found = [(line, *_name_and_kind(line)) for line in lines]
-    unknown = next((line for line, name, is_known in found if not is_known and name != line), None)
+    unknown = next(
+        (
+            line
+            for line, name, is_known in found
+            if not is_known and name != line and not is_url(line)  # URLs contain no blanks
+        ),
+        None,
+    )
     # blanks in names without a known suffix; all lines of a list have labels, or none
     if unknown is None or not image_exists(paths_in(folder, [unknown])[0]):
         return [name for _, name, _ in found]
-    return [name if is_known else line for line, name, is_known in found]
+    return [name if is_known or is_url(line) else line for line, name, is_known in found]
 
 
 def _name_and_kind(line: str) -> tuple[str, bool]:

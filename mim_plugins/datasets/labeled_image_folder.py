@@ -8,7 +8,7 @@ from typing import Any
 
 from mmengine.logging import print_log
 
-from ..archives import ImageArchive
+from ..archives import HUB, ImageArchive, archives_of
 from ..errors import DataNotFoundError
 from ..file_names import printable, read_lines
 from ..registry import DATASETS
@@ -24,7 +24,7 @@ from .archive_places import (
 from .image_files import images_by_class, scan_images, suffixes_of_pipeline
 from .image_lists import paths_in, read_image_list, read_labeled_list
 from .labeled_dataset import LabeledDataset
-from .single_paths import check_single_paths
+from .single_paths import check_local_paths, check_single_paths
 
 
 @DATASETS.register_module()
@@ -52,11 +52,11 @@ class LabeledImageFolder(LabeledDataset):
         **kwargs: of MMEngine's ``BaseDataset`` (``pipeline``, ``indices``, ...).
 
     Raises:
-        ValueError: another ``split``, several paths instead of one, a string as ``extensions``,
-            a list with other lines, another number of class folders than ``classes``, or one folder
-            in two classes.
+        ValueError: another ``split``, a URL or several paths instead of one, a string as
+            ``extensions``, a list with other lines, another number of class folders than
+            ``classes``, or one folder in two classes.
         DataNotFoundError: the folder, the list or the target of a class folder's link is missing,
-            or there is no image at all.
+            there is no image at all, or the data are another split of the hub than ``split``.
     """
 
     def __init__(
@@ -72,7 +72,11 @@ class LabeledImageFolder(LabeledDataset):
         **kwargs: Any,
     ) -> None:
         name = type(self).__name__
-        check_single_paths(name, data_root=data_root, data_prefix=data_prefix, ann_file=ann_file)
+        paths: dict[str, Any] = dict(
+            data_root=data_root, data_prefix=data_prefix, ann_file=ann_file
+        )
+        check_single_paths(name, **paths)
+        check_local_paths(name, hub=("data_root", "data_prefix"), **paths)
         data_root, ann_file = map(os.path.expanduser, (data_root or "", ann_file or ""))
         prefix = data_prefix.get("img_path", "") if isinstance(data_prefix, dict) else data_prefix
         if split:
@@ -105,6 +109,13 @@ class LabeledImageFolder(LabeledDataset):
             **kwargs,
         )
 
+    def _join_prefix(self) -> None:
+        """Join the paths of data on a disk; a data set of the hub has no folders."""
+        if self.data_root.startswith(HUB):
+            self.data_prefix = dict(img_path="")
+        else:
+            super()._join_prefix()
+
     def load_data_list(self) -> list[dict]:
         """Return one ``dict(img_path=...)`` per image, with ``gt_label`` where there are labels."""
         given = self.extensions
@@ -118,7 +129,8 @@ class LabeledImageFolder(LabeledDataset):
         folder = Path(self.data_prefix["img_path"] or root)
         if self.ann_file:
             return self._read_list(root if is_archive else folder)
-        place = find_archives(root, split) if is_archive or not folder.is_dir() else None
+        is_folder = not is_archive and folder.is_dir()
+        place = None if is_folder else find_archives(root, split, strict=True)
         if place:
             return self._read_archives(place)
         if os.path.isfile(root):
@@ -128,7 +140,7 @@ class LabeledImageFolder(LabeledDataset):
                 f"{type(self).__name__}: there is no folder '{printable(folder)}'. {_LAYOUT}"
             )
         found = self._read_classes(folder) if self.with_label else self._read_all(folder)
-        place = None if found else find_archives(root, split)
+        place = None if found else find_archives(root, split, strict=True)
         if place:
             return self._read_archives(place)
         if not found:
@@ -160,7 +172,7 @@ class LabeledImageFolder(LabeledDataset):
         if self.with_label:
             entries = read_labeled_list(self.ann_file)
             paths = paths_in(folder, [name for name, _ in entries])
-            found = [
+            found: list[dict] = [
                 dict(img_path=path, gt_label=label)
                 for path, (_, label) in zip(paths, entries, strict=True)
             ]
@@ -170,6 +182,7 @@ class LabeledImageFolder(LabeledDataset):
             raise DataNotFoundError(
                 f"{type(self).__name__}: the list '{printable(self.ann_file)}' contains no images"
             )
+        self.archives = archives_of(each["img_path"] for each in found)
         return found
 
     def _read_all(self, folder: Path) -> list[dict]:

@@ -6,7 +6,9 @@ from typing import Any
 
 from mmengine.structures import BaseDataElement
 
-from ..errors import CorruptImageError
+from ..errors import CorruptImageError, UserError
+from ..transforms.load_image import loader_of
+from .wrappers import base_datasets
 
 ON_CORRUPT = ("replace", "stop")
 MAX_ATTEMPTS = 20
@@ -59,6 +61,33 @@ def prepare_or_replace(
         f"{len(corrupt)} successive corrupt images instead of sample {index}, the last one:"
         f" {list(corrupt.values())[-1]}. tools/misc/check_dataset.py lists all corrupt images"
     )
+
+
+def prepare_or_name_cause(prepare: Callable[[int], Any], index: int, dataset: Any) -> Any:
+    """Return ``prepare(index)``, or raise CorruptImageError if its image is corrupt.
+
+    Loading transforms raise many types of errors, some without the path. After any of them, an
+    image is corrupt if ``mim_plugins.LoadImage``, with the bands of the pipeline, cannot read it
+    either.
+
+    Args:
+        prepare: see :func:`prepare_or_replace`.
+        index: index of the sample.
+        dataset: MMEngine data set with the annotation of the sample; it may be wrapped.
+
+    Raises:
+        CorruptImageError: the image is corrupt. Other errors propagate.
+    """
+    try:
+        return prepare(index)
+    except UserError:
+        raise
+    except Exception:
+        path = dataset.get_data_info(index).get("img_path")
+        if path is not None:
+            pipeline = getattr(base_datasets(dataset)[0], "pipeline", None)
+            loader_of(pipeline)(dict(img_path=path))
+        raise
 
 
 def check_on_corrupt(name: str, on_corrupt: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 
-from ..archives import ImageArchive, image_exists
+from ..archives import HUB, ImageArchive, archives_of, image_exists
 from ..errors import DataNotFoundError
 from ..file_names import printable
 from ..registry import DATASETS
@@ -25,8 +25,8 @@ from .image_files import IMAGE_SUFFIXES as IMAGE_SUFFIXES
 from .image_files import find_images as find_images
 from .image_files import scan_images, suffixes_of_pipeline
 from .image_lists import read_image_list
-from .replacement import check_on_corrupt, prepare_or_replace
-from .single_paths import check_single_paths
+from .replacement import check_on_corrupt, prepare_or_name_cause, prepare_or_replace
+from .single_paths import check_local_paths, check_single_paths
 
 
 @DATASETS.register_module()
@@ -43,13 +43,15 @@ class UnlabeledImageFolder(BaseDataset):
             with one image path per line, relative to the folder or archive that is read; a label
             after the path is ignored.
         data_prefix: ``dict(img_path=...)``, the sub-folder.
-        on_corrupt: ``'stop'`` the run at the first image that ``mim_plugins.LoadImage`` cannot
-            read, or ``'replace'`` it with another sample (see :func:`replacement_index`), recorded
-            for :class:`CorruptImageHook`; choose it together with the hook. Ignored in test mode.
+        on_corrupt: ``'stop'`` the run at the first corrupt image (see
+            :func:`prepare_or_name_cause`), or ``'replace'`` it with another sample (see
+            :func:`replacement_index`), recorded for :class:`CorruptImageHook`; choose it together
+            with the hook. Ignored in test mode.
         **kwargs: of MMEngine's ``BaseDataset`` (``pipeline``, ``indices``, ...).
 
     Raises:
-        ValueError: another ``on_corrupt``, no ``data_root``, or several paths instead of one.
+        ValueError: another ``on_corrupt``, no ``data_root``, a URL, or several paths instead of
+            one.
         DataNotFoundError: the folder, the annotation file or the first image that it lists is
             missing, or there is no image at all.
     """
@@ -66,7 +68,11 @@ class UnlabeledImageFolder(BaseDataset):
     ) -> None:
         name = type(self).__name__
         check_on_corrupt(name, on_corrupt)
-        check_single_paths(name, data_root=data_root, data_prefix=data_prefix, ann_file=ann_file)
+        paths: dict[str, Any] = dict(
+            data_root=data_root, data_prefix=data_prefix, ann_file=ann_file
+        )
+        check_single_paths(name, **paths)
+        check_local_paths(name, **paths)
         if data_root is None:
             raise ValueError(f"{name}: data_root=None must be the folder of the images")
         self.on_corrupt = on_corrupt
@@ -86,8 +92,18 @@ class UnlabeledImageFolder(BaseDataset):
     def prepare_data(self, idx: int) -> Any:
         """Load and transform sample ``idx``, or the replacement of a corrupt image."""
         if self.on_corrupt == "stop" or self.test_mode:
-            return super().prepare_data(idx)
-        return prepare_or_replace(super().prepare_data, idx, len(self))
+            return self._prepare(idx)
+        return prepare_or_replace(self._prepare, idx, len(self))
+
+    def _prepare(self, idx: int) -> Any:
+        return prepare_or_name_cause(super().prepare_data, idx, self)
+
+    def _join_prefix(self) -> None:
+        """Join the paths of data on a disk; a data set of the hub has no folders."""
+        if self.data_root.startswith(HUB):
+            self.data_prefix = dict(img_path="")
+        else:
+            super()._join_prefix()
 
     def load_data_list(self) -> list[dict]:
         """Return one ``dict(img_path=...)`` per image, in sorted order."""
@@ -151,6 +167,7 @@ class UnlabeledImageFolder(BaseDataset):
                 f"'{printable(file)}' lists '{printable(paths[0])}', which does not exist; its"
                 f" paths must be relative to '{printable(folder)}'. {_LAYOUT_HELP}"
             )
+        self.archives = archives_of(paths)
         return paths
 
 

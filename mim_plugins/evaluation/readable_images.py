@@ -5,18 +5,14 @@ from typing import Any
 from mmengine.structures import BaseDataElement
 from torch.utils.data import Dataset
 
-from ..datasets.replacement import RECORD, prepare_or_replace
-from ..datasets.wrappers import base_datasets
-from ..errors import CorruptImageError
-from ..transforms.load_image import loader_of
+from ..datasets.replacement import RECORD, prepare_or_name_cause, prepare_or_replace
 
 
 class ReadableImages(Dataset):
     """Data set that returns another sample, with a record, for an image that cannot be read.
 
     The placeholder keeps batches complete on all processes, and :func:`extract_features` drops it
-    because of its record. Whichever transform loads images, one is corrupt if
-    ``mim_plugins.LoadImage``, with the same bands, cannot read it either. Other errors propagate.
+    because of its record. Any transform may load the images, see :func:`prepare_or_name_cause`.
 
     Args:
         dataset: MMEngine data set with samples ``dict(inputs, data_samples)``.
@@ -43,16 +39,7 @@ class ReadableImages(Dataset):
         return prepare_or_replace(self._prepare, index, len(self), max_attempts=len(self))
 
     def _prepare(self, index: int) -> Any:
-        try:
-            return self.dataset[index]
-        except CorruptImageError:
-            raise
-        except Exception:
-            # loading transforms raise many types, some without the path
-            pipeline = getattr(base_datasets(self.dataset)[0], "pipeline", None)
-            path = self.dataset.get_data_info(index)["img_path"]
-            loader_of(pipeline)(dict(img_path=path))
-            raise
+        return prepare_or_name_cause(self.dataset.__getitem__, index, self.dataset)
 
 
 def corruption_record(sample: BaseDataElement | None) -> dict[str, str]:

@@ -33,6 +33,8 @@ class RawBands(NamedTuple):
     """Axis of the bands if the file declares it."""
     nodata: tuple[float, float] | None
     """Lowest and highest of the numbers that stand for no data if the file declares them."""
+    scale: np.dtype | None = None
+    """Type of numbers on the same scale; None is that of the pixels."""
 
 
 def read_raw_bands(data: bytes, path: str = "") -> RawBands:
@@ -150,11 +152,13 @@ def _read_dicom(data: bytes, path: str) -> RawBands:
         values = int(dataset.Rows) * int(dataset.Columns) * int(dataset.SamplesPerPixel)
         _check_size(values * int(dataset.BitsAllocated) // 8, path)
         pixels = pydicom.pixels.pixel_array(dataset)
-        padding = _padding(dataset, pixels.dtype)
+        stored = pixels.dtype
+        padding = _padding(dataset, stored)
         if color == "MONOCHROME1":  # black is the highest number
             # the sum of the lowest and the highest number
-            ends = -1 if pixels.dtype.kind == "i" else (1 << int(dataset.BitsStored)) - 1
-            pixels, padding = ends - pixels.astype(np.int64), ends - padding
+            ends = -1 if stored.kind == "i" else (1 << int(dataset.BitsStored)) - 1
+            pixels = (ends - pixels.astype(np.int64)).astype(stored)
+            padding = ends - padding
         slope, offset = (
             float(dataset.get(name) or default)
             for name, default in (("RescaleSlope", 1), ("RescaleIntercept", 0))
@@ -171,7 +175,17 @@ def _read_dicom(data: bytes, path: str) -> RawBands:
             ) from error
         raise corruption(path, _kind(message), message) from error
     nodata = (float(padding.min()), float(padding.max())) if padding.size else None
-    return RawBands(pixels, 2 if pixels.ndim == 3 else None, nodata)
+    return RawBands(pixels, 2 if pixels.ndim == 3 else None, nodata, _scale(stored, pixels.dtype))
+
+
+def _scale(stored: np.dtype, read: np.dtype) -> np.dtype:
+    """Return one type for all numbers of DICOM files of as many bits.
+
+    Series contain files with and without a sign or a rescale slope, whose numbers have one unit.
+    8-bit images that stay 8-bit differ, because a batch has one type.
+    """
+    is_wide = stored.kind in "iu" and stored.itemsize > 1
+    return np.dtype(f"u{stored.itemsize}") if is_wide else read
 
 
 def _padding(dataset: Any, dtype: np.dtype) -> np.ndarray:

@@ -23,7 +23,7 @@ class BandImage(NamedTuple):
     missing: np.ndarray | None
     """Bool (H, W, C), True = no value; None if there are all values."""
     dtype: np.dtype
-    """Type of the numbers in the file."""
+    """Type of the numbers in the file, or of numbers on the same scale."""
 
 
 class Bands:
@@ -40,8 +40,8 @@ class Bands:
         channels: number of bands; images with another number are refused.
         fill: one number per band, such as the means, or one for all, which replaces missing values.
             Without it, images with missing values are refused.
-        nodata: number that stands for no data, in addition to NaN and infinities; None takes that
-            of GeoTIFF and DICOM files.
+        nodata: number that stands for no data, in addition to NaN, infinities and those that
+            GeoTIFF and DICOM files declare.
         axes: ``'first'`` for arrays (C, H, W), ``'last'`` for (H, W, C); None follows the rule.
 
     Raises:
@@ -125,18 +125,17 @@ class Bands:
                 "unsupported",
                 f"numbers of type {pixels.dtype}; save integers or floats, without pickled objects",
             )
-        nodata = raw.nodata if self.nodata is None else (self.nodata, self.nodata)
-        missing = _within(pixels, nodata)
+        own = None if self.nodata is None else (self.nodata, self.nodata)
+        missing = _either(_within(pixels, raw.nodata), _within(pixels, own))
         dtype = pixels.dtype
         if dtype != np.uint8:
             with np.errstate(over="ignore"):  # beyond float32 is infinite, and so missing
                 pixels = pixels.astype(np.float32)
             infinite = ~np.isfinite(pixels)
-            if infinite.any():
-                missing = infinite if missing is None else missing | infinite
+            missing = _either(missing, infinite if infinite.any() else None)
         if missing is not None and missing.all():
             raise corruption(path, "unsupported", "all values are NaN, infinite or no data")
-        return BandImage(np.ascontiguousarray(pixels), missing, dtype)
+        return BandImage(np.ascontiguousarray(pixels), missing, raw.scale or dtype)
 
     def _bands_last(self, raw: RawBands, path: str) -> np.ndarray:
         """Return the pixels as (H, W, C) with ``channels`` bands."""
@@ -177,6 +176,13 @@ class Bands:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, (Real, np.number)) and not isinstance(value, bool)
+
+
+def _either(first: np.ndarray | None, second: np.ndarray | None) -> np.ndarray | None:
+    """Return where one of two masks is True; None is True nowhere."""
+    if first is None or second is None:
+        return second if first is None else first
+    return first | second
 
 
 def _within(pixels: np.ndarray, limits: tuple[float, float] | None) -> np.ndarray | None:

@@ -76,8 +76,8 @@ def decode_unchanged(data: bytes, path: str = "") -> np.ndarray:
     """Decode an image file that OpenCV reads to the numbers and channels of the file.
 
     The result is gray (H, W), gray with alpha (H, W, 2), RGB (H, W, 3) or RGBA (H, W, 4). Palettes
-    and CMYK become colors. A transparent color becomes alpha in PNG files and is ignored in GIF
-    files. The EXIF orientation is applied.
+    and CMYK become colors. A transparent color becomes alpha in PNG files of colors or a palette.
+    It is ignored in gray PNG files and in GIF files. The EXIF orientation is applied.
 
     Raises:
         CorruptImageError: see :func:`decode_image`, or the file is a PNM file whose white is not

@@ -1,13 +1,14 @@
 """Transform that reads one image file."""
 
+import os
 from http.client import HTTPException
 from typing import Any
 
 import numpy as np
 from mmengine import fileio
 
-from ..archives import read_image_file, split_address
-from ..errors import CorruptImageError
+from ..archives import is_url, read_image_file
+from ..errors import ArchiveError, CorruptImageError
 from ..file_names import printable
 from ..registry import TRANSFORMS
 from .bands import BandImage, Bands
@@ -28,6 +29,7 @@ class LoadImage:
 
     Raises:
         CorruptImageError: in a call, the file is missing, unreadable or corrupt.
+        ArchiveError: in a call, the archive cannot be opened, so none of its images can be read.
         ConfigError: ``bands`` is wrong; or in a call, a package that reads the format is missing.
     """
 
@@ -37,28 +39,31 @@ class LoadImage:
 
     def __call__(self, results: dict) -> dict:
         """Add ``img`` (H, W, C), ``img_shape`` and ``ori_shape`` (H, W) to a copy."""
-        image = self.decode(self._read(results["img_path"]), results["img_path"])
+        path = os.fsdecode(results["img_path"])
+        image = self.decode(self._read(path), path)
         return dict(results, img=image, img_shape=image.shape[:2], ori_shape=image.shape[:2])
 
     def decode(self, data: bytes, path: str = "") -> np.ndarray:
         """Decode the content of a file, as :func:`decode_image` or :meth:`Bands.decode`."""
         return decode_image(data, path) if self.bands is None else self.bands.decode(data, path)
 
-    def read_bands(self, path: str) -> BandImage:
+    def read_bands(self, path: str | os.PathLike) -> BandImage:
         """Read a file with its missing values, as :meth:`Bands.read`; 8-bit RGB without bands."""
+        path = os.fsdecode(path)
         if self.bands is not None:
             return self.bands.read(self._read(path), path)
         colors = np.ascontiguousarray(decode_image(self._read(path), path)[..., ::-1])
         return BandImage(colors, None, colors.dtype)
 
-    def read(self, path: str) -> bytes:
+    def read(self, path: str | os.PathLike) -> bytes:
         """Return the content of a file.
 
         Raises:
             OSError: the file is missing or unreadable.
-            ValueError: the path is no path, or a member of an archive is corrupt.
+            ValueError: the path is no path, or an archive or a member of it is corrupt.
         """
-        if self.backend_args is None and ("://" not in path or split_address(path)):
+        path = os.fsdecode(path)
+        if self.backend_args is None and not is_url(path):
             return read_image_file(path)
         try:
             return fileio.get(path, backend_args=self.backend_args)
@@ -74,6 +79,8 @@ class LoadImage:
             raise CorruptImageError(
                 f"corrupt image '{printable(path)}': missing (no such file)", path, "missing"
             ) from error
+        except ArchiveError:  # of the network or a package, perhaps, and so of every image
+            raise
         except (OSError, ValueError) as error:  # ValueError: a NUL byte in the path
             reason = getattr(error, "strerror", None) or error
             raise CorruptImageError(

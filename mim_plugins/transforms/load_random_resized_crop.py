@@ -1,5 +1,6 @@
 """Transform that reads a random crop of an image file and decodes little else."""
 
+import os
 from collections.abc import Sequence
 
 import cv2
@@ -8,6 +9,7 @@ import torch
 from mmengine.logging import print_log
 from torch.nn import functional as F
 
+from ..errors import ArchiveError
 from ..registry import TRANSFORMS
 from . import jpeg_region
 from .jpeg_region import Box
@@ -47,6 +49,7 @@ class LoadRandomResizedCrop:
         ValueError: another ``backend`` or ``check_full_file``, an impossible size or range, or a
             ``flip_prob`` outside 0 to 1.
         CorruptImageError: in a call, the file is missing, unreadable or corrupt.
+        ArchiveError: in a call, see :class:`LoadImage`.
     """
 
     def __init__(
@@ -96,7 +99,8 @@ class LoadRandomResizedCrop:
         """
         data, index = self._read(results), results.get("sample_idx")
         check_full_file = bool(self.check_full_file) and not self._is_intact(index)
-        region, ori_shape = self._sample_region(data, results["img_path"], check_full_file)
+        path = os.fsdecode(results["img_path"])
+        region, ori_shape = self._sample_region(data, path, check_full_file)
         if check_full_file and index is not None:
             self._remember(index)
         results = dict(results, img_shape=self.size, ori_shape=ori_shape)
@@ -110,6 +114,8 @@ class LoadRandomResizedCrop:
     def _read(self, results: dict) -> bytes:
         try:
             return self.load_full.read(results["img_path"])
+        except ArchiveError:
+            raise
         except (OSError, ValueError):
             self.load_full(results)  # raises an error that names the cause
             raise

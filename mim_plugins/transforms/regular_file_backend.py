@@ -5,7 +5,7 @@ from pathlib import Path
 from mmengine import fileio
 from mmengine.fileio import LocalBackend, register_backend
 
-from ..archives import read_image_file, split_address
+from ..archives import is_url, read_image_file
 
 REGULAR_FILE_BACKEND = "mim_plugins.RegularFileBackend"
 
@@ -22,7 +22,7 @@ class RegularFileBackend(LocalBackend):
         Raises:
             OSError: see :func:`read_image_file`.
         """
-        if "://" in str(filepath) and not split_address(str(filepath)):
+        if is_url(str(filepath)):
             return fileio.get(filepath)
         return read_image_file(str(filepath))
 

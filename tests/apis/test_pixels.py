@@ -6,6 +6,7 @@ import pytest
 import torch
 from image_files import READS_GIF, corrupt_files, encode, good_files, oriented, picture
 from PIL import Image, ImageOps
+from remote_data import fake_web
 
 from mim_plugins.apis.pixels import each_image, to_pixels
 from mim_plugins.errors import CorruptImageError
@@ -215,6 +216,14 @@ def test_paths_that_do_not_exist_are_named(tmp_path):
 )  # fmt: skip
 def test_one_image_is_distinguished_from_several(images, count):
     assert len(list(each_image(images))) == count
+
+
+def test_urls_are_read(monkeypatch):
+    data = good_files()["rgb.png"]
+    url, wrong = fake_web(monkeypatch, {"a.png": data, "b.png": b"x"})
+    assert np.array_equal(to_pixels(url, "x"), decode_image(data))
+    with pytest.raises(CorruptImageError, match=r"'https://host/b\.png': not an image"):
+        to_pixels(wrong, "x")
 
 
 def test_an_empty_list_and_a_wrong_element_are_refused():

@@ -7,7 +7,13 @@ import pickle
 import pytest
 from archive_files import FORMATS, TREES, class_files, image_bytes, write_archive, write_tar
 
-from mim_plugins.archives import image_exists, open_archive, read_image_file, split_address
+from mim_plugins.archives import (
+    image_exists,
+    is_url,
+    open_archive,
+    read_image_file,
+    split_address,
+)
 from mim_plugins.archives.image_archive import opened_archives
 from mim_plugins.datasets.image_lists import paths_in
 from mim_plugins.errors import ArchiveError
@@ -104,6 +110,14 @@ def test_paths_and_members_may_contain_the_separator(tmp_path, kind):
         assert read_image_file(f"{path}::{name}") == data
     assert paths_in(path, ["x::y/1::2.png"]) == [f"{path}::x::y/1::2.png"]
     assert split_address(f"{folder}/c::d.png") is None
+
+
+def test_urls_are_neither_paths_nor_data_of_the_hub():
+    for url in ("https://host/a.jpg", "S3://bucket/a", "cluster:s3://bucket/a", "gs://a.tar"):
+        assert is_url(url)
+        assert image_exists(url)
+    for path in ("hf://user/name::0", "a.tar::b://c.jpg", "a/b://c.jpg", "a:b.jpg", "://a"):
+        assert not is_url(path)
 
 
 def test_pipes_are_not_read(tmp_path):

@@ -11,6 +11,7 @@ def test_formats_are_recognized_by_suffix_or_content(tmp_path):
     expected = ["tar", "zip", "parquet", "lmdb", None, None, None]
     assert list(map(format_of_suffix, names)) == expected
     assert archive_format("hf://user/name") == "hf"
+    assert archive_format("hf://user/name::0") is None
     (tmp_path / "b.tar").mkdir()
     assert archive_format(str(tmp_path / "b.tar")) is None
     (tmp_path / "b.tar/data.mdb").touch()

@@ -1,8 +1,11 @@
+import multiprocessing
+import pickle
 import sys
 
 import datasets
 import pytest
-from archive_files import class_files, image_bytes, write_hf
+from archive_files import class_files, image_bytes
+from remote_data import fake_hub
 
 from mim_plugins.archives import open_archive
 from mim_plugins.errors import ArchiveError
@@ -12,18 +15,7 @@ FILES = class_files()
 
 @pytest.fixture
 def hub(monkeypatch, tmp_path):
-    """Replace the hub by a data set on the disk with two splits."""
-    write_hf(tmp_path / "hub", FILES)
-    calls = []
-
-    def load(*arguments, **options):
-        calls.append((*arguments, options["split"]))
-        return datasets.load_from_disk(str(tmp_path / "hub"))
-
-    monkeypatch.setattr(datasets, "load_dataset", load)
-    names = ["train", "validation"]
-    monkeypatch.setattr(datasets, "get_dataset_split_names", lambda *arguments: names)
-    return calls
+    return fake_hub(monkeypatch, tmp_path, train=FILES, validation=FILES)
 
 
 def test_names_of_the_hub_reach_the_library(hub):
@@ -36,6 +28,21 @@ def test_names_of_the_hub_reach_the_library(hub):
     assert hub[1:] == [("user/first", "config", "train")]
 
 
+def test_other_processes_read_without_the_hub(hub, monkeypatch):
+    archive = open_archive("hf://user/name")
+    monkeypatch.setattr(datasets, "get_dataset_split_names", _fail)
+    monkeypatch.setattr(datasets, "load_dataset", _fail)
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        assert pool.map(archive.read, range(4)) == list(FILES.values())  # which also pickles it
+    restored = pickle.loads(pickle.dumps(archive))
+    assert restored.read(3) == archive.read(3)
+    assert restored.labels().classes == ("a", "b")
+
+
+def _fail(*arguments, **options):
+    raise ConnectionError("no\nnetwork")
+
+
 def test_missing_splits_and_wrong_names_are_errors(hub):
     with pytest.raises(ArchiveError, match="no split 'test'; its splits are train, validation"):
         open_archive("hf://user/second#test")
@@ -44,10 +51,7 @@ def test_missing_splits_and_wrong_names_are_errors(hub):
 
 
 def test_failure_of_the_library_is_one_line(monkeypatch):
-    def fail(*arguments):
-        raise ConnectionError("no\nnetwork")
-
-    monkeypatch.setattr(datasets, "get_dataset_split_names", fail)
+    monkeypatch.setattr(datasets, "get_dataset_split_names", _fail)
     with pytest.raises(ArchiveError, match=r"'hf://user/third' cannot be loaded \(no network\)"):
         open_archive("hf://user/third")
 
@@ -76,5 +80,5 @@ def test_column_that_is_no_class_only_prevents_labels(tmp_path):
 
 def test_missing_package_names_the_command(monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
-    with pytest.raises(ArchiveError, match=r"package datasets: pip install 'mim_plugins\[hf"):
+    with pytest.raises(ArchiveError, match=r"package datasets .*: pip install 'mim_plugins\[hf"):
         open_archive("hf://user/fourth")

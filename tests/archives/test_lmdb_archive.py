@@ -1,3 +1,4 @@
+import os
 import sys
 
 import lmdb
@@ -47,6 +48,34 @@ def test_folder_is_read_without_its_metadata(tmp_path):
     archive = open_archive(str(tmp_path / "a"))
     assert list(archive.names) == ["1"]
     assert archive.read(0) == image_bytes()
+
+
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_database_is_read_by_all_its_paths(tmp_path, monkeypatch, is_folder):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / ("d/data.mdb" if is_folder else "a.lmdb")
+    path.parent.mkdir(exist_ok=True)
+    write_lmdb(path, FILES)
+    others = [path.relative_to(tmp_path), tmp_path / "link.lmdb", tmp_path / "hard.lmdb"]
+    others[1].symlink_to(path)
+    os.link(path, others[2])
+    archives = [open_archive(str(each)) for each in (path, *others)]
+    if is_folder:
+        archives.append(open_archive(str(path.parent)))
+    for archive in archives * 2:
+        assert [archive.read(index) for index in range(3)] == list(FILES.values())
+
+
+def test_database_that_is_written_again_is_read_again(tmp_path):
+    path = tmp_path / "a.lmdb"
+    write_lmdb(path, FILES)
+    assert len(open_archive(str(path))) == 3
+    content = {"x.png": image_bytes(7, (90, 90))}
+    write_lmdb(tmp_path / "b.lmdb", content)
+    path.write_bytes((tmp_path / "b.lmdb").read_bytes())  # the same file
+    os.utime(path, ns=(1, 1))
+    archive = open_archive(str(path))
+    assert (list(archive.names), archive.read(0)) == (["x.png"], content["x.png"])
 
 
 def test_missing_package_names_the_command(tmp_path, monkeypatch):

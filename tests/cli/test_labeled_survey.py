@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from archive_files import FORMATS, TREES, class_files, write_archive, write_parquet
 from image_folders import write_classes, write_images
+from remote_data import fake_hub
 
 from mim_plugins.cli.labeled_survey import survey_labeled
 from mim_plugins.datasets.image_files import BAND_SUFFIXES
@@ -34,6 +35,14 @@ def test_folders_contain_an_archive_of_each_split(tmp_path, kind):
     for split in ("train", "val"):
         write_archive(tmp_path / f"{split}{suffix}", class_files(classes="abc"), kind)
     assert survey_labeled(tmp_path) == (str(tmp_path), 6, 3)
+
+
+def test_data_of_the_hub_contain_both_splits(tmp_path, monkeypatch):
+    fake_hub(monkeypatch, tmp_path, train=class_files(classes="abc"), validation=class_files())
+    assert survey_labeled("hf://user/name") == ("hf://user/name", 6, 3)
+    for own in ("train", "val"):
+        with pytest.raises(DataNotFoundError, match=f"is the split '{own}' alone"):
+            survey_labeled(f"hf://user/name#{own}")
 
 
 def test_missing_folders_and_single_classes_are_errors(tmp_path):

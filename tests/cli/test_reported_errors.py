@@ -8,6 +8,7 @@ from mim_plugins.cli import user_errors
 from mim_plugins.cli.reported_errors import TRACEBACK_VARIABLE
 from mim_plugins.errors import (
     BUILD_ERRORS,
+    ArchiveError,
     CheckpointError,
     ConfigError,
     CorruptImageError,
@@ -66,8 +67,10 @@ def test_only_lasting_errors_of_a_start_prevent_a_restart(tmp_path, monkeypatch,
 
 
 def test_worker_error_is_reduced_to_its_summary():
-    message = "Caught CorruptImageError in worker 0.\nTraceback:\nCorruptImageError: 'a.jpg' is cut"
-    assert end(CorruptImageError(message)) == "error: 'a.jpg' is cut"
+    for kind in (CorruptImageError, ArchiveError, ConfigError):
+        name = kind.__name__
+        message = f"Caught {name} in worker 0.\nTraceback:\n{name}: 'a.jpg' is cut"
+        assert end(kind(message)) == "error: 'a.jpg' is cut"
 
 
 def test_missing_file_and_full_memory_have_a_remedy(tmp_path):

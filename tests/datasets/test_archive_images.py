@@ -49,6 +49,28 @@ def test_folders_that_all_images_share_are_ignored(tar, top):
     assert found.classes == ("a", "b")
 
 
+@pytest.mark.parametrize("folder", ["imagenet/train", "train", "/imagenet/train/", "x/../train"])
+@pytest.mark.parametrize("others", [[], ["imagenet/val"], ["imagenet/val", "other"]])
+def test_folder_is_found_from_the_top_or_below(tar, folder, others):
+    if others[1:] and "imagenet" not in folder:
+        folder = f"imagenet/{folder}"
+    train = [f"imagenet/train/{name}/1.png" for name in "ab"]
+    path = tar(dict.fromkeys([*train, *(f"{other}/a/1.png" for other in others)]))
+    for options in ({}, dict(labeled=True, strict=True)):
+        found = read(path, folder=folder, **options)
+        assert names(found) == train
+    assert found.classes == ("a", "b")
+
+
+def test_folder_in_the_middle_of_shared_ones_is_found(tar):
+    path = tar({"w/x/y/z/1.png": None, "w/x/y/z/2.png": None})
+    for folder in ("w", "w/x", "x", "x/y", "y/z", "z", "w/x/y/z", "", ".", "/"):
+        assert len(read(path, folder=folder, strict=True).paths) == 2
+    for folder in ("w/y", "x/y/z/1", "y/x", "xy"):
+        with pytest.raises(DataNotFoundError, match="has no folder"):
+            read(path, folder=folder, strict=True)
+
+
 def test_split_alone_in_its_archive_needs_no_folder(tar):
     found = read(tar({"train/a/1.png": None, "train/b/1.png": None}), labeled=True)
     assert found.classes == ("a", "b")

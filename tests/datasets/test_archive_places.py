@@ -80,6 +80,22 @@ def test_splits_of_the_hub_are_part_of_the_name():
     assert find_archives("hf://u/n").archives == ["hf://u/n"]
 
 
+@pytest.mark.parametrize(
+    ("own", "split"), [("train", "val"), ("validation", "train"), ("test", "train"), ("x", "val")]
+)
+def test_other_split_than_that_of_the_name_can_be_refused(own, split):
+    message = f"is the split '{own}' alone, but the split '{split}' is needed: give 'hf://u/n'"
+    with pytest.raises(DataNotFoundError, match=message):
+        find_archives(f"hf://u/n#{own}", split, strict=True)
+    assert find_archives(f"hf://u/n#{own}", own, strict=True).archives == [f"hf://u/n#{own}"]
+
+
+def test_names_of_the_same_split_are_no_contradiction():
+    for own, split in (("validation", "val"), ("val", "validation"), ("train", "")):
+        found = find_archives(f"hf://u/n#{own}", split, strict=True)
+        assert found.archives == [f"hf://u/n#{own}"]
+
+
 def test_other_places_are_described(make):
     root = make("a.tar.gz", "b.txt")
     assert find_archives(root) is None

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from band_images import npy, scene, tiff, write_scenes
+from band_images import dicom, npy, scene, tiff, write_scenes
 from image_folders import write_images
 
 from mim_plugins.datasets import channel_statistics as module
@@ -56,6 +56,52 @@ def test_missing_values_are_left_out(tmp_path):
     np.testing.assert_allclose(found.std, expected.std(axis=0), rtol=1e-9)
     assert found.missing == 8 / 40
     assert found.low == expected.min(axis=0).tolist()
+
+
+def test_given_and_declared_no_data_are_left_out(tmp_path):
+    pixels = scene(1, dtype=np.int16)
+    expected = pixels[8:].astype(float)
+    pixels[:4], pixels[4:8] = -9999, -1
+    content = tiff(pixels.squeeze(), extratags=[(42113, "s", 0, "-9999", True)])
+    found = channel_statistics(files(tmp_path, content), dict(channels=1, nodata=-1))
+    np.testing.assert_allclose(found.mean, [expected.mean()], rtol=1e-12)
+    assert found.missing == 8 / 40
+
+
+INVERTED = dict(PhotometricInterpretation="MONOCHROME1")
+RESCALED = dict(RescaleSlope="1", RescaleIntercept="-1024")
+SIGNED = dict(PixelRepresentation=1)
+
+
+@pytest.mark.parametrize(
+    ("bits", "tags"),
+    [
+        (16, [{}, INVERTED]),
+        (16, [{}, RESCALED]),
+        (16, [SIGNED, RESCALED, INVERTED | SIGNED, INVERTED | RESCALED]),
+        (8, [{}, INVERTED]),
+    ],
+)
+def test_dicom_files_of_as_many_bits_have_one_type(tmp_path, bits, tags):
+    pytest.importorskip("pydicom")
+    stored = scene(1, dtype=np.uint8 if bits == 8 else np.uint16).squeeze() % 200
+    paths = files(tmp_path, *(dicom(stored, **each) for each in tags))
+    assert channel_statistics(paths, dict(channels=1)).images == len(tags)
+
+
+def test_dicom_files_of_other_scales_are_refused(tmp_path):
+    pytest.importorskip("pydicom")
+    wide = scene(1, dtype=np.uint16).squeeze() % 200
+    narrow = wide.astype(np.uint8)
+    for index, (first, second) in enumerate(
+        (
+            (dicom(wide), dicom(narrow)),
+            (dicom(narrow), dicom(narrow, **RESCALED)),  # one stays 8-bit
+            (dicom(wide), dicom(wide.astype(np.float32))),
+        )
+    ):
+        with pytest.raises(DataNotFoundError, match="have several types of numbers"):
+            channel_statistics(files(tmp_path / str(index), first, second), dict(channels=1))
 
 
 def test_colors_are_in_rgb_order(tmp_path):

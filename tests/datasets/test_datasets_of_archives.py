@@ -5,11 +5,13 @@ import pytest
 import torch
 from archive_files import FORMATS, TREES, class_files, image_bytes, write_archive, write_tar
 from mmengine.dataset import pseudo_collate
+from remote_data import fake_hub, fake_web
 from torch.utils.data import ConcatDataset, DataLoader
 
+from mim_plugins.archives.image_archive import opened_archives
 from mim_plugins.datasets import ImageNet, LabeledImageFolder, UnlabeledImageFolder
 from mim_plugins.datasets.drop_ins import read_regular_files, use_drop_in
-from mim_plugins.errors import ArchiveError, CorruptImageError, DataNotFoundError
+from mim_plugins.errors import ArchiveError, ConfigError, CorruptImageError, DataNotFoundError
 from mim_plugins.registry import DATASETS
 from mim_plugins.transforms import LoadImage
 
@@ -77,6 +79,65 @@ def test_lists_name_members(tmp_path, kind):
     assert paths == [f"{tmp_path}/a.zip::b/1.png", f"{tmp_path}/a.zip::a/0.png"]
     if kind is LabeledImageFolder:
         assert dataset.get_gt_labels().tolist() == [3, 1]
+
+
+@pytest.mark.parametrize("kind", [LabeledImageFolder, UnlabeledImageFolder])
+def test_archives_of_a_list_are_indexed_at_the_start(tmp_path, kind):
+    for name in ("a.zip", "b.tar", "c.lmdb"):
+        write_archive(tmp_path / name, class_files(), name[2:])
+    (tmp_path / "l.txt").write_text("a.zip::b/1.png 3\nb.tar::a/0.png 1\nc.lmdb::a/0.png 1\n")
+    dataset = kind(str(tmp_path), ann_file="l.txt")
+    assert [len(archive) for archive in dataset.archives] == [4, 4, 4]
+    assert all(archive is opened_archives[archive.path] for archive in dataset.archives)
+    (tmp_path / "l.txt").write_text("a.zip::b/1.png 3\nd.tar::a/0.png 1\n")
+    with pytest.raises(DataNotFoundError, match=r"the archive '.*d\.tar' does not exist"):
+        kind(str(tmp_path), ann_file="l.txt")
+
+
+@pytest.mark.parametrize("kind", [LabeledImageFolder, UnlabeledImageFolder])
+def test_lists_name_urls(tmp_path, monkeypatch, kind):
+    urls = fake_web(monkeypatch, {"a.png": image_bytes(1), "image?id=2": image_bytes(2)})
+    (tmp_path / "l.txt").write_text(f"{urls[0]} 0\n{urls[1]} 1\n")
+    write_archive(tmp_path / "a.zip", class_files(), "zip")
+    for root in (tmp_path, tmp_path / "a.zip"):
+        dataset = kind(str(root), ann_file=str(tmp_path / "l.txt"), pipeline=WHOLE)
+        assert [dataset.get_data_info(index)["img_path"] for index in range(2)] == urls
+        assert dataset[1]["inputs"].shape == (3, 40, 48)
+
+
+HUB_FILES = dict(train=class_files(), validation=class_files("val", images=3))
+
+
+@pytest.mark.parametrize("kind", [LabeledImageFolder, UnlabeledImageFolder])
+@pytest.mark.parametrize("prefix", ["train", dict(img_path="val"), ""])
+def test_data_of_the_hub_are_read(tmp_path, monkeypatch, kind, prefix):
+    fake_hub(monkeypatch, tmp_path, **HUB_FILES)
+    dataset = kind("hf://user/name", data_prefix=prefix, pipeline=WHOLE)
+    split = "val" if isinstance(prefix, dict) else prefix
+    path = f"hf://user/name#{split}" if split else "hf://user/name"
+    assert dataset.get_data_info(1)["img_path"] == f"{path}::1"
+    assert len(dataset) == (6 if split == "val" else 4)
+    expected = list(HUB_FILES["validation" if split == "val" else "train"].values())
+    assert LoadImage().read(f"{path}::3") == expected[3]
+    assert dataset[1]["inputs"].shape == (3, 40, 48)
+    if kind is LabeledImageFolder:
+        assert dataset.CLASSES == ("a", "b")
+        with pytest.raises(DataNotFoundError, match="is the split 'test' alone, but the split"):
+            kind("hf://user/name#test", data_prefix="train")
+
+
+def test_list_names_rows_of_the_hub(tmp_path, monkeypatch):
+    fake_hub(monkeypatch, tmp_path, **HUB_FILES)
+    (tmp_path / "l.txt").write_text("3\n1\n")
+    images = UnlabeledImageFolder("hf://user/name", ann_file=str(tmp_path / "l.txt"))
+    assert images.get_data_info(0)["img_path"] == "hf://user/name::3"
+
+
+@pytest.mark.parametrize("kind", [LabeledImageFolder, UnlabeledImageFolder, ImageNet])
+def test_other_remote_data_are_refused_in_one_line(kind):
+    for root in ("gs://bucket/x", "s3://bucket/x.tar", "https://host/x"):
+        with pytest.raises(ConfigError, match="must be a path on a disk or hf://USER/NAME"):
+            kind(data_root=root, split="train") if kind is ImageNet else kind(data_root=root)
 
 
 def test_list_with_an_unknown_member_is_an_error(tmp_path):

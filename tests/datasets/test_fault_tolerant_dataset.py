@@ -58,6 +58,14 @@ def test_stop_raises_at_the_first_corrupt_image(config):
         build(config, on_corrupt="stop")[3]
 
 
+def test_other_loading_transforms_meet_corrupt_images_too(config, tmp_path):
+    (tmp_path / "b/3.jpg").write_bytes(b"x")
+    config["pipeline"][0] = dict(type="LoadImageFromFile")
+    assert len(build(config)[3]["data_samples"].corrupt_images) == 1
+    with pytest.raises(CorruptImageError, match=r"b/3\.jpg': not an image"):
+        build(config, on_corrupt="stop")[3]
+
+
 def test_evaluation_data_and_other_choices_are_refused(config):
     with pytest.raises(ValueError, match="test_mode=True"):
         build(config | dict(test_mode=True))

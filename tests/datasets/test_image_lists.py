@@ -44,6 +44,13 @@ def test_names_without_suffix_may_contain_blanks(tmp_path):
         assert read_image_list(list_file, folder) == [f"{folder}{joint}{n}" for n in names[:2]]
 
 
+def test_labels_after_urls_without_suffix_are_ignored(tmp_path):
+    (tmp_path / "a b").touch()
+    (tmp_path / "list.txt").write_text("https://host/a?id=1 4\na b\nhttps://host/b.jpg 3\n")
+    expected = ["https://host/a?id=1", f"{tmp_path}/a b", "https://host/b.jpg"]
+    assert read_image_list(tmp_path / "list.txt", tmp_path) == expected
+
+
 def test_addresses_of_the_hub_and_urls_are_kept(tmp_path):
     names = ["hf://user/name::0", "https://host/a.jpg", "a.jpg"]
     write_lines(tmp_path / "list.txt", names)

@@ -18,7 +18,8 @@ def test_images_of_every_kind_of_place_are_found(tmp_path):
     assert images_at(str(tmp_path / "x")) == members
     assert images_at(str(tmp_path / "list.txt")) == [f"{tmp_path}/1.png", members[-1]]
     assert images_at(str(tmp_path)) == [f"{tmp_path}/1.png"]
-    assert images_at("none.jpg") == ["none.jpg"]
+    for image in ("none.jpg", "hf://user/name#train::3", "https://host/a.jpg"):
+        assert images_at(image) == [image]
 
 
 @pytest.mark.parametrize(("image", "warnings"), [("preview.png", 1), (None, 0)])

@@ -8,7 +8,8 @@ from mim_plugins.datasets import (
     Places365,
     UnlabeledImageFolder,
 )
-from mim_plugins.datasets.single_paths import check_single_paths
+from mim_plugins.datasets.single_paths import check_local_paths, check_single_paths
+from mim_plugins.errors import ConfigError
 
 
 @pytest.mark.parametrize("value", ["a", "", None, Path("a"), dict(img_path="a"), {}])
@@ -26,6 +27,16 @@ def test_a_root_is_no_dict(value):
 def test_anything_else_is_refused_with_the_remedy(value):
     with pytest.raises(ValueError, match=r"Some: data_prefix=.* must be one path\..*ConcatDataset"):
         check_single_paths("Some", data_prefix=value)
+
+
+def test_urls_are_no_paths_except_of_the_hub():
+    check_local_paths("Some", data_root="hf://u/n", data_prefix=dict(img_path="a"), ann_file=None)
+    for url in ("s3://bucket/x.tar", "gs://bucket/x", "https://host/x", "cluster:s3://x"):
+        for argument in ("data_root", "data_prefix", "ann_file"):
+            with pytest.raises(ConfigError, match=f"{argument}='{url}' must be a path on a disk"):
+                check_local_paths("Some", **{argument: url})
+    with pytest.raises(ConfigError, match=r"data_prefix='hf://u/n' must be a path on a disk:"):
+        check_local_paths("Some", data_prefix=dict(img_path="hf://u/n"))
 
 
 def test_the_remedy_shows_the_folders_given():

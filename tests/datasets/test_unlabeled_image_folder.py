@@ -172,6 +172,35 @@ def test_a_corrupt_image_stops_otherwise_and_in_tests(corrupt_root, options):
         dataset[1]
 
 
+GRAY = [
+    dict(type="mmpretrain.LoadImageFromFile", color_type="grayscale"),
+    dict(type="mmpretrain.RandomResizedCrop", scale=16),
+    dict(type="mim_plugins.PackInputs"),
+]
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", None])
+def test_other_loading_transforms_meet_corrupt_images_too(make, content):
+    root = make("0.png", "1.png", "2.png", "3.png")
+    dataset = UnlabeledImageFolder(str(root), on_corrupt="replace", pipeline=GRAY)
+    (root / "1.png").unlink() if content is None else (root / "1.png").write_bytes(content)
+    sample = dataset[1]
+    assert sample["inputs"].shape == (1, 16, 16)
+    assert list(sample["data_samples"].corrupt_images) == [str(root / "1.png")]
+    dataset.on_corrupt = "stop"
+    with pytest.raises(CorruptImageError, match=r"corrupt image '.*1\.png': (missing|empty|not)"):
+        dataset[1]
+
+
+def test_error_of_a_transform_is_no_corrupt_image(make):
+    def fail(results):
+        raise KeyError("img")
+
+    dataset = UnlabeledImageFolder(str(make("0.png")), on_corrupt="replace", pipeline=[fail])
+    with pytest.raises(KeyError, match="img"):
+        dataset[0]
+
+
 def test_another_choice_of_on_corrupt_is_refused(make):
     with pytest.raises(ValueError, match="on_corrupt='skip' must be one of"):
         UnlabeledImageFolder(str(make("1.png")), on_corrupt="skip")

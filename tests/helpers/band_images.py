@@ -56,7 +56,7 @@ def npz(**arrays):
 
 
 def dicom(pixels, bits=12, syntax="1.2.840.10008.1.2.1", **tags):
-    """Content of a DICOM file of 16-bit gray pixels (H, W), or of 32-bit floats."""
+    """Content of a DICOM file of gray pixels (H, W): 16-bit, 8-bit if uint8, or 32-bit floats."""
     import pydicom
 
     dataset = pydicom.Dataset()
@@ -75,6 +75,9 @@ def dicom(pixels, bits=12, syntax="1.2.840.10008.1.2.1", **tags):
             setattr(dataset, name, value)
     if pixels.dtype == np.float32:
         dataset.BitsAllocated, dataset.FloatPixelData = 32, pixels.tobytes()
+    elif pixels.dtype == np.uint8:
+        dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 8, 8, 7
+        dataset.PixelData = pixels.tobytes()
     else:
         dataset.PixelData = pixels.astype(np.uint16).tobytes()
     file = io.BytesIO()

@@ -5,6 +5,7 @@ import sys
 import pytest
 from band_images import write_scenes
 from image_files import corrupt_files, good_files
+from remote_data import fake_web
 from tool_runs import TOOLS, run_process, run_tool
 
 from mim_plugins.cli import written_list
@@ -74,6 +75,15 @@ def test_list_limits_the_check_and_missing_files_are_corrupt(
 def test_invalid_arguments_exit_with_one_line(tmp_path, arguments, message):
     given = [argument.format(tmp_path) for argument in arguments]
     assert run_tool(TOOL, *given, code=1).stderr.startswith(f"error: {message}")
+
+
+def test_urls_are_checked_and_listed_as_they_are(tmp_path, monkeypatch):
+    urls = fake_web(monkeypatch, {"a.png": good_files()["rgb.png"], "b.png": b"x"})
+    (tmp_path / "list.txt").write_text("\n".join(urls))
+    options = ("--list", tmp_path / "list.txt", "--write-list", tmp_path / "good.txt")
+    out = check(tmp_path, *options, code=1)
+    assert "2 images: 1 good, 1 corrupt\n  1 PNG, mode RGB" in out
+    assert (tmp_path / "good.txt").read_text().split() == urls[:1]
 
 
 def test_files_of_any_name_are_reported_and_listed(tmp_path):

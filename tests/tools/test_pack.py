@@ -13,10 +13,19 @@ from image_files import oriented
 from image_folders import write_smooth_images
 from packs import KINDS, contents, pack, write_folder
 from PIL import Image
+from remote_data import fake_web
 from tool_runs import TOOLS
 
 from mim_plugins.datasets import LabeledImageFolder, UnlabeledImageFolder
 from mim_plugins.transforms import LoadImage, decode_image
+
+
+def test_images_of_urls_are_packed(tmp_path, monkeypatch):
+    urls = fake_web(monkeypatch, {"x/a.png": image_bytes(1), "y/b.png?size=1": image_bytes(2)})
+    (tmp_path / "list.txt").write_text("\n".join(urls))
+    pack(tmp_path / "list.txt", tmp_path / "out.tar", "--workers", 1)
+    found = LabeledImageFolder(str(tmp_path / "out.tar"))
+    assert (found.CLASSES, contents(found)) == (("x", "y"), [image_bytes(1), image_bytes(2)])
 
 
 @pytest.mark.parametrize("kind", KINDS)

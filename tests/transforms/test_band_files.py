@@ -165,6 +165,19 @@ def test_inverted_dicom_of_signed_numbers_keeps_their_range(bits):
     assert raw.nodata == (-6, -6)
 
 
+def test_inverted_dicom_of_eight_bits_stays_of_eight_bits():
+    stored = np.arange(80, dtype=np.uint8).reshape(8, 10)
+    pixels = Bands(1).decode(dicom(stored, PhotometricInterpretation="MONOCHROME1"))
+    assert pixels.dtype == np.uint8
+    assert np.array_equal(pixels[..., 0], 255 - stored)
+
+
+def test_inverted_dicom_ignores_bits_beyond_the_declared_ones():
+    stored = np.arange(80).reshape(8, 10) + 4090
+    raw = read_raw_bands(dicom(stored, bits=12, PhotometricInterpretation="MONOCHROME1"))
+    assert np.array_equal(raw.pixels, 4095 - stored % 4096)  # higher bits are no part of numbers
+
+
 @pytest.mark.parametrize("color", ["MONOCHROME1", "MONOCHROME2"])
 @pytest.mark.parametrize("slope", ["1", "-0.1"])
 @pytest.mark.parametrize(("padding", "limit"), [(5, None), (5, 9), (9, 5)])

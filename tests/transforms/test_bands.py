@@ -42,6 +42,13 @@ def test_no_band_is_left_out_or_repeated(name, found):
     assert error.value.kind == "wrong bands"
 
 
+@pytest.mark.parametrize(("mode", "bands"), [("L", 1), ("RGB", 4), ("P", 4)])
+def test_transparent_color_of_png_is_alpha_of_colors_alone(mode, bands):
+    image = Image.fromarray(scene(3, dtype=np.uint8)).convert(mode)
+    content = encode(image, "PNG", transparency=(1, 2, 3) if mode == "RGB" else 1)
+    assert Bands(bands).decode(content).shape[2] == bands
+
+
 def test_sixteen_bits_of_png_are_kept():
     gray = Bands(1).decode(good_files()["gray16.png"])
     assert gray.max() > 255
@@ -90,6 +97,19 @@ def test_no_data_of_geotiff_is_missing(dtype):
     expected = 7 if dtype is np.uint8 else np.float32(7.4)
     assert filled.dtype == (np.uint8 if dtype is np.uint8 else np.float32)
     assert (filled[:4] == expected).all()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32])
+@pytest.mark.parametrize("declared", [(7, 7), (7, 9), None])
+def test_no_data_is_added_to_that_of_the_file(dtype, declared):
+    pixels = scene(2, dtype=dtype)
+    pixels[:3], pixels[3:6], pixels[6:9] = 7, 9, 5
+    lowest, highest = declared or (0, -1)
+    of_file = (pixels >= lowest) & (pixels <= highest)
+    raw = RawBands(pixels, None, declared)
+    assert np.array_equal(Bands(2, nodata=5).arrange(raw, "x").missing, of_file | (pixels == 5))
+    missing = Bands(2, nodata=np.nan).arrange(raw, "x").missing
+    assert np.array_equal(np.zeros(pixels.shape) if missing is None else missing, of_file)
 
 
 @pytest.mark.parametrize("nodata", [0.5, -1, 70000, np.nan])

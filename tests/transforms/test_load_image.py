@@ -10,7 +10,7 @@ from image_files import corrupt_files, good_files
 from mmcv.transforms import LoadImageFromFile
 from mmengine import fileio
 
-from mim_plugins.errors import CorruptImageError
+from mim_plugins.errors import ArchiveError, CorruptImageError
 from mim_plugins.registry import TRANSFORMS
 from mim_plugins.transforms import LoadImage, LoadRandomResizedCrop
 
@@ -52,6 +52,26 @@ def test_files_of_other_hosts_may_be_unreadable(monkeypatch, path, error, messag
     for load in (LoadImage(), LoadRandomResizedCrop(8)):
         with pytest.raises(CorruptImageError, match=rf"a\.jpg': unreadable \(.*{message}"):
             load(dict(img_path=path))
+
+
+@pytest.mark.parametrize("load", [LoadImage(), LoadRandomResizedCrop(8)])
+def test_paths_need_not_be_text(tmp_path, load):
+    (tmp_path / "a.png").write_bytes(good_files()["rgb.png"])
+    (tmp_path / "b.png").write_bytes(b"x")
+    for kind in (Path, os.fsencode):
+        assert load(dict(img_path=kind(tmp_path / "a.png")))["img"].ndim == 3
+        for name, message in (("b", "not an image"), ("gone", "missing")):
+            with pytest.raises(CorruptImageError, match=message) as error:
+                load(dict(img_path=kind(tmp_path / f"{name}.png")))
+            assert error.value.path == str(tmp_path / f"{name}.png")
+    assert LoadImage().read_bands(tmp_path / "a.png").pixels.shape[2] == 3
+
+
+@pytest.mark.parametrize("load", [LoadImage(), LoadRandomResizedCrop(8)])
+def test_archive_that_cannot_be_opened_is_no_corrupt_image(tmp_path, load):
+    (tmp_path / "a.tar").write_bytes(b"x" * 600)
+    with pytest.raises(ArchiveError, match="no complete tar archive"):
+        load(dict(img_path=f"{tmp_path}/a.tar::0.png"))
 
 
 def test_corrupt_content_names_the_path(tmp_path):

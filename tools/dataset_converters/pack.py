@@ -24,7 +24,7 @@ import cv2
 from rich.console import Console
 from rich.progress import track
 
-from mim_plugins.archives import read_image_file
+from mim_plugins.archives import is_url, read_image_file
 from mim_plugins.errors import CorruptImageError, UserError
 from mim_plugins.file_names import printable
 
@@ -83,9 +83,17 @@ def parse_args(arguments: Sequence[str]) -> argparse.Namespace:
 def copy(address: str) -> Content:
     """Read a file."""
     try:
-        return Content(read_image_file(address))
+        return Content(_read(address))
     except (OSError, ValueError) as error:
         return Content(error=f"'{printable(address)}': unreadable ({error})")
+
+
+def _read(address: str) -> bytes:
+    if not is_url(address):
+        return read_image_file(address)
+    from mim_plugins.transforms import LoadImage
+
+    return LoadImage().read(address)
 
 
 def shrink(address: str, short_side: int, quality: int) -> Content:

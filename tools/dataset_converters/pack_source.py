@@ -5,8 +5,9 @@ import posixpath
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple, NoReturn
+from urllib.parse import urlsplit
 
-from mim_plugins.archives import split_address
+from mim_plugins.archives import is_url, split_address
 from mim_plugins.datasets.archive_images import archive_images, shared_folders, stores_labels
 from mim_plugins.datasets.archive_places import (
     SPLITS,
@@ -170,7 +171,7 @@ def _paths(addresses: Sequence[str], root: str) -> list[str]:
         width = len(str(len(addresses)))
         return [f"{number:0{width}d}" for number in range(len(addresses))]
     return [
-        _inner_path(member[1] if member else os.path.relpath(each, root))
+        _inner_path(member[1] if member else _path_in(root, each))
         for each, member in zip(addresses, members, strict=True)
     ]
 
@@ -187,6 +188,10 @@ def _named_by_path(addresses: Sequence[str], paths: Sequence[str], shared: str =
     label_of = {name: label for label, name in enumerate(classes)}
     labels = map(label_of.__getitem__, folders)
     return Source(list(map(PackedImage, addresses, paths, labels)), tuple(classes))
+
+
+def _path_in(root: str, address: str) -> str:
+    return urlsplit(address).path if is_url(address) else os.path.relpath(address, root)
 
 
 def _inner_path(path: str) -> str:

@@ -20,9 +20,9 @@ import cv2
 from rich.console import Console
 from rich.progress import track
 
-from mim_plugins.archives import read_image_file, split_address
+from mim_plugins.archives import HUB, is_url, split_address
 from mim_plugins.cli.written_list import prepare_list, write_list
-from mim_plugins.errors import ConfigError, CorruptImageError, UserError
+from mim_plugins.errors import ArchiveError, ConfigError, CorruptImageError, UserError
 from mim_plugins.file_names import printable, quote_name
 
 SUFFIXES = {"BMP": (".bmp",), "GIF": (".gif",), "JPEG": (".jpg", ".jpeg"), "PNG": (".png",),
@@ -104,7 +104,7 @@ def check(path: str, channels: int | None = None) -> Finding:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            with open_header(read_image_file(path)) as header:
+            with open_header(load.read(path)) as header:
                 kind, mode = header.format or "unknown", header.mode
         except Exception:  # OpenCV decodes it, so it is good even if pillow rejects the header
             kind, mode = "unknown", "unknown"
@@ -169,6 +169,8 @@ def _name_in(root: str, path: str) -> str:
     address = split_address(path)
     if address and address[0] == root:
         return address[1]
+    if is_url(path) or (address and address[0].startswith(HUB)):
+        return path
     return os.path.relpath(path, root) if os.path.isdir(root) else os.path.abspath(path)
 
 
@@ -190,7 +192,7 @@ def main() -> None:
         sys.exit(f"error: no images in '{printable(args.list or args.root)}'")
     try:
         findings = check_all(paths, args.workers, args.channels)
-    except ConfigError as error:
+    except (ArchiveError, ConfigError) as error:
         sys.exit(f"error: {error}")
     except BrokenProcessPool:
         sys.exit(

@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="number of bands; without it, 8-bit RGB is measured, as the recipes read it",
     )
     parser.add_argument(
-        "--nodata", type=float, help="number that stands for no data (default: that of the files)"
+        "--nodata", type=float, help="number that stands for no data, besides those of the files"
     )
     parser.add_argument(
         "--max-images", type=int, help="measure at most this many images, evenly spaced"

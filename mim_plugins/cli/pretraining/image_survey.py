@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ...archives import HUB, read_image_file
+from ...archives import HUB
 from ...datasets.archive_images import archive_images
 from ...datasets.archive_places import describe_unread, find_archives, is_archive_place
 from ...datasets.channel_statistics import ChannelStatistics, channel_statistics
@@ -160,7 +160,7 @@ def _cause(path: str) -> str:
 def _short_side(path: str) -> int:
     """Return the shorter side of an image, 0 if its header cannot be read."""
     try:
-        with open_header(read_image_file(path)) as image:
+        with open_header(LoadImage().read(path)) as image:
             return min(image.size)
     except Exception:  # Pillow raises many types for corrupt headers
         return 0

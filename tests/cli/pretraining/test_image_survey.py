@@ -3,10 +3,11 @@
 import os
 
 import pytest
-from archive_files import class_files, write_archive
+from archive_files import class_files, image_bytes, write_archive
 from band_images import write_scenes
 from image_folders import write_images
 from PIL import Image
+from remote_data import fake_web
 
 from mim_plugins.cli.pretraining.image_survey import DataPart, survey_images
 from mim_plugins.errors import ConfigError, DataNotFoundError
@@ -31,6 +32,13 @@ def test_lists_and_archives_are_counted_with_their_weights(tmp_path):
     assert second == DataPart(str(tmp_path), ann_file=f"{tmp_path}/list.txt")
     assert third == DataPart(f"{tmp_path}/c", "train", weight=0.5)
     assert survey.images == 10 + 2 + 2
+
+
+def test_lists_of_urls_are_measured(tmp_path, monkeypatch):
+    urls = fake_web(monkeypatch, {"a.png": image_bytes(size=(50, 70)), "b.png": b"x"})
+    (tmp_path / "list.txt").write_text("\n".join(urls))
+    survey = survey_images([tmp_path / "list.txt"])
+    assert (survey.images, survey.short_side) == (2, 50)
 
 
 def test_names_that_look_like_weights_are_folders_if_they_exist(tmp_path):

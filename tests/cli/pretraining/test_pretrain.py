@@ -8,16 +8,21 @@ import shlex
 
 import numpy as np
 import pytest
+from archive_files import class_files
 from image_folders import write_classes, write_images
 from mmengine.logging import MessageHub, MMLogger
+from mmengine.registry import DefaultScope
 from mmengine.visualization import Visualizer
 from PIL import Image
+from remote_data import fake_hub
 from tool_runs import run_tool
 
 import mim_plugins
+from mim_plugins.apis import read_config
 from mim_plugins.cli.machine import Machine
 from mim_plugins.cli.main import main
 from mim_plugins.errors import ConfigError, DataNotFoundError, WorkDirError
+from mim_plugins.registry import DATASETS
 
 SMALL = ("--method", "mae", "--arch", "vit-t", "--img-size", "32", "--batch-size", "4")
 
@@ -130,6 +135,16 @@ def test_config_can_be_written_without_training(tmp_path, monkeypatch):
     assert str(results.config) == "work_dirs/mae_vit-t_data.py"
     assert results.checkpoint is None
     assert [path.name for path in (tmp_path / "work_dirs").iterdir()] == ["mae_vit-t_data.py"]
+
+
+def test_config_of_data_of_the_hub_reads_them(tmp_path, monkeypatch):
+    fake_hub(monkeypatch, tmp_path, train=class_files(images=4), validation=class_files("val"))
+    out = str(tmp_path / "run")
+    main(["pretrain", "hf://user/name", *SMALL, "--config-only", "--out", out])
+    with DefaultScope.overwrite_default_scope("mmpretrain"):
+        dataset = DATASETS.build(read_config(f"{out}.py").train_dataloader.dataset)
+    assert len(dataset) == 8
+    assert dataset[7]["inputs"].shape == (3, 32, 32)
 
 
 def test_bad_input_is_an_error_before_anything_is_written(tmp_path, monkeypatch):
