@@ -16,14 +16,10 @@ from ..checkpoints.description import (
 )
 from ..checkpoints.literal_config import literal_config
 from ..checkpoints.metadata import file_digest, read_description, read_metadata
-from ..checkpoints.trained_normalization import REVERSALS, Normalization
+from ..checkpoints.trained_normalization import Normalization
 from ..config import type_name
-from ..datasets.pipelines import (
-    check_not_normalized,
-    loads_bgr,
-    pipelines_of,
-    transform_name,
-)
+from ..data_preprocessors import passes_rgb
+from ..datasets.pipelines import check_not_normalized, pipelines_of, transform_name
 from ..datasets.wrappers import loading_bands
 from ..registry import MODELS, SCOPE
 from ..version import __version__
@@ -134,12 +130,10 @@ def _plain_bands(config: Mapping[str, Any], channels: int) -> dict[str, Any] | N
 
 
 def _is_rgb(preprocessor: dict, model: dict, config: Mapping[str, Any]) -> bool:
-    if any(preprocessor.get(key) is True for key in REVERSALS):
-        return True
     kind = type_name(preprocessor.get("type"))
     is_classifier = not kind and type_name(model.get("type")) == "ImageClassifier"
-    training = config.get("train_dataloader")
-    return not (loads_bgr(training) if training else kind in _BGR_BY_DEFAULT or is_classifier)
+    is_rgb_by_default = kind not in _BGR_BY_DEFAULT and not is_classifier
+    return passes_rgb(preprocessor, config.get("train_dataloader"), is_rgb_by_default)
 
 
 def _center_crop(config: Mapping[str, Any]) -> dict[str, Any] | None:

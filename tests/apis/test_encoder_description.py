@@ -37,3 +37,23 @@ def test_normalization_in_a_pipeline_is_refused(field):
     cfg[field]["dataset"]["pipeline"].insert(2, dict(type="Normalize", mean=[1.0], std=[2.0]))
     with pytest.raises(ConfigError, match=f"{field}: the pipeline contains Normalize"):
         describe_config(cfg)
+
+
+@pytest.mark.parametrize("reverses", [True, False])
+@pytest.mark.parametrize(
+    ("steps", "is_bgr"),
+    [
+        (["LoadImageFromFile"], True),
+        (["FixPath", "LoadImageFromFile"], True),
+        ([], False),
+        ([dict(type="NumpyToPIL", to_rgb=True)], True),
+        (["LoadImageFromFile", dict(type="NumpyToPIL", to_rgb=True)], False),
+    ],
+)
+def test_the_order_follows_from_data_and_preprocessor(steps, is_bgr, reverses):
+    pipeline = [dict(type=step) if isinstance(step, str) else step for step in steps]
+    backbone = dict(type="MaskedSwin", img_size=64)
+    model = dict(backbone=backbone, data_preprocessor=dict(bgr_to_rgb=reverses))
+    config = dict(model=model, train_dataloader=dict(dataset=dict(pipeline=pipeline)))
+    order = describe_config(config).preprocessing.channel_order
+    assert order == ("rgb" if is_bgr == reverses else "bgr")
