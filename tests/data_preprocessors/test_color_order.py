@@ -111,7 +111,7 @@ def test_models_of_rgb_in_memory_read_no_files(kind, reverses):
         check_file_colors(backbone, preprocessor, config["train_dataloader"], "KNNHook")
 
     for config in (MEMORY, REVERSED_FILES):
-        with pytest.raises(ConfigError, match="KNNHook loads files as BGR, but .* are RGB before"):
+        with pytest.raises(ConfigError, match=r"KNNHook loads files as BGR, but .* are RGB before"):
             check(config)
     for config in (FILES, REVERSED_MEMORY):
         check(config)
