@@ -16,20 +16,18 @@ from ..checkpoints.description import (
 )
 from ..checkpoints.literal_config import literal_config
 from ..checkpoints.metadata import file_digest, read_description, read_metadata
-from ..checkpoints.trained_normalization import Normalization
 from ..config import type_name
-from ..data_preprocessors import passes_rgb
-from ..datasets.pipelines import check_not_normalized, pipelines_of, transform_name
+from ..datasets.pipelines import pipelines_of, transform_name
 from ..datasets.wrappers import loading_bands
 from ..registry import MODELS, SCOPE
 from ..version import __version__
+from .trained_normalization import as_dict, described_normalization
 
 # arguments of training and of loading, which do not change features
 _OF_TRAINING = (
     "_delete_", "_scope_", "attn_drop_rate", "drop_path_rate", "drop_rate", "frozen_stages",
     "init_cfg", "type", "with_cp",
 )  # fmt: skip
-_BGR_BY_DEFAULT = ("ClsDataPreprocessor", "SelfSupDataPreprocessor")  # of mmpretrain
 _CENTER_CROP = ("ResizeEdge", "CenterCrop", "PackInputs")
 
 
@@ -46,7 +44,7 @@ def describe_checkpoint(path: Path, config: Config | None = None) -> Description
     written = read_description(path)
     if written is not None and config is None:
         return written
-    variables = trained_config(path) if config is None else config.to_dict()
+    variables = trained_config(path) if config is None else config.toas_dict()
     described = describe_config(variables)
     if described is None:
         return None
@@ -71,8 +69,8 @@ def describe_config(config: Mapping[str, Any]) -> Description | None:
         CheckpointError: the config contains values that no description may have.
         ConfigError: a pipeline normalizes, see :func:`check_not_normalized`.
     """
-    model = _dict(config.get("model"))
-    given = _dict(model.get("backbone"))
+    model = as_dict(config.get("model"))
+    given = as_dict(model.get("backbone"))
     name = type_name(given.get("type"))
     if name not in BACKBONES:
         return None
@@ -104,36 +102,13 @@ def describe_config(config: Mapping[str, Any]) -> Description | None:
     return parse_description(described.to_json(), "the config")
 
 
-def described_normalization(config: Mapping[str, Any]) -> Normalization:
-    """Return the normalization of a config's images, with mean 0 and deviation 1 if it has none.
-
-    Raises:
-        ConfigError: a pipeline normalizes, see :func:`check_not_normalized`.
-    """
-    for field in ("train_dataloader", "val_dataloader", "test_dataloader"):
-        check_not_normalized(config.get(field), field)
-    model = _dict(config.get("model"))
-    preprocessor = _dict(model.get("data_preprocessor")) or _dict(config.get("data_preprocessor"))
-    mean, std = (
-        tuple(preprocessor.get(key) or [value]) for key, value in dict(mean=0.0, std=1.0).items()
-    )
-    return Normalization(mean, std, _is_rgb(preprocessor, model, config))
-
-
 def _plain_bands(config: Mapping[str, Any], channels: int) -> dict[str, Any] | None:
     """Return ``bands`` of the training data, with those of other channels than gray and RGB."""
-    given = loading_bands(_dict(config.get("train_dataloader")).get("dataset"))
+    given = loading_bands(as_dict(config.get("train_dataloader")).get("dataset"))
     if given is None:
         return None if channels in (1, 3) else dict(channels=channels)
     fill = given.get("fill")
     return given | (dict(fill=list(fill)) if isinstance(fill, (list, tuple)) else {})
-
-
-def _is_rgb(preprocessor: dict, model: dict, config: Mapping[str, Any]) -> bool:
-    kind = type_name(preprocessor.get("type"))
-    is_classifier = not kind and type_name(model.get("type")) == "ImageClassifier"
-    is_rgb_by_default = kind not in _BGR_BY_DEFAULT and not is_classifier
-    return passes_rgb(preprocessor, config.get("train_dataloader"), is_rgb_by_default)
 
 
 def _center_crop(config: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -153,7 +128,3 @@ def _center_crop(config: Mapping[str, Any]) -> dict[str, Any] | None:
         interpolation=resize.get("interpolation", "bilinear"),
         backend=resize.get("backend", "cv2"),
     )
-
-
-def _dict(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}

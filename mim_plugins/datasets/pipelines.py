@@ -74,15 +74,20 @@ def check_not_normalized(node: Any, where: str) -> None:
     Raises:
         ConfigError: a transform normalizes images, or scales them from 0 to 1.
     """
-    for pipeline in pipelines_of(node):
-        name = next((transform_name(step) for step in _nested(pipeline) if _scales(step)), "")
-        if name:
-            raise ConfigError(
-                f"{where}: the pipeline contains {name}, but features, exports and k-NN use only"
-                f" the normalization of data_preprocessor; leave {name} out of the pipeline, and"
-                " set mean and std, for pixels from 0 to 255, and the order of colors"
-                " (bgr_to_rgb=True, or to_rgb=True) in data_preprocessor"
-            )
+    name = normalizing_transform(node)
+    if name:
+        raise ConfigError(
+            f"{where}: the pipeline contains {name}, but features, exports and k-NN use only"
+            f" the normalization of data_preprocessor; leave {name} out of the pipeline, and"
+            " set mean and std, for pixels from 0 to 255, and the order of colors"
+            " (bgr_to_rgb=True, or to_rgb=True) in data_preprocessor"
+        )
+
+
+def normalizing_transform(node: Any) -> str:
+    """Return the name of the first transform that normalizes or scales images, or ``""``."""
+    steps = (step for pipeline in pipelines_of(node) for step in _nested(pipeline))
+    return next((transform_name(step) for step in steps if _scales(step)), "")
 
 
 def _nested(steps: Any) -> Iterator[Any]:
