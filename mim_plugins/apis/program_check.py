@@ -1,5 +1,6 @@
 """Comparison of an exported program with the path of image files through a model."""
 
+import math
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -24,7 +25,8 @@ def largest_difference(
 
     The program receives the pixels of random images. The model receives the files of these images
     from its loading transform and its data preprocessor, so a wrong order of colors or another
-    normalization is a difference. Images of several bands are not written to files.
+    normalization is a difference, and values that are not finite are an infinite one. Images of
+    several bands are not written to files.
 
     Args:
         module: model on the CPU, from which ``program`` was exported.
@@ -44,9 +46,16 @@ def largest_difference(
             pixels = _random_bands(model.data_preprocessor, shape)
             samples = pipeline(list(pixels))
         expected = module.outputs(model_inputs(model, samples))
-        difference = (program(pixels.float()) - expected).abs().max() / expected.abs().max()
-        worst = max(worst, float(difference))
+        worst = max(worst, _relative(program(pixels.float()) - expected, expected))
     return worst
+
+
+def _relative(difference: Tensor, expected: Tensor) -> float:
+    """Return the largest difference relative to the largest value, infinity for NaN."""
+    if not difference.isfinite().all():
+        return math.inf  # not NaN, which no maximum keeps
+    largest = difference.abs().max()
+    return float(largest / expected.abs().max()) if largest > 0 else 0.0
 
 
 def _from_files(pipeline: Any, pixels: Tensor) -> list[dict]:

@@ -45,3 +45,24 @@ def test_another_normalization_is_a_difference():
     with torch.no_grad():
         module.model.data_preprocessor.mean += 30
     assert largest_difference(module, module, SIZE, (1,)) <= 1e-6
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("wrong", [1, 3])
+def test_values_that_are_not_finite_are_an_infinite_difference(value, wrong):
+    module = module_of(**STATISTICS)
+
+    def program(pixels):
+        return module(pixels) + (value if len(pixels) == wrong else 0)
+
+    assert largest_difference(module, program, SIZE, (1, 3)) == float("inf")
+    with torch.no_grad():
+        next(module.parameters()).fill_(value)  # of both
+    assert largest_difference(module, module, SIZE, (1, 3)) == float("inf")
+
+
+def test_equal_outputs_of_zero_do_not_differ():
+    module = module_of(**STATISTICS)
+    module.outputs = lambda inputs: torch.zeros(len(inputs), 2)
+    assert largest_difference(module, lambda x: torch.zeros(len(x), 2), SIZE, (1,)) == 0
+    assert largest_difference(module, lambda x: torch.ones(len(x), 2), SIZE, (1,)) == float("inf")
