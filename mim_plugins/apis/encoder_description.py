@@ -44,7 +44,7 @@ def describe_checkpoint(path: Path, config: Config | None = None) -> Description
     written = read_description(path)
     if written is not None and config is None:
         return written
-    variables = trained_config(path) if config is None else config.toas_dict()
+    variables = trained_config(path) if config is None else config.to_dict()
     described = describe_config(variables)
     if described is None:
         return None

@@ -37,6 +37,8 @@ def _write_tensors(args: argparse.Namespace, config: Config | None) -> None:
     print(f"{done.backbone or 'encoder'} ({done.origin}): {count} tensors -> {args.out}")
     if not done.is_described:
         print(f"note: the file does not describe its preprocessing{_remedy(args, done)}")
+    for difference in done.differences:
+        print(f"note: {difference}")
     if done.foreign:
         print(
             f"note: timm's SwinTransformer has no {', '.join(done.foreign)}: take that out before"
