@@ -10,7 +10,8 @@ from ..checkpoints.metadata import read_metadata
 from ..config import type_name
 from ..data_preprocessors import passes_rgb
 from ..datasets.pipelines import check_not_normalized
-from ..errors import ConfigError
+from ..errors import CheckpointError, ConfigError
+from .described_values import LOADERS, as_dict, check_pipelines, described_numbers, plain
 
 _BGR_BY_DEFAULT = ("ClsDataPreprocessor", "SelfSupDataPreprocessor")  # of mmpretrain
 _RGB = 3
@@ -54,7 +55,7 @@ def normalization_in(config: str) -> Normalization | None:
         return None
     try:
         return described_normalization(variables)
-    except ConfigError:
+    except (CheckpointError, ConfigError):
         return None
 
 
@@ -62,26 +63,24 @@ def described_normalization(config: Mapping[str, Any]) -> Normalization:
     """Return the normalization of a config's images, with mean 0 and deviation 1 if it has none.
 
     Raises:
+        CheckpointError: a value is no number, or has to be computed.
         ConfigError: a pipeline normalizes, see :func:`check_not_normalized`.
     """
-    for field in ("train_dataloader", "val_dataloader", "test_dataloader"):
+    check_pipelines(config)
+    for field in LOADERS:
         check_not_normalized(config.get(field), field)
-    model, preprocessor = as_dict(config.get("model")), _preprocessor(config)
+    model, preprocessor = as_dict(config.get("model")), plain(_preprocessor(config))
     mean, std = (
-        tuple(preprocessor.get(key) or [value]) for key, value in dict(mean=0.0, std=1.0).items()
+        described_numbers(f"data_preprocessor.{key}", preprocessor.get(key), none)
+        for key, none in (("mean", 0.0), ("std", 1.0))
     )
-    channels = as_dict(model.get("backbone")).get("in_channels")
+    channels = plain(as_dict(model.get("backbone")).get("in_channels"))
     return Normalization(
         mean,
         std,
         _is_rgb(preprocessor, model, config),
         channels if type(channels) is int else _RGB,
     )
-
-
-def as_dict(value: Any) -> dict[str, Any]:
-    """Return ``value`` if it is a dict, or else an empty one."""
-    return value if isinstance(value, dict) else {}
 
 
 def _preprocessor(config: Mapping[str, Any]) -> dict[str, Any]:
