@@ -10,8 +10,29 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ..errors import BUILD_ERRORS, ConfigError
 from .from_pixels import FromPixels
 from .inputs import loading_pipeline, model_inputs
+
+
+@torch.no_grad()
+def check_size(module: FromPixels, size: tuple[int, int]) -> None:
+    """Check that a model accepts images of ``size`` (H, W), before an exporter reports others.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    reason = "both sides must be at least 1"
+    if min(size) >= 1:
+        try:
+            module(torch.zeros(1, module.channels, *size))
+            return
+        except (*BUILD_ERRORS, RuntimeError) as error:
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    raise ConfigError(
+        f"the size {size[0]}x{size[1]} (height x width) does not fit the model: {reason}; give"
+        " another size of images, such as that of its training"
+    )
 
 
 @torch.no_grad()

@@ -7,7 +7,8 @@ from tiny_models import PLAIN_BACKBONES
 
 from mim_plugins.apis import Encoder, describe_config
 from mim_plugins.apis.from_pixels import FromPixels
-from mim_plugins.apis.program_check import largest_difference
+from mim_plugins.apis.program_check import check_size, largest_difference
+from mim_plugins.errors import ConfigError
 
 SIZE = (32, 48)
 STATISTICS = dict(mean=(120.0, 110.0, 100.0), std=(60.0, 50.0, 40.0))
@@ -66,3 +67,12 @@ def test_equal_outputs_of_zero_do_not_differ():
     module.outputs = lambda inputs: torch.zeros(len(inputs), 2)
     assert largest_difference(module, lambda x: torch.zeros(len(x), 2), SIZE, (1,)) == 0
     assert largest_difference(module, lambda x: torch.ones(len(x), 2), SIZE, (1,)) == float("inf")
+
+
+def test_sizes_that_the_model_does_not_accept_are_refused():
+    module = module_of()
+    for size in ((0, 32), (32, -16), (1, 1)):
+        message = f"the size {size[0]}x{size[1]} .* does not fit the model: .*; give another size"
+        with pytest.raises(ConfigError, match=message):
+            check_size(module, size)
+    check_size(module, (32, 64))

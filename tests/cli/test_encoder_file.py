@@ -128,10 +128,15 @@ def test_encoders_of_other_packages_need_no_config(tmp_path, capsys):
 
 
 def test_image_size_is_for_programs(run, tmp_path, capsys):
-    for options in (("--img-size", "32"), ("--format", "pt2", "--img-size", "1", "2", "3")):
+    for options, printed in (
+        (("--img-size", "32"), "--img-size is an option of --format onnx and pt2"),
+        (("--format", "pt2", "--img-size", "1", "2", "3"), "such as 192x256"),
+        (("--format", "pt2", "--img-size", "0"), "'0' must be a side"),
+        (("--format", "onnx", "--img-size", "-16"), "'-16' must be a side"),
+    ):
         with pytest.raises(SystemExit):
             main(["export", str(run / "epoch_1.pth"), str(tmp_path / "a"), *options])
-        assert "of --format onnx or pt2" in capsys.readouterr().err
+        assert printed in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
