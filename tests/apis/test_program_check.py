@@ -69,10 +69,17 @@ def test_equal_outputs_of_zero_do_not_differ():
     assert largest_difference(module, lambda x: torch.ones(len(x), 2), SIZE, (1,)) == float("inf")
 
 
-def test_sizes_that_the_model_does_not_accept_are_refused():
+def test_sizes_that_the_model_does_not_accept_are_refused(monkeypatch):
     module = module_of()
-    for size in ((0, 32), (32, -16), (1, 1)):
-        message = f"the size {size[0]}x{size[1]} .* does not fit the model: .*; give another size"
+    check_size(module, (32, 64))
+    for size in ((0, 32), (32, -16)):
+        message = rf"the size {size[0]}x{size[1]} .* both sides must be at least 1; give another"
         with pytest.raises(ConfigError, match=message):
             check_size(module, size)
-    check_size(module, (32, 64))
+
+    def fail(images):
+        raise RuntimeError("Kernel size is too large\nmore")
+
+    monkeypatch.setattr(module, "outputs", fail)
+    with pytest.raises(ConfigError, match=r"8x8 .* the model: Kernel size is too large; give"):
+        check_size(module, (8, 8))
