@@ -16,24 +16,26 @@ from ..checkpoints.description import (
 )
 from ..checkpoints.literal_config import literal_config
 from ..checkpoints.metadata import file_digest, read_description, read_metadata
-from ..checkpoints.trained_normalization import REVERSALS, Normalization
 from ..config import type_name
-from ..datasets.pipelines import (
-    check_not_normalized,
-    loads_bgr,
-    pipelines_of,
-    transform_name,
-)
+from ..datasets.pipelines import pipelines_of, transform_name
 from ..datasets.wrappers import loading_bands
 from ..registry import MODELS, SCOPE
 from ..version import __version__
+from .described_values import (
+    as_dict,
+    described_arguments,
+    described_pixels,
+    described_sides,
+    plain,
+    refusal,
+)
+from .trained_normalization import described_normalization
 
 # arguments of training and of loading, which do not change features
 _OF_TRAINING = (
     "_delete_", "_scope_", "attn_drop_rate", "drop_path_rate", "drop_rate", "frozen_stages",
     "init_cfg", "type", "with_cp",
 )  # fmt: skip
-_BGR_BY_DEFAULT = ("ClsDataPreprocessor", "SelfSupDataPreprocessor")  # of mmpretrain
 _CENTER_CROP = ("ResizeEdge", "CenterCrop", "PackInputs")
 
 
@@ -75,19 +77,24 @@ def describe_config(config: Mapping[str, Any]) -> Description | None:
         CheckpointError: the config contains values that no description may have.
         ConfigError: a pipeline normalizes, see :func:`check_not_normalized`.
     """
-    model = _dict(config.get("model"))
-    given = _dict(model.get("backbone"))
+    model = as_dict(config.get("model"))
+    given = as_dict(model.get("backbone"))
     name = type_name(given.get("type"))
     if name not in BACKBONES:
         return None
     kind: Any = MODELS.get(f"{SCOPE}.{name}")
     defaults = inspect.signature(kind).parameters
-    arguments = {key: value for key, value in given.items() if key not in _OF_TRAINING}
-    size = arguments.get("img_size", defaults["img_size"].default)
-    channels = arguments.get("in_channels", defaults["in_channels"].default)
+    arguments = described_arguments(
+        "model.backbone",
+        {key: plain(value) for key, value in given.items() if key not in _OF_TRAINING},
+    )
+    size, channels = (
+        arguments.get(key, defaults[key].default) for key in ("img_size", "in_channels")
+    )
+    height, width = described_sides("model.backbone.img_size", size)
+    described_pixels("model.backbone.in_channels", channels)
     normalization = described_normalization(config)
     order = "any" if channels != 3 else "rgb" if normalization.to_rgb else "bgr"
-    height, width = (size, size) if isinstance(size, int) else tuple(size)
     resizing = _center_crop(config) or dict(
         size=(height, width),
         short_edge=round(max(height, width) * 256 / 224),
@@ -108,58 +115,35 @@ def describe_config(config: Mapping[str, Any]) -> Description | None:
     return parse_description(described.to_json(), "the config")
 
 
-def described_normalization(config: Mapping[str, Any]) -> Normalization:
-    """Return the normalization of a config's images, with mean 0 and deviation 1 if it has none.
-
-    Raises:
-        ConfigError: a pipeline normalizes, see :func:`check_not_normalized`.
-    """
-    for field in ("train_dataloader", "val_dataloader", "test_dataloader"):
-        check_not_normalized(config.get(field), field)
-    model = _dict(config.get("model"))
-    preprocessor = _dict(model.get("data_preprocessor")) or _dict(config.get("data_preprocessor"))
-    mean, std = (
-        tuple(preprocessor.get(key) or [value]) for key, value in dict(mean=0.0, std=1.0).items()
-    )
-    return Normalization(mean, std, _is_rgb(preprocessor, model, config))
-
-
 def _plain_bands(config: Mapping[str, Any], channels: int) -> dict[str, Any] | None:
     """Return ``bands`` of the training data, with those of other channels than gray and RGB."""
-    given = loading_bands(_dict(config.get("train_dataloader")).get("dataset"))
+    given = plain(loading_bands(as_dict(config.get("train_dataloader")).get("dataset")))
     if given is None:
         return None if channels in (1, 3) else dict(channels=channels)
     fill = given.get("fill")
-    return given | (dict(fill=list(fill)) if isinstance(fill, (list, tuple)) else {})
-
-
-def _is_rgb(preprocessor: dict, model: dict, config: Mapping[str, Any]) -> bool:
-    if any(preprocessor.get(key) is True for key in REVERSALS):
-        return True
-    kind = type_name(preprocessor.get("type"))
-    is_classifier = not kind and type_name(model.get("type")) == "ImageClassifier"
-    training = config.get("train_dataloader")
-    return not (loads_bgr(training) if training else kind in _BGR_BY_DEFAULT or is_classifier)
+    listed = dict(fill=list(fill)) if isinstance(fill, (list, tuple)) else {}
+    return described_arguments("bands", given | listed)
 
 
 def _center_crop(config: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return size, short edge, interpolation and backend of the test pipeline, if it has these."""
-    loader = config.get("test_dataloader") or config.get("val_dataloader")
-    steps = next(pipelines_of(loader), ())
+    field = "test_dataloader" if config.get("test_dataloader") else "val_dataloader"
+    steps = next(pipelines_of(config.get(field)), ())
     if tuple(map(transform_name, steps[1:])) != _CENTER_CROP:
         return None
-    resize, crop = steps[1], steps[2]
-    side = crop.get("crop_size")
-    width, height = (side, side) if isinstance(side, int) else side
-    if resize.get("edge", "short") != "short" or max(width, height) > resize["scale"]:
+    if not all(isinstance(step, dict) for step in steps):
+        raise refusal(f"{field} pipeline", steps[1], "a list of dicts")
+    resize, crop = plain(steps[1]), plain(steps[2])
+    width, height = described_sides(f"{field} crop_size", crop.get("crop_size"))
+    scale = resize.get("scale")
+    if resize.get("edge", "short") != "short":
         return None
-    return dict(
+    if max(width, height) > described_pixels(f"{field} scale", scale):
+        return None
+    described = dict(
         size=(height, width),
-        short_edge=resize["scale"],
+        short_edge=scale,
         interpolation=resize.get("interpolation", "bilinear"),
         backend=resize.get("backend", "cv2"),
     )
-
-
-def _dict(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
+    return described_arguments(f"{field} ResizeEdge", described)

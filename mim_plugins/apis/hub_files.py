@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ..checkpoints.description import KEY, Description
-from ..checkpoints.export import save_safetensors, to_timm
+from ..checkpoints.export import differences_in_timm, save_safetensors, to_timm
 from ..errors import CheckpointError
 
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
@@ -36,9 +36,7 @@ def is_vit_of_timm(description: Description) -> bool:
     backbone, given = description.backbone, description.preprocessing
     size = backbone.get("img_size", given.size)
     is_square = isinstance(size, int) or len(set(size)) == 1
-    has_windows = backbone.get("window_size") is not None
-    is_rgb = given.channel_order != "bgr"
-    return backbone["type"] == "MaskedViT" and is_square and is_rgb and not has_windows
+    return backbone["type"] == "MaskedViT" and is_square and not differences_in_timm(description)
 
 
 def timm_config(encoder: Any) -> dict[str, Any]:

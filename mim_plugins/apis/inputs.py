@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ..backbones.base_backbone import BaseBackbone
 from ..checkpoints.description import Preprocessing
-from ..data_preprocessors import reads_rgb, reverses_channels, run_config
+from ..data_preprocessors import reverses_files, run_config
 from ..datasets.pipelines import check_not_normalized, pipelines_of
 from ..datasets.wrappers import loading_bands
 from ..errors import ConfigError
@@ -79,7 +79,7 @@ def _described_pipeline(model: Any) -> ImagePipeline:
 def _pipeline(model: Any, steps: list[dict], name: str) -> ImagePipeline:
     """Build a pipeline of ``steps``, which load and resize, in the model's order of colors."""
     loader, *others = steps
-    before = [_reverse_channels] if _reads_rgb_as_loaded(model) else []
+    before = [_reverse_channels] if reverses_files(model) else []
     # not mmpretrain's PackInputs, because pre-training does not import mmpretrain
     transforms: list[Any] = [loader, *before, *others, PackInputs()]
     return ImagePipeline(transforms, SCOPE, name)
@@ -120,13 +120,6 @@ def input_channels(backbone: nn.Module) -> int:
         return backbone.in_channels
     first = next((m for m in backbone.modules() if isinstance(m, nn.Conv2d)), None)
     return _COLORS if first is None else first.in_channels
-
-
-def _reads_rgb_as_loaded(model: Any) -> bool:
-    """Return whether the model expects RGB images although its preprocessor keeps the channels."""
-    preprocessor = model.data_preprocessor
-    reverses = reverses_channels(preprocessor) or getattr(preprocessor, "to_rgb", False)
-    return reads_rgb(model) and not reverses
 
 
 def _reverse_channels(results: dict) -> dict:

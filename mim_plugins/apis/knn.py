@@ -1,16 +1,21 @@
 """Parts of a k-NN evaluation, built from the config of a run."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.config import Config
 from torch import nn
 
 from ..checkpoints import load_pretrained
+from ..config import type_name
 from ..datasets.pipelines import check_not_normalized
 from ..datasets.wrappers import base_dataset_configs
 from ..errors import ConfigError
 from ..registry import MODELS
+
+# MMEngine's repeat images, and the last one replaces corrupt ones, which k-NN leaves out
+_REPEATING = ("ClassBalancedDataset", "RepeatDataset", "FaultTolerantDataset")
 
 
 def is_pretraining(cfg: Config) -> bool:
@@ -22,7 +27,8 @@ def knn_dataset_configs(cfg: Config, data_root: str | None = None) -> tuple[dict
     """Return the configs of the references and the queries.
 
     A classification config evaluates on its own data sets, both with the validation pipeline and
-    without repetition. A pre-training config evaluates on the class folders ``train`` and ``val``.
+    without repetition. Wrappers that choose images, such as ``KFoldDataset``, are kept. A
+    pre-training config evaluates on the class folders ``train`` and ``val``.
 
     Args:
         cfg: config of the run.
@@ -33,14 +39,14 @@ def knn_dataset_configs(cfg: Config, data_root: str | None = None) -> tuple[dict
         ConfigError: ``data_root`` is None and the pre-training data have several folders, or their
             pipeline normalizes images.
     """
-    train = base_dataset_configs(cfg.train_dataloader.dataset)
     if is_pretraining(cfg):
         check_not_normalized(cfg.train_dataloader, "train_dataloader")
+        train = base_dataset_configs(cfg.train_dataloader.dataset)
         root = _training_root(train) if data_root is None else data_root
         return dict(data_root=root, data_prefix="train"), dict(data_root=root, data_prefix="val")
-    queries = base_dataset_configs(cfg.val_dataloader.dataset)
-    pipeline = queries[0]["pipeline"]
-    return _concatenated([part | dict(pipeline=pipeline) for part in train]), _concatenated(queries)
+    queries = cfg.val_dataloader.dataset
+    pipeline = base_dataset_configs(queries)[0]["pipeline"]
+    return _without_repetition(cfg.train_dataloader.dataset, pipeline), _without_repetition(queries)
 
 
 def build_backbone(cfg: Config, checkpoint: str | Path | None = None) -> nn.Module:
@@ -79,5 +85,18 @@ def _training_root(datasets: list[dict]) -> str:
     return roots[0]
 
 
-def _concatenated(datasets: list[dict]) -> dict:
-    return datasets[0] if len(datasets) == 1 else dict(type="ConcatDataset", datasets=datasets)
+def _without_repetition(dataset: dict, pipeline: Any = None) -> dict:
+    """Return the config of a data set without wrappers that repeat or replace images.
+
+    Args:
+        dataset: config of a data set in any wrappers.
+        pipeline: pipeline of the data sets inside, None for their own.
+    """
+    if "datasets" in dataset:
+        parts = [_without_repetition(part, pipeline) for part in dataset["datasets"]]
+        return parts[0] if len(parts) == 1 else dataset | dict(datasets=parts)
+    if "dataset" in dataset:
+        inner = _without_repetition(dataset["dataset"], pipeline)
+        is_dropped = type_name(dataset.get("type")) in _REPEATING
+        return inner if is_dropped else dataset | dict(dataset=inner)
+    return dataset if pipeline is None else dataset | dict(pipeline=pipeline)

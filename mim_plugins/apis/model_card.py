@@ -104,8 +104,8 @@ def _text(description: Description, figures: dict[str, float | str], is_timm: bo
         f"- resize the short edge to {given.short_edge} pixels, {given.interpolation}",
         f"- crop the center, {given.size[0]} x {given.size[1]} pixels (height x width)",
         f"- {given.channels} channels, order: {given.channel_order}",
-        f"- mean {list(given.mean)} and standard deviation {list(given.std)} of pixels from 0 to"
-        " 255",
+        f"- mean {list(given.mean)} and standard deviation {list(given.std)} of pixels"
+        f" {given.units}",
         "",
         "## Figures of these weights",
         "",

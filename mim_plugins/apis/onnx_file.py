@@ -15,7 +15,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ..errors import CheckpointError, MissingPackageError
 from .from_pixels import FromPixels
-from .program_check import largest_difference
+from .program_check import check_size, largest_difference
 
 TOLERANCE = 1e-4
 """Largest allowed difference from PyTorch, relative to the largest output."""
@@ -50,10 +50,12 @@ def export_onnx(
 
     Raises:
         CheckpointError: the installed torch cannot export the model, or the outputs differ.
+        ConfigError: the model does not accept images of ``size``.
         MissingPackageError: a package is missing.
     """
     require_packages(check)
     module = copy.deepcopy(module).cpu()  # the inputs are on the CPU
+    check_size(module, size)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".onnx-", dir=target.parent) as folder:
         unfinished = Path(folder) / target.name

@@ -12,7 +12,7 @@ from ..checkpoints.writing import write_checkpoint
 from ..errors import CheckpointError
 from .encoder import Encoder
 from .from_pixels import FromPixels
-from .program_check import largest_difference
+from .program_check import check_size, largest_difference
 
 TOLERANCE = 1e-5
 """Largest allowed difference from the encoder, relative to the largest output."""
@@ -43,11 +43,13 @@ def export_program(
     Raises:
         CheckpointError: ``target`` does not end in ``.pt2``, exists or cannot be written, or this
             version of PyTorch cannot export the encoder.
+        ConfigError: the encoder does not accept images of ``size``.
     """
     if Path(target).suffix != ".pt2":
         raise CheckpointError(f"'{target}': a program of torch.export must end in .pt2")
     module = FromPixels(copy.deepcopy(encoder).cpu(), features=True).eval()
     height, width = size or encoder.preprocessing.size
+    check_size(module, (height, width))
     shape = (module.channels, height, width)
     batch = torch.export.Dim("batch")
     stream = io.BytesIO()

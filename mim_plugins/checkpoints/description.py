@@ -54,11 +54,16 @@ class Preprocessing(NamedTuple):
     channel_order: str
     """One of :data:`CHANNEL_ORDERS`; ``'any'`` unless there are three channels."""
     mean: tuple[float, ...]
-    """Per channel, or one for all, of pixels from 0 to 255."""
+    """Per channel, or one for all, of pixels in :attr:`units`."""
     std: tuple[float, ...]
     """In the same form as ``mean``."""
     bands: dict[str, Any] | None = None
     """Arguments of :class:`Bands` with which files are read; None for 8-bit colors or gray."""
+
+    @property
+    def units(self) -> str:
+        """Range of the pixels, as an addition to a sentence."""
+        return "from 0 to 255" if self.bands is None else "in the numbers of the files"
 
 
 class Description(NamedTuple):

@@ -47,6 +47,9 @@ class Exported(NamedTuple):
     """Names of tensors that timm's model does not have."""
     is_described: bool = False
     """Whether the file contains a description, so that :func:`mim_plugins.load` can read it."""
+    differences: tuple[str, ...] = ()
+    """Reasons why timm's model of the file returns other features, see
+    :func:`differences_in_timm`."""
 
 
 def export_backbone(
@@ -119,7 +122,28 @@ def export_backbone(
         tensors,
         foreign=tuple(foreign) if has_foreign else (),
         is_described=KEY in about and (is_safetensors or file_format != "timm"),
+        differences=(
+            differences_in_timm(description) if description and file_format == "timm" else ()
+        ),
     )
+
+
+def differences_in_timm(description: Description) -> tuple[str, ...]:
+    """Return why timm's model with the tensors of an encoder returns other features."""
+    window = description.backbone.get("window_size")
+    found = []
+    if description.preprocessing.channel_order == "bgr":
+        found.append(
+            "timm's models get RGB images, but this encoder reads BGR: reverse the channels"
+            " (images.flip(1)), and give mean and std in the order of BGR"
+        )
+    if description.backbone["type"] == "MaskedViT" and window is not None:
+        found.append(
+            "timm's VisionTransformer attends to all tokens, but this encoder to windows of"
+            f" {window} x {window} tokens, so features differ; --format huggingface writes a model"
+            " for timm with the same features"
+        )
+    return tuple(found)
 
 
 def to_timm(tensors: dict[str, Tensor], backbone: str | None) -> dict[str, Tensor]:

@@ -1,13 +1,18 @@
 """Values in the text of a config, read without executing it."""
 
 import ast
+import re
 from typing import Any
 
+_NUMPY_NUMBER = re.compile(r"np\.(float|u?int)\d+")
 _PARSING_ERRORS = (SyntaxError, ValueError, RecursionError, MemoryError)
 
 
 class _Computed:
     """Mark of a value that only executing the config would give; it is not plain data."""
+
+    def __repr__(self) -> str:
+        return "(computed)"
 
 
 COMPUTED = _Computed()
@@ -16,8 +21,9 @@ COMPUTED = _Computed()
 def literal_config(text: str) -> dict[str, Any]:
     """Return the variables of a config by name, such as MMEngine stores in its checkpoints.
 
-    Calls of ``dict`` become dicts. Values that would have to be computed are
-    :data:`COMPUTED`. The result is empty if the text is not Python.
+    Calls of ``dict`` become dicts, and NumPy's numbers (``np.float64(0.5)``) those of Python.
+    Values that would have to be computed are :data:`COMPUTED`. The result is empty if the text is
+    not Python.
     """
     try:
         statements = ast.parse(text).body
@@ -39,6 +45,8 @@ def _value(node: ast.expr) -> Any:
     if isinstance(node, ast.Dict):
         pairs = zip(node.keys, node.values, strict=True)
         return _entries([(None if key is None else _value(key), value) for key, value in pairs])
+    if isinstance(node, ast.Call) and _is_numpy_number(node):
+        return _value(node.args[0])
     if isinstance(node, ast.Call):
         if not isinstance(node.func, ast.Name) or node.func.id != "dict" or len(node.args) > 1:
             return COMPUTED
@@ -62,3 +70,11 @@ def _entries(pairs: list[tuple[Any, ast.expr]]) -> Any:
         else:
             return COMPUTED
     return content
+
+
+def _is_numpy_number(call: ast.Call) -> bool:
+    """Return whether a call is the representation of a number of NumPy 2."""
+    if len(call.args) != 1 or call.keywords:
+        return False
+    is_constant = isinstance(call.args[0], (ast.Constant, ast.UnaryOp))
+    return is_constant and bool(_NUMPY_NUMBER.fullmatch(ast.unparse(call.func)))

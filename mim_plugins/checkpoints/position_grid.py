@@ -1,19 +1,18 @@
 """Grids of position embeddings that other code bases store as one row per token.
 
 The file contains neither the grid nor whether the first row belongs to a [CLS] token. Both follow
-from the model's grid, from the number of rows, and from the embedding itself, in which vertical
-neighbors are similar.
+from the model's grid, from the number of rows, and from the embedding itself, see
+:class:`GridEvidence`.
 """
 
 import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import torch.nn.functional as F
 from torch import Tensor
 
-_MARGIN = 0.02  # of mean cosines
-_SIGNIFICANT = 5.0  # standard deviations of the mean cosines of random rows
+from .grid_evidence import GridEvidence
+
 _LONGEST = 8  # ratio of the sides of a grid that is considered
 
 
@@ -82,12 +81,15 @@ def _guesses(rows: Tensor, has_token: bool, expected: tuple[int, int] | None) ->
 def _decide(
     name: str, rows: Tensor, guesses: list[_Guess], expected: tuple[int, int] | None
 ) -> _Guess:
-    count = rows.shape[1]
+    count, evidence = rows.shape[1], GridEvidence(rows[0])
     if not guesses:
-        own = f" nor the model's grid of {_sides(expected)}" if expected else ""
-        raise ValueError(f"{name} has {count} tokens, which form neither a square grid{own}")
-    best, *others = sorted(guesses, key=lambda guess: -_smoothness(rows, guess))
-    if not all(_is_smoother(rows, best, other) for other in others):
+        form = f"form neither a square grid nor the model's grid of {_sides(expected)}"
+        raise ValueError(
+            f"{name} has {count} tokens, which {form if expected else 'do not form a square grid'};"
+            " load it into a model with the img_size of its training"
+        )
+    best = max(guesses, key=lambda guess: evidence.fit(*guess))
+    if not all(evidence.supports(best, other) for other in guesses if other != best):
         if len({guess.has_row for guess in guesses}) > 1:
             texts = (f"{_sides(g.grid)}{' and a [CLS] token' * g.has_row}" for g in guesses)
             raise ValueError(
@@ -95,23 +97,21 @@ def _decide(
                 " not decide this"
             )
         best = next(guess for guess in guesses if guess.grid == expected)
-    if best.grid[0] != best.grid[1]:
-        return best  # the model's
     rivals = [_Guess(best.has_row, grid) for grid in _factors(math.prod(best.grid))]
     rivals = [rival for rival in rivals if rival.grid != best.grid]
-    smoother = [rival for rival in rivals if _is_smoother(rows, rival, best)]
-    if smoother:
-        likely = max(smoother, key=lambda rival: _smoothness(rows, rival))
+    likely = [rival for rival in rivals if evidence.supports(rival, best)]
+    if likely:
+        grid = max(likely, key=lambda rival: evidence.fit(*rival)).grid
         raise ValueError(
-            f"{name} has {count} tokens, whose values are those of a grid of {_sides(likely.grid)},"
+            f"{name} has {count} tokens, whose values are those of a grid of {_sides(grid)},"
             f" not {_sides(best.grid)}; load it into a model of that grid first"
         )
-    is_rectangle = expected is not None and expected[0] != expected[1]
-    if is_rectangle and not all(_is_smoother(rows, best, rival) for rival in rivals):
+    is_other = best.grid != expected and expected is not None and expected[0] != expected[1]
+    if is_other and not all(evidence.supports(best, rival) for rival in rivals):
         raise ValueError(
             f"{name} has {count} tokens, whose grid is unknown, because the model's grid is"
             f" {_sides(expected)} and the values do not show that they form {_sides(best.grid)};"
-            " load it into a model of its own img_size first"
+            " load it into a model with the img_size of its training"
         )
     return best
 
@@ -122,23 +122,6 @@ def _factors(tokens: int) -> Iterator[tuple[int, int]]:
         width = tokens // height
         if height * width == tokens and max(height, width) <= _LONGEST * min(height, width):
             yield height, width
-
-
-def _smoothness(rows: Tensor, guess: _Guess) -> float:
-    """Return the mean cosine of vertical neighbors, relative to the mean of all tokens."""
-    tokens, width = rows[0, int(guess.has_row) :].double(), guess.grid[1]
-    if guess.grid[0] < 2:
-        return 0.0
-    centered = F.normalize(tokens - tokens.mean(dim=0), dim=1)
-    return float((centered[:-width] * centered[width:]).sum(dim=1).mean())
-
-
-def _is_smoother(rows: Tensor, one: _Guess, other: _Guess) -> bool:
-    """Return whether the values clearly support one grid more than another."""
-    pairs = [max((guess.grid[0] - 1) * guess.grid[1], 1) for guess in (one, other)]
-    deviation = math.sqrt(sum(1 / count for count in pairs) / max(rows.shape[2], 1))
-    margin = max(_MARGIN, _SIGNIFICANT * deviation)
-    return _smoothness(rows, one) - _smoothness(rows, other) > margin
 
 
 def _sides(grid: tuple[int, int] | None) -> str:

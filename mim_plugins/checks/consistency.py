@@ -23,7 +23,7 @@ from .head_classes import has_base_named, innermost_model
 from .image_check import check_channels, check_images, read_samples, try_first_batch
 from .label_check import check_labels
 from .metric_check import check_followed_metrics
-from .normalization_check import check_normalization
+from .normalization_check import check_normalization, compare_normalization
 from .paramwise_check import check_custom_keys
 from .process_check import check_processes
 from .schedule_check import unreached_evaluations
@@ -48,7 +48,7 @@ def check_training(runner: Runner) -> list[str]:
     check_lengths(datasets)
     check_batches(model, runner.train_dataloader)
     warnings = _check_settings(runner.cfg, model, metrics)
-    warnings += check_normalization(model, runner.cfg.get("load_from"))
+    warnings += check_normalization(model, datasets, runner.cfg.get("load_from"))
     warnings += check_labels(model, datasets, metrics) + check_images(model, datasets)
     if not is_model_wrapper(runner.model) or "FullySharded" not in type(runner.model).__name__:
         try_first_batch(model, runner.train_dataloader.dataset)
@@ -71,20 +71,37 @@ def check_evaluation(runner: Runner, trained_on: Sequence[str] | None) -> list[s
     model = innermost_model(runner.model)
     datasets, metrics = _datasets_and_metrics(dict(test=runner.test_loop))
     check_lengths(datasets)
-    warnings = check_images(model, datasets)
+    warnings = check_normalization(model, datasets, runner.cfg.get("load_from"))
+    warnings += check_images(model, datasets)
     if trained_on is None:
         datasets = _training_set(runner.cfg) | datasets
     return check_labels(model, datasets, metrics, trained_on) + warnings
 
 
-def check_features(backbone: Any, preprocessor: Any, datasets: Mapping[str, Any]) -> None:
+def check_features(
+    backbone: Any,
+    preprocessor: Any,
+    datasets: Mapping[str, Any],
+    checkpoint: str | None = None,
+) -> list[str]:
     """Check the images of data sets against a backbone used for feature extraction.
 
+    Args:
+        backbone: backbone that extracts the features.
+        preprocessor: data preprocessor.
+        datasets: built data sets by name.
+        checkpoint: file whose weights the backbone has, None for random ones.
+
+    Returns:
+        Warnings, see :func:`compare_normalization`.
+
     Raises:
-        ConfigError: see :func:`check_channels`.
+        ConfigError: see :func:`check_channels` and :func:`compare_normalization`.
     """
     for field, dataset in datasets.items():
         check_channels(backbone, preprocessor, field, read_samples(dataset, field, 2))
+    checkpoints = [] if checkpoint is None else [str(checkpoint)]
+    return compare_normalization(checkpoints, backbone, preprocessor, datasets)
 
 
 def check_config(cfg: Config) -> list[str]:
@@ -115,6 +132,7 @@ def check_config(cfg: Config) -> list[str]:
     if training is not None:
         check_batches(model, training)
         warnings = _check_settings(cfg, model, metrics)
+    warnings += check_normalization(model, datasets, cfg.get("load_from"))
     warnings += check_labels(model, datasets, metrics)
     warnings += check_images(model, datasets, bool(used_mimics("model", cfg.model.get("mimics"))))
     if training is not None:

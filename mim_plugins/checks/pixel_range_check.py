@@ -6,8 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..data_preprocessors import reverses_channels
-from ..datasets.pipelines import loads_bgr
+from ..data_preprocessors import passes_rgb, reverses_channels
 from ..errors import ConfigError
 
 _FAR = 8  # standard deviations
@@ -88,13 +87,19 @@ def check_teacher_range(field: str, images: Sequence[Tensor]) -> None:
 
 
 def check_teacher_colors(preprocessor: Any, field: str, dataset: Any) -> None:
-    """Check that files, which are loaded as BGR, become RGB, which teachers assume.
+    """Check that teachers get RGB: images of files, which are BGR, are reversed, and others kept.
 
     Raises:
-        ConfigError: the data preprocessor does not reverse the channels.
+        ConfigError: the data preprocessor passes BGR.
     """
-    if loads_bgr(dataset) and not reverses_channels(preprocessor):
-        raise ConfigError(
-            f"{field}: files are loaded as BGR and data_preprocessor does not reverse them, but"
-            " teachers read RGB; set data_preprocessor.bgr_to_rgb=True, or model.mimics=None"
-        )
+    if passes_rgb(preprocessor, dataset):
+        return
+    given = (
+        "images are RGB and data_preprocessor reverses them"
+        if reverses_channels(preprocessor)
+        else "files are loaded as BGR and data_preprocessor does not reverse them"
+    )
+    raise ConfigError(
+        f"{field}: {given}, but teachers read RGB; set"
+        f" data_preprocessor.bgr_to_rgb={not reverses_channels(preprocessor)}, or model.mimics=None"
+    )

@@ -37,6 +37,8 @@ def _write_tensors(args: argparse.Namespace, config: Config | None) -> None:
     print(f"{done.backbone or 'encoder'} ({done.origin}): {count} tensors -> {args.out}")
     if not done.is_described:
         print(f"note: the file does not describe its preprocessing{_remedy(args, done)}")
+    for difference in done.differences:
+        print(f"note: {difference}")
     if done.foreign:
         print(
             f"note: timm's SwinTransformer has no {', '.join(done.foreign)}: take that out before"
@@ -66,17 +68,15 @@ def _write_folder(args: argparse.Namespace, config: Config | None) -> None:
 
 def _write_program(args: argparse.Namespace, config: Config | None) -> None:
     encoder = load(args.checkpoint, config=config, prefix=args.prefix)
-    sides = tuple(args.img_size or encoder.preprocessing.size)
-    size = (sides[0], sides[-1])
+    size = args.img_size or encoder.preprocessing.size
     if args.format == "pt2":
         difference: float | None = export_program(encoder, args.out, size, args.force)
     else:
         difference = _write_onnx(encoder, Path(args.out), size, args.force)
     print(f"file and encoder differ by {difference:.1e} of the largest feature")
-    channels, bands = encoder.preprocessing.channels, encoder.preprocessing.bands
-    colors = "RGB" if channels == 3 else f"{channels} channels"
-    units = "from 0 to 255" if bands is None else "in the numbers of the files"
-    print(f"{args.out}: any number of images of {size[0]}x{size[1]}, {colors} {units}")
+    given = encoder.preprocessing
+    colors = "RGB" if given.channels == 3 else f"{given.channels} channels"
+    print(f"{args.out}: any number of images of {size[0]}x{size[1]}, {colors} {given.units}")
 
 
 def _write_onnx(encoder: Encoder, out: Path, size: tuple[int, int], force: bool) -> float | None:

@@ -19,8 +19,7 @@ def _lines(description: Description) -> dict[str, str]:
     arguments = [
         f"{name}={value!r}" for name, value in description.backbone.items() if name != "type"
     ]
-    units = "of 0 to 255" if given.bands is None else "in the numbers of the files"
-    normal = f"mean {list(given.mean)}, std {list(given.std)} {units}"
+    normal = f"mean {list(given.mean)}, std {list(given.std)} of pixels {given.units}"
     lines = dict(
         arguments=", ".join(arguments),
         images=f"short edge {given.short_edge} ({given.interpolation}, {given.backend}), crop"

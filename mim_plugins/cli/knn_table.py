@@ -109,7 +109,10 @@ def _evaluate(args: argparse.Namespace) -> None:
     data_preprocessor = build_normalization(cfg).to(args.device)
     if is_pretraining(cfg):
         check_file_colors(backbone, data_preprocessor, cfg.train_dataloader, "k-NN")
-    consistency.check_features(backbone, data_preprocessor, datasets)
+    for warning in consistency.check_features(
+        backbone, data_preprocessor, datasets, args.checkpoint
+    ):
+        print(f"note: {warning}")
     references, queries = (
         compute_features(backbone, data_preprocessor, loader, args, title)
         for loader, title in zip(loaders, datasets, strict=True)

@@ -12,9 +12,9 @@ def parse_size(text: str) -> tuple[int, int]:
     """Return (H, W) of ``'224'`` or ``'192x256'``, in pixels.
 
     Raises:
-        argparse.ArgumentTypeError: the text has another form.
+        argparse.ArgumentTypeError: the text has another form, or a side is 0.
     """
-    found = re.fullmatch(r"(\d+)(?:x(\d+))?", text.strip().lower())
+    found = re.fullmatch(r"(0*[1-9]\d*)(?:x(0*[1-9]\d*))?", text.strip().lower())
     if found is None:
         raise argparse.ArgumentTypeError(
             f"'{text}' must be a side such as 224, or height and width such as 192x256"

@@ -1,13 +1,22 @@
 from .asynchronous_copies import AsynchronousCopies, copy_without_waiting
-from .color_order import check_file_colors, reads_rgb, run_config
-from .mix_data_preprocessor import MixDataPreprocessor, reverses_channels
+from .color_order import (
+    check_file_colors,
+    passes_rgb,
+    reads_rgb,
+    reverses_channels,
+    reverses_files,
+    run_config,
+)
+from .mix_data_preprocessor import MixDataPreprocessor
 
 __all__ = [
     "AsynchronousCopies",
     "MixDataPreprocessor",
     "check_file_colors",
     "copy_without_waiting",
+    "passes_rgb",
     "reads_rgb",
     "reverses_channels",
+    "reverses_files",
     "run_config",
 ]

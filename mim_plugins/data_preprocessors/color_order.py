@@ -2,18 +2,20 @@
 
 from typing import Any
 
-from ..datasets.pipelines import loads_bgr
+from ..datasets.pipelines import image_order
 from ..errors import ConfigError
-from .mix_data_preprocessor import reverses_channels
 
 _RGB = 3
+# arguments of data preprocessors, and attributes of those of MMEngine and mmsegmentation
+_REVERSALS = ("to_rgb", "bgr_to_rgb", "rgb_to_bgr", "channel_conversion", "_channel_conversion")
 
 
 def reads_rgb(model: Any) -> bool:
     """Return whether a model reads RGB images after its data preprocessor, not BGR.
 
-    Loading transforms return BGR. Training data in memory are RGB, as in CIFAR. Without a config, a
-    preprocessor of mmpretrain that keeps the channels reads BGR, and another one RGB.
+    The order follows from that of the training data, see :func:`image_order`, and from whether the
+    data preprocessor reverses it. Without a config, a preprocessor of mmpretrain that keeps the
+    channels reads BGR, and another one RGB.
 
     Args:
         model: a model with ``data_preprocessor``, and its config if known, or an
@@ -23,10 +25,40 @@ def reads_rgb(model: Any) -> bool:
     if described is not None:
         return described != "bgr"
     preprocessor = model.data_preprocessor
-    if reverses_channels(preprocessor) or getattr(preprocessor, "to_rgb", False):
-        return True
     training = run_config(model).get("train_dataloader")
-    return not (loads_bgr(training) if training else hasattr(preprocessor, "to_rgb"))
+    return passes_rgb(preprocessor, training, not hasattr(preprocessor, "to_rgb"))
+
+
+def passes_rgb(preprocessor: Any, training: Any, default: bool = True) -> bool:
+    """Return whether a data preprocessor passes RGB images to a model in training, not BGR.
+
+    Args:
+        preprocessor: data preprocessor or its config.
+        training: training data, a loader, a data set or the config of either; empty if unknown.
+        default: result for unknown training data whose channels are kept.
+    """
+    reverses, order = reverses_channels(preprocessor), image_order(training)
+    if order is None:
+        return reverses or default or bool(training)
+    return (order == "bgr") == reverses
+
+
+def reverses_channels(preprocessor: Any) -> bool:
+    """Return whether a data preprocessor of any framework, or its config, reverses BGR and RGB."""
+    is_config = isinstance(preprocessor, dict)
+    values = (
+        preprocessor.get(name) if is_config else getattr(preprocessor, name, None)
+        for name in _REVERSALS
+    )
+    return any(value == 1 for value in values)  # not every object, because configs may contain any
+
+
+def reverses_files(model: Any) -> bool:
+    """Return whether images of files, loaded as BGR, must be reversed before ``model``'s pipeline.
+
+    The data preprocessor receives them afterwards, so this is the case for training data in RGB.
+    """
+    return reads_rgb(model) != reverses_channels(model.data_preprocessor)
 
 
 def check_file_colors(backbone: Any, preprocessor: Any, training: Any, where: str) -> None:
@@ -39,14 +71,13 @@ def check_file_colors(backbone: Any, preprocessor: Any, training: Any, where: st
         where: what loads files, for the message.
 
     Raises:
-        ConfigError: the training data are RGB in memory, and the preprocessor keeps their order.
+        ConfigError: the training data are RGB.
     """
-    keeps = not (reverses_channels(preprocessor) or getattr(preprocessor, "to_rgb", False))
-    if keeps and getattr(backbone, "in_channels", _RGB) == _RGB and not loads_bgr(training):
+    is_color = getattr(backbone, "in_channels", _RGB) == _RGB
+    if is_color and passes_rgb(preprocessor, training) != reverses_channels(preprocessor):
         raise ConfigError(
-            f"{where} loads files as BGR, but the training images are RGB in memory and"
-            " data_preprocessor does not reverse them; give data sets with the pipeline of RGB"
-            " images"
+            f"{where} loads files as BGR, but the training images are RGB before"
+            " data_preprocessor; give data sets with the pipeline of RGB images"
         )
 
 

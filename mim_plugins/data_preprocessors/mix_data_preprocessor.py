@@ -113,12 +113,6 @@ class MixDataPreprocessor(ImgDataPreprocessor):
         return replace(batch, mask=batch.mask.to(images.device, non_blocking=True), plan=plan)
 
 
-def reverses_channels(preprocessor: Any) -> bool:
-    """Return whether a data preprocessor, of any class of MMEngine, reverses BGR and RGB."""
-    own = getattr(preprocessor, "bgr_to_rgb", False)
-    return bool(own or getattr(preprocessor, "_channel_conversion", False))
-
-
 def _checked_bands(bands: Sequence[int] | None, channels: int) -> tuple[int, ...] | None:
     if bands is None:
         return None

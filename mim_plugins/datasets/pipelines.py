@@ -3,6 +3,7 @@
 Data sets are given as configs or as objects, inside any wrappers.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -10,6 +11,8 @@ from ..config import type_name
 from ..errors import ConfigError
 
 _SCALING = ("ToTensor", "ConvertImageDtype", "ToDtype")  # of torchvision, from 0 to 1
+_LOADING = re.compile("Load|Read|Decode")  # in names of transforms, also of own ones
+_NO_IMAGES = re.compile("Annotation|Label|Proposal")
 
 
 def pipelines_of(node: Any) -> Iterator[Sequence]:
@@ -19,8 +22,9 @@ def pipelines_of(node: Any) -> Iterator[Sequence]:
             yield from pipelines_of(part)
     elif node is not None:
         pipeline = _entry(node, "pipeline")
-        if pipeline is not None:
-            yield getattr(pipeline, "transforms", pipeline)
+        steps = getattr(pipeline, "transforms", pipeline)
+        if isinstance(steps, (list, tuple)):
+            yield steps
         for key in ("dataset", "datasets"):
             yield from pipelines_of(_entry(node, key))
 
@@ -30,18 +34,31 @@ def transform_name(transform: Any) -> str:
     return type_name(_kind(transform)).rpartition("/")[2]
 
 
-def loads_bgr(node: Any) -> bool:
-    """Return whether data sets return BGR images, as transforms that load files do.
+def image_order(node: Any) -> str | None:
+    """Return the order of the colors of data sets, ``'bgr'`` or ``'rgb'``, None without pipelines.
 
-    A later transform may reverse the channels, such as mmpretrain's ``NumpyToPIL``.
+    Transforms that load files return BGR. Images in memory are RGB, as in CIFAR. A later transform
+    may reverse the channels, such as mmpretrain's ``NumpyToPIL``. Several data sets are BGR if one
+    of them is.
     """
-    return any(
-        pipeline
-        and transform_name(pipeline[0]).startswith("Load")
-        and not sum(_entry(step, key) is True for step in pipeline for key in ("to_rgb", "to_bgr"))
-        % 2
-        for pipeline in pipelines_of(node)
-    )
+    are_bgr = [_is_bgr(pipeline) for pipeline in pipelines_of(node)]
+    return None if not are_bgr else "bgr" if any(are_bgr) else "rgb"
+
+
+def _is_bgr(pipeline: Sequence) -> bool:
+    loaders = (n for n, step in enumerate(pipeline) if _loads_images(transform_name(step)))
+    first = next(loaders, None)
+    reversals = [
+        key
+        for step in pipeline[first or 0 :]
+        for key in ("to_rgb", "to_bgr")
+        if _entry(step, key) is True
+    ]
+    return (first is not None) != bool(len(reversals) % 2)
+
+
+def _loads_images(name: str) -> bool:
+    return bool(_LOADING.search(name)) and not _NO_IMAGES.search(name)
 
 
 def check_not_normalized(node: Any, where: str) -> None:
@@ -57,15 +74,20 @@ def check_not_normalized(node: Any, where: str) -> None:
     Raises:
         ConfigError: a transform normalizes images, or scales them from 0 to 1.
     """
-    for pipeline in pipelines_of(node):
-        name = next((transform_name(step) for step in _nested(pipeline) if _scales(step)), "")
-        if name:
-            raise ConfigError(
-                f"{where}: the pipeline contains {name}, but features, exports and k-NN use only"
-                f" the normalization of data_preprocessor; leave {name} out of the pipeline, and"
-                " set mean and std, for pixels from 0 to 255, and the order of colors"
-                " (bgr_to_rgb=True, or to_rgb=True) in data_preprocessor"
-            )
+    name = normalizing_transform(node)
+    if name:
+        raise ConfigError(
+            f"{where}: the pipeline contains {name}, but features, exports and k-NN use only"
+            f" the normalization of data_preprocessor; leave {name} out of the pipeline, and"
+            " set mean and std, for pixels from 0 to 255, and the order of colors"
+            " (bgr_to_rgb=True, or to_rgb=True) in data_preprocessor"
+        )
+
+
+def normalizing_transform(node: Any) -> str:
+    """Return the name of the first transform that normalizes or scales images, or ``""``."""
+    steps = (step for pipeline in pipelines_of(node) for step in _nested(pipeline))
+    return next((transform_name(step) for step in steps if _scales(step)), "")
 
 
 def _nested(steps: Any) -> Iterator[Any]:

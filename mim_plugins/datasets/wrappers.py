@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from ..errors import ConfigError
+
 
 def base_datasets(dataset: Any, with_metainfo: bool = True) -> list[Any]:
     """Return the data sets inside any wrappers, in order, or the data set itself.
@@ -25,7 +27,8 @@ def base_dataset_configs(dataset: Any) -> list[dict]:
         return []
     if "dataset" not in dataset and "datasets" not in dataset:
         return [dataset]
-    inner = [dataset.get("dataset"), *(dataset.get("datasets") or ())]
+    several = dataset.get("datasets")
+    inner = [dataset.get("dataset"), *(several if isinstance(several, (list, tuple)) else ())]
     return [base for each in inner for base in base_dataset_configs(each)]
 
 
@@ -33,10 +36,20 @@ def loading_bands(dataset: Any) -> dict | None:
     """Return ``bands`` of the loading transform in the config of a data set, or None.
 
     The first data set inside wrappers decides, because all have the channels of the model.
+
+    Raises:
+        ConfigError: ``bands`` is not a dict.
     """
     for config in base_dataset_configs(dataset):
-        steps = (step for step in config.get("pipeline") or () if isinstance(step, dict))
-        return next((dict(step["bands"]) for step in steps if step.get("bands")), None)
+        pipeline = config.get("pipeline")
+        steps = pipeline if isinstance(pipeline, (list, tuple)) else ()
+        given = [step["bands"] for step in steps if isinstance(step, dict) and step.get("bands")]
+        if given and not isinstance(given[0], dict):
+            raise ConfigError(
+                f"bands={given[0]!r} of the loading transform must be a dict; set"
+                " bands=dict(channels=...), or None"
+            )
+        return dict(given[0]) if given else None
     return None
 
 

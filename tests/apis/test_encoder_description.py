@@ -1,10 +1,36 @@
 """Descriptions of the encoders in configs and checkpoints."""
 
+import contextlib
+import copy
+
+import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 
 from mim_plugins.apis import describe_checkpoint, describe_config, read_config
-from mim_plugins.errors import CheckpointError, ConfigError
+from mim_plugins.checkpoints.literal_config import COMPUTED
+from mim_plugins.errors import CheckpointError, ConfigError, UserError
+
+PLACES = [
+    ("model",), ("model", "type"), ("model", "backbone", "arch"), ("model", "backbone", "img_size"),
+    ("model", "backbone", "in_channels"), ("model", "data_preprocessor"),
+    ("model", "data_preprocessor", "mean"), ("model", "data_preprocessor", "std"),
+    ("model", "data_preprocessor", "type"),
+    *(
+        (f"{split}_dataloader", *place)
+        for split in ("train", "val")
+        for place in ((), ("dataset",), ("dataset", "datasets"), ("dataset", "pipeline"))
+    ),
+    ("train_dataloader", "dataset", "pipeline", 0),
+    ("train_dataloader", "dataset", "pipeline", 0, "type"),
+    ("train_dataloader", "dataset", "pipeline", 0, "bands"),
+    ("val_dataloader", "dataset", "pipeline", 1), ("val_dataloader", "dataset", "pipeline", 2),
+    ("val_dataloader", "dataset", "pipeline", 1, "scale"),
+    ("val_dataloader", "dataset", "pipeline", 1, "interpolation"),
+    ("val_dataloader", "dataset", "pipeline", 1, "backend"),
+    ("val_dataloader", "dataset", "pipeline", 2, "crop_size"),
+]  # fmt: skip
 
 
 def test_configs_of_other_backbones_have_no_description(tmp_path):
@@ -27,7 +53,7 @@ def test_arguments_of_training_are_left_out():
 def test_configs_with_other_values_are_refused(mean):
     cfg = read_config("mixmae/swin_b_600e").to_dict()
     cfg["model"]["data_preprocessor"]["mean"] = mean
-    with pytest.raises(CheckpointError, match=r"preprocessing\.mean|NaN"):
+    with pytest.raises(CheckpointError, match=r"preprocessing\.mean|data_preprocessor\.mean|NaN"):
         describe_config(cfg)
 
 
@@ -37,3 +63,89 @@ def test_normalization_in_a_pipeline_is_refused(field):
     cfg[field]["dataset"]["pipeline"].insert(2, dict(type="Normalize", mean=[1.0], std=[2.0]))
     with pytest.raises(ConfigError, match=f"{field}: the pipeline contains Normalize"):
         describe_config(cfg)
+
+
+@pytest.mark.parametrize("reverses", [True, False])
+@pytest.mark.parametrize(
+    ("steps", "is_bgr"),
+    [
+        (["LoadImageFromFile"], True),
+        (["FixPath", "LoadImageFromFile"], True),
+        ([], False),
+        ([dict(type="NumpyToPIL", to_rgb=True)], True),
+        (["LoadImageFromFile", dict(type="NumpyToPIL", to_rgb=True)], False),
+    ],
+)
+def test_the_order_follows_from_data_and_preprocessor(steps, is_bgr, reverses):
+    pipeline = [dict(type=step) if isinstance(step, str) else step for step in steps]
+    backbone = dict(type="MaskedSwin", img_size=64)
+    model = dict(backbone=backbone, data_preprocessor=dict(bgr_to_rgb=reverses))
+    config = dict(model=model, train_dataloader=dict(dataset=dict(pipeline=pipeline)))
+    order = describe_config(config).preprocessing.channel_order
+    assert order == ("rgb" if is_bgr == reverses else "bgr")
+
+
+def described():
+    cfg = read_config("mixmae/swin_b_finetune_100e").to_dict()
+    cfg["model"]["data_preprocessor"] = cfg.pop("data_preprocessor")
+    del cfg["test_dataloader"]
+    return cfg
+
+
+@pytest.mark.parametrize("place", PLACES, ids=str)
+def test_other_values_are_described_or_refused(place):
+    config = described()
+    describe_config(config)
+    for value in (COMPUTED, None, 0, -3, 2.5, "x", [], [1, "x"], [[]], {}, dict(a=[3]), object()):
+        changed = copy.deepcopy(config)
+        node = changed
+        for key in place[:-1]:
+            node = node[key]
+        node[place[-1]] = value
+        with contextlib.suppress(UserError):  # others are errors without a remedy
+            describe_config(changed)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        ("model", "backbone", "arch"),
+        ("model", "data_preprocessor", "mean"),
+        ("train_dataloader", "dataset", "pipeline"),
+        ("train_dataloader",),
+        ("val_dataloader", "dataset"),
+    ],
+    ids=str,
+)
+def test_computed_values_are_refused_with_a_remedy(place):
+    config = node = described()
+    for key in place[:-1]:
+        node = node[key]
+    node[place[-1]] = COMPUTED
+    with pytest.raises(
+        CheckpointError, match=r"=\(computed\) is not .*; write it so, or .*--config"
+    ):
+        describe_config(config)
+
+
+@pytest.mark.parametrize("kind", [np.array, lambda v: [np.float64(each) for each in v], tuple])
+def test_numbers_of_numpy_are_described(kind):
+    config = described()
+    expected = describe_config(config)
+    preprocessor = config["model"]["data_preprocessor"]
+    for key in ("mean", "std"):
+        preprocessor[key] = kind(preprocessor[key])
+    config["model"]["backbone"]["img_size"] = np.int64(224)
+    found = describe_config(config)
+    assert found.preprocessing == expected.preprocessing
+    assert found.backbone == expected.backbone | dict(img_size=224)
+
+
+def test_numbers_of_numpy_in_a_stored_config_are_described(tmp_path):
+    config = described()
+    preprocessor = config["model"]["data_preprocessor"]
+    expected = tuple(preprocessor["mean"])
+    preprocessor["mean"] = [np.float64(each) for each in expected]
+    text = Config(config).pretty_text
+    torch.save(dict(meta=dict(cfg=text), state_dict={}), tmp_path / "a.pth")
+    assert describe_checkpoint(tmp_path / "a.pth").preprocessing.mean == expected

@@ -40,3 +40,12 @@ def test_published_figures_belong_to_the_same_architecture(name):
         assert metric == "ImageNet-1k, Top 1 Accuracy"
         assert 50 < value < 100
         assert source.startswith("published by the authors")
+
+
+def test_units_are_those_of_the_files():
+    given = describe_config(read_config("mrmae/vit_b_400e").to_dict())
+    bands = given.preprocessing._replace(bands=dict(channels=3))
+    assert "of pixels from 0 to 255\n" in str(model_card(given, {}))
+    text = str(model_card(given._replace(preprocessing=bands), {}))
+    assert "of pixels in the numbers of the files\n" in text
+    assert "255" not in text

@@ -42,3 +42,10 @@ def test_merged_dicts_are_merged():
 @pytest.mark.parametrize("text", ["(", "\0", "a = " + "[" * 10**4, "x = 1\n  y"])
 def test_other_texts_contain_nothing(text):
     assert literal_config(text) == {}
+
+
+def test_numbers_of_numpy_are_those_of_python():
+    text = "[np.float64(1.5), np.float32(-2.0), np.int64(3), np.uint8(4)]"
+    assert literal_config(f"a = {text}")["a"] == [1.5, -2.0, 3, 4]
+    for other in ("np.float64(f())", "np.float64(1.5, 2)", "np.load('x')", "os.float64(1.5)"):
+        assert literal_config(f"a = {other}")["a"] is COMPUTED

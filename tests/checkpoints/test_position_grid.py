@@ -92,9 +92,43 @@ def test_tiny_grids_are_square(count):
         check(rows, True, expected, (side, side), has_row)
 
 
+@pytest.mark.parametrize("shape", [(16, 8), (8, 32), (9, 16), (6, 24), (10, 20)])
+@pytest.mark.parametrize("cls", [None, 0.5])
+def test_transposed_and_other_rectangles_are_refused(shape, cls):
+    rows = rows_of(shape, cls, noise=0.2)
+    height, width = shape
+    for expected in [(width, height), (2 * height, width // 2)]:
+        with pytest.raises(ValueError, match=f"of a grid of {height}x{width}, not "):
+            split_positions("pos_embed", rows, cls is not None, expected)
+    check(rows, cls is not None, shape, shape, cls is not None)
+
+
+def correlated(length, dim, correlation, seed):
+    """Return rows (L, D) of which neighbors have this correlation."""
+    noise = torch.Generator().manual_seed(seed)
+    rows = [torch.randn(dim, generator=noise)]
+    for _ in range(length - 1):
+        change = math.sqrt(1 - correlation**2) * torch.randn(dim, generator=noise)
+        rows.append(correlation * rows[-1] + change)
+    return torch.stack(rows)
+
+
+@pytest.mark.parametrize("correlation", [0.5, 0.7, 0.9])
+@pytest.mark.parametrize("grid", [(14, 14), (12, 12), (6, 6), (16, 8), (6, 16), (8, 18)])
+def test_rows_or_columns_may_dominate(grid, correlation):
+    """Neighbors half a row apart are then more similar than vertical ones."""
+    rows, columns = (correlated(side, 256, correlation, n) for n, side in enumerate(grid))
+    for weights in ((1, 0.2), (1, 0.5), (1, 1), (0.5, 1), (0.2, 1)):
+        embedding = weights[0] * rows[:, None] + weights[1] * columns
+        check(embedding.reshape(1, -1, 256), False, grid, grid, False)
+
+
 def test_other_counts_are_refused():
-    for expected, more in ((None, "square grid$"), ((4, 8), "nor the model's grid of 4x8$")):
-        with pytest.raises(ValueError, match=f"15 tokens, which form neither a .*{more}"):
+    for expected, form in (
+        (None, "do not form a square grid"),
+        ((4, 8), "form neither a square grid nor the model's grid of 4x8"),
+    ):
+        with pytest.raises(ValueError, match=f"15 tokens, which {form}; load it into a model"):
             split_positions("pos_embed", torch.randn(1, 15, DIM), False, expected)
 
 

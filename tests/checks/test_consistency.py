@@ -1,9 +1,11 @@
+import copy
 import itertools
 import shutil
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from class_folders import build, classifier, finetune_config, folder_dataset
 from image_folders import write_classes, write_images
 from mmengine.config import Config
@@ -255,3 +257,24 @@ def test_shortened_epochs_lie_within_the_data_set(batches, fits):
         return
     with pytest.raises(ConfigError, match=rf"num_batch_per_epoch needs {2 * batches} images.* 8;"):
         consistency.check_lengths(datasets)
+
+
+def test_all_checks_compare_the_normalization(tmp_path):
+    cfg = finetuning(write_classes(tmp_path / "data", "abc"), tmp_path / "work")
+    other = copy.deepcopy(cfg)
+    other.model.data_preprocessor = dict(to_rgb=True)
+    cfg.load_from = str(tmp_path / "a.pth")
+    torch.save(dict(meta=dict(cfg=other.pretty_text), state_dict={}), cfg.load_from)
+    runner = Runner.from_cfg(cfg)
+    model, datasets = runner.model, dict(queries=folder_dataset(tmp_path / "data"))
+    for check in (
+        lambda: consistency.check_config(cfg),
+        lambda: consistency.check_training(runner),
+        lambda: consistency.check_evaluation(runner, None),
+        lambda: consistency.check_features(
+            model.backbone, model.data_preprocessor, datasets, cfg.load_from
+        ),
+    ):
+        with pytest.raises(ConfigError, match="was trained on RGB images"):
+            check()
+    assert consistency.check_features(model.backbone, model.data_preprocessor, datasets) == []

@@ -11,7 +11,7 @@ from mim_plugins.checks.pixel_range_check import (
     check_teacher_range,
 )
 from mim_plugins.data_preprocessors import MixDataPreprocessor
-from mim_plugins.datasets.pipelines import loads_bgr
+from mim_plugins.datasets.pipelines import image_order
 from mim_plugins.errors import ConfigError
 
 FIELD = "train_dataloader"
@@ -79,10 +79,15 @@ def test_pixels_that_the_preprocessor_expects_pass(found, image):
 )
 def test_teachers_get_rgb(kind, loader):
     files = dict(pipeline=[dict(type=loader)])
+    memory = dict(type="CIFAR10", pipeline=[dict(type="PackInputs")])
     with pytest.raises(ConfigError, match=r"BGR .*; set data_preprocessor\.bgr_to_rgb=True"):
         check_teacher_colors(kind(), FIELD, files)
+    with pytest.raises(ConfigError, match=r"are RGB .*; set data_preprocessor\.bgr_to_rgb=False"):
+        check_teacher_colors(kind(bgr_to_rgb=True), FIELD, memory)
     check_teacher_colors(kind(bgr_to_rgb=True), FIELD, files)
-    check_teacher_colors(kind(), FIELD, dict(type="CIFAR10", pipeline=[dict(type="PackInputs")]))
+    check_teacher_colors(kind(), FIELD, memory)
+    for reverses in (True, False):  # unknown
+        check_teacher_colors(kind(bgr_to_rgb=reverses), FIELD, dict(type="Own"))
 
 
 def test_all_recipes_with_teachers_give_them_rgb():
@@ -90,5 +95,5 @@ def test_all_recipes_with_teachers_give_them_rgb():
     with_teachers = [cfg for cfg in recipes if cfg.model.get("mimics")]
     assert len(with_teachers) >= 5
     for cfg in with_teachers:
-        assert loads_bgr(cfg.train_dataloader)
+        assert image_order(cfg.train_dataloader) == "bgr"
         assert cfg.model.data_preprocessor.bgr_to_rgb

@@ -128,7 +128,39 @@ def test_encoders_of_other_packages_need_no_config(tmp_path, capsys):
 
 
 def test_image_size_is_for_programs(run, tmp_path, capsys):
-    for options in (("--img-size", "32"), ("--format", "pt2", "--img-size", "1", "2", "3")):
+    for options, printed in (
+        (("--img-size", "32"), "--img-size is an option of --format onnx and pt2"),
+        (("--format", "pt2", "--img-size", "1", "2", "3"), "such as 192x256"),
+        (("--format", "pt2", "--img-size", "0"), "'0' must be a side"),
+        (("--format", "onnx", "--img-size", "-16"), "'-16' must be a side"),
+    ):
         with pytest.raises(SystemExit):
             main(["export", str(run / "epoch_1.pth"), str(tmp_path / "a"), *options])
-        assert "of --format onnx or pt2" in capsys.readouterr().err
+        assert printed in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("backbone", "reverses", "printed"),
+    [
+        (dict(), True, ()),
+        (dict(), False, ("reads BGR: reverse the channels",)),
+        (dict(window_size=2), True, ("windows of 2 x 2 tokens, so features differ",)),
+        (dict(window_size=2), False, ("reads BGR", "windows of 2 x 2")),
+    ],
+)
+@pytest.mark.parametrize("end", ["pth", "safetensors"])
+def test_differences_in_timm_are_printed(tmp_path, capsys, backbone, reverses, printed, end):
+    cfg = pretraining("vit_without_cls", **backbone)
+    cfg.model.data_preprocessor = dict(
+        type="MixDataPreprocessor", mean=[1.0] * 3, std=[2.0] * 3, bgr_to_rgb=reverses
+    )
+    load = dict(type="mim_plugins.LoadImage")
+    cfg.train_dataloader = dict(dataset=dict(type="UnlabeledImageFolder", pipeline=[load]))
+    save_checkpoint(trained(cfg), cfg, tmp_path / "epoch_1.pth")
+    for file_format in ("timm", "torch" if end == "pth" else "safetensors"):
+        out = str(tmp_path / f"{file_format}.{end}")
+        main(["export", str(tmp_path / "epoch_1.pth"), out, "--format", file_format])
+        text = capsys.readouterr().out
+        notes = [line for line in text.splitlines() if "timm's" in line]
+        assert len(notes) == (len(printed) if file_format == "timm" else 0)
+        assert all(any(part in note for note in notes) for part in printed) or not notes

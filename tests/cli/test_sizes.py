@@ -18,7 +18,9 @@ def test_sizes_are_read_and_written_alike(text, size):
     assert config_size(size) == (size[0] if size[0] == size[1] else list(size))
 
 
-@pytest.mark.parametrize("text", ["", "x", "192x", "192x256x3", "-5", "1.5", "a"])
+@pytest.mark.parametrize(
+    "text", ["", "x", "192x", "192x256x3", "-5", "0", "32x0", "00x32", "1.5", "a"]
+)
 def test_other_sizes_are_refused(text):
     with pytest.raises(argparse.ArgumentTypeError, match="such as 192x256"):
         parse_size(text)

@@ -2,14 +2,33 @@
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+import torch
 from mmengine.model import ImgDataPreprocessor
+from torch import nn
 
-from mim_plugins.data_preprocessors import MixDataPreprocessor, check_file_colors, reads_rgb
+from mim_plugins.apis.from_pixels import FromPixels
+from mim_plugins.apis.inputs import evaluation_pipeline, model_inputs
+from mim_plugins.data_preprocessors import (
+    MixDataPreprocessor,
+    check_file_colors,
+    reads_rgb,
+    reverses_channels,
+)
 from mim_plugins.errors import ConfigError
 
-FILES = dict(train_dataloader=dict(dataset=dict(pipeline=[dict(type="LoadImage")])))
-MEMORY = dict(train_dataloader=dict(dataset=dict(type="CIFAR10", pipeline=[])))
+REVERSAL = dict(type="NumpyToPIL", to_rgb=True)
+
+
+def training(*steps):
+    return dict(train_dataloader=dict(dataset=dict(type="Data", pipeline=list(steps))))
+
+
+FILES = training(dict(type="LoadImage"))
+MEMORY = training()
+REVERSED_FILES = training(dict(type="LoadImage"), REVERSAL)
+REVERSED_MEMORY = training(REVERSAL)
 
 
 def classifying(to_rgb):
@@ -17,22 +36,63 @@ def classifying(to_rgb):
     return SimpleNamespace(to_rgb=to_rgb)
 
 
+def segmenting(reverses):
+    """Return what the preprocessor of mmsegmentation has."""
+    return SimpleNamespace(channel_conversion=reverses)
+
+
 @pytest.mark.parametrize(
     ("preprocessor", "of_files", "of_memory", "unknown"),
     [
-        (MixDataPreprocessor(bgr_to_rgb=True), True, True, True),
+        (MixDataPreprocessor(bgr_to_rgb=True), True, False, True),
         (MixDataPreprocessor(), False, True, True),
-        (ImgDataPreprocessor(bgr_to_rgb=True), True, True, True),
-        (ImgDataPreprocessor(rgb_to_bgr=True), True, True, True),
+        (ImgDataPreprocessor(bgr_to_rgb=True), True, False, True),
+        (ImgDataPreprocessor(rgb_to_bgr=True), True, False, True),
         (ImgDataPreprocessor(), False, True, True),
-        (classifying(to_rgb=True), True, True, True),
+        (classifying(to_rgb=True), True, False, True),
         (classifying(to_rgb=False), False, True, False),
+        (segmenting(True), True, False, True),
+        (segmenting(False), False, True, True),
     ],
 )
 def test_models_read_the_order_of_their_training(preprocessor, of_files, of_memory, unknown):
-    for config, expected in ((FILES, of_files), (MEMORY, of_memory), ({}, unknown)):
+    for config, expected in (
+        (FILES, of_files),
+        (REVERSED_MEMORY, of_files),
+        (MEMORY, of_memory),
+        (REVERSED_FILES, of_memory),
+        ({}, unknown),
+    ):
         model = SimpleNamespace(data_preprocessor=preprocessor, run_config=config)
         assert reads_rgb(model) == expected
+
+
+@pytest.mark.parametrize("reverses", [True, False])
+@pytest.mark.parametrize("config", [FILES, MEMORY, REVERSED_FILES, REVERSED_MEMORY])
+def test_features_and_exports_get_the_trained_order(config, reverses):
+    rgb = np.array([30, 20, 10], np.uint8)
+    trained = rgb if config in (MEMORY, REVERSED_FILES) else rgb[::-1]
+    model = nn.Module()
+    model.backbone = nn.Conv2d(3, 1, 1)
+    model.data_preprocessor = MixDataPreprocessor(bgr_to_rgb=reverses)
+    model.run_config = config
+    batch = dict(inputs=[torch.tensor(trained.copy())[:, None, None]])
+    expected = model.data_preprocessor(batch)["inputs"][0].flatten().tolist()
+
+    image = np.broadcast_to(rgb, (4, 4, 3))
+    inputs = model_inputs(model, evaluation_pipeline(model)(image))
+    program = FromPixels(model, features=True)
+    program.outputs = lambda pixels: pixels
+    pixels = program(torch.tensor(rgb)[None, :, None, None])
+    assert inputs[0, :, 1, 1].tolist() == pixels.flatten().tolist() == expected
+
+
+def test_configs_reverse_as_the_preprocessors_built_from_them():
+    for name in ("to_rgb", "bgr_to_rgb", "rgb_to_bgr"):
+        assert reverses_channels({name: True})
+        assert not reverses_channels({name: False})
+        assert not reverses_channels({name: object()})  # a value that is unknown
+    assert not reverses_channels({})
 
 
 @pytest.mark.parametrize(("order", "expected"), [("rgb", True), ("bgr", False), ("any", True)])
@@ -42,15 +102,18 @@ def test_encoders_read_the_described_order(order, expected):
     assert reads_rgb(model) == expected
 
 
+@pytest.mark.parametrize("reverses", [True, False])
 @pytest.mark.parametrize("kind", [ImgDataPreprocessor, MixDataPreprocessor])
-def test_models_of_rgb_in_memory_read_no_files(kind):
-    backbone = SimpleNamespace(in_channels=3)
-    with pytest.raises(ConfigError, match=r"KNNHook loads files as BGR, but .* RGB in memory"):
-        check_file_colors(backbone, kind(), MEMORY["train_dataloader"], "KNNHook")
-    for preprocessor, training, channels in (
-        (kind(bgr_to_rgb=True), MEMORY, 3),
-        (kind(), FILES, 3),
-        (kind(), MEMORY, 1),
-    ):
-        backbone.in_channels = channels
-        check_file_colors(backbone, preprocessor, training["train_dataloader"], "KNNHook")
+def test_models_of_rgb_in_memory_read_no_files(kind, reverses):
+    backbone, preprocessor = SimpleNamespace(in_channels=3), kind(bgr_to_rgb=reverses)
+
+    def check(config):
+        check_file_colors(backbone, preprocessor, config["train_dataloader"], "KNNHook")
+
+    for config in (MEMORY, REVERSED_FILES):
+        with pytest.raises(ConfigError, match=r"KNNHook loads files as BGR, but .* are RGB before"):
+            check(config)
+    for config in (FILES, REVERSED_MEMORY):
+        check(config)
+    backbone.in_channels = 1
+    check(MEMORY)

@@ -6,7 +6,7 @@ import pytest
 from mmcv.transforms import Normalize
 from mmengine.registry import TRANSFORMS, DefaultScope
 
-from mim_plugins.datasets.pipelines import check_not_normalized, loads_bgr, transform_name
+from mim_plugins.datasets.pipelines import check_not_normalized, image_order, transform_name
 from mim_plugins.errors import ConfigError
 
 LOAD, PACK = dict(type="LoadImageFromFile"), dict(type="PackInputs")
@@ -58,12 +58,39 @@ def test_other_pipelines_pass():
         check_not_normalized(given, "train_dataloader")
 
 
-def test_files_are_bgr_unless_a_transform_reverses_them():
+def test_the_order_follows_from_loading_and_reversals():
     rgb, back = dict(type="NumpyToPIL", to_rgb=True), dict(type="PILToNumpy", to_bgr=True)
-    for steps, expected in (((), True), ((rgb,), False), ((rgb, back), True)):
-        assert loads_bgr(dataset_of(*steps)) == loads_bgr(built(dataset_of(*steps))) == expected
-    assert not loads_bgr(dict(dataset=dict(type="CIFAR10", pipeline=[PACK])))
-    assert not loads_bgr(None)
+    for steps, expected in (((), "bgr"), ((rgb,), "rgb"), ((rgb, back), "bgr")):
+        dataset = dataset_of(*steps)
+        assert image_order(dataset) == image_order(built(dataset)) == expected
+        memory = "bgr" if expected == "rgb" else "rgb"
+        dataset["pipeline"].remove(LOAD)
+        assert image_order(dataset) == image_order(built(dataset)) == memory
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected"),
+    [
+        (["FixPath", "LoadImageFromFile"], "bgr"),
+        (["FixPath", "mim_plugins.LoadRandomResizedCrop"], "bgr"),
+        (["mmdet.LoadAnnotations", "LoadMultiChannelImageFromFiles"], "bgr"),
+        (["ReadTiff"], "bgr"),
+        (["DecodeJPEG"], "bgr"),
+        (["mmdet.LoadAnnotations"], "rgb"),
+        (["LoadProposals", "ThreadedFlip"], "rgb"),
+        ([], "rgb"),
+    ],
+)
+def test_the_first_transform_that_loads_images_counts(steps, expected):
+    pipeline = [dict(type=name) for name in steps]
+    assert image_order(dict(dataset=dict(type="A", pipeline=[*pipeline, PACK]))) == expected
+    mixed = [dict(pipeline=pipeline), dataset_of()]
+    assert image_order(dict(dataset=dict(type="ConcatDataset", datasets=mixed))) == "bgr"
+
+
+def test_without_a_pipeline_the_order_is_unknown():
+    for node in (None, {}, object(), dict(dataset=dict(type="A")), dict(pipeline=object())):
+        assert image_order(node) is None
 
 
 def test_names_have_neither_scope_nor_folder():

@@ -1,8 +1,9 @@
+import runpy
 from pathlib import Path
 
 import numpy as np
 import pytest
-from tool_runs import run_tool
+from tool_runs import TOOLS, run_tool
 from trajectory_files import make_trajectory
 
 TOOL = "check_parity.py"
@@ -88,3 +89,11 @@ def test_unusable_training_runs_exit_with_one_line(tmp_path, trajectory, name, v
     error = run_tool(TOOL, tmp_path / "x.npz", code=1).stderr
     assert error.startswith("error: ")
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("errors", [(1e-9, float("nan")), (float("nan"), 1e-9)])
+def test_errors_that_are_not_numbers_fail(errors, capsys):
+    report = runpy.run_path(str(TOOLS / "model_converters/check_parity.py"))["report"]
+    named = dict(zip(("loss", "latent"), errors, strict=True))
+    assert not report(named, {}, None, set())
+    assert "FAILED: largest relative error nan of 2" in capsys.readouterr().out

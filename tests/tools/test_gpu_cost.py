@@ -53,7 +53,7 @@ def test_a_config_that_fails_gets_a_row_with_the_reason(config):
     "options",
     ["--rates H200.speed=1", "--rates V100.launch=1", "--rates H200.launch=fast",
      "--rates H200.launch=0", "--rates H200.launch=-1", "--rates H200.launch=nan", "--batch 0",
-     "--batch -2", "--img-size 0", "--operations -3", "--operations 3 --table", "--plan 0",
+     "--batch -2", "--operations -3", "--operations 3 --table", "--plan 0",
      "--plan nan", "--plan 24 --table", "--plan 24 --compile blocks", "--memory-budget 0.5",
      "--memory-budget nan --compile blocks", "--memory-budget 2 --compile model"],
 )  # fmt: skip

@@ -20,8 +20,6 @@ def check_options(args: argparse.Namespace) -> None:
         raise ConfigError(f"--compile {' '.join(unknown)}: use {', '.join(SCOPES)}")
     if args.batch is not None and args.batch < 1:
         raise ConfigError(f"--batch {args.batch} must be at least 1")
-    if args.img_size is not None and min(args.img_size) < 1:
-        raise ConfigError(f"--img-size {'x'.join(map(str, args.img_size))} must be at least 1")
     if args.operations < 0:
         raise ConfigError(f"--operations {args.operations} must be at least 0")
     for memory in args.plan or ():

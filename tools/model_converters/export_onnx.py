@@ -67,8 +67,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    import torch  # not before, because --help does not need it
-    from mmengine.logging import MMLogger
+    from mmengine.logging import MMLogger  # not before, because --help does not need it
 
     from mim_plugins import get_model
     from mim_plugins.apis.from_pixels import FromPixels
@@ -84,9 +83,6 @@ def main() -> None:
         model = get_model(args.config, args.checkpoint, cfg_options=args.cfg_options)
         module = FromPixels(model, args.features or not is_classifier(model)).eval()
         size = _pair(args.img_size or getattr(model.backbone, "img_size", 224))
-        with torch.no_grad():
-            # a wrong image size has a clear error only here, not in the exporter
-            module(torch.zeros(1, module.channels, *size))
     opset = args.opset or OPSET
     batch_size = None if args.dynamic_batch else args.batch_size
     with user_errors():

@@ -8,6 +8,8 @@ torch and timm load with ``init_cfg=dict(type='Pretrained', checkpoint=OUT)``, a
 
 import argparse
 
+from ..sizes import add_size_option
+
 _FORMATS = """safetensors (default) and torch use this package's names; timm uses timm's names, for
 MaskedViT and MaskedSwin, and writes .safetensors or .pth by the suffix of OUT; huggingface writes a
 folder for the Hugging Face hub and timm; onnx and pt2 (a program of torch.export) run without this
@@ -27,13 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--config", help="config of the model, or its name, if CHECKPOINT contains none"
     )
-    parser.add_argument(
-        "--img-size",
-        type=int,
-        nargs="+",
-        metavar="PIXELS",
-        help="formats onnx and pt2: side, or height and width (default: as in the preprocessing)",
-    )
+    add_size_option(parser, "formats onnx and pt2; default: as in the preprocessing")
     parser.add_argument("--force", action="store_true", help="overwrite OUT")
 
 
@@ -43,6 +39,6 @@ def run(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
 
     if args.format not in FORMATS:
         parser.error(f"--format {args.format} is not one of {', '.join(FORMATS)}")
-    if args.img_size and (args.format not in ("onnx", "pt2") or len(args.img_size) > 2):
-        parser.error("--img-size is one side, or height and width, of --format onnx or pt2")
+    if args.img_size and args.format not in ("onnx", "pt2"):
+        parser.error("--img-size is an option of --format onnx and pt2")
     write_encoder(args)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from mmengine.config import Config
 
-from ...apis.encoder_description import described_normalization
+from ...apis.trained_normalization import described_normalization
 from ...backbones import MaskedConvViT, PlainBackbone
 from ...datasets.wrappers import loading_bands
 from ...file_names import printable

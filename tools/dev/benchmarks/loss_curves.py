@@ -147,7 +147,9 @@ def curve(
 def compare(ours: list[float], peer: list[float]) -> dict:
     """Return the JSON object."""
     errors = [abs(a - b) / abs(b) for a, b in zip(ours, peer, strict=True)]
-    return dict(max_relative_error=max(errors), relative_error=errors, ours=ours, peer=peer)
+    return dict(
+        max_relative_error=float(np.max(errors)), relative_error=errors, ours=ours, peer=peer
+    )
 
 
 def table(result: dict, names: tuple[str, str]) -> str:

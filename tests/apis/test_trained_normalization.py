@@ -3,12 +3,12 @@ import torch
 from mmengine.config import Config
 from safetensors.torch import save_file
 
-from mim_plugins.checkpoints.description import KEY, Description, Preprocessing
-from mim_plugins.checkpoints.trained_normalization import (
+from mim_plugins.apis.trained_normalization import (
     Normalization,
     normalization_in,
     trained_normalization,
 )
+from mim_plugins.checkpoints.description import KEY, Description, Preprocessing
 
 PREPROCESSOR = dict(mean=[1.5, 2, 3], std=[4.0, 5.0, 6.0], bgr_to_rgb=True)
 EXPECTED = Normalization((1.5, 2, 3), (4.0, 5.0, 6.0), to_rgb=True)
@@ -37,15 +37,41 @@ def test_files_without_a_config_return_none(tmp_path, content):
         "",
         "not python (",
         "model = 3",
-        "model = dict(data_preprocessor=dict(mean=[1.0]))",
+        "model = dict(type='M')",
         "data_preprocessor = dict(mean=[1.0], std=print('executed'))",
         "data_preprocessor = dict(mean=['a'], std=['b'])",
         "data_preprocessor = dict(mean=[], std=[])",
     ],
 )
-def test_configs_without_numbers_return_none(config, capsys):
+def test_configs_without_known_images_return_none(config, capsys):
     assert normalization_in(config) is None
     assert capsys.readouterr().out == ""
+
+
+IMAGES = "model = dict(type='M')\ntrain_dataloader = dict(dataset=dict(pipeline=[%s]))"
+LOAD, NORMALIZE = "dict(type='LoadImage')", "dict(type='Normalize', mean=[1.0], std=[2.0])"
+
+
+def test_without_mean_and_std_images_are_as_they_are():
+    found = normalization_in(IMAGES % LOAD)
+    assert found == Normalization((0.0,), (1.0,), to_rgb=False)
+    assert normalization_in(IMAGES % f"{LOAD}, {NORMALIZE}") is None
+
+
+@pytest.mark.parametrize("reverses", [True, False])
+def test_the_order_follows_from_the_data_of_the_config(reverses):
+    for steps, is_bgr in ((LOAD, True), ("", False)):
+        preprocessor = f"data_preprocessor = dict(bgr_to_rgb={reverses})"
+        found = normalization_in(f"{IMAGES % steps}\n{preprocessor}")
+        assert found.to_rgb == (is_bgr == reverses)
+
+
+def test_the_number_of_channels_is_that_of_the_backbone():
+    config = (
+        "model = dict(backbone=dict(in_channels={}), data_preprocessor=dict(mean=[1], std=[1]))"
+    )
+    for written, channels in (("1", 1), ("4", 4), ("count()", 3)):
+        assert normalization_in(config.format(written)).channels == channels
 
 
 def described(order):
