@@ -72,7 +72,7 @@ class ResumableDataLoader(DataLoader):
         other = copy.copy(self)
         # PyTorch refuses to set these attributes; persistent workers are those of the training
         vars(other).update(
-            position=copy.copy(self.position), persistent_workers=False, _iterator=None
+            position=self.position.separate(), persistent_workers=False, _iterator=None
         )
         vars(other)["batch_sampler"] = other.position
         yield from other.iter_from(0, 0)
