@@ -147,7 +147,7 @@ def _check_runtime_info(name: str, value: Any, where: str) -> None:
         expect(value, where, str)
     elif name.startswith("best_score"):
         expect(value, where, int, float, Tensor, *NUMPY_NUMBERS)
-    elif name == "keep_ckpt_ids":
+    elif name.startswith("keep_ckpt_ids"):
         expect_all(value, where, int)
     elif name == "position_in_epoch":  # written by this package's epoch loop
         expect(value, where, dict)

@@ -19,6 +19,7 @@ from ..resume.checkpoint_compatibility import add_compatibility_meta
 from ..resume.checkpoint_names import INTERRUPTED, check_distinct, check_template, is_local
 from ..resume.checkpoint_writer import CheckpointWriter, Outcome, describe_failure, lost_end
 from ..resume.early_stopping import add_early_stopping, restore_early_stopping
+from ..resume.kept_steps import read_kept_steps
 from ..resume.loaded_checkpoint import check_loaded
 from ..resume.model_settings import note_settings
 from ..resume.resumable_content import check_savable, make_resumable
@@ -97,7 +98,7 @@ class AtomicCheckpointHook(CheckpointHook):
         check_distinct(runner)
         guard_writers(runner)
         prepare_sharded_run(runner)
-        if runner._resume:
+        if runner._resume and not runner._has_loaded:
             set_resume_source(runner, self.out_dir)
 
     def before_train(self, runner: Runner) -> None:
@@ -106,15 +107,15 @@ class AtomicCheckpointHook(CheckpointHook):
         Raises:
             ConfigError: the schedulers or the model cannot be saved, see :func:`check_savable`.
         """
-        hooks = (each for each in runner.hooks if isinstance(each, AtomicCheckpointHook))
-        self._is_main = self is next(hooks)
-        super().before_train(runner)
+        self._is_main = self is next(h for h in runner.hooks if isinstance(h, AtomicCheckpointHook))
+        self._steps_key = read_kept_steps(self, runner, partial(super().before_train, runner))
         self._first_iter = runner.iter
         check_savable(runner)
         note_settings(runner)
         guard_metrics(runner)
         restore_early_stopping(runner)
         if runner._resume:
+            runner._has_loaded = True  # without a file, MMEngine would later load one of this run
             move_best_into_folder(self)
         if is_local(self.out_dir):
             remove_partial_files(runner, self.out_dir)
@@ -173,7 +174,7 @@ class AtomicCheckpointHook(CheckpointHook):
         self.newest = outcome.newest or self.newest
 
     def _save_checkpoint_with_step(
-        self, runner: Runner, step: int, meta: dict, then: Callable[[], object] | None = None
+        self, runner: Runner, step: int, meta: dict, then: Callable[[], object] = bool
     ) -> None:
         """Save ``step``, update ``last_checkpoint``, remove outdated files, then call ``then``."""
         if self.deferred is not None:
@@ -187,8 +188,8 @@ class AtomicCheckpointHook(CheckpointHook):
         name = self.filename_tmpl.format(step)
         path = self.file_backend.join_path(self.out_dir, name)
         runner.message_hub.update_info("last_ckpt", path)
-        end = runner.max_epochs if self.by_epoch else runner.max_iters
-        end = step if self._is_ending else end
+        length = runner.max_epochs if self.by_epoch else runner.max_iters
+        end = step if self._is_ending else length
         prospect = next_try(step, end, self.interval, self.save_last)
         names = [*map(self.filename_tmpl.format, outdated)]
         if self._has_training_state:
@@ -197,8 +198,7 @@ class AtomicCheckpointHook(CheckpointHook):
         def finish(is_saved: bool) -> None:
             if is_saved:
                 remove_files(runner.logger, self, names, self._errors)
-            if then is not None:
-                then()
+            then()
 
         self._tried = tried = SavedStep(step, meta["epoch"], meta["iter"])
 
@@ -247,4 +247,4 @@ class AtomicCheckpointHook(CheckpointHook):
 
     def _set_kept_steps(self, runner: Runner, steps: list[int]) -> None:
         self.keep_ckpt_ids = deque(steps, self.max_keep_ckpts)
-        runner.message_hub.update_info("keep_ckpt_ids", steps)
+        runner.message_hub.update_info(self._steps_key, steps)
