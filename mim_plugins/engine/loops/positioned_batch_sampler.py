@@ -16,8 +16,9 @@ from .seeded_batch import SeededBatch
 class PositionedBatchSampler(Sampler):
     """Batches of another batch sampler, starting at any batch of any epoch.
 
-    Past batches are skipped as indices, without reading any image. Samplers run to the end of each
-    epoch, so what they do after their last index is done, see :class:`SamplerHistory`.
+    The global generators are seeded for each batch and not restored, which its reader does. Past
+    batches are skipped as indices, without reading any image. Samplers run to the end of each
+    epoch, including the code after their last index, see :class:`SamplerHistory`.
 
     Args:
         batch_sampler: PyTorch's ``BatchSampler`` or a similar class.
@@ -79,7 +80,9 @@ class PositionedBatchSampler(Sampler):
             done = batches.skip(start if self.endless else min(start, len(self)))
             rest = None if self.endless else len(self) - done
             for indices in islice(batches, rest):
-                yield SeededBatch(indices, (self.seed, self._rank, epoch, done))
+                batch = SeededBatch(indices, (self.seed, self._rank, epoch, done))
+                batch.seed()  # without workers, the loader reads it next in this process
+                yield batch
                 done += 1
             if not self.endless:
                 batches.finish()
