@@ -18,7 +18,7 @@ from ...apis.export import export_encoder
 from ...apis.inputs import central_pipeline
 from ...datasets.wrappers import base_datasets
 from ...engine.model_wrapper import unwrap_model
-from ...engine.resume.checkpoint_files import POINTER, find_resumable
+from ...engine.resume.run_checkpoints import last_of_training
 from ...sampling import evenly_spaced
 from ...visualization import draw_grid
 from ...visualization.panels import panel_caption
@@ -52,7 +52,7 @@ def write_results(runner: Runner, config: Path) -> RunResults:
     folder = Path(runner.work_dir)
     if not is_main_process():
         return RunResults(config)
-    checkpoint = find_resumable(folder, folder / POINTER).path
+    checkpoint = last_of_training(runner)
     encoder, curve, picture = folder / ENCODER, folder / CURVE, folder / PICTURE
 
     def write_encoder() -> None:

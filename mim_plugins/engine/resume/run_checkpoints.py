@@ -11,13 +11,14 @@ from typing import Any
 from weakref import WeakSet
 
 from mmengine.dist import is_main_process
+from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
 from ...checkpoints import PARTIAL_SUFFIX, write_atomically
 from ...errors import CheckpointError
 from ..guards.guarded_writes import try_writing
 from .checkpoint_files import POINTER, check_integrity, find_resumable
-from .checkpoint_names import checkpoint_folder, is_local
+from .checkpoint_names import checkpoint_folder, is_local, local_folder
 
 _pointed: WeakSet[Any] = WeakSet()  # runs whose last_checkpoint names a file to resume from
 
@@ -46,23 +47,50 @@ def choose_resumable(runner: Runner, out_dir: str | None) -> tuple[str | None, l
     return str(path), warnings
 
 
-def newest_complete(folder: str | None, runner: Runner, otherwise: str | None) -> str:
-    """Describe the newest complete checkpoint, or that it does not exist, as part of a message.
+def find_newest(folder: str | None, runner: Runner, otherwise: str | None) -> Path | str | None:
+    """Return the newest complete checkpoint that a run can be resumed from, None if there is none.
 
     Args:
         folder: folder of the checkpoints; None if it is not on a local disk.
         runner: runner of the run.
         otherwise: newest file if ``folder`` is None.
     """
-    newest: Path | str | None = otherwise
-    if folder is not None:
-        try:
-            newest = find_resumable(Path(folder), Path(runner.work_dir, POINTER)).path
-        except (CheckpointError, OSError):  # no file is complete, or the disk is lost
-            newest = None
+    if folder is None:
+        return otherwise
+    try:
+        return find_resumable(Path(folder), Path(runner.work_dir, POINTER)).path
+    except (CheckpointError, OSError):  # no file is complete, or the disk is lost
+        return None
+
+
+def newest_complete(folder: str | None, runner: Runner, otherwise: str | None) -> str:
+    """Describe the file of :func:`find_newest`, or that there is none, as part of a message."""
+    newest = find_newest(folder, runner, otherwise)
     if newest is None:
         return "there is no complete checkpoint of this run"
     return f"the newest complete checkpoint is '{newest}'"
+
+
+def last_of_training(runner: Runner) -> Path | None:
+    """Return the local file that a run has ended with, None if there is none.
+
+    It may contain weights alone. If the last regular checkpoint is older than the end, it is the
+    file that the run can be resumed from.
+
+    Args:
+        runner: runner whose training is complete.
+    """
+    for hook in runner.hooks:
+        folder = local_folder(hook, runner.work_dir) if isinstance(hook, CheckpointHook) else None
+        if folder is None:
+            continue
+        saved = getattr(hook, "saved", None)
+        last: Path | str | None = getattr(hook, "last_ckpt", None)
+        if saved is None or saved.iteration != runner.iter:
+            last = find_newest(folder, runner, None) or last
+        if last is not None and Path(last).is_file():
+            return Path(last)
+    return None
 
 
 def next_try(step: int, end: int, interval: int, save_last: bool) -> str:
