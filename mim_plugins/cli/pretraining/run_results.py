@@ -98,9 +98,13 @@ def _draw_picture(runner: Runner, path: Path) -> None:
 
 
 def _data_folder(loader: DataLoader) -> str:
+    """Return the file or folder of the images, a placeholder for data sets of other libraries."""
     dataset: Any = base_datasets(loader.dataset)[0]
-    folder = os.path.normpath(dataset.data_prefix.get("img_path") or dataset.data_root)
-    return dataset.ann_file or (folder if os.path.isdir(folder) else dataset.data_root)
+    prefix = getattr(dataset, "data_prefix", None) or {}
+    root = getattr(dataset, "data_root", None) or ""
+    folder = os.path.normpath(prefix.get("img_path") or root) if prefix or root else ""
+    found = getattr(dataset, "ann_file", "") or (folder if os.path.isdir(folder) else root)
+    return found or "IMAGES"
 
 
 def _shown(path: Path) -> Path:
