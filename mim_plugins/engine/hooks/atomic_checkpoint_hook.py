@@ -16,9 +16,9 @@ from ..resume.atomic_local_backend import use_atomic_backend
 from ..resume.best_checkpoints import move_best_into_folder, replace_best
 from ..resume.captured_checkpoint import saving
 from ..resume.checkpoint_compatibility import add_compatibility_meta
-from ..resume.checkpoint_names import INTERRUPTED, check_distinct, check_template, is_local
+from ..resume.checkpoint_names import INTERRUPTED, check_distinct, check_template
 from ..resume.checkpoint_writer import CheckpointWriter, Outcome, describe_failure, lost_end
-from ..resume.early_stopping import add_early_stopping, restore_early_stopping
+from ..resume.early_stopping import add_early_stopping, note_metrics, restore_early_stopping
 from ..resume.kept_steps import read_kept_steps
 from ..resume.loaded_checkpoint import check_loaded
 from ..resume.model_settings import note_settings
@@ -117,8 +117,7 @@ class AtomicCheckpointHook(CheckpointHook):
         if runner._resume:
             runner._has_loaded = True  # without a file, MMEngine would later load one of this run
             move_best_into_folder(self)
-        if is_local(self.out_dir):
-            remove_partial_files(runner, self.out_dir)
+        remove_partial_files(runner, self.out_dir)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Check the loaded checkpoint and adapt its schedule and learning rate to the config."""
@@ -213,6 +212,7 @@ class AtomicCheckpointHook(CheckpointHook):
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
         """Save as MMEngine does, but remove the old best file only when the new one is complete."""
+        note_metrics(runner, metrics)
         if not self.save_best or lacks_metric(self.key_indicators, metrics, runner):
             return
         self.finish_saving()

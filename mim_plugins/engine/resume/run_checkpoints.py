@@ -148,9 +148,9 @@ def remove_partial_files(runner: Runner, folder: str) -> None:
 
     Args:
         runner: runner of the run.
-        folder: local folder of the checkpoints.
+        folder: folder of the checkpoints; nothing is removed if it is not on a local disk.
     """
-    if not is_main_process():
+    if not is_main_process() or not is_local(folder):
         return
     checkpoints = Path(folder).glob(f"*.pth.*{PARTIAL_SUFFIX}")
     pointers = Path(runner.work_dir).glob(f"{POINTER}.*{PARTIAL_SUFFIX}")
