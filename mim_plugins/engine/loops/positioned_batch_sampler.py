@@ -8,6 +8,7 @@ from typing import Any
 from mmengine.dist import get_rank
 from torch.utils.data import Sampler
 
+from ..batch_images import images_per_batch
 from .ordered_batches import OrderedBatches, all_samplers, order_rank
 from .sampler_history import SamplerHistory
 from .seeded_batch import SeededBatch
@@ -46,8 +47,8 @@ class PositionedBatchSampler(Sampler):
 
     @property
     def batch_size(self) -> int | None:
-        """Samples per batch, None if the batch sampler does not define it."""
-        return getattr(self.batch_sampler, "batch_size", None)
+        """Samples per batch, None if the batch sampler defines none, or several."""
+        return images_per_batch(self.batch_sampler)
 
     @property
     def drop_last(self) -> bool:
