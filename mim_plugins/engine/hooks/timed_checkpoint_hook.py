@@ -3,6 +3,7 @@
 import math
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.dist import broadcast, is_main_process
@@ -42,6 +43,7 @@ class TimedCheckpointHook(Hook):
 
     # after the regular checkpoints (VERY_LOW, 90), before a preempted run exits (LOWEST, 100)
     priority = 95
+    _hook: Any = None  # the run's AtomicCheckpointHook, once training has begun
 
     def __init__(self, minutes: float = 15, max_share: float = 0.01) -> None:
         if not (minutes > 0 and math.isfinite(minutes)):
@@ -72,7 +74,7 @@ class TimedCheckpointHook(Hook):
 
         MMEngine calls this in the main process only.
         """
-        if self._hook.is_saving_run:
+        if self._hook is not None and self._hook.is_saving_run:
             self._since = time.monotonic()
 
     def after_train_iter(
