@@ -26,6 +26,7 @@ from ..resume.resumable_content import check_savable, make_resumable
 from ..resume.resume_source import set_resume_source
 from ..resume.resumed_schedule import follow_config
 from ..resume.run_checkpoints import (
+    has_regular_end,
     next_try,
     remove_files,
     remove_partial_files,
@@ -49,9 +50,8 @@ class AtomicCheckpointHook(CheckpointHook):
     A thread writes a copy of the state while training continues. The next save waits for it, and so
     does the end of the run. The best checkpoint is not copied: training waits for its file.
 
-    With ``save_optimizer=False``, the regular files contain only weights. A run is then resumed
-    from the files of :class:`TimedCheckpointHook` and :class:`PreemptionHook`, which always contain
-    the optimizer.
+    With ``save_optimizer=False``, regular files contain only weights, and a run is resumed from those
+    of :class:`TimedCheckpointHook` and :class:`PreemptionHook`, which always contain the optimizer.
 
     A resumed run starts from the newest intact file (:func:`find_resumable`), which is compared
     with the model and the optimizer before it is used (:func:`check_loaded`). Learning rate and
@@ -109,7 +109,7 @@ class AtomicCheckpointHook(CheckpointHook):
         """
         self._is_main = self is next(h for h in runner.hooks if isinstance(h, AtomicCheckpointHook))
         self._steps_key = read_kept_steps(self, runner, partial(super().before_train, runner))
-        self._first_iter = runner.iter
+        self.first_iter = runner.iter
         check_savable(runner)
         note_settings(runner)
         guard_metrics(runner)
@@ -139,7 +139,7 @@ class AtomicCheckpointHook(CheckpointHook):
         """
         self.finish_saving()
         end = last_step(runner, self.by_epoch, self._tried)
-        lacks_end = self.save_last and runner.iter > self._first_iter and self.saved != end
+        lacks_end = self.save_last and runner.iter > self.first_iter and self.saved != end
         if lacks_end or self._tried != self.saved:
             self._is_ending = True
             self._save_checkpoint_with_step(runner, end.step, end.meta())
@@ -148,13 +148,13 @@ class AtomicCheckpointHook(CheckpointHook):
             raise lost_end(runner, self.newest)
         if self._is_main and self.saved == end and not self._has_training_state:
             write_pointer(runner, str(self.last_ckpt))
+        if self._is_main and has_regular_end(self, runner):
             remove_files(runner.logger, self, [INTERRUPTED], self._errors)
         super().after_train(runner)
 
     def _publish_model(self, runner: Runner, ckpt_path: str | None) -> None:
         """Publish a checkpoint; a failure is only logged, because the run is complete."""
-        publish = partial(super()._publish_model, runner, ckpt_path)
-        try_publishing(runner.logger, ckpt_path, publish)
+        try_publishing(runner.logger, ckpt_path, partial(super()._publish_model, runner, ckpt_path))
 
     def save_iteration(self, runner: Runner, name: str, prospect: str) -> None:
         """Begin to save the run after the current iteration, see :meth:`finish_saving`.

@@ -13,6 +13,7 @@ from mmengine.runner import Runner
 from ...registry import HOOKS
 from ..guards.guarded_writes import try_writing
 from ..resume.checkpoint_names import TIMED, is_local
+from ..resume.run_checkpoints import has_regular_end
 from .preemption_hook import checkpoint_hook, weights_are_up_to_date
 
 _FIRST_CHECK = 10  # iterations, before their duration is known
@@ -97,9 +98,7 @@ class TimedCheckpointHook(Hook):
 
     def after_train(self, runner: Runner) -> None:
         """Remove the files if the regular checkpoint of the end is complete."""
-        last, saved = self._hook.last_ckpt, self._hook.saved
-        is_complete = saved is not None and saved.iteration == runner.iter
-        if is_complete and is_main_process() and self._is_local and last and Path(last).exists():
+        if is_main_process() and self._is_local and has_regular_end(self._hook, runner):
             for path in filter(Path.exists, self._files()):
                 try_writing(runner.logger, f"'{path.parent}'", path.unlink)
 

@@ -3,6 +3,7 @@
 import contextlib
 import glob
 import os
+import re
 from collections.abc import Callable
 from functools import partial
 from logging import Logger
@@ -18,7 +19,7 @@ from ...checkpoints import PARTIAL_SUFFIX, write_atomically
 from ...errors import CheckpointError
 from ..guards.guarded_writes import try_writing
 from .checkpoint_files import POINTER, check_integrity, find_resumable
-from .checkpoint_names import checkpoint_folder, is_local, local_folder
+from .checkpoint_names import checkpoint_folder, is_local, local_folder, template_pattern
 
 _pointed: WeakSet[Any] = WeakSet()  # runs whose last_checkpoint names a file to resume from
 
@@ -91,6 +92,28 @@ def last_of_training(runner: Runner) -> Path | None:
         if last is not None and Path(last).is_file():
             return Path(last)
     return None
+
+
+def has_regular_end(hook: Any, runner: Runner) -> bool:
+    """Return whether a regular checkpoint contains the end of a run.
+
+    It may be the file that the run was resumed from, if an earlier process was killed after it had
+    saved the end.
+
+    Args:
+        hook: the checkpoint hook, with its ``saved``, ``first_iter`` and ``last_ckpt``.
+        runner: runner whose loop has ended.
+    """
+    folder = local_folder(hook, runner.work_dir)
+    if hook.saved is not None:
+        is_end = hook.saved.iteration == runner.iter
+        return is_end and (folder is None or Path(hook.last_ckpt).exists())
+    if folder is None:
+        return False
+    source = Path(runner._load_from or "").absolute()
+    is_regular = re.fullmatch(template_pattern(hook.filename_tmpl), source.name)
+    is_end = bool(runner._resume) and hook.first_iter == runner.iter
+    return is_end and bool(is_regular) and source.parent == Path(folder) and source.exists()
 
 
 def next_try(step: int, end: int, interval: int, save_last: bool) -> str:
