@@ -36,9 +36,7 @@ def images_in(batch: Any) -> int | None:
     if not isinstance(batch, Mapping):
         return _length(batch)
     columns = [batch.get("data_samples"), *batch.values()]
-    lengths = (
-        images_in(each) if isinstance(each, Mapping) else _length(each) for each in columns
-    )
+    lengths = (images_in(each) if isinstance(each, Mapping) else _length(each) for each in columns)
     return next((each for each in lengths if each is not None), None)
 
 

@@ -50,7 +50,7 @@ class AtomicCheckpointHook(CheckpointHook):
     A thread writes a copy of the state while training continues. The next save waits for it, and so
     does the end of the run. The best checkpoint is not copied: training waits for its file.
 
-    With ``save_optimizer=False``, regular files contain only weights, and a run is resumed from those
+    With ``save_optimizer=False``, regular files contain only weights. A run is resumed from those
     of :class:`TimedCheckpointHook` and :class:`PreemptionHook`, which always contain the optimizer.
 
     A resumed run starts from the newest intact file (:func:`find_resumable`), which is compared

@@ -34,8 +34,8 @@ class PreemptionHook(Hook):
     All processes stop at the same iteration, whichever of them received the signal. With gradient
     accumulation, this is an iteration that updates the weights. A signal received during validation
     takes effect after the validation. If ``interrupted.pth`` cannot be saved, the run ends with
-    an error that contains the newest complete checkpoint. Only the main thread of a process receives
-    signals; a run in another thread logs a warning.
+    an error that contains the newest complete checkpoint. Only the main thread of a process
+    receives signals; a run in another thread logs a warning.
 
     Args:
         interval: iterations between two synchronizations of several processes.
@@ -74,8 +74,8 @@ class PreemptionHook(Hook):
         self._launcher = os.getppid() if is_launched else None
         if not _is_main_thread():
             runner.logger.warning(
-                "PreemptionHook: this run trains in another thread than the main one, which receives"
-                " no signals: SIGTERM does not save it"
+                "PreemptionHook: this run trains in another thread than the main one, and only that"
+                " one receives signals: SIGTERM does not save this run"
             )
             return
         for number in self.signals:
@@ -118,7 +118,7 @@ class PreemptionHook(Hook):
         raise SystemExit(REQUEUE_EXIT_CODE)
 
     def after_train(self, runner: Runner) -> None:
-        """Restore the previous signal handlers, which loops of this package also do after errors."""
+        """Restore the signal handlers, as loops of this package also do after errors."""
         self._restore_handlers()
 
     def _restore_handlers(self) -> None:

@@ -156,9 +156,7 @@ def test_batch_sampler_without_a_size_is_named(wrap, attributes, iterations):
         loop = object.__new__(IterBasedTrainLoop)
         loop._max_iters = iterations
     runner = make_runner(recipe=8, loop=loop)
-    runner.train_dataloader = wrap(
-        DataLoader(list(range(10)), batch_sampler=Pairs(**attributes))
-    )
+    runner.train_dataloader = wrap(DataLoader(list(range(10)), batch_sampler=Pairs(**attributes)))
     RunSummaryHook().before_train(runner)
     (line,) = runner.logger.infos
     assert "global batch = 1 process * a batch of Pairs * 2 accumulated" in line

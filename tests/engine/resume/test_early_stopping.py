@@ -55,7 +55,9 @@ def test_metric_that_is_not_finite_stops_a_resumed_run(
 ):
     """With an interval of 1, the last checkpoint lacks the validation, which is repeated."""
     monkeypatch.setattr(
-        Loss, "compute_metrics", lambda self, _: dict(loss=1 if self.seen.iterations != 6 else value)
+        Loss,
+        "compute_metrics",
+        lambda self, _: dict(loss=1 if self.seen.iterations != 6 else value),
     )
     settings = dict(schedule=POLY, interval=interval)
     stopped = train(tmp_path, loop, hooks=[early(20)], **settings)
@@ -85,8 +87,15 @@ def test_patience_of_zero_does_not_stop_before_a_validation(tmp_path):
     assert train(tmp_path, "epochs", hooks=[early(0)], resume=True, schedule=POLY).validated == [4]
 
 
-@pytest.mark.parametrize("state", [dict(wait_count="1", best_score=1.0), dict(wait_count=1), 3,
-                                   dict(wait_count=1, best_score=1.0, non_finite="x")])
+@pytest.mark.parametrize(
+    "state",
+    [
+        dict(wait_count="1", best_score=1.0),
+        dict(wait_count=1),
+        3,
+        dict(wait_count=1, best_score=1.0, non_finite="x"),
+    ],
+)
 def test_corrupt_counts_are_refused(tmp_path, state):
     toy_runner(tmp_path, iterations=1).train()
     file = tmp_path / "iter_1.pth"

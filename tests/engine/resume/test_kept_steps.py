@@ -8,9 +8,7 @@ from mim_plugins.engine.resume.kept_steps import KEPT_STEPS
 
 
 def milestones(kind=AtomicCheckpointHook, **changes):
-    settings = dict(
-        interval=3, by_epoch=False, max_keep_ckpts=3, filename_tmpl="milestone_{}.pth"
-    )
+    settings = dict(interval=3, by_epoch=False, max_keep_ckpts=3, filename_tmpl="milestone_{}.pth")
     return kind(**settings | changes)
 
 

@@ -14,9 +14,7 @@ def run_of(folder, iterations, by_epoch=True, schedule=PLATEAU, **changes):
     runner = toy_runner(
         folder,
         Classifier(),
-        train_cfg=dict(
-            type="mim_plugins.ResumableIterLoop", max_iters=iterations, val_interval=2
-        ),
+        train_cfg=dict(type="mim_plugins.ResumableIterLoop", max_iters=iterations, val_interval=2),
         train_dataloader=FINITE,
         checkpoint=dict(by_epoch=by_epoch, interval=1),
         hooks=[seen],
@@ -47,7 +45,9 @@ def test_several_metric_schedules_of_iterations_are_extended(tmp_path):
         schedule=[PLATEAU, MOMENTUM],
     )
     whole = run_of(tmp_path / "whole", 12, resume=False, **settings)
-    pieces = run_of(tmp_path / "pieces", 6, **settings) | run_of(tmp_path / "pieces", 12, **settings)
+    pieces = run_of(tmp_path / "pieces", 6, **settings) | run_of(
+        tmp_path / "pieces", 12, **settings
+    )
     assert pieces == whole
 
 
