@@ -20,7 +20,7 @@ def test_each_sample_has_its_own_random_numbers():
     assert draws_of(SeededBatch([4, 7, 4], key=(1, 3))) != drawn
 
 
-def test_whole_batch_has_random_numbers_before_and_after_its_samples():
+def test_batch_has_random_numbers_beside_those_of_its_samples():
     batch = SeededBatch([4, 7, 4], key=(1, 2))
     content = pickle.dumps(batch)
     random.seed(99)

@@ -101,7 +101,7 @@ def test_last_file_of_a_training_is_found(tmp_path, checkpoint, file):
         assert last_of_training(again) == expected
 
 
-def test_last_file_of_a_training_may_be_newer_than_the_regular_ones(tmp_path):
+def test_last_file_may_be_newer_than_the_regular_ones(tmp_path):
     hooks = [TimedCheckpointHook(minutes=1e-9, max_share=0.999)]
     checkpoint = dict(interval=30, save_last=False)
     runner = toy_runner(tmp_path, iterations=40, checkpoint=checkpoint, hooks=hooks)
