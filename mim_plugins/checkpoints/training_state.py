@@ -147,7 +147,7 @@ def _check_runtime_info(name: str, value: Any, where: str) -> None:
         expect(value, where, str)
     elif name.startswith("best_score"):
         expect(value, where, int, float, Tensor, *NUMPY_NUMBERS)
-    elif name == "keep_ckpt_ids":
+    elif name.startswith("keep_ckpt_ids"):
         expect_all(value, where, int)
     elif name == "position_in_epoch":  # written by this package's epoch loop
         expect(value, where, dict)
@@ -156,6 +156,7 @@ def _check_runtime_info(name: str, value: Any, where: str) -> None:
         expect_all(value, where, dict)
         expect_all([each.get("wait_count") for each in value], f"{where}.wait_count", int)
         expect_all([each.get("best_score") for each in value], f"{where}.best_score", float)
+        expect_all([each.get("non_finite", 0.0) for each in value], f"{where}.non_finite", float)
 
 
 def _check_optimizer(state: Any, where: str) -> None:

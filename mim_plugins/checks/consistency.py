@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 from ..algorithms import used_mimics
 from ..algorithms.dependent_parts import image_channels
 from ..apis.models import build_model
+from ..engine.batch_images import images_per_batch
 from ..errors import BUILD_ERRORS, ConfigError
 from ..randomness import preserved_random_state
 from .head_classes import has_base_named, innermost_model
@@ -167,7 +168,7 @@ def check_batches(model: Any, loader: DataLoader) -> None:
         ConfigError: a batch, or the last one of an epoch, has a single image, but the model mixes
             images or normalizes features over the batch.
     """
-    size, images = _batch_size(loader), _images_before_single(loader)
+    size, images = images_per_batch(loader), _images_before_single(loader)
     if size != 1 and images is None:
         return
     needs = _reason_for_two_images(model, loader)
@@ -202,16 +203,11 @@ def _reason_for_two_images(model: Any, loader: DataLoader) -> str | None:
     return "batch normalization (BatchNorm) needs" if rejects else None
 
 
-def _batch_size(loader: DataLoader) -> int | None:
-    """Return the images per batch, from the batch sampler if the loader has one."""
-    return loader.batch_size or getattr(loader.batch_sampler, "batch_size", None)
-
-
 def _images_before_single(loader: DataLoader) -> int | None:
     """Return the images per epoch of a process whose last batch is one image, or None."""
     batches: Any = loader.batch_sampler
     sampler: Any = getattr(batches, "sampler", None)
-    size = _batch_size(loader)
+    size = images_per_batch(loader)
     if size is None or getattr(batches, "drop_last", False) or not hasattr(sampler, "__len__"):
         return None
     if "Infinite" in type(sampler).__name__ or has_base_named(sampler, "MultiSourceSampler"):

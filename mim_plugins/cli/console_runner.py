@@ -104,7 +104,7 @@ class ConsoleRunner(Runner):
         guard_writers(self)
 
     def has_begun(self) -> bool:
-        """Return whether the first epoch has started; earlier errors are setup errors."""
+        """Return whether training or a validation has started; earlier errors are setup errors."""
         return self._has_begun
 
     def after_first_iteration(self, action: Callable[[], object]) -> None:
@@ -193,7 +193,8 @@ class ConsoleRunner(Runner):
         """
         if fn_name == "after_load_checkpoint":
             check_loaded(self, kwargs["checkpoint"])
-        self._has_begun = self._has_begun or fn_name == "before_train_epoch"
+        # a resumed run may begin with a validation
+        self._has_begun = self._has_begun or fn_name in ("before_train_epoch", "before_val")
         if fn_name == "after_train_iter" and self._first_action is not None:
             action, self._first_action = self._first_action, None
             action()

@@ -10,7 +10,7 @@ from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
 from ..engine.hooks import PreemptionHook
-from ..engine.resume.checkpoint_names import is_local
+from ..engine.resume.checkpoint_names import local_folder
 from ..engine.resume.run_checkpoints import newest_complete
 from .reported_errors import INTERRUPTED_EXIT_CODE, wants_traceback
 
@@ -45,10 +45,11 @@ def _without_further_interrupts() -> Iterator[None]:
 
 
 def _line(runner: Runner) -> str:
-    hooks = [hook for hook in runner.hooks if isinstance(hook, CheckpointHook)]
-    out_dir = next((hook.out_dir for hook in hooks if hook.out_dir), runner.work_dir)
-    last = next((hook.last_ckpt for hook in hooks), None)
-    newest = newest_complete(out_dir if is_local(out_dir) else None, runner, last)
+    hook = next((each for each in runner.hooks if isinstance(each, CheckpointHook)), None)
+    folder, last = runner.work_dir, None
+    if hook is not None:
+        folder, last = local_folder(hook, runner.work_dir), hook.last_ckpt
+    newest = newest_complete(folder, runner, last)
     saves = any(isinstance(hook, PreemptionHook) for hook in runner.hooks)
     return (
         f"interrupted by Ctrl-C at iteration {runner.iter + 1}, which saves nothing: {newest}."

@@ -13,6 +13,7 @@ from mmengine.runner import Runner
 from ..apis import override_config
 from ..apis import read_config as read_config_file
 from ..config import misspelled_argument, misspelled_entry, wrong_choice
+from ..engine.batch_images import images_per_batch
 from ..errors import ConfigError, DataNotFoundError
 from ..wording import counted
 from .data_root import apply_data_root
@@ -78,10 +79,11 @@ def check_batch_size(runner: Runner) -> None:
     """
     loader = runner.train_dataloader
     if len(loader) == 0:
-        batch = loader.batch_size * get_world_size()
+        size = images_per_batch(loader)
+        batch = "" if size is None else f" of {size * get_world_size()}"
         raise DataNotFoundError(
-            f"the training set has {counted(len(loader.dataset), 'image')}, fewer than one batch of"
-            f" {batch}, so an epoch has no step. Set train_dataloader.batch_size to a smaller"
+            f"the training set has {counted(len(loader.dataset), 'image')}, fewer than one batch"
+            f"{batch}, so an epoch has no step. Set train_dataloader.batch_size to a smaller"
             " number"
         )
 

@@ -82,13 +82,15 @@ def test_warnings_without_possible_action_are_hidden(tmp_path):
     assert [str(w.message)[:15] for w in shown] == ["This DataLoader"]
 
 
-def test_training_begins_with_the_first_epoch(tmp_path):
+@pytest.mark.parametrize("first", ["before_train_epoch", "before_val"])
+def test_training_begins_with_the_first_epoch_or_validation(tmp_path, first):
+    """A resumed run may validate before its first epoch."""
     runner = build(tmp_path)
     runner.hooks.clear()
     for name in ("before_run", "before_train"):
         runner.call_hook(name)
         assert not runner.has_begun()
-    for name in ("before_train_epoch", "after_train"):
+    for name in (first, "after_train"):
         runner.call_hook(name)
         assert runner.has_begun()
 

@@ -3,7 +3,7 @@ import signal
 
 import pytest
 from mmengine.config import Config
-from mmengine.hooks import Hook
+from mmengine.hooks import CheckpointHook, Hook
 from tiny_run import toy_runner
 
 from mim_plugins.cli import interruptible, user_errors, work_dir
@@ -58,6 +58,31 @@ def test_ctrl_c_ends_a_run_with_one_line(tmp_path, capsys, iteration, newest, ho
     assert signal.getsignal(signal.SIGINT) == handlers[0]
     for number, handler in zip((signal.SIGTERM, signal.SIGUSR1), handlers[1:], strict=True):
         signal.signal(number, handler)
+
+
+class CtrlCWhileLoading(Hook):
+    def after_load_checkpoint(self, runner, checkpoint):
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.mark.parametrize("out_dir", [None, "run", "out"])
+@pytest.mark.parametrize("hooks", [[CtrlCWhileLoading()], [CtrlC(2)]], ids=["loading", "training"])
+def test_line_contains_the_newest_file_of_any_folder(tmp_path, capsys, out_dir, hooks):
+    checkpoint = {} if out_dir is None else dict(out_dir=str(tmp_path / out_dir))
+    toy_runner(tmp_path / "run", iterations=2, checkpoint=checkpoint).train()
+    runner = toy_runner(tmp_path / "run", checkpoint=checkpoint, hooks=hooks, resume=True)
+    with pytest.raises(SystemExit), interruptible(runner):
+        runner.train()
+    folder = tmp_path / ("out/run" if out_dir == "out" else "run")
+    assert f"checkpoint is '{folder / 'iter_2.pth'}'" in capsys.readouterr().err
+
+
+def test_line_without_a_checkpoint_hook_names_no_file(tmp_path, capsys):
+    runner = toy_runner(tmp_path, hooks=[CtrlC(1)])
+    runner._hooks = [hook for hook in runner.hooks if not isinstance(hook, CheckpointHook)]
+    with pytest.raises(SystemExit), interruptible(runner):
+        runner.train()
+    assert "there is no complete checkpoint" in capsys.readouterr().err
 
 
 def test_only_one_process_reports_the_interruption(tmp_path, capsys, monkeypatch):

@@ -93,6 +93,20 @@ def test_training_set_smaller_than_one_batch_is_rejected(images, refused):
         run_config.check_batch_size(runner)
 
 
+class NoBatches:
+    def __len__(self):
+        return 0
+
+    def __iter__(self):
+        return iter([])
+
+
+def test_batch_sampler_without_a_size_and_batches_is_rejected():
+    loader = DataLoader(list(range(3)), batch_sampler=NoBatches())
+    with pytest.raises(DataNotFoundError, match=r"3 images, fewer than one batch, so"):
+        run_config.check_batch_size(SimpleNamespace(train_dataloader=loader))
+
+
 def test_launcher_option_without_that_launcher_is_rejected(monkeypatch):
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     parser = build_parser()

@@ -18,7 +18,7 @@ from ...apis.export import export_encoder
 from ...apis.inputs import central_pipeline
 from ...datasets.wrappers import base_datasets
 from ...engine.model_wrapper import unwrap_model
-from ...engine.resume.checkpoint_files import POINTER, find_resumable
+from ...engine.resume.run_checkpoints import last_of_training
 from ...sampling import evenly_spaced
 from ...visualization import draw_grid
 from ...visualization.panels import panel_caption
@@ -52,7 +52,7 @@ def write_results(runner: Runner, config: Path) -> RunResults:
     folder = Path(runner.work_dir)
     if not is_main_process():
         return RunResults(config)
-    checkpoint = find_resumable(folder, folder / POINTER).path
+    checkpoint = last_of_training(runner)
     encoder, curve, picture = folder / ENCODER, folder / CURVE, folder / PICTURE
 
     def write_encoder() -> None:
@@ -98,9 +98,13 @@ def _draw_picture(runner: Runner, path: Path) -> None:
 
 
 def _data_folder(loader: DataLoader) -> str:
+    """Return the file or folder of the images, a placeholder for data sets of other libraries."""
     dataset: Any = base_datasets(loader.dataset)[0]
-    folder = os.path.normpath(dataset.data_prefix.get("img_path") or dataset.data_root)
-    return dataset.ann_file or (folder if os.path.isdir(folder) else dataset.data_root)
+    prefix = getattr(dataset, "data_prefix", None) or {}
+    root = getattr(dataset, "data_root", None) or ""
+    folder = os.path.normpath(prefix.get("img_path") or root) if prefix or root else ""
+    found = getattr(dataset, "ann_file", "") or (folder if os.path.isdir(folder) else root)
+    return found or "IMAGES"
 
 
 def _shown(path: Path) -> Path:

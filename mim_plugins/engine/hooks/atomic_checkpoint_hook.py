@@ -16,15 +16,17 @@ from ..resume.atomic_local_backend import use_atomic_backend
 from ..resume.best_checkpoints import move_best_into_folder, replace_best
 from ..resume.captured_checkpoint import saving
 from ..resume.checkpoint_compatibility import add_compatibility_meta
-from ..resume.checkpoint_names import INTERRUPTED, check_distinct, check_template, is_local
+from ..resume.checkpoint_names import INTERRUPTED, check_distinct, check_template
 from ..resume.checkpoint_writer import CheckpointWriter, Outcome, describe_failure, lost_end
-from ..resume.early_stopping import add_early_stopping, restore_early_stopping
+from ..resume.early_stopping import add_early_stopping, note_metrics, restore_early_stopping
+from ..resume.kept_steps import read_kept_steps
 from ..resume.loaded_checkpoint import check_loaded
 from ..resume.model_settings import note_settings
 from ..resume.resumable_content import check_savable, make_resumable
 from ..resume.resume_source import set_resume_source
 from ..resume.resumed_schedule import follow_config
 from ..resume.run_checkpoints import (
+    has_regular_end,
     next_try,
     remove_files,
     remove_partial_files,
@@ -48,9 +50,8 @@ class AtomicCheckpointHook(CheckpointHook):
     A thread writes a copy of the state while training continues. The next save waits for it, and so
     does the end of the run. The best checkpoint is not copied: training waits for its file.
 
-    With ``save_optimizer=False``, the regular files contain only weights. A run is then resumed
-    from the files of :class:`TimedCheckpointHook` and :class:`PreemptionHook`, which always contain
-    the optimizer.
+    With ``save_optimizer=False``, regular files contain only weights. A run is resumed from those
+    of :class:`TimedCheckpointHook` and :class:`PreemptionHook`, which always contain the optimizer.
 
     A resumed run starts from the newest intact file (:func:`find_resumable`), which is compared
     with the model and the optimizer before it is used (:func:`check_loaded`). Learning rate and
@@ -97,7 +98,7 @@ class AtomicCheckpointHook(CheckpointHook):
         check_distinct(runner)
         guard_writers(runner)
         prepare_sharded_run(runner)
-        if runner._resume:
+        if runner._resume and not runner._has_loaded:
             set_resume_source(runner, self.out_dir)
 
     def before_train(self, runner: Runner) -> None:
@@ -106,18 +107,17 @@ class AtomicCheckpointHook(CheckpointHook):
         Raises:
             ConfigError: the schedulers or the model cannot be saved, see :func:`check_savable`.
         """
-        hooks = (each for each in runner.hooks if isinstance(each, AtomicCheckpointHook))
-        self._is_main = self is next(hooks)
-        super().before_train(runner)
-        self._first_iter = runner.iter
+        self._is_main = self is next(h for h in runner.hooks if isinstance(h, AtomicCheckpointHook))
+        self._steps_key = read_kept_steps(self, runner, partial(super().before_train, runner))
+        self.first_iter = runner.iter
         check_savable(runner)
         note_settings(runner)
         guard_metrics(runner)
         restore_early_stopping(runner)
         if runner._resume:
+            runner._has_loaded = True  # without a file, MMEngine would later load one of this run
             move_best_into_folder(self)
-        if is_local(self.out_dir):
-            remove_partial_files(runner, self.out_dir)
+        remove_partial_files(runner, self.out_dir)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Check the loaded checkpoint and adapt its schedule and learning rate to the config."""
@@ -139,7 +139,7 @@ class AtomicCheckpointHook(CheckpointHook):
         """
         self.finish_saving()
         end = last_step(runner, self.by_epoch, self._tried)
-        lacks_end = self.save_last and runner.iter > self._first_iter and self.saved != end
+        lacks_end = self.save_last and runner.iter > self.first_iter and self.saved != end
         if lacks_end or self._tried != self.saved:
             self._is_ending = True
             self._save_checkpoint_with_step(runner, end.step, end.meta())
@@ -148,13 +148,13 @@ class AtomicCheckpointHook(CheckpointHook):
             raise lost_end(runner, self.newest)
         if self._is_main and self.saved == end and not self._has_training_state:
             write_pointer(runner, str(self.last_ckpt))
+        if self._is_main and has_regular_end(self, runner):
             remove_files(runner.logger, self, [INTERRUPTED], self._errors)
         super().after_train(runner)
 
     def _publish_model(self, runner: Runner, ckpt_path: str | None) -> None:
         """Publish a checkpoint; a failure is only logged, because the run is complete."""
-        publish = partial(super()._publish_model, runner, ckpt_path)
-        try_publishing(runner.logger, ckpt_path, publish)
+        try_publishing(runner.logger, ckpt_path, partial(super()._publish_model, runner, ckpt_path))
 
     def save_iteration(self, runner: Runner, name: str, prospect: str) -> None:
         """Begin to save the run after the current iteration, see :meth:`finish_saving`.
@@ -173,7 +173,7 @@ class AtomicCheckpointHook(CheckpointHook):
         self.newest = outcome.newest or self.newest
 
     def _save_checkpoint_with_step(
-        self, runner: Runner, step: int, meta: dict, then: Callable[[], object] | None = None
+        self, runner: Runner, step: int, meta: dict, then: Callable[[], object] = bool
     ) -> None:
         """Save ``step``, update ``last_checkpoint``, remove outdated files, then call ``then``."""
         if self.deferred is not None:
@@ -187,8 +187,8 @@ class AtomicCheckpointHook(CheckpointHook):
         name = self.filename_tmpl.format(step)
         path = self.file_backend.join_path(self.out_dir, name)
         runner.message_hub.update_info("last_ckpt", path)
-        end = runner.max_epochs if self.by_epoch else runner.max_iters
-        end = step if self._is_ending else end
+        length = runner.max_epochs if self.by_epoch else runner.max_iters
+        end = step if self._is_ending else length
         prospect = next_try(step, end, self.interval, self.save_last)
         names = [*map(self.filename_tmpl.format, outdated)]
         if self._has_training_state:
@@ -197,8 +197,7 @@ class AtomicCheckpointHook(CheckpointHook):
         def finish(is_saved: bool) -> None:
             if is_saved:
                 remove_files(runner.logger, self, names, self._errors)
-            if then is not None:
-                then()
+            then()
 
         self._tried = tried = SavedStep(step, meta["epoch"], meta["iter"])
 
@@ -213,6 +212,7 @@ class AtomicCheckpointHook(CheckpointHook):
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
         """Save as MMEngine does, but remove the old best file only when the new one is complete."""
+        note_metrics(runner, metrics)
         if not self.save_best or lacks_metric(self.key_indicators, metrics, runner):
             return
         self.finish_saving()
@@ -247,4 +247,4 @@ class AtomicCheckpointHook(CheckpointHook):
 
     def _set_kept_steps(self, runner: Runner, steps: list[int]) -> None:
         self.keep_ckpt_ids = deque(steps, self.max_keep_ckpts)
-        runner.message_hub.update_info("keep_ckpt_ids", steps)
+        runner.message_hub.update_info(self._steps_key, steps)

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from torch.utils.data import DataLoader
 from ...errors import WorkDirError
 from ...registry import HOOKS
 from ..loops.resumable_data_loader import defer_worker_signals
+from ..loops.training_end import at_end_of_training
 from ..resume.checkpoint_names import INTERRUPTED
 from .atomic_checkpoint_hook import AtomicCheckpointHook
 from .restart_hook import LAUNCH_VARIABLE
@@ -32,7 +34,8 @@ class PreemptionHook(Hook):
     All processes stop at the same iteration, whichever of them received the signal. With gradient
     accumulation, this is an iteration that updates the weights. A signal received during validation
     takes effect after the validation. If ``interrupted.pth`` cannot be saved, the run ends with
-    an error that contains the newest complete checkpoint.
+    an error that contains the newest complete checkpoint. Only the main thread of a process
+    receives signals; a run in another thread logs a warning.
 
     Args:
         interval: iterations between two synchronizations of several processes.
@@ -69,8 +72,15 @@ class PreemptionHook(Hook):
         # a run that torchrun did not start may have inherited the variable
         is_launched = runner.launcher == "pytorch" and LAUNCH_VARIABLE in os.environ
         self._launcher = os.getppid() if is_launched else None
+        if not _is_main_thread():
+            runner.logger.warning(
+                "PreemptionHook: this run trains in another thread than the main one, and only that"
+                " one receives signals: SIGTERM does not save this run"
+            )
+            return
         for number in self.signals:
             self._previous[number] = signal.signal(number, self._receive)
+        at_end_of_training(runner, self._restore_handlers)
 
     def after_train_iter(
         self,
@@ -89,7 +99,8 @@ class PreemptionHook(Hook):
         if not self._stopping or not weights_are_up_to_date(runner.optim_wrapper):
             return
         # loader workers, which may have received the signal too, are no longer needed
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        if _is_main_thread():
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         cause = "the launcher has ended" if self._has_lost_launcher() else "termination signal"
         runner.logger.warning(f"{cause}: stopping at iteration {runner.iter + 1}")
         hook = checkpoint_hook(runner, type(self).__name__)
@@ -107,9 +118,16 @@ class PreemptionHook(Hook):
         raise SystemExit(REQUEUE_EXIT_CODE)
 
     def after_train(self, runner: Runner) -> None:
-        """Restore the previous signal handlers."""
+        """Restore the signal handlers, as loops of this package also do after errors."""
+        self._restore_handlers()
+
+    def _restore_handlers(self) -> None:
+        if self._stopping:
+            return  # another signal must not change the exit code
         for number, handler in self._previous.items():
-            signal.signal(number, handler)
+            # None: a handler that Python did not set and cannot restore
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        self._previous.clear()
 
     def _receive(self, number: int, frame: object) -> None:
         self._received = True
@@ -126,6 +144,10 @@ class PreemptionHook(Hook):
         flag = torch.tensor(int(received))
         all_reduce(flag, "max")
         return bool(flag)
+
+
+def _is_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
 
 
 def weights_are_up_to_date(optim_wrapper: OptimWrapper | OptimWrapperDict) -> bool:

@@ -12,6 +12,7 @@ from mmengine.runner import Runner
 
 from ...checkpoints import write_atomically
 from ...registry import HOOKS
+from ..batch_images import images_per_batch
 from ..guards.failure_report import ERROR_FILE_VARIABLE
 from ..guards.guarded_writes import try_writing
 
@@ -106,7 +107,7 @@ class RestartHook(Hook):
 
     def _write(self, runner: Runner, lines: list[str]) -> None:
         counts = (runner.cfg.get("optim_wrapper") or {}).get("accumulative_counts", 1)
-        batch = get_world_size() * (runner.train_dataloader.batch_size or 0) * counts
+        batch = get_world_size() * (images_per_batch(runner.train_dataloader) or 0) * counts
         content = dict(
             launch=self.launch,
             global_batch=self._known(runner).get("global_batch", batch),

@@ -4,11 +4,14 @@ from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
 from mmengine.optim import LinearParamScheduler, OptimWrapper, OptimWrapperDict
 from mmengine.runner import IterBasedTrainLoop, Runner
+from torch.utils.data import DataLoader
 
 from ...datasets import MixtureSampler
 from ...datasets.wrappers import count_images
 from ...registry import HOOKS
 from ...wording import counted
+from ..batch_images import images_per_batch
+from ..loops.ordered_batches import nested_samplers
 
 
 @HOOKS.register_module()
@@ -33,18 +36,23 @@ class RunSummaryHook(Hook):
         loader = runner.train_dataloader
         images, samples = count_images(loader.dataset), len(loader.dataset)
         repeats = f" ({samples} samples with repeats)" if samples > images else ""
-        if isinstance(loader.sampler, MixtureSampler):
-            repeats = f" ({sum(loader.sampler.counts)} per epoch by their weights)"
-        batch = loader.batch_size * get_world_size()
+        for sampler in nested_samplers(loader.batch_sampler):
+            if isinstance(sampler, MixtureSampler):
+                repeats = f" ({sum(sampler.counts)} per epoch by their weights)"
+        size = images_per_batch(loader)
+        batch = None if size is None else size * get_world_size()
         accumulate = wrapper._accumulative_counts
         lr = max(group.get("initial_lr", group["lr"]) for group in wrapper.optimizer.param_groups)
         lr *= _reached_share(runner)
         runner.logger.info(
             f"{name}Training on {counted(images, 'image')}{repeats}: global batch"
-            f" {batch * accumulate} = {counted(get_world_size(), 'process')} *"
-            f" {counted(loader.batch_size, 'image')} * {accumulate} accumulated,"
+            f"{'' if batch is None else f' {batch * accumulate}'} ="
+            f" {counted(get_world_size(), 'process')} * {_batches(size, loader)} *"
+            f" {accumulate} accumulated,"
             f" {_length(runner, batch)}, highest learning rate {lr:.3g}"
         )
+        if batch is None:
+            return
         recipe = (runner.cfg.get("auto_scale_lr") or {}).get("base_batch_size")
         scaled = (runner.cfg.get("auto_scale_lr") or {}).get("enable", False)
         if recipe and recipe != batch * accumulate and not scaled:
@@ -71,10 +79,20 @@ def _reached_share(runner: Runner) -> float:
     return 1.0
 
 
-def _length(runner: Runner, batch: int) -> str:
+def _batches(size: int | None, loader: DataLoader) -> str:
+    """Describe the batches of one process."""
+    if size is not None:
+        return counted(size, "image")
+    sampler = getattr(loader.batch_sampler, "batch_sampler", loader.batch_sampler)
+    return f"a batch of {type(sampler).__name__}"
+
+
+def _length(runner: Runner, batch: int | None) -> str:
     """Describe the length of the run in epochs, or in iterations if the loop has no epochs."""
     loader = runner.train_dataloader
     if not isinstance(runner.train_loop, IterBasedTrainLoop):
         return f"{counted(runner.max_epochs, 'epoch')} of {counted(len(loader), 'iteration')}"
+    if batch is None:
+        return counted(runner.max_iters, "iteration")
     passes = runner.max_iters * batch / max(count_images(loader.dataset), 1)
     return f"{counted(runner.max_iters, 'iteration')} = {passes:.3g} passes over the images"

@@ -30,8 +30,9 @@ class StallWatchdogHook(Hook):
     blocks. Therefore a thread of each process writes its progress (iteration and stage) to a file
     in ``heartbeats`` in the work folder, which all processes must share. After ``timeout`` seconds
     without progress, the ranks that are furthest behind are logged, these ranks print their stack
-    traces, and all processes exit with code 1. Monitoring starts with the first epoch, after setup
-    work of other hooks such as a scan of a data set. A single process is not monitored.
+    traces, and all processes exit with code 1. Monitoring starts with the first epoch, or with the
+    validation that a resumed run runs before it, after setup work of other hooks such as a scan of
+    a data set. A single process is not monitored.
 
     Args:
         timeout: seconds without progress. Must exceed the longest pause of a healthy run (loading
@@ -49,6 +50,7 @@ class StallWatchdogHook(Hook):
             raise ValueError(f"StallWatchdogHook: timeout={timeout} must be positive")
         self.timeout = timeout
         self._period = min(timeout / 4, 30)
+        self._runner: Any = None
         self._stop: threading.Event | None = None  # created later, because it cannot be pickled
         self._handle: Any = None
         self._thread: threading.Thread | None = None
@@ -70,8 +72,12 @@ class StallWatchdogHook(Hook):
     def before_train_epoch(self, runner: Runner) -> None:
         """Record progress; start the thread at the first epoch."""
         self._advance(0)
-        if self._thread is not None and self._thread.ident is None:
-            self._thread.start()
+        self._start_thread()
+
+    def before_val(self, runner: Runner) -> None:
+        """Record progress; start the thread at a validation before the first epoch."""
+        self.heartbeat(0)
+        self._start_thread()
 
     def before_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | tuple | list | None = None
@@ -118,13 +124,18 @@ class StallWatchdogHook(Hook):
         if self._handle is not None:
             self._handle.remove()
 
+    def _start_thread(self) -> None:
+        if self._thread is not None and self._thread.ident is None:
+            self._thread.start()
+
     def _after_forward(self, *_: object) -> None:
         if self._runner.model.training:
             self._advance(2)
 
     def _advance(self, stage: int, batch: int = 0, next_iteration: bool = False) -> None:
-        self._progress = (self._runner.iter + next_iteration, stage, batch)
         self._since = time.monotonic()
+        if self._runner is not None:  # None in an evaluation without training
+            self._progress = (self._runner.iter + next_iteration, stage, batch)
 
     def _publish(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)

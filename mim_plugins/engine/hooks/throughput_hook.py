@@ -6,14 +6,16 @@ from mmengine.hooks.hook import DATA_BATCH
 from mmengine.runner import Runner
 
 from ...registry import HOOKS
+from ..batch_images import images_in, images_per_batch
 
 
 @HOOKS.register_module()
 class ThroughputHook(Hook):
     """Log ``images_per_s`` of all processes together, to the console and every visualizer.
 
-    The value is the number of images per iteration divided by the mean duration of the last
-    ``window`` iterations, including data loading (``time`` in MMEngine's log).
+    The value is the number of images per iteration (of this one, if a batch sampler defines no
+    size) divided by the mean duration of the last ``window`` iterations, including data loading
+    (``time`` in MMEngine's log).
 
     Args:
         window: iterations to average over; the default equals that of MMEngine's log processor.
@@ -39,7 +41,8 @@ class ThroughputHook(Hook):
         if "train/time" not in hub.log_scalars:
             return
         seconds = float(hub.get_scalar("train/time").mean(self.window))
-        # a loader with a batch sampler has no batch_size
-        images = runner.train_dataloader.batch_size or len(data_batch["data_samples"])  # type: ignore[index, call-overload]
+        images = images_per_batch(runner.train_dataloader) or images_in(data_batch)
+        if images is None:
+            return
         images *= get_world_size()
         hub.update_scalar("train/images_per_s", images / max(seconds, 1e-9))

@@ -3,6 +3,7 @@
 import math
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.dist import broadcast, is_main_process
@@ -12,6 +13,7 @@ from mmengine.runner import Runner
 from ...registry import HOOKS
 from ..guards.guarded_writes import try_writing
 from ..resume.checkpoint_names import TIMED, is_local
+from ..resume.run_checkpoints import has_regular_end
 from .preemption_hook import checkpoint_hook, weights_are_up_to_date
 
 _FIRST_CHECK = 10  # iterations, before their duration is known
@@ -42,6 +44,7 @@ class TimedCheckpointHook(Hook):
 
     # after the regular checkpoints (VERY_LOW, 90), before a preempted run exits (LOWEST, 100)
     priority = 95
+    _hook: Any = None  # the run's AtomicCheckpointHook, once training has begun
 
     def __init__(self, minutes: float = 15, max_share: float = 0.01) -> None:
         if not (minutes > 0 and math.isfinite(minutes)):
@@ -72,7 +75,7 @@ class TimedCheckpointHook(Hook):
 
         MMEngine calls this in the main process only.
         """
-        if self._hook.is_saving_run:
+        if self._hook is not None and self._hook.is_saving_run:
             self._since = time.monotonic()
 
     def after_train_iter(
@@ -95,9 +98,7 @@ class TimedCheckpointHook(Hook):
 
     def after_train(self, runner: Runner) -> None:
         """Remove the files if the regular checkpoint of the end is complete."""
-        last, saved = self._hook.last_ckpt, self._hook.saved
-        is_complete = saved is not None and saved.iteration == runner.iter
-        if is_complete and is_main_process() and self._is_local and last and Path(last).exists():
+        if is_main_process() and self._is_local and has_regular_end(self._hook, runner):
             for path in filter(Path.exists, self._files()):
                 try_writing(runner.logger, f"'{path.parent}'", path.unlink)
 

@@ -5,15 +5,23 @@ from typing import Any
 
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
 
+from ...randomness import preserved_random_state, seed_generators
+from .resumable_data_loader import iteration_key
+
 VALIDATED = "last_validation"
 """Message hub key of the last validated step, in the unit that the loop counts.
 
 MMEngine logs entries whose keys begin with train, val or test beside the metrics.
 """
 
+_VALIDATION = 2**32 - 2  # last number of the key; orders of batches have the next one
+
 
 def run_due_validation(loop: EpochBasedTrainLoop | IterBasedTrainLoop, step: int) -> None:
     """Validate if the loop validates after ``step``.
+
+    Random numbers of the validation, such as masks, depend on the seed, the rank (if
+    ``randomness.diff_rank_seed`` is set) and the iteration, so a missed validation has the same.
 
     Args:
         loop: MMEngine's training loop or a subclass.
@@ -23,7 +31,9 @@ def run_due_validation(loop: EpochBasedTrainLoop | IterBasedTrainLoop, step: int
     if runner.val_loop is not None and _is_due(loop, step):
         # before the validation, because the checkpoint hook saves again after a better one
         runner.message_hub.update_info(VALIDATED, step)
-        runner.val_loop.run()
+        with preserved_random_state():
+            seed_generators(*iteration_key(runner), _VALIDATION, cuda=True)
+            runner.val_loop.run()
 
 
 def run_missed_validation(loop: EpochBasedTrainLoop | IterBasedTrainLoop, step: int) -> None:

@@ -13,6 +13,7 @@ from torch.utils.data import (
     BatchSampler,
     DistributedSampler,
     RandomSampler,
+    Sampler,
     SequentialSampler,
     SubsetRandomSampler,
     WeightedRandomSampler,
@@ -27,6 +28,7 @@ _REPRODUCIBLE = (
     InfiniteSampler,
     SequentialSampler,
 )
+GENERATORS = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
 _SINGLE_PROCESS = (BatchSampler, RandomSampler, SubsetRandomSampler, WeightedRandomSampler)
 _ORDER = 2**32 - 1  # last number of the key; samples have their batch there, which is smaller
 
@@ -38,7 +40,7 @@ class OrderedBatches(Iterator):
     their order would depend on all earlier numbers of the process. Here, they draw from separate
     streams that begin with the epoch: global generators are exchanged while a sampler runs, and
     generators that it stores are replaced. Samplers that depend only on their seed and epoch are
-    unchanged.
+    unchanged. Other state of a sampler is that of :class:`SamplerHistory`.
 
     Args:
         batch_sampler: PyTorch's ``BatchSampler`` or a similar class.
@@ -48,7 +50,7 @@ class OrderedBatches(Iterator):
     """
 
     def __init__(self, batch_sampler: Any, seed: int, rank: int, epoch: int) -> None:
-        samplers = nested_samplers(batch_sampler)
+        samplers = all_samplers(batch_sampler)
         self._is_reproducible = all(type(each) in _REPRODUCIBLE for each in samplers)
         self._key = (seed, rank, epoch, _ORDER)
         self._state: tuple | None = None
@@ -65,6 +67,10 @@ class OrderedBatches(Iterator):
         """Skip up to ``count`` batches and return their number, which is less at the end."""
         with self._stream():
             return sum(1 for _ in islice(self._batches, count))
+
+    def finish(self) -> None:
+        """Let the sampler run its code after the last batch, unless it has more batches."""
+        self.skip(1)
 
     def __next__(self) -> list:
         """Return the next batch of indices."""
@@ -102,6 +108,17 @@ def nested_samplers(outermost: Any) -> list[Any]:
         found.append(inner)
 
 
+def all_samplers(outermost: Any) -> list[Any]:
+    """Return :func:`nested_samplers` and all other samplers that their attributes contain."""
+    found = nested_samplers(outermost)
+    for sampler in found:  # which grows
+        for value in getattr(sampler, "__dict__", {}).values():
+            for each in value if type(value) in (list, tuple) else [value]:
+                if isinstance(each, Sampler) and not any(each is other for other in found):
+                    found.append(each)
+    return found
+
+
 def order_rank(batch_sampler: Any, rank: int, ranks_differ: bool) -> int:
     """Return the rank in the key of the order: 0 if all processes draw the same numbers.
 
@@ -123,13 +140,23 @@ def order_rank(batch_sampler: Any, rank: int, ranks_differ: bool) -> int:
 def _replace_generators(sampler: Any, key: Sequence[int]) -> None:
     """Replace the generators that a sampler stores; their other users keep the former ones."""
     for name, value in list(getattr(sampler, "__dict__", {}).items()):
-        sequence = np.random.SeedSequence(key)
-        seed = int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))
-        if isinstance(value, torch.Generator):
-            setattr(sampler, name, torch.Generator(value.device).manual_seed(seed))
-        elif isinstance(value, np.random.Generator):
-            setattr(sampler, name, np.random.Generator(type(value.bit_generator)(sequence)))
-        elif isinstance(value, np.random.RandomState):
-            setattr(sampler, name, np.random.RandomState(sequence.generate_state(4)))
-        elif type(value) is random.Random:
-            setattr(sampler, name, random.Random(seed))
+        new: Any = _new_generator(value, key)
+        if type(value) in (list, tuple) and isinstance(next(iter(value), None), GENERATORS):
+            new = type(value)(_new_generator(each, (*key, i)) for i, each in enumerate(value))
+        if new is not None:
+            setattr(sampler, name, new)
+
+
+def _new_generator(value: Any, key: Sequence[int]) -> Any:
+    """Return a generator of the same kind that begins with a key, None for another value."""
+    if not isinstance(value, GENERATORS):
+        return None
+    sequence = np.random.SeedSequence(key)
+    seed = int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))
+    if isinstance(value, torch.Generator):
+        return torch.Generator(value.device).manual_seed(seed)
+    if isinstance(value, np.random.Generator):
+        return np.random.Generator(type(value.bit_generator)(sequence))
+    if isinstance(value, np.random.RandomState):
+        return np.random.RandomState(sequence.generate_state(4))
+    return random.Random(seed) if type(value) is random.Random else None

@@ -1,5 +1,6 @@
 """Batch sampler that starts at any position of a run."""
 
+import copy
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
@@ -7,14 +8,18 @@ from typing import Any
 from mmengine.dist import get_rank
 from torch.utils.data import Sampler
 
-from .ordered_batches import OrderedBatches, order_rank
+from ..batch_images import images_per_batch
+from .ordered_batches import OrderedBatches, all_samplers, order_rank
+from .sampler_history import SamplerHistory
 from .seeded_batch import SeededBatch
 
 
 class PositionedBatchSampler(Sampler):
     """Batches of another batch sampler, starting at any batch of any epoch.
 
-    Past batches are skipped as indices, without reading any image.
+    The global generators are seeded for each batch and not restored, which its reader does. Past
+    batches are skipped as indices, without reading any image. Samplers run to the end of each
+    epoch, including the code after their last index, see :class:`SamplerHistory`.
 
     Args:
         batch_sampler: PyTorch's ``BatchSampler`` or a similar class.
@@ -33,6 +38,7 @@ class PositionedBatchSampler(Sampler):
         self.ranks_differ = False
         self._rank = get_rank()
         self._epoch = self._start = 0
+        self._history = SamplerHistory(all_samplers(batch_sampler))
 
     @property
     def sampler(self) -> Any:
@@ -41,8 +47,8 @@ class PositionedBatchSampler(Sampler):
 
     @property
     def batch_size(self) -> int | None:
-        """Samples per batch, None if the batch sampler does not define it."""
-        return getattr(self.batch_sampler, "batch_size", None)
+        """Samples per batch, None if the batch sampler defines none, or several."""
+        return images_per_batch(self.batch_sampler)
 
     @property
     def drop_last(self) -> bool:
@@ -57,18 +63,31 @@ class PositionedBatchSampler(Sampler):
         """Start the next iteration at this batch; if endless, it may lie in a later epoch."""
         self._epoch, self._start = epoch, batch
 
+    def separate(self) -> "PositionedBatchSampler":
+        """Return an independent sampler of the same batches, for another reader of the data."""
+        other = copy.copy(self)
+        samplers = self._history.copied_samplers()
+        other.batch_sampler = samplers[0]
+        other._history = SamplerHistory(samplers)
+        return other
+
     def __iter__(self) -> Iterator[SeededBatch]:
         """Yield the batches from the position of :meth:`set_position`."""
         epoch, start = self._epoch, self._start
+        self._history.begin(epoch, self._run_through)
         while True:
             batches = self._batches_of(epoch)
             # an epoch ends after its length, even if the sampler yields more
             done = batches.skip(start if self.endless else min(start, len(self)))
             rest = None if self.endless else len(self) - done
             for indices in islice(batches, rest):
-                yield SeededBatch(indices, (self.seed, self._rank, epoch, done))
+                batch = SeededBatch(indices, (self.seed, self._rank, epoch, done))
+                batch.seed()  # without workers, the loader reads it next in this process
+                yield batch
                 done += 1
             if not self.endless:
+                batches.finish()
+                self._history.end(epoch)
                 return
             if not done:
                 raise ValueError(
@@ -77,9 +96,13 @@ class PositionedBatchSampler(Sampler):
                 )
             epoch, start = epoch + 1, max(start - done, 0)
 
+    def _run_through(self, epoch: int) -> None:
+        """Draw the indices of an epoch, as its training does."""
+        batches = self._batches_of(epoch)
+        batches.skip(len(self))
+        batches.finish()
+
     def _batches_of(self, epoch: int) -> OrderedBatches:
-        for sampler in (self.sampler, self.batch_sampler):
-            if hasattr(sampler, "set_epoch"):
-                sampler.set_epoch(epoch)
+        self._history.set_epoch(epoch)
         rank = order_rank(self.batch_sampler, self._rank, self.ranks_differ)
         return OrderedBatches(self.batch_sampler, self.seed, rank, epoch)

@@ -14,11 +14,13 @@ from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 from ...errors import ConfigError
+from ...randomness import preserved_random_state
 from .endless_sampler import check_training_sampler
 from .positioned_batch_sampler import PositionedBatchSampler
 
 _WORKER_GRACE = 60  # seconds from SIGTERM to the end of a worker
 _SAMPLER_SEED = "sampler_seed"
+_END = object()
 
 
 class ResumableDataLoader(DataLoader):
@@ -60,9 +62,13 @@ class ResumableDataLoader(DataLoader):
         self.__dict__["batch_size"] = position.batch_size
 
     def iter_from(self, epoch: int, start: int) -> Iterator:
-        """Return an iterator over the batches of ``epoch``, skipping the first ``start``."""
+        """Return an iterator over the batches of ``epoch``, skipping the first ``start``.
+
+        Reading a batch leaves the global random generators of this process unchanged.
+        """
         self.position.set_position(epoch, start)
-        return super().__iter__()
+        with preserved_random_state(cuda=False):
+            return _restoring(super().__iter__())
 
     def __iter__(self) -> Any:
         """Yield the batches from the first one of the run, beside a training on others.
@@ -72,7 +78,7 @@ class ResumableDataLoader(DataLoader):
         other = copy.copy(self)
         # PyTorch refuses to set these attributes; persistent workers are those of the training
         vars(other).update(
-            position=copy.copy(self.position), persistent_workers=False, _iterator=None
+            position=self.position.separate(), persistent_workers=False, _iterator=None
         )
         vars(other)["batch_sampler"] = other.position
         yield from other.iter_from(0, 0)
@@ -88,6 +94,16 @@ class ResumableDataLoader(DataLoader):
             sampler.seed = hub.get_info(_SAMPLER_SEED)
         else:
             hub.update_info(_SAMPLER_SEED, sampler.seed)
+
+
+def _restoring(batches: Iterator) -> Iterator:
+    """Yield batches, with the random generators of the caller between them."""
+    while True:
+        with preserved_random_state(cuda=False):
+            batch = next(batches, _END)
+        if batch is _END:
+            return
+        yield batch
 
 
 def build_resumable_data_loader(

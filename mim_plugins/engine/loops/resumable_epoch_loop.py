@@ -8,12 +8,12 @@ from torch.utils.data import DataLoader
 
 from ...randomness import seed_generators
 from ...registry import LOOPS
-from ..resume.checkpoint_writer import wait_for_write
 from ..resume.resumed_position import POSITION
 from .due_validation import run_due_validation, run_missed_validation
 from .endless_sampler import check_validation_sampler
 from .resumable_data_loader import build_resumable_data_loader, iteration_key
 from .schedule_length import check_count, check_intervals
+from .training_end import end_training
 
 
 @LOOPS.register_module()
@@ -101,8 +101,8 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
                 self._decide_current_val_interval()
                 run_due_validation(self, self._epoch)
             self.runner.call_hook("after_train")
-        finally:  # also after an error: the run may be resumed in another process
-            wait_for_write(self.runner)
+        finally:
+            end_training(self.runner)
         return self.runner.model
 
     def run_epoch(self) -> None:

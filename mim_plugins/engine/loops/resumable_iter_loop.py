@@ -8,11 +8,11 @@ from torch.utils.data import DataLoader
 
 from ...randomness import seed_generators
 from ...registry import LOOPS
-from ..resume.checkpoint_writer import wait_for_write
 from .due_validation import run_due_validation, run_missed_validation
 from .endless_sampler import check_validation_sampler
 from .resumable_data_loader import build_resumable_data_loader, iteration_key
 from .schedule_length import check_count, check_intervals, check_units
+from .training_end import end_training
 
 
 @LOOPS.register_module()
@@ -66,8 +66,8 @@ class ResumableIterLoop(IterBasedTrainLoop):
                 run_due_validation(self, self._iter)
             self.runner.call_hook("after_train_epoch")
             self.runner.call_hook("after_train")
-        finally:  # also after an error: the run may be resumed in another process
-            wait_for_write(self.runner)
+        finally:
+            end_training(self.runner)
         return self.runner.model
 
     def run_iter(self, data_batch: Any) -> None:

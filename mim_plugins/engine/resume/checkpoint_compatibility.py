@@ -4,7 +4,7 @@ import inspect
 from typing import Any
 
 import torch
-from mmengine.optim import OptimWrapper, OptimWrapperDict
+from mmengine.optim import BaseOptimWrapper, OptimWrapper, OptimWrapperDict
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
@@ -77,6 +77,8 @@ def add_compatibility_meta(runner: Runner, checkpoint: dict) -> None:
     checkpoint["meta"]["num_heads"] = _heads(runner)
     checkpoint["meta"]["model_settings"] = noted_settings(runner)
     wrapper, optimizer = runner.optim_wrapper, checkpoint.get("optimizer")
+    if not isinstance(wrapper, BaseOptimWrapper):
+        return  # MMEngine has not built it yet, and the checkpoint contains weights alone
     if isinstance(wrapper, OptimWrapperDict):
         kinds: Any = {name: _kind(each) for name, each in wrapper.items()}
         updates: Any = {name: count_updates(each) for name, each in (optimizer or {}).items()}
@@ -87,7 +89,7 @@ def add_compatibility_meta(runner: Runner, checkpoint: dict) -> None:
         checkpoint["meta"]["updates"] = updates
 
 
-def _kind(wrapper: OptimWrapper) -> str:
+def _kind(wrapper: BaseOptimWrapper) -> str:
     optimizer = wrapper.optimizer
     return type(getattr(optimizer, "optim", optimizer)).__name__  # inside the sharded one
 

@@ -35,6 +35,19 @@ def checkpoint_folder(work_dir: str, out_dir: str | Path | None) -> Path:
     return Path(os.path.abspath(out_dir), Path(work_dir).name)
 
 
+def local_folder(hook: CheckpointHook, work_dir: str) -> str | None:
+    """Return the local folder in which a hook saves, at any time; None if it is not local.
+
+    Args:
+        hook: the checkpoint hook.
+        work_dir: absolute path of the work folder.
+    """
+    if not is_local(hook.out_dir):
+        return None
+    is_complete = hasattr(hook, "file_backend")  # before_train sets both
+    return hook.out_dir if is_complete else str(checkpoint_folder(work_dir, hook.out_dir))
+
+
 def check_distinct(runner: Runner) -> None:
     """Check, before the hooks change their ``out_dir``, that no two of them write the same files.
 

@@ -1,12 +1,19 @@
 """State of MMEngine's EarlyStoppingHook in checkpoints."""
 
+import math
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from mmengine.hooks import CheckpointHook, EarlyStoppingHook
 from mmengine.runner import Runner
 
 EARLY_STOPPING = "early_stopping"
-"""Message hub key of a list with ``monitor``, ``rule``, ``wait_count`` and ``best_score``."""
+"""Message hub key of a list with ``monitor``, ``rule``, ``wait_count`` and ``best_score``.
+
+A hook with ``check_finite`` that a metric has stopped also has this metric as ``non_finite``.
+"""
+
+_non_finite: WeakKeyDictionary[Any, float] = WeakKeyDictionary()
 
 
 def add_early_stopping(runner: Runner, checkpoint: dict) -> None:
@@ -17,12 +24,24 @@ def add_early_stopping(runner: Runner, checkpoint: dict) -> None:
     """
     states = [
         dict(_identity(hook), wait_count=hook.wait_count, best_score=float(hook.best_score))
+        | ({"non_finite": _non_finite[hook]} if hook in _non_finite else {})
         for hook in _hooks(runner)
     ]
     info = checkpoint["message_hub"]["runtime_info"]
     info.pop(EARLY_STOPPING, None)
     if states:
         info[EARLY_STOPPING] = states
+
+
+def note_metrics(runner: Runner, metrics: dict) -> None:
+    """Note the non-finite metrics of a validation that stop the run.
+
+    Other reasons to stop follow from the counts and best scores of the hooks.
+    """
+    for hook in _hooks(runner):
+        _non_finite.pop(hook, None)
+        if hook.monitor in metrics and not math.isfinite(metrics[hook.monitor]):
+            _non_finite[hook] = float(metrics[hook.monitor])
 
 
 def restore_early_stopping(runner: Runner) -> None:
@@ -48,12 +67,13 @@ def restore_early_stopping(runner: Runner) -> None:
             continue
         states.remove(state)
         hook.wait_count, hook.best_score = state["wait_count"], state["best_score"]
+        if "non_finite" in state:
+            _non_finite[hook] = state["non_finite"]
         reason = _reason_to_stop(hook)
         if reason:
             runner.train_loop.stop_training = True
             runner.logger.warning(
-                f"Resuming: EarlyStoppingHook had stopped this run, because {reason}; to continue,"
-                " change patience or stopping_threshold"
+                f"Resuming: EarlyStoppingHook had stopped this run, because {reason}"
             )
 
 
@@ -74,9 +94,13 @@ def _move_before_checkpoints(runner: Runner, hooks: list[EarlyStoppingHook]) -> 
 
 
 def _reason_to_stop(hook: EarlyStoppingHook) -> str:
+    """Return why a hook has stopped the run and how to continue, empty if it has not."""
+    if hook.check_finite and hook in _non_finite:
+        return f"'{hook.monitor}' was {_non_finite[hook]}; to continue, set check_finite=False"
+    others = "; to continue, change patience or stopping_threshold"
     if hook.wait_count >= max(hook.patience, 1):
-        return f"'{hook.monitor}' did not improve in {hook.wait_count} validations"
+        return f"'{hook.monitor}' did not improve in {hook.wait_count} validations{others}"
     threshold = hook.stopping_threshold
     if threshold is not None and hook.rule_map[hook.rule](hook.best_score, threshold):
-        return f"'{hook.monitor}' reached {threshold}"
+        return f"'{hook.monitor}' reached {threshold}{others}"
     return ""

@@ -19,6 +19,8 @@ class ResumedPosition(NamedTuple):
     """Complete epochs; 0 in an iteration-based run."""
     epoch_length: int
     """Iterations per epoch of this run."""
+    counts_epochs: bool = True
+    """False in an iteration-based run."""
 
 
 def convert_position(runner: Runner, checkpoint: dict) -> tuple[ResumedPosition, list[str]]:
@@ -76,7 +78,7 @@ def _in_iterations(runner: Runner, checkpoint: dict) -> tuple[ResumedPosition, l
         )
     meta["epoch"] = 0  # as in MMEngine's iteration loop throughout
     length = len(runner.train_dataloader)
-    return ResumedPosition(meta["iter"], 0, length), changes
+    return ResumedPosition(meta["iter"], 0, length, counts_epochs=False), changes
 
 
 def _in_epochs(runner: Runner, checkpoint: dict) -> tuple[ResumedPosition, list[str]]:

@@ -129,9 +129,11 @@ def _is_unchanged(scheduler: Any, state: dict, position: ResumedPosition, *free:
     """Return whether a state equals the scheduler's, apart from progress and ``free`` keys."""
     built = plain_scheduler_state(scheduler)
     steps = position.epochs if scheduler.by_epoch else position.iterations
+    # MMEngine's iteration loop steps schedulers of epochs once, at its end
+    is_counted = position.counts_epochs or not scheduler.by_epoch
     return (
         built.keys() == state.keys()
-        and state["_global_step"] == steps
+        and (state["_global_step"] == steps or not is_counted)
         and all(_equal(built[key], state[key]) for key in built.keys() - {*_PROGRESS, *free})
     )
 
@@ -186,6 +188,12 @@ def _metric_states(schedulers: list, states: list, position: ResumedPosition) ->
     ]  # fmt: skip
     kept = {}
     for metric in by_metrics:
+        if not states:
+            raise CheckpointError(
+                f"--resume: {type(metric).__name__} depends on past metrics, but the checkpoint"
+                " contains no state of a scheduler (its run had none, or"
+                f" save_param_scheduler=False): {_remedy(metric, position)}"
+            )
         for index, each in enumerate(schedulers):
             if each.param_name != metric.param_name:
                 continue
@@ -193,17 +201,24 @@ def _metric_states(schedulers: list, states: list, position: ResumedPosition) ->
             same_length = len(states) == len(schedulers)
             if not (same_length and _is_unchanged(each, states[index], position, *free)):
                 raise CheckpointError(
-                    f"--resume: {type(metric).__name__} depends on the metrics of past epochs,"
-                    " which are valid for the checkpoint's schedule only, but the config has"
-                    f" another {type(each).__name__}. Keep the checkpoint's schedule, set begin of"
-                    f" {type(metric).__name__} to {position.epochs + 1}, or load the weights alone"
-                    " (load_from)"
+                    f"--resume: {type(metric).__name__} depends on past metrics, which are valid"
+                    " for the checkpoint's schedule only, but the config has another"
+                    f" {type(each).__name__}: keep the checkpoint's schedule, or"
+                    f" {_remedy(metric, position)}"
                 )
             state = each.state_dict()
             settings = {key: state[key] for key in state.keys() - set(_PROGRESS)}
             own = {key: state[key] for key in ("base_values",) if key in state}
             kept[index] = states[index] | settings | own
+            if not position.counts_epochs and each.by_epoch:
+                kept[index]["_global_step"] = 0  # as throughout an uninterrupted run
     return kept
+
+
+def _remedy(metric: Any, position: ResumedPosition) -> str:
+    begin = f"set begin of {type(metric).__name__} to {position.epochs + 1}, or "
+    # it never begins later in a run that counts iterations
+    return (begin if position.counts_epochs else "") + "load the weights alone (load_from)"
 
 
 def _needs_metrics(scheduler: Any) -> bool:

@@ -3,6 +3,7 @@
 import contextlib
 import glob
 import os
+import re
 from collections.abc import Callable
 from functools import partial
 from logging import Logger
@@ -11,13 +12,14 @@ from typing import Any
 from weakref import WeakSet
 
 from mmengine.dist import is_main_process
+from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
 from ...checkpoints import PARTIAL_SUFFIX, write_atomically
 from ...errors import CheckpointError
 from ..guards.guarded_writes import try_writing
 from .checkpoint_files import POINTER, check_integrity, find_resumable
-from .checkpoint_names import checkpoint_folder, is_local
+from .checkpoint_names import checkpoint_folder, is_local, local_folder, template_pattern
 
 _pointed: WeakSet[Any] = WeakSet()  # runs whose last_checkpoint names a file to resume from
 
@@ -46,23 +48,72 @@ def choose_resumable(runner: Runner, out_dir: str | None) -> tuple[str | None, l
     return str(path), warnings
 
 
-def newest_complete(folder: str | None, runner: Runner, otherwise: str | None) -> str:
-    """Describe the newest complete checkpoint, or that it does not exist, as part of a message.
+def find_newest(folder: str | None, runner: Runner, otherwise: str | None) -> Path | str | None:
+    """Return the newest complete checkpoint that a run can be resumed from, None if there is none.
 
     Args:
         folder: folder of the checkpoints; None if it is not on a local disk.
         runner: runner of the run.
         otherwise: newest file if ``folder`` is None.
     """
-    newest: Path | str | None = otherwise
-    if folder is not None:
-        try:
-            newest = find_resumable(Path(folder), Path(runner.work_dir, POINTER)).path
-        except (CheckpointError, OSError):  # no file is complete, or the disk is lost
-            newest = None
+    if folder is None:
+        return otherwise
+    try:
+        return find_resumable(Path(folder), Path(runner.work_dir, POINTER)).path
+    except (CheckpointError, OSError):  # no file is complete, or the disk is lost
+        return None
+
+
+def newest_complete(folder: str | None, runner: Runner, otherwise: str | None) -> str:
+    """Describe the file of :func:`find_newest`, or that there is none, as part of a message."""
+    newest = find_newest(folder, runner, otherwise)
     if newest is None:
         return "there is no complete checkpoint of this run"
     return f"the newest complete checkpoint is '{newest}'"
+
+
+def last_of_training(runner: Runner) -> Path | None:
+    """Return the local file that a run has ended with, None if there is none.
+
+    It may contain weights alone. If the last regular checkpoint is older than the end, it is the
+    file that the run can be resumed from.
+
+    Args:
+        runner: runner whose training is complete.
+    """
+    for hook in runner.hooks:
+        folder = local_folder(hook, runner.work_dir) if isinstance(hook, CheckpointHook) else None
+        if folder is None:
+            continue
+        saved = getattr(hook, "saved", None)
+        last: Path | str | None = getattr(hook, "last_ckpt", None)
+        if saved is None or saved.iteration != runner.iter:
+            last = find_newest(folder, runner, None) or last
+        if last is not None and Path(last).is_file():
+            return Path(last)
+    return None
+
+
+def has_regular_end(hook: Any, runner: Runner) -> bool:
+    """Return whether a regular checkpoint contains the end of a run.
+
+    It may be the file that the run was resumed from, if an earlier process was killed after it had
+    saved the end.
+
+    Args:
+        hook: the checkpoint hook, with its ``saved``, ``first_iter`` and ``last_ckpt``.
+        runner: runner whose loop has ended.
+    """
+    folder = local_folder(hook, runner.work_dir)
+    if hook.saved is not None:
+        is_end = hook.saved.iteration == runner.iter
+        return is_end and (folder is None or Path(hook.last_ckpt).exists())
+    if folder is None:
+        return False
+    source = Path(runner._load_from or "").absolute()
+    is_regular = re.fullmatch(template_pattern(hook.filename_tmpl), source.name)
+    is_end = bool(runner._resume) and hook.first_iter == runner.iter
+    return is_end and bool(is_regular) and source.parent == Path(folder) and source.exists()
 
 
 def next_try(step: int, end: int, interval: int, save_last: bool) -> str:
@@ -120,9 +171,9 @@ def remove_partial_files(runner: Runner, folder: str) -> None:
 
     Args:
         runner: runner of the run.
-        folder: local folder of the checkpoints.
+        folder: folder of the checkpoints; nothing is removed if it is not on a local disk.
     """
-    if not is_main_process():
+    if not is_main_process() or not is_local(folder):
         return
     checkpoints = Path(folder).glob(f"*.pth.*{PARTIAL_SUFFIX}")
     pointers = Path(runner.work_dir).glob(f"{POINTER}.*{PARTIAL_SUFFIX}")

@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader
 
 from mim_plugins.datasets import MixtureSampler
 from mim_plugins.engine.hooks import RunSummaryHook
+from mim_plugins.engine.loops import ResumableDataLoader
 from mim_plugins.registry import PARAM_SCHEDULERS
 
 
@@ -121,12 +122,50 @@ def test_repeated_images_count_once():
     assert "3 epochs of 7 iterations" in line
 
 
-def test_images_of_a_mixture_are_those_of_an_epoch():
+@pytest.mark.parametrize("wrap", [lambda loader: loader, ResumableDataLoader])
+def test_images_of_a_mixture_are_those_of_an_epoch(wrap):
     runner = make_runner()
     parts = ConcatDataset([Ten(), Ten()])
     sampler = MixtureSampler(parts, weights=[1, 0.2], seed=0)
-    runner.train_dataloader = DataLoader(parts, batch_size=4, sampler=sampler)
+    runner.train_dataloader = wrap(DataLoader(parts, batch_size=4, sampler=sampler))
     RunSummaryHook().before_train(runner)
     (line,) = runner.logger.infos
     assert "Training on 20 images (12 per epoch by their weights)" in line
     assert "3 epochs of 3 iterations" in line
+
+
+class Pairs:
+    """Batch sampler that defines no number of images, or several."""
+
+    def __init__(self, **attributes):
+        vars(self).update(attributes)
+
+    def __len__(self):
+        return 5
+
+    def __iter__(self):
+        return iter([[index, index + 1] for index in range(0, 10, 2)])
+
+
+@pytest.mark.parametrize("wrap", [lambda loader: loader, ResumableDataLoader])
+@pytest.mark.parametrize("attributes", [{}, dict(batch_size=None), dict(batch_size=[2, 3])])
+@pytest.mark.parametrize("iterations", [None, 30])
+def test_batch_sampler_without_a_size_is_named(wrap, attributes, iterations):
+    loop = None
+    if iterations is not None:
+        loop = object.__new__(IterBasedTrainLoop)
+        loop._max_iters = iterations
+    runner = make_runner(recipe=8, loop=loop)
+    runner.train_dataloader = wrap(DataLoader(list(range(10)), batch_sampler=Pairs(**attributes)))
+    RunSummaryHook().before_train(runner)
+    (line,) = runner.logger.infos
+    assert "global batch = 1 process * a batch of Pairs * 2 accumulated" in line
+    assert ("30 iterations, " if iterations else "3 epochs of 5 iterations, ") in line
+    assert not runner.logger.warnings
+
+
+def test_size_of_a_batch_sampler_is_used():
+    runner = make_runner()
+    runner.train_dataloader = DataLoader(list(range(10)), batch_sampler=Pairs(batch_size=2))
+    RunSummaryHook().before_train(runner)
+    assert "global batch 4 = 1 process * 2 images * 2 accumulated" in runner.logger.infos[0]

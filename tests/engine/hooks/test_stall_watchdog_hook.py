@@ -6,9 +6,11 @@ import time
 from types import SimpleNamespace
 
 import pytest
+from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
 from tiny_run import ToyModel, toy_runner
 from two_processes import DISTRIBUTED, in_two_processes
+from validated_run import FINITE, LOSSES, Classifier, Loss, Seen
 
 from mim_plugins.engine.hooks import StallWatchdogHook
 
@@ -133,6 +135,35 @@ def test_monitoring_continues_if_progress_cannot_be_written(tmp_path, monkeypatc
     hook._watch(hook._stop)
     assert len(attempts) == 3
     assert caplog.text.count(f"progress in '{tmp_path}' could not be written") == 1
+
+
+@pytest.mark.parametrize("first", ["before_train_epoch", "before_val"])
+def test_monitoring_starts_with_an_epoch_or_a_validation(tmp_path, first):
+    hook = StallWatchdogHook(timeout=60)
+    runner = toy_runner(tmp_path, hooks=[hook])
+    runner._world_size = 2
+    hook.before_train(runner)
+    assert not hook._thread.is_alive()
+    getattr(hook, first)(runner)
+    assert hook._thread.is_alive()
+    hook.after_train(runner)
+    hook._thread.join()
+    hook.before_val(runner)  # of an evaluation after the training
+    assert not hook._thread.is_alive()
+
+
+def test_evaluation_without_training_is_not_monitored(tmp_path):
+    seen = Seen(None)
+    runner = toy_runner(
+        tmp_path,
+        Classifier(),
+        hooks=[StallWatchdogHook()],
+        val_dataloader=FINITE,
+        val_cfg=dict(),
+        val_evaluator=Evaluator(Loss(seen)),
+    )
+    assert runner.val() == {"val/loss": LOSSES[-1]}
+    assert not (tmp_path / "heartbeats").exists()
 
 
 def train_without_heartbeats(rank, folder):

@@ -27,6 +27,13 @@ def test_batch_size_comes_from_the_batch_with_a_batch_sampler():
     assert runner.message_hub.get_scalar("train/images_per_s").current() == pytest.approx(6.0)
 
 
+def test_batch_without_images_has_no_throughput():
+    runner = make_runner(None, [0.5])
+    for batch in (None, {}, dict(name="a")):
+        ThroughputHook().after_train_iter(runner, 0, batch)
+    assert "train/images_per_s" not in runner.message_hub.log_scalars
+
+
 def test_images_of_all_processes_count(monkeypatch):
     monkeypatch.setattr("mim_plugins.engine.hooks.throughput_hook.get_world_size", lambda: 4)
     runner = make_runner(8, [2.0])

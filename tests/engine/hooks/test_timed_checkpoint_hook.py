@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from checkpoint_runs import hook_of, names
 from mmengine.fileio import FileClient, LocalBackend, register_backend
 from mmengine.hooks import CheckpointHook, Hook
 from tiny_run import toy_runner
@@ -321,3 +322,35 @@ def test_newest_file_remains_after_an_early_stop(tmp_path, monkeypatch, save_las
         expected = whole.model.weight.tolist()
         assert found["state_dict"]["weight"].tolist() == expected
         assert not list(tmp_path.glob("run/timed_*.pth"))
+
+
+class KillAtTheEnd(Hook):
+    """Hook that kills the run after its last save and before the files by time are removed."""
+
+    priority = "HIGHEST"
+
+    def after_train(self, runner):
+        hook_of(runner).finish_saving()
+        (Path(runner.work_dir) / "interrupted.pth").write_bytes(
+            (Path(runner.work_dir) / "timed_0.pth").read_bytes()
+        )
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "regular", "is_end"),
+    [
+        (dict(interval=100), ["iter_12.pth"], True),
+        (dict(interval=5, max_keep_ckpts=1, filename_tmpl="it_{:04d}.pth"), ["it_0012.pth"], True),
+        (dict(interval=5, save_last=False), ["iter_10.pth", "iter_5.pth"], False),
+    ],
+)
+def test_files_by_time_are_removed_by_a_resumed_run(tmp_path, checkpoint, regular, is_end):
+    hooks = [TimedCheckpointHook(minutes=1e-9, max_share=0.999), KillAtTheEnd()]
+    others = {"interrupted.pth", "timed_0.pth"}
+    with pytest.raises(KeyboardInterrupt):
+        toy_runner(tmp_path, iterations=12, hooks=hooks, checkpoint=checkpoint).train()
+    assert others <= set(names(tmp_path))
+    resumed(tmp_path, checkpoint).train()
+    left = set(names(tmp_path))
+    assert left == {*regular} if is_end else left >= {*regular, *others}

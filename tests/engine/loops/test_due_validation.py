@@ -1,5 +1,7 @@
 import pytest
+from mmengine.hooks import Hook
 from mmengine.runner import LogProcessor
+from random_numbers import draw
 from tiny_run import toy_runner
 from validated_run import LOOPS, PLATEAU, POLY, Kill, train
 
@@ -62,3 +64,33 @@ def test_position_within_an_epoch_needs_no_validation(tmp_path):
     settings = dict(schedule=POLY, interval=1, by_epoch=False)
     train(tmp_path, "epochs", hooks=[Kill(5)], **settings)
     assert train(tmp_path, "epochs", resume=True, **settings).validated == [6, 8, 10, 12]
+
+
+class Drawing(Hook):
+    """Hook that draws random numbers in training and validations, and records the latter."""
+
+    def __init__(self):
+        self.validations, self.iterations = [], []
+
+    def after_train_iter(self, runner, *args, **kwargs):
+        self.iterations.append(draw())
+
+    def before_val_iter(self, runner, *args, **kwargs):
+        self.validations.append(draw())
+
+    def before_train_iter(self, runner, *args, **kwargs):
+        self.iterations.append(draw())
+
+
+@pytest.mark.parametrize("loop", ["epochs", "iterations"])
+def test_random_numbers_of_a_missed_validation_are_the_same(tmp_path, loop):
+    def draws(folder, *stop, **settings):
+        drawing = Drawing()
+        train(folder, loop, *stop, schedule=POLY, hooks=[drawing], **settings)
+        return drawing
+
+    whole = draws(tmp_path / "whole")
+    before, after = draws(tmp_path / "pieces", 6), draws(tmp_path / "pieces", resume=True)
+    assert before.validations + after.validations == whole.validations
+    assert before.iterations + after.iterations == whole.iterations
+    assert len(set(whole.validations)) == len(whole.validations) == 12

@@ -8,8 +8,9 @@ from itertools import islice
 import pytest
 import torch
 from mmengine.dataset import InfiniteSampler
+from random_numbers import draw, seed
 from tiny_run import toy_runner
-from torch.utils.data import DataLoader, IterableDataset, RandomSampler
+from torch.utils.data import DataLoader, IterableDataset, RandomSampler, Subset
 
 from mim_plugins.engine.loops import ResumableDataLoader
 from mim_plugins.engine.loops.resumable_data_loader import (
@@ -121,3 +122,78 @@ def test_other_readers_do_not_disturb_the_training(workers, sampler):
     first = list(islice(reader, 4))
     assert actual + list(islice(training, 15)) == expected
     assert first + list(islice(reader, 4)) == expected[:8]
+
+
+class Augmented:
+    """Data set of an index and random numbers."""
+
+    def __len__(self):
+        return 12
+
+    def __getitem__(self, index):
+        if index == 99:
+            raise KeyError(index)
+        return torch.tensor([index, *draw()], dtype=torch.float64)
+
+
+class ReadAtOnce(Augmented):
+    """Data set that reads a batch at once, without iterating over it in Python."""
+
+    def __getitems__(self, indices):
+        return list(torch.cat([torch.tensor(indices)[:, None], torch.rand(len(indices), 2)], 1))
+
+
+DATA_SETS = {
+    "plain": Augmented,
+    "subset": lambda: Subset(Augmented(), range(12)),
+    "subset_of_subset": lambda: Subset(Subset(Augmented(), range(12)), range(12)),
+    "at_once": ReadAtOnce,
+}
+
+
+def _mix(samples):
+    """Collate as Mixup does, with random numbers of the batch."""
+    batch = torch.stack(samples)
+    return torch.cat([batch, torch.tensor([draw()] * len(batch))], 1)
+
+
+@pytest.mark.parametrize("data", DATA_SETS)
+def test_all_random_numbers_of_a_batch_depend_on_its_position(data):
+    def batches(workers=0, start=0):
+        torch.manual_seed(workers)  # a state that must not matter
+        loader = DataLoader(
+            DATA_SETS[data](), 3, shuffle=True, num_workers=workers, collate_fn=_mix
+        )
+        return list(ResumableDataLoader(loader).iter_from(1, start))
+
+    whole = batches()
+    assert len({float(row[1]) for batch in whole for row in batch}) == 12
+    assert len({float(batch[0, -1]) for batch in whole}) == 4
+    assert not {float(batch[0, -1]) for batch in whole} & {float(row[1]) for row in whole[0]}
+    for other in (batches(start=2), batches(workers=1), batches(workers=2, start=1)):
+        assert torch.equal(torch.cat(other), torch.cat(whole[4 - len(other) :]))
+
+
+@pytest.mark.parametrize("data", DATA_SETS)
+def test_reading_leaves_the_generators_of_the_process_unchanged(data):
+    seed()
+    expected = [draw() for _ in range(4)]
+    seed()
+    batches = ResumableDataLoader(DataLoader(DATA_SETS[data](), 3, collate_fn=_mix)).iter_from(0, 0)
+    assert [draw() for _ in batches] == expected
+
+
+@pytest.mark.parametrize("faulty", ["sample", "collate"])
+def test_errors_of_reading_restore_the_generators(faulty):
+    def collate(samples):
+        draw()
+        raise KeyError("collate")
+
+    sampler = [0, 99] if faulty == "sample" else [0, 1]
+    loader = DataLoader(Augmented(), 2, sampler=sampler, collate_fn=collate)
+    seed()
+    expected = draw()
+    seed()
+    with pytest.raises(KeyError):
+        next(ResumableDataLoader(loader).iter_from(0, 0))
+    assert draw() == expected

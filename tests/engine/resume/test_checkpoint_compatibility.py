@@ -345,3 +345,23 @@ def test_file_without_any_update_needs_no_state(kind):
     content["meta"]["updates"] = 5
     with pytest.raises(CheckpointError, match="a different optimizer"):
         check_compatible(run(kind=kind), content, "x")
+
+
+HOOKS = (
+    "DeferredScalarsHook", "LossGuardHook", "PreemptionHook", "ProgressHook", "RunSummaryHook",
+    "StallWatchdogHook", "StatusHook", "ThroughputHook", "TimedCheckpointHook",
+)  # fmt: skip
+
+
+def test_weights_are_saved_before_the_training(tmp_path):
+    """The optimizer is not built yet; MMEngine saves the weights in this case."""
+    runner = toy_runner(tmp_path, hooks=[dict(type=f"mim_plugins.{name}") for name in HOOKS])
+    settings = dict(save_optimizer=False, save_param_scheduler=False)
+    runner.save_checkpoint(str(tmp_path), "before.pth", **settings)
+    saved = torch.load(tmp_path / "before.pth", weights_only=True)
+    assert torch.equal(saved["state_dict"]["weight"], runner.model.weight)
+    assert "optimizer_type" not in saved["meta"]
+    runner.train()
+    runner.save_checkpoint(str(tmp_path), "after.pth", **settings)
+    saved = torch.load(tmp_path / "after.pth", weights_only=True)
+    assert saved["meta"]["optimizer_type"] == "SGD"

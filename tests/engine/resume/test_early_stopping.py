@@ -2,7 +2,7 @@ import pytest
 import torch
 from mmengine.hooks import EarlyStoppingHook
 from tiny_run import toy_runner
-from validated_run import POLY, Kill, train
+from validated_run import POLY, Kill, Loss, train
 
 from mim_plugins.errors import CheckpointError
 
@@ -47,6 +47,30 @@ def test_reached_threshold_stops_a_resumed_run(tmp_path, capsys):
     assert "because 'val/loss' reached 5;" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("loop", ["epochs", "iterations"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), torch.tensor(float("nan"))])
+@pytest.mark.parametrize("interval", [1, 100])
+def test_metric_that_is_not_finite_stops_a_resumed_run(
+    tmp_path, capsys, monkeypatch, loop, value, interval
+):
+    """With an interval of 1, the last checkpoint lacks the validation, which is repeated."""
+    monkeypatch.setattr(
+        Loss,
+        "compute_metrics",
+        lambda self, _: dict(loss=1 if self.seen.iterations != 6 else value),
+    )
+    settings = dict(schedule=POLY, interval=interval)
+    stopped = train(tmp_path, loop, hooks=[early(20)], **settings)
+    assert stopped.validated[-1] == 6
+    for _ in range(2):  # the checkpoint saved by a resumed run contains it, too
+        again = train(tmp_path, loop, hooks=[early(20)], resume=True, **settings)
+        assert again.rates == {}
+        text = f"'val/loss' was {float(value)}; to continue, set check_finite=False"
+        assert (text in capsys.readouterr().out) == (interval > 1)
+    more = train(tmp_path, loop, hooks=[early(20, check_finite=False)], resume=True, **settings)
+    assert more.validated[-1] == 12
+
+
 def test_hooks_find_their_own_counts(tmp_path, capsys):
     hooks = [early(20), early(30, rule="greater"), early(40)]
     train(tmp_path, "epochs", 8, hooks=hooks, schedule=POLY)
@@ -63,7 +87,15 @@ def test_patience_of_zero_does_not_stop_before_a_validation(tmp_path):
     assert train(tmp_path, "epochs", hooks=[early(0)], resume=True, schedule=POLY).validated == [4]
 
 
-@pytest.mark.parametrize("state", [dict(wait_count="1", best_score=1.0), dict(wait_count=1), 3])
+@pytest.mark.parametrize(
+    "state",
+    [
+        dict(wait_count="1", best_score=1.0),
+        dict(wait_count=1),
+        3,
+        dict(wait_count=1, best_score=1.0, non_finite="x"),
+    ],
+)
 def test_corrupt_counts_are_refused(tmp_path, state):
     toy_runner(tmp_path, iterations=1).train()
     file = tmp_path / "iter_1.pth"

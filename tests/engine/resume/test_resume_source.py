@@ -1,7 +1,9 @@
 import pytest
 import torch
+from mmengine.evaluator import Evaluator
 from tiny_run import ToyModel, toy_runner
 from two_processes import DISTRIBUTED, in_two_processes
+from validated_run import FINITE, LOSSES, Classifier, Loss, Seen
 
 from mim_plugins.engine.resume.resume_source import set_resume_source
 from mim_plugins.errors import CheckpointError
@@ -59,3 +61,28 @@ def test_all_processes_follow_the_choice_of_the_first(tmp_path, corrupt):
     assert chosen[0] == chosen[1]
     assert ("none can be resumed" in chosen[0]) == corrupt
     assert chosen[0].endswith("iter_2.pth") == (not corrupt)
+
+
+@pytest.mark.parametrize("checkpoint", [dict(max_keep_ckpts=1), dict(save_optimizer=False)])
+@pytest.mark.parametrize("first", [[6], [12]], ids=["resumed", "nothing_to_resume"])
+def test_run_that_has_loaded_is_used_again(tmp_path, first, checkpoint):
+    """The file that it was resumed from may be removed or contain weights alone."""
+    for end in [*first, 12] if "max_keep_ckpts" in checkpoint else [12]:
+        runner = toy_runner(
+            tmp_path,
+            Classifier(),
+            iterations=end,
+            checkpoint=checkpoint,
+            resume=True,
+            val_dataloader=FINITE,
+            val_cfg=dict(),
+            val_evaluator=Evaluator(Loss(Seen(None))),
+            test_dataloader=FINITE,
+            test_cfg=dict(),
+            test_evaluator=Evaluator(Loss(Seen(None))),
+        )
+        runner.train()
+    weight = runner.model.weight.detach().clone()
+    assert runner.val() == runner.test() == {"val/loss": LOSSES[-1]}
+    runner.train()
+    assert torch.equal(runner.model.weight, weight)

@@ -53,7 +53,7 @@ def own(epoch, batches, of=LENGTH, complete=False):
 def test_position_is_at_the_same_fraction_of_the_epoch(saved, length, expected):
     before = saved["meta"]["iter"]
     position, changes = convert_position(runner(length=length), saved)
-    assert position == (*expected, length)
+    assert position == (*expected, length, True)
     assert (saved["meta"]["iter"], saved["meta"]["epoch"]) == expected
     assert bool(changes) == (before != expected[0])
 
@@ -143,7 +143,7 @@ def test_run_of_one_epoch_is_reported_in_the_singular():
 @pytest.mark.parametrize("count", [EPOCHS, 10**8, 2**61])
 def test_position_is_limited_to_the_end_of_the_run(count):
     position, lines = convert_position(runner(), own(count, 0))
-    assert position == (EPOCHS * LENGTH, EPOCHS, LENGTH)
+    assert position == (EPOCHS * LENGTH, EPOCHS, LENGTH, True)
     assert "nothing is left to train" in lines[-1]
     loop = runner(IterBasedTrainLoop, iterations=60)
-    assert convert_position(loop, checkpoint(0, 10 * count))[0] == (60, 0, LENGTH)
+    assert convert_position(loop, checkpoint(0, 10 * count))[0] == (60, 0, LENGTH, False)

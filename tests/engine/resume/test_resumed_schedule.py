@@ -233,7 +233,7 @@ def test_changed_metric_schedule_is_rejected(schedulers):
 
 def test_metric_schedule_cannot_start_in_the_past():
     checkpoint = ScheduleRun([WARM_UP]).go(16).checkpoint()
-    with pytest.raises(CheckpointError, match="ReduceOnPlateauLR depends on the metrics of past"):
+    with pytest.raises(CheckpointError, match="ReduceOnPlateauLR depends on past metrics"):
         ScheduleRun([WARM_UP, PLATEAU]).resume(checkpoint)
     ScheduleRun([WARM_UP, PLATEAU | dict(begin=5)]).resume(checkpoint)
 

@@ -5,8 +5,10 @@ import pytest
 from tiny_run import toy_runner
 
 from mim_plugins.checkpoints import write_atomically
+from mim_plugins.engine.hooks import TimedCheckpointHook
 from mim_plugins.engine.resume.run_checkpoints import (
     choose_resumable,
+    last_of_training,
     newest_complete,
     next_try,
     remove_partial_files,
@@ -71,3 +73,37 @@ def test_incomplete_files_of_a_killed_process_are_removed(tmp_path):
 )
 def test_message_mentions_only_intervals_that_follow(step, interval, save_last, expected):
     assert expected in next_try(step, 15, interval, save_last)
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "file"),
+    [
+        ({}, "run/iter_4.pth"),
+        (dict(save_optimizer=False), "run/iter_4.pth"),
+        (dict(save_optimizer=False, out_dir="out"), "out/run/iter_4.pth"),
+        (dict(out_dir="out", max_keep_ckpts=1), "out/run/iter_4.pth"),
+        (dict(out_dir="run"), "run/iter_4.pth"),
+        (dict(interval=3, save_last=False), "run/iter_3.pth"),
+        (dict(interval=3, save_last=False, save_optimizer=False), "run/iter_3.pth"),
+        (dict(interval=-1, save_last=False), None),
+    ],
+)
+def test_last_file_of_a_training_is_found(tmp_path, checkpoint, file):
+    if "out_dir" in checkpoint:
+        checkpoint = checkpoint | dict(out_dir=str(tmp_path / checkpoint["out_dir"]))
+    runner = toy_runner(tmp_path / "run", checkpoint=checkpoint)
+    runner.train()
+    expected = None if file is None else tmp_path / file
+    assert last_of_training(runner) == expected
+    if checkpoint.get("save_optimizer", True):  # nothing is left to train
+        again = toy_runner(tmp_path / "run", checkpoint=checkpoint, resume=True)
+        again.train()
+        assert last_of_training(again) == expected
+
+
+def test_last_file_may_be_newer_than_the_regular_ones(tmp_path):
+    hooks = [TimedCheckpointHook(minutes=1e-9, max_share=0.999)]
+    checkpoint = dict(interval=30, save_last=False)
+    runner = toy_runner(tmp_path, iterations=40, checkpoint=checkpoint, hooks=hooks)
+    runner.train()
+    assert last_of_training(runner).name.startswith("timed_")

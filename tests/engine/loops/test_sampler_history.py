@@ -1,0 +1,184 @@
+import itertools
+from collections import deque
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import BatchSampler, DataLoader, RandomSampler, Sampler, SequentialSampler
+
+from mim_plugins.engine.loops import ResumableDataLoader
+from mim_plugins.engine.loops.positioned_batch_sampler import PositionedBatchSampler
+
+EPOCHS = 4
+
+
+class Shuffled(Sampler):
+    """Sampler of 8 indices whose order depends on a number that subclasses count."""
+
+    number = 0
+
+    def __len__(self):
+        return 8
+
+    def order(self, number):
+        generator = torch.Generator().manual_seed(number)
+        return torch.randperm(8, generator=generator).tolist()
+
+
+class CountsAtEnd(Shuffled):
+    def __iter__(self):
+        yield from self.order(self.number)
+        self.number += 1
+
+
+class CountsAtStart(Shuffled):
+    def __iter__(self):
+        self.number += 1
+        yield from self.order(self.number)
+
+
+class CountsOutside(Shuffled):
+    """Sampler whose count is in an object of a class that is not a container."""
+
+    def __init__(self):
+        self.counter = itertools.count()
+
+    def __iter__(self):
+        yield from self.order(next(self.counter))
+
+
+class CountsInArray(Shuffled):
+    def __init__(self):
+        self.array = np.zeros(2)
+
+    def __iter__(self):
+        yield from self.order(int(self.array[0]))
+        self.array[0] += 1
+
+
+class KeepsIndices(Shuffled):
+    """Sampler that yields indices of earlier epochs first."""
+
+    def __init__(self):
+        self.kept = {"last": deque([0, 1, 2, 3], 4)}
+
+    def __iter__(self):
+        yield from list(self.kept["last"])
+        order = self.order(self.kept["last"][0])
+        yield from order[:4]
+        self.kept["last"].extend(order[4:])
+
+
+class Buckets(BatchSampler):
+    """Batch sampler that collects even and odd indices and drops the rest at the end."""
+
+    def __init__(self, sampler, batch_size=3, drop_last=True):
+        super().__init__(sampler, batch_size, drop_last)
+        self.buckets = [[], []]
+
+    def __iter__(self):
+        for index in self.sampler:
+            bucket = self.buckets[index % 2]
+            bucket.append(index)
+            if len(bucket) == self.batch_size:
+                yield bucket[:]
+                del bucket[:]
+        self.buckets = [[], []]
+
+
+class Wrapper(Shuffled):
+    """Sampler that wraps others under another name."""
+
+    def __init__(self):
+        self.parts = [RandomSampler(range(8), generator=torch.Generator()), CountsAtEnd()]
+
+    def __iter__(self):
+        for first, second in zip(*self.parts, strict=True):
+            yield (first + second) % 8
+
+
+SAMPLERS = [CountsAtEnd, CountsAtStart, CountsInArray, CountsOutside, KeepsIndices, Wrapper]
+
+
+def positioned(make, drop_last, batched=BatchSampler):
+    return PositionedBatchSampler(batched(make(), 4, drop_last))
+
+
+def epoch_of(sampler, epoch, start=0):
+    sampler.set_position(epoch, start)
+    return [batch[:] for batch in sampler]
+
+
+@pytest.mark.parametrize("drop_last", [False, True])
+@pytest.mark.parametrize("make", SAMPLERS)
+def test_epochs_differ_and_resume_at_any_batch(make, drop_last):
+    sampler = positioned(make, drop_last)
+    whole = [epoch_of(sampler, epoch) for epoch in range(EPOCHS)]
+    assert len({str(each) for each in whole}) == EPOCHS
+    for epoch, start in itertools.product(range(EPOCHS), range(2)):
+        assert epoch_of(positioned(make, drop_last), epoch, start) == whole[epoch][start:]
+
+
+@pytest.mark.parametrize("make", [CountsAtEnd, CountsAtStart, KeepsIndices])
+def test_orders_equal_those_of_the_sampler_alone(make):
+    plain, sampler = BatchSampler(make(), 4, True), positioned(make, drop_last=True)
+    assert [epoch_of(sampler, epoch) for epoch in range(3)] == [list(plain) for _ in range(3)]
+
+
+def test_buckets_do_not_survive_an_epoch():
+    sampler = positioned(lambda: SequentialSampler(range(11)), True, Buckets)
+    assert epoch_of(sampler, 0) == epoch_of(sampler, 1) == epoch_of(sampler, 2)
+    assert sampler.batch_sampler.buckets == [[], []]
+
+
+@pytest.mark.parametrize("make", SAMPLERS[:3])
+def test_epoch_begun_again_has_the_same_order(make):
+    sampler = positioned(make, drop_last=False)
+    first = epoch_of(sampler, 0)
+    sampler.set_position(1, 0)
+    begun = next(iter(sampler))[:]
+    assert epoch_of(sampler, 1)[0] == begun
+    assert epoch_of(sampler, 0) == first
+
+
+def test_unchanged_samplers_draw_one_past_epoch_only():
+    drawn = []
+
+    class Noting(Shuffled):
+        def __init__(self):
+            self.weights, self.names = torch.ones(3), {"a": [1.0, (2, None)]}
+            self.epoch = None
+
+        def set_epoch(self, epoch):
+            self.epoch = epoch
+
+        def __iter__(self):
+            drawn.append(self.epoch)
+            return iter(self.order(self.epoch))
+
+    epoch_of(positioned(Noting, drop_last=False), 30)
+    assert drawn == [0, 30]
+
+
+@pytest.mark.parametrize("make", [CountsAtEnd, KeepsIndices, Wrapper])
+def test_other_readers_leave_the_state_of_the_training(make):
+    def loader():
+        return ResumableDataLoader(DataLoader(list(range(8)), 4, sampler=make()))
+
+    expected, plain = [], loader()
+    for epoch in range(3):
+        expected += [batch.tolist() for batch in plain.iter_from(epoch, 0)]
+    actual, disturbed = [], loader()
+    for epoch in range(3):
+        for batch in disturbed.iter_from(epoch, 0):
+            actual.append(batch.tolist())
+            assert [other.tolist() for other in disturbed] == expected[:2]
+    assert actual == expected
+
+
+def test_code_after_more_batches_than_the_length_is_left_out():
+    class Endless(Shuffled):
+        def __iter__(self):
+            yield from itertools.cycle(range(8))
+
+    assert epoch_of(positioned(Endless, drop_last=False), 2) == [[0, 1, 2, 3], [4, 5, 6, 7]]
