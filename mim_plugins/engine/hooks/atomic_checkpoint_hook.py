@@ -139,8 +139,8 @@ class AtomicCheckpointHook(CheckpointHook):
         """
         self.finish_saving()
         end = last_step(runner, self.by_epoch, self._tried)
-        lacks_end = self.save_last and runner.iter > self.first_iter and self.saved != end
-        if lacks_end or self._tried != self.saved:
+        lacks_end = self.save_last and runner.iter > 0 and not has_regular_end(self, runner)
+        if (lacks_end and self.saved != end) or self._tried != self.saved:
             self._is_ending = True
             self._save_checkpoint_with_step(runner, end.step, end.meta())
             self.finish_saving()

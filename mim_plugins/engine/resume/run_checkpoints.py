@@ -108,12 +108,12 @@ def has_regular_end(hook: Any, runner: Runner) -> bool:
     if hook.saved is not None:
         is_end = hook.saved.iteration == runner.iter
         return is_end and (folder is None or Path(hook.last_ckpt).exists())
-    if folder is None:
+    if not (runner._resume and runner._load_from and hook.first_iter == runner.iter):
         return False
-    source = Path(runner._load_from or "").absolute()
-    is_regular = re.fullmatch(template_pattern(hook.filename_tmpl), source.name)
-    is_end = bool(runner._resume) and hook.first_iter == runner.iter
-    return is_end and bool(is_regular) and source.parent == Path(folder) and source.exists()
+    source = Path(runner._load_from).absolute()
+    if not re.fullmatch(template_pattern(hook.filename_tmpl), source.name):
+        return False
+    return folder is None or (source.parent == Path(folder) and source.exists())
 
 
 def next_try(step: int, end: int, interval: int, save_last: bool) -> str:

@@ -58,3 +58,22 @@ def test_run_that_trains_nothing_saves_nothing(tmp_path):
     toy_runner(tmp_path, iterations=3, resume=True).train()
     assert (tmp_path / "iter_3.pth").stat().st_mtime_ns == before
     assert names(tmp_path) == [f"iter_{i}.pth" for i in (1, 2, 3)]
+
+
+@pytest.mark.parametrize("name", ["interrupted.pth", "timed_1.pth", "best_acc_iter_3.pth"])
+@pytest.mark.parametrize(("save_last", "left"), [(True, ["iter_3.pth"]), (False, [])])
+def test_end_in_another_file_becomes_a_regular_one(tmp_path, name, save_last, left):
+    """Such a run is killed in its last validation, or stopped by the missed one."""
+    toy_runner(tmp_path, iterations=3).train()
+    for file in ("iter_1.pth", "iter_2.pth", "last_checkpoint"):
+        (tmp_path / file).unlink()
+    (tmp_path / "iter_3.pth").rename(tmp_path / name)
+    checkpoint = dict(save_last=save_last)
+    hooks = [dict(type="mim_plugins.TimedCheckpointHook")]
+    runner = toy_runner(tmp_path, iterations=3, checkpoint=checkpoint, hooks=hooks, resume=True)
+    runner.train()
+    kept = [] if save_last and not name.startswith("best") else [name]
+    assert names(tmp_path) == sorted([*kept, *left])
+    for file in left:
+        saved = torch.load(tmp_path / file, weights_only=False)
+        assert saved["state_dict"]["weight"].tolist() == runner.model.weight.tolist()
