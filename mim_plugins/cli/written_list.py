@@ -43,8 +43,8 @@ def write_list(path: Path, lines: Iterable[str]) -> None:
 
 
 def _is_special(path: Path) -> bool:
-    """Return whether a path is a pipe or device, such as /dev/stdout, which must stay one."""
-    return path.exists() and not path.is_file()
+    """Return whether a path is a link, pipe or device, such as /dev/stdout, which must stay one."""
+    return path.is_symlink() or (path.exists() and not path.is_file())
 
 
 def _unwritable(path: Path, reason: str | None) -> ConfigError:

@@ -6,6 +6,8 @@ from typing import Any
 
 from torch import Tensor
 
+_IMAGE_DIMS = 3  # C, H, W
+
 
 def images_per_batch(loader: Any) -> int | None:
     """Return the images per batch of one process.
@@ -28,8 +30,8 @@ def images_in(batch: Any) -> int | None:
         batch: a dict of columns, a tuple of columns, one column, or a list of dicts.
 
     Returns:
-        The length of the column ``data_samples``, otherwise of the first column; None if there is
-        no column.
+        The length of the column ``data_samples``, otherwise of the first column, or of the first
+        view in it; None if there is no column.
     """
     if isinstance(batch, (tuple, list)) and batch and not isinstance(batch[0], Mapping):
         batch = batch[0]
@@ -43,4 +45,7 @@ def images_in(batch: Any) -> int | None:
 def _length(column: Any) -> int | None:
     if isinstance(column, Tensor):
         return len(column) if column.ndim else None
-    return len(column) if isinstance(column, (tuple, list)) else None
+    if not isinstance(column, (tuple, list)):
+        return None
+    is_views = len(column) and isinstance(column[0], Tensor) and column[0].ndim > _IMAGE_DIMS
+    return len(column[0] if is_views else column)

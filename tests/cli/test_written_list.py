@@ -25,6 +25,17 @@ def test_pipes_are_written_and_stay_pipes(tmp_path, monkeypatch):
     assert not path.is_file()
 
 
+@pytest.mark.parametrize("exists", [True, False])
+def test_links_stay_links_to_the_list(tmp_path, exists):
+    """Programs whose output is redirected to a file have such a link, /dev/stdout."""
+    if exists:
+        (tmp_path / "target").write_text("earlier\n")
+    (tmp_path / "link").symlink_to("target")
+    write_list(tmp_path / "link", ["1"])
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "target").read_text() == "1\n"
+
+
 def test_failure_keeps_the_earlier_file(tmp_path):
     def lines():
         yield "1"

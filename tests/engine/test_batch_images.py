@@ -15,6 +15,7 @@ IMAGES = torch.zeros(3, 1, 2, 2)
         (dict(inputs=IMAGES), 3),
         (dict(inputs=list(IMAGES), data_samples=[1, 2, 3]), 3),
         (dict(inputs=[IMAGES, IMAGES], data_samples=[1, 2, 3]), 3),  # two views of each image
+        (dict(inputs=[IMAGES, IMAGES]), 3),
         (dict(inputs=[1, 2, 3], data_samples=None), 3),
         (dict(name="a", index=torch.tensor(0), label=torch.zeros(3)), 3),
         (dict(inputs=dict(labeled=[1, 2, 3], unlabeled=[1, 2, 3])), 3),

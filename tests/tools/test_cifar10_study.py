@@ -105,8 +105,8 @@ def test_warm_up_does_not_depend_on_the_limit(cifar10, tmp_path, limit):
     assert cfg.default_hooks.timed_checkpoint.type == "mim_plugins.TimedCheckpointHook"
 
 
-@pytest.mark.parametrize("resumable", [True, False])
-def test_validations_of_a_resumed_run_are_of_all_attempts(cifar10, tmp_path, resumable):
+@pytest.mark.parametrize("left", ["timed_0.pth", "interrupted.pth", "../LABEL.done", None])
+def test_validations_of_a_resumed_run_are_of_all_attempts(cifar10, tmp_path, left):
     work, plan = cifar10("study_work"), cifar10("study_plan")
     study = work.Study(tmp_path, tmp_path / "results", plan.LENGTHS["long"], {})
     job = plan.Job("finetune", plan.Start("random_swin", 0), 10, 1e-3)
@@ -121,8 +121,8 @@ def test_validations_of_a_resumed_run_are_of_all_attempts(cifar10, tmp_path, res
         return {"accuracy/top1": accuracy, "step": step}
 
     attempt(1, dict(loss=1.0, step=9), validated(3, 9.0), validated(6, 7.0))
-    if resumable:
-        (folder / "timed_0.pth").touch()
+    if left:
+        (folder / left.replace("LABEL", job.label)).touch()
 
     def run(name, script, *arguments):
         if name.endswith("score"):
@@ -135,7 +135,7 @@ def test_validations_of_a_resumed_run_are_of_all_attempts(cifar10, tmp_path, res
     study.experiment.run = run
     study.configs.finetuning = lambda *_: tmp_path / "config.py"
     found = study._finetune(job)
-    assert (found["best_epoch"], found["validation"]) == ((3, 9.0) if resumable else (9, 8.5))
+    assert (found["best_epoch"], found["validation"]) == ((3, 9.0) if left else (9, 8.5))
     assert (found["last_epoch"], found["accuracy"]) == (9, 5.0)
 
 

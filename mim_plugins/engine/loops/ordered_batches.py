@@ -1,6 +1,8 @@
 """Batches of one epoch in an order that depends only on a key."""
 
+import copy
 import random
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
@@ -30,6 +32,7 @@ _REPRODUCIBLE = (
 )
 GENERATORS = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
 _SINGLE_PROCESS = (BatchSampler, RandomSampler, SubsetRandomSampler, WeightedRandomSampler)
+_SHORT, _DEPTH = 1000, 3  # containers in which samplers and generators are searched
 _ORDER = 2**32 - 1  # last number of the key; samples have their batch there, which is smaller
 
 
@@ -55,10 +58,10 @@ class OrderedBatches(Iterator):
         self._key = (seed, rank, epoch, _ORDER)
         self._state: tuple | None = None
         for sampler in samplers:
-            if type(sampler) is InfiniteSampler:
+            if isinstance(sampler, InfiniteSampler):
                 # it stores its only iterator, which another reader of the data may have advanced
                 sampler.indices = sampler._indices_of_rank()
-            elif not self._is_reproducible:
+            if not self._is_reproducible:
                 _replace_generators(sampler, self._key)
         with self._stream():
             self._batches = iter(batch_sampler)
@@ -112,11 +115,24 @@ def all_samplers(outermost: Any) -> list[Any]:
     """Return :func:`nested_samplers` and all other samplers that their attributes contain."""
     found = nested_samplers(outermost)
     for sampler in found:  # which grows
-        for value in getattr(sampler, "__dict__", {}).values():
-            for each in value if type(value) in (list, tuple) else [value]:
-                if isinstance(each, Sampler) and not any(each is other for other in found):
-                    found.append(each)
+        for each in stored_values(sampler):
+            if isinstance(each, Sampler) and not any(each is other for other in found):
+                found.append(each)
     return found
+
+
+def stored_values(sampler: Any) -> list[Any]:
+    """Return the attributes of a sampler and the elements of short containers in them."""
+    found = [(value, _DEPTH) for value in getattr(sampler, "__dict__", {}).values()]
+    for value, depth in found:  # which grows
+        found += [(each, depth - 1) for each in _elements(value, depth)]
+    return [value for value, _ in found]
+
+
+def _elements(value: Any, depth: int) -> list[Any]:
+    if not depth or not isinstance(value, (list, tuple, dict, deque)) or len(value) > _SHORT:
+        return []
+    return list(value.values() if isinstance(value, dict) else value)
 
 
 def order_rank(batch_sampler: Any, rank: int, ranks_differ: bool) -> int:
@@ -140,17 +156,36 @@ def order_rank(batch_sampler: Any, rank: int, ranks_differ: bool) -> int:
 def _replace_generators(sampler: Any, key: Sequence[int]) -> None:
     """Replace the generators that a sampler stores; their other users keep the former ones."""
     for name, value in list(getattr(sampler, "__dict__", {}).items()):
-        new: Any = _new_generator(value, key)
-        if type(value) in (list, tuple) and isinstance(next(iter(value), None), GENERATORS):
-            new = type(value)(_new_generator(each, (*key, i)) for i, each in enumerate(value))
-        if new is not None:
+        new = _renewed(value, key, _DEPTH)
+        if new is not value:
             setattr(sampler, name, new)
 
 
+def _renewed(value: Any, key: Sequence[int], depth: int) -> Any:
+    """Return a value with new generators, or the same object if it contains none."""
+    if isinstance(value, GENERATORS):
+        return _new_generator(value, key) or value
+    old = _elements(value, depth)
+    new = [_renewed(each, (*key, index), depth - 1) for index, each in enumerate(old)]
+    if all(one is other for one, other in zip(old, new, strict=True)):
+        return value
+    if isinstance(value, dict):
+        return with_values(value, new)
+    if isinstance(value, deque):
+        return deque(new, value.maxlen)
+    return type(value)(*new) if hasattr(value, "_fields") else type(value)(new)
+
+
+def with_values(original: dict, values: list[Any]) -> dict:
+    """Return a copy of a dict of any class with other values."""
+    copied = copy.copy(original)  # a defaultdict keeps its factory
+    for name, value in zip(original, values, strict=True):
+        copied[name] = value  # the update of a Counter would add
+    return copied
+
+
 def _new_generator(value: Any, key: Sequence[int]) -> Any:
-    """Return a generator of the same kind that begins with a key, None for another value."""
-    if not isinstance(value, GENERATORS):
-        return None
+    """Return a generator of the same kind that begins with a key, None for an unknown kind."""
     sequence = np.random.SeedSequence(key)
     seed = int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))
     if isinstance(value, torch.Generator):

@@ -10,16 +10,19 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from mmengine.dist import get_rank
+from mmengine.logging import MessageHub
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 from ...errors import ConfigError
 from ...randomness import preserved_random_state
 from .endless_sampler import check_training_sampler
+from .ordered_batches import all_samplers
 from .positioned_batch_sampler import PositionedBatchSampler
 
 _WORKER_GRACE = 60  # seconds from SIGTERM to the end of a worker
 _SAMPLER_SEED = "sampler_seed"
+_INNER_SEEDS = "inner_sampler_seeds"  # of samplers that the sampler stores
 _END = object()
 
 
@@ -88,12 +91,27 @@ class ResumableDataLoader(DataLoader):
         sampler, hub = self.position.sampler, runner.message_hub
         self.position.seed = base_seed(runner)
         self.position.ranks_differ = _ranks_differ(runner)
-        if not hasattr(sampler, "seed"):
-            return
-        if _SAMPLER_SEED in hub.runtime_info:
-            sampler.seed = hub.get_info(_SAMPLER_SEED)
-        else:
-            hub.update_info(_SAMPLER_SEED, sampler.seed)
+        if hasattr(sampler, "seed"):
+            (sampler.seed,) = _stored(hub, _SAMPLER_SEED, [sampler.seed])
+        inner = [
+            each
+            for each in all_samplers(self.position.batch_sampler)
+            if each is not sampler and isinstance(getattr(each, "seed", None), int)
+        ]
+        if inner:
+            seeds = _stored(hub, _INNER_SEEDS, [each.seed for each in inner])
+            for each, seed in zip(inner, seeds, strict=True):
+                each.seed = seed
+
+
+def _stored(hub: MessageHub, key: str, seeds: list) -> list:
+    """Return the seeds in a message hub, in which ``seeds`` are stored if it has none."""
+    known = hub.runtime_info.get(key)
+    known = known if isinstance(known, list) else [known] * (known is not None)
+    if len(known) == len(seeds):
+        return known
+    hub.update_info(key, seeds if len(seeds) > 1 else seeds[0])
+    return seeds
 
 
 def _restoring(batches: Iterator) -> Iterator:

@@ -3,23 +3,24 @@
 import copy
 from collections import deque
 from collections.abc import Callable
+from types import GeneratorType
 from typing import Any
 
 import numpy as np
-import torch
 from mmengine.dataset import DefaultSampler, InfiniteSampler
+from mmengine.logging import print_log
 from torch import Tensor
 from torch.utils.data import (
     BatchSampler,
     DistributedSampler,
     RandomSampler,
-    Sampler,
     SequentialSampler,
     SubsetRandomSampler,
     WeightedRandomSampler,
 )
 
-from .ordered_batches import GENERATORS
+from ...errors import ConfigError
+from .ordered_batches import stored_values, with_values
 
 _WITHOUT_STATE = (
     BatchSampler,
@@ -33,15 +34,14 @@ _WITHOUT_STATE = (
 )
 _SHARED = ("dataset", "data_source", "batch_sampler", "sampler")  # attributes that are not copied
 _CONTAINERS = (list, tuple, set, dict, deque)
-_PLAIN = (type(None), bool, int, float, complex, str, bytes, np.generic, range)
 
 
 class SamplerHistory:
     """Moves samplers to the start of an epoch, with the state that earlier epochs leave.
 
     Custom samplers may count epochs in an attribute, or keep indices for a later epoch. When a run
-    is resumed, the indices of earlier epochs are therefore drawn again. One epoch suffices if it
-    leaves the attributes of all samplers unchanged.
+    is resumed, the indices of all earlier epochs are therefore drawn again, without reading any
+    image. The samplers of PyTorch, MMEngine, mmpretrain and this package need no history.
 
     Args:
         samplers: a batch sampler and the samplers within it, see :func:`all_samplers`.
@@ -49,7 +49,7 @@ class SamplerHistory:
 
     def __init__(self, samplers: list[Any]) -> None:
         self._samplers = samplers
-        self._has_state = any(type(each) not in _WITHOUT_STATE for each in samplers)
+        self._has_state = not all(map(_is_stateless, samplers))
         self._initial: list[dict[str, Any]] | None = None  # seeds are set after construction
         self._epoch: int | None = 0  # whose start the samplers have reached; None within an epoch
 
@@ -66,12 +66,11 @@ class SamplerHistory:
         if self._epoch is None or self._epoch > epoch:
             self._restore()
             self._epoch = 0
-        while self._epoch < epoch:
-            self.set_epoch(self._epoch)
-            before = self._state()
-            run(self._epoch)
-            is_unchanged = _is_same(before, self._state())
-            self._epoch = epoch if is_unchanged else self._epoch + 1
+        if epoch - self._epoch > 1:
+            print_log(f"drawing the indices of {epoch - self._epoch} earlier epochs", "current")
+        for past in range(self._epoch, epoch):
+            self.set_epoch(past)
+            run(past)
         self._epoch = None
 
     def end(self, epoch: int) -> None:
@@ -85,7 +84,19 @@ class SamplerHistory:
                 sampler.set_epoch(epoch)
 
     def copied_samplers(self) -> list[Any]:
-        """Return copies of the samplers in their first state, which share the data set."""
+        """Return copies of the samplers in their first state, which share the data set.
+
+        Raises:
+            ConfigError: a sampler stores an iterator, which cannot be copied.
+        """
+        for each in self._samplers:
+            own = getattr(each, "indices", None) if isinstance(each, InfiniteSampler) else None
+            if any(isinstance(v, GeneratorType) and v is not own for v in stored_values(each)):
+                raise ConfigError(
+                    f"a hook reads the training data, but {type(each).__name__} stores an iterator,"
+                    " so the hook would take batches of the training; use another sampler, or"
+                    " remove the hook"
+                )
         self._remember()
         copies = [copy.copy(each) for each in self._samplers]
         history = SamplerHistory(copies)
@@ -118,6 +129,12 @@ class SamplerHistory:
         ]
 
 
+def _is_stateless(sampler: Any) -> bool:
+    """Return whether the order of a sampler depends on its seed and the epoch alone."""
+    package = type(sampler).__module__.partition(".")[0]
+    return type(sampler) in _WITHOUT_STATE or package in ("mim_plugins", "mmpretrain")
+
+
 def _attributes(sampler: Any) -> dict[str, Any]:
     return getattr(sampler, "__dict__", {})
 
@@ -131,30 +148,7 @@ def _copied(value: Any, name: str = "") -> Any:
     if name in _SHARED or not isinstance(value, _CONTAINERS):
         return value
     if isinstance(value, dict):
-        copied = copy.copy(value)  # a defaultdict keeps its factory
-        copied.update({key: _copied(each) for key, each in value.items()})
-        return copied
+        return with_values(value, [_copied(each) for each in value.values()])
     if isinstance(value, deque):
         return deque(map(_copied, value), value.maxlen)
     return type(value)(map(_copied, value)) if type(value) in _CONTAINERS else value
-
-
-def _is_same(first: Any, second: Any, name: str = "") -> bool:
-    """Return whether two states are equal; False if an object may have changed unseen."""
-    if name in _SHARED or isinstance(first, (*GENERATORS, Sampler)):
-        return True
-    if type(first) is not type(second):
-        return False
-    if isinstance(first, Tensor):
-        return torch.equal(first, second)
-    if isinstance(first, np.ndarray):
-        return first.dtype != object and np.array_equal(first, second)
-    if isinstance(first, dict):
-        return list(first) == list(second) and all(
-            _is_same(first[key], second[key], str(key)) for key in first
-        )
-    if isinstance(first, set):
-        return first == second
-    if isinstance(first, (list, tuple, deque)):
-        return len(first) == len(second) and all(map(_is_same, first, second))
-    return isinstance(first, _PLAIN) and bool(first == second)

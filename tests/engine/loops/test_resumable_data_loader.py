@@ -7,10 +7,10 @@ from itertools import islice
 
 import pytest
 import torch
-from mmengine.dataset import InfiniteSampler
+from mmengine.dataset import DefaultSampler, InfiniteSampler
 from random_numbers import draw, seed
 from tiny_run import toy_runner
-from torch.utils.data import DataLoader, IterableDataset, RandomSampler, Subset
+from torch.utils.data import DataLoader, IterableDataset, RandomSampler, Sampler, Subset
 
 from mim_plugins.engine.loops import ResumableDataLoader
 from mim_plugins.engine.loops.resumable_data_loader import (
@@ -122,6 +122,37 @@ def test_other_readers_do_not_disturb_the_training(workers, sampler):
     first = list(islice(reader, 4))
     assert actual + list(islice(training, 15)) == expected
     assert first + list(islice(reader, 4)) == expected[:8]
+
+
+class Parts(Sampler):
+    """Sampler that alternates between others."""
+
+    def __init__(self, seeds):
+        self.parts = [DefaultSampler(range(8), seed=seed) for seed in seeds]
+        self.weights = {"seed": 7}
+
+    def __len__(self):
+        return 16
+
+    def __iter__(self):
+        for pair in zip(*self.parts, strict=True):
+            yield from pair
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_seeds_of_inner_samplers_are_those_of_the_checkpoint(tmp_path, count):
+    def loader(seeds, runner):
+        found = ResumableDataLoader(DataLoader(range(8), 2, sampler=Parts(seeds)))
+        found.load_seeds(runner)
+        return found
+
+    runner = toy_runner(tmp_path)
+    first = loader([1, 2][:count], runner)
+    second = loader([3, 4][:count], runner)
+    assert [each.seed for each in second.position.sampler.parts] == [1, 2][:count]
+    assert list(second.position) == list(first.position)
+    other = loader([5, 6, 7], runner)
+    assert [each.seed for each in other.position.sampler.parts] == [5, 6, 7]
 
 
 class Augmented:

@@ -1,13 +1,15 @@
 import itertools
-from collections import deque
+from collections import Counter, deque
 
 import numpy as np
 import pytest
 import torch
+from mmengine.dataset import InfiniteSampler
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler, Sampler, SequentialSampler
 
 from mim_plugins.engine.loops import ResumableDataLoader
 from mim_plugins.engine.loops.positioned_batch_sampler import PositionedBatchSampler
+from mim_plugins.errors import ConfigError
 
 EPOCHS = 4
 
@@ -97,7 +99,45 @@ class Wrapper(Shuffled):
             yield (first + second) % 8
 
 
-SAMPLERS = [CountsAtEnd, CountsAtStart, CountsInArray, CountsOutside, KeepsIndices, Wrapper]
+class ChangesSeldom(Shuffled):
+    """Sampler with a new order every two epochs, which one unchanged epoch does not show."""
+
+    def __init__(self):
+        self.calls = 0
+
+    def __iter__(self):
+        order = self.order(self.calls // 2)
+        yield from order[self.calls % 2 :] + order[: self.calls % 2]
+        self.calls += 1
+
+
+class CountsInCounter(Shuffled):
+    def __init__(self):
+        self.counter = Counter(drawn=1)
+
+    def __iter__(self):
+        yield from self.order(self.counter["drawn"])
+        self.counter["drawn"] += 1
+
+
+class Nested(Shuffled):
+    """Sampler with generators in containers, beside other values."""
+
+    def __init__(self):
+        self.random = {"numpy": (np.random.default_rng(0), 8), "torch": deque([torch.Generator()])}
+        self.parts = {"random": [RandomSampler(range(8), generator=torch.Generator())]}
+
+    def __iter__(self):
+        generator, length = self.random["numpy"]
+        moved = int(generator.integers(length)) + torch.randint(
+            8, (), generator=self.random["torch"][0]
+        )
+        for index in self.parts["random"][0]:
+            yield int(index + moved) % 8
+
+
+SAMPLERS = [CountsAtEnd, CountsAtStart, CountsInArray, CountsInCounter, CountsOutside]
+SAMPLERS += [ChangesSeldom, KeepsIndices, Nested, Wrapper]
 
 
 def positioned(make, drop_last, batched=BatchSampler):
@@ -131,7 +171,7 @@ def test_buckets_do_not_survive_an_epoch():
     assert sampler.batch_sampler.buckets == [[], []]
 
 
-@pytest.mark.parametrize("make", SAMPLERS[:3])
+@pytest.mark.parametrize("make", SAMPLERS[:4])
 def test_epoch_begun_again_has_the_same_order(make):
     sampler = positioned(make, drop_last=False)
     first = epoch_of(sampler, 0)
@@ -141,13 +181,12 @@ def test_epoch_begun_again_has_the_same_order(make):
     assert epoch_of(sampler, 0) == first
 
 
-def test_unchanged_samplers_draw_one_past_epoch_only():
+@pytest.mark.parametrize("module", ["own_samplers", "mmpretrain.samplers"])
+def test_past_epochs_are_drawn_for_unknown_samplers_only(module):
     drawn = []
 
     class Noting(Shuffled):
-        def __init__(self):
-            self.weights, self.names = torch.ones(3), {"a": [1.0, (2, None)]}
-            self.epoch = None
+        __module__ = module
 
         def set_epoch(self, epoch):
             self.epoch = epoch
@@ -156,11 +195,43 @@ def test_unchanged_samplers_draw_one_past_epoch_only():
             drawn.append(self.epoch)
             return iter(self.order(self.epoch))
 
-    epoch_of(positioned(Noting, drop_last=False), 30)
-    assert drawn == [0, 30]
+    epoch_of(positioned(Noting, drop_last=False), 5)
+    assert drawn == ([0, 1, 2, 3, 4, 5] if module == "own_samplers" else [5])
 
 
-@pytest.mark.parametrize("make", [CountsAtEnd, KeepsIndices, Wrapper])
+class Infinite(InfiniteSampler):
+    def __init__(self):
+        super().__init__(range(8), seed=0)
+
+
+def test_subclasses_of_endless_samplers_have_other_readers():
+    def loader():
+        return ResumableDataLoader(DataLoader(list(range(8)), 4, sampler=Infinite()), endless=True)
+
+    plain, disturbed = loader().iter_from(0, 0), loader()
+    training = disturbed.iter_from(0, 0)
+    for _ in range(3):
+        assert next(training).tolist() == next(plain).tolist()
+        next(iter(disturbed))
+
+
+def test_stored_iterators_cannot_have_other_readers():
+    class Storing(Shuffled):
+        def __init__(self):
+            self.by_source = {"a": (index for index in range(8))}
+
+        def __iter__(self):
+            return self.by_source["a"]
+
+    loader = ResumableDataLoader(DataLoader(list(range(8)), 4, sampler=Storing()))
+    training = loader.iter_from(0, 0)
+    next(training)
+    with pytest.raises(ConfigError, match="Storing stores an iterator"):
+        next(iter(loader))
+    assert next(training).tolist() == [4, 5, 6, 7]
+
+
+@pytest.mark.parametrize("make", [CountsAtEnd, CountsInCounter, KeepsIndices, Nested, Wrapper])
 def test_other_readers_leave_the_state_of_the_training(make):
     def loader():
         return ResumableDataLoader(DataLoader(list(range(8)), 4, sampler=make()))

@@ -178,7 +178,8 @@ class Study:
         folder = self.work / job.label
         config = self.configs.finetuning(job, rate)
         run = self.experiment.run
-        if not any((folder / name).exists() for name in (INTERRUPTED, *TIMED)):
+        is_done = (self.work / f"{job.label}.done").exists()
+        if not is_done and not any((folder / name).exists() for name in (INTERRUPTED, *TIMED)):
             shutil.rmtree(folder, ignore_errors=True)  # files of an attempt that cannot be resumed
         taken = run(job.label, TRAIN, config, "--work-dir", folder, "--resume")
         (best,) = folder.glob("best_*.pth")
