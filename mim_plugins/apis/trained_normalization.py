@@ -8,12 +8,18 @@ from ..checkpoints.description import KEY, parse_description
 from ..checkpoints.literal_config import literal_config
 from ..checkpoints.metadata import read_metadata
 from ..config import type_name
-from ..data_preprocessors import passes_rgb
-from ..datasets.pipelines import check_not_normalized
+from ..data_preprocessors import has_normalization, innermost, passes_rgb, reverses_channels
+from ..datasets.pipelines import check_not_normalized, image_order
 from ..errors import CheckpointError, ConfigError
 from .described_values import LOADERS, as_dict, check_pipelines, described_numbers, plain
 
 _BGR_BY_DEFAULT = ("ClsDataPreprocessor", "SelfSupDataPreprocessor")  # of mmpretrain
+# data preprocessors whose arguments are all known, so that none of them means no normalization
+_PLAIN = (
+    *_BGR_BY_DEFAULT,
+    *("MixDataPreprocessor", "BaseDataPreprocessor", "ImgDataPreprocessor"),
+    *("DetDataPreprocessor", "SegDataPreProcessor"),
+)
 _RGB = 3
 
 
@@ -25,6 +31,8 @@ class Normalization(NamedTuple):
     to_rgb: bool
     """The model reads RGB; otherwise BGR."""
     channels: int = _RGB
+    is_order_known: bool = True
+    """False for training data in an unknown order, which count as RGB if they are not reversed."""
 
 
 def trained_normalization(path: str | Path) -> Normalization | None:
@@ -51,7 +59,7 @@ def normalization_in(config: str) -> Normalization | None:
     """Return the normalization in the text of a config, None if it is not known."""
     variables = literal_config(config)
     images = _preprocessor(variables) or as_dict(variables.get("train_dataloader"))
-    if not as_dict(variables.get("model")) or not images:
+    if not as_dict(variables.get("model")) or not images or not _is_known(variables):
         return None
     try:
         return described_normalization(variables)
@@ -74,19 +82,28 @@ def described_normalization(config: Mapping[str, Any]) -> Normalization:
         described_numbers(f"data_preprocessor.{key}", preprocessor.get(key), none)
         for key, none in (("mean", 0.0), ("std", 1.0))
     )
+    training = config.get("train_dataloader")
     channels = plain(as_dict(model.get("backbone")).get("in_channels"))
     return Normalization(
         mean,
         std,
         _is_rgb(preprocessor, model, config),
         channels if type(channels) is int else _RGB,
+        reverses_channels(preprocessor) or image_order(training) is not None,
     )
 
 
 def _preprocessor(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the config of the data preprocessor, which mmpretrain writes beside the model."""
     own = as_dict(as_dict(config.get("model")).get("data_preprocessor"))
-    return own or as_dict(config.get("data_preprocessor"))
+    return innermost(own or as_dict(config.get("data_preprocessor")))
+
+
+def _is_known(config: Mapping[str, Any]) -> bool:
+    """Return whether a data preprocessor, if there is one, normalizes by known arguments."""
+    preprocessor = _preprocessor(config)
+    kind = type_name(preprocessor.get("type"))
+    return has_normalization(preprocessor) or not kind or kind in _PLAIN
 
 
 def _is_rgb(preprocessor: dict, model: dict, config: Mapping[str, Any]) -> bool:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ..apis.inputs import input_channels
 from ..apis.trained_normalization import Normalization, trained_normalization
 from ..backbones.base_backbone import BaseBackbone
-from ..data_preprocessors import passes_rgb, reverses_channels
+from ..data_preprocessors import has_normalization, innermost, passes_rgb, reverses_channels
 from ..datasets.pipelines import image_order, normalizing_transform
 from ..errors import ConfigError
 
@@ -45,8 +45,9 @@ def compare_normalization(
 ) -> list[str]:
     """Compare a data preprocessor, for the images of data sets, with those of checkpoints.
 
-    Checkpoints without a config, such as third-party ones, and checkpoints given as URLs are not
-    compared. Without ``mean`` and ``std``, images are compared as they are, unless a pipeline
+    Checkpoints without a config, such as third-party ones, checkpoints given as URLs and data
+    preprocessors without a known argument are not compared, and neither are unknown orders of
+    channels. Without ``mean`` and ``std``, images are compared as they are, unless a pipeline
     normalizes them.
 
     Args:
@@ -61,7 +62,9 @@ def compare_normalization(
     Raises:
         ConfigError: the order of the three channels differs.
     """
-    if any(normalizing_transform(dataset) for dataset in datasets.values()):
+    preprocessor = innermost(preprocessor)
+    is_known = has_normalization(preprocessor)
+    if not is_known or any(normalizing_transform(dataset) for dataset in datasets.values()):
         return []
     warnings: list[str] = []
     for path in dict.fromkeys(checkpoints):
@@ -69,7 +72,7 @@ def compare_normalization(
         trained = trained_normalization(file) if file.is_file() else None
         if trained is None:
             continue
-        if input_channels(backbone) == trained.channels == _COLORS:
+        if trained.is_order_known and input_channels(backbone) == trained.channels == _COLORS:
             for field, dataset in datasets.items():
                 _check_order(path, trained, preprocessor, field, dataset)
         warnings += _compare_statistics(path, trained, preprocessor)

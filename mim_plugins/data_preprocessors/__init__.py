@@ -1,6 +1,8 @@
 from .asynchronous_copies import AsynchronousCopies, copy_without_waiting
 from .color_order import (
     check_file_colors,
+    has_normalization,
+    innermost,
     passes_rgb,
     reads_rgb,
     reverses_channels,
@@ -14,6 +16,8 @@ __all__ = [
     "MixDataPreprocessor",
     "check_file_colors",
     "copy_without_waiting",
+    "has_normalization",
+    "innermost",
     "passes_rgb",
     "reads_rgb",
     "reverses_channels",

@@ -24,7 +24,7 @@ def reads_rgb(model: Any) -> bool:
     described = getattr(getattr(model, "preprocessing", None), "channel_order", None)
     if described is not None:
         return described != "bgr"
-    preprocessor = model.data_preprocessor
+    preprocessor = innermost(model.data_preprocessor)
     training = run_config(model).get("train_dataloader")
     return passes_rgb(preprocessor, training, not hasattr(preprocessor, "to_rgb"))
 
@@ -45,12 +45,34 @@ def passes_rgb(preprocessor: Any, training: Any, default: bool = True) -> bool:
 
 def reverses_channels(preprocessor: Any) -> bool:
     """Return whether a data preprocessor of any framework, or its config, reverses BGR and RGB."""
-    is_config = isinstance(preprocessor, dict)
-    values = (
-        preprocessor.get(name) if is_config else getattr(preprocessor, name, None)
-        for name in _REVERSALS
-    )
+    preprocessor = innermost(preprocessor)
+    values = (_entry(preprocessor, name) for name in _REVERSALS)
     return any(value == 1 for value in values)  # not every object, because configs may contain any
+
+
+def innermost(preprocessor: Any) -> Any:
+    """Return the data preprocessor, or its config, inside wrappers.
+
+    mmdet's ``MultiBranchDataPreprocessor`` wraps that of each branch.
+    """
+    inner = _entry(preprocessor, "data_preprocessor")
+    if inner is None or isinstance(inner, dict) != isinstance(preprocessor, dict):
+        return preprocessor
+    return innermost(inner)
+
+
+def has_normalization(preprocessor: Any) -> bool:
+    """Return whether a data preprocessor, or its config, has an argument for mean or colors."""
+    preprocessor = innermost(preprocessor)
+    if isinstance(preprocessor, dict):
+        return not {"mean", *_REVERSALS}.isdisjoint(preprocessor)
+    return any(hasattr(preprocessor, name) for name in ("mean", *_REVERSALS))
+
+
+def _entry(preprocessor: Any, name: str) -> Any:
+    if isinstance(preprocessor, dict):
+        return preprocessor.get(name)
+    return getattr(preprocessor, name, None)
 
 
 def reverses_files(model: Any) -> bool:

@@ -13,20 +13,27 @@ from ..errors import ConfigError
 _SCALING = ("ToTensor", "ConvertImageDtype", "ToDtype")  # of torchvision, from 0 to 1
 _LOADING = re.compile("Load|Read|Decode")  # in names of transforms, also of own ones
 _NO_IMAGES = re.compile("Annotation|Label|Proposal")
+_IN_MEMORY = ("CIFAR10", "CIFAR100", "MNIST", "FashionMNIST")  # of mmpretrain, in RGB
+_SWITCHES = dict(to_rgb="rgb", to_bgr="bgr")  # arguments of transforms, by the resulting order
 
 
 def pipelines_of(node: Any) -> Iterator[Sequence]:
     """Yield the pipelines of a loader's data sets or of a data set, including wrapped ones."""
+    return (pipeline for _, pipeline in _datasets_of(node))
+
+
+def _datasets_of(node: Any) -> Iterator[tuple[Any, Sequence]]:
+    """Yield the data sets that have a pipeline, with it."""
     if isinstance(node, (list, tuple)):
         for part in node:
-            yield from pipelines_of(part)
+            yield from _datasets_of(part)
     elif node is not None:
         pipeline = _entry(node, "pipeline")
         steps = getattr(pipeline, "transforms", pipeline)
         if isinstance(steps, (list, tuple)):
-            yield steps
+            yield node, steps
         for key in ("dataset", "datasets"):
-            yield from pipelines_of(_entry(node, key))
+            yield from _datasets_of(_entry(node, key))
 
 
 def transform_name(transform: Any) -> str:
@@ -35,26 +42,36 @@ def transform_name(transform: Any) -> str:
 
 
 def image_order(node: Any) -> str | None:
-    """Return the order of the colors of data sets, ``'bgr'`` or ``'rgb'``, None without pipelines.
+    """Return the order of the colors of data sets, ``'bgr'`` or ``'rgb'``, None if it is unknown.
 
-    Transforms that load files return BGR. Images in memory are RGB, as in CIFAR. A later transform
-    may reverse the channels, such as mmpretrain's ``NumpyToPIL``. Several data sets are BGR if one
-    of them is.
+    Transforms that load files return BGR; their names contain Load, Read or Decode. Images of
+    mmpretrain's data sets in memory, such as CIFAR, are RGB. A later transform may reverse the
+    channels, such as mmpretrain's ``NumpyToPIL``. The order of other images, such as those that a
+    data set loads without a transform, is that to which the last such transform converts them.
+    Several data sets are BGR if one of them is.
     """
-    are_bgr = [_is_bgr(pipeline) for pipeline in pipelines_of(node)]
-    return None if not are_bgr else "bgr" if any(are_bgr) else "rgb"
+    orders = {_order(dataset, pipeline) for dataset, pipeline in _datasets_of(node)}
+    return "bgr" if "bgr" in orders else "rgb" if orders == {"rgb"} else None
 
 
-def _is_bgr(pipeline: Sequence) -> bool:
+def _order(dataset: Any, pipeline: Sequence) -> str | None:
     loaders = (n for n, step in enumerate(pipeline) if _loads_images(transform_name(step)))
     first = next(loaders, None)
-    reversals = [
-        key
+    results = [
+        order
         for step in pipeline[first or 0 :]
-        for key in ("to_rgb", "to_bgr")
+        for key, order in _SWITCHES.items()
         if _entry(step, key) is True
     ]
-    return (first is not None) != bool(len(reversals) % 2)
+    if first is None and not _is_in_memory(dataset):
+        return results[-1] if results else None
+    return "bgr" if (first is not None) != bool(len(results) % 2) else "rgb"
+
+
+def _is_in_memory(dataset: Any) -> bool:
+    kind = _kind(dataset)
+    names = {type_name(each) for each in getattr(kind, "__mro__", [kind])}
+    return not names.isdisjoint(_IN_MEMORY)
 
 
 def _loads_images(name: str) -> bool:

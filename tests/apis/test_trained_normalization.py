@@ -60,10 +60,33 @@ def test_without_mean_and_std_images_are_as_they_are():
 
 @pytest.mark.parametrize("reverses", [True, False])
 def test_the_order_follows_from_the_data_of_the_config(reverses):
+    images = IMAGES.replace("pipeline", "type='CIFAR10', pipeline")
     for steps, is_bgr in ((LOAD, True), ("", False)):
         preprocessor = f"data_preprocessor = dict(bgr_to_rgb={reverses})"
-        found = normalization_in(f"{IMAGES % steps}\n{preprocessor}")
+        found = normalization_in(f"{images % steps}\n{preprocessor}")
         assert found.to_rgb == (is_bgr == reverses)
+        assert found.is_order_known
+
+
+@pytest.mark.parametrize("reverses", [True, False])
+@pytest.mark.parametrize("step", ["", "dict(type='OpenTiff')"])
+def test_images_in_an_unknown_order_become_or_stay_rgb(step, reverses):
+    found = normalization_in(f"{IMAGES % step}\ndata_preprocessor = dict(bgr_to_rgb={reverses})")
+    assert found.to_rgb
+    assert found.is_order_known == reverses
+
+
+@pytest.mark.parametrize("inner", [PREPROCESSOR, dict(type="W", data_preprocessor=PREPROCESSOR)])
+def test_preprocessors_inside_others_are_read(inner):
+    given = dict(type="MultiBranchDataPreprocessor", data_preprocessor=inner)
+    assert normalization_in(f"{IMAGES % LOAD}\ndata_preprocessor = {given}") == EXPECTED
+
+
+@pytest.mark.parametrize("given", ["type='Own'", "type='Own', data_preprocessor=computed()"])
+def test_unknown_preprocessors_have_no_known_normalization(given):
+    assert normalization_in(f"{IMAGES % LOAD}\ndata_preprocessor = dict({given})") is None
+    plain = "data_preprocessor = dict(type='mim_plugins.MixDataPreprocessor')"
+    assert normalization_in(f"{IMAGES % LOAD}\n{plain}") is not None
 
 
 def test_the_number_of_channels_is_that_of_the_backbone():

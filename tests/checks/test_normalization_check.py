@@ -1,7 +1,7 @@
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.model import ImgDataPreprocessor
+from mmengine.model import BaseDataPreprocessor, ImgDataPreprocessor
 from safetensors.torch import save_file
 from torch import nn
 
@@ -15,18 +15,19 @@ RGB = dict(mean=[1.0, 2.0, 3.0], std=[4.0, 5.0, 6.0], bgr_to_rgb=True)
 
 
 FILES = dict(train_dataloader=dict(pipeline=[dict(type="LoadImage")]))
-MEMORY = dict(val_dataloader=dict(pipeline=[dict(type="PackInputs")]))
+MEMORY = dict(val_dataloader=dict(type="CIFAR10", pipeline=[dict(type="PackInputs")]))
+OWN = dict(train_dataloader=dict(type="Own", pipeline=[dict(type="PackInputs")]))
 
 
 def compare(model, load_from=None, datasets=FILES):
     return check_normalization(model, datasets, load_from)
 
 
-def write_checkpoint(path, steps=("LoadImage",), **preprocessor):
+def write_checkpoint(path, steps=("LoadImage",), dataset="CIFAR10", **preprocessor):
     """Write a checkpoint of a run with these transforms and this data preprocessor."""
     pipeline = [dict(type=step) for step in steps]
     cfg = dict(model=dict(type="M", data_preprocessor=preprocessor))
-    cfg |= dict(train_dataloader=dict(dataset=dict(pipeline=pipeline)))
+    cfg |= dict(train_dataloader=dict(dataset=dict(type=dataset, pipeline=pipeline)))
     torch.save(dict(meta=dict(cfg=Config(cfg).pretty_text), state_dict={}), path)
 
 
@@ -92,6 +93,45 @@ def test_data_of_both_runs_count(checkpoint, trained_on, trained_reverses, datas
         compare(model, datasets=FILES | MEMORY if is_rgb else datasets)
     switched = Model(checkpoint, bgr_to_rgb=not reverses)
     assert compare(switched, datasets=datasets) == []
+
+
+def test_unknown_orders_are_not_compared(checkpoint):
+    """Own data sets may read files themselves, as BGR, which the preprocessor then reverses."""
+    for reverses in (True, False):
+        assert compare(Model(checkpoint, bgr_to_rgb=reverses), datasets=OWN) == []
+        write_checkpoint(checkpoint, (), "Own", **RGB | dict(bgr_to_rgb=reverses))
+        assert compare(Model(checkpoint, bgr_to_rgb=reverses)) == []
+    write_checkpoint(checkpoint, (), "Own", **RGB)
+    with pytest.raises(ConfigError, match="trained on RGB"):
+        compare(Model(checkpoint, bgr_to_rgb=False))
+
+
+def test_preprocessors_inside_others_are_compared(checkpoint):
+    """As in mmdet's semi-supervised detectors."""
+
+    def wrapped(**changes):
+        model = Model(checkpoint, **changes)
+        wrapper = BaseDataPreprocessor()
+        wrapper.data_preprocessor = model.data_preprocessor
+        model.data_preprocessor = wrapper
+        return model
+
+    for _ in range(2):
+        assert compare(wrapped()) == []
+        (warning,) = compare(wrapped(std=[1.0, 1.0, 1.0]))
+        assert "std=[4.0, 5.0, 6.0], but this run" in warning
+        with pytest.raises(ConfigError, match=r"trained on RGB .* as BGR; set .*to_rgb=True"):
+            compare(wrapped(bgr_to_rgb=False))
+        write_checkpoint(checkpoint, type="MultiBranchDataPreprocessor", data_preprocessor=RGB)
+
+
+def test_unknown_preprocessors_are_not_compared(checkpoint):
+    model = Model(checkpoint)
+    model.data_preprocessor = nn.Identity()
+    assert compare(model) == []
+    for entries in ({}, dict(data_preprocessor=None)):
+        write_checkpoint(checkpoint, type="Own", **entries)
+        assert compare(Model(checkpoint, bgr_to_rgb=False)) == []
 
 
 def test_data_without_a_pipeline_have_no_order(checkpoint):

@@ -88,6 +88,9 @@ def test_teachers_get_rgb(kind, loader):
     check_teacher_colors(kind(), FIELD, memory)
     for reverses in (True, False):  # unknown
         check_teacher_colors(kind(bgr_to_rgb=reverses), FIELD, dict(type="Own"))
+        for steps in ([], [dict(type="OpenTiff")]):
+            own = dict(type="Own", pipeline=steps)
+            check_teacher_colors(kind(bgr_to_rgb=reverses), FIELD, own)
 
 
 def test_all_recipes_with_teachers_give_them_rgb():

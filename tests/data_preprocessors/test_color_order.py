@@ -22,13 +22,14 @@ REVERSAL = dict(type="NumpyToPIL", to_rgb=True)
 
 
 def training(*steps):
-    return dict(train_dataloader=dict(dataset=dict(type="Data", pipeline=list(steps))))
+    return dict(train_dataloader=dict(dataset=dict(type="CIFAR10", pipeline=list(steps))))
 
 
 FILES = training(dict(type="LoadImage"))
 MEMORY = training()
 REVERSED_FILES = training(dict(type="LoadImage"), REVERSAL)
 REVERSED_MEMORY = training(REVERSAL)
+OWN = dict(train_dataloader=dict(dataset=dict(type="Own", pipeline=[])))  # in an unknown order
 
 
 def classifying(to_rgb):
@@ -65,6 +66,13 @@ def test_models_read_the_order_of_their_training(preprocessor, of_files, of_memo
     ):
         model = SimpleNamespace(data_preprocessor=preprocessor, run_config=config)
         assert reads_rgb(model) == expected
+    wrapper = SimpleNamespace(data_preprocessor=preprocessor)
+    model = SimpleNamespace(data_preprocessor=wrapper, run_config=FILES)
+    assert reads_rgb(model) == of_files
+    model.run_config = {}
+    assert reads_rgb(model) == unknown
+    model.run_config = OWN
+    assert reads_rgb(model)
 
 
 @pytest.mark.parametrize("reverses", [True, False])
@@ -92,6 +100,7 @@ def test_configs_reverse_as_the_preprocessors_built_from_them():
         assert reverses_channels({name: True})
         assert not reverses_channels({name: False})
         assert not reverses_channels({name: object()})  # a value that is unknown
+        assert reverses_channels(dict(type="Wrapper", data_preprocessor={name: True}))
     assert not reverses_channels({})
 
 

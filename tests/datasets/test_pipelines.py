@@ -38,6 +38,17 @@ def built(dataset):
     return SimpleNamespace(dataset=inner)
 
 
+class CIFAR10:
+    """Data set that has the name of mmpretrain's."""
+
+    def __init__(self, pipeline):
+        self.pipeline = pipeline
+
+
+class Images(CIFAR10):
+    """Subclass with a name that is not known."""
+
+
 @pytest.mark.parametrize("name", NORMALIZING)
 def test_pipelines_that_normalize_are_refused(name):
     dataset = dataset_of(NORMALIZING[name])
@@ -65,7 +76,9 @@ def test_the_order_follows_from_loading_and_reversals():
         assert image_order(dataset) == image_order(built(dataset)) == expected
         memory = "bgr" if expected == "rgb" else "rgb"
         dataset["pipeline"].remove(LOAD)
-        assert image_order(dataset) == image_order(built(dataset)) == memory
+        assert image_order(dict(dataset, type="mmpretrain.CIFAR10")) == memory
+        dataset = built(dataset)
+        assert image_order(Images(dataset.dataset.pipeline)) == memory
 
 
 @pytest.mark.parametrize(
@@ -76,16 +89,32 @@ def test_the_order_follows_from_loading_and_reversals():
         (["mmdet.LoadAnnotations", "LoadMultiChannelImageFromFiles"], "bgr"),
         (["ReadTiff"], "bgr"),
         (["DecodeJPEG"], "bgr"),
-        (["mmdet.LoadAnnotations"], "rgb"),
-        (["LoadProposals", "ThreadedFlip"], "rgb"),
-        ([], "rgb"),
+        (["mmdet.LoadAnnotations"], None),
+        (["LoadProposals", "ThreadedFlip"], None),
+        (["OpenTiff"], None),
+        ([], None),
     ],
 )
 def test_the_first_transform_that_loads_images_counts(steps, expected):
     pipeline = [dict(type=name) for name in steps]
     assert image_order(dict(dataset=dict(type="A", pipeline=[*pipeline, PACK]))) == expected
+    memory = dict(type="CIFAR100", pipeline=[PACK])
+    assert image_order([dict(pipeline=pipeline), memory]) == expected
     mixed = [dict(pipeline=pipeline), dataset_of()]
     assert image_order(dict(dataset=dict(type="ConcatDataset", datasets=mixed))) == "bgr"
+
+
+def test_the_order_after_unknown_transforms_is_that_of_the_last_switch():
+    opening = dict(type="OpenTiff")
+    rgb, back = dict(type="NumpyToPIL", to_rgb=True), dict(type="PILToNumpy", to_bgr=True)
+    for steps, expected in (((), None), ((rgb,), "rgb"), ((rgb, back), "bgr"), ((back,), "bgr")):
+        assert image_order(dict(type="Own", pipeline=[opening, *steps, PACK])) == expected
+
+
+@pytest.mark.parametrize("name", ["CIFAR10", "CIFAR100", "MNIST", "FashionMNIST"])
+def test_images_of_known_data_sets_in_memory_are_rgb(name):
+    for scope in ("", "mmpretrain."):
+        assert image_order(dict(type=scope + name, pipeline=[])) == "rgb"
 
 
 def test_without_a_pipeline_the_order_is_unknown():
