@@ -9,6 +9,7 @@ from torch import Tensor
 
 _ANCHORS = 512  # tokens that are compared with all others
 _LEAST_SHARE = 0.005  # of the variance of the cosines
+_CLEAR_SHARE = 0.02
 _LEAST_COSINE = 0.02
 _SIGNIFICANT = 5.0  # standard deviations of either difference for random rows
 
@@ -19,10 +20,12 @@ Reading = tuple[bool, tuple[int, int]]
 class GridEvidence:
     """Comparison of readings of a position embedding.
 
-    The similarity of two tokens depends on their distances in rows and columns. A wrong grid
-    assigns pairs of different true distances to the same distance, so distances explain less of the
-    variance of the similarities. This holds however weakly rows or columns vary. Small grids have
-    too few pairs. For these, vertical neighbors must be more similar in the better grid.
+    There are two measures. The similarity of two tokens depends on their distances in rows and
+    columns. A wrong grid assigns pairs of different true distances to the same distance, so
+    distances explain less of the variance of the similarities. This holds however weakly rows or
+    columns vary, but not for smooth embeddings of low rank, whose similarities also depend on the
+    place. In these, vertical neighbors are more similar in the true grid. That fails if rows vary
+    much more than columns.
 
     Args:
         rows: embedding (L, D), one row per token.
@@ -38,13 +41,13 @@ class GridEvidence:
         self._fits: dict[Reading, float] = {}
 
     def supports(self, one: Reading, other: Reading) -> bool:
-        """Return whether the values clearly support one reading more than another."""
-        gain = self.fit(*one) - self.fit(*other)
-        tokens = max(math.prod(one[1]), 2)
-        # the shares of n distances in the variance of n^2 / 2 random cosines
-        deviation = 2 * math.sqrt(tokens) / (tokens**2 / 2)
-        is_explained = gain > max(_LEAST_SHARE, _SIGNIFICANT * deviation)
-        return is_explained or (gain > 0 and self._is_smoother(one, other))
+        """Return whether a measure supports one reading more than another, and none the other."""
+        is_opposed = self._fits_better(other, one) or self._is_smoother(other, one)
+        return not is_opposed and (self._fits_better(one, other) or self._is_smoother(one, other))
+
+    def proves(self, one: Reading, other: Reading) -> bool:
+        """Return whether both measures clearly support one reading more than another."""
+        return self._fits_better(one, other, _CLEAR_SHARE) and self._is_smoother(one, other)
 
     def fit(self, skipped: bool, grid: tuple[int, int]) -> float:
         """Return the share of the variance of cosines that distances in rows and columns explain.
@@ -56,6 +59,12 @@ class GridEvidence:
         if (skipped, grid) not in self._fits:
             self._fits[skipped, grid] = _explained_share(self._tokens[skipped], grid[1])
         return self._fits[skipped, grid]
+
+    def _fits_better(self, one: Reading, other: Reading, least: float = _LEAST_SHARE) -> bool:
+        tokens = max(math.prod(one[1]), 2)
+        # the shares of n distances in the variance of n^2 / 2 random cosines
+        deviation = 2 * math.sqrt(tokens) / (tokens**2 / 2)
+        return self.fit(*one) - self.fit(*other) > max(least, _SIGNIFICANT * deviation)
 
     def _is_smoother(self, one: Reading, other: Reading) -> bool:
         pairs = [max((height - 1) * width, 1) for _, (height, width) in (one, other)]

@@ -42,8 +42,8 @@ def split_positions(
         expected: the model's grid (H, W), None if it is unknown.
 
     Raises:
-        ValueError: the shape is another one, no grid fits, or several fit and the embedding does
-            not decide between them.
+        ValueError: the shape is another one, no grid fits, the embedding is that of another grid,
+            or several fit and it does not decide between them.
     """
     if rows.ndim != 3 or len(rows) != 1:
         raise ValueError(f"{name} has shape {(*rows.shape,)}; expected (1, L, D)")
@@ -70,10 +70,10 @@ def _guesses(rows: Tensor, has_token: bool, expected: tuple[int, int] | None) ->
         if has_row and (tokens < 1 or not (has_token or is_zero)):
             continue
         side = math.isqrt(tokens)
-        grids = [expected] if expected and math.prod(expected) == tokens else []
-        if side * side == tokens and (side, side) != expected:
-            grids.append((side, side))
-        found += [_Guess(has_row, grid) for grid in grids if grid]
+        if expected and math.prod(expected) == tokens:
+            found.append(_Guess(has_row, expected))
+        elif side * side == tokens:
+            found.append(_Guess(has_row, (side, side)))
     with_row = [guess for guess in found if guess.has_row]
     return with_row if has_token and is_zero and with_row else found
 
@@ -88,18 +88,21 @@ def _decide(
             f"{name} has {count} tokens, which {form if expected else 'do not form a square grid'};"
             " load it into a model with the img_size of its training"
         )
-    best = max(guesses, key=lambda guess: evidence.fit(*guess))
-    if not all(evidence.supports(best, other) for other in guesses if other != best):
-        if len({guess.has_row for guess in guesses}) > 1:
-            texts = (f"{_sides(g.grid)}{' and a [CLS] token' * g.has_row}" for g in guesses)
+    best, *others = sorted(guesses, key=lambda guess: guess.grid != expected)
+    for other in others:  # with one token more or less
+        if evidence.proves(other, best):
+            best = other
+        elif not evidence.supports(best, other):
+            texts = (f"{_sides(g.grid)}{' and a [CLS] token' * g.has_row}" for g in (best, other))
             raise ValueError(
                 f"{name} has {count} tokens, which may be {' or '.join(texts)}, and its values do"
                 " not decide this"
             )
-        best = next(guess for guess in guesses if guess.grid == expected)
     rivals = [_Guess(best.has_row, grid) for grid in _factors(math.prod(best.grid))]
     rivals = [rival for rival in rivals if rival.grid != best.grid]
-    likely = [rival for rival in rivals if evidence.supports(rival, best)]
+    # the model's grid is kept unless the values refute it, because most files fit their model
+    is_likely = evidence.proves if best.grid == expected else evidence.supports
+    likely = [rival for rival in rivals if is_likely(rival, best)]
     if likely:
         grid = max(likely, key=lambda rival: evidence.fit(*rival)).grid
         raise ValueError(

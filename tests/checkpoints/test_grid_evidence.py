@@ -19,6 +19,8 @@ def test_the_true_grid_is_supported_with_and_without_a_first_row():
         for other in OTHERS:
             assert evidence.supports((skipped, GRID), (skipped, other))
             assert not evidence.supports((skipped, other), (skipped, GRID))
+            assert evidence.proves((skipped, GRID), (skipped, other))
+            assert not evidence.proves((skipped, other), (skipped, GRID))
 
 
 def test_distances_explain_cosines_of_a_stationary_embedding():

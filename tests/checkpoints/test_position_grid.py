@@ -35,7 +35,7 @@ def test_square_grids_are_read_for_any_model(grid, cls, expected):
     check(rows_of(grid, cls, noise=0.2), cls is not None, expected, grid, cls is not None)
 
 
-@pytest.mark.parametrize("expected", [None, (4, 4), (14, 14), (2, 8)])
+@pytest.mark.parametrize("expected", [None, (4, 4), (14, 14), (2, 7)])
 def test_a_token_without_position_keeps_all_rows(expected):
     check(rows_of((4, 4)), True, expected, (4, 4), False)
     check(rows_of((14, 14)), True, expected, (14, 14), False)
@@ -57,8 +57,49 @@ def test_untrained_values_keep_the_models_grid():
         check(rows, False, None, (16, 16), False)
 
 
-def test_a_square_embedding_of_the_same_count_stays_square():
-    check(rows_of((16, 16), 0.5), True, (8, 32), (16, 16), True)
+@pytest.mark.parametrize("expected", [(8, 32), (32, 8)])
+def test_squares_of_the_same_count_are_refused(expected):
+    with pytest.raises(ValueError, match="257 tokens, whose values are those of a grid of 16x16"):
+        split_positions("pos_embed", rows_of((16, 16), 0.5), True, expected)
+
+
+def smooth(grid, dim, length):
+    """Return an embedding (1, L, D) that varies over ``length`` tokens, with little noise."""
+    factors = []
+    for side, scale in zip(grid, length, strict=True):
+        steps = torch.arange(side)
+        kernel = torch.exp(-((steps[:, None] - steps).double() ** 2) / (2 * scale**2))
+        values, vectors = torch.linalg.eigh(kernel)
+        factors.append(vectors * values.clamp(min=0).sqrt())
+    noise = torch.randn(*grid, dim).double()
+    field = torch.einsum("ab,bcd,ec->aed", factors[0], noise, factors[1])
+    return (0.2 * field + 0.01 * torch.randn(*grid, dim)).reshape(1, -1, dim).float()
+
+
+def linear(grid, dim):
+    """Return an embedding (1, L, D) that is linear in row and column, with little noise."""
+    rows, columns = (torch.linspace(-1, 1, side) for side in grid)
+    places = torch.cartesian_prod(rows, columns)
+    return (places @ torch.randn(2, dim) + 0.02 * torch.randn(len(places), dim))[None]
+
+
+@pytest.mark.parametrize("grid", [(8, 8), (14, 14), (4, 16), (8, 32), (16, 8), (12, 24), (18, 8)])
+def test_smooth_embeddings_of_the_models_grid_are_kept(grid):
+    torch.manual_seed(0)
+    made = [smooth(grid, 192, length) for length in ((2, 2), (7, 7), (14, 14), (3, 30), (30, 3))]
+    for rows in (*made, linear(grid, 192), made[1][..., :2] @ torch.randn(2, 192)):
+        check(rows, False, grid, grid, False)
+        check(torch.cat([torch.zeros(1, 1, 192), rows], dim=1), True, grid, grid, True)
+
+
+@pytest.mark.parametrize("length", [(2, 2), (7, 7), (14, 14)])
+def test_smooth_embeddings_of_other_models_are_no_other_squares(length):
+    torch.manual_seed(0)
+    check(smooth((14, 14), 64, length), False, (4, 16), (14, 14), False)
+    for grid in ((7, 28), (8, 32), (18, 8)):
+        for expected in ((4, 16), (10, 10)):
+            with pytest.raises(ValueError, match=r"whose (values are those of|grid is unknown)"):
+                split_positions("pos_embed", smooth(grid, 64, length), False, expected)
 
 
 def test_one_token_more_or_less_is_decided_by_the_values():
