@@ -13,6 +13,7 @@ from ..apis.onnx_file import export_onnx
 from ..apis.program import export_program
 from ..checkpoints import FORMATS as FILE_FORMATS
 from ..checkpoints import Exported
+from ..checkpoints.writing import write_atomically
 from ..errors import CheckpointError
 from .reported_errors import user_errors
 
@@ -61,8 +62,9 @@ def _write_folder(args: argparse.Namespace, config: Config | None) -> None:
     if folder.exists() and not args.force:
         raise CheckpointError(f"'{folder}' exists already; --force overwrites its files")
     encoder = load(args.checkpoint, config=config, prefix=args.prefix)
-    (folder / CARD).unlink(missing_ok=True)  # save_pretrained keeps the card of another encoder
     encoder.save_pretrained(folder)
+    # save_pretrained keeps an existing card, which may be that of another encoder
+    write_atomically(folder / CARD, encoder.generate_model_card().save)
     print(f"{folder}: {', '.join(sorted(file.name for file in folder.iterdir()))}")
 
 

@@ -5,6 +5,7 @@ import torch
 from described_encoders import pretraining, save_checkpoint, trained
 
 import mim_plugins
+from mim_plugins.apis import Encoder
 from mim_plugins.cli import encoder_file
 from mim_plugins.cli.main import main
 
@@ -119,6 +120,30 @@ def test_card_is_that_of_the_last_encoder(run, tmp_path):
     card = (tmp_path / "out/README.md").read_text()
     assert "other.pth" in card
     assert "epoch_1.pth" not in card
+
+
+@pytest.mark.parametrize("part", ["_save_pretrained", "generate_model_card"])
+def test_card_is_kept_if_the_export_fails(run, tmp_path, monkeypatch, part):
+    pytest.importorskip("huggingface_hub")
+    (tmp_path / "README.md").write_text("own results")
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Encoder, part, fail)
+    with pytest.raises(SystemExit, match="No space left"):
+        main(
+            [
+                "export",
+                str(run / "epoch_1.pth"),
+                str(tmp_path),
+                "--format",
+                "huggingface",
+                "--force",
+            ]
+        )
+    assert (tmp_path / "README.md").read_text() == "own results"
+    assert not list(tmp_path.glob("*.partial"))
 
 
 def test_encoders_of_other_packages_need_no_config(tmp_path, capsys):
