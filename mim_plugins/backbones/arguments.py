@@ -1,5 +1,6 @@
 """Checks of the arguments that all encoders have in common."""
 
+import numbers
 from collections.abc import Sequence
 from typing import Any
 
@@ -133,7 +134,8 @@ def check_rate(name: str, argument: str, rate: float) -> None:
     Raises:
         ConfigError: it is not a number from 0 to 1.
     """
-    if not isinstance(rate, (int, float)) or not 0 <= rate <= 1:
+    is_number = isinstance(rate, numbers.Real) and not isinstance(rate, bool)
+    if not is_number or not 0 <= rate <= 1:
         raise ConfigError(f"{name}: {argument}={rate!r} must be a number from 0 to 1")
 
 

@@ -177,7 +177,7 @@ class HierarchicalBackbone(BaseBackbone):
             raise ConfigError(
                 f"{type(self).__name__}: stages[{stage}].blocks contains {listed} blocks, but"
                 f" layer-wise learning rates require {depth}, as in arch['depths']; name the list"
-                " of the blocks of each stage 'blocks', or set layer_decay_rate=1.0"
+                " of the blocks of each stage 'blocks', or override layer_depth"
             )
         return first + (int(parts[3]) if parts[2] == "blocks" else 0)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import nullcontext
+from numbers import Real
 from typing import Any
 
 import torch
@@ -119,7 +120,7 @@ def mlp_width(dim: int, mlp_ratio: float) -> int:
     Raises:
         ValueError: ``mlp_ratio`` is not a number, or leaves no channel.
     """
-    is_number = isinstance(mlp_ratio, (int, float)) and not isinstance(mlp_ratio, bool)
+    is_number = isinstance(mlp_ratio, Real) and not isinstance(mlp_ratio, bool)
     if not is_number or not 1 <= dim * mlp_ratio < float("inf"):
         raise ValueError(
             f"mlp_ratio={mlp_ratio!r} must be a number with which an MLP of {dim} channels has at"

@@ -1,6 +1,7 @@
 import math
 import re
 
+import numpy as np
 import pytest
 
 from mim_plugins.backbones.arguments import (
@@ -202,12 +203,13 @@ def test_frozen_stages_out_of_range_are_refused(stages):
         check_frozen_stages("Net", stages, 3)
 
 
-@pytest.mark.parametrize("rate", [-0.1, 1.01, 1.5, math.nan, "0.1", None])
+@pytest.mark.parametrize("rate", [-0.1, 1.01, np.float32(1.5), math.nan, "0.1", None, True])
 def test_a_rate_outside_of_0_to_1_is_refused(rate):
-    with pytest.raises(ConfigError, match=rf"E: drop_path_rate={rate!r} must .* from 0 to 1"):
+    message = rf"E: drop_path_rate={re.escape(repr(rate))} must .* from 0 to 1"
+    with pytest.raises(ConfigError, match=message):
         check_rate("E", "drop_path_rate", rate)
 
 
-@pytest.mark.parametrize("rate", [0, 0.5, 1, 1.0])
+@pytest.mark.parametrize("rate", [0, 0.5, 1, 1.0, np.float32(0.1), np.int64(1)])
 def test_a_rate_from_0_to_1_is_allowed(rate):
     check_rate("E", "drop_path_rate", rate)

@@ -113,7 +113,7 @@ def test_depths_need_the_lists_of_all_blocks(build, stage):
         return
     for blocks in (None, module.layers[:1], nn.ModuleDict()):
         module.blocks = blocks
-        text = rf"stages\[{stage}\].blocks contains .* require {depth}.* layer_decay_rate=1\.0"
+        text = rf"stages\[{stage}\].blocks contains .* require {depth}.* or override layer_depth"
         with pytest.raises(ConfigError, match=text):
             backbone.layer_depth(name)
 

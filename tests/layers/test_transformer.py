@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -132,3 +133,8 @@ def test_linear_maps_become_xavier_and_norms_the_identity():
 def test_mlps_without_a_usable_width_are_refused(ratio):
     with pytest.raises(ValueError, match=f"mlp_ratio={ratio!r} must be a number"):
         build_mlp(4, ratio)
+
+
+@pytest.mark.parametrize("ratio", [2, 2.0, np.float32(2), np.int64(2)])
+def test_ratios_of_numpy_are_numbers(ratio):
+    assert build_mlp(4, ratio).fc1.weight.shape == (8, 4)
