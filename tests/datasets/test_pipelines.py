@@ -104,7 +104,7 @@ def test_the_first_transform_that_loads_images_counts(steps, expected):
     assert image_order(dict(dataset=dict(type="ConcatDataset", datasets=mixed))) == "bgr"
 
 
-def test_the_order_after_unknown_transforms_is_that_of_the_last_switch():
+def test_after_unknown_transforms_the_last_switch_counts():
     opening = dict(type="OpenTiff")
     rgb, back = dict(type="NumpyToPIL", to_rgb=True), dict(type="PILToNumpy", to_bgr=True)
     for steps, expected in (((), None), ((rgb,), "rgb"), ((rgb, back), "bgr"), ((back,), "bgr")):
