@@ -80,9 +80,12 @@ def test_the_order_follows_from_data_and_preprocessor(steps, is_bgr, reverses):
     pipeline = [dict(type=step) if isinstance(step, str) else step for step in steps]
     backbone = dict(type="MaskedSwin", img_size=64)
     model = dict(backbone=backbone, data_preprocessor=dict(bgr_to_rgb=reverses))
-    config = dict(model=model, train_dataloader=dict(dataset=dict(pipeline=pipeline)))
+    dataset = dict(type="CIFAR10", pipeline=pipeline)
+    config = dict(model=model, train_dataloader=dict(dataset=dataset))
     order = describe_config(config).preprocessing.channel_order
     assert order == ("rgb" if is_bgr == reverses else "bgr")
+    dataset |= dict(type="Own", pipeline=[dict(type="OpenTiff")])  # in an unknown order
+    assert describe_config(config).preprocessing.channel_order == "rgb"
 
 
 def described():
