@@ -88,6 +88,24 @@ class LoadImage:
             ) from error
 
 
+def reader_after_failure(pipeline: Any, results: dict) -> LoadImage | None:
+    """Return what reads the image of a sample that the pipeline cannot load, None if it can.
+
+    Args:
+        pipeline: built pipeline, whose transforms are called until one adds ``img``.
+        results: annotation of the sample.
+    """
+    for step in getattr(pipeline, "transforms", ()):
+        try:
+            results = step(results)
+        except Exception:
+            own = getattr(step, "load_full", step)
+            return own if isinstance(own, LoadImage) else LoadImage(getattr(step, "backend_args", None))
+        if results is None or "img" in results:
+            break
+    return None
+
+
 def loader_of(pipeline: Any) -> LoadImage:
     """Return the loading transform of a built pipeline, or one for 8-bit colors."""
     steps = (getattr(step, "load_full", step) for step in getattr(pipeline, "transforms", ()))
