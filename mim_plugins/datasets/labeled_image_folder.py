@@ -130,9 +130,7 @@ class LabeledImageFolder(LabeledDataset):
         is_archive = is_archive_place(root)
         folder = Path(self.data_prefix["img_path"] or root)
         if self.ann_file:
-            return self._read_list(
-                with_split(root, split, strict=True) if is_archive else folder
-            )
+            return self._read_list(with_split(root, split, strict=True) if is_archive else folder)
         is_folder = not is_archive and folder.is_dir()
         place = None if is_folder else find_archives(root, split, strict=True)
         if place:

@@ -13,8 +13,8 @@ from torch.utils.data import Subset
 
 from mim_plugins.datasets import FaultTolerantDataset, replacement_index
 from mim_plugins.errors import CorruptImageError
-from mim_plugins.transforms import LoadImage, PackInputs
 from mim_plugins.registry import DATASETS
+from mim_plugins.transforms import LoadImage, PackInputs
 
 
 @pytest.fixture
@@ -125,9 +125,9 @@ def test_corruption_is_decided_with_the_file_backend_of_the_pipeline(tmp_path):
         dataset = FaultTolerantDataset(Images(paths, read, Failing("0.jpg")), "stop")
         with pytest.raises(KeyError, match="gt_bboxes"):
             dataset[0]
-        with pytest.raises(CorruptImageError, match="'bucket/1.jpg': not an image"):
+        with pytest.raises(CorruptImageError, match=r"'bucket/1\.jpg': not an image"):
             dataset[1]
-        with pytest.raises(CorruptImageError, match="'bucket/2.jpg': empty"):
+        with pytest.raises(CorruptImageError, match=r"'bucket/2\.jpg': empty"):
             dataset[2]
 
 

@@ -13,7 +13,7 @@ from image_files import oriented
 from image_folders import write_smooth_images
 from packs import KINDS, contents, pack, write_folder
 from PIL import Image
-from remote_data import fake_web
+from remote_data import fake_hub, fake_web
 from tool_runs import TOOLS
 
 from mim_plugins.datasets import LabeledImageFolder, UnlabeledImageFolder
@@ -99,6 +99,24 @@ def test_processes_write_the_same_file_as_one(tmp_path):
         out = tmp_path / f"{workers}.tar"
         pack(tmp_path / "in", out, "--short-side", 64, "--workers", workers)
     assert (tmp_path / "1.tar").read_bytes() == (tmp_path / "2.tar").read_bytes()
+
+
+def test_processes_get_the_opened_data_of_the_hub(tmp_path, monkeypatch):
+    fake_hub(monkeypatch, tmp_path, train=class_files())
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")  # the processes have no replacement of the hub
+    options = ("--short-side", 16, "--workers", 2)
+    assert (
+        "4 images, 2 classes, 4 of them"
+        in pack("hf://user/name", tmp_path / "o.tar", *options).stdout
+    )
+
+
+def test_missing_package_of_urls_is_one_line(tmp_path):
+    (tmp_path / "list.txt").write_text("s3://bucket/a/1.jpg\n")
+    for options in ((), ("--short-side", 16, "--workers", 1)):
+        message = pack(tmp_path / "list.txt", tmp_path / "out.tar", *options, code=1).stderr
+        assert message.splitlines()[-1].startswith("error: 's3://bucket/a/1.jpg' needs a package")
+    assert not list(tmp_path.glob("out*"))
 
 
 def test_corrupt_images_are_left_out_of_a_smaller_pack(tmp_path):
