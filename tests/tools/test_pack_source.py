@@ -129,3 +129,53 @@ def test_empty_class_folders_of_a_split_are_refused(list_source, tmp_path):
     (tmp_path / "val/0").mkdir()
     with pytest.raises(DataNotFoundError, match=r"'val/0' has no images.*pack each split"):
         list_source(tmp_path)
+
+
+@pytest.mark.parametrize("link", ["gone", "a"])
+def test_class_folders_that_shift_labels_are_refused(list_source, tmp_path, link):
+    write_folder(tmp_path / "train", class_files(classes="ac"))
+    (tmp_path / "train/b").symlink_to(tmp_path / "train" / link)
+    for place in (tmp_path / "train", tmp_path):  # the classes, and a folder of splits
+        with pytest.raises((DataNotFoundError, ValueError), match=r"a broken link|the same folder"):
+            list_source(place)
+    with pytest.raises((DataNotFoundError, ValueError), match=r"a broken link|the same folder"):
+        LabeledImageFolder(str(tmp_path / "train"))
+
+
+@pytest.mark.parametrize("kind", ["folder", "list", "tar"])
+@pytest.mark.parametrize("shared", ["ImageNet", "data/ImageNet"])
+def test_splits_below_a_shared_folder_are_no_class(list_source, tmp_path, kind, shared):
+    files = class_files(f"{shared}/train") | class_files(f"{shared}/val")
+    source = write_folder(tmp_path / "in", files)
+    if kind == "list":
+        source = tmp_path / "in/list.txt"
+        source.write_text("".join(f"{name}\n" for name in files))
+    elif kind == "tar":
+        source = write_archive(tmp_path / "in.tar", files, "tar")
+    found = list_source(source)
+    assert (found.classes, found.splits) == (None, ("train", "val"))
+    assert sorted(image.name for image in found.images) == sorted(files)
+    if kind == "folder":
+        (source / shared / "val/0").mkdir()
+        with pytest.raises(DataNotFoundError, match="'val/0' has no images"):
+            list_source(source)
+
+
+@pytest.mark.parametrize("shared", ["", "ImageNet/"])
+def test_unlabeled_splits_may_have_empty_folders(list_source, tmp_path, shared):
+    write_folder(tmp_path, {f"{shared}train/0.png": b"", f"{shared}val/b/0.png": b""})
+    (tmp_path / shared / "train/tmp").mkdir()
+    (tmp_path / shared / "train/gone").symlink_to("nowhere")
+    assert list_source(tmp_path).splits == ("train", "val")
+
+
+@pytest.mark.parametrize("folders", [("", ""), ("data/", "data/"), ("train/", "test/")])
+def test_unlabeled_archives_of_several_splits_are_packed(list_source, tmp_path, folders):
+    for split, folder in zip(("train", "test"), folders, strict=True):
+        write_tar(tmp_path / f"{split}.tar", {f"{folder}{split}1.png": b""})
+    found = list_source(tmp_path)
+    assert [image.label for image in found.images] == [None, None]
+    write_tar(tmp_path / "test.tar", {f"{folders[1]}{name}/test.png": b"" for name in "ab"})
+    if "train/" not in folders:
+        with pytest.raises(DataNotFoundError, match="contains the splits test, train"):
+            list_source(tmp_path)

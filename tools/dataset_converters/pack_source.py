@@ -19,7 +19,7 @@ from mim_plugins.datasets.archive_places import (
 from mim_plugins.datasets.image_files import (
     BAND_SUFFIXES,
     ImageScan,
-    images_by_class,
+    classes_of_scan,
     is_hidden,
     scan_images,
 )
@@ -97,9 +97,14 @@ def _read(source: str) -> Source | None:
 
 def _read_folder(folder: str, scan: ImageScan) -> Source:
     """Keep the paths, unless there are class folders without images, which a pack cannot have."""
-    found = _named_by_path(scan.paths, _paths(scan.paths, folder))
+    paths = _paths(scan.paths, folder)
+    found = _named_by_path(scan.paths, paths)
     for split in found.splits:
-        classes, _ = images_by_class(os.path.join(folder, split), BAND_SUFFIXES)
+        place = os.path.join(folder, _before_splits(paths), split)
+        part = scan_images(place, BAND_SUFFIXES)
+        if any(os.path.dirname(path) == place for path in part.paths):
+            continue  # images without a label need no class folders
+        classes = classes_of_scan(place, part, BAND_SUFFIXES)
         empty = next((name for name, paths in classes.items() if not paths), None)
         if empty is not None:
             raise DataNotFoundError(
@@ -107,7 +112,10 @@ def _read_folder(folder: str, scan: ImageScan) -> Source:
                 " no images, and a pack of several splits cannot have an empty one: pack each split"
                 " separately"
             )
-    if found.classes is None or len(found.classes) == len(scan.sub_folders):
+    if found.classes is None:
+        return found
+    classes = classes_of_scan(folder, scan, BAND_SUFFIXES)
+    if len(found.classes) == len(classes):
         return found
     names = tuple(scan.sub_folders)
     label_of = {name: label for label, name in enumerate(names)}
@@ -140,16 +148,18 @@ def _read_list(file: str) -> Source:
 def _read_archives(source: str, place: ArchivePlace) -> Source:
     """Keep the labels that archives store, or else the paths of their members."""
     splits = {split: archive for archive in place.archives if (split := split_of(archive))}
-    if len(splits) > 1:
-        _refuse_splits(
-            source, sorted(splits), "give a pattern for each, such as 'data/train-*.tar'"
-        )
-    found = archive_images(place, stores_labels(place), suffixes=BAND_SUFFIXES)
+    are_labeled = stores_labels(place)
+    remedy = "give a pattern for each, such as 'data/train-*.tar'"
+    if len(splits) > 1 and are_labeled:
+        _refuse_splits(source, sorted(splits), remedy)
+    found = archive_images(place, are_labeled, suffixes=BAND_SUFFIXES)
     paths = _paths(found.paths, "")
-    shared = shared_folders(paths)
-    count = next((n for n, part in enumerate(shared) if part in SPLITS), len(shared))
-    by_path = _named_by_path(found.paths, paths, "".join(f"{part}/" for part in shared[:count]))
+    shared = _before_splits(paths)
+    by_path = _named_by_path(found.paths, paths, shared)
     if found.labels is None:
+        have_folders = any("/" in path[len(shared) :] for path in paths)
+        if len(splits) > 1 and have_folders and not by_path.splits:
+            _refuse_splits(source, sorted(splits), remedy)
         return by_path
     if len(by_path.splits) > 1:
         _refuse_splits(source, by_path.splits, "write an archive of each")
@@ -177,17 +187,34 @@ def _paths(addresses: Sequence[str], root: str) -> list[str]:
 
 
 def _named_by_path(addresses: Sequence[str], paths: Sequence[str], shared: str = "") -> Source:
-    """Keep the paths; the first folders after ``shared`` are the classes if all images have one."""
-    inner = [path[len(shared) :] for path in paths]
-    folders = [path.partition("/")[0] if "/" in path else "" for path in inner]
+    """Keep the paths; the first folders after ``shared`` are the classes if all images have one.
+
+    Folders that all images share may contain splits.
+    """
+    splits = tuple(
+        name for name in sorted(set(_folders(paths, _before_splits(paths)))) if name in SPLITS
+    )
+    folders = _folders(paths, shared)
     classes = sorted(set(folders))
-    splits = tuple(name for name in classes if name in SPLITS)
     if "" in classes or splits:
         images = [PackedImage(*pair, None) for pair in zip(addresses, paths, strict=True)]
         return Source(images, None, splits)
     label_of = {name: label for label, name in enumerate(classes)}
     labels = map(label_of.__getitem__, folders)
     return Source(list(map(PackedImage, addresses, paths, labels)), tuple(classes))
+
+
+def _before_splits(paths: Sequence[str]) -> str:
+    """Return the folders that all paths share, up to that of a split."""
+    shared = shared_folders(paths)
+    count = next((n for n, part in enumerate(shared) if part in SPLITS), len(shared))
+    return "".join(f"{part}/" for part in shared[:count])
+
+
+def _folders(paths: Sequence[str], shared: str) -> list[str]:
+    """Return the first folder of each path after ``shared``, ``""`` without one."""
+    inner = [path[len(shared) :] for path in paths]
+    return [path.partition("/")[0] if "/" in path else "" for path in inner]
 
 
 def _path_in(root: str, address: str) -> str:
