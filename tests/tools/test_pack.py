@@ -136,6 +136,19 @@ def test_images_too_long_for_jpeg_are_copied(tmp_path):
     assert contents(UnlabeledImageFolder(str(tmp_path / "out.tar")))[0] == long
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_suffixes_do_not_let_one_image_replace_another(tmp_path, kind):
+    given = {"k": image_bytes(1, kind="JPEG"), "k.jpg": image_bytes(2, kind="JPEG")}
+    write_folder(tmp_path, given)
+    (tmp_path / "list.txt").write_text("k\nk.jpg\n")
+    out = tmp_path / f"out.{kind}"
+    printed = pack(tmp_path / "list.txt", out, code=0 if kind == "parquet" else 1)
+    kept = list(given.values()) if kind == "parquet" else [given["k.jpg"]]
+    assert contents(UnlabeledImageFolder(str(out))) == kept
+    message = f"'{tmp_path}/k': with a suffix, it would have the name 'k.jpg' of another image"
+    assert (message in printed.stderr) == (kind != "parquet")
+
+
 def test_killed_process_is_one_line(tmp_path, monkeypatch):
     def break_down(*_):
         raise BrokenProcessPool("terminated abruptly")

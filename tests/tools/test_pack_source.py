@@ -179,3 +179,32 @@ def test_unlabeled_archives_of_several_splits_are_packed(list_source, tmp_path, 
     if "train/" not in folders:
         with pytest.raises(DataNotFoundError, match="contains the splits test, train"):
             list_source(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("urls", "names", "classes"),
+    [
+        (["http://h/get?id=1", "http://h/get?id=2"], ["get", "get_1"], None),
+        (["http://h/?id=1", "http://h?id=2"], ["image", "image_1"], None),
+        (["http://a/n/1.jpg", "https://b/n/1.jpg"], ["n/1.jpg", "n/1_1.jpg"], ("n",)),
+        (
+            ["http://a/x_1.jpg", "s3://a/x.jpg", "c:s3://b/x.jpg"],
+            ["x_1.jpg", "x.jpg", "x_2.jpg"],
+            None,
+        ),
+        (["cl:s3://b/n1/1.jpg", "cl:s3://b/n2/1.jpg"], ["n1/1.jpg", "n2/1.jpg"], ("n1", "n2")),
+    ],
+)
+def test_urls_are_named_by_different_paths(list_source, tmp_path, urls, names, classes):
+    (tmp_path / "list.txt").write_text("\n".join(urls))
+    found = list_source(tmp_path / "list.txt")
+    assert [image.name for image in found.images] == names
+    assert [image.address for image in found.images] == urls
+    assert found.classes == classes
+
+
+@pytest.mark.parametrize("line", ["https://host/a.png", "a.png"])
+def test_repeated_lines_are_refused_with_their_remedy(list_source, tmp_path, line):
+    (tmp_path / "list.txt").write_text(f"{line}\n{line}\n")
+    with pytest.raises(DataNotFoundError, match=r"the name 'a\.png': remove one from the list"):
+        list_source(tmp_path / "list.txt")

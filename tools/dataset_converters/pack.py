@@ -161,6 +161,7 @@ def pack(args: argparse.Namespace) -> list[str]:
         convert = partial(shrink, short_side=args.short_side, quality=args.quality)
         workers = min(args.workers, len(images))
     left_out, shrunk = [], 0
+    given = {image.name for image in images}
 
     def write(path: Path) -> None:
         nonlocal shrunk
@@ -175,6 +176,11 @@ def pack(args: argparse.Namespace) -> list[str]:
                     left_out.append(
                         f"'{printable(image.address)}': {kind} needs a suffix, and its format has"
                         " none that is read; pack it into .parquet"
+                    )
+                elif kind != "parquet" and name != image.name and name in given:
+                    left_out.append(
+                        f"'{printable(image.address)}': with a suffix, it would have the name"
+                        f" '{printable(name)}' of another image; rename it, or pack into .parquet"
                     )
                 else:
                     shrunk += content.is_jpeg

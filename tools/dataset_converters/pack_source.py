@@ -2,6 +2,7 @@
 
 import os
 import posixpath
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple, NoReturn
@@ -75,9 +76,12 @@ def list_source(source: str) -> Source:
     names = sorted(image.name for image in found.images)
     for first, second in pairwise(names):
         if first == second:
+            remedy = (
+                "remove one from the list" if is_list(source) else "pack its archives separately"
+            )
             raise DataNotFoundError(
-                f"source '{printable(source)}' has two images of the name '{printable(first)}';"
-                " pack its archives separately"
+                f"source '{printable(source)}' has two images of the name '{printable(first)}':"
+                f" {remedy}"
             )
     return found
 
@@ -180,8 +184,9 @@ def _paths(addresses: Sequence[str], root: str) -> list[str]:
     if all(member and member[1].isdecimal() for member in members):
         width = len(str(len(addresses)))
         return [f"{number:0{width}d}" for number in range(len(addresses))]
+    names = _names_of_urls(addresses)
     return [
-        _inner_path(member[1] if member else _path_in(root, each))
+        names.get(each) or _inner_path(member[1] if member else os.path.relpath(each, root))
         for each, member in zip(addresses, members, strict=True)
     ]
 
@@ -191,9 +196,8 @@ def _named_by_path(addresses: Sequence[str], paths: Sequence[str], shared: str =
 
     Folders that all images share may contain splits.
     """
-    splits = tuple(
-        name for name in sorted(set(_folders(paths, _before_splits(paths)))) if name in SPLITS
-    )
+    tops = set(_folders(paths, _before_splits(paths)))
+    splits = tuple(sorted(tops & set(SPLITS)))
     folders = _folders(paths, shared)
     classes = sorted(set(folders))
     if "" in classes or splits:
@@ -217,8 +221,22 @@ def _folders(paths: Sequence[str], shared: str) -> list[str]:
     return [path.partition("/")[0] if "/" in path else "" for path in inner]
 
 
-def _path_in(root: str, address: str) -> str:
-    return urlsplit(address).path if is_url(address) else os.path.relpath(address, root)
+def _names_of_urls(addresses: Sequence[str]) -> dict[str, str]:
+    """Return the paths of URLs, with a number where hosts or queries alone differ."""
+    counts: Counter[str] = Counter()
+    names: dict[str, str] = {}
+    taken: set[str] = set()
+    for url in dict.fromkeys(filter(is_url, addresses)):
+        location = url.partition("://")[2]  # after the scheme, before which MMEngine has a cluster
+        path = _inner_path("/" + urlsplit(f"//{location}").path) or "image"
+        name = path
+        while name in taken:
+            counts[path] += 1
+            root, suffix = posixpath.splitext(path)
+            name = f"{root}_{counts[path]}{suffix}"
+        taken.add(name)
+        names[url] = name
+    return names
 
 
 def _inner_path(path: str) -> str:
