@@ -114,6 +114,24 @@ def test_lists_without_labels_keep_the_paths(list_source, tmp_path):
     assert found.classes is None
 
 
+@pytest.mark.parametrize("kind", ["list", "cls", "parquet"])
+def test_labels_that_are_no_classes_are_refused(list_source, tmp_path, kind):
+    number = 20230101123456
+    if kind == "list":
+        (source := tmp_path / "list.txt").write_text(f"0.png 0\n1.png {number}\n")
+    elif kind == "cls":
+        files = {"0.png": b"", "0.cls": b"0", "1.png": b"", "1.cls": str(number).encode()}
+        write_tar(source := tmp_path / "a.tar", files)
+    else:
+        parquet = pytest.importorskip("pyarrow.parquet")
+        table = pytest.importorskip("pyarrow").table(dict(image=[b"", b""], label=[0, number]))
+        parquet.write_table(table, source := tmp_path / "a.parquet")
+    with pytest.raises(
+        DataNotFoundError, match=f"label {number}, but labels must be below"
+    ):
+        list_source(source)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_empty_class_folders_keep_the_labels(tmp_path, kind):
     write_folder(tmp_path / "in", class_files(classes="ac"))

@@ -29,6 +29,8 @@ from mim_plugins.datasets.image_places import is_list
 from mim_plugins.errors import DataNotFoundError
 from mim_plugins.file_names import printable, read_lines, unquote_name
 
+_MOST_CLASSES = 1_000_000  # larger labels are times or identifiers, and a pack names all classes
+
 
 class PackedImage(NamedTuple):
     """Image to pack."""
@@ -145,7 +147,7 @@ def _read_list(file: str) -> Source:
     labels = [label for _, label in entries]
     if labels == [image.label for image in by_path.images]:
         return by_path
-    classes = tuple(map(str, range(max(labels) + 1)))
+    classes = _numbered_classes(file, labels)
     return Source(_named_by_label(addresses, labels, None), classes)
 
 
@@ -168,7 +170,18 @@ def _read_archives(source: str, place: ArchivePlace) -> Source:
     if len(by_path.splits) > 1:
         _refuse_splits(source, by_path.splits, "write an archive of each")
     images = _named_by_label(found.paths, found.labels, found.classes)
-    return Source(images, found.classes or tuple(map(str, range(max(found.labels) + 1))))
+    return Source(images, found.classes or _numbered_classes(source, found.labels))
+
+
+def _numbered_classes(source: str, labels: Sequence[int]) -> tuple[str, ...]:
+    """Return the numbers of the classes as their names."""
+    largest = max(labels)
+    if largest >= _MOST_CLASSES:
+        raise DataNotFoundError(
+            f"source '{printable(source)}' has the label {largest}, but labels must be below"
+            f" {_MOST_CLASSES:,}: number its classes from 0"
+        )
+    return tuple(map(str, range(largest + 1)))
 
 
 def _refuse_splits(source: str, splits: Sequence[str], remedy: str) -> NoReturn:
