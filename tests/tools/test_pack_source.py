@@ -126,9 +126,7 @@ def test_labels_that_are_no_classes_are_refused(list_source, tmp_path, kind):
         parquet = pytest.importorskip("pyarrow.parquet")
         table = pytest.importorskip("pyarrow").table(dict(image=[b"", b""], label=[0, number]))
         parquet.write_table(table, source := tmp_path / "a.parquet")
-    with pytest.raises(
-        DataNotFoundError, match=f"label {number}, but labels must be below"
-    ):
+    with pytest.raises(DataNotFoundError, match=f"label {number}, but labels must be below"):
         list_source(source)
 
 

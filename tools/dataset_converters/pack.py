@@ -29,7 +29,7 @@ from mim_plugins.errors import CorruptImageError, UserError
 from mim_plugins.file_names import printable
 
 if TYPE_CHECKING:
-    from pack_source import PackedImage
+    from pack_names import PackedImage
 
 _IN_FLIGHT = 32  # images per worker that wait to be written
 _LONGEST_JPEG = 65_500  # pixels of a side, libjpeg's limit
