@@ -29,18 +29,19 @@ def base_sample(dataset: Any, index: int) -> tuple[Any, int]:
 
     A wrapper that changes indices in an unknown way counts as a data set.
     """
+    inner: Any = getattr(dataset, "dataset", None)
     find = getattr(dataset, "_get_ori_dataset_idx", None)  # of MMEngine's wrappers
     if find is not None:
         found = find(index)
         number, index = found if isinstance(found, tuple) else (None, found)
-        inner = dataset.dataset if number is None else dataset.datasets[number]
+        inner = inner if number is None else dataset.datasets[number]
     elif isinstance(dataset, ConcatDataset):
         number = bisect_right(dataset.cumulative_sizes, index)
         inner = dataset.datasets[number]
         index -= dataset.cumulative_sizes[number] - len(inner)
     elif isinstance(dataset, Subset):
-        inner, index = dataset.dataset, dataset.indices[index]
-    elif len(inner := getattr(dataset, "dataset", ())) != len(dataset):
+        index = dataset.indices[index]
+    elif not hasattr(inner, "__len__") or len(inner) != len(dataset):
         return dataset, index
     return base_sample(inner, index)
 
