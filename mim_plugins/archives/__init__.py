@@ -5,6 +5,7 @@ from .addresses import (
     join_address,
     read_image_file,
     split_address,
+    try_archives,
 )
 from .formats import FORMATS, HUB, SEPARATOR, archive_format, format_of_suffix, open_archive
 from .image_archive import ImageArchive
@@ -24,5 +25,6 @@ __all__ = [
     "open_archive",
     "read_image_file",
     "split_address",
+    "try_archives",
     "with_common_classes",
 ]

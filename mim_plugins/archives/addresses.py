@@ -6,6 +6,7 @@ import re
 import stat
 from collections.abc import Iterable
 
+from ..errors import UserError
 from .formats import HUB, SEPARATOR, archive_format, open_archive
 from .image_archive import ImageArchive, opened_archives
 
@@ -51,6 +52,18 @@ def archives_of(addresses: Iterable[str]) -> tuple[ImageArchive, ...]:
     """
     parts = map(split_address, (each for each in addresses if SEPARATOR in each))
     return tuple(map(open_archive, dict.fromkeys(each[0] for each in parts if each)))
+
+
+def try_archives(addresses: Iterable[str]) -> tuple[list[ImageArchive], dict[str, UserError]]:
+    """Return the archives of addresses that can be opened, and the others' errors by path."""
+    parts = map(split_address, (each for each in addresses if SEPARATOR in each))
+    opened, errors = [], {}
+    for path in dict.fromkeys(each[0] for each in parts if each):
+        try:
+            opened.append(open_archive(path))
+        except UserError as error:
+            errors[path] = error
+    return opened, errors
 
 
 def image_exists(address: str) -> bool:

@@ -52,13 +52,7 @@ def find_archives(root: str, split: str = "", strict: bool = False) -> ArchivePl
         DataNotFoundError: the archives belong to other splits.
     """
     if root.startswith(HUB):
-        name, _, own = root.partition("#")
-        if strict and split and own and split not in SPLIT_ALIASES.get(_canonical(own), (own,)):
-            raise DataNotFoundError(
-                f"'{printable(root)}' is the split '{printable(own)}' alone, but the split"
-                f" '{printable(split)}' is needed: give '{printable(name)}', which has all splits"
-            )
-        return ArchivePlace([root if own or not split else f"{name}#{split}"], "")
+        return ArchivePlace([with_split(root, split, strict)], "")
     matches = _matches(root)
     if matches or archive_format(root):
         return ArchivePlace(matches or [root], split)
@@ -79,6 +73,22 @@ def find_archives(root: str, split: str = "", strict: bool = False) -> ArchivePl
             f" name them {split}.tar or {split}-00.tar, for example"
         )
     return ArchivePlace(inside, split) if inside else None
+
+
+def with_split(root: str, split: str, strict: bool = False) -> str:
+    """Return the address of a split of the hub; other roots stay as they are.
+
+    See :func:`find_archives` for arguments and errors.
+    """
+    name, _, own = root.partition("#")
+    if not split or not root.startswith(HUB):
+        return root
+    if strict and own and split not in SPLIT_ALIASES.get(_canonical(own), (own,)):
+        raise DataNotFoundError(
+            f"'{printable(root)}' is the split '{printable(own)}' alone, but the split"
+            f" '{printable(split)}' is needed: give '{printable(name)}', which has all splits"
+        )
+    return root if own else f"{name}#{split}"
 
 
 def split_of(archive: str) -> str | None:

@@ -91,13 +91,23 @@ def images_by_class(
         ValueError: links place one folder into two classes.
     """
     scan = scan_images(folder, suffixes)
+    return classes_of_scan(folder, scan, suffixes), scan
+
+
+def classes_of_scan(
+    folder: str | Path, scan: ImageScan, suffixes: Sequence[str] = IMAGE_SUFFIXES
+) -> dict[str, list[str]]:
+    """Return the images of each class folder from the scan of ``folder`` for ``suffixes``.
+
+    See :func:`images_by_class`, also for the errors.
+    """
     _check_classes(os.fspath(folder), scan, tuple(suffixes))
     classes: dict[str, list[str]] = {name: [] for name in scan.sub_folders}
     for path in scan.paths:
         name, separator, rest = os.path.relpath(path, folder).partition(os.sep)
         if separator:
             classes[name].append(rest)
-    return classes, scan
+    return classes
 
 
 def _check_classes(folder: str, scan: ImageScan, suffixes: tuple[str, ...]) -> None:

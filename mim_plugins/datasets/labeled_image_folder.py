@@ -20,6 +20,7 @@ from .archive_places import (
     find_archives,
     is_archive_place,
     list_of_archive,
+    with_split,
 )
 from .image_files import images_by_class, scan_images, suffixes_of_pipeline
 from .image_lists import paths_in, read_image_list, read_labeled_list
@@ -79,11 +80,12 @@ class LabeledImageFolder(LabeledDataset):
         check_local_paths(name, hub=("data_root", "data_prefix"), **paths)
         data_root, ann_file = map(os.path.expanduser, (data_root or "", ann_file or ""))
         prefix = data_prefix.get("img_path", "") if isinstance(data_prefix, dict) else data_prefix
+        prefix = os.fspath(prefix or "")
         if split:
             if split not in SPLITS:
                 raise ValueError(f"{name}: split={split!r} must be one of {SPLITS}")
             with_label = with_label and split != "test"
-            prefix = prefix or split
+            prefix = with_split(prefix, split, strict=True) or split
             listed = os.path.join("meta", f"{split}.txt")
             if not ann_file and os.path.isfile(os.path.join(data_root, listed)):
                 ann_file = listed
@@ -128,7 +130,7 @@ class LabeledImageFolder(LabeledDataset):
         is_archive = is_archive_place(root)
         folder = Path(self.data_prefix["img_path"] or root)
         if self.ann_file:
-            return self._read_list(root if is_archive else folder)
+            return self._read_list(with_split(root, split, strict=True) if is_archive else folder)
         is_folder = not is_archive and folder.is_dir()
         place = None if is_folder else find_archives(root, split, strict=True)
         if place:

@@ -1,14 +1,15 @@
 """Deterministic replacement of samples with corrupt images, with a record of each."""
 
 import math
+import os
 from collections.abc import Callable
 from typing import Any
 
 from mmengine.structures import BaseDataElement
 
 from ..errors import CorruptImageError, UserError
-from ..transforms.load_image import loader_of
-from .wrappers import base_datasets
+from ..transforms.load_image import reader_after_failure
+from .wrappers import base_sample
 
 ON_CORRUPT = ("replace", "stop")
 MAX_ATTEMPTS = 20
@@ -66,9 +67,9 @@ def prepare_or_replace(
 def prepare_or_name_cause(prepare: Callable[[int], Any], index: int, dataset: Any) -> Any:
     """Return ``prepare(index)``, or raise CorruptImageError if its image is corrupt.
 
-    Loading transforms raise many types of errors, some without the path. After any of them, an
-    image is corrupt if ``mim_plugins.LoadImage``, with the bands of the pipeline, cannot read it
-    either.
+    Loading transforms raise many types of errors, some without the path. The image is corrupt if
+    the loading transform fails again, and ``mim_plugins.LoadImage``, with its ``backend_args``,
+    cannot read the file either.
 
     Args:
         prepare: see :func:`prepare_or_replace`.
@@ -76,18 +77,36 @@ def prepare_or_name_cause(prepare: Callable[[int], Any], index: int, dataset: An
         dataset: MMEngine data set with the annotation of the sample; it may be wrapped.
 
     Raises:
-        CorruptImageError: the image is corrupt. Other errors propagate.
+        CorruptImageError: the image is corrupt. Other errors propagate, such as those of later
+            transforms.
     """
     try:
         return prepare(index)
     except UserError:
         raise
-    except Exception:
-        path = dataset.get_data_info(index).get("img_path")
-        if path is not None:
-            pipeline = getattr(base_datasets(dataset)[0], "pipeline", None)
-            loader_of(pipeline)(dict(img_path=path))
-        raise
+    except Exception as error:
+        cause = _loading_error(*base_sample(dataset, index))
+        if cause is None:
+            raise
+        raise cause from error
+
+
+def _loading_error(dataset: Any, index: int) -> UserError | None:
+    """Return the error of reading the image of a sample that its pipeline cannot load."""
+    if not hasattr(dataset, "get_data_info"):
+        return None
+    info = dataset.get_data_info(index)
+    path = info.get("img_path")
+    read = reader_after_failure(getattr(dataset, "pipeline", None), info)
+    if read is None or not isinstance(path, (str, os.PathLike)):
+        return None
+    try:
+        read(dict(img_path=path))
+    except UserError as error:
+        return error
+    except Exception:  # of a file backend; the pipeline's own error is as good
+        return None
+    return None
 
 
 def check_on_corrupt(name: str, on_corrupt: str) -> None:

@@ -20,6 +20,7 @@ from .archive_places import (
     find_archives,
     is_archive_place,
     list_of_archive,
+    with_split,
 )
 from .image_files import IMAGE_SUFFIXES as IMAGE_SUFFIXES
 from .image_files import find_images as find_images
@@ -111,7 +112,7 @@ class UnlabeledImageFolder(BaseDataset):
         suffixes = suffixes_of_pipeline(self.pipeline)
         if is_archive and not self.ann_file:
             return self._read_archives(find_archives(self.data_root, self.split), suffixes)
-        folder = self.data_root if is_archive else self._image_folder()
+        folder = with_split(self.data_root, self.split) if is_archive else self._image_folder()
         if self.ann_file:
             paths = self._read_annotation_file(folder)
         else:

@@ -1,6 +1,9 @@
 """Data sets inside wrappers such as MMEngine's ``RepeatDataset`` and ``ConcatDataset``."""
 
+from bisect import bisect_right
 from typing import Any
+
+from torch.utils.data import ConcatDataset, Subset
 
 from ..errors import ConfigError
 
@@ -19,6 +22,28 @@ def base_datasets(dataset: Any, with_metainfo: bool = True) -> list[Any]:
     if not inner or (with_metainfo and not named):
         return [dataset]
     return [base for each in inner for base in base_datasets(each, with_metainfo)]
+
+
+def base_sample(dataset: Any, index: int) -> tuple[Any, int]:
+    """Return the data set inside any wrappers that contains a sample, and its index there.
+
+    A wrapper that changes indices in an unknown way counts as a data set.
+    """
+    inner: Any = getattr(dataset, "dataset", None)
+    find = getattr(dataset, "_get_ori_dataset_idx", None)  # of MMEngine's wrappers
+    if find is not None:
+        found = find(index)
+        number, index = found if isinstance(found, tuple) else (None, found)
+        inner = inner if number is None else dataset.datasets[number]
+    elif isinstance(dataset, ConcatDataset):
+        number = bisect_right(dataset.cumulative_sizes, index)
+        inner = dataset.datasets[number]
+        index -= dataset.cumulative_sizes[number] - len(inner)
+    elif isinstance(dataset, Subset):
+        index = dataset.indices[index]
+    elif not hasattr(inner, "__len__") or len(inner) != len(dataset):
+        return dataset, index
+    return base_sample(inner, index)
 
 
 def base_dataset_configs(dataset: Any) -> list[dict]:

@@ -8,7 +8,7 @@ import numpy as np
 from mmengine import fileio
 
 from ..archives import is_url, read_image_file
-from ..errors import ArchiveError, CorruptImageError
+from ..errors import ArchiveError, CorruptImageError, MissingPackageError
 from ..file_names import printable
 from ..registry import TRANSFORMS
 from .bands import BandImage, Bands
@@ -31,6 +31,7 @@ class LoadImage:
         CorruptImageError: in a call, the file is missing, unreadable or corrupt.
         ArchiveError: in a call, the archive cannot be opened, so none of its images can be read.
         ConfigError: ``bands`` is wrong; or in a call, a package that reads the format is missing.
+        MissingPackageError: in a call, a package of the file backend is missing.
     """
 
     def __init__(self, backend_args: dict | None = None, bands: dict | None = None) -> None:
@@ -61,6 +62,7 @@ class LoadImage:
         Raises:
             OSError: the file is missing or unreadable.
             ValueError: the path is no path, or an archive or a member of it is corrupt.
+            MissingPackageError: the file backend of the path needs a package.
         """
         path = os.fsdecode(path)
         if self.backend_args is None and not is_url(path):
@@ -71,6 +73,12 @@ class LoadImage:
             raise OSError(f"{type(error).__name__}: {error}") from error
         except KeyError as error:
             raise OSError(f"MMEngine has no file backend for {error}://") from error
+        except ImportError as error:
+            cause = " ".join(str(error).split())
+            raise MissingPackageError(
+                f"'{printable(path)}' needs a package of MMEngine's file backend ({cause}): install"
+                " it, or copy the files to a disk"
+            ) from error
 
     def _read(self, path: str) -> bytes:
         try:
@@ -86,6 +94,28 @@ class LoadImage:
             raise CorruptImageError(
                 f"corrupt image '{printable(path)}': unreadable ({reason})", path, "unreadable"
             ) from error
+
+
+def reader_after_failure(pipeline: Any, results: dict) -> LoadImage | None:
+    """Return what reads the image of a sample that the pipeline cannot load, None if it can.
+
+    Args:
+        pipeline: built pipeline, whose transforms are called until one adds ``img``.
+        results: annotation of the sample.
+    """
+    for step in getattr(pipeline, "transforms", ()):
+        try:
+            results = step(results)
+        except Exception:
+            own = getattr(step, "load_full", step)
+            return (
+                own
+                if isinstance(own, LoadImage)
+                else LoadImage(getattr(step, "backend_args", None))
+            )
+        if results is None or "img" in results:
+            break
+    return None
 
 
 def loader_of(pipeline: Any) -> LoadImage:

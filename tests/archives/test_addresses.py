@@ -13,10 +13,11 @@ from mim_plugins.archives import (
     open_archive,
     read_image_file,
     split_address,
+    try_archives,
 )
 from mim_plugins.archives.image_archive import opened_archives
 from mim_plugins.datasets.image_lists import paths_in
-from mim_plugins.errors import ArchiveError
+from mim_plugins.errors import ArchiveError, DataNotFoundError
 
 FILES = class_files()
 
@@ -132,3 +133,15 @@ def test_pipes_are_not_read(tmp_path):
 def test_other_files_are_no_archives(tmp_path):
     with pytest.raises(ArchiveError, match="is no archive; supported are"):
         open_archive(str(tmp_path))
+
+
+def test_archives_that_cannot_be_opened_do_not_keep_others_closed(tmp_path):
+    (tmp_path / "bad.tar").write_bytes(b"x" * 700)
+    good = str(write_archive(tmp_path / "good.tar", FILES, "tar"))
+    bad, gone = str(tmp_path / "bad.tar"), str(tmp_path / "gone.tar")
+    opened, errors = try_archives([f"{path}::a/0.png" for path in (bad, gone, good, good)])
+    assert [archive.path for archive in opened] == [good]
+    assert {path: type(error) for path, error in errors.items()} == {
+        bad: ArchiveError,
+        gone: DataNotFoundError,
+    }

@@ -133,6 +133,38 @@ def test_list_names_rows_of_the_hub(tmp_path, monkeypatch):
     assert images.get_data_info(0)["img_path"] == "hf://user/name::3"
 
 
+@pytest.mark.parametrize("kind", [LabeledImageFolder, UnlabeledImageFolder])
+@pytest.mark.parametrize("prefix", ["train", dict(img_path="validation"), "val"])
+def test_list_names_rows_of_its_split_on_the_hub(tmp_path, monkeypatch, kind, prefix):
+    fake_hub(monkeypatch, tmp_path, **HUB_FILES)
+    (tmp_path / "l.txt").write_text("2 1\n0 0\n")
+    options = dict(data_prefix=prefix, ann_file=str(tmp_path / "l.txt"))
+    split = "validation" if isinstance(prefix, dict) else prefix
+    rows = [f"hf://user/name#{split}::{row}" for row in (2, 0)]
+    found = kind("hf://user/name", **options)
+    assert [found.get_data_info(index)["img_path"] for index in range(2)] == rows
+    expected = list(HUB_FILES["train" if split == "train" else "validation"].values())
+    assert LoadImage().read(rows[0]) == expected[2]
+    own = "hf://user/name#train"
+    if kind is UnlabeledImageFolder:
+        assert kind(own, **options).get_data_info(0)["img_path"] == f"{own}::2"
+    elif split != "train":
+        with pytest.raises(DataNotFoundError, match="is the split 'train' alone, but the split"):
+            kind(own, **options)
+
+
+@pytest.mark.parametrize("lists", [False, True])
+def test_prefix_on_the_hub_is_read_at_its_split(tmp_path, monkeypatch, lists):
+    fake_hub(monkeypatch, tmp_path, **HUB_FILES)
+    (tmp_path / "l.txt").write_text("0 1\n")
+    options = dict(split="val", ann_file=str(tmp_path / "l.txt") if lists else "")
+    for given, name in (("", "#val"), ("#validation", "#validation")):
+        found = LabeledImageFolder(data_prefix=f"hf://user/name{given}", **options)
+        assert found.get_data_info(0)["img_path"] == f"hf://user/name{name}::0"
+    with pytest.raises(DataNotFoundError, match="is the split 'train' alone, but the split 'val'"):
+        LabeledImageFolder(data_prefix=dict(img_path="hf://user/name#train"), **options)
+
+
 @pytest.mark.parametrize("kind", [LabeledImageFolder, UnlabeledImageFolder, ImageNet])
 def test_other_remote_data_are_refused_in_one_line(kind):
     for root in ("gs://bucket/x", "s3://bucket/x.tar", "https://host/x"):

@@ -1,12 +1,20 @@
 import pickle
+from pathlib import Path
 
+import numpy as np
 import pytest
+from band_images import npy, scene
 from image_files import corrupt_files, good_files
+from mmcv.transforms import LoadImageFromFile
+from mmengine import fileio
+from mmengine.dataset import BaseDataset, ConcatDataset
 from mmengine.registry import DefaultScope
+from torch.utils.data import Subset
 
 from mim_plugins.datasets import FaultTolerantDataset, replacement_index
 from mim_plugins.errors import CorruptImageError
 from mim_plugins.registry import DATASETS
+from mim_plugins.transforms import LoadImage, PackInputs
 
 
 @pytest.fixture
@@ -64,6 +72,90 @@ def test_other_loading_transforms_meet_corrupt_images_too(config, tmp_path):
     assert len(build(config)[3]["data_samples"].corrupt_images) == 1
     with pytest.raises(CorruptImageError, match=r"b/3\.jpg': not an image"):
         build(config, on_corrupt="stop")[3]
+
+
+class Failing:
+    """Transform with a bug in samples whose path ends in ``end``."""
+
+    def __init__(self, end):
+        self.end = end
+
+    def __call__(self, results):
+        if str(results["img_path"]).endswith(self.end):
+            raise KeyError("gt_bboxes")
+        return results
+
+
+class Images(BaseDataset):
+    """Images of a list of paths, loaded by the transforms given."""
+
+    def __init__(self, paths, *transforms):
+        self.paths = paths
+        super().__init__(pipeline=[*transforms, PackInputs()], serialize_data=False)
+
+    def load_data_list(self):
+        return [dict(img_path=path) for path in self.paths]
+
+
+def load_blank(results):
+    """Load any file, as a transform for a format that LoadImage lacks."""
+    return dict(results, img=np.zeros((4, 4, 3), np.uint8))
+
+
+@pytest.mark.parametrize("on_corrupt", ["replace", "stop"])
+@pytest.mark.parametrize("wrap", [lambda images: images, lambda images: Subset(images, range(3))])
+def test_bug_of_a_later_transform_is_no_corruption(tmp_path, on_corrupt, wrap):
+    paths = [str(tmp_path / f"{index}.nii.gz") for index in range(3)]
+    images = wrap(Images(paths, load_blank, Failing("1.nii.gz")))
+    dataset = FaultTolerantDataset(images, on_corrupt)
+    assert dataset[0]["inputs"].shape == (3, 4, 4)
+    with pytest.raises(KeyError, match="gt_bboxes"):
+        dataset[1]
+
+
+def test_corruption_is_decided_with_the_file_backend_of_the_pipeline(tmp_path):
+    for name, data in (("0.jpg", good_files()["rgb.jpg"]), ("1.jpg", b"x"), ("2.jpg", b"")):
+        (tmp_path / name).write_bytes(data)
+    read = LoadImageFromFile(backend_args=dict(backend="local", renamed=str(tmp_path)))
+    paths = [f"bucket/{index}.jpg" for index in range(3)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            fileio, "get", lambda path, backend_args: _renamed(path, **backend_args).read_bytes()
+        )
+        dataset = FaultTolerantDataset(Images(paths, read, Failing("0.jpg")), "stop")
+        with pytest.raises(KeyError, match="gt_bboxes"):
+            dataset[0]
+        with pytest.raises(CorruptImageError, match=r"'bucket/1\.jpg': not an image"):
+            dataset[1]
+        with pytest.raises(CorruptImageError, match=r"'bucket/2\.jpg': empty"):
+            dataset[2]
+
+
+def _renamed(path, backend, renamed):
+    return Path(renamed) / Path(path).name
+
+
+def test_sample_of_several_data_sets_is_decided_by_its_own(tmp_path):
+    (tmp_path / "0.jpg").write_bytes(good_files()["rgb.jpg"])
+    for number, data in enumerate([npy(scene(4)), npy(scene(4)), b"x"]):
+        (tmp_path / f"{number}.npy").write_bytes(data)
+    bands = LoadImage(bands=dict(channels=4))
+    scenes = [str(tmp_path / f"{number}.npy") for number in range(3)]
+    parts = [
+        Images([str(tmp_path / "0.jpg")], LoadImage()),
+        Images(scenes, bands, Failing("1.npy")),
+    ]
+    dataset = FaultTolerantDataset(ConcatDataset(parts), "stop")
+    assert "corrupt_images" not in dataset[1]["data_samples"].metainfo
+    with pytest.raises(KeyError, match="gt_bboxes"):
+        dataset[2]
+    with pytest.raises(CorruptImageError, match=r"2\.npy"):
+        dataset[3]
+
+
+def test_samples_of_several_files_keep_their_error():
+    with pytest.raises(AssertionError):  # of MMEngine
+        FaultTolerantDataset(Images([["a.tif", "b.tif"]], LoadImageFromFile()))[0]
 
 
 def test_evaluation_data_and_other_choices_are_refused(config):

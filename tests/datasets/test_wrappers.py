@@ -1,10 +1,11 @@
 import pytest
 from mmengine.dataset import BaseDataset, ClassBalancedDataset, ConcatDataset, RepeatDataset
+from torch.utils.data import ConcatDataset as TorchConcatDataset
 from torch.utils.data import Subset
 
 from mim_plugins.datasets import FaultTolerantDataset
 from mim_plugins.datasets.labeled_dataset import LabeledDataset
-from mim_plugins.datasets.wrappers import base_datasets, count_images
+from mim_plugins.datasets.wrappers import base_datasets, base_sample, count_images
 
 
 class Images(LabeledDataset):
@@ -56,3 +57,18 @@ def test_the_data_sets_at_the_bottom_are_found_in_order():
 
     assert [len(dataset) for dataset in found] == [5, 5, 5]
     assert base_datasets(found[0]) == [found[0]]
+
+
+@pytest.mark.parametrize("name", [*WRAPPED, "torch", "nested"])
+def test_sample_in_the_data_set_at_the_bottom_is_the_same(name):
+    more = dict(
+        torch=lambda: TorchConcatDataset([Images(indices=2), Subset(Images(), [4, 3])]),
+        nested=lambda: FaultTolerantDataset(ConcatDataset(config(2)["datasets"])),
+    )
+    dataset = (more | {key: build for key, (build, _) in WRAPPED.items()})[name]()
+    for index in range(len(dataset)):
+        base, inner = base_sample(dataset, index)
+        if isinstance(base, Images):
+            assert base[inner]["img_path"] == dataset[index]["img_path"]
+        else:
+            assert name in ("joined", "list")

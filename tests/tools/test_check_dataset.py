@@ -1,8 +1,11 @@
 import errno
 import os
 import sys
+from contextlib import nullcontext
+from importlib import import_module
 
 import pytest
+from archive_files import write_archive
 from band_images import write_scenes
 from image_files import corrupt_files, good_files
 from remote_data import fake_web
@@ -150,6 +153,56 @@ def write(folder, name, data):
     os.makedirs(os.path.dirname(file), exist_ok=True)
     with open(file, "wb") as stream:
         stream.write(data)
+
+
+def test_archives_that_cannot_be_opened_are_findings(tmp_path):
+    write(tmp_path, b"0.jpg", good_files()["rgb.jpg"])
+    write(tmp_path, b"bad.tar", b"x" * 700)
+    (tmp_path / "list.txt").write_text("0.jpg\nbad.tar::a.jpg\ngone.tar::b.jpg\n0.jpg\n")
+    lists = ("--out", tmp_path / "bad.txt", "--write-list", tmp_path / "good.txt")
+    out = check(tmp_path, "--list", tmp_path / "list.txt", *lists, code=1)
+    assert "4 images: 2 good, 2 corrupt" in out
+    assert f"corrupt image '{tmp_path}/bad.tar::a.jpg': unreadable ('{tmp_path}/bad.tar' is" in out
+    assert (tmp_path / "good.txt").read_text().split() == ["0.jpg", "0.jpg"]
+    assert (tmp_path / "bad.txt").read_text().splitlines() == [
+        f"{tmp_path}/bad.tar::a.jpg\tunreadable",
+        f"{tmp_path}/gone.tar::b.jpg\tmissing",
+    ]
+
+
+def test_error_that_ends_the_check_keeps_what_was_found(tmp_path):
+    write(tmp_path, b"0.jpg", good_files()["rgb.jpg"])
+    write(tmp_path, b"1.jpg", b"x")
+    (tmp_path / "list.txt").write_text("0.jpg\n1.jpg\ns3://bucket/x.jpg\n0.jpg\n")
+    lists = ("--list", tmp_path / "list.txt", "--out", tmp_path / "bad.txt", "--workers", 1)
+    printed = run_tool(TOOL, tmp_path, *lists, code=1)
+    assert "2 images: 1 good, 1 corrupt" in printed.stdout
+    assert "error: 's3://bucket/x.jpg' needs a package" in printed.stderr
+    assert printed.stderr.endswith("; only the first 2 of 4 images were checked\n")
+    assert (tmp_path / "bad.txt").read_text() == f"{tmp_path}/1.jpg\tnot an image\n"
+    (tmp_path / "list.txt").write_text("s3://bucket/x.jpg\n")
+    assert not run_tool(TOOL, tmp_path, *lists, code=1).stdout
+    assert "1.jpg" in (tmp_path / "bad.txt").read_text()
+
+
+def test_processes_get_the_opened_archives(tmp_path, monkeypatch):
+    path = str(write_archive(tmp_path / "a.tar", {"a.png": good_files()["rgb.png"]}, "tar"))
+    given = []
+
+    class Pool(nullcontext):
+        def __init__(self, workers, context, initializer, initargs):
+            super().__init__(self)
+            given.extend(*initargs)
+
+        def map(self, function, items, chunksize):
+            return map(function, items)
+
+    monkeypatch.syspath_prepend(TOOLS / "misc")
+    tool = import_module("check_dataset")
+    monkeypatch.setattr(tool, "ProcessPoolExecutor", Pool)
+    (finding,) = tool.check_all([f"{path}::a.png"], 2)
+    assert finding.format == "PNG"
+    assert [archive.path for archive in given] == [path]
 
 
 def test_files_of_bands_are_checked_on_request(tmp_path):

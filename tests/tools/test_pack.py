@@ -13,7 +13,7 @@ from image_files import oriented
 from image_folders import write_smooth_images
 from packs import KINDS, contents, pack, write_folder
 from PIL import Image
-from remote_data import fake_web
+from remote_data import fake_hub, fake_web
 from tool_runs import TOOLS
 
 from mim_plugins.datasets import LabeledImageFolder, UnlabeledImageFolder
@@ -101,6 +101,24 @@ def test_processes_write_the_same_file_as_one(tmp_path):
     assert (tmp_path / "1.tar").read_bytes() == (tmp_path / "2.tar").read_bytes()
 
 
+def test_processes_get_the_opened_data_of_the_hub(tmp_path, monkeypatch):
+    fake_hub(monkeypatch, tmp_path, train=class_files())
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")  # the processes have no replacement of the hub
+    options = ("--short-side", 16, "--workers", 2)
+    assert (
+        "4 images, 2 classes, 4 of them"
+        in pack("hf://user/name", tmp_path / "o.tar", *options).stdout
+    )
+
+
+def test_missing_package_of_urls_is_one_line(tmp_path):
+    (tmp_path / "list.txt").write_text("s3://bucket/a/1.jpg\n")
+    for options in ((), ("--short-side", 16, "--workers", 1)):
+        message = pack(tmp_path / "list.txt", tmp_path / "out.tar", *options, code=1).stderr
+        assert message.splitlines()[-1].startswith("error: 's3://bucket/a/1.jpg' needs a package")
+    assert not list(tmp_path.glob("out*"))
+
+
 def test_corrupt_images_are_left_out_of_a_smaller_pack(tmp_path):
     write_folder(tmp_path / "in", {"0.png": image_bytes(), "1.png": image_bytes()[:500]})
     options = (tmp_path / "in", tmp_path / "out.tar", "--short-side", 16, "--workers", 1)
@@ -116,6 +134,19 @@ def test_images_too_long_for_jpeg_are_copied(tmp_path):
     options = (tmp_path / "in", tmp_path / "out.tar", "--short-side", 1, "--workers", 1)
     assert "2 images, no labels, 1 of them shrunk" in pack(*options).stdout
     assert contents(UnlabeledImageFolder(str(tmp_path / "out.tar")))[0] == long
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_suffixes_do_not_let_one_image_replace_another(tmp_path, kind):
+    given = {"k": image_bytes(1, kind="JPEG"), "k.jpg": image_bytes(2, kind="JPEG")}
+    write_folder(tmp_path, given)
+    (tmp_path / "list.txt").write_text("k\nk.jpg\n")
+    out = tmp_path / f"out.{kind}"
+    printed = pack(tmp_path / "list.txt", out, code=0 if kind == "parquet" else 1)
+    kept = list(given.values()) if kind == "parquet" else [given["k.jpg"]]
+    assert contents(UnlabeledImageFolder(str(out))) == kept
+    message = f"'{tmp_path}/k': with a suffix, it would have the name 'k.jpg' of another image"
+    assert (message in printed.stderr) == (kind != "parquet")
 
 
 def test_killed_process_is_one_line(tmp_path, monkeypatch):

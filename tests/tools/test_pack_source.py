@@ -114,6 +114,22 @@ def test_lists_without_labels_keep_the_paths(list_source, tmp_path):
     assert found.classes is None
 
 
+@pytest.mark.parametrize("kind", ["list", "cls", "parquet"])
+def test_labels_that_are_no_classes_are_refused(list_source, tmp_path, kind):
+    number = 20230101123456
+    if kind == "list":
+        (source := tmp_path / "list.txt").write_text(f"0.png 0\n1.png {number}\n")
+    elif kind == "cls":
+        files = {"0.png": b"", "0.cls": b"0", "1.png": b"", "1.cls": str(number).encode()}
+        write_tar(source := tmp_path / "a.tar", files)
+    else:
+        parquet = pytest.importorskip("pyarrow.parquet")
+        table = pytest.importorskip("pyarrow").table(dict(image=[b"", b""], label=[0, number]))
+        parquet.write_table(table, source := tmp_path / "a.parquet")
+    with pytest.raises(DataNotFoundError, match=f"label {number}, but labels must be below"):
+        list_source(source)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_empty_class_folders_keep_the_labels(tmp_path, kind):
     write_folder(tmp_path / "in", class_files(classes="ac"))
@@ -129,3 +145,82 @@ def test_empty_class_folders_of_a_split_are_refused(list_source, tmp_path):
     (tmp_path / "val/0").mkdir()
     with pytest.raises(DataNotFoundError, match=r"'val/0' has no images.*pack each split"):
         list_source(tmp_path)
+
+
+@pytest.mark.parametrize("link", ["gone", "a"])
+def test_class_folders_that_shift_labels_are_refused(list_source, tmp_path, link):
+    write_folder(tmp_path / "train", class_files(classes="ac"))
+    (tmp_path / "train/b").symlink_to(tmp_path / "train" / link)
+    for place in (tmp_path / "train", tmp_path):  # the classes, and a folder of splits
+        with pytest.raises((DataNotFoundError, ValueError), match=r"a broken link|the same folder"):
+            list_source(place)
+    with pytest.raises((DataNotFoundError, ValueError), match=r"a broken link|the same folder"):
+        LabeledImageFolder(str(tmp_path / "train"))
+
+
+@pytest.mark.parametrize("kind", ["folder", "list", "tar"])
+@pytest.mark.parametrize("shared", ["ImageNet", "data/ImageNet"])
+def test_splits_below_a_shared_folder_are_no_class(list_source, tmp_path, kind, shared):
+    files = class_files(f"{shared}/train") | class_files(f"{shared}/val")
+    source = write_folder(tmp_path / "in", files)
+    if kind == "list":
+        source = tmp_path / "in/list.txt"
+        source.write_text("".join(f"{name}\n" for name in files))
+    elif kind == "tar":
+        source = write_archive(tmp_path / "in.tar", files, "tar")
+    found = list_source(source)
+    assert (found.classes, found.splits) == (None, ("train", "val"))
+    assert sorted(image.name for image in found.images) == sorted(files)
+    if kind == "folder":
+        (source / shared / "val/0").mkdir()
+        with pytest.raises(DataNotFoundError, match="'val/0' has no images"):
+            list_source(source)
+
+
+@pytest.mark.parametrize("shared", ["", "ImageNet/"])
+def test_unlabeled_splits_may_have_empty_folders(list_source, tmp_path, shared):
+    write_folder(tmp_path, {f"{shared}train/0.png": b"", f"{shared}val/b/0.png": b""})
+    (tmp_path / shared / "train/tmp").mkdir()
+    (tmp_path / shared / "train/gone").symlink_to("nowhere")
+    assert list_source(tmp_path).splits == ("train", "val")
+
+
+@pytest.mark.parametrize("folders", [("", ""), ("data/", "data/"), ("train/", "test/")])
+def test_unlabeled_archives_of_several_splits_are_packed(list_source, tmp_path, folders):
+    for split, folder in zip(("train", "test"), folders, strict=True):
+        write_tar(tmp_path / f"{split}.tar", {f"{folder}{split}1.png": b""})
+    found = list_source(tmp_path)
+    assert [image.label for image in found.images] == [None, None]
+    write_tar(tmp_path / "test.tar", {f"{folders[1]}{name}/test.png": b"" for name in "ab"})
+    if "train/" not in folders:
+        with pytest.raises(DataNotFoundError, match="contains the splits test, train"):
+            list_source(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("urls", "names", "classes"),
+    [
+        (["http://h/get?id=1", "http://h/get?id=2"], ["get", "get_1"], None),
+        (["http://h/?id=1", "http://h?id=2"], ["image", "image_1"], None),
+        (["http://a/n/1.jpg", "https://b/n/1.jpg"], ["n/1.jpg", "n/1_1.jpg"], ("n",)),
+        (
+            ["http://a/x_1.jpg", "s3://a/x.jpg", "c:s3://b/x.jpg"],
+            ["x_1.jpg", "x.jpg", "x_2.jpg"],
+            None,
+        ),
+        (["cl:s3://b/n1/1.jpg", "cl:s3://b/n2/1.jpg"], ["n1/1.jpg", "n2/1.jpg"], ("n1", "n2")),
+    ],
+)
+def test_urls_are_named_by_different_paths(list_source, tmp_path, urls, names, classes):
+    (tmp_path / "list.txt").write_text("\n".join(urls))
+    found = list_source(tmp_path / "list.txt")
+    assert [image.name for image in found.images] == names
+    assert [image.address for image in found.images] == urls
+    assert found.classes == classes
+
+
+@pytest.mark.parametrize("line", ["https://host/a.png", "a.png"])
+def test_repeated_lines_are_refused_with_their_remedy(list_source, tmp_path, line):
+    (tmp_path / "list.txt").write_text(f"{line}\n{line}\n")
+    with pytest.raises(DataNotFoundError, match=r"the name 'a\.png': remove one from the list"):
+        list_source(tmp_path / "list.txt")

@@ -10,7 +10,7 @@ from image_files import corrupt_files, good_files
 from mmcv.transforms import LoadImageFromFile
 from mmengine import fileio
 
-from mim_plugins.errors import ArchiveError, CorruptImageError
+from mim_plugins.errors import ArchiveError, CorruptImageError, MissingPackageError
 from mim_plugins.registry import TRANSFORMS
 from mim_plugins.transforms import LoadImage, LoadRandomResizedCrop
 
@@ -112,3 +112,13 @@ def test_a_message_is_one_line_whatever_the_name(tmp_path, name, content):
     str(error.value).encode("utf-8")
     Path(path).write_bytes(good_files()["rgb.jpg"])
     assert LoadImage()(dict(img_path=path))["img"].ndim == 3
+
+
+@pytest.mark.parametrize("kind", [LoadImage, lambda **options: LoadRandomResizedCrop(8, **options)])
+def test_missing_package_of_a_file_backend_is_one_line(kind):
+    backends = (None, "s3://b/a.jpg"), (None, "c:s3://b/a.jpg"), (dict(backend="petrel"), "a.jpg")
+    for backend_args, path in backends:
+        with pytest.raises(MissingPackageError, match=r"petrel_client.*: install it") as caught:
+            kind(backend_args=backend_args)(dict(img_path=path))
+        assert f"'{path}' needs a package" in str(caught.value)
+        assert "\n" not in str(caught.value)

@@ -24,12 +24,12 @@ import cv2
 from rich.console import Console
 from rich.progress import track
 
-from mim_plugins.archives import is_url, read_image_file
+from mim_plugins.archives import ImageArchive, is_url, read_image_file, try_archives
 from mim_plugins.errors import CorruptImageError, UserError
 from mim_plugins.file_names import printable
 
 if TYPE_CHECKING:
-    from pack_source import PackedImage
+    from pack_names import PackedImage
 
 _IN_FLIGHT = 32  # images per worker that wait to be written
 _LONGEST_JPEG = 65_500  # pixels of a side, libjpeg's limit
@@ -123,14 +123,21 @@ def contents(
     images: "Sequence[PackedImage]", convert: Callable[[str], Content], workers: int
 ) -> Iterator[Content]:
     """Yield the contents in order; few are in memory at a time."""
-    addresses = iter([image.address for image in images])
+    given = [image.address for image in images]
     if workers == 1:
-        yield from map(convert, addresses)
+        yield from map(convert, given)
         return
+    addresses = iter(given)
+    archives, _ = try_archives(given)  # an error is that of the images, which are left out
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, cv2.setNumThreads, (0,)) as pool:
+    with ProcessPoolExecutor(workers, context, start_process, (archives,)) as pool:
         while batch := list(islice(addresses, workers * _IN_FLIGHT)):
             yield from pool.map(convert, batch, chunksize=4)
+
+
+def start_process(archives: list[ImageArchive]) -> None:
+    """Prepare a process, which has the archives from then on and need not open them."""
+    cv2.setNumThreads(0)
 
 
 def pack(args: argparse.Namespace) -> list[str]:
@@ -154,6 +161,7 @@ def pack(args: argparse.Namespace) -> list[str]:
         convert = partial(shrink, short_side=args.short_side, quality=args.quality)
         workers = min(args.workers, len(images))
     left_out, shrunk = [], 0
+    given = {image.name for image in images}
 
     def write(path: Path) -> None:
         nonlocal shrunk
@@ -168,6 +176,11 @@ def pack(args: argparse.Namespace) -> list[str]:
                     left_out.append(
                         f"'{printable(image.address)}': {kind} needs a suffix, and its format has"
                         " none that is read; pack it into .parquet"
+                    )
+                elif kind != "parquet" and name != image.name and name in given:
+                    left_out.append(
+                        f"'{printable(image.address)}': with a suffix, it would have the name"
+                        f" '{printable(name)}' of another image; rename it, or pack into .parquet"
                     )
                 else:
                     shrunk += content.is_jpeg

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from pack_source import PackedImage
+from pack_names import PackedImage
 
 from mim_plugins.archives.extras import import_extra
 from mim_plugins.errors import ArchiveError

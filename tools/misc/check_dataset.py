@@ -9,6 +9,7 @@ import os
 import sys
 import warnings
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
@@ -20,9 +21,9 @@ import cv2
 from rich.console import Console
 from rich.progress import track
 
-from mim_plugins.archives import HUB, is_url, split_address
+from mim_plugins.archives import HUB, ImageArchive, is_url, split_address, try_archives
 from mim_plugins.cli.written_list import prepare_list, write_list
-from mim_plugins.errors import ArchiveError, ConfigError, CorruptImageError, UserError
+from mim_plugins.errors import ConfigError, CorruptImageError, DataNotFoundError, UserError
 from mim_plugins.file_names import printable, quote_name
 
 SUFFIXES = {"BMP": (".bmp",), "GIF": (".gif",), "JPEG": (".jpg", ".jpeg"), "PNG": (".png",),
@@ -91,16 +92,23 @@ def list_images(args: argparse.Namespace) -> tuple[list[str], str]:
     return images_at(args.root, suffixes), ""
 
 
-def check(path: str, channels: int | None = None) -> Finding:
-    """Decode one file."""
+def check(
+    path: str, channels: int | None = None, broken: Mapping[str, UserError] | None = None
+) -> Finding:
+    """Decode one file, unless it is in an archive that cannot be opened, one of ``broken``."""
     from mim_plugins.transforms import LoadImage
     from mim_plugins.transforms.pillow_header import open_header
 
+    address = split_address(path) if broken else None
+    if broken and address and address[0] in broken:
+        error = broken[address[0]]
+        kind = "missing" if isinstance(error, DataNotFoundError) else "unreadable"
+        return Finding(path, kind, f"corrupt image '{printable(path)}': {kind} ({error})")
     load = LoadImage(bands=None if channels is None else dict(channels=channels, fill=0))
     try:
         image = load(dict(img_path=path))["img"]
-    except CorruptImageError as error:
-        return Finding(path, error.kind, str(error))
+    except CorruptImageError as corruption:
+        return Finding(path, corruption.kind, str(corruption))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -111,16 +119,28 @@ def check(path: str, channels: int | None = None) -> Finding:
     return Finding(path, format=kind, mode=mode, width=image.shape[1], height=image.shape[0])
 
 
-def check_all(paths: list[str], workers: int, channels: int | None = None) -> list[Finding]:
-    """Decode all files in ``workers`` processes, in order."""
-    check_one = partial(check, channels=channels)
+def check_all(paths: list[str], workers: int, channels: int | None = None) -> Iterator[Finding]:
+    """Decode all files in ``workers`` processes, in order.
+
+    Raises:
+        UserError: a package is missing, or another error that is not of one file.
+        BrokenProcessPool: a process was killed.
+    """
+    archives, broken = try_archives(paths)
+    check_one = partial(check, channels=channels, broken=broken)
     console = Console(file=sys.stderr)
     if workers == 1:
-        return list(track(map(check_one, paths), "decoding", total=len(paths), console=console))
+        yield from track(map(check_one, paths), "decoding", total=len(paths), console=console)
+        return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, cv2.setNumThreads, (0,)) as pool:
+    with ProcessPoolExecutor(workers, context, start_process, (archives,)) as pool:
         findings = pool.map(check_one, paths, chunksize=min(64, len(paths) // workers + 1))
-        return list(track(findings, "decoding", total=len(paths), console=console))
+        yield from track(findings, "decoding", total=len(paths), console=console)
+
+
+def start_process(archives: list[ImageArchive]) -> None:
+    """Prepare a process, which has the archives from then on and need not open them."""
+    cv2.setNumThreads(0)
 
 
 def report(findings: list[Finding]) -> list[str]:
@@ -190,19 +210,26 @@ def main() -> None:
         print(f"left out: {left_out}")
     if not paths:
         sys.exit(f"error: no images in '{printable(args.list or args.root)}'")
+    findings: list[Finding] = []
+    errors = []
     try:
-        findings = check_all(paths, args.workers, args.channels)
-    except (ArchiveError, ConfigError) as error:
-        sys.exit(f"error: {error}")
+        for finding in check_all(paths, args.workers, args.channels):
+            findings.append(finding)
+    except UserError as error:
+        errors.append(str(error))
     except BrokenProcessPool:
-        sys.exit(
-            "error: a decoding process was killed, perhaps for lack of memory: try --workers 1"
-        )
+        errors.append("a decoding process was killed, perhaps for lack of memory: try --workers 1")
+    if errors and not findings:
+        sys.exit(f"error: {errors[0]}")
+    if errors:
+        errors.append(f"only the first {len(findings)} of {len(paths)} images were checked")
     print("\n".join(report(findings)))
     try:
         write_lists(args, findings)
     except ConfigError as error:
-        sys.exit(f"error: {error}")
+        errors.append(str(error))
+    if errors:
+        sys.exit(f"error: {'; '.join(errors)}")
     if any(finding.kind for finding in findings):
         sys.exit(1)
 
