@@ -135,7 +135,7 @@ def test_other_files_are_no_archives(tmp_path):
         open_archive(str(tmp_path))
 
 
-def test_archives_that_cannot_be_opened_do_not_keep_others_closed(tmp_path):
+def test_one_archive_that_cannot_be_opened_closes_no_other(tmp_path):
     (tmp_path / "bad.tar").write_bytes(b"x" * 700)
     good = str(write_archive(tmp_path / "good.tar", FILES, "tar"))
     bad, gone = str(tmp_path / "bad.tar"), str(tmp_path / "gone.tar")

@@ -113,7 +113,7 @@ def test_bug_of_a_later_transform_is_no_corruption(tmp_path, on_corrupt, wrap):
         dataset[1]
 
 
-def test_corruption_is_decided_with_the_file_backend_of_the_pipeline(tmp_path):
+def test_corruption_is_decided_with_the_pipelines_file_backend(tmp_path):
     for name, data in (("0.jpg", good_files()["rgb.jpg"]), ("1.jpg", b"x"), ("2.jpg", b"")):
         (tmp_path / name).write_bytes(data)
     read = LoadImageFromFile(backend_args=dict(backend="local", renamed=str(tmp_path)))
