@@ -2,10 +2,11 @@ import logging
 from types import SimpleNamespace
 
 import pytest
+from checkpoint_runs import hook_of, names
+from mmengine.hooks import Hook
 from tiny_run import toy_runner
 
 from mim_plugins.checkpoints import write_atomically
-from mim_plugins.engine.hooks import TimedCheckpointHook
 from mim_plugins.engine.resume.run_checkpoints import (
     choose_resumable,
     last_of_training,
@@ -102,8 +103,15 @@ def test_last_file_of_a_training_is_found(tmp_path, checkpoint, file):
 
 
 def test_last_file_may_be_newer_than_the_regular_ones(tmp_path):
-    hooks = [TimedCheckpointHook(minutes=1e-9, max_share=0.999)]
-    checkpoint = dict(interval=30, save_last=False)
-    runner = toy_runner(tmp_path, iterations=40, checkpoint=checkpoint, hooks=hooks)
+    class Save(Hook):
+        """Hook that saves as TimedCheckpointHook does."""
+
+        def after_train_iter(self, runner, *args, **kwargs):
+            if runner.iter == 3:
+                hook_of(runner).save_iteration(runner, "timed_0.pth", "")
+
+    checkpoint = dict(interval=3, save_last=False)
+    runner = toy_runner(tmp_path, iterations=5, checkpoint=checkpoint, hooks=[Save()])
     runner.train()
-    assert last_of_training(runner).name.startswith("timed_")
+    assert names(tmp_path) == ["iter_3.pth", "timed_0.pth"]
+    assert last_of_training(runner).name == "timed_0.pth"
