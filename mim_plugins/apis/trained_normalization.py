@@ -14,7 +14,7 @@ from ..errors import CheckpointError, ConfigError
 from .described_values import LOADERS, as_dict, check_pipelines, described_numbers, plain
 
 _BGR_BY_DEFAULT = ("ClsDataPreprocessor", "SelfSupDataPreprocessor")  # of mmpretrain
-# data preprocessors whose arguments are all known, so that none of them means no normalization
+# these have no other arguments of normalization, so a config without mean and std has none
 _PLAIN = (
     *_BGR_BY_DEFAULT,
     *("MixDataPreprocessor", "BaseDataPreprocessor", "ImgDataPreprocessor"),
@@ -94,7 +94,7 @@ def described_normalization(config: Mapping[str, Any]) -> Normalization:
 
 
 def _preprocessor(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the config of the data preprocessor, which mmpretrain writes beside the model."""
+    """Return the config of the data preprocessor, which mmpretrain writes next to the model."""
     own = as_dict(as_dict(config.get("model")).get("data_preprocessor"))
     return innermost(own or as_dict(config.get("data_preprocessor")))
 

@@ -47,8 +47,8 @@ def note_metrics(runner: Runner, metrics: dict) -> None:
 def restore_early_stopping(runner: Runner) -> None:
     """Restore the counts and best scores of a resumed run, and stop it if a hook had stopped it.
 
-    The hooks are also moved before the first checkpoint hook, so that a checkpoint saved after a
-    validation contains their state after this validation.
+    The hooks are also moved before the first checkpoint hook, because a checkpoint saved after a
+    validation must contain their state after this validation.
     """
     hooks = _hooks(runner)
     if not hooks:

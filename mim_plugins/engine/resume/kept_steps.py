@@ -46,5 +46,5 @@ def _add_resumed_step(hook: Any, runner: Runner) -> None:
     step = runner.epoch if hook.by_epoch else runner.iter
     path = hook.file_backend.join_path(hook.out_dir, hook.filename_tmpl.format(step))
     if step and step not in hook.keep_ckpt_ids and hook.file_backend.isfile(path):
-        # without a maximum, so that the next save removes the oldest file
+        # without a maximum, because the next save removes the oldest file
         hook.keep_ckpt_ids = deque([*hook.keep_ckpt_ids, step])

@@ -207,7 +207,7 @@ def _run(script: Path, arguments: list[str], log: Path, done: Path) -> None:
 
 
 def _end_with_parent() -> None:
-    """End this process when its parent ends, so that no job runs twice at once."""
+    """End this process when its parent ends, because the job would run twice at once otherwise."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
