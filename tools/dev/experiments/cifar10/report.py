@@ -6,15 +6,8 @@ from statistics import mean, stdev
 from typing import Any
 
 from matplotlib.figure import Figure
+from titles import NAMES
 
-NAMES = dict(
-    random_swin="random weights, Swin",
-    mixmae="MixMAE",
-    simmim="SimMIM",
-    random_vit="random weights, ViT",
-    mae="MAE",
-    mrmae="MR-MAE",
-)
 COLORS = dict(mixmae="tab:red", simmim="tab:purple", mae="tab:blue", mrmae="tab:orange")
 FAMILIES = dict(Swin=("random_swin", "mixmae", "simmim"), ViT=("random_vit", "mae", "mrmae"))
 LOSSES = dict(loss_rec="pixels", loss="pixels", loss_mimic="features")

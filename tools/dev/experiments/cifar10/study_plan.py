@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from titles import NAMES
+
 RATES = (5e-4, 1e-3, 2e-3)  # learning rates of fine-tuning, extended while the best is an edge
 RATE_LIMITS = (1e-4, 1e-2)
 SHARES = (1, 10, 100)  # percent of the labels
@@ -13,13 +15,7 @@ FAMILIES = dict(
     swin=("random_swin", "mixmae", "simmim"),
     vit=("random_vit", "mae", "mrmae_self", "mrmae_imagenet", "mrmae_labels"),
 )
-TITLES = dict(
-    random_swin="random weights, Swin",
-    mixmae="MixMAE",
-    simmim="SimMIM",
-    random_vit="random weights, ViT",
-    mae="MAE",
-    mrmae="MR-MAE",
+TITLES = NAMES | dict(
     mrmae_self="MR-MAE, teacher trained here",
     mrmae_imagenet="MR-MAE, teacher of ImageNet",
     mrmae_labels="MR-MAE, teacher with labels",
