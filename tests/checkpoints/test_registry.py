@@ -5,7 +5,7 @@ from mim_plugins.checkpoints.registry import SCOPE, WEIGHT_INITIALIZERS
 from mim_plugins.checkpoints.strict_pretrained_init import StrictPretrainedInit
 
 
-def test_strict_initialization_has_the_name_in_its_own_scope_only():
+def test_strict_initialization_is_found_in_its_scope_only():
     assert WEIGHT_INITIALIZERS.get("Pretrained") is StrictPretrainedInit
     assert ROOT_WEIGHT_INITIALIZERS.get("Pretrained") is PretrainedInit
 
