@@ -48,7 +48,7 @@ class CheckpointWriter:
         self._copier = CheckpointCopier()
         self._transfer = ShardedStateTransfer()
         self._future: Future[Outcome] | None = None
-        self._settle: Callable[[Outcome], object] = bool
+        self._settle: Callable[[Outcome], object] = do_nothing
 
     def save(
         self,
@@ -157,6 +157,10 @@ def wait_for_write(runner: Runner) -> None:
     """Wait in this process until the checkpoints that all hooks are writing are complete."""
     for thread in _threads.pop(runner, []):
         thread.join()
+
+
+def do_nothing(*_: object) -> None:
+    """Do nothing, the default of what follows a save."""
 
 
 def agree(outcome: Outcome, settle: Callable[[Outcome], object]) -> bool:

@@ -50,7 +50,7 @@ def _problem(runner: Runner, model: FullyShardedModel, wrapper: Any) -> str:
             " 'mim_plugins.ShardedOptimizer'"
         )
     scaler = getattr(wrapper, "loss_scaler", None)
-    if scaler is not None and getattr(scaler, "is_enabled", bool)():
+    if scaler is not None and getattr(scaler, "is_enabled", lambda: False)():
         return "does not support loss scaling (float16): train in bfloat16 or float32"
     if model.param_dtype is not None and type(wrapper) is OptimWrapper:
         return "with param_dtype='bfloat16' needs optim_wrapper.type='AmpOptimWrapper': remove it"
