@@ -41,7 +41,8 @@ def read_run_config(args: argparse.Namespace) -> Config:
     if args.data_root is None:
         args.data_root = options.pop("data_root", None)
     override_config(cfg, options)
-    init_default_scope(cfg.get("default_scope") or "mmpretrain")
+    cfg.default_scope = cfg.get("default_scope") or "mmpretrain"
+    init_default_scope(cfg.default_scope)
     if not is_pretraining(cfg):
         run_config.apply_data_root(cfg, args.data_root)
         run_config.check_data_folders(cfg, ("train_dataloader", "val_dataloader"))

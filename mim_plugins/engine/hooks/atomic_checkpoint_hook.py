@@ -17,13 +17,7 @@ from ..resume.best_checkpoints import move_best_into_folder, replace_best
 from ..resume.captured_checkpoint import saving
 from ..resume.checkpoint_compatibility import add_compatibility_meta
 from ..resume.checkpoint_names import INTERRUPTED, check_distinct, check_template
-from ..resume.checkpoint_writer import (
-    CheckpointWriter,
-    Outcome,
-    describe_failure,
-    do_nothing,
-    lost_end,
-)
+from ..resume.checkpoint_writer import CheckpointWriter, Outcome, describe_failure, lost_end
 from ..resume.early_stopping import add_early_stopping, note_metrics, restore_early_stopping
 from ..resume.kept_steps import read_kept_steps
 from ..resume.loaded_checkpoint import check_loaded
@@ -179,7 +173,7 @@ class AtomicCheckpointHook(CheckpointHook):
         self.newest = outcome.newest or self.newest
 
     def _save_checkpoint_with_step(
-        self, runner: Runner, step: int, meta: dict, then: Callable[[], object] = do_nothing
+        self, runner: Runner, step: int, meta: dict, then: Callable[[], object] = lambda: None
     ) -> None:
         """Save ``step``, update ``last_checkpoint``, remove outdated files, then call ``then``."""
         if self.deferred is not None:
@@ -238,7 +232,7 @@ class AtomicCheckpointHook(CheckpointHook):
         name: str,
         meta: dict,
         prospect: str,
-        finish: Callable[[bool], object] = do_nothing,
+        finish: Callable[[bool], object] | None = None,
         settle: Callable[[Outcome], object] | None = None,
         is_complete: bool = False,
     ) -> None:

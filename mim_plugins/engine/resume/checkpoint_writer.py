@@ -48,7 +48,7 @@ class CheckpointWriter:
         self._copier = CheckpointCopier()
         self._transfer = ShardedStateTransfer()
         self._future: Future[Outcome] | None = None
-        self._settle: Callable[[Outcome], object] = do_nothing
+        self._settle: Callable[[Outcome], object] = lambda _: None
 
     def save(
         self,
@@ -56,7 +56,7 @@ class CheckpointWriter:
         path: str,
         save: Callable[[], object],
         describe: Callable[[Exception], Outcome],
-        finish: Callable[[bool], object],
+        finish: Callable[[bool], object] | None,
         settle: Callable[[Outcome], object],
         has_optimizer: bool,
     ) -> None:
@@ -69,16 +69,16 @@ class CheckpointWriter:
             path: the file.
             save: function that calls ``runner.save_checkpoint``.
             describe: function that logs an error of the storage and returns the outcome.
-            finish: called after the write with its success, in the writing process.
+            finish: called after the write with its success, in the writing process; None: nothing.
             settle: called with the outcome in all processes, by :meth:`finish`.
             has_optimizer: whether the file contains the optimizer, see :func:`update_pointer`.
         """
         self.finish()
         # other formats and content without restrictions cannot be copied
         in_background = self._is_copied = self.background and not is_trusted(runner)
-        receive: Callable[[], object] = bool
+        receivers: list[Callable[[], object]] = []
         if in_background:
-            receive = self._transfer.start(runner)
+            receivers.append(self._transfer.start(runner))
         else:
             gather_optimizer_state(runner)
         failure: Exception | None = None
@@ -94,12 +94,13 @@ class CheckpointWriter:
             try:
                 if failure is not None:
                     raise failure
-                for each in (receive, *writes):
+                for each in (*receivers, *writes):
                     each()
                 update_pointer(runner, path, has_optimizer)
             except self.errors as error:
                 outcome = describe(error)
-            finish(outcome.is_saved)
+            if finish is not None:
+                finish(outcome.is_saved)
             return outcome
 
         self._start(runner, write, settle, in_background and self._is_copied)
@@ -157,10 +158,6 @@ def wait_for_write(runner: Runner) -> None:
     """Wait in this process until the checkpoints that all hooks are writing are complete."""
     for thread in _threads.pop(runner, []):
         thread.join()
-
-
-def do_nothing(*_: object) -> None:
-    """Do nothing, the default of what follows a save."""
 
 
 def agree(outcome: Outcome, settle: Callable[[Outcome], object]) -> bool:
