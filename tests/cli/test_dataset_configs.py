@@ -11,7 +11,7 @@ def part(root):
     return dict(type="CustomDataset", data_root=root)
 
 
-def test_data_sets_of_the_chosen_loaders_are_found_inside_wrappers():
+def test_data_sets_of_chosen_loaders_are_found_in_wrappers():
     wrapped = dict(
         type="RepeatDataset",
         dataset=dict(type="ConcatDataset", datasets=[part("A"), part("B")]),

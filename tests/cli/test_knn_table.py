@@ -39,7 +39,7 @@ def test_numbers_without_a_result_are_refused(ks, temperature, capsys):
     assert capsys.readouterr().out == ""
 
 
-def test_pretraining_data_are_not_replaced_by_the_folder_of_classes(arguments):
+def test_a_folder_of_classes_leaves_the_pretraining_data(arguments):
     args = arguments(PRETRAINING, data_root="b")
     cfg = read_run_config(args)
     assert (cfg.train_dataloader.dataset.data_root, args.data_root) == ("a", "b")
