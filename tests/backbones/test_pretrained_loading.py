@@ -1,4 +1,4 @@
-"""Checkpoints of real pre-training runs load exactly into the models of each task."""
+"""Checkpoints of real pre-training runs load exactly into encoders."""
 
 import argparse
 import json
@@ -6,12 +6,17 @@ from pathlib import Path
 
 import pytest
 import torch
-from mmengine.config import Config
 from mmengine.model import ModuleList
-from mmengine.registry import DefaultScope
-from mmengine.runner import Runner
-from tiny_models import PLAIN_BACKBONES, TINY_BACKBONES, mixmae_config, mrmae_config
-from torch.utils.data import Dataset
+from pretrained_encoders import (
+    EACH,
+    HIERARCHICAL,
+    TRAINED_BACKBONES,
+    assert_loaded,
+    backbone_cfg,
+    build,
+    encoder_of,
+    pretrained,
+)
 
 from mim_plugins.checkpoints import convert, read_reference, read_tensors
 from mim_plugins.errors import CheckpointError
@@ -19,87 +24,6 @@ from mim_plugins.layers import resize_position_embedding
 from mim_plugins.registry import MODELS
 
 DATA = Path(__file__).parents[1] / "data"
-BACKBONES = dict(
-    MaskedSwin=TINY_BACKBONES["large_windows"],
-    MaskedPVT=TINY_BACKBONES["pvt"],
-    MaskedViT=PLAIN_BACKBONES["vit"],
-    MaskedConvViT=PLAIN_BACKBONES["conv_vit"],
-)
-HIERARCHICAL = ("MaskedSwin", "MaskedPVT")
-EACH = pytest.mark.parametrize("name", sorted(BACKBONES))
-
-
-class _Noise(Dataset):
-    def __len__(self):
-        return 4
-
-    def __getitem__(self, index):
-        return dict(inputs=torch.randint(0, 256, (3, 64, 64), dtype=torch.uint8))
-
-
-def backbone_cfg(name, **changes):
-    return BACKBONES[name] | dict(img_size=64) | changes
-
-
-@pytest.fixture(scope="module")
-def checkpoints(tmp_path_factory):
-    """Return checkpoints of MMEngine's runner, with optimizer and log buffers, by backbone."""
-    files = {}
-    for name in BACKBONES:
-        folder = tmp_path_factory.mktemp(name)
-        torch.manual_seed(0)
-        with DefaultScope.overwrite_default_scope("mmengine"):
-            Runner(
-                model=(mixmae_config if name in HIERARCHICAL else mrmae_config)(backbone_cfg(name)),
-                work_dir=str(folder),
-                experiment_name=f"pretrained_loading_{name}",
-                train_dataloader=dict(
-                    dataset=_Noise(),
-                    batch_size=2,
-                    sampler=dict(type="DefaultSampler", shuffle=False),
-                    collate_fn=dict(type="default_collate"),
-                ),
-                train_cfg=dict(by_epoch=True, max_epochs=1),
-                optim_wrapper=dict(optimizer=dict(type="AdamW", lr=1e-2)),
-            ).train()
-        files[name] = str(folder / "epoch_1.pth")
-    return files
-
-
-def pretrained(checkpoint, prefix="backbone."):
-    return dict(type="Pretrained", checkpoint=str(checkpoint), prefix=prefix)
-
-
-def build(name, checkpoint, prefix="backbone.", **changes):
-    return MODELS.build(backbone_cfg(name, init_cfg=pretrained(checkpoint, prefix), **changes))
-
-
-def encoder_of(checkpoint):
-    return {
-        name.removeprefix("backbone."): tensor
-        for name, tensor in read_tensors(checkpoint).items()
-        if name.startswith("backbone.")
-    }
-
-
-def assert_loaded(backbone, encoder, left=(), new=()):
-    """Check that ``backbone`` equals ``encoder`` exactly, except for the tensors of ``left``."""
-    own = backbone.state_dict()
-    assert {name for name in encoder if name not in own} == {
-        name for name in encoder if name.startswith(left)
-    }
-    assert all(name.startswith(new) for name in own if name not in encoder)
-    for name in set(own) & set(encoder):
-        assert torch.equal(own[name], encoder[name]), name
-
-
-@pytest.fixture
-def log(monkeypatch):
-    lines = []
-    monkeypatch.setattr(
-        "mim_plugins.checkpoints.pretrained.print_log", lambda text, logger: lines.append(text)
-    )
-    return lines
 
 
 @EACH
@@ -132,114 +56,6 @@ def test_a_second_call_does_not_load_again(checkpoints, name, log):
     assert (next(backbone.parameters()) == 7.0).all()
 
 
-CLASSIFIERS = dict(
-    MaskedSwin=((), ()),
-    MaskedPVT=((), ()),
-    MaskedViT=(("norm.",), ("fc_norm.",)),
-    MaskedConvViT=(("norm.",), ("fc_norm.",)),
-)
-
-
-def classifier(name, checkpoint, **changes):
-    pytest.importorskip("mmpretrain.models")
-    width = 32 if name in HIERARCHICAL else 16
-    with DefaultScope.overwrite_default_scope("mmpretrain"):
-        return MODELS.build(
-            dict(
-                type="mmpretrain.ImageClassifier",
-                backbone=backbone_cfg(
-                    name, out_type="avg_featmap", init_cfg=pretrained(checkpoint), **changes
-                ),
-                head=dict(type="mmpretrain.LinearClsHead", num_classes=3, in_channels=width),
-            )
-        )
-
-
-@EACH
-def test_a_classifier_gets_every_tensor(checkpoints, name, log):
-    model = classifier(name, checkpoints[name])
-    model.init_weights()
-    left, new = CLASSIFIERS[name]
-    assert_loaded(model.backbone, encoder_of(checkpoints[name]), left, new)
-    assert len(log) == 1
-    assert ("backbone.norm 2" in log[0]) == bool(left)
-
-
-def test_convolution_stages_may_be_left_unfused(checkpoints, log):
-    model = classifier("MaskedConvViT", checkpoints["MaskedConvViT"], fuse_stages=False)
-    model.init_weights()
-    left = ("norm.", "stage1_output_decode.", "stage2_output_decode.")
-    assert_loaded(model.backbone, encoder_of(checkpoints["MaskedConvViT"]), left, ("fc_norm.",))
-    assert "backbone.stage1_output_decode 2" in log[0]
-
-
-@EACH
-def test_a_fine_tuned_classifier_loads_too(checkpoints, name, tmp_path, log):
-    model = classifier(name, checkpoints[name])
-    model.init_weights()
-    torch.save(dict(state_dict=model.state_dict(), meta={}), tmp_path / "tuned.pth")
-
-    again = classifier(name, tmp_path / "tuned.pth")
-    again.init_weights()
-    assert_loaded(again.backbone, encoder_of(tmp_path / "tuned.pth"))
-
-    left, new = CLASSIFIERS[name]
-    maps = build(name, tmp_path / "tuned.pth")
-    maps.init_weights()
-    assert_loaded(maps, encoder_of(tmp_path / "tuned.pth"), left=new, new=left)
-    assert "head 2" in log[-1]
-
-
-def stages_of(name):
-    if name == "MaskedViT":
-        return (0, 2), (16, 16)
-    return (0, 1, 2), (8, 16, 32) if name in HIERARCHICAL else (8, 12, 16)
-
-
-@EACH
-def test_mask_rcnn_gets_every_tensor(checkpoints, name, log):
-    mmdet = pytest.importorskip("mmdet.models")
-    file = Path(mmdet.__file__).parents[1] / ".mim/configs/_base_/models/mask-rcnn_r50_fpn.py"
-    indices, channels = stages_of(name)
-    cfg = Config.fromfile(file).model
-    cfg.neck.update(in_channels=list(channels), out_channels=8)
-    cfg.rpn_head.update(in_channels=8, feat_channels=8)
-    cfg.backbone = backbone_cfg(name, out_indices=indices, init_cfg=pretrained(checkpoints[name]))
-    cfg.type = "mmdet.MaskRCNN"
-    with DefaultScope.overwrite_default_scope("mmdet"):
-        model = MODELS.build(cfg)
-        model.init_weights()
-    assert_loaded(model.backbone, encoder_of(checkpoints[name]), new=("out_norms.",))
-    assert len(log) == 1
-
-
-@EACH
-def test_a_segmentor_gets_every_tensor(checkpoints, name, log):
-    pytest.importorskip("mmseg.models")
-    indices, channels = stages_of(name)
-    with DefaultScope.overwrite_default_scope("mmseg"):
-        model = MODELS.build(
-            dict(
-                type="mmseg.EncoderDecoder",
-                backbone=backbone_cfg(
-                    name, out_indices=indices, init_cfg=pretrained(checkpoints[name])
-                ),
-                decode_head=dict(
-                    type="mmseg.FCNHead",
-                    in_channels=channels[-1],
-                    in_index=-1,
-                    channels=8,
-                    num_classes=3,
-                    norm_cfg=dict(type="BN"),
-                ),
-                test_cfg=dict(mode="whole"),
-            )
-        )
-        model.init_weights()
-    assert_loaded(model.backbone, encoder_of(checkpoints[name]), new=("out_norms.",))
-    assert len(log) == 1
-
-
 @EACH
 def test_another_input_size_is_resized_and_reported(checkpoints, name, log):
     changes = dict(window_size=(4, 4, 4)) if name == "MaskedSwin" else {}
@@ -255,19 +71,6 @@ def test_another_input_size_is_resized_and_reported(checkpoints, name, log):
     resized = {"MaskedSwin": 1 + sum(encoder[key].shape[0] == 225 for key in tables)}
     count = resized.get(name, sum(key.endswith("pos_embed") for key in encoder))
     assert f"{count} of them resized" in log[0]
-
-
-@EACH
-def test_a_classifier_ignores_intermediate_norms_of_a_detector(checkpoints, name, tmp_path, log):
-    if name == "MaskedViT":
-        pytest.skip("it has no such norms")
-    maps = build(name, checkpoints[name], out_indices=(0, 2))
-    maps.init_weights()
-    torch.save({f"backbone.{n}": t for n, t in maps.state_dict().items()}, tmp_path / "x.pth")
-    backbone = build(name, tmp_path / "x.pth")
-    backbone.init_weights()
-    assert_loaded(backbone, encoder_of(tmp_path / "x.pth"), left=("out_norms.",))
-    assert "backbone.out_norms.0 2" in log[-1]
 
 
 @pytest.mark.parametrize(
@@ -333,17 +136,6 @@ def test_the_initialization_of_children_keeps_the_loaded_weights(checkpoints, na
     assert_loaded(backbone, encoder_of(checkpoints[name]))
 
 
-@EACH
-def test_a_loaded_model_keeps_the_weights_of_its_parts(checkpoints, name):
-    constant = dict(type="Constant", layer=["Linear", "LayerNorm"], val=3.0)
-    config = (mixmae_config if name in HIERARCHICAL else mrmae_config)(
-        backbone_cfg(name, init_cfg=constant), init_cfg=pretrained(checkpoints[name], prefix=None)
-    )
-    model = MODELS.build(config)
-    model.init_weights()
-    assert_loaded(model, read_tensors(checkpoints[name]))
-
-
 def test_the_record_of_initializations_names_the_file(checkpoints, monkeypatch):
     backbone = build("MaskedViT", checkpoints["MaskedViT"])
     recorded = {}
@@ -369,7 +161,7 @@ def test_a_wrong_prefix_never_leaves_a_random_backbone(checkpoints, name, prefix
 
 @EACH
 def test_another_backbone_is_refused(checkpoints, name):
-    for other in set(BACKBONES) - {name}:
+    for other in set(TRAINED_BACKBONES) - {name}:
         with pytest.raises(CheckpointError, match=rf"epoch_1\.pth.*does not fit {name}"):
             build(name, checkpoints[other]).init_weights()
 
@@ -387,8 +179,3 @@ def test_a_class_token_must_be_in_both_or_none(tmp_path, with_cls_token):
     what = "unknown to the model" if with_cls_token else "missing in the file"
     with pytest.raises(CheckpointError, match=f"1 {what}: cls_token"):
         build("MaskedViT", tmp_path / "x.pth", with_cls_token=not with_cls_token).init_weights()
-
-
-def test_a_checkpoint_that_does_not_exist_stops_the_whole_model():
-    with pytest.raises(CheckpointError, match=r"no checkpoint 'absent\.pth'"):
-        classifier("MaskedSwin", "absent.pth").init_weights()

@@ -43,18 +43,6 @@ def test_formats_are_written(run, tmp_path, capsys, out, options, printed):
         main(["export", str(run / "epoch_1.pth"), str(tmp_path / out), *options])
 
 
-def test_info_prints_the_description(run, tmp_path, capsys):
-    main(["export", str(run / "epoch_1.pth"), str(tmp_path / "a.safetensors")])
-    capsys.readouterr()
-    main(["info", str(tmp_path / "a.safetensors")])
-    first, *lines = capsys.readouterr().out.splitlines()
-    assert first.endswith("a.safetensors: MaskedViT, 0.0 M parameters")
-    assert "  source         epoch_1.pth" in lines
-    assert "  images         short edge 110 (bicubic, pillow), crop 96x96" in lines
-    with pytest.raises(SystemExit, match=r"^error: there is no checkpoint"):
-        main(["info", str(tmp_path / "b.safetensors")])
-
-
 def test_onnx_has_its_suffix(run, tmp_path):
     with pytest.raises(SystemExit, match=r"must end in \.onnx"):
         main(["export", str(run / "epoch_1.pth"), str(tmp_path / "a.pb"), "--format", "onnx"])

@@ -1,6 +1,7 @@
 """Folders of images that tests write: plain ones, class folders and COCO's layout."""
 
 import json
+import os
 
 import numpy as np
 from PIL import Image
@@ -90,3 +91,12 @@ def write_coco(root, train=4, val=2, side=64):
         content = dict(images=images, annotations=annotations, categories=categories)
         (root / f"annotations/instances_{split}.json").write_text(json.dumps(content))
     return root
+
+
+def touch(root, *names):
+    """Write empty files at paths below a folder."""
+    for name in names:
+        file = os.path.join(root, name)
+        os.makedirs(os.path.dirname(file), exist_ok=True)
+        with open(file, "wb"):
+            pass

@@ -6,9 +6,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 from faulty_server import faulty_server
+from known_towers import IMAGENET, MEAN, STD, PatchMeans
 
 from mim_plugins.checkpoints import TIMEOUT_VARIABLE
-from mim_plugins.targets import OpenCLIPTarget, TimmTarget
+from mim_plugins.targets import OpenCLIPTarget, TargetGenerator, TimmTarget
 
 TINY = "test_vit.r160_in1k"  # of timm: 64 channels, 6 blocks, 160 pixels, [CLS] token
 
@@ -95,3 +96,44 @@ def teacher(request):
     state = library.create_model(name).state_dict()
     pixels = torch.rand(1, 3, 16 * grid[0], 16 * grid[1])
     return SimpleNamespace(kind=kind, name=name, key=key, grid=grid, state=state, pixels=pixels)
+
+
+@pytest.fixture
+def tower():
+    return PatchMeans()
+
+
+@pytest.fixture
+def target(tower):
+    return TargetGenerator(tower, MEAN, STD)
+
+
+@pytest.fixture
+def trained(open_clip):
+    """Return a tiny CLIP with other weights than its initialization."""
+    torch.manual_seed(7)
+    return open_clip.create_model("tiny-clip").eval()
+
+
+@pytest.fixture
+def weights(trained, tmp_path):
+    path = tmp_path / "open_clip_model.pt"
+    torch.save(trained.state_dict(), path)
+    return str(path)
+
+
+@pytest.fixture
+def tags(open_clip, weights, monkeypatch):
+    """Return the tags of the tiny CLIP, whose weights are in a file, the last ones at a hub."""
+    plain = dict(open_clip.get_pretrained_cfg("ViT-B-16", "laion2b_s34b_b88k"), file=weights)
+    hub = {key: value for key, value in plain.items() if key != "file"}
+    known = dict(
+        plain=plain,
+        imagenet=plain | IMAGENET,
+        quick=plain | dict(quick_gelu=True),
+        hub=hub | dict(hf_hub="some/repository/", url=""),
+        link=hub | dict(hf_hub="", url="https://localhost/some/weights.pt"),
+    )
+    registry = pytest.importorskip("open_clip.pretrained")._PRETRAINED
+    monkeypatch.setitem(registry, "tiny-clip", known)
+    return known

@@ -2,13 +2,11 @@
 
 import copy
 import hashlib
-import time
 import warnings
-from pathlib import Path
 
 import pytest
 import torch
-from faulty_server import head
+from known_towers import IMAGENET
 from mmengine.registry import MODELS
 from torch import nn
 
@@ -16,39 +14,6 @@ from mim_plugins.errors import CheckpointError
 from mim_plugins.targets import OpenCLIPTarget
 from mim_plugins.targets.open_clip_target import _facts
 from mim_plugins.targets.weights import reproducible_init
-
-IMAGENET = dict(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
-
-
-@pytest.fixture
-def trained(open_clip):
-    """Return a tiny CLIP with other weights than its initialization."""
-    torch.manual_seed(7)
-    return open_clip.create_model("tiny-clip").eval()
-
-
-@pytest.fixture
-def weights(trained, tmp_path):
-    path = tmp_path / "open_clip_model.pt"
-    torch.save(trained.state_dict(), path)
-    return str(path)
-
-
-@pytest.fixture
-def tags(open_clip, weights, monkeypatch):
-    """Return the tags of the tiny CLIP, whose weights are in a file, the last ones at a hub."""
-    plain = dict(open_clip.get_pretrained_cfg("ViT-B-16", "laion2b_s34b_b88k"), file=weights)
-    hub = {key: value for key, value in plain.items() if key != "file"}
-    known = dict(
-        plain=plain,
-        imagenet=plain | IMAGENET,
-        quick=plain | dict(quick_gelu=True),
-        hub=hub | dict(hf_hub="some/repository/", url=""),
-        link=hub | dict(hf_hub="", url="https://localhost/some/weights.pt"),
-    )
-    registry = pytest.importorskip("open_clip.pretrained")._PRETRAINED
-    monkeypatch.setitem(registry, "tiny-clip", known)
-    return known
 
 
 def random_target(*args, **kwargs):
@@ -171,30 +136,6 @@ def test_half_moves_the_teacher_and_it_still_runs(weights):
     assert torch.allclose(rounded.attention, exact.attention, atol=1e-2)
 
 
-def test_without_network_one_error_names_tag_file_and_option(tags, unreachable_hub, tmp_path):
-    start = time.monotonic()
-    with pytest.raises(FileNotFoundError) as raised:
-        OpenCLIPTarget("tiny-clip", "hub", cache_dir=str(tmp_path))
-    message = str(raised.value)
-    assert time.monotonic() - start < 5
-    assert message.startswith("the weights 'tiny-clip hub' cannot")
-    assert message.endswith(
-        "get 'some/repository/open_clip_model.safetensors' of the hub where there is a network,"
-        " and set pretrained='/path/to/open_clip_model.safetensors', tag='hub'"
-    )
-    assert raised.value.__suppress_context__
-
-    with pytest.raises(
-        FileNotFoundError, match=r"get 'weights\.pt' where .*weights\.pt', tag='link'"
-    ):
-        OpenCLIPTarget("tiny-clip", "link", cache_dir=str(tmp_path))
-
-
-def test_the_default_teacher_without_network(open_clip, unreachable_hub, tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"'ViT-B-16 openai' .*safetensors', tag='openai'"):
-        OpenCLIPTarget(cache_dir=str(tmp_path))
-
-
 def test_unknown_names_and_tags_are_refused_with_those_there_are(tags, tmp_path):
     with pytest.raises(ValueError, match=r"open_clip [\d.]+ has no such model; see .*ViT-B-16"):
         OpenCLIPTarget("ViT-B-17")
@@ -278,48 +219,3 @@ def test_archives_of_others_are_refused(archive, tags, monkeypatch):
         CheckpointError, match=r"tiny\.pt' is a TorchScript archive.*none of OpenAI"
     ):
         OpenCLIPTarget("tiny-clip", archive)
-
-
-@pytest.fixture
-def linked(served, tags):
-    """Return the server of the file of the tag ``link``."""
-    tags["link"]["url"] = f"{served.address}/some/w-{'0' * 8}.pt"
-    return served
-
-
-@pytest.mark.parametrize("tag", ["hub", "link"])
-def test_servers_that_stall_end_with_one_line(linked, tmp_path, tag):
-    linked.answers.append(linked.stalls_after())
-    begin = time.monotonic()
-    with pytest.raises(
-        FileNotFoundError, match=r"cannot be downloaded \(\w*Time\w*: .*time"
-    ) as caught:
-        OpenCLIPTarget("tiny-clip", tag, cache_dir=str(tmp_path / "cache"))
-    assert time.monotonic() - begin < 8
-    assert "\n" not in str(caught.value)
-
-
-def test_a_hub_that_trickles_ends_with_one_line(linked, tmp_path):
-    about = dict(ETag='"abc"', X_Repo_Commit="0" * 40, Content_Length=9999)
-    trickle = linked.trickles_after(head(**about), b"x" * 9999)
-    linked.answers[:] = [linked.sends(head(**about)), trickle]
-    begin = time.monotonic()
-    with pytest.raises(FileNotFoundError, match=r"\(TimeoutError: the server sent \d+ bytes in"):
-        OpenCLIPTarget("tiny-clip", "hub", cache_dir=str(tmp_path / "cache"))
-    assert time.monotonic() - begin < 8
-
-
-def test_a_link_is_fetched_and_compared_with_its_digest(linked, tags, weights, trained, tmp_path):
-    content = Path(weights).read_bytes()
-    linked.answers.append(linked.sends(head(Content_Length=len(content)), content))
-    cache = str(tmp_path / "cache")
-    with pytest.raises(FileNotFoundError, match="is not the file that open_clip expects"):
-        OpenCLIPTarget("tiny-clip", "link", cache_dir=cache)
-
-    name = f"w-{hashlib.sha256(content).hexdigest()[:8]}.pt"
-    tags["link"]["url"] = f"{linked.address}/some/{name}"
-    (tmp_path / "cache" / name).write_bytes(content[:100])  # of an older program
-    target = OpenCLIPTarget("tiny-clip", "link", cache_dir=cache)
-    assert torch.equal(target._towers[4, 4].visual.conv1.weight, trained.visual.conv1.weight)
-    linked.answers[:] = [linked.sends(head("500 Oops"))]
-    OpenCLIPTarget("tiny-clip", "link", cache_dir=cache)

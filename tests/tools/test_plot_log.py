@@ -4,14 +4,10 @@ import importlib
 import json
 import re
 import sys
-from pathlib import Path
 
 import pytest
 from PIL import Image
 from tool_runs import TOOLS, run_tool
-
-from mim_plugins.analysis.training_log import read_run
-from mim_plugins.cli.curves import chosen_keys, draw
 
 TOOL = "analysis_tools/plot_log.py"
 
@@ -49,26 +45,6 @@ def test_table_shows_last_values_of_all_runs(runs, tmp_path):
     width, height = Image.open(tmp_path / "new/curves.png").size
     assert width == 3 * 420
     assert height == 2 * 300
-
-
-def test_curves_match_the_log_and_rates_are_not_smoothed(runs):
-    curves = {Path(run).name: read_run(run) for run in runs}
-    figure = draw(curves, ["loss", "lr"], 0.5, False)
-    loss, lr = figure.axes
-    assert [line.get_label() for line in loss.lines if not line.get_alpha()] == ["first", "second"]
-    raw = loss.lines[0]
-    assert list(raw.get_xdata()) == [10, 20, 30, 40, 50]
-    assert list(raw.get_ydata()) == [1 / step for step in range(10, 60, 10)]
-    assert len(loss.lines) == 4
-    assert len(lr.lines) == 2
-
-
-def test_keys_can_be_chosen(runs):
-    curves = dict(a=read_run(runs[0]))
-    assert chosen_keys(curves, None) == ["accuracy/top1", "loss", "lr", "iterations/s"]
-    assert chosen_keys(curves, ["time"]) == ["time"]
-    with pytest.raises(ValueError, match="no run logged nonsense; use accuracy/top1"):
-        chosen_keys(curves, ["nonsense"])
 
 
 @pytest.mark.parametrize("arguments", [["nowhere"], ["--smooth", "1.5"], ["--keys", "nonsense"]])

@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -46,21 +44,6 @@ def test_missing_decoders_and_images_are_refused(tmp_path, images, weights):
     result = run_tool(TOOL, CONFIG, complete, tmp_path / "nowhere.png", code=1)
     assert "error: there is no image" in result.stderr
     assert not (tmp_path / "reconstructions.png").exists()
-
-
-def test_limited_images_are_spread_over_the_folder(tmp_path, images, weights, monkeypatch):
-    """Images are chosen evenly, because the first sorted files all belong to one class."""
-    chosen = []
-
-    def note(model, files, seed):
-        chosen.extend(Path(file).name for file in files)
-        raise ValueError("seen enough")
-
-    monkeypatch.setattr("mim_plugins.cli.reconstruction_picture.reconstruct", note)
-    write_images(images, 12, (40, 50), "png")
-    result = run_tool(TOOL, CONFIG, save(tmp_path, weights), images, "--max-images", 4, code=1)
-    assert "seen enough" in result.stderr
-    assert chosen == sorted(file.name for file in images.iterdir())[::3]
 
 
 @pytest.mark.parametrize(("option", "value"), [("--max-images", 0), ("--out", "picture.txt")])

@@ -10,73 +10,21 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from archive_files import write_archive
-from image_folders import write_colors
-from mmcv.transforms import Normalize
-from mmengine.registry import DefaultScope
+from knn_runs import hook_of, make_config, make_hook, prepared, records
 from mmengine.runner import Runner
-from tiny_run import MIXMAE, MRMAE, run_in_pieces, tiny_config
+from tiny_run import MIXMAE, MRMAE, run_in_pieces
 from two_processes import DISTRIBUTED, in_two_processes
 
-from mim_plugins.data_preprocessors import MixDataPreprocessor
 from mim_plugins.engine.hooks import KNNHook, StallWatchdogHook
-from mim_plugins.engine.hooks.knn_hook import _complete_datasets
-from mim_plugins.errors import ConfigError, CorruptImageError, DataNotFoundError
 
 pytest.importorskip("mmpretrain", exc_type=ImportError)
-
-
-@pytest.fixture(autouse=True)
-def scope():
-    with DefaultScope.overwrite_default_scope("mmpretrain"):
-        yield
-
-
-@pytest.fixture
-def root(tmp_path):
-    return write_colors(tmp_path / "images", side=32)
-
-
-def make_config(root, name="run", hook=None, model=MRMAE, epochs=2, **changes):
-    """Return the config of a run with 3 iterations per epoch on 18 images."""
-    cfg = tiny_config(root.parent, name, model, **changes)
-    cfg.train_dataloader.batch_size = 6
-    cfg.train_dataloader.dataset.data_prefix = dict(img_path="train")
-    cfg.train_cfg = dict(by_epoch=True, max_epochs=epochs)
-    cfg.default_hooks.checkpoint = dict(type="CheckpointHook", interval=1)
-    cfg.custom_hooks = [] if hook is None else [hook]
-    cfg.visualizer.vis_backends = [dict(type="LocalVisBackend")]
-    cfg.log_level = "WARNING"
-    return cfg
-
-
-def make_hook(**changes):
-    settings = dict(type="mim_plugins.KNNHook", interval=1, k=3, batch_size=4, num_workers=0)
-    return settings | changes
+pytestmark = pytest.mark.usefixtures("mmpretrain_scope")
 
 
 def train(*args, **kwargs):
     runner = Runner.from_cfg(make_config(*args, **kwargs))
     runner.train()
     return runner
-
-
-def hook_of(runner):
-    return next(hook for hook in runner.hooks if isinstance(hook, KNNHook))
-
-
-def prepared(root, **changes):
-    """Return a runner before its first iteration, and its hook."""
-    runner = Runner.from_cfg(make_config(root, hook=make_hook(**changes)))
-    runner.train_loop  # noqa: B018  builds the data loader
-    runner.call_hook("before_run")
-    hook_of(runner).before_train(runner)
-    return runner, hook_of(runner)
-
-
-def records(work_dir, name="vis_data/scalars.json"):
-    (file,) = work_dir.glob(f"*/{name}")
-    return [json.loads(line) for line in file.read_text().splitlines()]
 
 
 @pytest.mark.parametrize("model", [MIXMAE, MRMAE], ids=["mixmae", "mrmae"])
@@ -147,72 +95,6 @@ def test_subsets_are_used_and_workers_outlive_signals(root):
         os.kill(worker.pid, signal.SIGTERM)
         time.sleep(0.2)
         assert len(first["inputs"]) + sum(len(batch["inputs"]) for batch in iterator) == size
-
-
-@pytest.mark.parametrize(
-    ("changes", "error", "message"),
-    [
-        (dict(k=19), ValueError, r"k=\(19,\).*which is 18"),
-        (dict(queries=dict(data_prefix="test")), DataNotFoundError, "no labeled images.*test"),
-        (
-            dict(references=dict(type="mim_plugins.UnlabeledImageFolder")),
-            ValueError,
-            "UnlabeledImageFolder.*no labels",
-        ),
-        (dict(queries=dict(data_prefix="")), ValueError, "classes"),
-    ],
-)
-def test_wrong_data_is_rejected_before_the_first_iteration(root, changes, error, message):
-    runner = Runner.from_cfg(make_config(root, hook=make_hook(**changes)))
-
-    with pytest.raises(error, match=message):
-        runner.train()
-    assert runner.iter == 0
-
-
-def gray_config(root, **changes):
-    """Return the config of a run that reads colors as gray."""
-    one = dict(mean=[118.0], std=[60.0], bgr_to_rgb=False)
-    model = MIXMAE | dict(
-        backbone=MIXMAE["backbone"] | dict(in_channels=1),
-        data_preprocessor=MIXMAE["data_preprocessor"] | one,
-    )
-    config = make_config(root, hook=make_hook(**changes), model=model, epochs=1)
-    config.train_dataloader.dataset.pipeline[0].color_type = "grayscale"
-    return config
-
-
-@pytest.mark.parametrize("kind", [None, "tar"])
-def test_gray_models_are_evaluated_on_gray_images(root, tmp_path, kind):
-    changes = {}
-    if kind:
-        files = {
-            f"train/{path.parent.name}/{path.name}": path.read_bytes()
-            for path in (root / "train").rglob("*.png")
-        }
-        write_archive(tmp_path / "labeled/train.tar", files, kind)
-        changes["references"] = dict(data_root=str(tmp_path / "labeled"), data_prefix="train")
-    Runner.from_cfg(gray_config(root, **changes)).train()
-    (logged,) = [r for r in records(tmp_path / "run") if "knn_top1" in r]
-    assert logged["knn_top1"] > 50
-
-
-def test_pipelines_of_other_channels_are_rejected_early(root):
-    load, pack = dict(type="LoadImageFromFile"), dict(type="PackInputs")
-    queries = dict(data_prefix="val", pipeline=[load, pack])
-    runner = Runner.from_cfg(gray_config(root, queries=queries))
-    with pytest.raises(ConfigError, match=r"KNNHook: queries: images of the shape \(3, 32, 32\)"):
-        runner.train()
-    assert runner.iter == 0
-
-
-def test_unreadable_data_are_rejected_before_training(root):
-    for file in (root / "val").rglob("*.png"):
-        file.write_bytes(b"x")
-    runner = Runner.from_cfg(make_config(root, hook=make_hook()))
-    with pytest.raises(CorruptImageError, match="9 successive corrupt images"):
-        runner.train()
-    assert runner.iter == 0
 
 
 def test_model_without_backbone_is_rejected():
@@ -290,76 +172,3 @@ def test_probe_can_be_turned_off(root):
     scalars = runner.message_hub.log_scalars
     assert "knn/rankme" in scalars
     assert "knn/probe_top1" not in scalars
-
-
-def test_corrupt_images_are_skipped(root, tmp_path):
-    (root / "train/red/00.png").write_bytes(b"x")
-    (root / "val/blue/01.png").write_bytes(b"")
-    config = make_config(root, hook=make_hook())
-    config.train_dataloader.dataset |= dict(on_corrupt="replace")
-    config.train_dataloader.dataset.pipeline[0].type = "mim_plugins.LoadImage"
-    config.log_level = "INFO"
-    Runner.from_cfg(config).train()
-
-    (log,) = (tmp_path / "run").glob("*/*.log")
-    text = log.read_text()
-    assert text.count("17 references, 8 queries") == 2
-    assert "1 of 18 images are left out: corrupt image" in text
-    assert "red/00.png" in text
-    assert "blue/01.png" in text
-    assert len([r for r in records(tmp_path / "run") if "knn_top1" in r]) == 2
-
-
-def test_too_few_readable_images_skip_the_evaluation(root, tmp_path):
-    runner, hook = prepared(root)
-    for number, left in enumerate((2, 0)):
-        for file in sorted((root / "train").rglob("*.png"))[left:]:
-            file.write_bytes(b"x")
-        hook.act(runner, 1)
-        (log,) = (tmp_path / "run").glob("*/*.log")
-        assert log.read_text().count("k-NN evaluation skipped") == number + 1
-        assert "knn/knn_top1" not in runner.message_hub.log_scalars
-
-
-@pytest.mark.parametrize("roots", [("A", "B"), ("", "")])
-def test_several_training_folders_require_explicit_data(roots):
-    parts = [SimpleNamespace(data_root=root) for root in roots]
-    runner = SimpleNamespace(
-        train_dataloader=SimpleNamespace(dataset=SimpleNamespace(datasets=parts))
-    )
-    with pytest.raises(ValueError, match=r"KNNHook: .*set references=dict\(.*queries=dict\("):
-        _complete_datasets(runner, None, dict(data_root="C"))
-
-    given = dict(data_root="C", data_prefix="x")
-    assert _complete_datasets(runner, given, given) == (given, given)
-
-
-def test_common_folder_of_all_parts_is_the_default():
-    parts = [
-        SimpleNamespace(data_root="A"),
-        SimpleNamespace(dataset=SimpleNamespace(data_root="A")),
-    ]
-    runner = SimpleNamespace(
-        train_dataloader=SimpleNamespace(dataset=SimpleNamespace(datasets=parts))
-    )
-    assert _complete_datasets(runner, None, None) == (
-        dict(data_root="A", data_prefix="train"),
-        dict(data_root="A", data_prefix="val"),
-    )
-
-
-def test_training_pipelines_that_normalize_are_refused():
-    dataset = SimpleNamespace(pipeline=[Normalize(mean=[1.0], std=[2.0])])
-    loader = SimpleNamespace(dataset=dataset)
-    model = SimpleNamespace(backbone=torch.nn.Identity())
-    runner = SimpleNamespace(model=model, train_dataloader=loader)
-    with pytest.raises(ConfigError, match="train_dataloader: the pipeline contains Normalize"):
-        KNNHook().before_train(runner)
-
-
-def test_models_of_rgb_in_memory_need_explicit_pipelines():
-    dataset = SimpleNamespace(pipeline=[], data_root="images")
-    model = SimpleNamespace(backbone=torch.nn.Identity(), data_preprocessor=MixDataPreprocessor())
-    loader = SimpleNamespace(dataset=dataset)
-    with pytest.raises(ConfigError, match="KNNHook loads files as BGR"):
-        KNNHook().before_train(SimpleNamespace(model=model, train_dataloader=loader))

@@ -109,14 +109,6 @@ def test_a_taken_port_is_tried_again_and_does_not_end_the_run(tmp_path):
     assert read(tmp_path)["state"] == "complete"
 
 
-def test_a_folder_with_undecodable_bytes_is_served(tmp_path):
-    pytest.importorskip("prometheus_client")
-    status = StatusHook(seconds=0, prometheus_port=0)
-    scrape = Scrape(status)
-    toy_runner(tmp_path / "run_\udcff", iterations=1, hooks=[status, scrape]).train()
-    assert r"run_\\udcff" in scrape.pages[0]
-
-
 def test_a_missing_package_is_named_before_training(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "prometheus_client", None)
     runner = toy_runner(tmp_path, hooks=[StatusHook(prometheus_port=0)])

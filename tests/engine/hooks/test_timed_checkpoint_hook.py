@@ -1,36 +1,20 @@
 import os
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
 from checkpoint_runs import hook_of, names
-from mmengine.fileio import FileClient, LocalBackend, register_backend
 from mmengine.hooks import CheckpointHook, Hook
+from timed_runs import Clock, Crash, weights_only
 from tiny_run import toy_runner
 from two_processes import DISTRIBUTED, in_two_processes
 
 from mim_plugins.engine.hooks import AtomicCheckpointHook, TimedCheckpointHook
 from mim_plugins.engine.hooks import timed_checkpoint_hook as module
 from mim_plugins.engine.hooks.preemption_hook import checkpoint_hook
-from mim_plugins.errors import CheckpointError
 
-
-class Clock(Hook):
-    """Clock of the hook, which an iteration and a save advance by the given seconds."""
-
-    priority = "HIGHEST"
-
-    def __init__(self, monkeypatch, iteration=60.0, save=0.0):
-        self.now, self.iteration, self.save = 1000.0, iteration, save
-        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: self.now))
-
-    def after_train_iter(self, runner, *args, **kwargs):
-        self.now += self.iteration
-
-    def before_save_checkpoint(self, runner, checkpoint):
-        self.now += self.save
+pytestmark = pytest.mark.usefixtures("clock_read_early")
 
 
 @pytest.fixture
@@ -44,22 +28,6 @@ def saved(monkeypatch):
 
     monkeypatch.setattr(AtomicCheckpointHook, "save_iteration", save_iteration)
     return saves
-
-
-@pytest.fixture(autouse=True)
-def first_check(monkeypatch):
-    monkeypatch.setattr(module, "_FIRST_CHECK", 1)
-
-
-class Crash(Hook):
-    priority = "LOWEST"
-
-    def __init__(self, iteration):
-        self.iteration = iteration
-
-    def after_train_iter(self, runner, *args, **kwargs):
-        if runner.iter + 1 == self.iteration:
-            raise KeyboardInterrupt
 
 
 def train_until_crash(work_dir, monkeypatch, checkpoint):
@@ -126,93 +94,6 @@ def test_regular_checkpoints_postpone_those_by_time(tmp_path, monkeypatch, saved
     assert saved == []
 
 
-class Bucket(LocalBackend):
-    """Storage of addresses such as bucket://, in a folder."""
-
-    root = None
-
-    def _local(self, path):
-        return str(path).replace("bucket://", f"{self.root}/")
-
-    def put(self, obj, filepath):
-        super().put(obj, self._local(filepath))
-
-    def isfile(self, filepath):
-        return super().isfile(self._local(filepath))
-
-    def remove(self, filepath):
-        super().remove(self._local(filepath))
-
-
-@pytest.fixture
-def bucket(tmp_path, monkeypatch):
-    monkeypatch.setattr(Bucket, "root", tmp_path / "bucket")
-    register_backend("bucket", Bucket, force=True, prefixes="bucket")
-    FileClient.register_backend("bucket", Bucket, force=True, prefixes="bucket")
-
-
-class Pointer(Hook):
-    """Hook that records the name in last_checkpoint after each iteration."""
-
-    priority = 98
-
-    def __init__(self):
-        self.seen = []
-
-    def after_train_iter(self, runner, *args, **kwargs):
-        path = Path(runner.work_dir, "last_checkpoint")
-        self.seen.append(path.read_text().rpartition("/")[2] if path.exists() else None)
-
-
-@pytest.mark.parametrize("out_dir", [None, "bucket://x"])
-def test_pointer_names_a_file_that_the_run_resumes_from(tmp_path, monkeypatch, bucket, out_dir):
-    """Files of weights are newer than those by time, but MMEngine would follow the pointer."""
-    pointer = Pointer()
-    hooks = [TimedCheckpointHook(minutes=3), Clock(monkeypatch), pointer]
-    checkpoint = dict(
-        save_optimizer=False, out_dir=out_dir, background=False, max_keep_ckpts=2, interval=2
-    )
-    toy_runner(tmp_path / "run", iterations=7, hooks=hooks, checkpoint=checkpoint).train()
-    last = "timed_0.pth" if out_dir else "timed_1.pth"
-    expected = [None, "iter_2.pth", *["timed_0.pth"] * 3, last, last]
-    assert pointer.seen == expected
-    assert (tmp_path / "run/last_checkpoint").read_text().endswith("/iter_7.pth")
-    assert not list(tmp_path.rglob("iter_2.pth"))
-
-
-def test_resumed_run_keeps_the_pointer_until_the_next_file(tmp_path, monkeypatch, caplog):
-    checkpoint = dict(save_optimizer=False, background=False)
-    hooks = [TimedCheckpointHook(minutes=3), Clock(monkeypatch), Crash(5)]
-    with pytest.raises(KeyboardInterrupt):
-        toy_runner(tmp_path, iterations=9, hooks=hooks, checkpoint=checkpoint).train()
-    pointer = Pointer()
-    hooks = [TimedCheckpointHook(minutes=3), Clock(monkeypatch), pointer]
-    rest = toy_runner(tmp_path, iterations=9, hooks=hooks, checkpoint=checkpoint, resume=True)
-    rest.logger.addHandler(caplog.handler)
-    rest.train()
-    assert pointer.seen == [*["timed_0.pth"] * 2, *["timed_1.pth"] * 3, "timed_0.pth"]
-    assert "last_checkpoint names" not in caplog.text
-    with pytest.raises(CheckpointError, match=r"iter_9\.pth: named by .*contains no optimizer"):
-        toy_runner(tmp_path, iterations=10, checkpoint=checkpoint, resume=True).train()
-
-
-def test_pointer_names_files_that_lack_only_the_schedulers(tmp_path):
-    pointer, checkpoint = Pointer(), dict(save_param_scheduler=False, background=False)
-    for iterations in (2, 4):
-        settings = dict(iterations=iterations, hooks=[pointer], resume=iterations > 2)
-        toy_runner(tmp_path, checkpoint=checkpoint, **settings).train()
-    assert pointer.seen == [f"iter_{number}.pth" for number in (1, 2, 3, 4)]
-
-
-def test_files_of_a_second_hook_do_not_take_over_the_pointer(tmp_path):
-    pointer = Pointer()
-    hooks = [weights_only(tmp_path), pointer]
-    checkpoint = dict(interval=3, background=False)
-    toy_runner(tmp_path, iterations=7, hooks=hooks, checkpoint=checkpoint).train()
-    assert pointer.seen[2:6] == ["iter_3.pth"] * 3 + ["iter_6.pth"]
-    assert (tmp_path / "last_checkpoint").read_text().endswith("/iter_7.pth")
-
-
 class Improve(Hook):
     """Hook that reports a better metric after each iteration."""
 
@@ -222,12 +103,6 @@ class Improve(Hook):
 
 def better_metrics(folder):
     return Improve()
-
-
-def weights_only(folder):
-    return AtomicCheckpointHook(
-        interval=1, by_epoch=False, save_optimizer=False, filename_tmpl="weights_{}.pth"
-    )
 
 
 def in_another_folder(folder):

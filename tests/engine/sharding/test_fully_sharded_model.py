@@ -8,6 +8,7 @@ import torch
 from image_folders import write_images
 from mmengine.runner import Runner
 from mrmae_fakes import HIDDEN_TARGET
+from sharded_runs import SHARDED, WithBlocks, toy
 from tiny_run import MIXMAE, MRMAE, Interrupt, ToyModel, tiny_config, toy_runner
 from torch.distributed.tensor import DTensor
 from two_processes import DISTRIBUTED, in_processes, in_two_processes
@@ -17,7 +18,6 @@ from mim_plugins.engine.hooks.preemption_hook import checkpoint_hook
 from mim_plugins.engine.sharding import FullyShardedModel
 from mim_plugins.errors import ConfigError, NonFiniteLossError
 
-SHARDED = dict(type="mim_plugins.FullyShardedModel")
 WITH_TEACHER = MRMAE | dict(mimics=dict(teacher=dict(target_generator=HIDDEN_TARGET)))
 MODELS = dict(mixmae=MIXMAE, mrmae=WITH_TEACHER)
 ITERATIONS = 4
@@ -27,16 +27,6 @@ ITERATIONS = 4
 def folder(tmp_path):
     write_images(tmp_path / "images", 16)
     return tmp_path
-
-
-@pytest.fixture
-def _one_process(tmp_path, monkeypatch):
-    monkeypatch.setenv("LOCAL_RANK", "0")
-    torch.distributed.init_process_group(
-        "gloo", init_method=f"file://{tmp_path}/meeting", rank=0, world_size=1
-    )
-    yield
-    torch.distributed.destroy_process_group()
 
 
 def build(folder, name, model, wrapper, wrapped=None, interval=100, with_cp=True, **changes):
@@ -185,49 +175,12 @@ def test_bfloat16_blocks_reject_gradient_checkpointing(folder):
         build(folder, "half", "mixmae", half, dict(type="AutocastWrapper")).train()
 
 
-class WithBlocks(ToyModel):
-    """Model of two blocks."""
-
-    def __init__(self):
-        super().__init__(self.sum_of_squares)
-        self.blocks = torch.nn.ModuleList(torch.nn.Linear(2, 2) for _ in range(2))
-
-    def sum_of_squares(self, weight, inputs):
-        value = weight * inputs.mean()
-        for block in self.blocks:
-            value = block(value)
-        return (value - 1).square().sum()
-
-
-class WithTiedBlocks(WithBlocks):
-    """Model whose two blocks have the same weight."""
-
-    def __init__(self):
-        super().__init__()
-        self.blocks[1].weight = self.blocks[0].weight
-
-
 class WithRepeatedBlock(WithBlocks):
     """Model that uses its only block twice."""
 
     def __init__(self):
         super().__init__()
         self.blocks[1] = self.blocks[0]
-
-
-def toy(folder, hooks=(), wrapper=None, optimizer=None, wrapped=None, model=WithBlocks, **settings):
-    torch.manual_seed(0)
-    runner = toy_runner(
-        folder,
-        model=model(),
-        hooks=hooks,
-        launcher="pytorch",
-        model_wrapper_cfg=SHARDED | (wrapper or {}),
-        **settings,
-    )
-    runner.optim_wrapper.update(wrapped or {})
-    runner.optim_wrapper["optimizer"].update(optimizer or {})
-    return runner
 
 
 @pytest.mark.usefixtures("_one_process")
@@ -254,30 +207,6 @@ def test_non_finite_shards_are_not_saved(tmp_path):
     with pytest.raises(NonFiniteLossError, match="the first is blocks"):
         toy(tmp_path, hooks=[dict(type="mim_plugins.LossGuardHook"), Spoil(1)]).train()
     assert not list(tmp_path.glob("*.pth"))
-
-
-@pytest.mark.usefixtures("_one_process")
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        (dict(wrapper=dict(param_dtype="float16")), "param_dtype='float16' must be"),
-        (dict(wrapper=dict(reshard_after_forward=1)), "reshard_after_forward=1 must be"),
-        (dict(wrapper=dict(param_dtype="bfloat16")), "needs optim_wrapper.type='AmpOptimWrapper'"),
-        (
-            dict(hooks=[dict(type="EMAHook")]),
-            "does not support hooks that copy the model: remove EMA",
-        ),
-        (
-            dict(optimizer=dict(type="mim_plugins.ShardedOptimizer", optimizer_type="SGD")),
-            "shards the optimizer state itself: set",
-        ),
-        (dict(checkpoint=dict(type="CheckpointHook")), "needs default_hooks.checkpoint.type="),
-        (dict(model=WithTiedBlocks), "share with other parts: blocks.0.weight and blocks.1.weight"),
-    ],
-)
-def test_what_is_not_supported_is_an_error(tmp_path, settings, message):
-    with pytest.raises(ConfigError, match=message):
-        toy(tmp_path, **settings).train()
 
 
 @pytest.mark.usefixtures("_one_process")
