@@ -7,7 +7,6 @@ from mim_plugins.errors import DataNotFoundError
 
 PRETRAINING = "train_dataloader = dict(dataset=dict(type='A', data_root='a'))\n"
 CLASSIFICATION = """
-default_scope = 'mmpretrain'
 train_dataloader = dict(dataset=dict(type='CustomDataset', data_root='a'))
 val_dataloader = dict(dataset=dict(type='CustomDataset', data_root='a'))
 """
@@ -48,8 +47,9 @@ def test_a_folder_of_classes_leaves_the_pretraining_data(arguments):
     assert args.data_root == "c"
 
 
-def test_classification_data_follow_the_data_root(arguments, tmp_path):
-    cfg = read_run_config(arguments(CLASSIFICATION, str(tmp_path)))
+@pytest.mark.parametrize("scope", ["", "default_scope = 'mmpretrain'\n"])
+def test_classification_data_follow_the_data_root(arguments, tmp_path, scope):
+    cfg = read_run_config(arguments(scope + CLASSIFICATION, str(tmp_path)))
     assert cfg.val_dataloader.dataset.data_root == str(tmp_path)
     assert cfg.val_dataloader.dataset.type == "mim_plugins.LabeledImageFolder"
     with pytest.raises(DataNotFoundError, match="there is no data folder 'nowhere'"):
