@@ -52,5 +52,5 @@ def test_classification_data_follow_the_data_root(arguments, tmp_path, scope):
     cfg = read_run_config(arguments(scope + CLASSIFICATION, str(tmp_path)))
     assert cfg.val_dataloader.dataset.data_root == str(tmp_path)
     assert cfg.val_dataloader.dataset.type == "mim_plugins.LabeledImageFolder"
-    with pytest.raises(DataNotFoundError, match="there is no data folder 'nowhere'"):
-        read_run_config(arguments(CLASSIFICATION, "nowhere"))
+    with pytest.raises(DataNotFoundError, match="there is no data folder"):
+        read_run_config(arguments(CLASSIFICATION, str(tmp_path / "nowhere")))
