@@ -11,7 +11,7 @@ from ...datasets.wrappers import count_images
 from ...registry import HOOKS
 from ...wording import counted
 from ..batch_images import images_per_batch
-from ..loops.ordered_batches import nested_samplers
+from ..loops.sampler_parts import nested_samplers
 
 
 @HOOKS.register_module()

@@ -17,7 +17,7 @@ from torch.utils.data import (
 
 from ...errors import ConfigError
 from ...randomness import preserved_random_state
-from .ordered_batches import nested_samplers
+from .sampler_parts import nested_samplers
 
 _TRAINING = "train_dataloader"
 _FINITE = (BatchSampler, DefaultSampler, RandomSampler, SequentialSampler)

@@ -5,12 +5,14 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
+import torch
 from mmengine.dist import get_rank
 from torch.utils.data import Sampler
 
 from ..batch_images import images_per_batch
-from .ordered_batches import OrderedBatches, all_samplers, order_rank
+from .ordered_batches import OrderedBatches, order_rank
 from .sampler_history import SamplerHistory
+from .sampler_parts import SamplerParts
 from .seeded_batch import SeededBatch
 
 
@@ -24,6 +26,9 @@ class PositionedBatchSampler(Sampler):
     Args:
         batch_sampler: PyTorch's ``BatchSampler`` or a similar class.
         endless: continue with the next epoch when one ends.
+        generator: generator of the loader, from which PyTorch draws a seed of the workers per
+            epoch. The samplers may draw from it, too.
+        persistent: the workers start once, so there is one such seed.
 
     Attributes:
         seed: seed of the run. Augmentations depend on it, the rank, the epoch and the position
@@ -31,14 +36,31 @@ class PositionedBatchSampler(Sampler):
         ranks_differ: ``randomness.diff_rank_seed`` of the run, see :func:`order_rank`.
     """
 
-    def __init__(self, batch_sampler: Any, endless: bool = False) -> None:
+    def __init__(
+        self,
+        batch_sampler: Any,
+        endless: bool = False,
+        generator: torch.Generator | None = None,
+        persistent: bool = False,
+    ) -> None:
         self.batch_sampler = batch_sampler
         self.endless = endless
         self.seed = 0
         self.ranks_differ = False
         self._rank = get_rank()
         self._epoch = self._start = 0
-        self._history = SamplerHistory(all_samplers(batch_sampler))
+        self._generator, self._persistent = generator, persistent
+        self.reset()
+
+    def reset(self) -> None:
+        """Take the present state of the samplers for the first one of the run."""
+        self._history = SamplerHistory(self.batch_sampler)
+        self._length: int | None = None
+
+    @property
+    def parts(self) -> SamplerParts:
+        """Samplers and what they contain."""
+        return self._history.parts
 
     @property
     def sampler(self) -> Any:
@@ -56,8 +78,10 @@ class PositionedBatchSampler(Sampler):
         return getattr(self.batch_sampler, "drop_last", False)
 
     def __len__(self) -> int:
-        """Return the number of batches per epoch."""
-        return len(self.batch_sampler)
+        """Return the number of batches of the current epoch."""
+        if self._length is None:
+            self._length = self._history.length()
+        return self._length
 
     def set_position(self, epoch: int, batch: int) -> None:
         """Start the next iteration at this batch; if endless, it may lie in a later epoch."""
@@ -66,9 +90,10 @@ class PositionedBatchSampler(Sampler):
     def separate(self) -> "PositionedBatchSampler":
         """Return an independent sampler of the same batches, for another reader of the data."""
         other = copy.copy(self)
-        samplers = self._history.copied_samplers()
-        other.batch_sampler = samplers[0]
-        other._history = SamplerHistory(samplers)
+        other.batch_sampler, other._generator = self._history.copies(
+            self.batch_sampler, self._generator
+        )
+        other.reset()
         return other
 
     def __iter__(self) -> Iterator[SeededBatch]:
@@ -104,5 +129,13 @@ class PositionedBatchSampler(Sampler):
 
     def _batches_of(self, epoch: int) -> OrderedBatches:
         self._history.set_epoch(epoch)
+        self._length = None
+        if not self.endless:
+            len(self)  # before the samplers run
         rank = order_rank(self.batch_sampler, self._rank, self.ranks_differ)
-        return OrderedBatches(self.batch_sampler, self.seed, rank, epoch)
+        batches = OrderedBatches(self.batch_sampler, self.seed, rank, epoch)
+        if any(self._generator is each for each in self.parts.generators) and (
+            epoch == 0 or not self._persistent
+        ):
+            torch.empty((), dtype=torch.int64).random_(generator=self._generator)
+        return batches

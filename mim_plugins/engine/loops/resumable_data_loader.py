@@ -3,26 +3,27 @@
 import atexit
 import copy
 import functools
+import logging
 import multiprocessing
 import re
 import signal
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from mmengine.dist import get_rank
-from mmengine.logging import MessageHub
+from mmengine.dist import get_rank, get_world_size
+from mmengine.logging import print_log
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 from ...errors import ConfigError
 from ...randomness import preserved_random_state
+from ..resume.resumed_position import BATCH, images_per_iteration
 from .endless_sampler import check_training_sampler
-from .ordered_batches import all_samplers
+from .ordered_batches import draws_from_all
 from .positioned_batch_sampler import PositionedBatchSampler
+from .sampler_seeds import load_sampler_seeds
 
 _WORKER_GRACE = 60  # seconds from SIGTERM to the end of a worker
-_SAMPLER_SEED = "sampler_seed"
-_INNER_SEEDS = "inner_sampler_seeds"  # of samplers that the sampler stores
 _END = object()
 
 
@@ -45,7 +46,9 @@ class ResumableDataLoader(DataLoader):
                 f"a run on {type(loader.dataset).__name__} cannot be resumed exactly: its loader"
                 " has no batch sampler; use a data set with indices and a batch_size"
             )
-        position = PositionedBatchSampler(loader.batch_sampler, endless)
+        position = PositionedBatchSampler(
+            loader.batch_sampler, endless, loader.generator, loader.persistent_workers
+        )
         super().__init__(
             loader.dataset,
             batch_sampler=position,
@@ -55,14 +58,17 @@ class ResumableDataLoader(DataLoader):
             timeout=loader.timeout,
             worker_init_fn=loader.worker_init_fn,
             multiprocessing_context=loader.multiprocessing_context,
-            generator=loader.generator,
             prefetch_factor=loader.prefetch_factor,
             persistent_workers=loader.persistent_workers,
         )
         self.position = position
         defer_worker_signals(self)
-        # None in PyTorch if a batch sampler is given, but hooks read it
-        self.__dict__["batch_size"] = position.batch_size
+        # PyTorch sets others if a batch sampler is given, but hooks read and steer these
+        vars(self).update(
+            batch_size=position.batch_size,
+            sampler=position.sampler,
+            drop_last=position.drop_last,
+        )
 
     def iter_from(self, epoch: int, start: int) -> Iterator:
         """Return an iterator over the batches of ``epoch``, skipping the first ``start``.
@@ -83,35 +89,29 @@ class ResumableDataLoader(DataLoader):
         vars(other).update(
             position=self.position.separate(), persistent_workers=False, _iterator=None
         )
-        vars(other)["batch_sampler"] = other.position
+        vars(other).update(batch_sampler=other.position, sampler=other.position.sampler)
         yield from other.iter_from(0, 0)
 
     def load_seeds(self, runner: Runner) -> None:
-        """Load the seeds of the run, including those from the checkpoint of a resumed run."""
-        sampler, hub = self.position.sampler, runner.message_hub
+        """Load the seeds of the run, including those from the checkpoint of a resumed run.
+
+        The message hub of the run gets the images per iteration, with which its checkpoints are
+        compared.
+        """
         self.position.seed = base_seed(runner)
         self.position.ranks_differ = _ranks_differ(runner)
-        if hasattr(sampler, "seed"):
-            (sampler.seed,) = _stored(hub, _SAMPLER_SEED, [sampler.seed])
-        inner = [
-            each
-            for each in all_samplers(self.position.batch_sampler)
-            if each is not sampler and isinstance(getattr(each, "seed", None), int)
-        ]
-        if inner:
-            seeds = _stored(hub, _INNER_SEEDS, [each.seed for each in inner])
-            for each, seed in zip(inner, seeds, strict=True):
-                each.seed = seed
-
-
-def _stored(hub: MessageHub, key: str, seeds: list) -> list:
-    """Return the seeds in a message hub, in which ``seeds`` are stored if it has none."""
-    known = hub.runtime_info.get(key)
-    known = known if isinstance(known, list) else [known] * (known is not None)
-    if len(known) == len(seeds):
-        return known
-    hub.update_info(key, seeds if len(seeds) > 1 else seeds[0])
-    return seeds
+        self.position.reset()
+        agree = load_sampler_seeds(self.position.parts, runner.message_hub)
+        runner.message_hub.update_info(BATCH, images_per_iteration(self))
+        is_common = agree and self.position.parts.generators and get_world_size() > 1
+        if is_common and draws_from_all(self.position.batch_sampler):
+            print_log(
+                f"train_dataloader: {type(self.sampler).__name__} draws the same images in all"
+                f" {get_world_size()} processes, because its generator has the same state in each;"
+                " seed it by rank, or set train_dataloader.sampler.type=DefaultSampler",
+                "current",
+                logging.WARNING,
+            )
 
 
 def _restoring(batches: Iterator) -> Iterator:

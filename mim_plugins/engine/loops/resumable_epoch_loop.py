@@ -92,6 +92,7 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
         """Train from the current epoch and iteration to the end."""
         check_validation_sampler(self.runner)
         self.dataloader.load_seeds(self.runner)
+        self._first_length = len(self.dataloader)  # later epochs may have other lengths
         try:
             self.runner.call_hook("before_train")
             if not self._completed_batches():
@@ -125,14 +126,14 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
     def run_iter(self, idx: int, data_batch: Any) -> None:
         """Train on one batch."""
         self.runner.message_hub.update_info(
-            POSITION, dict(epoch=self._epoch, batches=idx + 1, of=len(self.dataloader))
+            POSITION, dict(epoch=self._epoch, batches=idx + 1, of=self._first_length)
         )
         seed_generators(*iteration_key(self.runner), cuda=True)
         super().run_iter(idx, data_batch)
 
     def _completed_batches(self) -> int:
         """Return the number of batches of the current epoch completed before the checkpoint."""
-        length = len(self.dataloader)
+        length = self._first_length
         if POSITION not in self.runner.message_hub.runtime_info:
             # no checkpoint, or one of another loop
             done = self._iter - self._epoch * length

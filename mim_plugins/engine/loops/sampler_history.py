@@ -1,15 +1,10 @@
 """State of samplers that depends on earlier epochs."""
 
-import copy
-from collections import deque
 from collections.abc import Callable
-from types import GeneratorType
 from typing import Any
 
-import numpy as np
-from mmengine.dataset import DefaultSampler, InfiniteSampler
+from mmengine.dataset import DefaultSampler
 from mmengine.logging import print_log
-from torch import Tensor
 from torch.utils.data import (
     BatchSampler,
     DistributedSampler,
@@ -20,38 +15,42 @@ from torch.utils.data import (
 )
 
 from ...errors import ConfigError
-from .ordered_batches import stored_values, with_values
+from .sampler_parts import SamplerParts, find_parts
+from .sampler_snapshot import SamplerSnapshot, begin_endless
 
 _WITHOUT_STATE = (
     BatchSampler,
     DefaultSampler,
     DistributedSampler,
-    InfiniteSampler,
     RandomSampler,
     SequentialSampler,
     SubsetRandomSampler,
     WeightedRandomSampler,
 )
-_SHARED = ("dataset", "data_source", "batch_sampler", "sampler")  # attributes that are not copied
-_CONTAINERS = (list, tuple, set, dict, deque)
 
 
 class SamplerHistory:
     """Moves samplers to the start of an epoch, with the state that earlier epochs leave.
 
-    Custom samplers may count epochs in an attribute, or keep indices for a later epoch. When a run
-    is resumed, the indices of all earlier epochs are therefore drawn again, without reading any
-    image. The samplers of PyTorch, MMEngine, mmpretrain and this package need no history.
+    Samplers may continue random generators, count epochs or keep indices for a later epoch. When a
+    run is resumed, the indices of all earlier epochs are therefore drawn again, without reading any
+    image. The samplers of PyTorch, MMEngine, mmpretrain and this package need no history, unless
+    they store a generator.
 
     Args:
-        samplers: a batch sampler and the samplers within it, see :func:`all_samplers`.
+        batch_sampler: PyTorch's ``BatchSampler`` or a similar class.
     """
 
-    def __init__(self, samplers: list[Any]) -> None:
-        self._samplers = samplers
-        self._has_state = not all(map(_is_stateless, samplers))
-        self._initial: list[dict[str, Any]] | None = None  # seeds are set after construction
+    def __init__(self, batch_sampler: Any) -> None:
+        self._outermost = batch_sampler
+        self._parts = find_parts(batch_sampler)
+        self._initial: SamplerSnapshot | None = None  # seeds are set after construction
         self._epoch: int | None = 0  # whose start the samplers have reached; None within an epoch
+
+    @property
+    def parts(self) -> SamplerParts:
+        """Samplers and what they contain."""
+        return self._parts
 
     def begin(self, epoch: int, run: Callable[[int], object]) -> None:
         """Move the samplers to the start of ``epoch``.
@@ -60,11 +59,11 @@ class SamplerHistory:
             epoch: number of complete epochs.
             run: function that draws all indices of an epoch.
         """
-        if not self._has_state:
+        initial = self._first_state()
+        if not self._has_state():
             return
-        self._remember()
         if self._epoch is None or self._epoch > epoch:
-            self._restore()
+            initial.restore()
             self._epoch = 0
         if epoch - self._epoch > 1:
             print_log(f"drawing the indices of {epoch - self._epoch} earlier epochs", "current")
@@ -79,76 +78,41 @@ class SamplerHistory:
 
     def set_epoch(self, epoch: int) -> None:
         """Set the epoch of all samplers that have one."""
-        for sampler in reversed(self._samplers):
+        for sampler in reversed(self._parts.objects):
             if hasattr(sampler, "set_epoch"):
                 sampler.set_epoch(epoch)
 
-    def copied_samplers(self) -> list[Any]:
-        """Return copies of the samplers in their first state, which share the data set.
+    def length(self) -> int:
+        """Return the length of the batch sampler, which may draw indices to count them."""
+        sampler = self._outermost
+        if self._has_state():
+            try:
+                (sampler,) = SamplerSnapshot(self._parts).copies(sampler)
+            except ConfigError:  # it cannot be copied
+                sampler = self._outermost
+        return len(sampler)
+
+    def copies(self, *originals: Any) -> list[Any]:
+        """Return copies of samplers and generators in their first state, sharing the data set.
 
         Raises:
-            ConfigError: a sampler stores an iterator, which cannot be copied.
+            ConfigError: a sampler cannot be copied, see :meth:`SamplerSnapshot.restore`.
         """
-        for each in self._samplers:
-            own = getattr(each, "indices", None) if isinstance(each, InfiniteSampler) else None
-            if any(isinstance(v, GeneratorType) and v is not own for v in stored_values(each)):
-                raise ConfigError(
-                    f"a hook reads the training data, but {type(each).__name__} stores an iterator,"
-                    " so the hook would take batches of the training; use another sampler, or"
-                    " remove the hook"
-                )
-        self._remember()
-        copies = [copy.copy(each) for each in self._samplers]
-        history = SamplerHistory(copies)
-        history._initial = self._initial
-        history._restore()
-        by_original = {id(old): new for old, new in zip(self._samplers, copies, strict=True)}
-        for attributes in map(_attributes, copies):
-            for name, value in attributes.items():
-                if type(value) in (list, tuple):
-                    attributes[name] = type(value)(by_original.get(id(v), v) for v in value)
-                else:
-                    attributes[name] = by_original.get(id(value), value)
-        return copies
+        return self._first_state().copies(*originals)
 
-    def _remember(self) -> None:
+    def _first_state(self) -> SamplerSnapshot:
         if self._initial is None:
-            self._initial = self._state()
+            self._parts = find_parts(self._outermost)  # hooks may have changed it
+            for each in self._parts.objects:
+                begin_endless(each)  # another reader may have advanced it
+            self._initial = SamplerSnapshot(self._parts)
+        return self._initial
 
-    def _restore(self) -> None:
-        for sampler, state in zip(self._samplers, self._initial or [], strict=False):
-            attributes = _attributes(sampler)
-            for name in [name for name in attributes if name not in state]:
-                del attributes[name]
-            attributes.update({name: _copied(value, name) for name, value in state.items()})
-
-    def _state(self) -> list[dict[str, Any]]:
-        return [
-            {name: _copied(value, name) for name, value in _attributes(each).items()}
-            for each in self._samplers
-        ]
+    def _has_state(self) -> bool:
+        return bool(self._parts.generators) or not all(map(_is_stateless, self._parts.objects))
 
 
 def _is_stateless(sampler: Any) -> bool:
-    """Return whether the order of a sampler depends on its seed and the epoch alone."""
+    """Return whether the order of a sampler depends on its seed, generator and epoch alone."""
     package = type(sampler).__module__.partition(".")[0]
     return type(sampler) in _WITHOUT_STATE or package in ("mim_plugins", "mmpretrain")
-
-
-def _attributes(sampler: Any) -> dict[str, Any]:
-    return getattr(sampler, "__dict__", {})
-
-
-def _copied(value: Any, name: str = "") -> Any:
-    """Return a copy of a container and of the containers in it; other objects are shared."""
-    if isinstance(value, Tensor):
-        return value.clone()
-    if isinstance(value, np.ndarray):
-        return value.copy()
-    if name in _SHARED or not isinstance(value, _CONTAINERS):
-        return value
-    if isinstance(value, dict):
-        return with_values(value, [_copied(each) for each in value.values()])
-    if isinstance(value, deque):
-        return deque(map(_copied, value), value.maxlen)
-    return type(value)(map(_copied, value)) if type(value) in _CONTAINERS else value

@@ -1,13 +1,20 @@
 """Position of a resumed run, converted to its number of iterations per epoch."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from mmengine.dist import get_world_size
 from mmengine.runner import IterBasedTrainLoop, Runner
 
 from ...errors import CheckpointError
+from ..batch_images import images_per_batch
 
 POSITION = "position_in_epoch"
-"""Message hub key of a dict with ``epoch``, its completed ``batches`` and its length ``of``."""
+"""Message hub key of a dict with ``epoch``, its completed ``batches``, and ``of``.
+
+The latter is the length of the first epoch. Some samplers yield epochs of different lengths.
+"""
+BATCH = "images_per_iteration"
+"""Message hub key of the numbers of processes and of images per process."""
 
 
 class ResumedPosition(NamedTuple):
@@ -49,11 +56,12 @@ def convert_position(runner: Runner, checkpoint: dict) -> tuple[ResumedPosition,
             f"the checkpoint is at the end of {unit} {done}, and this run ends after {end}: nothing"
             " is left to train"
         )
-    # a corrupt file may contain any position, and schedules are stepped up to it
-    last = end if unit == "iteration" else end * position.epoch_length
-    return position._replace(
-        iterations=min(position.iterations, last), epochs=min(position.epochs, end)
-    ), changes
+        # a corrupt file may contain any position, and schedules are stepped up to it
+        last = end if unit == "iteration" else end * position.epoch_length
+        position = position._replace(
+            iterations=min(position.iterations, last), epochs=min(position.epochs, end)
+        )
+    return position, changes
 
 
 def _length_change(runner: Runner, info: dict) -> list[str]:
@@ -69,8 +77,25 @@ def _length_change(runner: Runner, info: dict) -> list[str]:
     return [f"the checkpoint's run had {old} {unit}{'s' * (old != 1)}, this one has {new}"]
 
 
+def images_per_iteration(loader: Any) -> dict[str, int | None]:
+    """Return the value of :data:`BATCH` for a training loader."""
+    return dict(processes=get_world_size(), images=images_per_batch(loader))
+
+
+def _batch_change(runner: Runner, info: dict) -> list[str]:
+    """Return a message if the checkpoint's run had other processes or another batch size."""
+    old, new = info.get(BATCH), images_per_iteration(runner.train_dataloader)
+    if not isinstance(old, dict) or old.keys() != new.keys() or old == new:
+        return []
+    texts = [f"{each['images']} images in each of {each['processes']}" for each in (old, new)]
+    return [
+        f"the checkpoint's run read {texts[0]} processes per iteration, this one {texts[1]}: it"
+        " continues at the same iteration, but not with the same images"
+    ]
+
+
 def _in_iterations(runner: Runner, checkpoint: dict) -> tuple[ResumedPosition, list[str]]:
-    meta, changes = checkpoint["meta"], []
+    meta, changes = checkpoint["meta"], _batch_change(runner, _runtime_info(checkpoint))
     if _runtime_info(checkpoint).pop(POSITION, None) is not None:
         changes.append(
             "the checkpoint's run counted epochs, this one counts iterations: it continues at"
@@ -85,8 +110,10 @@ def _in_epochs(runner: Runner, checkpoint: dict) -> tuple[ResumedPosition, list[
     meta, new = checkpoint["meta"], len(runner.train_dataloader)
     epoch, iteration = meta.get("epoch", 0), meta.get("iter", 0)
     old, batches = _saved_length(checkpoint, new)
-    moved = epoch * new + batches * new // old
-    changes = []
+    moved = epoch * new + min(batches, old) * new // old
+    if POSITION in _runtime_info(checkpoint) and old == new and moved <= 2 * iteration <= 4 * moved:
+        moved = iteration  # epochs of this run have different lengths
+    changes = _batch_change(runner, _runtime_info(checkpoint)) if old == new else []
     if old != new:
         changes.append(
             f"the checkpoint's epochs have {old} iterations, this run's {new}: it continues at"
@@ -138,7 +165,8 @@ def _checked(position: object) -> dict[str, int]:
     if (
         isinstance(position, dict)
         and all(type(position.get(key)) is int for key in keys)
-        and 0 <= position["batches"] <= position["of"] > 0
+        and position["batches"] >= 0 < position["of"]
+        and (position["batches"] <= position["of"] or position["epoch"] > 0)
     ):
         return position
     raise CheckpointError(

@@ -10,7 +10,14 @@ import torch
 from mmengine.dataset import DefaultSampler, InfiniteSampler
 from random_numbers import draw, seed
 from tiny_run import toy_runner
-from torch.utils.data import DataLoader, IterableDataset, RandomSampler, Sampler, Subset
+from torch.utils.data import (
+    DataLoader,
+    IterableDataset,
+    RandomSampler,
+    Sampler,
+    Subset,
+    WeightedRandomSampler,
+)
 
 from mim_plugins.engine.loops import ResumableDataLoader
 from mim_plugins.engine.loops.resumable_data_loader import (
@@ -60,6 +67,15 @@ def test_workers_of_a_plain_loader_outlive_sigterm(tmp_path):
     time.sleep(0.2)
     assert [int(batch[0, 0]) for batch in iterator] == list(range(1, 8))
     assert (tmp_path / "0").exists()
+
+
+def test_hooks_read_and_steer_the_configured_sampler():
+    sampler = WeightedRandomSampler([1.0] * 8, 8)
+    loader = ResumableDataLoader(DataLoader(list(range(8)), 4, sampler=sampler, drop_last=True))
+    assert loader.sampler is sampler
+    assert loader.drop_last
+    loader.sampler.weights = torch.tensor([0.0, 1.0] + [0.0] * 6)
+    assert [batch.tolist() for batch in loader.iter_from(0, 0)] == [[1] * 4] * 2
 
 
 SCRIPT = """

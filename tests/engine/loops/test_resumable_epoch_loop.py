@@ -1,9 +1,21 @@
 import random
+import shutil
 
 import numpy as np
 import pytest
 import torch
-from tiny_run import IMAGES, MIXMAE, MRMAE, run, run_in_pieces, same, tiny_config
+from tiny_run import (
+    IMAGES,
+    MIXMAE,
+    MRMAE,
+    ToyImages,
+    run,
+    run_in_pieces,
+    same,
+    tiny_config,
+    toy_runner,
+)
+from torch.utils.data import DataLoader, Sampler
 from two_processes import DISTRIBUTED, in_two_processes
 
 
@@ -70,3 +82,49 @@ def test_two_processes_resume_exactly(folder):
     assert codes == [0, 0]
     assert [returned[rank][1] for rank in range(2)] == [True, True]
     assert returned[0][0] != returned[1][0]  # the ranks read different images
+
+
+class Varying(Sampler):
+    """Sampler with another length in each epoch, drawn from a generator that it continues."""
+
+    lengths = (4, 8, 3, 6)
+
+    def __init__(self):
+        self.generator = torch.Generator().manual_seed(1)
+        self.epoch = 0
+
+    def set_epoch(self, epoch):
+        self.epoch = epoch
+
+    def __len__(self):
+        return self.lengths[self.epoch]
+
+    def __iter__(self):
+        return iter(torch.randperm(8, generator=self.generator)[: len(self)].tolist())
+
+
+def test_epochs_of_different_lengths_resume_at_any_batch(tmp_path):
+    def train(folder, resume=False):
+        runner = toy_runner(
+            folder,
+            train_cfg=dict(type="mim_plugins.ResumableEpochLoop", max_epochs=4),
+            train_dataloader=DataLoader(
+                ToyImages(),
+                1,
+                sampler=Varying(),
+                collate_fn=lambda batch: dict(inputs=[each["inputs"] for each in batch]),
+            ),
+            param_scheduler=dict(type="LinearLR", start_factor=0.1, end=30, by_epoch=False),
+            resume=resume,
+        )
+        return runner.train().weight, runner.iter
+
+    weight, count = train(tmp_path / "whole")
+    assert count == sum(Varying.lengths)
+    for done in (6, 11, 12, 13, 18):  # in the second epoch, beyond the length of the first, ...
+        folder = tmp_path / str(done)
+        folder.mkdir()
+        shutil.copy(tmp_path / "whole" / f"iter_{done}.pth", folder)
+        resumed, end = train(folder, resume=True)
+        assert end == count
+        assert torch.equal(resumed, weight)

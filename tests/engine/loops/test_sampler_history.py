@@ -226,7 +226,7 @@ def test_stored_iterators_cannot_have_other_readers():
     loader = ResumableDataLoader(DataLoader(list(range(8)), 4, sampler=Storing()))
     training = loader.iter_from(0, 0)
     next(training)
-    with pytest.raises(ConfigError, match="Storing stores an iterator"):
+    with pytest.raises(ConfigError, match=r"Storing\) store an iterator"):
         next(iter(loader))
     assert next(training).tolist() == [4, 5, 6, 7]
 

@@ -2,8 +2,9 @@ from types import SimpleNamespace
 
 import pytest
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
+from torch.utils.data import DataLoader
 
-from mim_plugins.engine.resume.resumed_position import POSITION, convert_position
+from mim_plugins.engine.resume.resumed_position import BATCH, POSITION, convert_position
 from mim_plugins.errors import CheckpointError
 
 LENGTH, EPOCHS = 10, 6
@@ -87,6 +88,28 @@ def test_iteration_outside_its_epoch_is_corrected():
     position, changes = convert_position(runner(), saved)
     assert position.iterations == saved["meta"]["iter"] == 30
     assert "iteration 44 of the checkpoint is not in its epoch 4" in changes[0]
+
+
+@pytest.mark.parametrize(("epoch", "batches", "iteration"), [(1, 7, 17), (2, 13, 35), (3, 0, 24)])
+def test_epochs_of_different_lengths_keep_their_position(epoch, batches, iteration):
+    info = {POSITION: dict(epoch=epoch, batches=batches, of=LENGTH)}
+    position, changes = convert_position(runner(), checkpoint(epoch, iteration, **info))
+    assert (position, changes) == ((iteration, epoch, LENGTH, True), [])
+
+
+@pytest.mark.parametrize("loop", [EpochBasedTrainLoop, IterBasedTrainLoop])
+@pytest.mark.parametrize("processes", [1, 2])
+def test_other_batches_are_reported_if_the_length_is_the_same(loop, processes):
+    by_epoch = loop is EpochBasedTrainLoop
+    info = own(2, 4)["message_hub"]["runtime_info"] if by_epoch else {}
+    saved = checkpoint(2, 24, **info, **{BATCH: dict(processes=processes, images=4)})
+    run = runner(loop)
+    run.train_dataloader = DataLoader(range(40), 4)
+    _, changes = convert_position(run, saved)
+    assert changes == [
+        "the checkpoint's run read 4 images in each of 2 processes per iteration, this one 4"
+        " images in each of 1: it continues at the same iteration, but not with the same images"
+    ] * (processes == 2)
 
 
 def test_iteration_based_runs_keep_their_position():

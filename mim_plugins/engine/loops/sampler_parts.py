@@ -1,0 +1,94 @@
+"""Objects whose state decides the order of a sampler."""
+
+import random
+from collections import deque
+from collections.abc import Iterable, Iterator
+from functools import partial
+from types import MethodType
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+_GENERATORS = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
+# a sampler may store these, but its order then depends on the stream of OrderedBatches
+_GLOBAL = (random.seed.__self__, np.random.mtrand._rand, torch.default_generator)  # type: ignore[attr-defined]
+_DATA = ("dataset", "data_source")  # attributes that contain images or their list
+_ATOMIC = (int, float, str, bytes, type(None), type)
+_COPIED = (torch.Tensor, np.ndarray)
+
+
+class SamplerParts(NamedTuple):
+    """Parts of a sampler, each once and in a fixed order, the outermost first."""
+
+    objects: list[Any]
+    """Samplers, and iterators with attributes."""
+    generators: list[Any]
+    """Random generators of PyTorch, NumPy and Python, without the global ones."""
+    others: list[Any]
+    """Objects that all copies of a sampler share, such as the data set."""
+
+
+def find_parts(outermost: Any) -> SamplerParts:
+    """Return the parts of a batch sampler that its attributes and containers in them contain."""
+    chain = nested_samplers(outermost)
+    parts = SamplerParts([], [], [])
+    seen, waiting = set(), deque(chain)
+    while waiting:
+        value = waiting.popleft()
+        if isinstance(value, _ATOMIC) or id(value) in seen:
+            continue
+        seen.add(id(value))
+        if _is_generator(value):
+            parts.generators.append(value)
+        elif (elements := _elements(value)) is not None:
+            waiting.extend(elements)
+        elif isinstance(value, _COPIED):
+            continue
+        elif _is_stepped(value) or any(value is each for each in chain):
+            if not hasattr(value, "__dict__"):
+                continue  # an iterator such as those of itertools, which is copied
+            parts.objects.append(value)
+            parts.others.extend(v for name, v in vars(value).items() if name in _DATA)
+            waiting.extend(v for name, v in vars(value).items() if name not in _DATA)
+        else:
+            parts.others.append(value)
+    return parts
+
+
+def nested_samplers(outermost: Any) -> list[Any]:
+    """Return a sampler or batch sampler, and the samplers within it, innermost last."""
+    found = [outermost]
+    while True:
+        inner = getattr(found[-1], "batch_sampler", getattr(found[-1], "sampler", None))
+        if inner is None or any(inner is each for each in found):
+            return found
+        found.append(inner)
+
+
+def _is_generator(value: Any) -> bool:
+    return (
+        isinstance(value, _GENERATORS)
+        and not isinstance(value, random.SystemRandom)  # which has no state
+        and not any(value is each for each in _GLOBAL)
+    )
+
+
+def _elements(value: Any) -> Iterable | None:
+    """Return what a container, method or partial function contains, None for other objects."""
+    if isinstance(value, dict):
+        return value.values()
+    if isinstance(value, (list, tuple, set, frozenset, deque)):
+        return value
+    if isinstance(value, MethodType):
+        return [value.__self__]
+    return [*value.args, *value.keywords.values()] if isinstance(value, partial) else None
+
+
+def _is_stepped(value: Any) -> bool:
+    """Return whether an object may change while indices are drawn from it."""
+    if isinstance(value, (Sampler, Iterator)):
+        return True
+    is_data = isinstance(value, (Dataset, DataLoader)) or hasattr(type(value), "__getitem__")
+    return hasattr(type(value), "__iter__") and not is_data

@@ -1,0 +1,137 @@
+"""State of samplers at one time."""
+
+import copy
+import pickle
+import random
+import warnings
+from types import GeneratorType
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.dataset import InfiniteSampler
+
+from ...errors import ConfigError
+from .sampler_parts import SamplerParts
+
+_NOT_COPIED = (TypeError, ValueError, RuntimeError, AttributeError, copy.Error, pickle.PickleError)
+
+
+class SamplerSnapshot:
+    """State of samplers, which can be restored, or in which copies of them start.
+
+    Attributes, containers, arrays and iterators are copied, with all links between them. Data sets
+    and objects of unknown kinds are shared. Endless samplers of MMEngine begin their order again.
+
+    Args:
+        parts: samplers and what they contain.
+    """
+
+    def __init__(self, parts: SamplerParts) -> None:
+        self._parts = parts
+        self._fixed = list(parts.others)
+        self._fixed += [each.indices for each in parts.objects if _is_endless(each)]
+        self._fault = ""
+        self._states = [generator_state(each) for each in parts.generators]
+        self._attributes: list[dict[str, Any]] = []
+        try:
+            memo = self._memo(parts.objects, parts.generators)
+            self._attributes = _deep_copy([vars(each) for each in parts.objects], memo)
+        except _NOT_COPIED as error:  # most runs do not need the copy
+            self._fault = str(error)
+
+    def restore(self) -> None:
+        """Give the samplers this state again.
+
+        Raises:
+            ConfigError: a sampler contains an object that cannot be copied, such as a generator
+                function's iterator.
+        """
+        self._place(self._parts.objects, self._parts.generators)
+
+    def copies(self, *originals: Any) -> list[Any]:
+        """Return copies of some of the samplers and generators in this state.
+
+        Raises:
+            ConfigError: see :meth:`restore`.
+        """
+        self._refuse()
+        try:
+            objects = [copy.copy(each) for each in self._parts.objects]
+            generators = [copy.deepcopy(each) for each in self._parts.generators]
+        except _NOT_COPIED as error:
+            self._fault = str(error)
+        memo = self._place(objects, generators)
+        return [memo.get(id(each), each) for each in originals]
+
+    def _place(self, objects: list[Any], generators: list[Any]) -> dict[int, Any]:
+        self._refuse()
+        memo = self._memo(objects, generators)
+        for each, attributes in zip(objects, _deep_copy(self._attributes, memo), strict=True):
+            vars(each).clear()
+            vars(each).update(attributes)
+            begin_endless(each)
+        for each, state in zip(generators, self._states, strict=True):
+            set_generator_state(each, state)
+        return memo
+
+    def _memo(self, objects: list[Any], generators: list[Any]) -> dict[int, Any]:
+        """Return what a deep copy contains for each shared or replaced object, by its id."""
+        memo = {id(each): each for each in self._fixed}
+        olds = [*self._parts.objects, *self._parts.generators]
+        memo |= {id(old): new for old, new in zip(olds, [*objects, *generators], strict=True)}
+        return memo
+
+    def _refuse(self) -> None:
+        if self._fault:
+            names = ", ".join(dict.fromkeys(type(each).__name__ for each in self._parts.objects))
+            raise ConfigError(
+                f"a hook reads the training data, but the samplers ({names}) store an iterator or"
+                f" another object that cannot be copied ({self._fault}), so the hook would take"
+                " batches of the training; use another sampler, or remove the hook"
+            )
+
+
+def begin_endless(sampler: Any) -> None:
+    """Let a sampler of MMEngine that stores its only iterator begin its order again."""
+    if _is_endless(sampler):
+        sampler.indices = sampler._indices_of_rank()
+
+
+def _is_endless(sampler: Any) -> bool:
+    """Return whether a sampler stores the iterator of MMEngine's class, and not its own indices."""
+    indices = vars(sampler).get("indices")
+    code = getattr(getattr(type(sampler), "_indices_of_rank", None), "__code__", None)
+    return (
+        isinstance(sampler, InfiniteSampler)
+        and isinstance(indices, GeneratorType)
+        and indices.gi_code is code
+    )
+
+
+def generator_state(generator: Any) -> Any:
+    """Return the state of a random generator of PyTorch, NumPy or Python."""
+    if isinstance(generator, torch.Generator):
+        return generator.get_state()
+    if isinstance(generator, np.random.Generator):
+        return generator.bit_generator.state
+    if isinstance(generator, np.random.RandomState):
+        return generator.get_state(legacy=False)
+    return generator.getstate()
+
+
+def set_generator_state(generator: Any, state: Any) -> None:
+    """Set a state of :func:`generator_state`."""
+    if isinstance(generator, np.random.Generator):
+        generator.bit_generator.state = state
+    elif isinstance(generator, random.Random):
+        generator.setstate(state)
+    else:
+        generator.set_state(state)
+
+
+def _deep_copy(values: list[dict[str, Any]], memo: dict[int, Any]) -> list[dict[str, Any]]:
+    with warnings.catch_warnings():
+        # iterators of itertools cannot be copied from Python 3.14 on, which is an error here
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return copy.deepcopy(values, memo)
