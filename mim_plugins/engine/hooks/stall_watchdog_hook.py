@@ -66,6 +66,9 @@ class StallWatchdogHook(Hook):
         self._advance(0)
         self._try_publishing()
         self._handle = unwrap_model(runner.model).register_forward_hook(self._after_forward)
+        position = getattr(runner.train_dataloader, "position", None)
+        if position is not None:  # of this package's loops
+            position.heartbeat = self._restart_limit
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, args=(self._stop,), daemon=True)
 
@@ -115,7 +118,7 @@ class StallWatchdogHook(Hook):
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Restart the time limit for saving."""
-        self._since = time.monotonic()
+        self._restart_limit()
 
     def after_train(self, runner: Runner) -> None:
         """Stop the thread and remove the forward hook."""
@@ -123,6 +126,9 @@ class StallWatchdogHook(Hook):
             self._stop.set()
         if self._handle is not None:
             self._handle.remove()
+
+    def _restart_limit(self) -> None:
+        self._since = time.monotonic()
 
     def _start_thread(self) -> None:
         if self._thread is not None and self._thread.ident is None:

@@ -1,7 +1,7 @@
 """Batch sampler that starts at any position of a run."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
 
@@ -34,6 +34,8 @@ class PositionedBatchSampler(Sampler):
         seed: seed of the run. Augmentations depend on it, the rank, the epoch and the position
             within the epoch.
         ranks_differ: ``randomness.diff_rank_seed`` of the run, see :func:`order_rank`.
+        heartbeat: function that is called at the start of each epoch, also of past ones that a
+            resumed run draws again.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class PositionedBatchSampler(Sampler):
         self.endless = endless
         self.seed = 0
         self.ranks_differ = False
+        self.heartbeat: Callable[[], object] | None = None
         self._rank = get_rank()
         self._epoch = self._start = 0
         self._generator, self._persistent = generator, persistent
@@ -128,6 +131,8 @@ class PositionedBatchSampler(Sampler):
         batches.finish()
 
     def _batches_of(self, epoch: int) -> OrderedBatches:
+        if self.heartbeat is not None:
+            self.heartbeat()
         self._history.set_epoch(epoch)
         self._length = None
         if not self.endless:

@@ -58,7 +58,7 @@ class SamplerSnapshot:
         self._refuse()
         try:
             objects = [copy.copy(each) for each in self._parts.objects]
-            generators = [copy.deepcopy(each) for each in self._parts.generators]
+            generators = [_new_generator(each) for each in self._parts.generators]
         except _NOT_COPIED as error:
             self._fault = str(error)
         memo = self._place(objects, generators)
@@ -107,6 +107,12 @@ def _is_endless(sampler: Any) -> bool:
         and isinstance(indices, GeneratorType)
         and indices.gi_code is code
     )
+
+
+def _new_generator(generator: Any) -> Any:
+    if isinstance(generator, torch.Generator):
+        return torch.Generator(generator.device)
+    return copy.deepcopy(generator)
 
 
 def generator_state(generator: Any) -> Any:

@@ -152,6 +152,17 @@ def test_monitoring_starts_with_an_epoch_or_a_validation(tmp_path, first):
     assert not hook._thread.is_alive()
 
 
+def test_past_epochs_of_a_sampler_restart_the_time_limit(tmp_path):
+    hook = StallWatchdogHook(timeout=60)
+    runner = toy_runner(tmp_path, hooks=[hook])
+    runner._world_size = 2
+    hook.before_train(runner)
+    hook._since = 0
+    runner.train_dataloader.position.heartbeat()
+    assert hook._since > 0
+    hook.after_train(runner)
+
+
 def test_evaluation_without_training_is_not_monitored(tmp_path):
     seen = Seen(None)
     runner = toy_runner(

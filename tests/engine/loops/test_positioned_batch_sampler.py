@@ -45,3 +45,15 @@ def test_endless_sampler_without_any_batch_is_rejected():
     sampler = BatchSampler(DefaultSampler(range(3), seed=0), 4, drop_last=True)
     with pytest.raises(ValueError, match="batch_size"):
         next(iter(PositionedBatchSampler(sampler, endless=True)))
+
+
+@pytest.mark.parametrize("endless", [False, True])
+def test_past_epochs_that_are_drawn_again_are_progress(endless):
+    class Unknown(DefaultSampler):
+        pass
+
+    sampler, beats = make(endless, Unknown(range(7), seed=3)), []
+    sampler.heartbeat = lambda: beats.append(1)
+    sampler.set_position(*((0, 12) if endless else (3, 0)))
+    next(iter(sampler))
+    assert len(beats) == 4

@@ -107,8 +107,8 @@ def test_other_batches_are_reported_if_the_length_is_the_same(loop, processes):
     run.train_dataloader = DataLoader(range(40), 4)
     _, changes = convert_position(run, saved)
     assert changes == [
-        "the checkpoint's run read 4 images in each of 2 processes per iteration, this one 4"
-        " images in each of 1: it continues at the same iteration, but not with the same images"
+        "the checkpoint's run read 2 * 4 images per iteration (processes * batch size), this one"
+        " 1 * 4: it continues at the same iteration, but not with the same images"
     ] * (processes == 2)
 
 
