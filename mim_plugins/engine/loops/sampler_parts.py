@@ -44,7 +44,7 @@ def find_parts(outermost: Any) -> SamplerParts:
             parts.generators.append(value)
         elif (elements := _elements(value)) is not None:
             waiting.extend(elements)
-        elif isinstance(value, _COPIED):
+        elif isinstance(value, _COPIED) and not isinstance(value, np.memmap):
             continue
         elif _is_stepped(value) or any(value is each for each in chain):
             if not hasattr(value, "__dict__"):

@@ -87,7 +87,7 @@ def _batch_change(runner: Runner, info: dict) -> list[str]:
     old, new = info.get(BATCH), images_per_iteration(runner.train_dataloader)
     if not isinstance(old, dict) or old.keys() != new.keys() or old == new:
         return []
-    texts = [f"{each['processes']} * {each['images']}" for each in (old, new)]
+    texts = [f"{each['processes']} * {each['images'] or 'unknown'}" for each in (old, new)]
     return [
         f"the checkpoint's run read {texts[0]} images per iteration (processes * batch size), this"
         f" one {texts[1]}: it continues at the same iteration, but not with the same images"

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 from mmengine.dataset import InfiniteSampler
-from torch.utils.data import DataLoader, RandomSampler, Sampler, SubsetRandomSampler
+from torch.utils.data import BatchSampler, DataLoader, RandomSampler, Sampler, SubsetRandomSampler
 
 from mim_plugins.engine.loops import ResumableDataLoader
+from mim_plugins.engine.loops.positioned_batch_sampler import PositionedBatchSampler
 
 EPOCHS = 3
 
@@ -269,3 +270,21 @@ def test_lengths_that_draw_indices_leave_the_order_unchanged():
         return found
 
     assert epochs(measure=True) == epochs(measure=False)
+
+
+def test_data_of_a_sampler_are_not_copied(tmp_path):
+    class Storing(Counts):
+        def __init__(self):
+            self.dataset = [[0]]
+            self.features = np.memmap(tmp_path / "features", mode="w+", shape=(8,))
+            self.model = torch.nn.Sequential(torch.nn.Linear(2, 2))
+            self.inner = {"data": [torch.utils.data.TensorDataset(torch.zeros(8))]}
+
+    sampler = Storing()
+    position = PositionedBatchSampler(BatchSampler(sampler, 4, False))
+    (copied,) = position.separate().parts.objects[1:]
+    assert copied is not sampler
+    assert copied.inner is not sampler.inner
+    for name in ("dataset", "features", "model"):
+        assert getattr(copied, name) is getattr(sampler, name)
+    assert copied.inner["data"][0] is sampler.inner["data"][0]
