@@ -1,6 +1,7 @@
 """LMDB databases whose values are image files."""
 
 import os
+import re
 from typing import Any
 
 from .extras import import_extra
@@ -9,7 +10,8 @@ from .image_archive import ImageArchive, check_size
 from .member_names import MemberNames
 
 _DATA_FILE = "data.mdb"
-_NOT_IMAGES = b"__"  # keys of metadata, such as __len__ and __keys__, often pickled
+# metadata such as __len__ and __keys__, often pickled; no folders (__background__/1.jpg) or images
+_METADATA = re.compile(rb"__[^/.]*(\.(json|pickle|pkl|txt|ya?ml))?")
 
 
 class LmdbArchive(ImageArchive):
@@ -37,7 +39,7 @@ class LmdbArchive(ImageArchive):
             keys = [
                 bytes(key)
                 for key in transaction.cursor().iternext(keys=True, values=False)
-                if not bytes(key).startswith(_NOT_IMAGES)
+                if not _METADATA.fullmatch(key)
             ]
         self.names = MemberNames(path, [key.decode("utf-8", "surrogateescape") for key in keys])
 

@@ -50,6 +50,13 @@ def test_folder_is_read_without_its_metadata(tmp_path):
     assert archive.read(0) == image_bytes()
 
 
+def test_only_metadata_is_left_out_of_keys_with_underscores(tmp_path):
+    images = ("__background__/1.png", "__a.png", "__a.cls", "__x__/1", "_b", "c/__len__")
+    others = ("__len__", "__keys__", "__meta__.json", "__classes__.pkl")
+    write_lmdb(tmp_path / "a.lmdb", dict.fromkeys((*images, *others), b"x"))
+    assert list(open_archive(str(tmp_path / "a.lmdb")).names) == sorted(images)
+
+
 @pytest.mark.parametrize("is_folder", [False, True])
 def test_database_is_read_by_all_its_paths(tmp_path, monkeypatch, is_folder):
     monkeypatch.chdir(tmp_path)
