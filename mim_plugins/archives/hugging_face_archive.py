@@ -12,7 +12,7 @@ from .image_archive import ImageArchive, check_size
 from .member_names import RowNumbers
 from .stored_labels import LABEL_COLUMNS, StoredLabels, encode_labels
 
-SPLIT_ALIASES = dict(val=("val", "validation", "valid"))
+_ALIASES = dict(val=("val", "validation", "valid"))
 _NAME = re.compile(r"[\w.-]+(/[\w.-]+){0,2}")
 
 
@@ -69,6 +69,16 @@ class HuggingFaceArchive(ImageArchive):
         return bytes(content)
 
 
+def split_names(split: str) -> tuple[str, ...]:
+    """Return the names of a split, the given one first."""
+    return tuple(dict.fromkeys((split, *_ALIASES.get(canonical_split(split), ()))))
+
+
+def canonical_split(split: str) -> str:
+    """Return the name that stands for all names of a split."""
+    return next((key for key, names in _ALIASES.items() if split in names), split)
+
+
 def _images_of(whole: Any, path: str) -> Any:
     """Return the column of images alone, as contents of files."""
     datasets = import_extra("datasets", "hf", path)
@@ -94,7 +104,7 @@ def _load(path: str) -> Any:
         user, *rest = name.split("/")
         repository, config = ("/".join([user, *rest[:1]]), rest[1] if rest[1:] else None)
         available = datasets.get_dataset_split_names(repository, config)
-        wanted = SPLIT_ALIASES.get(split, (split or "train",))
+        wanted = split_names(split or "train")
         found = next((each for each in wanted if each in available), None)
         if found is None:
             raise ArchiveError(

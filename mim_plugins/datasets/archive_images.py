@@ -1,10 +1,7 @@
 """Images in archives, with their labels."""
 
 import logging
-import os
-import posixpath
 from collections.abc import Sequence
-from functools import cache
 from typing import NamedTuple
 
 from mmengine.logging import print_log
@@ -13,10 +10,10 @@ from ..archives import ImageArchive, join_address, open_archive, with_common_cla
 from ..errors import ArchiveError, DataNotFoundError
 from ..file_names import printable
 from ..wording import counted
-from .archive_places import SPLITS, ArchivePlace
-from .image_files import IMAGE_SUFFIXES, is_hidden
+from .archive_member import LABEL_SUFFIX, ArchiveMember, first_folders, members_at
+from .archive_places import ArchivePlace
+from .image_files import IMAGE_SUFFIXES
 
-_LABEL_SUFFIX = ".cls"  # of WebDataset
 _LONGEST_LABEL = 18  # digits that fit 64 bits
 _WIDE_READ = 16  # rows, above which reading a Parquet file at random is slow
 
@@ -31,14 +28,6 @@ class ArchiveImages(NamedTuple):
     """Names of the classes, if the archives contain any."""
     archives: tuple[ImageArchive, ...] = ()
     """The archives, whose index other processes need."""
-
-
-class _Member(NamedTuple):
-    archive: ImageArchive
-    number: int
-    name: str
-    path: str
-    """Name without the folders that all members share."""
 
 
 def archive_images(
@@ -64,18 +53,33 @@ def archive_images(
         DataNotFoundError: there are no images.
     """
     archives = [open_archive(path) for path in place.archives]
-    members = [each for archive in archives for each in _images_of(archive, tuple(suffixes))]
-    members = _below(members, place, strict)
-    shown = printable(place.archives[0]) + (" ..." if place.archives[1:] else "")
+    found = images_in(archives, place, labeled, strict, suffixes)
+    _warn_of_wide_reads(archives)
+    print_log(f"{counted(len(found.paths), 'image')} in '{_shown(place)}'", "current")
+    return found
+
+
+def images_in(
+    archives: Sequence[ImageArchive],
+    place: ArchivePlace,
+    labeled: bool = False,
+    strict: bool = False,
+    suffixes: Sequence[str] = IMAGE_SUFFIXES,
+) -> ArchiveImages:
+    """Return the images of the opened archives of a place; see :func:`archive_images`."""
+    members = members_at(place, archives, strict, suffixes)
+    shown = _shown(place)
     if not members:
         raise DataNotFoundError(
             f"no images in the archive '{shown}' (looked for {' '.join(suffixes)})"
         )
-    _warn_of_wide_reads(archives)
     labels, classes = _labels_of(members, archives, shown) if labeled else (None, None)
     paths = [join_address(each.archive.path, each.name) for each in members]
-    print_log(f"{counted(len(paths), 'image')} in '{shown}'", "current")
     return ArchiveImages(paths, labels, classes, tuple(archives))
+
+
+def _shown(place: ArchivePlace) -> str:
+    return printable(place.archives[0]) + (" ..." if place.archives[1:] else "")
 
 
 def stores_labels(place: ArchivePlace) -> bool:
@@ -85,84 +89,17 @@ def stores_labels(place: ArchivePlace) -> bool:
 
 
 def _has_label_files(archive: ImageArchive) -> bool:
-    return any(name.endswith(_LABEL_SUFFIX) for name in archive.names)
-
-
-def _images_of(archive: ImageArchive, suffixes: tuple[str, ...]) -> list[_Member]:
-    """Return the members that are images, with paths in a normal form."""
-    hides = cache(lambda folder: any(map(is_hidden, folder.split("/"))))
-    found, hidden, others = [], [], []
-    for index, name in enumerate(archive.names):
-        path = posixpath.normpath(name).lstrip("/")
-        if not name.lower().endswith(suffixes):
-            others.append(_Member(archive, index, name, path))
-        elif is_hidden(posixpath.basename(path)) or hides(posixpath.dirname(path)):
-            hidden.append(name)
-        else:
-            found.append(_Member(archive, index, name, path))
-    if not found and not hidden and all("." not in each.path for each in others):
-        return others  # keys and numbers of rows
-    for kind, names in (("hidden images", hidden), ("other files", [o.name for o in others])):
-        if names:
-            print_log(
-                f"left out of '{printable(archive.path)}': {len(names)} {kind} (such as"
-                f" '{printable(names[0])}')",
-                "current",
-            )
-    return found
-
-
-def _below(members: list[_Member], place: ArchivePlace, strict: bool) -> list[_Member]:
-    """Return the members in the place's folder, with paths relative to it.
-
-    The folder may be named from the top of the archives, or within the folders that all members
-    share, because many archives contain one folder.
-    """
-    if not members:
-        return members
-    parts = shared_folders([each.path for each in members])
-    folder = posixpath.normpath(f"/{place.folder}").strip("/")
-    root = inside = _as_prefix(parts)
-    found = [] if folder else members
-    for depth in range(len(parts) + 1) if folder else ():  # from the top
-        inside = _as_prefix([*parts[:depth], folder])
-        found = [each for each in members if each.path.startswith(inside)]
-        if found:
-            break
-    if not found:
-        tops = {each.path[len(root) :].partition("/")[0] for each in members}
-        if strict or tops & set(SPLITS):
-            is_tree = any("/" in each.path for each in members)
-            names = ", ".join(printable(top) for top in sorted(tops)[:3])
-            raise DataNotFoundError(
-                f"'{printable(place.archives[0])}' has no folder '{folder}'"
-                f"{f', but {names}' if is_tree else ''}: store its images as {folder}/CLASS/IMAGE,"
-                f" or give a folder with an archive of each split, such as {folder}.tar or"
-                f" {folder}.parquet"
-            )
-        found, inside = members, root
-    return [each._replace(path=each.path[len(inside) :]) for each in found]
-
-
-def shared_folders(paths: Sequence[str]) -> list[str]:
-    """Return the folders, from the outermost, that contain all members with these paths."""
-    ends = min(paths), max(paths)
-    shared = os.path.commonpath([posixpath.dirname(path) for path in ends])
-    return [part for part in shared.split("/") if part]
-
-
-def _as_prefix(parts: list[str]) -> str:
-    return "".join(f"{part}/" for part in parts)
+    return any(name.endswith(LABEL_SUFFIX) for name in archive.names)
 
 
 def _labels_of(
-    members: list[_Member], archives: list[ImageArchive], shown: str
+    members: list[ArchiveMember], archives: list[ImageArchive], shown: str
 ) -> tuple[list[int], tuple[str, ...] | None]:
     if any(archive.stores_labels for archive in archives):
         return _stored_labels(members, archives)
     if any(map(_has_label_files, archives)):
         return [_read_label(each) for each in members], None
-    folders = [each.path.partition("/")[0] if "/" in each.path else "" for each in members]
+    folders = first_folders([each.path for each in members])
     classes = sorted(set(folders))
     if "" in classes:
         example = members[folders.index("")].name
@@ -175,7 +112,7 @@ def _labels_of(
 
 
 def _stored_labels(
-    members: list[_Member], archives: list[ImageArchive]
+    members: list[ArchiveMember], archives: list[ImageArchive]
 ) -> tuple[list[int], tuple[str, ...] | None]:
     first = archives[0]
     stored = [(archive, archive.labels()) for archive in archives]
@@ -206,11 +143,11 @@ def _stored_labels(
     return labels, classes
 
 
-def _read_label(member: _Member) -> int:
+def _read_label(member: ArchiveMember) -> int:
     """Return the number in the member that has the key of an image and the suffix .cls."""
     folder, _, name = member.name.rpartition("/")
     key = name.partition(".")[0]
-    label = f"{folder}/{key}{_LABEL_SUFFIX}" if folder else f"{key}{_LABEL_SUFFIX}"
+    label = f"{folder}/{key}{LABEL_SUFFIX}" if folder else f"{key}{LABEL_SUFFIX}"
     archive = member.archive
     try:
         content = archive.read(archive.find(label))

@@ -5,12 +5,12 @@ import os
 from typing import NamedTuple
 
 from ..archives import FORMATS, HUB, archive_format, format_of_suffix
-from ..archives.hugging_face_archive import SPLIT_ALIASES
+from ..archives.hugging_face_archive import split_names
 from ..errors import DataNotFoundError
 from ..file_names import printable
 from .image_files import is_hidden
+from .splits import SPLITS, is_split, normal_split
 
-SPLITS = ("train", "val", "test")
 _FOREIGN = (
     ".7z", ".arrow", ".bz2", ".gz", ".h5", ".hdf5", ".rar", ".rec", ".tfrecord", ".tgz", ".xz",
     ".zst",
@@ -40,7 +40,7 @@ def find_archives(root: str, split: str = "", strict: bool = False) -> ArchivePl
 
     ``root`` is an archive, a pattern such as ``data/train-*.tar``, a data set of the hub or a
     folder. In a folder, the archives of a split are those in its sub-folder of this name, or those
-    whose name begins with it, or else all.
+    whose name begins with it, or else all. ``val``, ``validation`` and ``valid`` are the same.
 
     Args:
         root: data root.
@@ -51,6 +51,7 @@ def find_archives(root: str, split: str = "", strict: bool = False) -> ArchivePl
     Raises:
         DataNotFoundError: the archives belong to other splits.
     """
+    split = normal_split(split)
     if root.startswith(HUB):
         return ArchivePlace([with_split(root, split, strict)], "")
     matches = _matches(root)
@@ -59,18 +60,20 @@ def find_archives(root: str, split: str = "", strict: bool = False) -> ArchivePl
     if not os.path.isdir(root):
         return None
     inside = _archives_in(root)
-    for name in SPLIT_ALIASES.get(split, (split,)) if split else ():
-        folder = os.path.join(root, name)
-        if archive_format(folder):
-            return ArchivePlace([folder], "")
-        found = _archives_in(folder) or [each for each in inside if _is_of_split(each, name)]
-        if found:
-            return ArchivePlace(found, "")
+    first, _, rest = split.partition("/")
+    for outer, inner in ((split, ""), (first, rest)) if split else ():
+        for name in split_names(outer):
+            folder = os.path.join(root, name)
+            if archive_format(folder):
+                return ArchivePlace([folder], inner)
+            found = _archives_in(folder) or [each for each in inside if _is_of_split(each, name)]
+            if found:
+                return ArchivePlace(found, inner)
     others = {name for name in SPLITS for each in inside if _is_of_split(each, name)}
-    if split in SPLITS and others:
+    if is_split(first) and others:
         raise DataNotFoundError(
-            f"'{printable(root)}' has archives of {', '.join(sorted(others))}, but none of {split}:"
-            f" name them {split}.tar or {split}-00.tar, for example"
+            f"'{printable(root)}' has archives of {', '.join(sorted(others))}, but none of {first}:"
+            f" name them {first}.tar or {first}-00.tar, for example"
         )
     return ArchivePlace(inside, split) if inside else None
 
@@ -81,9 +84,10 @@ def with_split(root: str, split: str, strict: bool = False) -> str:
     See :func:`find_archives` for arguments and errors.
     """
     name, _, own = root.partition("#")
+    split = normal_split(split)
     if not split or not root.startswith(HUB):
         return root
-    if strict and own and split not in SPLIT_ALIASES.get(_canonical(own), (own,)):
+    if strict and own and split not in split_names(own):
         raise DataNotFoundError(
             f"'{printable(root)}' is the split '{printable(own)}' alone, but the split"
             f" '{printable(split)}' is needed: give '{printable(name)}', which has all splits"
@@ -95,7 +99,7 @@ def split_of(archive: str) -> str | None:
     """Return the split that the name of an archive, or else of its folder, stands for, if any."""
     by_name = (split for split in SPLITS if _is_of_split(archive, split))
     folder = os.path.basename(os.path.dirname(archive)).lower()
-    by_folder = (split for split in SPLITS if folder in SPLIT_ALIASES.get(split, (split,)))
+    by_folder = (split for split in SPLITS if folder in split_names(split))
     return next(by_name, None) or next(by_folder, None)
 
 
@@ -125,15 +129,11 @@ def _archives_in(folder: str) -> list[str]:
     return [path for path in paths if format_of_suffix(path) and archive_format(path)]
 
 
-def _canonical(split: str) -> str:
-    return next((key for key, names in SPLIT_ALIASES.items() if split in names), split)
-
-
 def _is_of_split(path: str, split: str) -> bool:
     name = os.path.basename(path).lower()
     return any(
         name.startswith(each) and name[len(each) :].startswith(_AFTER_SPLIT)
-        for each in SPLIT_ALIASES.get(split, (split,))
+        for each in split_names(split)
     )
 
 

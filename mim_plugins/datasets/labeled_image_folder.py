@@ -14,7 +14,6 @@ from ..file_names import printable, read_lines
 from ..registry import DATASETS
 from .archive_images import archive_images
 from .archive_places import (
-    SPLITS,
     ArchivePlace,
     describe_unread,
     find_archives,
@@ -26,6 +25,7 @@ from .image_files import images_by_class, scan_images, suffixes_of_pipeline
 from .image_lists import paths_in, read_image_list, read_labeled_list
 from .labeled_dataset import LabeledDataset
 from .single_paths import check_local_paths, check_single_paths
+from .splits import SPLITS
 
 
 @DATASETS.register_module()

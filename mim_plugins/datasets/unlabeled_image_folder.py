@@ -1,5 +1,6 @@
 """Images of a folder or of archives, without labels."""
 
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,6 +29,7 @@ from .image_files import scan_images, suffixes_of_pipeline
 from .image_lists import read_image_list
 from .replacement import check_on_corrupt, prepare_or_name_cause, prepare_or_replace
 from .single_paths import check_local_paths, check_single_paths
+from .splits import SPLITS, folder_beside, normal_split
 
 
 @DATASETS.register_module()
@@ -147,13 +149,27 @@ class UnlabeledImageFolder(BaseDataset):
             raise DataNotFoundError(f"there is no folder '{printable(root)}'. {_LAYOUT_HELP}")
         folder = Path(self.data_prefix["img_path"])
         if folder.is_dir():
+            self._warn_of_classes(root)
             return folder
-        if any((root / split).is_dir() for split in ("train", "val", "test")):
+        if any((root / split).is_dir() for split in SPLITS):
             raise DataNotFoundError(
                 f"there is no folder '{printable(folder)}', but '{printable(root)}' has other"
                 f" splits. {_LAYOUT_HELP}"
             )
         return root
+
+    def _warn_of_classes(self, root: Path) -> None:
+        """Log a warning if the folder that is read seems to be a class."""
+        split = normal_split(self.split)
+        other = folder_beside(root, split, suffixes_of_pipeline(self.pipeline))
+        if other is not None:
+            print_log(
+                f"data_prefix='{split}' reads one folder of '{printable(root)}', but '{split}'"
+                f" seems to be a class, because '{printable(other)}' beside it contains images,"
+                " too, and no folder is another split: data_prefix='' reads all images",
+                "current",
+                level=logging.WARNING,
+            )
 
     def _read_annotation_file(self, folder: str | Path) -> list[str]:
         file = Path(self.ann_file)

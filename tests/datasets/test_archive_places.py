@@ -44,6 +44,28 @@ def test_archives_of_a_split_are_found_by_name_or_folder(make):
     assert found(make("l/val/data.mdb") + "/l", "val") == (["val"], "")
 
 
+@pytest.mark.parametrize("split", ["val", "val/", "./val", "validation", "valid/"])
+def test_all_spellings_of_a_split_find_its_archives(make, split):
+    assert found(make("a/train.tar", "a/val.tar") + "/a", split) == (["val.tar"], "")
+    assert found(make("b/train.tar", "b/valid-0.tar") + "/b", split) == (["valid-0.tar"], "")
+    assert found(make("c/train/0.tar", "c/validation/1.tar") + "/c", split) == (["1.tar"], "")
+    assert found(f"{make('d.tar')}/d.tar", split)[1] == split.strip("./")
+    with pytest.raises(DataNotFoundError, match="archives of train, but none of val"):
+        find_archives(make("e/train.tar") + "/e", split)
+    name = split.strip("./")
+    assert find_archives("hf://u/n", split).archives == [f"hf://u/n#{name}"]
+    assert find_archives("hf://u/n#val", split, strict=True).archives == ["hf://u/n#val"]
+
+
+def test_folder_of_a_split_is_read_in_its_archives_alone(make):
+    root = make("train.tar", "val.tar", "x/train/0.tar", "x/val/0.tar")
+    for place in (root, f"{root}/x"):
+        archives, folder = found(place, "./train/cats/")
+        assert (len(archives), folder) == (1, "cats")
+    with pytest.raises(DataNotFoundError, match="but none of test: name them test.tar"):
+        find_archives(root, "test/cats")
+
+
 def test_name_of_an_archive_or_else_of_its_folder_is_the_split():
     for path, split in {
         "train.tar": "train",

@@ -6,7 +6,11 @@ from image_files import corrupt_files
 from image_folders import write_tiny_images
 from mmengine.registry import DefaultScope
 
-from mim_plugins.datasets import UnlabeledImageFolder, replacement_index
+from mim_plugins.datasets import (
+    UnlabeledImageFolder,
+    replacement_index,
+    unlabeled_image_folder,
+)
 from mim_plugins.errors import CorruptImageError, DataNotFoundError
 from mim_plugins.registry import DATASETS
 
@@ -35,6 +39,18 @@ def test_reads_all_images_of_a_folder_of_any_depth(make, names):
     root = make(*names)
 
     assert sorted(names_in(UnlabeledImageFolder(str(root)), root)) == sorted(names)
+
+
+def test_sub_folder_that_seems_to_be_a_class_is_a_warning(make, monkeypatch):
+    lines = []
+    monkeypatch.setattr(
+        unlabeled_image_folder, "print_log", lambda text, *_, **__: lines.append(text)
+    )
+    for names, warns in ((["train/1.png"], False), (["bus/1.png"], True), (["val/1.png"], False)):
+        lines.clear()
+        dataset = UnlabeledImageFolder(str(make(*names)), data_prefix="./train")
+        assert len(dataset) == 1
+        assert ("data_prefix='train' reads one folder of" in lines[0]) == warns
 
 
 def test_prefers_the_sub_folder_of_the_recipe(make):

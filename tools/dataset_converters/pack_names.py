@@ -4,13 +4,14 @@ import os
 import posixpath
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import takewhile
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from mim_plugins.archives import is_url, split_address
-from mim_plugins.datasets.archive_images import shared_folders
-from mim_plugins.datasets.archive_places import SPLITS
+from mim_plugins.datasets.archive_member import as_prefix, first_folders, shared_folders
 from mim_plugins.datasets.image_files import is_hidden
+from mim_plugins.datasets.splits import is_split, splits_among
 
 
 class PackedImage(NamedTuple):
@@ -60,9 +61,8 @@ def named_by_path(addresses: Sequence[str], paths: Sequence[str], shared: str = 
 
     Folders that all images share may contain splits.
     """
-    tops = set(_folders(paths, before_splits(paths)))
-    splits = tuple(sorted(tops & set(SPLITS)))
-    folders = _folders(paths, shared)
+    splits = tuple(splits_among(first_folders(paths, before_splits(paths))))
+    folders = first_folders(paths, shared)
     classes = sorted(set(folders))
     if "" in classes or splits:
         images = [PackedImage(*pair, None) for pair in zip(addresses, paths, strict=True)]
@@ -75,14 +75,7 @@ def named_by_path(addresses: Sequence[str], paths: Sequence[str], shared: str = 
 def before_splits(paths: Sequence[str]) -> str:
     """Return the folders that all paths share, up to that of a split."""
     shared = shared_folders(paths)
-    count = next((n for n, part in enumerate(shared) if part in SPLITS), len(shared))
-    return "".join(f"{part}/" for part in shared[:count])
-
-
-def _folders(paths: Sequence[str], shared: str) -> list[str]:
-    """Return the first folder of each path after ``shared``, ``""`` without one."""
-    inner = [path[len(shared) :] for path in paths]
-    return [path.partition("/")[0] if "/" in path else "" for path in inner]
+    return as_prefix(list(takewhile(lambda part: not is_split(part), shared)))
 
 
 def _names_of_urls(addresses: Sequence[str]) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Number and sizes of the images of a run."""
 
+import logging
 import os
 import re
 import statistics
@@ -7,14 +8,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ...archives import HUB
+from mmengine.logging import print_log
+
+from ...archives import HUB, open_archive
 from ...datasets.archive_images import archive_images
+from ...datasets.archive_member import has_split_as_class
 from ...datasets.archive_places import describe_unread, find_archives, is_archive_place
 from ...datasets.channel_statistics import ChannelStatistics, channel_statistics
 from ...datasets.image_files import scan_images, suffixes_read
 from ...datasets.image_lists import read_image_list
 from ...datasets.image_places import is_list
 from ...datasets.mixture_sampler import mixed_count
+from ...datasets.splits import folder_beside
 from ...errors import ConfigError, CorruptImageError, DataNotFoundError
 from ...file_names import printable
 from ...sampling import evenly_spaced
@@ -56,7 +61,8 @@ class ImageSurvey(NamedTuple):
 def survey_images(data: Sequence[str | os.PathLike], channels: int | None = None) -> ImageSurvey:
     """Count the images of folders, lists and archives, and read the sizes of a few.
 
-    A folder ``train`` directly below a folder is read instead of it. ``DATA:2`` gives the images
+    A folder ``train`` directly below a folder is read instead of it, unless it is a class (see
+    :func:`splits_among`). ``DATA:2`` gives the images
     the weight 2. With ``channels``, files of bands are images, too, and evenly spaced ones are
     measured.
 
@@ -108,8 +114,7 @@ def _survey_part(given: str, suffixes: Sequence[str]) -> tuple[DataPart, list[st
     elif is_archive_place(place):
         part, found = _survey_archives(place, weight, suffixes)
     elif os.path.isdir(place):
-        folder = os.path.join(place, _SPLIT)
-        part = DataPart(folder if os.path.isdir(folder) else place, weight=weight)
+        part = DataPart(_folder_to_read(place, suffixes), weight=weight)
         scan = scan_images(part.root, suffixes)
         scan.warn_of_left_out(part.root)
         found = scan.paths
@@ -127,8 +132,32 @@ def _survey_archives(
 ) -> tuple[DataPart, list[str]]:
     found = find_archives(place, _SPLIT)
     assert found is not None
+    split = _SPLIT
+    if found.folder and has_split_as_class(list(map(open_archive, found.archives)), suffixes):
+        _warn_of_classes(place)
+        found, split = found._replace(folder=""), ""
     images = archive_images(found, suffixes=suffixes)
-    return DataPart(place, _SPLIT, weight=weight), images.paths
+    return DataPart(place, split, weight=weight), images.paths
+
+
+def _folder_to_read(place: str, suffixes: Sequence[str]) -> str:
+    """Return the folder of the training split, or the whole place without one."""
+    folder = os.path.join(place, _SPLIT)
+    if not os.path.isdir(folder):
+        return place
+    if folder_beside(place, _SPLIT, suffixes) is None:
+        return folder
+    _warn_of_classes(place)
+    return place
+
+
+def _warn_of_classes(place: str) -> None:
+    print_log(
+        f"all folders of '{printable(place)}' are read: it has others than splits, so one with the"
+        f" name of a split is a class; to read '{_SPLIT}' alone, give it as data",
+        "current",
+        level=logging.WARNING,
+    )
 
 
 def _split_weight(data: str) -> tuple[str, float]:

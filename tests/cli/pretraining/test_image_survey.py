@@ -6,9 +6,11 @@ import pytest
 from archive_files import class_files, image_bytes, write_archive
 from band_images import write_scenes
 from image_folders import write_images
+from packs import write_folder
 from PIL import Image
 from remote_data import fake_web
 
+from mim_plugins.cli.pretraining import image_survey
 from mim_plugins.cli.pretraining.image_survey import DataPart, survey_images
 from mim_plugins.errors import ConfigError, DataNotFoundError
 
@@ -19,6 +21,21 @@ def test_images_of_all_folders_are_counted(tmp_path):
     write_images(tmp_path / "b/val/c", 5)
     survey = survey_images([tmp_path / "a", str(tmp_path / "b")])
     assert survey == ((DataPart(f"{tmp_path}/a"), DataPart(f"{tmp_path}/b/train")), 5, 48, None)
+
+
+def test_class_of_the_name_train_is_no_split(tmp_path, monkeypatch):
+    lines = []
+    monkeypatch.setattr(image_survey, "print_log", lambda text, *_, **__: lines.append(text))
+    files = {name: image_bytes() for name in ("bus/0.png", "train/0.png", "train/1.png")}
+    archive = write_archive(tmp_path / "a.tar", files, "tar")
+    folder = write_folder(tmp_path / "b", files)
+    for place in (archive, folder):
+        survey = survey_images([place])
+        assert (survey.parts, survey.images) == ((DataPart(str(place)),), 3)
+        assert f"all folders of '{place}' are read" in lines.pop()
+    (folder / "val").mkdir()
+    assert survey_images([folder]).parts == (DataPart(f"{folder}/train"),)
+    assert not lines
 
 
 def test_lists_and_archives_are_counted_with_their_weights(tmp_path):

@@ -1,0 +1,163 @@
+"""Images among the members of archives, and the folders that contain them."""
+
+import logging
+import os
+import posixpath
+from collections.abc import Sequence
+from functools import cache
+from typing import NamedTuple
+
+from mmengine.logging import print_log
+
+from ..archives import ImageArchive
+from ..archives.hugging_face_archive import split_names
+from ..errors import DataNotFoundError
+from ..file_names import printable
+from .archive_places import ArchivePlace
+from .image_files import IMAGE_SUFFIXES, is_hidden
+from .splits import is_split, normal_split, splits_among
+
+LABEL_SUFFIX = ".cls"
+"""Of the files with the labels of images in WebDataset."""
+
+
+class ArchiveMember(NamedTuple):
+    """Image in an archive."""
+
+    archive: ImageArchive
+    number: int
+    name: str
+    path: str
+    """Normal form of the name, without the folders that all members share."""
+
+
+def members_at(
+    place: ArchivePlace,
+    archives: Sequence[ImageArchive],
+    strict: bool = False,
+    suffixes: Sequence[str] = IMAGE_SUFFIXES,
+) -> list[ArchiveMember]:
+    """Return the images in the place's folder, with paths relative to it.
+
+    The folder may be named from the top of the archives, or within the folders that all images
+    share, because many archives contain one folder. See :func:`archive_images` for the arguments
+    and errors.
+    """
+    members = []
+    for archive in archives:
+        found, left_out = _images_of(archive, tuple(suffixes))
+        members += found
+        for kind, names in left_out.items():
+            print_log(
+                f"left out of '{printable(archive.path)}': {len(names)} {kind} (such as"
+                f" '{printable(names[0])}')",
+                "current",
+            )
+    return _below(members, place, strict)
+
+
+def has_split_as_class(
+    archives: Sequence[ImageArchive], suffixes: Sequence[str] = IMAGE_SUFFIXES
+) -> bool:
+    """Return whether a class has the name of a split, such as ``train`` beside ``bus``."""
+    paths = [each.path for archive in archives for each in _images_of(archive, tuple(suffixes))[0]]
+    tops = set(first_folders(paths, as_prefix(shared_folders(paths)))) if paths else set()
+    return any(map(is_split, tops)) and not splits_among(tops)
+
+
+def first_folders(paths: Sequence[str], shared: str = "") -> list[str]:
+    """Return the first folder of each path after the prefix ``shared``, ``""`` without one."""
+    inner = (path[len(shared) :] for path in paths)
+    return [path.partition("/")[0] if "/" in path else "" for path in inner]
+
+
+def shared_folders(paths: Sequence[str]) -> list[str]:
+    """Return the folders, from the outermost, that contain all members with these paths."""
+    ends = min(paths), max(paths)
+    shared = os.path.commonpath([posixpath.dirname(path) for path in ends])
+    return [part for part in shared.split("/") if part]
+
+
+def as_prefix(parts: Sequence[str]) -> str:
+    """Return the beginning of the paths in nested folders."""
+    return "".join(f"{part}/" for part in parts)
+
+
+def _images_of(
+    archive: ImageArchive, suffixes: tuple[str, ...]
+) -> tuple[list[ArchiveMember], dict[str, list[str]]]:
+    """Return the members that are images, and the names of those left out by kind."""
+    hides = cache(lambda folder: any(map(is_hidden, folder.split("/"))))
+    found, hidden, others = [], [], []
+    for index, name in enumerate(archive.names):
+        path = posixpath.normpath(name).lstrip("/")
+        if not name.lower().endswith(suffixes):
+            others.append(ArchiveMember(archive, index, name, path))
+        elif is_hidden(posixpath.basename(path)) or hides(posixpath.dirname(path)):
+            hidden.append(name)
+        else:
+            found.append(ArchiveMember(archive, index, name, path))
+    if not found and not hidden and all("." not in each.path for each in others):
+        return others, {}  # keys and numbers of rows
+    unread = [each.name for each in others if not each.name.endswith(LABEL_SUFFIX)]
+    left_out = {"hidden images": hidden, "other files": unread}
+    return found, {kind: names for kind, names in left_out.items() if names}
+
+
+def _below(
+    members: list[ArchiveMember], place: ArchivePlace, strict: bool
+) -> list[ArchiveMember]:
+    if not members:
+        return members
+    parts = shared_folders([each.path for each in members])
+    root = as_prefix(parts)
+    folder = normal_split(place.folder)
+    found, inside = _in_folder(members, parts, folder) if folder else (members, root)
+    if not found:
+        tops = set(first_folders([each.path for each in members], root))
+        if strict or any(map(is_split, tops)):
+            is_tree = any("/" in each.path for each in members)
+            tops = {each.path[len(root) :].partition("/")[0] for each in members}
+            names = ", ".join(printable(top) for top in sorted(tops)[:3])
+            raise DataNotFoundError(
+                f"'{printable(place.archives[0])}' has no folder '{folder}'"
+                f"{f', but {names}' if is_tree else ''}: store its images as {folder}/CLASS/IMAGE,"
+                f" or give a folder with an archive of each split, such as {folder}.tar or"
+                f" {folder}.parquet"
+            )
+        found, inside = members, root
+    elif folder and not strict:
+        _warn_of_classes(members, place, inside, len(found))
+    return [each._replace(path=each.path[len(inside) :]) for each in found]
+
+
+def _in_folder(
+    members: list[ArchiveMember], parts: Sequence[str], folder: str
+) -> tuple[list[ArchiveMember], str]:
+    """Return the images in a folder that is named from any of the shared ones, and its prefix."""
+    outer, name = posixpath.split(folder)
+    names = [posixpath.join(outer, each) for each in split_names(name)]
+    for depth in range(len(parts) + 1):  # from the top
+        for each in names:
+            inside = as_prefix([*parts[:depth], each])
+            found = [member for member in members if member.path.startswith(inside)]
+            if found:
+                return found, inside
+    return [], ""
+
+
+def _warn_of_classes(
+    members: list[ArchiveMember], place: ArchivePlace, inside: str, count: int
+) -> None:
+    """Log a warning if the folder that is read seems to be a class."""
+    outer, name = posixpath.split(inside.rstrip("/"))
+    around = f"{outer}/" if outer else ""
+    paths = [each.path for each in members if each.path.startswith(around)]
+    if is_split(name) and not splits_among(first_folders(paths, around)):
+        print_log(
+            f"data_prefix='{place.folder}' reads {count} of {len(members)} images of"
+            f" '{printable(place.archives[0])}', but '{name}' seems to be a class, because"
+            " no folder beside it is a split: data_prefix='' reads all images",
+            "current",
+            level=logging.WARNING,
+        )
