@@ -57,11 +57,21 @@ def open_archive(path: str) -> ImageArchive:
     known = opened_archives.get(path)
     if known is None or known.version != version:
         forget_handles(path)  # of the file's former content
-        module, _, name = _CLASSES[kind].partition(".")
-        known = getattr(import_module(f".{module}", __package__), name)(path)
+        known = read_archive(path, kind)
         known.version = version
         opened_archives[path] = known
     return known
+
+
+def read_archive(path: str, kind: str) -> ImageArchive:
+    """Read the index of an archive, whatever its suffix, for this call alone.
+
+    Args:
+        path: the archive.
+        kind: its format, see :func:`archive_format`.
+    """
+    module, _, name = _CLASSES[kind].partition(".")
+    return getattr(import_module(f".{module}", __package__), name)(path)
 
 
 def _version(path: str, kind: str) -> tuple[int, int] | None:

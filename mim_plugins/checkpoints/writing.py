@@ -12,7 +12,9 @@ from ..errors import CheckpointError
 PARTIAL_SUFFIX = ".partial"
 
 
-def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
+def write_atomically(
+    path: str | Path, write: Callable[[Path], object], replace: bool = True
+) -> None:
     """Write a temporary file in the folder of ``path``, then rename it to ``path``.
 
     ``path`` is therefore always the old or the new file, never a partial one. File and folder are
@@ -22,8 +24,10 @@ def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
     Args:
         path: the file to write or replace.
         write: called with the path of the temporary file.
+        replace: whether to replace a file that exists when the new one is complete.
 
     Raises:
+        FileExistsError: ``path`` exists, also as a broken link, and ``replace`` is False.
         OSError: the disk is full, or another failure. After any error, also one that ``write``
             raises, ``path`` is unchanged.
     """
@@ -39,7 +43,10 @@ def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
             with contextlib.suppress(OSError):  # some network file systems do not support it
                 partial.chmod(usual)
         _flush(partial, os.O_RDWR)
-        os.replace(partial, path)
+        if replace:
+            os.replace(partial, path)
+        else:
+            _rename(partial, path)
     finally:
         partial.unlink(missing_ok=True)
     try:
@@ -47,6 +54,18 @@ def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
     except OSError as error:  # some file systems cannot flush a folder
         if error.errno not in (errno.EINVAL, errno.ENOTSUP):
             raise
+
+
+def _rename(partial: Path, path: Path) -> None:
+    """Rename a file unless the new name exists."""
+    try:
+        os.link(partial, path)  # atomic, unlike a check before renaming
+    except FileExistsError:
+        raise
+    except OSError:  # some file systems have no hard links
+        if os.path.lexists(path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
+        os.replace(partial, path)
 
 
 def write_checkpoint(
@@ -65,12 +84,13 @@ def write_checkpoint(
         )
     if path.is_dir():
         raise CheckpointError(f"cannot write '{path}': it is a folder; give a file in it")
-    if path.exists() and not overwrite:
-        raise CheckpointError(
-            f"'{path}' exists already: give another file, or overwrite it with --force"
-        )
+    exists = f"'{path}' exists already: give another file, or overwrite it with --force"
+    if os.path.lexists(path) and not overwrite:
+        raise CheckpointError(exists)
     try:
-        write_atomically(path, write)
+        write_atomically(path, write, overwrite)
+    except FileExistsError as error:
+        raise CheckpointError(exists) from error
     except (OSError, RuntimeError) as error:  # PyTorch's writer raises RuntimeError
         raise CheckpointError(
             f"cannot write '{path}': {error}; check disk space and permissions"

@@ -93,7 +93,7 @@ def _has_label_files(archive: ImageArchive) -> bool:
 
 
 def _labels_of(
-    members: list[ArchiveMember], archives: list[ImageArchive], shown: str
+    members: list[ArchiveMember], archives: Sequence[ImageArchive], shown: str
 ) -> tuple[list[int], tuple[str, ...] | None]:
     if any(archive.stores_labels for archive in archives):
         return _stored_labels(members, archives)
@@ -112,7 +112,7 @@ def _labels_of(
 
 
 def _stored_labels(
-    members: list[ArchiveMember], archives: list[ImageArchive]
+    members: list[ArchiveMember], archives: Sequence[ImageArchive]
 ) -> tuple[list[int], tuple[str, ...] | None]:
     first = archives[0]
     stored = [(archive, archive.labels()) for archive in archives]
@@ -170,7 +170,7 @@ def _read_label(member: ArchiveMember) -> int:
     return int(text)
 
 
-def _warn_of_wide_reads(archives: list[ImageArchive]) -> None:
+def _warn_of_wide_reads(archives: Sequence[ImageArchive]) -> None:
     for archive in archives:
         if archive.rows_per_read > _WIDE_READ:
             print_log(

@@ -104,9 +104,7 @@ def _images_of(
     return found, {kind: names for kind, names in left_out.items() if names}
 
 
-def _below(
-    members: list[ArchiveMember], place: ArchivePlace, strict: bool
-) -> list[ArchiveMember]:
+def _below(members: list[ArchiveMember], place: ArchivePlace, strict: bool) -> list[ArchiveMember]:
     if not members:
         return members
     parts = shared_folders([each.path for each in members])

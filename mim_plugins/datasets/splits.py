@@ -3,6 +3,7 @@
 import os
 import posixpath
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from ..archives.hugging_face_archive import canonical_split
 from .image_files import IMAGE_SUFFIXES, is_hidden, scan_images
@@ -35,7 +36,7 @@ def splits_among(folders: Iterable[str]) -> list[str]:
 
 
 def folder_beside(
-    root: str | os.PathLike, split: str, suffixes: Sequence[str] = IMAGE_SUFFIXES
+    root: str | Path, split: str, suffixes: Sequence[str] = IMAGE_SUFFIXES
 ) -> str | None:
     """Return the name of a folder with images that makes ``split`` in ``root`` a class.
 
@@ -45,7 +46,7 @@ def folder_beside(
     if not is_split(split):
         return None
     try:
-        with os.scandir(root) as entries:
+        with os.scandir(os.fspath(root)) as entries:
             names = [each.name for each in entries if not is_hidden(each.name) and each.is_dir()]
     except OSError:  # a folder may be readable below one that is not
         return None

@@ -54,6 +54,34 @@ def test_a_file_is_flushed_before_and_its_folder_after_renaming(target, monkeypa
     assert done == [PARTIAL_SUFFIX[1:], "renamed", str(target.parent)]
 
 
+@pytest.mark.parametrize("has_links", [True, False])
+@pytest.mark.parametrize("is_link", [False, True])
+def test_file_that_appears_meanwhile_can_be_kept(tmp_path, monkeypatch, has_links, is_link):
+    def refuse(*_):
+        raise PermissionError(errno.EPERM, "no hard links")
+
+    def write_other(partial):
+        partial.write_text("new")
+        if is_link:
+            target.symlink_to("nowhere")
+        else:
+            target.write_text("other")
+
+    target = tmp_path / "x.pth"
+    if not has_links:
+        monkeypatch.setattr(os, "link", refuse)
+    with pytest.raises(FileExistsError):
+        write_atomically(target, write_other, replace=False)
+    with pytest.raises(CheckpointError, match="exists already: give another file"):
+        write_checkpoint(target, write_other)
+    assert list(tmp_path.iterdir()) == [target]
+    assert target.is_symlink() if is_link else target.read_text() == "other"
+    target.unlink()
+    write_atomically(target, lambda partial: partial.write_text("new"), replace=False)
+    assert target.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [target]
+
+
 def test_threads_that_write_the_same_file_do_not_meet(tmp_path):
     both = threading.Barrier(2)
 

@@ -25,7 +25,9 @@ def test_single_split_beside_other_folders_is_a_class(folders, splits):
 
 
 def test_only_folders_of_images_make_a_split_a_class(tmp_path):
-    write_folder(tmp_path, {"train/0.png": b"", "notes/a.txt": b"", ".old/0.png": b"", "1.png": b""})
+    write_folder(
+        tmp_path, {"train/0.png": b"", "notes/a.txt": b"", ".old/0.png": b"", "1.png": b""}
+    )
     assert folder_beside(tmp_path, "train") is None
     write_folder(tmp_path, {"bus/deep/0.npy": b""})
     assert folder_beside(tmp_path, "train") is None

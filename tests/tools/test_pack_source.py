@@ -202,7 +202,7 @@ def test_unlabeled_archives_of_several_splits_are_packed(list_source, tmp_path, 
     [
         (["http://h/get?id=1", "http://h/get?id=2"], ["get", "get_1"], None),
         (["http://h/?id=1", "http://h?id=2"], ["image", "image_1"], None),
-        (["http://a/n/1.jpg", "https://b/n/1.jpg"], ["n/1.jpg", "n/1_1.jpg"], ("n",)),
+        (["http://a/n/1.jpg", "https://b/n/1.jpg"], ["n/1.jpg", "n/1_1.jpg"], None),
         (
             ["http://a/x_1.jpg", "s3://a/x.jpg", "c:s3://b/x.jpg"],
             ["x_1.jpg", "x.jpg", "x_2.jpg"],
@@ -217,6 +217,31 @@ def test_urls_are_named_by_different_paths(list_source, tmp_path, urls, names, c
     assert [image.name for image in found.images] == names
     assert [image.address for image in found.images] == urls
     assert found.classes == classes
+
+
+def test_images_of_several_archives_are_named_differently(list_source, tmp_path):
+    write_folder(tmp_path, {"x/1.png": b""})
+    lines = ["a.tar::x/1.png", "b.tar::x/1.png", "x/1.png", "http://h/x/1.png", "x/2.png"]
+    (tmp_path / "list.txt").write_text("\n".join(lines))
+    names = [image.name for image in list_source(tmp_path / "list.txt").images]
+    assert names == ["x/1.png", "x/1_1.png", "x/1_2.png", "x/1_3.png", "x/2.png"]
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        (".data/a/1.png", "_data/a/1.png"),
+        ("{0}/.data/a/1.png", "_data/a/1.png"),
+        ("a/.._1.png", "a/__1.png"),
+        ("._MACOSX/1.png", "___MACOSX/1.png"),
+        ("@eaDir/.1.png", "_@eaDir/_1.png"),
+        ("https://h/.well-known/1.png", "_well-known/1.png"),
+        ("a.tar::.git/1.png", "_git/1.png"),
+    ],
+)
+def test_hidden_names_of_lists_are_found_in_packs(list_source, tmp_path, line, name):
+    (tmp_path / "list.txt").write_text(f"{line.format(tmp_path)}\nb/2.png\n")
+    assert list_source(tmp_path / "list.txt").images[0].name == name
 
 
 @pytest.mark.parametrize("line", ["https://host/a.png", "a.png"])

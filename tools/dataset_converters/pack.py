@@ -5,26 +5,33 @@ archives of one split. OUT ends in .tar, .parquet or .lmdb. Files are copied unc
 too; with --short-side, larger images are turned upright, resized and written as JPEG. Labels are
 kept: tar and LMDB keep CLASS/IMAGE or have a .cls file per image, Parquet has a column 'label'. OUT
 appears when it is complete; an interrupted run starts again. Exit code 0: all images were packed.
-1: some were left out because they cannot be read or named, or an error occurred.
+1: some were left out because they cannot be read or named, or an error occurred. 130: Ctrl-C.
 """
 
 import argparse
 import multiprocessing
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from signal import SIG_IGN, SIGINT, signal
 from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 from rich.console import Console
 from rich.progress import track
 
-from mim_plugins.archives import ImageArchive, is_url, read_image_file, try_archives
+from mim_plugins.archives import (
+    ImageArchive,
+    is_url,
+    read_image_file,
+    split_address,
+    try_archives,
+)
 from mim_plugins.errors import CorruptImageError, UserError
 from mim_plugins.file_names import printable
 
@@ -32,6 +39,7 @@ if TYPE_CHECKING:
     from pack_names import PackedImage
 
 _IN_FLIGHT = 32  # images per worker that wait to be written
+INTERRUPTED_EXIT_CODE = 130  # as in shells
 _LONGEST_JPEG = 65_500  # pixels of a side, libjpeg's limit
 
 
@@ -75,7 +83,7 @@ def parse_args(arguments: Sequence[str]) -> argparse.Namespace:
         parser.error(f"--quality {args.quality} must be from 1 to 100")
     if args.workers < 1:
         parser.error(f"--workers {args.workers} must be at least 1")
-    if args.out.exists():
+    if os.path.lexists(args.out):
         parser.error(f"OUT '{printable(args.out)}' exists: remove it, or give another name")
     return args
 
@@ -94,6 +102,16 @@ def _read(address: str) -> bytes:
     from mim_plugins.transforms import LoadImage
 
     return LoadImage().read(address)
+
+
+def convert_unbroken(
+    address: str, convert: Callable[[str], Content], broken: Mapping[str, UserError]
+) -> Content:
+    """Convert an image, unless it is in an archive that cannot be opened, one of ``broken``."""
+    parts = split_address(address)
+    if parts is None or parts[0] not in broken:
+        return convert(address)
+    return Content(error=f"'{printable(address)}': unreadable ({broken[parts[0]]})")
 
 
 def shrink(address: str, short_side: int, quality: int) -> Content:
@@ -124,11 +142,13 @@ def contents(
 ) -> Iterator[Content]:
     """Yield the contents in order; few are in memory at a time."""
     given = [image.address for image in images]
+    archives, broken = try_archives(given)
+    if broken:  # and would be opened again for each image
+        convert = partial(convert_unbroken, convert=convert, broken=broken)
     if workers == 1:
         yield from map(convert, given)
         return
     addresses = iter(given)
-    archives, _ = try_archives(given)  # an error is that of the images, which are left out
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, context, start_process, (archives,)) as pool:
         while batch := list(islice(addresses, workers * _IN_FLIGHT)):
@@ -138,11 +158,14 @@ def contents(
 def start_process(archives: list[ImageArchive]) -> None:
     """Prepare a process, which has the archives from then on and need not open them."""
     cv2.setNumThreads(0)
+    signal(SIGINT, SIG_IGN)  # Ctrl-C reaches all processes, and the first one ends the others
 
 
 def pack(args: argparse.Namespace) -> list[str]:
     """Write the file, and return a line for every image that was left out."""
     from content_suffix import with_suffix_of
+    from pack_check import check_pack
+    from pack_names import why_unnamed
     from pack_source import list_source
     from pack_writers import WRITERS
 
@@ -160,7 +183,9 @@ def pack(args: argparse.Namespace) -> list[str]:
     if args.short_side is not None:
         convert = partial(shrink, short_side=args.short_side, quality=args.quality)
         workers = min(args.workers, len(images))
-    left_out, shrunk = [], 0
+    left_out: list[str] = []
+    written: list[PackedImage] = []
+    shrunk = 0
     given = {image.name for image in images}
 
     def write(path: Path) -> None:
@@ -170,29 +195,27 @@ def pack(args: argparse.Namespace) -> list[str]:
             console = Console(file=sys.stderr)
             for image, content in track(pairs, "packing", total=len(images), console=console):
                 name = with_suffix_of(image.name, content.data)
-                if content.error:
-                    left_out.append(content.error)
-                elif name is None and kind != "parquet":  # whose rows need no names
-                    left_out.append(
-                        f"'{printable(image.address)}': {kind} needs a suffix, and its format has"
-                        " none that is read; pack it into .parquet"
-                    )
-                elif kind != "parquet" and name != image.name and name in given:
-                    left_out.append(
-                        f"'{printable(image.address)}': with a suffix, it would have the name"
-                        f" '{printable(name)}' of another image; rename it, or pack into .parquet"
-                    )
+                if reason := content.error or why_unnamed(image, name, kind, given):
+                    left_out.append(reason)
                 else:
                     shrunk += content.is_jpeg
-                    writer.add(image._replace(name=name or image.name), content.data)
-        if len(left_out) == len(images):
+                    written.append(image._replace(name=name or image.name))
+                    writer.add(written[-1], content.data)
+        if not written:
             raise UserError(f"no image can be packed; the first: {left_out[0]}")
+        check_pack(path, kind, written, classes)
 
-    write_atomically(args.out, write)
+    try:
+        write_atomically(args.out, write, replace=False)
+    except FileExistsError:
+        raise UserError(
+            f"OUT '{printable(args.out)}' was written by another program meanwhile: remove it, or"
+            " give another name"
+        ) from None
     size = args.out.stat().st_size / 1e6
     labels = f", {len(classes)} classes" if classes else ", no labels"
     print(
-        f"{len(images) - len(left_out)} images{labels}, {shrunk} of them shrunk:"
+        f"{len(written)} images{labels}, {shrunk} of them shrunk:"
         f" {printable(args.out)}, {size:.1f} MB"
     )
     return left_out
@@ -206,5 +229,8 @@ def main(arguments: Sequence[str]) -> None:
         sys.exit(f"error: {' '.join(str(error).split())}")
     except BrokenProcessPool:
         sys.exit("error: a process was killed, perhaps for lack of memory: try --workers 1")
+    except KeyboardInterrupt:
+        print("interrupted by Ctrl-C: no pack was written", file=sys.stderr)
+        sys.exit(INTERRUPTED_EXIT_CODE)
     if left_out:
         sys.exit(f"error: {len(left_out)} images were left out: {'; '.join(left_out)}")

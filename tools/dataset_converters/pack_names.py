@@ -3,7 +3,7 @@
 import os
 import posixpath
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Sequence
 from itertools import takewhile
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -12,6 +12,7 @@ from mim_plugins.archives import is_url, split_address
 from mim_plugins.datasets.archive_member import as_prefix, first_folders, shared_folders
 from mim_plugins.datasets.image_files import is_hidden
 from mim_plugins.datasets.splits import is_split, splits_among
+from mim_plugins.file_names import printable
 
 
 class PackedImage(NamedTuple):
@@ -19,18 +20,8 @@ class PackedImage(NamedTuple):
 
     address: str
     name: str
-    """Path in the pack: CLASS/IMAGE if it has a label."""
+    """Path in the pack, CLASS/IMAGE if that is its label."""
     label: int | None
-
-    def files(self, data: bytes) -> Iterator[tuple[str, bytes]]:
-        """Yield names and contents in an archive of files: the image, and its label if needed.
-
-        An image in a folder has the label of the folder; others need a file for it, as in
-        WebDataset.
-        """
-        yield self.name, data
-        if self.label is not None and "/" not in self.name:
-            yield f"{self.name.partition('.')[0]}.cls", str(self.label).encode()
 
 
 class Source(NamedTuple):
@@ -49,11 +40,40 @@ def paths_of(addresses: Sequence[str], root: str) -> list[str]:
     if all(member and member[1].isdecimal() for member in members):
         width = len(str(len(addresses)))
         return [f"{number:0{width}d}" for number in range(len(addresses))]
-    names = _names_of_urls(addresses)
     return [
-        names.get(each) or _inner_path(member[1] if member else os.path.relpath(each, root))
+        _path_of_url(each)
+        if is_url(each)
+        else _inner_path(member[1] if member else os.path.relpath(each, root))
         for each, member in zip(addresses, members, strict=True)
     ]
+
+
+def listed_paths(addresses: Sequence[str], root: str) -> list[str]:
+    """Return :func:`paths_of` any images, which are found in a pack and differ with the addresses.
+
+    Hidden names begin with an underscore. Names have a number where images of other archives,
+    hosts or queries have the same.
+    """
+    counts: Counter[str] = Counter()
+    names: dict[str, str] = {}
+    taken: set[str] = set()
+    for address, listed in zip(addresses, paths_of(addresses, root), strict=True):
+        if address in names:
+            continue  # a repeated line is an error
+        name = path = "/".join(map(_visible, listed.split("/")))
+        while name in taken:
+            counts[path] += 1
+            stem, suffix = posixpath.splitext(path)
+            name = f"{stem}_{counts[path]}{suffix}"
+        taken.add(name)
+        names[address] = name
+    return [names[each] for each in addresses]
+
+
+def _visible(name: str) -> str:
+    while is_hidden(name):
+        name = f"_{name.lstrip('.')}"
+    return name
 
 
 def named_by_path(addresses: Sequence[str], paths: Sequence[str], shared: str = "") -> Source:
@@ -72,28 +92,25 @@ def named_by_path(addresses: Sequence[str], paths: Sequence[str], shared: str = 
     return Source(list(map(PackedImage, addresses, paths, labels)), tuple(classes))
 
 
+def have_folders_of_labels(images: Sequence[PackedImage]) -> bool:
+    """Return whether folders number the classes as the labels do, where an archive is read."""
+    paths = [image.name for image in images]
+    folders = first_folders(paths, as_prefix(shared_folders(paths)))
+    label_of = {name: label for label, name in enumerate(sorted(set(folders)))}
+    return "" not in label_of and all(
+        label_of[folder] == image.label for folder, image in zip(folders, images, strict=True)
+    )
+
+
 def before_splits(paths: Sequence[str]) -> str:
     """Return the folders that all paths share, up to that of a split."""
     shared = shared_folders(paths)
     return as_prefix(list(takewhile(lambda part: not is_split(part), shared)))
 
 
-def _names_of_urls(addresses: Sequence[str]) -> dict[str, str]:
-    """Return the paths of URLs, with a number where hosts or queries alone differ."""
-    counts: Counter[str] = Counter()
-    names: dict[str, str] = {}
-    taken: set[str] = set()
-    for url in dict.fromkeys(filter(is_url, addresses)):
-        location = url.partition("://")[2]  # after the scheme, before which MMEngine has a cluster
-        path = _inner_path("/" + urlsplit(f"//{location}").path) or "image"
-        name = path
-        while name in taken:
-            counts[path] += 1
-            root, suffix = posixpath.splitext(path)
-            name = f"{root}_{counts[path]}{suffix}"
-        taken.add(name)
-        names[url] = name
-    return names
+def _path_of_url(url: str) -> str:
+    location = url.partition("://")[2]  # after the scheme, before which MMEngine has a cluster
+    return _inner_path("/" + urlsplit(f"//{location}").path) or "image"
 
 
 def _inner_path(path: str) -> str:
@@ -105,15 +122,13 @@ def _inner_path(path: str) -> str:
 def named_by_label(
     addresses: Sequence[str], labels: Sequence[int], classes: tuple[str, ...] | None
 ) -> list[PackedImage]:
-    """Put images into class folders if these number the classes as before.
-
-    Names without a folder stand for a label in a file of its own.
-    """
+    """Give images numbers, in class folders if these number the classes as before."""
     names = classes or ()
     are_folders = (
         sorted(set(labels)) == list(range(len(names)))
         and list(names) == sorted(set(names))
         and not any("/" in name or not name or is_hidden(name) for name in names)
+        and not splits_among(names)
     )
     digits = len(str(len(addresses)))
     return [
@@ -122,3 +137,27 @@ def named_by_label(
         )
         for n, (address, label) in enumerate(zip(addresses, labels, strict=True))
     ]
+
+
+def why_unnamed(image: PackedImage, name: str | None, kind: str, given: Container[str]) -> str:
+    """Return why an image cannot have its name with a suffix in a pack, ``""`` if it can.
+
+    Args:
+        image: the image.
+        name: its name with a suffix; None if its format has no suffix that is read.
+        kind: format of the pack; rows of Parquet need no names.
+        given: names of all images, with or without a suffix.
+    """
+    if kind == "parquet" or name == image.name:
+        return ""
+    if name is None:
+        return (
+            f"'{printable(image.address)}': {kind} needs a suffix, and its format has none that is"
+            " read; pack it into .parquet"
+        )
+    if name in given:
+        return (
+            f"'{printable(image.address)}': with a suffix, it would have the name"
+            f" '{printable(name)}' of another image; rename it, or pack into .parquet"
+        )
+    return ""

@@ -5,7 +5,14 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import NoReturn
 
-from pack_names import Source, before_splits, named_by_label, named_by_path, paths_of
+from pack_names import (
+    Source,
+    before_splits,
+    listed_paths,
+    named_by_label,
+    named_by_path,
+    paths_of,
+)
 
 from mim_plugins.datasets.archive_images import archive_images, stores_labels
 from mim_plugins.datasets.archive_places import (
@@ -69,7 +76,7 @@ def _read(source: str) -> Source | None:
 
 
 def _read_folder(folder: str, scan: ImageScan) -> Source:
-    """Keep the paths, unless there are class folders without images, which a pack cannot have."""
+    """Keep the paths and the labels, those of class folders without images included."""
     paths = paths_of(scan.paths, folder)
     found = named_by_path(scan.paths, paths)
     for split in found.splits:
@@ -91,16 +98,17 @@ def _read_folder(folder: str, scan: ImageScan) -> Source:
     if len(found.classes) == len(classes):
         return found
     names = tuple(scan.sub_folders)
-    label_of = {name: label for label, name in enumerate(names)}
-    labels = [label_of[found.classes[image.label or 0]] for image in found.images]
-    return Source(named_by_label(scan.paths, labels, names), names)
+    new = [names.index(name) for name in found.classes]
+    images = [image._replace(label=new[image.label or 0]) for image in found.images]
+    return Source(images, names)
 
 
 def _read_list(file: str) -> Source:
     """Keep the paths, unless lines have labels that differ from those of class folders."""
     folder = os.path.dirname(file)
     addresses = read_image_list(file, folder)
-    by_path = named_by_path(addresses, paths_of(addresses, folder))
+    paths = listed_paths(addresses, folder)
+    by_path = named_by_path(addresses, paths, before_splits(paths))
     if addresses == paths_in(folder, [unquote_name(line) for line in read_lines(file)]):
         return by_path
     entries = read_labeled_list(file)

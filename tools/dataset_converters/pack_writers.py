@@ -5,12 +5,12 @@ import json
 import math
 import tarfile
 from abc import abstractmethod
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from pack_names import PackedImage
+from pack_names import PackedImage, have_folders_of_labels
 
 from mim_plugins.archives.extras import import_extra
 from mim_plugins.errors import ArchiveError
@@ -41,71 +41,137 @@ class Writer(AbstractContextManager):
         """Write an image."""
 
 
-class TarWriter(Writer):
-    """Tar archive of files whose paths contain the classes."""
+class FileWriter(Writer):
+    """Archive of files, whose labels are those of the folders or of a .cls file per image.
 
-    def __init__(
-        self, path: Path, images: Sequence[PackedImage], classes: Sequence[str] | None
-    ) -> None:
-        self.tar = tarfile.open(path, "w", format=tarfile.PAX_FORMAT)  # noqa: SIM115
-
-    def __exit__(self, *_: object) -> None:
-        """Write the end."""
-        self.tar.close()
-
-    def add(self, image: PackedImage, data: bytes) -> None:
-        """Write an image."""
-        for name, content in image.files(data):
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            self.tar.addfile(member, io.BytesIO(content))
-
-
-class LmdbWriter(Writer):
-    """LMDB file whose keys are paths that contain the classes.
-
-    Raises:
-        ArchiveError: a path is longer than a key may be.
-        OSError: the disk is full.
+    Each .cls file follows its image, as in WebDataset. If all images of a class are left out, the
+    folders would number the others differently, so the .cls files are at the end.
     """
 
     def __init__(
         self, path: Path, images: Sequence[PackedImage], classes: Sequence[str] | None
     ) -> None:
+        self.is_labeled = classes is not None
+        self.needs_files = self.is_labeled and not have_folders_of_labels(images)
+        self.images: list[PackedImage] = []
+        self.labels: set[str] = set()
+
+    @abstractmethod
+    def write(self, name: str, data: bytes) -> None:
+        """Write a file."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Write the rest and the end."""
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        """Write what is left, unless an error ends the context."""
+        try:
+            if kind is None and self.is_labeled and self.images and not self.needs_files:
+                self._complete_labels()
+        finally:
+            self.close()
+
+    def add(self, image: PackedImage, data: bytes) -> None:
+        """Write an image."""
+        self.write(image.name, data)
+        self.images.append(image)
+        if self.needs_files:
+            self._write_label(image)
+
+    def _complete_labels(self) -> None:
+        if not have_folders_of_labels(self.images):
+            for image in self.images:
+                self._write_label(image)
+
+    def _write_label(self, image: PackedImage) -> None:
+        folder, separator, name = image.name.rpartition("/")
+        file = f"{folder}{separator}{name.partition('.')[0]}.cls"
+        if file not in self.labels:  # of x.jpg and x.png, for example, in a class folder
+            self.labels.add(file)
+            self.write(file, str(image.label).encode())
+
+
+class TarWriter(FileWriter):
+    """Tar archive of files whose paths contain the classes."""
+
+    def __init__(
+        self, path: Path, images: Sequence[PackedImage], classes: Sequence[str] | None
+    ) -> None:
+        super().__init__(path, images, classes)
+        self.tar = tarfile.open(path, "w", format=tarfile.PAX_FORMAT)  # noqa: SIM115
+
+    def close(self) -> None:
+        """Write the end."""
+        self.tar.close()
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write a file."""
+        member = tarfile.TarInfo(name)
+        member.size = len(data)
+        self.tar.addfile(member, io.BytesIO(data))
+
+
+class LmdbWriter(FileWriter):
+    """LMDB file whose keys are paths that contain the classes.
+
+    Raises:
+        ArchiveError: a path is longer than a key may be.
+        OSError: the disk is full, or the process may not use the address space.
+    """
+
+    def __init__(
+        self, path: Path, images: Sequence[PackedImage], classes: Sequence[str] | None
+    ) -> None:
+        super().__init__(path, images, classes)
         self.lmdb = import_extra("lmdb", "lmdb", str(path))
         for image in images:
             if len(_key(image.name)) > _LONGEST_KEY - len(".jpeg"):
                 raise ArchiveError(
                     f"'{printable(image.name)}' is longer than an LMDB key may be; use tar"
                 )
-        self.environment = self.lmdb.open(
-            str(path), subdir=False, map_size=_LARGEST_DATABASE, lock=False, sync=False
-        )
+        with self._own_errors():
+            self.environment = self.lmdb.open(
+                str(path), subdir=False, map_size=_LARGEST_DATABASE, lock=False, sync=False
+            )
         self.waiting: dict[bytes, bytes] = {}
         self.size = 0
 
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         """Write the rest."""
-        self._write()
-        self.environment.sync(True)
-        self.environment.close()
+        try:
+            with self._own_errors():
+                self._flush()
+                self.environment.sync(True)
+        finally:
+            self.environment.close()
 
-    def add(self, image: PackedImage, data: bytes) -> None:
-        """Write an image."""
-        self.waiting |= {_key(name): content for name, content in image.files(data)}
+    def write(self, name: str, data: bytes) -> None:
+        """Write a file."""
+        self.waiting[_key(name)] = data
         self.size += len(data)
         if self.size >= _BYTES_IN_A_WRITE:
-            self._write()
+            with self._own_errors():
+                self._flush()
 
-    def _write(self) -> None:
-        try:
-            with self.environment.begin(write=True) as transaction:
-                for key, data in self.waiting.items():
-                    transaction.put(key, data)
-        except self.lmdb.Error as error:
-            raise OSError(str(error)) from error
+    def _flush(self) -> None:
+        with self.environment.begin(write=True) as transaction:
+            for key, data in self.waiting.items():
+                transaction.put(key, data)
         self.waiting.clear()
         self.size = 0
+
+    @contextmanager
+    def _own_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except self.lmdb.MemoryError as error:
+            raise OSError(
+                f"{error}: LMDB needs {_LARGEST_DATABASE >> 40} TiB of address space; remove its"
+                " limit with 'ulimit -v unlimited', or pack into .tar"
+            ) from error
+        except self.lmdb.Error as error:
+            raise OSError(f"{error}; check disk space, or pack into .tar") from error
 
 
 class ParquetWriter(Writer):

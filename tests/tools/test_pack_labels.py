@@ -1,0 +1,68 @@
+"""Labels of packs, which are those of the source."""
+
+import pytest
+from archive_files import class_files, image_bytes, write_parquet
+from packs import KINDS, contents, pack, write_folder
+
+from mim_plugins.datasets import LabeledImageFolder, UnlabeledImageFolder
+
+
+def labels_by_content(place):
+    dataset = LabeledImageFolder(str(place))
+    return dict(zip(contents(dataset), dataset.get_gt_labels().tolist(), strict=True))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("classes", ["abc", "ab"])
+def test_class_of_unreadable_images_shifts_no_labels(tmp_path, kind, classes):
+    files = class_files(classes=classes, images=2) | {"b/0.JPEG": image_bytes(90, kind="JPEG")}
+    first = "a" if classes == "ab" else "b"
+    bad = {name: data[:300] for name, data in files.items() if name.startswith(first)}
+    write_folder(tmp_path / "in", files | bad)
+    out = tmp_path / f"out.{kind}"
+    options = ("--short-side", 500, "--workers", 1)
+    assert f"{len(classes)} classes" in pack(tmp_path / "in", out, *options, code=1).stdout
+    kept = {data: "abc".index(name[0]) for name, data in files.items() if name not in bad}
+    assert labels_by_content(out) == kept
+
+
+@pytest.mark.parametrize("kind", ["tar", "lmdb"])
+def test_class_of_rows_without_a_suffix_shifts_no_labels(tmp_path, kind):
+    files = {"a/0": image_bytes(0), "b/0": b"\0\0\0\x1cftypavif", "c/0": image_bytes(2)}
+    write_parquet(tmp_path / "in.parquet", files)
+    assert "no suffix" not in pack(tmp_path / "in.parquet", tmp_path / f"o.{kind}", code=1).stdout
+    assert labels_by_content(tmp_path / f"o.{kind}") == {image_bytes(0): 0, image_bytes(2): 2}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_single_class_keeps_its_label(tmp_path, kind):
+    files = {f"only/{name}/0.png": image_bytes(n) for n, name in enumerate("ab")}
+    write_folder(tmp_path / "in", files)
+    assert "2 images, 1 classes" in pack(tmp_path / "in", tmp_path / f"out.{kind}").stdout
+    assert labels_by_content(tmp_path / f"out.{kind}") == dict.fromkeys(files.values(), 0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("label", ["", " 0"])
+def test_absolute_paths_of_lists_keep_classes_and_labels(tmp_path, kind, label):
+    files = class_files(classes="ac", images=1)
+    folder = write_folder(tmp_path / ".in/data", files)
+    (tmp_path / "lists").mkdir()
+    lines = "".join(f"{folder}/{name}{label}\n" for name in files)
+    (tmp_path / "lists/list.txt").write_text(lines)
+    pack(tmp_path / "lists/list.txt", out := tmp_path / f"out.{kind}")
+    expected = [0, 0] if label else [0, 1]
+    assert labels_by_content(out) == dict(zip(files.values(), expected, strict=True))
+    if not label:
+        assert LabeledImageFolder(str(out)).CLASSES == ("a", "c")
+    assert len(UnlabeledImageFolder(str(out))) == 2
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", ["__background__", "train"])
+def test_classes_with_special_names_are_kept(tmp_path, kind, name):
+    files = class_files(classes=(name, "cat", "zebra"), images=1)
+    write_folder(tmp_path / "in", files)
+    pack(tmp_path / "in", out := tmp_path / f"out.{kind}")
+    assert labels_by_content(out) == labels_by_content(tmp_path / "in")
+    assert tuple(sorted((name, "cat", "zebra"))) == LabeledImageFolder(str(out)).CLASSES
