@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ..archives import split_address
+from ..archives import contains_file
 from ..datasets.image_files import IMAGE_SUFFIXES
 from ..datasets.image_places import images_at
 from .pixels import file_name, is_one_image
@@ -47,13 +47,9 @@ class ImageSource(Dataset):
 
     def contains(self, file: Path) -> bool:
         """Return whether a file is one of the images, or an archive that contains some."""
-        if self._archive is not None or not file.exists():
-            return False
-        wanted = {file.name, file.resolve().name}  # opening every file would take long
-        paths = {name for name in map(file_name, self._images) if name}
-        places = {(split_address(path) or (path,))[0] for path in paths}
-        near = (place for place in places if os.path.basename(place) in wanted)
-        return any(os.path.exists(place) and os.path.samefile(place, file) for place in near)
+        return self._archive is None and contains_file(
+            filter(None, map(file_name, self._images)), file
+        )
 
     def __getitem__(self, index: int) -> Any:
         """Return an image as :func:`to_pixels` expects it."""

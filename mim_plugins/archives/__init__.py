@@ -1,5 +1,6 @@
 from .addresses import (
     archives_of,
+    contains_file,
     image_exists,
     is_url,
     join_address,
@@ -18,6 +19,7 @@ __all__ = [
     "ImageArchive",
     "archive_format",
     "archives_of",
+    "contains_file",
     "format_of_suffix",
     "image_exists",
     "is_url",

@@ -5,6 +5,7 @@ import os
 import re
 import stat
 from collections.abc import Iterable
+from pathlib import Path
 
 from ..errors import UserError
 from .formats import HUB, SEPARATOR, archive_format, open_archive
@@ -64,6 +65,16 @@ def try_archives(addresses: Iterable[str]) -> tuple[list[ImageArchive], dict[str
         except UserError as error:
             errors[path] = error
     return opened, errors
+
+
+def contains_file(addresses: Iterable[str], file: Path) -> bool:
+    """Return whether a file is one of the images, or an archive that contains some."""
+    if not file.exists():
+        return False
+    wanted = {file.name, file.resolve().name}  # opening every file would take long
+    places = {(split_address(each) or (each,))[0] for each in addresses}
+    near = (place for place in places if os.path.basename(place) in wanted)
+    return any(os.path.exists(place) and os.path.samefile(place, file) for place in near)
 
 
 def image_exists(address: str) -> bool:

@@ -8,10 +8,11 @@ from PIL import Image
 
 from ..apis import get_model, reconstruct
 from ..apis.inputs import central_pipeline
-from ..archives import image_exists
+from ..archives import contains_file, image_exists
+from ..checkpoints import write_atomically
 from ..datasets.image_files import IMAGE_SUFFIXES, suffixes_read
 from ..datasets.image_places import images_at
-from ..errors import BUILD_ERRORS
+from ..errors import BUILD_ERRORS, ConfigError
 from ..file_names import printable
 from ..sampling import evenly_spaced
 from ..visualization import draw_grid
@@ -28,10 +29,16 @@ def draw_reconstructions(args: argparse.Namespace) -> None:
             args.config, args.checkpoint, args.device, not args.no_teachers, args.cfg_options
         )
         found = images_of(args.images, suffixes_read(central_pipeline(model).loader.bands))
+        if contains_file(found, out):
+            raise ConfigError(
+                f"out='{printable(out)}' is one of the images; give another file with --out"
+            )
         images = [found[index] for index in evenly_spaced(len(found), args.max_images)]
         panels = reconstruct(model, images, args.seed)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(draw_grid(panels, panel_caption(panels))).save(out)
+        picture = Image.fromarray(draw_grid(panels, panel_caption(panels)))
+        kind = Image.registered_extensions()[out.suffix.lower()]
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(out, lambda path: picture.save(path, kind))
     print(f"{counted(len(images), 'image')}, {len(panels)} panels each: {out}")
 
 

@@ -140,4 +140,4 @@ class _Moments:
 
 
 def _kind(dtype: np.dtype) -> str:
-    return "floats" if dtype.kind == "f" else str(dtype)
+    return "floats" if dtype.kind == "f" else str(dtype.newbyteorder("="))

@@ -119,6 +119,18 @@ def test_corrupt_images_are_left_out_and_reported(tmp_path):
     assert [message.partition(": ")[2][:5] for message in found.corrupt] == ["empty", "not a"]
 
 
+@pytest.mark.parametrize("kind", ["u2", "i2", "f4"])
+def test_byte_orders_are_one_type_of_numbers(tmp_path, kind):
+    pixels = scene(2).astype(f"<{kind}")
+    for number, stored in enumerate((pixels, pixels.astype(f">{kind}"))):
+        (tmp_path / f"{number}.npy").write_bytes(npy(stored))
+    paths = [str(path) for path in sorted(tmp_path.iterdir())]
+    one, both = (channel_statistics(each, dict(channels=2)) for each in (paths[:1], paths))
+    assert both.images == 2
+    np.testing.assert_allclose(both.mean, one.mean)
+    np.testing.assert_allclose(both.std, one.std)
+
+
 @pytest.mark.parametrize(
     ("contents", "message"),
     [

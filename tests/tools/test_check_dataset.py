@@ -14,6 +14,7 @@ from tool_runs import TOOLS, run_process, run_tool
 from mim_plugins.cli import written_list
 from mim_plugins.datasets import UnlabeledImageFolder
 from mim_plugins.file_names import write_lines
+from mim_plugins.transforms import LoadImage
 
 TOOL = "misc/check_dataset.py"
 
@@ -182,6 +183,61 @@ def test_error_that_ends_the_check_keeps_what_was_found(tmp_path):
     assert (tmp_path / "bad.txt").read_text() == f"{tmp_path}/1.jpg\tnot an image\n"
     (tmp_path / "list.txt").write_text("s3://bucket/x.jpg\n")
     assert not run_tool(TOOL, tmp_path, *lists, code=1).stdout
+    assert "1.jpg" in (tmp_path / "bad.txt").read_text()
+
+
+def test_lists_replace_neither_each_other_nor_the_data(tmp_path):
+    write(tmp_path, b"0.jpg", good_files()["rgb.jpg"])
+    archive = write_archive(tmp_path / "a.tar", {"a.png": good_files()["rgb.png"]}, "tar")
+    listed, link = tmp_path / "list.txt", tmp_path / "link.txt"
+    listed.write_text("0.jpg\na.tar::a.png\n")
+    link.symlink_to(listed)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    for arguments, message, code in (
+        (("--list", listed, "--out", listed), "--out: '{}/list.txt' is the file of --list", 2),
+        (("--list", listed, "--write-list", link), "'{}/link.txt' is the file of --list", 2),
+        (("--out", "x", "--write-list", "x"), "--write-list: 'x' is the file of --out", 2),
+        (("--list", listed, "--out", archive), "--out: '{}/a.tar' is one of the images", 1),
+        (("--write-list", tmp_path / "0.jpg"), "--write-list: '{}/0.jpg' is one of", 1),
+    ):
+        printed = run_tool(TOOL, tmp_path, "--workers", 1, *arguments, code=code)
+        assert message.format(tmp_path) in printed.stderr
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+    check(tmp_path, "--out", "/dev/null", "--write-list", "/dev/null")
+
+
+def test_images_outside_of_a_linked_folder_are_found_again(tmp_path, monkeypatch):
+    for name in ("mnt/a/b/x/1.jpg", "mnt/a/y/2.jpg"):
+        write(tmp_path, name.encode(), good_files()["rgb.jpg"])
+    root = tmp_path / "data"
+    root.symlink_to("mnt/a/b")
+    lines = [f"{tmp_path}/mnt/a/b/x/1.jpg", "x/1.jpg", "../y/2.jpg"]
+    (tmp_path / "list.txt").write_text("\n".join(lines))
+    lists = ("--list", tmp_path / "list.txt", "--write-list", tmp_path / "good.txt")
+    monkeypatch.chdir(tmp_path)
+    for given in (root, "data", "data/"):
+        check(given, *lists)
+        assert (tmp_path / "good.txt").read_text().split() == lines
+        assert len(UnlabeledImageFolder(str(root), ann_file=str(tmp_path / "good.txt"))) == 3
+
+
+def test_interrupt_keeps_what_was_found(tmp_path, monkeypatch):
+    read = LoadImage.read
+
+    def interrupt(self, path):
+        if path.endswith("2.jpg"):
+            raise KeyboardInterrupt
+        return read(self, path)
+
+    for name in (b"0.jpg", b"1.jpg", b"2.jpg"):
+        write(tmp_path, name, good_files()["rgb.jpg"] if name != b"1.jpg" else b"x")
+    monkeypatch.setattr(LoadImage, "read", interrupt)
+    lists = ("--out", tmp_path / "bad.txt", "--write-list", tmp_path / "good.txt")
+    printed = run_tool(TOOL, tmp_path, "--workers", 1, *lists, code=130)
+    assert "2 images: 1 good, 1 corrupt" in printed.stdout
+    message = "error: interrupted by Ctrl-C; only the first 2 of 3 images were checked\n"
+    assert printed.stderr.endswith(message)
+    assert (tmp_path / "good.txt").read_text() == "0.jpg\n"
     assert "1.jpg" in (tmp_path / "bad.txt").read_text()
 
 

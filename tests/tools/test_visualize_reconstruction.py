@@ -37,6 +37,28 @@ def test_folder_of_images_becomes_a_picture(tmp_path, images, weights):
     assert picture.shape[0] > 2 * (128 + 6)
 
 
+def test_picture_replaces_no_image_and_is_written_at_once(tmp_path, images, weights, monkeypatch):
+    image = next(images.iterdir())
+    content, file = image.read_bytes(), save(tmp_path, weights)
+    result = run_tool(TOOL, CONFIG, file, images, "--out", image, code=1)
+    assert f"error: out='{image}' is one of the images; give another file" in result.stderr
+    assert image.read_bytes() == content
+
+    def fail(self, path, kind):
+        Path(path).write_bytes(b"half")
+        raise OSError("No space left on device")
+
+    out = tmp_path / "picture.webp"
+    run_tool(TOOL, CONFIG, file, images, "--out", out)
+    content = out.read_bytes()
+    monkeypatch.setattr(Image.Image, "save", fail)
+    result = run_tool(TOOL, CONFIG, file, images, "--out", out, code=1)
+    assert "error: " in result.stderr
+    assert "No space left" in result.stderr
+    assert out.read_bytes() == content
+    assert not list(tmp_path.glob("*.partial"))
+
+
 def test_missing_decoders_and_images_are_refused(tmp_path, images, weights):
     encoder = save(tmp_path, weights, keep="backbone.")
     assert "has no decoder" in run_tool(TOOL, CONFIG, encoder, images, code=1).stderr

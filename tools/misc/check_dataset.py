@@ -1,6 +1,6 @@
 """Decode all images of a folder or archive as in training, and report kinds and corrupt ones.
 
-Exit code 0: all images are good. 1: some images are corrupt, or the folder has none.
+Exit code 0: all images are good. 1: some images are corrupt, or the folder has none. 130: Ctrl-C.
 """
 
 import argparse
@@ -9,23 +9,25 @@ import os
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
+from signal import SIG_IGN, SIGINT, signal
 from statistics import median
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import cv2
+from checked_lists import check_inputs, prepare_lists, write_lists
 from rich.console import Console
 from rich.progress import track
 
-from mim_plugins.archives import HUB, ImageArchive, is_url, split_address, try_archives
-from mim_plugins.cli.written_list import prepare_list, write_list
+from mim_plugins.archives import ImageArchive, split_address, try_archives
 from mim_plugins.errors import ConfigError, CorruptImageError, DataNotFoundError, UserError
-from mim_plugins.file_names import printable, quote_name
+from mim_plugins.file_names import printable
 
+INTERRUPTED_EXIT_CODE = 130  # as in shells
 SUFFIXES = {"BMP": (".bmp",), "GIF": (".gif",), "JPEG": (".jpg", ".jpeg"), "PNG": (".png",),
             "PPM": (".pgm", ".ppm"), "TIFF": (".tif", ".tiff"), "WEBP": (".webp",)}  # fmt: skip
 
@@ -65,12 +67,10 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     if args.workers < 1:
         parser.error(f"--workers {args.workers} must be at least 1")
-    for option, path in {"--out": args.out, "--write-list": args.write_list}.items():
-        try:
-            if path:
-                prepare_list(path)
-        except ConfigError as error:
-            parser.error(f"{option}: {error}")
+    try:
+        prepare_lists(args)
+    except ConfigError as error:
+        parser.error(str(error))
     return args
 
 
@@ -141,6 +141,7 @@ def check_all(paths: list[str], workers: int, channels: int | None = None) -> It
 def start_process(archives: list[ImageArchive]) -> None:
     """Prepare a process, which has the archives from then on and need not open them."""
     cv2.setNumThreads(0)
+    signal(SIGINT, SIG_IGN)  # Ctrl-C reaches all processes, and the first one ends the others
 
 
 def report(findings: list[Finding]) -> list[str]:
@@ -165,33 +166,10 @@ def report(findings: list[Finding]) -> list[str]:
     return lines
 
 
-def write_lists(args: argparse.Namespace, findings: list[Finding]) -> None:
-    """Write the lists; an error of one does not lose the other.
-
-    Raises:
-        ConfigError: a list cannot be written.
-    """
-    bad = [f"{quote_name(f.path)}\t{f.kind}" for f in findings if f.kind]
-    good = [quote_name(_name_in(args.root, f.path)) for f in findings if not f.kind]
-    errors = []
-    for path, lines in ((args.out, bad), (args.write_list, good)):
-        try:
-            if path:
-                write_list(path, lines)
-        except ConfigError as error:
-            errors.append(str(error))
-    if errors:
-        raise ConfigError("; ".join(errors))
-
-
-def _name_in(root: str, path: str) -> str:
-    """Return the path of an image relative to a folder, or its name in an archive."""
-    address = split_address(path)
-    if address and address[0] == root:
-        return address[1]
-    if is_url(path) or (address and address[0].startswith(HUB)):
-        return path
-    return os.path.relpath(path, root) if os.path.isdir(root) else os.path.abspath(path)
+def end(errors: Sequence[str], code: int) -> NoReturn:
+    """End the program with one line."""
+    print(f"error: {'; '.join(errors)}", file=sys.stderr)
+    sys.exit(code)
 
 
 def main() -> None:
@@ -204,6 +182,7 @@ def main() -> None:
         sys.exit(f"error: there is no file '{printable(args.list)}'")
     try:
         paths, left_out = list_images(args)
+        check_inputs(args, paths)
     except (UserError, ValueError) as error:
         sys.exit(f"error: {error}")
     if left_out:
@@ -211,7 +190,8 @@ def main() -> None:
     if not paths:
         sys.exit(f"error: no images in '{printable(args.list or args.root)}'")
     findings: list[Finding] = []
-    errors = []
+    errors: list[str] = []
+    interrupted = False
     try:
         for finding in check_all(paths, args.workers, args.channels):
             findings.append(finding)
@@ -219,17 +199,22 @@ def main() -> None:
         errors.append(str(error))
     except BrokenProcessPool:
         errors.append("a decoding process was killed, perhaps for lack of memory: try --workers 1")
+    except KeyboardInterrupt:
+        interrupted = True
+        errors.append("interrupted by Ctrl-C")
+    code = INTERRUPTED_EXIT_CODE if interrupted else 1
     if errors and not findings:
-        sys.exit(f"error: {errors[0]}")
+        end(errors, code)
     if errors:
         errors.append(f"only the first {len(findings)} of {len(paths)} images were checked")
     print("\n".join(report(findings)))
     try:
-        write_lists(args, findings)
+        pairs = [(finding.path, finding.kind) for finding in findings]
+        write_lists(args, pairs)
     except ConfigError as error:
         errors.append(str(error))
     if errors:
-        sys.exit(f"error: {'; '.join(errors)}")
+        end(errors, code)
     if any(finding.kind for finding in findings):
         sys.exit(1)
 
