@@ -18,7 +18,7 @@ from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from signal import SIG_IGN, SIGINT, signal
+from signal import SIG_DFL, SIGINT, signal
 from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
@@ -158,7 +158,7 @@ def contents(
 def start_process(archives: list[ImageArchive]) -> None:
     """Prepare a process, which has the archives from then on and need not open them."""
     cv2.setNumThreads(0)
-    signal(SIGINT, SIG_IGN)  # Ctrl-C reaches all processes, and the first one ends the others
+    signal(SIGINT, SIG_DFL)  # Ctrl-C reaches all processes, and the first one reports it
 
 
 def pack(args: argparse.Namespace) -> list[str]:

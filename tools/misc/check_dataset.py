@@ -14,7 +14,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
-from signal import SIG_IGN, SIGINT, signal
+from signal import SIG_DFL, SIGINT, signal
 from statistics import median
 from typing import NamedTuple, NoReturn
 
@@ -141,7 +141,7 @@ def check_all(paths: list[str], workers: int, channels: int | None = None) -> It
 def start_process(archives: list[ImageArchive]) -> None:
     """Prepare a process, which has the archives from then on and need not open them."""
     cv2.setNumThreads(0)
-    signal(SIGINT, SIG_IGN)  # Ctrl-C reaches all processes, and the first one ends the others
+    signal(SIGINT, SIG_DFL)  # Ctrl-C reaches all processes, and the first one reports it
 
 
 def report(findings: list[Finding]) -> list[str]:
