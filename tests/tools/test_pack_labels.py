@@ -66,3 +66,18 @@ def test_classes_with_special_names_are_kept(tmp_path, kind, name):
     pack(tmp_path / "in", out := tmp_path / f"out.{kind}")
     assert labels_by_content(out) == labels_by_content(tmp_path / "in")
     assert tuple(sorted((name, "cat", "zebra"))) == LabeledImageFolder(str(out)).CLASSES
+
+
+@pytest.mark.parametrize("shared", ["", "data/"])
+def test_class_that_a_split_would_lose_is_refused(tmp_path, shared):
+    files = class_files(f"{shared}train") | class_files(f"{shared}val")
+    files |= {f"{shared}train/a/{n}.png": image_bytes()[:300] for n in range(2)}
+    write_folder(tmp_path / "in", files)
+    out = tmp_path / "out.tar"
+    options = (tmp_path / "in", out, "--short-side", 16, "--workers", 1)
+    message = pack(*options, code=1).stderr
+    assert "error: no image of the class folder 'train/a' can be packed" in message
+    assert "pack each split separately; the first: corrupt image" in message
+    assert not out.exists()
+    write_folder(tmp_path / "in", {f"{shared}train/x.png": image_bytes()})  # no labels in train
+    assert "7 images, no labels" in pack(*options, code=1).stdout

@@ -165,7 +165,7 @@ def pack(args: argparse.Namespace) -> list[str]:
     """Write the file, and return a line for every image that was left out."""
     from content_suffix import with_suffix_of
     from pack_check import check_pack
-    from pack_names import why_unnamed
+    from pack_names import lost_class, why_unnamed
     from pack_source import list_source
     from pack_writers import WRITERS
 
@@ -203,6 +203,11 @@ def pack(args: argparse.Namespace) -> list[str]:
                     writer.add(written[-1], content.data)
         if not written:
             raise UserError(f"no image can be packed; the first: {left_out[0]}")
+        if lost := lost_class(images, written, splits):
+            raise UserError(
+                f"no image of the class folder '{printable(lost)}' can be packed, so the labels of"
+                f" its split would shift: pack each split separately; the first: {left_out[0]}"
+            )
         check_pack(path, kind, written, classes)
 
     try:

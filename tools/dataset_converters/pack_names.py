@@ -102,6 +102,23 @@ def have_folders_of_labels(images: Sequence[PackedImage]) -> bool:
     )
 
 
+def lost_class(
+    images: Sequence[PackedImage], written: Sequence[PackedImage], splits: Sequence[str]
+) -> str | None:
+    """Return the path of a class folder of a split all of whose images were left out, if any.
+
+    Splits with images outside of class folders have no labels.
+    """
+    shared = before_splits([image.name for image in images])
+    given, kept = (
+        {tuple(image.name[len(shared) :].split("/")[:-1][:2]) for image in each}
+        for each in (images, written)
+    )
+    labeled = set(splits) - {folders[0] for folders in given if len(folders) == 1}
+    lost = sorted(folders for folders in given - kept if folders and folders[0] in labeled)
+    return "/".join(lost[0]) if lost else None
+
+
 def before_splits(paths: Sequence[str]) -> str:
     """Return the folders that all paths share, up to that of a split."""
     shared = shared_folders(paths)
