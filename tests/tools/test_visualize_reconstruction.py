@@ -45,7 +45,7 @@ def test_picture_replaces_no_image_and_is_written_at_once(tmp_path, images, weig
     assert image.read_bytes() == content
 
     def fail(self, path, kind):
-        Path(path).write_bytes(b"half")
+        path.write_bytes(b"half")
         raise OSError("No space left on device")
 
     out = tmp_path / "picture.webp"
