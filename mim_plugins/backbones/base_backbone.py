@@ -7,6 +7,7 @@ from mmengine.model import BaseModule
 from torch import nn
 
 from ..checkpoints import strict_init_cfg
+from ..errors import ConfigError
 from ..layers import init_linear_and_norm
 from .arguments import (
     check_frozen_stages,
@@ -18,6 +19,7 @@ from .arguments import (
     check_rate,
     resolve_arch,
 )
+from .wrapped_names import FLAT, WRAPPERS, joined
 
 
 class StageInfo(NamedTuple):
@@ -183,12 +185,30 @@ class BaseBackbone(BaseModule):
         constructor of optimizers expects.
 
         Args:
-            param_name: name of the parameter in the model.
+            param_name: name of the parameter in the model. Wrappers of the encoder, such as that of
+                ``torch.compile``, may be part of it.
             prefix: name of the encoder in the model, with a trailing dot.
+
+        Raises:
+            ConfigError: the depth is unknown, because the parameter is not one of the encoder, or
+                FSDP1 has joined it with those of other depths.
         """
         if not param_name.startswith(prefix):
             return self.num_depths - 1, self.num_depths
-        return self.layer_depth(param_name.removeprefix(prefix)), self.num_depths
+        name = param_name.removeprefix(prefix)
+        part, _, rest = name.partition(".")
+        while rest and part in WRAPPERS and not hasattr(self, part):
+            name = rest
+            part, _, rest = name.partition(".")
+        if part == FLAT:
+            raise ConfigError(joined(self, name))
+        if not hasattr(self, part):
+            raise ConfigError(
+                f"{type(self).__name__}: the depth of '{name}' for layer-wise learning rates is"
+                " unknown, because it is not a parameter of this encoder; build the optimizer"
+                " before the encoder is wrapped, or set layer_decay_rate=1.0"
+            )
+        return self.layer_depth(name), self.num_depths
 
     def _freeze(self) -> None:
         if self.frozen_stages < 0:
