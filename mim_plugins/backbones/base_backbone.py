@@ -113,6 +113,12 @@ class BaseBackbone(BaseModule):
         return len(self.depths)
 
     @property
+    def out_channels(self) -> int:
+        """Channels of the last output, from which features are pooled."""
+        # the outputs of a plain encoder are those of the blocks of its only stage
+        return self.stage_channels[min(self.out_indices[-1], len(self.stage_channels) - 1)]
+
+    @property
     def max_frozen_stages(self) -> int:
         """Largest value of ``frozen_stages``."""
         return self.num_outputs

@@ -116,7 +116,7 @@ def check_file_colors(backbone: Any, preprocessor: Any, training: Any, where: st
     if image_order(training) is None:
         print_log(
             f"{where} loads files as BGR, but the order of the colors of the training images is"
-            " unknown; if they are RGB before data_preprocessor, give data sets with their pipeline",
+            " unknown; if it is RGB before data_preprocessor, give data sets with that pipeline",
             logger="current",
             level=logging.WARNING,
         )

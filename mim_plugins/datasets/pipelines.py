@@ -42,8 +42,8 @@ def transform_name(transform: Any) -> str:
 def image_order(node: Any) -> str | None:
     """Return the order of the colors of data sets, ``'bgr'`` or ``'rgb'``, None if it is unknown.
 
-    The loading transforms of mmcv and of this package return BGR, see :func:`returns_bgr`. Images of
-    mmpretrain's data sets in memory, such as CIFAR, are RGB. A later transform may reverse the
+    The loading transforms of mmcv and of this package return BGR, see :func:`returns_bgr`. Images
+    of mmpretrain's data sets in memory, such as CIFAR, are RGB. A later transform may reverse the
     channels, such as mmpretrain's ``NumpyToPIL``. The order of other images, such as those that
     another transform or a data set loads, is that to which the last such transform converts them.
     Several data sets are BGR if one of them is.
