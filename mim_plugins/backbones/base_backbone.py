@@ -7,6 +7,7 @@ from mmengine.model import BaseModule
 from torch import nn
 
 from ..checkpoints import strict_init_cfg
+from ..checkpoints.wrapped_names import FLAT, WRAPPERS, joined
 from ..errors import ConfigError
 from ..layers import init_linear_and_norm
 from .arguments import (
@@ -19,7 +20,6 @@ from .arguments import (
     check_rate,
     resolve_arch,
 )
-from .wrapped_names import FLAT, WRAPPERS, joined
 
 
 class StageInfo(NamedTuple):

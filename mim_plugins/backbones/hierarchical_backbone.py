@@ -7,12 +7,12 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from ..checkpoints.wrapped_names import FLAT, joined, without_wrappers
 from ..errors import ConfigError
 from ..layers import Grouping
 from ..masking import upsample_mask
 from .arguments import is_positive_int
 from .base_backbone import BaseBackbone
-from .wrapped_names import FLAT, joined, without_wrappers
 
 
 @dataclass(frozen=True)

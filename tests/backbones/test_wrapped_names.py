@@ -9,7 +9,7 @@ from tiny_models import PLAIN_BACKBONES, TINY_BACKBONES
 from torch import nn
 from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoint_wrapper
 
-from mim_plugins.backbones.wrapped_names import WRAPPERS, without_wrappers
+from mim_plugins.checkpoints.wrapped_names import WRAPPERS, without_wrappers
 from mim_plugins.errors import ConfigError
 from mim_plugins.registry import MODELS
 
