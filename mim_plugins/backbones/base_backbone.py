@@ -18,6 +18,7 @@ from .arguments import (
     check_out_indices,
     check_out_type,
     check_rate,
+    check_side,
     resolve_arch,
 )
 
@@ -89,7 +90,7 @@ class BaseBackbone(BaseModule):
             dims = [dims * 2**stage for stage in range(len(self.depths))]
         self.stage_channels: tuple[int, ...] = tuple(dims)
         check_heads(name, self.stage_channels, self.settings.get("num_heads", 1))
-        self.encoder_stride = encoder_stride
+        self.encoder_stride = check_side(name, "encoder_stride", encoder_stride)
         self.img_size = check_img_size(name, img_size, encoder_stride)
         self.in_channels = check_in_channels(name, in_channels)
         self.out_type = check_out_type(name, out_type)

@@ -11,8 +11,9 @@ from ..checkpoints.wrapped_names import FLAT, joined, without_wrappers
 from ..errors import ConfigError
 from ..layers import Grouping
 from ..masking import upsample_mask
-from .arguments import is_positive_int
+from .arguments import check_side
 from .base_backbone import BaseBackbone
+from .number_checks import is_positive_int
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,7 @@ class HierarchicalBackbone(BaseBackbone):
 
     def __init__(self, *, arch: str | dict = "base", patch_size: int = 4, **kwargs: Any) -> None:
         last = len(self.resolve_arch(arch)["depths"]) - 1
+        check_side(type(self).__name__, "patch_size", patch_size)
         super().__init__(arch=arch, encoder_stride=patch_size * 2**last, **kwargs)
         self.patch_size = patch_size
         self.stages = nn.ModuleList()
