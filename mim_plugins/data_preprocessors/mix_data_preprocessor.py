@@ -41,6 +41,7 @@ class MixDataPreprocessor(ImgDataPreprocessor):
 
     mean: Tensor
     std: Tensor
+    _device: torch.device
 
     def __init__(
         self,
