@@ -178,7 +178,7 @@ def test_global_blocks_are_counted_from_0_and_in_order(window, given, expected):
     [
         (0, (), "Net: window_size=0 must be"),
         (True, (), "Net: window_size=True"),
-        (2, 4, "Net: global_blocks=(4,) must be distinct integers between -4 and 3"),
+        (2, 4, "Net: global_blocks=(4,) must be distinct and between -4 and 3"),
         (2, (0, 0), "Net: global_blocks=(0, 0)"),
         (None, 1, "Net: global_blocks=(1,) requires window_size"),
         (2, None, "Net: global_blocks=None must be an index"),
