@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.logging import print_log
 
 from ..checkpoints.description import (
     BACKBONES,
@@ -56,8 +57,20 @@ def describe_checkpoint(path: Path, config: Config | None = None) -> Description
     described = describe_config(variables)
     if described is None:
         return None
+    _note_unknown_order(variables, described)
     versions = {"mim_plugins": __version__, "torch": str(torch.__version__)}
     return described._replace(source=path.name, source_sha256=file_digest(path), versions=versions)
+
+
+def _note_unknown_order(config: Mapping[str, Any], described: Description) -> None:
+    """Print a note if the order of the colors is assumed, because that of the data is unknown."""
+    order = described.preprocessing.channel_order
+    is_color = order != "any" and config.get("train_dataloader") is not None
+    if is_color and not described_normalization(config).is_order_known:
+        print_log(
+            "note: the order of the colors of the training images is unknown; the encoder is"
+            f" described as one that reads {order.upper()}",
+        )
 
 
 def trained_config(path: Path) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..data_preprocessors import reads_rgb, run_config
+from ..data_preprocessors import place_of, reads_rgb, run_config
 from ..datasets.pipelines import check_not_normalized
 from ..layers.pooling import pooled_features
 from .images import normalize
@@ -33,7 +33,8 @@ class FromPixels(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Process images (B, C, H, W) with values from 0 to 255, RGB if C is 3."""
-        return self.outputs(normalize(images, self.model.data_preprocessor, self.to_bgr))
+        pixels = normalize(images, self.model.data_preprocessor, self.to_bgr)
+        return self.outputs(pixels.to(place_of(self.model)[1]))
 
     def outputs(self, inputs: Tensor) -> Tensor:
         """Process normalized images (B, C, H, W) in the model's order of colors."""

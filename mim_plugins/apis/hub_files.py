@@ -1,11 +1,15 @@
 """Files of an encoder on the Hugging Face hub, which timm reads as well."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
+from ..backbones import MaskedViT
+from ..backbones.arguments import resolve_arch
 from ..checkpoints.description import KEY, Description
 from ..checkpoints.export import differences_in_timm, save_safetensors, to_timm
+from ..checkpoints.writing import write_atomically
 from ..errors import CheckpointError
 
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
@@ -26,9 +30,9 @@ def write_hub_files(encoder: Any, folder: Path) -> None:
     if is_timm:
         tensors = to_timm(tensors, description.backbone["type"])
     about = {"names": names, KEY: description.to_json()}
-    save_safetensors(folder / WEIGHTS, tensors, about)
-    content = json.dumps(timm_config(encoder), indent=2, sort_keys=True)
-    (folder / CONFIG).write_text(f"{content}\n", encoding="utf-8")
+    write_atomically(folder / WEIGHTS, lambda path: save_safetensors(path, tensors, about))
+    content = json.dumps(timm_config(encoder), indent=2, sort_keys=True) + "\n"
+    write_atomically(folder / CONFIG, lambda path: path.write_text(content, encoding="utf-8"))
 
 
 def is_vit_of_timm(description: Description) -> bool:
@@ -36,7 +40,29 @@ def is_vit_of_timm(description: Description) -> bool:
     backbone, given = description.backbone, description.preprocessing
     size = backbone.get("img_size", given.size)
     is_square = isinstance(size, int) or len(set(size)) == 1
-    return backbone["type"] == "MaskedViT" and is_square and not differences_in_timm(description)
+    if backbone["type"] != "MaskedViT" or not is_square:
+        return False
+    arch = resolve_arch("MaskedViT", MaskedViT.arch_settings, backbone.get("arch", "base"))
+    return not differences_in_timm(description, arch["depth"])
+
+
+def crop_in_timm(description: Description) -> str:
+    """Return how the images that timm prepares differ from the described ones, or ``""``."""
+    given = description.preprocessing
+    height, width = given.size
+    if height == width or given.channel_order == "bgr":
+        return ""
+    return (
+        f"timm's transform for {height} x {width} pixels does not resize the short edge of an image"
+        f" to {given.short_edge} pixels, but scales the image until it covers a rectangle; resize"
+        " and crop images without timm.data.create_transform"
+    )
+
+
+def _crop_fraction(side: int, short_edge: int) -> float:
+    """Return the fraction with which timm's ``floor(side / fraction)`` is ``short_edge``."""
+    fraction = side / short_edge
+    return fraction if math.floor(side / fraction) == short_edge else math.nextafter(fraction, 0)
 
 
 def timm_config(encoder: Any) -> dict[str, Any]:
@@ -51,7 +77,7 @@ def timm_config(encoder: Any) -> dict[str, Any]:
     preprocessing = dict(
         input_size=[given.channels, *given.size],
         interpolation=given.interpolation,
-        crop_pct=max(given.size) / given.short_edge,
+        crop_pct=_crop_fraction(max(given.size), given.short_edge),
         crop_mode="center",
         mean=[each / _SCALE for each in given.mean],
         std=[each / _SCALE for each in given.std],
@@ -81,7 +107,7 @@ def timm_config(encoder: Any) -> dict[str, Any]:
     return dict(
         architecture=architecture,
         num_classes=0,
-        num_features=backbone.stage_channels[-1],
+        num_features=backbone.out_channels,
         pretrained_cfg=preprocessing,
         model_args=arguments,
     )

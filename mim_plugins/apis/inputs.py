@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ..backbones.base_backbone import BaseBackbone
 from ..checkpoints.description import Preprocessing
-from ..data_preprocessors import reverses_files, run_config
+from ..data_preprocessors import preprocess_for, reverses_files, run_config
 from ..datasets.pipelines import check_not_normalized, pipelines_of
 from ..datasets.wrappers import loading_bands
 from ..errors import ConfigError
@@ -96,13 +96,12 @@ def _reading(model: Any) -> dict[str, Any]:
 
 
 def model_inputs(model: Any, samples: Sequence[dict]) -> Tensor:
-    """Collate and preprocess a pipeline's samples to inputs (B, C, H, W) on the model's device.
+    """Collate and preprocess a pipeline's samples to inputs (B, C, H, W) of the model.
 
-    Images of different sizes are padded if the data preprocessor supports it.
+    They have the device and the precision of its parameters. Images of different sizes are padded.
     """
     batch = (default_collate if are_one_size(samples) else pseudo_collate)(samples)
-    inputs = model.data_preprocessor(batch, False)["inputs"]
-    return inputs.to(next(model.parameters()).device).float()
+    return preprocess_for(model, model.data_preprocessor, batch)
 
 
 def are_one_size(samples: Sequence[dict]) -> bool:

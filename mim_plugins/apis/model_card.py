@@ -8,7 +8,7 @@ from mmengine.fileio import load as load_file
 from ..checkpoints.description import Description
 from ..config import type_name
 from ..paths import CONFIG_DIR
-from .hub_files import is_vit_of_timm
+from .hub_files import crop_in_timm, is_vit_of_timm
 from .model_zoo import read_config
 
 _FOLDERS = dict(MixMAE="mixmae", MRMAE="mrmae")
@@ -106,6 +106,7 @@ def _text(description: Description, figures: dict[str, float | str], is_timm: bo
         f"- {given.channels} channels, order: {given.channel_order}",
         f"- mean {list(given.mean)} and standard deviation {list(given.std)} of pixels"
         f" {given.units}",
+        *([f"- {crop_in_timm(description)}"] if crop_in_timm(description) else []),
         "",
         "## Figures of these weights",
         "",

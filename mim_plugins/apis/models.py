@@ -11,6 +11,7 @@ from mmengine.registry import MODELS, DefaultScope
 from torch import Tensor
 
 from ..checkpoints import compare_names, convert, find_layout, load_strictly, read_tensors
+from ..checkpoints.wrapped_names import unwrap_tensors
 from ..errors import CheckpointError
 from .model_zoo import override_config, read_config
 
@@ -85,7 +86,8 @@ def load_weights(
 ) -> None:
     """Load a complete model's weights; model and file must have the same tensors.
 
-    Checkpoints of other code bases that :func:`convert` supports are converted.
+    Checkpoints of other code bases that :func:`convert` supports are converted, and names that
+    ``torch.compile`` and other wrappers insert are left out.
 
     Args:
         model: any module.
@@ -96,7 +98,8 @@ def load_weights(
         CheckpointError: the file cannot be read, does not fit the model, or its tensors are not
             floats that the model's types can hold, or not finite.
     """
-    tensors, state = read_tensors(checkpoint), model.state_dict()
+    state = model.state_dict()
+    tensors = unwrap_tensors(read_tensors(checkpoint), state, str(checkpoint))
     own = set(state)
     layout = find_layout(set(tensors))
     if layout is not None and not layout.signature <= own:

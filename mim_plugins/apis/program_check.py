@@ -56,7 +56,6 @@ def largest_difference(
         batches: numbers of images, each of which is tried.
     """
     model, pipeline = module.model, loading_pipeline(module.model)
-    model.data_preprocessor.cpu()  # MMEngine's has an own device, which module.cpu() leaves
     worst = 0.0
     for count in batches:
         shape = (count, module.channels, *size)

@@ -7,8 +7,10 @@ from typing import Any
 from torch.nn.modules.utils import _pair
 
 from ..errors import ConfigError
+from .number_checks import is_above_0, is_int, is_positive_int
 
 OUT_TYPES = ("featmap", "avg_featmap")
+_RATIOS = "mlp_ratios"  # the only entry of sizes that may contain fractions
 
 
 def resolve_arch(
@@ -53,22 +55,18 @@ def resolve_arch(
         if (
             not isinstance(value, (list, tuple))
             or len(value) != max(stages, 1)
-            or not all(isinstance(v, (int, float)) and v > 0 for v in value)
+            or not all((is_above_0 if key == _RATIOS else is_positive_int)(v) for v in value)
         ):
+            kind = "numbers" if key == _RATIOS else "integers"
             raise ValueError(
-                f"{name}: arch[{key!r}]={value!r} must list {stages} numbers above 0, one per stage"
-                " as in arch['depths']"
+                f"{name}: arch[{key!r}]={value!r} must list {stages} {kind} above 0, one per"
+                " stage as in arch['depths']"
             )
     return dict(arch)
 
 
 def _length(value: object) -> int:
     return len(value) if isinstance(value, (list, tuple)) else 0
-
-
-def is_positive_int(value: object) -> bool:
-    """Return whether ``value`` is a positive integer, not a bool."""
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
 def check_heads(name: str, widths: Sequence[int], num_heads: int | Sequence[int]) -> None:
@@ -95,12 +93,35 @@ def check_img_size(name: str, img_size: int | Sequence[int], stride: int) -> tup
         ValueError: there are not one or two sides, or a side is not a multiple of ``stride``.
     """
     sides = tuple(_pair(img_size))
-    if len(sides) != 2 or any(side < 1 or side % stride for side in sides):
+    if len(sides) != 2 or any(not is_int(side) or side < 1 or side % stride for side in sides):
         raise ValueError(
             f"{name}: img_size={sides} must be one side or (H, W), multiples of the encoder"
-            f" stride {stride}"
+            f" stride {stride}, in whole pixels"
         )
-    return sides[0], sides[1]
+    return int(sides[0]), int(sides[1])
+
+
+def check_side(name: str, argument: str, side: int) -> int:
+    """Return the side of a patch.
+
+    Raises:
+        ConfigError: it is not a positive integer.
+    """
+    if not is_positive_int(side):
+        raise ConfigError(
+            f"{name}: {argument}={side!r} must be a positive integer, the side of square patches"
+        )
+    return side
+
+
+def check_ratio(name: str, argument: str, ratio: float) -> None:
+    """Check the width of a layer relative to its input.
+
+    Raises:
+        ConfigError: it is not a number above 0.
+    """
+    if not is_above_0(ratio):
+        raise ConfigError(f"{name}: {argument}={ratio!r} must be a number above 0")
 
 
 def check_in_channels(name: str, in_channels: int) -> int:
@@ -188,10 +209,12 @@ def check_frozen_stages(name: str, frozen_stages: int, last: int) -> int:
     """Return ``frozen_stages``.
 
     Raises:
-        ValueError: it is not between -1 and ``last``.
+        ValueError: it is not an integer between -1 and ``last``.
     """
-    if not -1 <= frozen_stages <= last:
-        raise ValueError(f"{name}: frozen_stages={frozen_stages} must be between -1 and {last}")
+    if not is_int(frozen_stages) or not -1 <= frozen_stages <= last:
+        raise ValueError(
+            f"{name}: frozen_stages={frozen_stages} must be an integer between -1 and {last}"
+        )
     return frozen_stages
 
 
@@ -199,13 +222,16 @@ def check_out_indices(name: str, indices: int | Sequence[int], count: int) -> tu
     """Return ``indices`` of ``count`` outputs, counted from 0; negative ones count from the last.
 
     Raises:
-        ValueError: ``indices`` is empty, or an index is out of range or duplicate.
+        ValueError: ``indices`` is empty or not of integers, or an index is out of range or
+            duplicate.
     """
-    given = (indices,) if isinstance(indices, int) else tuple(indices)
-    valid = tuple(index % count for index in given if -count <= index < count)
+    is_listed = isinstance(indices, Sequence) and not isinstance(indices, str)
+    given: tuple[Any, ...] = tuple(indices) if is_listed else (indices,)  # type: ignore[arg-type]
+    valid = tuple(index % count for index in given if is_int(index) and -count <= index < count)
     if not valid or len(valid) != len(given) or len(set(valid)) != len(valid):
         raise ValueError(
-            f"{name}: out_indices={given} must be distinct and between {-count} and {count - 1}"
+            f"{name}: out_indices={given} must be distinct integers between {-count} and"
+            f" {count - 1}"
         )
     return valid
 

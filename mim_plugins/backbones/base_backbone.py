@@ -7,6 +7,8 @@ from mmengine.model import BaseModule
 from torch import nn
 
 from ..checkpoints import strict_init_cfg
+from ..checkpoints.wrapped_names import FLAT, WRAPPERS, joined
+from ..errors import ConfigError
 from ..layers import init_linear_and_norm
 from .arguments import (
     check_frozen_stages,
@@ -16,6 +18,7 @@ from .arguments import (
     check_out_indices,
     check_out_type,
     check_rate,
+    check_side,
     resolve_arch,
 )
 
@@ -87,7 +90,7 @@ class BaseBackbone(BaseModule):
             dims = [dims * 2**stage for stage in range(len(self.depths))]
         self.stage_channels: tuple[int, ...] = tuple(dims)
         check_heads(name, self.stage_channels, self.settings.get("num_heads", 1))
-        self.encoder_stride = encoder_stride
+        self.encoder_stride = check_side(name, "encoder_stride", encoder_stride)
         self.img_size = check_img_size(name, img_size, encoder_stride)
         self.in_channels = check_in_channels(name, in_channels)
         self.out_type = check_out_type(name, out_type)
@@ -109,6 +112,12 @@ class BaseBackbone(BaseModule):
     def num_outputs(self) -> int:
         """Number of outputs that ``out_indices`` selects from."""
         return len(self.depths)
+
+    @property
+    def out_channels(self) -> int:
+        """Channels of the last output, from which features are pooled."""
+        # the outputs of a plain encoder are those of the blocks of its only stage
+        return self.stage_channels[min(self.out_indices[-1], len(self.stage_channels) - 1)]
 
     @property
     def max_frozen_stages(self) -> int:
@@ -183,12 +192,30 @@ class BaseBackbone(BaseModule):
         constructor of optimizers expects.
 
         Args:
-            param_name: name of the parameter in the model.
+            param_name: name of the parameter in the model. Wrappers of the encoder, such as that of
+                ``torch.compile``, may be part of it.
             prefix: name of the encoder in the model, with a trailing dot.
+
+        Raises:
+            ConfigError: the depth is unknown, because the parameter is not one of the encoder, or
+                FSDP1 has joined it with those of other depths.
         """
         if not param_name.startswith(prefix):
             return self.num_depths - 1, self.num_depths
-        return self.layer_depth(param_name.removeprefix(prefix)), self.num_depths
+        name = param_name.removeprefix(prefix)
+        part, _, rest = name.partition(".")
+        while rest and part in WRAPPERS and not hasattr(self, part):
+            name = rest
+            part, _, rest = name.partition(".")
+        if part == FLAT:
+            raise ConfigError(joined(self, name))
+        if not hasattr(self, part):
+            raise ConfigError(
+                f"{type(self).__name__}: the depth of '{name}' for layer-wise learning rates is"
+                " unknown, because it is not a parameter of this encoder; build the optimizer"
+                " before the encoder is wrapped, or set layer_decay_rate=1.0"
+            )
+        return self.layer_depth(name), self.num_depths
 
     def _freeze(self) -> None:
         if self.frozen_stages < 0:

@@ -7,11 +7,13 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from ..checkpoints.wrapped_names import FLAT, joined, without_wrappers
 from ..errors import ConfigError
 from ..layers import Grouping
 from ..masking import upsample_mask
-from .arguments import is_positive_int
+from .arguments import check_side
 from .base_backbone import BaseBackbone
+from .number_checks import is_positive_int
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ class HierarchicalBackbone(BaseBackbone):
 
     def __init__(self, *, arch: str | dict = "base", patch_size: int = 4, **kwargs: Any) -> None:
         last = len(self.resolve_arch(arch)["depths"]) - 1
+        check_side(type(self).__name__, "patch_size", patch_size)
         super().__init__(arch=arch, encoder_stride=patch_size * 2**last, **kwargs)
         self.patch_size = patch_size
         self.stages = nn.ModuleList()
@@ -162,16 +165,20 @@ class HierarchicalBackbone(BaseBackbone):
 
         Raises:
             ConfigError: the parameter belongs to a stage of several blocks whose list ``blocks``
-                does not contain them.
+                does not contain them, or joins parameters of several blocks.
         """
-        parts = name.split(".")
-        if parts[0] != "stages":
-            return sum(self.depths) if parts[0] in ("norm", "out_norms") else 0
-        stage = int(parts[1])
+        part, _, rest = name.partition(".")
+        if part != "stages":
+            return sum(self.depths) if part in ("norm", "out_norms") else 0
+        number, _, rest = rest.partition(".")
+        stage, own = int(number), without_wrappers(rest)
         depth, first = self.depths[stage], sum(self.depths[:stage]) + 1
         if depth == 1:
             return first
-        blocks = getattr(self.stages[stage], "blocks", None)
+        if own == FLAT:
+            raise ConfigError(joined(self, name))
+        module = self.stages[stage]
+        blocks = getattr(module, "blocks", None)
         listed = len(blocks) if isinstance(blocks, (nn.ModuleList, nn.Sequential)) else 0
         if listed != depth:
             raise ConfigError(
@@ -179,7 +186,11 @@ class HierarchicalBackbone(BaseBackbone):
                 f" layer-wise learning rates require {depth}, as in arch['depths']; name the list"
                 " of the blocks of each stage 'blocks', or override layer_depth"
             )
-        return first + (int(parts[3]) if parts[2] == "blocks" else 0)
+        # by identity, because another module may wrap the stage
+        paths = (path for path, each in module.named_modules() if each is blocks)
+        path = without_wrappers(next(paths)) + "."
+        is_block = own.startswith(path)
+        return first + (int(own.removeprefix(path).partition(".")[0]) if is_block else 0)
 
     def per_stage(
         self, name: str, value: int | str | Sequence[int | str], keyword: str | None = None

@@ -26,7 +26,7 @@ from ..layers import (
     sincos_position_embedding,
 )
 from ..registry import MODELS
-from .arguments import check_global_blocks, check_rate
+from .arguments import check_global_blocks, check_rate, check_ratio
 from .hierarchical_backbone import HierarchicalBackbone
 
 GLOBAL = "global"
@@ -197,6 +197,7 @@ class MaskedSwin(HierarchicalBackbone):
         windows = self.per_stage("window_size", window_size, keyword=GLOBAL)
         name = type(self).__name__
         globally = check_global_blocks(name, global_blocks, sum(self.depths))
+        check_ratio(name, "mlp_ratio", mlp_ratio)
         check_rate(name, "drop_rate", drop_rate)
         check_rate(name, "attn_drop_rate", attn_drop_rate)
         self.patch_embed = PatchEmbed(in_channels, self.stage_channels[0], patch_size)

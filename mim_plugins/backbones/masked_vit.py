@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from ..registry import MODELS
+from .arguments import check_side
 from .plain_backbone import PlainBackbone
 
 
@@ -61,6 +62,7 @@ class MaskedViT(PlainBackbone):
         learn_pos_embed: bool = False,
         init_cfg: dict | None = None,
     ) -> None:
+        check_side(type(self).__name__, "patch_size", patch_size)
         super().__init__(
             arch=arch,
             img_size=img_size,

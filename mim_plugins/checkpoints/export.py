@@ -1,7 +1,7 @@
 """Export of an encoder to a file of its tensors, under our names or timm's."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -123,14 +123,28 @@ def export_backbone(
         foreign=tuple(foreign) if has_foreign else (),
         is_described=KEY in about and (is_safetensors or file_format != "timm"),
         differences=(
-            differences_in_timm(description) if description and file_format == "timm" else ()
+            differences_in_timm(description, _blocks(tensors))
+            if description and file_format == "timm"
+            else ()
         ),
     )
 
 
-def differences_in_timm(description: Description) -> tuple[str, ...]:
-    """Return why timm's model with the tensors of an encoder returns other features."""
+def _blocks(names: Iterable[str]) -> int:
+    """Return the number of blocks of a plain ViT with these names of tensors."""
+    return len({name.split(".")[1] for name in names if name.startswith("blocks.")})
+
+
+def differences_in_timm(description: Description, blocks: int) -> tuple[str, ...]:
+    """Return why timm's model with the tensors of an encoder returns other features.
+
+    Args:
+        description: description of the encoder.
+        blocks: number of Transformer blocks if it is a plain ViT.
+    """
     window = description.backbone.get("window_size")
+    outputs = description.backbone.get("out_indices", -1)
+    last = outputs if isinstance(outputs, int) else outputs[-1]
     found = []
     if description.preprocessing.channel_order == "bgr":
         found.append(
@@ -142,6 +156,12 @@ def differences_in_timm(description: Description) -> tuple[str, ...]:
             "timm's VisionTransformer attends to all tokens, but this encoder to windows of"
             f" {window} x {window} tokens, so features differ; --format huggingface writes a model"
             " for timm with the same features"
+        )
+    if description.backbone["type"] == "MaskedViT" and last not in (-1, blocks - 1):
+        found.append(
+            "timm's VisionTransformer returns the output of its last block, but this encoder"
+            f" (out_indices={outputs}) that of another one, so features differ; --format"
+            " huggingface writes a model for timm with the same features"
         )
     return tuple(found)
 

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from ..errors import CheckpointError
 from .conversion import convert
-from .layouts import BACKBONE, find_layout
+from .layouts import BACKBONE, Layout, find_layout
+from .wrapped_names import unwrap_tensors, without_wrappers
 
 _LISTED = 8  # prefixes in an error message
 _MIN_FIT = 0.2  # share of common names that suffices for an encoder of another depth
@@ -51,8 +52,9 @@ def select_encoder(
 ) -> Encoder:
     """Find the encoder's tensors.
 
-    Layouts of other code bases are recognized and converted. For them, and for a file that contains
-    only an encoder, the prefix ``'backbone.'`` works as well.
+    Layouts of other code bases are recognized and converted, also under a prefix. For them, and for
+    a file that contains only an encoder, the prefix ``'backbone.'`` works as well. Names that
+    ``torch.compile`` and other wrappers insert are left out.
 
     Args:
         tensors: all tensors of the checkpoint.
@@ -65,6 +67,9 @@ def select_encoder(
     Raises:
         CheckpointError: no encoder has this prefix; the message contains the prefix that fits.
     """
+    tensors = unwrap_tensors(tensors, own or {}, source)
+    if prefix and not any(name.startswith(prefix) for name in tensors):
+        prefix = without_wrappers(prefix)
     prefix = f"{prefix.rstrip('.')}." if prefix else ""
     layout = find_layout(set(tensors))
     if layout is not None:
@@ -73,14 +78,16 @@ def select_encoder(
                 f"'{source}' is recognized as {layout.name}, which has no prefix='{prefix}':"
                 f" use prefix='{BACKBONE}'"
             )
-        try:
-            _, converted = convert(tensors, own)
-        except ValueError as error:
-            raise CheckpointError(
-                f"'{source}': {error}; convert the file by hand, or give another one"
-            ) from error
-        return _split(converted, BACKBONE, layout.name)
+        return _converted(tensors, own, layout, source)
     under = {name.removeprefix(prefix) for name in tensors if name.startswith(prefix)}
+    layout = find_layout(under)
+    if layout is not None and fit(under) < 1:
+        inside = _split(tensors, prefix, "")
+        converted = _converted(inside.tensors, own, layout, source)
+        return converted._replace(
+            others=converted.others | inside.others,
+            origin=f"{layout.name} under prefix '{prefix}'",
+        )
     if under and (prefix or fit(under) >= _MIN_FIT):
         return _split(tensors, prefix, f"prefix '{prefix}'" if prefix else "a plain backbone")
     if prefix == BACKBONE and fit(set(tensors)) >= _MIN_FIT:
@@ -95,10 +102,23 @@ def select_encoder(
     )
 
 
+def _converted(
+    tensors: dict[str, Tensor], own: Mapping[str, Tensor] | None, layout: Layout, source: str
+) -> Encoder:
+    try:
+        _, converted = convert(tensors, own)
+    except ValueError as error:
+        raise CheckpointError(
+            f"'{source}': {error}; convert the file by hand, or give another one"
+        ) from error
+    return _split(converted, BACKBONE, layout.name)
+
+
 def better_prefix(
     tensors: dict[str, Tensor], found: Iterable[str], fit: Callable[[set[str]], float]
 ) -> str | None:
     """Suggest another prefix if its names fit clearly better than those ``found``, or None."""
+    tensors = unwrap_tensors(tensors, {}, "")
     under: dict[str, set[str]] = {"": set(tensors)}
     for name in tensors:
         parts = name.split(".")

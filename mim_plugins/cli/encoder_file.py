@@ -8,7 +8,7 @@ from mmengine.config import Config
 from ..apis import Encoder, load, read_config
 from ..apis.export import export_encoder
 from ..apis.from_pixels import FromPixels
-from ..apis.hub_files import CARD
+from ..apis.hub_files import CARD, crop_in_timm
 from ..apis.onnx_file import export_onnx
 from ..apis.program import export_program
 from ..checkpoints import FORMATS as FILE_FORMATS
@@ -66,6 +66,9 @@ def _write_folder(args: argparse.Namespace, config: Config | None) -> None:
     # save_pretrained keeps an existing card, which may be that of another encoder
     write_atomically(folder / CARD, encoder.generate_model_card().save)
     print(f"{folder}: {', '.join(sorted(file.name for file in folder.iterdir()))}")
+    difference = crop_in_timm(encoder.description)
+    if difference:
+        print(f"note: {difference}")
 
 
 def _write_program(args: argparse.Namespace, config: Config | None) -> None:

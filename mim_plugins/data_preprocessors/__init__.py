@@ -10,6 +10,7 @@ from .color_order import (
     run_config,
 )
 from .mix_data_preprocessor import MixDataPreprocessor
+from .preprocess_for import place_of, preprocess_for
 
 __all__ = [
     "AsynchronousCopies",
@@ -19,6 +20,8 @@ __all__ = [
     "has_normalization",
     "innermost",
     "passes_rgb",
+    "place_of",
+    "preprocess_for",
     "reads_rgb",
     "reverses_channels",
     "reverses_files",

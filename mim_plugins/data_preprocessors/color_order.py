@@ -1,6 +1,9 @@
 """Order of the colors of the images that a model reads."""
 
+import logging
 from typing import Any
+
+from mmengine.logging import print_log
 
 from ..datasets.pipelines import image_order
 from ..errors import ConfigError
@@ -24,9 +27,15 @@ def reads_rgb(model: Any) -> bool:
     described = getattr(getattr(model, "preprocessing", None), "channel_order", None)
     if described is not None:
         return described != "bgr"
-    preprocessor = innermost(model.data_preprocessor)
-    training = run_config(model).get("train_dataloader")
-    return passes_rgb(preprocessor, training, not hasattr(preprocessor, "to_rgb"))
+    preprocessor, config = innermost(model.data_preprocessor), run_config(model)
+    given = (config.get("model") or {}).get("data_preprocessor") or config.get("data_preprocessor")
+    # MMEngine's keeps that it reverses the channels, but not the direction
+    has_direction = reverses_channels(preprocessor) and _makes_bgr(given)
+    return passes_rgb(
+        given if has_direction else preprocessor,
+        config.get("train_dataloader"),
+        not hasattr(preprocessor, "to_rgb"),
+    )
 
 
 def passes_rgb(preprocessor: Any, training: Any, default: bool = True) -> bool:
@@ -39,7 +48,7 @@ def passes_rgb(preprocessor: Any, training: Any, default: bool = True) -> bool:
     """
     reverses, order = reverses_channels(preprocessor), image_order(training)
     if order is None:
-        return reverses or default or bool(training)
+        return not _makes_bgr(preprocessor) if reverses else default or bool(training)
     return (order == "bgr") == reverses
 
 
@@ -48,6 +57,11 @@ def reverses_channels(preprocessor: Any) -> bool:
     preprocessor = innermost(preprocessor)
     values = (_entry(preprocessor, name) for name in _REVERSALS)
     return any(value == 1 for value in values)  # not every object, because configs may contain any
+
+
+def _makes_bgr(preprocessor: Any) -> bool:
+    """Return whether a data preprocessor, or its config, reverses RGB images to BGR."""
+    return _entry(innermost(preprocessor), "rgb_to_bgr") == 1
 
 
 def innermost(preprocessor: Any) -> Any:
@@ -86,6 +100,8 @@ def reverses_files(model: Any) -> bool:
 def check_file_colors(backbone: Any, preprocessor: Any, training: Any, where: str) -> None:
     """Check that a model reads images of files, which are BGR, in the order of its training.
 
+    A note is logged if the order of the training images is unknown.
+
     Args:
         backbone: the model's backbone.
         preprocessor: the model's data preprocessor.
@@ -95,8 +111,16 @@ def check_file_colors(backbone: Any, preprocessor: Any, training: Any, where: st
     Raises:
         ConfigError: the training data are RGB.
     """
-    is_color = getattr(backbone, "in_channels", _RGB) == _RGB
-    if is_color and passes_rgb(preprocessor, training) != reverses_channels(preprocessor):
+    if getattr(backbone, "in_channels", _RGB) != _RGB:
+        return
+    if image_order(training) is None:
+        print_log(
+            f"{where} loads files as BGR, but the order of the colors of the training images is"
+            " unknown; if it is RGB before data_preprocessor, give data sets with that pipeline",
+            logger="current",
+            level=logging.WARNING,
+        )
+    elif passes_rgb(preprocessor, training) != reverses_channels(preprocessor):
         raise ConfigError(
             f"{where} loads files as BGR, but the training images are RGB before"
             " data_preprocessor; give data sets with the pipeline of RGB images"

@@ -41,6 +41,7 @@ class MixDataPreprocessor(ImgDataPreprocessor):
 
     mean: Tensor
     std: Tensor
+    _device: torch.device
 
     def __init__(
         self,
@@ -96,6 +97,23 @@ class MixDataPreprocessor(ImgDataPreprocessor):
         if training:
             data["inputs"] = self.mix(data["inputs"])
         return data
+
+    @property
+    def device(self) -> torch.device:
+        """Device to which batches are copied: that of mean and std, if there are any."""
+        return self.mean.device if self._enable_normalize else self._device
+
+    def _apply(self, fn: Any, recurse: bool = True) -> "MixDataPreprocessor":
+        """Move with any module that contains this one; mean and std keep float32 or more."""
+        # MMEngine sets the device only in to() and cuda(), which other containers do not call
+        self._device = fn(torch.empty(0, device=self._device)).device
+        before = dict(self._buffers)
+        super()._apply(fn, recurse)
+        for name, exact in before.items():
+            moved = self._buffers[name]
+            if exact is not None and moved is not None and moved.itemsize < exact.itemsize:
+                self._buffers[name] = exact.to(moved.device)
+        return self
 
     @torch.compiler.disable  # control flow depends on the values of the mask
     def mix(self, images: Tensor) -> Any:

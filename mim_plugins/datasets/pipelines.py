@@ -3,16 +3,14 @@
 Data sets are given as configs or as objects, inside any wrappers.
 """
 
-import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..config import type_name
 from ..errors import ConfigError
+from .loaders import returns_bgr
 
 _SCALING = ("ToTensor", "ConvertImageDtype", "ToDtype")  # of torchvision, from 0 to 1
-_LOADING = re.compile("Load|Read|Decode")  # in names of transforms, also of own ones
-_NO_IMAGES = re.compile("Annotation|Label|Proposal")
 _IN_MEMORY = ("CIFAR10", "CIFAR100", "MNIST", "FashionMNIST")  # of mmpretrain, in RGB
 _SWITCHES = dict(to_rgb="rgb", to_bgr="bgr")  # arguments of transforms, by the resulting order
 
@@ -44,10 +42,10 @@ def transform_name(transform: Any) -> str:
 def image_order(node: Any) -> str | None:
     """Return the order of the colors of data sets, ``'bgr'`` or ``'rgb'``, None if it is unknown.
 
-    Transforms that load files return BGR; their names contain Load, Read or Decode. Images of
-    mmpretrain's data sets in memory, such as CIFAR, are RGB. A later transform may reverse the
-    channels, such as mmpretrain's ``NumpyToPIL``. The order of other images, such as those that a
-    data set loads without a transform, is that to which the last such transform converts them.
+    The loading transforms of mmcv and of this package return BGR, see :func:`returns_bgr`. Images
+    of mmpretrain's data sets in memory, such as CIFAR, are RGB. A later transform may reverse the
+    channels, such as mmpretrain's ``NumpyToPIL``. The order of other images, such as those that
+    another transform or a data set loads, is that to which the last such transform converts them.
     Several data sets are BGR if one of them is.
     """
     orders = {_order(dataset, pipeline) for dataset, pipeline in _datasets_of(node)}
@@ -55,7 +53,7 @@ def image_order(node: Any) -> str | None:
 
 
 def _order(dataset: Any, pipeline: Sequence) -> str | None:
-    loaders = (n for n, step in enumerate(pipeline) if _loads_images(transform_name(step)))
+    loaders = (n for n, step in enumerate(pipeline) if returns_bgr(_kind(step), step))
     first = next(loaders, None)
     results = [
         order
@@ -72,10 +70,6 @@ def _is_in_memory(dataset: Any) -> bool:
     kind = _kind(dataset)
     names = {type_name(each) for each in getattr(kind, "__mro__", [kind])}
     return not names.isdisjoint(_IN_MEMORY)
-
-
-def _loads_images(name: str) -> bool:
-    return bool(_LOADING.search(name)) and not _NO_IMAGES.search(name)
 
 
 def check_not_normalized(node: Any, where: str) -> None:

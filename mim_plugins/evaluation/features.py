@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from mmengine.dist import all_gather, all_gather_object, get_world_size
 from mmengine.logging import print_log
-from mmengine.model.utils import stack_batch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from ..data_preprocessors import preprocess_for
 from ..errors import ConfigError
 from ..layers.pooling import pooled_features
 from .labeled_features import LabeledFeatures
@@ -101,11 +101,8 @@ def _batch_features(
     batch: dict,
     dtype: torch.dtype,
 ) -> Tensor:
-    images = data_preprocessor(batch, False)["inputs"]
-    if isinstance(images, list):
-        images = stack_batch(images)
-    device = next(backbone.parameters()).device
-    with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+    images = preprocess_for(backbone, data_preprocessor, batch)
+    with torch.autocast(images.device.type, dtype, enabled=dtype != torch.float32):
         return pooled_features(backbone, images).float()
 
 

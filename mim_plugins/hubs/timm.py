@@ -53,7 +53,7 @@ class TimmEncoder(nn.Module):
                 f"mim_plugins_encoder: in_chans={in_chans}, but the encoder reads"
                 f" {self.backbone.in_channels} channels; give that number"
             )
-        self.num_features = self.head_hidden_size = self.backbone.stage_channels[-1]
+        self.num_features = self.head_hidden_size = self.backbone.out_channels
         self.drop_rate = drop_rate
         self.global_pool = global_pool
         self.reset_classifier(num_classes)

@@ -152,3 +152,17 @@ def test_numbers_of_numpy_in_a_stored_config_are_described(tmp_path):
     text = Config(config).pretty_text
     torch.save(dict(meta=dict(cfg=text), state_dict={}), tmp_path / "a.pth")
     assert describe_checkpoint(tmp_path / "a.pth").preprocessing.mean == expected
+
+
+@pytest.mark.parametrize(("loader", "is_known"), [("OpenTiff", False), ("LoadImage", True)])
+@pytest.mark.parametrize("reverses", [True, False])
+def test_an_assumed_order_of_colors_is_stated(loader, is_known, reverses, tmp_path, capsys):
+    cfg = read_config("mixmae/swin_b_600e")
+    cfg.model.data_preprocessor.bgr_to_rgb = reverses
+    cfg.train_dataloader.dataset = dict(type="Own", pipeline=[dict(type=loader)])
+    torch.save(dict(meta=dict(cfg=cfg.pretty_text), state_dict={}), tmp_path / "a.pth")
+    described = describe_checkpoint(tmp_path / "a.pth")
+    is_rgb = reverses or not is_known
+    assert described.preprocessing.channel_order == ("rgb" if is_rgb else "bgr")
+    is_stated = "images is unknown; the encoder is described as" in capsys.readouterr().out
+    assert is_stated == (not is_known and not reverses)

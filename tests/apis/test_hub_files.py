@@ -1,13 +1,14 @@
 """Folders for the Hugging Face hub."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
 from described_encoders import change, encoder_of
 
 import mim_plugins
-from mim_plugins.apis import Encoder
+from mim_plugins.apis import Encoder, hub_files
 from mim_plugins.errors import CheckpointError
 
 hub = pytest.importorskip("huggingface_hub")
@@ -28,6 +29,31 @@ def test_saved_folder_gives_the_same_features(encoder, tmp_path, photos):
     assert loaded.description == encoder.description
     for name in ("config.json", "README.md"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_files_are_written_at_once_with_usual_permissions(tmp_path, monkeypatch):
+    encoder = encoder_of("vit")
+    encoder.save_pretrained(tmp_path)
+    (tmp_path / "usual").touch()
+    names = ("model.safetensors", "config.json")
+    assert {(tmp_path / each).stat().st_mode for each in (*names, "usual")} == {
+        (tmp_path / "usual").stat().st_mode
+    }
+    before = [(tmp_path / each).read_bytes() for each in names]
+
+    def fail(*_, **__):
+        raise OSError("disk full")
+
+    for owner, function, name in (
+        (hub_files, "save_safetensors", names[0]),
+        (Path, "write_text", names[1]),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, function, fail)
+            with pytest.raises(OSError, match="disk full"):
+                encoder._save_pretrained(tmp_path)
+        assert (tmp_path / name).read_bytes() == before[names.index(name)]
+    assert {each.name for each in tmp_path.iterdir()} == {*names, "README.md", "usual"}
 
 
 class Api:

@@ -76,6 +76,12 @@ def test_images_in_an_unknown_order_become_or_stay_rgb(step, reverses):
     assert found.is_order_known == reverses
 
 
+def test_unknown_images_that_become_bgr_are_bgr():
+    found = normalization_in(f"{IMAGES % ''}\ndata_preprocessor = dict(rgb_to_bgr=True)")
+    assert found.is_order_known
+    assert not found.to_rgb
+
+
 @pytest.mark.parametrize("inner", [PREPROCESSOR, dict(type="W", data_preprocessor=PREPROCESSOR)])
 def test_preprocessors_inside_others_are_read(inner):
     given = dict(type="MultiBranchDataPreprocessor", data_preprocessor=inner)

@@ -160,7 +160,7 @@ def test_indices_are_counted_from_0_and_keep_their_order(indices, expected):
 
 @pytest.mark.parametrize("indices", [(), (4,), (-5,), (0, 0), (3, -1), (0, 4)])
 def test_indices_out_of_range_or_given_twice_are_refused(indices):
-    message = f"Net: out_indices={indices} must be distinct and between -4 and 3"
+    message = f"Net: out_indices={indices} must be distinct integers between -4 and 3"
     with pytest.raises(ValueError, match=re.escape(message)):
         check_out_indices("Net", indices, 4)
 
@@ -199,7 +199,9 @@ def test_frozen_stages_in_range_pass(stages):
 
 @pytest.mark.parametrize("stages", [-2, 4])
 def test_frozen_stages_out_of_range_are_refused(stages):
-    with pytest.raises(ValueError, match=f"Net: frozen_stages={stages} must be between -1 and 3"):
+    with pytest.raises(
+        ValueError, match=f"Net: frozen_stages={stages} must be an integer between -1 and 3"
+    ):
         check_frozen_stages("Net", stages, 3)
 
 

@@ -159,6 +159,8 @@ def test_image_size_is_for_programs(run, tmp_path, capsys):
         (dict(), False, ("reads BGR: reverse the channels",)),
         (dict(window_size=2), True, ("windows of 2 x 2 tokens, so features differ",)),
         (dict(window_size=2), False, ("reads BGR", "windows of 2 x 2")),
+        (dict(out_indices=(2, 1)), True, ("returns the output of its last block",)),
+        (dict(out_indices=(1, 2)), True, ()),
     ],
 )
 @pytest.mark.parametrize("end", ["pth", "safetensors"])

@@ -13,6 +13,7 @@ from mim_plugins.apis.inputs import evaluation_pipeline, model_inputs
 from mim_plugins.data_preprocessors import (
     MixDataPreprocessor,
     check_file_colors,
+    passes_rgb,
     reads_rgb,
     reverses_channels,
 )
@@ -122,7 +123,34 @@ def test_models_of_rgb_in_memory_read_no_files(kind, reverses):
     for config in (MEMORY, REVERSED_FILES):
         with pytest.raises(ConfigError, match=r"KNNHook loads files as BGR, but .* are RGB before"):
             check(config)
-    for config in (FILES, REVERSED_MEMORY):
+    for config in (FILES, REVERSED_MEMORY, OWN):
         check(config)
     backbone.in_channels = 1
     check(MEMORY)
+
+
+def test_an_unknown_order_is_stated_by_k_nn(monkeypatch):
+    notes = []
+    name = "mim_plugins.data_preprocessors.color_order.print_log"
+    monkeypatch.setattr(name, lambda text, **_: notes.append(text))
+    backbone, preprocessor = SimpleNamespace(in_channels=3), MixDataPreprocessor()
+    check_file_colors(backbone, preprocessor, FILES["train_dataloader"], "k-NN")
+    assert notes == []
+    check_file_colors(backbone, preprocessor, OWN["train_dataloader"], "k-NN")
+    assert [note[:50] for note in notes] == ["k-NN loads files as BGR, but the order of the colo"]
+
+
+@pytest.mark.parametrize("place", ["model", "top"])
+def test_the_direction_of_a_reversal_counts_for_unknown_images(place):
+    given = dict(rgb_to_bgr=True)
+    config = dict(model=dict(data_preprocessor=given)) if place == "model" else {}
+    config |= {} if place == "model" else dict(data_preprocessor=given)
+    model = SimpleNamespace(
+        data_preprocessor=ImgDataPreprocessor(rgb_to_bgr=True), run_config=OWN | config
+    )
+    assert not reads_rgb(model)
+    model.run_config = FILES | config
+    assert reads_rgb(model)  # files are BGR, whatever the argument claims
+    given = dict(type="Wrapper", data_preprocessor=given)
+    assert not passes_rgb(given, OWN["train_dataloader"])
+    assert passes_rgb(dict(bgr_to_rgb=True), OWN["train_dataloader"])

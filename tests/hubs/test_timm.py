@@ -2,12 +2,14 @@
 
 import importlib
 import json
+import math
 import sys
 
 import pytest
 import torch
 from described_encoders import encoder_of
 
+from mim_plugins.apis.hub_files import _crop_fraction, crop_in_timm
 from mim_plugins.errors import CheckpointError
 
 timm = pytest.importorskip("timm")
@@ -67,6 +69,35 @@ def test_preprocessing_is_that_of_the_encoder(name, tmp_path):
 def test_windows_of_a_vit_need_our_model(tmp_path):
     saved(tmp_path, "vit", window_size=3)
     assert type(create(tmp_path)).__name__ == "TimmEncoder"
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("indices", [2, (2,), (0, -1), (1,), (2, 1), (-3,)])
+@pytest.mark.parametrize("name", ["vit", "large_windows", "pvt", "conv_vit"])
+def test_the_last_output_is_that_of_the_encoder(name, indices, tmp_path):
+    encoder = saved(tmp_path, name, out_indices=indices)
+    model, images = create(tmp_path), torch.randn(2, 3, 96, 96)
+    is_last = indices in (2, (2,), (0, -1))
+    assert type(model).__module__.startswith("timm.") == (is_last and name == "vit")
+    found = model(images)
+    torch.testing.assert_close(found, encoder(images))
+    assert model.num_features == encoder.backbone.out_channels == found.shape[1]
+    assert json.loads((tmp_path / "config.json").read_text())["num_features"] == found.shape[1]
+    assert create(tmp_path, num_classes=5)(images).shape == (2, 5)
+
+
+def test_the_short_edge_is_resized_exactly():
+    for side in range(16, 128):
+        for edge in range(side, 2 * side):
+            assert math.floor(side / _crop_fraction(side, edge)) == edge
+
+
+def test_other_images_of_rectangles_are_stated(tmp_path):
+    for size in (96, (64, 96)):
+        encoder = encoder_of("vit", img_size=size)
+        is_rectangle = size != 96
+        assert bool(crop_in_timm(encoder.description)) == is_rectangle
+        assert ("timm's transform for" in str(encoder.generate_model_card())) == is_rectangle
 
 
 def test_changed_configs_are_refused(tmp_path):

@@ -76,7 +76,7 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         rate = self.paramwise_cfg["layer_decay_rate"]
         layered = {
             name: child for name, child in module.named_modules()
-            if name and hasattr(child, "get_layer_depth")
+            if name and _has_depths(child)
         }  # fmt: skip
         if rate < 1 and not layered:
             raise ValueError(
@@ -132,6 +132,12 @@ def _check_settings(settings: dict) -> None:
             " layer_decay_rate (above 0 and at most 1), head_depth (-1 or -2), decay_tokens"
             " and decay_biases (True or False)"
         )
+
+
+def _has_depths(module: nn.Module) -> bool:
+    """Return whether a module has layer depths itself, not as a wrapper of the one that does."""
+    function = getattr(module, "get_layer_depth", None)
+    return function is not None and getattr(function, "__self__", module) is module
 
 
 def _listed_parameters(module: nn.Module) -> set[str]:

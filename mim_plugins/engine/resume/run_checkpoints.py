@@ -113,7 +113,9 @@ def has_regular_end(hook: Any, runner: Runner) -> bool:
     source = Path(runner._load_from).absolute()
     if not re.fullmatch(template_pattern(hook.filename_tmpl), source.name):
         return False
-    return folder is None or (source.parent == Path(folder) and source.exists())
+    if folder is None:  # on another storage, whose paths are text
+        return str(runner._load_from).rpartition("/")[0] == str(hook.out_dir).rstrip("/")
+    return source.parent == Path(folder) and source.exists()
 
 
 def next_try(step: int, end: int, interval: int, save_last: bool) -> str:

@@ -151,7 +151,7 @@ def test_training_pipelines_that_normalize_are_refused():
 
 
 def test_models_of_rgb_in_memory_need_explicit_pipelines():
-    dataset = SimpleNamespace(pipeline=[], data_root="images")
+    dataset = type("CIFAR10", (), dict(pipeline=[], data_root="images"))()
     model = SimpleNamespace(backbone=torch.nn.Identity(), data_preprocessor=MixDataPreprocessor())
     loader = SimpleNamespace(dataset=dataset)
     with pytest.raises(ConfigError, match="KNNHook loads files as BGR"):

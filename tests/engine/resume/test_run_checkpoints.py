@@ -9,6 +9,7 @@ from tiny_run import toy_runner
 from mim_plugins.checkpoints import write_atomically
 from mim_plugins.engine.resume.run_checkpoints import (
     choose_resumable,
+    has_regular_end,
     last_of_training,
     newest_complete,
     next_try,
@@ -115,3 +116,24 @@ def test_last_file_may_be_newer_than_the_regular_ones(tmp_path):
     runner.train()
     assert names(tmp_path) == ["iter_3.pth", "timed_0.pth"]
     assert last_of_training(runner).name == "timed_0.pth"
+
+
+@pytest.mark.parametrize(
+    ("load_from", "expected"),
+    [
+        ("s3://bucket/run/iter_3.pth", True),
+        ("s3://bucket/other/iter_3.pth", False),
+        ("s3://bucket/run/best/iter_3.pth", False),
+        ("/old/run/iter_3.pth", False),
+        ("iter_3.pth", False),
+        ("s3://bucket/run/interrupted.pth", False),
+        (None, False),
+    ],
+)
+@pytest.mark.parametrize("out_dir", ["s3://bucket/run", "s3://bucket/run/"])
+def test_the_end_on_another_storage_lies_in_its_out_dir(load_from, expected, out_dir, tmp_path):
+    hook = SimpleNamespace(
+        out_dir=out_dir, saved=None, first_iter=3, filename_tmpl="iter_{}.pth", last_ckpt=None
+    )
+    runner = SimpleNamespace(work_dir=str(tmp_path), _resume=True, _load_from=load_from, iter=3)
+    assert has_regular_end(hook, runner) == expected
