@@ -1,7 +1,7 @@
 """Checks of the arguments that all encoders have in common."""
 
 import numbers
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from torch.nn.modules.utils import _pair
@@ -107,11 +107,11 @@ def check_side(name: str, argument: str, side: int) -> int:
     Raises:
         ConfigError: it is not a positive integer.
     """
-    if not is_positive_int(side):
+    if not is_int(side) or side < 1:
         raise ConfigError(
             f"{name}: {argument}={side!r} must be a positive integer, the side of square patches"
         )
-    return side
+    return int(side)
 
 
 def check_ratio(name: str, argument: str, ratio: float) -> None:
@@ -218,16 +218,18 @@ def check_frozen_stages(name: str, frozen_stages: int, last: int) -> int:
     return frozen_stages
 
 
-def check_out_indices(name: str, indices: int | Sequence[int], count: int) -> tuple[int, ...]:
+def check_out_indices(name: str, indices: int | Iterable[int], count: int) -> tuple[int, ...]:
     """Return ``indices`` of ``count`` outputs, counted from 0; negative ones count from the last.
 
     Raises:
         ValueError: ``indices`` is empty or not of integers, or an index is out of range or
             duplicate.
     """
-    is_listed = isinstance(indices, Sequence) and not isinstance(indices, str)
+    is_listed = isinstance(indices, Iterable) and not isinstance(indices, str)
     given: tuple[Any, ...] = tuple(indices) if is_listed else (indices,)  # type: ignore[arg-type]
-    valid = tuple(index % count for index in given if is_int(index) and -count <= index < count)
+    valid = tuple(
+        int(index) % count for index in given if is_int(index) and -count <= index < count
+    )
     if not valid or len(valid) != len(given) or len(set(valid)) != len(valid):
         raise ValueError(
             f"{name}: out_indices={given} must be distinct integers between {-count} and"

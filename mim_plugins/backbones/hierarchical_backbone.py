@@ -81,7 +81,7 @@ class HierarchicalBackbone(BaseBackbone):
 
     def __init__(self, *, arch: str | dict = "base", patch_size: int = 4, **kwargs: Any) -> None:
         last = len(self.resolve_arch(arch)["depths"]) - 1
-        check_side(type(self).__name__, "patch_size", patch_size)
+        patch_size = check_side(type(self).__name__, "patch_size", patch_size)
         super().__init__(arch=arch, encoder_stride=patch_size * 2**last, **kwargs)
         self.patch_size = patch_size
         self.stages = nn.ModuleList()
@@ -180,15 +180,15 @@ class HierarchicalBackbone(BaseBackbone):
         module = self.stages[stage]
         blocks = getattr(module, "blocks", None)
         listed = len(blocks) if isinstance(blocks, (nn.ModuleList, nn.Sequential)) else 0
-        if listed != depth:
+        # by identity, because another module may wrap the stage
+        found = next((path for path, each in module.named_modules() if each is blocks), None)
+        if found is None or listed != depth:
             raise ConfigError(
                 f"{type(self).__name__}: stages[{stage}].blocks contains {listed} blocks, but"
                 f" layer-wise learning rates require {depth}, as in arch['depths']; name the list"
                 " of the blocks of each stage 'blocks', or override layer_depth"
             )
-        # by identity, because another module may wrap the stage
-        paths = (path for path, each in module.named_modules() if each is blocks)
-        path = without_wrappers(next(paths)) + "."
+        path = without_wrappers(found) + "."
         is_block = own.startswith(path)
         return first + (int(own.removeprefix(path).partition(".")[0]) if is_block else 0)
 

@@ -62,7 +62,7 @@ class MaskedViT(PlainBackbone):
         learn_pos_embed: bool = False,
         init_cfg: dict | None = None,
     ) -> None:
-        check_side(type(self).__name__, "patch_size", patch_size)
+        patch_size = check_side(type(self).__name__, "patch_size", patch_size)
         super().__init__(
             arch=arch,
             img_size=img_size,

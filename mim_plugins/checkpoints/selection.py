@@ -71,7 +71,7 @@ def select_encoder(
     if prefix and not any(name.startswith(prefix) for name in tensors):
         prefix = without_wrappers(prefix)
     prefix = f"{prefix.rstrip('.')}." if prefix else ""
-    layout = find_layout(set(tensors))
+    layout = _other_layout(set(tensors), own)
     if layout is not None:
         if prefix not in ("", BACKBONE):
             raise CheckpointError(
@@ -80,7 +80,7 @@ def select_encoder(
             )
         return _converted(tensors, own, layout, source)
     under = {name.removeprefix(prefix) for name in tensors if name.startswith(prefix)}
-    layout = find_layout(under)
+    layout = _other_layout(under, own)
     if layout is not None and fit(under) < 1:
         inside = _split(tensors, prefix, "")
         converted = _converted(inside.tensors, own, layout, source)
@@ -100,6 +100,12 @@ def select_encoder(
         f"'{source}' does not fit {model}: {wrong}; its prefixes (tensors): {listed}{more};"
         f" {better_prefix(tensors, under, fit) or 'none of them fits: give another checkpoint'}"
     )
+
+
+def _other_layout(names: set[str], own: Mapping[str, Tensor] | None) -> Layout | None:
+    """Return the layout of other code bases among ``names``, None if the encoder's own has it."""
+    layout = find_layout(names)
+    return None if layout is None or layout.signature <= set(own or ()) else layout
 
 
 def _converted(

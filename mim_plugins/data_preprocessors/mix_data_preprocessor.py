@@ -11,6 +11,8 @@ from torch import Tensor
 from ..layers import Grouping
 from ..registry import MODELS, TRANSFORMS
 
+_FLOAT32 = 4  # bytes
+
 
 @MODELS.register_module()
 class MixDataPreprocessor(ImgDataPreprocessor):
@@ -41,7 +43,7 @@ class MixDataPreprocessor(ImgDataPreprocessor):
 
     mean: Tensor
     std: Tensor
-    _device: torch.device
+    _place: Tensor
 
     def __init__(
         self,
@@ -74,6 +76,8 @@ class MixDataPreprocessor(ImgDataPreprocessor):
             self._enable_normalize = True
             for name, values in (("mean", mean), ("std", std)):
                 self.register_buffer(name, torch.tensor(values).view(-1, 1, 1), persistent=False)
+        else:
+            self.register_buffer("_place", torch.zeros(1), persistent=False)
         self.batch_transform: Callable | None = (
             TRANSFORMS.build(batch_transform)
             if isinstance(batch_transform, dict)
@@ -100,19 +104,21 @@ class MixDataPreprocessor(ImgDataPreprocessor):
 
     @property
     def device(self) -> torch.device:
-        """Device to which batches are copied: that of mean and std, if there are any."""
-        return self.mean.device if self._enable_normalize else self._device
+        """Device to which batches are copied.
+
+        It is that of a buffer, because MMEngine's attribute changes only in ``to()`` and ``cuda()``
+        of MMEngine's modules, and not if other containers move this one.
+        """
+        return (self.mean if self._enable_normalize else self._place).device
 
     def _apply(self, fn: Any, recurse: bool = True) -> "MixDataPreprocessor":
-        """Move with any module that contains this one; mean and std keep float32 or more."""
-        # MMEngine sets the device only in to() and cuda(), which other containers do not call
-        self._device = fn(torch.empty(0, device=self._device)).device
+        """Convert with any module that contains this one; mean and std keep float32 or more."""
         before = dict(self._buffers)
         super()._apply(fn, recurse)
         for name, exact in before.items():
             moved = self._buffers[name]
-            if exact is not None and moved is not None and moved.itemsize < exact.itemsize:
-                self._buffers[name] = exact.to(moved.device)
+            if exact is not None and moved is not None and moved.itemsize < _FLOAT32:
+                self._buffers[name] = exact.to(moved.device, torch.float32)
         return self
 
     @torch.compiler.disable  # control flow depends on the values of the mask

@@ -1,6 +1,8 @@
 """Transforms that load images as BGR."""
 
 from collections.abc import Iterator
+from inspect import unwrap
+from types import CodeType
 from typing import Any
 
 from mmengine.registry import TRANSFORMS as ROOT
@@ -48,10 +50,15 @@ def _decodes_bgr(kind: Any) -> bool:
     for each in getattr(kind, "__mro__", ()):
         if each.__name__ in _NAMES and each.__module__.partition(".")[0] in _PACKAGES:
             return True
-        if not all(_calls_base(vars(each)[name]) for name in _METHODS if name in vars(each)):
+        calls = {"super", *(base.__name__ for base in each.__mro__[1:])}
+        methods = [vars(each)[name] for name in _METHODS if name in vars(each)]
+        if not all(calls & _names(getattr(unwrap(method), "__code__", None)) for method in methods):
             return False
     return False
 
 
-def _calls_base(method: Any) -> bool:
-    return "super" in getattr(getattr(method, "__code__", None), "co_names", ())
+def _names(code: Any) -> set[str]:
+    """Return the names that a function and those within it use."""
+    if not isinstance(code, CodeType):
+        return set()
+    return set(code.co_names).union(*map(_names, code.co_consts))

@@ -69,6 +69,17 @@ def test_a_data_preprocessor_moves_with_any_container(values, move):
         assert copied(dict(inputs=torch.zeros(2, 3, 4, 4)))["inputs"].device.type == "cpu"
 
 
+@pytest.mark.parametrize("values", [{}, dict(mean=[1.0], std=[2.0])])
+def test_a_loaded_data_preprocessor_has_the_device_of_the_mapping(values, tmp_path):
+    torch.save(MixDataPreprocessor(**values).to("meta"), tmp_path / "a.pth")
+    container = nn.Sequential(MixDataPreprocessor(**values).to("meta"))
+    container[0]._device = torch.device("cuda:3")  # as in a file of another machine
+    for move in (nn.Module.half, nn.Module.float, nn.Module.double):
+        assert move(container)[0].device.type == "meta"
+    loaded = torch.load(tmp_path / "a.pth", map_location="cpu", weights_only=False)
+    assert loaded.double().device.type in ("cpu", "meta")  # tensors without values stay
+
+
 @pytest.mark.parametrize("kind", ["ClsDataPreprocessor", "ImgDataPreprocessor"])
 def test_preprocessors_of_other_packages_move_too(pretrain_cfg, kind, photo):
     with DefaultScope.overwrite_default_scope("mmpretrain"):

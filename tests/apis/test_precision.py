@@ -52,7 +52,8 @@ def test_pictures_of_a_model_in_half_precision(cfg, photos, request):
 def test_mean_and_deviation_keep_float32():
     encoder = encoder_of("pvt")
     before = [each.clone() for each in encoder.data_preprocessor.buffers()]
-    encoder.half().bfloat16().float()
+    encoder.half().bfloat16().double().half().double().float()
     assert len(before) == 2
     for found, expected in zip(encoder.data_preprocessor.buffers(), before, strict=True):
+        assert found.dtype == torch.float32
         assert torch.equal(found, expected)

@@ -116,6 +116,10 @@ def test_depths_need_the_lists_of_all_blocks(build, stage):
         text = rf"stages\[{stage}\].blocks contains .* require {depth}.* or override layer_depth"
         with pytest.raises(ConfigError, match=text):
             backbone.layer_depth(name)
+    del module.blocks
+    vars(module)["blocks"] = nn.Sequential(*module.layers)  # as a property that makes the list
+    with pytest.raises(ConfigError, match=text):
+        backbone.layer_depth(name)
 
 
 def test_other_parts_have_the_depth_of_the_embedding(build):

@@ -59,9 +59,11 @@ def test_sizes_of_architectures_are_integers(name, value):
 def test_fractions_and_integers_of_numpy_are_accepted():
     arch = KINDS["pvt"]["arch"] | dict(mlp_ratios=(1.5, 2, 2.5))
     assert build("pvt", arch=arch).stages[0].blocks[0].mlp[0].out_features == 12
-    encoder = build("vit", img_size=np.int64(32), mlp_ratio=2.5, out_indices=[np.int64(-1), 0])
-    assert encoder.img_size == (32, 32)
-    assert encoder.out_indices == (2, 0)
+    given = dict(img_size=np.int64(32), patch_size=np.int64(16), mlp_ratio=2.5)
+    for indices in ([np.int64(-1), 0], np.array([2, 0]), (i for i in (-1, 0))):
+        encoder = build("vit", out_indices=indices, **given)
+        assert (encoder.img_size, encoder.out_indices) == ((32, 32), (2, 0))
+        assert {type(each) for each in (*encoder.out_indices, encoder.encoder_stride)} == {int}
 
 
 def test_bools_are_no_numbers():

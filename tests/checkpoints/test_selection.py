@@ -83,6 +83,21 @@ def test_another_code_bases_layout_is_converted(prefix):
     assert "MixMIM" in encoder.origin
 
 
+@pytest.mark.parametrize("beginning", ["", "backbone.", "student."])
+def test_an_encoder_with_the_names_of_another_layout_is_not_converted(beginning):
+    names = ("pos_embed", "blocks.0.attn.qkv.weight", "patch_embed.proj.weight", "fc_norm.bias")
+    content = tensors(*(beginning + name for name in names[:3]))
+    encoder = select_encoder(
+        content,
+        beginning or None,
+        lambda found: len(found & set(names)) / len(names),
+        "x.pth",
+        "Model",
+        tensors(*names),
+    )
+    assert set(encoder.tensors) == set(names[:3])
+
+
 def test_another_code_bases_layout_has_no_other_prefix():
     content = tensors("absolute_pos_embed", "layers.0.blocks.0.attn.qkv.weight")
     with pytest.raises(CheckpointError, match=r"MixMIM.*use prefix='backbone\.'"):

@@ -1,5 +1,7 @@
 """Order of the colors that loading transforms return."""
 
+import functools
+
 import cv2
 import mmcv
 import numpy as np
@@ -24,6 +26,39 @@ class Renamed(Shifted):
     """Loader without methods."""
 
 
+class Named(LoadImageFromFile):
+    """Loader that names its base."""
+
+    def transform(self, results):
+        return LoadImageFromFile.transform(self, results)
+
+
+class Retried(LoadImageFromFile):
+    """Loader that calls its base in a function."""
+
+    def transform(self, results):
+        def load():
+            return super(Retried, self).transform(results)
+
+        return load()
+
+
+def decorated(method):
+    @functools.wraps(method)
+    def call(*args):
+        return method(*args)
+
+    return call
+
+
+class Decorated(LoadImageFromFile):
+    """Loader with a decorated method."""
+
+    @decorated
+    def transform(self, results):
+        return super().transform(results)
+
+
 class Own(LoadImageFromFile):
     """Loader that decodes by itself."""
 
@@ -44,6 +79,9 @@ KINDS = [
     (LoadRandomResizedCrop, True),
     (Shifted, True),
     (Renamed, True),
+    (Named, True),
+    (Retried, True),
+    (Decorated, True),
     (Own, False),
     (Own2, False),
     (len, False),
