@@ -1,7 +1,6 @@
 """State of samplers at one time."""
 
 import copy
-import pickle
 import random
 import warnings
 from types import GeneratorType
@@ -13,8 +12,6 @@ from mmengine.dataset import InfiniteSampler
 
 from ...errors import ConfigError
 from .sampler_parts import SamplerParts
-
-_NOT_COPIED = (TypeError, ValueError, RuntimeError, AttributeError, copy.Error, pickle.PickleError)
 
 
 class SamplerSnapshot:
@@ -37,8 +34,8 @@ class SamplerSnapshot:
         try:
             memo = self._memo(parts.objects, parts.generators)
             self._attributes = _deep_copy([vars(each) for each in parts.objects], memo)
-        except _NOT_COPIED as error:  # most runs do not need the copy
-            self._fault = str(error)
+        except Exception as error:  # most runs do not need the copy
+            self._fault = str(error) or type(error).__name__
 
     def restore(self) -> None:
         """Give the samplers this state again.
@@ -47,6 +44,8 @@ class SamplerSnapshot:
             ConfigError: a sampler contains an object that cannot be copied, such as a generator
                 function's iterator.
         """
+        if self._fault:
+            raise self._refusal(self._fault)
         self._place(self._parts.objects, self._parts.generators)
 
     def copies(self, *originals: Any) -> list[Any]:
@@ -55,17 +54,17 @@ class SamplerSnapshot:
         Raises:
             ConfigError: see :meth:`restore`.
         """
-        self._refuse()
+        if self._fault:
+            raise self._refusal(self._fault)
         try:
-            objects = [copy.copy(each) for each in self._parts.objects]
+            objects = [_shallow_copy(each) for each in self._parts.objects]
             generators = [_new_generator(each) for each in self._parts.generators]
-        except _NOT_COPIED as error:
-            self._fault = str(error)
-        memo = self._place(objects, generators)
+            memo = self._place(objects, generators)
+        except Exception as error:
+            raise self._refusal(str(error) or type(error).__name__) from error
         return [memo.get(id(each), each) for each in originals]
 
     def _place(self, objects: list[Any], generators: list[Any]) -> dict[int, Any]:
-        self._refuse()
         memo = self._memo(objects, generators)
         for each, attributes in zip(objects, _deep_copy(self._attributes, memo), strict=True):
             vars(each).clear()
@@ -82,14 +81,13 @@ class SamplerSnapshot:
         memo |= {id(old): new for old, new in zip(olds, [*objects, *generators], strict=True)}
         return memo
 
-    def _refuse(self) -> None:
-        if self._fault:
-            names = ", ".join(dict.fromkeys(type(each).__name__ for each in self._parts.objects))
-            raise ConfigError(
-                f"a hook reads the training data, but the samplers ({names}) store an iterator or"
-                f" another object that cannot be copied ({self._fault}), so the hook would take"
-                " batches of the training; use another sampler, or remove the hook"
-            )
+    def _refusal(self, fault: str) -> ConfigError:
+        names = ", ".join(dict.fromkeys(type(each).__name__ for each in self._parts.objects))
+        return ConfigError(
+            f"the samplers of the training data ({names}) store an iterator or another object that"
+            f" cannot be copied ({fault}), so their order cannot begin again, which a hook that"
+            " reads these data or another train() needs; use another sampler, or remove the hook"
+        )
 
 
 def begin_endless(sampler: Any) -> None:
@@ -107,6 +105,16 @@ def _is_endless(sampler: Any) -> bool:
         and isinstance(indices, GeneratorType)
         and indices.gi_code is code
     )
+
+
+def _shallow_copy(value: Any) -> Any:
+    try:
+        return copy.copy(value)
+    except Exception:
+        if type(value).__new__ is not object.__new__:  # such as a file
+            raise
+        # a __getattr__ may need attributes, which a new copy lacks
+        return object.__new__(type(value))
 
 
 def _new_generator(generator: Any) -> Any:

@@ -1,6 +1,8 @@
 import functools
 import itertools
+import os
 import random
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from torch.utils.data import BatchSampler, DataLoader, RandomSampler, Sampler, S
 
 from mim_plugins.engine.loops import ResumableDataLoader
 from mim_plugins.engine.loops.positioned_batch_sampler import PositionedBatchSampler
+from mim_plugins.errors import ConfigError
 
 EPOCHS = 3
 
@@ -76,6 +79,24 @@ class Held(Counts):
 
     def __iter__(self):
         yield from self.draw(self.held)
+
+
+class Forwarding(Sized):
+    """Sampler that has all attributes of the one that it wraps."""
+
+    def __init__(self):
+        self.sampler = Counts()
+
+    def __getattr__(self, name):
+        return getattr(self.sampler, name)
+
+    def __iter__(self):
+        yield from self.sampler
+
+
+class ForwardingByName(Forwarding):
+    def __getattr__(self, name):
+        return getattr(vars(self)["sampler"], name)
 
 
 class Plain:
@@ -146,6 +167,8 @@ SAMPLERS = {
     "dict": lambda: Held(lambda each: {"x": each}, lambda held: held["x"]),
     "nested": lambda: Held(lambda each: [[[[(each,)]]]], lambda held: held[0][0][0][0][0]),
     "among_many": lambda: Held(lambda each: [*range(2000), each], lambda held: held[-1]),
+    "forwarding": Forwarding,
+    "forwarding_by_name": ForwardingByName,
     "plain": Plain,
     "in_plain": lambda: Held(lambda each: [Plain()], lambda held: held[0]),
     "bound": Bound,
@@ -270,6 +293,35 @@ def test_lengths_that_draw_indices_leave_the_order_unchanged():
         return found
 
     assert epochs(measure=True) == epochs(measure=False)
+
+
+class Uncopied(list):
+    def __deepcopy__(self, memo):
+        raise NotImplementedError
+
+
+class RefusesCopies(Iterator):
+    def __next__(self):
+        return 0
+
+    def __copy__(self):
+        raise KeyError(0)
+
+    def __new__(cls):
+        return super().__new__(cls)
+
+
+@pytest.mark.parametrize("make", [Uncopied, RefusesCopies, lambda: open(os.devnull)])
+def test_samplers_that_cannot_be_copied_train(make):
+    sampler = Counts()
+    sampler.held = make()
+    some = ResumableDataLoader(DataLoader(list(range(64)), 4, sampler=sampler))
+    assert len(some) == 2
+    assert [epoch_of(some, epoch) for epoch in range(3)] == [
+        epoch_of(loader("counts"), epoch) for epoch in range(3)
+    ]
+    with pytest.raises(ConfigError, match=r"\(.*Counts.*cannot be copied \(\w.*another sampler"):
+        next(iter(some))
 
 
 def test_data_of_a_sampler_are_not_copied(tmp_path):
