@@ -78,12 +78,14 @@ def _is_generator(value: Any) -> bool:
 def _elements(value: Any) -> Iterable | None:
     """Return what a container, method or partial function contains, None for other objects."""
     if isinstance(value, dict):
-        return value.values()
+        return [*value.keys(), *value.values()]
     if isinstance(value, (list, tuple, set, frozenset, deque)):
         return value
     if isinstance(value, MethodType):
         return [value.__self__]
-    return [*value.args, *value.keywords.values()] if isinstance(value, partial) else None
+    if isinstance(value, partial):
+        return [value.func, *value.args, *value.keywords.values()]
+    return None
 
 
 def _is_stepped(value: Any) -> bool:

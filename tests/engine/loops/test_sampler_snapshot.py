@@ -1,8 +1,8 @@
 import functools
 import itertools
-import os
 import random
 from collections.abc import Iterator
+from io import BytesIO, TextIOWrapper
 
 import numpy as np
 import pytest
@@ -311,7 +311,7 @@ class RefusesCopies(Iterator):
         return super().__new__(cls)
 
 
-@pytest.mark.parametrize("make", [Uncopied, RefusesCopies, lambda: open(os.devnull)])
+@pytest.mark.parametrize("make", [Uncopied, RefusesCopies, lambda: TextIOWrapper(BytesIO())])
 def test_samplers_that_cannot_be_copied_train(make):
     sampler = Counts()
     sampler.held = make()
@@ -331,6 +331,7 @@ def test_data_of_a_sampler_are_not_copied(tmp_path):
             self.features = np.memmap(tmp_path / "features", mode="w+", shape=(8,))
             self.model = torch.nn.Sequential(torch.nn.Linear(2, 2))
             self.inner = {"data": [torch.utils.data.TensorDataset(torch.zeros(8))]}
+            self.shares = {torch.utils.data.TensorDataset(torch.zeros(8)): 1}
 
     sampler = Storing()
     position = PositionedBatchSampler(BatchSampler(sampler, 4, False))
@@ -340,3 +341,14 @@ def test_data_of_a_sampler_are_not_copied(tmp_path):
     for name in ("dataset", "features", "model"):
         assert getattr(copied, name) is getattr(sampler, name)
     assert copied.inner["data"][0] is sampler.inner["data"][0]
+    assert copied.shares is not sampler.shares
+    assert copied.shares == sampler.shares
+
+
+def test_keys_and_partial_functions_contain_samplers():
+    sampler = Counts()
+    random_sampler = RandomSampler(range(8), generator=numbers(1))
+    sampler.held = {(random_sampler, 0): functools.partial(Counts().__iter__)}
+    parts = PositionedBatchSampler(BatchSampler(sampler, 4, False)).parts
+    assert [type(each) for each in parts.objects[2:]] == [RandomSampler, Counts]
+    assert parts.generators == [random_sampler.generator]
