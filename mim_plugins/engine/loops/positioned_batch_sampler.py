@@ -53,9 +53,18 @@ class PositionedBatchSampler(Sampler):
         self._rank = get_rank()
         self._epoch = self._start = 0
         self._generator, self._persistent = generator, persistent
-        self.reset()
+        self._take_state()
 
     def reset(self) -> None:
+        """Give the samplers the state in which they began, as the first one of another training.
+
+        Raises:
+            ConfigError: see :meth:`SamplerSnapshot.restore`.
+        """
+        self._history.restore()
+        self._take_state()
+
+    def _take_state(self) -> None:
         """Take the present state of the samplers for the first one of the run."""
         self._history = SamplerHistory(self.batch_sampler)
         self._length: int | None = None
@@ -96,7 +105,7 @@ class PositionedBatchSampler(Sampler):
         other.batch_sampler, other._generator = self._history.copies(
             self.batch_sampler, self._generator
         )
-        other.reset()
+        other._take_state()
         return other
 
     def __iter__(self) -> Iterator[SeededBatch]:

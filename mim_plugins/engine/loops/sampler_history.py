@@ -59,12 +59,11 @@ class SamplerHistory:
             epoch: number of complete epochs.
             run: function that draws all indices of an epoch.
         """
-        initial = self._first_state()
+        self._first_state()
         if not self._has_state():
             return
         if self._epoch is None or self._epoch > epoch:
-            initial.restore()
-            self._epoch = 0
+            self.restore()
         if epoch - self._epoch > 1:
             print_log(f"drawing the indices of {epoch - self._epoch} earlier epochs", "current")
         for past in range(self._epoch, epoch):
@@ -75,6 +74,16 @@ class SamplerHistory:
     def end(self, epoch: int) -> None:
         """Record that all indices of ``epoch`` have been drawn."""
         self._epoch = epoch + 1
+
+    def restore(self) -> None:
+        """Give the samplers their first state, if any indices have been drawn.
+
+        Raises:
+            ConfigError: see :meth:`SamplerSnapshot.restore`.
+        """
+        if self._epoch != 0 and self._initial is not None and self._has_state():
+            self._initial.restore()
+            self._epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
         """Set the epoch of all samplers that have one."""

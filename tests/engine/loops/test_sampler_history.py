@@ -181,6 +181,17 @@ def test_epoch_begun_again_has_the_same_order(make):
     assert epoch_of(sampler, 0) == first
 
 
+@pytest.mark.parametrize("make", [*SAMPLERS, lambda: SequentialSampler(range(8))])
+def test_second_training_of_a_process_begins_the_same_order(make):
+    batched = Buckets if make not in SAMPLERS else BatchSampler
+    sampler = positioned(make, drop_last=True, batched=batched)
+    whole = [epoch_of(positioned(make, True, batched), epoch) for epoch in range(2)]
+    for epoch, start in ((0, 1), (1, 1), (1, 0), (0, 0)):
+        sampler.reset()
+        sampler.set_position(epoch, start)
+        assert next(iter(sampler))[:] == whole[epoch][start]  # and interrupted
+
+
 @pytest.mark.parametrize("module", ["own_samplers", "mmpretrain.samplers"])
 def test_past_epochs_are_drawn_for_unknown_samplers_only(module):
     drawn = []
