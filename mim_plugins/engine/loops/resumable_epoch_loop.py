@@ -125,11 +125,18 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
 
     def run_iter(self, idx: int, data_batch: Any) -> None:
         """Train on one batch."""
-        self.runner.message_hub.update_info(
-            POSITION, dict(epoch=self._epoch, batches=idx + 1, of=self._first_length)
-        )
+        self._store_position(idx + 1)  # hooks save checkpoints after the training step
         seed_generators(*iteration_key(self.runner), cuda=True)
-        super().run_iter(idx, data_batch)
+        try:
+            super().run_iter(idx, data_batch)
+        except BaseException:  # the caller may save a checkpoint or train again
+            self._store_position(idx)
+            raise
+
+    def _store_position(self, batches: int) -> None:
+        self.runner.message_hub.update_info(
+            POSITION, dict(epoch=self._epoch, batches=batches, of=self._first_length)
+        )
 
     def _completed_batches(self) -> int:
         """Return the number of batches of the current epoch completed before the checkpoint."""

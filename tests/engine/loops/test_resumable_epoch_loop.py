@@ -4,6 +4,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from mmengine.hooks import Hook
 from tiny_run import (
     IMAGES,
     MIXMAE,
@@ -103,6 +104,56 @@ class Varying(Sampler):
         return iter(torch.randperm(8, generator=self.generator)[: len(self)].tolist())
 
 
+class Shifting(Sampler):
+    """Sampler that counts its epochs at their start."""
+
+    number = 0
+
+    def __len__(self):
+        return 4
+
+    def __iter__(self):
+        self.number += 1
+        return iter(range(self.number, self.number + 4))
+
+
+class Interrupt(Hook):
+    def __init__(self, iterations):
+        self.iterations = [*iterations]
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        if runner.iter in self.iterations:
+            self.iterations.remove(runner.iter)
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("is_new", [False, True])
+def test_training_interrupted_within_an_iteration_repeats_it(tmp_path, is_new):
+    def runner(folder, hooks=(), **settings):
+        train = dict(type="mim_plugins.ResumableEpochLoop", max_epochs=2)
+        data = DataLoader(ToyImages(), 1, sampler=Shifting(), collate_fn=_collate)
+        return toy_runner(folder, train_cfg=train, train_dataloader=data, hooks=hooks, **settings)
+
+    whole = runner(tmp_path / "whole").train().weight
+    some = runner(tmp_path / "some", [Interrupt([0, 2, 4, 5])])
+    for count in (0, 2, 4, 5):
+        with pytest.raises(KeyboardInterrupt):
+            some.train()
+        assert some.iter == count
+        some.save_checkpoint(
+            str(tmp_path), f"{count}.pth", meta=dict(epoch=some.epoch, iter=some.iter)
+        )
+    if is_new:
+        file = str(tmp_path / "5.pth")
+        some = runner(tmp_path / "some", resume=True, load_from=file)
+    assert torch.equal(some.train().weight, whole)
+    assert some.iter == 8
+
+
+def _collate(batch):
+    return dict(inputs=[each["inputs"] for each in batch])
+
+
 def test_epochs_of_different_lengths_resume_at_any_batch(tmp_path):
     def train(folder, resume=False):
         runner = toy_runner(
@@ -112,7 +163,7 @@ def test_epochs_of_different_lengths_resume_at_any_batch(tmp_path):
                 ToyImages(),
                 1,
                 sampler=Varying(),
-                collate_fn=lambda batch: dict(inputs=[each["inputs"] for each in batch]),
+                collate_fn=_collate,
             ),
             param_scheduler=dict(type="LinearLR", start_factor=0.1, end=30, by_epoch=False),
             resume=resume,
