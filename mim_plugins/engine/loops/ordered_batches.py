@@ -19,7 +19,7 @@ from torch.utils.data import (
 )
 
 from ...randomness import preserved_random_state, seed_generators
-from .sampler_parts import find_parts, nested_samplers
+from .sampler_parts import SamplerParts, nested_samplers
 
 _REPRODUCIBLE = (
     BatchSampler,
@@ -45,11 +45,13 @@ class OrderedBatches(Iterator):
         seed: seed of the run.
         rank: see :func:`order_rank`.
         epoch: epoch of the batches.
+        parts: parts of the batch sampler.
     """
 
-    def __init__(self, batch_sampler: Any, seed: int, rank: int, epoch: int) -> None:
-        samplers = find_parts(batch_sampler).objects
-        self._is_reproducible = all(type(each) in _REPRODUCIBLE for each in samplers)
+    def __init__(
+        self, batch_sampler: Any, seed: int, rank: int, epoch: int, parts: SamplerParts
+    ) -> None:
+        self._is_reproducible = all(type(each) in _REPRODUCIBLE for each in parts.objects)
         self._key = (seed, rank, epoch, _ORDER)
         self._state: tuple | None = None
         with self._stream():

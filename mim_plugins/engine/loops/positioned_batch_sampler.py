@@ -29,6 +29,7 @@ class PositionedBatchSampler(Sampler):
         generator: generator of the loader, from which PyTorch draws a seed of the workers per
             epoch. The samplers may draw from it, too.
         persistent: the workers start once, so there is one such seed.
+        dataset: data set of the loader, which copies of the samplers share.
 
     Attributes:
         seed: seed of the run. Augmentations depend on it, the rank, the epoch and the position
@@ -44,8 +45,10 @@ class PositionedBatchSampler(Sampler):
         endless: bool = False,
         generator: torch.Generator | None = None,
         persistent: bool = False,
+        dataset: Any = None,
     ) -> None:
         self.batch_sampler = batch_sampler
+        self._dataset = dataset
         self.endless = endless
         self.seed = 0
         self.ranks_differ = False
@@ -66,7 +69,7 @@ class PositionedBatchSampler(Sampler):
 
     def _take_state(self) -> None:
         """Take the present state of the samplers for the first one of the run."""
-        self._history = SamplerHistory(self.batch_sampler)
+        self._history = SamplerHistory(self.batch_sampler, self._dataset)
         self._length: int | None = None
 
     @property
@@ -143,11 +146,11 @@ class PositionedBatchSampler(Sampler):
         if self.heartbeat is not None:
             self.heartbeat()
         self._history.set_epoch(epoch)
-        self._length = None
         if not self.endless:
-            len(self)  # before the samplers run
+            # once per epoch, so indices that it draws are a part of the order
+            self._length = len(self.batch_sampler)
         rank = order_rank(self.batch_sampler, self._rank, self.ranks_differ)
-        batches = OrderedBatches(self.batch_sampler, self.seed, rank, epoch)
+        batches = OrderedBatches(self.batch_sampler, self.seed, rank, epoch, self.parts)
         if any(self._generator is each for each in self.parts.generators) and (
             epoch == 0 or not self._persistent
         ):

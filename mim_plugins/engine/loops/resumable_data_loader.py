@@ -47,7 +47,11 @@ class ResumableDataLoader(DataLoader):
                 " has no batch sampler; use a data set with indices and a batch_size"
             )
         position = PositionedBatchSampler(
-            loader.batch_sampler, endless, loader.generator, loader.persistent_workers
+            loader.batch_sampler,
+            endless,
+            loader.generator,
+            loader.persistent_workers,
+            loader.dataset,
         )
         super().__init__(
             loader.dataset,

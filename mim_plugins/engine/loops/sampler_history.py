@@ -39,11 +39,12 @@ class SamplerHistory:
 
     Args:
         batch_sampler: PyTorch's ``BatchSampler`` or a similar class.
+        dataset: data set of its loader.
     """
 
-    def __init__(self, batch_sampler: Any) -> None:
-        self._outermost = batch_sampler
-        self._parts = find_parts(batch_sampler)
+    def __init__(self, batch_sampler: Any, dataset: Any = None) -> None:
+        self._outermost, self._dataset = batch_sampler, dataset
+        self._find_parts()
         self._initial: SamplerSnapshot | None = None  # seeds are set after construction
         self._epoch: int | None = 0  # whose start the samplers have reached; None within an epoch
 
@@ -59,14 +60,17 @@ class SamplerHistory:
             epoch: number of complete epochs.
             run: function that draws all indices of an epoch.
         """
-        self._first_state()
+        if self._initial is None and not self._epoch:
+            self._find_parts()
         if not self._has_state():
             return
+        self._first_state()
         if self._epoch is None or self._epoch > epoch:
             self.restore()
-        if epoch - self._epoch > 1:
-            print_log(f"drawing the indices of {epoch - self._epoch} earlier epochs", "current")
-        for past in range(self._epoch, epoch):
+        reached = self._epoch or 0
+        if epoch - reached > 1:
+            print_log(f"drawing the indices of {epoch - reached} earlier epochs", "current")
+        for past in range(reached, epoch):
             self.set_epoch(past)
             run(past)
         self._epoch = None
@@ -92,7 +96,7 @@ class SamplerHistory:
                 sampler.set_epoch(epoch)
 
     def length(self) -> int:
-        """Return the length of the batch sampler, which may draw indices to count them."""
+        """Return the length of the batch sampler, of a copy because it may draw indices."""
         sampler = self._outermost
         if self._has_state():
             try:
@@ -109,9 +113,12 @@ class SamplerHistory:
         """
         return self._first_state().copies(*originals)
 
+    def _find_parts(self) -> None:  # again before they are used, since hooks may change them
+        self._parts = find_parts(self._outermost, self._dataset)
+
     def _first_state(self) -> SamplerSnapshot:
         if self._initial is None:
-            self._parts = find_parts(self._outermost)  # hooks may have changed it
+            self._find_parts()
             for each in self._parts.objects:
                 begin_endless(each)  # another reader may have advanced it
             self._initial = SamplerSnapshot(self._parts)

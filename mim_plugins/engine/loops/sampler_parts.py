@@ -30,11 +30,16 @@ class SamplerParts(NamedTuple):
     """Objects that all copies of a sampler share, such as the data set."""
 
 
-def find_parts(outermost: Any) -> SamplerParts:
-    """Return the parts of a batch sampler that its attributes and containers in them contain."""
+def find_parts(outermost: Any, dataset: Any = None) -> SamplerParts:
+    """Return the parts of a batch sampler that its attributes and containers in them contain.
+
+    Args:
+        outermost: batch sampler.
+        dataset: data set of its loader, which may be a list of images.
+    """
     chain = nested_samplers(outermost)
-    parts = SamplerParts([], [], [])
-    seen, waiting = set(), deque(chain)
+    parts = SamplerParts([], [], [dataset])
+    seen, waiting = {id(dataset)} - {id(each) for each in chain}, deque(chain)
     while waiting:
         value = waiting.popleft()
         if isinstance(value, _ATOMIC) or id(value) in seen:

@@ -17,6 +17,7 @@ from torch.utils.data import (
 
 from mim_plugins.engine.loops.ordered_batches import OrderedBatches, order_rank
 from mim_plugins.engine.loops.positioned_batch_sampler import PositionedBatchSampler
+from mim_plugins.engine.loops.sampler_parts import find_parts
 
 IMAGES = 40
 
@@ -98,13 +99,15 @@ def test_order_does_not_depend_on_numbers_drawn_between(name, batched):
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_drawing_an_order_leaves_other_generators_unchanged(name):
     sampler = SAMPLERS[name]()
+    batched = BatchSampler(sampler, 4, False)
+    key = dict(seed=0, rank=0, epoch=0, parts=find_parts(batched))
     seed()
     expected = draw(), draw()
     seed()
-    batches = OrderedBatches(BatchSampler(sampler, 4, False), seed=0, rank=0, epoch=0)
+    batches = OrderedBatches(batched, **key)
     actual = [draw() for _ in batches][:1]
     seed()
-    batches = OrderedBatches(BatchSampler(sampler, 4, False), seed=0, rank=0, epoch=0)
+    batches = OrderedBatches(batched, **key)
     assert batches.skip(5) == 5
     actual.append(draw())
     assert actual == [expected[0], expected[0]]

@@ -278,21 +278,84 @@ def test_subclasses_of_endless_samplers_keep_their_indices(make):
     assert list(itertools.islice(begin(5)[1], 3)) == expected[5:]
 
 
-def test_lengths_that_draw_indices_leave_the_order_unchanged():
+@pytest.mark.parametrize("endless", [False, True])
+def test_lengths_that_draw_indices_leave_the_order_unchanged(endless):
     class Counting(Two):
         def __len__(self):
             return sum(1 for _ in self)
 
-    def epochs(measure):
-        some = ResumableDataLoader(DataLoader(list(range(64)), 4, sampler=Counting()))
+    def batches(measure, start=0):
+        some = ResumableDataLoader(DataLoader(list(range(64)), 4, sampler=Counting()), endless)
+        assert not measure or len(some) == 2
         found = []
-        for epoch in range(EPOCHS):
-            for batch in some.iter_from(epoch, 0):
-                found.append(batch.tolist())
-                assert not measure or len(some) == 2
+        for batch in batches_of_run(some, start):
+            found.append(batch)
+            assert not measure or len(some) == 2
         return found
 
-    assert epochs(measure=True) == epochs(measure=False)
+    whole = batches(measure=True)
+    assert batches(measure=False) == whole
+    assert batches(measure=False, start=3) == whole[3:]
+
+
+def batches_of_run(some, start=0):
+    """Yield the batches from ``start`` of a run of three epochs, two each."""
+    if some.position.endless:
+        readers = [some.iter_from(0, start)]
+    else:
+        epochs = range(start // 2, EPOCHS)
+        readers = (some.iter_from(epoch, max(start - 2 * epoch, 0)) for epoch in epochs)
+    batches = itertools.chain.from_iterable(readers)
+    return (batch.tolist() for batch in itertools.islice(batches, 2 * EPOCHS - start))
+
+
+class Noting(list):
+    """Long list that records that it is walked through."""
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.notes = []
+
+    def __iter__(self):
+        self.notes.append("walked")
+        return super().__iter__()
+
+    def __deepcopy__(self, memo):
+        self.notes.append("copied")
+        return self
+
+
+@pytest.mark.parametrize("endless", [False, True])
+def test_contents_of_samplers_are_copied_once_per_run(endless):
+    sampler = Counts()
+    sampler.held = Noting(range(8))
+    some = ResumableDataLoader(DataLoader(list(range(64)), 4, sampler=sampler), endless)
+    batches = batches_of_run(some)
+    next(batches)
+    notes = [*sampler.held.notes]
+    assert "copied" in notes
+    assert len(list(batches)) == 5
+    assert sampler.held.notes == notes
+
+
+def test_samplers_without_state_are_copied_for_hooks_only():
+    indices = Noting(range(8))
+    some = ResumableDataLoader(DataLoader(list(range(8)), 4, sampler=SubsetRandomSampler(indices)))
+    whole = [epoch_of(some, epoch) for epoch in range(EPOCHS)]
+    assert len(some) == 2
+    assert "copied" not in indices.notes
+    assert [batch.tolist() for batch in some] == whole[0]
+    assert "copied" in indices.notes
+
+
+def test_data_sets_that_are_lists_are_not_copied():
+    data = Noting(range(8))
+    sampler = Counts()
+    sampler.images = {"all": data}
+    some = ResumableDataLoader(DataLoader(data, 4, sampler=sampler))
+    assert epoch_of(some, 0)
+    assert list(some)
+    assert data.notes == []
 
 
 class Uncopied(list):
