@@ -45,7 +45,8 @@ def load_sampler_seeds(parts: SamplerParts, hub: MessageHub) -> bool:
     agree = _agree(states)
     hub.update_info(STATES, states[:1] if agree else states)
     mine = states[get_rank()]
-    for each, seed in zip(seeded, mine["seeds"], strict=True):
+    # innermost first, because others may return the seed of a sampler within them
+    for each, seed in reversed(list(zip(seeded, mine["seeds"], strict=True))):
         _set_seed(each, seed)
     for generator, text in zip(parts.generators, mine["generators"], strict=True):
         if _encode(generator) != text:

@@ -139,6 +139,27 @@ def test_seed_that_cannot_be_set_is_a_warning_if_it_differs(monkeypatch):
     ]
 
 
+class SeedOfInner(ReadOnly):
+    """Sampler whose seed is that of the sampler that ``hold`` stores."""
+
+    def __init__(self, inner, hold):
+        self.held = hold(inner)
+        self.get = lambda: inner.seed
+
+    seed = property(lambda self: self.get())
+
+
+@pytest.mark.parametrize("hold", [lambda each: each, lambda each: {"inner": [each]}])
+def test_seeds_of_inner_samplers_are_set_first(monkeypatch, hold):
+    logged = []
+    monkeypatch.setattr(f"{MODULE}.sampler_seeds.print_log", lambda text, *_: logged.append(text))
+    states = run_of(SeedOfInner(SeedOfInner(Drawing(5, 1), hold), hold))[1]
+    inner = Drawing(6, 1)
+    run_of(SeedOfInner(SeedOfInner(inner, hold), hold), **{STATES: states})
+    assert inner.seed == 5
+    assert not logged
+
+
 @pytest.mark.parametrize("content", [None, 3, [], [3], [{}], [dict(seeds="x", generators=[])]])
 def test_entries_of_other_samplers_are_left_out(content):
     sampler = Drawing(5, 1)
