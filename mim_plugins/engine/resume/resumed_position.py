@@ -88,9 +88,15 @@ def _batch_change(runner: Runner, info: dict) -> list[str]:
     if not isinstance(old, dict) or old.keys() != new.keys() or old == new:
         return []
     texts = [f"{each['processes']} * {each['images'] or 'unknown'}" for each in (old, new)]
+    counts = [each["images"] and each["processes"] * each["images"] for each in (old, new)]
+    if counts[0] and counts[0] == counts[1]:
+        # MMEngine's samplers distribute the images of one order in turn
+        effect = "with other augmentation (and other images, unless the sampler is of MMEngine)"
+    else:
+        effect = "but not with the same images"
     return [
         f"the checkpoint's run read {texts[0]} images per iteration (processes * batch size), this"
-        f" one {texts[1]}: it continues at the same iteration, but not with the same images"
+        f" one {texts[1]}: it continues at the same iteration, {effect}"
     ]
 
 

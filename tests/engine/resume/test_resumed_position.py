@@ -98,17 +98,29 @@ def test_epochs_of_different_lengths_keep_their_position(epoch, batches, iterati
 
 
 @pytest.mark.parametrize("loop", [EpochBasedTrainLoop, IterBasedTrainLoop])
-@pytest.mark.parametrize("processes", [1, 2])
-def test_other_batches_are_reported_if_the_length_is_the_same(loop, processes):
+@pytest.mark.parametrize(
+    ("processes", "images", "effect"),
+    [
+        (1, 4, None),
+        (2, 4, "but not with the same images"),
+        (2, None, "but not with the same images"),
+        (
+            2,
+            2,
+            "with other augmentation (and other images, unless the sampler is of MMEngine)",
+        ),
+    ],
+)
+def test_other_batches_are_reported_if_the_length_is_the_same(loop, processes, images, effect):
     by_epoch = loop is EpochBasedTrainLoop
     info = own(2, 4)["message_hub"]["runtime_info"] if by_epoch else {}
-    saved = checkpoint(2, 24, **info, **{BATCH: dict(processes=processes, images=4)})
+    saved = checkpoint(2, 24, **info, **{BATCH: dict(processes=processes, images=images)})
     run = runner(loop)
     run.train_dataloader = DataLoader(range(40), 4)
     _, changes = convert_position(run, saved)
     assert changes == [
-        "the checkpoint's run read 2 * 4 images per iteration (processes * batch size), this one"
-        " 1 * 4: it continues at the same iteration, but not with the same images"
+        f"the checkpoint's run read 2 * {images or 'unknown'} images per iteration (processes *"
+        f" batch size), this one 1 * 4: it continues at the same iteration, {effect}"
     ] * (processes == 2)
 
 
