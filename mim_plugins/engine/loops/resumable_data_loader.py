@@ -110,9 +110,10 @@ class ResumableDataLoader(DataLoader):
         is_common = agree and self.position.parts.generators and get_world_size() > 1
         if is_common and draws_from_all(self.position.batch_sampler):
             print_log(
-                f"train_dataloader: {type(self.sampler).__name__} draws the same images in all"
-                f" {get_world_size()} processes, because its generator has the same state in each;"
-                " seed it by rank, or set train_dataloader.sampler.type=DefaultSampler",
+                f"train_dataloader: {type(self.sampler).__name__} draws equal numbers in all"
+                f" {get_world_size()} processes, because its generator has the same state in each,"
+                " so they read the same images unless each has its own data set or indices; seed it"
+                " by rank, or set train_dataloader.sampler.type=DefaultSampler",
                 "current",
                 logging.WARNING,
             )

@@ -111,7 +111,8 @@ def test_random_samplers_that_read_the_same_images_are_a_warning():
     (same, other), logged = returned[0]
     assert same[1:] == (1, 1)
     assert other[1:] == (2, 1)
-    assert "RandomSampler draws the same images in all 2 processes" in logged[0]
+    assert "RandomSampler draws equal numbers in all 2 processes" in logged[0]
+    assert "the same images unless each has its own data set or indices" in logged[0]
     assert returned[1][0][0][0] == same[0]
     assert returned[1][0][1][0] != other[0]
 
