@@ -1,7 +1,8 @@
 """Objects whose state decides the order of a sampler."""
 
 import random
-from collections import deque
+from array import array
+from collections import UserDict, UserList, deque
 from collections.abc import Iterable, Iterator
 from functools import partial
 from types import MethodType
@@ -16,7 +17,7 @@ _GENERATORS = (torch.Generator, np.random.Generator, np.random.RandomState, rand
 _GLOBAL = (random.seed.__self__, np.random.mtrand._rand, torch.default_generator)  # type: ignore[attr-defined]
 _DATA = ("dataset", "data_source")  # attributes that contain images or their list
 _ATOMIC = (int, float, str, bytes, type(None), type)
-_COPIED = (torch.Tensor, np.ndarray)
+_COPIED = (torch.Tensor, np.ndarray, array, bytearray)
 
 
 class SamplerParts(NamedTuple):
@@ -86,6 +87,8 @@ def _elements(value: Any) -> Iterable | None:
         return [*value.keys(), *value.values()]
     if isinstance(value, (list, tuple, set, frozenset, deque)):
         return value
+    if isinstance(value, (UserDict, UserList)):
+        return vars(value).values()
     if isinstance(value, MethodType):
         return [value.__self__]
     if isinstance(value, partial):

@@ -1,5 +1,6 @@
 import itertools
-from collections import Counter, deque
+from array import array
+from collections import Counter, UserDict, UserList, deque
 
 import numpy as np
 import pytest
@@ -56,6 +57,33 @@ class CountsInArray(Shuffled):
     def __iter__(self):
         yield from self.order(int(self.array[0]))
         self.array[0] += 1
+
+
+class CountsInPlace(Shuffled):
+    """Sampler whose count is the first value of a container."""
+
+    def __init__(self, container):
+        self.container = container
+
+    def __iter__(self):
+        yield from self.order(self.container[0])
+        self.container[0] += 1
+
+
+def in_user_dict():
+    return CountsInPlace(UserDict({0: 0}))
+
+
+def in_user_list():
+    return CountsInPlace(UserList([0]))
+
+
+def in_number_array():
+    return CountsInPlace(array("q", [0]))
+
+
+def in_bytes():
+    return CountsInPlace(bytearray(1))
 
 
 class KeepsIndices(Shuffled):
@@ -138,6 +166,8 @@ class Nested(Shuffled):
 
 SAMPLERS = [CountsAtEnd, CountsAtStart, CountsInArray, CountsInCounter, CountsOutside]
 SAMPLERS += [ChangesSeldom, KeepsIndices, Nested, Wrapper]
+CONTAINERS = [in_user_dict, in_user_list, in_number_array, in_bytes]
+SAMPLERS += CONTAINERS
 
 
 def positioned(make, drop_last, batched=BatchSampler):
@@ -242,7 +272,9 @@ def test_stored_iterators_cannot_have_other_readers():
     assert next(training).tolist() == [4, 5, 6, 7]
 
 
-@pytest.mark.parametrize("make", [CountsAtEnd, CountsInCounter, KeepsIndices, Nested, Wrapper])
+@pytest.mark.parametrize(
+    "make", [CountsAtEnd, CountsInCounter, KeepsIndices, Nested, Wrapper, *CONTAINERS]
+)
 def test_other_readers_leave_the_state_of_the_training(make):
     def loader():
         return ResumableDataLoader(DataLoader(list(range(8)), 4, sampler=make()))
