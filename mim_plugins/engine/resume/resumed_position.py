@@ -88,8 +88,8 @@ def _batch_change(runner: Runner, info: dict) -> list[str]:
     if not isinstance(old, dict) or old.keys() != new.keys() or old == new:
         return []
     texts = [f"{each['processes']} * {each['images'] or 'unknown'}" for each in (old, new)]
-    counts = [each["images"] and each["processes"] * each["images"] for each in (old, new)]
-    if counts[0] and counts[0] == counts[1]:
+    counts = [(each["processes"] or 0) * (each["images"] or 0) for each in (old, new)]
+    if counts[0] == counts[1] != 0:
         # MMEngine's samplers distribute the images of one order in turn
         effect = "with other augmentation (and other images, unless the sampler is of MMEngine)"
     else:
