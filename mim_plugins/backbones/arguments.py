@@ -227,9 +227,7 @@ def check_out_indices(name: str, indices: int | Iterable[int], count: int) -> tu
     """
     is_listed = isinstance(indices, Iterable) and not isinstance(indices, str)
     given: tuple[Any, ...] = tuple(indices) if is_listed else (indices,)  # type: ignore[arg-type]
-    valid = tuple(
-        int(index) % count for index in given if is_int(index) and -count <= index < count
-    )
+    valid = tuple(int(i) % count for i in given if is_int(i) and -count <= i < count)
     if not valid or len(valid) != len(given) or len(set(valid)) != len(valid):
         raise ValueError(
             f"{name}: out_indices={given} must be distinct integers between {-count} and"

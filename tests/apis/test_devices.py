@@ -70,7 +70,7 @@ def test_a_data_preprocessor_moves_with_any_container(values, move):
 
 
 @pytest.mark.parametrize("values", [{}, dict(mean=[1.0], std=[2.0])])
-def test_a_loaded_data_preprocessor_has_the_device_of_the_mapping(values, tmp_path):
+def test_a_loaded_preprocessor_has_the_device_of_the_mapping(values, tmp_path):
     torch.save(MixDataPreprocessor(**values).to("meta"), tmp_path / "a.pth")
     container = nn.Sequential(MixDataPreprocessor(**values).to("meta"))
     container[0]._device = torch.device("cuda:3")  # as in a file of another machine

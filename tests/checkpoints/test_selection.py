@@ -84,7 +84,7 @@ def test_another_code_bases_layout_is_converted(prefix):
 
 
 @pytest.mark.parametrize("beginning", ["", "backbone.", "student."])
-def test_an_encoder_with_the_names_of_another_layout_is_not_converted(beginning):
+def test_an_encoder_named_like_another_layout_is_kept(beginning):
     names = ("pos_embed", "blocks.0.attn.qkv.weight", "patch_embed.proj.weight", "fc_norm.bias")
     content = tensors(*(beginning + name for name in names[:3]))
     encoder = select_encoder(
