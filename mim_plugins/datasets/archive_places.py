@@ -61,7 +61,8 @@ def find_archives(root: str, split: str = "", strict: bool = False) -> ArchivePl
         return None
     inside = _archives_in(root)
     first, _, rest = split.partition("/")
-    for outer, inner in ((split, ""), (first, rest)) if split else ():
+    outer_and_inner = [(split, ""), (first, rest)] if is_split(first) else [(split, "")]
+    for outer, inner in outer_and_inner if split else ():
         for name in split_names(outer):
             folder = os.path.join(root, name)
             if archive_format(folder):
