@@ -70,6 +70,7 @@ def test_folders_outside_of_the_root_are_joined(make):
     root = make("root/other.tar", "tars/train.tar")
     for split in (f"{root}/tars", f"{root}/tars/", "../tars", "./../tars/"):
         assert found(f"{root}/root", split) == (["train.tar"], "")
+        assert found(f"{root}/root", split.replace("tars", "none")) is None
 
 
 def test_folder_with_the_name_of_an_archive_is_looked_for_in_it(make):

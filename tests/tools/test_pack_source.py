@@ -130,9 +130,10 @@ def test_labels_that_are_no_classes_are_refused(list_source, tmp_path, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_empty_class_folders_keep_the_labels(tmp_path, kind):
+@pytest.mark.parametrize("empty", ["b", "z"])
+def test_empty_class_folders_keep_the_labels(tmp_path, kind, empty):
     write_folder(tmp_path / "in", class_files(classes="ac"))
-    (tmp_path / "in/b").mkdir()
+    (tmp_path / "in" / empty).mkdir()
     out = tmp_path / f"out.{kind}"
     assert "4 images, 3 classes" in pack(tmp_path / "in", out).stdout
     assert labeled_contents(out) == labeled_contents(tmp_path / "in")
