@@ -149,8 +149,7 @@ def scan_images(folder: str | Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) ->
 def is_hidden(name: str) -> bool:
     """Return whether a name begins with a dot or belongs to an operating system."""
     lower = name.lower()
-    is_known = lower in _HIDDEN or _NUMBERED_HIDDEN.fullmatch(lower) is not None
-    return name.startswith(".") or is_known
+    return name.startswith(".") or lower in _HIDDEN or bool(_NUMBERED_HIDDEN.fullmatch(lower))
 
 
 class _Walk:
