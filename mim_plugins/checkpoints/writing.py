@@ -60,12 +60,13 @@ def _rename(partial: Path, path: Path) -> None:
     """Rename a file unless the new name exists."""
     try:
         os.link(partial, path)  # atomic, unlike a check before renaming
-    except FileExistsError:
-        raise
-    except OSError:  # some file systems have no hard links
-        if os.path.lexists(path):
+    except OSError as error:
+        # NFS repeats a request whose answer was lost, so a link that was made can be an error
+        if os.path.exists(path) and os.path.samefile(partial, path):
+            return
+        if isinstance(error, FileExistsError) or os.path.lexists(path):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
-        os.replace(partial, path)
+        os.replace(partial, path)  # some file systems have no hard links
 
 
 def write_checkpoint(

@@ -109,7 +109,8 @@ class WorkDirLock:
             try:
                 os.link(draft, self._file)
             except FileExistsError:
-                return False
+                # NFS repeats a request whose answer was lost, so the link may be this one
+                return draft.stat().st_nlink > 1
             except OSError:  # a file system without hard links
                 return self._create_in_place()
             return True

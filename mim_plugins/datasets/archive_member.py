@@ -15,7 +15,7 @@ from ..errors import DataNotFoundError
 from ..file_names import printable
 from .archive_places import ArchivePlace
 from .image_files import IMAGE_SUFFIXES, is_hidden
-from .splits import is_split, normal_split, splits_among
+from .splits import class_of_paths, is_split, normal_split
 
 LABEL_SUFFIX = ".cls"
 """Of the files with the labels of images in WebDataset."""
@@ -59,10 +59,10 @@ def members_at(
 def has_split_as_class(
     archives: Sequence[ImageArchive], suffixes: Sequence[str] = IMAGE_SUFFIXES
 ) -> bool:
-    """Return whether a class has the name of a split, such as ``train`` beside ``bus``."""
+    """Return whether a class has the name of a split, see :func:`class_among`."""
     paths = [each.path for archive in archives for each in _images_of(archive, tuple(suffixes))[0]]
-    tops = set(first_folders(paths, as_prefix(shared_folders(paths)))) if paths else set()
-    return any(map(is_split, tops)) and not splits_among(tops)
+    shared = as_prefix(shared_folders(paths)) if paths else ""
+    return class_of_paths(path[len(shared) :] for path in paths) is not None
 
 
 def first_folders(paths: Sequence[str], shared: str = "") -> list[str]:
@@ -109,7 +109,7 @@ def _below(members: list[ArchiveMember], place: ArchivePlace, strict: bool) -> l
         return members
     parts = shared_folders([each.path for each in members])
     root = as_prefix(parts)
-    folder = normal_split(place.folder)
+    folder = normal_split(place.folder).lstrip("/")
     found, inside = _in_folder(members, parts, folder) if folder else (members, root)
     if not found:
         tops = set(first_folders([each.path for each in members], root))
@@ -150,12 +150,12 @@ def _warn_of_classes(
     """Log a warning if the folder that is read seems to be a class."""
     outer, name = posixpath.split(inside.rstrip("/"))
     around = f"{outer}/" if outer else ""
-    paths = [each.path for each in members if each.path.startswith(around)]
-    if is_split(name) and not splits_among(first_folders(paths, around)):
+    paths = (each.path[len(around) :] for each in members if each.path.startswith(around))
+    if is_split(name) and class_of_paths(paths) == name:
         print_log(
             f"data_prefix='{place.folder}' reads {count} of {len(members)} images of"
             f" '{printable(place.archives[0])}', but '{name}' seems to be a class, because"
-            " no folder beside it is a split: data_prefix='' reads all images",
+            " it is one of many folders of images: data_prefix='' reads all images",
             "current",
             level=logging.WARNING,
         )

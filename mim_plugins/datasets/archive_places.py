@@ -61,7 +61,8 @@ def find_archives(root: str, split: str = "", strict: bool = False) -> ArchivePl
         return None
     inside = _archives_in(root)
     first, _, rest = split.partition("/")
-    for outer, inner in ((split, ""), (first, rest)) if split else ():
+    outer_and_inner = [(split, ""), (first, rest)] if is_split(first) else [(split, "")]
+    for outer, inner in outer_and_inner if split else ():
         for name in split_names(outer):
             folder = os.path.join(root, name)
             if archive_format(folder):
@@ -75,7 +76,8 @@ def find_archives(root: str, split: str = "", strict: bool = False) -> ArchivePl
             f"'{printable(root)}' has archives of {', '.join(sorted(others))}, but none of {first}:"
             f" name them {first}.tar or {first}-00.tar, for example"
         )
-    return ArchivePlace(inside, split) if inside else None
+    is_outside = split and first in ("", "..")  # absolute, or above the root
+    return ArchivePlace(inside, split) if inside and not is_outside else None
 
 
 def with_split(root: str, split: str, strict: bool = False) -> str:

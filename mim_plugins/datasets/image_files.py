@@ -149,8 +149,7 @@ def scan_images(folder: str | Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) ->
 def is_hidden(name: str) -> bool:
     """Return whether a name begins with a dot or belongs to an operating system."""
     lower = name.lower()
-    is_known = lower in _HIDDEN or _NUMBERED_HIDDEN.fullmatch(lower) is not None
-    return name.startswith(".") or is_known
+    return name.startswith(".") or lower in _HIDDEN or bool(_NUMBERED_HIDDEN.fullmatch(lower))
 
 
 class _Walk:
@@ -179,7 +178,7 @@ class _Walk:
                 continue
             visited[identity] = path
             for entry in self._entries(path):
-                if _is_folder(entry):
+                if is_folder(entry):
                     self._visit_folder(entry, path, real)
                 else:
                     self._visit_file(entry)
@@ -219,7 +218,7 @@ class _Walk:
                 self._leave_out(HIDDEN_FILES, entry.path)
         elif entry.is_symlink() and not os.path.exists(entry.path):
             self._leave_out(BROKEN, entry.path)  # under any name: it may have been a folder
-        elif is_image and _is_file(entry):
+        elif is_image and is_file(entry):
             self.paths.append(entry.path)
         elif is_image:
             self._leave_out(SPECIAL, entry.path)
@@ -230,14 +229,16 @@ class _Walk:
         self.left_out.setdefault(kind, []).append(path)
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Return whether an entry is a folder or a link to one."""
     try:
         return entry.is_dir()
     except OSError:  # a link to itself
         return False
 
 
-def _is_file(entry: os.DirEntry[str]) -> bool:
+def is_file(entry: os.DirEntry[str]) -> bool:
+    """Return whether an entry is a regular file or a link to one."""
     try:
         return entry.is_file()
     except OSError:

@@ -2,18 +2,22 @@
 
 import os
 import posixpath
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 from ..archives.hugging_face_archive import canonical_split
-from .image_files import IMAGE_SUFFIXES, is_hidden, scan_images
+from .image_files import IMAGE_SUFFIXES, is_file, is_folder, is_hidden
 
 SPLITS = ("train", "val", "test")
+_BESIDE_SPLITS = ("train", "test", "val", "dev", "eval", "work_dirs")  # beginnings of names
+_FEWEST_CLASSES = 4  # beside a class with the name of a split
 
 
 def normal_split(split: str) -> str:
-    """Return a split or folder as a plain path, without the additions of ``./train/``."""
-    return posixpath.normpath(f"/{split}").strip("/")
+    """Return the normal form of a split or folder, such as ``train`` for ``./train/``."""
+    path = posixpath.normpath(split)
+    return "" if path == "." else path
 
 
 def is_split(name: str) -> bool:
@@ -21,36 +25,69 @@ def is_split(name: str) -> bool:
     return canonical_split(name) in SPLITS
 
 
-def splits_among(folders: Iterable[str]) -> list[str]:
-    """Return the names of those folders that are splits, sorted.
+def class_among(
+    names: Collection[str], has_images: Callable[[str], bool], has_folders: Callable[[str], bool]
+) -> str | None:
+    """Return the folder that is a class, although it has the name of a split.
 
-    A single name of a split beside other folders is a class, such as the trains of CIFAR-100.
+    Such a folder, like the trains of CIFAR-100, contains images and no folders, at least four
+    folders beside it contain images, and the name of none begins like that of a split.
 
     Args:
-        folders: names of folders that contain images, side by side; ``""`` for images beside them.
-    """
-    names = {name for name in folders if name}
-    splits = sorted(filter(is_split, names))
-    is_alone = len({canonical_split(name) for name in splits}) < 2
-    return [] if is_alone and len(splits) < len(names) else splits
-
-
-def folder_beside(
-    root: str | Path, split: str, suffixes: Sequence[str] = IMAGE_SUFFIXES
-) -> str | None:
-    """Return the name of a folder with images that makes ``split`` in ``root`` a class.
+        names: names of all folders, side by side.
+        has_images: whether a folder directly contains images.
+        has_folders: whether a folder contains folders.
 
     Returns:
-        None if ``split`` is no name of a split, or is a split, see :func:`splits_among`.
+        None if there is no such folder.
     """
-    if not is_split(split):
+    splits = list(filter(is_split, names))
+    others = [name for name in names if not is_split(name)]
+    if len(splits) != 1 or any(name.lower().startswith(_BESIDE_SPLITS) for name in others):
         return None
+    classes = list(islice(filter(has_images, others), _FEWEST_CLASSES))
+    is_class = (
+        len(classes) == _FEWEST_CLASSES and has_images(splits[0]) and not has_folders(splits[0])
+    )
+    return splits[0] if is_class else None
+
+
+def class_of_paths(paths: Iterable[str]) -> str | None:
+    """Return :func:`class_among` the first folders of the paths of images."""
+    parts = [path.split("/", 2) for path in paths]
+    with_images = {each[0] for each in parts if len(each) == 2}
+    with_folders = {each[0] for each in parts if len(each) == 3}
+    return class_among(
+        with_images | with_folders, with_images.__contains__, with_folders.__contains__
+    )
+
+
+def class_in_folder(folder: str | Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> str | None:
+    """Return :func:`class_among` the folders in a folder, reading few entries of each."""
+
+    def is_image(entry: os.DirEntry[str]) -> bool:
+        return entry.name.lower().endswith(tuple(suffixes)) and is_file(entry)
+
+    def has_any(is_sought: Callable[[os.DirEntry[str]], bool]) -> Callable[[str], bool]:
+        return lambda name: any(_names_in(os.path.join(folder, name), is_sought))
+
+    names = list(_names_in(os.fspath(folder), is_folder))
+    return class_among(names, has_any(is_image), has_any(is_folder))
+
+
+def splits_among(paths: Iterable[str]) -> list[str]:
+    """Return the names of those first folders of the paths of images that are splits, sorted."""
+    paths = list(paths)
+    tops = {path.partition("/")[0] for path in paths if "/" in path}
+    return [] if class_of_paths(paths) else sorted(filter(is_split, tops))
+
+
+def _names_in(folder: str, is_sought: Callable[[os.DirEntry[str]], bool]) -> Iterator[str]:
+    """Yield the names of visible entries, none if the folder cannot be read."""
     try:
-        with os.scandir(os.fspath(root)) as entries:
-            names = [each.name for each in entries if not is_hidden(each.name) and each.is_dir()]
-    except OSError:  # a folder may be readable below one that is not
-        return None
-    if {canonical_split(name) for name in filter(is_split, names)} > {canonical_split(split)}:
-        return None
-    others = (name for name in sorted(names) if not is_split(name))
-    return next((o for o in others if scan_images(os.path.join(root, o), suffixes).paths), None)
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if not is_hidden(entry.name) and is_sought(entry):
+                    yield entry.name
+    except OSError:
+        return

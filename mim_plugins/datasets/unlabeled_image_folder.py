@@ -29,7 +29,7 @@ from .image_files import scan_images, suffixes_of_pipeline
 from .image_lists import read_image_list
 from .replacement import check_on_corrupt, prepare_or_name_cause, prepare_or_replace
 from .single_paths import check_local_paths, check_single_paths
-from .splits import SPLITS, folder_beside, normal_split
+from .splits import SPLITS, class_in_folder, is_split, normal_split
 
 
 @DATASETS.register_module()
@@ -161,12 +161,13 @@ class UnlabeledImageFolder(BaseDataset):
     def _warn_of_classes(self, root: Path) -> None:
         """Log a warning if the folder that is read seems to be a class."""
         split = normal_split(self.split)
-        other = folder_beside(root, split, suffixes_of_pipeline(self.pipeline))
-        if other is not None:
+        if self.ann_file or not is_split(split):
+            return
+        if class_in_folder(root, suffixes_of_pipeline(self.pipeline)) == split:
             print_log(
                 f"data_prefix='{split}' reads one folder of '{printable(root)}', but '{split}'"
-                f" seems to be a class, because '{printable(other)}' beside it contains images,"
-                " too, and no folder is another split: data_prefix='' reads all images",
+                " seems to be a class, because it is one of many folders of images:"
+                " data_prefix='' reads all images",
                 "current",
                 level=logging.WARNING,
             )

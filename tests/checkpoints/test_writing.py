@@ -82,6 +82,20 @@ def test_file_that_appears_meanwhile_can_be_kept(tmp_path, monkeypatch, has_link
     assert list(tmp_path.iterdir()) == [target]
 
 
+def test_link_that_was_made_is_no_file_of_others(tmp_path, monkeypatch):
+    link = os.link
+
+    def link_twice(*paths):  # as NFS does if the first answer is lost
+        link(*paths)
+        link(*paths)
+
+    monkeypatch.setattr(os, "link", link_twice)
+    target = tmp_path / "x.pth"
+    write_atomically(target, lambda partial: partial.write_text("new"), replace=False)
+    assert target.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [target]
+
+
 def test_threads_that_write_the_same_file_do_not_meet(tmp_path):
     both = threading.Barrier(2)
 

@@ -179,6 +179,19 @@ def test_lock_works_without_hard_links(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_lock_that_was_made_is_no_lock_of_others(tmp_path, monkeypatch):
+    link = os.link
+
+    def link_twice(*paths):  # as NFS does if the first answer is lost
+        link(*paths)
+        link(*paths)
+
+    monkeypatch.setattr(os, "link", link_twice)
+    with WorkDirLock(tmp_path, **FAST):
+        assert owner(tmp_path)["pid"] == os.getpid()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_forked_process_does_not_release_the_lock(tmp_path):
     with WorkDirLock(tmp_path) as lock:
         child = os.fork()

@@ -66,6 +66,19 @@ def test_folder_of_a_split_is_read_in_its_archives_alone(make):
         find_archives(root, "test/cats")
 
 
+def test_folders_outside_of_the_root_are_joined(make):
+    root = make("root/other.tar", "tars/train.tar")
+    for split in (f"{root}/tars", f"{root}/tars/", "../tars", "./../tars/"):
+        assert found(f"{root}/root", split) == (["train.tar"], "")
+        assert found(f"{root}/root", split.replace("tars", "none")) is None
+
+
+def test_folder_with_the_name_of_an_archive_is_looked_for_in_it(make):
+    root = make("images.tar", "annotations.tar")
+    archives = ["annotations.tar", "images.tar"]
+    assert found(root, "images/training") == (archives, "images/training")
+
+
 def test_name_of_an_archive_or_else_of_its_folder_is_the_split():
     for path, split in {
         "train.tar": "train",

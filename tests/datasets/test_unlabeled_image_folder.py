@@ -46,11 +46,15 @@ def test_sub_folder_that_seems_to_be_a_class_is_a_warning(make, monkeypatch):
     monkeypatch.setattr(
         unlabeled_image_folder, "print_log", lambda text, *_, **__: lines.append(text)
     )
-    for names, warns in ((["train/1.png"], False), (["bus/1.png"], True), (["val/1.png"], False)):
-        lines.clear()
-        dataset = UnlabeledImageFolder(str(make(*names)), data_prefix="./train")
-        assert len(dataset) == 1
-        assert ("data_prefix='train' reads one folder of" in lines[0]) == warns
+    classes = [f"{name}/1.png" for name in ("bus", "car", "cat", "dog")]
+    for names, warns in ((["train/1.png"], False), (classes, True), (["val/1.png"], False)):
+        root = make(*names)
+        (root / "list.txt").write_text("1.png")
+        for options, expected in ((dict(), warns), (dict(ann_file="list.txt"), False)):
+            lines.clear()
+            dataset = UnlabeledImageFolder(str(root), data_prefix="./train", **options)
+            assert len(dataset) == 1
+            assert ("data_prefix='train' reads one folder of" in lines[0]) == expected
 
 
 def test_prefers_the_sub_folder_of_the_recipe(make):

@@ -192,11 +192,13 @@ def test_lists_replace_neither_each_other_nor_the_data(tmp_path):
     listed, link = tmp_path / "list.txt", tmp_path / "link.txt"
     listed.write_text("0.jpg\na.tar::a.png\n")
     link.symlink_to(listed)
+    (tmp_path / "link.txt.partial").write_text("0.jpg")
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
     for arguments, message, code in (
         (("--list", listed, "--out", listed), "--out: '{}/list.txt' is the file of --list", 2),
         (("--list", listed, "--write-list", link), "'{}/link.txt' is the file of --list", 2),
         (("--out", "x", "--write-list", "x"), "--write-list: 'x' is the file of --out", 2),
+        (("--list", f"{link}.partial", "--out", link), "' after Ctrl-C, the file of --list", 2),
         (("--list", listed, "--out", archive), "--out: '{}/a.tar' is one of the images", 1),
         (("--write-list", tmp_path / "0.jpg"), "--write-list: '{}/0.jpg' is one of", 1),
     ):
@@ -239,6 +241,13 @@ def test_interrupt_keeps_what_was_found(tmp_path, monkeypatch):
     assert printed.stderr.endswith(message)
     assert (tmp_path / "good.txt").read_text() == "0.jpg\n"
     assert "1.jpg" in (tmp_path / "bad.txt").read_text()
+    for name in ("bad.txt", "good.txt"):
+        (tmp_path / name).write_text("all")
+    printed = run_tool(TOOL, tmp_path, "--workers", 1, *lists, code=130)
+    for name, content in (("bad.txt", "1.jpg"), ("good.txt", "0.jpg")):
+        assert (tmp_path / name).read_text() == "all"
+        assert content in (tmp_path / f"{name}.partial").read_text()
+        assert f"'{tmp_path}/{name}' is kept, see '{tmp_path}/{name}.partial'" in printed.stderr
 
 
 def test_processes_get_the_opened_archives(tmp_path, monkeypatch):

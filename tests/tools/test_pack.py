@@ -162,7 +162,7 @@ def test_killed_process_is_one_line(tmp_path, monkeypatch):
 
 
 def test_wrong_arguments_and_sources_are_one_line(tmp_path, capsys):
-    source = write_folder(tmp_path / "in", class_files("train"))
+    source = write_folder(tmp_path / "in", class_files("train") | class_files("val"))
     write_folder(tmp_path / "bad", {"0.png": b"x"})
     write_parquet(tmp_path / "exists.parquet", class_files())
     write_tar(tmp_path / "empty.tar", {})
@@ -172,7 +172,7 @@ def test_wrong_arguments_and_sources_are_one_line(tmp_path, capsys):
         ((source, "x.tar", "--short-side", "0"), 2, "--short-side 0 must be at least 1"),
         ((source, "x.tar", "--quality", "101"), 2, "--quality 101 must be from 1 to 100"),
         ((source, tmp_path / "exists.parquet"), 2, "exists: remove it"),
-        ((source, tmp_path / "x.parquet"), 1, "has the folders train: pack each"),
+        ((source, tmp_path / "x.parquet"), 1, "has the folders train, val: pack each"),
         ((tmp_path / "none", tmp_path / "x.tar"), 1, "has no images: give a folder"),
         ((tmp_path / "empty.tar", tmp_path / "x.tar"), 1, "no images in the archive"),
         ((tmp_path / "bad", tmp_path / "x.tar", "--short-side", "9"), 1, "no image can be packed"),

@@ -1,7 +1,7 @@
 """Labels of packs, which are those of the source."""
 
 import pytest
-from archive_files import class_files, image_bytes, write_parquet
+from archive_files import class_files, image_bytes, write_parquet, write_tar
 from packs import KINDS, contents, pack, write_folder
 
 from mim_plugins.datasets import LabeledImageFolder, UnlabeledImageFolder
@@ -13,16 +13,16 @@ def labels_by_content(place):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("classes", ["abc", "ab"])
+@pytest.mark.parametrize("classes", ["abc", "abz", "ab"])
 def test_class_of_unreadable_images_shifts_no_labels(tmp_path, kind, classes):
     files = class_files(classes=classes, images=2) | {"b/0.JPEG": image_bytes(90, kind="JPEG")}
-    first = "a" if classes == "ab" else "b"
-    bad = {name: data[:300] for name, data in files.items() if name.startswith(first)}
+    lost = dict(abc="b", abz="z", ab="a")[classes]
+    bad = {name: data[:300] for name, data in files.items() if name.startswith(lost)}
     write_folder(tmp_path / "in", files | bad)
     out = tmp_path / f"out.{kind}"
     options = ("--short-side", 500, "--workers", 1)
     assert f"{len(classes)} classes" in pack(tmp_path / "in", out, *options, code=1).stdout
-    kept = {data: "abc".index(name[0]) for name, data in files.items() if name not in bad}
+    kept = {data: classes.index(name[0]) for name, data in files.items() if name not in bad}
     assert labels_by_content(out) == kept
 
 
@@ -38,15 +38,21 @@ def test_class_of_rows_without_a_suffix_shifts_no_labels(tmp_path, kind):
 def test_single_class_keeps_its_label(tmp_path, kind):
     files = {f"only/{name}/0.png": image_bytes(n) for n, name in enumerate("ab")}
     write_folder(tmp_path / "in", files)
-    assert "2 images, 1 classes" in pack(tmp_path / "in", tmp_path / f"out.{kind}").stdout
-    assert labels_by_content(tmp_path / f"out.{kind}") == dict.fromkeys(files.values(), 0)
+    printed = pack(tmp_path / "in", out := tmp_path / f"out.{kind}")
+    assert "2 images, 1 classes" in printed.stdout
+    warning = "one class, 'only'; if its folders, such as 'a', are the classes, pack"
+    assert f"{warning} '{tmp_path}/in/only/'" in printed.stderr
+    assert f"checking {out}" in printed.stderr
+    assert labels_by_content(out) == dict.fromkeys(files.values(), 0)
+    assert "warning" not in pack(tmp_path / "in/only", tmp_path / f"two.{kind}").stderr
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("label", ["", " 0"])
-def test_absolute_paths_of_lists_keep_classes_and_labels(tmp_path, kind, label):
+@pytest.mark.parametrize("data", [".in/data", "imagenet/train"])
+def test_absolute_paths_of_lists_keep_classes_and_labels(tmp_path, kind, label, data):
     files = class_files(classes="ac", images=1)
-    folder = write_folder(tmp_path / ".in/data", files)
+    folder = write_folder(tmp_path / data, files)
     (tmp_path / "lists").mkdir()
     lines = "".join(f"{folder}/{name}{label}\n" for name in files)
     (tmp_path / "lists/list.txt").write_text(lines)
@@ -61,11 +67,34 @@ def test_absolute_paths_of_lists_keep_classes_and_labels(tmp_path, kind, label):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", ["__background__", "train"])
 def test_classes_with_special_names_are_kept(tmp_path, kind, name):
-    files = class_files(classes=(name, "cat", "zebra"), images=1)
+    names = (name, "ant", "cat", "dog", "zebra")
+    files = class_files(classes=names, images=1)
     write_folder(tmp_path / "in", files)
     pack(tmp_path / "in", out := tmp_path / f"out.{kind}")
     assert labels_by_content(out) == labels_by_content(tmp_path / "in")
-    assert tuple(sorted((name, "cat", "zebra"))) == LabeledImageFolder(str(out)).CLASSES
+    assert tuple(sorted(names)) == LabeledImageFolder(str(out)).CLASSES
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("source", ["folder", "archive"])
+def test_only_split_of_a_source_keeps_its_classes(tmp_path, kind, source):
+    files = class_files("data/train", classes="ac")
+    given = write_folder(tmp_path / "in", files)
+    if source == "archive":
+        write_tar(given := tmp_path / "in.tar", files)
+    else:
+        (given / "data/train/b").mkdir()
+    pack(given, out := tmp_path / f"out.{kind}")
+    last = 1 if source == "archive" else 2
+    expected = {data: last * ("/c/" in name) for name, data in files.items()}
+    assert labels_by_content(out) == expected
+
+
+def test_split_beside_masks_has_no_labels(tmp_path):
+    write_folder(tmp_path / "in", {"train/0.png": b"0", "train_masks/0.png": b"1"})
+    assert "2 images, no labels" in pack(tmp_path / "in", tmp_path / "out.tar").stdout
+    message = pack(tmp_path / "in", tmp_path / "out.parquet", code=1).stderr
+    assert "has the folders train: pack each" in message
 
 
 @pytest.mark.parametrize("shared", ["", "data/"])

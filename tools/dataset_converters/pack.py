@@ -165,13 +165,15 @@ def pack(args: argparse.Namespace) -> list[str]:
     """Write the file, and return a line for every image that was left out."""
     from content_suffix import with_suffix_of
     from pack_check import check_pack
-    from pack_names import lost_class, why_unnamed
+    from pack_names import describe_single_class, lost_class, why_unnamed
     from pack_source import list_source
     from pack_writers import WRITERS
 
     from mim_plugins.checkpoints import write_atomically
 
-    images, classes, splits = list_source(args.source)
+    images, classes, splits = source = list_source(args.source)
+    if warning := describe_single_class(args.source, source):
+        print(warning, file=sys.stderr)
     kind = args.format or args.out.suffix.lower().lstrip(".")
     if kind == "parquet" and splits:
         raise UserError(
@@ -208,6 +210,7 @@ def pack(args: argparse.Namespace) -> list[str]:
                 f"no image of the class folder '{printable(lost)}' can be packed, so the labels of"
                 f" its split would shift: pack each split separately; the first: {left_out[0]}"
             )
+        print(f"checking {printable(args.out)}", file=sys.stderr)
         check_pack(path, kind, written, classes)
 
     try:

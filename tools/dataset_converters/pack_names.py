@@ -4,7 +4,6 @@ import os
 import posixpath
 from collections import Counter
 from collections.abc import Container, Sequence
-from itertools import takewhile
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -76,13 +75,16 @@ def _visible(name: str) -> str:
     return name
 
 
-def named_by_path(addresses: Sequence[str], paths: Sequence[str], shared: str = "") -> Source:
+def named_by_path(
+    addresses: Sequence[str], paths: Sequence[str], shared: str | None = None
+) -> Source:
     """Keep the paths; the first folders after ``shared`` are the classes if all images have one.
 
-    Folders that all images share may contain splits.
+    Below the folders that all images share, which ``shared`` is by default, they may be splits.
     """
-    splits = tuple(splits_among(first_folders(paths, before_splits(paths))))
-    folders = first_folders(paths, shared)
+    common = shared_prefix(paths)
+    splits = tuple(splits_among(path[len(common) :] for path in paths))
+    folders = first_folders(paths, common if shared is None else shared)
     classes = sorted(set(folders))
     if "" in classes or splits:
         images = [PackedImage(*pair, None) for pair in zip(addresses, paths, strict=True)]
@@ -92,12 +94,12 @@ def named_by_path(addresses: Sequence[str], paths: Sequence[str], shared: str = 
     return Source(list(map(PackedImage, addresses, paths, labels)), tuple(classes))
 
 
-def have_folders_of_labels(images: Sequence[PackedImage]) -> bool:
-    """Return whether folders number the classes as the labels do, where an archive is read."""
+def have_folders_of_labels(images: Sequence[PackedImage], classes: Sequence[str]) -> bool:
+    """Return whether folders give the images these labels and classes, where an archive is read."""
     paths = [image.name for image in images]
-    folders = first_folders(paths, as_prefix(shared_folders(paths)))
-    label_of = {name: label for label, name in enumerate(sorted(set(folders)))}
-    return "" not in label_of and all(
+    folders = first_folders(paths, shared_prefix(paths))
+    label_of = {name: label for label, name in enumerate(classes)}
+    return sorted(set(folders)) == list(classes) and all(
         label_of[folder] == image.label for folder, image in zip(folders, images, strict=True)
     )
 
@@ -109,7 +111,7 @@ def lost_class(
 
     Splits with images outside of class folders have no labels.
     """
-    shared = before_splits([image.name for image in images])
+    shared = shared_prefix([image.name for image in images])
     given, kept = (
         {tuple(image.name[len(shared) :].split("/")[:-1][:2]) for image in each}
         for each in (images, written)
@@ -119,10 +121,16 @@ def lost_class(
     return "/".join(lost[0]) if lost else None
 
 
-def before_splits(paths: Sequence[str]) -> str:
-    """Return the folders that all paths share, up to that of a split."""
+def shared_prefix(paths: Sequence[str]) -> str:
+    """Return the folders that all paths share."""
+    return as_prefix(shared_folders(paths))
+
+
+def through_split(paths: Sequence[str]) -> str:
+    """Return the folders that all paths share, through that of a split, ``""`` without one."""
     shared = shared_folders(paths)
-    return as_prefix(list(takewhile(lambda part: not is_split(part), shared)))
+    count = max((n for n, part in enumerate(shared, 1) if is_split(part)), default=0)
+    return as_prefix(shared[:count])
 
 
 def _path_of_url(url: str) -> str:
@@ -136,6 +144,20 @@ def _inner_path(path: str) -> str:
     return "/".join(part for part in parts if part not in ("", ".."))
 
 
+def describe_single_class(source: str, found: Source) -> str:
+    """Return a warning if the only class contains folders that may be the classes, or ``""``."""
+    names = [image.name for image in found.images]
+    shared = shared_prefix(names)
+    folders = sorted(set(first_folders(names, shared)) - {""})
+    if found.classes is None or len(found.classes) != 1 or len(folders) < 2:
+        return ""
+    return (
+        f"warning: all images are of one class, '{printable(found.classes[0])}'; if its folders,"
+        f" such as '{printable(folders[0])}', are the classes, pack"
+        f" '{printable(os.path.join(source, shared))}'"
+    )
+
+
 def named_by_label(
     addresses: Sequence[str], labels: Sequence[int], classes: tuple[str, ...] | None
 ) -> list[PackedImage]:
@@ -145,7 +167,7 @@ def named_by_label(
         sorted(set(labels)) == list(range(len(names)))
         and list(names) == sorted(set(names))
         and not any("/" in name or not name or is_hidden(name) for name in names)
-        and not splits_among(names)
+        and not splits_among(f"{name}/0" for name in names)
     )
     digits = len(str(len(addresses)))
     return [

@@ -7,11 +7,12 @@ from typing import NoReturn
 
 from pack_names import (
     Source,
-    before_splits,
     listed_paths,
     named_by_label,
     named_by_path,
     paths_of,
+    shared_prefix,
+    through_split,
 )
 
 from mim_plugins.datasets.archive_images import archive_images, stores_labels
@@ -78,9 +79,10 @@ def _read(source: str) -> Source | None:
 def _read_folder(folder: str, scan: ImageScan) -> Source:
     """Keep the paths and the labels, those of class folders without images included."""
     paths = paths_of(scan.paths, folder)
-    found = named_by_path(scan.paths, paths)
+    outer = through_split(paths)
+    found = named_by_path(scan.paths, paths, outer)
     for split in found.splits:
-        place = os.path.join(folder, before_splits(paths), split)
+        place = os.path.join(folder, shared_prefix(paths), split)
         part = scan_images(place, BAND_SUFFIXES)
         if any(os.path.dirname(path) == place for path in part.paths):
             continue  # images without a label need no class folders
@@ -94,6 +96,9 @@ def _read_folder(folder: str, scan: ImageScan) -> Source:
             )
     if found.classes is None:
         return found
+    if outer:
+        folder = os.path.join(folder, outer)
+        scan = scan_images(folder, BAND_SUFFIXES)
     classes = classes_of_scan(folder, scan, BAND_SUFFIXES)
     if len(found.classes) == len(classes):
         return found
@@ -108,7 +113,7 @@ def _read_list(file: str) -> Source:
     folder = os.path.dirname(file)
     addresses = read_image_list(file, folder)
     paths = listed_paths(addresses, folder)
-    by_path = named_by_path(addresses, paths, before_splits(paths))
+    by_path = named_by_path(addresses, paths)
     if addresses == paths_in(folder, [unquote_name(line) for line in read_lines(file)]):
         return by_path
     entries = read_labeled_list(file)
@@ -135,9 +140,9 @@ def _read_archives(source: str, place: ArchivePlace) -> Source:
         _refuse_splits(source, sorted(splits), remedy)
     found = archive_images(place, are_labeled, suffixes=BAND_SUFFIXES)
     paths = paths_of(found.paths, "")
-    shared = before_splits(paths)
-    by_path = named_by_path(found.paths, paths, shared)
+    by_path = named_by_path(found.paths, paths)
     if found.labels is None:
+        shared = shared_prefix(paths)
         have_folders = any("/" in path[len(shared) :] for path in paths)
         if len(splits) > 1 and have_folders and not by_path.splits:
             _refuse_splits(source, sorted(splits), remedy)

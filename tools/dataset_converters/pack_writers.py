@@ -45,14 +45,14 @@ class FileWriter(Writer):
     """Archive of files, whose labels are those of the folders or of a .cls file per image.
 
     Each .cls file follows its image, as in WebDataset. If all images of a class are left out, the
-    folders would number the others differently, so the .cls files are at the end.
+    folders would give other classes, so the .cls files are at the end.
     """
 
     def __init__(
         self, path: Path, images: Sequence[PackedImage], classes: Sequence[str] | None
     ) -> None:
-        self.is_labeled = classes is not None
-        self.needs_files = self.is_labeled and not have_folders_of_labels(images)
+        self.classes = classes
+        self.needs_files = classes is not None and not have_folders_of_labels(images, classes)
         self.images: list[PackedImage] = []
         self.labels: set[str] = set()
 
@@ -67,8 +67,8 @@ class FileWriter(Writer):
     def __exit__(self, kind: object, *_: object) -> None:
         """Write what is left, unless an error ends the context."""
         try:
-            if kind is None and self.is_labeled and self.images and not self.needs_files:
-                self._complete_labels()
+            if kind is None and self.classes is not None and self.images and not self.needs_files:
+                self._complete_labels(self.classes)
         finally:
             self.close()
 
@@ -79,8 +79,8 @@ class FileWriter(Writer):
         if self.needs_files:
             self._write_label(image)
 
-    def _complete_labels(self) -> None:
-        if not have_folders_of_labels(self.images):
+    def _complete_labels(self, classes: Sequence[str]) -> None:
+        if not have_folders_of_labels(self.images, classes):
             for image in self.images:
                 self._write_label(image)
 

@@ -210,7 +210,7 @@ def main() -> None:
     print("\n".join(report(findings)))
     try:
         pairs = [(finding.path, finding.kind) for finding in findings]
-        write_lists(args, pairs)
+        errors += write_lists(args, pairs, are_all=not errors)
     except ConfigError as error:
         errors.append(str(error))
     if errors:

@@ -3,7 +3,7 @@
 import argparse
 import os
 from collections.abc import Sequence
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 
 from mim_plugins.archives import HUB, contains_file, is_url, split_address
@@ -31,6 +31,13 @@ def prepare_lists(args: argparse.Namespace) -> None:
             prepare_list(path)
         except ConfigError as error:
             raise ConfigError(f"{option}: {error}") from error
+    for (option, path), (other, file) in product(_written(args).items(), files.items()):
+        partial = partial_list(path)
+        if partial.resolve() == file.resolve():
+            raise ConfigError(
+                f"{option}: '{printable(path)}' would be '{printable(partial)}' after Ctrl-C, the"
+                f" file of {other}: give another file"
+            )
 
 
 def check_inputs(args: argparse.Namespace, paths: Sequence[str]) -> None:
@@ -47,27 +54,45 @@ def check_inputs(args: argparse.Namespace, paths: Sequence[str]) -> None:
             )
 
 
-def write_lists(args: argparse.Namespace, findings: Sequence[tuple[str, str]]) -> None:
+def partial_list(path: Path) -> Path:
+    """Return the file of a list of some images, where that of all may exist."""
+    return path.with_name(f"{path.name}.partial")
+
+
+def write_lists(
+    args: argparse.Namespace, findings: Sequence[tuple[str, str]], are_all: bool = True
+) -> list[str]:
     """Write the lists; an error of one does not lose the other.
 
     Args:
         args: arguments of the tool.
         findings: path and corruption of each image, ``""`` for good ones.
+        are_all: whether all images were checked. Otherwise files that exist are kept, and the lists
+            have other names.
+
+    Returns:
+        A message for each file that is kept.
 
     Raises:
         ConfigError: a list cannot be written.
     """
     bad = [f"{quote_name(path)}\t{kind}" for path, kind in findings if kind]
     good = [quote_name(_name_in(args.root, path)) for path, kind in findings if not kind]
-    errors = []
+    errors, kept = [], []
     for path, lines in ((args.out, bad), (args.write_list, good)):
+        if not path:
+            continue
+        keeps = not are_all and path.is_file()
+        file = partial_list(path) if keeps else path
         try:
-            if path:
-                write_list(path, lines)
+            write_list(file, lines)
         except ConfigError as error:
             errors.append(str(error))
+        else:
+            kept += [f"'{printable(path)}' is kept, see '{printable(file)}'"] if keeps else []
     if errors:
-        raise ConfigError("; ".join(errors))
+        raise ConfigError("; ".join([*kept, *errors]))
+    return kept
 
 
 def _written(args: argparse.Namespace) -> dict[str, Path]:

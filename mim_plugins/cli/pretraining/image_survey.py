@@ -19,7 +19,7 @@ from ...datasets.image_files import scan_images, suffixes_read
 from ...datasets.image_lists import read_image_list
 from ...datasets.image_places import is_list
 from ...datasets.mixture_sampler import mixed_count
-from ...datasets.splits import folder_beside
+from ...datasets.splits import class_in_folder
 from ...errors import ConfigError, CorruptImageError, DataNotFoundError
 from ...file_names import printable
 from ...sampling import evenly_spaced
@@ -61,10 +61,9 @@ class ImageSurvey(NamedTuple):
 def survey_images(data: Sequence[str | os.PathLike], channels: int | None = None) -> ImageSurvey:
     """Count the images of folders, lists and archives, and read the sizes of a few.
 
-    A folder ``train`` directly below a folder is read instead of it, unless it is a class (see
-    :func:`splits_among`). ``DATA:2`` gives the images
-    the weight 2. With ``channels``, files of bands are images, too, and evenly spaced ones are
-    measured.
+    A folder ``train`` directly below a folder is read instead of it, unless it is a class, see
+    :func:`class_among`. ``DATA:2`` gives the images the weight 2. With ``channels``, files of bands
+    are images, too, and evenly spaced ones are measured.
 
     Raises:
         DataNotFoundError: a place does not exist, contains no images, or none can be read; with
@@ -145,7 +144,7 @@ def _folder_to_read(place: str, suffixes: Sequence[str]) -> str:
     folder = os.path.join(place, _SPLIT)
     if not os.path.isdir(folder):
         return place
-    if folder_beside(place, _SPLIT, suffixes) is None:
+    if class_in_folder(place, suffixes) != _SPLIT:
         return folder
     _warn_of_classes(place)
     return place
@@ -153,8 +152,8 @@ def _folder_to_read(place: str, suffixes: Sequence[str]) -> str:
 
 def _warn_of_classes(place: str) -> None:
     print_log(
-        f"all folders of '{printable(place)}' are read: it has others than splits, so one with the"
-        f" name of a split is a class; to read '{_SPLIT}' alone, give it as data",
+        f"all folders of '{printable(place)}' are read, because it has many folders of images, so"
+        f" that with the name of a split is a class; to read '{_SPLIT}' alone, give it as data",
         "current",
         level=logging.WARNING,
     )

@@ -26,15 +26,18 @@ def test_images_of_all_folders_are_counted(tmp_path):
 def test_class_of_the_name_train_is_no_split(tmp_path, monkeypatch):
     lines = []
     monkeypatch.setattr(image_survey, "print_log", lambda text, *_, **__: lines.append(text))
-    files = {name: image_bytes() for name in ("bus/0.png", "train/0.png", "train/1.png")}
+    names = ("train/0.png", *(f"{name}/0.png" for name in ("bus", "car", "cat", "dog")))
+    files = dict.fromkeys(names, image_bytes())
     archive = write_archive(tmp_path / "a.tar", files, "tar")
     folder = write_folder(tmp_path / "b", files)
     for place in (archive, folder):
         survey = survey_images([place])
-        assert (survey.parts, survey.images) == ((DataPart(str(place)),), 3)
+        assert (survey.parts, survey.images) == ((DataPart(str(place)),), 5)
         assert f"all folders of '{place}' are read" in lines.pop()
-    (folder / "val").mkdir()
+    (folder / "train_masks").mkdir()
     assert survey_images([folder]).parts == (DataPart(f"{folder}/train"),)
+    archive = write_archive(tmp_path / "c.tar", files | {"test1/0.png": b""}, "tar")
+    assert survey_images([archive])[:2] == ((DataPart(str(archive), "train"),), 1)
     assert not lines
 
 
