@@ -26,6 +26,7 @@ def test_a_file_for_timm_is_restored_exactly(tmp_path, name, end):
     assert_same_bits(loaded, saved)
 
 
+SIZES = dict(img_size=64, patch_size=16, embed_dim=16, depth=2, num_heads=2, num_classes=0)
 IMAGES = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))
 
 
@@ -35,14 +36,7 @@ def test_timms_vision_transformer_gives_the_same_features(tmp_path, with_cls_tok
     ours = random_backbone(VIT | dict(with_cls_token=with_cls_token))
     export_backbone(save_training(tmp_path / "x.pth", ours), tmp_path / "out.pth", "timm")
     theirs = timm.VisionTransformer(
-        img_size=64,
-        patch_size=16,
-        embed_dim=16,
-        depth=2,
-        num_heads=2,
-        num_classes=0,
-        class_token=with_cls_token,
-        global_pool="token" if with_cls_token else "",
+        **SIZES, class_token=with_cls_token, global_pool="token" if with_cls_token else ""
     ).eval()
 
     theirs.load_state_dict(torch.load(tmp_path / "out.pth", weights_only=True), strict=True)
@@ -58,15 +52,7 @@ def test_timms_pooled_vit_gives_the_same_features(tmp_path):
     timm = pytest.importorskip("timm.models.vision_transformer")
     ours = random_backbone(VIT | dict(out_type="avg_featmap"))
     export_backbone(save_training(tmp_path / "x.pth", ours), tmp_path / "out.safetensors", "timm")
-    theirs = timm.VisionTransformer(
-        img_size=64,
-        patch_size=16,
-        embed_dim=16,
-        depth=2,
-        num_heads=2,
-        num_classes=0,
-        global_pool="avg",
-    ).eval()
+    theirs = timm.VisionTransformer(**SIZES, global_pool="avg").eval()
     theirs.load_state_dict(read_tensors(tmp_path / "out.safetensors"), strict=True)
     with torch.no_grad():
         torch.testing.assert_close(ours(IMAGES)[0], theirs(IMAGES), atol=1e-5, rtol=0)

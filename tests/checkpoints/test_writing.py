@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from disks import lose_answers_of_links
 
 from mim_plugins.checkpoints import PARTIAL_SUFFIX, write_atomically, write_checkpoint
 from mim_plugins.errors import CheckpointError
@@ -83,13 +84,7 @@ def test_file_that_appears_meanwhile_can_be_kept(tmp_path, monkeypatch, has_link
 
 
 def test_link_that_was_made_is_no_file_of_others(tmp_path, monkeypatch):
-    link = os.link
-
-    def link_twice(*paths):  # as NFS does if the first answer is lost
-        link(*paths)
-        link(*paths)
-
-    monkeypatch.setattr(os, "link", link_twice)
+    lose_answers_of_links(monkeypatch)
     target = tmp_path / "x.pth"
     write_atomically(target, lambda partial: partial.write_text("new"), replace=False)
     assert target.read_text() == "new"

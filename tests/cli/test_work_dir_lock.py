@@ -5,6 +5,7 @@ import threading
 import time
 
 import pytest
+from disks import lose_answers_of_links
 from lock_files import FAST, dead_process, owner, write_lock
 
 from mim_plugins.cli import WorkDirLock
@@ -180,13 +181,7 @@ def test_lock_works_without_hard_links(tmp_path, monkeypatch):
 
 
 def test_lock_that_was_made_is_no_lock_of_others(tmp_path, monkeypatch):
-    link = os.link
-
-    def link_twice(*paths):  # as NFS does if the first answer is lost
-        link(*paths)
-        link(*paths)
-
-    monkeypatch.setattr(os, "link", link_twice)
+    lose_answers_of_links(monkeypatch)
     with WorkDirLock(tmp_path, **FAST):
         assert owner(tmp_path)["pid"] == os.getpid()
     assert list(tmp_path.iterdir()) == []

@@ -1,6 +1,7 @@
-"""Small disks that fill up, become read-only or get lost."""
+"""Small disks that fill up, become read-only or get lost, and shared ones."""
 
 import contextlib
+import os
 import shutil
 import subprocess
 
@@ -31,6 +32,17 @@ class SmallDisk:
 
     def thaw(self):
         _umount(self.folder)
+
+
+def lose_answers_of_links(monkeypatch):
+    """Repeat each hard link that is made, as NFS does if the first answer is lost."""
+    link = os.link
+
+    def link_twice(*paths):
+        link(*paths)
+        link(*paths)
+
+    monkeypatch.setattr(os, "link", link_twice)
 
 
 @contextlib.contextmanager

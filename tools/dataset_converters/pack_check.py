@@ -41,7 +41,8 @@ def check_pack(
         forget_handles(str(path))
         forget_handles(file_identity(str(path)))
     names = [address[len(str(path)) + len("::") :] for address in found.paths]
-    read = dict(zip(names, found.labels or [None] * len(names), strict=True))
+    labels: Sequence[int | None] = found.labels or [None] * len(names)
+    read = dict(zip(names, labels, strict=True))
     is_table = kind == "parquet"
     wanted = {str(n) if is_table else each.name: each.label for n, each in enumerate(written)}
     other = next((name for name in {**wanted, **read} if not _is_same(name, wanted, read)), None)
