@@ -152,8 +152,8 @@ def _folder_to_read(place: str, suffixes: Sequence[str]) -> str:
 
 def _warn_of_classes(place: str) -> None:
     print_log(
-        f"all folders of '{printable(place)}' are read, because it has many folders of images, so"
-        f" that with the name of a split is a class; to read '{_SPLIT}' alone, give it as data",
+        f"all folders of '{printable(place)}' are read, because '{_SPLIT}' seems to be a class: it"
+        " is one of many folders of images; to read it alone, give it as data",
         "current",
         level=logging.WARNING,
     )

@@ -47,8 +47,7 @@ class CheckpointWriter:
         self.errors = errors
         self._copier = CheckpointCopier()
         self._transfer = ShardedStateTransfer()
-        self._future: Future[Outcome] | None = None
-        self._settle: Callable[[Outcome], object] = lambda _: None
+        self._pending: tuple[Future[Outcome], Callable[[Outcome], object]] | None = None
 
     def save(
         self,
@@ -110,8 +109,8 @@ class CheckpointWriter:
 
         If the processes continued differently, the next collective operation would hang.
         """
-        future, self._future = self._future, None
-        return future is None or agree(future.result(), self._settle)
+        pending, self._pending = self._pending, None
+        return pending is None or agree(pending[0].result(), pending[1])
 
     def _copy(self, runner: Runner, path: str, content: dict) -> dict:
         """Return a copy; without enough memory, the content, which is then written at once."""
@@ -136,16 +135,17 @@ class CheckpointWriter:
         settle: Callable[[Outcome], object],
         in_background: bool,
     ) -> None:
-        self._future, self._settle = Future(), settle
+        future: Future[Outcome] = Future()
+        self._pending = future, settle
         if not in_background:
-            _call(write, self._future)
+            _call(write, future)
             return
         # not a daemon, so Python does not exit before the file is complete
-        thread = threading.Thread(target=_call, args=(write, self._future), name="checkpoint")
+        thread = threading.Thread(target=_call, args=(write, future), name="checkpoint")
         try:
             thread.start()
         except RuntimeError:  # the limit of threads is reached
-            _call(write, self._future)
+            _call(write, future)
         else:
             running = filter(threading.Thread.is_alive, _threads.get(runner, []))
             _threads[runner] = [*running, thread]

@@ -85,7 +85,9 @@ def images_per_iteration(loader: Any) -> dict[str, int | None]:
 def _batch_change(runner: Runner, info: dict) -> list[str]:
     """Return a message if the checkpoint's run had other processes or another batch size."""
     old, new = info.get(BATCH), images_per_iteration(runner.train_dataloader)
-    if not isinstance(old, dict) or old.keys() != new.keys() or old == new:
+    if not isinstance(old, dict) or old.keys() != new.keys():
+        return []
+    if not all(isinstance(each, int | None) for each in old.values()) or old == new:
         return []
     texts = [f"{each['processes']} * {each['images'] or 'unknown'}" for each in (old, new)]
     counts = [(each["processes"] or 0) * (each["images"] or 0) for each in (old, new)]
