@@ -106,7 +106,7 @@ def _text(description: Description, figures: dict[str, float | str], is_timm: bo
         f"- {given.channels} channels, order: {given.channel_order}",
         f"- mean {list(given.mean)} and standard deviation {list(given.std)} of pixels"
         f" {given.units}",
-        *([f"- {crop_in_timm(description)}"] if crop_in_timm(description) else []),
+        *(f"- {note}" for note in [crop_in_timm(description)] if note),
         "",
         "## Figures of these weights",
         "",
