@@ -1,8 +1,6 @@
 """Transforms that load images as BGR."""
 
 from collections.abc import Iterator
-from inspect import unwrap
-from types import CodeType
 from typing import Any
 
 from mmengine.registry import TRANSFORMS as ROOT
@@ -20,7 +18,7 @@ def returns_bgr(kind: Any, settings: Any) -> bool:
     """Return whether a transform is known to load images as BGR.
 
     These are the loaders of mmcv, except with the backend ``tifffile``, and of this package, and
-    subclasses that decode as they do. Loaders of other libraries return bands, videos or RGB.
+    subclasses without methods that load. Loaders of other libraries return bands, videos or RGB.
     Packages are not imported, so unregistered names count as what they are in mmcv and here.
 
     Args:
@@ -48,17 +46,8 @@ def _registered(name: str) -> Iterator[Any]:
 
 def _decodes_bgr(kind: Any) -> bool:
     for each in getattr(kind, "__mro__", ()):
-        if each.__name__ in _NAMES and each.__module__.partition(".")[0] in _PACKAGES:
+        if each.__module__.partition(".")[0] in _PACKAGES and each.__name__ in _NAMES:
             return True
-        calls = {"super", *(base.__name__ for base in each.__mro__[1:])}
-        methods = [vars(each)[name] for name in _METHODS if name in vars(each)]
-        if not all(calls & _names(getattr(unwrap(method), "__code__", None)) for method in methods):
-            return False
+        if any(name in vars(each) for name in _METHODS):
+            return False  # its method may reverse the colors
     return False
-
-
-def _names(code: Any) -> set[str]:
-    """Return the names that a function and those within it use."""
-    if not isinstance(code, CodeType):
-        return set()
-    return set(code.co_names).union(*map(_names, code.co_consts))
