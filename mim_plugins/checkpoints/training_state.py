@@ -110,10 +110,6 @@ def _check_meta(meta: Any, where: str) -> None:
     updates = meta.get("updates")  # of one optimizer, or of several by name
     for count in updates.values() if type(updates) is dict else [updates]:
         expect(count, f"{where}.updates", int, NONE)
-    expect(meta.get("num_heads"), f"{where}.num_heads", dict, NONE)
-    for name, heads in (meta.get("num_heads") or {}).items():
-        expect(name, f"a name in {where}.num_heads", str)
-        expect(heads, inside(f"{where}.num_heads", name), int)
     for name, settings in (meta.get("model_settings") or {}).items():
         place = inside(f"{where}.model_settings", name)
         expect(name, f"a name in {where}.model_settings", str)

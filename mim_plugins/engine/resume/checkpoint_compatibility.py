@@ -1,15 +1,13 @@
 """Checks that a checkpoint belongs to the model and the optimizer of the resumed run."""
 
-import inspect
 from typing import Any
 
 import torch
 from mmengine.optim import BaseOptimWrapper, OptimWrapper, OptimWrapperDict
 from mmengine.runner import Runner
-from torch import Tensor, nn
+from torch import Tensor
 
 from ...checkpoints import describe_mismatch
-from ...checkpoints.plain_data import describe
 from ...errors import CheckpointError
 from ..model_wrapper import unwrap_model
 from .averaged_weights import describe_average_mismatch
@@ -46,7 +44,6 @@ def check_compatible(runner: Runner, checkpoint: dict | None, source: str) -> No
             f" and start a new run from these weights with --cfg-options load_from={source}"
         )
     problem = _model_difference(runner, checkpoint["state_dict"])
-    problem = problem or _heads_difference(runner, checkpoint["meta"].get("num_heads"))
     problem = problem or compare_settings(runner, checkpoint["meta"].get("model_settings"))[0]
     weights = unwrap_model(runner.model).state_dict()
     problem = problem or describe_average_mismatch(weights, checkpoint.get("ema_state_dict"))
@@ -74,7 +71,6 @@ def add_compatibility_meta(runner: Runner, checkpoint: dict) -> None:
     It consists of the optimizer's type and its number of updates (of several, by name), and the
     settings of the model that its tensors do not determine, such as the heads of each attention.
     """
-    checkpoint["meta"]["num_heads"] = _heads(runner)
     checkpoint["meta"]["model_settings"] = noted_settings(runner)
     wrapper, optimizer = runner.optim_wrapper, checkpoint.get("optimizer")
     if not isinstance(wrapper, BaseOptimWrapper):
@@ -92,20 +88,6 @@ def add_compatibility_meta(runner: Runner, checkpoint: dict) -> None:
 def _kind(wrapper: BaseOptimWrapper) -> str:
     optimizer = wrapper.optimizer
     return type(getattr(optimizer, "optim", optimizer)).__name__  # inside the sharded one
-
-
-def _heads(runner: Runner) -> dict[str, int]:
-    parts = unwrap_model(runner.model).named_modules()
-    found = {name: getattr(part, "num_heads", None) for name, part in parts}
-    return {name: heads for name, heads in found.items() if type(heads) is int}
-
-
-def _heads_difference(runner: Runner, given: dict[str, int] | None) -> str:
-    """Describe different numbers of heads; empty if they agree or the file contains none."""
-    for name, heads in _heads(runner).items():
-        if given is not None and given.get(name, heads) != heads:
-            return f"{name} has {given[name]} heads in the file, {heads} in the model"
-    return ""
 
 
 def _model_difference(runner: Runner, weights: dict[str, Tensor]) -> str:
@@ -168,17 +150,7 @@ def _state_difference(
                 f"group {number} has {len(theirs['params'])} parameters in the file,"
                 f" {len(ours['params'])} in the config"
             )
-        arguments = inspect.signature(type(getattr(wrapper.optimizer, "optim", wrapper.optimizer)))
-        # other entries, such as multipliers and what schedulers add, are the config's
-        known = {*arguments.parameters, *theirs} - {"params", "initial_lr"}
-        for key in sorted(set(ours) & known):
-            # settings missing in the file, which are newer than its PyTorch, keep their defaults
-            if not _same_kind(ours[key], theirs.get(key)):
-                return (
-                    f"{key} is {describe(theirs.get(key))} in the file, {describe(ours[key])} in"
-                    " the config"
-                )
-        problem = describe_settings(ours, theirs) or _invalid_settings(wrapper.optimizer, theirs)
+        problem = describe_settings(ours, theirs)
         if problem:
             return problem
     # without an update, as during a long accumulation of gradients, there is no state
@@ -188,33 +160,6 @@ def _state_difference(
     if not problem and updates is not None and updates != steps:
         return f"its step is {steps}, but its run has made {updates} updates"
     return problem
-
-
-def _invalid_settings(optimizer: Any, group: dict) -> str:
-    """Return the error of the optimizer's constructor for a group's settings; empty if none."""
-    kind = type(getattr(optimizer, "optim", optimizer))
-    names = set(inspect.signature(kind).parameters) & set(group) - {"params"}
-    try:
-        kind([nn.Parameter(torch.zeros(1))], **{name: group[name] for name in names})
-    except ValueError as error:
-        return str(error)
-    except Exception:  # the class has another constructor
-        return ""
-    return ""
-
-
-def _same_kind(own: Any, given: Any) -> bool:
-    """Return whether two settings have the same kind and, if they are sequences, length."""
-    if own is None or isinstance(own, bool):
-        kinds = (bool,) if own is not None else (bool, int, float)
-        return given is None or isinstance(given, kinds)
-    if isinstance(own, (list, tuple)):
-        is_row = isinstance(given, (list, tuple)) and len(own) == len(given)
-        return is_row and all(map(_same_kind, own, given))
-    if isinstance(own, (int, float, Tensor)):
-        is_number = isinstance(given, (int, float)) and not isinstance(given, bool)
-        return is_number or (isinstance(given, Tensor) and given.numel() == 1)
-    return type(own) is type(given)
 
 
 def _state_problem(optimizer: Any, state: dict) -> str:

@@ -1,7 +1,6 @@
 """Optimizer settings of a resumed run, taken from its config."""
 
 import inspect
-import math
 from collections.abc import Collection
 from typing import Any
 
@@ -30,32 +29,25 @@ def apply_config_settings(
     first_beta_is_scheduled = "momentum" in scheduled
     changes: dict[str, str] = {}
     for new, old in zip(built, saved, strict=True):
-        for name in (known.keys() & new.keys() & old.keys()) - {"params"}:
+        for name in (known.keys() & new.keys()) - {"params"}:
             value = new[name]
+            old.setdefault(name, value)  # settings of a newer version of the optimizer
             if name in scheduled:
                 is_number = isinstance(old[name], Tensor) and isinstance(value, (int, float))
                 old[name] = float(old[name]) if is_number else old[name]
                 continue
             if name == "betas" and first_beta_is_scheduled:
                 value = (old[name][0], *value[1:])
-            if name not in IMPLEMENTATION and not _equal(old[name], value):
+            if name not in IMPLEMENTATION and _shown(old[name]) != _shown(value):
                 text = f"{name} was {_shown(old[name])} and is {_shown(value)}, as configured"
                 changes.setdefault(name, text)
             old[name] = value
     return [changes[name] for name in sorted(changes)]
 
 
-def _equal(first: Any, second: Any) -> bool:
-    if isinstance(first, (list, tuple)) and isinstance(second, (list, tuple)):
-        return len(first) == len(second) and all(map(_equal, first, second))
-    numbers = (int, float, Tensor)
-    if isinstance(first, numbers) and isinstance(second, numbers):
-        return math.isclose(float(first), float(second))
-    return bool(first == second)
-
-
 def _shown(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return f"({', '.join(map(_shown, value))})"
-    is_number = isinstance(value, (int, float, Tensor)) and not isinstance(value, bool)
-    return f"{float(value):.6g}" if is_number else str(value)
+    if isinstance(value, Tensor) and value.numel() == 1:
+        value = value.item()
+    return f"{value:.6g}" if type(value) in (int, float) else str(value)

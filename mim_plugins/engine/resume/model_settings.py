@@ -14,8 +14,8 @@ _SIMPLE = (bool, int, float, str)
 # settings with which the same weights are another network
 _STRUCTURE = (
     "type", "approximate", "attends_globally", "dilation", "eps", "groups", "kernel_size",
-    "negative_slope", "padding", "padding_mode", "shift_size", "shifted", "stride", "window",
-    "window_size",
+    "negative_slope", "num_heads", "padding", "padding_mode", "shift_size", "shifted", "stride",
+    "window", "window_size",
 )  # fmt: skip
 # settings that do not change what is learned
 _FREE = ("frozen_stages", "inplace", "training", "with_cp")

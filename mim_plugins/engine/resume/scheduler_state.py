@@ -4,16 +4,15 @@ from typing import Any
 
 from ...checkpoints.plain_copier import PlainCopier
 from ...errors import ConfigError
-from .function_text import function_text
 
 
 def plain_scheduler_state(scheduler: Any) -> dict:
-    """Return the state of a scheduler as plain data, with texts instead of functions.
+    """Return the state of a scheduler as plain data, with names instead of functions.
 
     Raises:
         ConfigError: it contains an object that cannot be stored.
     """
-    copier = PlainCopier(numbers=False, function_text=lambda value: function_text(value, scheduler))
+    copier = PlainCopier(numbers=False, function_text=_name)
     try:
         plain = {key: copier.copy(value, key) for key, value in scheduler.state_dict().items()}
     except ConfigError as error:
@@ -27,3 +26,7 @@ def plain_scheduler_state(scheduler: Any) -> dict:
             " attributes that are numbers, texts, lists or dicts"
         )
     return plain
+
+
+def _name(function: Any) -> str:
+    return getattr(function, "__qualname__", type(function).__qualname__)

@@ -84,12 +84,9 @@ def test_invalid_state_values_are_rejected(kind, name, change, message):
     [
         ("maximize", True, "maximize is True in the file, False in the config"),
         ("amsgrad", True, "amsgrad is True in the file"),
-        ("lr", 1e300, r"lr is 1e\+300"),
-        ("initial_lr", -1e30, r"initial_lr is -1e\+30"),
-        ("weight_decay", 1e300, r"weight_decay is 1e\+300"),
     ],
 )
-def test_invalid_settings_are_rejected(name, value, message):
+def test_settings_of_another_meaning_are_rejected(name, value, message):
     content = Run("AdamW").saved()
     content["optimizer"]["param_groups"][0][name] = value
     with pytest.raises(CheckpointError, match=message):

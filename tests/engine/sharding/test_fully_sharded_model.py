@@ -80,7 +80,7 @@ def assert_equal(first, second, tolerance):
         for name, value in entries.items():
             other = second["optimizer"]["state"][number][name]
             torch.testing.assert_close(other, value, rtol=0, atol=tolerance)
-    for key in ("model_settings", "num_heads", "optimizer_type", "updates"):
+    for key in ("model_settings", "optimizer_type", "updates"):
         assert first["meta"][key] == second["meta"][key]
 
 
