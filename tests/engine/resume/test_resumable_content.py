@@ -152,11 +152,9 @@ FUNCTIONS = {
 }
 
 
-def run_function(work_dir, function, log=None, guard=None, **settings):
-    schedule = dict(
-        type="FunctionScheduler", function=function, by_epoch=False, end=100, guard=guard
-    )
-    return train(work_dir, log=log, param_scheduler=schedule, **settings)
+def run_function(work_dir, function, log=None, guarded=False, **settings):
+    schedule = dict(type="FunctionScheduler", function=function, by_epoch=False, end=100)
+    return train(work_dir, log=log, param_scheduler=schedule | dict(guarded=guarded), **settings)
 
 
 @pytest.mark.parametrize("kind", FUNCTIONS)
