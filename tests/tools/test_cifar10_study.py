@@ -45,6 +45,7 @@ class Searches:
         work, plan = cifar10("study_work"), cifar10("study_plan")
         self.study = work.Study(tmp_path, tmp_path / "results", plan.LENGTHS["long"], {})
         self.study._finetune = lambda job: dict(validation=accuracy(job.rate))
+        self.study._provide_weights = lambda start, is_pretrained: None
         self.start = plan.Start("mixmae", 2, 60)
 
     def best(self):
@@ -148,14 +149,47 @@ def test_equal_time_counts_the_teacher(cifar10, tmp_path):
     assert study.equal_time() == dict(simmim=25, mae=55)
 
 
-def test_unfinished_pre_training_is_no_start(cifar10, tmp_path):
-    configs, plan = cifar10("study_configs"), cifar10("study_plan")
-    experiment = type("Experiment", (), dict(work=tmp_path))()
-    study = configs.StudyConfigs(experiment, plan.LENGTHS["long"])
-    start = plan.Start("mae", 9, EPOCHS)
-    (tmp_path / start.label).mkdir()
-    (tmp_path / start.label / "epoch_5.pth").touch()
-    with pytest.raises(SystemExit, match="has not ended"):
-        study.last_checkpoint(start)
-    (tmp_path / start.label / "epoch_20.pth").touch()
-    assert study.last_checkpoint(start).name == "epoch_20.pth"
+def test_missing_weights_are_made_before_a_job(cifar10, tmp_path, monkeypatch):
+    """Results alone, as in a clone, are enough to run the jobs that are left."""
+    work, plan = cifar10("study_work"), cifar10("study_plan")
+    study = work.Study(tmp_path, tmp_path / "results", plan.LENGTHS["long"], {})
+    made = []
+
+    def train(name, config):
+        made.append(name)
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"epoch_{EPOCHS}.pth").touch()
+        return dict(wall=1.0)
+
+    study._train = train
+    study.configs.pretraining = lambda start: tmp_path / "config.py"
+    study.experiment.teacher_features = study.experiment.weights.touch
+    monkeypatch.setattr(work, "write_weights", lambda file: file.touch())
+    study._transfer = lambda job: dict(digits=1.0)
+    study._pretrain = lambda job: dict(curve={})
+    for name, kind, expected in (
+        ("mixmae", "pretrain", []),
+        ("mixmae", "transfer", ["mixmae_20e_seed1"]),
+        ("mrmae_labels", "transfer", ["mae_20e_seed9", "mrmae_labels_20e_seed1"]),
+        ("mrmae_self", "pretrain", []),
+        ("random_swin", "transfer", []),
+    ):
+        made.clear()
+        study.run(plan.Job(kind, plan.Start(name, 1, 0 if "random" in name else EPOCHS)))
+        assert made == expected
+
+
+def test_files_without_a_resumable_checkpoint_are_removed(cifar10, tmp_path):
+    work, plan = cifar10("study_work"), cifar10("study_plan")
+    study = work.Study(tmp_path, tmp_path / "results", plan.LENGTHS["long"], {})
+    study.experiment.run = lambda *_: dict(wall=1.0)
+    file = tmp_path / "mae" / "epoch_20.pth"
+    for left, is_kept in (("mae/timed_0.pth", True), ("mae.done", True), (None, False)):
+        file.parent.mkdir(exist_ok=True)
+        file.touch()
+        if left:
+            (tmp_path / left).touch()
+        study._train("mae", tmp_path / "config.py")
+        assert file.exists() == is_kept
+        if left:
+            (tmp_path / left).unlink()

@@ -69,7 +69,7 @@ def test_tables_come_from_result_files(cifar10, results, tmp_path):
     assert re.match(
         r"\| MixMAE \| 20 \| 1.0 ± 0.0 \(3\) \| 2.0 ± 0.0 \(3\) \|  \| \d+\.\d ± \d", row
     )
-    assert "| MixMAE minus SimMIM | 20, 20 | 10 % | +" in report.differences(values, EPOCHS)
+    assert "| MixMAE minus SimMIM | 20, 20 | 10 % | +" in report.differences(values, EPOCHS, 60)
     report.draw(values, tmp_path / "picture.png", EPOCHS)
     assert (tmp_path / "picture.png").stat().st_size > 1000
 
@@ -90,10 +90,15 @@ def test_lengths_are_equal_or_take_the_same_time(cifar10, results):
     for name in ("mixmae", "simmim"):
         with_length(cifar10, results, name, 60, seeds=(0,))
     results[plan.Job("pretrain", plan.Start("random_swin", 0)).label] = dict(curve={})
-    compared = statistics.compared_lengths
-    assert compared(results, "mixmae", "simmim", EPOCHS) == [(20, 20), (20, 23), (60, 60)]
-    assert compared(results, "simmim", "random_swin", EPOCHS) == [(20, 0), (23, 0), (60, 0)]
-    assert compared(results, "mrmae_self", "mae", EPOCHS) == []
+
+    def compared(first, second):
+        return statistics.compared_lengths(results, first, second, EPOCHS, 60)
+
+    assert compared("mixmae", "simmim") == [(20, 20), (20, 23), (60, 60)]
+    assert compared("simmim", "random_swin") == [(20, 0), (23, 0), (60, 0)]
+    assert compared("mrmae_self", "mae") == []
+    del results[plan.Job("pretrain", plan.Start("mixmae", 0, 60)).label]
+    assert compared("mixmae", "simmim") == [(20, 20), (20, 23)]
 
 
 def test_decision_needs_all_seeds_at_both_lengths(cifar10, results):
@@ -170,3 +175,20 @@ def test_gain_is_of_seeds_that_both_have_or_to_random_weights(cifar10):
         values[plan.Job("pretrain", start).label] = dict(curve=found)
     assert statistics.gains(values, "mixmae", "simmim", EPOCHS, "knn") == {20: [6.0]}
     assert statistics.gains(values, "mixmae", "random_swin", EPOCHS, "knn") == {20: [10.0]}
+
+
+def test_tables_of_runs_show_curves_and_searches(cifar10):
+    tables, plan = cifar10("study_tables"), cifar10("study_plan")
+    values = {}
+    for seed, knn in ((0, 40.0), (1, 42.0)):
+        curve = {epoch: dict(knn=knn, probe=50.0) for epoch in ("10", "5", "20")}
+        start = plan.Start("mixmae", seed, EPOCHS)
+        values[plan.Job("pretrain", start).label] = dict(curve=curve)
+    for rate, last in ((2e-3, 240), (5e-4, 99)):
+        job = plan.Job("finetune", plan.Start("mixmae", 0, EPOCHS), 10, rate)
+        values[job.label] = dict(rate=rate, validation=60.0, accuracy=59.0, last_epoch=last)
+    row = tables.curves(values).splitlines()[2]
+    assert row == "| MixMAE | 2 | 5, 10, 20 | 41.0, 41.0, 41.0 | 50.0, 50.0, 50.0 |"
+    rows = tables.searches(values, 240).splitlines()[2:]
+    assert rows[0] == "| MixMAE | 0.0005 | 60.0 | 59.0 | 99 |"
+    assert rows[1] == "| MixMAE | 0.002 | 60.0 | 59.0 | 240* |"

@@ -223,9 +223,17 @@ def encoder_of(cfg: Config) -> tuple[Any, str]:
 
 
 def read_entries(folder: Path) -> list[list[dict[str, Any]]]:
-    """Return what each attempt of a run logged, in the order of the attempts."""
+    """Return the complete lines that each attempt of a run logged, in the order of attempts."""
     files = sorted(folder.glob("*/vis_data/scalars.json"))
-    return [[json.loads(line) for line in file.read_text().splitlines()] for file in files]
+    texts = (file.read_text().rpartition("\n")[0] for file in files)
+    return [[json.loads(line) for line in text.splitlines()] for text in texts]
+
+
+def read_validations(folder: Path) -> dict[int, float]:
+    """Return the validation accuracy of a run by epoch."""
+    name = "accuracy/top1"
+    attempts = read_entries(folder)
+    return {each["step"]: each[name] for entries in attempts for each in entries if name in each}
 
 
 def read_logs(folder: Path) -> dict[str, list[float]]:

@@ -27,6 +27,7 @@ class StudyConfigs:
         self.experiment, self.length = experiment, length
         self.work = experiment.work
         self.teacher_start = Start("mae", _SELF_SEED, length.epochs)
+        self.imagenet_weights = self.work / "imagenet.pth"
 
     def checkpoints(self, start: Start) -> list[Path]:
         """Return the checkpoints of a pre-training by epoch; none for random weights."""
@@ -58,7 +59,7 @@ class StudyConfigs:
                 _delete_=True,
                 type="mim_plugins.TimmTarget",
                 model_name=MODEL,
-                pretrained=str(self.work / "imagenet.pth"),
+                pretrained=str(self.imagenet_weights),
                 features=3,  # stride 16
                 normalize=True,
             )
@@ -76,11 +77,8 @@ class StudyConfigs:
         return {}
 
     def last_checkpoint(self, start: Start) -> Path:
-        """Return the checkpoint at the end of a pre-training, which must have run."""
-        file = self.work / start.label / f"epoch_{start.epochs}.pth"
-        if not file.is_file():
-            raise SystemExit(f"error: the pre-training {start.label} has not ended")
-        return file
+        """Return the checkpoint at the end of a pre-training."""
+        return self.work / start.label / f"epoch_{start.epochs}.pth"
 
     def finetuning(self, job: Job, rate: float) -> Path:
         """Write the config of a fine-tuning that ends when validation stops improving.
@@ -127,7 +125,7 @@ class StudyConfigs:
                 monitor="accuracy/top1",
                 rule="greater",
                 patience=2 * patience,
-                min_delta=0.0,
+                min_delta=1e-4,  # the same accuracy is no improvement
             ),
         }
         plateau = dict(

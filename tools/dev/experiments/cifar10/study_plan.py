@@ -83,8 +83,8 @@ class Length:
     validation_interval: dict[int, int]
     """Epochs between two validations of fine-tuning by share of the labels."""
     patience: dict[int, int]
-    """Validations without a better accuracy after which the learning rate falls to a tenth, and
-    after as many more fine-tuning ends."""
+    """Validations without a better accuracy after which the learning rate falls to a tenth;
+    fine-tuning ends after twice as many."""
     teacher: dict[str, int]
     detection: int
     """Iterations of a detector, with two images each."""

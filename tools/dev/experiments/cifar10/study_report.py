@@ -38,6 +38,7 @@ from study_statistics import (
     lengths,
     read,
 )
+from study_tables import curves, searches
 
 _OTHER_IMAGES = dict(digits="digits, k-NN", imagenet="ImageNet groups, k-NN")
 
@@ -59,12 +60,12 @@ def _cell(accuracies: list[float]) -> str:
     return f"{spread(accuracies)} ({len(accuracies)})" if accuracies else ""
 
 
-def differences(values: Values, epochs: int) -> str:
+def differences(values: Values, epochs: int, longer: int) -> str:
     """Format the differences of all pairs, at equal epochs and at equal time."""
     titles = ["difference, points", "by seed", "95 %, bootstrap", "95 %, Student"]
     rows = [["comparison", "epochs", "labels", *titles]]
     for first, second in PAIRS:
-        for own, other in compared_lengths(values, first, second, epochs):
+        for own, other in compared_lengths(values, first, second, epochs, longer):
             for share in SHARES:
                 found = difference(values, (first, own), (second, other), share)
                 if found:
@@ -125,7 +126,10 @@ def gaps(values: Values) -> str:
 
 
 def teachers(values: Values) -> str:
-    """Format the accuracies of the teachers' features, and the seconds of their students."""
+    """Format the accuracies of the teachers' features, and the seconds of their students.
+
+    The features are normalized as for the targets, unlike those of the students.
+    """
     rows = [["student", "k-NN of the teacher", "linear probe", "seconds per epoch"]]
     for name, found in values.get("teacher_quality", {}).items():
         numbers = [f"{found['knn']:.1f}", f"{found['probe']:.1f}", f"{found['seconds']:.0f}"]
@@ -197,8 +201,12 @@ def main() -> None:
     }
     parts |= {
         "What decides": decisions(values, length.epochs, length.longer),
-        "Differences": differences(values, length.epochs),
+        "Differences": differences(values, length.epochs, length.longer),
+        "Frozen encoders during pre-training": curves(values),
         "Gains of frozen encoders during pre-training": gaps(values),
+        "Searches for the learning rate, seed 0": searches(
+            values, length.most_epochs[DECIDING_SHARE]
+        ),
         "Teachers": teachers(values),
         "Ends of the fine-tunings": ends(values, length.most_epochs),
         "Price of mask tokens": costs(values, length.images),

@@ -38,19 +38,23 @@ def _length(job: str, name: str) -> int | None:
     return None
 
 
-def compared_lengths(values: Values, first: str, second: str, epochs: int) -> list[tuple[int, int]]:
+def compared_lengths(
+    values: Values, first: str, second: str, epochs: int, longer: int
+) -> list[tuple[int, int]]:
     """Return the lengths in epochs at which two starts are compared.
 
-    They are equal, or the first is ``epochs`` long and the second takes the same time. All lengths
-    are compared with random weights.
+    They are equal, or the first is ``epochs`` long and the second takes the same time, unless it is
+    ``longer``, a length of both. All lengths are compared with random weights.
     """
     own = lengths(values, first)
     pairs = []
     for other in lengths(values, second):
         if other == 0:
             pairs += [(length, other) for length in own]
-        else:
-            pairs.append((other if other in own else epochs, other))
+        elif other in own:
+            pairs.append((other, other))
+        elif other != longer:
+            pairs.append((epochs, other))
     return pairs
 
 

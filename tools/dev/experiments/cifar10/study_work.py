@@ -11,20 +11,12 @@ from threading import Lock
 from typing import Any
 
 from compare import METHODS
-from experiment import HERE, TRAIN, Experiment, read_entries, read_logs
+from experiment import HERE, TRAIN, Experiment, read_logs, read_validations
 from imagenet_weights import write_weights
 from sizes import Size
 from study_configs import PRECISION, StudyConfigs
 from study_origin import origin
-from study_plan import (
-    DECIDING_SHARE,
-    FAMILIES,
-    RATE_LIMITS,
-    RATES,
-    Job,
-    Length,
-    Start,
-)
+from study_plan import DECIDING_SHARE, FAMILIES, RATE_LIMITS, RATES, Job, Length, Start
 
 from mim_plugins.checkpoints import write_atomically
 from mim_plugins.engine.resume.checkpoint_names import INTERRUPTED, TIMED
@@ -88,6 +80,8 @@ class Study:
 
     def _run(self, job: Job) -> dict[str, Any]:
         begin, of_result = time.monotonic(), origin()
+        if job.start:
+            self._provide_weights(job.start, is_pretrained=job.kind != "pretrain")
         values = getattr(self, f"_{job.kind}")(job)
         seconds = round(time.monotonic() - begin, 1)
         seed = job.start.seed if job.start else 0
@@ -151,9 +145,23 @@ class Study:
     def _teachers(self, job: Job) -> dict[str, Any]:
         """Make the teachers; return the accuracies of the one with labels."""
         labeled = self.experiment.teacher_features()
-        write_weights(self.work / "imagenet.pth")
+        write_weights(self.configs.imagenet_weights)
         taken = self._train_encoder(self.configs.teacher_start)
         return dict(labels=labeled, self_supervised=taken)
+
+    def _provide_weights(self, start: Start, is_pretrained: bool) -> None:
+        """Make the weights that a job of ``start`` reads, if the work folder lacks them.
+
+        This is the case if only the result files of earlier jobs exist.
+        """
+        last = self.configs.last_checkpoint
+        with self._locks["teachers"]:
+            teacher = last(self.configs.teacher_start)
+            files = (self.experiment.weights, self.configs.imagenet_weights, teacher)
+            if start.name.startswith("mrmae") and not all(file.is_file() for file in files):
+                self._teachers(Job("teachers"))
+        if is_pretrained and start.epochs and not last(start).is_file():
+            self._train_encoder(start)
 
     def _pretrain(self, job: Job) -> dict[str, Any]:
         """Pre-train an encoder, if it is not random, and evaluate it along the way."""
@@ -177,23 +185,13 @@ class Study:
             return searched
         folder = self.work / job.label
         config = self.configs.finetuning(job, rate)
-        run = self.experiment.run
-        is_done = (self.work / f"{job.label}.done").exists()
-        if not is_done and not any((folder / name).exists() for name in (INTERRUPTED, *TIMED)):
-            shutil.rmtree(folder, ignore_errors=True)  # files of an attempt that cannot be resumed
-        taken = run(job.label, TRAIN, config, "--work-dir", folder, "--resume")
+        taken = self._train(job.label, config)
         (best,) = folder.glob("best_*.pth")
         score = self.work / f"{job.label}_score.json"
         arguments = (self.experiment.arrays, score, config, best, "--images", self.length.test)
-        run(f"{job.label}_score", HERE / "score.py", *arguments)
-        validation = {
-            entry["step"]: entry["accuracy/top1"]
-            for attempt in read_entries(folder)
-            for entry in attempt
-            if "accuracy/top1" in entry
-        }
-        scored = json.loads(score.read_text())
-        return scored | dict(
+        self.experiment.run(f"{job.label}_score", HERE / "score.py", *arguments)
+        validation = read_validations(folder)
+        return json.loads(score.read_text()) | dict(
             rate=rate,
             validation=max(validation.values()),
             best_epoch=max(validation, key=validation.__getitem__),
@@ -221,8 +219,16 @@ class Study:
         return json.loads(result.read_text())
 
     def _train_encoder(self, start: Start) -> dict[str, float]:
-        config, folder = self.configs.pretraining(start), self.work / start.label
-        return self.experiment.run(start.label, TRAIN, config, "--work-dir", folder, "--resume")
+        with self._locks[start.label]:  # jobs of other seeds may need it at the same time
+            return self._train(start.label, self.configs.pretraining(start))
+
+    def _train(self, name: str, config: Path) -> dict[str, float]:
+        """Train, or continue an interrupted training; return the seconds."""
+        folder = self.work / name
+        is_done = (self.work / f"{name}.done").exists()
+        if not is_done and not any((folder / file).exists() for file in (INTERRUPTED, *TIMED)):
+            shutil.rmtree(folder, ignore_errors=True)  # files of an attempt that cannot be resumed
+        return self.experiment.run(name, TRAIN, config, "--work-dir", folder, "--resume")
 
     def _best_rate(self, start: Start) -> float:
         """Return the learning rate with the best validation accuracy at seed 0 and equal epochs.
