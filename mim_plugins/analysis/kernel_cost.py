@@ -24,11 +24,13 @@ class KernelWork(NamedTuple):
 def kernel_work(name: str, args: tuple) -> KernelWork | None:
     """Return the work of the operator ``name`` of this package; None for any other operator."""
     if name == "biased_attention":
-        return _sum(False, *args)
-    return _sum(True, *args[1:]) if name == "biased_attention_backward" else None
+        return _work_of_blocks(False, *args)
+    return _work_of_blocks(True, *args[1:]) if name == "biased_attention_backward" else None
 
 
-def _sum(is_backward: bool, qkv: Tensor, biases: Any, counts: Any, *others: Any) -> KernelWork:
+def _work_of_blocks(
+    is_backward: bool, qkv: Tensor, biases: Any, counts: Any, *others: Any
+) -> KernelWork:
     images, _, _, heads, channels = qkv.shape
     launches = moved = 0
     pairs = extra = 0.0

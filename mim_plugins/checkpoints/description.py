@@ -17,7 +17,7 @@ from .schema import (
     height_and_width,
     integer,
     is_integer,
-    is_plain,
+    is_json,
     numbers,
     one_of,
     quote,
@@ -142,7 +142,7 @@ def check_backbone(backbone: Any) -> str:
     if "init_cfg" in backbone:
         return "init_cfg is not allowed, because it names other files"
     for name, value in backbone.items():
-        if not is_plain(value):
+        if not is_json(value):
             return f"{quote(name)}={quote(value)} is too large, too deep or not finite"
     arch = backbone.get("arch")
     sizes = arch if type(arch) is dict else {}
@@ -159,7 +159,7 @@ def check_bands(bands: Any) -> str:
         return ""
     if type(bands) is not dict or not set(bands) <= {"channels", "fill", "nodata", "axes"}:
         return f"{quote(bands)} is neither null nor has only channels, fill, nodata and axes"
-    if not is_plain(bands):
+    if not is_json(bands):
         return f"{quote(bands)} is too large, too deep or not finite"
     try:
         Bands(**bands)

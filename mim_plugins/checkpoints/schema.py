@@ -92,7 +92,7 @@ def height_and_width(value: Any) -> str:
 
 def numbers(value: Any) -> str:
     """Check a list of numbers that is not empty."""
-    is_list = type(value) is list and len(value) > 0 and is_plain(value)
+    is_list = type(value) is list and len(value) > 0 and is_json(value)
     if is_list and all(type(each) in (int, float) for each in value):
         return ""
     return f"{quote(value)} is not a list of numbers"
@@ -106,7 +106,7 @@ def texts_by_name(value: Any) -> str:
     return f"{quote(value)} is not an object of texts"
 
 
-def is_plain(value: Any, depth: int = 0) -> bool:
+def is_json(value: Any, depth: int = 0) -> bool:
     """Return whether a value consists of numbers, texts, lists and objects of moderate size."""
     if value is None or type(value) is bool:
         return True
@@ -116,7 +116,7 @@ def is_plain(value: Any, depth: int = 0) -> bool:
         return len(value) <= _LONGEST_TEXT
     if type(value) not in (list, dict) or depth >= _DEEPEST or len(value) > _LONGEST_LIST:
         return False
-    return all(is_plain(v, depth + 1) for v in (value.values() if type(value) is dict else value))
+    return all(is_json(v, depth + 1) for v in (value.values() if type(value) is dict else value))
 
 
 def is_integer(value: Any, low: int, high: int = LARGEST_NUMBER) -> bool:

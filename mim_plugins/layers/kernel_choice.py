@@ -15,7 +15,7 @@ from .kernel_check import find_difference
 VARIABLE = "MIM_PLUGINS_ATTENTION"
 """Environment variable with one of :data:`CHOICES`."""
 CHOICES = ("auto", "triton", "sdpa")
-"""Triton kernels for the sizes at which they are faster, for all that they support, or for none."""
+"""Triton kernels where a cost model expects them to be faster, where they can run, or nowhere."""
 INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 """Whether Triton runs its kernels on the CPU, as tests do."""
 _verdicts: dict[tuple, bool] = {}

@@ -134,9 +134,10 @@ def attend_in_groups(
 ) -> Tensor:
     """Compute softmax(query @ key.T / sqrt(d) + bias) @ value in each group of tokens.
 
-    On GPUs, Triton kernels sum the gradient of the bias over the images, if they are faster for the
-    sizes of the groups. PyTorch's attention, which is used elsewhere, stores one gradient per
-    image. Under autocast, ``qkv`` is cast as for PyTorch's attention, and the bias is not.
+    On GPUs, Triton kernels sum the gradient of the bias over the images, if a cost model expects
+    them to be faster for the sizes of the groups. PyTorch's attention, which is used elsewhere,
+    stores one gradient per image. Under autocast, ``qkv`` is cast as for PyTorch's attention, and
+    the bias is not.
 
     Args:
         qkv: queries, keys and values of tokens sorted by group (B, L, 3, H, d).

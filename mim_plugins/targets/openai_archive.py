@@ -1,6 +1,5 @@
 """CLIP files of OpenAI, which are TorchScript archives."""
 
-import hashlib
 import os
 import re
 import warnings
@@ -10,12 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..checkpoints.metadata import file_digest
 from ..errors import CheckpointError
 
 TAG = "openai"
 # entries that are not weights
 _SIZES = ("input_resolution", "context_length", "vocab_size")
-_BLOCK = 2**20
 
 
 def read_openai_archive(open_clip: Any, name: str, path: str) -> dict[str, Tensor]:
@@ -27,7 +26,7 @@ def read_openai_archive(open_clip: Any, name: str, path: str) -> dict[str, Tenso
     Raises:
         CheckpointError: the archive is another one; the message names the file to get.
     """
-    digest = _sha256(path)
+    digest = file_digest(Path(path))
     published = {model: _config(open_clip, model) for model in open_clip.list_openai_models()}
     models = [m for m, config in published.items() if digest_in(config.get("url", "")) == digest]
     if name not in models:
@@ -54,7 +53,7 @@ def require_digest(path: Path, digest: str) -> None:
     Raises:
         CheckpointError: it begins otherwise.
     """
-    found = _sha256(path)
+    found = file_digest(Path(path))
     if not found.startswith(digest):
         raise CheckpointError(
             f"'{path}' is not the file that open_clip expects: its SHA-256 begins with"
@@ -75,11 +74,3 @@ def _remedy(open_clip: Any, name: str) -> str:
             f" pretrained='/path/to/open_clip_model.safetensors', tag='{TAG}'"
         )
     return "give a state dict, saved by torch.save(model.state_dict(), ...)"
-
-
-def _sha256(path: str | Path) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()

@@ -5,7 +5,7 @@ import pytest
 from mim_plugins.checkpoints.schema import (
     WrongEntryError,
     check_entries,
-    is_plain,
+    is_json,
     numbers,
     one_of,
     quote,
@@ -22,8 +22,8 @@ def test_other_text_than_plain_json_is_refused(text):
 
 @pytest.mark.parametrize("value", [10**400, -(10**400), 1e308, float("nan"), float("inf"), {1}])
 def test_numbers_without_bound_are_not_plain(value):
-    assert not is_plain(value)
-    assert not is_plain(dict(a=[value]))
+    assert not is_json(value)
+    assert not is_json(dict(a=[value]))
     assert numbers([value])
 
 

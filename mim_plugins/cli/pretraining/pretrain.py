@@ -13,6 +13,7 @@ from ...datasets.image_files import suffixes_read
 from ...errors import ConfigError
 from ..labeled_survey import survey_labeled
 from ..machine import this_machine
+from ..model_report import BYTES_PER_PARAMETER
 from ..own_runs import check_out, write_config
 from ..sizes import format_size
 from ..training import train, train_arguments
@@ -21,7 +22,6 @@ from .image_survey import survey_images
 from .run_results import RunResults, write_results
 from .settings import Settings, resolve_settings
 
-_BYTES_PER_PARAMETER = 16  # weight, gradient and AdamW's two moments, in float32
 _SMALLEST_BATCH = 2
 _USABLE = 0.8  # share of the memory; activations are counted without temporary buffers
 
@@ -107,11 +107,11 @@ def _batch_that_fits(settings: Settings, memory: int) -> int:
         model = build_model(cfg, teachers=False).train()
     parameters = sum(parameter.numel() for parameter in model.parameters())
     per_image = step_cost(model, model.backbone.img_size).memory
-    available = _USABLE * memory - _BYTES_PER_PARAMETER * parameters
+    available = _USABLE * memory - BYTES_PER_PARAMETER * parameters
     batch = settings.batch_size
     while batch > _SMALLEST_BATCH and batch * per_image > available:
         batch //= 2
-    needed = batch * per_image + _BYTES_PER_PARAMETER * parameters
+    needed = batch * per_image + BYTES_PER_PARAMETER * parameters
     if needed > memory:
         raise ConfigError(
             f"img_size {format_size(settings.size.shape)} and arch {settings.arch} need"
