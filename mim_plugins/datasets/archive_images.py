@@ -44,8 +44,8 @@ def archive_images(
     Args:
         place: the archives, and a folder in them.
         labeled: whether to read labels.
-        strict: refuse archives without this folder; otherwise they are read completely unless they
-            contain other splits.
+        strict: refuse archives without this folder and its name; otherwise they are read completely
+            unless they contain other splits.
         suffixes: suffixes of image files; keys of LMDB and rows of tables need none.
 
     Raises:

@@ -113,7 +113,7 @@ def _below(members: list[ArchiveMember], place: ArchivePlace, strict: bool) -> l
     found, inside = _in_folder(members, parts, folder) if folder else (members, root)
     if not found:
         tops = set(first_folders([each.path for each in members], root))
-        if strict or any(map(is_split, tops)):
+        if (strict and not place.is_named) or any(map(is_split, tops)):
             is_tree = any("/" in each.path for each in members)
             tops = {each.path[len(root) :].partition("/")[0] for each in members}
             names = ", ".join(printable(top) for top in sorted(tops)[:3])

@@ -226,3 +226,15 @@ def test_unusable_files_are_errors_in_one_line(tmp_path, kind):
         with pytest.raises(error, match=message) as caught:
             kind(str(tmp_path / name))
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("prefix", ["images/", ""])
+def test_archive_of_the_name_of_a_folder_may_contain_masks(tmp_path, prefix):
+    images = class_files(f"{prefix}x")
+    masks = {name.replace("images", "annotations"): b"" for name in images} if prefix else {}
+    write_tar(tmp_path / "images.tar", images | masks)
+    write_tar(tmp_path / "annotations.tar", class_files("annotations"))
+    for kind in (UnlabeledImageFolder, LabeledImageFolder):
+        dataset = kind(str(tmp_path), data_prefix="images", lazy_init=True)
+        paths = [each["img_path"] for each in dataset.load_data_list()]
+        assert paths == [f"{tmp_path}/images.tar::{name}" for name in sorted(images)]

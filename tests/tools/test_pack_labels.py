@@ -92,7 +92,9 @@ def test_only_split_of_a_source_keeps_its_classes(tmp_path, kind, source):
 
 def test_split_beside_masks_has_no_labels(tmp_path):
     write_folder(tmp_path / "in", {"train/0.png": b"0", "train_masks/0.png": b"1"})
-    assert "2 images, no labels" in pack(tmp_path / "in", tmp_path / "out.tar").stdout
+    assert (
+        "2 images, folders train, 0 of them" in pack(tmp_path / "in", tmp_path / "out.tar").stdout
+    )
     message = pack(tmp_path / "in", tmp_path / "out.parquet", code=1).stderr
     assert "has the folders train: pack each" in message
 
@@ -109,4 +111,4 @@ def test_class_that_a_split_would_lose_is_refused(tmp_path, shared):
     assert "pack each split separately; the first: corrupt image" in message
     assert not out.exists()
     write_folder(tmp_path / "in", {f"{shared}train/x.png": image_bytes()})  # no labels in train
-    assert "7 images, no labels" in pack(*options, code=1).stdout
+    assert "7 images, folders train, val, 7 of them" in pack(*options, code=1).stdout

@@ -205,9 +205,10 @@ def pack(args: argparse.Namespace) -> list[str]:
     finally:
         signal(SIGTERM, previous)
     size = args.out.stat().st_size / 1e6
-    labels = f", {len(classes)} classes" if classes else ", no labels"
+    folders = f"folders {', '.join(splits)}" if splits else "no labels"
+    labels = f"{len(classes)} classes" if classes else folders
     print(
-        f"{len(written)} images{labels}, {shrunk} of them shrunk:"
+        f"{len(written)} images, {labels}, {shrunk} of them shrunk:"
         f" {printable(args.out)}, {size:.1f} MB"
     )
     return left_out
