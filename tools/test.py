@@ -2,6 +2,7 @@
 
 import argparse
 
+from mim_plugins.cli.ctrl_c import one_line_on_ctrl_c
 from mim_plugins.cli.run_arguments import add_run_arguments
 
 METRIC_FILES = (".json", ".pkl")
@@ -18,9 +19,10 @@ def main() -> None:
     args = parser.parse_args()
     if args.out and not args.out.endswith(METRIC_FILES):
         parser.error(f"--out '{args.out}' must end in one of {' '.join(METRIC_FILES)}")
-    from mim_plugins.cli.testing import run_test  # imports PyTorch
+    with one_line_on_ctrl_c(args.traceback):
+        from mim_plugins.cli.testing import run_test  # imports PyTorch
 
-    run_test(args)
+        run_test(args)
 
 
 if __name__ == "__main__":

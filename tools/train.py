@@ -7,6 +7,7 @@ Exit codes: 0 trained; 1 error, also if final weights or the state at a signal c
 import argparse
 
 from mim_plugins.cli.commands.running import wait_passively
+from mim_plugins.cli.ctrl_c import one_line_on_ctrl_c
 from mim_plugins.cli.run_arguments import add_train_arguments
 
 
@@ -15,9 +16,10 @@ def main() -> None:
     add_train_arguments(parser)
     args = parser.parse_args()
     wait_passively()
-    from mim_plugins.cli.training import run_training  # imports PyTorch
+    with one_line_on_ctrl_c(args.traceback):
+        from mim_plugins.cli.training import run_training  # imports PyTorch
 
-    run_training(args)
+        run_training(args)
 
 
 if __name__ == "__main__":

@@ -34,6 +34,8 @@ class ImageArchive(ABC):
     """Name of the format in messages."""
     names: Sequence[str]
     """Names of the members, all different."""
+    folders: Sequence[str] = ()
+    """Names of the folders that are members themselves, some perhaps without files."""
     stores_labels: bool = False
     """The format itself stores labels, which :meth:`labels` reads."""
     rows_per_read: int = 1

@@ -31,7 +31,7 @@ class TarArchive(ImageArchive):
 
     def read_index(self) -> None:
         """Read all headers."""
-        names, places = self._read_headers()
+        names, places, self.folders = self._read_headers()
         self.names = MemberNames(self.path, names)
         self._places = np.array(places, dtype=np.int64).reshape(-1, 2)[self.names.order]
 
@@ -45,11 +45,12 @@ class TarArchive(ImageArchive):
         check_size(size)
         return read_range(self.path, offset, size)
 
-    def _read_headers(self) -> tuple[list[str], list[tuple[int, int]]]:
-        """Return names, and offsets and sizes, of the regular files."""
+    def _read_headers(self) -> tuple[list[str], list[tuple[int, int]], tuple[str, ...]]:
+        """Return names, and offsets and sizes, of the regular files, and the names of folders."""
         names: list[str] = []
         places: list[tuple[int, int]] = []
         links: list[tuple[str, str]] = []
+        folders: list[str] = []
         left_out: list[str] = []
         with open(self.path, "rb") as file:
             start = file.read(6)
@@ -70,7 +71,9 @@ class TarArchive(ImageArchive):
                         places.append((member.offset_data, member.size))
                     elif member.issym() or member.islnk():
                         links.append((member.name, _target(member)))
-                    elif not member.isdir():
+                    elif member.isdir():
+                        folders.append(member.name)
+                    else:
                         left_out.append(member.name)
                 end = tar.offset
             file.seek(end)
@@ -89,7 +92,7 @@ class TarArchive(ImageArchive):
                 f" sparse or special files (such as '{printable(left_out[0])}')",
                 "current",
             )
-        return names, places
+        return names, places, tuple(folders)
 
 
 def _target(link: tarfile.TarInfo) -> str:

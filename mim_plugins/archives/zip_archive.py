@@ -34,7 +34,9 @@ class ZipArchive(ImageArchive):
         """Read the directory."""
         path = self.path
         with zipfile.ZipFile(path) as archive:
-            members = [each for each in archive.infolist() if not each.is_dir()]
+            entries = archive.infolist()
+        members = [each for each in entries if not each.is_dir()]
+        self.folders = tuple(each.filename for each in entries if each.is_dir())
         for each in members:
             if each.flag_bits & _ENCRYPTED or each.compress_type not in _METHODS:
                 kind = "encrypted" if each.flag_bits & _ENCRYPTED else "compressed by a rare method"

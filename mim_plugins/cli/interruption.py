@@ -12,7 +12,7 @@ from mmengine.runner import Runner
 from ..engine.hooks import PreemptionHook
 from ..engine.resume.checkpoint_names import local_folder
 from ..engine.resume.run_checkpoints import newest_complete
-from .reported_errors import INTERRUPTED_EXIT_CODE, wants_traceback
+from .ctrl_c import INTERRUPTED_EXIT_CODE, wants_traceback
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from importlib import import_module
 
 from .commands.names import COMMANDS, PROGRAM
 from .commands.running import describe, wait_passively
+from .ctrl_c import one_line_on_ctrl_c
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -29,7 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _complete(parser)
     args = parser.parse_args(arguments)
     wait_passively()
-    args.command.run(args, args.parser)
+    with one_line_on_ctrl_c(getattr(args, "traceback", False)):
+        args.command.run(args, args.parser)
 
 
 def _complete(parser: argparse.ArgumentParser) -> None:

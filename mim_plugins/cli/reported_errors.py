@@ -1,9 +1,7 @@
 """Errors that a user can fix, reported in one line instead of a traceback."""
 
-import os
 import pickle
 import re
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -11,10 +9,9 @@ import torch
 
 from ..engine.guards.failure_report import report_failure
 from ..errors import UserError
+from .ctrl_c import TRACEBACK_VARIABLE, one_line_on_ctrl_c, wants_traceback
 from .process_errors import exit_status, is_consequence, process_count
 
-TRACEBACK_VARIABLE = "MIM_PLUGINS_TRACEBACK"
-INTERRUPTED_EXIT_CODE = 130  # as in shells: 128 plus the number of SIGINT
 USER_ERRORS = (
     UserError,
     FileNotFoundError,
@@ -57,11 +54,8 @@ def user_errors(
     try:
         yield
     except KeyboardInterrupt:
-        if wants_traceback(traceback):
+        with one_line_on_ctrl_c(traceback):
             raise
-        if os.environ.get("RANK", "0") == "0":
-            print("interrupted by Ctrl-C", file=sys.stderr)
-        sys.exit(INTERRUPTED_EXIT_CODE)
     except (GeneratorExit, _Reported):
         raise
     except SystemExit as error:
@@ -89,11 +83,6 @@ def user_errors(
         else:
             raise
         raise _Reported(exit_status(line, error) if several else line) from None
-
-
-def wants_traceback(option: bool) -> bool:
-    """Return whether tracebacks are requested by the option or the environment variable."""
-    return option or os.environ.get(TRACEBACK_VARIABLE) == "1"
 
 
 def _may_be_temporary(error: BaseException) -> bool:

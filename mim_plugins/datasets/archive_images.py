@@ -1,6 +1,7 @@
 """Images in archives, with their labels."""
 
 import logging
+import posixpath
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -10,7 +11,7 @@ from ..archives import ImageArchive, join_address, open_archive, with_common_cla
 from ..errors import ArchiveError, DataNotFoundError
 from ..file_names import printable
 from ..wording import counted
-from .archive_member import LABEL_SUFFIX, ArchiveMember, first_folders, members_at
+from .archive_member import LABEL_SUFFIX, ArchiveMember, first_folders, folders_below, members_at
 from .archive_places import ArchivePlace
 from .image_files import IMAGE_SUFFIXES
 
@@ -39,13 +40,14 @@ def archive_images(
     """Return the images of archives, in the order of the archives and of names.
 
     Labels are those of the format (a column of Parquet), or members ``KEY.cls`` beside
-    ``KEY.jpg``, or the numbers of the class folders in sorted order.
+    ``KEY.jpg``, or the numbers of the class folders in sorted order. An empty class
+    folder counts if the archive has an entry for it, as ``tar`` and ``zip -r`` write.
 
     Args:
         place: the archives, and a folder in them.
         labeled: whether to read labels.
-        strict: refuse archives without this folder; otherwise they are read completely unless they
-            contain other splits.
+        strict: refuse archives without this folder and its name; otherwise they are read completely
+            unless they contain other splits.
         suffixes: suffixes of image files; keys of LMDB and rows of tables need none.
 
     Raises:
@@ -100,7 +102,9 @@ def _labels_of(
     if any(map(_has_label_files, archives)):
         return [_read_label(each) for each in members], None
     folders = first_folders([each.path for each in members])
-    classes = sorted(set(folders))
+    full = posixpath.normpath(members[0].name).lstrip("/")
+    inside = full[: len(full) - len(members[0].path)]
+    classes = sorted({*folders, *folders_below(archives, inside)})
     if "" in classes:
         example = members[folders.index("")].name
         raise ArchiveError(

@@ -65,6 +65,16 @@ def has_split_as_class(
     return class_of_paths(path[len(shared) :] for path in paths) is not None
 
 
+def folders_below(archives: Sequence[ImageArchive], prefix: str) -> set[str]:
+    """Return the names of the visible folders after a prefix that archives list as members.
+
+    These include class folders without images.
+    """
+    paths = [posixpath.normpath(name).lstrip("/") for each in archives for name in each.folders]
+    found = {path[len(prefix) :].partition("/")[0] for path in paths if path.startswith(prefix)}
+    return {name for name in found if name and not is_hidden(name)}
+
+
 def first_folders(paths: Sequence[str], shared: str = "") -> list[str]:
     """Return the first folder of each path after the prefix ``shared``, ``""`` without one."""
     inner = (path[len(shared) :] for path in paths)
@@ -113,7 +123,7 @@ def _below(members: list[ArchiveMember], place: ArchivePlace, strict: bool) -> l
     found, inside = _in_folder(members, parts, folder) if folder else (members, root)
     if not found:
         tops = set(first_folders([each.path for each in members], root))
-        if strict or any(map(is_split, tops)):
+        if (strict and not place.is_named) or any(map(is_split, tops)):
             is_tree = any("/" in each.path for each in members)
             tops = {each.path[len(root) :].partition("/")[0] for each in members}
             names = ", ".join(printable(top) for top in sorted(tops)[:3])

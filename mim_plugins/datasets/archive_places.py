@@ -25,6 +25,8 @@ class ArchivePlace(NamedTuple):
     """Their paths, sorted."""
     folder: str
     """Folder inside them, ``""`` if they contain this split alone."""
+    is_named: bool = False
+    """The archives have the name of the folder, and may therefore consist of its images."""
 
 
 def is_archive_place(root: str) -> bool:
@@ -41,6 +43,8 @@ def find_archives(root: str, split: str = "", strict: bool = False) -> ArchivePl
     ``root`` is an archive, a pattern such as ``data/train-*.tar``, a data set of the hub or a
     folder. In a folder, the archives of a split are those in its sub-folder of this name, or those
     whose name begins with it, or else all. ``val``, ``validation`` and ``valid`` are the same.
+    Archives with the name of another folder are also chosen, but if they contain the folder, only
+    its images are read.
 
     Args:
         root: data root.
@@ -59,17 +63,10 @@ def find_archives(root: str, split: str = "", strict: bool = False) -> ArchivePl
         return ArchivePlace(matches or [root], split)
     if not os.path.isdir(root):
         return None
+    if place := archives_of_split(root, split):
+        return place
     inside = _archives_in(root)
-    first, _, rest = split.partition("/")
-    outer_and_inner = [(split, ""), (first, rest)] if is_split(first) else [(split, "")]
-    for outer, inner in outer_and_inner if split else ():
-        for name in split_names(outer):
-            folder = os.path.join(root, name)
-            if archive_format(folder):
-                return ArchivePlace([folder], inner)
-            found = _archives_in(folder) or [each for each in inside if _is_of_split(each, name)]
-            if found:
-                return ArchivePlace(found, inner)
+    first = split.partition("/")[0]
     others = {name for name in SPLITS for each in inside if _is_of_split(each, name)}
     if is_split(first) and others:
         raise DataNotFoundError(
@@ -78,6 +75,27 @@ def find_archives(root: str, split: str = "", strict: bool = False) -> ArchivePl
         )
     is_outside = split and first in ("", "..")  # absolute, or above the root
     return ArchivePlace(inside, split) if inside and not is_outside else None
+
+
+def archives_of_split(root: str, split: str) -> ArchivePlace | None:
+    """Return the archives in a folder that belong to a split or folder by their place or name.
+
+    See :func:`find_archives`.
+    """
+    split = normal_split(split)
+    first, _, rest = split.partition("/")
+    outer_and_inner = [(split, ""), (first, rest)] if is_split(first) else [(split, "")]
+    for outer, inner in outer_and_inner if split else ():
+        for name in split_names(outer):
+            folder = os.path.join(root, name)
+            if archive_format(folder):
+                return ArchivePlace([folder], inner)
+            if found := _archives_in(folder):
+                return ArchivePlace(found, inner)
+            if found := [each for each in _archives_in(root) if _is_of_split(each, name)]:
+                is_named = not is_split(first)
+                return ArchivePlace(found, split if is_named else inner, is_named)
+    return None
 
 
 def with_split(root: str, split: str, strict: bool = False) -> str:

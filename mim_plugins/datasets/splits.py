@@ -75,6 +75,12 @@ def class_in_folder(folder: str | Path, suffixes: Sequence[str] = IMAGE_SUFFIXES
     return class_among(names, has_any(is_image), has_any(is_folder))
 
 
+def splits_in_folder(folder: str, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> list[str]:
+    """Return the names of the folders in a folder that are splits, sorted."""
+    names = sorted(filter(is_split, _names_in(folder, is_folder)))
+    return names if class_in_folder(folder, suffixes) is None else []
+
+
 def splits_among(paths: Iterable[str]) -> list[str]:
     """Return the names of those first folders of the paths of images that are splits, sorted."""
     paths = list(paths)

@@ -29,7 +29,8 @@ from .image_files import scan_images, suffixes_of_pipeline
 from .image_lists import read_image_list
 from .replacement import check_on_corrupt, prepare_or_name_cause, prepare_or_replace
 from .single_paths import check_local_paths, check_single_paths
-from .splits import SPLITS, class_in_folder, is_split, normal_split
+from .split_places import place_of_split
+from .splits import class_in_folder, is_split, normal_split
 
 
 @DATASETS.register_module()
@@ -40,8 +41,9 @@ class UnlabeledImageFolder(BaseDataset):
 
     Args:
         data_root: the folder. If it has a sub-folder ``data_prefix['img_path']`` (``train`` in our
-            recipes), only that one is read; a plain folder of images works as well. Also an
-            archive, or a folder or pattern of archives; see :func:`find_archives`.
+            recipes), or else archives of this name, only these are read; a plain folder of images
+            works as well. Also an archive, or a folder or pattern of archives; see
+            :func:`find_archives`.
         ann_file: optional text file, relative to ``data_root`` or to the folder of the archive,
             with one image path per line, relative to the folder or archive that is read; a label
             after the path is ignored.
@@ -114,7 +116,9 @@ class UnlabeledImageFolder(BaseDataset):
         suffixes = suffixes_of_pipeline(self.pipeline)
         if is_archive and not self.ann_file:
             return self._read_archives(find_archives(self.data_root, self.split), suffixes)
-        folder = with_split(self.data_root, self.split) if is_archive else self._image_folder()
+        folder = with_split(self.data_root, self.split) if is_archive else self._find(suffixes)
+        if isinstance(folder, ArchivePlace):
+            return self._read_archives(folder, suffixes)
         if self.ann_file:
             paths = self._read_annotation_file(folder)
         else:
@@ -141,29 +145,25 @@ class UnlabeledImageFolder(BaseDataset):
         self.archives = found.archives
         return [dict(img_path=path) for path in found.paths]
 
-    def _image_folder(self) -> Path:
+    def _find(self, suffixes: Sequence[str]) -> str | ArchivePlace:
+        """Return the folder to which a list refers, or the place of the images."""
         root = Path(self.data_root)
         if root.is_file():
             raise DataNotFoundError(f"'{printable(root)}' {describe_unread(self.data_root)}")
         if not root.is_dir():
             raise DataNotFoundError(f"there is no folder '{printable(root)}'. {_LAYOUT_HELP}")
-        folder = Path(self.data_prefix["img_path"])
-        if folder.is_dir():
-            self._warn_of_classes(root)
-            return folder
-        if any((root / split).is_dir() for split in SPLITS):
-            raise DataNotFoundError(
-                f"there is no folder '{printable(folder)}', but '{printable(root)}' has other"
-                f" splits. {_LAYOUT_HELP}"
-            )
-        return root
+        folder = self.data_prefix["img_path"]
+        if self.ann_file:
+            return folder if os.path.isdir(folder) else self.data_root
+        place = place_of_split(self.data_root, self.split, suffixes)
+        if not isinstance(place, ArchivePlace):
+            self._warn_of_classes(suffixes)
+        return place
 
-    def _warn_of_classes(self, root: Path) -> None:
+    def _warn_of_classes(self, suffixes: Sequence[str]) -> None:
         """Log a warning if the folder that is read seems to be a class."""
-        split = normal_split(self.split)
-        if self.ann_file or not is_split(split):
-            return
-        if class_in_folder(root, suffixes_of_pipeline(self.pipeline)) == split:
+        root, split = self.data_root, normal_split(self.split)
+        if is_split(split) and class_in_folder(root, suffixes) == split:
             print_log(
                 f"data_prefix='{split}' reads one folder of '{printable(root)}', but '{split}'"
                 " seems to be a class, because it is one of many folders of images:"

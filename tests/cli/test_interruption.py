@@ -7,7 +7,7 @@ from mmengine.hooks import CheckpointHook, Hook
 from tiny_run import toy_runner
 
 from mim_plugins.cli import interruptible, user_errors, work_dir
-from mim_plugins.cli.reported_errors import TRACEBACK_VARIABLE
+from mim_plugins.cli.ctrl_c import TRACEBACK_VARIABLE
 from mim_plugins.engine.hooks import PreemptionHook
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from mim_plugins.cli import user_errors
-from mim_plugins.cli.reported_errors import TRACEBACK_VARIABLE
+from mim_plugins.cli.ctrl_c import TRACEBACK_VARIABLE
 from mim_plugins.errors import (
     BUILD_ERRORS,
     ArchiveError,

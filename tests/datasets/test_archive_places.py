@@ -79,6 +79,14 @@ def test_folder_with_the_name_of_an_archive_is_looked_for_in_it(make):
     assert found(root, "images/training") == (archives, "images/training")
 
 
+def test_archives_with_the_name_of_a_folder_may_contain_it(make):
+    root = make("images-0.tar", "images-1.tar", "annotations.tar", "train.tar")
+    place = find_archives(root, "images/")
+    assert found(root, "images/") == (["images-0.tar", "images-1.tar"], "images")
+    assert place.is_named
+    assert not find_archives(root, "train").is_named
+
+
 def test_name_of_an_archive_or_else_of_its_folder_is_the_split():
     for path, split in {
         "train.tar": "train",

@@ -1,5 +1,7 @@
 """The data sets on archives: what a run reads, in every format."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -226,3 +228,36 @@ def test_unusable_files_are_errors_in_one_line(tmp_path, kind):
         with pytest.raises(error, match=message) as caught:
             kind(str(tmp_path / name))
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("prefix", ["images/", ""])
+def test_archive_of_the_name_of_a_folder_may_contain_masks(tmp_path, prefix):
+    images = class_files(f"{prefix}x")
+    masks = {name.replace("images", "annotations"): b"" for name in images} if prefix else {}
+    write_tar(tmp_path / "images.tar", images | masks)
+    write_tar(tmp_path / "annotations.tar", class_files("annotations"))
+    for kind in (UnlabeledImageFolder, LabeledImageFolder):
+        dataset = kind(str(tmp_path), data_prefix="images", lazy_init=True)
+        paths = [each["img_path"] for each in dataset.load_data_list()]
+        assert paths == [f"{tmp_path}/images.tar::{name}" for name in sorted(images)]
+
+
+@pytest.mark.parametrize("kind", ["tar", "zip"])
+@pytest.mark.parametrize("empty", ["b", "b/deeper", ".hidden", "__MACOSX/b"])
+def test_classes_without_images_equal_those_of_the_folder(tmp_path, folder, kind, empty):
+    (folder / "val/b").rename(folder / "val/c")
+    (folder / "val" / empty).mkdir(parents=True)
+    (folder / "meta").mkdir()
+    for base in ("folder", "."):  # with and without an outer folder
+        root = tmp_path if base == "folder" else folder
+        archive = shutil.make_archive(str(tmp_path / f"a{base[0]}"), kind, root, base)
+        found, expected = (
+            LabeledImageFolder(str(path), data_prefix="val", lazy_init=True)
+            for path in (archive, folder)
+        )
+        labels = [
+            [each["gt_label"] for each in data.load_data_list()] for data in (found, expected)
+        ]
+        classes = ("a", "b", "c") if empty.startswith("b") else ("a", "c")
+        assert found.CLASSES == expected.CLASSES == classes
+        assert labels[0] == labels[1]

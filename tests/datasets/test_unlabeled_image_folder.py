@@ -138,6 +138,8 @@ def test_a_home_folder_may_be_abbreviated(make, monkeypatch):
         ([], None, dict(data_prefix="train"), r"no folder '.*nowhere'.*--data-root"),
         (["val/cat/1.png"], None, dict(data_prefix="train"),
          r"no folder '.*train', but .* has other splits"),
+        (["validation/1.png", "training/1.png"], None, dict(data_prefix="train"),
+         r"no folder '.*train', but .* has other splits \(validation\): give"),
         ([], "no image", {}, r"no images in '.*'.*\.jpeg.*--data-root"),
         (["1.png"], None, dict(ann_file="list.txt"), r"no annotation file '.*list\.txt'"),
         (["1.png"], "train/1.png 0\n", dict(ann_file="list.txt"),

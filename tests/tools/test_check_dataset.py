@@ -1,7 +1,6 @@
 import errno
 import os
 import sys
-from contextlib import nullcontext
 from importlib import import_module
 
 import pytest
@@ -254,17 +253,13 @@ def test_processes_get_the_opened_archives(tmp_path, monkeypatch):
     path = str(write_archive(tmp_path / "a.tar", {"a.png": good_files()["rgb.png"]}, "tar"))
     given = []
 
-    class Pool(nullcontext):
-        def __init__(self, workers, context, initializer, initargs):
-            super().__init__(self)
-            given.extend(*initargs)
-
-        def map(self, function, items, chunksize):
-            return map(function, items)
+    def run_here(function, paths, workers, archives, chunk):
+        given.extend(archives)
+        return map(function, paths)
 
     monkeypatch.syspath_prepend(TOOLS / "misc")
     tool = import_module("check_dataset")
-    monkeypatch.setattr(tool, "ProcessPoolExecutor", Pool)
+    monkeypatch.setattr(tool, "map_images", run_here)
     (finding,) = tool.check_all([f"{path}::a.png"], 2)
     assert finding.format == "PNG"
     assert [archive.path for archive in given] == [path]

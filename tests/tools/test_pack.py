@@ -1,8 +1,6 @@
 """Packing of images into one file."""
 
 import io
-from concurrent.futures.process import BrokenProcessPool
-from importlib import import_module
 
 import cv2
 import numpy as np
@@ -14,7 +12,6 @@ from image_folders import write_smooth_images
 from packs import KINDS, contents, pack, write_folder
 from PIL import Image
 from remote_data import fake_hub, fake_web
-from tool_runs import TOOLS
 
 from mim_plugins.datasets import LabeledImageFolder, UnlabeledImageFolder
 from mim_plugins.transforms import LoadImage, decode_image
@@ -147,18 +144,6 @@ def test_suffixes_do_not_let_one_image_replace_another(tmp_path, kind):
     assert contents(UnlabeledImageFolder(str(out))) == kept
     message = f"'{tmp_path}/k': with a suffix, it would have the name 'k.jpg' of another image"
     assert (message in printed.stderr) == (kind != "parquet")
-
-
-def test_killed_process_is_one_line(tmp_path, monkeypatch):
-    def break_down(*_):
-        raise BrokenProcessPool("terminated abruptly")
-
-    monkeypatch.syspath_prepend(TOOLS / "dataset_converters")
-    monkeypatch.setattr(import_module("pack"), "contents", break_down)
-    write_folder(tmp_path / "in", class_files())
-    message = pack(tmp_path / "in", tmp_path / "out.tar", code=1).stderr
-    assert message == ("error: a process was killed, perhaps for lack of memory: try --workers 1\n")
-    assert not list(tmp_path.glob("out*"))
 
 
 def test_wrong_arguments_and_sources_are_one_line(tmp_path, capsys):

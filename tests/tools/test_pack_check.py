@@ -1,6 +1,7 @@
 """Comparison of packs with what was written, and places that packs do not replace."""
 
 import os
+import signal
 import tarfile
 from importlib import import_module
 
@@ -102,4 +103,13 @@ def test_interrupt_is_one_line_without_a_pack(tmp_path, monkeypatch):
     write_folder(tmp_path / "in", class_files())
     message = pack(tmp_path / "in", tmp_path / "out.tar", code=130).stderr
     assert message.splitlines()[-1] == "interrupted by Ctrl-C: no pack was written"
+    assert not list(tmp_path.glob("out*"))
+
+
+def test_sigterm_removes_the_unfinished_pack(tmp_path, monkeypatch):
+    monkeypatch.setattr(tarfile.TarFile, "addfile", lambda *_: signal.raise_signal(signal.SIGTERM))
+    write_folder(tmp_path / "in", class_files())
+    before = signal.getsignal(signal.SIGTERM)
+    pack(tmp_path / "in", tmp_path / "out.tar", code=128 + signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) == before
     assert not list(tmp_path.glob("out*"))

@@ -1,5 +1,7 @@
 """Labels of packs, which are those of the source."""
 
+import shutil
+
 import pytest
 from archive_files import class_files, image_bytes, write_parquet, write_tar
 from packs import KINDS, contents, pack, write_folder
@@ -90,9 +92,26 @@ def test_only_split_of_a_source_keeps_its_classes(tmp_path, kind, source):
     assert labels_by_content(out) == expected
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_classes_without_images_of_an_archive_are_kept(tmp_path, kind):
+    files = class_files("train", classes="ac")
+    folder = write_folder(tmp_path / "in", files)
+    (folder / "train/b").mkdir()
+    archive = shutil.make_archive(str(tmp_path / "in"), "tar", folder)
+    pack(archive, out := tmp_path / f"out.{kind}")
+    assert labels_by_content(out) == {data: 2 * ("/c/" in name) for name, data in files.items()}
+    for name, data in class_files("val").items():
+        write_folder(folder, {name: data})
+    archive = shutil.make_archive(str(tmp_path / "both"), "zip", folder)
+    message = pack(archive, tmp_path / f"both.{kind}", code=1).stderr
+    assert "class folder 'train/b' has no images" in message
+
+
 def test_split_beside_masks_has_no_labels(tmp_path):
     write_folder(tmp_path / "in", {"train/0.png": b"0", "train_masks/0.png": b"1"})
-    assert "2 images, no labels" in pack(tmp_path / "in", tmp_path / "out.tar").stdout
+    assert (
+        "2 images, folders train, 0 of them" in pack(tmp_path / "in", tmp_path / "out.tar").stdout
+    )
     message = pack(tmp_path / "in", tmp_path / "out.parquet", code=1).stderr
     assert "has the folders train: pack each" in message
 
@@ -109,4 +128,4 @@ def test_class_that_a_split_would_lose_is_refused(tmp_path, shared):
     assert "pack each split separately; the first: corrupt image" in message
     assert not out.exists()
     write_folder(tmp_path / "in", {f"{shared}train/x.png": image_bytes()})  # no labels in train
-    assert "7 images, no labels" in pack(*options, code=1).stdout
+    assert "7 images, folders train, val, 7 of them" in pack(*options, code=1).stdout

@@ -1,11 +1,13 @@
 """Tools report a wrong path in one line, with a traceback on request."""
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
 from tool_runs import run_tool
 
+from mim_plugins.datasets import image_files
 from mim_plugins.errors import CheckpointError
 
 
@@ -74,3 +76,54 @@ def test_misspelled_options_exit_with_one_line(command, option, nearest):
     tool, *rest = command
     command = (tool, "mixmae/swin_b_finetune_100e", *rest, "--cfg-options", option)
     assert f"did you mean {nearest}?" in run_tool(*command, code=1).stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("misc/check_dataset.py", "data", "--workers", "1"),
+        ("dataset_converters/make_label_subset.py", "data", "--fraction", "0.5"),
+        ("dataset_converters/prepare_dataset.py", "imagenet", "data"),
+        ("dataset_converters/prepare_dataset.py", "pack", "data", "out.tar"),
+    ],
+    ids=lambda command: " ".join(command[:2]),
+)
+def test_ctrl_c_while_a_folder_is_read_is_one_line(command, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    for name in ("data/train", "data/val"):
+        Path(name).mkdir(parents=True)
+    monkeypatch.setattr(image_files._Walk, "run", interrupt)
+    more = ": no pack was written" if "pack" in command else ""
+    assert run_tool(*command, code=130).stderr == f"interrupted by Ctrl-C{more}\n"
+
+
+class Interrupts:
+    """Finder of one module, whose import Ctrl-C interrupts."""
+
+    def __init__(self, module):
+        self.module = module
+
+    def find_spec(self, name, *_):
+        if name == self.module:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("module", "command"),
+    [
+        ("training", ("train.py", "none.py")),
+        ("testing", ("test.py", "none.py", "none.pth")),
+        ("knn_table", ("analysis_tools/knn.py", "none.py", "--random")),
+        ("curves", ("analysis_tools/plot_log.py", "none.pth")),
+    ],
+)
+def test_ctrl_c_while_a_tool_is_loaded_is_one_line(module, command, monkeypatch):
+    name = f"mim_plugins.cli.{module}"
+    monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Interrupts(name), *sys.meta_path])
+    assert run_tool(*command, code=130).stderr == "interrupted by Ctrl-C\n"
+    if "train.py" in command:
+        with pytest.raises(KeyboardInterrupt):
+            run_tool(*command, "--traceback")

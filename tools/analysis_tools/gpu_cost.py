@@ -9,6 +9,7 @@ that cannot be modelled gets a line with the reason, and the exit status is 1.
 import argparse
 
 from mim_plugins.cli import add_config_options
+from mim_plugins.cli.ctrl_c import one_line_on_ctrl_c
 from mim_plugins.cli.sizes import add_size_option
 
 DTYPES = ("float32", "bfloat16", "float16")
@@ -68,6 +69,7 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
+@one_line_on_ctrl_c()
 def main() -> None:
     args = parse_args()
     from gpu_steps import run  # imports PyTorch, which --help does not need

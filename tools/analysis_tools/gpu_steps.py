@@ -26,7 +26,7 @@ from mim_plugins.analysis import (
 )
 from mim_plugins.apis import override_config, read_config
 from mim_plugins.cli import user_errors
-from mim_plugins.cli.reported_errors import wants_traceback
+from mim_plugins.cli.ctrl_c import wants_traceback
 from mim_plugins.errors import BUILD_ERRORS, ConfigError, UserError
 
 STEPS = 10

@@ -7,9 +7,11 @@ bytes. Prints Markdown tables.
 
 import argparse
 
+from mim_plugins.cli.ctrl_c import one_line_on_ctrl_c
 from mim_plugins.errors import BUILD_ERRORS
 
 
+@one_line_on_ctrl_c()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--archs", nargs="+", default=["base", "large", "huge"])

@@ -8,10 +8,13 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mim_plugins.cli.ctrl_c import one_line_on_ctrl_c
+
 if TYPE_CHECKING:
     from mim_plugins.analysis.training_log import Curves
 
 
+@one_line_on_ctrl_c()
 def main() -> None:
     args = parse_args()
     from mim_plugins.analysis.training_log import read_run  # these import PyTorch

@@ -9,6 +9,7 @@ import random
 import sys
 from pathlib import Path
 
+from mim_plugins.cli.ctrl_c import one_line_on_ctrl_c
 from mim_plugins.cli.written_list import write_list
 from mim_plugins.file_names import printable, quote_name, read_lines, unquote_name
 
@@ -127,6 +128,7 @@ def write_new(out: Path, lines: list[str]) -> None:
     write_list(out, lines)
 
 
+@one_line_on_ctrl_c()
 def main() -> None:
     args = parse_args()
     out = args.out or default_out(args)

@@ -6,40 +6,30 @@ too; with --short-side, larger images are turned upright, resized and written as
 kept: tar and LMDB keep CLASS/IMAGE or have a .cls file per image, Parquet has a column 'label'. OUT
 appears when it is complete; an interrupted run starts again. Exit code 0: all images were packed.
 1: some were left out because they cannot be read or named, or an error occurred. 130: Ctrl-C.
+143: SIGTERM.
 """
 
 import argparse
-import multiprocessing
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from functools import partial
-from itertools import islice
 from pathlib import Path
-from signal import SIG_DFL, SIGINT, signal
+from signal import SIGTERM, signal
 from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 from rich.console import Console
 from rich.progress import track
 
-from mim_plugins.archives import (
-    ImageArchive,
-    is_url,
-    read_image_file,
-    split_address,
-    try_archives,
-)
+from mim_plugins.archives import is_url, read_image_file, split_address, try_archives
+from mim_plugins.cli.image_processes import map_images
 from mim_plugins.errors import CorruptImageError, UserError
 from mim_plugins.file_names import printable
 
 if TYPE_CHECKING:
     from pack_names import PackedImage
 
-_IN_FLIGHT = 32  # images per worker that wait to be written
-INTERRUPTED_EXIT_CODE = 130  # as in shells
 _LONGEST_JPEG = 65_500  # pixels of a side, libjpeg's limit
 
 
@@ -148,17 +138,7 @@ def contents(
     if workers == 1:
         yield from map(convert, given)
         return
-    addresses = iter(given)
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, start_process, (archives,)) as pool:
-        while batch := list(islice(addresses, workers * _IN_FLIGHT)):
-            yield from pool.map(convert, batch, chunksize=4)
-
-
-def start_process(archives: list[ImageArchive]) -> None:
-    """Prepare a process, which has the archives from then on and need not open them."""
-    cv2.setNumThreads(0)
-    signal(SIGINT, SIG_DFL)  # Ctrl-C reaches all processes, and the first one reports it
+    yield from map_images(convert, given, workers, archives)
 
 
 def pack(args: argparse.Namespace) -> list[str]:
@@ -213,6 +193,8 @@ def pack(args: argparse.Namespace) -> list[str]:
         print(f"checking {printable(args.out)}", file=sys.stderr)
         check_pack(path, kind, written, classes)
 
+    # the default action would leave the temporary file
+    previous = signal(SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
         write_atomically(args.out, write, replace=False)
     except FileExistsError:
@@ -220,10 +202,13 @@ def pack(args: argparse.Namespace) -> list[str]:
             f"OUT '{printable(args.out)}' was written by another program meanwhile: remove it, or"
             " give another name"
         ) from None
+    finally:
+        signal(SIGTERM, previous)
     size = args.out.stat().st_size / 1e6
-    labels = f", {len(classes)} classes" if classes else ", no labels"
+    folders = f"folders {', '.join(splits)}" if splits else "no labels"
+    labels = f"{len(classes)} classes" if classes else folders
     print(
-        f"{len(written)} images{labels}, {shrunk} of them shrunk:"
+        f"{len(written)} images, {labels}, {shrunk} of them shrunk:"
         f" {printable(args.out)}, {size:.1f} MB"
     )
     return left_out
@@ -235,10 +220,7 @@ def main(arguments: Sequence[str]) -> None:
         left_out = pack(args)
     except (UserError, OSError, ValueError) as error:
         sys.exit(f"error: {' '.join(str(error).split())}")
-    except BrokenProcessPool:
-        sys.exit("error: a process was killed, perhaps for lack of memory: try --workers 1")
     except KeyboardInterrupt:
-        print("interrupted by Ctrl-C: no pack was written", file=sys.stderr)
-        sys.exit(INTERRUPTED_EXIT_CODE)
+        raise KeyboardInterrupt("no pack was written") from None
     if left_out:
         sys.exit(f"error: {len(left_out)} images were left out: {'; '.join(left_out)}")

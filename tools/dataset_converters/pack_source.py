@@ -16,6 +16,7 @@ from pack_names import (
 )
 
 from mim_plugins.datasets.archive_images import archive_images, stores_labels
+from mim_plugins.datasets.archive_member import first_folders, folders_below
 from mim_plugins.datasets.archive_places import (
     ArchivePlace,
     find_archives,
@@ -87,13 +88,7 @@ def _read_folder(folder: str, scan: ImageScan) -> Source:
         if any(os.path.dirname(path) == place for path in part.paths):
             continue  # images without a label need no class folders
         classes = classes_of_scan(place, part, BAND_SUFFIXES)
-        empty = next((name for name, paths in classes.items() if not paths), None)
-        if empty is not None:
-            raise DataNotFoundError(
-                f"source '{printable(folder)}': class folder '{printable(f'{split}/{empty}')}' has"
-                " no images, and a pack of several splits cannot have an empty one: pack each split"
-                " separately"
-            )
+        _refuse_empty_classes(folder, split, [name for name, paths in classes.items() if not paths])
     if found.classes is None:
         return found
     if outer:
@@ -146,7 +141,18 @@ def _read_archives(source: str, place: ArchivePlace) -> Source:
         have_folders = any("/" in path[len(shared) :] for path in paths)
         if len(splits) > 1 and have_folders and not by_path.splits:
             _refuse_splits(source, sorted(splits), remedy)
-        return by_path
+        for split in by_path.splits:
+            inside = f"{shared}{split}/"
+            given = set(first_folders([p for p in paths if p.startswith(inside)], inside))
+            empty = folders_below(found.archives, inside) - given
+            _refuse_empty_classes(source, split, [] if "" in given else sorted(empty))
+        if by_path.classes is None:
+            return by_path
+        classes = sorted({*by_path.classes, *folders_below(found.archives, shared)})
+        if len(classes) == len(by_path.classes):
+            return by_path
+        numbers = [classes.index(by_path.classes[image.label or 0]) for image in by_path.images]
+        return Source(named_by_label(found.paths, numbers, tuple(classes)), tuple(classes))
     if len(by_path.splits) > 1:
         _refuse_splits(source, by_path.splits, "write an archive of each")
     images = named_by_label(found.paths, found.labels, found.classes)
@@ -162,6 +168,15 @@ def _numbered_classes(source: str, labels: Sequence[int]) -> tuple[str, ...]:
             f" {_MOST_CLASSES:,}: number its classes from 0"
         )
     return tuple(map(str, range(largest + 1)))
+
+
+def _refuse_empty_classes(source: str, split: str, names: Sequence[str]) -> None:
+    if names:
+        raise DataNotFoundError(
+            f"source '{printable(source)}': class folder '{printable(f'{split}/{names[0]}')}' has"
+            " no images, and a pack of several splits cannot have an empty one: pack each split"
+            " separately"
+        )
 
 
 def _refuse_splits(source: str, splits: Sequence[str], remedy: str) -> NoReturn:

@@ -18,6 +18,7 @@ from pathlib import Path
 from imagenet import check_imagenet
 from splits import Split, UnusableError, check_order, read_labels, require_files, shown
 
+from mim_plugins.cli.ctrl_c import one_line_on_ctrl_c
 from mim_plugins.errors import UserError
 
 
@@ -126,6 +127,7 @@ def report(split: Split) -> bool:
     return count > 0 and not missing
 
 
+@one_line_on_ctrl_c()
 def main() -> None:
     if sys.argv[1:2] == ["pack"]:
         import pack

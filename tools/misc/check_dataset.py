@@ -4,30 +4,26 @@ Exit code 0: all images are good. 1: some images are corrupt, or the folder has 
 """
 
 import argparse
-import multiprocessing
 import os
 import sys
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
-from signal import SIG_DFL, SIGINT, signal
 from statistics import median
 from typing import NamedTuple, NoReturn
 
-import cv2
 from checked_lists import check_inputs, prepare_lists, write_lists
 from rich.console import Console
 from rich.progress import track
 
-from mim_plugins.archives import ImageArchive, split_address, try_archives
+from mim_plugins.archives import split_address, try_archives
+from mim_plugins.cli.ctrl_c import INTERRUPTED_EXIT_CODE, one_line_on_ctrl_c
+from mim_plugins.cli.image_processes import map_images
 from mim_plugins.errors import ConfigError, CorruptImageError, DataNotFoundError, UserError
 from mim_plugins.file_names import printable
 
-INTERRUPTED_EXIT_CODE = 130  # as in shells
 SUFFIXES = {"BMP": (".bmp",), "GIF": (".gif",), "JPEG": (".jpg", ".jpeg"), "PNG": (".png",),
             "PPM": (".pgm", ".ppm"), "TIFF": (".tif", ".tiff"), "WEBP": (".webp",)}  # fmt: skip
 
@@ -123,8 +119,8 @@ def check_all(paths: list[str], workers: int, channels: int | None = None) -> It
     """Decode all files in ``workers`` processes, in order.
 
     Raises:
-        UserError: a package is missing, or another error that is not of one file.
-        BrokenProcessPool: a process was killed.
+        UserError: a process was killed, a package is missing, or another error that is not of one
+            file.
     """
     archives, broken = try_archives(paths)
     check_one = partial(check, channels=channels, broken=broken)
@@ -132,16 +128,9 @@ def check_all(paths: list[str], workers: int, channels: int | None = None) -> It
     if workers == 1:
         yield from track(map(check_one, paths), "decoding", total=len(paths), console=console)
         return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, start_process, (archives,)) as pool:
-        findings = pool.map(check_one, paths, chunksize=min(64, len(paths) // workers + 1))
-        yield from track(findings, "decoding", total=len(paths), console=console)
-
-
-def start_process(archives: list[ImageArchive]) -> None:
-    """Prepare a process, which has the archives from then on and need not open them."""
-    cv2.setNumThreads(0)
-    signal(SIGINT, SIG_DFL)  # Ctrl-C reaches all processes, and the first one reports it
+    chunk = min(64, len(paths) // workers + 1)
+    findings = map_images(check_one, paths, workers, archives, chunk)
+    yield from track(findings, "decoding", total=len(paths), console=console)
 
 
 def report(findings: list[Finding]) -> list[str]:
@@ -172,6 +161,7 @@ def end(errors: Sequence[str], code: int) -> NoReturn:
     sys.exit(code)
 
 
+@one_line_on_ctrl_c()
 def main() -> None:
     args = parse_args()
     from mim_plugins.datasets.archive_places import is_archive_place  # imports PyTorch
@@ -197,8 +187,6 @@ def main() -> None:
             findings.append(finding)
     except UserError as error:
         errors.append(str(error))
-    except BrokenProcessPool:
-        errors.append("a decoding process was killed, perhaps for lack of memory: try --workers 1")
     except KeyboardInterrupt:
         interrupted = True
         errors.append("interrupted by Ctrl-C")

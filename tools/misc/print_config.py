@@ -3,8 +3,10 @@
 import argparse
 
 from mim_plugins.cli import add_config_options
+from mim_plugins.cli.ctrl_c import one_line_on_ctrl_c
 
 
+@one_line_on_ctrl_c()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("config", help="config file, or a name such as mixmae/swin_b_600e")

@@ -19,6 +19,7 @@ import sys
 from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
+from mim_plugins.cli.ctrl_c import one_line_on_ctrl_c
 from mim_plugins.errors import CheckpointError
 
 T = TypeVar("T")
@@ -34,6 +35,7 @@ _UNUSABLE = (
 )
 
 
+@one_line_on_ctrl_c()
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter

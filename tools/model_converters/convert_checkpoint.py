@@ -9,6 +9,7 @@ prefix='backbone.')`` reads SRC as it is.
 import argparse
 from typing import TYPE_CHECKING
 
+from mim_plugins.cli.ctrl_c import one_line_on_ctrl_c
 from mim_plugins.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from mim_plugins.checkpoints import Layout
 
 
+@one_line_on_ctrl_c()
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter

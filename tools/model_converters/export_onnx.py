@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mim_plugins.cli import add_config_options
+from mim_plugins.cli.ctrl_c import one_line_on_ctrl_c
 from mim_plugins.cli.sizes import add_size_option
 from mim_plugins.errors import BUILD_ERRORS
 from mim_plugins.wording import counted
@@ -65,6 +66,7 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
+@one_line_on_ctrl_c()
 def main() -> None:
     args = parse_args()
     from mmengine.logging import MMLogger  # not before, because --help does not need it

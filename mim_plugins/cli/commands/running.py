@@ -4,6 +4,8 @@ import argparse
 import os
 from types import ModuleType
 
+from ..ctrl_c import one_line_on_ctrl_c
+
 
 def describe(command: ModuleType) -> dict:
     """Return the arguments of a command's parser."""
@@ -25,4 +27,5 @@ def run_alone(command: ModuleType) -> None:
     command.add_arguments(parser)
     args = parser.parse_args()
     wait_passively()
-    command.run(args, parser)
+    with one_line_on_ctrl_c(getattr(args, "traceback", False)):
+        command.run(args, parser)

@@ -13,12 +13,18 @@ from mmengine.logging import print_log
 from ...archives import HUB, open_archive
 from ...datasets.archive_images import archive_images
 from ...datasets.archive_member import has_split_as_class
-from ...datasets.archive_places import describe_unread, find_archives, is_archive_place
+from ...datasets.archive_places import (
+    ArchivePlace,
+    describe_unread,
+    find_archives,
+    is_archive_place,
+)
 from ...datasets.channel_statistics import ChannelStatistics, channel_statistics
 from ...datasets.image_files import scan_images, suffixes_read
 from ...datasets.image_lists import read_image_list
 from ...datasets.image_places import is_list
 from ...datasets.mixture_sampler import mixed_count
+from ...datasets.split_places import place_of_split
 from ...datasets.splits import class_in_folder
 from ...errors import ConfigError, CorruptImageError, DataNotFoundError
 from ...file_names import printable
@@ -61,13 +67,13 @@ class ImageSurvey(NamedTuple):
 def survey_images(data: Sequence[str | os.PathLike], channels: int | None = None) -> ImageSurvey:
     """Count the images of folders, lists and archives, and read the sizes of a few.
 
-    A folder ``train`` directly below a folder is read instead of it, unless it is a class, see
-    :func:`class_among`. ``DATA:2`` gives the images the weight 2. With ``channels``, files of bands
-    are images, too, and evenly spaced ones are measured.
+    A folder ``train`` or archives ``train.tar`` directly below a folder are read instead of it,
+    unless the folder is a class, see :func:`class_among`. ``DATA:2`` gives the images the weight 2.
+    With ``channels``, files of bands are images, too, and evenly spaced ones are measured.
 
     Raises:
-        DataNotFoundError: a place does not exist, contains no images, or none can be read; with
-            ``channels``, see :func:`channel_statistics`.
+        DataNotFoundError: a place does not exist, contains other splits alone or no images, or none
+            can be read; with ``channels``, see :func:`channel_statistics`.
         ArchiveError: an archive is corrupt.
         ConfigError: a weight is not usable, ``channels`` is not a number of bands, or a package is
             missing.
@@ -113,17 +119,29 @@ def _survey_part(given: str, suffixes: Sequence[str]) -> tuple[DataPart, list[st
     elif is_archive_place(place):
         part, found = _survey_archives(place, weight, suffixes)
     elif os.path.isdir(place):
-        part = DataPart(_folder_to_read(place, suffixes), weight=weight)
-        scan = scan_images(part.root, suffixes)
-        scan.warn_of_left_out(part.root)
-        found = scan.paths
-        if not found and find_archives(place, _SPLIT):
-            part, found = _survey_archives(place, weight, suffixes)
+        part, found = _survey_folder(place, weight, suffixes)
     else:
         raise DataNotFoundError(f"data '{printable(given)}' {describe_unread(place)}")
     if not found:
         raise DataNotFoundError(f"data '{printable(given)}' contains no images")
     return part, found
+
+
+def _survey_folder(
+    place: str, weight: float, suffixes: Sequence[str]
+) -> tuple[DataPart, list[str]]:
+    """Survey the training split of a folder, or the whole folder without one."""
+    chosen: str | ArchivePlace = place
+    if class_in_folder(place, suffixes) == _SPLIT:
+        _warn_of_classes(place)
+    else:
+        chosen = place_of_split(place, _SPLIT, suffixes)
+    if not isinstance(chosen, ArchivePlace):
+        scan = scan_images(chosen, suffixes)
+        scan.warn_of_left_out(chosen)
+        if scan.paths or not find_archives(place, _SPLIT):
+            return DataPart(chosen, weight=weight), scan.paths
+    return _survey_archives(place, weight, suffixes)
 
 
 def _survey_archives(
@@ -137,17 +155,6 @@ def _survey_archives(
         found, split = found._replace(folder=""), ""
     images = archive_images(found, suffixes=suffixes)
     return DataPart(place, split, weight=weight), images.paths
-
-
-def _folder_to_read(place: str, suffixes: Sequence[str]) -> str:
-    """Return the folder of the training split, or the whole place without one."""
-    folder = os.path.join(place, _SPLIT)
-    if not os.path.isdir(folder):
-        return place
-    if class_in_folder(place, suffixes) != _SPLIT:
-        return folder
-    _warn_of_classes(place)
-    return place
 
 
 def _warn_of_classes(place: str) -> None:

@@ -12,6 +12,7 @@ from remote_data import fake_web
 
 from mim_plugins.cli.pretraining import image_survey
 from mim_plugins.cli.pretraining.image_survey import DataPart, survey_images
+from mim_plugins.datasets import LabeledImageFolder, UnlabeledImageFolder
 from mim_plugins.errors import ConfigError, DataNotFoundError
 
 
@@ -39,6 +40,26 @@ def test_class_of_the_name_train_is_no_split(tmp_path, monkeypatch):
     archive = write_archive(tmp_path / "c.tar", files | {"test1/0.png": b""}, "tar")
     assert survey_images([archive])[:2] == ((DataPart(str(archive), "train"),), 1)
     assert not lines
+
+
+@pytest.mark.parametrize("beside", ["val/a/0.png", "0.png", "train/notes.txt"])
+def test_archives_of_the_split_precede_other_images(tmp_path, beside):
+    write_archive(tmp_path / "train.tar", class_files(), "tar")
+    write_folder(tmp_path, {beside: image_bytes()})
+    survey = survey_images([tmp_path])
+    assert (survey.parts, survey.images) == ((DataPart(str(tmp_path), "train"),), 4)
+    for kind in (UnlabeledImageFolder, LabeledImageFolder):
+        dataset = kind(str(tmp_path), data_prefix="train", lazy_init=True)
+        assert len(dataset.load_data_list()) == 4
+
+
+def test_other_splits_alone_are_not_read(tmp_path):
+    write_folder(tmp_path, class_files("val") | class_files("test"))
+    for read in (survey_images, lambda roots: UnlabeledImageFolder(roots[0], data_prefix="train")):
+        with pytest.raises(DataNotFoundError, match=r"has other splits \(test, val\): give"):
+            read([str(tmp_path)])
+    (tmp_path / "val").rename(tmp_path / "train")
+    assert survey_images([tmp_path]).images == 4
 
 
 def test_lists_and_archives_are_counted_with_their_weights(tmp_path):

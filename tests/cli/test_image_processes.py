@@ -1,0 +1,120 @@
+"""Processes that read images end with their command, however it ends."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from functools import partial
+
+import pytest
+from archive_files import write_archive
+
+from mim_plugins.archives import open_archive, split_address
+from mim_plugins.cli.image_processes import map_images
+from mim_plugins.errors import UserError
+
+# large results, so that most of the time a process writes one
+SCRIPT = """
+import sys, time
+from mim_plugins.cli.image_processes import map_images
+
+def read(address):
+    time.sleep(0.002)
+    return bytes(300_000)
+
+if __name__ == "__main__":
+    print("starting", flush=True)
+    try:
+        for number, result in enumerate(map_images(read, map(str, range(10**6)), 2)):
+            if number == 8:
+                print("running", flush=True)
+    except KeyboardInterrupt:
+        sys.exit(130)
+"""
+
+
+@pytest.fixture
+def program(tmp_path):
+    (tmp_path / "program.py").write_text(SCRIPT)
+    process = subprocess.Popen(
+        [sys.executable, tmp_path / "program.py"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    yield process
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+
+
+def check_ends(program):
+    _, err = program.communicate(timeout=10)  # their pipe is open as long as one of them lives
+    assert err == ""
+
+
+@pytest.mark.parametrize("send", [os.killpg, os.kill])
+@pytest.mark.parametrize("delay", [0, 0.3, "running"])
+def test_ctrl_c_ends_all_processes_at_once(program, send, delay):
+    assert program.stdout.readline() == "starting\n"
+    if delay == "running":
+        assert program.stdout.readline() == "running\n"
+    else:
+        time.sleep(delay)
+    send(program.pid, signal.SIGINT)
+    check_ends(program)
+    assert program.returncode == 130
+
+
+def test_second_ctrl_c_leaves_no_process(program):
+    for line in ("starting\n", "running\n"):
+        assert program.stdout.readline() == line
+    os.killpg(program.pid, signal.SIGINT)
+    os.killpg(program.pid, signal.SIGINT)
+    program.communicate(timeout=10)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_processes_end_when_the_first_is_killed(program, number):
+    for line in ("starting\n", "running\n"):
+        assert program.stdout.readline() == line
+    program.send_signal(number)
+    check_ends(program)
+
+
+def test_results_are_in_order_and_few_are_computed_ahead():
+    read = []
+
+    def addresses():
+        for number in range(200):
+            read.append(number)
+            yield f"a{number}"
+
+    results = map_images(str.upper, addresses(), 2, chunk=3)
+    assert next(results) == "A0"
+    assert len(read) <= 60
+    assert list(results) == [f"A{number}" for number in range(1, 200)]
+    assert list(map_images(str.upper, [], 2)) == []
+
+
+def test_first_error_is_raised_after_the_results_before_it():
+    results = map_images(partial(int, base=10), ["1", "2", "x", "y"], 2, chunk=1)
+    assert [next(results), next(results)] == [1, 2]
+    with pytest.raises(ValueError, match="'x'"):
+        next(results)
+
+
+def test_killed_process_is_an_error():
+    with pytest.raises(UserError, match=r"was killed, .*: try --workers 1$"):
+        list(map_images(signal.raise_signal, [0, signal.SIGKILL, 0], 2, chunk=1))
+
+
+def test_processes_have_the_archives(tmp_path):
+    archive = open_archive(str(write_archive(tmp_path / "a.tar", {"a.png": b""}, "tar")))
+    archive.path = "name without a suffix"
+    address = f"{archive.path}::a.png"
+    assert split_address(address) is None
+    assert list(map_images(split_address, [address], 1, [archive])) == [(archive.path, "a.png")]
