@@ -179,7 +179,7 @@ class PositionedBatchSampler(Sampler):
 
     def _find_parts(self) -> None:
         self.parts = find_parts(self.batch_sampler, self._dataset)
-        self._stream = SamplerStream(self.parts.generators)
+        self._stream = SamplerStream(self.parts)
         self._first: SamplerSnapshot | None = None
         self._reached: int | None = 0  # epoch at whose start the samplers are; None within one
 
@@ -189,10 +189,10 @@ class PositionedBatchSampler(Sampler):
             for each in self.parts.objects:
                 begin_endless(each)  # another reader may have advanced it
             self._first = SamplerSnapshot(self.parts)
-            self._stream = SamplerStream(self.parts.generators)
+            self._stream = SamplerStream(self.parts)
         return self._first
 
     def _restore(self) -> None:
         self._first_state().restore()
-        self._stream = SamplerStream(self.parts.generators)
+        self._stream = SamplerStream(self.parts)
         self._reached = 0

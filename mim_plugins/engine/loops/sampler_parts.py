@@ -18,7 +18,7 @@ _DATA = ("dataset", "data_source")  # attributes that contain images or their li
 _FUNCTIONS_OF_EPOCH = {
     "torch": "BatchSampler DistributedSampler RandomSampler SequentialSampler SubsetRandomSampler"
     " WeightedRandomSampler",
-    "mmengine": "DefaultSampler",
+    "mmengine": "DefaultSampler InfiniteSampler",
     "mmpretrain": "RepeatAugSampler SequentialSampler",
     "mmdet": "ClassAwareSampler MultiDataSampler TrackImgSampler AspectRatioBatchSampler"
     " TrackAspectRatioBatchSampler MultiDataAspectRatioBatchSampler",

@@ -15,9 +15,9 @@ from torch.utils.data import (
 )
 
 from ...randomness import preserved_random_state, seed_generators
-from .sampler_parts import GLOBAL_GENERATORS, nested_samplers
+from .sampler_parts import GLOBAL_GENERATORS, SamplerParts, is_function_of_epoch, nested_samplers
 
-_SINGLE_PROCESS = (BatchSampler, RandomSampler, SubsetRandomSampler, WeightedRandomSampler)
+_RANDOM = (RandomSampler, SubsetRandomSampler, WeightedRandomSampler)
 
 
 class SamplerStream:
@@ -29,11 +29,13 @@ class SamplerStream:
     validation or a data set on its draws.
 
     Args:
-        generators: generators of the samplers, whose present states begin the stream.
+        parts: samplers, and the generators whose present states begin the stream.
     """
 
-    def __init__(self, generators: list[Any]) -> None:
-        self._generators = [*GLOBAL_GENERATORS, *generators]
+    def __init__(self, parts: SamplerParts) -> None:
+        is_random = any(isinstance(each, _RANDOM) for each in parts.objects)
+        self._is_used = is_random or not is_function_of_epoch(parts)  # an exchange takes 0.1 ms
+        self._generators = [*GLOBAL_GENERATORS, *parts.generators]
         self._states = self._present()
         self.seed(0)
 
@@ -46,6 +48,9 @@ class SamplerStream:
     @contextmanager
     def entered(self, keep: bool = True) -> Iterator[None]:
         """Continue the stream within the block; without ``keep``, its numbers are drawn again."""
+        if not self._is_used:
+            yield
+            return
         outside = self._present()
         self._set(self._states)
         try:
@@ -105,4 +110,4 @@ def order_rank(batch_sampler: Any, rank: int, ranks_differ: bool) -> int:
 
 def draws_from_all(batch_sampler: Any) -> bool:
     """Return whether a batch sampler of PyTorch draws from the whole data set in each process."""
-    return all(type(each) in _SINGLE_PROCESS for each in nested_samplers(batch_sampler))
+    return all(type(each) in (BatchSampler, *_RANDOM) for each in nested_samplers(batch_sampler))
