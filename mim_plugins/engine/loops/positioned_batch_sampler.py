@@ -47,6 +47,9 @@ class PositionedBatchSampler(Sampler):
             resumed run draws again.
     """
 
+    _first: SamplerSnapshot | None
+    _reached: int  # epoch at whose start the samplers are; within an epoch, the largest number
+
     def __init__(self, batch_sampler: Any, endless: bool = False, dataset: Any = None) -> None:
         self.batch_sampler = batch_sampler
         self._dataset = dataset
@@ -169,10 +172,10 @@ class PositionedBatchSampler(Sampler):
     def _rewind(self, epoch: int) -> int:
         """Return the epoch from which the samplers are run to reach the start of ``epoch``."""
         self._first_state()
-        if self._reached is None or self._reached > epoch:
+        if self._reached > epoch:
             self._restore()
         begin = epoch if is_function_of_epoch(self.parts) else self._reached
-        self._reached = None
+        self._reached = sys.maxsize
         if epoch - begin > 1:
             print_log(f"drawing the indices of {epoch - begin} earlier epochs", "current")
         return begin
@@ -180,8 +183,7 @@ class PositionedBatchSampler(Sampler):
     def _find_parts(self) -> None:
         self.parts = find_parts(self.batch_sampler, self._dataset)
         self._stream = SamplerStream(self.parts)
-        self._first: SamplerSnapshot | None = None
-        self._reached: int | None = 0  # epoch at whose start the samplers are; None within one
+        self._first, self._reached = None, 0
 
     def _first_state(self) -> SamplerSnapshot:
         """Return the first state of the samplers, which is the present one before any epoch."""
