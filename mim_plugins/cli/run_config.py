@@ -7,14 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.dist import get_world_size
-from mmengine.runner import Runner
 
 from ..apis import override_config
 from ..apis import read_config as read_config_file
 from ..config import misspelled_argument, misspelled_entry, wrong_choice
-from ..engine.batch_images import images_per_batch
-from ..errors import ConfigError, DataNotFoundError
+from ..errors import ConfigError
 from ..wording import counted
 from .data_root import apply_data_root
 from .data_root import check_data_folders as check_data_folders
@@ -69,23 +66,6 @@ def check_known_arguments(cfg: Config) -> None:
     problem = misspelled_entry(cfg) or misspelled_argument(cfg) or wrong_choice(cfg)
     if problem is not None:
         raise ConfigError(f"{problem} (config '{cfg.filename}')")
-
-
-def check_batch_size(runner: Runner) -> None:
-    """Check that an epoch has at least one step, with a clearer message than MMEngine's.
-
-    Raises:
-        DataNotFoundError: the training set is smaller than one batch, which is dropped.
-    """
-    loader = runner.train_dataloader
-    if len(loader) == 0:
-        size = images_per_batch(loader)
-        batch = "" if size is None else f" of {size * get_world_size()}"
-        raise DataNotFoundError(
-            f"the training set has {counted(len(loader.dataset), 'image')}, fewer than one batch"
-            f"{batch}, so an epoch has no step. Set train_dataloader.batch_size to a smaller"
-            " number"
-        )
 
 
 def trim_schedule(cfg: Config) -> str | None:

@@ -12,6 +12,7 @@ from ..checks import consistency
 from ..config import outdated_entries
 from ..data_preprocessors import copy_without_waiting
 from ..engine.guards import guarded_console
+from ..engine.loops import check_batch_size
 from ..engine.model_wrapper import unwrap_model
 from ..errors import BUILD_ERRORS
 from . import global_batch, gpu_settings, process_group, restart, run_config, work_dir
@@ -83,7 +84,7 @@ def run(cfg: Config, args: argparse.Namespace, outdated: list[Path], is_restarte
         runner = ConsoleRunner.from_cfg(cfg)
         copy_without_waiting(getattr(unwrap_model(runner.model), "data_preprocessor", None))
         global_batch.scale_lr_with_accumulation(runner)
-        run_config.check_batch_size(runner)
+        check_batch_size(runner.train_dataloader)
         warnings += consistency.check_training(runner)
     if args.keep_global_batch or is_restarted:
         warnings.append(global_batch.accumulation_problem(runner))

@@ -1,14 +1,11 @@
 import argparse
-from contextlib import nullcontext
-from types import SimpleNamespace
 
 import pytest
 from mmengine.config import Config
-from torch.utils.data import DataLoader
 
 from mim_plugins.cli import run_config
 from mim_plugins.cli.run_arguments import add_run_arguments
-from mim_plugins.errors import ConfigError, DataNotFoundError
+from mim_plugins.errors import ConfigError
 
 
 def build_parser():
@@ -81,30 +78,6 @@ def test_options_override_the_config_and_the_data_root(tmp_path):
     assert cfg.work_dir == "c"
     assert cfg.train_dataloader.dataset.data_root == "b"
     assert "data_root" not in cfg
-
-
-@pytest.mark.parametrize(("images", "refused"), [(3, True), (4, False)])
-def test_training_set_smaller_than_one_batch_is_rejected(images, refused):
-    loader = DataLoader(list(range(images)), batch_size=4, drop_last=True)
-    model = SimpleNamespace(data_preprocessor=None)
-    runner = SimpleNamespace(train_dataloader=loader, model=model)
-    expected = pytest.raises(DataNotFoundError, match=r"3 images.*batch of 4.*batch_size")
-    with expected if refused else nullcontext():
-        run_config.check_batch_size(runner)
-
-
-class NoBatches:
-    def __len__(self):
-        return 0
-
-    def __iter__(self):
-        return iter([])
-
-
-def test_batch_sampler_without_a_size_and_batches_is_rejected():
-    loader = DataLoader(list(range(3)), batch_sampler=NoBatches())
-    with pytest.raises(DataNotFoundError, match=r"3 images, fewer than one batch, so"):
-        run_config.check_batch_size(SimpleNamespace(train_dataloader=loader))
 
 
 def test_launcher_option_without_that_launcher_is_rejected(monkeypatch):

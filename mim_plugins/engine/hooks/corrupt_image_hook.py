@@ -15,7 +15,6 @@ from ...file_names import quote_name
 from ...registry import HOOKS
 from ..guards.guarded_writes import try_writing_lines
 
-_FORMER_RECORD = "damaged_images"  # in checkpoints of development versions before 0.1.0
 FILE_NAME = "corrupt_images.txt"
 
 
@@ -59,8 +58,7 @@ class CorruptImageHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Restore the list from the checkpoint of a resumed run."""
-        info = runner.message_hub.runtime_info
-        known = info.get(RECORD) or info.get(_FORMER_RECORD, {})
+        known = runner.message_hub.runtime_info.get(RECORD, {})
         self._corrupt, self._pending, self._replaced = dict(known), {}, 0
         self._is_written = not known  # another work folder lacks the file
 

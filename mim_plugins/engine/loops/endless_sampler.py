@@ -5,6 +5,7 @@ from itertools import islice
 from typing import Any
 
 from mmengine.dataset import DefaultSampler, InfiniteSampler
+from mmengine.dist import get_world_size
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 from torch.utils.data import (
@@ -17,6 +18,8 @@ from torch.utils.data import (
 
 from ...errors import ConfigError
 from ...randomness import preserved_random_state
+from ...wording import counted
+from ..batch_images import images_per_batch
 from .sampler_parts import nested_samplers
 
 _TRAINING = "train_dataloader"
@@ -27,11 +30,28 @@ def check_training_sampler(loader: DataLoader, by_epoch: bool) -> None:
     """Check that a training loop can count the batches of its loader.
 
     Raises:
-        ConfigError: the number of batches is unknown, or an epoch would never end.
+        ConfigError: the number of batches is unknown or 0, or an epoch would never end.
     """
     _require_length(loader, _TRAINING)
+    check_batch_size(loader)
     if by_epoch:
         _require_end(loader, _TRAINING)
+
+
+def check_batch_size(loader: DataLoader) -> None:
+    """Check that an epoch of a training has at least one step.
+
+    Raises:
+        ConfigError: the training set is smaller than one batch, which is dropped.
+    """
+    if len(loader) == 0:
+        size = images_per_batch(loader)
+        batch = "" if size is None else f" of {size * get_world_size()}"
+        raise ConfigError(
+            f"the training set has {counted(len(loader.dataset), 'image')}, fewer than one batch"  # type: ignore[arg-type]
+            f"{batch}, so an epoch has no step. Set train_dataloader.batch_size to a smaller"
+            " number"
+        )
 
 
 def check_evaluation_sampler(loop: Any, name: str) -> None:

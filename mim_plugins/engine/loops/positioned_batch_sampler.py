@@ -1,37 +1,45 @@
 """Batch sampler that starts at any position of a run."""
 
 import copy
+import sys
 from collections.abc import Callable, Iterator
-from itertools import islice
+from itertools import chain, count, islice
 from typing import Any
 
-import torch
 from mmengine.dist import get_rank
+from mmengine.logging import MessageHub, print_log
 from torch.utils.data import Sampler
 
+from ...errors import ConfigError
 from ..batch_images import images_per_batch
-from .ordered_batches import OrderedBatches, order_rank
-from .sampler_history import SamplerHistory
-from .sampler_parts import SamplerParts
+from .sampler_parts import find_parts, is_function_of_epoch
+from .sampler_seeds import load_sampler_seeds
+from .sampler_snapshot import SamplerSnapshot, begin_endless
+from .sampler_stream import SamplerStream, order_rank
 from .seeded_batch import SeededBatch
+
+_ORDER = 2**32 - 1  # last number of the key; samples have their batch there, which is smaller
 
 
 class PositionedBatchSampler(Sampler):
     """Batches of another batch sampler, starting at any batch of any epoch.
 
     The global generators are seeded for each batch and not restored, which its reader does. Past
-    batches are skipped as indices, without reading any image. Samplers run to the end of each
-    epoch, including the code after their last index, see :class:`SamplerHistory`.
+    batches are skipped as indices, without reading any image.
+
+    Samplers may continue random generators, count epochs or keep indices for a later epoch. A
+    resumed run therefore draws all earlier epochs again, exactly as a training does: from
+    ``set_epoch``, which only this class calls, to the code after the last index, in the same
+    stream of random numbers. Past epochs of samplers of OpenMMLab and PyTorch without a generator
+    are left out if their order depends on the epoch alone.
 
     Args:
         batch_sampler: PyTorch's ``BatchSampler`` or a similar class.
         endless: continue with the next epoch when one ends.
-        generator: generator of the loader, from which PyTorch draws a seed of the workers per
-            epoch. The samplers may draw from it, too.
-        persistent: the workers start once, so there is one such seed.
         dataset: data set of the loader, which copies of the samplers share.
 
     Attributes:
+        parts: samplers and what they contain.
         seed: seed of the run. Augmentations depend on it, the rank, the epoch and the position
             within the epoch.
         ranks_differ: ``randomness.diff_rank_seed`` of the run, see :func:`order_rank`.
@@ -39,14 +47,10 @@ class PositionedBatchSampler(Sampler):
             resumed run draws again.
     """
 
-    def __init__(
-        self,
-        batch_sampler: Any,
-        endless: bool = False,
-        generator: torch.Generator | None = None,
-        persistent: bool = False,
-        dataset: Any = None,
-    ) -> None:
+    _first: SamplerSnapshot | None
+    _reached: int  # epoch at whose start the samplers are; within an epoch, the largest number
+
+    def __init__(self, batch_sampler: Any, endless: bool = False, dataset: Any = None) -> None:
         self.batch_sampler = batch_sampler
         self._dataset = dataset
         self.endless = endless
@@ -55,31 +59,29 @@ class PositionedBatchSampler(Sampler):
         self.heartbeat: Callable[[], object] | None = None
         self._rank = get_rank()
         self._epoch = self._start = 0
-        self._generator, self._persistent = generator, persistent
-        self._take_state()
+        self._length: int | None = None
+        self._find_parts()
 
-    def reset(self) -> None:
-        """Give the samplers the state in which they began, as the first one of another training.
+    def load_seeds(self, hub: MessageHub) -> bool:
+        """Begin another training, with the seeds and generators in the message hub of its run.
+
+        Returns:
+            True if all processes have the same seeds and generators.
 
         Raises:
+            CheckpointError: see :func:`load_sampler_seeds`.
             ConfigError: see :meth:`SamplerSnapshot.restore`.
         """
-        self._history.restore()
-        self._take_state()
-
-    def _take_state(self) -> None:
-        """Take the present state of the samplers for the first one of the run."""
-        self._history = SamplerHistory(self.batch_sampler, self._dataset)
-        self._length: int | None = None
-
-    @property
-    def parts(self) -> SamplerParts:
-        """Samplers and what they contain."""
-        return self._history.parts
+        if self._reached != 0:
+            self._restore()
+        self._find_parts()
+        agree = load_sampler_seeds(self.parts, hub)
+        self._first_state()  # before hooks change it
+        return agree
 
     @property
     def sampler(self) -> Any:
-        """Sampler of single indices, whose epoch MMEngine's hooks set."""
+        """Sampler of single indices, which hooks may read and change."""
         return getattr(self.batch_sampler, "sampler", self.batch_sampler)
 
     @property
@@ -93,66 +95,106 @@ class PositionedBatchSampler(Sampler):
         return getattr(self.batch_sampler, "drop_last", False)
 
     def __len__(self) -> int:
-        """Return the number of batches of the current epoch."""
-        if self._length is None:
-            self._length = self._history.length()
-        return self._length
+        """Return the number of batches of the current epoch; of the start, if endless."""
+        return self._measure() if self._length is None else self._length
 
     def set_position(self, epoch: int, batch: int) -> None:
         """Start the next iteration at this batch; if endless, it may lie in a later epoch."""
         self._epoch, self._start = epoch, batch
 
     def separate(self) -> "PositionedBatchSampler":
-        """Return an independent sampler of the same batches, for another reader of the data."""
+        """Return an independent sampler of single epochs, for another reader of the data.
+
+        Raises:
+            ConfigError: see :meth:`SamplerSnapshot.restore`.
+        """
         other = copy.copy(self)
-        other.batch_sampler, other._generator = self._history.copies(
-            self.batch_sampler, self._generator
-        )
-        other._take_state()
+        other.endless = False
+        other.batch_sampler = self._first_state().copy_of(self.batch_sampler)
+        other._find_parts()
         return other
 
     def __iter__(self) -> Iterator[SeededBatch]:
         """Yield the batches from the position of :meth:`set_position`."""
-        epoch, start = self._epoch, self._start
-        self._history.begin(epoch, self._run_through)
-        while True:
-            batches = self._batches_of(epoch)
+        first, start = self._epoch, self._start
+        for epoch in count(self._rewind(first)):
+            batches = self._begin_epoch(epoch)
             # an epoch ends after its length, even if the sampler yields more
-            done = batches.skip(start if self.endless else min(start, len(self)))
-            rest = None if self.endless else len(self) - done
-            for indices in islice(batches, rest):
+            length = sys.maxsize if self.endless else len(self)
+            done = self._skip(batches, length if epoch < first else min(start, length))
+            while done < length and (indices := self._next(batches)) is not None:
                 batch = SeededBatch(indices, (self.seed, self._rank, epoch, done))
                 batch.seed()  # without workers, the loader reads it next in this process
                 yield batch
                 done += 1
+            self._skip(batches, 1)  # code of the sampler after its last batch
+            self._reached = epoch + 1
+            if epoch < first:
+                continue
             if not self.endless:
-                batches.finish()
-                self._history.end(epoch)
                 return
             if not done:
-                raise ValueError(
-                    "the training set has fewer images than one batch; set"
-                    " train_dataloader.batch_size to a smaller number"
+                raise ConfigError(
+                    f"train_dataloader: {type(self.sampler).__name__} yields no batch in epoch"
+                    f" {epoch + 1}; use another sampler"
                 )
-            epoch, start = epoch + 1, max(start - done, 0)
+            start = max(start - done, 0)
 
-    def _run_through(self, epoch: int) -> None:
-        """Draw the indices of an epoch, as its training does."""
-        batches = self._batches_of(epoch)
-        batches.skip(len(self))
-        batches.finish()
-
-    def _batches_of(self, epoch: int) -> OrderedBatches:
+    def _begin_epoch(self, epoch: int) -> Iterator[list]:
+        """Return the batches of an epoch, whether it is trained on or drawn again."""
         if self.heartbeat is not None:
             self.heartbeat()
-        self._history.set_epoch(epoch)
-        if not self.endless:
-            # once per epoch, so indices that it draws are a part of the order
-            self._length = len(self.batch_sampler)
         rank = order_rank(self.batch_sampler, self._rank, self.ranks_differ)
-        batches = OrderedBatches(self.batch_sampler, self.seed, rank, epoch, self.parts)
-        if any(self._generator is each for each in self.parts.generators) and (
-            epoch == 0 or not self._persistent
-        ):
-            torch.empty((), dtype=torch.int64).random_(generator=self._generator)
-        return batches
+        self._stream.seed(self.seed, rank, epoch, _ORDER)
+        with self._stream.entered():
+            for sampler in reversed(self.parts.objects):
+                if hasattr(sampler, "set_epoch"):
+                    sampler.set_epoch(epoch)
+        if not self.endless:
+            self._measure()
+        return chain(self.batch_sampler)  # does not request more from an iterator that has ended
+
+    def _measure(self) -> int:
+        """Measure the length, which may draw indices: those of the order that follows."""
+        with self._stream.entered(keep=False):
+            self._length = len(self.batch_sampler)
+        return self._length
+
+    def _next(self, batches: Iterator[list]) -> list | None:
+        with self._stream.entered():
+            return next(batches, None)
+
+    def _skip(self, batches: Iterator[list], number: int) -> int:
+        """Skip up to ``number`` batches and return their number, which is less at the end."""
+        with self._stream.entered():
+            return sum(1 for _ in islice(batches, number))
+
+    def _rewind(self, epoch: int) -> int:
+        """Return the epoch from which the samplers are run to reach the start of ``epoch``."""
+        self._first_state()
+        if self._reached > epoch:
+            self._restore()
+        begin = epoch if is_function_of_epoch(self.parts) else self._reached
+        self._reached = sys.maxsize
+        if epoch - begin > 1:
+            print_log(f"drawing the indices of {epoch - begin} earlier epochs", "current")
+        return begin
+
+    def _find_parts(self) -> None:
+        self.parts = find_parts(self.batch_sampler, self._dataset)
+        self._stream = SamplerStream(self.parts)
+        self._first, self._reached = None, 0
+
+    def _first_state(self) -> SamplerSnapshot:
+        """Return the first state of the samplers, which is the present one before any epoch."""
+        if self._first is None:
+            for each in self.parts.objects:
+                begin_endless(each)  # another reader may have advanced it
+            self._first = SamplerSnapshot(self.parts)
+            self._stream = SamplerStream(self.parts)
+        return self._first
+
+    def _restore(self) -> None:
+        self._first_state().restore()
+        self._stream = SamplerStream(self.parts)
+        self._reached = 0

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from mmengine.dist import get_rank, get_world_size
+from mmengine.hooks import DistSamplerSeedHook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
@@ -19,9 +20,8 @@ from ...errors import ConfigError
 from ...randomness import preserved_random_state
 from ..resume.resumed_position import BATCH, images_per_iteration
 from .endless_sampler import check_training_sampler
-from .ordered_batches import draws_from_all
 from .positioned_batch_sampler import PositionedBatchSampler
-from .sampler_seeds import load_sampler_seeds
+from .sampler_stream import draws_from_all
 
 _WORKER_GRACE = 60  # seconds from SIGTERM to the end of a worker
 _END = object()
@@ -36,6 +36,10 @@ class ResumableDataLoader(DataLoader):
         loader: provides data set and settings; it is not iterated itself.
         endless: continue with the next epoch when one ends.
 
+    Attributes:
+        position: its batch sampler.
+        configured_seed: seed of the sampler in the config, if any.
+
     Raises:
         TypeError: the loader has no batch sampler (iterable data set).
     """
@@ -46,13 +50,7 @@ class ResumableDataLoader(DataLoader):
                 f"a run on {type(loader.dataset).__name__} cannot be resumed exactly: its loader"
                 " has no batch sampler; use a data set with indices and a batch_size"
             )
-        position = PositionedBatchSampler(
-            loader.batch_sampler,
-            endless,
-            loader.generator,
-            loader.persistent_workers,
-            loader.dataset,
-        )
+        position = PositionedBatchSampler(loader.batch_sampler, endless, loader.dataset)
         super().__init__(
             loader.dataset,
             batch_sampler=position,
@@ -66,6 +64,7 @@ class ResumableDataLoader(DataLoader):
             persistent_workers=loader.persistent_workers,
         )
         self.position = position
+        self.configured_seed: int | None = None
         defer_worker_signals(self)
         # PyTorch sets others if a batch sampler is given, but hooks read and steer these
         vars(self).update(
@@ -84,7 +83,7 @@ class ResumableDataLoader(DataLoader):
             return _restoring(super().__iter__())
 
     def __iter__(self) -> Any:
-        """Yield the batches from the first one of the run, beside a training on others.
+        """Yield the batches of the run's first epoch, beside a training on others.
 
         Hooks such as mmpretrain's PreciseBNHook read training images within an iteration.
         """
@@ -100,12 +99,22 @@ class ResumableDataLoader(DataLoader):
         """Load the seeds of the run, including those from the checkpoint of a resumed run.
 
         The message hub of the run gets the images per iteration, with which its checkpoints are
-        compared.
+        compared. MMEngine's hook that sets the epoch of the sampler is removed: it would do so at
+        another time, and not for past epochs.
         """
+        runner.hooks[:] = [each for each in runner.hooks if type(each) is not DistSamplerSeedHook]
         self.position.seed = base_seed(runner)
         self.position.ranks_differ = _ranks_differ(runner)
-        self.position.reset()
-        agree = load_sampler_seeds(self.position.parts, runner.message_hub)
+        own = getattr(self.sampler, "seed", None)
+        agree = self.position.load_seeds(runner.message_hub)
+        seed = getattr(self.sampler, "seed", None)
+        if self.configured_seed is not None and seed != own:
+            print_log(
+                f"train_dataloader.sampler.seed={self.configured_seed} is not that of the"
+                f" checkpoint, {seed}, with which the run continues; another order needs a new run",
+                "current",
+                logging.WARNING,
+            )
         runner.message_hub.update_info(BATCH, images_per_iteration(self))
         is_common = agree and self.position.parts.generators and get_world_size() > 1
         if is_common and draws_from_all(self.position.batch_sampler):
@@ -134,13 +143,23 @@ def build_resumable_data_loader(
 ) -> ResumableDataLoader:
     """Build the loader from a PyTorch loader or its config, the forms that MMEngine's loops accept.
 
+    Runners of the same name that are built within a second share a message hub, so what an earlier
+    run has stored there is removed.
+
     Raises:
-        ConfigError: the number of batches is unknown, or infinite and not ``endless``; or the data
-            set is an ``IterableDataset``.
+        ConfigError: the number of batches is unknown or 0, or infinite and not ``endless``; or the
+            data set is an ``IterableDataset``.
     """
-    loader: DataLoader = _build(runner, dataloader) if isinstance(dataloader, dict) else dataloader
-    resumable = ResumableDataLoader(loader, endless)
-    check_training_sampler(loader, by_epoch=not endless)
+    if BATCH in runner.message_hub.runtime_info:
+        runner.message_hub.runtime_info.clear()
+        runner.message_hub.log_scalars.clear()
+    if not isinstance(dataloader, dict):
+        resumable = ResumableDataLoader(dataloader, endless)
+    else:
+        resumable = ResumableDataLoader(_build(runner, dataloader), endless)
+        sampler = dataloader.get("sampler")
+        resumable.configured_seed = sampler.get("seed") if isinstance(sampler, dict) else None
+    check_training_sampler(resumable, by_epoch=not endless)
     return resumable
 
 

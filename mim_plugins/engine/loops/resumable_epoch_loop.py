@@ -87,12 +87,12 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
         dataloader = build_resumable_data_loader(runner, dataloader)
         super().__init__(runner, dataloader, max_epochs, *args, **kwargs)
         check_intervals((self.val_interval, *self.dynamic_intervals), runner.hooks)
+        self._first_length = len(self.dataloader)  # later epochs may have other lengths
 
     def run(self) -> nn.Module:
         """Train from the current epoch and iteration to the end."""
         check_validation_sampler(self.runner)
         self.dataloader.load_seeds(self.runner)
-        self._first_length = len(self.dataloader)  # later epochs may have other lengths
         try:
             self.runner.call_hook("before_train")
             if not self._completed_batches():

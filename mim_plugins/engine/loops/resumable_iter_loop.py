@@ -54,11 +54,12 @@ class ResumableIterLoop(IterBasedTrainLoop):
         check_units(self.runner)
         check_validation_sampler(self.runner)
         self.dataloader.load_seeds(self.runner)
-        self.dataloader_iterator = self.dataloader.iter_from(0, self._iter)
         try:
             self.runner.call_hook("before_train")
             self.runner.call_hook("before_train_epoch")  # the run is one epoch, as in MMEngine
             run_missed_validation(self, self._iter)
+            # after the hooks, which may change the sampler, because workers read ahead
+            self.dataloader_iterator = self.dataloader.iter_from(0, self._iter)
             while self._iter < self._max_iters and not self.stop_training:
                 self.runner.model.train()
                 self.run_iter(next(self.dataloader_iterator))

@@ -1,8 +1,7 @@
 """Objects whose state decides the order of a sampler."""
 
 import random
-from array import array
-from collections import UserDict, UserList, deque
+from collections import deque
 from collections.abc import Iterable, Iterator
 from functools import partial
 from types import MethodType
@@ -13,11 +12,20 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 _GENERATORS = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
-# a sampler may store these, but its order then depends on the stream of OrderedBatches
-_GLOBAL = (random.seed.__self__, np.random.mtrand._rand, torch.default_generator)  # type: ignore[attr-defined]
+# of Python, NumPy and PyTorch; a sampler may store them
+GLOBAL_GENERATORS = (random.seed.__self__, np.random.mtrand._rand, torch.default_generator)  # type: ignore[attr-defined]
 _DATA = ("dataset", "data_source")  # attributes that contain images or their list
+_FUNCTIONS_OF_EPOCH = {
+    "torch": "BatchSampler DistributedSampler RandomSampler SequentialSampler SubsetRandomSampler"
+    " WeightedRandomSampler",
+    "mmengine": "DefaultSampler InfiniteSampler",
+    "mmpretrain": "RepeatAugSampler SequentialSampler",
+    "mmdet": "ClassAwareSampler MultiDataSampler TrackImgSampler AspectRatioBatchSampler"
+    " TrackAspectRatioBatchSampler MultiDataAspectRatioBatchSampler",
+    "mim_plugins": "MixtureSampler",
+}
 _ATOMIC = (int, float, str, bytes, type(None), type)
-_COPIED = (torch.Tensor, np.ndarray, array, bytearray)
+_COPIED = (torch.Tensor, np.ndarray)
 
 
 class SamplerParts(NamedTuple):
@@ -73,11 +81,21 @@ def nested_samplers(outermost: Any) -> list[Any]:
         found.append(inner)
 
 
+def is_function_of_epoch(parts: SamplerParts) -> bool:
+    """Return whether an epoch's order depends on seed and epoch, and not on earlier epochs."""
+    return not parts.generators and all(map(_is_known, parts.objects))
+
+
+def _is_known(sampler: Any) -> bool:
+    package, name = type(sampler).__module__.partition(".")[0], type(sampler).__name__
+    return name in _FUNCTIONS_OF_EPOCH.get(package, "").split()
+
+
 def _is_generator(value: Any) -> bool:
     return (
         isinstance(value, _GENERATORS)
         and not isinstance(value, random.SystemRandom)  # which has no state
-        and not any(value is each for each in _GLOBAL)
+        and not any(value is each for each in GLOBAL_GENERATORS)
     )
 
 
@@ -87,8 +105,6 @@ def _elements(value: Any) -> Iterable | None:
         return [*value.keys(), *value.values()]
     if isinstance(value, (list, tuple, set, frozenset, deque)):
         return value
-    if isinstance(value, (UserDict, UserList)):
-        return vars(value).values()
     if isinstance(value, MethodType):
         return [value.__self__]
     if isinstance(value, partial):

@@ -11,11 +11,10 @@ from mmengine.logging import MessageHub, print_log
 
 from ...errors import CheckpointError
 from .sampler_parts import SamplerParts
-from .sampler_snapshot import generator_state, set_generator_state
+from .sampler_stream import generator_state, set_generator_state
 
 STATES = "sampler_states"
 """Message hub key of the first seeds and generators, one entry per process if they differ."""
-_FORMER = "sampler_seed"  # of checkpoints with the seed of one sampler
 
 
 def load_sampler_seeds(parts: SamplerParts, hub: MessageHub) -> bool:
@@ -57,8 +56,6 @@ def load_sampler_seeds(parts: SamplerParts, hub: MessageHub) -> bool:
 def _of_run(everyone: list[dict], info: dict) -> list[dict]:
     """Return the stored entry of each process if it fits the samplers, else the present one."""
     stored = info.get(STATES)
-    if stored is None and isinstance(info.get(_FORMER), int) and len(everyone[0]["seeds"]) == 1:
-        stored = [everyone[0] | dict(seeds=[info[_FORMER]])]
     if not isinstance(stored, list) or not stored:
         return everyone
     if len(stored) == 1 and _agree(everyone):

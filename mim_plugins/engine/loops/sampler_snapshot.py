@@ -1,17 +1,16 @@
 """State of samplers at one time."""
 
 import copy
-import random
 import warnings
 from types import GeneratorType
 from typing import Any
 
-import numpy as np
 import torch
 from mmengine.dataset import InfiniteSampler
 
 from ...errors import ConfigError
 from .sampler_parts import SamplerParts
+from .sampler_stream import generator_state, set_generator_state
 
 
 class SamplerSnapshot:
@@ -48,8 +47,8 @@ class SamplerSnapshot:
             raise self._refusal(self._fault)
         self._place(self._parts.objects, self._parts.generators)
 
-    def copies(self, *originals: Any) -> list[Any]:
-        """Return copies of some of the samplers and generators in this state.
+    def copy_of(self, sampler: Any) -> Any:
+        """Return a copy of one of the samplers in this state.
 
         Raises:
             ConfigError: see :meth:`restore`.
@@ -57,12 +56,13 @@ class SamplerSnapshot:
         if self._fault:
             raise self._refusal(self._fault)
         try:
-            objects = [_shallow_copy(each) for each in self._parts.objects]
+            # without attributes, which a __getattr__ or __copy__ may need
+            objects = [object.__new__(type(each)) for each in self._parts.objects]
             generators = [_new_generator(each) for each in self._parts.generators]
             memo = self._place(objects, generators)
         except Exception as error:
             raise self._refusal(str(error) or type(error).__name__) from error
-        return [memo.get(id(each), each) for each in originals]
+        return memo.get(id(sampler), sampler)
 
     def _place(self, objects: list[Any], generators: list[Any]) -> dict[int, Any]:
         memo = self._memo(objects, generators)
@@ -107,41 +107,10 @@ def _is_endless(sampler: Any) -> bool:
     )
 
 
-def _shallow_copy(value: Any) -> Any:
-    try:
-        return copy.copy(value)
-    except Exception:
-        if type(value).__new__ is not object.__new__:  # such as a file
-            raise
-        # a __getattr__ may need attributes, which a new copy lacks
-        return object.__new__(type(value))
-
-
 def _new_generator(generator: Any) -> Any:
     if isinstance(generator, torch.Generator):
         return torch.Generator(generator.device)
     return copy.deepcopy(generator)
-
-
-def generator_state(generator: Any) -> Any:
-    """Return the state of a random generator of PyTorch, NumPy or Python."""
-    if isinstance(generator, torch.Generator):
-        return generator.get_state()
-    if isinstance(generator, np.random.Generator):
-        return generator.bit_generator.state
-    if isinstance(generator, np.random.RandomState):
-        return generator.get_state(legacy=False)
-    return generator.getstate()
-
-
-def set_generator_state(generator: Any, state: Any) -> None:
-    """Set a state of :func:`generator_state`."""
-    if isinstance(generator, np.random.Generator):
-        generator.bit_generator.state = state
-    elif isinstance(generator, random.Random):
-        generator.setstate(state)
-    else:
-        generator.set_state(state)
 
 
 def _deep_copy(values: list[dict[str, Any]], memo: dict[int, Any]) -> list[dict[str, Any]]:

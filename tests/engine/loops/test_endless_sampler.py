@@ -16,6 +16,7 @@ from torch.utils.data import BatchSampler, DataLoader, IterableDataset, RandomSa
 
 from mim_plugins.engine.loops import endless_sampler
 from mim_plugins.engine.loops.endless_sampler import (
+    check_batch_size,
     check_evaluation_sampler,
     check_training_sampler,
 )
@@ -248,3 +249,26 @@ def test_an_epoch_that_ends_early_is_a_warning(tmp_path, monkeypatch):
     monkeypatch.setattr(runner.logger, "warning", texts.append)
     runner.train()
     assert "epoch 2 ended after 1 of 2 batches" in texts[-1]
+
+
+@pytest.mark.parametrize("loop", ["epochs", "iterations"])
+def test_training_set_smaller_than_one_batch_is_rejected(tmp_path, loop):
+    data = dict(dataset=ToyImages(), batch_size=9, drop_last=True)
+    data["sampler"] = dict(type="DefaultSampler")
+    changed = dict(train_cfg=EPOCHS) if loop == "epochs" else {}
+    runner = toy_runner(tmp_path, train_dataloader=data, **changed)
+    with pytest.raises(ConfigError, match=r"8 images, fewer than one batch of 9, .*batch_size"):
+        runner.train()
+
+
+class NoBatches:
+    def __len__(self):
+        return 0
+
+    def __iter__(self):
+        return iter([])
+
+
+def test_batch_sampler_without_a_size_and_batches_is_rejected():
+    with pytest.raises(ConfigError, match=r"8 images, fewer than one batch, so"):
+        check_batch_size(DataLoader(IMAGES, batch_sampler=NoBatches()))

@@ -171,6 +171,53 @@ def test_seeds_of_inner_samplers_are_those_of_the_checkpoint(tmp_path, count):
     assert [each.seed for each in other.position.sampler.parts] == [5, 6, 7]
 
 
+def test_configured_seed_other_than_the_checkpoints_is_a_warning(tmp_path, monkeypatch):
+    runner, logged = toy_runner(tmp_path), []
+    module = "mim_plugins.engine.loops.resumable_data_loader"
+    monkeypatch.setattr(f"{module}.print_log", lambda text, *_: logged.append(text))
+    loaders = [
+        build_resumable_data_loader(
+            runner,
+            dict(dataset=Numbers(), batch_size=2, sampler=dict(type="DefaultSampler") | seeds),
+        )
+        for seeds in (dict(seed=1), dict(seed=1), {}, dict(seed=9))
+    ]
+    for some in loaders:
+        assert logged == []
+        some.load_seeds(runner)
+    assert logged == [
+        "train_dataloader.sampler.seed=9 is not that of the checkpoint, 1, with which the run"
+        " continues; another order needs a new run"
+    ]
+
+
+def test_run_with_the_message_hub_of_another_one_trains(tmp_path):
+    first, other = toy_runner(tmp_path / "first"), toy_runner(tmp_path / "other")
+    other.message_hub = first.message_hub  # as if built within a second, with the same name
+    first.message_hub.update_info("own", 1)
+    first.train()
+    assert first.message_hub.get_info("own") == 1
+    others = {"corrupt_images", "best_score", "early_stopping"}
+    for key in others:
+        first.message_hub.update_info(key, {})
+    weight = other.train().weight
+    assert other.iter == 4
+    assert torch.equal(weight, first.model.weight)
+    assert not {"corrupt_images", "best_score", "early_stopping"} & {
+        *other.message_hub.runtime_info
+    }
+
+
+@pytest.mark.parametrize("sampler", [DefaultSampler, InfiniteSampler])
+def test_readers_beside_an_endless_training_end(sampler):
+    data = DataLoader(Numbers(), 3, sampler=sampler(Numbers(), seed=0))
+    loader = ResumableDataLoader(data, endless=True)
+    next(loader.iter_from(0, 0))
+    read = [index for batch in loader for index in batch[:, 0].tolist()]
+    assert sorted(read[:8]) == list(range(8))
+    assert -(-len(read) // 3) == len(loader) == 3
+
+
 class Augmented:
     """Data set of an index and random numbers."""
 

@@ -1,12 +1,11 @@
 import functools
-from collections.abc import Iterator
 from io import BytesIO, TextIOWrapper
 
 import numpy as np
 import pytest
 import torch
-from stateful_samplers import EPOCHS, Counts, batches_of_run, epoch_of, loader, numbers
-from torch.utils.data import BatchSampler, DataLoader, RandomSampler, SubsetRandomSampler
+from stateful_samplers import Counts, batches_of_run, epoch_of, loader, numbers
+from torch.utils.data import BatchSampler, DataLoader, RandomSampler
 
 from mim_plugins.engine.loops import ResumableDataLoader
 from mim_plugins.engine.loops.positioned_batch_sampler import PositionedBatchSampler
@@ -37,19 +36,9 @@ def test_contents_of_samplers_are_copied_once_per_run(endless):
     batches = batches_of_run(some)
     next(batches)
     notes = [*sampler.held.notes]
-    assert "copied" in notes
+    assert notes.count("copied") == 1
     assert len(list(batches)) == 5
     assert sampler.held.notes == notes
-
-
-def test_samplers_without_state_are_copied_for_hooks_only():
-    indices = Noting(range(8))
-    some = ResumableDataLoader(DataLoader(list(range(8)), 4, sampler=SubsetRandomSampler(indices)))
-    whole = [epoch_of(some, epoch) for epoch in range(EPOCHS)]
-    assert len(some) == 2
-    assert "copied" not in indices.notes
-    assert [batch.tolist() for batch in some] == whole[0]
-    assert "copied" in indices.notes
 
 
 def test_data_sets_that_are_lists_are_not_copied():
@@ -67,18 +56,7 @@ class Uncopied(list):
         raise NotImplementedError
 
 
-class RefusesCopies(Iterator):
-    def __next__(self):
-        return 0
-
-    def __copy__(self):
-        raise KeyError(0)
-
-    def __new__(cls):
-        return super().__new__(cls)
-
-
-@pytest.mark.parametrize("make", [Uncopied, RefusesCopies, lambda: TextIOWrapper(BytesIO())])
+@pytest.mark.parametrize("make", [Uncopied, lambda: TextIOWrapper(BytesIO())])
 def test_samplers_that_cannot_be_copied_train(make):
     sampler = Counts()
     sampler.held = make()

@@ -15,9 +15,9 @@ from torch.utils.data import (
     WeightedRandomSampler,
 )
 
-from mim_plugins.engine.loops.ordered_batches import OrderedBatches, order_rank
 from mim_plugins.engine.loops.positioned_batch_sampler import PositionedBatchSampler
-from mim_plugins.engine.loops.sampler_parts import find_parts
+from mim_plugins.engine.loops.sampler_parts import SamplerParts
+from mim_plugins.engine.loops.sampler_stream import SamplerStream, order_rank
 
 IMAGES = 40
 
@@ -96,22 +96,29 @@ def test_order_does_not_depend_on_numbers_drawn_between(name, batched):
     assert same is (is_seeded and batched is not ShuffledBatches)
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
-def test_drawing_an_order_leaves_other_generators_unchanged(name):
-    sampler = SAMPLERS[name]()
-    batched = BatchSampler(sampler, 4, False)
-    key = dict(seed=0, rank=0, epoch=0, parts=find_parts(batched))
-    seed()
-    expected = draw(), draw()
-    seed()
-    batches = OrderedBatches(batched, **key)
-    actual = [draw() for _ in batches][:1]
-    seed()
-    batches = OrderedBatches(batched, **key)
-    assert batches.skip(5) == 5
-    actual.append(draw())
-    assert actual == [expected[0], expected[0]]
-    assert batches.skip(100) == IMAGES // 4 - 5
+def test_numbers_of_a_stream_and_of_others_are_independent():
+    def own(stream):
+        with stream.entered():
+            return draw(), torch.rand(1, generator=generator).item()
+
+    generator = pytorch()
+    stream = SamplerStream(SamplerParts([], [generator], []))
+    expected = [own(stream) for _ in range(3)]
+    assert len(set(expected)) == 3
+    other = torch.rand(3, generator=pytorch()).tolist()
+    assert torch.rand(1, generator=generator).item() == other[0]
+    generator = pytorch()
+    stream, actual = SamplerStream(SamplerParts([], [generator], [])), []
+    for number in range(3):
+        seed()
+        outside = draw()
+        seed()
+        with stream.entered(keep=False):
+            draw(), torch.rand(7, generator=generator)
+        actual.append(own(stream))
+        assert draw() == outside
+        assert torch.rand(1, generator=generator).item() == other[number]
+    assert actual == expected
 
 
 @pytest.mark.parametrize("endless", [False, True])
