@@ -65,7 +65,7 @@ def _start(running: ExitStack, *work: Any) -> Connection:
     process.start()
     running.callback(process.join)
     running.callback(process.kill)
-    theirs.close()  # so that the end of either process closes the pipe
+    theirs.close()  # only then does the end of either process close the pipe
     return ours
 
 

@@ -18,10 +18,11 @@ from ..apis.inputs import are_one_size, evaluation_pipeline
 from ..archives import image_exists
 from ..checkpoints import trained_classes
 from ..datasets.archive_places import is_archive_place
-from ..errors import BUILD_ERRORS, CorruptImageError
+from ..datasets.image_files import suffixes_read
+from ..datasets.image_places import images_at
+from ..errors import BUILD_ERRORS, CorruptImageError, DataNotFoundError
 from ..file_names import printable
 from ..wording import counted
-from .readable_images import readable_images
 from .reported_errors import user_errors
 
 
@@ -46,13 +47,15 @@ def print_predictions(args: argparse.Namespace) -> None:
         # the checkpoint contains every weight, so no pre-training checkpoint is needed
         cfg.model.backbone.init_cfg = None
         model = get_model(cfg, args.checkpoint, args.device)
-        args.images, errors = readable_images(args.images, evaluation_pipeline(model).loader)
-        results, unusable = predict(model, args)
+        given, suffixes = args.images, suffixes_read(evaluation_pipeline(model).loader.bands)
+        args.images = [path for place in given for path in images_at(place, suffixes)]
+        results, errors = predict(model, args)
+        if not results:
+            raise DataNotFoundError("; ".join(errors) or f"no images in {', '.join(given)}")
         classes = trained_classes(args.checkpoint) or getattr(model, "_dataset_meta", {}).get(
             "classes"
         )
         show(args.topk, results, classes)
-    errors += unusable
     if errors:
         sys.exit(f"error: {counted(len(errors), 'image')} cannot be read: {'; '.join(errors)}")
 
