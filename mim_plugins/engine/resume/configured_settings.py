@@ -36,7 +36,7 @@ def apply_config_settings(
                 is_number = isinstance(old[name], Tensor) and isinstance(value, (int, float))
                 old[name] = float(old[name]) if is_number else old[name]
                 continue
-            if name == "betas" and first_beta_is_scheduled:
+            if name == "betas" and first_beta_is_scheduled and isinstance(old[name], (list, tuple)):
                 value = (old[name][0], *value[1:])
             if name not in IMPLEMENTATION and _shown(old[name]) != _shown(value):
                 text = f"{name} was {_shown(old[name])} and is {_shown(value)}, as configured"

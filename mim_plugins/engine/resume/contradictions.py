@@ -34,8 +34,8 @@ def describe_contradictions(
     if not found:
         return []
     return [
-        f"the checkpoint contradicts its own schedule and position ({', '.join(found)}): the"
-        " config's values are used"
+        "values of the checkpoint are not those of the schedule at its position"
+        f" ({', '.join(found)}): the config's values are used"
     ]
 
 

@@ -234,6 +234,6 @@ def test_values_that_contradict_the_position_are_replaced(change, named, unit):
     change(content)
     run = ScheduleRun(schedulers)
     (line,) = run.resume(content)
-    assert "contradicts its own schedule and position" in line
+    assert "are not those of the schedule at its position" in line
     assert named in line
     assert run.go().trace == ScheduleRun(schedulers).go().trace[13:]
