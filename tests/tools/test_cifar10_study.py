@@ -193,3 +193,38 @@ def test_files_without_a_resumable_checkpoint_are_removed(cifar10, tmp_path):
         assert file.exists() == is_kept
         if left:
             (tmp_path / left).unlink()
+
+
+def test_fine_tuning_of_fixed_length_is_tested_at_its_end(cifar10, tmp_path):
+    work, plan = cifar10("study_work"), cifar10("study_plan")
+    study = work.Study(tmp_path, tmp_path / "results", plan.LENGTHS["long"], {})
+    for name in ("cifar_arrays", "cifar_vit", "encoder_target", "mask_token_swin", "variants"):
+        cifar10(name)
+    study._best_rate = lambda start: 2e-3
+    study._train = lambda name, config: dict(wall=1.0)
+    given = []
+
+    def run(name, script, *arguments):
+        given.extend(arguments)
+        arguments[1].write_text(json.dumps(dict(accuracy=5.0)))
+
+    study.experiment.run = run
+    job = plan.Job("cosine", plan.Start("random_swin", 1), 10)
+    assert study._cosine(job) == dict(accuracy=5.0, rate=2e-3, taken=dict(wall=1.0))
+    _, _, config, checkpoint, *_ = given
+    assert checkpoint == tmp_path / job.label / "epoch_120.pth"
+    cfg = Config.fromfile(config)
+    assert cfg.train_cfg.max_epochs == 120
+    assert "early_stopping" not in cfg.default_hooks
+    warm_up, cosine = cfg.param_scheduler
+    assert (warm_up.end, cosine.begin, cosine.type) == (12, 12, "CosineAnnealingLR")
+    assert cfg.optim_wrapper.optimizer.lr == 2e-3
+    assert cfg.train_dataloader.dataset.seed == cfg.randomness.seed == 1
+
+
+def test_rivals_are_also_tuned_for_a_fixed_length(plan):
+    starts = {job.start for job in plan.jobs() if job.kind == "cosine"}
+    assert {(start.name, start.epochs) for start in starts} == {
+        ("mixmae", 20), ("simmim", 20), ("simmim", 25), ("mae", 20), ("mae", 53), ("mrmae_self", 20)
+    }  # fmt: skip
+    assert len(starts) == 3 * 6

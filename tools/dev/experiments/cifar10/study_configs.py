@@ -1,6 +1,5 @@
 """Configs of the longer comparison."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +84,50 @@ class StudyConfigs:
 
         It can be resumed at any time.
         """
+        patience = self.length.patience[job.share]
+        cfg = self._finetuning(job, rate, self.length.most_epochs[job.share])
+        hooks = dict(
+            checkpoint=dict(
+                type="mim_plugins.AtomicCheckpointHook",
+                interval=-1,
+                save_best="accuracy/top1",
+                rule="greater",
+            ),
+            early_stopping=dict(
+                type="EarlyStoppingHook",
+                monitor="accuracy/top1",
+                rule="greater",
+                patience=2 * patience,
+                min_delta=1e-4,  # the same accuracy is no improvement
+            ),
+        )
+        cfg.merge_from_dict({f"default_hooks.{name}": hook for name, hook in hooks.items()})
+        cfg.train_cfg.val_interval = self.length.validation_interval[job.share]
+        plateau = dict(
+            type="ReduceOnPlateauLR",
+            monitor="accuracy/top1",
+            rule="greater",
+            factor=0.1,
+            patience=patience - 1,
+            threshold=0.0,
+            min_value=rate / 10,
+        )
+        cfg.param_scheduler = [cfg.param_scheduler[0], plateau]
+        return self.experiment.write(cfg, job.label)
+
+    def finetuning_of_fixed_length(self, job: Job, rate: float) -> Path:
+        """Write the config of a fine-tuning with a cosine, which can be resumed at any time."""
+        epochs = self.length.fixed_epochs
+        cfg = self._finetuning(job, rate, epochs)
+        hook = dict(type="mim_plugins.AtomicCheckpointHook", interval=epochs)
+        cfg.merge_from_dict({"default_hooks.checkpoint": hook})
+        cfg.train_cfg.val_interval = epochs
+        cosine = cfg.param_scheduler[1]
+        cosine.begin, cosine.end = cfg.param_scheduler[0].end, epochs
+        return self.experiment.write(cfg, job.label)
+
+    def _finetuning(self, job: Job, rate: float, epochs: int) -> Config:
+        """Return the config of a fine-tuning without its end."""
         assert job.start is not None
         start, length, share = job.start, self.length, job.share
         backbone, prefix = encoder_of(Config.fromfile(self.pretraining(start)))
@@ -93,7 +136,6 @@ class StudyConfigs:
                 type="Pretrained", checkpoint=str(self.last_checkpoint(start)), prefix=prefix
             )
         dims = backbone["arch"]["embed_dims"]
-        patience = length.patience[share]
         held_out = dict(
             split="train", start=length.labeled, images=length.validation, augmented=False
         )
@@ -110,43 +152,12 @@ class StudyConfigs:
             "optim_wrapper.optimizer.lr": rate,
             "optim_wrapper.optimizer.fused": True,
             **PRECISION,
-            "train_cfg.val_interval": length.validation_interval[share],
             "val_cfg": dict(fp16=True),  # bfloat16 on a CPU
-            "default_hooks.checkpoint": dict(
-                type="mim_plugins.AtomicCheckpointHook",
-                interval=-1,
-                save_best="accuracy/top1",
-                rule="greater",
-            ),
             "default_hooks.timed_checkpoint": _TIMED,
             "train_cfg.type": "mim_plugins.ResumableEpochLoop",
-            "default_hooks.early_stopping": dict(
-                type="EarlyStoppingHook",
-                monitor="accuracy/top1",
-                rule="greater",
-                patience=2 * patience,
-                min_delta=1e-4,  # the same accuracy is no improvement
-            ),
         }
-        plateau = dict(
-            type="ReduceOnPlateauLR",
-            monitor="accuracy/top1",
-            rule="greater",
-            factor=0.1,
-            patience=patience - 1,
-            threshold=0.0,
-            min_value=rate / 10,
-        )
-        return self._write_finetuning(job, changes, plateau)
-
-    def _write_finetuning(
-        self, job: Job, changes: Mapping[str, Any], plateau: Mapping[str, Any]
-    ) -> Path:
-        """Write a config with a constant learning rate between warm-up and ``plateau``."""
-        assert job.start is not None
         cfg = self.experiment.read("finetune")
-        cfg.merge_from_dict(dict(changes))
-        self.experiment.set_length(cfg, self.length.most_epochs[job.share], job.start.seed)
-        warm_up = dict(cfg.param_scheduler[0], end=self.length.warm_up[job.share])
-        cfg.param_scheduler = [warm_up, plateau]
-        return self.experiment.write(cfg, job.label)
+        cfg.merge_from_dict(changes)
+        self.experiment.set_length(cfg, epochs, start.seed)
+        cfg.param_scheduler[0].end = length.warm_up[share]
+        return cfg

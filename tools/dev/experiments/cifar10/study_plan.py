@@ -85,6 +85,8 @@ class Length:
     patience: dict[int, int]
     """Validations without a better accuracy after which the learning rate falls to a tenth;
     fine-tuning ends after twice as many."""
+    fixed_epochs: int
+    """Epochs of the fine-tunings whose length does not depend on validation."""
     teacher: dict[str, int]
     detection: int
     """Iterations of a detector, with two images each."""
@@ -102,6 +104,7 @@ LENGTHS = dict(
         most_epochs={1: 1200, 10: 240, 100: 60},
         validation_interval={1: 15, 10: 3, 100: 1},
         patience={1: 6, 10: 6, 100: 3},
+        fixed_epochs=120,
         teacher=dict(images=45_000, epochs=3),
         detection=800,
     ),
@@ -116,6 +119,7 @@ LENGTHS = dict(
         most_epochs={1: 10, 10: 2, 100: 1},
         validation_interval={1: 1, 10: 1, 100: 1},
         patience={1: 2, 10: 2, 100: 2},
+        fixed_epochs=2,
         teacher=dict(images=256, epochs=1),
         detection=10,
     ),
@@ -147,7 +151,7 @@ class Job:
 
     kind: str
     """One of ``calibrate``, ``cost``, ``teachers``, ``teacher_quality``, ``pretrain``,
-    ``finetune``, ``transfer``, and ``detect``."""
+    ``finetune``, ``cosine`` (fine-tuning of fixed length), ``transfer``, and ``detect``."""
     start: Start | None = None
     share: int = 0
     rate: float = 0.0
@@ -205,4 +209,6 @@ class Plan:
 
     def _start(self, start: Start, shares: tuple[int, ...]) -> list[Job]:
         jobs = [Job("pretrain", start), *(Job("finetune", start, share) for share in shares)]
+        if any(start.name in pair for pair in RIVALS) and start.epochs != self.length.longer:
+            jobs.append(Job("cosine", start, DECIDING_SHARE))
         return [*jobs, Job("transfer", start)]

@@ -40,13 +40,16 @@ from study_statistics import (
 )
 from study_tables import curves, searches
 
+_COSINE = f"{DECIDING_SHARE} % labels, cosine"
 _OTHER_IMAGES = dict(digits="digits, k-NN", imagenet="ImageNet groups, k-NN")
 
 
 def table(values: Values, starts: Iterable[tuple[str, int, str]], seeds: Seeds = SEEDS) -> str:
     """Format one row for each start: name, epochs, variant."""
-    kinds = ["knn", "probe", *(f"finetune_{share}" for share in SHARES), *_OTHER_IMAGES]
-    titles = [_OTHER_IMAGES.get(kind) or heading(kind) for kind in kinds]
+    tuned = [*(f"finetune_{share}" for share in SHARES), "cosine"]
+    kinds = ["knn", "probe", *tuned, *_OTHER_IMAGES]
+    special = dict(_OTHER_IMAGES, cosine=_COSINE)
+    titles = [special.get(kind) or heading(kind) for kind in kinds]
     rows = [["start", "epochs", *titles]]
     for name, epochs, variant in starts:
         found = accuracies(values, name, epochs, variant, seeds)
@@ -66,12 +69,13 @@ def differences(values: Values, epochs: int, longer: int) -> str:
     rows = [["comparison", "epochs", "labels", *titles]]
     for first, second in PAIRS:
         for own, other in compared_lengths(values, first, second, epochs, longer):
-            for share in SHARES:
-                found = difference(values, (first, own), (second, other), share)
+            ways = [("finetune", share, f"{share} %") for share in SHARES]
+            for kind, share, title in (*ways, ("cosine", DECIDING_SHARE, _COSINE)):
+                found = difference(values, (first, own), (second, other), share, kind)
                 if found:
                     intervals = [_interval(found.bootstrap), _interval(found.student)]
                     by_seed = ", ".join(f"{gain:+.1f}" for gain in found.gains)
-                    row = [_pair(first, second), f"{own}, {other}", f"{share} %"]
+                    row = [_pair(first, second), f"{own}, {other}", title]
                     rows.append([*row, f"{mean(found.gains):+.1f}", by_seed, *intervals])
     return markdown(rows)
 
@@ -84,14 +88,18 @@ def _interval(limits: tuple[float, float] | None) -> str:
     return f"{limits[0]:+.2f} to {limits[1]:+.2f}" if limits else ""
 
 
-def decisions(values: Values, epochs: int, longer: int) -> str:
-    """State for each pair of rivals what the comparisons that decide show."""
+def decisions(values: Values, epochs: int, longer: int, kind: str = "finetune") -> str:
+    """State for each pair of rivals what the comparisons that decide show.
+
+    The ``kind`` of the jobs is ``finetune``, or ``cosine`` for fine-tuning of fixed length.
+    """
     lines = []
     for first, second in RIVALS:
         at_equal_time = [n for n in lengths(values, second) if n not in (epochs, longer)]
         others = (epochs, *at_equal_time)
         found = [
-            difference(values, (first, epochs), (second, other), DECIDING_SHARE) for other in others
+            difference(values, (first, epochs), (second, other), DECIDING_SHARE, kind)
+            for other in others
         ]
         complete = [each for each in found if each and len(each.gains) == len(SEEDS)]
         names = TITLES[first], TITLES[second]
@@ -201,6 +209,9 @@ def main() -> None:
     }
     parts |= {
         "What decides": decisions(values, length.epochs, length.longer),
+        "The same with fine-tuning of fixed length": decisions(
+            values, length.epochs, length.longer, "cosine"
+        ),
         "Differences": differences(values, length.epochs, length.longer),
         "Frozen encoders during pre-training": curves(values),
         "Gains of frozen encoders during pre-training": gaps(values),

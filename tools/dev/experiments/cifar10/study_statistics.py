@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.stats import sem, t
 from score import unpack
-from study_plan import SEEDS, SHARES, Job, Start
+from study_plan import DECIDING_SHARE, SEEDS, SHARES, Job, Start
 
 _RESAMPLES = 2_000
 Values = dict[str, dict[str, Any]]
@@ -74,6 +74,9 @@ def accuracies(
             tuned = values.get(Job("finetune", start, share).label)
             if tuned:
                 found.setdefault(f"finetune_{share}", []).append(tuned["accuracy"])
+        fixed = values.get(Job("cosine", start, DECIDING_SHARE).label)
+        if fixed:
+            found.setdefault("cosine", []).append(fixed["accuracy"])
         moved = values.get(Job("transfer", start).label)
         for kind, value in (moved or {}).items():
             found.setdefault(kind, []).append(value)
@@ -91,17 +94,22 @@ class Difference(NamedTuple):
 
 
 def difference(
-    values: Values, first: tuple[str, int], second: tuple[str, int], share: int
+    values: Values,
+    first: tuple[str, int],
+    second: tuple[str, int],
+    share: int,
+    kind: str = "finetune",
 ) -> Difference | None:
     """Compare two starts on the seeds that are finished for both; None if there is none.
 
     Both starts have the same seeds, labeled images and test images. The first 95 % interval is a
-    paired bootstrap over seeds and test images, the second one Student's t over the seeds.
+    paired bootstrap over seeds and test images, the second one Student's t over the seeds. The
+    ``kind`` is that of the jobs.
     """
     pairs = []
     for seed in SEEDS:
         results = [
-            values.get(Job("finetune", Start(name, seed, epochs), share).label)
+            values.get(Job(kind, Start(name, seed, epochs), share).label)
             for name, epochs in (first, second)
         ]
         if results[0] is not None and results[1] is not None:

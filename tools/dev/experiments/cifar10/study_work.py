@@ -6,6 +6,7 @@ import shutil
 import time
 from collections import defaultdict
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -16,7 +17,8 @@ from imagenet_weights import write_weights
 from sizes import Size
 from study_configs import PRECISION, StudyConfigs
 from study_origin import origin
-from study_plan import DECIDING_SHARE, FAMILIES, RATE_LIMITS, RATES, Job, Length, Start
+from study_plan import DECIDING_SHARE, FAMILIES, Job, Length, Start
+from study_search import best_rate
 
 from mim_plugins.checkpoints import write_atomically
 from mim_plugins.engine.resume.checkpoint_names import INTERRUPTED, TIMED
@@ -187,11 +189,8 @@ class Study:
         config = self.configs.finetuning(job, rate)
         taken = self._train(job.label, config)
         (best,) = folder.glob("best_*.pth")
-        score = self.work / f"{job.label}_score.json"
-        arguments = (self.experiment.arrays, score, config, best, "--images", self.length.test)
-        self.experiment.run(f"{job.label}_score", HERE / "score.py", *arguments)
         validation = read_validations(folder)
-        return json.loads(score.read_text()) | dict(
+        return self._score(job, config, best) | dict(
             rate=rate,
             validation=max(validation.values()),
             best_epoch=max(validation, key=validation.__getitem__),
@@ -199,15 +198,29 @@ class Study:
             taken=taken,
         )
 
+    def _cosine(self, job: Job) -> dict[str, Any]:
+        """Fine-tune for a fixed number of epochs; return the test accuracy at the end."""
+        assert job.start is not None
+        rate = self._best_rate(job.start)
+        config = self.configs.finetuning_of_fixed_length(job, rate)
+        taken = self._train(job.label, config)
+        last = f"{job.label}/epoch_{self.length.fixed_epochs}.pth"
+        return self._score(job, config, self.work / last) | dict(rate=rate, taken=taken)
+
+    def _score(self, job: Job, config: Path, checkpoint: Path) -> dict[str, Any]:
+        result = self.work / f"{job.label}_score.json"
+        arguments = (self.experiment.arrays, result, config, checkpoint, "--images")
+        self.experiment.run(result.stem, HERE / "score.py", *arguments, self.length.test)
+        return json.loads(result.read_text())
+
     def _transfer(self, job: Job) -> dict[str, Any]:
         """Evaluate the frozen encoder by k-NN on other images."""
         return self._use_encoder(job, "transfer.py", "--imagenet", self.folders["transfer"])
 
     def _detect(self, job: Job) -> dict[str, Any]:
         """Train a detector on a few COCO images; return its AP by iteration."""
-        options = ("--coco", self.folders["detect"], "--work-dir", self.work / job.label)
-        length = ("--iterations", self.length.detection)
-        return self._use_encoder(job, "detect.py", *options, *length)
+        places = ("--coco", self.folders["detect"], "--work-dir", self.work / job.label)
+        return self._use_encoder(job, "detect.py", *places, "--iterations", self.length.detection)
 
     def _use_encoder(self, job: Job, script: str, *options: Any) -> dict[str, Any]:
         assert job.start is not None
@@ -231,20 +244,7 @@ class Study:
         return self.experiment.run(name, TRAIN, config, "--work-dir", folder, "--resume")
 
     def _best_rate(self, start: Start) -> float:
-        """Return the learning rate with the best validation accuracy at seed 0 and equal epochs.
-
-        The search goes on beyond the first rates while the best one is the lowest or highest.
-        """
+        """Return the learning rate that is best at seed 0 and equal epochs."""
         first = Start(start.name, 0, self.length.epochs if start.epochs else 0)
-        accuracies: dict[float, float] = {}
-        waiting = [*RATES]
-        while waiting:
-            for rate in waiting:
-                accuracies[rate] = self.run(Job("finetune", first, DECIDING_SHARE, rate))[
-                    "validation"
-                ]
-            best = max(accuracies, key=accuracies.__getitem__)
-            edges = {min(accuracies): best / 2, max(accuracies): best * 2}
-            beyond = [edges[best]] if best in edges else []
-            waiting = [rate for rate in beyond if RATE_LIMITS[0] <= rate <= RATE_LIMITS[1]]
-        return best
+        job = partial(Job, "finetune", first, DECIDING_SHARE)
+        return best_rate(lambda rate: self.run(job(rate))["validation"])
