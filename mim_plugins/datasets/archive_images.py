@@ -7,7 +7,13 @@ from typing import NamedTuple
 
 from mmengine.logging import print_log
 
-from ..archives import ImageArchive, join_address, open_archive, with_common_classes
+from ..archives import (
+    ImageArchive,
+    format_of_suffix,
+    join_address,
+    open_archive,
+    with_common_classes,
+)
 from ..errors import ArchiveError, DataNotFoundError
 from ..file_names import printable
 from ..wording import counted
@@ -72,8 +78,11 @@ def images_in(
     members = members_at(place, archives, strict, suffixes)
     shown = _shown(place)
     if not members:
+        inner = (name for each in archives for name in each.names if format_of_suffix(name))
+        example = next(inner, None)
+        remedy = f": unpack its archives, such as '{printable(example)}'" if example else ""
         raise DataNotFoundError(
-            f"no images in the archive '{shown}' (looked for {' '.join(suffixes)})"
+            f"no images in the archive '{shown}' (looked for {' '.join(suffixes)}){remedy}"
         )
     labels, classes = _labels_of(members, archives, shown) if labeled else (None, None)
     paths = [join_address(each.archive.path, each.name) for each in members]

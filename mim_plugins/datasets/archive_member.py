@@ -10,12 +10,19 @@ from typing import NamedTuple
 from mmengine.logging import print_log
 
 from ..archives import ImageArchive
-from ..archives.hugging_face_archive import split_names
+from ..archives.hugging_face_archive import canonical_split, split_names
 from ..errors import DataNotFoundError
 from ..file_names import printable
-from .archive_places import ArchivePlace
+from .archive_places import ArchivePlace, split_of
 from .image_files import IMAGE_SUFFIXES, is_hidden
-from .splits import class_of_paths, is_split, normal_split
+from .splits import (
+    SPLITS,
+    class_of_paths,
+    images_of_split,
+    is_split,
+    normal_split,
+    split_in_name,
+)
 
 LABEL_SUFFIX = ".cls"
 """Of the files with the labels of images in WebDataset."""
@@ -117,15 +124,21 @@ def _images_of(
 def _below(members: list[ArchiveMember], place: ArchivePlace, strict: bool) -> list[ArchiveMember]:
     if not members:
         return members
+    if place.split:
+        members = _in_split(members, place.split)[0] or members
     parts = shared_folders([each.path for each in members])
     root = as_prefix(parts)
     folder = normal_split(place.folder).lstrip("/")
     found, inside = _in_folder(members, parts, folder) if folder else (members, root)
+    if folder and not found:
+        found, inside = _in_split(members, folder)
     if not found:
-        tops = set(first_folders([each.path for each in members], root))
-        if (strict and not place.is_named) or any(map(is_split, tops)):
+        chosen = images_of_split([each.path[len(root) :] for each in members], folder)
+        is_refused = not chosen.indices or _is_other_split(parts, folder, place)
+        if is_refused or (strict and (chosen.others or not place.is_named)):
             is_tree = any("/" in each.path for each in members)
-            tops = {each.path[len(root) :].partition("/")[0] for each in members}
+            depth = next((n for n, part in enumerate(parts) if is_split(part)), len(parts))
+            tops = {each.path.split("/")[depth] for each in members}
             names = ", ".join(printable(top) for top in sorted(tops)[:3])
             raise DataNotFoundError(
                 f"'{printable(place.archives[0])}' has no folder '{folder}'"
@@ -133,10 +146,35 @@ def _below(members: list[ArchiveMember], place: ArchivePlace, strict: bool) -> l
                 f" or give a folder with an archive of each split, such as {folder}.tar or"
                 f" {folder}.parquet"
             )
-        found, inside = members, root
+        found, inside = [members[index] for index in chosen.indices], root
+        if chosen.others:
+            print_log(
+                f"left out of '{printable(place.archives[0])}': folders of other splits"
+                f" ({', '.join(map(printable, chosen.others))})",
+                "current",
+                level=logging.WARNING,
+            )
     elif folder and not strict:
         _warn_of_classes(members, place, inside, len(found))
     return [each._replace(path=each.path[len(inside) :]) for each in found]
+
+
+def _is_other_split(parts: Sequence[str], folder: str, place: ArchivePlace) -> bool:
+    """Return whether all images are in the folder of a split that was not chosen."""
+    alone = next(filter(None, map(split_in_name, parts)), None)
+    split = canonical_split(folder)
+    return bool(alone) and split in SPLITS and alone not in (split, split_of(place.archives[0]))
+
+
+def _in_split(members: list[ArchiveMember], split: str) -> tuple[list[ArchiveMember], str]:
+    """Return the images in the folders that stand for a split, and the prefix of all."""
+    parts = shared_folders([each.path for each in members])
+    root = as_prefix(parts)
+    chosen = images_of_split([each.path[len(root) :] for each in members], split)
+    if not chosen.own:
+        return [], root
+    inside = as_prefix([*parts, *chosen.own]) if len(chosen.own) == 1 else root
+    return [members[index] for index in chosen.indices], inside
 
 
 def _in_folder(

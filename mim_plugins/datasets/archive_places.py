@@ -1,21 +1,24 @@
 """Search for the archives of a data root and a split."""
 
 import glob
+import logging
 import os
 from typing import NamedTuple
 
+from mmengine.logging import print_log
+
 from ..archives import FORMATS, HUB, archive_format, format_of_suffix
-from ..archives.hugging_face_archive import split_names
+from ..archives.hugging_face_archive import canonical_split, split_names
 from ..errors import DataNotFoundError
 from ..file_names import printable
 from .image_files import is_hidden
-from .splits import SPLITS, is_split, normal_split
+from .splits import SPLITS, normal_split, split_in_name
 
 _FOREIGN = (
     ".7z", ".arrow", ".bz2", ".gz", ".h5", ".hdf5", ".rar", ".rec", ".tfrecord", ".tgz", ".xz",
     ".zst",
 )  # fmt: skip
-_AFTER_SPLIT = (".", "-", "_")  # train.tar, train-00000-of-00010.parquet, train_0.zip
+_AFTER_NAME = (".", "-", "_")  # images.tar, images-00000-of-00010.parquet, images_0.zip
 
 
 class ArchivePlace(NamedTuple):
@@ -24,9 +27,11 @@ class ArchivePlace(NamedTuple):
     archives: list[str]
     """Their paths, sorted."""
     folder: str
-    """Folder inside them, ``""`` if they contain this split alone."""
+    """Folder inside them, ``""`` for all images."""
     is_named: bool = False
     """The archives have the name of the folder, and may therefore consist of its images."""
+    split: str = ""
+    """Split that the archives stand for. If they have folders of it, only these are read."""
 
 
 def is_archive_place(root: str) -> bool:
@@ -42,9 +47,9 @@ def find_archives(root: str, split: str = "", strict: bool = False) -> ArchivePl
 
     ``root`` is an archive, a pattern such as ``data/train-*.tar``, a data set of the hub or a
     folder. In a folder, the archives of a split are those in its sub-folder of this name, or those
-    whose name begins with it, or else all. ``val``, ``validation`` and ``valid`` are the same.
-    Archives with the name of another folder are also chosen, but if they contain the folder, only
-    its images are read.
+    whose name stands for it (see :func:`split_in_name`), or else all that stand for no split.
+    ``val``, ``validation`` and ``valid`` are the same. Archives whose name begins with another
+    folder are also chosen. If the archives contain the folder, only its images are read.
 
     Args:
         root: data root.
@@ -53,7 +58,7 @@ def find_archives(root: str, split: str = "", strict: bool = False) -> ArchivePl
             split is read, because ``split`` may be a default.
 
     Raises:
-        DataNotFoundError: the archives belong to other splits.
+        DataNotFoundError: all archives belong to other splits.
     """
     split = normal_split(split)
     if root.startswith(HUB):
@@ -67,11 +72,19 @@ def find_archives(root: str, split: str = "", strict: bool = False) -> ArchivePl
         return place
     inside = _archives_in(root)
     first = split.partition("/")[0]
-    others = {name for name in SPLITS for each in inside if _is_of_split(each, name)}
-    if is_split(first) and others:
-        raise DataNotFoundError(
-            f"'{printable(root)}' has archives of {', '.join(sorted(others))}, but none of {first}:"
-            f" name them {first}.tar or {first}-00.tar, for example"
+    splits = {each: name for each in inside if (name := _split_in_stem(each))}
+    if _is_plain_split(first) and splits:
+        others = ", ".join(sorted(set(splits.values())))
+        inside = [each for each in inside if each not in splits]
+        if not inside:
+            raise DataNotFoundError(
+                f"'{printable(root)}' has archives of {others}, but none of {first}: name them"
+                f" {first}.tar or {first}-00.tar, for example"
+            )
+        print_log(
+            f"left out of '{printable(root)}': archives of other splits ({others})",
+            "current",
+            logging.WARNING,
         )
     is_outside = split and first in ("", "..")  # absolute, or above the root
     return ArchivePlace(inside, split) if inside and not is_outside else None
@@ -84,18 +97,20 @@ def archives_of_split(root: str, split: str) -> ArchivePlace | None:
     """
     split = normal_split(split)
     first, _, rest = split.partition("/")
-    outer_and_inner = [(split, ""), (first, rest)] if is_split(first) else [(split, "")]
+    own = canonical_split(first) if _is_plain_split(first) else ""
+    outer_and_inner = [(split, ""), (first, rest)] if own else [(split, "")]
     for outer, inner in outer_and_inner if split else ():
         for name in split_names(outer):
             folder = os.path.join(root, name)
-            if archive_format(folder):
-                return ArchivePlace([folder], inner)
-            if found := _archives_in(folder):
-                return ArchivePlace(found, inner)
-            if found := [each for each in _archives_in(root) if _is_of_split(each, name)]:
-                is_named = not is_split(first)
-                return ArchivePlace(found, split if is_named else inner, is_named)
-    return None
+            found = [folder] if archive_format(folder) else _archives_in(folder)
+            if found:
+                return ArchivePlace(found, inner, split=own)
+    inside = _archives_in(root)
+    if own:
+        found = [each for each in inside if _split_in_stem(each) == own]
+        return ArchivePlace(found, rest, split=own) if found else None
+    found = [each for each in inside if split and _begins_with(each, split)]
+    return ArchivePlace(found, split, is_named=True) if found else None
 
 
 def with_split(root: str, split: str, strict: bool = False) -> str:
@@ -117,10 +132,8 @@ def with_split(root: str, split: str, strict: bool = False) -> str:
 
 def split_of(archive: str) -> str | None:
     """Return the split that the name of an archive, or else of its folder, stands for, if any."""
-    by_name = (split for split in SPLITS if _is_of_split(archive, split))
-    folder = os.path.basename(os.path.dirname(archive)).lower()
-    by_folder = (split for split in SPLITS if folder in split_names(split))
-    return next(by_name, None) or next(by_folder, None)
+    folder = os.path.basename(os.path.dirname(archive))
+    return _split_in_stem(archive) or split_in_name(folder)
 
 
 def list_of_archive(data_root: str, ann_file: str) -> str:
@@ -149,12 +162,18 @@ def _archives_in(folder: str) -> list[str]:
     return [path for path in paths if format_of_suffix(path) and archive_format(path)]
 
 
-def _is_of_split(path: str, split: str) -> bool:
-    name = os.path.basename(path).lower()
-    return any(
-        name.startswith(each) and name[len(each) :].startswith(_AFTER_SPLIT)
-        for each in split_names(split)
-    )
+def _is_plain_split(name: str) -> bool:
+    """Return whether a name is that of a split alone, which archives with longer names contain."""
+    return canonical_split(name) in SPLITS
+
+
+def _split_in_stem(archive: str) -> str | None:
+    return split_in_name(os.path.splitext(os.path.basename(archive))[0])
+
+
+def _begins_with(archive: str, name: str) -> bool:
+    given = os.path.basename(archive).lower()
+    return given.startswith(name) and given[len(name) :].startswith(_AFTER_NAME)
 
 
 def _matches(pattern: str) -> list[str]:

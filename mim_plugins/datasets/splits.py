@@ -2,14 +2,22 @@
 
 import os
 import posixpath
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 from ..archives.hugging_face_archive import canonical_split
 from .image_files import IMAGE_SUFFIXES, is_file, is_folder, is_hidden
 
 SPLITS = ("train", "val", "test")
+_WORDS = dict(training="train", valid="val", validation="val")
+_NAME = re.compile(
+    r"(?P<before>(?:.*[._-])?)(?P<word>train|training|val|valid|validation|test)\d*"
+    r"(?:[._-]?(?:images?|imgs?))?\d*(?:[._-]\d+)*(?:[._-]of[._-]\d+)?(?:-[0-9a-f]{16})?",
+    re.DOTALL,
+)
 _BESIDE_SPLITS = ("train", "test", "val", "dev", "eval", "work_dirs")  # beginnings of names
 _FEWEST_CLASSES = 4  # beside a class with the name of a split
 
@@ -20,9 +28,49 @@ def normal_split(split: str) -> str:
     return "" if path == "." else path
 
 
+class SplitImages(NamedTuple):
+    """Images of a split, by their first folders."""
+
+    indices: list[int]
+    """Their numbers."""
+    own: list[str]
+    """Folders that stand for the split, which contain them, sorted."""
+    others: list[str]
+    """Folders of other splits, which are left out for lack of own ones, sorted."""
+
+
 def is_split(name: str) -> bool:
     """Return whether a folder may be a split by its name."""
-    return canonical_split(name) in SPLITS
+    return split_in_name(name) is not None
+
+
+def split_in_name(name: str) -> str | None:
+    """Return the split that the name of a folder, or of an archive without suffix, stands for.
+
+    Its last word is ``train``, ``training``, ``val``, ``valid``, ``validation`` or ``test`` in any
+    case; ``images`` and numbers may follow, as in ``train2017``, ``ILSVRC2012_img_train``,
+    ``test_images`` and ``train-00000-of-00010``. Names of two splits, such as ``train_val``, stand
+    for none, like those with other last words, such as ``train_masks``.
+    """
+    found = _NAME.fullmatch(name.lower())
+    if found is None:
+        return None
+    words = {word.rstrip("0123456789") for word in re.split("[._-]", found["before"])}
+    splits = {_WORDS.get(word, word) for word in (words | {found["word"]})} & set(SPLITS)
+    return splits.pop() if len(splits) == 1 else None
+
+
+def images_of_split(paths: Sequence[str], split: str) -> SplitImages:
+    """Return the images in folders that stand for a split.
+
+    Without such folders, these are the images outside the folders of other splits.
+    """
+    names = splits_among(paths)
+    own = [name for name in names if split_in_name(name) == canonical_split(split)]
+    others = [] if own else names
+    tops = [path.partition("/")[0] if "/" in path else "" for path in paths]
+    indices = [n for n, top in enumerate(tops) if (top in own if own else top not in others)]
+    return SplitImages(indices, own, others)
 
 
 def class_among(
@@ -73,12 +121,6 @@ def class_in_folder(folder: str | Path, suffixes: Sequence[str] = IMAGE_SUFFIXES
 
     names = list(_names_in(os.fspath(folder), is_folder))
     return class_among(names, has_any(is_image), has_any(is_folder))
-
-
-def splits_in_folder(folder: str, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> list[str]:
-    """Return the names of the folders in a folder that are splits, sorted."""
-    names = sorted(filter(is_split, _names_in(folder, is_folder)))
-    return names if class_in_folder(folder, suffixes) is None else []
 
 
 def splits_among(paths: Iterable[str]) -> list[str]:

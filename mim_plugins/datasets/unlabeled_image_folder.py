@@ -25,11 +25,11 @@ from .archive_places import (
 )
 from .image_files import IMAGE_SUFFIXES as IMAGE_SUFFIXES
 from .image_files import find_images as find_images
-from .image_files import scan_images, suffixes_of_pipeline
+from .image_files import suffixes_of_pipeline
 from .image_lists import read_image_list
 from .replacement import check_on_corrupt, prepare_or_name_cause, prepare_or_replace
 from .single_paths import check_local_paths, check_single_paths
-from .split_places import place_of_split
+from .split_places import FolderImages, find_split
 from .splits import class_in_folder, is_split, normal_split
 
 
@@ -41,9 +41,9 @@ class UnlabeledImageFolder(BaseDataset):
 
     Args:
         data_root: the folder. If it has a sub-folder ``data_prefix['img_path']`` (``train`` in our
-            recipes), or else archives of this name, only these are read; a plain folder of images
-            works as well. Also an archive, or a folder or pattern of archives; see
-            :func:`find_archives`.
+            recipes), or else archives or folders that stand for it, only these are read; a plain
+            folder of images works as well. Also an archive, or a folder or pattern of archives;
+            see :func:`find_split` and :func:`find_archives`.
         ann_file: optional text file, relative to ``data_root`` or to the folder of the archive,
             with one image path per line, relative to the folder or archive that is read; a label
             after the path is ignored.
@@ -114,48 +114,54 @@ class UnlabeledImageFolder(BaseDataset):
         """Return one ``dict(img_path=...)`` per image, in sorted order."""
         is_archive = is_archive_place(self.data_root)
         suffixes = suffixes_of_pipeline(self.pipeline)
-        if is_archive and not self.ann_file:
-            return self._read_archives(find_archives(self.data_root, self.split), suffixes)
-        folder = with_split(self.data_root, self.split) if is_archive else self._find(suffixes)
-        if isinstance(folder, ArchivePlace):
-            return self._read_archives(folder, suffixes)
+        if not is_archive:
+            self._check_root()
         if self.ann_file:
-            paths = self._read_annotation_file(folder)
+            paths = self._read_list(is_archive)
         else:
-            paths = _read_folder(folder, suffixes)
-        place = None if paths or self.ann_file else find_archives(self.data_root, self.split)
-        if place:
-            return self._read_archives(place, suffixes)
-        if not paths and self.ann_file:
-            raise DataNotFoundError(f"the list '{printable(self.ann_file)}' contains no images")
-        if not paths:
-            raise DataNotFoundError(
-                f"no images in '{printable(folder)}' or its sub-folders (looked for"
-                f" {' '.join(suffixes)}). {_LAYOUT_HELP}"
-            )
-        origin = f", listed in '{printable(self.ann_file)}'" if self.ann_file else ""
-        print_log(
-            f"{counted(len(paths), 'image')} in '{printable(folder)}'{origin}", logger="current"
-        )
+            place = find_archives(self.data_root, self.split) if is_archive else None
+            paths = self._read_images(place or self._find(suffixes), suffixes)
         return [dict(img_path=path) for path in paths]
 
-    def _read_archives(self, place: ArchivePlace | None, suffixes: Sequence[str]) -> list[dict]:
-        assert place is not None  # the data root is an archive, or has some
-        found = archive_images(place, suffixes=suffixes)
-        self.archives = found.archives
-        return [dict(img_path=path) for path in found.paths]
+    def _read_list(self, is_archive: bool) -> list[str]:
+        folder = self.data_prefix["img_path"]
+        if is_archive:
+            folder = with_split(self.data_root, self.split)
+        elif not os.path.isdir(folder):
+            folder = self.data_root
+        paths = self._read_annotation_file(folder)
+        if not paths:
+            raise DataNotFoundError(f"the list '{printable(self.ann_file)}' contains no images")
+        print_log(
+            f"{counted(len(paths), 'image')} in '{printable(folder)}', listed in"
+            f" '{printable(self.ann_file)}'",
+            "current",
+        )
+        return paths
 
-    def _find(self, suffixes: Sequence[str]) -> str | ArchivePlace:
-        """Return the folder to which a list refers, or the place of the images."""
+    def _read_images(
+        self, place: FolderImages | ArchivePlace, suffixes: Sequence[str]
+    ) -> list[str]:
+        if isinstance(place, ArchivePlace):
+            found = archive_images(place, suffixes=suffixes)
+            self.archives = found.archives
+            return found.paths
+        if not place.paths:
+            raise DataNotFoundError(
+                f"no images in '{printable(place.folder)}' or its sub-folders (looked for"
+                f" {' '.join(suffixes)}). {_LAYOUT_HELP}"
+            )
+        return place.paths
+
+    def _check_root(self) -> None:
         root = Path(self.data_root)
         if root.is_file():
             raise DataNotFoundError(f"'{printable(root)}' {describe_unread(self.data_root)}")
         if not root.is_dir():
             raise DataNotFoundError(f"there is no folder '{printable(root)}'. {_LAYOUT_HELP}")
-        folder = self.data_prefix["img_path"]
-        if self.ann_file:
-            return folder if os.path.isdir(folder) else self.data_root
-        place = place_of_split(self.data_root, self.split, suffixes)
+
+    def _find(self, suffixes: Sequence[str]) -> FolderImages | ArchivePlace:
+        place = find_split(self.data_root, self.split, suffixes)
         if not isinstance(place, ArchivePlace):
             self._warn_of_classes(suffixes)
         return place
@@ -187,12 +193,6 @@ class UnlabeledImageFolder(BaseDataset):
             )
         self.archives = archives_of(paths)
         return paths
-
-
-def _read_folder(folder: str | Path, suffixes: Sequence[str]) -> list[str]:
-    scan = scan_images(folder, suffixes)
-    scan.warn_of_left_out(folder)
-    return scan.paths
 
 
 _LAYOUT_HELP = (

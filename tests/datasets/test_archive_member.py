@@ -4,9 +4,10 @@ import pytest
 from archive_files import class_files, write_tar
 
 from mim_plugins.archives import open_archive
-from mim_plugins.datasets import UnlabeledImageFolder, archive_member
+from mim_plugins.datasets import LabeledImageFolder, UnlabeledImageFolder, archive_member
 from mim_plugins.datasets.archive_member import has_split_as_class, members_at
 from mim_plugins.datasets.archive_places import ArchivePlace
+from mim_plugins.errors import DataNotFoundError
 
 
 @pytest.fixture
@@ -46,6 +47,55 @@ def test_class_with_the_name_of_a_split_is_a_warning(read, top):
     for others in (["val"], ["val", "bus"], ["bus", "car", "cat"], []):
         names = [f"{top}{name}/0.png" for name in ("train", *others)]
         assert read(names, "train") == (["0.png"], [], False)
+
+
+@pytest.mark.parametrize("top", ["", "a/b-c/"])
+def test_folder_that_stands_for_the_split_is_read_alone(read, top):
+    names = [
+        f"{top}{name}/0.png" for name in ("train2017", "val2017", "train_masks", "annotations")
+    ]
+    for strict in (False, True):
+        assert read(names, "train", strict=strict)[:2] == (["0.png"], [])
+        assert read(names, "validation", strict=strict)[:2] == (["0.png"], [])
+    assert len(read(names)[0]) == 4
+    names += [f"{top}Train_2014/0.png"]
+    assert read(names, "train")[:2] == (["Train_2014/0.png", "train2017/0.png"], [])
+
+
+def test_folders_of_other_splits_are_left_out(read):
+    names = ["a/0.png", "0.png", "test/0.png", "my_val/0.png"]
+    paths, lines, _ = read(names, "train")
+    assert paths == ["0.png", "a/0.png"]
+    assert lines[0].endswith(".tar': folders of other splits (my_val, test)")
+    for refused, options in ((names, dict(strict=True)), (names[2:], {}), (["b/val/c/0.png"], {})):
+        with pytest.raises(DataNotFoundError, match=r"has no folder 'train', but .*val"):
+            read(refused, "train", **options)
+
+
+def test_split_in_the_name_of_an_archive_agrees_with_its_folder(tmp_path):
+    for name, images in {"val": 2, "a": None}.items():
+        path = tmp_path / f"{name}.tar"
+        write_tar(path, class_files("val", images=1))
+        if images:
+            assert len(UnlabeledImageFolder(str(path), data_prefix="train")) == images
+            continue
+        with pytest.raises(DataNotFoundError, match="has no folder 'train', but val: store"):
+            UnlabeledImageFolder(str(path), data_prefix="train")
+
+
+@pytest.mark.parametrize("kind", [UnlabeledImageFolder, LabeledImageFolder])
+@pytest.mark.parametrize("name", ["train.tar", "A_img_train.tar", "train_val.tar", "train/0.tar"])
+def test_folder_of_the_split_is_read_in_its_archive(tmp_path, kind, name):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    others = class_files("val") | class_files("train_masks", images=3)
+    write_tar(tmp_path / name, class_files("train", images=1) | others)
+    dataset = kind(str(tmp_path), data_prefix="train", lazy_init=True)
+    found = dataset.load_data_list()
+    assert [each["img_path"].partition("::")[2] for each in found] == [
+        "train/a/0.png",
+        "train/b/0.png",
+    ]
+    assert [each.get("gt_label") for each in found] in ([0, 1], [None, None])
 
 
 def test_label_files_are_not_reported_as_left_out(read):

@@ -1,5 +1,6 @@
 import pytest
 
+from mim_plugins.datasets import archive_places
 from mim_plugins.datasets.archive_places import (
     describe_unread,
     find_archives,
@@ -57,6 +58,26 @@ def test_all_spellings_of_a_split_find_its_archives(make, split):
     assert find_archives("hf://u/n#val", split, strict=True).archives == ["hf://u/n#val"]
 
 
+def test_archives_of_a_split_are_those_whose_last_word_it_is(make):
+    root = make(
+        "A_img_train.tar", "A_img_val.tar", "train_masks.zip", "train2017.zip", "b-val-0.tar"
+    )
+    place = find_archives(root, "train")
+    assert found(root, "train") == (["A_img_train.tar", "train2017.zip"], "")
+    assert (place.is_named, place.split) == (False, "train")
+    assert found(root, "valid") == (["A_img_val.tar", "b-val-0.tar"], "")
+    assert found(root, "train2017") == (["train2017.zip"], "train2017")
+    assert len(find_archives(root).archives) == 5
+
+
+def test_archives_of_other_splits_are_left_out(make, monkeypatch):
+    lines = []
+    monkeypatch.setattr(archive_places, "print_log", lambda text, *_: lines.append(text))
+    root = make("train_256_standard.tar", "val_256.tar", "test_256.tar")
+    assert found(root, "train") == (["train_256_standard.tar"], "train")
+    assert lines == [f"left out of '{root}': archives of other splits (test, val)"]
+
+
 def test_folder_of_a_split_is_read_in_its_archives_alone(make):
     root = make("train.tar", "val.tar", "x/train/0.tar", "x/val/0.tar")
     for place in (root, f"{root}/x"):
@@ -95,6 +116,8 @@ def test_name_of_an_archive_or_else_of_its_folder_is_the_split():
         "val/train_0.zip": "train",
         "a/Test/0.lmdb": "test",
         "a/trainer.tar": None,
+        "a/ILSVRC2012_img_val.tar": "val",
+        "train2017/train_val.zip": "train",
         "hf://u/n#val": None,
     }.items():
         assert split_of(path) == split

@@ -9,6 +9,7 @@ from mim_plugins.datasets.splits import (
     class_in_folder,
     class_of_paths,
     normal_split,
+    split_in_name,
     splits_among,
 )
 
@@ -38,8 +39,29 @@ def test_folder_with_the_name_of_a_split_is_seldom_a_class(tmp_path, names, spli
     write_folder(tmp_path, dict.fromkeys(names, b""))
     assert class_of_paths(names) == class_in_folder(tmp_path) == split
     folders = {name.partition("/")[0] for name in names if "/" in name}
-    splits = sorted(folders & {"train", "val", "validation"})
+    splits = sorted(folders & {"train", "val", "validation", "Test1", "valid2"})
     assert splits_among(names) == ([] if split else splits)
+
+
+@pytest.mark.parametrize(
+    ("names", "split"),
+    [
+        (
+            "train Training train2017 ILSVRC2012_img_train imagenet1k-train-0000 train_images",
+            "train",
+        ),
+        ("train-00000-of-00010 train_0 train-00000-of-00001-1ef34d1ffd9d2c4f a.TRAIN", "train"),
+        ("val valid validation Val2014 val_1 imagenet1k-validation-00 val_256", "val"),
+        ("test Test1 test_images_2 test-image imgs_test2017", "test"),
+        ("train_masks train_annotations trainval train_val test-train restrain latest", None),
+        ("trainer value 2017 devkit train_256_standard trains testing contest", None),
+        (".train. train- of-2 train-x-of-2 train1x", None),
+    ],
+)
+def test_last_word_of_a_name_is_its_split(names, split):
+    assert {name: split_in_name(name) for name in names.split()} == dict.fromkeys(
+        names.split(), split
+    )
 
 
 def test_hidden_and_unreadable_folders_contain_no_images(tmp_path, monkeypatch):

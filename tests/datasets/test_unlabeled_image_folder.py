@@ -54,7 +54,9 @@ def test_sub_folder_that_seems_to_be_a_class_is_a_warning(make, monkeypatch):
             lines.clear()
             dataset = UnlabeledImageFolder(str(root), data_prefix="./train", **options)
             assert len(dataset) == 1
-            assert ("data_prefix='train' reads one folder of" in lines[0]) == expected
+            assert (
+                any("data_prefix='train' reads one folder of" in each for each in lines) == expected
+            )
 
 
 def test_prefers_the_sub_folder_of_the_recipe(make):
@@ -138,8 +140,8 @@ def test_a_home_folder_may_be_abbreviated(make, monkeypatch):
         ([], None, dict(data_prefix="train"), r"no folder '.*nowhere'.*--data-root"),
         (["val/cat/1.png"], None, dict(data_prefix="train"),
          r"no folder '.*train', but .* has other splits"),
-        (["validation/1.png", "training/1.png"], None, dict(data_prefix="train"),
-         r"no folder '.*train', but .* has other splits \(validation\): give"),
+        (["validation/1.png", "test2017/1.png"], None, dict(data_prefix="train"),
+         r"no folder '.*train', but .* has other splits \(test2017, validation\): give"),
         ([], "no image", {}, r"no images in '.*'.*\.jpeg.*--data-root"),
         (["1.png"], None, dict(ann_file="list.txt"), r"no annotation file '.*list\.txt'"),
         (["1.png"], "train/1.png 0\n", dict(ann_file="list.txt"),

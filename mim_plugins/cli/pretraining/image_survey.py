@@ -20,11 +20,11 @@ from ...datasets.archive_places import (
     is_archive_place,
 )
 from ...datasets.channel_statistics import ChannelStatistics, channel_statistics
-from ...datasets.image_files import scan_images, suffixes_read
+from ...datasets.image_files import suffixes_read
 from ...datasets.image_lists import read_image_list
 from ...datasets.image_places import is_list
 from ...datasets.mixture_sampler import mixed_count
-from ...datasets.split_places import place_of_split
+from ...datasets.split_places import find_split
 from ...datasets.splits import class_in_folder
 from ...errors import ConfigError, CorruptImageError, DataNotFoundError
 from ...file_names import printable
@@ -67,8 +67,8 @@ class ImageSurvey(NamedTuple):
 def survey_images(data: Sequence[str | os.PathLike], channels: int | None = None) -> ImageSurvey:
     """Count the images of folders, lists and archives, and read the sizes of a few.
 
-    A folder ``train`` or archives ``train.tar`` directly below a folder are read instead of it,
-    unless the folder is a class, see :func:`class_among`. ``DATA:2`` gives the images the weight 2.
+    Of a folder, the training split is read, see :func:`find_split`, unless the folder ``train`` is
+    a class, see :func:`class_among`. ``DATA:2`` gives the images the weight 2.
     With ``channels``, files of bands are images, too, and evenly spaced ones are measured.
 
     Raises:
@@ -131,17 +131,14 @@ def _survey_folder(
     place: str, weight: float, suffixes: Sequence[str]
 ) -> tuple[DataPart, list[str]]:
     """Survey the training split of a folder, or the whole folder without one."""
-    chosen: str | ArchivePlace = place
+    split = _SPLIT
     if class_in_folder(place, suffixes) == _SPLIT:
         _warn_of_classes(place)
-    else:
-        chosen = place_of_split(place, _SPLIT, suffixes)
-    if not isinstance(chosen, ArchivePlace):
-        scan = scan_images(chosen, suffixes)
-        scan.warn_of_left_out(chosen)
-        if scan.paths or not find_archives(place, _SPLIT):
-            return DataPart(chosen, weight=weight), scan.paths
-    return _survey_archives(place, weight, suffixes)
+        split = ""
+    found = find_split(place, split, suffixes)
+    if isinstance(found, ArchivePlace):
+        return _survey_archives(place, weight, suffixes)
+    return DataPart(found.folder, found.split, weight=weight), found.paths
 
 
 def _survey_archives(
