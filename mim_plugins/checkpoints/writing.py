@@ -29,7 +29,7 @@ def write_atomically(
     Raises:
         FileExistsError: ``path`` exists, also as a broken link, and ``replace`` is False.
         OSError: the disk is full, or another failure. After any error, also one that ``write``
-            raises, ``path`` is unchanged.
+            raises, ``path`` is unchanged, or the new file if only the folder was not flushed.
     """
     path = Path(path)
     # several threads or machines may write the same path

@@ -1,13 +1,16 @@
 """Processes that read images for a command, and end with it."""
 
 import multiprocessing
+import pickle
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
+from functools import partial
 from itertools import islice
 from multiprocessing.connection import Connection, wait
 from multiprocessing.resource_tracker import ensure_running
 from signal import SIG_BLOCK, SIG_SETMASK, SIGINT, pthread_sigmask
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import cv2
 
@@ -16,6 +19,13 @@ from ..errors import UserError
 
 _Result = TypeVar("_Result")
 _AHEAD = 8  # chunks per process that are computed before the one that is yielded
+
+
+class _Failure(NamedTuple):
+    """Error of the function, which has no traceback in another process."""
+
+    error: Exception
+    traceback: str
 
 
 def map_images(
@@ -34,51 +44,62 @@ def map_images(
     Args:
         function: function that can be pickled, also its results.
         addresses: its arguments; few are read in advance.
-        processes: number of processes.
+        processes: largest number of processes; no more are started than there are chunks.
         archives: archives that the processes need not open.
         chunk: addresses that are sent at once.
 
     Raises:
         UserError: a process was killed.
-        Exception: the error of the function.
+        Exception: the error of the function, or a RuntimeError with its text if it cannot be
+            pickled. The cause contains the traceback.
     """
     left = iter(addresses)
     chunks = iter(lambda: list(islice(left, chunk)), [])
+    work = pickle.dumps((function, archives))
     with ExitStack() as running:
         ensure_running()  # it unblocks the signal
-        before = pthread_sigmask(SIG_BLOCK, {SIGINT})  # which the processes inherit
-        try:
-            pipes = [_start(running, function, archives) for _ in range(processes)]
-        finally:
-            pthread_sigmask(SIG_SETMASK, before)
-        for results in _in_order(pipes, chunks):
-            if isinstance(results, Exception):
-                raise results
+        for results in _in_order(partial(_start, running), processes, work, chunks):
+            if isinstance(results, _Failure):
+                raise results.error from RuntimeError(f"in a process:\n{results.traceback}")
             yield from results
 
 
-def _start(running: ExitStack, *work: Any) -> Connection:
+def _start(running: ExitStack) -> Connection:
     """Start a process, and return the pipe to it."""
     context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(theirs, *work), daemon=True)
-    process.start()
-    running.callback(process.join)
-    running.callback(process.kill)
-    theirs.close()  # only then does the end of either process close the pipe
-    return ours
+    before = pthread_sigmask(SIG_BLOCK, {SIGINT})  # which the process inherits
+    try:
+        ours, theirs = context.Pipe()
+        # more arguments than a pipe buffers would delay the start until the process has imported
+        process = context.Process(target=_serve, args=(theirs,), daemon=True)
+        process.start()
+        running.callback(process.join)
+        running.callback(process.kill)
+        theirs.close()  # only then does the end of either process close the pipe
+        return ours
+    finally:
+        pthread_sigmask(SIG_SETMASK, before)
 
 
-def _in_order(pipes: Sequence[Connection], chunks: Iterator[list[str]]) -> Iterator[Any]:
-    """Send chunks to idle processes, and yield the answers in the order of the chunks."""
-    idle, working = list(pipes), dict[Connection, int]()
+def _in_order(
+    start: Callable[[], Connection], processes: int, work: bytes, chunks: Iterator[list[str]]
+) -> Iterator[Any]:
+    """Send chunks to idle or new processes, and yield the answers in the order of the chunks."""
+    idle: list[Connection] = []
+    working: dict[Connection, int] = {}
+    first: dict[Connection, list[str]] = {}  # chunks of the processes that start
     answers: dict[int, Any] = {}
     sent = yielded = 0
     while True:
-        while idle and sent < yielded + _AHEAD * len(pipes) and (chunk := next(chunks, None)):
-            pipe = idle.pop()
-            with suppress(OSError):  # the process was killed, which recv() reports
-                pipe.send(chunk)
+        while (
+            (idle or len(working) < processes)
+            and sent < yielded + _AHEAD * processes
+            and (chunk := next(chunks, None))
+        ):
+            if idle:
+                _send(pipe := idle.pop(), pickle.dumps(chunk))
+            else:
+                first[pipe := start()] = chunk
             working[pipe] = sent
             sent += 1
         if yielded in answers:
@@ -90,24 +111,49 @@ def _in_order(pipes: Sequence[Connection], chunks: Iterator[list[str]]) -> Itera
         for ready in wait(list(working), timeout=None if must_wait else 0):
             assert isinstance(ready, Connection)
             try:
-                answers[working.pop(ready)] = ready.recv()
+                answer = ready.recv()
             except (EOFError, OSError):
                 raise UserError(
                     "a process was killed, perhaps for lack of memory: try --workers 1"
                 ) from None
-            idle.append(ready)
+            if ready in first:
+                _send(ready, work, pickle.dumps(first.pop(ready)))
+            else:
+                answers[working.pop(ready)] = answer
+                idle.append(ready)
 
 
-def _serve(
-    pipe: Connection, function: Callable[[str], _Result], archives: Sequence[ImageArchive]
-) -> None:
-    """Answer the chunks of the first process until it ends; unpickling registered the archives."""
+def _send(pipe: Connection, *messages: bytes) -> None:
+    with suppress(OSError):  # the process was killed, which recv() reports
+        for message in messages:
+            pipe.send_bytes(message)
+
+
+def _serve(pipe: Connection) -> None:
+    """Answer when the imports are complete, then each chunk until the first process ends.
+
+    The first message is the function with the archives, which unpickling registers.
+    """
     cv2.setNumThreads(0)
     with suppress(EOFError, OSError):
+        pipe.send(None)
+        function: Any = pipe.recv_bytes()
         while True:
             chunk = pipe.recv()
             try:
-                answer: list[_Result] | Exception = list(map(function, chunk))
+                if isinstance(function, bytes):
+                    function, _ = pickle.loads(function)
+                answer = pickle.dumps(list(map(function, chunk)))
             except Exception as error:
-                answer = error
-            pipe.send(answer)
+                answer = _pickled(error)
+            pipe.send_bytes(answer)
+
+
+def _pickled(error: Exception) -> bytes:
+    text = "".join(traceback.format_exception(error))
+    try:
+        failure = pickle.dumps(_Failure(error, text))
+        pickle.loads(failure)
+    except Exception:  # pickling calls any code of the error's class
+        return pickle.dumps(_Failure(RuntimeError(repr(error)), text))
+    return failure

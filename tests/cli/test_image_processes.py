@@ -1,12 +1,15 @@
 """Processes that read images end with their command, however it ends."""
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
 import time
 from contextlib import suppress
 from functools import partial
+from importlib import import_module
+from multiprocessing import reduction
 
 import pytest
 from archive_files import write_archive
@@ -105,6 +108,72 @@ def test_first_error_is_raised_after_the_results_before_it():
     assert [next(results), next(results)] == [1, 2]
     with pytest.raises(ValueError, match="'x'"):
         next(results)
+
+
+FAULTS = """
+class TwoParts(Exception):
+    def __init__(self, first, second):
+        super().__init__(first + second)
+
+class Open(Exception):
+    def __reduce__(self):
+        raise OSError("a file is open")
+
+def fail(text):
+    raise {"t": TwoParts("a", "b"), "o": Open("c"), "v": ValueError("d")}[text]
+
+class Gone:
+    def __call__(self, text):
+        return text
+
+    def __setstate__(self, state):
+        raise FileNotFoundError("e")
+"""
+
+
+@pytest.fixture
+def faults(tmp_path, monkeypatch):
+    (tmp_path / "faults_of_a_process.py").write_text(FAULTS)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield import_module("faults_of_a_process")
+    del sys.modules["faults_of_a_process"]
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "message"),
+    [
+        ("t", RuntimeError, r"^TwoParts\('ab'\)$"),
+        ("o", RuntimeError, r"^Open\('c'\)$"),
+        ("v", ValueError, r"^d$"),
+    ],
+)
+def test_errors_of_any_class_have_their_traceback(faults, text, kind, message):
+    with pytest.raises(kind, match=message) as raised:
+        list(map_images(faults.fail, [text], 1))
+    assert 'faults_of_a_process.py", line 11, in fail' in str(raised.value.__cause__)
+
+
+def test_functions_and_results_that_are_not_pickled_are_errors(faults):
+    function = faults.Gone()
+    function.state = 1
+    with pytest.raises(FileNotFoundError, match=r"^e$"):
+        list(map_images(function, ["x"], 1))
+    with pytest.raises((TypeError, pickle.PicklingError), match="pickle"):
+        list(map_images(open, [os.devnull], 1))
+
+
+def test_processes_start_at_once_and_one_per_chunk(monkeypatch):
+    sizes, dump = [], reduction.dump
+
+    def measure(content, file):
+        dump(content, file)
+        sizes.append(file.tell())
+
+    monkeypatch.setattr(reduction, "dump", measure)
+    archives = [bytes(200_000)]
+    assert list(map_images(str.upper, "abc", 9, archives, chunk=2)) == ["A", "B", "C"]
+    assert len(sizes) == 2 * 2  # of each process, the second with its arguments
+    assert max(sizes) < 1 << 16  # which a pipe buffers
 
 
 def test_killed_process_is_an_error():

@@ -1,3 +1,4 @@
+import contextlib
 import errno
 import os
 import sys
@@ -11,6 +12,7 @@ from remote_data import fake_web
 from tool_runs import TOOLS, run_process, run_tool
 
 from mim_plugins.cli import written_list
+from mim_plugins.cli.ctrl_c import TRACEBACK_VARIABLE
 from mim_plugins.datasets import UnlabeledImageFolder
 from mim_plugins.file_names import write_lines
 from mim_plugins.transforms import LoadImage
@@ -247,6 +249,63 @@ def test_interrupt_keeps_what_was_found(tmp_path, monkeypatch):
         assert (tmp_path / name).read_text() == "all"
         assert content in (tmp_path / f"{name}.partial").read_text()
         assert f"'{tmp_path}/{name}' is kept, see '{tmp_path}/{name}.partial'" in printed.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (MemoryError(), "MemoryError"),
+        (RuntimeError("two\nlines"), "RuntimeError: two lines"),
+    ],
+)
+def test_unexpected_error_keeps_what_was_found(tmp_path, monkeypatch, error, line):
+    read = LoadImage.read
+
+    def fail(self, path):
+        if path.endswith("1.jpg"):
+            raise error
+        return read(self, path)
+
+    for name in (b"0.jpg", b"1.jpg"):
+        write(tmp_path, name, good_files()["rgb.jpg"])
+    monkeypatch.setattr(LoadImage, "read", fail)
+    command = (TOOL, tmp_path, "--workers", 1, "--write-list", tmp_path / "good.txt")
+    monkeypatch.delenv(TRACEBACK_VARIABLE, raising=False)
+    printed = run_tool(*command, code=1)
+    assert "1 images: 1 good" in printed.stdout
+    more = f"({TRACEBACK_VARIABLE}=1 shows the traceback); only the first 1 of 2 images were"
+    assert f"\nerror: {line} {more}" in f"\n{printed.stderr}"
+    assert "Traceback" not in printed.stderr
+    assert (tmp_path / "good.txt").read_text() == "0.jpg\n"
+    monkeypatch.setenv(TRACEBACK_VARIABLE, "1")
+    assert "Traceback" in run_tool(*command, code=1).stderr
+
+
+@pytest.mark.parametrize("report", ["a closed pipe", "/dev/full"])
+def test_report_that_is_not_printed_keeps_the_lists(tmp_path, monkeypatch, capsys, report):
+    write(tmp_path, b"0.jpg", good_files()["rgb.jpg"])
+    names = [f"{number:0200d}.jpg" for number in range(400)]  # longer than the buffer of a pipe
+    (tmp_path / "list.txt").write_text("\n".join(["0.jpg", *names]))
+    good, bad = tmp_path / "good.txt", tmp_path / "bad.txt"
+    lists = ("--list", tmp_path / "list.txt", "--out", bad, "--write-list", good)
+    monkeypatch.syspath_prepend(TOOLS / "misc")
+    tool = import_module("check_dataset")
+    monkeypatch.setattr(sys, "argv", list(map(str, [TOOL, tmp_path, "--workers", 1, *lists])))
+    if report == "/dev/full":
+        out = os.open(report, os.O_WRONLY)
+    else:
+        reader, out = os.pipe()
+        os.close(reader)
+    with (
+        open(out, "w") as stream,
+        contextlib.redirect_stdout(stream),
+        pytest.raises(SystemExit, match=r"^1$"),
+    ):
+        tool.main()
+    message = "error: the report is not complete (No space left on device): check disk space\n"
+    assert capsys.readouterr().err.endswith(message if report == "/dev/full" else "0:00:00\n")
+    assert good.read_text() == "0.jpg\n"
+    assert len(bad.read_text().splitlines()) == 400
 
 
 def test_processes_get_the_opened_archives(tmp_path, monkeypatch):

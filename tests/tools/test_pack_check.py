@@ -12,6 +12,7 @@ from packs import KINDS, pack, write_folder
 from tool_runs import TOOLS
 
 from mim_plugins.archives.tar_archive import TarArchive
+from mim_plugins.checkpoints import writing
 
 
 @pytest.fixture
@@ -104,6 +105,23 @@ def test_interrupt_is_one_line_without_a_pack(tmp_path, monkeypatch):
     message = pack(tmp_path / "in", tmp_path / "out.tar", code=130).stderr
     assert message.splitlines()[-1] == "interrupted by Ctrl-C: no pack was written"
     assert not list(tmp_path.glob("out*"))
+
+
+def test_interrupt_after_the_pack_is_complete_is_stated(tmp_path, monkeypatch):
+    flush = writing._flush
+
+    def interrupt(path, flags):
+        if path == tmp_path:
+            raise KeyboardInterrupt
+        flush(path, flags)
+
+    monkeypatch.setattr(writing, "_flush", interrupt)
+    write_folder(tmp_path / "in", class_files())
+    message = pack(tmp_path / "in", out := tmp_path / "out.tar", code=130).stderr
+    line = f"interrupted by Ctrl-C: OUT '{out}' was written; left-out images are not listed"
+    assert message.splitlines()[-1] == line
+    with tarfile.open(out) as archive:
+        assert archive.getnames() == list(class_files())
 
 
 def test_sigterm_removes_the_unfinished_pack(tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ from packs import KINDS, contents, pack, write_folder
 from tool_runs import TOOLS
 
 from mim_plugins.archives import read_image_file
-from mim_plugins.datasets import LabeledImageFolder
+from mim_plugins.datasets import LabeledImageFolder, UnlabeledImageFolder
 from mim_plugins.errors import DataNotFoundError
 
 
@@ -21,6 +21,20 @@ def list_source(monkeypatch):
 def labeled_contents(place, **options):
     dataset = LabeledImageFolder(str(place), **options)
     return sorted(zip(contents(dataset), dataset.get_gt_labels(), strict=True))
+
+
+def tree(root, kind, files):
+    """Write files, and folders whose names end in a slash, into ROOT/in or an archive."""
+    root.mkdir(exist_ok=True)
+    if kind == "zip":
+        return write_archive(root / "in.zip", files, kind)
+    for name, data in files.items():
+        path = root / "in" / name.partition("/")[2]
+        folder = path if name.endswith("/") else path.parent
+        folder.mkdir(parents=True, exist_ok=True)
+        if folder != path:
+            path.write_bytes(data)
+    return root / "in"
 
 
 @pytest.mark.parametrize(
@@ -139,12 +153,33 @@ def test_empty_class_folders_keep_the_labels(tmp_path, kind, empty):
     assert labeled_contents(out) == labeled_contents(tmp_path / "in")
 
 
-def test_empty_class_folders_of_a_split_are_refused(list_source, tmp_path):
-    write_folder(tmp_path, class_files("train") | class_files("val"))
-    assert list_source(tmp_path).splits == ("train", "val")
-    (tmp_path / "val/0").mkdir()
+@pytest.mark.parametrize("source", ["folder", "zip"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_empty_class_folders_keep_the_names(list_source, tmp_path, source, kind):
+    names = ("train2017/1.png", "val2017/x/2.png")
+    files = {f"coco/{name}": image_bytes(number) for number, name in enumerate(names)}
+    place = tree(tmp_path, source, files | {"coco/annotations/": b"", "coco/val2017/y/": b""})
+    found = list_source(place)
+    assert found.classes == ("annotations", "train2017", "val2017")
+    prefix = "" if source == "folder" else "coco/"
+    assert [(image.name, image.label) for image in found.images] == [
+        (f"{prefix}{name}", label) for label, name in enumerate(names, 1)
+    ]
+    pack(place, out := tmp_path / f"out.{kind}")
+    assert labeled_contents(out) == sorted((image_bytes(n), n + 1) for n in range(2))
+    if kind != "parquet":
+        dataset = UnlabeledImageFolder(str(out), data_prefix="val2017")
+        assert contents(dataset) == [image_bytes(1)]
+
+
+@pytest.mark.parametrize("source", ["folder", "zip"])
+@pytest.mark.parametrize("other", ["train", "val"])
+def test_empty_class_folders_of_splits_are_refused(list_source, tmp_path, source, other):
+    files = {f"in/{split}/b/0.png": b"" for split in ("train", "val")} | {"in/val/0/": b""}
+    assert list_source(tree(tmp_path / "1", source, files)).splits == ("train", "val")
+    files[f"in/{other}/c/0.png"] = b""
     with pytest.raises(DataNotFoundError, match=r"'val/0' has no images.*pack each split"):
-        list_source(tmp_path)
+        list_source(tree(tmp_path / "2", source, files))
 
 
 @pytest.mark.parametrize("link", ["gone", "a"])

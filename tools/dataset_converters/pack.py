@@ -221,6 +221,8 @@ def main(arguments: Sequence[str]) -> None:
     except (UserError, OSError, ValueError) as error:
         sys.exit(f"error: {' '.join(str(error).split())}")
     except KeyboardInterrupt:
-        raise KeyboardInterrupt("no pack was written") from None
+        is_written = os.path.lexists(args.out)  # Ctrl-C came after the file was complete
+        done = f"OUT '{printable(args.out)}' was written; left-out images are not listed"
+        raise KeyboardInterrupt(done if is_written else "no pack was written") from None
     if left_out:
         sys.exit(f"error: {len(left_out)} images were left out: {'; '.join(left_out)}")

@@ -1,7 +1,8 @@
 """Images to pack from a folder, list or archive, with their labels."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import NoReturn
 
@@ -82,25 +83,17 @@ def _read_folder(folder: str, scan: ImageScan) -> Source:
     paths = paths_of(scan.paths, folder)
     outer = through_split(paths)
     found = named_by_path(scan.paths, paths, outer)
-    for split in found.splits:
-        place = os.path.join(folder, shared_prefix(paths), split)
-        part = scan_images(place, BAND_SUFFIXES)
-        if any(os.path.dirname(path) == place for path in part.paths):
-            continue  # images without a label need no class folders
-        classes = classes_of_scan(place, part, BAND_SUFFIXES)
-        _refuse_empty_classes(folder, split, [name for name, paths in classes.items() if not paths])
+    _refuse_empty_classes(folder, paths, found.splits, partial(_class_folders, folder))
     if found.classes is None:
         return found
     if outer:
-        folder = os.path.join(folder, outer)
-        scan = scan_images(folder, BAND_SUFFIXES)
-    classes = classes_of_scan(folder, scan, BAND_SUFFIXES)
-    if len(found.classes) == len(classes):
-        return found
-    names = tuple(scan.sub_folders)
-    new = [names.index(name) for name in found.classes]
-    images = [image._replace(label=new[image.label or 0]) for image in found.images]
-    return Source(images, names)
+        return _labeled_in(found, _class_folders(folder, outer))
+    return _labeled_in(found, list(classes_of_scan(folder, scan, BAND_SUFFIXES)))
+
+
+def _class_folders(folder: str, inside: str) -> list[str]:
+    place = os.path.join(folder, inside)
+    return list(classes_of_scan(place, scan_images(place, BAND_SUFFIXES), BAND_SUFFIXES))
 
 
 def _read_list(file: str) -> Source:
@@ -141,18 +134,11 @@ def _read_archives(source: str, place: ArchivePlace) -> Source:
         have_folders = any("/" in path[len(shared) :] for path in paths)
         if len(splits) > 1 and have_folders and not by_path.splits:
             _refuse_splits(source, sorted(splits), remedy)
-        for split in by_path.splits:
-            inside = f"{shared}{split}/"
-            given = set(first_folders([p for p in paths if p.startswith(inside)], inside))
-            empty = folders_below(found.archives, inside) - given
-            _refuse_empty_classes(source, split, [] if "" in given else sorted(empty))
+        folders_in = partial(folders_below, found.archives)
+        _refuse_empty_classes(source, paths, by_path.splits, folders_in)
         if by_path.classes is None:
             return by_path
-        classes = sorted({*by_path.classes, *folders_below(found.archives, shared)})
-        if len(classes) == len(by_path.classes):
-            return by_path
-        numbers = [classes.index(by_path.classes[image.label or 0]) for image in by_path.images]
-        return Source(named_by_label(found.paths, numbers, tuple(classes)), tuple(classes))
+        return _labeled_in(by_path, sorted({*by_path.classes, *folders_in(shared)}))
     if len(by_path.splits) > 1:
         _refuse_splits(source, by_path.splits, "write an archive of each")
     images = named_by_label(found.paths, found.labels, found.classes)
@@ -170,12 +156,41 @@ def _numbered_classes(source: str, labels: Sequence[int]) -> tuple[str, ...]:
     return tuple(map(str, range(largest + 1)))
 
 
-def _refuse_empty_classes(source: str, split: str, names: Sequence[str]) -> None:
-    if names:
+def _labeled_in(found: Source, classes: Sequence[str]) -> Source:
+    """Renumber the labels among all classes, those without images included."""
+    label_of = {name: label for label, name in enumerate(classes)}
+    labels = [label_of[name] for name in found.classes or ()]
+    images = [image._replace(label=labels[image.label or 0]) for image in found.images]
+    return Source(images, tuple(classes))
+
+
+def _refuse_empty_classes(
+    source: str,
+    paths: Sequence[str],
+    splits: Sequence[str],
+    folders_in: Callable[[str], Iterable[str]],
+) -> None:
+    """Refuse class folders without images in splits, unless the splits have one class in common.
+
+    Args:
+        source: the source.
+        paths: paths of its images.
+        splits: folders of the splits, in the one that all paths share.
+        folders_in: returns the folders below a path that ends in a slash.
+    """
+    shared = shared_prefix(paths)
+    classes = set[str]()
+    empty = list[str]()
+    for split in splits:
+        inside = f"{shared}{split}/"
+        given = set(first_folders([path for path in paths if path.startswith(inside)], inside))
+        if "" not in given:  # images without a label need no class folders
+            classes |= given
+            empty += [f"{split}/{name}" for name in sorted({*folders_in(inside)} - given)]
+    if empty and len(classes) > 1:
         raise DataNotFoundError(
-            f"source '{printable(source)}': class folder '{printable(f'{split}/{names[0]}')}' has"
-            " no images, and a pack of several splits cannot have an empty one: pack each split"
-            " separately"
+            f"source '{printable(source)}': class folder '{printable(empty[0])}' has no images, and"
+            " a pack of several splits cannot have an empty one: pack each split separately"
         )
 
 

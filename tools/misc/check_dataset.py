@@ -6,6 +6,7 @@ Exit code 0: all images are good. 1: some images are corrupt, or the folder has 
 import argparse
 import os
 import sys
+import traceback
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +20,12 @@ from rich.console import Console
 from rich.progress import track
 
 from mim_plugins.archives import split_address, try_archives
-from mim_plugins.cli.ctrl_c import INTERRUPTED_EXIT_CODE, one_line_on_ctrl_c
+from mim_plugins.cli.ctrl_c import (
+    INTERRUPTED_EXIT_CODE,
+    TRACEBACK_VARIABLE,
+    one_line_on_ctrl_c,
+    wants_traceback,
+)
 from mim_plugins.cli.image_processes import map_images
 from mim_plugins.errors import ConfigError, CorruptImageError, DataNotFoundError, UserError
 from mim_plugins.file_names import printable
@@ -121,6 +127,7 @@ def check_all(paths: list[str], workers: int, channels: int | None = None) -> It
     Raises:
         UserError: a process was killed, a package is missing, or another error that is not of one
             file.
+        Exception: memory is full, or another unexpected error.
     """
     archives, broken = try_archives(paths)
     check_one = partial(check, channels=channels, broken=broken)
@@ -155,6 +162,28 @@ def report(findings: list[Finding]) -> list[str]:
     return lines
 
 
+def print_lines(lines: Sequence[str]) -> list[str]:
+    """Print lines, unless the reader ended, such as head; return the error of a full disk."""
+    try:
+        print("\n".join(lines), flush=True)
+    except OSError as error:
+        # Python would write the rest again when it ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            return [f"the report is not complete ({error.strerror}): check disk space"]
+    return []
+
+
+def describe(error: Exception) -> str:
+    """Return one line; print the traceback of an unexpected error on request."""
+    if isinstance(error, UserError):
+        return str(error)
+    if wants_traceback(False):
+        traceback.print_exception(error)
+    text = " ".join("".join(traceback.format_exception_only(error)).split())
+    return f"{text} ({TRACEBACK_VARIABLE}=1 shows the traceback)"
+
+
 def end(errors: Sequence[str], code: int) -> NoReturn:
     """End the program with one line."""
     print(f"error: {'; '.join(errors)}", file=sys.stderr)
@@ -181,26 +210,25 @@ def main() -> None:
         sys.exit(f"error: no images in '{printable(args.list or args.root)}'")
     findings: list[Finding] = []
     errors: list[str] = []
-    interrupted = False
+    code = 1
     try:
         for finding in check_all(paths, args.workers, args.channels):
             findings.append(finding)
-    except UserError as error:
-        errors.append(str(error))
     except KeyboardInterrupt:
-        interrupted = True
+        code = INTERRUPTED_EXIT_CODE
         errors.append("interrupted by Ctrl-C")
-    code = INTERRUPTED_EXIT_CODE if interrupted else 1
+    except Exception as error:  # any error keeps what was found, perhaps in hours
+        errors.append(describe(error))
     if errors and not findings:
         end(errors, code)
     if errors:
         errors.append(f"only the first {len(findings)} of {len(paths)} images were checked")
-    print("\n".join(report(findings)))
     try:
         pairs = [(finding.path, finding.kind) for finding in findings]
         errors += write_lists(args, pairs, are_all=not errors)
     except ConfigError as error:
         errors.append(str(error))
+    errors += print_lines(report(findings))
     if errors:
         end(errors, code)
     if any(finding.kind for finding in findings):
