@@ -20,6 +20,7 @@ from ...errors import ConfigError
 from ...randomness import preserved_random_state
 from ..resume.resumed_position import BATCH, images_per_iteration
 from .endless_sampler import check_training_sampler
+from .hub_owner import own_message_hub
 from .positioned_batch_sampler import PositionedBatchSampler
 from .sampler_stream import draws_from_all
 
@@ -143,16 +144,11 @@ def build_resumable_data_loader(
 ) -> ResumableDataLoader:
     """Build the loader from a PyTorch loader or its config, the forms that MMEngine's loops accept.
 
-    Runners of the same name that are built within a second share a message hub, so what an earlier
-    run has stored there is removed.
-
     Raises:
         ConfigError: the number of batches is unknown or 0, or infinite and not ``endless``; or the
             data set is an ``IterableDataset``.
     """
-    if BATCH in runner.message_hub.runtime_info:
-        runner.message_hub.runtime_info.clear()
-        runner.message_hub.log_scalars.clear()
+    own_message_hub(runner)
     if not isinstance(dataloader, dict):
         resumable = ResumableDataLoader(dataloader, endless)
     else:

@@ -191,23 +191,6 @@ def test_configured_seed_other_than_the_checkpoints_is_a_warning(tmp_path, monke
     ]
 
 
-def test_run_with_the_message_hub_of_another_one_trains(tmp_path):
-    first, other = toy_runner(tmp_path / "first"), toy_runner(tmp_path / "other")
-    other.message_hub = first.message_hub  # as if built within a second, with the same name
-    first.message_hub.update_info("own", 1)
-    first.train()
-    assert first.message_hub.get_info("own") == 1
-    others = {"corrupt_images", "best_score", "early_stopping"}
-    for key in others:
-        first.message_hub.update_info(key, {})
-    weight = other.train().weight
-    assert other.iter == 4
-    assert torch.equal(weight, first.model.weight)
-    assert not {"corrupt_images", "best_score", "early_stopping"} & {
-        *other.message_hub.runtime_info
-    }
-
-
 @pytest.mark.parametrize("sampler", [DefaultSampler, InfiniteSampler])
 def test_readers_beside_an_endless_training_end(sampler):
     data = DataLoader(Numbers(), 3, sampler=sampler(Numbers(), seed=0))
