@@ -12,7 +12,7 @@ from torch.utils.data import Sampler
 
 from ...errors import ConfigError
 from ..batch_images import images_per_batch
-from .sampler_parts import find_parts, is_function_of_epoch
+from .sampler_parts import find_parts, is_function_of_epoch, nested_samplers
 from .sampler_seeds import load_sampler_seeds
 from .sampler_snapshot import SamplerSnapshot, begin_endless
 from .sampler_stream import SamplerStream, order_rank
@@ -147,7 +147,7 @@ class PositionedBatchSampler(Sampler):
         rank = order_rank(self.batch_sampler, self._rank, self.ranks_differ)
         self._stream.seed(self.seed, rank, epoch, _ORDER)
         with self._stream.entered():
-            for sampler in reversed(self.parts.objects):
+            for sampler in reversed(self.parts.samplers):
                 if hasattr(sampler, "set_epoch"):
                     sampler.set_epoch(epoch)
         if not self.endless:
@@ -196,5 +196,6 @@ class PositionedBatchSampler(Sampler):
 
     def _restore(self) -> None:
         self._first_state().restore()
+        self.parts = self.parts._replace(chain=nested_samplers(self.batch_sampler))
         self._stream = SamplerStream(self.parts)
         self._reached = 0
