@@ -74,6 +74,11 @@ class ResumableDataLoader(DataLoader):
             drop_last=position.drop_last,
         )
 
+    def begin(self, epoch: int) -> None:
+        """Set the epoch of the samplers, which hooks may change before :meth:`iter_from`."""
+        self.position.set_position(epoch, 0)
+        self.position.begin()
+
     def iter_from(self, epoch: int, start: int) -> Iterator:
         """Return an iterator over the batches of ``epoch``, skipping the first ``start``.
 
@@ -100,8 +105,8 @@ class ResumableDataLoader(DataLoader):
         """Load the seeds of the run, including those from the checkpoint of a resumed run.
 
         The message hub of the run gets the images per iteration, with which its checkpoints are
-        compared. MMEngine's hook that sets the epoch of the sampler is removed: it would do so at
-        another time, and not for past epochs.
+        compared. MMEngine's hook that sets the epoch of the sampler is removed: it would do so
+        again, and not for past epochs.
         """
         runner.hooks[:] = [each for each in runner.hooks if type(each) is not DistSamplerSeedHook]
         self.position.seed = base_seed(runner)
