@@ -38,7 +38,7 @@ class ResumableDataLoader(DataLoader):
         endless: continue with the next epoch when one ends.
 
     Attributes:
-        position: its batch sampler.
+        position: positions of its batch sampler, which hooks read and change as ``batch_sampler``.
         configured_seed: seed of the sampler in the config, if any.
 
     Raises:
@@ -69,10 +69,16 @@ class ResumableDataLoader(DataLoader):
         defer_worker_signals(self)
         # PyTorch sets others if a batch sampler is given, but hooks read and steer these
         vars(self).update(
+            batch_sampler=position.batch_sampler,
             batch_size=position.batch_size,
             sampler=position.sampler,
             drop_last=position.drop_last,
         )
+
+    @property
+    def _index_sampler(self) -> PositionedBatchSampler:
+        """Source of indices of PyTorch's iterators."""
+        return self.position
 
     def begin(self, epoch: int) -> None:
         """Set the epoch of the samplers, which hooks may change before :meth:`iter_from`."""
@@ -98,7 +104,8 @@ class ResumableDataLoader(DataLoader):
         vars(other).update(
             position=self.position.separate(), persistent_workers=False, _iterator=None
         )
-        vars(other).update(batch_sampler=other.position, sampler=other.position.sampler)
+        inner = other.position.batch_sampler
+        vars(other).update(batch_sampler=inner, sampler=other.position.sampler)
         yield from other.iter_from(0, 0)
 
     def load_seeds(self, runner: Runner) -> None:

@@ -11,6 +11,7 @@ from mmengine.dataset import DefaultSampler, InfiniteSampler
 from random_numbers import draw, seed
 from tiny_run import toy_runner
 from torch.utils.data import (
+    BatchSampler,
     DataLoader,
     IterableDataset,
     RandomSampler,
@@ -76,6 +77,29 @@ def test_hooks_read_and_steer_the_configured_sampler():
     assert loader.drop_last
     loader.sampler.weights = torch.tensor([0.0, 1.0] + [0.0] * 6)
     assert [batch.tolist() for batch in loader.iter_from(0, 0)] == [[1] * 4] * 2
+
+
+class Staged(BatchSampler):
+    """Batch sampler with a setting and a method of its own."""
+
+    stage = 0
+
+    def advance(self):
+        self.stage += 1
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_hooks_read_and_steer_the_configured_batch_sampler(workers):
+    batches = Staged(range(8), 4, drop_last=False)
+    data = DataLoader(Numbers(), batch_sampler=batches, num_workers=workers)
+    loader = ResumableDataLoader(data)
+    loader.batch_sampler.advance()
+    loader.batch_sampler.stage += 1
+    loader.batch_sampler.batch_size = 3
+    loader.batch_sampler.drop_last = True
+    assert (batches.stage, len(loader)) == (2, 2)
+    for reader in (loader, loader.iter_from(0, 0)):
+        assert [batch[:, 0].tolist() for batch in reader] == [[0, 1, 2], [3, 4, 5]]
 
 
 SCRIPT = """
