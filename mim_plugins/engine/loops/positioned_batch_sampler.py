@@ -107,6 +107,9 @@ class PositionedBatchSampler(Sampler):
     def separate(self) -> "PositionedBatchSampler":
         """Return an independent sampler of single epochs, for another reader of the data.
 
+        It is at the start of the same epoch if the order depends on the epoch alone. Otherwise it
+        is at the start of the run, because past epochs would have to be drawn again.
+
         Raises:
             ConfigError: see :meth:`SamplerSnapshot.restore`.
         """
@@ -114,6 +117,7 @@ class PositionedBatchSampler(Sampler):
         other.endless = False
         other.batch_sampler = self._first_state().copy_of(self.batch_sampler)
         other._find_parts()
+        other.set_position(self.epoch if is_function_of_epoch(self.parts) else 0, 0)
         return other
 
     def begin(self) -> None:

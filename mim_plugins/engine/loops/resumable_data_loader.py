@@ -1,20 +1,16 @@
 """Data loader that starts at any position of a run."""
 
-import atexit
 import copy
-import functools
 import logging
-import multiprocessing
 import re
-import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from mmengine.dist import get_rank, get_world_size
 from mmengine.hooks import DistSamplerSeedHook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, IterableDataset
 
 from ...errors import ConfigError
 from ...randomness import preserved_random_state
@@ -23,8 +19,8 @@ from .endless_sampler import check_training_sampler
 from .hub_owner import own_message_hub
 from .positioned_batch_sampler import PositionedBatchSampler
 from .sampler_stream import draws_from_all
+from .worker_signals import defer_worker_signals
 
-_WORKER_GRACE = 60  # seconds from SIGTERM to the end of a worker
 _END = object()
 
 
@@ -42,15 +38,11 @@ class ResumableDataLoader(DataLoader):
         configured_seed: seed of the sampler in the config, if any.
 
     Raises:
-        TypeError: the loader has no batch sampler (iterable data set).
+        ConfigError: the loader has no batches of indices, or its class replaces how they are read.
     """
 
     def __init__(self, loader: DataLoader, endless: bool = False) -> None:
-        if loader.batch_sampler is None:
-            raise TypeError(
-                f"a run on {type(loader.dataset).__name__} cannot be resumed exactly: its loader"
-                " has no batch sampler; use a data set with indices and a batch_size"
-            )
+        _check_positions(loader)
         position = PositionedBatchSampler(loader.batch_sampler, endless, loader.dataset)
         super().__init__(
             loader.dataset,
@@ -95,9 +87,9 @@ class ResumableDataLoader(DataLoader):
             return _restoring(super().__iter__())
 
     def __iter__(self) -> Any:
-        """Yield the batches of the run's first epoch, beside a training on others.
+        """Yield the batches of an epoch, beside a training.
 
-        Hooks such as mmpretrain's PreciseBNHook read training images within an iteration.
+        See :meth:`PositionedBatchSampler.separate` for the epoch. Hooks such as mmpretrain's PreciseBNHook read training images within an iteration.
         """
         other = copy.copy(self)
         # PyTorch refuses to set these attributes; persistent workers are those of the training
@@ -106,7 +98,7 @@ class ResumableDataLoader(DataLoader):
         )
         inner = other.position.batch_sampler
         vars(other).update(batch_sampler=inner, sampler=other.position.sampler)
-        yield from other.iter_from(0, 0)
+        yield from other.iter_from(other.position.epoch, 0)
 
     def load_seeds(self, runner: Runner) -> None:
         """Load the seeds of the run, including those from the checkpoint of a resumed run.
@@ -141,6 +133,28 @@ class ResumableDataLoader(DataLoader):
             )
 
 
+def _check_positions(loader: DataLoader) -> None:
+    """Refuse loaders whose batches have no position from which they could be read."""
+    fault = None
+    if isinstance(loader.dataset, IterableDataset):
+        fault = f"dataset: {type(loader.dataset).__name__} is an IterableDataset"
+    elif loader.batch_sampler is None:
+        fault = "batch_size=None gives single samples"
+    if fault:
+        raise ConfigError(
+            f"train_dataloader.{fault}; runs that can resume need a data set with __getitem__ and"
+            " __len__, and a batch_size of at least 1"
+        )
+    for name in ("__iter__", "_get_iterator"):
+        known = (getattr(kind, name) for kind in (DataLoader, ResumableDataLoader))
+        if getattr(type(loader), name) not in known:
+            raise ConfigError(
+                f"train_dataloader: {type(loader).__name__} has its own {name}, which runs that can"
+                " resume do not call; pass a DataLoader, and change its batches in collate_fn, or set"
+                " train_cfg.type to a loop of MMEngine"
+            )
+
+
 def _restoring(batches: Iterator) -> Iterator:
     """Yield batches, with the random generators of the caller between them."""
     while True:
@@ -157,8 +171,8 @@ def build_resumable_data_loader(
     """Build the loader from a PyTorch loader or its config, the forms that MMEngine's loops accept.
 
     Raises:
-        ConfigError: the number of batches is unknown or 0, or infinite and not ``endless``; or the
-            data set is an ``IterableDataset``.
+        ConfigError: the number of batches is unknown or 0, or infinite and not ``endless``; the
+            data set is an ``IterableDataset``; or see :class:`ResumableDataLoader`.
     """
     own_message_hub(runner)
     if not isinstance(dataloader, dict):
@@ -186,22 +200,6 @@ def _build(runner: Runner, dataloader: dict) -> DataLoader:
         ) from error
 
 
-def defer_worker_signals(loader: DataLoader) -> None:
-    """Keep the future workers of ``loader`` alive when a job receives a termination signal.
-
-    A cluster sends SIGTERM or SIGUSR1 to all processes, but the run needs its workers until the
-    iteration is complete and its checkpoint saved. Workers end one minute after SIGTERM and ignore
-    SIGUSR1.
-    """
-    inner = loader.worker_init_fn
-    if isinstance(inner, functools.partial) and inner.func is _start_worker:
-        return
-    loader.worker_init_fn = functools.partial(_start_worker, inner)
-    # runs before multiprocessing's own handler, which joins the workers
-    atexit.unregister(_end_workers)
-    atexit.register(_end_workers)
-
-
 def base_seed(runner: Runner) -> int:
     """Return the seed of the run, the same on all ranks."""
     return runner.seed - (get_rank() if _ranks_differ(runner) else 0)
@@ -217,23 +215,3 @@ def iteration_key(runner: Runner) -> tuple[int, int, int]:
 
 def _ranks_differ(runner: Runner) -> bool:
     return runner._randomness_cfg.get("diff_rank_seed", False)
-
-
-def _start_worker(inner: Callable[[int], Any] | None, worker_id: int) -> None:
-    signal.signal(signal.SIGTERM, _leave_later)
-    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-    if inner is not None:
-        inner(worker_id)
-
-
-def _end_workers() -> None:
-    """Kill the workers that are alive at the end of the process."""
-    workers = [child for child in multiprocessing.active_children() if child.daemon]
-    if workers:
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # PyTorch's handler would raise an error
-    for worker in workers:
-        worker.kill()
-
-
-def _leave_later(*_: object) -> None:
-    signal.alarm(_WORKER_GRACE)  # the default action of SIGALRM ends the process
