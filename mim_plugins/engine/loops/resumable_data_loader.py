@@ -89,7 +89,8 @@ class ResumableDataLoader(DataLoader):
     def __iter__(self) -> Any:
         """Yield the batches of an epoch, beside a training.
 
-        See :meth:`PositionedBatchSampler.separate` for the epoch. Hooks such as mmpretrain's PreciseBNHook read training images within an iteration.
+        Hooks such as mmpretrain's PreciseBNHook read training images within an iteration. The
+        epoch is that of :meth:`PositionedBatchSampler.separate`.
         """
         other = copy.copy(self)
         # PyTorch refuses to set these attributes; persistent workers are those of the training
@@ -150,8 +151,8 @@ def _check_positions(loader: DataLoader) -> None:
         if getattr(type(loader), name) not in known:
             raise ConfigError(
                 f"train_dataloader: {type(loader).__name__} has its own {name}, which runs that can"
-                " resume do not call; pass a DataLoader, and change its batches in collate_fn, or set"
-                " train_cfg.type to a loop of MMEngine"
+                " resume do not call; pass a DataLoader, and change its batches in collate_fn, or"
+                " set train_cfg.type to a loop of MMEngine"
             )
 
 
