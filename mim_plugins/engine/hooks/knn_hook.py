@@ -20,7 +20,7 @@ from ...evaluation.rankme import rankme
 from ...file_names import printable
 from ...randomness import preserved_random_state
 from ...registry import HOOKS
-from ..loops.resumable_data_loader import defer_worker_signals
+from ..loops.worker_signals import defer_worker_signals
 from ..model_wrapper import unwrap_model
 from .interval_hook import IntervalHook
 from .progress_hook import ProgressHook

@@ -14,8 +14,8 @@ from torch.utils.data import DataLoader
 
 from ...errors import WorkDirError
 from ...registry import HOOKS
-from ..loops.resumable_data_loader import defer_worker_signals
 from ..loops.training_end import at_end_of_training
+from ..loops.worker_signals import defer_worker_signals
 from ..resume.checkpoint_names import INTERRUPTED
 from .atomic_checkpoint_hook import AtomicCheckpointHook
 from .restart_hook import LAUNCH_VARIABLE

@@ -83,8 +83,7 @@ def _batches(size: int | None, loader: DataLoader) -> str:
     """Describe the batches of one process."""
     if size is not None:
         return counted(size, "image")
-    sampler = getattr(loader.batch_sampler, "batch_sampler", loader.batch_sampler)
-    return f"a batch of {type(sampler).__name__}"
+    return f"a batch of {type(loader.batch_sampler).__name__}"
 
 
 def _length(runner: Runner, batch: int | None) -> str:

@@ -12,7 +12,7 @@ from torch.utils.data import Sampler
 
 from ...errors import ConfigError
 from ..batch_images import images_per_batch
-from .sampler_parts import find_parts, is_function_of_epoch
+from .sampler_parts import find_parts, is_function_of_epoch, nested_samplers
 from .sampler_seeds import load_sampler_seeds
 from .sampler_snapshot import SamplerSnapshot, begin_endless
 from .sampler_stream import SamplerStream, order_rank
@@ -29,9 +29,9 @@ class PositionedBatchSampler(Sampler):
 
     Samplers may continue random generators, count epochs or keep indices for a later epoch. A
     resumed run therefore draws all earlier epochs again, exactly as a training does: from
-    ``set_epoch``, which only this class calls, to the code after the last index, in the same
-    stream of random numbers. Past epochs of samplers of OpenMMLab and PyTorch without a generator
-    are left out if their order depends on the epoch alone.
+    ``set_epoch``, which this class calls once per epoch, to the code after the last index, in the
+    same stream of random numbers. Past epochs of samplers of OpenMMLab and PyTorch without a
+    generator are left out if their order depends on the epoch alone.
 
     Args:
         batch_sampler: PyTorch's ``BatchSampler`` or a similar class.
@@ -39,6 +39,7 @@ class PositionedBatchSampler(Sampler):
         dataset: data set of the loader, which copies of the samplers share.
 
     Attributes:
+        epoch: epoch of the position.
         parts: samplers and what they contain.
         seed: seed of the run. Augmentations depend on it, the rank, the epoch and the position
             within the epoch.
@@ -49,6 +50,7 @@ class PositionedBatchSampler(Sampler):
 
     _first: SamplerSnapshot | None
     _reached: int  # epoch at whose start the samplers are; within an epoch, the largest number
+    _begun: int | None  # epoch of :meth:`begin` whose iteration follows
 
     def __init__(self, batch_sampler: Any, endless: bool = False, dataset: Any = None) -> None:
         self.batch_sampler = batch_sampler
@@ -58,7 +60,7 @@ class PositionedBatchSampler(Sampler):
         self.ranks_differ = False
         self.heartbeat: Callable[[], object] | None = None
         self._rank = get_rank()
-        self._epoch = self._start = 0
+        self.epoch = self._start = 0
         self._length: int | None = None
         self._find_parts()
 
@@ -100,10 +102,13 @@ class PositionedBatchSampler(Sampler):
 
     def set_position(self, epoch: int, batch: int) -> None:
         """Start the next iteration at this batch; if endless, it may lie in a later epoch."""
-        self._epoch, self._start = epoch, batch
+        self.epoch, self._start = epoch, batch
 
     def separate(self) -> "PositionedBatchSampler":
         """Return an independent sampler of single epochs, for another reader of the data.
+
+        It is at the start of the same epoch if the order depends on the epoch alone. Otherwise it
+        is at the start of the run, because past epochs would have to be drawn again.
 
         Raises:
             ConfigError: see :meth:`SamplerSnapshot.restore`.
@@ -112,16 +117,35 @@ class PositionedBatchSampler(Sampler):
         other.endless = False
         other.batch_sampler = self._first_state().copy_of(self.batch_sampler)
         other._find_parts()
+        other.set_position(self.epoch if is_function_of_epoch(self.parts) else 0, 0)
         return other
+
+    def begin(self) -> None:
+        """Bring the samplers to the start of the epoch of the position.
+
+        Its iteration continues from there, so hooks may change the samplers in between.
+        """
+        for epoch in range(self._rewind(), self.epoch):
+            self._set_epoch(epoch)
+            batches = self._batches()
+            self._skip(batches, sys.maxsize if self.endless else len(self))
+            self._skip(batches, 1)
+        self._set_epoch(self.epoch)
+        self._begun = self.epoch
 
     def __iter__(self) -> Iterator[SeededBatch]:
         """Yield the batches from the position of :meth:`set_position`."""
-        first, start = self._epoch, self._start
-        for epoch in count(self._rewind(first)):
-            batches = self._begin_epoch(epoch)
+        if self._begun != self.epoch:
+            self.begin()
+        self._begun = None
+        first, start = self.epoch, self._start
+        for epoch in count(first):
+            if epoch > first:
+                self._set_epoch(epoch)
+            batches = self._batches()
             # an epoch ends after its length, even if the sampler yields more
             length = sys.maxsize if self.endless else len(self)
-            done = self._skip(batches, length if epoch < first else min(start, length))
+            done = self._skip(batches, min(start, length))
             while done < length and (indices := self._next(batches)) is not None:
                 batch = SeededBatch(indices, (self.seed, self._rank, epoch, done))
                 batch.seed()  # without workers, the loader reads it next in this process
@@ -129,8 +153,6 @@ class PositionedBatchSampler(Sampler):
                 done += 1
             self._skip(batches, 1)  # code of the sampler after its last batch
             self._reached = epoch + 1
-            if epoch < first:
-                continue
             if not self.endless:
                 return
             if not done:
@@ -140,16 +162,21 @@ class PositionedBatchSampler(Sampler):
                 )
             start = max(start - done, 0)
 
-    def _begin_epoch(self, epoch: int) -> Iterator[list]:
-        """Return the batches of an epoch, whether it is trained on or drawn again."""
+    def _set_epoch(self, epoch: int) -> None:
+        """Start an epoch, whether it is trained on or drawn again."""
         if self.heartbeat is not None:
             self.heartbeat()
         rank = order_rank(self.batch_sampler, self._rank, self.ranks_differ)
         self._stream.seed(self.seed, rank, epoch, _ORDER)
         with self._stream.entered():
-            for sampler in reversed(self.parts.objects):
+            for sampler in reversed(self.parts.samplers):
                 if hasattr(sampler, "set_epoch"):
                     sampler.set_epoch(epoch)
+        if not self.endless:
+            self._length = None
+
+    def _batches(self) -> Iterator[list]:
+        """Return the batches of the epoch that has been started."""
         if not self.endless:
             self._measure()
         return chain(self.batch_sampler)  # does not request more from an iterator that has ended
@@ -169,21 +196,21 @@ class PositionedBatchSampler(Sampler):
         with self._stream.entered():
             return sum(1 for _ in islice(batches, number))
 
-    def _rewind(self, epoch: int) -> int:
-        """Return the epoch from which the samplers are run to reach the start of ``epoch``."""
+    def _rewind(self) -> int:
+        """Return the epoch from which the samplers are run to reach the start of the position's."""
         self._first_state()
-        if self._reached > epoch:
+        if self._reached > self.epoch:
             self._restore()
-        begin = epoch if is_function_of_epoch(self.parts) else self._reached
+        begin = self.epoch if is_function_of_epoch(self.parts) else self._reached
         self._reached = sys.maxsize
-        if epoch - begin > 1:
-            print_log(f"drawing the indices of {epoch - begin} earlier epochs", "current")
+        if self.epoch - begin > 1:
+            print_log(f"drawing the indices of {self.epoch - begin} earlier epochs", "current")
         return begin
 
     def _find_parts(self) -> None:
         self.parts = find_parts(self.batch_sampler, self._dataset)
         self._stream = SamplerStream(self.parts)
-        self._first, self._reached = None, 0
+        self._first, self._reached, self._begun = None, 0, None
 
     def _first_state(self) -> SamplerSnapshot:
         """Return the first state of the samplers, which is the present one before any epoch."""
@@ -196,5 +223,6 @@ class PositionedBatchSampler(Sampler):
 
     def _restore(self) -> None:
         self._first_state().restore()
+        self.parts = self.parts._replace(chain=nested_samplers(self.batch_sampler))
         self._stream = SamplerStream(self.parts)
         self._reached = 0

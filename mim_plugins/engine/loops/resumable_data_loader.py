@@ -1,29 +1,26 @@
 """Data loader that starts at any position of a run."""
 
-import atexit
 import copy
-import functools
 import logging
-import multiprocessing
 import re
-import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from mmengine.dist import get_rank, get_world_size
 from mmengine.hooks import DistSamplerSeedHook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, IterableDataset
 
 from ...errors import ConfigError
 from ...randomness import preserved_random_state
 from ..resume.resumed_position import BATCH, images_per_iteration
 from .endless_sampler import check_training_sampler
+from .hub_owner import own_message_hub
 from .positioned_batch_sampler import PositionedBatchSampler
 from .sampler_stream import draws_from_all
+from .worker_signals import defer_worker_signals
 
-_WORKER_GRACE = 60  # seconds from SIGTERM to the end of a worker
 _END = object()
 
 
@@ -37,19 +34,15 @@ class ResumableDataLoader(DataLoader):
         endless: continue with the next epoch when one ends.
 
     Attributes:
-        position: its batch sampler.
+        position: positions of its batch sampler, which hooks read and change as ``batch_sampler``.
         configured_seed: seed of the sampler in the config, if any.
 
     Raises:
-        TypeError: the loader has no batch sampler (iterable data set).
+        ConfigError: the loader has no batches of indices, or its class replaces how they are read.
     """
 
     def __init__(self, loader: DataLoader, endless: bool = False) -> None:
-        if loader.batch_sampler is None:
-            raise TypeError(
-                f"a run on {type(loader.dataset).__name__} cannot be resumed exactly: its loader"
-                " has no batch sampler; use a data set with indices and a batch_size"
-            )
+        _check_positions(loader)
         position = PositionedBatchSampler(loader.batch_sampler, endless, loader.dataset)
         super().__init__(
             loader.dataset,
@@ -68,10 +61,21 @@ class ResumableDataLoader(DataLoader):
         defer_worker_signals(self)
         # PyTorch sets others if a batch sampler is given, but hooks read and steer these
         vars(self).update(
+            batch_sampler=position.batch_sampler,
             batch_size=position.batch_size,
             sampler=position.sampler,
             drop_last=position.drop_last,
         )
+
+    @property
+    def _index_sampler(self) -> PositionedBatchSampler:
+        """Source of indices of PyTorch's iterators."""
+        return self.position
+
+    def begin(self, epoch: int) -> None:
+        """Set the epoch of the samplers, which hooks may change before :meth:`iter_from`."""
+        self.position.set_position(epoch, 0)
+        self.position.begin()
 
     def iter_from(self, epoch: int, start: int) -> Iterator:
         """Return an iterator over the batches of ``epoch``, skipping the first ``start``.
@@ -83,24 +87,26 @@ class ResumableDataLoader(DataLoader):
             return _restoring(super().__iter__())
 
     def __iter__(self) -> Any:
-        """Yield the batches of the run's first epoch, beside a training on others.
+        """Yield the batches of an epoch, beside a training.
 
-        Hooks such as mmpretrain's PreciseBNHook read training images within an iteration.
+        Hooks such as mmpretrain's PreciseBNHook read training images within an iteration. The
+        epoch is that of :meth:`PositionedBatchSampler.separate`.
         """
         other = copy.copy(self)
         # PyTorch refuses to set these attributes; persistent workers are those of the training
         vars(other).update(
             position=self.position.separate(), persistent_workers=False, _iterator=None
         )
-        vars(other).update(batch_sampler=other.position, sampler=other.position.sampler)
-        yield from other.iter_from(0, 0)
+        inner = other.position.batch_sampler
+        vars(other).update(batch_sampler=inner, sampler=other.position.sampler)
+        yield from other.iter_from(other.position.epoch, 0)
 
     def load_seeds(self, runner: Runner) -> None:
         """Load the seeds of the run, including those from the checkpoint of a resumed run.
 
         The message hub of the run gets the images per iteration, with which its checkpoints are
-        compared. MMEngine's hook that sets the epoch of the sampler is removed: it would do so at
-        another time, and not for past epochs.
+        compared. MMEngine's hook that sets the epoch of the sampler is removed: it would do so
+        again, and not for past epochs.
         """
         runner.hooks[:] = [each for each in runner.hooks if type(each) is not DistSamplerSeedHook]
         self.position.seed = base_seed(runner)
@@ -128,6 +134,28 @@ class ResumableDataLoader(DataLoader):
             )
 
 
+def _check_positions(loader: DataLoader) -> None:
+    """Refuse loaders whose batches have no position from which they could be read."""
+    fault = None
+    if isinstance(loader.dataset, IterableDataset):
+        fault = f"dataset: {type(loader.dataset).__name__} is an IterableDataset"
+    elif loader.batch_sampler is None:
+        fault = "batch_size=None gives single samples"
+    if fault:
+        raise ConfigError(
+            f"train_dataloader.{fault}; runs that can resume need a data set with __getitem__ and"
+            " __len__, and a batch_size of at least 1"
+        )
+    for name in ("__iter__", "_get_iterator"):
+        known = (getattr(kind, name) for kind in (DataLoader, ResumableDataLoader))
+        if getattr(type(loader), name) not in known:
+            raise ConfigError(
+                f"train_dataloader: {type(loader).__name__} has its own {name}, which runs that can"
+                " resume do not call; pass a DataLoader, and change its batches in collate_fn, or"
+                " set train_cfg.type to a loop of MMEngine"
+            )
+
+
 def _restoring(batches: Iterator) -> Iterator:
     """Yield batches, with the random generators of the caller between them."""
     while True:
@@ -143,16 +171,11 @@ def build_resumable_data_loader(
 ) -> ResumableDataLoader:
     """Build the loader from a PyTorch loader or its config, the forms that MMEngine's loops accept.
 
-    Runners of the same name that are built within a second share a message hub, so what an earlier
-    run has stored there is removed.
-
     Raises:
-        ConfigError: the number of batches is unknown or 0, or infinite and not ``endless``; or the
-            data set is an ``IterableDataset``.
+        ConfigError: the number of batches is unknown or 0, or infinite and not ``endless``; the
+            data set is an ``IterableDataset``; or see :class:`ResumableDataLoader`.
     """
-    if BATCH in runner.message_hub.runtime_info:
-        runner.message_hub.runtime_info.clear()
-        runner.message_hub.log_scalars.clear()
+    own_message_hub(runner)
     if not isinstance(dataloader, dict):
         resumable = ResumableDataLoader(dataloader, endless)
     else:
@@ -178,22 +201,6 @@ def _build(runner: Runner, dataloader: dict) -> DataLoader:
         ) from error
 
 
-def defer_worker_signals(loader: DataLoader) -> None:
-    """Keep the future workers of ``loader`` alive when a job receives a termination signal.
-
-    A cluster sends SIGTERM or SIGUSR1 to all processes, but the run needs its workers until the
-    iteration is complete and its checkpoint saved. Workers end one minute after SIGTERM and ignore
-    SIGUSR1.
-    """
-    inner = loader.worker_init_fn
-    if isinstance(inner, functools.partial) and inner.func is _start_worker:
-        return
-    loader.worker_init_fn = functools.partial(_start_worker, inner)
-    # runs before multiprocessing's own handler, which joins the workers
-    atexit.unregister(_end_workers)
-    atexit.register(_end_workers)
-
-
 def base_seed(runner: Runner) -> int:
     """Return the seed of the run, the same on all ranks."""
     return runner.seed - (get_rank() if _ranks_differ(runner) else 0)
@@ -209,23 +216,3 @@ def iteration_key(runner: Runner) -> tuple[int, int, int]:
 
 def _ranks_differ(runner: Runner) -> bool:
     return runner._randomness_cfg.get("diff_rank_seed", False)
-
-
-def _start_worker(inner: Callable[[int], Any] | None, worker_id: int) -> None:
-    signal.signal(signal.SIGTERM, _leave_later)
-    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-    if inner is not None:
-        inner(worker_id)
-
-
-def _end_workers() -> None:
-    """Kill the workers that are alive at the end of the process."""
-    workers = [child for child in multiprocessing.active_children() if child.daemon]
-    if workers:
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # PyTorch's handler would raise an error
-    for worker in workers:
-        worker.kill()
-
-
-def _leave_later(*_: object) -> None:
-    signal.alarm(_WORKER_GRACE)  # the default action of SIGALRM ends the process

@@ -108,6 +108,7 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
 
     def run_epoch(self) -> None:
         """Train on the remaining batches of the current epoch."""
+        self.dataloader.begin(self._epoch)
         self.runner.call_hook("before_train_epoch")
         self.runner.model.train()
         done = self._completed_batches()

@@ -56,6 +56,7 @@ class ResumableIterLoop(IterBasedTrainLoop):
         self.dataloader.load_seeds(self.runner)
         try:
             self.runner.call_hook("before_train")
+            self.dataloader.begin(0)
             self.runner.call_hook("before_train_epoch")  # the run is one epoch, as in MMEngine
             run_missed_validation(self, self._iter)
             # after the hooks, which may change the sampler, because workers read ahead

@@ -26,17 +26,26 @@ _FUNCTIONS_OF_EPOCH = {
 }
 _ATOMIC = (int, float, str, bytes, type(None), type)
 _COPIED = (torch.Tensor, np.ndarray)
+_INDICES = (list, tuple, range, *_COPIED)  # without their subclasses
 
 
 class SamplerParts(NamedTuple):
     """Parts of a sampler, each once and in a fixed order, the outermost first."""
 
+    chain: list[Any]
+    """Batch sampler and the samplers within it, of any class, see :func:`nested_samplers`."""
     objects: list[Any]
-    """Samplers, and iterators with attributes."""
+    """Samplers and iterators with attributes, including those of the chain."""
     generators: list[Any]
     """Random generators of PyTorch, NumPy and Python, without the global ones."""
     others: list[Any]
     """Objects that all copies of a sampler share, such as the data set."""
+
+    @property
+    def samplers(self) -> list[Any]:
+        """The chain, also lists and classes with ``__slots__`` in it, then all other samplers."""
+        chain = {id(each) for each in self.chain}
+        return [*self.chain, *(each for each in self.objects if id(each) not in chain)]
 
 
 def find_parts(outermost: Any, dataset: Any = None) -> SamplerParts:
@@ -47,7 +56,7 @@ def find_parts(outermost: Any, dataset: Any = None) -> SamplerParts:
         dataset: data set of its loader, which may be a list of images.
     """
     chain = nested_samplers(outermost)
-    parts = SamplerParts([], [], [dataset])
+    parts = SamplerParts(chain, [], [], [dataset])
     seen, waiting = {id(dataset)} - {id(each) for each in chain}, deque(chain)
     while waiting:
         value = waiting.popleft()
@@ -83,10 +92,12 @@ def nested_samplers(outermost: Any) -> list[Any]:
 
 def is_function_of_epoch(parts: SamplerParts) -> bool:
     """Return whether an epoch's order depends on seed and epoch, and not on earlier epochs."""
-    return not parts.generators and all(map(_is_known, parts.objects))
+    return not parts.generators and all(map(_is_known, parts.samplers))
 
 
 def _is_known(sampler: Any) -> bool:
+    if type(sampler) in _INDICES:
+        return True
     package, name = type(sampler).__module__.partition(".")[0], type(sampler).__name__
     return name in _FUNCTIONS_OF_EPOCH.get(package, "").split()
 

@@ -33,7 +33,7 @@ def load_sampler_seeds(parts: SamplerParts, hub: MessageHub) -> bool:
     Raises:
         CheckpointError: the state of a generator in the checkpoint is not valid.
     """
-    seeded = [each for each in parts.objects if isinstance(getattr(each, "seed", None), Integral)]
+    seeded = [each for each in parts.samplers if isinstance(getattr(each, "seed", None), Integral)]
     if not seeded and not parts.generators:
         return True
     own = dict(

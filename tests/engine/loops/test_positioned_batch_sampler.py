@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.dataset import DefaultSampler, InfiniteSampler
-from mmengine.hooks import Hook
+from mmengine.hooks import DistSamplerSeedHook, Hook
 from mmengine.logging import MessageHub
 from tiny_run import ToyModel, toy_runner
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler, Sampler, SequentialSampler
@@ -376,6 +376,51 @@ def test_resumed_runs_draw_what_an_uninterrupted_one_draws(tmp_path, name):
     train(tmp_path / "pieces", 2)
     train(tmp_path / "pieces", 4, resume=True)
     assert (read, lengths) == (whole, whole_lengths)
+
+
+class Ordered(Shuffled):
+    """Sampler that makes its order when its epoch is set."""
+
+    def set_epoch(self, epoch):
+        self.indices = by_epoch(epoch)
+
+    def __iter__(self):
+        return iter(self.indices)
+
+
+class SortsHalf(Hook):
+    """Hook that reads the smaller indices first."""
+
+    def before_train_epoch(self, runner):
+        runner.train_dataloader.sampler.indices.sort(key=lambda index: index >= 4)
+
+
+class OtherEpochs(DistSamplerSeedHook):
+    """Hook that sets other epochs than MMEngine."""
+
+    def before_train_epoch(self, runner):
+        runner.train_dataloader.sampler.set_epoch(runner.epoch + 100)
+
+
+@pytest.mark.parametrize("hook", [SortsHalf, OtherEpochs])
+@pytest.mark.parametrize("loop", [dict(max_epochs=2), dict(max_iters=4)], ids=["epochs", "iters"])
+def test_hooks_before_an_epoch_change_its_order(tmp_path, hook, loop):
+    read, is_iterations = [], "max_iters" in loop
+    runner = toy_runner(
+        tmp_path,
+        ToyModel(lambda weight, inputs: read.extend(inputs.int().tolist()) or weight.sum()),
+        train_cfg=loop
+        | dict(type=f"mim_plugins.Resumable{'Iter' if is_iterations else 'Epoch'}Loop"),
+        train_dataloader=DataLoader([*range(8)], 4, sampler=Ordered(), collate_fn=_collate),
+        hooks=[hook()],
+        checkpoint=dict(interval=10),
+    )
+    runner.train()
+    if hook is SortsHalf:
+        first, second = (sorted(by_epoch(each), key=lambda index: index >= 4) for each in range(2))
+    else:
+        first, second = by_epoch(100), by_epoch(101)
+    assert read == first + (by_epoch(1) if is_iterations else second)
 
 
 def _collate(samples):

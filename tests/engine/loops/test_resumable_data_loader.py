@@ -1,7 +1,5 @@
 import os
 import signal
-import subprocess
-import sys
 import time
 from itertools import islice
 
@@ -11,6 +9,7 @@ from mmengine.dataset import DefaultSampler, InfiniteSampler
 from random_numbers import draw, seed
 from tiny_run import toy_runner
 from torch.utils.data import (
+    BatchSampler,
     DataLoader,
     IterableDataset,
     RandomSampler,
@@ -20,10 +19,7 @@ from torch.utils.data import (
 )
 
 from mim_plugins.engine.loops import ResumableDataLoader
-from mim_plugins.engine.loops.resumable_data_loader import (
-    build_resumable_data_loader,
-    defer_worker_signals,
-)
+from mim_plugins.engine.loops.resumable_data_loader import build_resumable_data_loader
 from mim_plugins.errors import ConfigError
 
 
@@ -54,21 +50,6 @@ def test_workers_start_lazily_and_outlive_signals(number):
     assert [int(batch[0, 0]) for batch in iterator] == list(range(1, 8))
 
 
-def test_workers_of_a_plain_loader_outlive_sigterm(tmp_path):
-    loader = DataLoader(
-        Numbers(), num_workers=1, worker_init_fn=lambda number: (tmp_path / f"{number}").touch()
-    )
-    defer_worker_signals(loader)
-    once = loader.worker_init_fn
-    defer_worker_signals(loader)
-    assert loader.worker_init_fn is once
-    iterator = iter(loader)
-    os.kill(int(next(iterator)[0, 1]), signal.SIGTERM)
-    time.sleep(0.2)
-    assert [int(batch[0, 0]) for batch in iterator] == list(range(1, 8))
-    assert (tmp_path / "0").exists()
-
-
 def test_hooks_read_and_steer_the_configured_sampler():
     sampler = WeightedRandomSampler([1.0] * 8, 8)
     loader = ResumableDataLoader(DataLoader(list(range(8)), 4, sampler=sampler, drop_last=True))
@@ -78,26 +59,27 @@ def test_hooks_read_and_steer_the_configured_sampler():
     assert [batch.tolist() for batch in loader.iter_from(0, 0)] == [[1] * 4] * 2
 
 
-SCRIPT = """
-import torch
-from torch.utils.data import DataLoader
-from mim_plugins.engine.loops.resumable_data_loader import *
+class Staged(BatchSampler):
+    """Batch sampler with a setting and a method of its own."""
 
-plain, wrapped = (
-    DataLoader(torch.arange(4), num_workers=1, persistent_workers=True) for _ in range(2)
-)
-for loader in (plain, ResumableDataLoader(wrapped)):
-    defer_worker_signals(loader)
-    print(len(list(loader)), flush=True)
-"""
+    stage = 0
+
+    def advance(self):
+        self.stage += 1
 
 
-def test_workers_do_not_delay_the_end_of_the_process():
-    command = [sys.executable, "-c", SCRIPT]
-    # less than the minute from SIGTERM to the end of a worker
-    result = subprocess.run(command, capture_output=True, text=True, timeout=50, check=True)
-    assert result.stdout == "4\n4\n"
-    assert "Traceback" not in result.stderr
+@pytest.mark.parametrize("workers", [0, 1])
+def test_hooks_read_and_steer_the_configured_batch_sampler(workers):
+    batches = Staged(range(8), 4, drop_last=False)
+    data = DataLoader(Numbers(), batch_sampler=batches, num_workers=workers)
+    loader = ResumableDataLoader(data)
+    loader.batch_sampler.advance()
+    loader.batch_sampler.stage += 1
+    loader.batch_sampler.batch_size = 3
+    loader.batch_sampler.drop_last = True
+    assert (batches.stage, len(loader)) == (2, 2)
+    for reader in (loader, loader.iter_from(0, 0)):
+        assert [batch[:, 0].tolist() for batch in reader] == [[0, 1, 2], [3, 4, 5]]
 
 
 class Stream(IterableDataset):
@@ -112,11 +94,49 @@ class CountedStream(Stream):
 
 @pytest.mark.parametrize("stream", [Stream(), CountedStream()])
 def test_iterable_data_sets_are_rejected_in_one_line(tmp_path, stream):
-    with pytest.raises(TypeError, match="Stream cannot be resumed exactly"):
-        ResumableDataLoader(DataLoader(stream, batch_size=None))
+    for size in (None, 2):
+        with pytest.raises(ConfigError, match=r"Stream is an IterableDataset.* __getitem__"):
+            ResumableDataLoader(DataLoader(stream, batch_size=size))
     config = dict(dataset=stream, batch_size=2, sampler=dict(type="DefaultSampler"))
     with pytest.raises(ConfigError, match=r"train_dataloader\.dataset .* IterableDataset"):
         build_resumable_data_loader(toy_runner(tmp_path), config)
+
+
+@pytest.mark.parametrize("is_config", [False, True])
+def test_loaders_without_a_batch_size_are_rejected_in_one_line(tmp_path, is_config):
+    data = dict(dataset=Numbers(), batch_size=None, sampler=dict(type="DefaultSampler"))
+    with pytest.raises(ConfigError, match=r"batch_size=None .* a batch_size of"):
+        build_resumable_data_loader(
+            toy_runner(tmp_path), data if is_config else DataLoader(Numbers(), batch_size=None)
+        )
+
+
+class Prefetching(DataLoader):
+    def __iter__(self):
+        return super().__iter__()
+
+
+class Mixing(DataLoader):
+    def _get_iterator(self):
+        return super()._get_iterator()
+
+
+class Named(DataLoader):
+    """Loader that reads like PyTorch's."""
+
+    name = "own"
+
+
+@pytest.mark.parametrize("kind", [Prefetching, Mixing])
+def test_loaders_that_read_in_another_way_are_rejected(kind):
+    with pytest.raises(ConfigError, match=rf"{kind.__name__} has its own .*; pass a DataLoader"):
+        ResumableDataLoader(kind(Numbers(), 2))
+
+
+@pytest.mark.parametrize("kind", [Named, lambda *args: ResumableDataLoader(DataLoader(*args))])
+def test_other_loaders_that_read_like_pytorch_are_accepted(kind):
+    loader = ResumableDataLoader(kind(Numbers(), 3))
+    assert [batch[:, 0].tolist() for batch in loader.iter_from(0, 1)] == [[3, 4, 5], [6, 7]]
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -191,21 +211,13 @@ def test_configured_seed_other_than_the_checkpoints_is_a_warning(tmp_path, monke
     ]
 
 
-def test_run_with_the_message_hub_of_another_one_trains(tmp_path):
-    first, other = toy_runner(tmp_path / "first"), toy_runner(tmp_path / "other")
-    other.message_hub = first.message_hub  # as if built within a second, with the same name
-    first.message_hub.update_info("own", 1)
-    first.train()
-    assert first.message_hub.get_info("own") == 1
-    others = {"corrupt_images", "best_score", "early_stopping"}
-    for key in others:
-        first.message_hub.update_info(key, {})
-    weight = other.train().weight
-    assert other.iter == 4
-    assert torch.equal(weight, first.model.weight)
-    assert not {"corrupt_images", "best_score", "early_stopping"} & {
-        *other.message_hub.runtime_info
-    }
+def test_readers_beside_a_training_read_its_epoch():
+    loader = ResumableDataLoader(DataLoader(Numbers(), 4, sampler=DefaultSampler(Numbers())))
+    orders = []
+    for epoch in (0, 2):
+        orders.append(torch.cat(list(loader.iter_from(epoch, 0))))
+        assert torch.equal(torch.cat(list(loader)), orders[-1])
+    assert not torch.equal(*orders)
 
 
 @pytest.mark.parametrize("sampler", [DefaultSampler, InfiniteSampler])

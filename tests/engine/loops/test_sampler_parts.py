@@ -1,14 +1,18 @@
+import dataclasses
 import functools
+from collections import deque
 from io import BytesIO, TextIOWrapper
 
 import numpy as np
 import pytest
 import torch
+from mmengine.logging import MessageHub
 from stateful_samplers import Counts, batches_of_run, epoch_of, loader, numbers
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler
 
 from mim_plugins.engine.loops import ResumableDataLoader
 from mim_plugins.engine.loops.positioned_batch_sampler import PositionedBatchSampler
+from mim_plugins.engine.loops.sampler_parts import find_parts, is_function_of_epoch
 from mim_plugins.errors import ConfigError
 
 
@@ -97,3 +101,88 @@ def test_keys_and_partial_functions_contain_samplers():
     parts = PositionedBatchSampler(BatchSampler(sampler, 4, False)).parts
     assert [type(each) for each in parts.objects[2:]] == [RandomSampler, Counts]
     assert parts.generators == [random_sampler.generator]
+
+
+def order(number):
+    return torch.randperm(8, generator=numbers(number)).tolist()
+
+
+@dataclasses.dataclass(slots=True)
+class InSlots:
+    """Sampler without a ``__dict__``, whose order depends on the epochs so far."""
+
+    seed: int = 1
+    epochs: int = 0
+
+    def set_epoch(self, epoch):
+        self.epochs += 1
+
+    def __len__(self):
+        return 8
+
+    def __iter__(self):
+        return iter(order(self.seed + self.epochs))
+
+
+class DrawsInSlots(InSlots):
+    """The same, with global random numbers."""
+
+    __slots__ = ()
+
+    def __iter__(self):
+        return iter(np.random.permutation(8).tolist())
+
+
+class AsList(list):
+    def set_epoch(self, epoch):
+        self[:] = [self[index] for index in order(epoch)]
+
+
+class AsDeque(deque):
+    def set_epoch(self, epoch):
+        self.rotate(1 + epoch)
+
+
+class AsDict(dict):
+    def set_epoch(self, epoch):
+        for index in order(epoch)[:4]:
+            self[index] = self.pop(index)
+
+
+OTHERS = {
+    "slots": InSlots,
+    "global": DrawsInSlots,
+    "list": lambda: AsList(range(8)),
+    "deque": lambda: AsDeque(range(8)),
+    "dict": lambda: AsDict.fromkeys(range(8)),
+}
+
+
+@pytest.mark.parametrize("endless", [False, True])
+@pytest.mark.parametrize("name", OTHERS)
+def test_samplers_without_attributes_resume_and_begin_again(name, endless):
+    def make():
+        data = DataLoader(list(range(8)), 4, sampler=OTHERS[name]())
+        return ResumableDataLoader(data, endless)
+
+    some = make()
+    whole = list(batches_of_run(some))
+    assert len({str(whole[start : start + 2]) for start in (0, 2, 4)}) == 3
+    assert list(batches_of_run(make(), start=3)) == whole[3:]
+    assert list(batches_of_run(some)) == whole
+    assert list(batches_of_run(some, start=2)) == whole[2:]
+
+
+def test_seed_in_slots_is_that_of_the_checkpoint():
+    hub = MessageHub("seed_in_slots")
+    samplers = [InSlots(seed) for seed in (1, 2)]
+    for each in samplers:
+        PositionedBatchSampler(BatchSampler(each, 4, False)).load_seeds(hub)
+    assert [each.seed for each in samplers] == [1, 1]
+
+
+@pytest.mark.parametrize("indices", [list, tuple, range, np.arange, torch.arange])
+def test_orders_of_plain_indices_do_not_depend_on_past_epochs(indices):
+    sampler = indices(8) if indices not in (list, tuple) else indices(range(8))
+    assert is_function_of_epoch(find_parts(BatchSampler(sampler, 4, False)))
+    assert not is_function_of_epoch(find_parts(BatchSampler(AsList(range(8)), 4, False)))

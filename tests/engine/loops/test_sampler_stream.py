@@ -102,13 +102,13 @@ def test_numbers_of_a_stream_and_of_others_are_independent():
             return draw(), torch.rand(1, generator=generator).item()
 
     generator = pytorch()
-    stream = SamplerStream(SamplerParts([], [generator], []))
+    stream = SamplerStream(SamplerParts([], [], [generator], []))
     expected = [own(stream) for _ in range(3)]
     assert len(set(expected)) == 3
     other = torch.rand(3, generator=pytorch()).tolist()
     assert torch.rand(1, generator=generator).item() == other[0]
     generator = pytorch()
-    stream, actual = SamplerStream(SamplerParts([], [generator], [])), []
+    stream, actual = SamplerStream(SamplerParts([], [], [generator], [])), []
     for number in range(3):
         seed()
         outside = draw()
