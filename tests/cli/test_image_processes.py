@@ -20,8 +20,10 @@ from mim_plugins.errors import UserError
 
 # large results, so that most of the time a process writes one
 SCRIPT = """
-import sys, time
+import signal, sys, time
 from mim_plugins.cli.image_processes import map_images
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of shells ignore it
 
 def read(address):
     time.sleep(0.002)

@@ -156,11 +156,11 @@ def test_empty_class_folders_keep_the_labels(tmp_path, kind, empty):
 @pytest.mark.parametrize("source", ["folder", "zip"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_empty_class_folders_keep_the_names(list_source, tmp_path, source, kind):
-    names = ("train2017/1.png", "val2017/x/2.png")
+    names = ("left/1.png", "right/x/2.png")
     files = {f"coco/{name}": image_bytes(number) for number, name in enumerate(names)}
-    place = tree(tmp_path, source, files | {"coco/annotations/": b"", "coco/val2017/y/": b""})
+    place = tree(tmp_path, source, files | {"coco/annotations/": b"", "coco/right/y/": b""})
     found = list_source(place)
-    assert found.classes == ("annotations", "train2017", "val2017")
+    assert found.classes == ("annotations", "left", "right")
     prefix = "" if source == "folder" else "coco/"
     assert [(image.name, image.label) for image in found.images] == [
         (f"{prefix}{name}", label) for label, name in enumerate(names, 1)
@@ -168,7 +168,7 @@ def test_empty_class_folders_keep_the_names(list_source, tmp_path, source, kind)
     pack(place, out := tmp_path / f"out.{kind}")
     assert labeled_contents(out) == sorted((image_bytes(n), n + 1) for n in range(2))
     if kind != "parquet":
-        dataset = UnlabeledImageFolder(str(out), data_prefix="val2017")
+        dataset = UnlabeledImageFolder(str(out), data_prefix="right")
         assert contents(dataset) == [image_bytes(1)]
 
 
