@@ -37,7 +37,7 @@ def map_images(
 ) -> Iterator[_Result]:
     """Yield ``function(address)`` of all addresses in order, computed in several processes.
 
-    Each process has a pipe of its own. With a common queue, as in ``concurrent.futures``, a process
+    Each process has a separate pipe. With a common queue, as in ``concurrent.futures``, a process
     that is killed while it writes a result lets the others wait forever. The processes never
     receive Ctrl-C, are killed when the generator ends, and end when the first process is killed.
 
