@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import torch
 
 from ..checkpoints import fetch, is_torchscript
-from ..errors import CheckpointError
+from ..errors import CheckpointError, ConfigError
 from ..registry import MODELS
 from .map_tower import timm_tower
 from .target_generator import TargetGenerator
@@ -36,8 +36,12 @@ class TimmTarget(TargetGenerator):
     EfficientNet, MobileCLIP), the cells of a stage's feature map are the tokens, and the stride of
     the stage is the patch size.
 
+    The tag of the weights determines the normalization constants and the activation. CLIP weights
+    trained with QuickGELU are built with it, also under timm's names that would give them GELU.
+
     Args:
-        model_name: name in timm, with the tag of the weights.
+        model_name: name in timm, with the tag of the weights. A file requires the tag if the tags
+            of the model differ in normalization or activation.
         pretrained: True for the weights of the tag, downloaded if necessary; the path of a file
             with them; or None for random weights, with a warning.
         features: ``'norm'`` for the output of the last norm, as timm's ``forward_features``
@@ -52,7 +56,7 @@ class TimmTarget(TargetGenerator):
         ImportError: timm is not installed.
         FileNotFoundError: the weights are not cached and cannot be downloaded.
         ValueError: an unknown model, tag or feature, a model without feature map, a file that does
-            not fit, or ``'norm'`` of a model without norm; see :func:`check_norm`.
+            not fit or needs a tag, or ``'norm'`` of a model without norm; see :func:`check_norm`.
     """
 
     def __init__(
@@ -75,12 +79,17 @@ class TimmTarget(TargetGenerator):
 def _build(timm: Any, name: str, pretrained: bool | str | None, cache_dir: str | None) -> Any:
     """Return the timm model with its weights."""
     repository, file = _published_at(timm, name, needed=pretrained is True)
+    path = None
+    if pretrained not in (None, True):
+        path = existing_file(str(pretrained), "True for those of the tag")
+        _require_tag(timm, name, path)
+    name = _with_trained_activation(timm, name)
     with reproducible_init():
         if pretrained is None:
             warn_random("TimmTarget", name)
             return timm.create_model(name)
-        if pretrained is not True:
-            return _load(timm, name, existing_file(str(pretrained), "True for those of the tag"))
+        if path is not None:
+            return _load(timm, name, path)
         try:
             overlay = _download(timm, name, cache_dir)
             trunk = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=overlay)
@@ -138,6 +147,37 @@ def _load(timm: Any, name: str, path: str) -> Any:
     check_tensors(trunk.state_dict(), path)
     trunk.pretrained_cfg["state_dict"] = None  # frees the second copy
     return trunk
+
+
+def _require_tag(timm: Any, name: str, path: str) -> None:
+    """Check that the name determines what a file does not contain: normalization and activation.
+
+    Raises:
+        ConfigError: the name has no tag, and the tags of the model differ in them.
+    """
+    arch, _, tag = name.partition(".")
+    tagged = [] if tag else timm.list_models(f"{arch}.*", pretrained=True)
+    facts = set()
+    for each in tagged:
+        config = timm.get_pretrained_cfg(each)
+        facts.add((config.mean, config.std, _with_trained_activation(timm, each) == each))
+    if len(facts) > 1:
+        raise ConfigError(
+            f"pretrained='{path}': the weights of {arch} differ in activation or normalization,"
+            " which the file does not contain; set model_name to that of the file, one of"
+            f" {', '.join(tagged)}"
+        )
+
+
+def _with_trained_activation(timm: Any, name: str) -> str:
+    """Return timm's name of the same weights with the activation they were trained with.
+
+    timm publishes CLIP weights of QuickGELU also under names that build GELU.
+    """
+    config = timm.get_pretrained_cfg(name)
+    arch = name.partition(".")[0].replace("_clip_", "_clip_quickgelu_")
+    variant = f"{arch}.{config.tag}" if config is not None else name
+    return variant if timm.models.is_model_pretrained(variant) else name
 
 
 def _published_at(timm: Any, name: str, needed: bool) -> tuple[str, str]:

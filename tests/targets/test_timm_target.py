@@ -11,6 +11,7 @@ from mmengine.registry import MODELS
 
 from mim_plugins.errors import CheckpointError, ConfigError
 from mim_plugins.targets import TimmTarget
+from mim_plugins.targets.timm_target import _build, _with_trained_activation
 
 TINY = "test_vit.r160_in1k"  # 64 channels, 6 blocks, 160 pixels, [CLS] token
 
@@ -111,6 +112,56 @@ def test_unknown_names_and_tags_are_refused_with_those_there_are(timm):
         TimmTarget("test_vit.dino")
     with pytest.raises(ValueError, match=r"'test_vit4': no weights are published"):
         TimmTarget("test_vit4")
+
+
+def is_quick(timm, name):
+    """Return whether timm's remarks on the weights mention QuickGELU."""
+    return any("QuickGELU" in note for note in timm.get_pretrained_cfg(name).notes or ())
+
+
+def test_clip_weights_have_the_activation_of_their_training(timm):
+    names = timm.list_models("*_clip_*", pretrained=True)
+    named = {name: _with_trained_activation(timm, name) for name in names}
+    assert {name for name in names if "quickgelu" in named[name]} == {
+        name for name in names if is_quick(timm, name)
+    }
+    for name, used in named.items():
+        assert used.replace("_quickgelu", "") == name.replace("_quickgelu", "")
+    default = _with_trained_activation(timm, "vit_huge_patch14_clip_378")
+    assert default == "vit_huge_patch14_clip_quickgelu_378.dfn5b"
+
+
+@pytest.mark.filterwarnings("ignore:.*random")
+@pytest.mark.parametrize(
+    ("tag", "activation"),
+    [("openai", "QuickGELU"), ("laion400m_e32", "QuickGELU"), ("laion2b", "GELU")],
+)
+def test_the_tower_has_the_activation_of_the_tag(timm, tag, activation):
+    with torch.device("meta"):
+        trunk = _build(timm, f"vit_base_patch32_clip_224.{tag}", pretrained=None, cache_dir=None)
+    assert type(trunk.blocks[0].mlp.act).__name__ == activation
+
+
+@pytest.mark.parametrize(
+    ("arch", "first", "last"),
+    [
+        ("vit_huge_patch14_224", "mae", "orig_in21k"),
+        ("vit_large_patch16_dinov3", "lvd1689m", "sat493m"),
+        ("vit_base_patch16_clip_224", "datacompxl", "openai_ft_in12k_in1k"),
+        ("mobilenetv4_conv_small", "e1200_r224_in1k", "e3600_r256_in1k"),
+    ],
+)
+def test_a_file_needs_a_tag_if_the_tags_differ(weights, arch, first, last):
+    tags = rf"{arch}\.{first}, .*{arch}\.{last}$"
+    with pytest.raises(
+        ConfigError, match=rf"weights of {arch} differ .* model_name .* one of {tags}"
+    ):
+        TimmTarget(arch, weights)
+
+
+def test_a_file_with_tag_is_loaded_even_if_tags_differ(weights):
+    with pytest.raises(ValueError, match="cannot be loaded into 'mobilenetv4_conv_small"):
+        TimmTarget("mobilenetv4_conv_small.e1200_r224_in1k", weights)
 
 
 def test_a_missing_file_and_one_of_another_model_are_refused(weights):
