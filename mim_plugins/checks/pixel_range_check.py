@@ -15,7 +15,7 @@ _DARK = 31
 
 
 def check_pixel_range(preprocessor: Any, field: str, images: Sequence[Tensor]) -> str | None:
-    """Check the standard deviations, and that images are neither normalized already nor dark.
+    """Check the standard deviations and the scale of images: not normalized already, nor dark.
 
     Args:
         preprocessor: data preprocessor with or without ``mean`` and ``std``.
@@ -47,7 +47,23 @@ def check_pixel_range(preprocessor: Any, field: str, images: Sequence[Tensor]) -
                 f" data_preprocessor normalizes them with mean={mean.flatten().tolist()}; leave"
                 " the normalization out of the pipeline"
             )
-    return _check_darkness(field, images)
+    return _check_scale(mean, std, field, images) or _check_darkness(field, images)
+
+
+def _check_scale(mean: Tensor, std: Tensor, field: str, images: Sequence[Tensor]) -> str | None:
+    """Return a warning if the statistics are those of values from 0 to 1, but images are not."""
+    values = [float(image.float().mean()) for image in images if image.numel()]
+    average = sum(values) / max(len(values), 1)  # unlike the maximum, hardly moved by outliers
+    highest_mean, highest_std = float(mean.max()), float(std.max())
+    # values from 0 to 1 have a standard deviation of at most 0.5; 1 leaves the scale unchanged
+    is_unit_scale = highest_mean <= 1 and highest_std <= 0.5
+    if not is_unit_scale or average < highest_mean + _FAR * highest_std:
+        return None
+    return (
+        f"{field}: images have values of {average:.4g} on average, far above"
+        f" data_preprocessor.mean={mean.flatten().tolist()}; give mean and std on the scale of"
+        f" the images, for 8 bits from 0 to {_WHITE}"
+    )
 
 
 def _check_darkness(field: str, images: Sequence[Tensor]) -> str | None:
@@ -76,14 +92,18 @@ def check_teacher_range(field: str, images: Sequence[Tensor]) -> None:
     """Check that the values of images are those of 8-bit images, which teachers assume.
 
     Raises:
-        ConfigError: they are not.
+        ConfigError: they are negative, above 255 or between 0 and 1.
     """
-    for image in images:
-        if image.is_floating_point() and image.numel() and float(image.max()) > _WHITE:
-            raise ConfigError(
-                f"{field}: images have values up to {float(image.max()):.6g}, but teachers read RGB"
-                f" from 0 to {_WHITE}; convert the images to 8 bits, or set model.mimics=None"
-            )
+    others = [each.float() for each in images if each.dtype != torch.uint8 and each.numel()]
+    if not others:
+        return
+    low, high = min(float(each.min()) for each in others), max(float(each.max()) for each in others)
+    if low >= 0 and (high == 0 or 1 < high <= _WHITE):  # also refuses NaN
+        return
+    raise ConfigError(
+        f"{field}: images have values from {low:.6g} to {high:.6g}, but teachers read RGB from 0 to"
+        f" {_WHITE}; convert the images to 8 bits, or set model.mimics=None"
+    )
 
 
 def check_teacher_colors(preprocessor: Any, field: str, dataset: Any) -> None:

@@ -48,10 +48,53 @@ def test_images_that_are_almost_black_are_a_warning():
     assert check_pixel_range(preprocessor(), FIELD, [*with_black, dark + 30]) is None
 
 
-def test_teachers_get_eight_bit_values():
-    check_teacher_range(FIELD, [torch.tensor([[[0.0, 255.0]]])])
-    with pytest.raises(ConfigError, match=r"values up to 12000, but teachers read RGB from 0 to"):
-        check_teacher_range(FIELD, [torch.tensor([[[0.0, 12000.0]]])])
+@pytest.mark.parametrize(
+    "image",
+    [
+        torch.randint(256, (3, 8, 8), dtype=torch.uint8),
+        torch.randint(256, (3, 8, 8)).float(),
+        torch.randint(4096, (3, 8, 8), dtype=torch.int32),
+    ],
+)
+@pytest.mark.parametrize("std", [0.2, 0.5])
+def test_statistics_from_0_to_1_of_other_images_are_a_warning(image, std):
+    warning = check_pixel_range(preprocessor(0.5, std), FIELD, [torch.zeros_like(image), image])
+    assert "on average, far above data_preprocessor.mean=[0.5, 0.5, 0.5]; give mean" in warning
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        [torch.tensor([[[0.0, 255.0]]])],
+        [torch.tensor([[[0.0, 1.0]]]), torch.tensor([[[0.0, 2.0]]])],  # a dark image
+        [torch.tensor([[[0, 255]]], dtype=torch.int32)],
+        [torch.ones(3, 2, 2, dtype=torch.uint8)],
+        [torch.zeros(3, 2, 2)],
+        [torch.zeros(3, 0, 2)],
+        [],
+    ],
+)
+def test_teachers_get_eight_bit_values(images):
+    check_teacher_range(FIELD, images)
+
+
+@pytest.mark.parametrize(
+    ("image", "text"),
+    [
+        (torch.tensor([[[0.0, 12000.0]]]), "0 to 12000"),
+        (torch.tensor([[[0, 65535]]], dtype=torch.uint16), "0 to 65535"),
+        (torch.tensor([[[-7, 300]]], dtype=torch.int32), "-7 to 300"),
+        (torch.tensor([[[-30.0, 200.0]]]), "-30 to 200"),
+        (torch.tensor([[[0.0, 1.0]]]), "0 to 1"),
+        (torch.tensor([[[0.0, 0.25]]], dtype=torch.float16), "0 to 0.25"),
+        (torch.tensor([[[False, True]]]), "0 to 1"),
+        (torch.tensor([[[float("nan"), 1.0]]]), "nan to nan"),
+    ],
+)
+def test_other_values_for_teachers_are_refused(image, text):
+    eight_bits = torch.ones(3, 2, 2, dtype=torch.uint8)
+    with pytest.raises(ConfigError, match=rf"values from {text}, but teachers read RGB from 0 to"):
+        check_teacher_range(FIELD, [eight_bits, image])
 
 
 @pytest.mark.parametrize(
@@ -62,6 +105,9 @@ def test_teachers_get_eight_bit_values():
         (preprocessor(), torch.tensor([[[0.0, 255.0]]])),
         (preprocessor(0.5, 0.2), torch.rand(3, 2, 2)),
         (preprocessor(0.5, 0.2), torch.tensor([[[-0.1, 0.9]]])),
+        (preprocessor(0.1, 0.2), torch.tensor([[[0.0] * 99 + [100.0]]])),  # an outlier
+        (preprocessor(123.0, 1.0), torch.full((3, 2, 2), 90, dtype=torch.uint8)),
+        (preprocessor(0.0, 1.0), torch.full((3, 2, 2), 90, dtype=torch.uint8)),
         (preprocessor(-600.0, 500.0), torch.tensor([[[-1024.0, 3000.0]]])),
         (preprocessor(-12.0, 4.0), torch.tensor([[[-30.0, -1.0]]])),
         (preprocessor(4000.0, 1000.0), torch.zeros(3, 2, 2)),
