@@ -110,7 +110,8 @@ def used_mimics(owner: str, mimics: Mapping[str, dict | None] | None) -> dict[st
         mimics: configs of :class:`Mimic` by name, or None.
 
     Raises:
-        ConfigError: ``mimics`` or one of its entries is no dict.
+        ConfigError: ``mimics`` or one of its entries is no dict, or a name cannot be that of a
+            module.
     """
     if not isinstance(mimics, Mapping | None):
         raise ConfigError(
@@ -124,6 +125,14 @@ def used_mimics(owner: str, mimics: Mapping[str, dict | None] | None) -> dict[st
                 f"{owner}: mimics[{name!r}]={cfg!r} must be a config of mim_plugins.Mimic, such as"
                 " dict(target_generator=...), or None"
             )
+        try:
+            nn.ModuleDict({name: nn.Identity()})
+        except (KeyError, TypeError) as error:
+            raise ConfigError(
+                f"{owner}: mimics[{name!r}]: the name must be a string without dots that is no"
+                f" attribute of torch.nn.ModuleDict ({error.args[0]}); choose another one, such as"
+                " 'dino'"
+            ) from None
     return used
 
 

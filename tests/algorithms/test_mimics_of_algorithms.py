@@ -6,7 +6,13 @@ from mmengine.model import BaseDataPreprocessor
 from mrmae_fakes import colors_target
 from torch import nn
 
-from mim_plugins.algorithms.mimic import build_mimics, denormalize_images, mimic_loss_name
+from mim_plugins.algorithms.mimic import (
+    build_mimics,
+    denormalize_images,
+    mimic_loss_name,
+    used_mimics,
+)
+from mim_plugins.errors import ConfigError
 from mim_plugins.registry import MODELS
 
 TARGET = colors_target(out_channels=3)
@@ -83,6 +89,18 @@ def test_another_type_of_mimic_is_possible():
     config = dict(type="OtherMimicForTest", target_generator=TARGET)
     mimics = build_mimics(dict(a=config), in_channels=6)
     assert type(mimics["a"]) is Other
+
+
+@pytest.mark.parametrize("name", ["dino.v2", "keys", "training", "_modules", "", 1])
+def test_names_that_modules_cannot_have_are_refused(name):
+    with pytest.raises(ConfigError, match=rf"MRMAE: mimics\[{name!r}\]: the name must be a string"):
+        used_mimics("MRMAE", {"clip": dict(target_generator=TARGET), name: dict(weight=1.0)})
+
+
+@pytest.mark.parametrize("name", ["dino-v2", "dino_v2", "a b", "1"])
+def test_names_that_modules_can_have_are_used(name):
+    configs = {name: dict(target_generator=TARGET), "keys": None}
+    assert list(build_mimics(used_mimics("MRMAE", configs), in_channels=6)) == [name]
 
 
 @pytest.mark.parametrize("configs", [None, {}])
