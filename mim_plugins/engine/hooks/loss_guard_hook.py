@@ -99,6 +99,7 @@ class LossGuardHook(Hook):
         for handle in self._handles:
             handle.remove()
 
+    @torch.compiler.disable  # its state and collectives would divide the graph of the model
     def _check_losses(self, model: nn.Module, args: tuple, kwargs: dict, losses: Any) -> None:
         """Start to check whether any process has a non-finite loss."""
         if kwargs.get("mode") != "loss" or not isinstance(losses, dict):

@@ -2,6 +2,7 @@ import pytest
 import torch
 from mmengine.hooks import Hook
 from tiny_run import ToyModel, toy_runner
+from torch._dynamo.utils import counters
 from two_processes import DISTRIBUTED, in_two_processes
 
 from mim_plugins.engine.hooks import LossGuardHook
@@ -96,6 +97,34 @@ def test_healthy_run_is_unchanged(tmp_path):
     assert torch.equal(plain.model.weight, guarded.model.weight)
     assert not guarded.model._forward_hooks
     assert not guarded.optim_wrapper.optimizer._optimizer_step_pre_hooks
+
+
+def compiled(loss):
+    torch._dynamo.reset()
+    counters.clear()
+    model = ToyModel(loss)
+    model.compile(backend="eager", dynamic=False)
+    return model
+
+
+def test_a_compiled_model_remains_one_graph(tmp_path):
+    def loss(weight, inputs):
+        return (weight - inputs.mean()).square().sum()
+
+    weights = []
+    for model in (ToyModel(loss), compiled(loss)):
+        toy_runner(tmp_path, model, hooks=[LossGuardHook()]).train()
+        weights.append(model.weight)
+    assert torch.equal(*weights)
+    assert counters["stats"]["unique_graphs"] == 1
+
+
+def test_the_loss_of_a_compiled_model_is_checked(tmp_path):
+    def loss(weight, inputs):  # images 4 to 7 are those of iteration 2
+        return weight.sum() + torch.where(inputs.max() > 4, float("nan"), 0.0)
+
+    with pytest.raises(NonFiniteLossError, match=r"iteration 2, rank 0: loss=nan.*image_4\.jpg"):
+        toy_runner(tmp_path, compiled(loss), hooks=[LossGuardHook()]).train()
 
 
 def train_with_one_bad_rank(rank, folder):
