@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
@@ -134,6 +135,7 @@ class StallWatchdogHook(Hook):
         if self._thread is not None and self._thread.ident is None:
             self._thread.start()
 
+    @torch.compiler.disable  # reading the clock would divide the graph of the model
     def _after_forward(self, *_: object) -> None:
         if self._runner.model.training:
             self._advance(2)

@@ -6,9 +6,11 @@ import time
 from types import SimpleNamespace
 
 import pytest
+import torch
 from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
 from tiny_run import ToyModel, toy_runner
+from torch._dynamo.utils import counters
 from two_processes import DISTRIBUTED, in_two_processes
 from validated_run import FINITE, LOSSES, Classifier, Loss, Seen
 
@@ -64,6 +66,19 @@ def test_ranks_furthest_behind_are_reported(tmp_path, progress, stalled, text):
     ranks, report = make(tmp_path, 3, progress)._find_stalled()
     assert ranks == stalled
     assert text in report
+
+
+def test_a_compiled_model_is_not_divided_by_the_clock():
+    torch._dynamo.reset()
+    counters.clear()
+    model, hook = ToyModel(), StallWatchdogHook()
+    hook._runner = SimpleNamespace(model=model, iter=0)
+    model.register_forward_hook(hook._after_forward)
+    model.compile(backend="eager", dynamic=False)
+    for hook._runner.iter in range(3):
+        model(torch.rand(2, 3))
+        assert hook._progress == (hook._runner.iter, 2, 0)
+    assert not any("monotonic" in reason for reason in counters["graph_break"])
 
 
 def test_single_process_is_not_monitored(tmp_path):
