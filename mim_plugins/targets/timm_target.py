@@ -175,8 +175,10 @@ def _with_trained_activation(timm: Any, name: str) -> str:
     timm publishes CLIP weights of QuickGELU also under names that build GELU.
     """
     config = timm.get_pretrained_cfg(name)
+    if "_clip_" not in name or config is None:
+        return name
     arch = name.partition(".")[0].replace("_clip_", "_clip_quickgelu_")
-    variant = f"{arch}.{config.tag}" if config is not None else name
+    variant = f"{arch}.{config.tag}"
     return variant if timm.models.is_model_pretrained(variant) else name
 
 
