@@ -49,7 +49,7 @@ def map_images(
         chunk: addresses that are sent at once.
 
     Raises:
-        UserError: a process was killed.
+        UserError: a process was killed or cannot be started, such as for lack of descriptors.
         Exception: the error of the function, or a RuntimeError with its text if it cannot be
             pickled. The cause contains the traceback.
     """
@@ -99,7 +99,13 @@ def _in_order(
             if idle:
                 _send(pipe := idle.pop(), pickle.dumps(chunk))
             else:
-                first[pipe := start()] = chunk
+                try:
+                    first[pipe := start()] = chunk
+                except OSError as error:
+                    raise UserError(
+                        f"only {len(working)} of {processes} processes can be started"
+                        f" ({error.strerror}): try --workers {max(1, len(working) // 2)}"
+                    ) from None
             working[pipe] = sent
             sent += 1
         if yielded in answers:

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import resource
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from contextlib import suppress
 from functools import partial
 from importlib import import_module
 from multiprocessing import reduction
+from multiprocessing.resource_tracker import ensure_running
 
 import pytest
 from archive_files import write_archive
@@ -181,6 +183,22 @@ def test_processes_start_at_once_and_one_per_chunk(monkeypatch):
 def test_killed_process_is_an_error():
     with pytest.raises(UserError, match=r"was killed, .*: try --workers 1$"):
         list(map_images(signal.raise_signal, [0, signal.SIGKILL, 0], 2, chunk=1))
+
+
+@pytest.mark.parametrize(("free", "started"), [(2, "0"), (8, "[1-5]")])
+def test_processes_that_cannot_be_started_are_an_error(free, started):
+    ensure_running()  # which keeps descriptors
+    held = [os.dup(0) for _ in range(free)]
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    message = r"^only {} of 6 processes can be started \(Too many open files\): try --workers [12]$"
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(held) + 1, limits[1]))
+    try:
+        for descriptor in held:
+            os.close(descriptor)
+        with pytest.raises(UserError, match=message.format(started)):
+            list(map_images(str.upper, map(str, range(40)), 6))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 def test_processes_have_the_archives(tmp_path):

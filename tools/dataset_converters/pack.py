@@ -23,6 +23,7 @@ from rich.console import Console
 from rich.progress import track
 
 from mim_plugins.archives import is_url, read_image_file, split_address, try_archives
+from mim_plugins.cli.cores import MOST_PROCESSES, reading_processes
 from mim_plugins.cli.image_processes import map_images
 from mim_plugins.errors import CorruptImageError, UserError
 from mim_plugins.file_names import printable
@@ -58,7 +59,10 @@ def parse_args(arguments: Sequence[str]) -> argparse.Namespace:
         "--quality", type=int, default=95, help="JPEG quality of shrunk images (default: 95)"
     )
     parser.add_argument(
-        "--workers", type=int, default=os.cpu_count() or 1, help="processes that shrink images"
+        "--workers",
+        type=int,
+        default=reading_processes(),
+        help=f"processes that shrink images (default: a core each, at most {MOST_PROCESSES})",
     )
     args = parser.parse_args(arguments)
     from pack_writers import WRITERS  # imports PyTorch, like the imports below

@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.progress import track
 
 from mim_plugins.archives import split_address, try_archives
+from mim_plugins.cli.cores import MOST_PROCESSES, reading_processes
 from mim_plugins.cli.ctrl_c import (
     INTERRUPTED_EXIT_CODE,
     TRACEBACK_VARIABLE,
@@ -53,7 +54,10 @@ def parse_args() -> argparse.Namespace:
         "--list", type=Path, help="check only the images listed in this file, relative to ROOT"
     )
     parser.add_argument(
-        "--workers", type=int, default=os.cpu_count() or 1, help="decoding processes"
+        "--workers",
+        type=int,
+        default=reading_processes(),
+        help=f"decoding processes (default: a core each, at most {MOST_PROCESSES})",
     )
     parser.add_argument(
         "--channels", type=int, help="number of bands of images that are not 8-bit RGB"
