@@ -26,6 +26,7 @@ import signal, sys, time
 from mim_plugins.cli.image_processes import map_images
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of shells ignore it
+signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
 
 def read(address):
     time.sleep(0.002)
@@ -40,6 +41,8 @@ if __name__ == "__main__":
     except KeyboardInterrupt:
         sys.exit(130)
 """
+
+DELAYS = (0, 0.3, "running")
 
 
 @pytest.fixture
@@ -63,17 +66,22 @@ def check_ends(program):
     assert err == ""
 
 
-@pytest.mark.parametrize("send", [os.killpg, os.kill])
-@pytest.mark.parametrize("delay", [0, 0.3, "running"])
-def test_ctrl_c_ends_all_processes_at_once(program, send, delay):
+@pytest.mark.parametrize(
+    ("send", "delay", "number"),
+    [
+        *((send, delay, signal.SIGINT) for send in (os.killpg, os.kill) for delay in DELAYS),
+        *((os.killpg, delay, signal.SIGTERM) for delay in DELAYS[1:]),
+    ],
+)
+def test_signals_end_all_processes_at_once(program, send, delay, number):
     assert program.stdout.readline() == "starting\n"
     if delay == "running":
         assert program.stdout.readline() == "running\n"
     else:
         time.sleep(delay)
-    send(program.pid, signal.SIGINT)
+    send(program.pid, number)
     check_ends(program)
-    assert program.returncode == 130
+    assert program.returncode == 128 + number
 
 
 def test_second_ctrl_c_leaves_no_process(program):
