@@ -246,6 +246,37 @@ def test_machines_that_join_later_need_a_name_of_the_run(slurm, job):
     assert "set RDZV_ID to a new name for this run" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("gpus", "variables", "message"),
+    [
+        ("0", {}, "GPUS: '0' is not a whole number of at least 1"),
+        ("-1", {}, "GPUS: '-1' is not"),
+        ("2.5", {}, "GPUS: '2.5' is not"),
+        ("1", dict(NNODES="0"), "NNODES: '0' is not a whole number of at least 1"),
+        ("1", dict(NNODES="09:8"), "NNODES: '8' is not a whole number of at least 9"),
+        ("1", dict(NNODES="2:1"), "NNODES: '1' is not a whole number of at least 2"),
+        ("1", dict(NNODES="2", NODE_RANK="2"), "NODE_RANK: '2' is not a whole number from 0 to 1"),
+        ("1", dict(MAX_RESTARTS="x"), "MAX_RESTARTS: 'x' is not a whole number of at least 0"),
+        ("1", dict(PORT="70000"), "PORT: '70000' is not a whole number from 1 to 65535"),
+    ],
+)
+def test_impossible_numbers_of_a_launch_are_one_line(slurm, gpus, variables, message):
+    result = slurm(
+        "bash", "tools/dist_train.sh", "config.py", gpus, python="#!/bin/sh\nexit 9\n", **variables
+    )
+    assert result.returncode == 2
+    assert result.stderr.startswith(f"error: {message}")
+    assert result.stderr.count("\n") == 1
+
+
+def test_impossible_numbers_of_a_job_are_one_line(slurm):
+    for name in ("GPUS", "GPUS_PER_NODE"):
+        result = slurm("bash", "tools/slurm_test.sh", "p", "j", "c", "a.pth", **{name: "0"})
+        assert result.returncode == 2
+        assert result.stderr == f"error: {name}: '0' is not a whole number of at least 1\n"
+    assert slurm.asked("srun") == []
+
+
 @pytest.mark.parametrize("script", ["slurm_train.sh", "slurm_test.sh", "dist_train.sh"])
 def test_too_few_arguments_print_the_usage(slurm, script):
     result = slurm("bash", f"tools/{script}", "part")
