@@ -40,6 +40,7 @@ while true; do
         # wrong arguments, Ctrl-C, and a signal from a person
         if ((restarts > ${MAX_RESTARTS:-0} || code == 2 || code == 130 || code == 143)) ||
             [ -e "$MIM_PLUGINS_NO_RESTART" ]; then
+            rm -f "$counter"
             exit "$code"
         fi
         echo "$restarts" >"$counter"
@@ -49,8 +50,9 @@ while true; do
         exit 0
     fi
     rm -f "$mark"
-    if [ -n "${SLURM_JOB_ID:-}" ]; then
-        exec scontrol requeue "$SLURM_JOB_ID" # a batch job: it restarts with SLURM_RESTART_COUNT set
+    # salloc sets the number of its job as well, but Slurm requeues only batch jobs
+    if [ -n "${SLURM_JOB_ID:-}" ] && [[ $(scontrol show job "$SLURM_JOB_ID") != *BatchFlag=0* ]]; then
+        exec scontrol requeue "$SLURM_JOB_ID" # the job restarts with SLURM_RESTART_COUNT set
     fi
     resume=(--resume)
 done

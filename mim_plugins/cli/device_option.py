@@ -16,13 +16,13 @@ def add_device_option(parser: argparse.ArgumentParser) -> None:
 
 
 def _usable_device(name: str) -> str:
-    """Return ``name`` if a tensor can be created on that device."""
+    """Return ``name`` if that device can keep a tensor."""
     import torch  # not at the top, because --help must not wait for it
 
     if name == _AUTOMATIC:
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        torch.empty(1, device=name)
+        torch.ones(1, device=name).item()  # which the device meta cannot
     except (AssertionError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise argparse.ArgumentTypeError(

@@ -9,7 +9,7 @@ from functools import partial
 from itertools import islice
 from multiprocessing.connection import Connection, wait
 from multiprocessing.resource_tracker import ensure_running
-from signal import SIG_BLOCK, SIG_SETMASK, SIGINT, pthread_sigmask
+from signal import SIG_BLOCK, SIG_SETMASK, SIGINT, SIGTERM, pthread_sigmask
 from typing import Any, NamedTuple, TypeVar
 
 import cv2
@@ -39,7 +39,8 @@ def map_images(
 
     Each process has a separate pipe. With a common queue, as in ``concurrent.futures``, a process
     that is killed while it writes a result lets the others wait forever. The processes never
-    receive Ctrl-C, are killed when the generator ends, and end when the first process is killed.
+    receive Ctrl-C or SIGTERM, which a terminal or cluster sends to all processes, are killed when
+    the generator ends, and end when the first process is killed.
 
     Args:
         function: function that can be pickled, also its results.
@@ -49,7 +50,7 @@ def map_images(
         chunk: addresses that are sent at once.
 
     Raises:
-        UserError: a process was killed.
+        UserError: a process was killed or cannot be started, such as for lack of descriptors.
         Exception: the error of the function, or a RuntimeError with its text if it cannot be
             pickled. The cause contains the traceback.
     """
@@ -57,7 +58,7 @@ def map_images(
     chunks = iter(lambda: list(islice(left, chunk)), [])
     work = pickle.dumps((function, archives))
     with ExitStack() as running:
-        ensure_running()  # it unblocks the signal
+        ensure_running()  # it unblocks the signals
         for results in _in_order(partial(_start, running), processes, work, chunks):
             if isinstance(results, _Failure):
                 raise results.error from RuntimeError(f"in a process:\n{results.traceback}")
@@ -67,7 +68,7 @@ def map_images(
 def _start(running: ExitStack) -> Connection:
     """Start a process, and return the pipe to it."""
     context = multiprocessing.get_context("spawn")
-    before = pthread_sigmask(SIG_BLOCK, {SIGINT})  # which the process inherits
+    before = pthread_sigmask(SIG_BLOCK, {SIGINT, SIGTERM})  # which the process inherits
     try:
         ours, theirs = context.Pipe()
         # more arguments than a pipe buffers would delay the start until the process has imported
@@ -99,7 +100,13 @@ def _in_order(
             if idle:
                 _send(pipe := idle.pop(), pickle.dumps(chunk))
             else:
-                first[pipe := start()] = chunk
+                try:
+                    first[pipe := start()] = chunk
+                except OSError as error:
+                    raise UserError(
+                        f"only {len(working)} of {processes} processes can be started"
+                        f" ({error.strerror}): try --workers {max(1, len(working) // 2)}"
+                    ) from None
             working[pipe] = sent
             sent += 1
         if yielded in answers:

@@ -3,8 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from signal import SIG_IGN, SIGINT, signal
+from contextlib import contextmanager
 
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
@@ -13,6 +12,7 @@ from ..engine.hooks import PreemptionHook
 from ..engine.resume.checkpoint_names import local_folder
 from ..engine.resume.run_checkpoints import newest_complete
 from .ctrl_c import INTERRUPTED_EXIT_CODE, wants_traceback
+from .signals import without_interruptions
 
 
 @contextmanager
@@ -29,19 +29,9 @@ def interruptible(runner: Runner, traceback: bool = False) -> Iterator[None]:
         if wants_traceback(traceback):
             raise
         if os.environ.get("RANK", "0") == "0":
-            with _without_further_interrupts():
+            with without_interruptions():
                 print(_line(runner), file=sys.stderr)
         sys.exit(INTERRUPTED_EXIT_CODE)
-
-
-@contextmanager
-def _without_further_interrupts() -> Iterator[None]:
-    previous = signal(SIGINT, SIG_IGN)
-    try:
-        yield
-    finally:
-        with suppress(TypeError):  # the previous handler was not set by Python
-            signal(SIGINT, previous)
 
 
 def _line(runner: Runner) -> str:

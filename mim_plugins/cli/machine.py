@@ -6,10 +6,9 @@ from typing import NamedTuple
 
 import torch
 
+from .cores import MOST_PROCESSES, usable_cores
+
 _CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
-
-
-_MAX_WORKERS = 16
 
 
 class Machine(NamedTuple):
@@ -25,13 +24,12 @@ class Machine(NamedTuple):
     def workers(self) -> int:
         """Loading processes; without a GPU, training needs the cores as well."""
         wanted = self.cores if self.has_gpu else self.cores // 2
-        return min(max(wanted, 1), _MAX_WORKERS)
+        return min(max(wanted, 1), MOST_PROCESSES)
 
 
 def this_machine() -> Machine:
     """Return the resources of this machine."""
-    affinity = getattr(os, "sched_getaffinity", None)  # Linux only
-    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    cores = usable_cores()
     if torch.cuda.is_available():
         return Machine(True, cores, torch.cuda.mem_get_info()[0])
     return Machine(False, cores, _main_memory() // 2)

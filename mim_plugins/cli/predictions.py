@@ -44,8 +44,6 @@ def print_predictions(args: argparse.Namespace) -> None:
         override_config(cfg, args.cfg_options)
         check(cfg, args)
         init_default_scope(cfg.get("default_scope") or "mmpretrain")
-        # the checkpoint contains every weight, so no pre-training checkpoint is needed
-        cfg.model.backbone.init_cfg = None
         model = get_model(cfg, args.checkpoint, args.device)
         given, suffixes = args.images, suffixes_read(evaluation_pipeline(model).loader.bands)
         args.images = [path for place in given for path in images_at(place, suffixes)]

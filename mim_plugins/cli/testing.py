@@ -21,10 +21,18 @@ from .reported_errors import user_errors
 
 
 class EvaluationRunner(ConsoleRunner):
-    """Runner that keeps the training config in the work folder."""
+    """Runner that keeps the training config in the work folder, and needs no other checkpoint."""
 
     def dump_config(self) -> None:
         """Do nothing: the log and ``vis_data`` contain the config of the evaluation."""
+
+    def build_model(self, model: nn.Module | dict) -> nn.Module:
+        """Build the model without ``init_cfg``, because the checkpoint contains every weight."""
+        built = super().build_model(model)
+        for module in built.modules():
+            if getattr(module, "init_cfg", None) is not None:
+                module.init_cfg = None
+        return built
 
 
 def use_test_time_augmentation(cfg: Config, name: str) -> None:
@@ -77,8 +85,6 @@ def prepare_config(args: argparse.Namespace) -> Config:
     if not os.path.isfile(args.checkpoint):
         raise CheckpointError(f"there is no checkpoint '{args.checkpoint}'")
     cfg.load_from = args.checkpoint
-    # the checkpoint contains every weight, so no pre-training checkpoint is needed
-    cfg.model.backbone.init_cfg = None
     if args.tta:
         use_test_time_augmentation(cfg, args.config)
     return cfg

@@ -4,7 +4,6 @@ import difflib
 from collections.abc import Collection
 from typing import Any
 
-from mmengine.logging import HistoryBuffer
 from mmengine.runner.priority import Priority
 
 from .schema import Path
@@ -12,18 +11,14 @@ from .schema import Path
 _LEVELS = ("NOTSET", "DEBUG", "INFO", "WARN", "WARNING", "ERROR", "FATAL", "CRITICAL")
 _PRIORITIES = tuple(each.name for each in Priority)
 _LARGEST_PRIORITY = max(each.value for each in Priority)
-# all backends of mmcv, OpenCV's and Pillow's names together
-_INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "area", "lanczos", "box", "hamming")
-_SCALARS = ("data_time", "grad_norm", "loss", "lr", "memory", "momentum", "time")
-_CLOSE = 0.85  # of 1
 _LARGEST_SEED = 2**32 - 1  # NumPy's
 
 
 def choice_problem(path: Path, name: str, value: Any) -> str | None:
-    """Return an error text if ``value`` is not among those that MMEngine or mmcv accept, or None.
+    """Return an error text if ``value`` is not among those that MMEngine accepts, or None.
 
-    They would raise an error that lists no alternatives, some of them only in the first batch or
-    after the model is built.
+    MMEngine would raise an error that lists no alternatives. Names that other classes read, such as
+    those of interpolations and statistics, are not checked, because packages add more.
 
     Args:
         path: keys that lead to the dict of the config.
@@ -33,29 +28,12 @@ def choice_problem(path: Path, name: str, value: Any) -> str | None:
     full = f"'{'.'.join((*path, name))}'"
     if not path and name == "log_level":
         return None if isinstance(value, int) else _not_among(full, value, _LEVELS)
-    if name == "priority" and path[:1] in (("custom_hooks",), ("default_hooks",)):
+    if name == "priority" and len(path) == 2 and path[0] in ("custom_hooks", "default_hooks"):
         return _priority_problem(full, value)
-    if name == "interpolation" and isinstance(value, str) and _is_of_transform(path):
-        return _not_among(full, value, _INTERPOLATIONS)
-    if path[:2] == ("log_processor", "custom_cfg"):
-        return _statistics_problem(full, name, value)
     is_seed = path == ("randomness",) and name == "seed"
     if is_seed and value is not None and not (type(value) is int and 0 <= value <= _LARGEST_SEED):
         return f"{full}: {value!r} is not an integer from 0 to {_LARGEST_SEED}, or None"
     return None
-
-
-def _statistics_problem(full: str, name: str, value: Any) -> str | None:
-    if name == "method_name":
-        return _not_among(full, value, sorted(HistoryBuffer()._statistics_methods))
-    if name != "data_src" or not isinstance(value, str) or value in _SCALARS:
-        return None
-    near = difflib.get_close_matches(value, _SCALARS, n=1, cutoff=_CLOSE)
-    return f"{full}: no scalar {value!r} is logged; did you mean {near[0]}?" if near else None
-
-
-def _is_of_transform(path: Path) -> bool:
-    return any("pipeline" in key or key in ("transforms", "policies") for key in path)
 
 
 def _priority_problem(full: str, value: Any) -> str | None:

@@ -1,7 +1,7 @@
 """Detection of misspelled names in config files."""
 
 import difflib
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from mmengine.config import Config
@@ -61,7 +61,7 @@ def misspelled_argument(cfg: Config) -> str | None:
 def wrong_choice(cfg: Config) -> str | None:
     """Return an error text about the first value that is not among those allowed, or None."""
     entries = cfg._cfg_dict
-    for path, node in _dicts((), {key: dict.get(entries, key) for key in entries}, skipped=()):
+    for path, node in _dicts((), {key: dict.get(entries, key) for key in entries}):
         for key in node:
             problem = choice_problem(path, str(key), dict.get(node, key))
             if problem is not None:
@@ -101,18 +101,16 @@ def _is_used(entries: dict, key: str, new: str) -> bool:
     )
 
 
-def _dicts(
-    path: Path, node: Any, skipped: Collection[str] = _NOT_FOLLOWED
-) -> Iterator[tuple[Path, dict]]:
-    """Yield each dict with its path, except those under the ``skipped`` keys."""
+def _dicts(path: Path, node: Any) -> Iterator[tuple[Path, dict]]:
+    """Yield each dict with its path, except those of arguments that any class may read."""
     if isinstance(node, dict):
         yield path, node
         for key in node:
-            if key not in skipped:
-                yield from _dicts((*path, str(key)), dict.get(node, key), skipped)
+            if key not in _NOT_FOLLOWED:
+                yield from _dicts((*path, str(key)), dict.get(node, key))
     elif isinstance(node, list | tuple):
         for index, part in enumerate(node):
-            yield from _dicts((*path, str(index)), part, skipped)
+            yield from _dicts((*path, str(index)), part)
 
 
 def _near(key: str, value: Any) -> str | None:

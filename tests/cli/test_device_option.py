@@ -19,7 +19,7 @@ def test_default_device_depends_on_the_machine(parser):
     assert parser.parse_args(["--device", "cpu"]).device == "cpu"
 
 
-@pytest.mark.parametrize("name", ["gpu7", "cuda:99"])
+@pytest.mark.parametrize("name", ["gpu7", "cuda:99", "meta"])
 def test_unavailable_device_is_a_usage_error(parser, capsys, name):
     with pytest.raises(SystemExit):
         parser.parse_args(["--device", name])

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import resource
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from contextlib import suppress
 from functools import partial
 from importlib import import_module
 from multiprocessing import reduction
+from multiprocessing.resource_tracker import ensure_running
 
 import pytest
 from archive_files import write_archive
@@ -24,6 +26,7 @@ import signal, sys, time
 from mim_plugins.cli.image_processes import map_images
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of shells ignore it
+signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
 
 def read(address):
     time.sleep(0.002)
@@ -38,6 +41,8 @@ if __name__ == "__main__":
     except KeyboardInterrupt:
         sys.exit(130)
 """
+
+DELAYS = (0, 0.3, "running")
 
 
 @pytest.fixture
@@ -61,17 +66,22 @@ def check_ends(program):
     assert err == ""
 
 
-@pytest.mark.parametrize("send", [os.killpg, os.kill])
-@pytest.mark.parametrize("delay", [0, 0.3, "running"])
-def test_ctrl_c_ends_all_processes_at_once(program, send, delay):
+@pytest.mark.parametrize(
+    ("send", "delay", "number"),
+    [
+        *((send, delay, signal.SIGINT) for send in (os.killpg, os.kill) for delay in DELAYS),
+        *((os.killpg, delay, signal.SIGTERM) for delay in DELAYS[1:]),
+    ],
+)
+def test_signals_end_all_processes_at_once(program, send, delay, number):
     assert program.stdout.readline() == "starting\n"
     if delay == "running":
         assert program.stdout.readline() == "running\n"
     else:
         time.sleep(delay)
-    send(program.pid, signal.SIGINT)
+    send(program.pid, number)
     check_ends(program)
-    assert program.returncode == 130
+    assert program.returncode == 128 + number
 
 
 def test_second_ctrl_c_leaves_no_process(program):
@@ -181,6 +191,22 @@ def test_processes_start_at_once_and_one_per_chunk(monkeypatch):
 def test_killed_process_is_an_error():
     with pytest.raises(UserError, match=r"was killed, .*: try --workers 1$"):
         list(map_images(signal.raise_signal, [0, signal.SIGKILL, 0], 2, chunk=1))
+
+
+@pytest.mark.parametrize(("free", "started"), [(2, "0"), (8, "[1-5]")])
+def test_processes_that_cannot_be_started_are_an_error(free, started):
+    ensure_running()  # which keeps descriptors
+    held = [os.dup(0) for _ in range(free)]
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    message = r"^only {} of 6 processes can be started \(Too many open files\): try --workers [12]$"
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(held) + 1, limits[1]))
+    try:
+        for descriptor in held:
+            os.close(descriptor)
+        with pytest.raises(UserError, match=message.format(started)):
+            list(map_images(str.upper, map(str, range(40)), 6))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 def test_processes_have_the_archives(tmp_path):

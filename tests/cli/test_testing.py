@@ -3,14 +3,20 @@ import argparse
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.model import BaseModule
 from torch import nn
 
 from mim_plugins.cli.run_arguments import add_run_arguments
-from mim_plugins.cli.testing import prepare_config, require_weights, use_test_time_augmentation
+from mim_plugins.cli.testing import (
+    EvaluationRunner,
+    prepare_config,
+    require_weights,
+    use_test_time_augmentation,
+)
 from mim_plugins.errors import CheckpointError, ConfigError
 
 CONFIG = """
-model = dict(type='A', backbone=dict(type='B', init_cfg=dict(type='Pretrained', checkpoint='p')))
+model = dict(type='A', detector=dict(type='B'))
 test_dataloader = dict(dataset=dict(type='C', pipeline=['usual']))
 """
 
@@ -34,12 +40,18 @@ def prepared(tmp_path):
 def test_weights_are_read_from_the_checkpoint_alone(prepared, tmp_path):
     cfg = prepared()
     assert cfg.load_from == str(tmp_path / "epoch_1.pth")
-    assert cfg.model.backbone.init_cfg is None
+
+
+def test_models_of_any_structure_need_no_other_checkpoint():
+    part = BaseModule(init_cfg=dict(type="Pretrained", checkpoint="p"))
+    model = nn.ModuleDict(dict(detector=nn.ModuleDict(dict(backbone=part)), neck=nn.ReLU()))
+    assert EvaluationRunner.build_model(object.__new__(EvaluationRunner), model) is model
+    assert part.init_cfg is None
 
 
 def test_missing_test_data_and_checkpoints_are_refused(prepared):
     with pytest.raises(ConfigError, match=r"run\.py has no test data; evaluate with a fine-tun"):
-        prepared("model = dict(backbone=dict())")
+        prepared("model = dict(type='A')")
     with pytest.raises(CheckpointError, match=r"there is no checkpoint '.*epoch_2\.pth'"):
         prepared(checkpoint="epoch_2.pth")
     with pytest.raises(ConfigError, match=r"run\.py has no tta_model and tta_pipeline"):

@@ -3,6 +3,7 @@ import errno
 import os
 import sys
 from importlib import import_module
+from signal import SIGINT, SIGTERM, default_int_handler, getsignal, raise_signal, signal
 
 import pytest
 from archive_files import write_archive
@@ -224,27 +225,37 @@ def test_images_outside_of_a_linked_folder_are_found_again(tmp_path, monkeypatch
         assert len(UnlabeledImageFolder(str(root), ann_file=str(tmp_path / "good.txt"))) == 3
 
 
-def test_interrupt_keeps_what_was_found(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("number", "name"), [(SIGINT, "Ctrl-C"), (SIGTERM, "SIGTERM")])
+def test_interrupt_keeps_what_was_found(tmp_path, monkeypatch, number, name):
     read = LoadImage.read
+    code = 128 + number
 
     def interrupt(self, path):
         if path.endswith("2.jpg"):
-            raise KeyboardInterrupt
+            raise_signal(number)
         return read(self, path)
 
-    for name in (b"0.jpg", b"1.jpg", b"2.jpg"):
-        write(tmp_path, name, good_files()["rgb.jpg"] if name != b"1.jpg" else b"x")
+    def write_interrupted(file, lines):
+        raise_signal(SIGTERM)
+        raise_signal(SIGINT)
+        write_lines(file, lines)
+
+    for image in (b"0.jpg", b"1.jpg", b"2.jpg"):
+        write(tmp_path, image, good_files()["rgb.jpg"] if image != b"1.jpg" else b"x")
     monkeypatch.setattr(LoadImage, "read", interrupt)
+    monkeypatch.setattr(written_list, "write_lines", write_interrupted)
+    before = getsignal(SIGTERM), signal(SIGINT, default_int_handler)
     lists = ("--out", tmp_path / "bad.txt", "--write-list", tmp_path / "good.txt")
-    printed = run_tool(TOOL, tmp_path, "--workers", 1, *lists, code=130)
+    printed = run_tool(TOOL, tmp_path, "--workers", 1, *lists, code=code)
     assert "2 images: 1 good, 1 corrupt" in printed.stdout
-    message = "error: interrupted by Ctrl-C; only the first 2 of 3 images were checked\n"
+    message = f"error: interrupted by {name}; only the first 2 of 3 images were checked\n"
     assert printed.stderr.endswith(message)
     assert (tmp_path / "good.txt").read_text() == "0.jpg\n"
     assert "1.jpg" in (tmp_path / "bad.txt").read_text()
-    for name in ("bad.txt", "good.txt"):
-        (tmp_path / name).write_text("all")
-    printed = run_tool(TOOL, tmp_path, "--workers", 1, *lists, code=130)
+    for list_name in ("bad.txt", "good.txt"):
+        (tmp_path / list_name).write_text("all")
+    printed = run_tool(TOOL, tmp_path, "--workers", 1, *lists, code=code)
+    assert (getsignal(SIGTERM), signal(SIGINT, before[1])) == (before[0], default_int_handler)
     for name, content in (("bad.txt", "1.jpg"), ("good.txt", "0.jpg")):
         assert (tmp_path / name).read_text() == "all"
         assert content in (tmp_path / f"{name}.partial").read_text()

@@ -53,6 +53,20 @@ def test_used_port_and_invalid_number_exit_with_one_line(tmp_path):
     assert errors == ["error: Unsupported nproc_per_node value: eight"]
 
 
+@pytest.mark.parametrize(
+    ("rank", "line"), [(0, "too few machines have joined"), (1, "no connection to 127.0.0.1:{}:")]
+)
+def test_machines_that_do_not_meet_are_one_line(tmp_path, rank, line):
+    (tmp_path / "script.py").touch()
+    port = free_port()
+    options = ("--nnodes=2", f"--node_rank={rank}", "--master_addr=127.0.0.1", "--nproc_per_node=1")
+    command = (sys.executable, TOOLS / "misc/launch.py", *options, f"--master_port={port}")
+    wait = "--rdzv_conf=timeout=1"
+    printed = run_process(*command, wait, tmp_path / "script.py", code=1).stderr
+    assert printed.splitlines()[-1].startswith(f"error: {line.format(port)}")
+    assert "Traceback" not in printed
+
+
 def test_error_of_all_processes_is_printed_once(tmp_path):
     (line,) = launch(
         "from mim_plugins.errors import ConfigError\n"

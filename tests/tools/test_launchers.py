@@ -47,7 +47,10 @@ exit "$worst"
 """
 SCONTROL = """#!/usr/bin/env bash
 printf '%s\\n' "$*" >>"$SLURM_TEST/scontrol"
-[[ $1 == show ]] && echo 127.0.0.1
+case "$1 $2" in
+    "show job") echo "JobId=$3 Requeue=1 BatchFlag=${BATCH_FLAG-1} Reboot=0" ;;
+    "show "*) echo 127.0.0.1 ;;
+esac
 exit 0
 """
 
@@ -160,11 +163,31 @@ def test_preempted_batch_job_is_requeued(slurm, tmp_path):
     batch = dict(GPUS="2", SLURM_JOB_ID="123")
 
     assert slurm(*command, python=TWICE_PREEMPTED, **batch).returncode == 0
-    assert slurm.asked("scontrol") == ["requeue 123"]
+    assert slurm.asked("scontrol") == ["show job 123", "requeue 123"]
     assert len(slurm.asked("python0")) == 1
 
     slurm(*command, python=TWICE_PREEMPTED, SLURM_RESTART_COUNT="1", **batch)
     assert slurm.asked("python0")[1].endswith("--resume")
+
+
+def test_preempted_run_of_salloc_restarts_there(slurm, tmp_path):
+    result = slurm(
+        "bash", "tools/slurm_train.sh", "part", "job", "config.py", tmp_path / "run",
+        python=TWICE_PREEMPTED, GPUS="1", SLURM_JOB_ID="123", BATCH_FLAG="0",
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert slurm.asked("scontrol") == ["show job 123"] * 2
+    assert len(slurm.asked("python0")) == 3
+
+
+def test_each_run_of_salloc_has_all_its_restarts(slurm, tmp_path):
+    command = ("bash", "tools/slurm_train.sh", "part", "job", "config.py", tmp_path / "run")
+    job = dict(GPUS="1", SLURM_JOB_ID="123", BATCH_FLAG="0", MAX_RESTARTS="1")
+    for _ in range(2):
+        result = slurm(*command, python=FAILS_TWICE, **job)
+        assert result.returncode == 9
+        assert "restart 1 of 1" in result.stderr
+        (tmp_path / "python0").unlink()
 
 
 def test_a_failure_is_not_repeated(slurm, tmp_path):
@@ -210,9 +233,9 @@ def test_restarts_of_a_batch_job_are_counted_over_its_requeues(slurm, tmp_path):
     command = ("bash", "tools/slurm_train.sh", "part", "job", "config.py", tmp_path / "run")
     batch = dict(GPUS="1", SLURM_JOB_ID="123", MAX_RESTARTS="1", python=FAILS_TWICE)
     assert slurm(*command, **batch).returncode == 0
-    assert slurm.asked("scontrol") == ["requeue 123"]
+    assert slurm.asked("scontrol")[1:] == ["requeue 123"]
     assert slurm(*command, SLURM_RESTART_COUNT="1", **batch).returncode == 9
-    assert slurm.asked("scontrol") == ["requeue 123"]
+    assert slurm.asked("scontrol")[1:] == ["requeue 123"]
 
 
 @pytest.mark.parametrize("job", [{}, dict(SLURM_JOB_ID="7")])
@@ -221,6 +244,37 @@ def test_machines_that_join_later_need_a_name_of_the_run(slurm, job):
     result = slurm("bash", "tools/dist_train.sh", "config.py", "1", NNODES="1:2", **job)
     assert result.returncode == 2
     assert "set RDZV_ID to a new name for this run" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("gpus", "variables", "message"),
+    [
+        ("0", {}, "GPUS: '0' is not a whole number of at least 1"),
+        ("-1", {}, "GPUS: '-1' is not"),
+        ("2.5", {}, "GPUS: '2.5' is not"),
+        ("1", dict(NNODES="0"), "NNODES: '0' is not a whole number of at least 1"),
+        ("1", dict(NNODES="09:8"), "NNODES: '8' is not a whole number of at least 9"),
+        ("1", dict(NNODES="2:1"), "NNODES: '1' is not a whole number of at least 2"),
+        ("1", dict(NNODES="2", NODE_RANK="2"), "NODE_RANK: '2' is not a whole number from 0 to 1"),
+        ("1", dict(MAX_RESTARTS="x"), "MAX_RESTARTS: 'x' is not a whole number of at least 0"),
+        ("1", dict(PORT="70000"), "PORT: '70000' is not a whole number from 1 to 65535"),
+    ],
+)
+def test_impossible_numbers_of_a_launch_are_one_line(slurm, gpus, variables, message):
+    result = slurm(
+        "bash", "tools/dist_train.sh", "config.py", gpus, python="#!/bin/sh\nexit 9\n", **variables
+    )
+    assert result.returncode == 2
+    assert result.stderr.startswith(f"error: {message}")
+    assert result.stderr.count("\n") == 1
+
+
+def test_impossible_numbers_of_a_job_are_one_line(slurm):
+    for name in ("GPUS", "GPUS_PER_NODE"):
+        result = slurm("bash", "tools/slurm_test.sh", "p", "j", "c", "a.pth", **{name: "0"})
+        assert result.returncode == 2
+        assert result.stderr == f"error: {name}: '0' is not a whole number of at least 1\n"
+    assert slurm.asked("srun") == []
 
 
 @pytest.mark.parametrize("script", ["slurm_train.sh", "slurm_test.sh", "dist_train.sh"])

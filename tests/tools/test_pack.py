@@ -13,6 +13,7 @@ from packs import KINDS, contents, pack, write_folder
 from PIL import Image
 from remote_data import fake_hub, fake_web
 
+from mim_plugins.cli.ctrl_c import TRACEBACK_VARIABLE
 from mim_plugins.datasets import LabeledImageFolder, UnlabeledImageFolder
 from mim_plugins.transforms import LoadImage, decode_image
 
@@ -123,6 +124,23 @@ def test_corrupt_images_are_left_out_of_a_smaller_pack(tmp_path):
     assert "1 images, no labels, 1 of them shrunk" in output.stdout
     assert "error: 1 images were left out: corrupt image" in output.stderr
     assert len(UnlabeledImageFolder(str(tmp_path / "out.tar"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [(MemoryError(), "MemoryError"), (cv2.error("no\nspace"), "cv2.error: no space")],
+)
+def test_unexpected_errors_are_one_line(tmp_path, monkeypatch, error, line):
+    def fail(*_):
+        raise error
+
+    write_folder(tmp_path / "in", {"0.png": image_bytes()})
+    monkeypatch.setattr(LoadImage, "__call__", fail)
+    monkeypatch.delenv(TRACEBACK_VARIABLE, raising=False)
+    options = (tmp_path / "in", tmp_path / "out.tar", "--short-side", 16, "--workers", 1)
+    message = pack(*options, code=1).stderr.splitlines()[-1]
+    assert message == f"error: {line} ({TRACEBACK_VARIABLE}=1 shows the traceback)"
+    assert not list(tmp_path.glob("out*"))
 
 
 def test_images_too_long_for_jpeg_are_copied(tmp_path):

@@ -70,6 +70,10 @@ def test_mmpretrain_reads_the_list_written_from_kaggle_labels(tmp_path):
     [
         ("ILSVRC2012_val_00000001,n01 1 2\n", "no label for 1 images of val, such as"),
         ("ILSVRC2012_val_00000001,n01\nILSVRC2012_val_00000002", "no label for ILSVRC2012_val"),
+        (
+            "".join(f"ILSVRC2012_val_0000000{number},n01\n" for number in (1, 2, 3)),
+            "no image for 1 of 3 labels of",
+        ),
     ],
 )
 def test_incomplete_labels_of_imagenet_are_refused(tmp_path, rows, message):
@@ -77,6 +81,15 @@ def test_incomplete_labels_of_imagenet_are_refused(tmp_path, rows, message):
     write(tmp_path, "LOC_val_solution.csv", f"ImageId,PredictionString\n{rows}")
     assert message in refused("imagenet", tmp_path)
     assert not (tmp_path / "meta").exists()
+
+
+def test_list_of_imagenet_has_the_files_of_any_suffix(tmp_path):
+    touch(tmp_path, *TRAIN, "val/ILSVRC2012_val_00000001.jpg", "val/ILSVRC2012_val_00000002.png")
+    rows = "ILSVRC2012_val_00000002,n01 1\nILSVRC2012_val_00000001,n02 1\n"
+    write(tmp_path, "LOC_val_solution.csv", f"ImageId,PredictionString\n{rows}")
+    prepare("imagenet", tmp_path)
+    lines = (tmp_path / "meta/val.txt").read_text().splitlines()
+    assert lines == ["ILSVRC2012_val_00000001.jpg 1", "ILSVRC2012_val_00000002.png 0"]
 
 
 def test_list_of_imagenet_that_cannot_be_written_is_one_line(tmp_path):

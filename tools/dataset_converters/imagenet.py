@@ -75,14 +75,21 @@ def _write_val_list(root: Path, classes: list[str], source: Path | None) -> None
     unknown = set(names.values()) - set(classes)
     if unknown:
         raise UnusableError(f"train has no folder {min(unknown)}, a class of '{found[0]}'")
-    unlabeled = [path for path in find_images(root / "val") if Path(path).stem not in names]
+    images = {Path(path).name: Path(path).stem for path in find_images(root / "val")}
+    missing = sorted(set(names) - set(images.values()))
+    if missing:
+        raise UnusableError(
+            f"'{root / 'val'}' has no image for {len(missing)} of {len(names)} labels of"
+            f" '{found[0]}', such as {shown(missing)}: unpack ILSVRC2012_img_val.tar there"
+        )
+    unlabeled = [path for path, name in images.items() if name not in names]
     if unlabeled:
         raise UnusableError(
             f"'{found[0]}' has no label for {len(unlabeled)} images of val, such as"
             f" {shown(unlabeled)}: download it again, or remove these images"
         )
     labels = {name: label for label, name in enumerate(classes)}
-    lines = [f"{file}.JPEG {labels[name]}" for file, name in sorted(names.items())]
+    lines = [f"{path} {labels[names[name]]}" for path, name in images.items()]
     write_list(root / "meta/val.txt", lines)
     print(f"wrote {root / 'meta/val.txt'}: {len(lines)} labels of {found[0]}")
 

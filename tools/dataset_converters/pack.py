@@ -15,7 +15,6 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from signal import SIGTERM, signal
 from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
@@ -23,7 +22,10 @@ from rich.console import Console
 from rich.progress import track
 
 from mim_plugins.archives import is_url, read_image_file, split_address, try_archives
+from mim_plugins.cli.cores import MOST_PROCESSES, reading_processes
+from mim_plugins.cli.error_lines import describe
 from mim_plugins.cli.image_processes import map_images
+from mim_plugins.cli.signals import exit_at_sigterm
 from mim_plugins.errors import CorruptImageError, UserError
 from mim_plugins.file_names import printable
 
@@ -58,7 +60,10 @@ def parse_args(arguments: Sequence[str]) -> argparse.Namespace:
         "--quality", type=int, default=95, help="JPEG quality of shrunk images (default: 95)"
     )
     parser.add_argument(
-        "--workers", type=int, default=os.cpu_count() or 1, help="processes that shrink images"
+        "--workers",
+        type=int,
+        default=reading_processes(),
+        help=f"processes that shrink images (default: a core each, at most {MOST_PROCESSES})",
     )
     args = parser.parse_args(arguments)
     from pack_writers import WRITERS  # imports PyTorch, like the imports below
@@ -193,17 +198,14 @@ def pack(args: argparse.Namespace) -> list[str]:
         print(f"checking {printable(args.out)}", file=sys.stderr)
         check_pack(path, kind, written, classes)
 
-    # the default action would leave the temporary file
-    previous = signal(SIGTERM, lambda number, _: sys.exit(128 + number))
     try:
-        write_atomically(args.out, write, replace=False)
+        with exit_at_sigterm():  # the default action would leave the temporary file
+            write_atomically(args.out, write, replace=False)
     except FileExistsError:
         raise UserError(
             f"OUT '{printable(args.out)}' was written by another program meanwhile: remove it, or"
             " give another name"
         ) from None
-    finally:
-        signal(SIGTERM, previous)
     size = args.out.stat().st_size / 1e6
     folders = f"folders {', '.join(splits)}" if splits else "no labels"
     labels = f"{len(classes)} classes" if classes else folders
@@ -220,6 +222,8 @@ def main(arguments: Sequence[str]) -> None:
         left_out = pack(args)
     except (UserError, OSError, ValueError) as error:
         sys.exit(f"error: {' '.join(str(error).split())}")
+    except Exception as error:
+        sys.exit(f"error: {describe(error)}")
     except KeyboardInterrupt:
         is_written = os.path.lexists(args.out)  # Ctrl-C came after the file was complete
         done = f"OUT '{printable(args.out)}' was written; left-out images are not listed"

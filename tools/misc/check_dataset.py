@@ -1,12 +1,12 @@
 """Decode all images of a folder or archive as in training, and report kinds and corrupt ones.
 
 Exit code 0: all images are good. 1: some images are corrupt, or the folder has none. 130: Ctrl-C.
+143: SIGTERM.
 """
 
 import argparse
 import os
 import sys
-import traceback
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,13 +20,11 @@ from rich.console import Console
 from rich.progress import track
 
 from mim_plugins.archives import split_address, try_archives
-from mim_plugins.cli.ctrl_c import (
-    INTERRUPTED_EXIT_CODE,
-    TRACEBACK_VARIABLE,
-    one_line_on_ctrl_c,
-    wants_traceback,
-)
+from mim_plugins.cli.cores import MOST_PROCESSES, reading_processes
+from mim_plugins.cli.ctrl_c import INTERRUPTED_EXIT_CODE, one_line_on_ctrl_c
+from mim_plugins.cli.error_lines import describe
 from mim_plugins.cli.image_processes import map_images
+from mim_plugins.cli.signals import exit_at_sigterm, without_interruptions
 from mim_plugins.errors import ConfigError, CorruptImageError, DataNotFoundError, UserError
 from mim_plugins.file_names import printable
 
@@ -53,7 +51,10 @@ def parse_args() -> argparse.Namespace:
         "--list", type=Path, help="check only the images listed in this file, relative to ROOT"
     )
     parser.add_argument(
-        "--workers", type=int, default=os.cpu_count() or 1, help="decoding processes"
+        "--workers",
+        type=int,
+        default=reading_processes(),
+        help=f"decoding processes (default: a core each, at most {MOST_PROCESSES})",
     )
     parser.add_argument(
         "--channels", type=int, help="number of bands of images that are not 8-bit RGB"
@@ -140,7 +141,7 @@ def check_all(paths: list[str], workers: int, channels: int | None = None) -> It
     yield from track(findings, "decoding", total=len(paths), console=console)
 
 
-def report(findings: list[Finding]) -> list[str]:
+def report(findings: Sequence[Finding]) -> list[str]:
     """Return the lines of the report."""
     good = [finding for finding in findings if not finding.kind]
     bad = [finding for finding in findings if finding.kind]
@@ -174,20 +175,34 @@ def print_lines(lines: Sequence[str]) -> list[str]:
     return []
 
 
-def describe(error: Exception) -> str:
-    """Return one line; print the traceback of an unexpected error on request."""
-    if isinstance(error, UserError):
-        return str(error)
-    if wants_traceback(False):
-        traceback.print_exception(error)
-    text = " ".join("".join(traceback.format_exception_only(error)).split())
-    return f"{text} ({TRACEBACK_VARIABLE}=1 shows the traceback)"
-
-
 def end(errors: Sequence[str], code: int) -> NoReturn:
     """End the program with one line."""
     print(f"error: {'; '.join(errors)}", file=sys.stderr)
     sys.exit(code)
+
+
+def finish(
+    args: argparse.Namespace,
+    paths: Sequence[str],
+    findings: Sequence[Finding],
+    errors: list[str],
+    code: int,
+) -> None:
+    """Write the lists, print the report and exit, with ``code`` after ``errors``."""
+    if errors and not findings:
+        end(errors, code)
+    if errors:
+        errors.append(f"only the first {len(findings)} of {len(paths)} images were checked")
+    try:
+        pairs = [(finding.path, finding.kind) for finding in findings]
+        errors += write_lists(args, pairs, are_all=not errors)
+    except ConfigError as error:
+        errors.append(str(error))
+    errors += print_lines(report(findings))
+    if errors:
+        end(errors, code)
+    if any(finding.kind for finding in findings):
+        sys.exit(1)
 
 
 @one_line_on_ctrl_c()
@@ -212,27 +227,19 @@ def main() -> None:
     errors: list[str] = []
     code = 1
     try:
-        for finding in check_all(paths, args.workers, args.channels):
-            findings.append(finding)
+        with exit_at_sigterm():
+            for finding in check_all(paths, args.workers, args.channels):
+                findings.append(finding)
     except KeyboardInterrupt:
         code = INTERRUPTED_EXIT_CODE
         errors.append("interrupted by Ctrl-C")
+    except SystemExit as stop:
+        code = int(stop.code or 0)
+        errors.append("interrupted by SIGTERM")
     except Exception as error:  # any error keeps what was found, perhaps in hours
         errors.append(describe(error))
-    if errors and not findings:
-        end(errors, code)
-    if errors:
-        errors.append(f"only the first {len(findings)} of {len(paths)} images were checked")
-    try:
-        pairs = [(finding.path, finding.kind) for finding in findings]
-        errors += write_lists(args, pairs, are_all=not errors)
-    except ConfigError as error:
-        errors.append(str(error))
-    errors += print_lines(report(findings))
-    if errors:
-        end(errors, code)
-    if any(finding.kind for finding in findings):
-        sys.exit(1)
+    with without_interruptions():
+        finish(args, paths, findings, errors, code)
 
 
 if __name__ == "__main__":

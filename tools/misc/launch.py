@@ -13,10 +13,15 @@ import sys
 
 import torch.distributed.launcher.api
 from restarting_agent import RestartingAgent
+from torch.distributed import DistNetworkError, DistStoreError
 from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-from torch.distributed.elastic.rendezvous import RendezvousClosedError, RendezvousTimeoutError
-from torch.distributed.run import main
+from torch.distributed.elastic.rendezvous import (
+    RendezvousClosedError,
+    RendezvousConnectionError,
+    RendezvousTimeoutError,
+)
+from torch.distributed.run import get_args_parser, main
 from worker_failures import describe, first_failure
 
 
@@ -37,12 +42,17 @@ def launch() -> None:
         sys.exit(128 + stop.sigval)
     except RendezvousClosedError:
         sys.exit("error: the run has ended on another machine. Its messages contain the cause")
-    except RendezvousTimeoutError:
+    except (RendezvousTimeoutError, DistStoreError):
         sys.exit("error: too few machines have joined in time: start NNODES of them")
-    except RuntimeError as error:  # DistNetworkError in newer versions
-        if "EADDRINUSE" not in str(error):
-            raise
-        sys.exit("error: the port is taken (address already in use): set PORT=29511")
+    except (RendezvousConnectionError, DistNetworkError) as error:
+        if "EADDRINUSE" in str(error):
+            sys.exit("error: the port is taken (address already in use): set PORT=29511")
+        options = get_args_parser().parse_args()
+        address = options.rdzv_endpoint or f"{options.master_addr}:{options.master_port}"
+        sys.exit(
+            f"error: no connection to {address}: check MASTER_ADDR and PORT (the same on all"
+            " machines), that the run has started on that machine, and its firewall"
+        )
     except ValueError as error:  # invalid options of torchrun
         sys.exit(f"error: {error}")
 

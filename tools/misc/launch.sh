@@ -4,6 +4,15 @@ tools=$(dirname "$(dirname "${BASH_SOURCE[0]}")")
 PYTHONPATH=$(cd "$tools/.." && pwd)${PYTHONPATH:+:$PYTHONPATH}
 export PYTHONPATH
 
+# require NAME VALUE LEAST [MOST]: exit if a variable is no whole number in a range
+require() {
+    if ! [[ $2 =~ ^[0-9]{1,9}$ ]] || ((10#$2 < $3 || 10#$2 > ${4:-999999999})); then
+        local range=${4:+from $3 to $4}
+        echo "error: $1: '$2' is not a whole number ${range:-of at least $3}" >&2
+        exit 2
+    fi
+}
+
 # launch SCRIPT PROCESSES ARGUMENTS...: run a tool with PROCESSES processes on this machine
 launch() {
     local script=$1 processes=$2
@@ -11,9 +20,17 @@ launch() {
     # the option --signals-to-handle of newer torchruns: also forward SIGUSR1 to the processes
     export PET_SIGNALS_TO_HANDLE=${PET_SIGNALS_TO_HANDLE:-SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1}
     local nodes=${NNODES:-1} restarts=${MAX_RESTARTS:-0} port=${PORT:-29500} meet
-    local address=${MASTER_ADDR:-127.0.0.1}
+    local address=${MASTER_ADDR:-127.0.0.1} node=${NODE_RANK:-0}
+    if [[ $processes == *[0-9]* ]]; then # not gpu or auto
+        require GPUS "$processes" 1
+    fi
+    require NNODES "${nodes%%:*}" 1
+    require NNODES "${nodes#*:}" "$((10#${nodes%%:*}))"
+    require MAX_RESTARTS "$restarts" 0
+    require PORT "$port" 1 65535
     if [[ $nodes != *:* && $restarts == 0 ]]; then
-        meet=(--node_rank="${NODE_RANK:-0}" --master_addr="$address" --master_port="$port")
+        require NODE_RANK "$node" 0 "$((10#$nodes - 1))"
+        meet=(--node_rank="$node" --master_addr="$address" --master_port="$port")
     elif [ "$nodes" = 1 ]; then
         # the id distinguishes a restart from a new run; port 0 is any free port
         meet=(--rdzv_backend=c10d --rdzv_endpoint=127.0.0.1:0 --local_addr=127.0.0.1
@@ -35,6 +52,8 @@ launch() {
 launch_slurm() {
     local partition=$1 job_name=$2 tasks=${GPUS:-8} per_node=${GPUS_PER_NODE:-8}
     shift 2
+    require GPUS "$tasks" 1
+    require GPUS_PER_NODE "$per_node" 1
     if ((per_node > tasks)); then
         per_node=$tasks
     fi

@@ -12,6 +12,8 @@ from digits import TEST_DIGITS, label_file, write_digits
 from progress import StepFailedError, Training, run_trainings
 from stages import Stages
 
+from mim_plugins.cli.cores import usable_cores
+
 ROOT = Path(__file__).resolve().parents[3]
 WORK_DIR = Path("work_dirs/quickstart")
 CONFIGS = Path("configs/quickstart")
@@ -54,7 +56,7 @@ def run_steps() -> None:
         "writing 1,797 handwritten digits as images",
         lambda folder: write_digits(folder, LABELS_PER_CLASS, SEEDS),
     )
-    threads = min(cores(), MOST_THREADS)
+    threads = min(usable_cores(), MOST_THREADS)
     title = "pre-training MixMAE on all of them, without labels"
     if stages.begin("pretrain", title):
         run_all(stages, [training(stages, "pretrain", "mixmae_digits.py", threads=threads)])
@@ -79,15 +81,9 @@ def run_steps() -> None:
     print(f"\n{(result / TABLE).read_text()}\npicture: {ROOT / result / PICTURE}")
 
 
-def cores() -> int:
-    """Return the number of cores that this process may use."""
-    affinity = getattr(os, "sched_getaffinity", None)  # Linux only
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
-
-
 def run_all(stages: Stages, trainings: list[Training]) -> None:
     """Run trainings, as many at a time as there are cores, and mark each as complete."""
-    for done, seconds in run_trainings(trainings, cores()):
+    for done, seconds in run_trainings(trainings, usable_cores()):
         stages.finish(done.name, seconds)
 
 
