@@ -23,6 +23,7 @@ from rich.console import Console
 from rich.progress import track
 
 from mim_plugins.archives import is_url, read_image_file, split_address, try_archives
+from mim_plugins.cli.command_words import command_words
 from mim_plugins.cli.image_processes import map_images
 from mim_plugins.errors import CorruptImageError, UserError
 from mim_plugins.file_names import printable
@@ -60,7 +61,7 @@ def parse_args(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--workers", type=int, default=os.cpu_count() or 1, help="processes that shrink images"
     )
-    args = parser.parse_args(arguments)
+    args = parser.parse_args(command_words(arguments))
     from pack_writers import WRITERS  # imports PyTorch, like the imports below
 
     suffix = args.out.suffix.lower().lstrip(".")
