@@ -17,7 +17,8 @@ def main() -> None:
         "--tta", action="store_true", help="average over the scales and flips of the config"
     )
     parser.add_argument("--out", help="write the metrics to this .json or .pkl file")
-    args = parser.parse_args(command_words())
+    with one_line_on_ctrl_c():
+        args = parser.parse_args(command_words())
     if args.out and not args.out.endswith(METRIC_FILES):
         parser.error(f"--out '{args.out}' must end in one of {' '.join(METRIC_FILES)}")
     with one_line_on_ctrl_c(args.traceback):

@@ -15,7 +15,8 @@ from mim_plugins.cli.run_arguments import add_train_arguments
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     add_train_arguments(parser)
-    args = parser.parse_args(command_words())
+    with one_line_on_ctrl_c():
+        args = parser.parse_args(command_words())
     wait_passively()
     with one_line_on_ctrl_c(args.traceback):
         from mim_plugins.cli.training import run_training  # imports PyTorch

@@ -29,7 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Execute a command line, by default that of the process."""
     parser = build_parser()
     _complete(parser)
-    args = parser.parse_args(command_words(arguments))
+    with one_line_on_ctrl_c():
+        args = parser.parse_args(command_words(arguments))
     wait_passively()
     with one_line_on_ctrl_c(getattr(args, "traceback", False)):
         args.command.run(args, args.parser)

@@ -24,6 +24,7 @@ from rich.progress import track
 
 from mim_plugins.archives import is_url, read_image_file, split_address, try_archives
 from mim_plugins.cli.command_words import command_words
+from mim_plugins.cli.ctrl_c import is_closed_output
 from mim_plugins.cli.image_processes import map_images
 from mim_plugins.errors import CorruptImageError, UserError
 from mim_plugins.file_names import printable
@@ -220,6 +221,8 @@ def main(arguments: Sequence[str]) -> None:
     try:
         left_out = pack(args)
     except (UserError, OSError, ValueError) as error:
+        if is_closed_output(error):
+            raise
         sys.exit(f"error: {' '.join(str(error).split())}")
     except KeyboardInterrupt:
         is_written = os.path.lexists(args.out)  # Ctrl-C came after the file was complete

@@ -51,7 +51,11 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add_arguments(parser)
-    report(parser.parse_args())
+    try:
+        report(parser.parse_args())
+    except BrokenPipeError:  # the reader of the output has ended; the checks catch their own errors
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
 
 
 def run_checks(args: argparse.Namespace) -> Iterator[Result]:
