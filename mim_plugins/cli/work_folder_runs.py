@@ -69,7 +69,7 @@ def resume(run: str | os.PathLike) -> Runner:
     """
     folder = Path(os.path.abspath(Path(run).expanduser()))
     config = find_run_config(folder)
-    print(f"config: {config}", flush=True)
+    print(f"config: {printable(config)}", flush=True)
     beside = config_path(folder)
     if beside.is_file() and beside.stat().st_mtime_ns > config.stat().st_mtime_ns:
         print(
