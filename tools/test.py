@@ -2,6 +2,7 @@
 
 import argparse
 
+from mim_plugins.cli.command_words import command_words
 from mim_plugins.cli.ctrl_c import one_line_on_ctrl_c
 from mim_plugins.cli.run_arguments import add_run_arguments
 
@@ -16,7 +17,8 @@ def main() -> None:
         "--tta", action="store_true", help="average over the scales and flips of the config"
     )
     parser.add_argument("--out", help="write the metrics to this .json or .pkl file")
-    args = parser.parse_args()
+    with one_line_on_ctrl_c():
+        args = parser.parse_args(command_words())
     if args.out and not args.out.endswith(METRIC_FILES):
         parser.error(f"--out '{args.out}' must end in one of {' '.join(METRIC_FILES)}")
     with one_line_on_ctrl_c(args.traceback):

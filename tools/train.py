@@ -6,6 +6,7 @@ Exit codes: 0 trained; 1 error, also if final weights or the state at a signal c
 
 import argparse
 
+from mim_plugins.cli.command_words import command_words
 from mim_plugins.cli.commands.running import wait_passively
 from mim_plugins.cli.ctrl_c import one_line_on_ctrl_c
 from mim_plugins.cli.run_arguments import add_train_arguments
@@ -14,7 +15,8 @@ from mim_plugins.cli.run_arguments import add_train_arguments
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     add_train_arguments(parser)
-    args = parser.parse_args()
+    with one_line_on_ctrl_c():
+        args = parser.parse_args(command_words())
     wait_passively()
     with one_line_on_ctrl_c(args.traceback):
         from mim_plugins.cli.training import run_training  # imports PyTorch

@@ -4,6 +4,8 @@ import logging
 import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from mmengine.logging import MMLogger
@@ -19,6 +21,7 @@ from ..engine.guards.guarded_writes import try_writing
 from ..engine.hooks.atomic_checkpoint_hook import AtomicCheckpointHook
 from ..engine.hooks.progress_hook import ProgressHook
 from ..engine.model_wrapper import unwrap_model
+from ..engine.resume.checkpoint_files import POINTER
 from ..engine.resume.loaded_checkpoint import check_loaded, is_trusted
 from ..engine.resume.loaded_weights import check_loadable
 from ..engine.resume.resumable_content import make_resumable
@@ -58,12 +61,12 @@ class ConsoleRunner(Runner):
     """
 
     _has_begun = False
-    _first_action: Callable[[], object] | None = None
     _source = "the checkpoint"  # path of the loaded checkpoint, for messages
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         for message in _IGNORED_WARNINGS:
             warnings.filterwarnings("ignore", message=message)
+        self._first_actions: list[Callable[[], object]] = []
         super().__init__(*args, **kwargs)
 
     def build_logger(
@@ -85,8 +88,18 @@ class ConsoleRunner(Runner):
         return built
 
     def dump_config(self) -> None:
-        """Write the config to the work folder; a failure is only logged."""
-        try_writing(self.logger, f"the config in '{self.work_dir}'", super().dump_config)
+        """Write the config to the work folder; a failure is only logged.
+
+        Where the folder contains checkpoints, their config is replaced after the first iteration,
+        because ``mim-plugins resume`` continues from both if the run fails before.
+        """
+        place = f"the config in '{self.work_dir}'"
+        write = partial(try_writing, self.logger, place, super().dump_config)
+        folder = Path(self.work_dir)
+        if (folder / POINTER).exists() or any(folder.glob("*.pth")):
+            self.after_first_iteration(write)
+        else:
+            write()
 
     def register_default_hooks(self, hooks: dict[str, Any] | None = None) -> None:
         """Register the default hooks; None disables any of them, not only those of MMEngine."""
@@ -108,8 +121,11 @@ class ConsoleRunner(Runner):
         return self._has_begun
 
     def after_first_iteration(self, action: Callable[[], object]) -> None:
-        """Call an action once, after the first iteration of training and before its hooks."""
-        self._first_action = action
+        """Call an action once, after the first iteration of training and before its hooks.
+
+        Of several actions, the last one is called first.
+        """
+        self._first_actions.append(action)
 
     def train(self) -> Any:
         """Train as MMEngine does; bars on the terminal never outlive the training."""
@@ -195,9 +211,8 @@ class ConsoleRunner(Runner):
             check_loaded(self, kwargs["checkpoint"])
         # a resumed run may begin with a validation
         self._has_begun = self._has_begun or fn_name in ("before_train_epoch", "before_val")
-        if fn_name == "after_train_iter" and self._first_action is not None:
-            action, self._first_action = self._first_action, None
-            action()
+        while fn_name == "after_train_iter" and self._first_actions:
+            self._first_actions.pop()()
         super().call_hook(fn_name, **kwargs)
         if fn_name == "after_load_checkpoint":
             check_loadable(self.model, kwargs["checkpoint"], self._source, self._resume)

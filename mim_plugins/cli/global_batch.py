@@ -38,8 +38,9 @@ def keep_global_batch(cfg: Config) -> str:
     The images per process, which are limited by the memory, do not change.
 
     Raises:
-        GlobalBatchError: the recipe does not define its global batch, is iteration-based, or its
-            global batch is not a multiple of the images of one iteration of all processes.
+        GlobalBatchError: the recipe does not define its global batch, is iteration-based, has no
+            batch size, or its global batch is not a multiple of the images of one iteration of all
+            processes.
     """
     recipe = _recipe_batch(cfg, "--keep-global-batch")
     if cfg.train_cfg.get("max_epochs") is None:
@@ -48,7 +49,12 @@ def keep_global_batch(cfg: Config) -> str:
             " number of updates; set optim_wrapper.accumulative_counts, train_cfg.max_iters and the"
             " schedulers' begin and end explicitly"
         )
-    processes, batch = launched_processes(cfg), cfg.train_dataloader.batch_size
+    processes, batch = launched_processes(cfg), _images_per_process(cfg)
+    if batch is None:
+        raise GlobalBatchError(
+            "--keep-global-batch: the config has no train_dataloader.batch_size; add it:"
+            " MMEngine also passes it to a batch_sampler"
+        )
     if recipe % (processes * batch):
         fitting = _largest_fitting(recipe, processes, batch)
         advice = (
@@ -83,7 +89,12 @@ def keep_batch_of_run(cfg: Config, batch: int) -> str | None:
     Raises:
         GlobalBatchError: the number of processes does not divide ``batch``.
     """
-    processes, images = launched_processes(cfg), cfg.train_dataloader.batch_size
+    processes, images = launched_processes(cfg), _images_per_process(cfg)
+    if images is None:
+        return (
+            f"the global batch of {batch} images may have changed with the restart: the config has"
+            " no train_dataloader.batch_size"
+        )
     now = processes * images * cfg.optim_wrapper.get("accumulative_counts", 1)
     if now == batch:
         return None
@@ -104,6 +115,11 @@ def keep_batch_of_run(cfg: Config, batch: int) -> str | None:
         f"global batch {batch} kept after the restart: {processes} processes * {fitting} images *"
         f" {counts} accumulated"
     )
+
+
+def _images_per_process(cfg: Config) -> int | None:
+    loader = cfg.get("train_dataloader")
+    return loader.get("batch_size") if isinstance(loader, dict) else None
 
 
 def _largest_fitting(batch: int, processes: int, images: int) -> int:

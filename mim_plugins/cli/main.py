@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 from importlib import import_module
 
+from .command_words import command_words
 from .commands.names import COMMANDS, PROGRAM
 from .commands.running import describe, wait_passively
 from .ctrl_c import one_line_on_ctrl_c
@@ -28,7 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Execute a command line, by default that of the process."""
     parser = build_parser()
     _complete(parser)
-    args = parser.parse_args(arguments)
+    with one_line_on_ctrl_c():
+        args = parser.parse_args(command_words(arguments))
     wait_passively()
     with one_line_on_ctrl_c(getattr(args, "traceback", False)):
         args.command.run(args, args.parser)

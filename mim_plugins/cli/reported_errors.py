@@ -9,7 +9,7 @@ import torch
 
 from ..engine.guards.failure_report import report_failure
 from ..errors import UserError
-from .ctrl_c import TRACEBACK_VARIABLE, one_line_on_ctrl_c, wants_traceback
+from .ctrl_c import TRACEBACK_VARIABLE, is_closed_output, one_line_on_ctrl_c, wants_traceback
 from .process_errors import exit_status, is_consequence, process_count
 
 USER_ERRORS = (
@@ -65,6 +65,8 @@ def user_errors(
             raise
         raise _Reported(exit_status(error.code, error)) from None
     except BaseException as error:
+        if is_closed_output(error):
+            raise
         is_known = isinstance(error, USER_ERRORS)
         is_users = is_known or (isinstance(error, kinds) and not until())
         can_restart = not is_users or _may_be_temporary(error)

@@ -25,7 +25,8 @@ def read_config(args: argparse.Namespace) -> Config:
 
     Raises:
         FileNotFoundError: the config does not exist.
-        ConfigError: the config or an option is invalid, or no launcher has started this process.
+        ConfigError: the config or an option is invalid, a path is not a text, or no launcher has
+            started this process.
     """
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
     set_rank_from_launcher(args.launcher)
@@ -43,7 +44,16 @@ def read_config(args: argparse.Namespace) -> Config:
         cfg.work_dir = args.work_dir
     elif cfg.get("work_dir") is None:
         cfg.work_dir = os.path.join("work_dirs", Path(args.config).stem)
+    for name in ("work_dir", "load_from"):
+        if cfg.get(name) is not None:
+            cfg[name] = _expand_home(name, cfg[name])
     return cfg
+
+
+def _expand_home(name: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise ConfigError(f"{name}={value!r} must be a path: write it as text, such as 'runs/1'")
+    return os.path.expanduser(value)
 
 
 def _require_launcher(launcher: str) -> None:

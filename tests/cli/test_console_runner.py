@@ -22,8 +22,9 @@ class Nothing(BaseModel):
         return x
 
 
-def build(folder):
-    cfg = Config(dict(work_dir=str(folder), default_scope="mmengine", my_entry=1))
+def build(folder, my_entry=1):
+    settings = dict(work_dir=str(folder), default_scope="mmengine", my_entry=my_entry)
+    cfg = Config(settings, filename=__file__)  # whose name the config in the folder has
     with DefaultScope.overwrite_default_scope("mmengine"):
         return ConsoleRunner(
             Nothing(), str(folder), default_scope=None, experiment_name=folder.name, cfg=cfg
@@ -159,13 +160,29 @@ def test_weights_from_a_url_are_checked_after_the_download(tmp_path, monkeypatch
 def test_action_waits_for_the_first_iteration(tmp_path):
     runner, calls = build(tmp_path), []
     runner.hooks.clear()
-    runner.after_first_iteration(lambda: calls.append(1))
+    for number in (1, 2):
+        runner.after_first_iteration(lambda number=number: calls.append(number))
     for name in ("before_run", "before_train", "before_train_epoch", "before_train_iter"):
         runner.call_hook(name)
     assert calls == []
     for _ in range(2):
         runner.call_hook("after_train_iter")
-    assert calls == [1]
+    assert calls == [2, 1]
+
+
+@pytest.mark.parametrize("name", ["last_checkpoint", "epoch_3.pth", "interrupted.pth"])
+def test_config_of_checkpoints_is_kept_until_an_iteration(tmp_path, name):
+    config = tmp_path / Path(__file__).name
+    build(tmp_path)
+    before = config.read_text()
+    (tmp_path / name).touch()
+    runner = build(tmp_path, my_entry=2)
+    runner.hooks.clear()
+    assert config.read_text() == before
+    runner.call_hook("before_train_epoch")
+    assert config.read_text() == before
+    runner.call_hook("after_train_iter")
+    assert "my_entry = 2" in config.read_text()
 
 
 @pytest.mark.parametrize("value", ["yes", ["inductor"], 1.5])

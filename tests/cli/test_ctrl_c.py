@@ -1,8 +1,13 @@
+import contextlib
+import os
+import sys
+
 import pytest
 
-from mim_plugins.cli import main
+from mim_plugins.cli import main, user_errors
 from mim_plugins.cli.commands import info
 from mim_plugins.cli.ctrl_c import TRACEBACK_VARIABLE, one_line_on_ctrl_c
+from mim_plugins.engine.guards import guarded_console
 
 
 @pytest.fixture(autouse=True)
@@ -42,3 +47,56 @@ def test_commands_end_in_one_line(capsys, monkeypatch):
         main.main(["info", "x"])
     assert stop.value.code == 130
     assert capsys.readouterr().err == "interrupted by Ctrl-C\n"
+
+
+@contextlib.contextmanager
+def closed_output():
+    """Replace the standard output by a pipe without a reader; the rest in it must be discarded."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "w") as stream, contextlib.redirect_stdout(stream):
+        yield
+
+
+@pytest.mark.parametrize("text", ["short, so it is buffered", "x" * 10**6, ""])
+def test_commands_end_silently_without_a_reader(text, capsys, monkeypatch):
+    def show(*_):
+        with user_errors(also=(OSError,)):
+            print(text, flush=not text)
+
+    monkeypatch.setattr(info, "run", show)
+    with pytest.raises(SystemExit) as stop, closed_output():
+        main.main(["info", "x"])
+    assert stop.value.code == 141
+    assert capsys.readouterr().err == ""
+
+
+def test_messages_and_help_are_kept_without_a_reader():
+    def end():
+        print("a result")
+        sys.exit("error: why")
+
+    with pytest.raises(SystemExit, match=r"^error: why$"), closed_output():
+        one_line_on_ctrl_c()(end)()
+    with pytest.raises(SystemExit) as stop, closed_output():
+        main.main(["info", "--help"])
+    assert stop.value.code == 0
+
+
+@pytest.mark.parametrize("reports", [True, False])
+def test_other_broken_pipes_remain_errors(reports):
+    def write():
+        reader, writer = os.pipe()
+        os.close(reader)
+        with open(writer, "wb", buffering=0) as stream:
+            stream.write(b"x")
+
+    kinds = (OSError,) if reports else ()
+    run = one_line_on_ctrl_c()(user_errors(also=kinds)(write))
+    with pytest.raises(SystemExit if reports else BrokenPipeError, match="Broken pipe"):
+        run()
+
+
+def test_trained_run_is_complete_without_a_reader():
+    with closed_output(), one_line_on_ctrl_c(), guarded_console():
+        print("iteration 1")

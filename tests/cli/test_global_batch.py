@@ -10,6 +10,7 @@ from torch import nn
 
 from mim_plugins.cli.global_batch import (
     accumulation_problem,
+    keep_batch_of_run,
     keep_global_batch,
     launched_processes,
     scale_lr,
@@ -82,6 +83,18 @@ def test_config_without_global_batch_is_rejected():
         keep_global_batch(make_config(recipe=None, launcher="none"))
     with pytest.raises(GlobalBatchError, match=r"--auto-scale-lr: .* does not define a global"):
         scale_lr(Config({}))
+
+
+@pytest.mark.parametrize(
+    "loader", [None, dict(batch_sampler=dict(type="B", batch_size=2)), "a built loader"]
+)
+def test_config_without_batch_size_is_an_error_or_a_warning(loader):
+    cfg = make_config(launcher="none")
+    cfg.train_dataloader = loader
+    with pytest.raises(GlobalBatchError, match=r"^--keep-global-batch: .*\.batch_size; add it"):
+        keep_global_batch(cfg)
+    assert "2048 images may have changed" in keep_batch_of_run(cfg, 2048)
+    assert "accumulative_counts" not in cfg.optim_wrapper
 
 
 def test_learning_rate_scaling_is_enabled():

@@ -68,6 +68,19 @@ def test_work_dir_comes_from_option_config_or_config_name(tmp_path, arguments, i
     assert run_config.read_config(args).work_dir == expected
 
 
+@pytest.mark.parametrize("name", ["work_dir", "load_from"])
+def test_paths_of_a_config_are_texts_in_the_home_folder(tmp_path, monkeypatch, name):
+    monkeypatch.setenv("HOME", "/home/me")
+    file = tmp_path / "recipe.py"
+    args = build_parser().parse_args([str(file)])
+    file.write_text(f"{name} = '~/runs of me'\n")
+    assert run_config.read_config(args)[name] == "/home/me/runs of me"
+    for value in (20241130, ["runs"], False):
+        file.write_text(f"{name} = {value!r}\n")
+        with pytest.raises(ConfigError, match=rf"{name}=.* must be a path"):
+            run_config.read_config(args)
+
+
 def test_options_override_the_config_and_the_data_root(tmp_path):
     file = tmp_path / "recipe.py"
     file.write_text(

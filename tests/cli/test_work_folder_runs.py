@@ -4,6 +4,7 @@ import pytest
 from mmengine.config import Config
 
 from mim_plugins.cli.own_runs import WRITTEN_BY
+from mim_plugins.cli.training import prepare_config, train_arguments
 from mim_plugins.cli.work_folder_runs import find_run_config
 from mim_plugins.errors import WorkDirError
 
@@ -38,15 +39,40 @@ def test_other_python_files_are_no_configs(run, name):
     assert find_run_config(dump(run / "vit_b.py").parent) == run / "vit_b.py"
 
 
-def test_config_of_a_command_is_beside_the_folder(run):
+COMMAND = f"""# MixMAE on own images, {WRITTEN_BY} pretrain.
+_base_ = 'x.py'
+model = dict(head=dict())
+train_dataloader = dict(batch_size=2)
+"""
+
+
+def test_config_with_the_options_of_the_run_is_preferred(run):
     beside = run.with_name("run.py")
-    dump(run / "other.py")
-    beside.write_text(f"# MixMAE on own images, {WRITTEN_BY} pretrain.\n_base_ = 'x.py'\n")
+    beside.write_text(COMMAND)
     assert find_run_config(run) == beside
+    (run / "tuned.py").write_text(COMMAND)  # of a run in the folder run/tuned
+    assert find_run_config(run) == beside
+    written = dump(run / "run.py")
+    assert find_run_config(run) == written
+    beside.unlink()
+    written.unlink()
+    assert find_run_config(run) == run / "tuned.py"
 
 
 def test_several_configs_are_ambiguous(run):
+    run.with_name("run.py").write_text(COMMAND)
     for name in "ab":
         dump(run / f"{name}.py")
-    with pytest.raises(WorkDirError, match=r"contains 2; give it with tools/train\.py CONFIG"):
+    with pytest.raises(WorkDirError, match=r"contains 2 .*; give it with tools/train\.py CONFIG"):
         find_run_config(run)
+
+
+def test_run_of_several_processes_continues_in_one(run, monkeypatch):
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    loader = dict(batch_size=2, dataset=dict(type="UnlabeledImageFolder"))
+    settings = dict(model=dict(type="MixMAE"), train_dataloader=loader, launcher="pytorch")
+    settings |= dict(auto_scale_lr=dict(base_batch_size=64, enable=True), work_dir="elsewhere")
+    Config(settings).dump(run / "run.py")
+    cfg = prepare_config(train_arguments(find_run_config(run), run, resume=True))
+    assert (cfg.launcher, cfg.work_dir, cfg.resume) == ("none", str(run), True)
+    assert cfg.auto_scale_lr.enable

@@ -9,6 +9,7 @@ that cannot be modelled gets a line with the reason, and the exit status is 1.
 import argparse
 
 from mim_plugins.cli import add_config_options
+from mim_plugins.cli.command_words import command_words
 from mim_plugins.cli.ctrl_c import one_line_on_ctrl_c
 from mim_plugins.cli.sizes import add_size_option
 
@@ -66,7 +67,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument("--table", action="store_true", help="print a Markdown table instead")
     add_config_options(parser)
-    return parser.parse_args()
+    return parser.parse_args(command_words())
 
 
 @one_line_on_ctrl_c()

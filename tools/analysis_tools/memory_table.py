@@ -7,6 +7,7 @@ bytes. Prints Markdown tables.
 
 import argparse
 
+from mim_plugins.cli.command_words import command_words
 from mim_plugins.cli.ctrl_c import one_line_on_ctrl_c
 from mim_plugins.errors import BUILD_ERRORS
 
@@ -18,7 +19,7 @@ def main() -> None:
     parser.add_argument(
         "--gpus", type=int, default=16, help="GPUs that share the state by ZeRO or FSDP2"
     )
-    args = parser.parse_args()
+    args = parser.parse_args(command_words())
     if args.gpus < 1:
         parser.error(f"--gpus {args.gpus} must be at least 1")
     from training_memory import memory_rows  # imports PyTorch, which --help does not need

@@ -8,6 +8,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mim_plugins.cli.command_words import command_words
 from mim_plugins.cli.ctrl_c import one_line_on_ctrl_c
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument("--log-scale", action="store_true", help="logarithmic vertical axes")
     parser.add_argument("--out", default="curves.png", help="image file to write")
-    return parser.parse_args()
+    return parser.parse_args(command_words())
 
 
 def names(runs: list[str]) -> list[str]:

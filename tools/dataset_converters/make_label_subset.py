@@ -9,6 +9,7 @@ import random
 import sys
 from pathlib import Path
 
+from mim_plugins.cli.command_words import command_words
 from mim_plugins.cli.ctrl_c import one_line_on_ctrl_c
 from mim_plugins.cli.written_list import write_list
 from mim_plugins.file_names import printable, quote_name, read_lines, unquote_name
@@ -36,7 +37,7 @@ def parse_args() -> argparse.Namespace:
         help="file to write; DATA_ROOT/meta/train_1percent.txt for 0.01, and"
         " train_1percent_seed7.txt with --seed 7; a list of other images is not overwritten",
     )
-    args = parser.parse_args()
+    args = parser.parse_args(command_words())
     if args.fraction is not None and not 0 < args.fraction <= 1:
         parser.error(f"--fraction {args.fraction} must be above 0 and at most 1")
     if args.out is None and args.names is not None:

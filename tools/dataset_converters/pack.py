@@ -22,7 +22,9 @@ from rich.console import Console
 from rich.progress import track
 
 from mim_plugins.archives import is_url, read_image_file, split_address, try_archives
+from mim_plugins.cli.command_words import command_words
 from mim_plugins.cli.cores import MOST_PROCESSES, reading_processes
+from mim_plugins.cli.ctrl_c import is_closed_output
 from mim_plugins.cli.error_lines import describe
 from mim_plugins.cli.image_processes import map_images
 from mim_plugins.cli.signals import exit_at_sigterm
@@ -65,7 +67,7 @@ def parse_args(arguments: Sequence[str]) -> argparse.Namespace:
         default=reading_processes(),
         help=f"processes that shrink images (default: a core each, at most {MOST_PROCESSES})",
     )
-    args = parser.parse_args(arguments)
+    args = parser.parse_args(command_words(arguments))
     from pack_writers import WRITERS  # imports PyTorch, like the imports below
 
     suffix = args.out.suffix.lower().lstrip(".")
@@ -221,6 +223,8 @@ def main(arguments: Sequence[str]) -> None:
     try:
         left_out = pack(args)
     except (UserError, OSError, ValueError) as error:
+        if is_closed_output(error):
+            raise
         sys.exit(f"error: {' '.join(str(error).split())}")
     except Exception as error:
         sys.exit(f"error: {describe(error)}")

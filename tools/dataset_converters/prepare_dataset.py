@@ -18,6 +18,7 @@ from pathlib import Path
 from imagenet import check_imagenet
 from splits import Split, UnusableError, check_order, read_labels, require_files, shown
 
+from mim_plugins.cli.command_words import command_words
 from mim_plugins.cli.ctrl_c import one_line_on_ctrl_c
 from mim_plugins.errors import UserError
 
@@ -140,7 +141,7 @@ def main() -> None:
     parser.add_argument("dataset", choices=["imagenet", *CHECKS])
     parser.add_argument("root", type=Path, help="folder of the data set")
     parser.add_argument("--val-labels", type=Path, help="source of ImageNet's validation labels")
-    args = parser.parse_args()
+    args = parser.parse_args(command_words())
     if not args.root.is_dir():
         sys.exit(f"error: there is no folder '{args.root}'")
     if args.val_labels and not args.val_labels.exists():

@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.progress import track
 
 from mim_plugins.archives import split_address, try_archives
+from mim_plugins.cli.command_words import command_words
 from mim_plugins.cli.cores import MOST_PROCESSES, reading_processes
 from mim_plugins.cli.ctrl_c import INTERRUPTED_EXIT_CODE, one_line_on_ctrl_c
 from mim_plugins.cli.error_lines import describe
@@ -67,7 +68,7 @@ def parse_args() -> argparse.Namespace:
         type=Path,
         help="list the good files, relative to ROOT, in this ann_file of UnlabeledImageFolder",
     )
-    args = parser.parse_args()
+    args = parser.parse_args(command_words())
     if args.workers < 1:
         parser.error(f"--workers {args.workers} must be at least 1")
     try:

@@ -5,6 +5,7 @@ are missing or broken.
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Iterator
 
@@ -23,12 +24,17 @@ from checks.packages import (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    parser.add_argument("--config", help="also check the needs of this config")
-    parser.add_argument("--data-root", help="folder of the data; overrides that of the config")
+    home = os.path.expanduser  # mim_plugins, which expands words, may be broken
+    parser.add_argument("--config", type=home, help="also check the needs of this config")
+    parser.add_argument(
+        "--data-root", type=home, help="folder of the data; overrides that of the config"
+    )
     parser.add_argument(
         "--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help="as for train.py"
     )
-    parser.add_argument("--work-dir", default="work_dirs", help="folder of the checkpoints")
+    parser.add_argument(
+        "--work-dir", type=home, default="work_dirs", help="folder of the checkpoints"
+    )
 
 
 def report(args: argparse.Namespace) -> None:
@@ -45,7 +51,11 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add_arguments(parser)
-    report(parser.parse_args())
+    try:
+        report(parser.parse_args())
+    except BrokenPipeError:  # the reader of the output has ended; the checks catch their own errors
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
 
 
 def run_checks(args: argparse.Namespace) -> Iterator[Result]:

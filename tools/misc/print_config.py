@@ -3,6 +3,7 @@
 import argparse
 
 from mim_plugins.cli import add_config_options
+from mim_plugins.cli.command_words import command_words
 from mim_plugins.cli.ctrl_c import one_line_on_ctrl_c
 
 
@@ -11,7 +12,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("config", help="config file, or a name such as mixmae/swin_b_600e")
     add_config_options(parser)
-    args = parser.parse_args()
+    args = parser.parse_args(command_words())
     from mim_plugins.apis import override_config, read_config  # these import PyTorch
     from mim_plugins.cli import user_errors
 

@@ -19,6 +19,7 @@ import sys
 from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
+from mim_plugins.cli.command_words import command_words
 from mim_plugins.cli.ctrl_c import one_line_on_ctrl_c
 from mim_plugins.errors import CheckpointError
 
@@ -47,7 +48,7 @@ def main() -> None:
         help="largest relative error allowed; by default 1e-4 and, in training runs, 1e-5 for"
         " losses, 1e-6 for learning rates and float32 accuracy for scales and weight decay",
     )
-    args = parser.parse_args()
+    args = parser.parse_args(command_words())
     from mmengine.logging import MMLogger
 
     from mim_plugins.analysis import (  # these import PyTorch

@@ -9,6 +9,7 @@ prefix='backbone.')`` reads SRC as it is.
 import argparse
 from typing import TYPE_CHECKING
 
+from mim_plugins.cli.command_words import command_words
 from mim_plugins.cli.ctrl_c import one_line_on_ctrl_c
 from mim_plugins.errors import CheckpointError
 
@@ -26,7 +27,7 @@ def main() -> None:
     parser.add_argument("src", help="checkpoint: .pth, .safetensors or a reference .npz")
     parser.add_argument("dst", help="file to write: .pth")
     parser.add_argument("--force", action="store_true", help="overwrite DST")
-    args = parser.parse_args()
+    args = parser.parse_args(command_words())
     if not args.dst.endswith(".pth"):
         parser.error(f"DST '{args.dst}' must end in .pth, because load_from reads PyTorch files")
     import torch

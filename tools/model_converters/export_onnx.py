@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mim_plugins.cli import add_config_options
+from mim_plugins.cli.command_words import command_words
 from mim_plugins.cli.ctrl_c import one_line_on_ctrl_c
 from mim_plugins.cli.sizes import add_size_option
 from mim_plugins.errors import BUILD_ERRORS
@@ -56,7 +57,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument("--force", action="store_true", help="overwrite OUT")
     add_config_options(parser)
-    args = parser.parse_args()
+    args = parser.parse_args(command_words())
     if args.out.suffix != ".onnx":
         parser.error(f"OUT '{args.out}' must end in .onnx")
     if args.batch_size < 1:

@@ -1,7 +1,7 @@
 """Continue a run from its newest complete checkpoint.
 
-RUN is the work folder. The config is the file next to it, RUN.py, or the one that the run wrote
-into its folder.
+RUN is the work folder. The config is the one that the run wrote into this folder, with all options
+of the run. If it has none, RUN.py is read.
 """
 
 import argparse

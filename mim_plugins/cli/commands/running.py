@@ -4,6 +4,7 @@ import argparse
 import os
 from types import ModuleType
 
+from ..command_words import command_words
 from ..ctrl_c import one_line_on_ctrl_c
 
 
@@ -25,7 +26,8 @@ def run_alone(command: ModuleType) -> None:
     """Parse the command line of a tool that is one subcommand, and execute it."""
     parser = argparse.ArgumentParser(**describe(command))
     command.add_arguments(parser)
-    args = parser.parse_args()
+    with one_line_on_ctrl_c():
+        args = parser.parse_args(command_words())
     wait_passively()
     with one_line_on_ctrl_c(getattr(args, "traceback", False)):
         command.run(args, parser)

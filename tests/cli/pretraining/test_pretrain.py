@@ -3,8 +3,10 @@
 import contextlib
 import importlib
 import io
+import os
 import re
 import shlex
+import time
 
 import numpy as np
 import pytest
@@ -49,7 +51,7 @@ def finished(tmp_path_factory):
 
 def test_run_ends_with_checkpoint_curve_picture_and_encoder(finished):
     folder, lines = finished
-    assert lines[0].startswith("MAE, vit-t, 32 px, 64 mask cells of 4 px")
+    assert any(line.startswith("MAE, vit-t, 32 px, 64 mask cells of 4 px") for line in lines)
     summary = "\n".join(lines[lines.index("Done:") :])
     names = ("epoch_1.pth", "encoder.safetensors", "curve.png", "reconstruction.png")
     for path in (folder / "run.py", *(folder / "run" / name for name in names)):
@@ -110,14 +112,19 @@ def test_features_as_csv_have_a_line_per_image(finished):
 
 def test_train_tool_runs_the_written_config_and_resume_continues(finished, capsys, monkeypatch):
     folder, _ = finished
-    config = folder / "run.py"
-    again = ("--work-dir", folder / "again", "--cfg-options", "train_cfg.max_epochs=1")
-    run_tool("train.py", config, *again)
+    (folder / "again.py").symlink_to("run.py")
+    options = ("--cfg-options", "train_cfg.max_epochs=1", "model.head.norm_pix=False")
+    run_tool("train.py", folder / "again.py", "--work-dir", folder / "again", *options)
     assert (folder / "again/epoch_1.pth").is_file()
-    config.write_text(config.read_text().replace("epochs = 1\n", "epochs = 2\n", 1))
+    config = folder / "again/again.py"
+    config.write_text(config.read_text().replace("max_epochs=1,", "max_epochs=2,"))
+    os.utime(folder / "run.py", (time.time() + 9,) * 2)
     monkeypatch.chdir(folder)
-    main(["resume", "run"])
-    assert "  checkpoint  run/epoch_2.pth\n" in capsys.readouterr().out
+    main(["resume", "again"])
+    output = capsys.readouterr().out
+    assert f"config: {config}\n'{folder / 'again.py'}' is newer but not read" in output
+    assert "  checkpoint  again/epoch_2.pth\n" in output
+    assert read_config(config).model.head.norm_pix is False
 
 
 def test_earlier_run_is_kept_without_overwrite(finished):
