@@ -111,9 +111,11 @@ def _labels_of(
     if any(map(_has_label_files, archives)):
         return [_read_label(each) for each in members], None
     folders = first_folders([each.path for each in members])
-    full = posixpath.normpath(members[0].name).lstrip("/")
-    inside = full[: len(full) - len(members[0].path)]
-    classes = sorted({*folders, *folders_below(archives, inside)})
+    full = [(posixpath.normpath(each.name).lstrip("/"), each.path) for each in members]
+    inside = {name[: len(name) - len(path)] for name, path in full}
+    classes = sorted(
+        {*folders, *(name for each in inside for name in folders_below(archives, each))}
+    )
     if "" in classes:
         example = members[folders.index("")].name
         raise ArchiveError(

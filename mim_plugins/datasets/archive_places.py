@@ -1,24 +1,23 @@
 """Search for the archives of a data root and a split."""
 
 import glob
-import logging
 import os
+from collections.abc import Callable, Collection
 from typing import NamedTuple
 
-from mmengine.logging import print_log
-
 from ..archives import FORMATS, HUB, archive_format, format_of_suffix
-from ..archives.hugging_face_archive import canonical_split, split_names
+from ..archives.hugging_face_archive import split_names
 from ..errors import DataNotFoundError
 from ..file_names import printable
 from .image_files import is_hidden
-from .splits import SPLITS, normal_split, split_in_name
+from .splits import choose_split, normal_split, plain_split, split_in_name
 
 _FOREIGN = (
     ".7z", ".arrow", ".bz2", ".gz", ".h5", ".hdf5", ".rar", ".rec", ".tfrecord", ".tgz", ".xz",
     ".zst",
 )  # fmt: skip
 _AFTER_NAME = (".", "-", "_")  # images.tar, images-00000-of-00010.parquet, images_0.zip
+_INNER = "data"  # of a copy of a data set of the hub
 
 
 class ArchivePlace(NamedTuple):
@@ -46,9 +45,8 @@ def find_archives(root: str, split: str = "", strict: bool = False) -> ArchivePl
     """Return the archives of a split, or None if there are none.
 
     ``root`` is an archive, a pattern such as ``data/train-*.tar``, a data set of the hub or a
-    folder. In a folder, the archives of a split are those in its sub-folder of this name, or those
-    whose name stands for it (see :func:`split_in_name`), or else all that stand for no split.
-    ``val``, ``validation`` and ``valid`` are the same. Archives whose name begins with another
+    folder. In a folder, these are the archives in its sub-folder of the split, or those chosen by
+    :func:`choose_split`, or all if they are no splits. Archives whose name begins with another
     folder are also chosen. If the archives contain the folder, only its images are read.
 
     Args:
@@ -58,7 +56,7 @@ def find_archives(root: str, split: str = "", strict: bool = False) -> ArchivePl
             split is read, because ``split`` may be a default.
 
     Raises:
-        DataNotFoundError: all archives belong to other splits.
+        DataNotFoundError: see :func:`choose_split`.
     """
     split = normal_split(split)
     if root.startswith(HUB):
@@ -68,49 +66,50 @@ def find_archives(root: str, split: str = "", strict: bool = False) -> ArchivePl
         return ArchivePlace(matches or [root], split)
     if not os.path.isdir(root):
         return None
-    if place := archives_of_split(root, split):
+    place = archives_of_split(root, split)
+    if place or split.partition("/")[0] == ".." or os.path.isabs(split):
         return place
-    inside = _archives_in(root)
-    first = split.partition("/")[0]
-    splits = {each: name for each in inside if (name := _split_in_stem(each))}
-    if _is_plain_split(first) and splits:
-        others = ", ".join(sorted(set(splits.values())))
-        inside = [each for each in inside if each not in splits]
-        if not inside:
-            raise DataNotFoundError(
-                f"'{printable(root)}' has archives of {others}, but none of {first}: name them"
-                f" {first}.tar or {first}-00.tar, for example"
-            )
-        print_log(
-            f"left out of '{printable(root)}': archives of other splits ({others})",
-            "current",
-            logging.WARNING,
-        )
-    is_outside = split and first in ("", "..")  # absolute, or above the root
-    return ArchivePlace(inside, split) if inside and not is_outside else None
+    inside = _archives_at(root)
+    if not inside and os.path.isdir(os.path.join(root, _INNER)):
+        return find_archives(os.path.join(root, _INNER), split)
+    is_class = any(plain_split(_stem(each)) == (plain_split(split) or "") for each in inside)
+    return ArchivePlace(inside, "" if is_class else split) if inside else None
 
 
-def archives_of_split(root: str, split: str) -> ArchivePlace | None:
+def archives_of_split(
+    root: str,
+    split: str,
+    beside: Collection[str] = (),
+    is_read: Callable[[str], bool] = os.path.exists,
+) -> ArchivePlace | None:
     """Return the archives in a folder that belong to a split or folder by their place or name.
 
-    See :func:`find_archives`.
+    Args:
+        root: the folder.
+        split: see :func:`find_archives`, also for the errors.
+        beside: folders of images, without the split, to choose among as well.
+        is_read: whether an archive of the split contains images.
     """
-    split = normal_split(split)
+    if split and (found := _archives_at(os.path.join(root, split))):
+        return ArchivePlace(found, "", split=plain_split(split) or "")
     first, _, rest = split.partition("/")
-    own = canonical_split(first) if _is_plain_split(first) else ""
-    outer_and_inner = [(split, ""), (first, rest)] if own else [(split, "")]
-    for outer, inner in outer_and_inner if split else ():
-        for name in split_names(outer):
-            folder = os.path.join(root, name)
-            found = [folder] if archive_format(folder) else _archives_in(folder)
-            if found:
-                return ArchivePlace(found, inner, split=own)
-    inside = _archives_in(root)
-    if own:
-        found = [each for each in inside if _split_in_stem(each) == own]
-        return ArchivePlace(found, rest, split=own) if found else None
-    found = [each for each in inside if split and _begins_with(each, split)]
-    return ArchivePlace(found, split, is_named=True) if found else None
+    if first in ("", ".."):
+        return None
+    groups = _archives_by_name(root)
+    named = [each for name in groups if _begins_with(name, split) for each in groups[name]]
+    if named and not plain_split(first):
+        return ArchivePlace(named, split, is_named=True)
+    kind = split_in_name(first) or first
+    names = {
+        name
+        for name, found in groups.items()
+        if split_in_name(name) != kind or any(map(is_read, found))
+    }
+    if beside and kind not in map(split_in_name, names):
+        return None
+    own = choose_split({*names, *beside}, first, groups.__contains__, root) or []
+    found = [each for name in own for each in groups[name]]
+    return ArchivePlace(found, rest, split=kind) if found else None
 
 
 def with_split(root: str, split: str, strict: bool = False) -> str:
@@ -130,10 +129,11 @@ def with_split(root: str, split: str, strict: bool = False) -> str:
     return root if own else f"{name}#{split}"
 
 
-def split_of(archive: str) -> str | None:
-    """Return the split that the name of an archive, or else of its folder, stands for, if any."""
+def name_with_split(archive: str) -> str:
+    """Return the name of an archive, or that of its folder if this one alone stands for a split."""
     folder = os.path.basename(os.path.dirname(archive))
-    return _split_in_stem(archive) or split_in_name(folder)
+    is_named = split_in_name(_stem(archive)) or not split_in_name(folder)
+    return _stem(archive) if is_named else folder
 
 
 def list_of_archive(data_root: str, ann_file: str) -> str:
@@ -153,30 +153,44 @@ def describe_unread(path: str) -> str:
     return f"is not a folder, and no archive either; supported are {FORMATS}"
 
 
-def _archives_in(folder: str) -> list[str]:
+def _archives_at(path: str) -> list[str]:
+    """Return the archives in a folder, or the archive that a path is."""
+    if archive_format(path):
+        return [path]
+    paths = [os.path.join(path, name) for name in _names_in(path)]
+    return [each for each in paths if format_of_suffix(each) and archive_format(each)]
+
+
+def _archives_by_name(root: str) -> dict[str, list[str]]:
+    """Return archives by their names without suffix, or by their folders, if these are splits."""
+    found: dict[str, list[str]] = {}
+    for path in _archives_at(root):
+        found.setdefault(_stem(path), []).append(path)
+    for name in filter(split_in_name, _names_in(root)):
+        folder = os.path.join(root, name)
+        if not format_of_suffix(name) and os.path.isdir(folder) and _archives_at(folder):
+            found[name] = _archives_at(folder)
+    return found
+
+
+def _names_in(folder: str) -> list[str]:
     try:
-        names = sorted(os.listdir(folder))
+        return sorted(name for name in os.listdir(folder) if not is_hidden(name))
     except OSError:
         return []
-    paths = [os.path.join(folder, name) for name in names if not is_hidden(name)]
-    return [path for path in paths if format_of_suffix(path) and archive_format(path)]
 
 
-def _is_plain_split(name: str) -> bool:
-    """Return whether a name is that of a split alone, which archives with longer names contain."""
-    return canonical_split(name) in SPLITS
+def _stem(archive: str) -> str:
+    return os.path.splitext(os.path.basename(archive))[0]
 
 
-def _split_in_stem(archive: str) -> str | None:
-    return split_in_name(os.path.splitext(os.path.basename(archive))[0])
-
-
-def _begins_with(archive: str, name: str) -> bool:
-    given = os.path.basename(archive).lower()
-    return given.startswith(name) and given[len(name) :].startswith(_AFTER_NAME)
+def _begins_with(name: str, folder: str) -> bool:
+    start, given = folder.lower(), name.lower()
+    return given.startswith(start) and (given[len(start) :] or ".").startswith(_AFTER_NAME)
 
 
 def _matches(pattern: str) -> list[str]:
     if not glob.has_magic(pattern) or os.path.exists(pattern):
         return []
-    return [path for path in sorted(glob.glob(pattern)) if archive_format(path)]
+    found = sorted(glob.glob(pattern, recursive=True))
+    return [path for path in found if archive_format(path)]

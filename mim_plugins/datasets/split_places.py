@@ -1,20 +1,25 @@
-"""Images of a split in a folder, or its archives there."""
+"""Images of a split in a folder, or its archives."""
 
-import logging
 import os
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 from mmengine.logging import print_log
 
-from ..archives.hugging_face_archive import canonical_split
-from ..errors import DataNotFoundError
 from ..file_names import printable
 from ..wording import counted
-from .archive_member import as_prefix, shared_folders
-from .archive_places import ArchivePlace, archives_of_split, find_archives
-from .image_files import IMAGE_SUFFIXES, scan_images
-from .splits import images_of_split, split_in_name
+from .archive_member import contains_images
+from .archive_places import ArchivePlace, archives_of_split, find_archives, is_archive_place
+from .image_files import IMAGE_SUFFIXES, ImageScan, scan_images
+from .splits import (
+    as_prefix,
+    choose_split,
+    class_in_folder,
+    normal_split,
+    split_in_name,
+    split_level,
+)
 
 
 class FolderImages(NamedTuple):
@@ -31,68 +36,56 @@ def find_split(
 ) -> FolderImages | ArchivePlace:
     """Return the images of a split in a folder, or its archives, and log what is read.
 
-    These are the images in ``ROOT/SPLIT``, or else the archives of the split, or else the images in
-    the folders that stand for it (see :func:`split_in_name`) below those that all images share.
-    Without any of them, folders of other splits are left out.
+    In a folder, these are the images in ``ROOT/SPLIT``, or else in the folders that stand for it,
+    or else the archives that do, see :func:`choose_split`, or else all images, or all archives.
 
     Args:
-        root: folder.
+        root: folder, or archives, see :func:`find_archives`.
         split: name of the split, or a folder; ``""`` for everything.
         suffixes: suffixes of image files.
 
     Raises:
-        DataNotFoundError: only folders or archives of other splits contain images.
+        DataNotFoundError: see :func:`choose_split`.
     """
+    if is_archive_place(root):
+        return find_archives(root, split) or FolderImages(root, [])
+    split = normal_split(split)
     folder = os.path.join(root, split) if split else root
-    is_exact = os.path.isdir(folder)
-    if not is_exact and (place := archives_of_split(root, split)):
-        return place
-    if not is_exact:
-        folder = root
+    is_exact = os.path.isdir(folder) and split != class_in_folder(root, suffixes)
+    folder = folder if is_exact else root
     scan = scan_images(folder, suffixes)
-    scan.warn_of_left_out(folder)
-    if not scan.paths and (place := find_archives(root, split)):
-        return place
-    found = FolderImages(folder, scan.paths)
     if scan.paths and not is_exact:
-        found = _choose(root, split, scan.paths)
-    if found.paths:
+        found = _choose(root, split, scan, suffixes)
+    else:
+        scan.warn_of_left_out(folder)
+        found = FolderImages(folder, scan.paths)
+        if not scan.paths:
+            found = find_archives(root, split) or found
+    if isinstance(found, FolderImages) and found.paths:
         print_log(f"{counted(len(found.paths), 'image')} in '{printable(found.folder)}'", "current")
     return found
 
 
-def _choose(root: str, split: str, paths: list[str]) -> FolderImages:
-    """Return those of the images in a folder that belong to a split by the names of folders."""
+def _choose(
+    root: str, split: str, scan: ImageScan, suffixes: Sequence[str]
+) -> FolderImages | ArchivePlace:
+    """Choose among the folders of images, and the archives if none of these is the split."""
     start = len(os.path.join(root, ""))
-    inner = [path[start:].replace(os.sep, "/") for path in paths]
-    shared = shared_folders(inner)
-    first = next((n for n, part in enumerate(shared) if split_in_name(part)), None)
-    if first is not None:  # all images are of one split
-        name, shared = shared[first], shared[:first]
-        if split_in_name(name) != canonical_split(split):
-            _refuse(root, split, [as_prefix(shared) + name])
-        return FolderImages(os.path.join(root, *shared, name), paths)
-    prefix = as_prefix(shared)
-    found = images_of_split([path[len(prefix) :] for path in inner], split)
-    others = [prefix + name for name in found.others]
-    if not found.indices:
-        _refuse(root, split, others)
-    if others:
-        print_log(
-            f"left out of '{printable(root)}': folders of other splits"
-            f" ({', '.join(map(printable, others))})",
-            "current",
-            logging.WARNING,
-        )
-    chosen = [paths[index] for index in found.indices]
-    if len(found.own) == 1:
-        return FolderImages(os.path.join(root, *shared, found.own[0]), chosen)
-    return FolderImages(root, chosen, split if found.own or others else "")
-
-
-def _refuse(root: str, split: str, others: Sequence[str]) -> None:
-    raise DataNotFoundError(
-        f"there is no folder '{printable(os.path.join(root, split))}', but '{printable(root)}' has"
-        f" other splits ({', '.join(map(printable, others))}): give the folder to read, such as"
-        f" '{printable(os.path.join(root, others[0]))}'"
-    )
+    linked = (os.path.join(link, "image") for link in scan.read_as)  # read as other folders
+    paths = [path[start:].replace(os.sep, "/") for path in (*scan.paths, *linked)]
+    shared, names, classes = split_level(paths)
+    name = os.path.basename(split)
+    if (split_in_name(name) or split) not in map(split_in_name, (*shared, *names)):
+        is_read = partial(contains_images, suffixes=suffixes)
+        if place := archives_of_split(root, split, names, is_read):
+            return place
+    own = choose_split(names, name, classes.__contains__, root, as_prefix(shared))
+    if own is None:
+        scan.warn_of_left_out(root)
+        return FolderImages(root, scan.paths)
+    folders = [os.path.join(root, *shared, name) for name in own]
+    scans = [scan_images(folder, suffixes) for folder in folders]  # follows links to the others
+    for folder, each in zip(folders, scans, strict=True):
+        each.warn_of_left_out(folder)
+    found = [path for each in scans for path in each.paths]
+    return FolderImages(folders[0], found) if len(own) == 1 else FolderImages(root, found, split)

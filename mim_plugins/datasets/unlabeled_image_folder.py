@@ -1,6 +1,5 @@
 """Images of a folder or of archives, without labels."""
 
-import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +17,6 @@ from .archive_images import archive_images
 from .archive_places import (
     ArchivePlace,
     describe_unread,
-    find_archives,
     is_archive_place,
     list_of_archive,
     with_split,
@@ -30,7 +28,6 @@ from .image_lists import read_image_list
 from .replacement import check_on_corrupt, prepare_or_name_cause, prepare_or_replace
 from .single_paths import check_local_paths, check_single_paths
 from .split_places import FolderImages, find_split
-from .splits import class_in_folder, is_split, normal_split
 
 
 @DATASETS.register_module()
@@ -41,7 +38,7 @@ class UnlabeledImageFolder(BaseDataset):
 
     Args:
         data_root: the folder. If it has a sub-folder ``data_prefix['img_path']`` (``train`` in our
-            recipes), or else archives or folders that stand for it, only these are read; a plain
+            recipes), or else folders or archives that stand for it, only these are read; a plain
             folder of images works as well. Also an archive, or a folder or pattern of archives;
             see :func:`find_split` and :func:`find_archives`.
         ann_file: optional text file, relative to ``data_root`` or to the folder of the archive,
@@ -119,8 +116,8 @@ class UnlabeledImageFolder(BaseDataset):
         if self.ann_file:
             paths = self._read_list(is_archive)
         else:
-            place = find_archives(self.data_root, self.split) if is_archive else None
-            paths = self._read_images(place or self._find(suffixes), suffixes)
+            place = find_split(self.data_root, self.split, suffixes)
+            paths = self._read_images(place, suffixes)
         return [dict(img_path=path) for path in paths]
 
     def _read_list(self, is_archive: bool) -> list[str]:
@@ -159,24 +156,6 @@ class UnlabeledImageFolder(BaseDataset):
             raise DataNotFoundError(f"'{printable(root)}' {describe_unread(self.data_root)}")
         if not root.is_dir():
             raise DataNotFoundError(f"there is no folder '{printable(root)}'. {_LAYOUT_HELP}")
-
-    def _find(self, suffixes: Sequence[str]) -> FolderImages | ArchivePlace:
-        place = find_split(self.data_root, self.split, suffixes)
-        if not isinstance(place, ArchivePlace):
-            self._warn_of_classes(suffixes)
-        return place
-
-    def _warn_of_classes(self, suffixes: Sequence[str]) -> None:
-        """Log a warning if the folder that is read seems to be a class."""
-        root, split = self.data_root, normal_split(self.split)
-        if is_split(split) and class_in_folder(root, suffixes) == split:
-            print_log(
-                f"data_prefix='{split}' reads one folder of '{printable(root)}', but '{split}'"
-                " seems to be a class, because it is one of many folders of images:"
-                " data_prefix='' reads all images",
-                "current",
-                level=logging.WARNING,
-            )
 
     def _read_annotation_file(self, folder: str | Path) -> list[str]:
         file = Path(self.ann_file)

@@ -1,12 +1,12 @@
 import pytest
 
-from mim_plugins.datasets import archive_places
+from mim_plugins.datasets import splits
 from mim_plugins.datasets.archive_places import (
     describe_unread,
     find_archives,
     is_archive_place,
     list_of_archive,
-    split_of,
+    name_with_split,
 )
 from mim_plugins.errors import DataNotFoundError
 
@@ -51,31 +51,46 @@ def test_all_spellings_of_a_split_find_its_archives(make, split):
     assert found(make("b/train.tar", "b/valid-0.tar") + "/b", split) == (["valid-0.tar"], "")
     assert found(make("c/train/0.tar", "c/validation/1.tar") + "/c", split) == (["1.tar"], "")
     assert found(f"{make('d.tar')}/d.tar", split)[1] == split.strip("./")
-    with pytest.raises(DataNotFoundError, match="archives of train, but none of val"):
+    with pytest.raises(DataNotFoundError, match=r"has no split 'val[a-z]*', but train: give"):
         find_archives(make("e/train.tar") + "/e", split)
     name = split.strip("./")
     assert find_archives("hf://u/n", split).archives == [f"hf://u/n#{name}"]
     assert find_archives("hf://u/n#val", split, strict=True).archives == ["hf://u/n#val"]
 
 
-def test_archives_of_a_split_are_those_whose_last_word_it_is(make):
-    root = make(
-        "A_img_train.tar", "A_img_val.tar", "train_masks.zip", "train2017.zip", "b-val-0.tar"
-    )
-    place = find_archives(root, "train")
-    assert found(root, "train") == (["A_img_train.tar", "train2017.zip"], "")
+def test_archives_of_a_split_are_those_named_like_it(make):
+    root = make("A_img_train.tar", "A_img_val.tar", "A_labels.zip", "trainval.zip")
+    place = find_archives(root, "Training")
+    assert found(root, "train") == (["A_img_train.tar"], "")
     assert (place.is_named, place.split) == (False, "train")
-    assert found(root, "valid") == (["A_img_val.tar", "b-val-0.tar"], "")
-    assert found(root, "train2017") == (["train2017.zip"], "train2017")
-    assert len(find_archives(root).archives) == 5
+    assert found(root, "valid") == (["A_img_val.tar"], "")
+    assert found(root, "A_labels") == (["A_labels.zip"], "A_labels")
+    assert len(find_archives(root).archives) == 4
+    root = make("b/train_0.tar", "b/train_a/0.tar", "b/val_0/0.tar", "b/train_0/1.tar")
+    assert found(f"{root}/b", "train") == (["1.tar", "0.tar"], "")
+    root = make("c/train.lmdb/data.mdb", "c/val.lmdb/data.mdb", "c/x/train/0.tar")
+    assert found(f"{root}/c", "train") == (["train.lmdb"], "")
 
 
-def test_archives_of_other_splits_are_left_out(make, monkeypatch):
+def test_archives_that_are_left_out_are_listed(make, monkeypatch):
     lines = []
-    monkeypatch.setattr(archive_places, "print_log", lambda text, *_: lines.append(text))
+    monkeypatch.setattr(splits, "print_log", lambda text, *_: lines.append(text))
     root = make("train_256_standard.tar", "val_256.tar", "test_256.tar")
-    assert found(root, "train") == (["train_256_standard.tar"], "train")
-    assert lines == [f"left out of '{root}': archives of other splits (test, val)"]
+    assert found(root, "train") == (["train_256_standard.tar"], "")
+    assert lines == [f"'{root}': read as train: train_256_standard; left out: test_256, val_256"]
+    make("train_masks.tar")
+    with pytest.raises(DataNotFoundError, match="no clear split 'train'"):
+        find_archives(root, "train")
+
+
+def test_archives_of_classes_are_all_read(make):
+    root = make(*(f"{name}.tar" for name in ("bus", "car", "train", "truck", "van")))
+    assert found(root, "train")[1] == ""
+    assert len(found(root, "train")[0]) == 5
+    make("bullet_train.tar")
+    assert len(found(root, "train")[0]) == 6
+    make("val.tar")
+    assert found(root, "train") == (["train.tar"], "")
 
 
 def test_folder_of_a_split_is_read_in_its_archives_alone(make):
@@ -83,7 +98,7 @@ def test_folder_of_a_split_is_read_in_its_archives_alone(make):
     for place in (root, f"{root}/x"):
         archives, folder = found(place, "./train/cats/")
         assert (len(archives), folder) == (1, "cats")
-    with pytest.raises(DataNotFoundError, match="but none of test: name them"):
+    with pytest.raises(DataNotFoundError, match="has no split 'test', but train, val: give"):
         find_archives(root, "test/cats")
 
 
@@ -108,19 +123,17 @@ def test_archives_with_the_name_of_a_folder_may_contain_it(make):
     assert not find_archives(root, "train").is_named
 
 
-def test_name_of_an_archive_or_else_of_its_folder_is_the_split():
-    for path, split in {
+def test_name_of_an_archive_or_else_of_its_folder_has_the_split():
+    for path, name in {
         "train.tar": "train",
-        "a/validation-0-of-2.parquet": "val",
-        "a/valid/0.tar": "val",
-        "val/train_0.zip": "train",
-        "a/Test/0.lmdb": "test",
-        "a/trainer.tar": None,
-        "a/ILSVRC2012_img_val.tar": "val",
-        "train2017/train_val.zip": "train",
-        "hf://u/n#val": None,
+        "a/validation-0-of-2.parquet": "validation-0-of-2",
+        "a/valid/0.tar": "valid",
+        "val/train_0.zip": "train_0",
+        "a/trainer.tar": "trainer",
+        "train2017/train_val.zip": "train2017",
+        "hf://u/n#val": "n#val",
     }.items():
-        assert split_of(path) == split
+        assert name_with_split(path) == name
 
 
 def test_folder_of_archives_without_splits_is_read_completely(make):
@@ -130,14 +143,15 @@ def test_folder_of_archives_without_splits_is_read_completely(make):
 
 
 def test_missing_split_is_an_error(make):
-    with pytest.raises(DataNotFoundError, match="archives of val, but none of train: name them"):
+    with pytest.raises(DataNotFoundError, match="has no split 'train', but val: give"):
         find_archives(make("val.tar"), "train")
 
 
 def test_patterns_match_archives(make):
-    root = make("a-1.tar", "a-0.tar", "b.tar", "a-0.txt")
+    root = make("a-1.tar", "a-0.tar", "b.tar", "a-0.txt", "x/c.tar", "x/y/d.tar")
     assert found(f"{root}/a-*.tar", "train") == (["a-0.tar", "a-1.tar"], "train")
     assert found(f"{root}/c-*.jpg") is None
+    assert len(found(f"{root}/**/*.tar")[0]) == 5
 
 
 def test_splits_of_the_hub_are_part_of_the_name():

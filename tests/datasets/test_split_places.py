@@ -1,8 +1,9 @@
 import os
 
 import pytest
+from archive_files import write_zip
 
-from mim_plugins.datasets import split_places
+from mim_plugins.datasets import splits
 from mim_plugins.datasets.split_places import find_split
 from mim_plugins.errors import DataNotFoundError
 
@@ -12,7 +13,9 @@ def root(tmp_path):
     def make(*names):
         for name in names:
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / name).touch()
+            images = {"0.txt": b""} if "annotations" in name else {"0.jpg": b""}
+            is_zip = name.endswith(".zip")
+            write_zip(tmp_path / name, images) if is_zip else (tmp_path / name).touch()
         return str(tmp_path)
 
     return make
@@ -21,20 +24,28 @@ def root(tmp_path):
 @pytest.mark.parametrize(
     ("names", "split", "place"),
     [
-        (["train/a/0.jpg", "train.tar", "val/a/0.jpg"], "train", "train"),
-        (["train.tar", "val/a/0.jpg"], "train", ["train.tar"]),
-        (["train-0.tar", "train-1.tar", "test/0.jpg"], "./train/", ["train-0.tar", "train-1.tar"]),
-        (["train.tar", "0.jpg"], "train", ["train.tar"]),
-        (["train/notes.txt", "train.tar", "0.jpg"], "train", ["train.tar"]),
-        (["A_img_train.tar", "A_img_val.tar", "A_devkit.zip"], "train", ["A_img_train.tar"]),
-        (["validation.parquet", "0.jpg"], "val", ["validation.parquet"]),
-        (["images.tar", "0.jpg"], "images", ["images.tar"]),
-        (["train_masks.zip", "train_annotations.zip", "images/0.jpg"], "train", "."),
-        (["val.tar", "0.jpg"], "train", "."),
-        (["0.tar", "0.jpg"], "train", "."),
-        ([f"{name}/0.jpg" for name in ("test", *"abcd")], "train", "."),
-        (["train.tar", "a/0.jpg"], "", "."),
+        (["train/a/0.jpg", "train.zip", "val/a/0.jpg"], "train", "train"),
+        (["train.zip", "val/a/0.jpg"], "train", ["train.zip"]),
+        (["train-0.zip", "train-1.zip", "test/0.jpg"], "./train/", ["train-0.zip", "train-1.zip"]),
+        (["train.zip", "0.jpg"], "train", ["train.zip"]),
+        (["train/notes.txt", "train.zip", "0.jpg"], "train", ["train.zip"]),
+        (["A_img_train.zip", "A_img_val.zip", "A_devkit.zip"], "train", ["A_img_train.zip"]),
+        (["validation.zip", "0.jpg"], "val", ["validation.zip"]),
+        (["images.zip", "0.jpg"], "images", ["images.zip"]),
+        (["Images-1.zip", "masks.zip", "0.jpg"], "images", ["Images-1.zip"]),
+        (["train.zip", *(f"{name}/0.jpg" for name in "abcd")], "train", ["train.zip"]),
+        (["data/train-0.zip", "data/val-0.zip"], "train", ["train-0.zip"]),
+        (["Train/0.zip", "Val/0.zip", "0.txt"], "train", ["0.zip"]),
+        (["train_masks.zip", "images/0.jpg"], "train", "."),
+        (["train_annotations.zip", "val_annotations.zip", "images/0.jpg"], "train", "."),
+        (["train2017/0.jpg", "val2017.zip", "panoptic_train2017.zip"], "train", "."),
+        (["val.zip", "0.jpg"], "train", "."),
+        (["0.zip", "0.jpg"], "train", "."),
+        ([f"{name}/0.jpg" for name in ("bullet_train", *"abcd")], "train", "."),
+        ([f"{name}/0.jpg" for name in ("train", *"abcd")], "train", "."),
+        (["train.zip", "a/0.jpg"], "", "."),
         (["2019/0.jpg", "2020/0.jpg", "test/notes.txt"], "train", "."),
+        (["A/Train_images/b/0.jpg", "A/readme.txt"], "train", "."),
     ],
 )
 def test_folder_of_the_split_precedes_archives_and_the_root(root, names, split, place):
@@ -50,10 +61,13 @@ def test_folder_of_the_split_precedes_archives_and_the_root(root, names, split, 
 @pytest.mark.parametrize(
     ("names", "place"),
     [
-        (["train2017/0.jpg", "val2017/0.jpg", "test2017/0.jpg"], "train2017"),
+        (["train2017/0.jpg", "val2017/0.jpg", "panoptic_train2017.zip"], "train2017"),
         (["A/D-E/train/0.jpg", "A/D-E/val/0.jpg", "A/meta/0.xml", "a.txt"], "A/D-E/train"),
+        (["pre-train/A/train/0.jpg", "pre-train/A/val/0.jpg"], "pre-train/A/train"),
+        (["speed_test/train/0.jpg", "speed_test/val/0.jpg"], "speed_test/train"),
         (["training/0.jpg", "0.jpg", "train_masks/0.jpg"], "training"),
-        (["A/Train_images/b/0.jpg", "A/readme.txt"], "A/Train_images"),
+        (["test/trainA/a/0.jpg", "test/testA/0.jpg"], "test/trainA"),
+        (["val/train/a/0.jpg", "notes.txt"], "val/train"),
     ],
 )
 def test_folder_that_stands_for_the_split_is_read_alone(root, names, place):
@@ -62,29 +76,46 @@ def test_folder_that_stands_for_the_split_is_read_alone(root, names, place):
 
 
 @pytest.mark.parametrize(
-    ("names", "kept", "others"),
+    ("names", "kept", "line"),
     [
-        (["train2014/0.jpg", "train2017/0.jpg", "val2014/0.jpg"], 2, None),
-        (["0.jpg", "1.jpg", "test/0.jpg"], 2, "test"),
-        (["x/a/0.jpg", "x/Val_1/0.jpg", "x/exam_test/0.jpg"], 1, "x/Val_1, x/exam_test"),
+        (["train2014/0.jpg", "train2017/0.jpg", "val2014/0.jpg"], 2,
+         "train2014, train2017; left out: val2014"),
+        (["x/train_1/0.jpg", "x/train_b/a/0.jpg", "x/test/0.jpg"], 2,
+         "train_1, train_b; left out: test"),
+        (["x/train_1/0.jpg", "x/train_2/0.jpg", "x/0.jpg", "x/val_1/0.jpg"], 2,
+         "train_1, train_2; left out: other images, val_1"),
     ],
-)
-def test_folders_of_other_splits_are_left_out(root, names, kept, others, monkeypatch):
+)  # fmt: skip
+def test_several_folders_of_the_split_are_read(root, names, kept, line, monkeypatch):
     lines = []
-    monkeypatch.setattr(split_places, "print_log", lambda text, *_: lines.append(text))
+    monkeypatch.setattr(splits, "print_log", lambda text, *_: lines.append(text))
     folder = root(*names)
     found = find_split(folder, "train")
-    assert found == (folder, sorted(f"{folder}/{name}" for name in names[:kept]), "train")
-    left_out = [f"left out of '{folder}': folders of other splits ({others})"] if others else []
-    assert lines == [*left_out, f"{kept} image{'s' * (kept > 1)} in '{folder}'"]
-    assert len(find_split(folder, "").paths) == 3
+    assert found == (folder, [f"{folder}/{name}" for name in names[:kept]], "train")
+    assert lines == [f"'{folder}': read as train: {line}"]
+    assert len(find_split(folder, "").paths) == len(names)
+
+
+def test_links_into_other_folders_belong_to_the_split(root):
+    folder = root("pool/cat/0.jpg", "pool/dog/0.jpg", "subset_train/0.txt", "subset_val/0.txt")
+    for split, name in (("train", "cat"), ("val", "dog")):
+        os.symlink(f"../pool/{name}", f"{folder}/subset_{split}/{name}")
+        os.symlink(f"../subset_{split}/{name}", f"{folder}/pool/{name}_again")
+    found = find_split(folder, "train")
+    assert found == (f"{folder}/subset_train", [f"{folder}/subset_train/cat/0.jpg"], "")
+    assert find_split(found.folder, found.split) == found
 
 
 @pytest.mark.parametrize(
-    "others", [["val"], ["test", "val"], ["validation"], ["a/b/valid"], ["val2017"]]
+    "others", [["val"], ["test", "val"], ["validation"], ["test_1", "val_1"], ["2019", "test"]]
 )
 def test_other_splits_alone_are_an_error(root, others):
     folder = root("train_notes/0.txt", "a/0.txt", *(f"{name}/0.jpg" for name in others))
-    message = f"no folder '{folder}/train', but .* has other splits \\({', '.join(others)}\\): give"
+    message = f"'{folder}' has no split 'train', but {', '.join(others)}: give the path"
     with pytest.raises(DataNotFoundError, match=message):
+        find_split(folder, "train")
+    with pytest.raises(DataNotFoundError, match="has no split 'cats'"):
+        find_split(folder, "train/cats")
+    folder = root("train_images.zip", "train_masks.zip")
+    with pytest.raises(DataNotFoundError, match="no clear split 'train'"):
         find_split(folder, "train")

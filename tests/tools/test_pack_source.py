@@ -43,6 +43,7 @@ def tree(root, kind, files):
         (["train-0-of-1.parquet", "validation-0-of-1.parquet"], "train, val"),
         (["train.tar", "val.tar"], "train, val"),
         (["test.zip", "train_0.tar", "train_1.tar"], "test, train"),
+        (["train_shard_00.tar", "val_shard_00.tar"], "train, val"),
         (["train/0.tar", "valid/0.tar"], "train, val"),
     ],
 )
@@ -52,6 +53,23 @@ def test_splits_in_several_archives_are_not_mixed(list_source, tmp_path, archive
     place = tmp_path / "*/*" if "/" in archives[0] else tmp_path
     with pytest.raises(DataNotFoundError, match=f"contains the splits {splits}, which a pack"):
         list_source(place)
+
+
+@pytest.mark.parametrize("kind", ["folder", "tar", "tars"])
+def test_classes_with_the_word_of_a_split_keep_labels(list_source, tmp_path, kind):
+    classes = ["ant", "bee", "bullet_train", "cat", "crash_test", "dog"]
+    files = class_files(classes=classes, images=1)
+    if kind == "folder":
+        source = write_folder(tmp_path / "in", files)
+    elif kind == "tar":
+        source = write_archive(tmp_path / "in.tar", files, "tar")
+    else:
+        for name, image in files.items():
+            write_archive(tmp_path / f"in/{name[:-6]}.tar", {name: image}, "tar")
+        source = tmp_path / "in"
+    found = list_source(source)
+    assert (found.classes, found.splits) == (tuple(classes), ())
+    assert [image.label for image in found.images] == list(range(6))
 
 
 def test_archives_of_one_split_are_packed_together(list_source, tmp_path):

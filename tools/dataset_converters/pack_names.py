@@ -8,9 +8,14 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from mim_plugins.archives import is_url, split_address
-from mim_plugins.datasets.archive_member import as_prefix, first_folders, shared_folders
+from mim_plugins.datasets.archive_member import first_folders
 from mim_plugins.datasets.image_files import is_hidden
-from mim_plugins.datasets.splits import is_split, splits_among
+from mim_plugins.datasets.splits import (
+    as_prefix,
+    shared_folders,
+    split_in_name,
+    splits_among,
+)
 from mim_plugins.file_names import printable
 
 
@@ -83,7 +88,7 @@ def named_by_path(
     Below the folders that all images share, which ``shared`` is by default, they may be splits.
     """
     common = shared_prefix(paths)
-    splits = tuple(splits_among(path[len(common) :] for path in paths))
+    splits = tuple(splits_among([path[len(common) :] for path in paths]))
     folders = first_folders(paths, common if shared is None else shared)
     classes = sorted(set(folders))
     if "" in classes or splits:
@@ -129,7 +134,7 @@ def shared_prefix(paths: Sequence[str]) -> str:
 def through_split(paths: Sequence[str]) -> str:
     """Return the folders that all paths share, through that of a split, ``""`` without one."""
     shared = shared_folders(paths)
-    count = max((n for n, part in enumerate(shared, 1) if is_split(part)), default=0)
+    count = max((n for n, part in enumerate(shared, 1) if split_in_name(part)), default=0)
     return as_prefix(shared[:count])
 
 
@@ -167,7 +172,7 @@ def named_by_label(
         sorted(set(labels)) == list(range(len(names)))
         and list(names) == sorted(set(names))
         and not any("/" in name or not name or is_hidden(name) for name in names)
-        and not splits_among(f"{name}/0" for name in names)
+        and not splits_among([f"{name}/0" for name in names])
     )
     digits = len(str(len(addresses)))
     return [

@@ -22,7 +22,7 @@ from mim_plugins.datasets.archive_places import (
     ArchivePlace,
     find_archives,
     is_archive_place,
-    split_of,
+    name_with_split,
 )
 from mim_plugins.datasets.image_files import (
     BAND_SUFFIXES,
@@ -32,6 +32,7 @@ from mim_plugins.datasets.image_files import (
 )
 from mim_plugins.datasets.image_lists import paths_in, read_image_list, read_labeled_list
 from mim_plugins.datasets.image_places import is_list
+from mim_plugins.datasets.splits import split_in_name, splits_among
 from mim_plugins.errors import DataNotFoundError
 from mim_plugins.file_names import printable, read_lines, unquote_name
 
@@ -121,7 +122,8 @@ def _read_list(file: str) -> Source:
 
 def _read_archives(source: str, place: ArchivePlace) -> Source:
     """Keep the labels that archives store, or else the paths of their members."""
-    splits = {split: archive for archive in place.archives if (split := split_of(archive))}
+    names = splits_among([f"{name_with_split(each)}/0" for each in place.archives])
+    splits = {split for name in names if (split := split_in_name(name))}
     are_labeled = stores_labels(place)
     remedy = "give a pattern for each, such as 'data/train-*.tar'"
     if len(splits) > 1 and are_labeled:

@@ -1,6 +1,5 @@
 """Number and sizes of the images of a run."""
 
-import logging
 import os
 import re
 import statistics
@@ -8,15 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from mmengine.logging import print_log
-
-from ...archives import HUB, open_archive
+from ...archives import HUB
 from ...datasets.archive_images import archive_images
-from ...datasets.archive_member import has_split_as_class
 from ...datasets.archive_places import (
     ArchivePlace,
     describe_unread,
-    find_archives,
     is_archive_place,
 )
 from ...datasets.channel_statistics import ChannelStatistics, channel_statistics
@@ -25,7 +20,6 @@ from ...datasets.image_lists import read_image_list
 from ...datasets.image_places import is_list
 from ...datasets.mixture_sampler import mixed_count
 from ...datasets.split_places import find_split
-from ...datasets.splits import class_in_folder
 from ...errors import ConfigError, CorruptImageError, DataNotFoundError
 from ...file_names import printable
 from ...sampling import evenly_spaced
@@ -67,8 +61,7 @@ class ImageSurvey(NamedTuple):
 def survey_images(data: Sequence[str | os.PathLike], channels: int | None = None) -> ImageSurvey:
     """Count the images of folders, lists and archives, and read the sizes of a few.
 
-    Of a folder, the training split is read, see :func:`find_split`, unless the folder ``train`` is
-    a class, see :func:`class_among`. ``DATA:2`` gives the images the weight 2.
+    The training split is read, see :func:`choose_split`. ``DATA:2`` gives the images the weight 2.
     With ``channels``, files of bands are images, too, and evenly spaced ones are measured.
 
     Raises:
@@ -114,53 +107,19 @@ def _survey_part(given: str, suffixes: Sequence[str]) -> tuple[DataPart, list[st
             " (ln -s)"
         )
     if is_list(place):
-        part = DataPart(os.path.dirname(place), ann_file=place, weight=weight)
+        part = DataPart(os.path.dirname(place), ann_file=place)
         found = read_image_list(place, part.root)
-    elif is_archive_place(place):
-        part, found = _survey_archives(place, weight, suffixes)
-    elif os.path.isdir(place):
-        part, found = _survey_folder(place, weight, suffixes)
+    elif is_archive_place(place) or os.path.isdir(place):
+        at = find_split(place, _SPLIT, suffixes)
+        if isinstance(at, ArchivePlace):
+            part, found = DataPart(place, _SPLIT), archive_images(at, suffixes=suffixes).paths
+        else:
+            part, found = DataPart(at.folder, at.split), at.paths
     else:
         raise DataNotFoundError(f"data '{printable(given)}' {describe_unread(place)}")
     if not found:
         raise DataNotFoundError(f"data '{printable(given)}' contains no images")
-    return part, found
-
-
-def _survey_folder(
-    place: str, weight: float, suffixes: Sequence[str]
-) -> tuple[DataPart, list[str]]:
-    """Survey the training split of a folder, or the whole folder without one."""
-    split = _SPLIT
-    if class_in_folder(place, suffixes) == _SPLIT:
-        _warn_of_classes(place)
-        split = ""
-    found = find_split(place, split, suffixes)
-    if isinstance(found, ArchivePlace):
-        return _survey_archives(place, weight, suffixes)
-    return DataPart(found.folder, found.split, weight=weight), found.paths
-
-
-def _survey_archives(
-    place: str, weight: float, suffixes: Sequence[str]
-) -> tuple[DataPart, list[str]]:
-    found = find_archives(place, _SPLIT)
-    assert found is not None
-    split = _SPLIT
-    if found.folder and has_split_as_class(list(map(open_archive, found.archives)), suffixes):
-        _warn_of_classes(place)
-        found, split = found._replace(folder=""), ""
-    images = archive_images(found, suffixes=suffixes)
-    return DataPart(place, split, weight=weight), images.paths
-
-
-def _warn_of_classes(place: str) -> None:
-    print_log(
-        f"all folders of '{printable(place)}' are read, because '{_SPLIT}' seems to be a class: it"
-        " is one of many folders of images; to read it alone, give it as data",
-        "current",
-        level=logging.WARNING,
-    )
+    return part._replace(weight=weight), found
 
 
 def _split_weight(data: str) -> tuple[str, float]:

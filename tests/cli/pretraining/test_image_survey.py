@@ -10,7 +10,6 @@ from packs import write_folder
 from PIL import Image
 from remote_data import fake_web
 
-from mim_plugins.cli.pretraining import image_survey
 from mim_plugins.cli.pretraining.image_survey import DataPart, survey_images
 from mim_plugins.datasets import LabeledImageFolder, UnlabeledImageFolder
 from mim_plugins.errors import ConfigError, DataNotFoundError
@@ -24,22 +23,36 @@ def test_images_of_all_folders_are_counted(tmp_path):
     assert survey == ((DataPart(f"{tmp_path}/a"), DataPart(f"{tmp_path}/b/train")), 5, 48, None)
 
 
-def test_class_of_the_name_train_is_no_split(tmp_path, monkeypatch):
-    lines = []
-    monkeypatch.setattr(image_survey, "print_log", lambda text, *_, **__: lines.append(text))
+@pytest.mark.parametrize("kind", ["folder", "tar", "tars"])
+def test_class_of_the_name_train_is_no_split(tmp_path, kind):
     names = ("train/0.png", *(f"{name}/0.png" for name in ("bus", "car", "cat", "dog")))
     files = dict.fromkeys(names, image_bytes())
-    archive = write_archive(tmp_path / "a.tar", files, "tar")
-    folder = write_folder(tmp_path / "b", files)
-    for place in (archive, folder):
+    if kind == "tars":
+        for name in files:
+            write_archive(tmp_path / f"a/{name[:-6]}.tar", {"0.png": image_bytes()}, "tar")
+        place = tmp_path / "a"
+    elif kind == "tar":
+        place = write_archive(tmp_path / "a.tar", files, "tar")
+    else:
+        place = write_folder(tmp_path / "a", files)
+    survey = survey_images([place])
+    assert (survey.parts[0].root, survey.images) == (str(place), 5)
+    dataset = UnlabeledImageFolder(str(place), data_prefix="train", lazy_init=True)
+    assert len(dataset.load_data_list()) == 5
+
+
+def test_run_reads_the_images_that_were_counted(tmp_path):
+    names = ("train_1/0.png", "train_2/a/0.png", "unlabeled/0.png", "val_1/0.png")
+    place = write_folder(tmp_path / "a", dict.fromkeys(names, image_bytes()))
+    (place / "train_2/extra").symlink_to("../unlabeled")
+    for removed, root in ((), place), (("train_1/0.png",), place / "train_2"):
+        for name in removed:
+            (place / name).unlink()
         survey = survey_images([place])
-        assert (survey.parts, survey.images) == ((DataPart(str(place)),), 5)
-        assert f"all folders of '{place}' are read" in lines.pop()
-    (folder / "train_masks").mkdir()
-    assert survey_images([folder]).parts == (DataPart(f"{folder}/train"),)
-    archive = write_archive(tmp_path / "c.tar", files | {"test1/0.png": b""}, "tar")
-    assert survey_images([archive])[:2] == ((DataPart(str(archive), "train"),), 1)
-    assert not lines
+        (part,) = survey.parts
+        assert (part.root, survey.images) == (str(root), 3 - len(removed))
+        dataset = UnlabeledImageFolder(part.root, data_prefix=part.split, lazy_init=True)
+        assert len(dataset.load_data_list()) == survey.images
 
 
 @pytest.mark.parametrize("beside", ["val/a/0.png", "0.png", "train/notes.txt"])
@@ -56,7 +69,7 @@ def test_archives_of_the_split_precede_other_images(tmp_path, beside):
 def test_other_splits_alone_are_not_read(tmp_path):
     write_folder(tmp_path, class_files("val") | class_files("test"))
     for read in (survey_images, lambda roots: UnlabeledImageFolder(roots[0], data_prefix="train")):
-        with pytest.raises(DataNotFoundError, match=r"has other splits \(test, val\): give"):
+        with pytest.raises(DataNotFoundError, match="has no split 'train', but test, val: give"):
             read([str(tmp_path)])
     (tmp_path / "val").rename(tmp_path / "train")
     assert survey_images([tmp_path]).images == 4
