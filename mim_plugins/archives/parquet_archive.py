@@ -16,7 +16,7 @@ from .stored_labels import LABEL_COLUMNS, StoredLabels, encode_labels
 
 IMAGE_COLUMNS = ("image", "img", "jpg", "png")
 _CACHED = 2  # row groups, for reading in order
-_LARGEST_GROUP = 1 << 32  # bytes
+_LARGEST_GROUP = 1 << 31  # bytes, of one Arrow array
 
 
 class ParquetArchive(ImageArchive):
@@ -44,7 +44,7 @@ class ParquetArchive(ImageArchive):
         largest = max((group.total_byte_size for group in groups), default=0)
         if largest > _LARGEST_GROUP:
             raise ArchiveError(
-                f"'{printable(path)}' has row groups of {largest / 2**30:.0f} GiB, and each read"
+                f"'{printable(path)}' has row groups of {largest / 2**30:.1f} GiB, and each read"
                 " decodes one; write it again with a small row_group_size"
             )
         self._starts = np.cumsum([0, *rows], dtype=np.int64)

@@ -114,7 +114,7 @@ def _below(members: list[ArchiveMember], place: ArchivePlace, strict: bool) -> l
     folder = normal_split(place.folder).lstrip("/")
     if not folder:
         return _inside(members, as_prefix(shared_folders([each.path for each in members])))
-    found = [] if plain_split(folder) else _in_folder(members, folder)
+    found = None if plain_split(folder) else _in_folder(members, folder)
     found = found or _in_split(members, folder, place)
     if not found and strict and not place.is_named:
         shared, names, _ = split_level([each.path for each in members])
@@ -140,14 +140,14 @@ def _in_split(
     return None if own is None else _inside(members, *(f"{around}{each}/" for each in own))
 
 
-def _in_folder(members: list[ArchiveMember], folder: str) -> list[ArchiveMember]:
+def _in_folder(members: list[ArchiveMember], folder: str) -> list[ArchiveMember] | None:
     """Return the images in a folder that is named from any of those that all images share."""
     shared = shared_folders([each.path for each in members])
     outer, name = posixpath.split(folder)
     names = [posixpath.join(outer, each) for each in split_names(name)]
     places = [[*shared[:depth], each] for depth in range(len(shared) + 1) for each in names]
     found = (_inside(members, as_prefix(each)) for each in places)  # from the top
-    return next(filter(None, found), [])
+    return next(filter(None, found), None)
 
 
 def _inside(members: list[ArchiveMember], *prefixes: str) -> list[ArchiveMember]:

@@ -81,7 +81,9 @@ def choose_split(
         own = [wanted] if wanted in exact else exact
     elif not are_splits(names, split):
         return None
-    elif not _are_alike(own, names, split):
+    elif len({*map(_pattern, own)}) != 1 or not (
+        _are_clear(names, split) or _pattern(own[0]).startswith("*")
+    ):
         example = min(own or names, key=lambda name: (not name, split_in_name(name) or ""))
         raise DataNotFoundError(
             f"'{printable(where)}' has no {'clear ' if own else ''}split '{printable(wanted)}', but"
@@ -101,10 +103,9 @@ def are_splits(names: Collection[str], wanted: str | None = None) -> bool:
     Beside four names without a split, as names of classes are, one must be that of another split
     than the one wanted, or two must differ in nothing but the split.
     """
-    if any(plain_split(name) not in (None, wanted) for name in names) or _has_pair(names):
-        return True
     splits = [split_in_name(name) for name in names]
-    return len({*splits} - {None}) > 1 and splits.count(None) < _FEWEST_CLASSES
+    are_few = splits.count(None) < _FEWEST_CLASSES
+    return _are_clear(names, wanted) or (are_few and len({*splits} - {None}) > 1)
 
 
 def class_among(names: Collection[str], is_class: Callable[[str], bool]) -> str | None:
@@ -193,17 +194,11 @@ def _pattern(name: str) -> str:
     return " ".join("*" if word in _WORDS else word for word in short)
 
 
-def _has_pair(names: Iterable[str]) -> bool:
-    """Return whether two names differ in nothing but the split."""
-    found = [(_pattern(name), split) for name in names if (split := split_in_name(name))]
-    return len(dict(found)) < len({*found})
-
-
-def _are_alike(own: Sequence[str], names: Collection[str], split: str | None) -> bool:
-    """Return whether names stand for one split, and not for classes such as ``bullet_train``."""
-    patterns = {_pattern(name) for name in own}
-    is_sure = _has_pair(names) or any(plain_split(name) not in (None, split) for name in names)
-    return len(patterns) == 1 and (is_sure or patterns.pop().startswith("*"))
+def _are_clear(names: Collection[str], wanted: str | None) -> bool:
+    """Return whether one is the name of another split, or two differ in nothing but the split."""
+    found = {(_pattern(name), split) for name in names if (split := split_in_name(name))}
+    is_plain = any(plain_split(name) not in (None, wanted) for name in names)
+    return is_plain or len(dict(found)) < len(found)
 
 
 def _warn(text: str) -> None:

@@ -5,7 +5,7 @@ import pytest
 from archive_files import class_files, image_bytes, write_parquet
 from pyarrow import parquet
 
-from mim_plugins.archives import open_archive
+from mim_plugins.archives import open_archive, parquet_archive
 from mim_plugins.errors import ArchiveError
 
 FILES = class_files(images=3)
@@ -20,6 +20,14 @@ def test_rows_of_any_row_group_are_read(tmp_path):
             list(FILES.values())[index] for index in (5, 0, 3)
         ]
         assert archive.rows_per_read == min(rows, 3 if rows == 4 else 6)
+
+
+def test_row_groups_larger_than_an_array_are_refused(tmp_path, monkeypatch):
+    assert parquet_archive._LARGEST_GROUP <= 2**31
+    monkeypatch.setattr(parquet_archive, "_LARGEST_GROUP", 1000)
+    write_parquet(tmp_path / "a.parquet", FILES)
+    with pytest.raises(ArchiveError, match=r"has row groups of 0\.0 GiB, .* small row_group_size"):
+        open_archive(str(tmp_path / "a.parquet"))
 
 
 def test_column_of_bytes_and_labels_as_text_are_read(tmp_path):
