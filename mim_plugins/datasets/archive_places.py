@@ -17,7 +17,6 @@ _FOREIGN = (
     ".zst",
 )  # fmt: skip
 _AFTER_NAME = (".", "-", "_")  # images.tar, images-00000-of-00010.parquet, images_0.zip
-_INNER = "data"  # of a copy of a data set of the hub
 
 
 class ArchivePlace(NamedTuple):
@@ -46,8 +45,9 @@ def find_archives(root: str, split: str = "", strict: bool = False) -> ArchivePl
 
     ``root`` is an archive, a pattern such as ``data/train-*.tar``, a data set of the hub or a
     folder. In a folder, these are the archives in its sub-folder of the split, or those chosen by
-    :func:`choose_split`, or all if they are no splits. Archives whose name begins with another
-    folder are also chosen. If the archives contain the folder, only its images are read.
+    :func:`choose_split`, or all if they are no splits, of the folder or of the only one in it with
+    archives. Archives whose name begins with another folder are also chosen. If the archives
+    contain the folder, only its images are read.
 
     Args:
         root: data root.
@@ -70,8 +70,10 @@ def find_archives(root: str, split: str = "", strict: bool = False) -> ArchivePl
     if place or split.partition("/")[0] == ".." or os.path.isabs(split):
         return place
     inside = _archives_at(root)
-    if not inside and os.path.isdir(os.path.join(root, _INNER)):
-        return find_archives(os.path.join(root, _INNER), split)
+    folders = [] if inside else [os.path.join(root, name) for name in _names_in(root)]
+    folders = [each for each in folders if _archives_at(each)]
+    if len(folders) == 1:  # such as data of a copy from the hub
+        return find_archives(folders[0], split)
     is_class = any(plain_split(_stem(each)) == (plain_split(split) or "") for each in inside)
     return ArchivePlace(inside, "" if is_class else split) if inside else None
 

@@ -25,7 +25,7 @@ def test_archives_contain_both_splits(tmp_path, kind):
 
 def test_archive_without_a_split_is_an_error(tmp_path):
     path = write_archive(tmp_path / "a.tar", class_files("train"), "tar")
-    with pytest.raises(DataNotFoundError, match="no folder 'val', but train"):
+    with pytest.raises(DataNotFoundError, match="no split 'val', but train"):
         survey_labeled(path)
 
 

@@ -72,6 +72,14 @@ def test_archives_of_a_split_are_those_named_like_it(make):
     assert found(f"{root}/c", "train") == (["train.lmdb"], "")
 
 
+def test_only_folder_of_archives_is_read(make):
+    root = make("README.md", "data/train-0-of-1.parquet", "data/validation-0-of-1.parquet")
+    assert found(root, "train") == (["train-0-of-1.parquet"], "")
+    assert len(found(root)[0]) == 2
+    make("more/train.tar")
+    assert found(root, "train") is None
+
+
 def test_archives_that_are_left_out_are_listed(make, monkeypatch):
     lines = []
     monkeypatch.setattr(splits, "print_log", lambda text, *_: lines.append(text))
