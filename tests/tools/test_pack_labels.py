@@ -110,10 +110,11 @@ def test_classes_without_images_of_an_archive_are_kept(tmp_path, kind):
 def test_split_beside_masks_has_no_labels(tmp_path):
     write_folder(tmp_path / "in", {"train/0.png": b"0", "train_masks/0.png": b"1"})
     assert (
-        "2 images, folders train, 0 of them" in pack(tmp_path / "in", tmp_path / "out.tar").stdout
+        "2 images, folders train, train_masks, 0"
+        in pack(tmp_path / "in", tmp_path / "out.tar").stdout
     )
     message = pack(tmp_path / "in", tmp_path / "out.parquet", code=1).stderr
-    assert "has the folders train: pack each" in message
+    assert "has the folders train, train_masks: pack each" in message
 
 
 @pytest.mark.parametrize("shared", ["", "data/"])
