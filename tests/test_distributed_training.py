@@ -158,7 +158,8 @@ def on_processes(task, world, folder):
     """Return the results of ``task(folder, world)`` on each of ``world`` processes."""
     arguments = (task, world, free_port(), folder)
     torch.multiprocessing.start_processes(in_process, arguments, world, start_method="fork")
-    return [torch.load(folder / f"{task.__name__}_{world}_{rank}.pt") for rank in range(world)]
+    files = [folder / f"{task.__name__}_{world}_{rank}.pt" for rank in range(world)]
+    return [torch.load(file, weights_only=False) for file in files]
 
 
 def train_on_the_same_pairs(folder, world):

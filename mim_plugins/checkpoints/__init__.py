@@ -5,9 +5,9 @@ from .http_loader import load_from_http
 from .integrity import find_corruption, has_digest, write_with_digest
 from .layouts import LAYOUTS, Layout, find_layout, recognize
 from .pretrained import LoadReport, load_pretrained
-from .reading import plain_data_only, read_tensors, socket_timeout
+from .reading import read_tensors, socket_timeout
 from .reference import read_reference
-from .safe_globals import allow_mmengine_checkpoints
+from .safe_globals import is_unrestricted, plain_data_only
 from .stall_timeout import TIMEOUT_VARIABLE, run_with_timeout
 from .strict_loading import compare_names, describe_mismatch, load_strictly
 from .strict_pretrained_init import StrictPretrainedInit, pretrained_entries, strict_init_cfg
@@ -18,8 +18,6 @@ from .training_state import check_training_state
 from .weights import sanitize_checkpoint
 from .writing import PARTIAL_SUFFIX, write_atomically, write_checkpoint
 
-allow_mmengine_checkpoints()  # checkpoints of other MMEngine runs are resumed as well
-
 __all__ = [
     "FORMATS",
     "LAYOUTS",
@@ -29,7 +27,6 @@ __all__ = [
     "Layout",
     "LoadReport",
     "StrictPretrainedInit",
-    "allow_mmengine_checkpoints",
     "cached_path",
     "check_training_state",
     "compare_names",
@@ -41,6 +38,7 @@ __all__ = [
     "find_layout",
     "has_digest",
     "is_torchscript",
+    "is_unrestricted",
     "is_web_address",
     "load_from_http",
     "load_pretrained",

@@ -1,4 +1,4 @@
-"""Loader for checkpoints on web servers that replaces MMEngine's and has a time limit."""
+"""Changes of MMEngine's loader: web servers have a time limit, training checkpoints are allowed."""
 
 from typing import Any
 
@@ -8,6 +8,7 @@ from mmengine.runner import checkpoint as mmengine_checkpoint
 
 from .download import fetch
 from .reading import read_tensors
+from .safe_globals import mmengine_types_allowed, plain_data_only
 
 
 @CheckpointLoader.register_scheme(prefixes=("http://", "https://", "(?i:https?)://"), force=True)
@@ -21,7 +22,12 @@ def load_from_http(filename: str, map_location: Any = None) -> Any:
     Raises:
         CheckpointError: see :func:`fetch`; a file that is not a checkpoint is removed.
     """
-    return torch.load(fetch(filename, read_tensors), map_location=map_location)
+    path = fetch(filename, read_tensors)
+    with plain_data_only():
+        return torch.load(path, map_location=map_location)
 
 
 mmengine_checkpoint.load_from_http = load_from_http  # which its other loaders call
+# any runner resumes checkpoints of MMEngine
+_load = mmengine_types_allowed()(CheckpointLoader.load_checkpoint)
+CheckpointLoader.load_checkpoint = staticmethod(_load)  # type: ignore[method-assign]

@@ -1,7 +1,5 @@
 """Reading of untrusted checkpoints without running code from them."""
 
-import argparse
-import os
 import pickle
 import re
 import socket
@@ -19,7 +17,7 @@ from ..wording import listed
 from .download import cached_path, fetch, is_web_address
 from .integrity import find_corrupt_record, find_corruption, has_digest
 from .reference import read_reference
-from .safe_globals import allow_mmengine_checkpoints
+from .safe_globals import plain_data_only
 from .stall_timeout import time_limit
 from .torchscript import is_torchscript
 from .weights import extract_weights
@@ -119,30 +117,6 @@ def _others(folder: Path) -> str:
     if not files:
         return f"no file in '{folder}' ends in .pth, .pt or .safetensors; correct the path"
     return f"correct the path; '{folder}' contains {listed(files, _LISTED)}"
-
-
-@contextmanager
-def plain_data_only() -> Iterator[None]:
-    """Restrict ``torch.load`` to weights and plain data of training scripts, without code.
-
-    The environment variable enforces this where MMEngine or PyTorch's download function pass
-    ``weights_only=False``.
-    """
-    variable = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
-    before = os.environ.get(variable)
-    allow_mmengine_checkpoints()  # again, because other loaders may have removed the entries
-    allowed = torch.serialization.get_safe_globals()
-    os.environ[variable] = "1"
-    try:
-        with torch.serialization.safe_globals([argparse.Namespace]):
-            yield
-    finally:
-        # leaving safe_globals also removes entries that were allowed before
-        torch.serialization.add_safe_globals(allowed)
-        if before is None:
-            del os.environ[variable]
-        else:
-            os.environ[variable] = before
 
 
 def _read_remote(address: str) -> dict[str, Tensor]:

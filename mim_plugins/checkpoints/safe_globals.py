@@ -8,7 +8,11 @@ replace the statistics of all log buffers. They are therefore replaced by functi
 numbers only.
 """
 
+import argparse
+import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -19,6 +23,9 @@ from ..errors import CheckpointError
 
 _STATISTICS = ("min", "max", "mean", "current")
 _NUMBER = re.compile("b1|[iu][1248]|f[248]")
+_RESTRICTED = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
+_UNRESTRICTED = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
+_TRUE = ("1", "y", "yes", "true")  # as PyTorch parses both variables
 _BUFFER_FIELDS = {"max_length", "_log_history", "_count_history"}
 
 
@@ -110,6 +117,7 @@ class _SavedHistoryBuffer(HistoryBuffer):
 
 
 _ALLOWED: list = [
+    (argparse.Namespace, "argparse.Namespace"),  # in files of the MixMIM and MAE authors' scripts
     (_SavedHistoryBuffer, f"{HistoryBuffer.__module__}.{HistoryBuffer.__qualname__}"),
     (_history_buffer_method, "builtins.getattr"),
     (_no_bytes, "builtins.bytes"),
@@ -123,12 +131,50 @@ _ALLOWED: list = [
 ]
 
 
-def allow_mmengine_checkpoints() -> None:
-    """Add the types in MMEngine's training checkpoints to this process's allow-list."""
+def is_unrestricted() -> bool:
+    """Return whether the user disables PyTorch's restriction of unpickling in the environment."""
+    return os.environ.get(_UNRESTRICTED) in _TRUE
+
+
+@contextmanager
+def plain_data_only() -> Iterator[None]:
+    """Restrict ``torch.load`` to weights and plain data of training scripts, without code.
+
+    Environment variables enforce this where MMEngine or PyTorch's download function pass
+    ``weights_only=False``, and where the user sets ``TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD``.
+    """
+    before = {name: os.environ.pop(name, None) for name in (_RESTRICTED, _UNRESTRICTED)}
+    os.environ[_RESTRICTED] = "1"
+    try:
+        with mmengine_types_allowed():
+            yield
+    finally:
+        os.environ.pop(_RESTRICTED, None)
+        os.environ.update({name: value for name, value in before.items() if value is not None})
+
+
+@contextmanager
+def mmengine_types_allowed() -> Iterator[None]:
+    """Allow PyTorch to read the types in MMEngine's training checkpoints within the block.
+
+    Other entries of the same names are removed meanwhile, because PyTorch's list is an unordered
+    set, so that either entry may be used.
+    """
+    before = torch.serialization.get_safe_globals()
     ours = {name for _, name in _ALLOWED}
-    others = [each for each in torch.serialization.get_safe_globals() if _name(each) not in ours]
+    replaced = [each for each in before if _name(each) in ours]
+    _replace(replaced, _ALLOWED)
+    try:
+        yield
+    finally:  # libraries that were imported in the block may have added entries, which are kept
+        _replace([each for each in _ALLOWED if each not in before], replaced)
+
+
+def _replace(removed: list, added: list) -> None:
+    """Replace entries of PyTorch's list, which has no public function that removes some."""
+    kept = [each for each in torch.serialization.get_safe_globals() if each not in removed]
     torch.serialization.clear_safe_globals()
-    torch.serialization.add_safe_globals([*others, *_ALLOWED])
+    torch.serialization.add_safe_globals([*kept, *added])
 
 
 def is_array(value: Any) -> bool:

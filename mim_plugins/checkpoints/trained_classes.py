@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from .reading import plain_data_only
+from .safe_globals import plain_data_only
 
 
 def trained_classes(path: str | Path) -> tuple[str, ...] | None:

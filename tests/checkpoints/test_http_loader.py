@@ -1,3 +1,4 @@
+import argparse
 import gzip
 import io
 
@@ -20,9 +21,9 @@ def server(tmp_path, monkeypatch):
         yield running
 
 
-def content_of(tensors):
+def content_of(tensors, **others):
     buffer = io.BytesIO()
-    torch.save(dict(state_dict=tensors), buffer)
+    torch.save(dict(state_dict=tensors, **others), buffer)
     return buffer.getvalue()
 
 
@@ -37,8 +38,10 @@ def copies(tmp_path):
     return [path.name for path in (tmp_path / "hub" / "checkpoints").rglob("*")]
 
 
-def test_mmengine_reads_addresses_through_our_loader(server):
-    content = content_of(GOOD)
+@pytest.mark.parametrize("unrestricted", ["0", "1"])
+def test_mmengine_reads_addresses_through_our_loader(server, monkeypatch, unrestricted):
+    monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", unrestricted)
+    content = content_of(GOOD, args=argparse.Namespace(lr=1))  # as the MAE authors' script
     server.answers.append(server.sends(head(Content_Length=len(content)), content))
     assert CheckpointLoader._get_checkpoint_loader("https://a/b.pth") is load_from_http
     assert CheckpointLoader._get_checkpoint_loader("http://a/b.pth") is load_from_http

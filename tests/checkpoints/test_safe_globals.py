@@ -1,23 +1,23 @@
+import argparse
 import copy
+import os
 import pickle
 
 import numpy as np
 import pytest
 import torch
 from mmengine.logging import HistoryBuffer
+from mmengine.runner import CheckpointLoader
 
-from mim_plugins.checkpoints import allow_mmengine_checkpoints
+from mim_plugins.checkpoints import is_unrestricted, plain_data_only, read_tensors
+from mim_plugins.checkpoints.metadata import read_metadata
 from mim_plugins.errors import CheckpointError
-
-
-@pytest.fixture(autouse=True)
-def _allowed():
-    allow_mmengine_checkpoints()  # again, because other loaders may have removed the entries
 
 
 def reread(content, folder):
     torch.save(content, folder / "x.pth")
-    return torch.load(folder / "x.pth", weights_only=True)
+    with plain_data_only():
+        return torch.load(folder / "x.pth")
 
 
 def filled(*values):
@@ -141,7 +141,8 @@ def test_a_file_cannot_change_the_statistics_of_log_buffers(tmp_path, monkeypatc
         patch.setattr(HistoryBuffer, "_statistics_methods", dict(mean="text", other=1))
         torch.save(filled(1.0, 3.0), tmp_path / "x.pth")
 
-    loaded = torch.load(tmp_path / "x.pth", weights_only=True)
+    with plain_data_only():
+        loaded = torch.load(tmp_path / "x.pth")
 
     assert loaded.statistics("mean") == 2.0
     assert HistoryBuffer._statistics_methods == before
@@ -150,19 +151,66 @@ def test_a_file_cannot_change_the_statistics_of_log_buffers(tmp_path, monkeypatc
 def test_log_buffers_have_statistics_in_a_new_process(tmp_path, monkeypatch):
     torch.save(filled(1.0, 3.0), tmp_path / "x.pth")
     monkeypatch.setattr(HistoryBuffer, "_statistics_methods", {})  # as in a new process
-    loaded = torch.load(tmp_path / "x.pth", weights_only=True)
+    with plain_data_only():
+        loaded = torch.load(tmp_path / "x.pth")
     assert loaded.statistics("mean") == 2.0
     assert loaded.statistics("current") == 3.0
 
 
-def test_other_libraries_entries_stay_allowed_except_ours(tmp_path):
-    before = torch.serialization.get_safe_globals()
+USERS = [RECONSTRUCT, SCALAR, np.ndarray, np.dtype, type(np.dtype("f8")), argparse.Namespace]
+
+
+@pytest.fixture
+def users_list():
+    with torch.serialization.safe_globals(USERS):
+        yield set(torch.serialization.get_safe_globals())
+
+
+def test_users_entries_are_replaced_only_while_reading(tmp_path, users_list):
+    with pytest.raises(CheckpointError):
+        reread(array(dtype("V8")), tmp_path)
+    content = dict(array=np.arange(3.0), number=np.float64(2.5), loss=filled(2.0))
+    assert type(reread(content, tmp_path)["loss"]) is HistoryBuffer
+    assert set(torch.serialization.get_safe_globals()) == users_list
+    content.pop("loss")
+    torch.save(content, tmp_path / "x.pth")
+    assert type(torch.load(tmp_path / "x.pth", weights_only=True)["array"]) is np.ndarray
+
+
+def test_entries_added_while_reading_stay(users_list):
+    with plain_data_only(), plain_data_only():
+        torch.serialization.add_safe_globals([Made])
     try:
-        torch.serialization.add_safe_globals([np.dtype, np.ndarray, Made])
-        allow_mmengine_checkpoints()
-        with pytest.raises(CheckpointError):
-            reread(array(dtype("V8")), tmp_path)
-        assert Made in torch.serialization.get_safe_globals()
+        assert set(torch.serialization.get_safe_globals()) == users_list | {Made}
     finally:
-        torch.serialization.clear_safe_globals()
-        torch.serialization.add_safe_globals(before)
+        torch.serialization._weights_only_unpickler._remove_safe_globals([Made])
+
+
+def test_mmengines_loader_reads_training_checkpoints(tmp_path, users_list):
+    torch.save(dict(loss=filled(2.0), time=np.float64(2.5)), tmp_path / "x.pth")
+    loaded = CheckpointLoader.load_checkpoint(str(tmp_path / "x.pth"), "cpu")
+    assert loaded["loss"].mean() == 2.0
+    assert loaded["time"] == 2.5
+    assert set(torch.serialization.get_safe_globals()) == users_list
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(None, False), ("", False), ("0", False), ("false", False), ("no", False), ("True", False),
+     ("1", True), ("y", True), ("yes", True), ("true", True)],
+)  # fmt: skip
+def test_users_environment_does_not_change_what_is_read(tmp_path, monkeypatch, value, expected):
+    """PyTorch rejects both variables together."""
+    if value is not None:
+        monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", value)
+    file = tmp_path / "x.pth"
+    torch.save(dict(meta=dict(epoch=1), state_dict=dict(weight=torch.ones(2))), file)
+
+    assert read_tensors(file)["weight"].tolist() == [1, 1]
+    assert read_metadata(file) == dict(epoch=1)
+    with pytest.raises((CheckpointError, pickle.UnpicklingError)):
+        reread(Made(print, ("executed",)), tmp_path)
+
+    assert is_unrestricted() is expected
+    assert os.environ.get("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD") == value
+    assert "TORCH_FORCE_WEIGHTS_ONLY_LOAD" not in os.environ

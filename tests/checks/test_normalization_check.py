@@ -207,7 +207,7 @@ def test_checkpoints_without_config_are_not_compared(tmp_path):
 def test_after_initialization_the_checkpoint_is_still_found(checkpoint):
     model = Model(checkpoint, bgr_to_rgb=False)
     tensors = {f"backbone.{key}": value for key, value in model.backbone.state_dict().items()}
-    content = torch.load(checkpoint)
+    content = torch.load(checkpoint, weights_only=False)
     torch.save(content | dict(state_dict=tensors), checkpoint)
     model.backbone.init_weights()
     with pytest.raises(ConfigError, match="trained on RGB"):

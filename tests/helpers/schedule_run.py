@@ -10,6 +10,7 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 from torch import nn
 
+from mim_plugins.checkpoints import plain_data_only
 from mim_plugins.engine.resume.resumed_position import POSITION
 from mim_plugins.engine.resume.resumed_schedule import apply_config_schedule
 from mim_plugins.engine.resume.scheduler_state import plain_scheduler_state
@@ -106,7 +107,8 @@ class ScheduleRun:
         file = io.BytesIO()
         torch.save(checkpoint, file)
         file.seek(0)
-        return torch.load(file, weights_only=True)
+        with plain_data_only():
+            return torch.load(file)
 
     def resume(self, checkpoint):
         """Continue from a checkpoint as MMEngine's runner does; return the messages on changes."""

@@ -31,4 +31,4 @@ def losses(work_dir):
 
 
 def state_dict(file):
-    return torch.load(file, weights_only=True)["state_dict"]
+    return torch.load(file, weights_only=False)["state_dict"]

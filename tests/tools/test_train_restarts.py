@@ -137,7 +137,7 @@ def test_plain_mmengine_configs_never_execute_checkpoint_code(tmp_path, pretrain
     assert "INFO - for exact resuming (docs/reliability.md)" in first
     assert "INFO - global batch 2048 kept" in first
     assert "WARNING - --keep-global-batch accumulates 512 iterations, but an epoch has 2" in first
-    checkpoint = torch.load(tmp_path / "run/epoch_1.pth")
+    checkpoint = torch.load(tmp_path / "run/epoch_1.pth", weights_only=False)
     checkpoint["meta"]["config"] = f"open({str(tmp_path / 'executed')!r}, 'w')"
     torch.save(checkpoint, tmp_path / "file.pth")
     more = train(*arguments, tmp_path / "run", "--resume", tmp_path / "file.pth",

@@ -63,7 +63,7 @@ def train(folder: Path, name: str, kinds: list[str]) -> dict[str, torch.Tensor]:
     arguments += ["--work-dir", str(folder / name), "--resume"]
     train_until_complete(arguments, folder / f"logs_{name}", record, 5 + 4 * len(schedule))
     newest = (folder / name / "last_checkpoint").read_text()
-    return torch.load(newest, weights_only=True)["state_dict"]
+    return torch.load(newest, weights_only=False)["state_dict"]
 
 
 def outcomes(record: Path, kinds: list[str]) -> list[Outcome]:

@@ -5,12 +5,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from ...checkpoints import (
-    allow_mmengine_checkpoints,
-    check_training_state,
-    find_corruption,
-    has_digest,
-)
+from ...checkpoints import check_training_state, find_corruption, has_digest, plain_data_only
 from ...errors import CheckpointError
 
 POINTER = "last_checkpoint"
@@ -49,9 +44,9 @@ def read_structure(path: Path) -> dict[str, Any] | None:
     Raises:
         CheckpointError: the file cannot be read, or is not a valid training checkpoint.
     """
-    allow_mmengine_checkpoints()  # other loaders may have revoked it
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        with plain_data_only():
+            checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:  # corrupt bytes raise exceptions of any kind
         lines = str(error).strip().splitlines() or [type(error).__name__]
         # in PyTorch's message, the refused class is in one of the later lines

@@ -1,6 +1,5 @@
 """Checks of a checkpoint that MMEngine has read, before it is used."""
 
-import os
 from typing import Any
 
 import numpy as np
@@ -8,7 +7,7 @@ import torch
 from mmengine.runner import Runner
 from torch import Tensor
 
-from ...checkpoints import check_training_state, sanitize_checkpoint
+from ...checkpoints import check_training_state, is_unrestricted, sanitize_checkpoint
 from ...checkpoints.plain_copier import PlainCopier
 from .averaged_weights import restore_trained_weights
 from .checkpoint_compatibility import check_compatible
@@ -21,8 +20,7 @@ def is_trusted(runner: Any) -> bool:
     This applies if PyTorch's environment variable enables unrestricted unpickling, and to
     MMEngine's FlexibleRunner, whose strategies use other formats.
     """
-    unrestricted = os.environ.get("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD")
-    return bool(unrestricted) or not isinstance(runner, Runner)
+    return is_unrestricted() or not isinstance(runner, Runner)
 
 
 def check_loaded(runner: Runner, checkpoint: dict) -> None:

@@ -49,7 +49,8 @@ def test_run_resumes_exactly_from_the_newer_file_of_the_pair(tmp_path, monkeypat
     train_until_crash(tmp_path / "run", monkeypatch, checkpoint)
     assert saved == [(3, "timed_0.pth"), (6, "timed_1.pth"), (9, "timed_0.pth")]
     iterations = {
-        file.name: torch.load(file)["meta"]["iter"] for file in tmp_path.glob("run/*.pth")
+        file.name: torch.load(file, weights_only=False)["meta"]["iter"]
+        for file in tmp_path.glob("run/*.pth")
     }
     assert iterations == {"timed_0.pth": 9, "timed_1.pth": 6}
 

@@ -213,10 +213,10 @@ def test_weights_are_saved_before_the_training(tmp_path):
     runner = toy_runner(tmp_path, hooks=[dict(type=f"mim_plugins.{name}") for name in HOOKS])
     settings = dict(save_optimizer=False, save_param_scheduler=False)
     runner.save_checkpoint(str(tmp_path), "before.pth", **settings)
-    saved = torch.load(tmp_path / "before.pth", weights_only=True)
+    saved = torch.load(tmp_path / "before.pth", weights_only=False)
     assert torch.equal(saved["state_dict"]["weight"], runner.model.weight)
     assert "optimizer_type" not in saved["meta"]
     runner.train()
     runner.save_checkpoint(str(tmp_path), "after.pth", **settings)
-    saved = torch.load(tmp_path / "after.pth", weights_only=True)
+    saved = torch.load(tmp_path / "after.pth", weights_only=False)
     assert saved["meta"]["optimizer_type"] == "SGD"

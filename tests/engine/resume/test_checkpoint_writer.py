@@ -176,7 +176,7 @@ def test_what_the_last_hook_adds_can_be_resumed(tmp_path, background):
     checkpoint_hook(runner, "").after_val_epoch(runner, dict(acc=0.5))
     checkpoint_hook(runner, "").finish_saving()
     for name in ("iter_2.pth", "best_acc_iter_2.pth"):
-        assert torch.load(tmp_path / name)["late"] == dict(point=(1, [2]))
+        assert torch.load(tmp_path / name, weights_only=False)["late"] == dict(point=(1, [2]))
     toy_runner(tmp_path, iterations=3, resume=True).train()
 
 
