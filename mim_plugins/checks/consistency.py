@@ -8,10 +8,9 @@ from mmengine.config import Config
 from mmengine.dist import all_gather_object, get_world_size
 from mmengine.evaluator import Evaluator
 from mmengine.model import is_model_wrapper
-from mmengine.registry import DefaultScope
+from mmengine.registry import EVALUATOR, DefaultScope
 from mmengine.runner import Runner
 from mmengine.runner.runner import _SlicedDataset
-from torch import nn
 from torch.utils.data import DataLoader
 
 from ..algorithms import used_mimics
@@ -48,7 +47,8 @@ def check_training(runner: Runner) -> list[str]:
     check_processes(datasets)
     check_lengths(datasets)
     check_batches(model, runner.train_dataloader)
-    warnings = _check_settings(runner.cfg, model, metrics)
+    evaluator = getattr(runner.val_loop, "evaluator", runner.val_loop)
+    warnings = _check_settings(runner.cfg, model, evaluator)
     warnings += check_normalization(model, datasets, runner.cfg.get("load_from"))
     warnings += check_labels(model, datasets, metrics) + check_images(model, datasets)
     if not is_model_wrapper(runner.model) or "FullySharded" not in type(runner.model).__name__:
@@ -120,11 +120,12 @@ def check_config(cfg: Config) -> list[str]:
             for field in ("train_dataloader", "val_dataloader", "test_dataloader")
             if cfg.get(field)
         }
-        metrics = {
-            field: Evaluator(cfg[field]).metrics
+        evaluators = {
+            field: _build_evaluator(cfg[field])
             for field in ("val_evaluator", "test_evaluator")
             if cfg.get(field)
         }
+    metrics = {field: evaluator.metrics for field, evaluator in evaluators.items()}
     model = build_model(cfg, teachers=False)
     datasets = {field: loader.dataset for field, loader in loaders.items()}
     check_lengths(datasets)
@@ -132,7 +133,7 @@ def check_config(cfg: Config) -> list[str]:
     warnings = []
     if training is not None:
         check_batches(model, training)
-        warnings = _check_settings(cfg, model, metrics)
+        warnings = _check_settings(cfg, model, evaluators.get("val_evaluator"))
     warnings += check_normalization(model, datasets, cfg.get("load_from"))
     warnings += check_labels(model, datasets, metrics)
     warnings += check_images(model, datasets, bool(used_mimics("model", cfg.model.get("mimics"))))
@@ -141,10 +142,17 @@ def check_config(cfg: Config) -> list[str]:
     return warnings
 
 
-def _check_settings(cfg: Config, model: Any, metrics: Mapping[str, Sequence[Any]]) -> list[str]:
+def _build_evaluator(cfg: Any) -> Evaluator:
+    """Build an evaluator as MMEngine's runner does."""
+    if isinstance(cfg, dict) and "metrics" in cfg:
+        return EVALUATOR.build({"type": "Evaluator", **cfg})
+    return Evaluator(cfg)
+
+
+def _check_settings(cfg: Config, model: Any, evaluator: Any) -> list[str]:
     """Check settings that would fail, or have no effect, only in the course of a training."""
-    check_followed_metrics(cfg, metrics.get("val_evaluator"))
-    return check_custom_keys(cfg, model) + unreached_evaluations(cfg)
+    warnings = check_followed_metrics(cfg, evaluator)
+    return warnings + check_custom_keys(cfg, model) + unreached_evaluations(cfg)
 
 
 def check_lengths(datasets: Mapping[str, Any]) -> None:
@@ -197,9 +205,6 @@ def _reason_for_two_images(model: Any, loader: DataLoader) -> str | None:
         except ValueError:
             return "mixing needs"
     rejects = rejects_one_image(model, loader)
-    if rejects is None:  # not tried
-        parts = model.modules()
-        rejects = any(isinstance(each, nn.BatchNorm1d) and each.training for each in parts)
     return "batch normalization (BatchNorm) needs" if rejects else None
 
 

@@ -15,7 +15,9 @@ class HeadClasses(NamedTuple):
     task: str
     """Task of a multi-task classifier; empty for other models."""
     exact: bool
-    """True if the metric fails or is wrong when the data set has fewer classes."""
+    """False for classifiers, which may have unused outputs. True for detectors and segmentors:
+    a difference causes a warning only, because some heads read texts, detect only some of the
+    classes or have one output for two classes."""
 
 
 def innermost_model(model: Any) -> Any:
@@ -45,6 +47,12 @@ def head_classes(model: Any) -> list[HeadClasses]:
     if has_base_named(model, "BaseSegmentor"):
         return _named_heads(model, ("decode_head", "auxiliary_head"))
     return []
+
+
+def ignored_labels(model: nn.Module) -> set[int]:
+    """Return the labels that heads and losses ignore."""
+    found = (getattr(module, "ignore_index", None) for module in model.modules())
+    return {label for label in found if isinstance(label, int)}
 
 
 def _classifier_heads(head: Any) -> list[HeadClasses]:

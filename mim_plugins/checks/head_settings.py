@@ -52,7 +52,7 @@ def _check_losses(model: Any, head: HeadClasses) -> None:
             )
 
 
-def check_metrics(field: str, metrics: Sequence[Any], head: HeadClasses) -> None:
+def check_metrics(field: str, metrics: Sequence[Any], head: HeadClasses) -> list[str]:
     """Check that the metrics of a classifier use no more classes than its head has.
 
     Args:
@@ -60,11 +60,15 @@ def check_metrics(field: str, metrics: Sequence[Any], head: HeadClasses) -> None
         metrics: built metrics.
         head: the only head of the classifier.
 
+    Returns:
+        Warnings about other values of ``num_classes``, which not all metrics use.
+
     Raises:
-        ConfigError: ``topk`` exceeds the number of classes, or ``num_classes`` differs from it.
+        ConfigError: ``topk`` exceeds the number of classes.
     """
     if head.exact or head.task:
-        return
+        return []
+    warnings = []
     for metric in metrics:
         name = type(metric).__name__
         topk = getattr(metric, "topk", None)
@@ -77,7 +81,8 @@ def check_metrics(field: str, metrics: Sequence[Any], head: HeadClasses) -> None
             )
         classes = getattr(metric, "num_classes", None)
         if isinstance(classes, int) and classes != head.classes:
-            raise ConfigError(
+            warnings.append(
                 f"{field}: {name} has num_classes={classes}, but {head.name}.num_classes="
                 f"{head.classes}; set the same number, or remove it from the metric"
             )
+    return warnings

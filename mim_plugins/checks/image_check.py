@@ -15,7 +15,7 @@ from ..file_names import printable
 from ..randomness import preserved_random_state
 from ..sampling import evenly_spaced
 from ..visualization import isolated_eval
-from .head_classes import HeadClasses, has_base_named, head_classes
+from .head_classes import HeadClasses, has_base_named, head_classes, ignored_labels
 from .pixel_range_check import check_pixel_range, check_teacher_colors, check_teacher_range
 
 _SAMPLES = 8
@@ -39,9 +39,8 @@ def check_images(
 
     Raises:
         ConfigError: the channels of images, backbone and preprocessor disagree, an image size does
-            not fit the model, a standard deviation is 0, teachers get BGR or other values than
-            those of 8-bit images, the pipeline of a pre-training normalizes, or a label is outside
-            the classes of a head.
+            not fit a pre-training, a standard deviation is 0, teachers get BGR or other values
+            than those of 8-bit images, or the pipeline of a pre-training normalizes.
     """
     backbone = getattr(model, "backbone", None)
     preprocessor = getattr(model, "data_preprocessor", None)
@@ -50,7 +49,7 @@ def check_images(
         has_teachers = bool(getattr(model, "mimics", None))
     warnings = []
     for field, dataset in datasets.items():
-        if _pretrains(model):
+        if isinstance(model, PretrainingModel):
             check_not_normalized(dataset, field)
         samples = read_samples(dataset, field)
         check_channels(backbone, preprocessor, field, samples)
@@ -68,9 +67,12 @@ def check_images(
             warnings.append(_check_sizes(model, field, sorted(sizes)))
             largest = max((max(each["inputs"].shape[-2:]) for each in samples), default=0)
             warnings.append(_check_square(field, largest, divisor))
-        for sample in samples:
-            for head in heads:
-                _check_sample_labels(field, sample.get("data_samples"), head)
+        ignored = ignored_labels(model) if heads else set()
+        for head in heads:
+            found = (
+                _check_labels(field, each.get("data_samples"), head, ignored) for each in samples
+            )
+            warnings.append(next(filter(None, found), None))
     return list(filter(None, warnings))
 
 
@@ -176,10 +178,6 @@ def try_first_batch(model: Any, dataset: Any) -> None:
         ) from error
 
 
-def _pretrains(model: Any) -> bool:
-    return isinstance(model, PretrainingModel) or has_base_named(model, "BaseSelfSupervisor")
-
-
 def _is_own(backbone: Any) -> bool:
     return isinstance(backbone, (HierarchicalBackbone, PlainBackbone))
 
@@ -194,9 +192,12 @@ def _tensors(inputs: Any) -> list[Tensor]:
 
 
 def _check_sizes(model: Any, field: str, sizes: Sequence[tuple[int, ...]]) -> str | None:
-    """Compare sizes with ``img_size``; return a warning if a difference may be intended."""
+    """Compare sizes with ``img_size``; return a warning if a difference may be intended.
+
+    Classifiers pad the images of a batch and interpolate position embeddings.
+    """
     expected = getattr(getattr(model, "backbone", None), "img_size", None)
-    pretrains = _pretrains(model)
+    pretrains = isinstance(model, PretrainingModel)
     if not isinstance(expected, (tuple, list)) or not (
         pretrains or has_base_named(model, "BaseClassifier")
     ):
@@ -209,39 +210,38 @@ def _check_sizes(model: Any, field: str, sizes: Sequence[tuple[int, ...]]) -> st
         f" width), but model.backbone.img_size={tuple(expected)} (height, width)"
     )
     if tuple(reversed(expected)) in others and len(sizes) == 1:
-        raise ConfigError(
-            f"{text}: height and width are swapped; most transforms take scale or crop_size as"
+        text += (
+            ": height and width are swapped; most transforms take scale or crop_size as"
             " (width, height), but some as (height, width)"
         )
-    if len(sizes) > 1:
-        raise ConfigError(
-            f"{text}, and their sizes differ; end the pipeline with a crop or resize to one size,"
-            " because a batch needs images of equal size"
-        )
-    if field == _TRAINING and (pretrains or _is_own(model.backbone)):
-        raise ConfigError(
-            f"{text}; set model.backbone.img_size to the pipeline's size, or change the pipeline"
-        )
-    return f"{text}: position embeddings are interpolated"
+    elif len(sizes) > 1:
+        text += ", and their sizes differ; end the pipeline with a crop or resize to one size"
+    else:
+        text += "; set model.backbone.img_size to the pipeline's size, or change the pipeline"
+    if pretrains and field == _TRAINING:
+        raise ConfigError(text)
+    return text
 
 
-def _check_sample_labels(field: str, sample: Any, head: HeadClasses) -> None:
-    """Check the labels of pixels or objects in one sample."""
+def _check_labels(field: str, sample: Any, head: HeadClasses, ignored: set[int]) -> str | None:
+    """Return a warning if a label of pixels or objects in a sample has no class in the head."""
     if not head.exact or sample is None:
-        return
+        return None
     allowed = f"{head.name}.num_classes={head.classes} allows 0 to {head.classes - 1}"
-    if "gt_sem_seg" in sample:
-        labels, path = sample.gt_sem_seg.data.flatten(), sample.get("seg_map_path")
-        labels = labels[labels != _IGNORED]
-        advice = (
-            f"{allowed}, and {_IGNORED} for ignored pixels; set num_classes, or reduce_zero_label"
-            " of the data set if label 0 means no class in its files"
-        )
-    elif "gt_instances" in sample and "labels" in sample.gt_instances:
+    # panoptic samples have both; their heads of objects have fewer classes than pixels
+    if "gt_instances" in sample and "labels" in sample.gt_instances:
         labels, path = sample.gt_instances.labels, sample.get("img_path")
         advice = f"{allowed}; set num_classes, or correct the annotations"
+    elif "gt_sem_seg" in sample:
+        labels, path = sample.gt_sem_seg.data.flatten(), sample.get("seg_map_path")
+        ignored = ignored or {_IGNORED}
+        advice = (
+            f"{allowed}, and {' or '.join(map(str, sorted(ignored)))} for ignored pixels; set"
+            " num_classes, or reduce_zero_label of the data set if label 0 means no class in its"
+            " files"
+        )
     else:
-        return
-    wrong = labels[(labels < 0) | (labels >= head.classes)]
-    if len(wrong):
-        raise ConfigError(f"{field}: '{path}' has the label {int(wrong[0])}, but {advice}")
+        return None
+    wrong = [each for each in labels.unique().tolist() if not 0 <= each < head.classes]
+    first = next((label for label in wrong if label not in ignored), None)
+    return None if first is None else f"{field}: '{path}' has the label {first}, but {advice}"

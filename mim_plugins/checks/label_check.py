@@ -14,8 +14,8 @@ from ..evaluation.class_names import (
     class_names,
     describe_disorder,
 )
-from .coco_categories import read_category_names
-from .head_classes import HeadClasses, has_base_named, head_classes
+from .coco_categories import check_categories
+from .head_classes import HeadClasses, head_classes, ignored_labels
 from .head_settings import check_head_settings, check_metrics
 
 _CHECKPOINT = "the checkpoint's training"
@@ -66,28 +66,53 @@ def check_labels(
         Warnings, one line each.
 
     Raises:
-        ConfigError: classes differ, labels are out of range, or a head, loss, preprocessor or
-            metric has another number of classes.
+        ConfigError: labels are out of range or, for classifiers, classes differ, or a head, loss,
+            preprocessor or metric has another number of classes. For detectors and segmentors, the
+            first difference is a warning, see :class:`HeadClasses`.
     """
     heads = head_classes(model)
+    if not heads:
+        return []
     labels = [
-        _labels_of(f"{field}.dataset", base)
+        _labels_of(f"{field}.dataset", base, ignored_labels(model))
         for field, dataset in datasets.items()
         for base in base_datasets(dataset)
     ]
+    try:
+        _compare_classes(datasets, labels, trained_on)
+        return _check_heads(model, heads, labels, metrics, trained_on is not None)
+    except ConfigError as error:
+        if not heads[0].exact:
+            raise
+        return [str(error)]
+
+
+def _compare_classes(
+    datasets: Mapping[str, Any], labels: list[_Labels], trained_on: Sequence[str] | None
+) -> None:
+    """Compare the classes of data sets with each other and with those of the checkpoint."""
     trained = [] if trained_on is None else [_Labels(_CHECKPOINT, {CLASSES: tuple(trained_on)}, {})]
     # a checkpoint contains only the class names of its training set
     _compare_data_sets(trained + [each for each in labels if each.names][:1])
     _compare_data_sets(labels)
     _compare_zero_labels(datasets)
-    warnings = []
+
+
+def _check_heads(
+    model: Any,
+    heads: list[HeadClasses],
+    labels: list[_Labels],
+    metrics: Mapping[str, Sequence[Any]],
+    is_trained: bool,
+) -> list[str]:
+    """Check heads against data sets, losses and metrics; return warnings."""
+    is_compared = is_trained or _has_named_training_set(labels)
+    warnings: list[str | None] = []
     for head in heads:
         check_head_settings(model, head)
-        for each in labels:
-            is_compared = trained_on is not None or _has_named_training_set(labels)
-            warnings.append(_compare_with_head(each, head, is_compared))
+        warnings += [_compare_with_head(each, head, is_compared) for each in labels]
         for field, built in metrics.items():
-            check_metrics(field, built, head)
+            warnings += check_metrics(field, built, head)
     return list(dict.fromkeys(filter(None, warnings)))
 
 
@@ -96,15 +121,15 @@ def _has_named_training_set(labels: list[_Labels]) -> bool:
     return any(each.names and each.is_training() for each in labels)
 
 
-def _labels_of(field: str, dataset: Any) -> _Labels:
+def _labels_of(field: str, dataset: Any, ignored: set[int]) -> _Labels:
     place = getattr(dataset, "ann_file", "") or (getattr(dataset, "data_prefix", None) or {}).get(
         "img_path", ""
     )
     where = f"{field} ('{place}')" if place else field
     names = class_names(dataset)
-    _check_categories(where, dataset, names.get(CLASSES, ()))
+    check_categories(where, dataset, names.get(CLASSES, ()))
     numbered_by_folders = FOLDERS in names and not getattr(dataset, "ann_file", "")
-    ranges = {} if numbered_by_folders else _label_ranges(dataset)
+    ranges = {} if numbered_by_folders else _label_ranges(dataset, ignored)
     for task, (lowest, highest, image) in ranges.items():
         classes = len(names[CLASSES]) if CLASSES in names and not task else None
         if lowest < 0 or (classes is not None and highest >= classes):
@@ -118,7 +143,7 @@ def _labels_of(field: str, dataset: Any) -> _Labels:
     return _Labels(where, names, ranges)
 
 
-def _label_ranges(dataset: Any) -> dict[str, tuple[int, int, str]]:
+def _label_ranges(dataset: Any, ignored: set[int]) -> dict[str, tuple[int, int, str]]:
     """Return lowest and highest ``gt_label`` of all samples by task; empty without labels."""
     ranges: dict[str, tuple[int, int, str]] = {}
     if not hasattr(dataset, "get_data_info"):
@@ -130,32 +155,12 @@ def _label_ranges(dataset: Any) -> dict[str, tuple[int, int, str]]:
         label = info["gt_label"]
         for task, value in label.items() if isinstance(label, dict) else (("", label),):
             values = [value] if isinstance(value, int) else np.asarray(value).flatten().tolist()
+            values = [each for each in values if each not in ignored]
             low, high, image = ranges.get(task, (0, -1, ""))
             if values and max(values) > high:
                 high, image = int(max(values)), str(info.get("img_path", ""))
             ranges[task] = (int(min([low, *values])), high, image)
     return ranges
-
-
-def _check_categories(where: str, dataset: Any, classes: tuple[str, ...]) -> None:
-    """Compare the categories found by a COCO data set with its classes.
-
-    MMDetection numbers the categories that it finds, in the order of the file, so a missing one
-    shifts the labels of all later ones.
-    """
-    ids, file = getattr(dataset, "cat_ids", None), getattr(dataset, "ann_file", None)
-    if not classes or not isinstance(ids, (list, tuple)) or not isinstance(file, str):
-        return
-    # LVIS is numbered by category ids, independent of class names
-    known = {} if has_base_named(dataset, "LVISV05Dataset") else read_category_names(file) or {}
-    found = tuple(known.get(each, str(each)) for each in ids)
-    difference = class_difference({"categories": classes}, {"categories": found})
-    if difference and (known or len(ids) != len(classes)):
-        raise ConfigError(
-            f"{where} has {difference}: its labels would mean other classes; set the data"
-            " set's metainfo=dict(classes=...) to the file's categories in the file's order, and"
-            " the heads' num_classes to their number"
-        )
 
 
 def _compare_data_sets(labels: list[_Labels]) -> None:
@@ -206,7 +211,7 @@ def _compare_zero_labels(datasets: Mapping[str, Any]) -> None:
 
 
 def _compare_with_head(labels: _Labels, head: HeadClasses, is_compared: bool) -> str | None:
-    """Compare the number of classes; return a warning if the head has unused outputs.
+    """Compare the number of classes; return a warning if they may differ.
 
     Class folders with fewer classes are accepted only if they were compared with the training set.
     """
@@ -216,9 +221,12 @@ def _compare_with_head(labels: _Labels, head: HeadClasses, is_compared: bool) ->
     field = f"{head.name}.num_classes"
     found = f"{labels.where} has {count} classes{labels.evidence(head.task)}"
     text = f"{found}, but {field}={head.classes}"
-    if count > head.classes or head.exact:
+    if head.exact:
+        return f"{text}; set the same number, unless the head is meant for other classes"
+    if count > head.classes:
         raise ConfigError(
-            f"{text}; set {field}={count}{_preprocessor_field(head)}, or correct the data set"
+            f"{text}; set {field}={count} and, where it is set, data_preprocessor.num_classes, or"
+            " correct the data set"
         )
     if FOLDERS in labels.names and not (is_compared or labels.is_training()):
         raise ConfigError(
@@ -229,7 +237,3 @@ def _compare_with_head(labels: _Labels, head: HeadClasses, is_compared: bool) ->
     if not labels.names:  # the highest label in the data may not be the last class
         return None
     return f"{text}: {head.classes - count} outputs of the head are unused"
-
-
-def _preprocessor_field(head: HeadClasses) -> str:
-    return "" if head.exact else " and, where it is set, data_preprocessor.num_classes"

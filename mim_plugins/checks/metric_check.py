@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.evaluator import Evaluator
 
 from ..config import hook_configs, type_name
 from ..errors import ConfigError
@@ -14,27 +15,34 @@ _SEGMENTATION = (
 )  # fmt: skip
 
 
-def check_followed_metrics(cfg: Config, metrics: Sequence[Any] | None) -> None:
+def check_followed_metrics(cfg: Config, evaluator: Any) -> list[str]:
     """Check ``save_best``, early stopping and schedulers that follow a metric.
 
     They would fail, or do nothing, only at the first validation.
 
     Args:
         cfg: config of the run.
-        metrics: built metrics of validation, None if there is no validation.
+        evaluator: evaluator of validation, None if there is no validation. Evaluators other than
+            MMEngine's may return metrics of any name.
+
+    Returns:
+        Warnings about settings without effect, because there is no validation.
 
     Raises:
-        ConfigError: there is no validation, or no metric has this name.
+        ConfigError: no metric has this name.
     """
+    warnings = []
     for field, monitor in _followed(cfg):
-        if metrics is None:
-            raise ConfigError(
+        if evaluator is None:
+            warnings.append(
                 f"{field}={monitor!r} follows a metric of validation, but the run has none; set"
                 " val_dataloader, val_evaluator and val_cfg, or leave it out"
             )
-        problem = None if monitor == "auto" else _unknown(monitor, metrics)
-        if problem is not None:
-            raise ConfigError(f"{field}={monitor!r}: {problem}")
+        elif type(evaluator) is Evaluator and monitor != "auto":
+            problem = _unknown(monitor, evaluator.metrics)
+            if problem is not None:
+                raise ConfigError(f"{field}={monitor!r}: {problem}")
+    return warnings
 
 
 def _followed(cfg: Config) -> Iterator[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 import difflib
 import inspect
+import re
 
 from mmengine.config import Config
 from mmengine.registry import OPTIMIZERS
@@ -18,12 +19,12 @@ def check_custom_keys(cfg: Config, model: nn.Module) -> list[str]:
     """Check ``optim_wrapper.paramwise_cfg.custom_keys`` against the model and the optimizer.
 
     Returns:
-        Warnings about keys that are part of no parameter's name: such an entry has no effect, but
-        a base config may list parameters of other models.
+        Warnings about keys that are part of no parameter's name, and about settings that are
+        neither factors nor those of the optimizer. Such an entry has no effect, but a base config
+        may list parameters of other models, and hooks may read any settings.
 
     Raises:
-        ConfigError: such a key is similar to a part of a name, or a setting of an entry is neither
-            a factor nor a setting of the optimizer's parameter groups.
+        ConfigError: the keys or an entry are not a dict.
     """
     wrapper = cfg.get("optim_wrapper") or {}
     keys = (wrapper.get("paramwise_cfg") or {}).get("custom_keys") or {}
@@ -40,28 +41,33 @@ def check_custom_keys(cfg: Config, model: nn.Module) -> list[str]:
             )
         unknown = [name for name in entry if settings is not None and name not in settings]
         if unknown:
-            raise ConfigError(
+            warnings.append(
                 f"{field}[{key!r}] has '{unknown[0]}', which is neither a factor (lr_mult,"
                 " decay_mult) nor a setting of the optimizer"
             )
         if not any(key in name for name in names):
             near = _near(key, names)
-            text = f"{field}[{key!r}] has no effect: no parameter of the model contains it"
-            if near is not None:
-                raise ConfigError(f"{text}; did you mean {near!r}?")
-            warnings.append(text)
+            hint = "" if near is None else f"; did you mean {near!r}?"
+            warnings.append(
+                f"{field}[{key!r}] has no effect: no parameter of the model contains it{hint}"
+            )
     return warnings
 
 
 def _near(key: str, names: list[str]) -> str | None:
-    """Return the most similar part of a parameter name with as many dots as ``key``."""
+    """Return the most similar part of a parameter name with as many dots as ``key``.
+
+    Keys that differ only in numbers list layers of another backbone.
+    """
     key = key.strip(".")
     length = key.count(".") + 1
     parts = set()
     for name in names:
         words = name.split(".")
         parts |= {".".join(words[i : i + length]) for i in range(len(words) - length + 1)}
-    return next(iter(difflib.get_close_matches(key, sorted(parts), n=1, cutoff=CLOSE)), None)
+    near = next(iter(difflib.get_close_matches(key, sorted(parts), n=1, cutoff=CLOSE)), None)
+    is_number = near is not None and re.sub(r"\d+", "", near) == re.sub(r"\d+", "", key)
+    return None if is_number else near
 
 
 def _group_settings(wrapper: dict, scope: str | None) -> set[str] | None:

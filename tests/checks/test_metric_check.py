@@ -1,6 +1,6 @@
 import pytest
 from mmengine.config import Config
-from mmengine.evaluator import BaseMetric
+from mmengine.evaluator import BaseMetric, Evaluator
 
 from mim_plugins.checks.metric_check import check_followed_metrics
 from mim_plugins.errors import ConfigError
@@ -48,29 +48,41 @@ def plateau(**settings):
         (plateau(), [Accuracy()], r"param_scheduler\.0\.monitor='loss'.*returns accuracy/top1"),
         (best("mIou"), [IoUMetric()], r"did you mean mIoU\?"),
         (best("top1"), [Unknown()], r"returns own/\.\.\."),
-        (best("acc"), None, r"save_best='acc' follows a metric of validation"),
-        (best("auto"), None, r"but the run has none"),
-        (stopping("loss"), None, r"monitor='loss' follows"),
-        (plateau(monitor="loss"), None, r"but the run has none"),
     ],
 )
 def test_a_metric_that_no_validation_returns_is_refused(entries, metrics, told):
     with pytest.raises(ConfigError, match=told):
-        check_followed_metrics(Config(entries), metrics)
+        check_followed_metrics(Config(entries), Evaluator(metrics))
+
+
+@pytest.mark.parametrize("entries", [best("auto"), stopping("acc"), plateau()])
+def test_a_followed_metric_without_validation_is_a_warning(entries):
+    (warning,) = check_followed_metrics(Config(entries), None)
+    assert "follows a metric of validation, but the run has none" in warning
+
+
+def test_other_evaluators_may_return_any_metric():
+    """Those of several data sets precede the names with that of the data set."""
+
+    class Several(Evaluator):
+        pass
+
+    for evaluator in (Several([Accuracy()]), object()):
+        assert check_followed_metrics(Config(best("visible/accuracy/top1")), evaluator) == []
 
 
 @pytest.mark.parametrize(
     ("entries", "metrics"),
     [
         (best("auto"), [Accuracy()]),
-        (best(None), None),
+        (best(None), [Accuracy()]),
         (best("accuracy/top5"), [Accuracy(topk=(1, 5))]),
         (best("own/anything"), [Accuracy(), Unknown()]),
         (best("anything"), [Unknown(), type("Bare", (Unknown,), dict(default_prefix=None))()]),
         (stopping("aAcc"), [IoUMetric()]),
         (plateau(monitor="accuracy/top1"), [Accuracy()]),
-        (dict(param_scheduler=dict(type="LinearLR"), custom_hooks=None), None),
+        (dict(param_scheduler=dict(type="LinearLR"), custom_hooks=None), [Accuracy()]),
     ],
 )
 def test_metrics_that_may_be_returned_pass(entries, metrics):
-    check_followed_metrics(Config(entries), metrics)
+    assert check_followed_metrics(Config(entries), Evaluator(metrics)) == []
