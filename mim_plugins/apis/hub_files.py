@@ -1,5 +1,6 @@
 """Files of an encoder on the Hugging Face hub, which timm reads as well."""
 
+import inspect
 import json
 import math
 from pathlib import Path
@@ -36,11 +37,16 @@ def write_hub_files(encoder: Any, folder: Path) -> None:
 
 
 def is_vit_of_timm(description: Description) -> bool:
-    """Return whether timm's ``VisionTransformer`` computes the same features."""
-    backbone, given = description.backbone, description.preprocessing
-    size = backbone.get("img_size", given.size)
-    is_square = isinstance(size, int) or len(set(size)) == 1
-    if backbone["type"] != "MaskedViT" or not is_square:
+    """Return whether timm's ``VisionTransformer`` computes the same features.
+
+    It reads only squares of its ``img_size``, so that must be the size of the described images.
+    """
+    backbone = description.backbone
+    if backbone["type"] != "MaskedViT":
+        return False
+    size = backbone.get("img_size", inspect.signature(MaskedViT).parameters["img_size"].default)
+    sides = {size} if isinstance(size, int) else set(size)
+    if len(sides | set(description.preprocessing.size)) != 1:
         return False
     arch = resolve_arch("MaskedViT", MaskedViT.arch_settings, backbone.get("arch", "base"))
     return not differences_in_timm(description, arch["depth"])

@@ -51,9 +51,10 @@ class PlainBackbone(BaseBackbone):
     """
 
     fixed_stages = True
-    # feature maps use norm, pooled features fc_norm, see load_pretrained
+    # Feature maps use norm, pooled features fc_norm, see load_pretrained. The encoder of a file
+    # with both normalizes tokens and their mean, so only its maps can be computed here.
     allow_missing: ClassVar[dict[str, str]] = {"fc_norm.": "norm.", "norm.": "fc_norm."}
-    allow_unexpected: ClassVar[tuple[str, ...]] = ("fc_norm.", "norm.")
+    allow_unexpected: ClassVar[tuple[str, ...]] = ("fc_norm.",)
     pos_embed: Tensor
 
     def __init__(

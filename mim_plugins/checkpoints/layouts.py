@@ -84,7 +84,8 @@ _TIMM_DECODER: Rules = (
     (r"mask_token", "decoder.mask_token"),
 )
 
-_MMPRETRAIN_DECODER: Rules = (
+_MMPRETRAIN_NECKS: Rules = (
+    (r"(neck\.bn\.\w+)", r"\1"),  # of linear probing
     (r"neck\.(mask_token)", r"decoder.\1"),
     (r"neck\.decoder_(pos_embed|embed\.\w+|pred\.\w+)", r"decoder.\1"),
     (r"neck\.ln1\.(\w+)", r"decoder.norm.\1"),
@@ -116,7 +117,7 @@ MIXMIM_MMPRETRAIN = Layout(
         (r"backbone\.layers\.(\d+)\.downsample\.(.*)", r"backbone.stages.\1+1.downsample.\2"),
         *_mmpretrain_block(r"backbone\.layers\.(\d+\.blocks)", r"backbone.stages.\1"),
         (r"(head\.fc\.\w+)", r"\1"),
-        *_MMPRETRAIN_DECODER,
+        *_MMPRETRAIN_NECKS,
     ),
     transform=_mmcv_merging_to_timm,
 )
@@ -156,7 +157,7 @@ MAE_MMPRETRAIN = Layout(
         (r"backbone\.ln2\.(\w+)", r"backbone.fc_norm.\1"),
         *_mmpretrain_block(r"backbone\.layers", "backbone.blocks"),
         (r"(head\.fc\.\w+)", r"\1"),
-        *_MMPRETRAIN_DECODER,
+        *_MMPRETRAIN_NECKS,
     ),
 )
 

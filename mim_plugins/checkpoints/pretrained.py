@@ -38,8 +38,9 @@ def load_pretrained(
     The file may be a checkpoint or an export of this package, or have any layout that
     :func:`convert` supports. All tensors must agree, with exceptions that the class of ``module``
     declares: ``allow_missing`` maps each part that a file may lack to the part that the file must
-    contain instead (or to ``''``), and ``allow_unexpected`` lists parts of a file that may remain
-    unused. Names of parts end in a dot. An error leaves the module unchanged.
+    contain instead (or to ``''``), which then remains unused, and ``allow_unexpected`` lists other
+    parts of a file that may remain unused. Names of parts end in a dot. An error leaves the module
+    unchanged.
 
     Args:
         module: one of this package's backbones; any other module must agree in all tensors.
@@ -93,6 +94,7 @@ def load_pretrained(
 def _allowed_differences(module: Any, own: set[str], given: set[str]) -> tuple[set[str], set[str]]:
     """Return names that the file may lack, and names of the file that may remain unused."""
     missing = set()
+    unused = [*getattr(module, "allow_unexpected", ())]
     for part, instead in getattr(module, "allow_missing", {}).items():
         is_replaced = any(name.startswith(instead) for name in given)
         for name in own - given:
@@ -100,8 +102,8 @@ def _allowed_differences(module: Any, own: set[str], given: set[str]) -> tuple[s
             all_missing = not any(other.startswith(siblings) for other in given)
             if name.startswith(part) and is_replaced and all_missing:
                 missing.add(name)
-    allow_unexpected = tuple(getattr(module, "allow_unexpected", ()))
-    return missing, {name for name in given - own if name.startswith(allow_unexpected)}
+                unused += filter(None, [instead])
+    return missing, {name for name in given - own if name.startswith(tuple(unused))}
 
 
 def _one_line(report: LoadReport, source: str, model: str, origin: str) -> str:

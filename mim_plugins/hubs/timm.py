@@ -1,10 +1,12 @@
 """This package's encoders as a model of timm: ``import mim_plugins.hubs.timm`` registers it."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor, nn
 
 from ..apis import Encoder, describe_config
+from ..backbones.arguments import check_img_size
 from ..checkpoints.description import check_backbone
 from ..checkpoints.selection import BACKBONE
 from ..errors import CheckpointError, MissingPackageError
@@ -28,9 +30,13 @@ class TimmEncoder(nn.Module):
         in_chans: channels of the images, those of the backbone.
         global_pool: ``'avg'``, or ``''`` for maps.
         drop_rate: dropout before the classifier.
+        drop_path_rate: stochastic depth of the backbone.
+        img_size: side or (H, W) of the images; it is only checked, because the backbone reads
+            images of any size.
 
     Raises:
         CheckpointError: the backbone is not one of this package, or has other channels.
+        ValueError: ``drop_path_rate`` or ``img_size`` is invalid.
     """
 
     def __init__(
@@ -40,6 +46,8 @@ class TimmEncoder(nn.Module):
         in_chans: int = 3,
         global_pool: str = "avg",
         drop_rate: float = 0.0,
+        drop_path_rate: float = 0.0,
+        img_size: int | Sequence[int] | None = None,
     ) -> None:
         super().__init__()
         problem = check_backbone(backbone)
@@ -47,7 +55,10 @@ class TimmEncoder(nn.Module):
             raise CheckpointError(f"mim_plugins_encoder: backbone: {problem}")
         description = describe_config(dict(model=dict(backbone=backbone)))
         assert description is not None  # the type has been checked
-        self.backbone: Any = Encoder(description).backbone
+        with_rate = description.backbone | dict(drop_path_rate=drop_path_rate)
+        self.backbone: Any = Encoder(description._replace(backbone=with_rate)).backbone
+        if img_size is not None:
+            check_img_size("mim_plugins_encoder", img_size, self.backbone.encoder_stride)
         if in_chans != self.backbone.in_channels:
             raise CheckpointError(
                 f"mim_plugins_encoder: in_chans={in_chans}, but the encoder reads"
@@ -57,6 +68,12 @@ class TimmEncoder(nn.Module):
         self.drop_rate = drop_rate
         self.global_pool = global_pool
         self.reset_classifier(num_classes)
+
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        """Enable or disable gradient checkpointing of each block."""
+        for module in self.backbone.modules():
+            if hasattr(module, "with_cp"):
+                module.with_cp = enable
 
     def get_classifier(self) -> nn.Module:
         """Return the classifier."""

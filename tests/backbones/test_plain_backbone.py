@@ -8,7 +8,8 @@ from tiny_models import PLAIN_BACKBONES
 from torch import nn
 
 from mim_plugins.backbones import PlainBackbone
-from mim_plugins.errors import ConfigError
+from mim_plugins.checkpoints import load_pretrained
+from mim_plugins.errors import CheckpointError, ConfigError
 from mim_plugins.masking import TokenMask
 
 BLOCKS = 3
@@ -296,3 +297,16 @@ def test_names_of_sizes_are_looked_up_in_the_subclass():
     assert Sized.resolve_arch("t") == dict(depth=1, embed_dims=4, num_heads=2)
     with pytest.raises(ValueError, match=re.escape("Sized: arch='b' is unknown")):
         Sized.resolve_arch("b")
+
+
+@pytest.mark.parametrize("out_type", ["featmap", "avg_featmap"])
+def test_files_with_both_norms_are_read_for_maps_only(build, out_type, tmp_path):
+    maps, pooled = build(), build(out_type="avg_featmap")
+    torch.save(pooled.state_dict() | maps.state_dict(), tmp_path / "both.pth")
+    encoder = build(out_type=out_type)
+    if out_type == "featmap":
+        assert load_pretrained(encoder, tmp_path / "both.pth").unexpected == {"backbone.fc_norm": 2}
+        assert torch.equal(encoder.norm.weight, maps.norm.weight)
+        return
+    with pytest.raises(CheckpointError, match=r"norm\.bias, norm\.weight"):
+        load_pretrained(encoder, tmp_path / "both.pth")

@@ -239,6 +239,7 @@ def test_the_cls_position_is_added_to_the_cls_token(layout):
         (MAE_MMPRETRAIN, "head.fc.weight", "head.fc.weight"),
         (MAE_MMPRETRAIN, "backbone.ln2.bias", "backbone.fc_norm.bias"),
         (MAE_MMPRETRAIN, "data_preprocessor.mean", None),
+        (MAE_MMPRETRAIN, "neck.bn.running_var", "neck.bn.running_var"),
         (MCMAE_AUTHORS, "head.weight", "head.fc.weight"),
         (MCMAE_AUTHORS, "fc_norm.bias", "backbone.fc_norm.bias"),
     ],
@@ -254,6 +255,13 @@ def test_names_of_fine_tuned_checkpoints_are_converted(layout, theirs, ours):
     added = set(converted) - set(names_of(layout).values())
     assert added == (set() if ours is None else {ours})
     assert ours is None or torch.equal(converted[ours], value)
+
+
+def test_the_batch_norm_of_linear_probing_is_kept():
+    for layout in (MAE_MMPRETRAIN, MIXMIM_MMPRETRAIN):
+        assert layout.rename("neck.bn.num_batches_tracked") == "neck.bn.num_batches_tracked"
+    counted = checkpoint_of(MAE_MMPRETRAIN) | {"neck.bn.num_batches_tracked": torch.tensor(3)}
+    assert convert(counted)[1]["neck.bn.num_batches_tracked"] == 3
 
 
 @ALL

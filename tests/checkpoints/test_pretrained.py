@@ -9,7 +9,7 @@ from mim_plugins.layers import resize_on_load
 
 class Encoder(nn.Module):
     allow_missing = {"extra.": "", "pooled.": "last.", "last.": "pooled."}
-    allow_unexpected = ("extra.", "pooled.", "last.", "aside.")
+    allow_unexpected = ("extra.", "pooled.", "aside.")
 
     def __init__(self, parts=("last",), depth=2, dim=4, grid=2):
         super().__init__()
@@ -63,6 +63,15 @@ def test_allowed_missing_and_unexpected_tensors_are_reported(file):
     report = load_pretrained(Encoder(("pooled", "extra")), file, "backbone.")
     assert report.missing == ("extra.bias", "extra.weight", "pooled.bias", "pooled.weight")
     assert report.unexpected == {"backbone.last": 2, "backbone.aside": 2}
+
+
+def test_a_substitute_may_be_unused_only_if_it_is_needed(file):
+    """A ViT of mmpretrain may normalize tokens and their mean, which is neither of our encoders."""
+    save(file, Encoder(("last", "pooled")))
+    report = load_pretrained(Encoder(("last",)), file, "backbone.")
+    assert report.unexpected == {"backbone.pooled": 2}
+    with pytest.raises(CheckpointError, match=r"last\.bias"):
+        load_pretrained(Encoder(("pooled",)), file, "backbone.")
 
 
 def test_a_part_may_be_missing_only_if_its_substitute_exists(file):

@@ -7,8 +7,10 @@ import sys
 
 import pytest
 import torch
-from described_encoders import encoder_of
+from described_encoders import encoder_of, pretraining, randomized
+from torchvision.ops import StochasticDepth
 
+from mim_plugins.apis import Encoder, describe_config
 from mim_plugins.apis.hub_files import _crop_fraction, crop_in_timm
 from mim_plugins.errors import CheckpointError
 
@@ -64,6 +66,49 @@ def test_preprocessing_is_that_of_the_encoder(name, tmp_path):
     assert config["interpolation"] == "bicubic"
     assert [255 * each for each in config["mean"]] == pytest.approx(given.mean)
     assert [255 * each for each in config["std"]] == pytest.approx(given.std)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("crop", [96, 48, 144, (96, 64)])
+def test_described_images_of_a_vit_fit_its_model(crop, tmp_path):
+    """The model of timm reads squares of its img_size only."""
+    config = pretraining("vit").to_dict()
+    assert config["model"]["backbone"]["img_size"] == 96
+    config["test_dataloader"] = dict(
+        dataset=dict(
+            pipeline=[
+                dict(type="LoadImageFromFile"),
+                dict(type="ResizeEdge", scale=160, edge="short"),
+                dict(type="CenterCrop", crop_size=crop),
+                dict(type="PackInputs"),
+            ]
+        )
+    )
+    encoder = randomized(Encoder(describe_config(config)).eval())
+    encoder.save_pretrained(tmp_path)
+    model = create(tmp_path)
+    assert type(model).__module__.startswith("timm.") == (crop == 96)
+    size = timm.data.resolve_model_data_config(model)["input_size"]
+    assert size[1:] == encoder.preprocessing.size
+    images = torch.randn(1, *size)
+    torch.testing.assert_close(model(images), encoder(images))
+
+
+@pytest.mark.parametrize("name", ["large_windows", "shifted_windows", "pvt", "conv_vit"])
+def test_arguments_of_timms_models_are_accepted(name, tmp_path):
+    encoder = saved(tmp_path, name)
+    model = create(tmp_path, drop_path_rate=0.4, img_size=64).train()
+    rates = [m.p for m in model.modules() if isinstance(m, StochasticDepth)]
+    assert max(rates) == pytest.approx(0.4)
+    images = torch.randn(1, 3, 64, 64)
+    torch.testing.assert_close(model.eval()(images), encoder(images))
+    for enable in (True, False):
+        model.set_grad_checkpointing(enable)
+        found = {m.with_cp for m in model.modules() if hasattr(m, "with_cp")}
+        assert found == {enable}
+    for wrong in (dict(drop_path_rate=2.0), dict(img_size=33)):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            create(tmp_path, **wrong)
 
 
 def test_windows_of_a_vit_need_our_model(tmp_path):
