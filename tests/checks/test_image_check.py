@@ -179,7 +179,7 @@ def panoptic(label, pixel):
         (BaseDetector(8), detected(), None),
     ],
 )
-def test_labels_of_pixels_and_objects_without_class_are_a_warning(model, sample, told):
+def test_labels_of_pixels_and_objects_need_a_class(model, sample, told):
     datasets = train(Images((32, 32), sample=sample))
     if told is None:
         assert check_images(model, datasets) == []

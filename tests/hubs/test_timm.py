@@ -89,7 +89,7 @@ def test_described_images_of_a_vit_fit_its_model(crop, tmp_path):
     model = create(tmp_path)
     assert type(model).__module__.startswith("timm.") == (crop == 96)
     size = timm.data.resolve_model_data_config(model)["input_size"]
-    assert size[1:] == encoder.preprocessing.size
+    assert tuple(size[1:]) == encoder.preprocessing.size
     images = torch.randn(1, *size)
     torch.testing.assert_close(model(images), encoder(images))
 
