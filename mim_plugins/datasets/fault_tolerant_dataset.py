@@ -54,6 +54,14 @@ class FaultTolerantDataset:
             raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
         return getattr(self.dataset, name)
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set attributes of the wrapped data set, such as ``pipeline``, which hooks replace."""
+        is_own = name in ("dataset", "on_corrupt") or name.startswith("_")
+        if is_own:
+            super().__setattr__(name, value)
+        else:
+            setattr(self.dataset, name, value)
+
     def __len__(self) -> int:
         """Return the number of samples of the wrapped data set."""
         return len(self.dataset)

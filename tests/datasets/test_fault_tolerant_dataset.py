@@ -1,5 +1,6 @@
 import pickle
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,7 +10,8 @@ from mmcv.transforms import LoadImageFromFile
 from mmengine import fileio
 from mmengine.dataset import BaseDataset, ConcatDataset
 from mmengine.registry import DefaultScope
-from torch.utils.data import Subset
+from mmpretrain.engine.hooks import SwitchRecipeHook
+from torch.utils.data import DataLoader, Subset
 
 from mim_plugins.datasets import FaultTolerantDataset, replacement_index
 from mim_plugins.errors import CorruptImageError
@@ -183,6 +185,28 @@ def test_what_else_the_wrapped_data_set_has_is_reached(config):
     assert dataset.CLASSES == ("a", "b")
     with pytest.raises(AttributeError, match="nonsense"):
         dataset.nonsense  # noqa: B018
+
+
+def test_pipeline_that_a_hook_sets_is_that_of_the_samples(config):
+    dataset = FaultTolerantDataset(pickle.loads(pickle.dumps(build(config))))
+    runner = SimpleNamespace(train_loop=SimpleNamespace(dataloader=DataLoader(dataset)))
+
+    SwitchRecipeHook._switch_train_pipeline(runner, lambda info: info["gt_label"] + 10)
+
+    assert dataset[0] == 10
+    assert dataset.dataset.dataset.pipeline is dataset.pipeline
+
+
+def test_other_assignments_reach_the_data_set_too(config):
+    dataset = build(config)
+    inner = dataset.dataset
+
+    dataset.max_refetch, dataset.on_corrupt, dataset._private = 3, "stop", 1
+
+    assert inner.max_refetch == dataset.max_refetch == 3
+    assert not {"on_corrupt", "_private"} & vars(inner).keys()
+    with pytest.raises(CorruptImageError):
+        dataset[3]
 
 
 def test_it_wraps_and_is_wrapped_by_mmengines_wrappers(config):
