@@ -130,7 +130,9 @@ def test_reader_of_a_metric_that_does_not_exist_ends_the_run(tmp_path, caplog):
 def evaluate_in_a_process(rank):
     metrics = [full_disk(), Good()]
     evaluator, logger = Evaluator(metrics), logging.getLogger("full disk")
-    runner = SimpleNamespace(logger=logger, hooks=[], _val_loop=SimpleNamespace(evaluator=evaluator))
+    runner = SimpleNamespace(
+        logger=logger, hooks=[], _val_loop=SimpleNamespace(evaluator=evaluator)
+    )
     guard_metrics(runner)
     for metric in metrics:
         metric.process({}, [])
