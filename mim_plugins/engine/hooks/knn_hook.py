@@ -135,8 +135,7 @@ class KNNHook(IntervalHook):
                     check_features(model.backbone, model.data_preprocessor, loader, self.dtype)
                 except ConfigError as error:
                     raise ConfigError(f"KNNHook: {name}: {error}") from error
-        for loader in self._loaders:
-            defer_worker_signals(loader)
+        defer_worker_signals(*self._loaders)
         check_neighbors((self.k,), _size(self._loaders[0]), self.temperature)
 
     def act(self, runner: Runner, step: int) -> None:

@@ -63,11 +63,13 @@ class PreemptionHook(Hook):
         self._previous: dict[signal.Signals, Any] = {}
 
     def before_train(self, runner: Runner) -> None:
-        """Install the signal handlers and protect the validation workers from the signals."""
+        """Install the signal handlers and protect the workers from the signals."""
         checkpoint_hook(runner, type(self).__name__)
-        loader = getattr(runner.val_loop, "dataloader", None)
-        if isinstance(loader, DataLoader):
-            defer_worker_signals(loader)
+        loaders = (
+            getattr(each, "dataloader", None) for each in (runner.train_loop, runner.val_loop)
+        )
+        found = (each for each in loaders if isinstance(each, DataLoader))
+        defer_worker_signals(*found, signals=self.signals)
         self._received = self._stopping = False
         # a run that torchrun did not start may have inherited the variable
         is_launched = runner.launcher == "pytorch" and LAUNCH_VARIABLE in os.environ

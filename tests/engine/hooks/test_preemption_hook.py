@@ -119,7 +119,7 @@ class SignalToAll(Hook):
             time.sleep(1)  # PyTorch would raise here if a worker had ended
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR2])
 def test_training_and_validation_workers_outlive_signals(tmp_path, number):
     handler = signal.getsignal(number)
     loader = dict(
@@ -127,8 +127,8 @@ def test_training_and_validation_workers_outlive_signals(tmp_path, number):
         sampler=dict(type="DefaultSampler", shuffle=False),
     )  # fmt: skip
     runner = toy_runner(
-        tmp_path, Predicting(), hooks=[PreemptionHook()], checkpoint=dict(interval=3),
-        val_dataloader=loader, val_cfg=dict(), val_evaluator=[Count()],
+        tmp_path, Predicting(), hooks=[PreemptionHook(signals=("SIGTERM", "SIGUSR2"))],
+        checkpoint=dict(interval=3), val_dataloader=loader, val_cfg=dict(), val_evaluator=[Count()],
     )  # fmt: skip
     runner._train_dataloader |= dict(num_workers=1, persistent_workers=True)
     runner._train_loop["val_interval"] = 1
@@ -139,6 +139,8 @@ def test_training_and_validation_workers_outlive_signals(tmp_path, number):
             runner.train()
     finally:
         signal.signal(number, handler)
+    for each in (runner.train_dataloader, runner.val_dataloader):
+        assert signal.SIGUSR2 in each.worker_init_fn.args[1]  # for workers that are spawned
     assert len(sender.workers) == 2
     assert all(worker.is_alive() for worker in sender.workers)
     assert (tmp_path / "interrupted.pth").is_file()
