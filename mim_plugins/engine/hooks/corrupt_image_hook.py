@@ -30,7 +30,8 @@ class CorruptImageHook(Hook):
     Args:
         max_share: largest accepted share of corrupt images in the data set, from 0 to 1. An image
             counts once, even if it is sampled or repeated (``RepeatDataset``) several times.
-        interval: iterations between two gatherings; one more follows each epoch.
+        interval: iterations between two gatherings; more follow each epoch and precede the
+            checkpoints of :class:`AtomicCheckpointHook`.
 
     Raises:
         ValueError: ``max_share`` outside [0, 1], or an ``interval`` below 1.
@@ -76,6 +77,10 @@ class CorruptImageHook(Hook):
             self._replaced += RECORD in sample.metainfo
         if self.every_n_train_iters(runner, self.interval) or runner.iter == 0:
             self._gather(runner)
+
+    def before_saving(self, runner: Runner) -> None:
+        """Gather the records that a checkpoint of :class:`AtomicCheckpointHook` would lack."""
+        self._gather(runner)
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Gather the records of the last iterations of the epoch."""

@@ -61,7 +61,9 @@ class CheckpointWriter:
     ) -> None:
         """Copy the state of the run and begin to write it, then ``last_checkpoint``.
 
-        All processes must call it. It waits for the previous file.
+        All processes must call it. It waits for the previous file, then calls ``before_saving`` of
+        the hooks that have it. MMEngine's ``before_save_checkpoint`` is called in the main process
+        only.
 
         Args:
             runner: runner of the run.
@@ -73,6 +75,7 @@ class CheckpointWriter:
             has_optimizer: whether the file contains the optimizer, see :func:`update_pointer`.
         """
         self.finish()
+        runner.call_hook("before_saving")
         # other formats and content without restrictions cannot be copied
         in_background = self._is_copied = self.background and not is_trusted(runner)
         receivers: list[Callable[[], object]] = []

@@ -10,6 +10,7 @@ from mmengine.model import BaseModel
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from torch import nn
+from two_processes import DISTRIBUTED, in_two_processes
 
 from mim_plugins.engine.hooks import CorruptImageHook
 from mim_plugins.errors import CorruptImageError
@@ -151,6 +152,25 @@ def test_resumed_run_restores_the_corrupt_images(tmp_path, make_runner, read_log
     assert "corrupt images: 2, listed in" in read_log("more")
     listed = (tmp_path / "more/corrupt_images.txt").read_text()
     assert listed == (tmp_path / "run/corrupt_images.txt").read_text()
+
+
+def test_checkpoint_within_an_epoch_has_the_records_of_all(tmp_path, make_runner):
+    saving = dict(type="mim_plugins.AtomicCheckpointHook", interval=1, by_epoch=False)
+    wrapper = DISTRIBUTED["model_wrapper_cfg"]
+
+    def train(rank):
+        settings = dict(launcher="pytorch", cfg=dict(model_wrapper_cfg=wrapper))
+        runner, _ = make_runner(epochs=1, default_hooks=dict(checkpoint=saving), **settings)
+        runner._train_dataloader["sampler"]["shuffle"] = False
+        runner.train()
+
+    codes, _ = in_two_processes(train)
+    assert codes == [0, 0]
+    # the second and last iteration reads one of the corrupt images in each process
+    for number, names in ((1, set()), (2, {"half.jpg", "overwritten.jpg"})):
+        content = torch.load(tmp_path / f"run/iter_{number}.pth", weights_only=True)
+        records = content["message_hub"]["runtime_info"].get("corrupt_images", {})
+        assert {os.path.basename(path) for path in records} == names
 
 
 def test_nothing_is_written_without_corrupt_images(tmp_path, folder, make_runner, read_log):
