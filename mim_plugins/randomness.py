@@ -11,7 +11,8 @@ import torch
 def seed_generators(*key: int, cuda: bool = False) -> None:
     """Seed the global generators of Python, NumPy and PyTorch from non-negative integers.
 
-    Keys that differ in any integer give independent streams. ``cuda`` also seeds the current GPU.
+    Keys of one length that differ in any integer give independent streams. ``cuda`` also seeds the
+    current GPU.
     """
     words = np.random.SeedSequence(key).generate_state(4)
     seed = int(words[0]) << 31 | int(words[1]) >> 1

@@ -11,6 +11,7 @@ from ...registry import LOOPS
 from ..resume.resumed_position import POSITION
 from .due_validation import run_due_validation, run_missed_validation
 from .endless_sampler import check_validation_sampler
+from .epoch_hooks import call_epoch_hooks
 from .resumable_data_loader import build_resumable_data_loader, iteration_key
 from .schedule_length import check_count, check_intervals
 from .training_end import end_training
@@ -21,10 +22,10 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
     """MMEngine's epoch loop, with random numbers that do not depend on interruptions.
 
     Random numbers of the model (masks, drop path, mixing) depend on the seed of the run, the rank
-    and the iteration. The augmentation of a sample depends on the seed, the rank, the epoch and its
-    position within the epoch. A checkpoint saved within an epoch resumes at the next batch without
-    reading past images. If the number of iterations per epoch has changed, it resumes at the same
-    fraction of the epoch.
+    and the iteration, those of hooks before and after an epoch on the epoch instead. The
+    augmentation of a sample depends on the seed, the rank, the epoch and its position within the
+    epoch. A checkpoint saved within an epoch resumes at the next batch without reading past images.
+    If the number of iterations per epoch has changed, it resumes at the same fraction of the epoch.
 
     Args:
         runner: MMEngine's runner.
@@ -109,7 +110,7 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
     def run_epoch(self) -> None:
         """Train on the remaining batches of the current epoch."""
         self.dataloader.begin(self._epoch)
-        self.runner.call_hook("before_train_epoch")
+        call_epoch_hooks(self.runner, "before_train_epoch")
         self.runner.model.train()
         done = self._completed_batches()
         for idx, data_batch in enumerate(self.dataloader.iter_from(self._epoch, done), done):
@@ -121,7 +122,7 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
                 " because the sampler yields fewer indices than its length; schedules count on the"
                 " length"
             )
-        self.runner.call_hook("after_train_epoch")
+        call_epoch_hooks(self.runner, "after_train_epoch")
         self._epoch += 1
 
     def run_iter(self, idx: int, data_batch: Any) -> None:

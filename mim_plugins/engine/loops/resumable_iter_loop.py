@@ -10,6 +10,7 @@ from ...randomness import seed_generators
 from ...registry import LOOPS
 from .due_validation import run_due_validation, run_missed_validation
 from .endless_sampler import check_validation_sampler
+from .epoch_hooks import call_epoch_hooks
 from .resumable_data_loader import build_resumable_data_loader, iteration_key
 from .schedule_length import check_count, check_intervals, check_units
 from .training_end import end_training
@@ -21,7 +22,7 @@ class ResumableIterLoop(IterBasedTrainLoop):
 
     It follows the rules of :class:`ResumableEpochLoop`. Resuming skips past indices, whereas
     MMEngine's loop reads all past images again. A finite sampler is repeated, with the same
-    workers.
+    workers, which keep the data set of their start if a hook changes it.
 
     Args:
         runner: MMEngine's runner.
@@ -57,7 +58,8 @@ class ResumableIterLoop(IterBasedTrainLoop):
         try:
             self.runner.call_hook("before_train")
             self.dataloader.begin(0)
-            self.runner.call_hook("before_train_epoch")  # the run is one epoch, as in MMEngine
+            # the run is one epoch, as in MMEngine
+            call_epoch_hooks(self.runner, "before_train_epoch")
             run_missed_validation(self, self._iter)
             # after the hooks, which may change the sampler, because workers read ahead
             self.dataloader_iterator = self.dataloader.iter_from(0, self._iter)
@@ -66,7 +68,7 @@ class ResumableIterLoop(IterBasedTrainLoop):
                 self.run_iter(next(self.dataloader_iterator))
                 self._decide_current_val_interval()
                 run_due_validation(self, self._iter)
-            self.runner.call_hook("after_train_epoch")
+            call_epoch_hooks(self.runner, "after_train_epoch")
             self.runner.call_hook("after_train")
         finally:
             end_training(self.runner)
