@@ -47,7 +47,7 @@ def test_hooks_of_epochs_draw_the_same_numbers_after_resuming(tmp_path, by_epoch
     assert len({*whole.drawn.values()}) == len(whole.drawn) == (6 if by_epoch else 2)
 
 
-def test_end_of_an_epoch_that_has_no_iteration_left_draws_its_numbers(tmp_path):
+def test_end_of_an_epoch_draws_its_numbers_without_an_iteration(tmp_path):
     hook = Drawing()
     runner = toy_runner(tmp_path, hooks=[hook])
     call_epoch_hooks(runner, "after_train_epoch")
