@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from ..checks import consistency
-from ..config import outdated_entries
+from ..config import unread_entries
 from ..data_preprocessors import copy_without_waiting
 from ..engine.guards import guarded_console
 from ..engine.loops import check_batch_size
@@ -72,7 +72,7 @@ def train(args: argparse.Namespace) -> Runner:
 
 def run(cfg: Config, args: argparse.Namespace, outdated: list[Path], is_restarted: bool) -> Runner:
     """Build the runner, check the config against the data, and train."""
-    warnings = [*outdated_entries(cfg), resolve_precision(cfg), run_config.trim_schedule(cfg)]
+    warnings = [*unread_entries(cfg), resolve_precision(cfg), run_config.trim_schedule(cfg)]
     notes = [enable_exact_resume(cfg), run_config.use_drop_ins(cfg)]
     if is_restarted:
         warnings.append(restart.keep_global_batch(cfg))

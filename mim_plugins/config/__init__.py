@@ -1,6 +1,6 @@
 from .arguments import Arguments, accepted_arguments
 from .hooks import hook_configs
-from .misspellings import misspelled_argument, misspelled_entry, outdated_entries, wrong_choice
+from .misspellings import misspelled_argument, misspelled_entry, unread_entries, wrong_choice
 from .options import merge_options
 from .schema import arguments_at, unknown_name
 from .text_paths import use_text_paths
@@ -14,7 +14,7 @@ __all__ = [
     "merge_options",
     "misspelled_argument",
     "misspelled_entry",
-    "outdated_entries",
+    "unread_entries",
     "resolve_type",
     "type_name",
     "unknown_name",

@@ -10,7 +10,7 @@ from .choices import choice_problem
 from .option_checks import copies_of, look_up
 from .plain_dicts import top_level
 from .schema import Path, entry_problem
-from .values import kind_mismatch
+from .values import UNKNOWN, kind_mismatch
 
 # top-level entries whose dicts MMEngine builds or reads; those of hooks may lack a type
 _BUILT = (
@@ -85,19 +85,40 @@ def misspelled_entry(cfg: Config) -> str | None:
     return None
 
 
-def outdated_entries(cfg: Config) -> list[str]:
-    """Return a warning for each entry of MMCV 1 that MMEngine does not read."""
+def unread_entries(cfg: Config) -> list[str]:
+    """Return a warning for each entry of MMCV 1 and for each part of the model outside ``model``."""
     entries = cfg._cfg_dict
-    return [
+    outdated = [
         f"the config's entry '{key}' has no effect; it is one of MMCV 1, now {new}"
         for key, new in _OF_MMCV_1.items()
         if dict.get(entries, key) is not None and not _is_used(entries, key, new)
     ]
+    parts = dict.get(entries, "model")
+    misplaced = [
+        f"the config's entry '{key}' is not read and differs from model.{key}; to change the"
+        f" model, write model = dict({key}=...)"
+        for key in (parts if isinstance(parts, dict) else ())
+        if key in entries
+        and (key == "data_preprocessor" or key not in top_level().names)
+        and isinstance(dict.get(entries, key), dict)
+        and not _contains(dict.get(parts, key), dict.get(entries, key))
+        and set(copies_of(entries, (key,))) <= {key}  # data_preprocessor finds itself
+    ]
+    return outdated + misplaced
 
 
 def _is_used(entries: dict, key: str, new: str) -> bool:
     return look_up(entries, tuple(new.split("."))) == dict.get(entries, key) or bool(
         copies_of(entries, (key,))
+    )
+
+
+def _contains(node: Any, part: Any) -> bool:
+    """Return whether merging ``part`` into ``node`` would change nothing."""
+    if not (isinstance(node, dict) and isinstance(part, dict)):
+        return bool(node == part)
+    return all(
+        _contains(dict.get(node, key, UNKNOWN), dict.get(part, key)) for key in part
     )
 
 

@@ -4,7 +4,7 @@ import pytest
 from mmengine.config import Config
 
 from mim_plugins.apis import list_models, read_config
-from mim_plugins.config import misspelled_argument, misspelled_entry, outdated_entries
+from mim_plugins.config import misspelled_argument, misspelled_entry, unread_entries
 
 LOOP = dict(by_epoch=True, max_epochs=3)
 
@@ -130,15 +130,37 @@ def test_a_variable_that_is_used_is_no_misspelling():
     ],
 )
 def test_an_entry_of_mmcv_1_is_named_with_the_new_one(key, value, new):
-    (warning,) = outdated_entries(Config({key: value}))
+    (warning,) = unread_entries(Config({key: value}))
     assert warning.endswith(f"one of MMCV 1, now {new}")
-    assert outdated_entries(Config({key: None})) == []
+    assert unread_entries(Config({key: None})) == []
 
 
 def test_an_old_name_that_is_a_used_variable_is_no_warning():
     optimizer = dict(type="SGD", lr=1.0)
     used = dict(optim_wrapper=dict(optimizer=optimizer), randomness=dict(seed=0))
-    assert outdated_entries(Config(used | dict(optimizer=optimizer, seed=0))) == []
+    assert unread_entries(Config(used | dict(optimizer=optimizer, seed=0))) == []
+
+
+@pytest.mark.parametrize("key", ["mimics", "backbone", "data_preprocessor"])
+def test_a_part_of_the_model_outside_of_it_is_a_warning(key):
+    model = dict(type="A", **{key: dict(a=1, b=dict(c=2))})
+    (warning,) = unread_entries(Config({"model": model, key: dict(b=dict(c=3))}))
+    assert warning.endswith(f"write model = dict({key}=...)")
+    (warning,) = unread_entries(Config({"model": model, key: dict(d=1)}))
+    assert f"differs from model.{key}" in warning
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        dict(model=dict(neck=dict(a=1, b=2)), neck=dict(a=1)),
+        dict(model=dict(neck=dict(b=2), head=dict(neck=dict(a=1))), neck=dict(a=1)),
+        dict(model=dict(train_cfg=dict(a=1)), train_cfg=dict(a=2)),
+        dict(model=dict(neck=dict(b=2)), neck=3, data_preprocessor=dict(a=1)),
+    ],
+)
+def test_variables_of_the_model_cause_no_warning(entries):
+    assert unread_entries(Config(entries)) == []
 
 
 @pytest.mark.parametrize(
