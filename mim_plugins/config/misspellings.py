@@ -117,9 +117,7 @@ def _contains(node: Any, part: Any) -> bool:
     """Return whether merging ``part`` into ``node`` would change nothing."""
     if not (isinstance(node, dict) and isinstance(part, dict)):
         return bool(node == part)
-    return all(
-        _contains(dict.get(node, key, UNKNOWN), dict.get(part, key)) for key in part
-    )
+    return all(_contains(dict.get(node, key, UNKNOWN), dict.get(part, key)) for key in part)
 
 
 def _dicts(path: Path, node: Any) -> Iterator[tuple[Path, dict]]:

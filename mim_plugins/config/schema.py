@@ -8,7 +8,7 @@ from typing import Any
 from mmengine import registry as registries
 from mmengine.hooks import EMAHook
 from mmengine.model import MMDistributedDataParallel
-from mmengine.optim import OptimWrapper
+from mmengine.optim import AmpOptimWrapper, DefaultOptimWrapperConstructor, OptimWrapper
 from mmengine.registry import Registry
 from mmengine.runner import (
     EpochBasedTrainLoop,
@@ -55,8 +55,11 @@ def arguments_at(path: Path, node: dict, scope: str | None) -> Arguments | None:
     built = _built_from(path, node, scope)
     if built is not None:
         arguments = _with_averaged_model(accepted_arguments(built), built, node, scope)
-        # a custom constructor may accept more, such as an optimizer for each part of the model
-        is_open = arguments.is_open or (path == ("optim_wrapper",) and "constructor" in node)
+        if built is OptimWrapper:  # those of mixed precision are removed before it is built
+            arguments = accepted_arguments(AmpOptimWrapper)._replace(owner=arguments.owner)
+        is_open = arguments.is_open or (
+            path == ("optim_wrapper",) and not _has_default_constructor(node, scope)
+        )
         names = arguments.names | _removed_before_building(path)
         return arguments._replace(names=names, is_open=is_open)
     return plain_arguments(path, node)
@@ -131,6 +134,17 @@ def _built_without_type(path: Path, node: dict) -> Any:
     if path[:2] == ("model", "mimics") and len(path) == 3 and "target_generator" in node:
         return resolve_type("mim_plugins.Mimic", registries.MODELS)
     return None
+
+
+def _has_default_constructor(wrapper: dict, scope: str | None) -> bool:
+    """Return whether all names in the optimizer wrapper's dict are its arguments.
+
+    Other constructors may accept more, such as an optimizer for each part of the model.
+    """
+    default = DefaultOptimWrapperConstructor
+    kind = dict.get(wrapper, "constructor", default)
+    found = resolve_type(kind, registries.OPTIM_WRAPPER_CONSTRUCTORS, scope)
+    return getattr(found, "__call__", None) is default.__call__
 
 
 def _candidates(path: Path) -> Iterator[Registry]:

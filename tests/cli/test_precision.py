@@ -76,6 +76,30 @@ def test_other_wrappers_are_unchanged(monkeypatch, wrapper):
     assert cfg.optim_wrapper == wrapper
 
 
+@pytest.mark.parametrize("kind", ["OptimWrapper", "AmpOptimWrapper"])
+@pytest.mark.parametrize("dtype", ["float32", torch.float32])
+@pytest.mark.parametrize("has_gpu", [True, False])
+def test_float32_is_chosen_by_type_or_dtype(cfg, monkeypatch, kind, dtype, has_gpu):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: has_gpu)
+    cfg.optim_wrapper.update(type=kind, dtype=dtype, loss_scale=dict(enabled=False), use_fsdp=True)
+    assert resolve_precision(cfg) is None
+    assert cfg.optim_wrapper == dict(type="OptimWrapper")
+
+
+def test_the_type_alone_chooses_float32(cfg):
+    cfg.optim_wrapper.type = "OptimWrapper"
+    assert resolve_precision(cfg) is None
+    assert cfg.optim_wrapper == dict(type="OptimWrapper")
+
+
+def test_float64_is_not_reported_as_float16(cfg, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: True)
+    cfg.optim_wrapper.update(dtype="float64", loss_scale=dict(enabled=False))
+    assert resolve_precision(cfg) is None
+    assert cfg.optim_wrapper.loss_scale == dict(enabled=False)
+
+
 def test_torch_dtype_falls_back_as_well(cfg, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: False)

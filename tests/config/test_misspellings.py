@@ -26,6 +26,9 @@ LOOP = dict(by_epoch=True, max_epochs=3)
         (dict(optim_wrapper=dict(clip_grad=dict(max_nrom=1))), "optim_wrapper.clip_grad.max_norm"),
         (dict(optim_wrapper=dict(constructor="mim_plugins.Any", acumulative_counts=2)),
          "optim_wrapper.accumulative_counts"),
+        (dict(optim_wrapper=dict(
+            constructor="mim_plugins.LayerDecayOptimWrapperConstructor", clip_gradients=1)),
+         "optim_wrapper.clip_grad"),
         (dict(param_scheduler=[dict(type="LinearLR", by_epoc=True)]), "param_scheduler.0.by_epoch"),
         (dict(param_scheduler=dict(type="CosineAnnealingLR", T_maxx=3)), "param_scheduler.T_max"),
         (dict(randomness=dict(sead=0)), "randomness.seed"),
@@ -52,6 +55,7 @@ def test_a_misspelled_argument_is_named_with_the_nearest(entries, named):
     "entries",
     [
         dict(train_cfg=LOOP, train_dataloader=None),
+        dict(optim_wrapper=dict(type="OptimWrapper", dtype="bfloat16", loss_scale="dynamic")),
         dict(optim_wrapper=dict(constructor="GANConstructor", generator=dict(type="OptimWrapper"))),
         dict(param_scheduler=dict(generator=[dict(type="LinearLR", convert_to_iter_based=True)])),
         dict(train_cfg=dict(type="elsewhere.Loop", anything=1)),
