@@ -14,10 +14,10 @@ __all__ = [
     "merge_options",
     "misspelled_argument",
     "misspelled_entry",
-    "unread_entries",
     "resolve_type",
     "type_name",
     "unknown_name",
+    "unread_entries",
     "use_text_paths",
     "wrong_choice",
 ]

@@ -86,7 +86,7 @@ def misspelled_entry(cfg: Config) -> str | None:
 
 
 def unread_entries(cfg: Config) -> list[str]:
-    """Return a warning for each entry of MMCV 1 and for each part of the model outside ``model``."""
+    """Return a warning for each entry of MMCV 1 and each part of the model outside ``model``."""
     entries = cfg._cfg_dict
     outdated = [
         f"the config's entry '{key}' has no effect; it is one of MMCV 1, now {new}"

@@ -144,7 +144,9 @@ def _has_default_constructor(wrapper: dict, scope: str | None) -> bool:
     default = DefaultOptimWrapperConstructor
     kind = dict.get(wrapper, "constructor", default)
     found = resolve_type(kind, registries.OPTIM_WRAPPER_CONSTRUCTORS, scope)
-    return getattr(found, "__call__", None) is default.__call__
+    return (
+        inspect.isclass(found) and issubclass(found, default) and found.__call__ is default.__call__
+    )
 
 
 def _candidates(path: Path) -> Iterator[Registry]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ...archives import HUB
+from ...archives import HUB, image_exists
 from ...datasets.archive_images import archive_images
 from ...datasets.archive_places import (
     ArchivePlace,
@@ -89,9 +89,13 @@ def survey_images(data: Sequence[str | os.PathLike], channels: int | None = None
     sides = [_short_side(paths[index]) for index in evenly_spaced(len(paths), _PROBED)]
     readable = [side for side in sides if side]
     if not readable:
+        hint = (
+            "--channels reads images of other kinds than 8-bit colors"
+            if image_exists(paths[0])
+            else "paths in a list are relative to the folder of the list"
+        )
         raise DataNotFoundError(
-            f"data: none of {len(sides)} images can be read; the first: {_cause(paths[0])};"
-            " --channels reads images of other kinds than 8-bit colors"
+            f"data: none of {len(sides)} images can be read; the first: {_cause(paths[0])}; {hint}"
         )
     return ImageSurvey(tuple(parts), images, int(statistics.median(readable)))
 

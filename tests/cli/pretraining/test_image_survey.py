@@ -146,6 +146,15 @@ def test_missing_and_empty_folders_are_errors(tmp_path):
             survey_images([tmp_path / name])
 
 
+@pytest.mark.parametrize("name", ["gone.png", "images.zip::gone.png"])
+def test_files_missing_in_a_list_are_named_without_other_hints(tmp_path, name):
+    write_archive(tmp_path / "images.zip", {"a.png": image_bytes()}, "zip")
+    (tmp_path / "list.txt").write_text(name)
+    with pytest.raises(DataNotFoundError, match="relative to the folder of the list") as error:
+        survey_images([tmp_path / "list.txt"])
+    assert "--channels" not in str(error.value)
+
+
 def test_folder_whose_name_is_not_utf8_is_an_error(tmp_path):
     folder = os.fsdecode(os.fsencode(tmp_path) + b"/\xff")
     os.mkdir(folder)
