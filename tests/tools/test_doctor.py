@@ -1,7 +1,7 @@
 """tools/doctor.py on faked machines."""
 
 import argparse
-import importlib
+import importlib.util
 import re
 import runpy
 import sys
@@ -20,6 +20,20 @@ GOOD = {
     "mmpretrain": "1.2.0",
     "numpy": "2.4.6",
 }
+
+NEEDS = [
+    "mmengine<0.11,>=0.10.7",
+    "mmpretrain<1.3,>=1.2.0",
+    "numpy>=1.24",
+    "torch>=2.6",
+    'open_clip_torch<4,>=3.3; extra == "targets"',
+    "timm<2,>=1.0.31; extra == 'targets'",
+    "mmdet<3.4,>=3.3.0; extra == 'det'",
+    "mmsegmentation<1.3,>=1.2.2; extra == 'seg'",
+    "regex; extra == 'seg'",
+    "ruff>=0.14; extra == 'dev'",
+    "timm<2,>=1.0.31; extra == 'all'",
+]
 
 REMEDY = (
     "; detection and segmentation need mmcv with compiled operators and then"
@@ -56,6 +70,7 @@ def fake(doctor, monkeypatch):
         packages = GOOD | {name.replace("onedl_", "onedl-"): v for name, v in hyphens.items()}
         module = importlib.import_module("checks.packages")
         monkeypatch.setattr(module, "installed", packages.get)
+        monkeypatch.setattr("importlib.metadata.requires", lambda name: NEEDS)
         monkeypatch.setattr(module, "import_error", lambda n: "boom" if n in broken else "")
         return doctor
 
@@ -117,8 +132,10 @@ def test_good_packages_are_ok(fake):
         ("check_mmcv", dict(torch="2.14.1", mmcv=None, mmcv_lite="2.1.0"), "OK", "no detection"),
         ("check_packages", dict(mmpretrain=None), "FAIL", "mmpretrain is missing: pip install"),
         ("check_packages", dict(mmengine="0.11.0"), "FAIL", "mmengine>=0.10.7,<0.11"),
-        ("check_packages", dict(mmdet="3.0.0"), "WARN", "mmdet 3.0.0, for detection"),
-        ("check_packages", dict(timm=None), "OK", "timm is not installed"),
+        ("check_packages", dict(mmdet="3.0.0"), "WARN", "mmdet 3.0.0, for [det]: pip install"),
+        ("check_packages", dict(timm=None), "OK", "not installed, only for the extra"),
+        ("check_packages", dict(regex="2024.1"), "OK", "regex 2024.1, for [seg]"),
+        ("check_packages", dict(broken=("mmengine",)), "FAIL", "mmengine does not import: boom"),
         ("check_packages", dict(broken=("cv2",)), "FAIL", "OpenCV does not import: boom"),
     ],
 )
@@ -286,6 +303,33 @@ def test_teacher_without_weights_fails_with_the_option_to_set(doctor):
 def test_missing_config_fails(doctor):
     (result,) = doctor.check_config("mixmae/nothing", None)
     assert result.level == "FAIL"
+
+
+def test_setuptools_without_pkg_resources_fails(fake, monkeypatch):
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(
+        "importlib.util.find_spec", lambda n: None if n == "pkg_resources" else find_spec(n)
+    )
+    failed = [result.text for result in fake().check_packages() if result.level == "FAIL"]
+    assert failed == ["pkg_resources, which mmengine needs: pip install 'setuptools<80'"]
+
+
+def test_the_table_of_packages_contains_every_requirement(doctor, monkeypatch):
+    given = {}
+    monkeypatch.setattr("setuptools.setup", lambda **options: given.update(options))
+    runpy.run_path(str(TOOLS.parent / "setup.py"))
+    lines = list(given["install_requires"])
+    for extra, needs in given["extras_require"].items():
+        lines += [f"{need}; extra == '{extra}'" for need in needs]
+    monkeypatch.setattr("importlib.metadata.requires", lambda name: lines)
+    page = (TOOLS.parent / "docs/compatibility.md").read_text()
+    table = page.partition("\n\n`python tools/doctor.py`")[0]
+    rows = [line.split(" | ") for line in table.splitlines() if line.startswith("| ")]
+    for need in importlib.import_module("checks.needs").needs():
+        accepted = [row[2] for row in rows if need.name in row[0].strip("| ").split(", ")]
+        assert len(accepted) == 1, need
+        for version in filter(None, (need.low, need.high)):
+            assert version.removesuffix(".0") in accepted[0], need
 
 
 def test_doctor_runs_and_fails_without_any_package():

@@ -1,28 +1,18 @@
 """Checks of Python and the packages: compatible versions that import."""
 
-import importlib
+import importlib.util
 import re
 import sys
 from collections.abc import Iterator
 from importlib import metadata
 from typing import Any, NamedTuple
 
+from checks.needs import Need, needs
+
 OK, WARN, FAIL = "OK", "WARN", "FAIL"
 PYTHON = (3, 10)
 # minor version of torch to that of its torchvision: 2.6 with 0.21, and one more with each
 TORCHVISION_OFFSET = 15
-# required and optional packages: lowest version, first version that is too new
-REQUIRED = {
-    "mmengine": ("0.10.7", "0.11"),
-    "mmpretrain": ("1.2.0", "1.3"),
-    "numpy": ("1.24", None),
-}
-OPTIONAL = {
-    "mmdet": ("3.3.0", "3.4", "detection", "pip install -e '.[det]'"),
-    "mmsegmentation": ("1.2.2", "1.3", "segmentation", "pip install -e '.[seg]'"),
-    "open_clip_torch": ("3.3.0", "4", "CLIP teachers", "pip install -e '.[targets]'"),
-    "timm": ("1.0.31", "2", "DINO teachers", "pip install -e '.[targets]'"),
-}
 MMCV = ("2.0.0", "2.2.0")
 # the headers of this torch and newer need C++20, but mmcv builds with C++17
 NO_MMCV_OPERATORS = (2, 14)
@@ -156,27 +146,32 @@ def check_fork(name: str, originals: list[str]) -> Result:
 
 
 def check_packages() -> Iterator[Result]:
-    for name, (low, high) in REQUIRED.items():
-        if has_fork(name):
-            yield check_fork(name, [name])
-            continue
-        version = installed(name)
-        if version is not None and in_range(version, low, high):
-            yield Result(OK, f"{name} {version}")
-            continue
-        limits = f">={low}" + (f",<{high}" if high else "")
-        yield Result(FAIL, f"{name} {version or 'is missing'}: pip install '{name}{limits}'")
-    for name, (low, high, purpose, fix) in OPTIONAL.items():
-        if has_fork(name):
-            yield check_fork(name, [name])
-            continue
-        version = installed(name)
-        if version is None:
-            yield Result(OK, f"{name} is not installed; only for {purpose}: {fix}")
-        elif not in_range(version, low, high):
-            yield Result(WARN, f"{name} {version}, for {purpose}, is not >={low},<{high}: {fix}")
+    """Compare the installed packages with the requirements of this one and of its extras."""
+    found = needs()
+    if not found:
+        yield Result(
+            WARN, "mim_plugins is not installed, so its packages are not checked: pip install -e ."
+        )
+    missing = []
+    for need in found:
+        version = installed(need.name)
+        if has_fork(need.name):
+            yield check_fork(need.name, [need.name])
+        elif version is None and need.extra:
+            missing.append(f"{need.name} [{need.extra}]")
         else:
-            yield Result(OK, f"{name} {version}, for {purpose}")
+            yield _check_need(need, version)
+    if missing:
+        yield Result(
+            OK,
+            f"not installed, only for the extra in brackets: {', '.join(missing)}; to install one:"
+            " pip install -e '.[EXTRA]'",
+        )
+    if importlib.util.find_spec("pkg_resources") is None:
+        yield Result(FAIL, "pkg_resources, which mmengine needs: pip install 'setuptools<80'")
+    broken = installed("mmengine") and import_error("mmengine")
+    if broken:
+        yield Result(FAIL, f"mmengine does not import: {broken}")
     transformers = installed("transformers")
     if transformers and numbers(transformers) >= TRANSFORMERS and installed("pycocotools"):
         yield Result(
@@ -188,6 +183,15 @@ def check_packages() -> Iterator[Result]:
         broken = import_error("cv2")
         if broken:
             yield Result(FAIL, f"OpenCV does not import: {broken}: pip install -U opencv-python")
+
+
+def _check_need(need: Need, version: str | None) -> Result:
+    purpose = f", for [{need.extra}]" if need.extra else ""
+    if version is not None and in_range(version, need.low or "0", need.high):
+        return Result(OK, f"{need.name} {version}{purpose}")
+    level = WARN if need.extra else FAIL
+    fix = f"pip install '{need.name}{need.limits}'"
+    return Result(level, f"{need.name} {version or 'is missing'}{purpose}: {fix}")
 
 
 def installed(name: str) -> str | None:
