@@ -101,9 +101,8 @@ def _one_line(error: BaseException) -> str:
         found = re.search(r"GLOBAL (\S+)", str(error))
         return (
             f"a checkpoint contains more than weights{f' ({found[1]})' if found else ''}. Such"
-            " objects can execute code, so the file was not loaded; convert it with"
-            " tools/model_converters/convert_checkpoint.py, or use a file written by"
-            " torch.save(model.state_dict(), ...)"
+            " objects can execute code, so the file was not loaded; get a file with weights only,"
+            " such as one written by torch.save(model.state_dict(), ...)"
         )
     if isinstance(error, FileNotFoundError) and error.filename:
         return f"there is no file '{error.filename}'"

@@ -40,7 +40,7 @@ def test_folder_of_images_becomes_a_picture(tmp_path, images, weights):
 def test_picture_replaces_no_image_and_is_written_at_once(tmp_path, images, weights, monkeypatch):
     image = next(images.iterdir())
     content, file = image.read_bytes(), save(tmp_path, weights)
-    result = run_tool(TOOL, CONFIG, file, images, "--out", image, code=1)
+    result = run_tool(TOOL, CONFIG, file, images, "--out", image, "--force", code=1)
     assert f"error: out='{image}' is one of the images; give another file" in result.stderr
     assert image.read_bytes() == content
 
@@ -52,7 +52,7 @@ def test_picture_replaces_no_image_and_is_written_at_once(tmp_path, images, weig
     run_tool(TOOL, CONFIG, file, images, "--out", out)
     content = out.read_bytes()
     monkeypatch.setattr(Image.Image, "save", fail)
-    result = run_tool(TOOL, CONFIG, file, images, "--out", out, code=1)
+    result = run_tool(TOOL, CONFIG, file, images, "--out", out, "--force", code=1)
     assert "error: " in result.stderr
     assert "No space left" in result.stderr
     assert out.read_bytes() == content

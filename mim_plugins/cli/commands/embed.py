@@ -11,6 +11,7 @@ all images were read. 1: an image was unreadable, or another error occurred.
 """
 
 import argparse
+import os
 from pathlib import Path
 
 from ..config_options import add_config_options
@@ -27,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "images", nargs="+", metavar="IMAGE", help="image files, folders, lists (.txt) or archives"
     )
     parser.add_argument("--out", default="features.npz", help=f"file: {', '.join(_SUFFIXES)}")
+    parser.add_argument("--force", action="store_true", help="overwrite OUT")
     parser.add_argument(
         "--features", nargs="+", choices=_KINDS, default=["pooled"], help="kinds (default: pooled)"
     )
@@ -44,6 +46,8 @@ def run(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
         parser.error(f"--workers {args.workers} must be at least 0")
     if Path(args.out).suffix not in _SUFFIXES:
         parser.error(f"--out '{args.out}' must end in one of {' '.join(_SUFFIXES)}")
+    if os.path.lexists(args.out) and not args.force:
+        parser.error(f"--out '{args.out}' exists already; --force overwrites it")
     args.checkpoint = None if _is_encoder(args.config) else args.images.pop(0)
     if not args.images:
         parser.error("give MODEL and images: an exported encoder, or a config and its checkpoint")

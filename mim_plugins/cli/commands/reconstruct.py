@@ -6,6 +6,7 @@ normalization of pixels and patches is undone.
 """
 
 import argparse
+import os
 from pathlib import Path
 
 from ..config_options import add_config_options
@@ -20,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("checkpoint", help="checkpoint of a run with this config, decoder included")
     parser.add_argument("images", nargs="+", help="files, folders, archives; two images for MixMAE")
     parser.add_argument("--out", default="reconstructions.png", help="image file to write")
+    parser.add_argument("--force", action="store_true", help="overwrite OUT")
     parser.add_argument("--seed", type=int, default=0, help="seed of masks and mixtures")
     parser.add_argument(
         "--max-images", type=int, default=12, help="use at most this many images, evenly spaced"
@@ -39,6 +41,8 @@ def run(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
         parser.error(f"--max-images {args.max_images} must be at least 1")
     if Path(args.out).suffix.lower() not in _PICTURES:
         parser.error(f"--out '{args.out}' must end in one of {' '.join(_PICTURES)}")
+    if os.path.lexists(args.out) and not args.force:
+        parser.error(f"--out '{args.out}' exists already; --force overwrites it")
     from ..reconstruction_picture import draw_reconstructions
 
     draw_reconstructions(args)
