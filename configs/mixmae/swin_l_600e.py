@@ -3,8 +3,7 @@
 Paper:    arXiv 2205.13137. Size from the authors' public code, length from their README; the
           schedule of Swin-B is our choice.
 Result:   85.9 % top-1 after swin_l_finetune_100e.py (published by the authors).
-Cost:     8 GPUs * 256 images; 375,000 steps of 2048 images. With 80 GB a GPU holds 236 (computed):
-          add --keep-global-batch --cfg-options train_dataloader.batch_size=128
+Cost:     8 GPUs * 256 images; 375,000 steps of 2048 images.
 Command:  tools/dist_train.sh configs/mixmae/swin_l_600e.py 8
 """
 

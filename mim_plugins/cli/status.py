@@ -26,7 +26,8 @@ def read_status(work_dir: str | Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise WorkDirError(
             f"there is no '{file}': choose the work folder of a run with"
-            " default_hooks.status=dict(type='mim_plugins.StatusHook'), as in pre-training"
+            " default_hooks.status=dict(type='mim_plugins.StatusHook'), as in all recipes except"
+            " COCO and ADE20K"
         ) from error
     except (OSError, ValueError) as error:
         raise WorkDirError(f"'{file}' cannot be read: {error}") from error
