@@ -93,11 +93,12 @@ def unread_entries(cfg: Config) -> list[str]:
         for key, new in _OF_MMCV_1.items()
         if dict.get(entries, key) is not None and not _is_used(entries, key, new)
     ]
-    parts = dict.get(entries, "model")
+    model = dict.get(entries, "model")
+    parts = model if isinstance(model, dict) else {}
     misplaced = [
         f"the config's entry '{key}' is not read and differs from model.{key}; to change the"
         f" model, write model = dict({key}=...)"
-        for key in (parts if isinstance(parts, dict) else ())
+        for key in parts
         if key in entries
         and (key == "data_preprocessor" or key not in top_level().names)
         and isinstance(dict.get(entries, key), dict)
