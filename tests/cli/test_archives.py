@@ -54,16 +54,16 @@ def test_mixture_of_all_formats_is_trained_on(finished):
 
 
 @pytest.mark.parametrize("place", ["keys.lmdb", "shards", "tables", "disk/val", "both.zip"])
-def test_features_and_pictures_of_archives_are_written(finished, place):
+def test_features_and_pictures_of_archives_are_written(finished, place, tmp_path):
     folder, _ = finished
     run = (str(folder / "run.py"), str(folder / "run/epoch_1.pth"), str(folder / place))
-    main(["embed", *run, "--out", str(folder / "f.npz")])
-    paths = np.load(folder / "f.npz")["paths"]
+    main(["embed", *run, "--out", str(tmp_path / "f.npz")])
+    paths = np.load(tmp_path / "f.npz")["paths"]
     assert len(set(paths)) == len(paths) > 1
     assert all("::" in path for path in paths)
     if place == "keys.lmdb":
-        main(["reconstruct", *run, "--out", str(folder / "r.png"), "--max-images", "2"])
-        assert (folder / "r.png").is_file()
+        main(["reconstruct", *run, "--out", str(tmp_path / "r.png"), "--max-images", "2"])
+        assert (tmp_path / "r.png").is_file()
 
 
 @pytest.mark.parametrize("place", ["both.zip", "tables", "disk"])

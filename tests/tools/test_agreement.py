@@ -102,10 +102,6 @@ data_preprocessor.update(mean=[0.0], std=[1.0])
             "val_evaluator['topk'] = (1, 5)",
             ["error: val_evaluator: Accuracy has topk=(1, 5)"],
         ),
-        (
-            "model['backbone']['img_size'] = (32, 64)",
-            ["images are 32x32 pixels", "set model.backbone.img_size"],
-        ),
         ("model['head']['in_channels'] = 768", ["do not pass through ImageClassifier"]),
     ],
 )
