@@ -12,6 +12,7 @@ from ..errors import ConfigError
 _FAR = 8  # standard deviations
 _WHITE = 255
 _DARK = 31
+_OVERSHOOT = 32  # of the bicubic interpolation of float images
 
 
 def check_pixel_range(preprocessor: Any, field: str, images: Sequence[Tensor]) -> str | None:
@@ -92,13 +93,13 @@ def check_teacher_range(field: str, images: Sequence[Tensor]) -> None:
     """Check that the values of images are those of 8-bit images, which teachers assume.
 
     Raises:
-        ConfigError: they are negative, above 255 or between 0 and 1.
+        ConfigError: they are clearly negative, clearly above 255 or between 0 and 1.
     """
     others = [each.float() for each in images if each.dtype != torch.uint8 and each.numel()]
     if not others:
         return
     low, high = min(float(each.min()) for each in others), max(float(each.max()) for each in others)
-    if low >= 0 and (high == 0 or 1 < high <= _WHITE):  # also refuses NaN
+    if low >= -_OVERSHOOT and (low == high == 0 or 1 < high <= _WHITE + _OVERSHOOT):  # no NaN
         return
     raise ConfigError(
         f"{field}: images have values from {low:.6g} to {high:.6g}, but teachers read RGB from 0 to"

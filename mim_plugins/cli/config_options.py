@@ -10,8 +10,8 @@ from typing import Any
 from mmengine.config import DictAction
 
 _CLOSING = {"(": ")", "[": "]"}
-_DICT = re.compile(r"dict\(.*\)|\{.*\}", re.DOTALL)
-_PATHS = re.compile(r"(.*_)?(dir|root|file|from|prefix|checkpoint)|(img|seg_map)_path")
+_DICT = re.compile(r"dict\(.*\)|\{\s*\}|\{.*:.*\}", re.DOTALL)
+_PATHS = re.compile(r"(.*_)?(dir|root|file|from|prefix)|checkpoint|(img|seg_map)_path")
 
 
 class ConfigOptions(DictAction):
@@ -51,7 +51,7 @@ def parse_value(text: str, is_path: bool = False) -> Any:
     Raises:
         ValueError: brackets are not balanced, or the value is a dict.
     """
-    text = text.strip().strip("'\"")
+    text = text.strip().strip("'\"").strip()
     if _DICT.fullmatch(text):
         raise ValueError(
             "is a dict: give its entries one by one, such as model.backbone.arch.depths='[2,2]', or"
@@ -98,7 +98,7 @@ def _split(text: str) -> list[str]:
             parts[-1] += char
     else:
         if not expected:
-            return parts if parts[-1] else parts[:-1]
+            return parts if parts[-1].strip() else parts[:-1]
     raise ValueError("has unbalanced brackets: close each ( and [, such as key='[(1,2),3]'")
 
 

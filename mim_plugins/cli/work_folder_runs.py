@@ -16,8 +16,8 @@ from .training import train, train_arguments
 def find_run_config(run: Path) -> Path:
     """Return the config of the run in a work folder: the one that the run wrote into the folder.
 
-    It contains all options of the run. Without it, the config beside the folder is returned. Other
-    Python files are left out, because reading a config executes it.
+    It contains all options of the run; of several, it is the newest. Without it, the config beside
+    the folder is returned. Other Python files are left out, because reading a config executes it.
 
     Raises:
         WorkDirError: the folder does not exist, or its config is not unique.
@@ -27,13 +27,15 @@ def find_run_config(run: Path) -> Path:
     beside = config_path(run)
     within = [file for file in sorted(run.glob("*.py")) if _is_run_config(file)]
     written_by_run = [file for file in within if not _is_of_command(file)]
-    found = written_by_run or ([beside] if _is_run_config(beside) else within)
+    if written_by_run:
+        return max(written_by_run, key=lambda file: file.stat().st_mtime_ns)
+    found = [beside] if _is_run_config(beside) else within
     if len(found) != 1:
         more = "" if found else f", and there is no '{printable(beside)}'"
         raise WorkDirError(
             f"the config of the run is unknown: the folder '{printable(run)}' contains {len(found)}"
-            f" instead of one{more}; give it with tools/train.py CONFIG --resume, or to fine-tune"
-            " with --config"
+            f" instead of one{more}; give it with tools/train.py CONFIG --work-dir"
+            f" {printable(run)} --resume, or to fine-tune with --config"
         )
     return found[0]
 
@@ -74,7 +76,7 @@ def resume(run: str | os.PathLike) -> Runner:
     if beside.is_file() and beside.stat().st_mtime_ns > config.stat().st_mtime_ns:
         print(
             f"'{printable(beside)}' is newer but not read; to continue with its settings, use"
-            " tools/train.py with --resume",
+            f" tools/train.py {printable(beside)} --work-dir {printable(folder)} --resume",
             flush=True,
         )
     runner = train(train_arguments(config, folder, resume=True))

@@ -15,6 +15,7 @@ from ..file_names import printable
 from .archive_places import ArchivePlace, name_with_split
 from .image_files import IMAGE_SUFFIXES, is_hidden
 from .splits import (
+    are_clear,
     as_prefix,
     choose_split,
     normal_split,
@@ -22,6 +23,7 @@ from .splits import (
     shared_folders,
     split_in_name,
     split_level,
+    warn_of_other_splits,
 )
 
 LABEL_SUFFIX = ".cls"
@@ -108,7 +110,7 @@ def _images_of(
 def _below(members: list[ArchiveMember], place: ArchivePlace, strict: bool) -> list[ArchiveMember]:
     if not members:
         return members
-    if place.split:
+    if place.split and _has_split_folders(members, place.split):
         with suppress(DataNotFoundError):  # the name of the archive says which split it is
             members = _in_split(members, place.split, place) or members
     folder = normal_split(place.folder).lstrip("/")
@@ -124,7 +126,15 @@ def _below(members: list[ArchiveMember], place: ArchivePlace, strict: bool) -> l
             f"{f', but {tops}' if tops else ''}: store its images as {folder}/CLASS/IMAGE, or give"
             f" a folder with an archive of each split, such as {folder}.tar or {folder}.parquet"
         )
+    if not found:
+        warn_of_other_splits([each.path for each in members], folder, place.archives[0])
     return found or _below(members, place._replace(folder="", split=""), strict)
+
+
+def _has_split_folders(members: list[ArchiveMember], split: str) -> bool:
+    """Return whether folders in archives of a split are splits and not classes of that name."""
+    names = split_level([each.path for each in members]).names
+    return len(names) == 1 or are_clear(names, split)
 
 
 def _in_split(

@@ -3,13 +3,14 @@
 import glob
 import os
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from typing import NamedTuple
 
 from ..archives import FORMATS, HUB, archive_format, format_of_suffix
 from ..archives.hugging_face_archive import split_names
 from ..errors import DataNotFoundError
 from ..file_names import printable
-from .image_files import is_hidden
+from .image_files import is_folder, is_hidden
 from .splits import choose_split, normal_split, plain_split, split_in_name
 
 _FOREIGN = (
@@ -168,11 +169,16 @@ def _archives_by_name(root: str) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for path in _archives_at(root):
         found.setdefault(_stem(path), []).append(path)
-    for name in filter(split_in_name, _names_in(root)):
-        folder = os.path.join(root, name)
-        if not format_of_suffix(name) and os.path.isdir(folder) and _archives_at(folder):
-            found[name] = _archives_at(folder)
+    for name in filter(split_in_name, _folders_in(root)):
+        if not format_of_suffix(name) and (inside := _archives_at(os.path.join(root, name))):
+            found[name] = inside
     return found
+
+
+def _folders_in(root: str) -> list[str]:
+    with suppress(OSError), os.scandir(root) as entries:  # no request of the disk per image
+        return sorted(each.name for each in entries if not is_hidden(each.name) and is_folder(each))
+    return []
 
 
 def _names_in(folder: str) -> list[str]:

@@ -19,6 +19,7 @@ from .splits import (
     normal_split,
     split_in_name,
     split_level,
+    warn_of_other_splits,
 )
 
 
@@ -82,6 +83,7 @@ def _choose(
     own = choose_split(names, name, classes.__contains__, root, as_prefix(shared))
     if own is None:
         scan.warn_of_left_out(root)
+        warn_of_other_splits(paths, split, root)
         return FolderImages(root, scan.paths)
     folders = [os.path.join(root, *shared, name) for name in own]
     scans = [scan_images(folder, suffixes) for folder in folders]  # follows links to the others

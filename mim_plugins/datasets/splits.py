@@ -82,7 +82,7 @@ def choose_split(
     elif not are_splits(names, split):
         return None
     elif len({*map(_pattern, own)}) != 1 or not (
-        _are_clear(names, split) or _pattern(own[0]).startswith("*")
+        are_clear(names, split) or _pattern(own[0]).startswith("*")
     ):
         example = min(own or names, key=lambda name: (not name, split_in_name(name) or ""))
         raise DataNotFoundError(
@@ -105,7 +105,14 @@ def are_splits(names: Collection[str], wanted: str | None = None) -> bool:
     """
     splits = [split_in_name(name) for name in names]
     are_few = splits.count(None) < _FEWEST_CLASSES
-    return _are_clear(names, wanted) or (are_few and len({*splits} - {None}) > 1)
+    return are_clear(names, wanted) or (are_few and len({*splits} - {None}) > 1)
+
+
+def are_clear(names: Collection[str], wanted: str | None) -> bool:
+    """Return whether one is the name of another split, or two differ in nothing but the split."""
+    found = {(_pattern(name), split) for name in names if (split := split_in_name(name))}
+    is_plain = any(plain_split(name) not in (None, wanted) for name in names)
+    return is_plain or len(dict(found)) < len(found)
 
 
 def class_among(names: Collection[str], is_class: Callable[[str], bool]) -> str | None:
@@ -159,6 +166,24 @@ def splits_among(paths: Collection[str]) -> list[str]:
     return sorted(filter(split_in_name, names))
 
 
+def warn_of_other_splits(paths: Iterable[str], wanted: str, where: str) -> None:
+    """Log a warning if images in folders of other splits, at any depth, are read.
+
+    Args:
+        paths: paths of the images that are read.
+        wanted: split or folder; no split excludes another if ``""``.
+        where: the data, for the message.
+    """
+    folders = {part for path in {*map(posixpath.dirname, paths)} for part in path.split("/")}
+    split = split_in_name(posixpath.basename(wanted))
+    others = sorted(name for name in folders if plain_split(name) not in (None, split))
+    if split and others:
+        _warn(
+            f"'{printable(where)}': images in folders of other splits than {split} are read too"
+            f" ({_list(others)}); give the folder to read if they should not be"
+        )
+
+
 def class_in_folder(folder: str, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> str | None:
     """Return :func:`class_among` the folders in a folder, reading few of them."""
 
@@ -192,13 +217,6 @@ def _pattern(name: str) -> str:
     words = _words(_HASH.sub("0", name))
     short = ("#" if word.isdecimal() or len(word) == 1 else word for word in words)
     return " ".join("*" if word in _WORDS else word for word in short)
-
-
-def _are_clear(names: Collection[str], wanted: str | None) -> bool:
-    """Return whether one is the name of another split, or two differ in nothing but the split."""
-    found = {(_pattern(name), split) for name in names if (split := split_in_name(name))}
-    is_plain = any(plain_split(name) not in (None, wanted) for name in names)
-    return is_plain or len(dict(found)) < len(found)
 
 
 def _warn(text: str) -> None:

@@ -26,6 +26,11 @@ from .weights import (
     weights_mismatch_error,
 )
 
+# weights that open_clip builds with QuickGELU, and timm only with GELU
+_WRONG_ACTIVATION = {
+    "vit_base_patch16_clip_224.dfn2b": "model_name='ViT-B-16' and pretrained='dfn2b'"
+}
+
 
 @MODELS.register_module()
 class TimmTarget(TargetGenerator):
@@ -84,6 +89,11 @@ def _build(timm: Any, name: str, pretrained: bool | str | None, cache_dir: str |
         path = existing_file(str(pretrained), "True for those of the tag")
         _require_tag(timm, name, path)
     name = _with_trained_activation(timm, name)
+    if name in _WRONG_ACTIVATION:
+        raise ConfigError(
+            f"model_name='{name}': the weights were trained with QuickGELU, but timm has only a"
+            f" model with GELU for them; use OpenCLIPTarget with {_WRONG_ACTIVATION[name]}"
+        )
     with reproducible_init():
         if pretrained is None:
             warn_random("TimmTarget", name)

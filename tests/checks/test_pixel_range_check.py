@@ -84,7 +84,7 @@ def test_teachers_get_eight_bit_values(images):
         (torch.tensor([[[0.0, 12000.0]]]), "0 to 12000"),
         (torch.tensor([[[0, 65535]]], dtype=torch.uint16), "0 to 65535"),
         (torch.tensor([[[-7, 300]]], dtype=torch.int32), "-7 to 300"),
-        (torch.tensor([[[-30.0, 200.0]]]), "-30 to 200"),
+        (torch.tensor([[[-90.0, 200.0]]]), "-90 to 200"),
         (torch.tensor([[[0.0, 1.0]]]), "0 to 1"),
         (torch.tensor([[[0.0, 0.25]]], dtype=torch.float16), "0 to 0.25"),
         (torch.tensor([[[False, True]]]), "0 to 1"),
@@ -95,6 +95,10 @@ def test_other_values_for_teachers_are_refused(image, text):
     eight_bits = torch.ones(3, 2, 2, dtype=torch.uint8)
     with pytest.raises(ConfigError, match=rf"values from {text}, but teachers read RGB from 0 to"):
         check_teacher_range(FIELD, [eight_bits, image])
+
+
+def test_overshoot_of_bicubic_interpolation_passes_to_teachers():
+    check_teacher_range(FIELD, [torch.tensor([[[-7.5, 265.2]]])])
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Configs of runs in work folders."""
 
+import os
+
 import pytest
 from mmengine.config import Config
 
@@ -59,11 +61,18 @@ def test_config_with_the_options_of_the_run_is_preferred(run):
     assert find_run_config(run) == run / "tuned.py"
 
 
-def test_several_configs_are_ambiguous(run):
+def test_newest_of_several_written_configs_is_read(run):
     run.with_name("run.py").write_text(COMMAND)
+    for seconds, name in ((2, "a"), (3, "b"), (1, "c")):
+        os.utime(dump(run / f"{name}.py"), (seconds, seconds))
+    assert find_run_config(run) == run / "b.py"
+
+
+def test_several_configs_of_commands_are_ambiguous(run):
     for name in "ab":
-        dump(run / f"{name}.py")
-    with pytest.raises(WorkDirError, match=r"contains 2 .*; give it with tools/train\.py CONFIG"):
+        (run / f"{name}.py").write_text(COMMAND)
+    remedy = rf"contains 2 .*tools/train\.py CONFIG --work-dir {run} --resume"
+    with pytest.raises(WorkDirError, match=remedy):
         find_run_config(run)
 
 

@@ -76,6 +76,23 @@ def test_split_alone_in_its_archive_needs_no_folder(tar):
     assert found.classes == ("a", "b")
 
 
+@pytest.mark.parametrize(
+    ("classes", "split"),
+    [
+        (("bus", "car", "train"), "train"),
+        (("airplane", "boat", "bus", "car", "train"), "train"),
+        (("invalid", "valid"), "val"),
+        (("resting", "training"), "train"),
+    ],
+)
+@pytest.mark.parametrize("inner", ["", "x/"])
+def test_class_named_like_the_split_of_an_archive_is_read(tar, classes, split, inner):
+    path = tar({f"{name}/{inner}0.png": None for name in classes}, f"{split}.tar")
+    place = ArchivePlace([str(path)], "", split=split)
+    found = archive_images(place, labeled=True)
+    assert (found.classes, found.labels) == (classes, list(range(len(classes))))
+
+
 def test_missing_folder_is_read_completely_or_an_error(tar):
     path = tar({"a/1.png": None, "b/1.png": None})
     assert len(read(path, folder="train").paths) == 2

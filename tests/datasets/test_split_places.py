@@ -96,6 +96,25 @@ def test_several_folders_of_the_split_are_read(root, names, kept, line, monkeypa
     assert len(find_split(folder, "").paths) == len(names)
 
 
+@pytest.mark.parametrize(
+    ("names", "line"),
+    [
+        (["A/train/0.jpg", "A/val/0.jpg", "logo.png"], "(val)"),
+        (["A/train/a/0.jpg", "A/test/0.jpg", "docs/b.jpg"], "(test)"),
+        (["A/train2017/0.jpg", "B/train/0.jpg", "B/Valid/0.jpg", "B/test/0.jpg"], "(Valid, test)"),
+    ],
+)
+def test_other_splits_below_the_folders_are_a_warning(root, names, line, monkeypatch):
+    lines = []
+    monkeypatch.setattr(splits, "print_log", lambda text, *_: lines.append(text))
+    folder = root(*names)
+    assert len(find_split(folder, "train").paths) == len(names)
+    assert len(lines) == 1
+    assert f"other splits than train are read too {line}" in lines[0]
+    find_split(folder, "")
+    assert len(lines) == 1
+
+
 def test_links_into_other_folders_belong_to_the_split(root):
     folder = root("pool/cat/0.jpg", "pool/dog/0.jpg", "subset_train/0.txt", "subset_val/0.txt")
     for split, name in (("train", "cat"), ("val", "dog")):

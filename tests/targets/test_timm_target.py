@@ -119,6 +119,11 @@ def is_quick(timm, name):
     return any("QuickGELU" in note for note in timm.get_pretrained_cfg(name).notes or ())
 
 
+def test_weights_without_their_activation_are_refused(timm):
+    with pytest.raises(ConfigError, match=r"trained with QuickGELU.*pretrained='dfn2b'"):
+        _build(timm, "vit_base_patch16_clip_224.dfn2b", pretrained=None, cache_dir=None)
+
+
 def test_clip_weights_have_the_activation_of_their_training(timm):
     names = timm.list_models("*_clip_*", pretrained=True)
     named = {name: _with_trained_activation(timm, name) for name in names}
