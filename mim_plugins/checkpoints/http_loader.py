@@ -1,4 +1,4 @@
-"""Changes of MMEngine's loader: web servers have a time limit, training checkpoints are allowed."""
+"""Changes of MMEngine's loader: time limits of web servers, and types of training checkpoints."""
 
 from typing import Any
 

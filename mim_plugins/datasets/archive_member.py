@@ -111,7 +111,7 @@ def _below(members: list[ArchiveMember], place: ArchivePlace, strict: bool) -> l
     if not members:
         return members
     if place.split and _has_split_folders(members, place.split):
-        with suppress(DataNotFoundError):  # the name of the archive says which split it is
+        with suppress(DataNotFoundError):  # the name of the archive determines the split
             members = _in_split(members, place.split, place) or members
     folder = normal_split(place.folder).lstrip("/")
     if not folder:
