@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
-from ..checkpoints.conversion import convert
-from ..checkpoints.layouts import MCMAE_AUTHORS, MIXMIM_AUTHORS
-from ..checkpoints.strict_loading import load_strictly
-from ..masking import MixedImages, TokenMask, mix, unmix
-from ..registry import MODELS
+from mim_plugins.checkpoints.conversion import convert
+from mim_plugins.checkpoints.layouts import MCMAE_AUTHORS, MIXMIM_AUTHORS
+from mim_plugins.checkpoints.strict_loading import load_strictly
+from mim_plugins.masking import MixedImages, TokenMask, mix, unmix
+from mim_plugins.registry import MODELS
+
 from .reference_sizes import mcmae_sizes, mixmim_sizes
 
 
@@ -37,9 +38,9 @@ def compare_with_reference(
     """
     layout, weights = convert(reference["param"])
     if layout is MIXMIM_AUTHORS:
-        model_cfg, run = _mixmim_model(reference["config"]), _run_mixmim
+        model_cfg, run = mixmim_model(reference["config"]), _run_mixmim
     elif layout is MCMAE_AUTHORS:
-        model_cfg, run = _mcmae_model(reference["config"]), _run_mcmae
+        model_cfg, run = mcmae_model(reference["config"]), _run_mcmae
     else:
         raise ValueError(f"there is no parity check for checkpoints of {layout.name}")
     model = _load(model_cfg, weights).to(device)
@@ -107,7 +108,7 @@ def relative_error(ours: Tensor, reference: Tensor) -> float:
     return error if error == error else float("inf")
 
 
-def _mixmim_model(text: str) -> dict:
+def mixmim_model(text: str) -> dict:
     sizes = mixmim_sizes(json.loads(text))
     return dict(
         type="MixMAE",
@@ -118,7 +119,7 @@ def _mixmim_model(text: str) -> dict:
     )
 
 
-def _mcmae_model(text: str) -> dict:
+def mcmae_model(text: str) -> dict:
     sizes = mcmae_sizes(json.loads(text))
     return dict(
         type="MRMAE",

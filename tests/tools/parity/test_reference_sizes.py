@@ -1,6 +1,5 @@
 import pytest
-
-from mim_plugins.analysis.reference_sizes import mcmae_sizes, mixmim_sizes, with_defaults
+from parity.reference_sizes import mcmae_sizes, mixmim_sizes, with_defaults
 
 MCMAE = dict(embed_dim=[8, 16, 32], depth=[1, 1, 2], num_heads=4)
 DECODER = dict(decoder_embed_dim=16, decoder_depth=2, decoder_num_heads=2)

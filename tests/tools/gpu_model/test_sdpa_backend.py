@@ -1,10 +1,9 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from gpu_model import AttentionOfGpus, CudaAutocast, choose_backend, simulated_gpu
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
-
-from mim_plugins.analysis import AttentionOfGpus, CudaAutocast, choose_backend, simulated_gpu
 
 CUDNN, FLASH = SDPBackend.CUDNN_ATTENTION, SDPBackend.FLASH_ATTENTION
 EFFICIENT, MATH = SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH

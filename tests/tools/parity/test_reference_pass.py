@@ -3,11 +3,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from parity import compare_with_reference, relative_error
 
-from mim_plugins.analysis import compare_with_reference, relative_error
 from mim_plugins.checkpoints import read_reference
 
-DATA = Path(__file__).parents[1] / "data"
+DATA = Path(__file__).parents[2] / "data"
 SHARED_QUANTITIES = ("loss", "latent", "reconstruction")
 # file: quantities in addition to gradient norms, and a weight that affects the latent
 REFERENCES = dict(

@@ -1,7 +1,7 @@
 import pytest
 import torch
+from gpu_model import simulated_gpu
 
-from mim_plugins.analysis import simulated_gpu
 from mim_plugins.layers import attend_in_groups
 
 

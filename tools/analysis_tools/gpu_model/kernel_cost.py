@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from ..layers import AttentionBlocks
+from mim_plugins.layers import AttentionBlocks
 
 # matrix products of the kernels of the backward pass; a fused kernel needs five
 _PRODUCTS = dict(query=3, key=4, bias=2)

@@ -2,9 +2,8 @@
 
 import torch
 import torch.nn.functional as F
+from gpu_model import fuse
 from torch.fx.experimental.proxy_tensor import make_fx
-
-from mim_plugins.analysis import fuse
 
 DECOMPOSITIONS = torch._decomp.get_decompositions([torch.ops.aten.native_layer_norm])
 X = (64, 32)  # 2048 elements

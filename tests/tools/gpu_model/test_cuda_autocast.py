@@ -1,9 +1,8 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from gpu_model import CudaAutocast
 from torch import nn
-
-from mim_plugins.analysis import CudaAutocast
 
 HALF, FULL = torch.bfloat16, torch.float32
 

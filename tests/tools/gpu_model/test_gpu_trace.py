@@ -1,8 +1,7 @@
 import pytest
 import torch
+from gpu_model import GpuTrace
 from torch import nn
-
-from mim_plugins.analysis import GpuTrace
 
 
 @pytest.fixture

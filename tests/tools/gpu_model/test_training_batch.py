@@ -1,9 +1,8 @@
 import pytest
 import torch
+from gpu_model import training_batch
 from mmengine.config import Config
 from torch import nn
-
-from mim_plugins.analysis import training_batch
 
 
 class Model(nn.Module):

@@ -1,8 +1,9 @@
 import pytest
 import torch
+from gpu_model import fit_memory, training_cost
 from mmengine.config import Config
 
-from mim_plugins.analysis import build_on_meta, fit_memory, training_cost
+from mim_plugins.analysis import build_on_meta
 from mim_plugins.apis import read_config
 
 BATCH = 64

@@ -5,8 +5,9 @@ from typing import Any, NamedTuple
 
 from mmengine.config import Config
 
-from ..checkpoints.layouts import MCMAE_AUTHORS, MIXMIM_AUTHORS, Layout
-from ..paths import CONFIG_DIR
+from mim_plugins.checkpoints.layouts import MCMAE_AUTHORS, MIXMIM_AUTHORS, Layout
+from mim_plugins.paths import CONFIG_DIR
+
 from .reference_sizes import mcmae_sizes, mixmim_sizes, with_defaults
 
 _SETTINGS = dict.fromkeys(

@@ -1,6 +1,6 @@
 import pytest
+from parity.trajectory_recipe import KINDS, read_settings
 
-from mim_plugins.analysis.trajectory_recipe import KINDS, read_settings
 from mim_plugins.apis import list_models
 
 SETTINGS = dict(

@@ -15,9 +15,10 @@ from mmpretrain.models.utils import ClsDataPreprocessor
 from torch import Tensor, nn
 from torch.autograd.graph import _engine_run_backward
 
-from ..algorithms.dependent_parts import image_channels
-from ..data_preprocessors import copy_without_waiting
-from .activation_memory import saved_for_backward
+from mim_plugins.algorithms.dependent_parts import image_channels
+from mim_plugins.analysis import saved_for_backward
+from mim_plugins.data_preprocessors import copy_without_waiting
+
 from .compiled_module import compile_for_cost
 from .cuda_autocast import CudaAutocast
 from .gpu_rates import GpuRates

@@ -6,7 +6,7 @@ import torch
 from mmengine.config import Config
 from mmengine.structures import BaseDataElement
 
-from ..algorithms.dependent_parts import image_channels
+from mim_plugins.algorithms.dependent_parts import image_channels
 
 
 def training_batch(model: Any, cfg: Config, batch: int, img_size: tuple[int, int]) -> dict:

@@ -1,6 +1,5 @@
 import pytest
-
-from mim_plugins.analysis import GPUS, GpuRates, Operation
+from gpu_model import GPUS, GpuRates, Operation
 
 RATES = GpuRates(
     bandwidth=10.0, matmul=100.0, matmul_float32=20.0, attention_forward=50.0,

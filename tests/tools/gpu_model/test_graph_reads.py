@@ -1,7 +1,6 @@
 import torch
+from gpu_model.graph_reads import base_of, find_reads, role, size_of
 from torch.fx.experimental.proxy_tensor import make_fx
-
-from mim_plugins.analysis.graph_reads import base_of, find_reads, role, size_of
 
 
 def graph(function, *shapes):

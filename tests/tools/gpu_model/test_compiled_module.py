@@ -2,11 +2,11 @@
 
 import pytest
 import torch
+from gpu_model import CompiledModule, compile_for_cost, simulated_gpu
 from tiny_cost import cost
 from tiny_run import MRMAE
 from torch import nn
 
-from mim_plugins.analysis import CompiledModule, compile_for_cost, simulated_gpu
 from mim_plugins.errors import ConfigError
 
 

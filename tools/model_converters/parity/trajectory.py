@@ -9,11 +9,12 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import PARAM_SCHEDULERS, DefaultScope
 from torch import Tensor
 
-from ..checkpoints.conversion import convert
-from ..checkpoints.strict_loading import load_strictly
-from ..masking import MixedImages, TokenMask, mix
-from ..registry import MODELS
-from .parity import relative_error
+from mim_plugins.checkpoints.conversion import convert
+from mim_plugins.checkpoints.strict_loading import load_strictly
+from mim_plugins.masking import MixedImages, TokenMask, mix
+from mim_plugins.registry import MODELS
+
+from .reference_pass import relative_error
 from .trajectory_recipe import KINDS, Kind, read_recipe, read_settings
 
 _EXACT = 2**-23  # distance of neighboring float32 numbers, relative to them

@@ -2,10 +2,9 @@ from dataclasses import replace
 
 import pytest
 import torch
+from gpu_model import GPUS, PHASES
 from tiny_cost import cost
 from tiny_run import MRMAE
-
-from mim_plugins.analysis import GPUS, PHASES
 
 
 @pytest.fixture(scope="module")

@@ -14,9 +14,10 @@ from torch.func import functional_call
 from torch.fx import GraphModule, Node
 from torch.fx.node import map_arg
 
-from ..algorithms import PretrainingModel
-from ..algorithms.compilation import compilable_blocks, set_memory_budget
-from ..errors import ConfigError
+from mim_plugins.algorithms import PretrainingModel
+from mim_plugins.algorithms.compilation import compilable_blocks, set_memory_budget
+from mim_plugins.errors import ConfigError
+
 from .cuda_autocast import CudaAutocast
 from .fusion import fuse
 from .gpu_trace import GpuTrace

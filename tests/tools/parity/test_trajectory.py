@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from parity import TOLERANCES, compare_with_trajectory, is_trajectory
 from trajectory_files import MODELS_OF, make_trajectory
 
-from mim_plugins.analysis import TOLERANCES, compare_with_trajectory, is_trajectory
 from mim_plugins.checkpoints import read_reference
 
 pytest.importorskip("mmpretrain", exc_type=ImportError)
 
-DATA = Path(__file__).parents[1] / "data"
+DATA = Path(__file__).parents[2] / "data"
 NAMES = ("mcmae_finetune", "mcmae_pretrain", "mixmim_finetune", "mixmim_pretrain")
 
 

@@ -6,8 +6,9 @@ from typing import NamedTuple
 import torch
 from mmengine.config import Config
 
+from mim_plugins.analysis import build_on_meta
+
 from .gpu_cost import training_cost
-from .meta_model import build_on_meta
 
 RESERVE = 0.1
 """Share of the memory for CUDA, cuBLAS and fragmentation."""
