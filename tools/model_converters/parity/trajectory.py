@@ -240,10 +240,8 @@ def _possible_norms(name: str, tensor: Tensor, reach: float) -> tuple[Tensor, Te
         return tensor.norm(), tensor.norm()
     query, key, value = tensor.detach().chunk(3)
     nearest, farthest = ((key.abs() - reach).clamp_min(0), key.abs() + reach)
-    return (
-        torch.cat([query, nearest, value]).norm(),
-        torch.cat([query, farthest, value]).norm(),
-    )
+    nearest, farthest = (torch.cat([query, each, value]).norm() for each in (nearest, farthest))
+    return nearest, farthest
 
 
 def _distance(reference: Tensor, bounds: tuple[Tensor, Tensor]) -> float:

@@ -15,15 +15,17 @@ from multiprocessing.resource_tracker import ensure_running
 
 import pytest
 from archive_files import write_archive
+from image_processes import map_images
+from tool_runs import TOOLS
 
 from mim_plugins.archives import open_archive, split_address
-from mim_plugins.cli.image_processes import map_images
 from mim_plugins.errors import UserError
 
 # large results, so that most of the time a process writes one
-SCRIPT = """
+SCRIPT = f"""
 import signal, sys, time
-from mim_plugins.cli.image_processes import map_images
+sys.path.insert(0, {str(TOOLS / "dataset_converters")!r})
+from image_processes import map_images
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of shells ignore it
 signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))

@@ -1,7 +1,7 @@
 import pytest
+from error_lines import describe
 
 from mim_plugins.cli.ctrl_c import TRACEBACK_VARIABLE
-from mim_plugins.cli.error_lines import describe
 from mim_plugins.errors import ConfigError
 
 

@@ -1,8 +1,8 @@
 import os
 
 import pytest
+from written_list import prepare_list, write_list
 
-from mim_plugins.cli.written_list import prepare_list, write_list
 from mim_plugins.errors import ConfigError
 
 

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple, TypeVar
 
 import cv2
 
-from ..archives import ImageArchive
-from ..errors import UserError
+from mim_plugins.archives import ImageArchive
+from mim_plugins.errors import UserError
 
 _Result = TypeVar("_Result")
 _AHEAD = 8  # chunks per process that are computed before the one that is yielded

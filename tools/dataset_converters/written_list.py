@@ -4,8 +4,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from ..errors import ConfigError
-from ..file_names import printable, write_lines
+from mim_plugins.errors import ConfigError
+from mim_plugins.file_names import printable, write_lines
 
 
 def prepare_list(path: Path) -> None:
@@ -30,7 +30,7 @@ def write_list(path: Path, lines: Iterable[str]) -> None:
     Raises:
         ConfigError: it cannot be written.
     """
-    from ..checkpoints import write_atomically  # imports PyTorch
+    from mim_plugins.checkpoints import write_atomically  # imports PyTorch
 
     prepare_list(path)
     try:

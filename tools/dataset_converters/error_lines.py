@@ -2,8 +2,8 @@
 
 import traceback
 
-from ..errors import UserError
-from .ctrl_c import TRACEBACK_VARIABLE, wants_traceback
+from mim_plugins.cli.ctrl_c import TRACEBACK_VARIABLE, wants_traceback
+from mim_plugins.errors import UserError
 
 
 def describe(error: Exception) -> str:
