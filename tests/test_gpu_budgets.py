@@ -6,12 +6,13 @@ import pytest
 import tiny_run
 import torch
 from class_folders import finetune_config
+from gpu_model import simulated_gpu, training_cost
 from image_folders import write_images
 from measured_encoders import ENCODERS, forward_passes
 from tiny_run import IMAGES, MIXMAE, MRMAE, run, tiny_config
 from torch.nn.attention import SDPBackend
 
-from mim_plugins.analysis import build_on_meta, simulated_gpu, training_cost
+from mim_plugins.analysis import build_on_meta
 from mim_plugins.apis import read_config
 from mim_plugins.data_preprocessors import copy_without_waiting
 from mim_plugins.registry import MODELS

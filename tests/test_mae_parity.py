@@ -3,8 +3,8 @@
 import pytest
 import torch
 from mmengine.registry import DefaultScope
+from parity import relative_error
 
-from mim_plugins.analysis import relative_error
 from mim_plugins.checkpoints import convert
 from mim_plugins.masking import mask_from_scores
 from mim_plugins.registry import MODELS

@@ -6,8 +6,8 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
+from parity import relative_error
 
-from mim_plugins.analysis import relative_error
 from mim_plugins.checkpoints import convert
 from mim_plugins.masking import MixedImages, choose_partners, mix, unmix
 from mim_plugins.registry import MODELS

@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from image_folders import write_images
 
 from mim_plugins.compat import breaks_multimodal_models
 
@@ -76,7 +77,7 @@ def outside(wheel, tmp_path_factory):
             (folder / f"{stem}.py").write_text(text)
         return run(sys.executable, "-c", code, cwd=folder, env=env)
 
-    run_outside.site = folder / "site"
+    run_outside.site, run_outside.env = folder / "site", env
     return run_outside
 
 
@@ -115,6 +116,21 @@ def test_installed_wheel_finds_its_configs_outside_the_checkout(outside):
     assert outside(INSTALLED).split() == [
         *(f"{package}/.mim", "[]"), *(f"{package}/__init__.py", "large"),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "printed"),
+    [
+        ("check_parity.py", [ROOT / "tests/data/mixmim_tiny.npz"], "passed: "),
+        ("misc/check_dataset.py", ["images", "--workers", "2"], "8 images: 8 good, 0 corrupt"),
+        ("dataset_converters/prepare_dataset.py", ["pack", "images", "a.tar"], "8 images, "),
+        ("analysis_tools/gpu_cost.py", ["quickstart/mixmae_digits", "--table"], "| mixmae_digits"),
+    ],
+)
+def test_tools_of_the_wheel_find_their_modules(outside, tmp_path, tool, arguments, printed):
+    write_images(tmp_path / "images", 8, (20, 30))
+    path = outside.site / "mim_plugins/.mim/tools" / tool
+    assert printed in run(sys.executable, path, *arguments, cwd=tmp_path, env=outside.env)
 
 
 def test_configs_inherit_from_ours_in_any_program(outside):

@@ -59,8 +59,6 @@ def _remedy(args: argparse.Namespace, done: Exported) -> str:
 
 def _write_folder(args: argparse.Namespace, config: Config | None) -> None:
     folder = Path(args.out)
-    if folder.exists() and not args.force:
-        raise CheckpointError(f"'{folder}' exists already; --force overwrites its files")
     encoder = load(args.checkpoint, config=config, prefix=args.prefix)
     encoder.save_pretrained(folder)
     # save_pretrained keeps an existing card, which may be that of another encoder
@@ -77,16 +75,14 @@ def _write_program(args: argparse.Namespace, config: Config | None) -> None:
     if args.format == "pt2":
         difference: float | None = export_program(encoder, args.out, size, args.force)
     else:
-        difference = _write_onnx(encoder, Path(args.out), size, args.force)
+        difference = _write_onnx(encoder, Path(args.out), size)
     print(f"file and encoder differ by {difference:.1e} of the largest feature")
     given = encoder.preprocessing
     colors = "RGB" if given.channels == 3 else f"{given.channels} channels"
     print(f"{args.out}: any number of images of {size[0]}x{size[1]}, {colors} {given.units}")
 
 
-def _write_onnx(encoder: Encoder, out: Path, size: tuple[int, int], force: bool) -> float | None:
+def _write_onnx(encoder: Encoder, out: Path, size: tuple[int, int]) -> float | None:
     if out.suffix != ".onnx":
         raise CheckpointError(f"'{out}': a file of format onnx must end in .onnx")
-    if out.exists() and not force:
-        raise CheckpointError(f"'{out}' exists already; --force overwrites it")
     return export_onnx(FromPixels(encoder, features=True).eval(), out, size)

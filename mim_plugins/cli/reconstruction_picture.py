@@ -31,7 +31,7 @@ def draw_reconstructions(args: argparse.Namespace) -> None:
         found = images_of(args.images, suffixes_read(central_pipeline(model).loader.bands))
         if contains_file(found, out):
             raise ConfigError(
-                f"out='{printable(out)}' is one of the images; give another file with --out"
+                f"--out: '{printable(out)}' is read by this command: give another file"
             )
         images = [found[index] for index in evenly_spaced(len(found), args.max_images)]
         panels = reconstruct(model, images, args.seed)

@@ -8,6 +8,7 @@ import pytest
 import tiny_run
 import torch
 from free_port import free_port
+from gpu_model import count_graphs
 from image_folders import write_images
 from tiny_run import IMAGES, MIXMAE, MRMAE, run, run_in_pieces, same, tiny_config
 from torch._dynamo import config as dynamo_config
@@ -15,7 +16,6 @@ from torch._dynamo.utils import counters
 from torch._functorch import config as functorch_config
 
 from mim_plugins.algorithms.compilation import compilable_blocks
-from mim_plugins.analysis import count_graphs
 from mim_plugins.cli import ConsoleRunner, process_group
 from mim_plugins.errors import ConfigError
 from mim_plugins.registry import MODELS

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 from described_encoders import encoder_of, exported, pretraining
+from gpu_model import simulated_gpu
 from mmengine.dataset import default_collate
 from mmengine.registry import MODELS, DefaultScope
 from mmpretrain.structures import DataSample
 from torch import nn
 
 import mim_plugins
-from mim_plugins.analysis import simulated_gpu
 from mim_plugins.apis import Encoder
 from mim_plugins.apis.from_pixels import FromPixels
 from mim_plugins.cli.predictions import predict

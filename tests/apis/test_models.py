@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from parity.reference_pass import mixmim_model
 
 from mim_plugins import get_model
 from mim_plugins.algorithms import MixMAE
-from mim_plugins.analysis.parity import _mixmim_model
 from mim_plugins.apis import build_model, load_weights
 from mim_plugins.checkpoints import read_reference
 from mim_plugins.errors import CheckpointError
@@ -137,7 +137,7 @@ def test_the_first_tensor_that_is_not_finite_is_named(pretrain_cfg, save, bad):
 
 def test_weights_of_the_authors_are_converted_and_checked(tmp_path):
     reference = read_reference(GOLDEN)
-    model = MODELS.build(_mixmim_model(reference["config"]))
+    model = MODELS.build(mixmim_model(reference["config"]))
     load_weights(model, GOLDEN)
     assert torch.equal(model.backbone.norm.weight, reference["param"]["norm.weight"])
     for name, value, message in (

@@ -56,6 +56,7 @@ def test_config_completes_weights_without_one(run, tmp_path, capsys):
     main([*command, "--config", str(run / "config.py")])
     assert "add --config" not in capsys.readouterr().out
     assert mim_plugins.load(out).description.source == "plain.pth"
+    command = ["export", str(run / "plain.pth"), str(tmp_path / "new.safetensors")]
     for options in ((), ("--format", "pt2"), ("--format", "huggingface")):
         with pytest.raises(SystemExit, match="has no backbone of mim_plugins"):
             main([*command, *options, "--config", "baselines/beitv2_vit_b_400e"])

@@ -4,11 +4,11 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from gpu_model import simulated_gpu
 from mmengine.model import BaseDataPreprocessor
 from mmpretrain.models.utils import ClsDataPreprocessor
 from mmpretrain.structures import DataSample
 
-from mim_plugins.analysis import simulated_gpu
 from mim_plugins.data_preprocessors import copy_without_waiting
 
 AUGMENTS = [dict(type="Mixup", alpha=0.8), dict(type="CutMix", alpha=1.0)]

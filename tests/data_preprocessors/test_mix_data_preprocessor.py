@@ -73,7 +73,7 @@ def test_stacked_images_equal_listed_ones(data):
 
 
 def test_preprocessing_never_waits_for_the_gpu(data):
-    from mim_plugins.analysis import GpuTrace
+    from gpu_model import GpuTrace
 
     data["inputs"] = torch.stack(data["inputs"])
     preprocessor = MODELS.build(CONFIG)

@@ -1,7 +1,7 @@
 import torch
+from gpu_model import simulated_gpu
 from two_processes import in_two_processes
 
-from mim_plugins.analysis import simulated_gpu
 from mim_plugins.engine.pending_number import PendingNumber
 
 

@@ -4,9 +4,10 @@ from collections import Counter
 
 import pytest
 import torch
+from gpu_model import simulated_gpu
 from measured_encoders import ENCODERS, forward_passes
+from profiled_attention import profile_attention
 
-from mim_plugins.analysis import profile_attention, simulated_gpu
 from mim_plugins.registry import MODELS
 
 pytestmark = pytest.mark.gpu

@@ -5,9 +5,9 @@ import copy
 import pytest
 import torch
 from mmengine.model import BaseModel
+from parity import relative_error
 from tiny_run import MIXMAE, MRMAE
 
-from mim_plugins.analysis import relative_error
 from mim_plugins.registry import MODELS
 
 pytestmark = pytest.mark.gpu

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from parity import compare_with_reference
 
-from mim_plugins.analysis import compare_with_reference
 from mim_plugins.checkpoints import read_reference
 
 pytestmark = pytest.mark.gpu

@@ -1,10 +1,11 @@
 """Modelled cost of a step of a tiny model."""
 
 import torch
+from gpu_model import training_cost
 from mmengine.config import Config
 from tiny_run import MIXMAE
 
-from mim_plugins.analysis import build_on_meta, training_cost
+from mim_plugins.analysis import build_on_meta
 
 WRAPPER = dict(type="AmpOptimWrapper", optimizer=dict(type="AdamW", lr=1e-3, fused=True))
 

@@ -1,10 +1,14 @@
 """tools/dev/attention_table.py for a small batch."""
 
-from tool_runs import run_tool
+import sys
+
+from tool_runs import TOOLS, run_process
 
 
 def test_the_choice_by_size_avoids_slow_kernels():
-    lines = run_tool("dev/attention_table.py", "--batch", "64").stdout.splitlines()
+    # a process, because pytest's path has the modules that the tool has to find
+    command = (sys.executable, TOOLS / "dev/attention_table.py", "--batch", 64)
+    lines = run_process(*command).stdout.splitlines()
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
     times = {(part, kernels): list(map(float, row[3:])) for part, kernels, *row in cells}
     chosen = times["all blocks", "by size"]

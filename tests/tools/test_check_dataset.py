@@ -6,13 +6,13 @@ from importlib import import_module
 from signal import SIGINT, SIGTERM, default_int_handler, getsignal, raise_signal, signal
 
 import pytest
+import written_list
 from archive_files import write_archive
 from band_images import write_scenes
 from image_files import corrupt_files, good_files
 from remote_data import fake_web
 from tool_runs import TOOLS, run_process, run_tool
 
-from mim_plugins.cli import written_list
 from mim_plugins.cli.ctrl_c import TRACEBACK_VARIABLE
 from mim_plugins.datasets import UnlabeledImageFolder
 from mim_plugins.file_names import write_lines

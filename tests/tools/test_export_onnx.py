@@ -184,7 +184,7 @@ def test_mismatched_checkpoint_and_existing_file_are_refused(tmp_path):
     torch.save({"state_dict": {"x": torch.ones(1)}}, other)
     assert "other.pth" in run_tool(TOOL, config, other, out, code=1).stderr
     out.write_text("kept")
-    assert "exists already" in run_tool(TOOL, config, checkpoint, out, code=2).stderr
+    assert "exists already" in run_tool(TOOL, config, checkpoint, out, code=1).stderr
     assert out.read_text() == "kept"
 
 

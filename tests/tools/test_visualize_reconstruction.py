@@ -41,7 +41,7 @@ def test_picture_replaces_no_image_and_is_written_at_once(tmp_path, images, weig
     image = next(images.iterdir())
     content, file = image.read_bytes(), save(tmp_path, weights)
     result = run_tool(TOOL, CONFIG, file, images, "--out", image, "--force", code=1)
-    assert f"error: out='{image}' is one of the images; give another file" in result.stderr
+    assert f"error: --out: '{image}' is read by this command: give another file" in result.stderr
     assert image.read_bytes() == content
 
     def fail(self, path, kind):

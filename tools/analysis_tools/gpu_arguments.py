@@ -4,8 +4,9 @@ import argparse
 import math
 from dataclasses import fields, replace
 
+from gpu_model import GPUS, GpuRates
+
 from mim_plugins.algorithms.compilation import SCOPES
-from mim_plugins.analysis import GPUS, GpuRates
 from mim_plugins.errors import ConfigError
 
 

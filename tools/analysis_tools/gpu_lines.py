@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 
-from mim_plugins.analysis import PHASES, GpuCost, GpuRates
+from gpu_model import PHASES, GpuCost, GpuRates
 
 GB = 1e9
 

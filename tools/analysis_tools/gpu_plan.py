@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from mim_plugins.analysis import GpuCost, GpuFit, GpuRates, is_dense
+from gpu_model import GpuCost, GpuFit, GpuRates, is_dense
+
 from mim_plugins.errors import ConfigError
 
 IMAGES = 1_281_167  # of ImageNet-1k

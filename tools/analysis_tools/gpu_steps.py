@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from gpu_arguments import check_options, chosen_gpus
 from gpu_lines import GB, report, table_head, table_row
+from gpu_model import GpuRates, count_graphs, fit_memory, training_cost
 from gpu_plan import check_plan, plan_head, plan_row
 from mmengine.config import Config
 from mmengine.hub import get_config
@@ -17,13 +18,7 @@ from mmengine.logging import MMLogger
 
 from mim_plugins.algorithms import PretrainingModel
 from mim_plugins.algorithms.dependent_parts import image_channels
-from mim_plugins.analysis import (
-    GpuRates,
-    build_on_meta,
-    count_graphs,
-    fit_memory,
-    training_cost,
-)
+from mim_plugins.analysis import build_on_meta
 from mim_plugins.apis import override_config, read_config
 from mim_plugins.cli import user_errors
 from mim_plugins.cli.ctrl_c import wants_traceback

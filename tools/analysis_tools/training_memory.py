@@ -4,11 +4,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from gpu_model import SimulatedGpu, move_to_gpu, simulated_gpu
 from mmengine.config import Config
 from torch import nn
 
 from mim_plugins.algorithms.compilation import compilable_blocks
-from mim_plugins.analysis import SimulatedGpu, move_to_gpu, saved_for_backward, simulated_gpu
+from mim_plugins.analysis import saved_for_backward
 from mim_plugins.registry import MODELS
 
 CONFIG = Path(__file__).parents[2] / "configs/mixmae/swin_b_600e.py"

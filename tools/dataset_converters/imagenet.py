@@ -5,8 +5,8 @@ from itertools import chain
 from pathlib import Path
 
 from splits import Split, UnusableError, class_folders, read_labels, require_files, shown
+from written_list import write_list
 
-from mim_plugins.cli.written_list import write_list
 from mim_plugins.file_names import read_lines
 
 

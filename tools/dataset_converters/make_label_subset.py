@@ -9,9 +9,10 @@ import random
 import sys
 from pathlib import Path
 
+from written_list import write_list
+
 from mim_plugins.cli.command_words import command_words
 from mim_plugins.cli.ctrl_c import one_line_on_ctrl_c
-from mim_plugins.cli.written_list import write_list
 from mim_plugins.file_names import printable, quote_name, read_lines, unquote_name
 
 

@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
+from error_lines import describe
+from image_processes import map_images
 from rich.console import Console
 from rich.progress import track
 
@@ -25,8 +27,6 @@ from mim_plugins.archives import is_url, read_image_file, split_address, try_arc
 from mim_plugins.cli.command_words import command_words
 from mim_plugins.cli.cores import MOST_PROCESSES, reading_processes
 from mim_plugins.cli.ctrl_c import is_closed_output
-from mim_plugins.cli.error_lines import describe
-from mim_plugins.cli.image_processes import map_images
 from mim_plugins.cli.signals import exit_at_sigterm
 from mim_plugins.errors import CorruptImageError, UserError
 from mim_plugins.file_names import printable

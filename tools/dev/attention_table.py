@@ -10,15 +10,18 @@ and image, which is counted as reading and writing 4 bytes. Nothing is measured.
 
 import argparse
 import os
+import sys
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from mim_plugins.analysis import GPUS, simulated_gpu
-from mim_plugins.analysis.gpu_trace import Operation
 from mim_plugins.layers import attend_in_groups
 from mim_plugins.layers.kernel_choice import VARIABLE
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "analysis_tools"))
+from gpu_model import GPUS, Operation, simulated_gpu
 
 GB = 1e9
 CHANNELS, FLEX_TILE = 32, 128

@@ -15,7 +15,6 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple, NoReturn
 
-from checked_lists import check_inputs, prepare_lists, write_lists
 from rich.console import Console
 from rich.progress import track
 
@@ -23,11 +22,14 @@ from mim_plugins.archives import split_address, try_archives
 from mim_plugins.cli.command_words import command_words
 from mim_plugins.cli.cores import MOST_PROCESSES, reading_processes
 from mim_plugins.cli.ctrl_c import INTERRUPTED_EXIT_CODE, one_line_on_ctrl_c
-from mim_plugins.cli.error_lines import describe
-from mim_plugins.cli.image_processes import map_images
 from mim_plugins.cli.signals import exit_at_sigterm, without_interruptions
 from mim_plugins.errors import ConfigError, CorruptImageError, DataNotFoundError, UserError
 from mim_plugins.file_names import printable
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "dataset_converters"))
+from checked_lists import check_inputs, prepare_lists, write_lists
+from error_lines import describe
+from image_processes import map_images
 
 SUFFIXES = {"BMP": (".bmp",), "GIF": (".gif",), "JPEG": (".jpg", ".jpeg"), "PNG": (".png",),
             "PPM": (".pgm", ".ppm"), "TIFF": (".tif", ".tiff"), "WEBP": (".webp",)}  # fmt: skip

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from itertools import combinations, product
 from pathlib import Path
 
+from written_list import prepare_list, write_list
+
 from mim_plugins.archives import HUB, contains_file, is_url, split_address
-from mim_plugins.cli.written_list import prepare_list, write_list
 from mim_plugins.errors import ConfigError
 from mim_plugins.file_names import printable, quote_name
 

@@ -50,13 +50,13 @@ def main() -> None:
     )
     args = parser.parse_args(command_words())
     from mmengine.logging import MMLogger
-
-    from mim_plugins.analysis import (  # these import PyTorch
+    from parity import (  # these import PyTorch
         TOLERANCES,
         compare_with_reference,
         compare_with_trajectory,
         is_trajectory,
     )
+
     from mim_plugins.checkpoints import read_reference
     from mim_plugins.cli import user_errors
 

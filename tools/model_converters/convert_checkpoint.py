@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from mim_plugins.cli.command_words import command_words
 from mim_plugins.cli.ctrl_c import one_line_on_ctrl_c
+from mim_plugins.cli.output_place import require_output
 from mim_plugins.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def main() -> None:
     args = parser.parse_args(command_words())
     if not args.dst.endswith(".pth"):
         parser.error(f"DST '{args.dst}' must end in .pth, because load_from reads PyTorch files")
+    require_output("DST", args.dst, args.force, [args.src])
     import torch
 
     from mim_plugins.checkpoints import write_checkpoint

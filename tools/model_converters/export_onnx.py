@@ -14,6 +14,7 @@ from typing import Any
 from mim_plugins.cli import add_config_options
 from mim_plugins.cli.command_words import command_words
 from mim_plugins.cli.ctrl_c import one_line_on_ctrl_c
+from mim_plugins.cli.output_place import require_output
 from mim_plugins.cli.sizes import add_size_option
 from mim_plugins.errors import BUILD_ERRORS
 from mim_plugins.wording import counted
@@ -62,8 +63,7 @@ def parse_args() -> argparse.Namespace:
         parser.error(f"OUT '{args.out}' must end in .onnx")
     if args.batch_size < 1:
         parser.error(f"--batch-size {args.batch_size} must be at least 1")
-    if args.out.exists() and not args.force:
-        parser.error(f"'{args.out}' exists already; --force overwrites it")
+    require_output("OUT", args.out, args.force, [args.config, args.checkpoint])
     return args
 
 

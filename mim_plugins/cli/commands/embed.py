@@ -11,11 +11,11 @@ all images were read. 1: an image was unreadable, or another error occurred.
 """
 
 import argparse
-import os
 from pathlib import Path
 
 from ..config_options import add_config_options
 from ..device_option import add_device_option
+from ..output_place import require_output
 
 _SUFFIXES = (".npz", ".csv", ".parquet")
 _KINDS = ("pooled", "cls", "map")
@@ -46,11 +46,10 @@ def run(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
         parser.error(f"--workers {args.workers} must be at least 0")
     if Path(args.out).suffix not in _SUFFIXES:
         parser.error(f"--out '{args.out}' must end in one of {' '.join(_SUFFIXES)}")
-    if os.path.lexists(args.out) and not args.force:
-        parser.error(f"--out '{args.out}' exists already; --force overwrites it")
     args.checkpoint = None if _is_encoder(args.config) else args.images.pop(0)
     if not args.images:
         parser.error("give MODEL and images: an exported encoder, or a config and its checkpoint")
+    require_output("--out", args.out, args.force, [args.config, args.checkpoint, *args.images])
     from ..feature_file import write_features
 
     write_features(args)

@@ -8,6 +8,7 @@ torch and timm load with ``init_cfg=dict(type='Pretrained', checkpoint=OUT)``, a
 
 import argparse
 
+from ..output_place import require_output
 from ..sizes import add_size_option
 
 _FORMATS = """safetensors (default) and torch use this package's names; timm uses timm's names, for
@@ -41,4 +42,6 @@ def run(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
         parser.error(f"--format {args.format} is not one of {', '.join(FORMATS)}")
     if args.img_size and args.format not in ("onnx", "pt2"):
         parser.error("--img-size is an option of --format onnx and pt2")
+    is_folder = args.format == "huggingface"
+    require_output("OUT", args.out, args.force, [args.checkpoint, args.config], is_folder)
     write_encoder(args)

@@ -6,11 +6,11 @@ normalization of pixels and patches is undone.
 """
 
 import argparse
-import os
 from pathlib import Path
 
 from ..config_options import add_config_options
 from ..device_option import add_device_option
+from ..output_place import require_output
 
 _PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 
@@ -41,8 +41,7 @@ def run(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
         parser.error(f"--max-images {args.max_images} must be at least 1")
     if Path(args.out).suffix.lower() not in _PICTURES:
         parser.error(f"--out '{args.out}' must end in one of {' '.join(_PICTURES)}")
-    if os.path.lexists(args.out) and not args.force:
-        parser.error(f"--out '{args.out}' exists already; --force overwrites it")
+    require_output("--out", args.out, args.force, [args.config, args.checkpoint, *args.images])
     from ..reconstruction_picture import draw_reconstructions
 
     draw_reconstructions(args)

@@ -1,6 +1,6 @@
 import pytest
 
-from mim_plugins.cli import feature_file, reconstruction_picture
+from mim_plugins.cli import reconstruction_picture
 from mim_plugins.cli.main import main
 
 
@@ -25,19 +25,3 @@ def test_wrong_options_are_refused_before_any_work(given, wrong, capsys):
         main(["reconstruct", "c.py", "w.pth", "a.jpg", *wrong])
     assert f"{wrong[0]} " in capsys.readouterr().err
     assert given == []
-
-
-@pytest.mark.parametrize("command", ["reconstruct", "embed"])
-def test_a_file_that_exists_is_replaced_only_by_force(monkeypatch, tmp_path, capsys, command):
-    calls = []
-    monkeypatch.setattr(reconstruction_picture, "draw_reconstructions", calls.append)
-    monkeypatch.setattr(feature_file, "write_features", calls.append)
-    out = tmp_path / ("a.png" if command == "reconstruct" else "a.npz")
-    out.symlink_to(tmp_path / "gone")
-    arguments = [command, "c.py", "w.pth", "a.jpg", "--out", str(out)]
-    with pytest.raises(SystemExit):
-        main(arguments)
-    assert f"--out '{out}' exists already; --force overwrites it" in capsys.readouterr().err
-    assert calls == []
-    main([*arguments, "--force"])
-    assert len(calls) == 1

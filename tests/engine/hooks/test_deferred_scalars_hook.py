@@ -1,9 +1,9 @@
 import pytest
 import torch
+from gpu_model import simulated_gpu
 from mmengine.hooks import LoggerHook, RuntimeInfoHook
 from tiny_run import toy_runner
 
-from mim_plugins.analysis import simulated_gpu
 from mim_plugins.engine.hooks import DeferredScalarsHook
 
 

@@ -1,5 +1,7 @@
 """Modelled cost of the measured steps, from the cost model and not from a GPU."""
 
+import sys
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -7,7 +9,10 @@ from gpu.contest import Contestant
 from gpu.step import image_side, load
 from mmengine.logging import MMLogger
 
-from mim_plugins.analysis import GPUS, build_on_meta, training_cost
+from mim_plugins.analysis import build_on_meta
+
+sys.path.insert(0, str(Path(__file__).parents[3] / "analysis_tools"))
+from gpu_model import GPUS, training_cost
 
 
 def rates_of(device_name: str) -> str:
