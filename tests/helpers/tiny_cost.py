@@ -1,4 +1,4 @@
-"""Modelled cost of a step of a tiny model."""
+"""Modeled cost of a step of a tiny model."""
 
 import torch
 from gpu_model import training_cost

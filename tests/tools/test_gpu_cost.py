@@ -42,11 +42,11 @@ def test_a_config_that_fails_gets_a_row_with_the_reason(config):
         TOOL, "no_model", config, "--batch", 4, "--table", "--compile", "blocks", code=1
     )
     missing, eager, compiled = done.stdout.splitlines()[2:]
-    assert missing.startswith("| no_model | not modelled: FileNotFoundError: 'no_model' is neither")
+    assert missing.startswith("| no_model | not modeled: FileNotFoundError: 'no_model' is neither")
     assert eager.startswith("| small, 4 images, bfloat16 |")
     assert compiled.startswith("| small, 4 images, bfloat16, compiled by blocks |")
     assert int(compiled.split("|")[5]) < int(eager.split("|")[5])
-    assert "1 of 2 configs not modelled: no_model: FileNotFoundError" in done.stderr
+    assert "1 of 2 configs not modeled: no_model: FileNotFoundError" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -81,10 +81,10 @@ def test_the_plan_of_a_detector_is_refused():
     pytest.importorskip("mmdet", exc_type=ImportError)
     name = "transfer/coco/mask_rcnn_mrmae_vit_b_25e"
     error = run_tool(TOOL, name, "--plan", 24, code=1).stderr
-    assert f"--plan: of '{name}', only the backbone is modelled" in error
+    assert f"--plan: of '{name}', only the backbone is modeled" in error
 
 
-def test_a_linear_probe_is_modelled_without_its_graphs():
+def test_a_linear_probe_is_modeled_without_its_graphs():
     options = ("--batch", 2, "--table", "--graphs", "--gpus", "H200")
     done = run_tool(TOOL, "mixmae/swin_b_linear_probe_90e", *options, code=1)
     assert "| swin_b_linear_probe_90e, 2 images, bfloat16 |" in done.stdout

@@ -41,9 +41,9 @@ def test_the_small_report_tests_measures_and_models(tmp_path):
     steps = report["sections"]["steps"]
     names = ["MixMAE", "mmpretrain's MixMIM", "MR-MAE", "mmpretrain's MAE"]
     assert [row["name"] for row in steps["measured"]] == names
-    assert [row["name"] for row in steps["modelled"]] == names
+    assert [row["name"] for row in steps["modeled"]] == names
     assert min(numbers([row["step_s"] for row in steps["measured"]])) > 0
-    assert min(row["peak_bytes"] for row in steps["modelled"]) > 0
+    assert min(row["peak_bytes"] for row in steps["modeled"]) > 0
     assert report["sections"]["loading"]["images_per_s"] > 0
 
     page = (tmp_path / "report.md").read_text()
@@ -78,7 +78,7 @@ def row(name, batch, peak, **changes):
     return dict(name=name, batch=batch, peak_bytes=peak, images_per_s=batch * 10) | fields | changes
 
 
-def test_measured_and_modelled_memory_are_compared(modules):
+def test_measured_and_modeled_memory_are_compared(modules):
     from gpu.step_tables import step_lines
 
     missing = dict(name="ours", peer="theirs", dtype="float32", compiled=False, batch=128)
@@ -87,14 +87,14 @@ def test_measured_and_modelled_memory_are_compared(modules):
         missing | dict(error="out of memory"),
     ]  # fmt: skip
     model = dict(name="ours", dtype="bfloat16", step_s=0.05, kept_bytes=1e9, launches=7)
-    modelled = [model | dict(batch=64, peak_bytes=9e9), model | dict(batch=128, peak_bytes=16e9)]
-    lines = step_lines(dict(measured=measured, modelled=modelled, gpu_of_model="H100"))
+    modeled = [model | dict(batch=64, peak_bytes=9e9), model | dict(batch=128, peak_bytes=16e9)]
+    lines = step_lines(dict(measured=measured, modeled=modeled, gpu_of_model="H100"))
     assert "| ours | float32 | eager | 128 | out of memory |  |  |  |  |" in lines
     ours = next(line for line in lines if line.startswith("| ours | bfloat16 | eager | 128 "))
     assert "| 1280 | 2.00 | 18.00 |" in ours
     assert "| ours | bfloat16 | 128 | 18.00 | 16.00 | 1.12 |" in lines
     assert "| ours | bfloat16 | 125 | 109 |" in lines
-    assert any("Modelled time of eager steps on H100" in line for line in lines)
+    assert any("Modeled time of eager steps on H100" in line for line in lines)
 
 
 def test_failed_and_skipped_tests_have_their_reason(modules, tmp_path):

@@ -1,9 +1,9 @@
 """Model the cost of a training step on a GPU, without a GPU: time, memory, launches, host waits.
 
 The real step of the config runs on tensors without values: preprocessing, forward pass under CUDA's
-autocast rules, backward pass and optimizer. Times are modelled from assumed rates, not measured,
+autocast rules, backward pass and optimizer. Times are modeled from assumed rates, not measured,
 and assume that the GPU is never idle. Of detectors and segmentors, only the backbone runs. A config
-that cannot be modelled gets a line with the reason, and the exit status is 1.
+that cannot be modeled gets a line with the reason, and the exit status is 1.
 """
 
 import argparse

@@ -52,7 +52,7 @@ def operation_lines(cost: GpuCost, rates: GpuRates, limit: int) -> list[str]:
 
 
 def table_head(gpus: dict[str, GpuRates]) -> list[str]:
-    columns = ["modelled", *(f"{name} ms (MFU %)" for name in gpus), "launches", "GB moved",
+    columns = ["modeled", *(f"{name} ms (MFU %)" for name in gpus), "launches", "GB moved",
                "TFLOP", "GB kept", "GB peak", "host waits"]  # fmt: skip
     return [f"| {' | '.join(columns)} |", "| --- " * len(columns) + "|"]
 

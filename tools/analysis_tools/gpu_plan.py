@@ -13,11 +13,11 @@ def check_plan(name: str, model: Any, batch: int) -> None:
     """Check that ``--plan`` is possible.
 
     Raises:
-        ConfigError: only a backbone would be modelled, or the batch is too small.
+        ConfigError: only a backbone would be modeled, or the batch is too small.
     """
     if is_dense(model):
         raise ConfigError(
-            f"--plan: of '{name}', only the backbone is modelled; give configs of pre-training or"
+            f"--plan: of '{name}', only the backbone is modeled; give configs of pre-training or"
             " classification, or leave out --plan"
         )
     if batch < 4:
@@ -25,7 +25,7 @@ def check_plan(name: str, model: Any, batch: int) -> None:
 
 
 def plan_head(gpus: dict[str, GpuRates], memories: list[float]) -> list[str]:
-    columns = ["modelled", *(f"images in {memory:g} GB" for memory in memories), "images per step",
+    columns = ["modeled", *(f"images in {memory:g} GB" for memory in memories), "images per step",
                *(f"hours on an {name}" for name in gpus)]  # fmt: skip
     return [f"| {' | '.join(columns)} |", "| --- " * len(columns) + "|"]
 

@@ -47,12 +47,11 @@ def run(args: argparse.Namespace) -> None:
                     raise
                 reason = shorten(f"{type(error).__name__}: {error}", 200, placeholder=" ...")
                 failures.append(f"{name}: {reason}")
-                cells = f"| {short(name)} | not modelled: {reason} |"
-                print(cells if args.plan or args.table else f"{name}: not modelled: {reason}")
+                cells = f"| {short(name)} | not modeled: {reason} |"
+                print(cells if args.plan or args.table else f"{name}: not modeled: {reason}")
         if failures:
             raise ConfigError(
-                f"{len(failures)} of {len(args.configs)} configs not modelled:"
-                f" {'; '.join(failures)}"
+                f"{len(failures)} of {len(args.configs)} configs not modeled: {'; '.join(failures)}"
             )
 
 
@@ -81,7 +80,7 @@ def print_config(name: str, args: argparse.Namespace, gpus: dict[str, GpuRates])
         elif args.table:
             print(table_row(f"{short(name)}, {batch} images, {dtype}{how}", cost, gpus), flush=True)
         else:
-            print(f"{name}: {batch} images of {size[0]}x{size[1]} pixels, {dtype}{how}; modelled")
+            print(f"{name}: {batch} images of {size[0]}x{size[1]} pixels, {dtype}{how}; modeled")
             print("\n".join(report(cost, gpus, args.operations)), flush=True)
     if args.graphs:
         print("\n".join(graph_lines(build_on_meta(cfg), size)))

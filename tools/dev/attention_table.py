@@ -63,7 +63,7 @@ def main() -> None:
     parser.add_argument("--dtype", choices=("bfloat16", "float16", "float32"), default="bfloat16")
     args = parser.parse_args()
     dtype = getattr(torch, args.dtype)
-    columns = ["modelled", "kernels", "launches", "GB moved", "GB kept"]
+    columns = ["modeled", "kernels", "launches", "GB moved", "GB kept"]
     columns += [f"{name} ms" for name in GPUS]
     print(f"| {' | '.join(columns)} |\n{'| --- ' * len(columns)}|")
     for stage in (*PRETRAINING, *FINE_TUNING):

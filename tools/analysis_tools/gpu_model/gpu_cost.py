@@ -30,7 +30,7 @@ PHASES = ("forward", "backward", "optimizer")
 
 
 class GpuCost(NamedTuple):
-    """Cost of a training step on a GPU; modelled, not measured."""
+    """Cost of a training step on a GPU; modeled, not measured."""
 
     operations: list[Operation]
     """Operations of the step, with their phase: forward, backward or optimizer."""
@@ -61,11 +61,11 @@ class GpuCost(NamedTuple):
         return sum(x.flops for x in self.of(phase))
 
     def seconds(self, rates: GpuRates, phase: str | None = None) -> float:
-        """Return the modelled time of a phase, or of the step, if the GPU is never idle."""
+        """Return the modeled time of a phase, or of the step, if the GPU is never idle."""
         return sum(rates.seconds(x) for x in self.of(phase))
 
     def mfu(self, rates: GpuRates) -> float:
-        """Return the share of the data sheet's FLOP/s that the modelled step reaches."""
+        """Return the share of the data sheet's FLOP/s that the modeled step reaches."""
         return self.flops() / self.seconds(rates) / rates.peak
 
     def of(self, phase: str | None) -> Iterator[Operation]:
@@ -202,7 +202,7 @@ def _wrapper(model: nn.Module, cfg: Config) -> Any:
 
 
 def is_dense(model: Any) -> bool:
-    """Return whether a model is a detector or segmentor, of which only the backbone is modelled."""
+    """Return whether a model is a detector or segmentor, of which only the backbone is modeled."""
     return any(hasattr(model, name) for name in ("bbox_head", "decode_head", "roi_head"))
 
 

@@ -1,4 +1,4 @@
-"""Batch sizes that fit the memory of a GPU, from modelled peaks."""
+"""Batch sizes that fit the memory of a GPU, from modeled peaks."""
 
 import copy
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""Assumed rates of GPUs, for modelled times."""
+"""Assumed rates of GPUs, for modeled times."""
 
 from dataclasses import dataclass
 
@@ -29,7 +29,7 @@ class GpuRates:
     """Seconds that a launch takes on the GPU at least."""
 
     def seconds(self, operation: Operation) -> float:
-        """Return the modelled time of an operation."""
+        """Return the modeled time of an operation."""
         rate = self.matmul_float32 if operation.is_float32 else self.matmul
         if "attention" in operation.name:
             backward = operation.name.endswith("backward")

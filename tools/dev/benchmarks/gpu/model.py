@@ -1,4 +1,4 @@
-"""Modelled cost of the measured steps, from the cost model and not from a GPU."""
+"""Modeled cost of the measured steps, from the cost model and not from a GPU."""
 
 import sys
 from pathlib import Path

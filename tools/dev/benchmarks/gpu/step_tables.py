@@ -1,4 +1,4 @@
-"""Tables of training steps: what was measured, and apart from it what was modelled."""
+"""Tables of training steps: what was measured, and apart from it what was modeled."""
 
 from typing import Any
 
@@ -9,21 +9,21 @@ GB = 1e9
 
 def step_lines(section: dict[str, Any]) -> list[str]:
     """Return the tables of the section on training steps."""
-    measured, modelled = section["measured"], section["modelled"]
+    measured, modeled = section["measured"], section["modeled"]
     head = "Medians of complete steps: copy of the images, forward and backward pass, AdamW."
     lines = [head, ""]
     lines += _measured(measured)
-    if not modelled:
-        return [*lines, "", f"No modelled figures: {section.get('modelled_error', 'none')}"]
-    lines += ["", "Memory of eager steps. The modelled columns were computed, not measured.", ""]
-    lines += _memory(measured, modelled)
+    if not modeled:
+        return [*lines, "", f"No modeled figures: {section.get('modeled_error', 'none')}"]
+    lines += ["", "Memory of eager steps. The modeled columns were computed, not measured.", ""]
+    lines += _memory(measured, modeled)
     lines += [
         "",
-        f"Modelled time of eager steps on {section['gpu_of_model']}. Nothing in this table was"
+        f"Modeled time of eager steps on {section['gpu_of_model']}. Nothing in this table was"
         " measured.",
         "",
     ]
-    return lines + _modelled(modelled)
+    return lines + _modeled(modeled)
 
 
 def _key(row: dict[str, Any]) -> tuple:
@@ -58,32 +58,32 @@ def _measured(rows: list[dict[str, Any]]) -> list[str]:
     return table(columns, lines)
 
 
-def _memory(measured: list[dict[str, Any]], modelled: list[dict[str, Any]]) -> list[str]:
+def _memory(measured: list[dict[str, Any]], modeled: list[dict[str, Any]]) -> list[str]:
     peaks = {
         (row["name"], *_key(row)): row["peak_bytes"] / GB
         for row in measured
         if "peak_bytes" in row and not row["compiled"]
     }
     lines = []
-    for row in modelled:
+    for row in modeled:
         peak = peaks.get((row["name"], *_key(row)))
         figures = [f"{peak:.2f}" if peak else "", f"{row['peak_bytes'] / GB:.2f}"]
         share = f"{peak / (row['peak_bytes'] / GB):.2f}" if peak else ""
         lines.append([row["name"], row["dtype"], row["batch"], *figures, share])
-    models = dict.fromkeys((row["name"], row["dtype"]) for row in modelled)
-    slopes = list(filter(None, (_slope(*model, peaks, modelled) for model in models)))
-    columns = ["model", "precision", "images", "peak GB, measured", "peak GB, modelled",
-               "measured / modelled"]  # fmt: skip
+    models = dict.fromkeys((row["name"], row["dtype"]) for row in modeled)
+    slopes = list(filter(None, (_slope(*model, peaks, modeled) for model in models)))
+    columns = ["model", "precision", "images", "peak GB, measured", "peak GB, modeled",
+               "measured / modeled"]  # fmt: skip
     text = table(columns, lines)
     if slopes:
-        columns = ["model", "precision", "MB per image, measured", "MB per image, modelled"]
+        columns = ["model", "precision", "MB per image, measured", "MB per image, modeled"]
         text += ["", *table(columns, slopes)]
     return text
 
 
-def _slope(name: str, dtype: str, peaks: dict, modelled: list[dict[str, Any]]) -> list[Any] | None:
+def _slope(name: str, dtype: str, peaks: dict, modeled: list[dict[str, Any]]) -> list[Any] | None:
     """Compare the growth of the peak between the smallest and the largest batch."""
-    own = {row["batch"]: row for row in modelled if (row["name"], row["dtype"]) == (name, dtype)}
+    own = {row["batch"]: row for row in modeled if (row["name"], row["dtype"]) == (name, dtype)}
     low, high = min(own), max(own)
     ends = [
         peaks[name, dtype, False, batch]
@@ -97,7 +97,7 @@ def _slope(name: str, dtype: str, peaks: dict, modelled: list[dict[str, Any]]) -
     return [name, dtype, f"{1e3 * (ends[1] - ends[0]) / images:.0f}", f"{predicted:.0f}"]
 
 
-def _modelled(rows: list[dict[str, Any]]) -> list[str]:
+def _modeled(rows: list[dict[str, Any]]) -> list[str]:
     lines = [
         [
             row["name"],
@@ -109,5 +109,5 @@ def _modelled(rows: list[dict[str, Any]]) -> list[str]:
         ]
         for row in rows
     ]
-    columns = ["model", "precision", "images", "modelled ms", "launches", "GB kept"]
+    columns = ["model", "precision", "images", "modeled ms", "launches", "GB kept"]
     return table(columns, lines)

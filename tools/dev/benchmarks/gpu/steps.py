@@ -1,4 +1,4 @@
-"""Training steps of our methods and mmpretrain's, measured and modelled."""
+"""Training steps of our methods and mmpretrain's, measured and modeled."""
 
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,8 @@ def run_steps(
     """Measure all contestants, each in a separate process, and model their eager steps."""
     chosen = contestants(device, small, batches)
     gpu = rates_of(device_name(device))
-    modelling = Job(predict, chosen, gpu, log=out / "modelled.log")
-    modelling.start()  # on the CPU, while the GPU is measured
+    modeling = Job(predict, chosen, gpu, log=out / "modeled.log")
+    modeling.start()  # on the CPU, while the GPU is measured
     measured: list[dict[str, Any]] = []
     following = _job(chosen[0], out)
     for index, contestant in enumerate(chosen):
@@ -30,9 +30,9 @@ def run_steps(
         measured += _rows(contestant, job, deadline)
     result: dict[str, Any] = dict(gpu_of_model=gpu, measured=measured)
     try:
-        result["modelled"] = modelling.result(deadline.left())
+        result["modeled"] = modeling.result(deadline.left())
     except JobError as error:
-        result.update(modelled=[], modelled_error=str(error))
+        result.update(modeled=[], modeled_error=str(error))
     return result
 
 
