@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Train as a Slurm job:  tools/slurm_train.sh PARTITION JOB_NAME CONFIG WORK_DIR [arguments of train.py]
-# Environment variables: GPUS (8 in total), GPUS_PER_NODE (8), CPUS_PER_TASK (5), SRUN_ARGS, PORT,
-# MAX_RESTARTS (0). A run that saves and stops on Slurm's signal (exit code 85) is requeued and
-# continues. So does one that failed, up to MAX_RESTARTS times, unless it reports a user's error.
+# Environment variables: GPUS (8 in total), GPUS_PER_NODE (8), CPUS_PER_TASK (the job's, or 8),
+# SRUN_ARGS, PORT, MAX_RESTARTS (0). A run that saves and stops on Slurm's signal (exit code 85) is
+# requeued and continues. So does one that failed, up to MAX_RESTARTS times, unless it reports a
+# user's error.
 set -euo pipefail
 source "$(dirname "$0")/misc/launch.sh"
 if [ $# -lt 4 ]; then
-    sed -n '2,5s/^# //p' "$0" >&2
+    sed -n '2,6s/^# //p' "$0" >&2
     exit 2
 fi
 partition=$1 job_name=$2 config=$3 work_dir=$4

@@ -3,8 +3,7 @@
 Paper:    arXiv 2205.13137. Recipe read from the authors' public scripts.
 Result:   85.1 % top-1, 88 M parameters, 16.3 GFLOPs (published by the authors).
 Cost:     8 GPUs * 128 images; 125,000 steps of 1024 images.
-Command:  tools/dist_train.sh configs/mixmae/swin_b_finetune_100e.py 8 \
-              --cfg-options model.backbone.init_cfg.checkpoint=CHECKPOINT
+Command:  tools/dist_train.sh configs/mixmae/swin_b_finetune_100e.py 8 --checkpoint CHECKPOINT
 """
 
 _base_ = [

@@ -5,8 +5,7 @@ Paper:    as swin_b_finetune_10percent.py. The same number of steps, so ten time
 Result:   no published number.
 Cost:     8 GPUs * 128 images; about 12,000 steps of 1024 images. Not measured.
 Command:  python tools/dataset_converters/make_label_subset.py data/imagenet --fraction 0.01
-          tools/dist_train.sh configs/mixmae/swin_b_finetune_1percent.py 8 \
-              --cfg-options model.backbone.init_cfg.checkpoint=CHECKPOINT
+          tools/dist_train.sh configs/mixmae/swin_b_finetune_1percent.py 8 --checkpoint CHECKPOINT
 """
 
 _base_ = "swin_b_finetune_10percent.py"

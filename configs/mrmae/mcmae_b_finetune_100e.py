@@ -3,8 +3,7 @@
 Paper:    arXiv 2303.05475, 2205.03892. Recipe read from the MCMAE authors' public instructions.
 Result:   85.8 % top-1 after 400 epochs of pre-training (published, MR-MCMAE-B).
 Cost:     8 GPUs * 128 images; 125,000 steps of 1024 images.
-Command:  tools/dist_train.sh configs/mrmae/mcmae_b_finetune_100e.py 8 \
-              --cfg-options model.backbone.init_cfg.checkpoint=CHECKPOINT
+Command:  tools/dist_train.sh configs/mrmae/mcmae_b_finetune_100e.py 8 --checkpoint CHECKPOINT
 """
 
 _base_ = [

@@ -5,8 +5,7 @@ Paper:    not in the paper; 1 % and 10 % are the subsets of SimCLR (arXiv 2002.0
 Result:   no published number.
 Cost:     8 GPUs * 128 images; about 12,500 steps of 1024 images. Not measured.
 Command:  python tools/dataset_converters/make_label_subset.py data/imagenet --fraction 0.1
-          tools/dist_train.sh configs/mrmae/mcmae_b_finetune_10percent.py 8 \
-              --cfg-options model.backbone.init_cfg.checkpoint=CHECKPOINT
+          tools/dist_train.sh configs/mrmae/mcmae_b_finetune_10percent.py 8 --checkpoint CHECKPOINT
 """
 
 _base_ = "mcmae_b_finetune_100e.py"

@@ -4,8 +4,7 @@ Paper:    as vit_b_linear_probe_90e.py. Fusing the convolution stages as in pre-
           choice.
 Result:   no published number.
 Cost:     8 GPUs * 2048 images; 7,020 steps of 16,384 images. Not measured.
-Command:  tools/dist_train.sh configs/mrmae/mcmae_b_linear_probe_90e.py 8 \
-              --cfg-options model.backbone.encoder.init_cfg.checkpoint=CHECKPOINT
+Command:  tools/dist_train.sh configs/mrmae/mcmae_b_linear_probe_90e.py 8 --checkpoint CHECKPOINT
 """
 
 _base_ = "vit_b_linear_probe_90e.py"

@@ -3,8 +3,7 @@
 Paper:    arXiv 2303.05475; the recipe is MAE's (arXiv 2111.06377, table 9).
 Result:   85.0 % top-1 after 200 epochs of pre-training (published).
 Cost:     8 GPUs * 128 images; 125,000 steps of 1024 images.
-Command:  tools/dist_train.sh configs/mrmae/vit_b_finetune_100e.py 8 \
-              --cfg-options model.backbone.init_cfg.checkpoint=CHECKPOINT
+Command:  tools/dist_train.sh configs/mrmae/vit_b_finetune_100e.py 8 --checkpoint CHECKPOINT
 """
 
 _base_ = [

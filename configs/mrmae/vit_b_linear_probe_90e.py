@@ -5,8 +5,7 @@ Paper:    the protocol is MAE's (arXiv 2111.06377, table 10). MAE probes the cla
           teacher in pre-training.
 Result:   no published number.
 Cost:     8 GPUs * 2048 images; 7,020 steps of 16,384 images. Not measured.
-Command:  tools/dist_train.sh configs/mrmae/vit_b_linear_probe_90e.py 8 \
-              --cfg-options model.backbone.encoder.init_cfg.checkpoint=CHECKPOINT
+Command:  tools/dist_train.sh configs/mrmae/vit_b_linear_probe_90e.py 8 --checkpoint CHECKPOINT
 """
 
 _base_ = "../mixmae/swin_b_linear_probe_90e.py"

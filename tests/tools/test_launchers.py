@@ -13,6 +13,7 @@ import pytest
 import torch.distributed.run
 from free_port import free_port
 from image_folders import write_images
+from mmengine.config import Config
 
 ROOT = Path(__file__).parents[2]
 
@@ -125,6 +126,17 @@ def test_openmmlabs_variables_reach_srun(slurm):
         result.stdout.splitlines()
         == ["-u tools/test.py config.py a.pth --launcher slurm --out m.json"] * 3
     )
+
+
+def test_a_task_has_the_cores_of_the_job_or_of_its_workers(slurm):
+    workers = Config.fromfile(ROOT / "configs/mixmae/swin_b_600e.py").train_dataloader.num_workers
+    job = dict(SLURM_CPUS_PER_TASK="10")
+    for variables in ({}, job, job | dict(CPUS_PER_TASK="6")):
+        slurm(
+            "bash", "tools/slurm_test.sh", "p", "j", "c", "a.pth", python="#!/bin/sh\n", **variables
+        )
+    for line, cores in zip(slurm.asked("srun"), (workers, 10, 6), strict=True):
+        assert f" --cpus-per-task={cores} " in line
 
 
 @pytest.mark.parametrize(("gpus", "per_node"), [("2", "2"), ("16", "8")])
@@ -270,7 +282,7 @@ def test_impossible_numbers_of_a_launch_are_one_line(slurm, gpus, variables, mes
 
 
 def test_impossible_numbers_of_a_job_are_one_line(slurm):
-    for name in ("GPUS", "GPUS_PER_NODE"):
+    for name in ("GPUS", "GPUS_PER_NODE", "CPUS_PER_TASK"):
         result = slurm("bash", "tools/slurm_test.sh", "p", "j", "c", "a.pth", **{name: "0"})
         assert result.returncode == 2
         assert result.stderr == f"error: {name}: '0' is not a whole number of at least 1\n"

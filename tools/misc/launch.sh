@@ -51,9 +51,12 @@ launch() {
 # launch_slurm PARTITION JOB_NAME COMMAND...: run a command in GPUS tasks of a Slurm job
 launch_slurm() {
     local partition=$1 job_name=$2 tasks=${GPUS:-8} per_node=${GPUS_PER_NODE:-8}
+    # the job's number, which srun ignores since Slurm 22.05, or one core per loader worker
+    local cpus=${CPUS_PER_TASK:-${SLURM_CPUS_PER_TASK:-8}}
     shift 2
     require GPUS "$tasks" 1
     require GPUS_PER_NODE "$per_node" 1
+    require CPUS_PER_TASK "$cpus" 1
     if ((per_node > tasks)); then
         per_node=$tasks
     fi
@@ -64,7 +67,7 @@ launch_slurm() {
         --gres="gpu:$per_node" \
         --ntasks="$tasks" \
         --ntasks-per-node="$per_node" \
-        --cpus-per-task="${CPUS_PER_TASK:-5}" \
+        --cpus-per-task="$cpus" \
         --kill-on-bad-exit=1 \
         ${SRUN_ARGS:-} \
         "$@"

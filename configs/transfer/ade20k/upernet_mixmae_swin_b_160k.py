@@ -7,7 +7,7 @@ Paper:    arXiv 2205.13137, whose settings for ADE20K could not be verified: the
 Result:   50.3 mIoU (published for MixMIM-B, in the first version of the paper).
 Cost:     8 GPUs * 2 images; 160,000 steps of 16 images; time not measured.
 Command:  tools/dist_train.sh configs/transfer/ade20k/upernet_mixmae_swin_b_160k.py 8 \
-              --cfg-options model.backbone.init_cfg.checkpoint=CHECKPOINT
+              --checkpoint CHECKPOINT
           Inference slides over the image; --tta of tools/test.py adds scales and flips.
 """
 

@@ -5,7 +5,7 @@ Paper:    arXiv 2205.13137, whose settings for ADE20K could not be verified: tho
 Result:   no published number that could be verified.
 Cost:     8 GPUs * 2 images; 160,000 steps of 16 images; time not measured.
 Command:  tools/dist_train.sh configs/transfer/ade20k/upernet_mixmae_swin_l_160k.py 8 \
-              --cfg-options model.backbone.init_cfg.checkpoint=CHECKPOINT
+              --checkpoint CHECKPOINT
 """
 
 _base_ = "upernet_mixmae_swin_b_160k.py"

@@ -9,7 +9,7 @@ Result:   no published number for MR-MAE; 51.7 mIoU for MCMAE-B without mimickin
           epochs of pre-training (published by its authors).
 Cost:     8 GPUs * 2 images; 160,000 steps of 16 images; time not measured.
 Command:  tools/dist_train.sh configs/transfer/ade20k/upernet_mrmae_mcmae_b_160k.py 8 \
-              --cfg-options model.backbone.init_cfg.checkpoint=CHECKPOINT
+              --checkpoint CHECKPOINT
 """
 
 _base_ = "upernet_mixmae_swin_b_160k.py"

@@ -6,7 +6,7 @@ Paper:    arXiv 2303.05475, which has no such setting. Head, neck and layer deca
 Result:   no published number.
 Cost:     8 GPUs * 2 images; 160,000 steps of 16 images; time not measured.
 Command:  tools/dist_train.sh configs/transfer/ade20k/upernet_mrmae_vit_b_160k.py 8 \
-              --cfg-options model.backbone.init_cfg.checkpoint=CHECKPOINT
+              --checkpoint CHECKPOINT
 """
 
 _base_ = "upernet_mixmae_swin_b_160k.py"

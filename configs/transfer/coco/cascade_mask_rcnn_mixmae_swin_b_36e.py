@@ -5,7 +5,7 @@ Paper:    arXiv 2205.13137, whose settings for COCO could not be verified: these
 Result:   no published number that could be verified.
 Cost:     8 GPUs * 4 images of 1024 pixels; time not measured.
 Command:  tools/dist_train.sh configs/transfer/coco/cascade_mask_rcnn_mixmae_swin_b_36e.py 8 \
-              --cfg-options model.backbone.init_cfg.checkpoint=CHECKPOINT
+              --checkpoint CHECKPOINT
 """
 
 _base_ = [

@@ -5,7 +5,7 @@ Paper:    arXiv 2303.05475, 2205.03892. Our choice: mmdet's cascade in the recip
 Result:   no published number.
 Cost:     8 GPUs * 4 images of 1024 pixels; time not measured.
 Command:  tools/dist_train.sh configs/transfer/coco/cascade_mask_rcnn_mrmae_mcmae_b_25e.py 8 \
-              --cfg-options model.backbone.init_cfg.checkpoint=CHECKPOINT
+              --checkpoint CHECKPOINT
 """
 
 _base_ = [

@@ -7,7 +7,7 @@ Paper:    arXiv 2303.05475; recipe read from the MCMAE authors' public detection
 Result:   53.4 box AP (published, MR-MAE). MCMAE-B without teachers: 53.2 box, 47.1 mask AP.
 Cost:     8 GPUs * 4 images of 1024 pixels; time not measured.
 Command:  tools/dist_train.sh configs/transfer/coco/mask_rcnn_mrmae_mcmae_b_25e.py 8 \
-              --cfg-options model.backbone.init_cfg.checkpoint=CHECKPOINT
+              --checkpoint CHECKPOINT
 """
 
 _base_ = [

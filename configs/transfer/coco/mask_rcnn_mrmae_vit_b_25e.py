@@ -8,7 +8,7 @@ Paper:    arXiv 2303.05475. Windows, global blocks, drop path, layer decay, weig
 Result:   no published number for the plain ViT.
 Cost:     8 GPUs * 4 images of 1024 pixels; time not measured.
 Command:  tools/dist_train.sh configs/transfer/coco/mask_rcnn_mrmae_vit_b_25e.py 8 \
-              --cfg-options model.backbone.init_cfg.checkpoint=CHECKPOINT
+              --checkpoint CHECKPOINT
 """
 
 _base_ = "mask_rcnn_mrmae_mcmae_b_25e.py"

@@ -8,7 +8,7 @@ Data:     8,142 species, 437,513 training and 24,426 validation images: train_va
           docs/classification.md.
 Cost:     8 GPUs * 128 images; 42,700 steps of 1024 images. Not measured.
 Command:  tools/dist_train.sh configs/transfer/inat2018/mrmae_mcmae_b_inat2018_100e.py 8 \
-              --cfg-options model.backbone.init_cfg.checkpoint=CHECKPOINT
+              --checkpoint CHECKPOINT
 """
 
 _base_ = [

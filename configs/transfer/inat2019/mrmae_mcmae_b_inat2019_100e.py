@@ -7,7 +7,7 @@ Data:     1,010 species: train_val2019.tar.gz, train2019.json.tar.gz, val2019.js
           unpacked in data/inat2019; see docs/classification.md.
 Cost:     8 GPUs * 128 images; steps of 1024 images. Not measured.
 Command:  tools/dist_train.sh configs/transfer/inat2019/mrmae_mcmae_b_inat2019_100e.py 8 \
-              --cfg-options model.backbone.init_cfg.checkpoint=CHECKPOINT
+              --checkpoint CHECKPOINT
 """
 
 _base_ = [

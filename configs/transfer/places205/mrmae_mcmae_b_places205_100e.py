@@ -7,7 +7,7 @@ Data:     205 scenes: trainvalsplit_places205.tar.gz and imagesPlaces205_resize.
           in data/places205; see docs/classification.md.
 Cost:     8 GPUs * 128 images; steps of 1024 images. Not measured.
 Command:  tools/dist_train.sh configs/transfer/places205/mrmae_mcmae_b_places205_100e.py 8 \
-              --cfg-options model.backbone.init_cfg.checkpoint=CHECKPOINT
+              --checkpoint CHECKPOINT
 """
 
 _base_ = [

@@ -7,7 +7,7 @@ Data:     365 scenes: filelist_places365-standard.tar, train_256_places365standa
           val_256.tar, unpacked in data/places365; see docs/classification.md.
 Cost:     8 GPUs * 128 images; steps of 1024 images. Not measured.
 Command:  tools/dist_train.sh configs/transfer/places365/mrmae_vit_b_places365_100e.py 8 \
-              --cfg-options model.backbone.init_cfg.checkpoint=CHECKPOINT
+              --checkpoint CHECKPOINT
 """
 
 _base_ = [
