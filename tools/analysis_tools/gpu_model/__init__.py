@@ -1,4 +1,4 @@
-"""Cost of a training step on a GPU, modelled on tensors without values."""
+"""Cost of a training step on a GPU, modeled on tensors without values."""
 
 from .compiled_module import CompiledModule, compile_for_cost
 from .cuda_autocast import CudaAutocast
