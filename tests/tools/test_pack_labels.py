@@ -42,7 +42,7 @@ def test_single_class_keeps_its_label(tmp_path, kind):
     write_folder(tmp_path / "in", files)
     printed = pack(tmp_path / "in", out := tmp_path / f"out.{kind}")
     assert "2 images, 1 classes" in printed.stdout
-    warning = "one class, 'only'; if its folders, such as 'a', are the classes, pack"
+    warning = "'only' is one class; if its folders, such as 'a', are the classes, pack"
     assert f"{warning} '{tmp_path}/in/only/'" in printed.stderr
     assert f"checking {out}" in printed.stderr
     assert labels_by_content(out) == dict.fromkeys(files.values(), 0)
@@ -100,33 +100,11 @@ def test_classes_without_images_of_an_archive_are_kept(tmp_path, kind):
     archive = shutil.make_archive(str(tmp_path / "in"), "tar", folder)
     pack(archive, out := tmp_path / f"out.{kind}")
     assert labels_by_content(out) == {data: 2 * ("/c/" in name) for name, data in files.items()}
-    for name, data in class_files("val").items():
-        write_folder(folder, {name: data})
-    archive = shutil.make_archive(str(tmp_path / "both"), "zip", folder)
-    message = pack(archive, tmp_path / f"both.{kind}", code=1).stderr
-    assert "class folder 'train/b' has no images" in message
 
 
-def test_split_beside_masks_has_no_labels(tmp_path):
-    write_folder(tmp_path / "in", {"train/0.png": b"0", "train_masks/0.png": b"1"})
-    assert (
-        "2 images, folders train, train_masks, 0"
-        in pack(tmp_path / "in", tmp_path / "out.tar").stdout
-    )
-    message = pack(tmp_path / "in", tmp_path / "out.parquet", code=1).stderr
-    assert "has the folders train, train_masks: pack each" in message
-
-
-@pytest.mark.parametrize("shared", ["", "data/"])
-def test_class_that_a_split_would_lose_is_refused(tmp_path, shared):
-    files = class_files(f"{shared}train") | class_files(f"{shared}val")
-    files |= {f"{shared}train/a/{n}.png": image_bytes()[:300] for n in range(2)}
-    write_folder(tmp_path / "in", files)
-    out = tmp_path / "out.tar"
-    options = (tmp_path / "in", out, "--short-side", 16, "--workers", 1)
-    message = pack(*options, code=1).stderr
-    assert "error: no image of the class folder 'train/a' can be packed" in message
-    assert "pack each split separately; the first: corrupt image" in message
-    assert not out.exists()
-    write_folder(tmp_path / "in", {f"{shared}train/x.png": image_bytes()})  # no labels in train
-    assert "7 images, folders train, val, 7 of them" in pack(*options, code=1).stdout
+def test_split_that_is_a_class_by_other_folders_is_a_warning(tmp_path):
+    write_folder(tmp_path / "in", class_files("train") | {"masks/0.png": b"1"})
+    printed = pack(tmp_path / "in", tmp_path / "out.tar")
+    assert "5 images, 2 classes" in printed.stdout
+    assert "'train' is one class; if its folders, such as 'a', are the classes" in printed.stderr
+    assert f"pack '{tmp_path}/in/train/'" in printed.stderr

@@ -1,5 +1,7 @@
 """Images and labels of the sources of packs."""
 
+import os
+import shlex
 from importlib import import_module
 
 import pytest
@@ -37,39 +39,58 @@ def tree(root, kind, files):
     return root / "in"
 
 
+def source_of(root, kind, files):
+    """Write files as a folder, a list, an archive or an archive for each folder."""
+    if kind == "tar":
+        return write_archive(root / "in.tar", files, "tar")
+    if kind == "tars":
+        for name, data in files.items():
+            write_archive(root / f"in/{name.replace('/', ' ')}.tar", {name: data}, "tar")
+        return root / "in"
+    source = write_folder(root / "in", files)
+    if kind == "list":
+        source = root / "in/list.txt"
+        source.write_text("".join(f"{name}\n" for name in files))
+    return source
+
+
 @pytest.mark.parametrize(
     ("archives", "splits"),
     [
-        (["train-0-of-1.parquet", "validation-0-of-1.parquet"], "train, val"),
-        (["train.tar", "val.tar"], "train, val"),
-        (["test.zip", "train_0.tar", "train_1.tar"], "test, train"),
-        (["train_shard_00.tar", "val_shard_00.tar"], "train, val"),
-        (["train/0.tar", "valid/0.tar"], "train, val"),
+        (["train-0-of-1.parquet", "validation-0-of-1.parquet"], "train, validation"),
+        (["train2017.tar", "val2017.tar"], "train, val"),
+        (["Test.zip", "train_0.tar", "train_1.tar"], "Test, train"),
+        (["train/0.tar", "valid/0.tar"], "train, valid"),
     ],
 )
 def test_splits_in_several_archives_are_not_mixed(list_source, tmp_path, archives, splits):
     for name in archives:
         write_archive(tmp_path / name, class_files(), name.rpartition(".")[2])
     place = tmp_path / "*/*" if "/" in archives[0] else tmp_path
-    with pytest.raises(DataNotFoundError, match=f"contains the splits {splits}, which a pack"):
+    with pytest.raises(DataNotFoundError, match=f"contains the splits {splits}, but a pack has"):
         list_source(place)
 
 
-@pytest.mark.parametrize("kind", ["folder", "tar", "tars"])
-def test_classes_with_the_word_of_a_split_keep_labels(list_source, tmp_path, kind):
-    classes = ["ant", "bee", "bullet_train", "cat", "crash_test", "dog"]
+@pytest.mark.parametrize("kind", ["folder", "list", "tar", "tars"])
+@pytest.mark.parametrize(
+    "classes",
+    [
+        ["ant", "bee", "bullet_train", "cat", "crash_test", "dog"],
+        ["bus", "car", "train"],
+        ["invalid", "valid"],
+        ["fail", "pass", "test"],
+        ["Train", "train", "training"],
+        ["train_masks", "val_masks"],
+        ["a b", "test ", "Über", "été"],
+    ],
+)
+def test_names_of_splits_among_classes_keep_labels(list_source, tmp_path, kind, classes):
     files = class_files(classes=classes, images=1)
-    if kind == "folder":
-        source = write_folder(tmp_path / "in", files)
-    elif kind == "tar":
-        source = write_archive(tmp_path / "in.tar", files, "tar")
-    else:
-        for name, image in files.items():
-            write_archive(tmp_path / f"in/{name[:-6]}.tar", {name: image}, "tar")
-        source = tmp_path / "in"
-    found = list_source(source)
-    assert (found.classes, found.splits) == (tuple(classes), ())
-    assert [image.label for image in found.images] == list(range(6))
+    found = list_source(source_of(tmp_path, kind, files))
+    assert found.classes == tuple(classes)
+    assert {image.name: image.label for image in found.images} == {
+        name: label for label, name in enumerate(files)
+    }
 
 
 def test_archives_of_one_split_are_packed_together(list_source, tmp_path):
@@ -84,7 +105,7 @@ def test_archives_of_one_split_are_packed_together(list_source, tmp_path):
 def test_labeled_splits_in_one_archive_are_not_mixed(list_source, tmp_path):
     files = {f"{split}/0{end}": b"0" for split in ("train", "val") for end in (".png", ".cls")}
     write_tar(tmp_path / "a.tar", files)
-    with pytest.raises(DataNotFoundError, match=r"splits train, val.* an archive of each"):
+    with pytest.raises(DataNotFoundError, match=r"splits train, val, .* unpack it, or pack lists"):
         list_source(tmp_path / "a.tar")
 
 
@@ -93,7 +114,7 @@ def test_folder_around_an_archive_is_no_class(list_source, tmp_path):
         write_tar(tmp_path / "a.tar", class_files(prefix))
         found = list_source(tmp_path / "a.tar")
         assert found.images[0].name == f"{prefix}/a/0.png"
-        assert (found.classes, found.splits) == (("a", "b"), ())
+        assert found.classes == ("a", "b")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -115,7 +136,7 @@ def test_labels_of_lists_are_kept(tmp_path, kind, names):
 def test_labeled_lists_of_archives_are_read(list_source, tmp_path):
     write_parquet(tmp_path / "a.parquet", class_files())
     (tmp_path / "list.txt").write_text("a.parquet::3 0\na.parquet::0 5\n")
-    images, classes, _ = list_source(tmp_path / "list.txt")
+    images, classes = list_source(tmp_path / "list.txt")
     assert [image.label for image in images] == [0, 5]
     assert len(classes) == 6
     given = list(class_files().values())
@@ -190,16 +211,6 @@ def test_empty_class_folders_keep_the_names(list_source, tmp_path, source, kind)
         assert contents(dataset) == [image_bytes(1)]
 
 
-@pytest.mark.parametrize("source", ["folder", "zip"])
-@pytest.mark.parametrize("other", ["train", "val"])
-def test_empty_class_folders_of_splits_are_refused(list_source, tmp_path, source, other):
-    files = {f"in/{split}/b/0.png": b"" for split in ("train", "val")} | {"in/val/0/": b""}
-    assert list_source(tree(tmp_path / "1", source, files)).splits == ("train", "val")
-    files[f"in/{other}/c/0.png"] = b""
-    with pytest.raises(DataNotFoundError, match=r"'val/0' has no images.*pack each split"):
-        list_source(tree(tmp_path / "2", source, files))
-
-
 @pytest.mark.parametrize("link", ["gone", "a"])
 def test_class_folders_that_shift_labels_are_refused(list_source, tmp_path, link):
     write_folder(tmp_path / "train", class_files(classes="ac"))
@@ -212,42 +223,46 @@ def test_class_folders_that_shift_labels_are_refused(list_source, tmp_path, link
 
 
 @pytest.mark.parametrize("kind", ["folder", "list", "tar"])
-@pytest.mark.parametrize("shared", ["ImageNet", "data/ImageNet"])
-def test_splits_below_a_shared_folder_are_no_class(list_source, tmp_path, kind, shared):
-    files = class_files(f"{shared}/train") | class_files(f"{shared}/val")
-    source = write_folder(tmp_path / "in", files)
-    if kind == "list":
-        source = tmp_path / "in/list.txt"
-        source.write_text("".join(f"{name}\n" for name in files))
-    elif kind == "tar":
-        source = write_archive(tmp_path / "in.tar", files, "tar")
-    found = list_source(source)
-    assert (found.classes, found.splits) == (None, ("train", "val"))
-    assert sorted(image.name for image in found.images) == sorted(files)
+@pytest.mark.parametrize("shared", ["", "data 1/ImageNet/"])
+@pytest.mark.parametrize("splits", [("Train", "validation"), ("test", "train", "val")])
+@pytest.mark.parametrize("other", ["a/0.png", "0.png"])
+def test_several_splits_are_refused(list_source, tmp_path, kind, shared, splits, other):
+    files = {f"{shared}{split}/a/0.png": b"" for split in splits[1:]}
+    source = source_of(tmp_path, kind, {f"{shared}{splits[0]}/{other}": b"", **files})
+    message = f"contains the splits {', '.join(splits)}, but a pack has one: "
+    with pytest.raises(DataNotFoundError, match=message) as raised:
+        list_source(source)
     if kind == "folder":
-        (source / shared / "val/0").mkdir()
-        with pytest.raises(DataNotFoundError, match="'val/0' has no images"):
-            list_source(source)
+        commands = str(raised.value).partition("has one: ")[2].partition(", side by")[0]
+        for split, command in zip(splits, commands.split(" and "), strict=True):
+            _, place, out = shlex.split(command)
+            assert out == f"{split}.tar"
+            assert os.path.samefile(place, source / shared / split)
 
 
-@pytest.mark.parametrize("shared", ["", "ImageNet/"])
-def test_unlabeled_splits_may_have_empty_folders(list_source, tmp_path, shared):
-    write_folder(tmp_path, {f"{shared}train/0.png": b"", f"{shared}val/b/0.png": b""})
-    (tmp_path / shared / "train/tmp").mkdir()
-    (tmp_path / shared / "train/gone").symlink_to("nowhere")
-    assert list_source(tmp_path).splits == ("train", "val")
+def test_labeled_list_of_several_splits_has_no_folders_of_them(list_source, tmp_path):
+    (tmp_path / "list.txt").write_text("train/0.png 0\nval/1.png 1\n")
+    found = list_source(tmp_path / "list.txt")
+    assert [(image.name, image.label) for image in found.images] == [("0", 0), ("1", 1)]
 
 
-@pytest.mark.parametrize("folders", [("", ""), ("data/", "data/"), ("train/", "test/")])
-def test_unlabeled_archives_of_several_splits_are_packed(list_source, tmp_path, folders):
-    for split, folder in zip(("train", "test"), folders, strict=True):
-        write_tar(tmp_path / f"{split}.tar", {f"{folder}{split}1.png": b""})
-    found = list_source(tmp_path)
-    assert [image.label for image in found.images] == [None, None]
-    write_tar(tmp_path / "test.tar", {f"{folders[1]}{name}/test.png": b"" for name in "ab"})
-    if "train/" not in folders:
-        with pytest.raises(DataNotFoundError, match="contains the splits test, train"):
-            list_source(tmp_path)
+@pytest.mark.parametrize("kind", ["folder", "tar"])
+@pytest.mark.parametrize("around", ["", "train/", "data/train/"])
+def test_images_beside_class_folders_are_refused(list_source, tmp_path, kind, around):
+    names = ("montage 1.png", "cat/0.png", "dog/x/0.png")
+    source = source_of(tmp_path, kind, {f"{around}{name}": b"" for name in names})
+    message = f"1 of 3 images beside class folders, such as '{around}montage 1.png', so they have"
+    with pytest.raises(DataNotFoundError, match=message):
+        list_source(source)
+
+
+@pytest.mark.parametrize("name", ["train", "photos"])
+def test_single_class_may_have_any_name(list_source, tmp_path, name):
+    write_folder(tmp_path, {f"{name}/{number}.png": b"" for number in range(2)})
+    assert list_source(tmp_path).classes == (name,)
+    (tmp_path / "bus").mkdir()
+    assert list_source(tmp_path).classes == ("bus", name)
+    assert ("bus", name) == LabeledImageFolder(str(tmp_path)).CLASSES
 
 
 @pytest.mark.parametrize(

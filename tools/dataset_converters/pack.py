@@ -1,7 +1,7 @@
 """Pack the images of a folder, list or archive into one file, optionally smaller.
 
-SOURCE is a folder of any depth, a list of images with or without labels, an archive or a folder of
-archives of one split. OUT ends in .tar, .parquet or .lmdb. Files are copied unchanged, corrupt ones
+SOURCE is one split: a folder of any depth, a list of images with or without labels, an archive or a
+folder of archives. OUT ends in .tar, .parquet or .lmdb. Files are copied unchanged, corrupt ones
 too; with --short-side, larger images are turned upright, resized and written as JPEG. Labels are
 kept: tar and LMDB keep CLASS/IMAGE or have a .cls file per image, Parquet has a column 'label'. OUT
 appears when it is complete; an interrupted run starts again. Exit code 0: all images were packed.
@@ -152,21 +152,16 @@ def pack(args: argparse.Namespace) -> list[str]:
     """Write the file, and return a line for every image that was left out."""
     from content_suffix import with_suffix_of
     from pack_check import check_pack
-    from pack_names import describe_single_class, lost_class, why_unnamed
+    from pack_names import describe_folders_in_class, why_unnamed
     from pack_source import list_source
     from pack_writers import WRITERS
 
     from mim_plugins.checkpoints import write_atomically
 
-    images, classes, splits = source = list_source(args.source)
-    if warning := describe_single_class(args.source, source):
+    images, classes = source = list_source(args.source)
+    if warning := describe_folders_in_class(args.source, source):
         print(warning, file=sys.stderr)
     kind = args.format or args.out.suffix.lower().lstrip(".")
-    if kind == "parquet" and splits:
-        raise UserError(
-            f"source '{printable(args.source)}' has the folders {', '.join(splits)}: pack each into"
-            " a Parquet file, such as train.parquet"
-        )
     convert: Callable[[str], Content] = copy
     workers = 1
     if args.short_side is not None:
@@ -192,11 +187,6 @@ def pack(args: argparse.Namespace) -> list[str]:
                     writer.add(written[-1], content.data)
         if not written:
             raise UserError(f"no image can be packed; the first: {left_out[0]}")
-        if lost := lost_class(images, written, splits):
-            raise UserError(
-                f"no image of the class folder '{printable(lost)}' can be packed, so the labels of"
-                f" its split would shift: pack each split separately; the first: {left_out[0]}"
-            )
         print(f"checking {printable(args.out)}", file=sys.stderr)
         check_pack(path, kind, written, classes)
 
@@ -209,8 +199,7 @@ def pack(args: argparse.Namespace) -> list[str]:
             " give another name"
         ) from None
     size = args.out.stat().st_size / 1e6
-    folders = f"folders {', '.join(splits)}" if splits else "no labels"
-    labels = f"{len(classes)} classes" if classes else folders
+    labels = f"{len(classes)} classes" if classes else "no labels"
     print(
         f"{len(written)} images, {labels}, {shrunk} of them shrunk:"
         f" {printable(args.out)}, {size:.1f} MB"

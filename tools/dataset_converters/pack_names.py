@@ -3,19 +3,14 @@
 import os
 import posixpath
 from collections import Counter
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from mim_plugins.archives import is_url, split_address
 from mim_plugins.datasets.archive_member import first_folders
 from mim_plugins.datasets.image_files import is_hidden
-from mim_plugins.datasets.splits import (
-    as_prefix,
-    shared_folders,
-    split_in_name,
-    splits_among,
-)
+from mim_plugins.datasets.splits import as_prefix, plain_split, shared_folders
 from mim_plugins.file_names import printable
 
 
@@ -34,8 +29,6 @@ class Source(NamedTuple):
     images: list[PackedImage]
     classes: tuple[str, ...] | None = None
     """Names of the classes, None without labels."""
-    splits: tuple[str, ...] = ()
-    """Names of the splits whose folders contain the images."""
 
 
 def paths_of(addresses: Sequence[str], root: str) -> list[str]:
@@ -81,19 +74,16 @@ def _visible(name: str) -> str:
 
 
 def named_by_path(
-    addresses: Sequence[str], paths: Sequence[str], shared: str | None = None
+    addresses: Sequence[str], paths: Sequence[str], around: str | None = None
 ) -> Source:
-    """Keep the paths; the first folders after ``shared`` are the classes if all images have one.
+    """Keep the paths; the first folders after ``around`` are the classes if all images have one.
 
-    Below the folders that all images share, which ``shared`` is by default, they may be splits.
+    ``around`` are by default the folders that all images share.
     """
-    common = shared_prefix(paths)
-    splits = tuple(splits_among([path[len(common) :] for path in paths]))
-    folders = first_folders(paths, common if shared is None else shared)
+    folders = first_folders(paths, shared_prefix(paths) if around is None else around)
     classes = sorted(set(folders))
-    if "" in classes or splits:
-        images = [PackedImage(*pair, None) for pair in zip(addresses, paths, strict=True)]
-        return Source(images, None, splits)
+    if "" in classes:
+        return Source([PackedImage(*pair, None) for pair in zip(addresses, paths, strict=True)])
     label_of = {name: label for label, name in enumerate(classes)}
     labels = map(label_of.__getitem__, folders)
     return Source(list(map(PackedImage, addresses, paths, labels)), tuple(classes))
@@ -109,33 +99,23 @@ def have_folders_of_labels(images: Sequence[PackedImage], classes: Sequence[str]
     )
 
 
-def lost_class(
-    images: Sequence[PackedImage], written: Sequence[PackedImage], splits: Sequence[str]
-) -> str | None:
-    """Return the path of a class folder of a split all of whose images were left out, if any.
-
-    Splits with images outside of class folders have no labels.
-    """
-    shared = shared_prefix([image.name for image in images])
-    given, kept = (
-        {tuple(image.name[len(shared) :].split("/")[:-1][:2]) for image in each}
-        for each in (images, written)
-    )
-    labeled = set(splits) - {folders[0] for folders in given if len(folders) == 1}
-    lost = sorted(folders for folders in given - kept if folders and folders[0] in labeled)
-    return "/".join(lost[0]) if lost else None
-
-
 def shared_prefix(paths: Sequence[str]) -> str:
     """Return the folders that all paths share."""
     return as_prefix(shared_folders(paths))
 
 
-def through_split(paths: Sequence[str]) -> str:
-    """Return the folders that all paths share, through that of a split, ``""`` without one."""
+def folders_around_classes(paths: Sequence[str]) -> str:
+    """Return the folders that all paths share, through that of a split with folders, or ``""``."""
     shared = shared_folders(paths)
-    count = max((n for n, part in enumerate(shared, 1) if split_in_name(part)), default=0)
-    return as_prefix(shared[:count])
+    count = max((n for n, part in enumerate(shared, 1) if plain_split(part)), default=0)
+    around = as_prefix(shared[:count])
+    return around if any(first_folders(paths, around)) else ""
+
+
+def different_splits(names: Iterable[str]) -> list[str]:
+    """Return the names that are exactly those of splits, if these are at least two splits."""
+    found = sorted(filter(plain_split, set(names)))
+    return found if len({*map(plain_split, found)}) > 1 else []
 
 
 def _path_of_url(url: str) -> str:
@@ -149,18 +129,22 @@ def _inner_path(path: str) -> str:
     return "/".join(part for part in parts if part not in ("", ".."))
 
 
-def describe_single_class(source: str, found: Source) -> str:
-    """Return a warning if the only class contains folders that may be the classes, or ``""``."""
-    names = [image.name for image in found.images]
-    shared = shared_prefix(names)
-    folders = sorted(set(first_folders(names, shared)) - {""})
-    if found.classes is None or len(found.classes) != 1 or len(folders) < 2:
-        return ""
-    return (
-        f"warning: all images are of one class, '{printable(found.classes[0])}'; if its folders,"
-        f" such as '{printable(folders[0])}', are the classes, pack"
-        f" '{printable(os.path.join(source, shared))}'"
-    )
+def describe_folders_in_class(source: str, found: Source) -> str:
+    """Return a warning if the only class, or a split, contains folders that may be the classes."""
+    classes = found.classes or ()
+    for label, name in enumerate(classes):
+        if len(classes) > 1 and not plain_split(name):
+            continue
+        names = [image.name for image in found.images if image.label == label]
+        shared = shared_prefix(names) if names else ""
+        folders = sorted(set(first_folders(names, shared)) - {""})
+        if len(folders) > 1:
+            return (
+                f"warning: '{printable(name)}' is one class; if its folders, such as"
+                f" '{printable(folders[0])}', are the classes, pack"
+                f" '{printable(os.path.join(source, shared))}'"
+            )
+    return ""
 
 
 def named_by_label(
@@ -172,7 +156,7 @@ def named_by_label(
         sorted(set(labels)) == list(range(len(names)))
         and list(names) == sorted(set(names))
         and not any("/" in name or not name or is_hidden(name) for name in names)
-        and not splits_among([f"{name}/0" for name in names])
+        and not different_splits(names)
     )
     digits = len(str(len(addresses)))
     return [

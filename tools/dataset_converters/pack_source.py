@@ -1,29 +1,25 @@
 """Images to pack from a folder, list or archive, with their labels."""
 
 import os
-from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+import re
+import shlex
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import NoReturn
 
 from pack_names import (
     Source,
+    different_splits,
+    folders_around_classes,
     listed_paths,
     named_by_label,
     named_by_path,
     paths_of,
     shared_prefix,
-    through_split,
 )
 
 from mim_plugins.datasets.archive_images import archive_images, stores_labels
 from mim_plugins.datasets.archive_member import first_folders, folders_below
-from mim_plugins.datasets.archive_places import (
-    ArchivePlace,
-    find_archives,
-    is_archive_place,
-    name_with_split,
-)
+from mim_plugins.datasets.archive_places import ArchivePlace, find_archives, is_archive_place
 from mim_plugins.datasets.image_files import (
     BAND_SUFFIXES,
     ImageScan,
@@ -32,7 +28,7 @@ from mim_plugins.datasets.image_files import (
 )
 from mim_plugins.datasets.image_lists import paths_in, read_image_list, read_labeled_list
 from mim_plugins.datasets.image_places import is_list
-from mim_plugins.datasets.splits import split_in_name, splits_among
+from mim_plugins.datasets.splits import plain_split
 from mim_plugins.errors import DataNotFoundError
 from mim_plugins.file_names import printable, read_lines, unquote_name
 
@@ -43,8 +39,8 @@ def list_source(source: str) -> Source:
     """Return the images of a folder, list or archive.
 
     Raises:
-        DataNotFoundError: there are no images, two would have the same name, or their labels would
-            not mean the same.
+        DataNotFoundError: there are no images, two would have the same name, only some have a
+            class folder, or they are of several splits.
         ArchiveError: an archive or its labels are corrupt.
         ValueError: some lines of a list have a label, but not all.
     """
@@ -82,19 +78,21 @@ def _read(source: str) -> Source | None:
 def _read_folder(folder: str, scan: ImageScan) -> Source:
     """Keep the paths and the labels, those of class folders without images included."""
     paths = paths_of(scan.paths, folder)
-    outer = through_split(paths)
-    found = named_by_path(scan.paths, paths, outer)
-    _refuse_empty_classes(folder, paths, found.splits, partial(_class_folders, folder))
+    splits = _splits_in(paths)
+    places = [printable(os.path.join(folder, shared_prefix(paths), name)) for name in splits]
+    commands = [
+        f"pack {shlex.quote(place)} {shlex.quote(f'{os.path.basename(place)}.tar')}"
+        for place in places
+    ]
+    _refuse_splits(folder, splits, f"{' and '.join(commands)}, side by side")
+    around = folders_around_classes(paths)
+    _refuse_images_beside(folder, paths, around)
+    found = named_by_path(scan.paths, paths, around)
     if found.classes is None:
         return found
-    if outer:
-        return _labeled_in(found, _class_folders(folder, outer))
-    return _labeled_in(found, list(classes_of_scan(folder, scan, BAND_SUFFIXES)))
-
-
-def _class_folders(folder: str, inside: str) -> list[str]:
-    place = os.path.join(folder, inside)
-    return list(classes_of_scan(place, scan_images(place, BAND_SUFFIXES), BAND_SUFFIXES))
+    place = os.path.join(folder, around)
+    inside = scan_images(place, BAND_SUFFIXES) if around else scan
+    return _labeled_in(found, list(classes_of_scan(place, inside, BAND_SUFFIXES)))
 
 
 def _read_list(file: str) -> Source:
@@ -103,7 +101,9 @@ def _read_list(file: str) -> Source:
     addresses = read_image_list(file, folder)
     paths = listed_paths(addresses, folder)
     by_path = named_by_path(addresses, paths)
+    splits = _splits_in(paths)
     if addresses == paths_in(folder, [unquote_name(line) for line in read_lines(file)]):
+        _refuse_splits(file, splits, "pack a list of each")
         return by_path
     entries = read_labeled_list(file)
     named = paths_in(folder, [name for name, _ in entries])
@@ -114,7 +114,7 @@ def _read_list(file: str) -> Source:
                 " every line a path and a label from 0, or a path alone"
             )
     labels = [label for _, label in entries]
-    if labels == [image.label for image in by_path.images]:
+    if not splits and labels == [image.label for image in by_path.images]:
         return by_path
     classes = _numbered_classes(file, labels)
     return Source(named_by_label(addresses, labels, None), classes)
@@ -122,29 +122,28 @@ def _read_list(file: str) -> Source:
 
 def _read_archives(source: str, place: ArchivePlace) -> Source:
     """Keep the labels that archives store, or else the paths of their members."""
-    names = splits_among([f"{name_with_split(each)}/0" for each in place.archives])
-    splits = {split for name in names if (split := split_in_name(name))}
-    are_labeled = stores_labels(place)
-    remedy = "give a pattern for each, such as 'data/train-*.tar'"
-    if len(splits) > 1 and are_labeled:
-        _refuse_splits(source, sorted(splits), remedy)
-    found = archive_images(place, are_labeled, suffixes=BAND_SUFFIXES)
+    splits = different_splits(map(_name_of_archive, place.archives))
+    _refuse_splits(source, splits, "give the archives of one, such as 'data/train-*.tar'")
+    found = archive_images(place, stores_labels(place), suffixes=BAND_SUFFIXES)
     paths = paths_of(found.paths, "")
+    line = printable(found.paths[0])
+    _refuse_splits(source, _splits_in(paths), f"unpack it, or pack lists with lines like '{line}'")
+    if found.labels is not None:
+        images = named_by_label(found.paths, found.labels, found.classes)
+        return Source(images, found.classes or _numbered_classes(source, found.labels))
+    shared = shared_prefix(paths)
+    _refuse_images_beside(source, paths, shared)
     by_path = named_by_path(found.paths, paths)
-    if found.labels is None:
-        shared = shared_prefix(paths)
-        have_folders = any("/" in path[len(shared) :] for path in paths)
-        if len(splits) > 1 and have_folders and not by_path.splits:
-            _refuse_splits(source, sorted(splits), remedy)
-        folders_in = partial(folders_below, found.archives)
-        _refuse_empty_classes(source, paths, by_path.splits, folders_in)
-        if by_path.classes is None:
-            return by_path
-        return _labeled_in(by_path, sorted({*by_path.classes, *folders_in(shared)}))
-    if len(by_path.splits) > 1:
-        _refuse_splits(source, by_path.splits, "write an archive of each")
-    images = named_by_label(found.paths, found.labels, found.classes)
-    return Source(images, found.classes or _numbered_classes(source, found.labels))
+    if by_path.classes is None:
+        return by_path
+    return _labeled_in(by_path, sorted({*by_path.classes, *folders_below(found.archives, shared)}))
+
+
+def _name_of_archive(path: str) -> str:
+    """Return the name without numbers, such as train of train-0-of-9, or that of its folder."""
+    folder, file = os.path.split(path)
+    name = re.sub(r"[-_.]?[0-9].*", "", os.path.splitext(file)[0])
+    return name if plain_split(name) else os.path.basename(folder)
 
 
 def _numbered_classes(source: str, labels: Sequence[int]) -> tuple[str, ...]:
@@ -166,38 +165,25 @@ def _labeled_in(found: Source, classes: Sequence[str]) -> Source:
     return Source(images, tuple(classes))
 
 
-def _refuse_empty_classes(
-    source: str,
-    paths: Sequence[str],
-    splits: Sequence[str],
-    folders_in: Callable[[str], Iterable[str]],
-) -> None:
-    """Refuse class folders without images in splits, unless the splits have one class in common.
+def _splits_in(paths: Sequence[str]) -> list[str]:
+    return different_splits(first_folders(paths, shared_prefix(paths)))
 
-    Args:
-        source: the source.
-        paths: paths of its images.
-        splits: folders of the splits, in the one that all paths share.
-        folders_in: returns the folders below a path that ends in a slash.
-    """
-    shared = shared_prefix(paths)
-    classes = set[str]()
-    empty = list[str]()
-    for split in splits:
-        inside = f"{shared}{split}/"
-        given = set(first_folders([path for path in paths if path.startswith(inside)], inside))
-        if "" not in given:  # images without a label need no class folders
-            classes |= given
-            empty += [f"{split}/{name}" for name in sorted({*folders_in(inside)} - given)]
-    if empty and len(classes) > 1:
+
+def _refuse_splits(source: str, splits: Sequence[str], remedy: str) -> None:
+    if splits:
         raise DataNotFoundError(
-            f"source '{printable(source)}': class folder '{printable(empty[0])}' has no images, and"
-            " a pack of several splits cannot have an empty one: pack each split separately"
+            f"source '{printable(source)}' contains the splits"
+            f" {', '.join(map(printable, splits))}, but a pack has one: {remedy}"
         )
 
 
-def _refuse_splits(source: str, splits: Sequence[str], remedy: str) -> NoReturn:
-    raise DataNotFoundError(
-        f"source '{printable(source)}' contains the splits {', '.join(splits)}, which a pack would"
-        f" mix: pack each one separately, and {remedy}"
-    )
+def _refuse_images_beside(source: str, paths: Sequence[str], around: str) -> None:
+    """Refuse images without a class folder where others have one."""
+    folders = first_folders(paths, around)
+    beside = [path for path, folder in zip(paths, folders, strict=True) if not folder]
+    if beside and any(folders):
+        raise DataNotFoundError(
+            f"source '{printable(source)}' has {len(beside)} of {len(paths)} images beside class"
+            f" folders, such as '{printable(beside[0])}', so they have no label: move them away or"
+            " into one; a list (.txt) of the images is packed without labels"
+        )
