@@ -44,7 +44,7 @@ def check_training(runner: Runner) -> list[str]:
     model = innermost_model(runner.model)
     loops = dict(train=runner.train_loop, val=runner.val_loop)
     datasets, metrics = _datasets_and_metrics(loops)
-    check_processes(datasets)
+    check_processes(model, datasets)
     check_lengths(datasets)
     check_batches(model, runner.train_dataloader)
     evaluator = getattr(runner.val_loop, "evaluator", runner.val_loop)

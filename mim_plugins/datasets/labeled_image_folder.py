@@ -21,11 +21,12 @@ from .archive_places import (
     list_of_archive,
     with_split,
 )
-from .image_files import images_by_class, scan_images, suffixes_of_pipeline
+from .image_files import scan_images, suffixes_of_pipeline
 from .image_lists import paths_in, read_image_list, read_labeled_list
+from .images_by_class import images_by_class
 from .labeled_dataset import LabeledDataset
 from .single_paths import check_local_paths, check_single_paths
-from .splits import SPLITS
+from .splits import SPLITS, normal_split
 
 
 @DATASETS.register_module()
@@ -40,7 +41,8 @@ class LabeledImageFolder(LabeledDataset):
         data_root: folder that ``data_prefix`` and ``ann_file`` are relative to; or an archive, or
             a folder or pattern of archives, see :func:`find_archives` and :func:`archive_images`.
         data_prefix: folder of the images, or ``dict(img_path=...)``. Its sub-folders are the
-            classes, numbered in sorted order.
+            classes, numbered in sorted order. If ``train`` or ``val`` contains images, but no class
+            folders of images, the list ``meta/SPLIT.txt`` in ``data_root`` is read if it exists.
         ann_file: text file with lines ``PATH LABEL``, relative to the folder of the images,
             instead of class folders.
         split: ``'train'``, ``'val'`` or ``'test'``, instead of ``data_prefix``. The list
@@ -195,6 +197,13 @@ class LabeledImageFolder(LabeledDataset):
     def _read_classes(self, folder: Path) -> list[dict]:
         classes, scan = images_by_class(folder, self.suffixes)
         scan.warn_of_left_out(folder)
+        split = normal_split(self.split)
+        listed = os.path.join(self.data_root, "meta", f"{split}.txt")
+        is_flat = bool(scan.paths) and not any(classes.values())
+        if is_flat and split in ("train", "val") and os.path.isfile(listed):
+            print_log(f"labels of '{printable(folder)}': '{printable(listed)}'", "current")
+            self.ann_file = listed
+            return self._read_list(folder)
         if scan.paths:
             self._name_classes(tuple(classes), folder)
         empty = [printable(name) for name, paths in classes.items() if not paths]

@@ -1,6 +1,7 @@
 """Loaders of labeled images for evaluations, with a center crop by default."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from mmengine.dist import get_world_size
 from mmengine.registry import DefaultScope
@@ -11,6 +12,7 @@ from ..config import type_name
 from ..datasets.drop_ins import use_drop_in
 from ..datasets.wrappers import base_datasets
 from ..errors import DataNotFoundError
+from ..file_names import printable
 from ..sampling import evenly_spaced
 from ..transforms.center_crop import center_crop
 from .class_names import class_difference, class_names
@@ -71,20 +73,30 @@ def check_same_classes(references: DataLoader, queries: DataLoader) -> None:
     """Check that both data sets assign the same numbers to the same classes.
 
     Raises:
-        ValueError: they name different classes.
+        ValueError: they name different classes, or one without names has more than the other.
     """
-    expected, *others = (
-        class_names(base)
-        for loader in (references, queries)
-        for base in base_datasets(loader.dataset)
-    )
-    differences = (class_difference(expected, found) for found in others)
-    difference = next(filter(None, differences), None)
-    if difference:
-        raise ValueError(
-            f"the queries have other classes than the references: {difference}; their labels would"
-            " not mean the same. Give both the same class folders"
-        )
+    bases = [base for loader in (references, queries) for base in base_datasets(loader.dataset)]
+    names = [class_names(base) for base in bases]
+    expected = next(filter(None, names), None)
+    if expected is None:
+        return
+    count = len(next(iter(expected.values())))
+    for base, found in zip(bases, names, strict=True):
+        if difference := class_difference(expected, found):
+            raise ValueError(
+                f"the queries have other classes than the references: {difference}; their labels"
+                " would not mean the same. Give both the same class folders"
+            )
+        if not found and (label := _highest_label(base)) >= count:
+            place = getattr(base, "ann_file", "") or getattr(base, "data_root", "")
+            raise ValueError(
+                f"'{printable(place)}' has the label {label}, but the other data set has {count}"
+                f" classes: number them from 0 to {count - 1}, in the same order"
+            )
+
+
+def _highest_label(dataset: Any) -> int:
+    return max(int(dataset.get_data_info(n)["gt_label"]) for n in range(len(dataset)))
 
 
 def _completed(dataset: dict, defaults: dict) -> dict:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from archive_files import FORMATS, TREES, class_files, write_archive, write_parquet
-from image_folders import write_classes, write_images
+from image_folders import flatten_val, write_classes, write_images
 from remote_data import fake_hub
 
 from mim_plugins.cli.labeled_survey import survey_labeled
@@ -14,6 +14,14 @@ from mim_plugins.errors import DataNotFoundError
 def test_training_images_and_classes_are_counted(tmp_path):
     write_classes(tmp_path, images=3)
     assert survey_labeled(tmp_path) == (str(tmp_path), 9, 3)
+
+
+def test_flat_validation_images_have_a_list(tmp_path):
+    flatten_val(write_classes(tmp_path, images=3))
+    assert survey_labeled(tmp_path) == (str(tmp_path), 9, 3)
+    (tmp_path / "meta/val.txt").unlink()
+    with pytest.raises(DataNotFoundError, match=r"no images in the class folders of '.*val'"):
+        survey_labeled(tmp_path)
 
 
 @pytest.mark.parametrize("kind", TREES)

@@ -2,7 +2,8 @@ import pytest
 from image_folders import touch
 
 from mim_plugins.datasets import image_files
-from mim_plugins.datasets.image_files import images_by_class, scan_images
+from mim_plugins.datasets.image_files import scan_images
+from mim_plugins.datasets.images_by_class import BESIDE, images_by_class
 from mim_plugins.errors import DataNotFoundError
 
 
@@ -15,6 +16,15 @@ def test_classes_are_the_sub_folders_in_order_also_empty_ones(root):
     assert classes == {"a": ["0.jpg", "deep/1.PNG"], "b": ["2.jpeg"], "c": []}
     assert list(classes) == ["a", "b", "c"]
     assert image_files.CYCLES in scan.left_out
+    assert scan.left_out[BESIDE] == [str(root / "top.jpg")]
+
+
+@pytest.mark.parametrize("end", ["", "/"])
+def test_flat_images_are_not_beside_classes(root, end):
+    touch(root / "deep", "0.jpg", "1.jpg")
+    (root / "deep/empty").mkdir()
+    classes, scan = images_by_class(f"{root}/deep{end}")
+    assert (classes, len(scan.paths), scan.left_out) == ({"empty": []}, 2, {})
 
 
 def test_class_folders_may_be_links_to_a_store(root, tmp_path):

@@ -3,11 +3,11 @@ import os
 
 import numpy as np
 import pytest
-from image_folders import write_tiny_images
+from image_folders import flatten_val, write_tiny_images
 from mmengine.registry import DefaultScope
 from PIL import Image
 
-from mim_plugins.datasets import LabeledImageFolder
+from mim_plugins.datasets import LabeledImageFolder, image_files
 from mim_plugins.errors import DataNotFoundError
 from mim_plugins.registry import DATASETS
 
@@ -79,6 +79,36 @@ def test_a_split_has_its_list_if_there_is_one(root):
 
     assert contents(LabeledImageFolder(str(root), split="val"), root) == [("val/b/3.jpg", 5)]
     assert contents(LabeledImageFolder(str(root), split="train"), root) == TRAIN
+
+
+@pytest.mark.parametrize("prefix", ["val", "./val/", dict(img_path="val")])
+def test_flat_split_is_read_by_its_list(root, prefix):
+    flatten_val(root, first=1)
+    (root / "val/empty").mkdir()
+    dataset = LabeledImageFolder(str(root), data_prefix=prefix)
+    assert contents(dataset, root) == [("val/b_3.jpg", 1)]
+    assert dataset.CLASSES is None
+    write_tiny_images(root, "val/b/4.jpg")
+    dataset = LabeledImageFolder(str(root), data_prefix=prefix)
+    assert contents(dataset, root) == [("val/b/4.jpg", 0)]
+
+
+@pytest.mark.parametrize("split", ["test", "other"])
+def test_lists_of_other_folders_are_not_guessed(root, split):
+    flatten_val(root)
+    for path in (root / "val", root / "meta/val.txt"):
+        path.rename(path.with_name(path.name.replace("val", split)))
+    with pytest.raises(DataNotFoundError, match="no images in the class folders of"):
+        LabeledImageFolder(str(root), data_prefix=split)
+
+
+def test_images_beside_class_folders_are_a_warning(root, monkeypatch):
+    lines = []
+    monkeypatch.setattr(image_files, "print_log", lambda text, *_: lines.append(text))
+    write_tiny_images(root, "train/montage.png", "train/a/deep/2.png")
+    assert len(LabeledImageFolder(str(root), data_prefix="train")) == 4
+    (line,) = lines
+    assert f"1 images beside the class folders (such as '{root}/train/montage.png')" in line
 
 
 def test_a_test_split_has_no_labels(root):

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 from image_files import oriented
+from image_folders import flatten_val
 from mmengine.dataset import Compose
 from mmengine.registry import DefaultScope
 from PIL import Image
@@ -112,6 +113,19 @@ def test_other_classes_in_the_queries_are_refused(root):
     check_same_classes(build(root), build(root, max_images=3))
     with pytest.raises(ValueError, match=r"2 class folders instead of 3, without 'c'"):
         check_same_classes(build(root), build(root, "val"))
+
+
+@pytest.mark.parametrize("first", [0, 1, 2])
+def test_labels_of_flat_queries_are_numbers_of_classes(root, first):
+    references, queries = build(root), build(flatten_val(root, first), "val")
+    assert contents(queries)[1] == [first] * 4 + [first + 1] * 4
+    if first < 2:
+        check_same_classes(references, queries)
+        return
+    for loaders in ((references, queries), (queries, references)):
+        with pytest.raises(ValueError, match=r"meta/val.txt' has the label 3, but .* 3 classes"):
+            check_same_classes(*loaders)
+    check_same_classes(queries, queries)
 
 
 def test_several_folders_are_read_one_after_the_other(root):

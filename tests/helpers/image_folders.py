@@ -49,6 +49,19 @@ def write_classes(root, train="abc", val=None, images=2):
     return root
 
 
+def flatten_val(root, first=0):
+    """Move the images of class folders into a flat ``val`` with a list, as ImageNet's archive."""
+    lines = []
+    for label, folder in enumerate(sorted((root / "val").iterdir()), first):
+        for path in sorted(folder.iterdir()):
+            path.rename(root / "val" / f"{folder.name}_{path.name}")
+            lines.append(f"{folder.name}_{path.name} {label}\n")
+        folder.rmdir()
+    (root / "meta").mkdir(exist_ok=True)
+    (root / "meta/val.txt").write_text("".join(lines))
+    return root
+
+
 def write_colors(root, train=6, val=3, side=64):
     """Write class folders of images whose class is their color."""
     for split, count in (("train", train), ("val", val)):

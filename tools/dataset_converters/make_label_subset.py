@@ -46,25 +46,26 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def images_by_class(folder: Path) -> dict[str, list[str]]:
+def read_classes(folder: Path) -> dict[str, list[str]]:
     """Return the sorted image paths of each class, relative to its folder.
 
     Raises:
         ValueError: the folder does not exist or has no class folders, or a class has no images.
     """
-    from mim_plugins.datasets import image_files  # imports PyTorch
+    from mim_plugins.datasets.image_files import IMAGE_SUFFIXES  # imports PyTorch
+    from mim_plugins.datasets.images_by_class import images_by_class
 
     if not folder.is_dir():
         raise ValueError(
             f"there is no folder '{printable(folder)}'; it must contain a folder per class"
         )
-    classes, scan = image_files.images_by_class(folder)
+    classes, scan = images_by_class(folder)
     left_out = scan.describe_left_out()
     if left_out:
         print(f"left out: {left_out}", file=sys.stderr)
     for name, files in classes.items():
         if not files:
-            suffixes = " ".join(image_files.IMAGE_SUFFIXES)
+            suffixes = " ".join(IMAGE_SUFFIXES)
             raise ValueError(
                 f"class folder '{printable(folder / name)}' has no images ({suffixes})"
             )
@@ -135,7 +136,7 @@ def main() -> None:
     args = parse_args()
     out = args.out or default_out(args)
     try:
-        classes = images_by_class(args.data_root / args.split)
+        classes = read_classes(args.data_root / args.split)
         if args.names is not None:
             chosen = select(classes, names_in(args.names))
         else:

@@ -20,14 +20,10 @@ from pack_names import (
 from mim_plugins.datasets.archive_images import archive_images, stores_labels
 from mim_plugins.datasets.archive_member import first_folders, folders_below
 from mim_plugins.datasets.archive_places import ArchivePlace, find_archives, is_archive_place
-from mim_plugins.datasets.image_files import (
-    BAND_SUFFIXES,
-    ImageScan,
-    classes_of_scan,
-    scan_images,
-)
+from mim_plugins.datasets.image_files import BAND_SUFFIXES, ImageScan, scan_images
 from mim_plugins.datasets.image_lists import paths_in, read_image_list, read_labeled_list
 from mim_plugins.datasets.image_places import is_list
+from mim_plugins.datasets.images_by_class import classes_of_scan
 from mim_plugins.datasets.splits import plain_split
 from mim_plugins.errors import DataNotFoundError
 from mim_plugins.file_names import printable, read_lines, unquote_name

@@ -65,7 +65,7 @@ def check_order(file: Path, classes: Sequence[str]) -> None:
 
 def class_folders(folder: Path) -> dict[str, list[str]]:
     """Return the images of each class folder, in the sorted order that numbers the classes."""
-    from mim_plugins.datasets.image_files import images_by_class
+    from mim_plugins.datasets.images_by_class import images_by_class
 
     classes, scan = images_by_class(folder)
     if scan.left_out:

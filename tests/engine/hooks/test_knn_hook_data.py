@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from archive_files import write_archive
+from image_folders import flatten_val
 from knn_runs import make_config, make_hook, prepared, records
 from mmcv.transforms import Normalize
 from mmengine.runner import Runner
@@ -38,6 +39,14 @@ def test_wrong_data_is_rejected_before_the_first_iteration(root, changes, error,
     with pytest.raises(error, match=message):
         runner.train()
     assert runner.iter == 0
+
+
+def test_flat_validation_images_are_the_default_queries(root):
+    expected = prepared(root)[1]._loaders[1].dataset
+    labels = [int(sample["data_samples"].gt_label) for sample in expected]
+    _, hook = prepared(flatten_val(root))
+    found = [int(sample["data_samples"].gt_label) for sample in hook._loaders[1].dataset]
+    assert found == labels
 
 
 def gray_config(root, **changes):
