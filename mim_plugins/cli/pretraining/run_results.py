@@ -103,8 +103,11 @@ def _data_folder(loader: DataLoader) -> str:
     prefix = getattr(dataset, "data_prefix", None) or {}
     root = getattr(dataset, "data_root", None) or ""
     folder = os.path.normpath(prefix.get("img_path") or root) if prefix or root else ""
-    found = getattr(dataset, "ann_file", "") or (folder if os.path.isdir(folder) else root)
-    return found or "IMAGES"
+    listed = getattr(dataset, "ann_file", "")
+    if not os.path.isdir(folder):
+        return listed or root or "IMAGES"
+    around = os.path.dirname(listed) or os.curdir  # where commands look for the images of a list
+    return listed if listed and os.path.realpath(around) == os.path.realpath(folder) else folder
 
 
 def _shown(path: Path) -> Path:
