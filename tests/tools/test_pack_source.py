@@ -256,6 +256,19 @@ def test_images_beside_class_folders_are_refused(list_source, tmp_path, kind, ar
         list_source(source)
 
 
+def test_only_the_first_split_around_classes_is_no_class(list_source, tmp_path):
+    for source, files in (("1", ["valid/0.png"]), ("2", ["cat/train/deep/0.png"])):
+        write_folder(tmp_path / source, {f"data/train/{name}": b"" for name in files})
+        (tmp_path / source / "data/train/a").mkdir()
+        assert list_source(tmp_path / source).classes == ("a", files[0].partition("/")[0])
+
+
+def test_empty_list_is_one_line(list_source, tmp_path):
+    (tmp_path / "list.txt").write_text("\n")
+    with pytest.raises(DataNotFoundError, match=r"list.txt' has no images: give a folder"):
+        list_source(tmp_path / "list.txt")
+
+
 @pytest.mark.parametrize("name", ["train", "photos"])
 def test_single_class_may_have_any_name(list_source, tmp_path, name):
     write_folder(tmp_path, {f"{name}/{number}.png": b"" for number in range(2)})

@@ -105,9 +105,12 @@ def shared_prefix(paths: Sequence[str]) -> str:
 
 
 def folders_around_classes(paths: Sequence[str]) -> str:
-    """Return the folders that all paths share, through that of a split with folders, or ``""``."""
+    """Return the folders that all paths share through the first split, ``""`` without one.
+
+    A split without folders is a class.
+    """
     shared = shared_folders(paths)
-    count = max((n for n, part in enumerate(shared, 1) if plain_split(part)), default=0)
+    count = next((n for n, part in enumerate(shared, 1) if plain_split(part)), 0)
     around = as_prefix(shared[:count])
     return around if any(first_folders(paths, around)) else ""
 

@@ -91,10 +91,12 @@ def _read_folder(folder: str, scan: ImageScan) -> Source:
     return _labeled_in(found, list(classes_of_scan(place, inside, BAND_SUFFIXES)))
 
 
-def _read_list(file: str) -> Source:
+def _read_list(file: str) -> Source | None:
     """Keep the paths, unless lines have labels that differ from those of class folders."""
     folder = os.path.dirname(file)
     addresses = read_image_list(file, folder)
+    if not addresses:
+        return None
     paths = listed_paths(addresses, folder)
     by_path = named_by_path(addresses, paths)
     splits = _splits_in(paths)
