@@ -321,7 +321,8 @@ def test_leading_zeros_of_a_number_are_no_octal_numbers(slurm, tmp_path):
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     assert "restart 1 of 8:" in result.stderr
-    assert "--gres=gpu:8 --ntasks=10 --ntasks-per-node=8 --cpus-per-task=9" in slurm.asked("srun")[0]
+    numbers = "--gres=gpu:8 --ntasks=10 --ntasks-per-node=8 --cpus-per-task=9"
+    assert numbers in slurm.asked("srun")[0]
 
 
 @pytest.mark.parametrize("script", ["slurm_train.sh", "slurm_test.sh", "dist_train.sh"])

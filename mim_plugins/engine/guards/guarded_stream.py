@@ -59,13 +59,19 @@ class GuardedStream:
 
 @contextmanager
 def guarded_console() -> Iterator[None]:
-    """Guard ``sys.stdout`` and ``sys.stderr`` within the block."""
+    """Guard ``sys.stdout`` and ``sys.stderr`` within the block.
+
+    Raises:
+        RuntimeError: for a BrokenPipeError, which callers take for a console without a reader.
+    """
     streams = {name: getattr(sys, name) for name in ("stdout", "stderr")}
     for name, stream in streams.items():
         if stream is not None:
             setattr(sys, name, cast(TextIO, GuardedStream(stream, f"the console ({name})")))
     try:
         yield
+    except BrokenPipeError as error:  # guarded streams raise none
+        raise RuntimeError(f"a connection has been closed: {error}") from error
     finally:
         for name, stream in streams.items():
             setattr(sys, name, stream)
