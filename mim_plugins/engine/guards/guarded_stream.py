@@ -37,7 +37,8 @@ class GuardedStream:
 
     def flush(self) -> None:
         """Flush the stream, ignoring failures."""
-        self._guard(self._stream.flush)
+        if self._guard(self._stream.flush):
+            self._is_failing = False  # a write may have reached only the buffer
 
     def _write(self, text: str) -> None:
         try:
@@ -46,15 +47,15 @@ class GuardedStream:
             encoding = self._stream.encoding
             self._stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
 
-    def _guard(self, write: Callable[[], object]) -> None:
+    def _guard(self, write: Callable[[], object]) -> bool:
         try:
             write()
         except OSError as error:
             if not self._is_failing:
                 self._is_failing = True  # set before logging, which also writes to the console
                 print_log(failure_message(self._name, error), "current", logging.ERROR)
-        else:
-            self._is_failing = False
+            return False
+        return True
 
 
 @contextmanager
