@@ -81,7 +81,7 @@ def test_names_that_python_does_not_accept_read_back():
     assert same(read(cfg), cfg.to_dict())
 
 
-def test_short_entries_are_on_one_line_and_long_ones_are_indented():
+def test_short_entries_are_on_one_line_long_ones_are_indented():
     cfg = Config(dict(b=dict(type="A", sizes=(1,)), a=["x" * 60, dict(y="z" * 60)]))
     assert config_text(cfg) == (
         f"b = dict(type='A', sizes=(1,))\na = [\n    '{'x' * 60}',\n    dict(y='{'z' * 60}'),\n]\n"
