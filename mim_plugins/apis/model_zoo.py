@@ -70,12 +70,15 @@ def read_config(name: str | Path) -> Config:
             " config or a name of list_models()"
         )
     try:
-        return use_text_paths(Config.fromfile(path))
+        cfg = use_text_paths(Config.fromfile(path))
     except FileNotFoundError:
         raise
     except Exception as error:  # configs are programs and may raise any type
         remedy = "" if isinstance(error, ImportError) else "; correct it"
         raise ConfigError(f"config '{path}': {_reason(error)}{remedy}") from error
+    # yapf is slow, and MMEngine reports Ctrl-C while it formats the text as a syntax error
+    vars(cfg)["_format_python_code"] = False
+    return cfg
 
 
 def override_config(cfg: Config, options: dict | None) -> None:

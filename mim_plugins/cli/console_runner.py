@@ -8,13 +8,23 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from mmengine.config import Config
+from mmengine.dist import master_only
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 from mmengine.visualization import Visualizer
 
 from ..algorithms import PretrainingModel
 from ..algorithms.compilation import compilable_blocks, compile_parts, set_memory_budget
-from ..checkpoints import cached_path, is_web_address, plain_data_only, read_tensors, socket_timeout
+from ..checkpoints import (
+    cached_path,
+    is_web_address,
+    plain_data_only,
+    read_tensors,
+    socket_timeout,
+    write_atomically,
+)
+from ..config import config_text
 from ..config.schema import DEFAULT_HOOKS
 from ..engine.guards.guarded_writers import guard_backends, guard_log_file, guard_writers
 from ..engine.guards.guarded_writes import try_writing
@@ -88,14 +98,26 @@ class ConsoleRunner(Runner):
         return built
 
     def dump_config(self) -> None:
-        """Write the config to the work folder; a failure is only logged.
+        """Write nothing: ``cfg`` has been adapted to this machine, see :meth:`write_config`."""
+
+    @master_only
+    def write_config(self, cfg: Config) -> None:
+        """Write the config of the run to the work folder; a failure is only logged.
 
         Where the folder contains checkpoints, their config is replaced after the first iteration,
         because ``mim-plugins resume`` continues from both if the run fails before.
+
+        Args:
+            cfg: config as it applies on any machine.
         """
-        place = f"the config in '{self.work_dir}'"
-        write = partial(try_writing, self.logger, place, super().dump_config)
-        folder = Path(self.work_dir)
+        folder, text = Path(self.work_dir), config_text(cfg)
+        file = folder / f"{Path(cfg.filename or self.timestamp).stem}.py"
+        write = partial(
+            try_writing,
+            self.logger,
+            f"the config in '{self.work_dir}'",
+            lambda: write_atomically(file, lambda part: part.write_text(text, encoding="utf-8")),
+        )
         if (folder / POINTER).exists() or any(folder.glob("*.pth")):
             self.after_first_iteration(write)
         else:

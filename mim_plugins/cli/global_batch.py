@@ -1,8 +1,10 @@
 """Global batch size and learning rate of a recipe on any number of GPUs."""
 
+import math
 import os
 
 from mmengine.config import Config
+from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
 from ..errors import GlobalBatchError
@@ -149,6 +151,29 @@ def accumulation_problem(runner: Runner) -> str | None:
         " entire epochs pass without an update: use --auto-scale-lr instead, or train on more"
         " images"
     )
+
+
+def inexact_checkpoints(runner: Runner) -> str | None:
+    """Return a message if checkpoints are saved between two updates, or None.
+
+    They lose the accumulated gradients. The hooks that save at other times wait for an update.
+    """
+    counts = (runner.cfg.get("optim_wrapper") or {}).get("accumulative_counts", 1)
+    for hook in runner.hooks:
+        if not isinstance(hook, CheckpointHook):
+            continue
+        length = runner.max_epochs if hook.by_epoch else runner.max_iters
+        if not 0 < hook.interval < (length or 0):
+            continue  # the end of the run is an update
+        needed = counts // math.gcd(counts, len(runner.train_dataloader) if hook.by_epoch else 1)
+        if hook.interval % needed:
+            unit = "epoch" if hook.by_epoch else "iteration"
+            return (
+                f"checkpoints after every {counted(hook.interval, unit)} lose gradients that are"
+                f" accumulated over {counts} iterations, so a resumed run is not exact: set the"
+                f" interval to a multiple of {needed}"
+            )
+    return None
 
 
 def scale_lr_with_accumulation(runner: Runner) -> None:

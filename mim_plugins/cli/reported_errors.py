@@ -2,11 +2,13 @@
 
 import pickle
 import re
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
 
+from ..engine.guards import GuardedStream
 from ..engine.guards.failure_report import report_failure
 from ..errors import UserError
 from .ctrl_c import TRACEBACK_VARIABLE, is_closed_output, one_line_on_ctrl_c, wants_traceback
@@ -65,7 +67,7 @@ def user_errors(
             raise
         raise _Reported(exit_status(error.code, error)) from None
     except BaseException as error:
-        if is_closed_output(error):
+        if is_closed_output(error) and not isinstance(sys.stdout, GuardedStream):
             raise
         is_known = isinstance(error, USER_ERRORS)
         is_users = is_known or (isinstance(error, kinds) and not until())

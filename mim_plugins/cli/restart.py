@@ -12,16 +12,20 @@ from .global_batch import keep_batch_of_run
 from .work_dir import earlier_checkpoints
 
 _NO_ID = "none"  # torchrun's default
+_VARIABLES = dict(
+    pytorch=LAUNCH_VARIABLE,
+    slurm="MIM_PLUGINS_LAUNCH",  # set by tools/slurm_train.sh
+)
 
 
 def launch_id(launcher: str | None) -> str | None:
     """Return the id of a launch that can restart its processes, otherwise None.
 
     Args:
-        launcher: launcher of the config. Other programs may have inherited torchrun's variable.
+        launcher: launcher of the config. Other programs may have inherited its variable.
     """
-    launch = os.environ.get(LAUNCH_VARIABLE, _NO_ID)
-    return None if launcher != "pytorch" or launch == _NO_ID else launch
+    launch = os.environ.get(_VARIABLES.get(str(launcher), ""), _NO_ID)
+    return None if launch == _NO_ID else launch
 
 
 def resume_if_restarted(cfg: Config) -> bool:

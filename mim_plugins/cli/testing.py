@@ -21,10 +21,7 @@ from .reported_errors import user_errors
 
 
 class EvaluationRunner(ConsoleRunner):
-    """Runner that keeps the training config in the work folder, and needs no other checkpoint."""
-
-    def dump_config(self) -> None:
-        """Do nothing: the log and ``vis_data`` contain the config of the evaluation."""
+    """Runner that needs no other checkpoint than the one to evaluate."""
 
     def build_model(self, model: nn.Module | dict) -> nn.Module:
         """Build the model without ``init_cfg``, because the checkpoint contains every weight."""

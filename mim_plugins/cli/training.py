@@ -1,6 +1,7 @@
 """Training of the model of a config, on one process or many."""
 
 import argparse
+import copy
 import logging
 import os
 from pathlib import Path
@@ -14,7 +15,7 @@ from ..data_preprocessors import copy_without_waiting
 from ..engine.guards import guarded_console
 from ..engine.loops import check_batch_size
 from ..engine.model_wrapper import unwrap_model
-from ..errors import BUILD_ERRORS
+from ..errors import BUILD_ERRORS, ConfigError
 from . import global_batch, gpu_settings, process_group, restart, run_config, work_dir
 from .console_runner import ConsoleRunner
 from .interruption import interruptible
@@ -43,6 +44,7 @@ def prepare_config(args: argparse.Namespace) -> Config:
             print(line, flush=True)
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    _require_entries(cfg, args)
     if args.amp:
         cfg.optim_wrapper.type = "AmpOptimWrapper"
     if args.auto_scale_lr:
@@ -52,6 +54,17 @@ def prepare_config(args: argparse.Namespace) -> Config:
     elif args.resume is not None:
         cfg.resume, cfg.load_from = True, args.resume
     return cfg
+
+
+def _require_entries(cfg: Config, args: argparse.Namespace) -> None:
+    """Check that the config has the entries that flags change."""
+    flags = {"--amp": args.amp, "--keep-global-batch": args.keep_global_batch}
+    for flag in (flag for flag, is_given in flags.items() if is_given):
+        for name in ("optim_wrapper", "train_cfg"):
+            if not isinstance(cfg.get(name), dict):
+                raise ConfigError(
+                    f"{flag}: {name}={cfg.get(name)!r} must be a dict in the config; add it"
+                )
 
 
 def run_training(args: argparse.Namespace) -> None:
@@ -72,22 +85,27 @@ def train(args: argparse.Namespace) -> Runner:
 
 def run(cfg: Config, args: argparse.Namespace, outdated: list[Path], is_restarted: bool) -> Runner:
     """Build the runner, check the config against the data, and train."""
-    warnings = [*unread_entries(cfg), resolve_precision(cfg), run_config.trim_schedule(cfg)]
+    warnings: list[str | None] = [*unread_entries(cfg)]
     notes = [enable_exact_resume(cfg), run_config.use_drop_ins(cfg)]
     if is_restarted:
         warnings.append(restart.keep_global_batch(cfg))
     elif args.keep_global_batch:
         notes.append(global_batch.keep_global_batch(cfg))
+    # the rest holds for this machine and this length only, but the run may continue with others
+    portable = copy.deepcopy(cfg)
+    warnings += [resolve_precision(cfg), run_config.trim_schedule(cfg)]
     process_group.init_gloo_on_cpu(cfg)
     gpu_settings.use_gpu_settings(cfg)
     with user_errors(args.traceback, BUILD_ERRORS):
         runner = ConsoleRunner.from_cfg(cfg)
+        runner.write_config(portable)
         copy_without_waiting(getattr(unwrap_model(runner.model), "data_preprocessor", None))
         global_batch.scale_lr_with_accumulation(runner)
         check_batch_size(runner.train_dataloader)
         warnings += consistency.check_training(runner)
     if args.keep_global_batch or is_restarted:
         warnings.append(global_batch.accumulation_problem(runner))
+    warnings.append(global_batch.inexact_checkpoints(runner))
     for level, texts in ((logging.INFO, notes), (logging.WARNING, warnings)):
         for text in filter(None, texts):
             runner.logger.log(level, text)

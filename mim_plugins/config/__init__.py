@@ -3,6 +3,7 @@ from .hooks import hook_configs
 from .misspellings import misspelled_argument, misspelled_entry, unread_entries, wrong_choice
 from .options import merge_options
 from .schema import arguments_at, unknown_name
+from .text import config_text
 from .text_paths import use_text_paths
 from .types import resolve_type, type_name
 
@@ -10,6 +11,7 @@ __all__ = [
     "Arguments",
     "accepted_arguments",
     "arguments_at",
+    "config_text",
     "hook_configs",
     "merge_options",
     "misspelled_argument",

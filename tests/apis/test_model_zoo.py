@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 from mmengine.config import Config
 
@@ -91,3 +93,14 @@ def test_other_files_than_configs_are_refused(tmp_path):
     (tmp_path / "encoder.safetensors").touch()
     with pytest.raises(ConfigError, match=r"is no config, which ends in one of \.py"):
         read_config(tmp_path / "encoder.safetensors")
+
+
+def test_text_of_a_config_is_made_without_yapf(monkeypatch):
+    """MMEngine reports Ctrl-C in yapf as a syntax error with the whole text."""
+
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mmengine.config.config.FormatCode", interrupt)
+    cfg = read_config("mixmae/swin_b_600e")
+    assert copy.deepcopy(cfg).pretty_text

@@ -173,16 +173,26 @@ def test_action_waits_for_the_first_iteration(tmp_path):
 @pytest.mark.parametrize("name", ["last_checkpoint", "epoch_3.pth", "interrupted.pth"])
 def test_config_of_checkpoints_is_kept_until_an_iteration(tmp_path, name):
     config = tmp_path / Path(__file__).name
-    build(tmp_path)
+    runner = build(tmp_path)
+    runner.write_config(runner.cfg)
     before = config.read_text()
     (tmp_path / name).touch()
     runner = build(tmp_path, my_entry=2)
+    runner.write_config(runner.cfg)
     runner.hooks.clear()
     assert config.read_text() == before
     runner.call_hook("before_train_epoch")
     assert config.read_text() == before
     runner.call_hook("after_train_iter")
     assert "my_entry = 2" in config.read_text()
+
+
+@pytest.mark.parametrize("name", ["run.json", "run.yaml", "run.py"])
+def test_config_of_any_format_is_written_as_python(tmp_path, name):
+    (tmp_path / name).write_text("")
+    cfg = Config(dict(size=(1, float("inf"))), filename=tmp_path / name)
+    build(tmp_path / "work").write_config(cfg)
+    assert Config.fromfile(tmp_path / "work/run.py").to_dict() == cfg.to_dict()
 
 
 @pytest.mark.parametrize("value", ["yes", ["inductor"], 1.5])

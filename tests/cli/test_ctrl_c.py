@@ -1,4 +1,5 @@
 import contextlib
+import errno
 import os
 import sys
 
@@ -95,6 +96,20 @@ def test_other_broken_pipes_remain_errors(reports):
     run = one_line_on_ctrl_c()(user_errors(also=kinds)(write))
     with pytest.raises(SystemExit if reports else BrokenPipeError, match="Broken pipe"):
         run()
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_broken_pipe_of_a_training_is_an_error_without_a_reader(monkeypatch, processes):
+    monkeypatch.setenv("WORLD_SIZE", processes)
+    kind, text = (RuntimeError, "storage") if processes == "1" else (SystemExit, "error: .*storage")
+
+    def train():
+        with guarded_console(), user_errors():
+            print("iteration 1", flush=True)
+            raise BrokenPipeError(errno.EPIPE, "storage")
+
+    with pytest.raises(kind, match=text), closed_output():
+        one_line_on_ctrl_c()(train)()
 
 
 def test_trained_run_is_complete_without_a_reader():

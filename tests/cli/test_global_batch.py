@@ -3,13 +3,14 @@ from types import SimpleNamespace
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.hooks import Hook
+from mmengine.hooks import CheckpointHook, Hook
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from torch import nn
 
 from mim_plugins.cli.global_batch import (
     accumulation_problem,
+    inexact_checkpoints,
     keep_batch_of_run,
     keep_global_batch,
     launched_processes,
@@ -116,6 +117,28 @@ def test_accumulation_beyond_an_epoch_is_rejected(counts, iterations):
         assert f"accumulates {counts} iterations, but an epoch has {iterations}" in text
         assert "--auto-scale-lr" in text
         assert "\n" not in text
+
+
+@pytest.mark.parametrize("by_epoch", [True, False])
+@pytest.mark.parametrize("counts", [1, 2, 4, 6])
+def test_checkpoints_between_updates_are_reported(counts, by_epoch):
+    """The interval that the message contains is the smallest one without a message."""
+    epoch = 3 if by_epoch else 1
+
+    def message(interval):
+        runner = SimpleNamespace(
+            cfg=Config(dict(optim_wrapper=dict(accumulative_counts=counts))),
+            train_dataloader=range(3), max_epochs=50, max_iters=50,
+            hooks=[Hook(), CheckpointHook(interval=interval, by_epoch=by_epoch)],
+        )  # fmt: skip
+        return inexact_checkpoints(runner)
+
+    for interval in (-1, *range(1, 50)):
+        is_exact = interval < 0 or interval * epoch % counts == 0
+        assert (message(interval) is None) == is_exact
+        if not is_exact:
+            assert message(int(message(interval).split()[-1])) is None
+    assert message(50) is None  # only the end of the run
 
 
 class Regression(BaseModel):

@@ -44,6 +44,16 @@ def test_weights_are_loaded_again_until_a_checkpoint_exists(cfg, tmp_path):
     assert (cfg.resume, cfg.load_from) == (True, None)
 
 
+def test_a_launch_of_slurm_resumes_like_one_of_torchrun(cfg, tmp_path, monkeypatch):
+    record(tmp_path, launch="123")
+    (tmp_path / "timed_0.pth").touch()
+    cfg.launcher = "slurm"
+    assert not restart.resume_if_restarted(cfg)
+    monkeypatch.setenv("MIM_PLUGINS_LAUNCH", "123")
+    assert restart.resume_if_restarted(cfg)
+    assert (cfg.resume, cfg.load_from) == (True, None)
+
+
 @pytest.mark.parametrize("launch", ["none", None])
 def test_launch_without_an_id_cannot_restart(monkeypatch, launch):
     monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)

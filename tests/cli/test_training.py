@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from mim_plugins.cli.training import prepare_config, train_arguments
+from mim_plugins.errors import ConfigError
 
 CONFIG = """
 train_cfg = dict(max_epochs=2)
@@ -48,6 +49,15 @@ def test_validation_and_precision_are_changed_by_flags(prepared):
     assert cfg.val_cfg is cfg.val_dataloader is cfg.val_evaluator is None
     assert cfg.optim_wrapper.type == "AmpOptimWrapper"
     assert cfg.optim_wrapper.optimizer.lr == 1.0
+
+
+@pytest.mark.parametrize("entry", ["optim_wrapper", "train_cfg"])
+@pytest.mark.parametrize("flag", ["amp", "keep_global_batch"])
+def test_flag_of_a_missing_entry_is_one_line(prepared, tmp_path, flag, entry):
+    text = CONFIG.replace(f"\n{entry} = ", f"\n{entry} = None and ")
+    (tmp_path / "run.py").write_text(text)
+    with pytest.raises(ConfigError, match=rf"^--{flag.replace('_', '-')}: {entry}=None must be"):
+        prepared(**{flag: True})
 
 
 def test_resume_continues_from_a_file_or_the_newest_checkpoint(prepared, tmp_path):

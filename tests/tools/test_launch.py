@@ -1,9 +1,12 @@
 """tools/misc/launch.py, with processes that end in different ways."""
 
+import contextlib
 import json
 import signal
 import socket
+import subprocess
 import sys
+import time
 
 import pytest
 from free_port import free_port
@@ -65,6 +68,33 @@ def test_machines_that_do_not_meet_are_one_line(tmp_path, rank, line):
     printed = run_process(*command, wait, tmp_path / "script.py", code=1).stderr
     assert printed.splitlines()[-1].startswith(f"error: {line.format(port)}")
     assert "Traceback" not in printed
+
+
+def test_a_connection_lost_later_is_no_failed_meeting(tmp_path):
+    (tmp_path / "script.py").write_text(
+        "import os, pathlib, time\n"
+        f"parent = os.getppid()\npathlib.Path({str(tmp_path)!r}, os.environ['RANK']).touch()\n"
+        "while os.getppid() == parent: time.sleep(0.1)\n"
+    )
+    port = free_port()
+    command = [
+        sys.executable, str(TOOLS / "misc/launch.py"), "--nnodes=2", "--nproc_per_node=1",
+        "--rdzv_backend=c10d", f"--rdzv_endpoint=127.0.0.1:{port}", "--rdzv_id=1",
+        "--local_addr=127.0.0.1", str(tmp_path / "script.py"),
+    ]  # fmt: skip
+    first = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    until = time.monotonic() + 30
+    while not (tmp_path / "host").exists() and time.monotonic() < until:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            (tmp_path / "host").touch()
+    second = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    while not (tmp_path / "0").exists() or not (tmp_path / "1").exists():
+        assert time.monotonic() < until + 30
+        time.sleep(0.1)
+    first.kill()
+    first.wait()
+    printed = second.communicate(timeout=60)[1]
+    assert f"error: the connection to 127.0.0.1:{port} was lost" in printed
 
 
 def test_error_of_all_processes_is_printed_once(tmp_path):

@@ -93,17 +93,18 @@ def slurm(tmp_path):
     return run
 
 
-# fake train.py: exits as preempted twice, then succeeds; records its arguments
+# fake train.py: exits as preempted twice, then succeeds; records its arguments and its launch
 TWICE_PREEMPTED = """#!/usr/bin/env bash
-echo "$*" >>"$SLURM_TEST/python$SLURM_PROCID"
+echo "$MIM_PLUGINS_LAUNCH $*" >>"$SLURM_TEST/python$SLURM_PROCID"
 [[ $(wc -l <"$SLURM_TEST/python$SLURM_PROCID") -lt 3 ]] && exit 85
 exit 0
 """
-# fake train.py: waits for the signal to save, then succeeds
+# fake train.py: waits for the signal to save (or is ended by it during setup), then succeeds
 WAITS_FOR_A_SIGNAL = """#!/usr/bin/env bash
-echo "$*" >>"$SLURM_TEST/python$SLURM_PROCID"
+echo "$MIM_PLUGINS_LAUNCH $*" >>"$SLURM_TEST/python$SLURM_PROCID"
 [[ $(wc -l <"$SLURM_TEST/python$SLURM_PROCID") -gt 1 ]] && exit 0
-trap 'exit 85' TERM USR1
+[[ -n ${IN_SETUP:-} ]] || trap 'exit 85' TERM USR1
+[[ -z ${FROM_A_PERSON:-} ]] || kill "-$FROM_A_PERSON" $$
 touch "$SLURM_TEST/ready"
 for _ in {1..100}; do sleep 0.1; done
 exit 1
@@ -146,7 +147,7 @@ def test_job_requests_at_most_one_gpu_per_task(slurm, gpus, per_node):
     assert expected in slurm.asked("srun")[0]
 
 
-def test_preempted_run_restarts_with_resume(slurm, tmp_path):
+def test_preempted_run_restarts_as_the_same_launch(slurm, tmp_path):
     result = slurm(
         "bash", "tools/slurm_train.sh", "part", "job", "config.py", tmp_path / "run", "--amp",
         python=TWICE_PREEMPTED, GPUS="2",
@@ -154,20 +155,30 @@ def test_preempted_run_restarts_with_resume(slurm, tmp_path):
     assert result.returncode == 0, result.stderr
     first, second, third = slurm.asked("python1")
     assert first.endswith(f"config.py --work-dir {tmp_path}/run --launcher slurm --amp")
-    assert second == third == f"{first} --resume"
+    assert first == second == third
     assert slurm.asked("scontrol") == []
     assert not (tmp_path / "run/preempted").exists()
 
 
+@pytest.mark.parametrize("moment", [{}, dict(IN_SETUP="1")], ids=["training", "setup"])
 @pytest.mark.parametrize("name", ["TERM", "USR1"])
-def test_task_forwards_signals_to_python(slurm, tmp_path, name):
+def test_task_forwards_signals_to_python(slurm, tmp_path, name, moment):
     result = slurm(
         "bash", "tools/slurm_train.sh", "part", "job", "config.py", tmp_path / "run",
-        python=WAITS_FOR_A_SIGNAL, GPUS="1", SIGNAL_ONCE=name,
+        python=WAITS_FOR_A_SIGNAL, GPUS="1", SIGNAL_ONCE=name, **moment,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     first, second = slurm.asked("python0")
-    assert second == f"{first} --resume"
+    assert second == first
+
+
+def test_a_signal_from_a_person_during_setup_ends_the_run(slurm, tmp_path):
+    result = slurm(
+        "bash", "tools/slurm_train.sh", "part", "job", "config.py", tmp_path / "run",
+        python=WAITS_FOR_A_SIGNAL, GPUS="1", IN_SETUP="1", FROM_A_PERSON="TERM", MAX_RESTARTS="3",
+    )  # fmt: skip
+    assert result.returncode == 143
+    assert len(slurm.asked("srun")) == 1
 
 
 def test_preempted_batch_job_is_requeued(slurm, tmp_path):
@@ -179,7 +190,17 @@ def test_preempted_batch_job_is_requeued(slurm, tmp_path):
     assert len(slurm.asked("python0")) == 1
 
     slurm(*command, python=TWICE_PREEMPTED, SLURM_RESTART_COUNT="1", **batch)
-    assert slurm.asked("python0")[1].endswith("--resume")
+    first, second = slurm.asked("python0")
+    assert first == second
+    assert first.startswith("123 ")
+
+
+def test_preempted_heterogeneous_batch_job_is_requeued(slurm, tmp_path):
+    slurm(
+        "bash", "tools/slurm_train.sh", "part", "job", "config.py", tmp_path / "run",
+        python=TWICE_PREEMPTED, GPUS="1", SLURM_JOB_ID="123", BATCH_FLAG="1 BatchFlag=0",
+    )  # fmt: skip
+    assert slurm.asked("scontrol") == ["show job 123", "requeue 123"]
 
 
 def test_preempted_run_of_salloc_restarts_there(slurm, tmp_path):
@@ -188,18 +209,21 @@ def test_preempted_run_of_salloc_restarts_there(slurm, tmp_path):
         python=TWICE_PREEMPTED, GPUS="1", SLURM_JOB_ID="123", BATCH_FLAG="0",
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
-    assert slurm.asked("scontrol") == ["show job 123"] * 2
+    assert slurm.asked("scontrol") == ["show job 123"]
     assert len(slurm.asked("python0")) == 3
 
 
 def test_each_run_of_salloc_has_all_its_restarts(slurm, tmp_path):
     command = ("bash", "tools/slurm_train.sh", "part", "job", "config.py", tmp_path / "run")
     job = dict(GPUS="1", SLURM_JOB_ID="123", BATCH_FLAG="0", MAX_RESTARTS="1")
+    launches = set()
     for _ in range(2):
         result = slurm(*command, python=FAILS_TWICE, **job)
         assert result.returncode == 9
         assert "restart 1 of 1" in result.stderr
+        launches |= {line.split()[0] for line in slurm.asked("python0")}
         (tmp_path / "python0").unlink()
+    assert len(launches) == 2
 
 
 def test_a_failure_is_not_repeated(slurm, tmp_path):
@@ -214,7 +238,7 @@ def test_a_failure_is_not_repeated(slurm, tmp_path):
 
 # fake train.py: fails twice, then succeeds; reports a user's error if REPORTS is set
 FAILS_TWICE = """#!/usr/bin/env bash
-echo "$*" >>"$SLURM_TEST/python$SLURM_PROCID"
+echo "$MIM_PLUGINS_LAUNCH $*" >>"$SLURM_TEST/python$SLURM_PROCID"
 [[ -n ${REPORTS:-} ]] && touch "$MIM_PLUGINS_NO_RESTART"
 [[ $(wc -l <"$SLURM_TEST/python$SLURM_PROCID") -lt 3 ]] && exit ${CODE:-9}
 exit 0
@@ -227,7 +251,7 @@ def test_failed_run_restarts_up_to_the_limit(slurm, tmp_path):
     assert result.returncode == 9
     assert result.stderr.count("restart 1 of 1: a task ended with exit code 9") == 1
     first, second = slurm.asked("python0")
-    assert second == f"{first} --resume"
+    assert second == first
     assert slurm(*command, GPUS="1", MAX_RESTARTS="1").returncode == 0
 
 
@@ -245,9 +269,9 @@ def test_restarts_of_a_batch_job_are_counted_over_its_requeues(slurm, tmp_path):
     command = ("bash", "tools/slurm_train.sh", "part", "job", "config.py", tmp_path / "run")
     batch = dict(GPUS="1", SLURM_JOB_ID="123", MAX_RESTARTS="1", python=FAILS_TWICE)
     assert slurm(*command, **batch).returncode == 0
-    assert slurm.asked("scontrol")[1:] == ["requeue 123"]
+    assert slurm.asked("scontrol") == ["show job 123", "requeue 123"]
     assert slurm(*command, SLURM_RESTART_COUNT="1", **batch).returncode == 9
-    assert slurm.asked("scontrol")[1:] == ["requeue 123"]
+    assert slurm.asked("scontrol")[2:] == ["show job 123"]
 
 
 @pytest.mark.parametrize("job", [{}, dict(SLURM_JOB_ID="7")])
@@ -281,12 +305,36 @@ def test_impossible_numbers_of_a_launch_are_one_line(slurm, gpus, variables, mes
     assert result.stderr.count("\n") == 1
 
 
-def test_impossible_numbers_of_a_job_are_one_line(slurm):
-    for name in ("GPUS", "GPUS_PER_NODE", "CPUS_PER_TASK"):
-        result = slurm("bash", "tools/slurm_test.sh", "p", "j", "c", "a.pth", **{name: "0"})
-        assert result.returncode == 2
-        assert result.stderr == f"error: {name}: '0' is not a whole number of at least 1\n"
+@pytest.mark.parametrize(
+    ("script", "name", "value"),
+    [
+        ("slurm_test.sh", "GPUS", "0"),
+        ("slurm_test.sh", "GPUS_PER_NODE", "0"),
+        ("slurm_train.sh", "CPUS_PER_TASK", "2x"),
+        ("slurm_train.sh", "PORT", "0"),
+        ("slurm_train.sh", "MAX_RESTARTS", "3x"),
+    ],
+)
+def test_impossible_numbers_of_a_job_are_one_line(slurm, tmp_path, script, name, value):
+    result = slurm(
+        "bash", f"tools/{script}", "p", "j", "c", tmp_path / "a",
+        python="#!/bin/sh\nexit 9\n", **{name: value},
+    )  # fmt: skip
+    assert result.returncode == 2
+    assert result.stderr.startswith(f"error: {name}: '{value}' is not a whole number")
+    assert result.stderr.count("\n") == 1
     assert slurm.asked("srun") == []
+
+
+def test_leading_zeros_of_a_number_are_no_octal_numbers(slurm, tmp_path):
+    result = slurm(
+        "bash", "tools/slurm_train.sh", "p", "j", "c", tmp_path / "run", python=FAILS_TWICE,
+        GPUS="010", GPUS_PER_NODE="08", CPUS_PER_TASK="09", MAX_RESTARTS="08",
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert "restart 1 of 8:" in result.stderr
+    numbers = "--gres=gpu:8 --ntasks=10 --ntasks-per-node=8 --cpus-per-task=9"
+    assert numbers in slurm.asked("srun")[0]
 
 
 @pytest.mark.parametrize("script", ["slurm_train.sh", "slurm_test.sh", "dist_train.sh"])
@@ -322,6 +370,24 @@ def test_slurm_trains_on_the_cpu_with_gloo(slurm, tmp_path, tiny, port):
     assert "global batch 8 = 2 processes * 2 images * 2 accumulated" in result.stdout
     assert "show hostnames node[1-2]" in slurm.asked("scontrol")
     assert (tmp_path / "run/epoch_1.pth").is_file()
+
+
+def test_restart_before_an_iteration_still_overwrites(slurm, tmp_path, tiny, port):
+    config, arguments = tiny
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "epoch_2.pth").write_bytes(b"of an earlier run")
+    (run / "last_checkpoint").write_text(str(run / "epoch_2.pth"))
+    result = slurm(
+        "bash", "tools/slurm_train.sh", "part", "job", config, run, "--overwrite", *arguments,
+        python=f"""#!/usr/bin/env bash
+        [[ -e $SLURM_TEST/failed ]] && exec {sys.executable} "$@"
+        touch "$SLURM_TEST/failed"; exit 9
+        """, GPUS="1", PORT=port, MAX_RESTARTS="2",
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr[-3000:]
+    assert (run / "epoch_1.pth").is_file()
+    assert not (run / "epoch_2.pth").exists()
 
 
 def test_two_machines_train_together(slurm, tmp_path, tiny, port):

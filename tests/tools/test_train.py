@@ -13,6 +13,8 @@ from image_folders import write_images
 from tool_runs import TOOLS, run_process, run_tool
 from train_runs import BACKBONE, losses, state_dict, train, write_config
 
+from mim_plugins.apis import read_config
+
 
 @pytest.fixture
 def finetune_config(tmp_path):
@@ -78,6 +80,15 @@ def test_errors_before_the_first_epoch_are_one_line(tmp_path, arguments):
     assert f"error: {message}" in train(*wrong, code=1).stderr
     with pytest.raises(ValueError, match=message):
         train(*wrong[:-2], "--traceback", *wrong[-2:])
+
+
+def test_written_config_is_that_of_a_longer_run_on_a_gpu(tmp_path, arguments):
+    config, *_ = arguments
+    train(*arguments, tmp_path / "run", "--epochs", "1")
+    written, given = read_config(tmp_path / "run" / config.name), read_config(config)
+    assert written.param_scheduler == given.param_scheduler
+    assert written.optim_wrapper == given.optim_wrapper
+    assert written.train_cfg.max_epochs == 1
 
 
 def test_two_processes_train_on_the_cpu(tmp_path, arguments):

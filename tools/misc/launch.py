@@ -49,6 +49,11 @@ def launch() -> None:
             sys.exit("error: the port is taken (address already in use): set PORT=29511")
         options = get_args_parser().parse_args()
         address = options.rdzv_endpoint or f"{options.master_addr}:{options.master_port}"
+        if RestartingAgent.has_started:
+            sys.exit(
+                f"error: the connection to {address} was lost: the launcher or the network there"
+                " has failed, or the run has ended there. Its messages contain the cause"
+            )
         sys.exit(
             f"error: no connection to {address}: check MASTER_ADDR and PORT (the same on all"
             " machines), that the run has started on that machine, and its firewall"

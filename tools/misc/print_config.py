@@ -15,11 +15,12 @@ def main() -> None:
     args = parser.parse_args(command_words())
     from mim_plugins.apis import override_config, read_config  # these import PyTorch
     from mim_plugins.cli import user_errors
+    from mim_plugins.config import config_text
 
     with user_errors():
         cfg = read_config(args.config)
         override_config(cfg, args.cfg_options)
-        print(cfg.pretty_text)
+        print(config_text(cfg), end="")
 
 
 if __name__ == "__main__":

@@ -34,11 +34,16 @@ class RestartingAgent(LocalElasticAgent):
     environment variable ``MIM_PLUGINS_RESTART``.
     """
 
+    has_started = False  # whether any processes of this launch have
     _cause: dict[str, Any] | None = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         os.environ.pop(CAUSE_VARIABLE, None)  # of an outer or earlier launch
+
+    def _start_workers(self, worker_group: WorkerGroup) -> dict[int, Any]:
+        RestartingAgent.has_started = True
+        return super()._start_workers(worker_group)
 
     def _monitor_workers(self, worker_group: WorkerGroup) -> RunResult:
         result = super()._monitor_workers(worker_group)

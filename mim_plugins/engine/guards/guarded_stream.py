@@ -37,7 +37,8 @@ class GuardedStream:
 
     def flush(self) -> None:
         """Flush the stream, ignoring failures."""
-        self._guard(self._stream.flush)
+        if self._guard(self._stream.flush):
+            self._is_failing = False  # a write may have reached only the buffer
 
     def _write(self, text: str) -> None:
         try:
@@ -46,26 +47,32 @@ class GuardedStream:
             encoding = self._stream.encoding
             self._stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
 
-    def _guard(self, write: Callable[[], object]) -> None:
+    def _guard(self, write: Callable[[], object]) -> bool:
         try:
             write()
         except OSError as error:
             if not self._is_failing:
                 self._is_failing = True  # set before logging, which also writes to the console
                 print_log(failure_message(self._name, error), "current", logging.ERROR)
-        else:
-            self._is_failing = False
+            return False
+        return True
 
 
 @contextmanager
 def guarded_console() -> Iterator[None]:
-    """Guard ``sys.stdout`` and ``sys.stderr`` within the block."""
+    """Guard ``sys.stdout`` and ``sys.stderr`` within the block.
+
+    Raises:
+        RuntimeError: for a BrokenPipeError, which callers take for a console without a reader.
+    """
     streams = {name: getattr(sys, name) for name in ("stdout", "stderr")}
     for name, stream in streams.items():
         if stream is not None:
             setattr(sys, name, cast(TextIO, GuardedStream(stream, f"the console ({name})")))
     try:
         yield
+    except BrokenPipeError as error:  # guarded streams raise none
+        raise RuntimeError(f"a connection has been closed: {error}") from error
     finally:
         for name, stream in streams.items():
             setattr(sys, name, stream)

@@ -73,8 +73,10 @@ class CorruptImageHook(Hook):
         """Collect the records of this process; gather those of all processes at the interval."""
         samples = data_batch.get("data_samples") if isinstance(data_batch, dict) else None
         for sample in samples or ():
-            self._pending.update(sample.metainfo.get(RECORD, {}))
-            self._replaced += RECORD in sample.metainfo
+            record = sample.get(RECORD)
+            if record is not None:
+                self._pending.update(record)
+                self._replaced += 1
         if self.every_n_train_iters(runner, self.interval) or runner.iter == 0:
             self._gather(runner)
 

@@ -88,9 +88,8 @@ class RestartHook(Hook):
         checkpoints of an earlier run and none of this run exists yet. Before, a restart is a new
         run.
         """
-        if self._lines is not None and is_main_process():
-            self._write(runner, self._lines)
-        self._lines = None
+        if self._lines is not None and (not is_main_process() or self._write(runner, self._lines)):
+            self._lines = None
         if self._progress is not None:
             os.pwrite(self._progress, f"{runner.iter + 1} {runner.max_iters}".encode(), 0)
 
@@ -105,7 +104,7 @@ class RestartHook(Hook):
         known = read_restarts(runner.work_dir)
         return known if known.get("launch") == self.launch else {}
 
-    def _write(self, runner: Runner, lines: list[str]) -> None:
+    def _write(self, runner: Runner, lines: list[str]) -> bool:
         counts = (runner.cfg.get("optim_wrapper") or {}).get("accumulative_counts", 1)
         batch = get_world_size() * (images_per_batch(runner.train_dataloader) or 0) * counts
         content = dict(
@@ -114,7 +113,7 @@ class RestartHook(Hook):
             restarts=lines,
         )
         path = Path(runner.work_dir, FILE_NAME)
-        try_writing(
+        return try_writing(
             runner.logger,
             f"'{path}'",
             lambda: write_atomically(path, lambda part: part.write_text(json.dumps(content))),

@@ -12,6 +12,7 @@ from ..resume.resumed_position import POSITION
 from .due_validation import run_due_validation, run_missed_validation
 from .endless_sampler import check_validation_sampler
 from .epoch_hooks import call_epoch_hooks
+from .history_length import history_length, limit_histories
 from .resumable_data_loader import build_resumable_data_loader, iteration_key
 from .schedule_length import check_count, check_intervals
 from .training_end import end_training
@@ -94,6 +95,7 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
         """Train from the current epoch and iteration to the end."""
         check_validation_sampler(self.runner)
         self.dataloader.load_seeds(self.runner)
+        self._history_length = history_length(self.runner, self._first_length)
         try:
             self.runner.call_hook("before_train")
             if not self._completed_batches():
@@ -129,6 +131,7 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
         """Train on one batch."""
         self._store_position(idx + 1)  # hooks save checkpoints after the training step
         seed_generators(*iteration_key(self.runner), cuda=True)
+        limit_histories(self.runner, self._history_length)
         try:
             super().run_iter(idx, data_batch)
         except BaseException:  # the caller may save a checkpoint or train again

@@ -11,6 +11,7 @@ from ...registry import LOOPS
 from .due_validation import run_due_validation, run_missed_validation
 from .endless_sampler import check_validation_sampler
 from .epoch_hooks import call_epoch_hooks
+from .history_length import history_length, limit_histories
 from .resumable_data_loader import build_resumable_data_loader, iteration_key
 from .schedule_length import check_count, check_intervals, check_units
 from .training_end import end_training
@@ -55,6 +56,7 @@ class ResumableIterLoop(IterBasedTrainLoop):
         check_units(self.runner)
         check_validation_sampler(self.runner)
         self.dataloader.load_seeds(self.runner)
+        self._history_length = history_length(self.runner, len(self.dataloader))
         try:
             self.runner.call_hook("before_train")
             self.dataloader.begin(0)
@@ -77,4 +79,5 @@ class ResumableIterLoop(IterBasedTrainLoop):
     def run_iter(self, data_batch: Any) -> None:
         """Train on one batch."""
         seed_generators(*iteration_key(self.runner), cuda=True)
+        limit_histories(self.runner, self._history_length)
         super().run_iter(data_batch)

@@ -41,6 +41,23 @@ def test_failed_writes_are_dropped_and_logged_once(monkeypatch, code):
     assert text.startswith("the console (stdout) could not be written: [Errno")
 
 
+def test_failure_is_logged_once_if_only_flushes_fail(monkeypatch):
+    class Buffered(Broken):
+        def write(self, text):
+            return len(text)
+
+    said, guarded = [], GuardedStream(Buffered(), "console")
+
+    def log(text, *_):  # to the same console
+        said.append(text)
+        print(text, file=guarded, flush=True)
+
+    monkeypatch.setattr(module, "print_log", log)
+    for _ in range(3):
+        print("lost", file=guarded, flush=True)
+    assert len(said) == 1
+
+
 def test_unencodable_characters_are_escaped():
     raw = io.BytesIO()
     guarded = GuardedStream(io.TextIOWrapper(raw, "ascii"), "console")
