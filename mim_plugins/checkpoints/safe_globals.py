@@ -54,6 +54,7 @@ class _SavedDtype:
     """Replacement of ``numpy.dtype`` for types of numbers."""
 
     __slots__ = ("dtype",)  # so that an instance of no other class can become one
+    dtype: np.dtype
 
     def __new__(cls, code: object = None, align: object = False, copy: object = False) -> Any:
         if type(code) is not str or not _NUMBER.fullmatch(code):
@@ -162,7 +163,7 @@ class _SavedNamespace(argparse.Namespace):
         if type(state) is not dict or not all(type(name) is str for name in state):
             raise _refusal("a Namespace that is not a dict of values by name")
         vars(self).update(state)
-        self.__class__ = argparse.Namespace
+        self.__class__ = argparse.Namespace  # type: ignore[assignment]
 
 
 _ALLOWED: list = [
