@@ -135,7 +135,7 @@ def _plain_bands(config: Mapping[str, Any], channels: int) -> dict[str, Any] | N
     if given is None:
         return None if channels in (1, 3) else dict(channels=channels)
     fill = given.get("fill")
-    changed = dict(fill=list(fill)) if isinstance(fill, (list, tuple)) else {}
+    changed: dict[str, Any] = dict(fill=list(fill)) if isinstance(fill, (list, tuple)) else {}
     nodata = given.get("nodata")
     if isinstance(nodata, float) and not math.isfinite(nodata):
         changed["nodata"] = None  # NaN and infinities are always missing values

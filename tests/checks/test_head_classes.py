@@ -75,7 +75,10 @@ def test_detector_heads_are_found_without_proposals():
 
 def test_segmentor_heads_are_found():
     model = BaseSegmentor()
-    model.decode_head, model.auxiliary_head = Head(150), nn.ModuleList([Head(150), Head(19), STDCHead(2)])
+    model.decode_head, model.auxiliary_head = (
+        Head(150),
+        nn.ModuleList([Head(150), Head(19), STDCHead(2)]),
+    )
     names = [(each.name, each.classes) for each in head_classes(model)]
     assert names == [
         ("model.decode_head", 150),
