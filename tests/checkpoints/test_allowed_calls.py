@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 from mmengine.logging import HistoryBuffer
-from pickle_opcodes import CALL, NEW, build, call, load, name, store, stored
+from pickle_opcodes import CALL, NEW, build, call, load, name, store, stored, write
 
 from mim_plugins.checkpoints import plain_data_only
+from mim_plugins.checkpoints.metadata import read_metadata
 
 BUFFER = "mmengine.logging.history_buffer.HistoryBuffer"
 RECONSTRUCT = "numpy._core.multiarray._reconstruct"
@@ -92,6 +93,16 @@ def test_the_content_of_an_array_cannot_be_replaced():
         assert numbers.tolist() == tensor.tolist() == list(range(1000))
         with pytest.raises(ValueError, match="NumPy array"):
             load((first, shared, build(stored(0), state)))
+
+
+def test_files_with_other_calls_contain_no_metadata(tmp_path):
+    for made in (
+        call("argparse.Namespace", (1,)),
+        call("builtins.bytes", (9,)),
+        name("builtins.x"),
+    ):
+        write(tmp_path / "x.pth", dict(meta=dict(epoch=1), other=made))
+        assert read_metadata(tmp_path / "x.pth") == {}
 
 
 def test_sizes_that_overflow_are_refused():

@@ -37,14 +37,19 @@ def stored(number: int) -> Code:
     return Code(b"h" + bytes([number]))
 
 
-def load(value: object) -> object:
-    """Return what torch.load makes of a file that contains a value."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
+def write(file: object, value: object) -> None:
+    """Write a file that contains a value for torch.load."""
+    with zipfile.ZipFile(file, "w") as archive:
         archive.writestr("x/data.pkl", b"\x80\x02" + _encode(value) + b".")
         archive.writestr("x/byteorder", "little")
         archive.writestr("x/data/0", bytes(16))
         archive.writestr("x/version", "3\n")
+
+
+def load(value: object) -> object:
+    """Return what torch.load makes of a file that contains a value."""
+    buffer = io.BytesIO()
+    write(buffer, value)
     return torch.load(io.BytesIO(buffer.getvalue()), weights_only=True)
 
 
