@@ -118,10 +118,8 @@ def check_channels(backbone: Any, preprocessor: Any, field: str, samples: Sequen
 def read_samples(dataset: Any, field: str, count: int = _SAMPLES) -> list[dict]:
     """Return evenly spaced samples with ``inputs``, preserving the random state.
 
-    Data sets of videos give none, because a sample may be a whole video.
-
     Args:
-        dataset: built data set.
+        dataset: built data set; one of videos gives no samples, because each may be a whole video.
         field: config field of the data set, for messages.
         count: number of samples.
 
