@@ -13,6 +13,8 @@ from ..heads import MimicHead
 from ..registry import MODELS, SCOPE
 from ..targets import TeacherOutput
 
+_NO_NAMES = frozenset(dir(nn.ModuleDict()))  # of modules that a ModuleDict may contain
+
 
 @MODELS.register_module()
 class Mimic(BaseModule):
@@ -125,14 +127,11 @@ def used_mimics(owner: str, mimics: Mapping[str, dict | None] | None) -> dict[st
                 f"{owner}: mimics[{name!r}]={cfg!r} must be a config of mim_plugins.Mimic, such as"
                 " dict(target_generator=...), or None"
             )
-        try:
-            nn.ModuleDict({name: nn.Identity()})
-        except (KeyError, TypeError) as error:
+        if not isinstance(name, str) or not name or "." in name or name in _NO_NAMES:
             raise ConfigError(
                 f"{owner}: mimics[{name!r}]: the name must be a string without dots that is no"
-                f" attribute of torch.nn.ModuleDict ({error.args[0]}); choose another one, such as"
-                " 'dino'"
-            ) from None
+                " attribute of torch.nn.ModuleDict; choose another one, such as 'dino'"
+            )
     return used
 
 

@@ -1,6 +1,7 @@
 """Descriptions of the encoders in configs and in the checkpoints of runs."""
 
 import inspect
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -134,8 +135,11 @@ def _plain_bands(config: Mapping[str, Any], channels: int) -> dict[str, Any] | N
     if given is None:
         return None if channels in (1, 3) else dict(channels=channels)
     fill = given.get("fill")
-    listed = dict(fill=list(fill)) if isinstance(fill, (list, tuple)) else {}
-    return described_arguments("bands", given | listed)
+    changed: dict[str, Any] = dict(fill=list(fill)) if isinstance(fill, (list, tuple)) else {}
+    nodata = given.get("nodata")
+    if isinstance(nodata, float) and not math.isfinite(nodata):
+        changed["nodata"] = None  # NaN and infinities are always missing values
+    return described_arguments("bands", given | changed)
 
 
 def _center_crop(config: Mapping[str, Any]) -> dict[str, Any] | None:

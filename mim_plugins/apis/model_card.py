@@ -20,12 +20,18 @@ def model_card(description: Description, figures: dict[str, float | str]) -> Any
     from huggingface_hub import ModelCard, ModelCardData
 
     is_timm = is_vit_of_timm(description)
+    names = ["timm"] if _is_in_timm(description) else []
     data = ModelCardData(
         library_name="timm" if is_timm else "mim_plugins",
         pipeline_tag="image-feature-extraction",
-        tags=["image-feature-extraction", "mim_plugins", "timm"],
+        tags=["image-feature-extraction", "mim_plugins", *names],
     )
     return ModelCard(f"---\n{data.to_yaml()}\n---\n\n{_text(description, figures, is_timm)}")
+
+
+def _is_in_timm(description: Description) -> bool:
+    """Return whether the encoder has a model of timm, which reads RGB images."""
+    return description.preprocessing.channel_order != "bgr"
 
 
 def published_figures(description: Description) -> list[tuple[str, str, float, str]]:
@@ -76,7 +82,17 @@ def _first_letter(arch: Any) -> Any:
 
 def _text(description: Description, figures: dict[str, float | str], is_timm: bool) -> str:
     name, given = description.backbone["type"], description.preprocessing
-    needs = "" if is_timm else "import mim_plugins.hubs.timm  # registers the model\n"
+    needs = [] if is_timm else ["import mim_plugins.hubs.timm  # registers the model"]
+    of_timm = [
+        "```python",
+        "import timm",
+        *needs,
+        "",
+        'model = timm.create_model("hf-hub:THIS_REPOSITORY", pretrained=True)',
+        "pooled = model(images)  # normalized as below",
+        "```",
+        "",
+    ]
     digest = f", SHA-256 `{description.source_sha256}`" if description.source_sha256 else ""
     lines = [
         f"# {name}",
@@ -92,13 +108,7 @@ def _text(description: Description, figures: dict[str, float | str], is_timm: bo
         'pooled, maps = mim_plugins.extract_features(encoder, ["a.jpg", "b.png"])',
         "```",
         "",
-        "```python",
-        "import timm",
-        f"{needs}",
-        'model = timm.create_model("hf-hub:THIS_REPOSITORY", pretrained=True)',
-        "pooled = model(images)  # normalized as below",
-        "```",
-        "",
+        *(of_timm if _is_in_timm(description) else []),
         "## Preprocessing",
         "",
         f"- resize the short edge to {given.short_edge} pixels, {given.interpolation}",

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from ..wording import listed
 from .layouts import BACKBONE, Layout, recognize
 from .position_grid import reduced_grid, split_positions
 from .tensor_check import find_wrong_kinds
@@ -38,7 +39,7 @@ def convert(
             unknown.append(name)
     if unknown:
         raise ValueError(
-            f"recognized as {layout.name}, but these tensors are unknown: {', '.join(unknown)}"
+            f"recognized as {layout.name}, but these tensors are unknown: {listed(unknown)}"
         )
     used = {name: tensor for name, tensor in tensors.items() if names[name] is not None}
     # before the arithmetic below, which would convert integers to floats

@@ -11,6 +11,7 @@ from ..errors import CheckpointError, ConfigError
 from ..file_names import printable
 from ..transforms import Bands
 from .schema import (
+    LARGEST_NUMBER,
     WrongEntryError,
     check_entries,
     digest,
@@ -127,8 +128,8 @@ def _parse(text: str) -> Description:
     )
     entries = check_entries(content, _ENTRIES)
     values = check_entries(entries["preprocessing"], _PREPROCESSING, "preprocessing")
-    lists = {name: tuple(value) for name, value in values.items() if type(value) is list}
-    preprocessing = Preprocessing(**values | lists)
+    numbers = {name: tuple(map(float, values[name])) for name in ("mean", "std")}
+    preprocessing = Preprocessing(**values | numbers | dict(size=tuple(values["size"])))
     _check_agreement(preprocessing)
     return Description(**entries | dict(preprocessing=preprocessing))
 
@@ -142,7 +143,7 @@ def check_backbone(backbone: Any) -> str:
     if "init_cfg" in backbone:
         return "init_cfg is not allowed, because it names other files"
     for name, value in backbone.items():
-        if not is_json(value):
+        if not is_json(value, LARGEST_NUMBER):
             return f"{quote(name)}={quote(value)} is too large, too deep or not finite"
     arch = backbone.get("arch")
     sizes = arch if type(arch) is dict else {}
@@ -160,7 +161,7 @@ def check_bands(bands: Any) -> str:
     if type(bands) is not dict or not set(bands) <= {"channels", "fill", "nodata", "axes"}:
         return f"{quote(bands)} is neither null nor has only channels, fill, nodata and axes"
     if not is_json(bands):
-        return f"{quote(bands)} is too large, too deep or not finite"
+        return f"{quote(bands)} is too long, too deep or not finite"
     try:
         Bands(**bands)
     except (ConfigError, TypeError) as error:  # TypeError: channels are missing

@@ -5,6 +5,7 @@ import re
 from typing import Any
 
 _NUMPY_NUMBER = re.compile(r"np\.(float|u?int)\d+")
+_NOT_FINITE = re.compile(r"(?:(?:np\.)?float\d*\()?'?([-+]?(?:nan|inf))'?\)?", re.IGNORECASE)
 _PARSING_ERRORS = (SyntaxError, ValueError, RecursionError, MemoryError)
 
 
@@ -21,9 +22,9 @@ COMPUTED = _Computed()
 def literal_config(text: str) -> dict[str, Any]:
     """Return the variables of a config by name, such as MMEngine stores in its checkpoints.
 
-    Calls of ``dict`` become dicts, and NumPy's numbers (``np.float64(0.5)``) those of Python.
-    Values that would have to be computed are :data:`COMPUTED`. The result is empty if the text is
-    not Python.
+    Calls of ``dict`` become dicts, and NumPy's numbers (``np.float64(0.5)``) those of Python. NaN
+    and infinities, which MMEngine writes as ``nan`` and ``inf``, are numbers. Values that would
+    have to be computed are :data:`COMPUTED`. The result is empty if the text is not Python.
     """
     try:
         statements = ast.parse(text).body
@@ -49,13 +50,19 @@ def _value(node: ast.expr) -> Any:
         return _value(node.args[0])
     if isinstance(node, ast.Call):
         if not isinstance(node.func, ast.Name) or node.func.id != "dict" or len(node.args) > 1:
-            return COMPUTED
+            return _not_finite(node)
         merged: list[tuple[Any, ast.expr]] = [(None, each) for each in node.args]
         return _entries(merged + [(each.arg, each.value) for each in node.keywords])
     try:
         return ast.literal_eval(node)
     except (*_PARSING_ERRORS, TypeError):
-        return COMPUTED
+        return _not_finite(node)
+
+
+def _not_finite(node: ast.expr) -> Any:
+    """Return NaN or an infinity if an expression is one, and :data:`COMPUTED` for all others."""
+    written = _NOT_FINITE.fullmatch(ast.unparse(node))
+    return float(written[1]) if written else COMPUTED
 
 
 def _entries(pairs: list[tuple[Any, ast.expr]]) -> Any:

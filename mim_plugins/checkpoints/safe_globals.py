@@ -4,11 +4,16 @@ Since version 2.6, PyTorch unpickles only plain data and allow-listed types. MME
 checkpoints also contain log buffers and NumPy numbers, which are allowed here and nothing else, so
 malicious files are still refused. NumPy's and MMEngine's own unpickling functions do not check
 their arguments: a pickle could pass a data type that interprets raw bytes as object pointers, or
-replace the statistics of all log buffers. They are therefore replaced by functions that accept
-numbers only.
+replace the statistics of all log buffers. They are therefore replaced by functions and classes that
+accept numbers only.
+
+PyTorch lets a pickle call each allowed class with any arguments, and set any attribute, including
+``__class__``, of instances without ``__setstate__``. So each class here has a ``__setstate__`` that
+checks the content, and can be called only as the writers of such checkpoints do.
 """
 
 import argparse
+import math
 import os
 import re
 from collections.abc import Iterator
@@ -33,20 +38,30 @@ def _refusal(content: str) -> CheckpointError:
     return CheckpointError(f"the checkpoint contains {content}; it is refused")
 
 
+def _described(value: object) -> str:
+    """Return a short text about a value, without calling its methods."""
+    return f"{value:.60}" if type(value) is str else type(value).__name__
+
+
 def _history_buffer_method(owner: object, name: str) -> object:
     """Replace ``getattr`` in checkpoints; allow only the four methods that MMEngine pickles."""
     if owner is _SavedHistoryBuffer and type(name) is str and name in _STATISTICS:
         return name  # unused, because a buffer has the methods of its class
-    raise _refusal(f"a reference to attribute {name!r:.60} of {owner!r:.60}")
+    raise _refusal(f"a reference to attribute {_described(name)} of {_described(owner)}")
 
 
 class _SavedDtype:
     """Replacement of ``numpy.dtype`` for types of numbers."""
 
-    def __init__(self, code: str, align: bool = False, copy: bool = False) -> None:
+    __slots__ = ("dtype",)  # so that an instance of no other class can become one
+    dtype: np.dtype
+
+    def __new__(cls, code: object = None, align: object = False, copy: object = False) -> Any:
         if type(code) is not str or not _NUMBER.fullmatch(code):
-            raise _refusal(f"a NumPy type that is not a number ({code!r:.60})")
-        self.dtype = np.dtype(code)
+            raise _refusal(f"a NumPy type that is not a number ({_described(code)})")
+        saved = super().__new__(cls)
+        saved.dtype = np.dtype(code)
+        return saved
 
     def __setstate__(self, state: Any) -> None:
         order: Any = state[1] if type(state) is tuple and len(state) == 8 else None
@@ -59,8 +74,14 @@ class _SavedDtype:
 class _SavedArray(np.ndarray):
     """Replacement of ``numpy.ndarray`` for arrays of numbers; it is pickled as an ndarray."""
 
+    _has_content: bool
+
+    def __new__(cls, *_: object) -> Any:
+        raise _refusal("a NumPy array of an unknown format")  # a call could pass any type
+
     def __setstate__(self, state: Any) -> None:
-        if type(state) is not tuple or len(state) != 5:
+        # a second content would free the first one, which other objects may use
+        if hasattr(self, "_has_content") or type(state) is not tuple or len(state) != 5:
             raise _refusal("a NumPy array of an unknown format")
         _, shape, kind, is_fortran, content = state
         if (
@@ -68,8 +89,10 @@ class _SavedArray(np.ndarray):
             or type(content) is not bytes
             or type(shape) is not tuple
             or any(type(side) is not int or side < 0 for side in shape)
+            or math.prod(shape) * kind.dtype.itemsize != len(content)
         ):
             raise _refusal("a NumPy array that does not consist of numbers")
+        self._has_content = True
         state = (1, shape, kind.dtype, bool(is_fortran), content)
         super().__setstate__(state)  # type: ignore[arg-type]
 
@@ -80,8 +103,8 @@ class _SavedArray(np.ndarray):
 def _new_array(kind: object, *_: object) -> _SavedArray:
     """Replace NumPy's ``_reconstruct``; return an empty array whose state is set later."""
     if kind is not _SavedArray:
-        raise _refusal(f"a NumPy array of the class {kind!r:.60}")
-    return _SavedArray(0)
+        raise _refusal(f"a NumPy array of another class ({_described(kind)})")
+    return np.ndarray.__new__(_SavedArray, 0)
 
 
 def _number(kind: object, content: object) -> np.generic:
@@ -98,14 +121,24 @@ def _no_bytes() -> bytes:
     return b""
 
 
+def _require_none(arguments: tuple, kind: type) -> None:
+    if arguments:  # pickles of both classes have a state instead
+        raise _refusal(f"a {kind.__name__} made from arguments")
+
+
 class _SavedHistoryBuffer(HistoryBuffer):
     """Replacement of ``HistoryBuffer``; after its content is checked, it becomes one."""
 
+    def __new__(cls, *arguments: object) -> Any:
+        _require_none(arguments, HistoryBuffer)
+        return super().__new__(cls)
+
     def __setstate__(self, state: Any) -> None:
-        if type(state) is not dict or set(state) - {"statistics_methods"} != _BUFFER_FIELDS:
+        is_dict = type(state) is dict and not vars(self)
+        if not is_dict or set(state) - {"statistics_methods"} != _BUFFER_FIELDS:
             raise _refusal("a HistoryBuffer with other fields")
         log, count, length = state["_log_history"], state["_count_history"], state["max_length"]
-        plain = type(length) is int and type(log) is type(count) is _SavedArray
+        plain = type(length) is int and is_array(log) and is_array(count)
         if not plain or log.ndim != 1 or log.shape != count.shape:
             raise _refusal("a HistoryBuffer that does not contain numbers")
         self.max_length = length
@@ -116,8 +149,25 @@ class _SavedHistoryBuffer(HistoryBuffer):
         self._set_default_statistics()
 
 
+class _SavedNamespace(argparse.Namespace):
+    """Replacement of ``argparse.Namespace``; with its content, it becomes one.
+
+    The MixMIM and MAE authors' scripts store one.
+    """
+
+    def __new__(cls, *arguments: object) -> Any:
+        _require_none(arguments, argparse.Namespace)
+        return super().__new__(cls)
+
+    def __setstate__(self, state: Any) -> None:
+        if type(state) is not dict or not all(type(name) is str for name in state):
+            raise _refusal("a Namespace that is not a dict of values by name")
+        vars(self).update(state)
+        self.__class__ = argparse.Namespace  # type: ignore[assignment]
+
+
 _ALLOWED: list = [
-    (argparse.Namespace, "argparse.Namespace"),  # in files of the MixMIM and MAE authors' scripts
+    (_SavedNamespace, "argparse.Namespace"),
     (_SavedHistoryBuffer, f"{HistoryBuffer.__module__}.{HistoryBuffer.__qualname__}"),
     (_history_buffer_method, "builtins.getattr"),
     (_no_bytes, "builtins.bytes"),

@@ -4,11 +4,13 @@ A check of a value returns why the value is not allowed, or ``""``.
 """
 
 import json
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
 LARGEST_NUMBER = 2**16
-"""Largest number of pixels, channels or blocks."""
+"""Largest number of pixels, channels or blocks, which bounds the memory of an encoder."""
+_LARGEST_FLOAT32 = (2 - 2**-23) * 2.0**127
 _LONGEST_LIST = 2**10
 _LONGEST_TEXT = 2**10
 _LONGEST_JSON = 2**20
@@ -91,11 +93,11 @@ def height_and_width(value: Any) -> str:
 
 
 def numbers(value: Any) -> str:
-    """Check a list of numbers that is not empty."""
-    is_list = type(value) is list and len(value) > 0 and is_json(value)
+    """Check a list of numbers within float32's range that is not empty."""
+    is_list = type(value) is list and len(value) > 0 and is_json(value, _LARGEST_FLOAT32)
     if is_list and all(type(each) in (int, float) for each in value):
         return ""
-    return f"{quote(value)} is not a list of numbers"
+    return f"{quote(value)} is not a list of 1 to {_LONGEST_LIST} numbers of float32"
 
 
 def texts_by_name(value: Any) -> str:
@@ -106,17 +108,24 @@ def texts_by_name(value: Any) -> str:
     return f"{quote(value)} is not an object of texts"
 
 
-def is_json(value: Any, depth: int = 0) -> bool:
-    """Return whether a value consists of numbers, texts, lists and objects of moderate size."""
+def is_json(value: Any, largest: float = sys.float_info.max, depth: int = 0) -> bool:
+    """Return whether a value consists of numbers, texts, lists and objects of moderate size.
+
+    Args:
+        value: any object.
+        largest: largest absolute value of a number.
+        depth: number of lists and objects around the value.
+    """
     if value is None or type(value) is bool:
         return True
     if type(value) in (int, float):
-        return abs(value) <= LARGEST_NUMBER  # False for NaN
+        return abs(value) <= largest  # False for NaN
     if type(value) is str:
         return len(value) <= _LONGEST_TEXT
     if type(value) not in (list, dict) or depth >= _DEEPEST or len(value) > _LONGEST_LIST:
         return False
-    return all(is_json(v, depth + 1) for v in (value.values() if type(value) is dict else value))
+    parts = value.values() if type(value) is dict else value
+    return all(is_json(part, largest, depth + 1) for part in parts)
 
 
 def is_integer(value: Any, low: int, high: int = LARGEST_NUMBER) -> bool:

@@ -111,13 +111,19 @@ def _other_layout(names: set[str], own: Mapping[str, Tensor] | None) -> Layout |
 def _converted(
     tensors: dict[str, Tensor], own: Mapping[str, Tensor] | None, layout: Layout, source: str
 ) -> Encoder:
+    others = {}
+    if all(name.startswith(BACKBONE) for name in layout.signature):
+        # heads and necks of any task are not needed, so their names may be unknown
+        others = _split(tensors, BACKBONE, "").others
+        tensors = {name: value for name, value in tensors.items() if name.startswith(BACKBONE)}
     try:
         _, converted = convert(tensors, own)
     except ValueError as error:
         raise CheckpointError(
             f"'{source}': {error}; convert the file by hand, or give another one"
         ) from error
-    return _split(converted, BACKBONE, layout.name)
+    found = _split(converted, BACKBONE, layout.name)
+    return found._replace(others=found.others | others)
 
 
 def better_prefix(

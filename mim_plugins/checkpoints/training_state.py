@@ -36,12 +36,12 @@ _SETTINGS = (bool, int, float, str)
 _SCHEDULER_TYPES: dict[str, tuple[type, ...]] = dict(
     by_epoch=(bool,),
     param_name=(str,),
-    begin=(int,),
-    end=(int,),
+    begin=(int, float),
+    end=(int, float),
     last_step=(int,),
     _global_step=(int,),
-    T_max=(int,),
-    total_iters=(int,),
+    T_max=(int, float),
+    total_iters=(int, float),
 )
 _SCHEDULER_STATE = ("param_name", "begin", "end", "by_epoch", "last_step", "_global_step")
 RUNTIME_TYPES: dict[str, tuple[type, ...]] = dict(

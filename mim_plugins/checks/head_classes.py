@@ -4,6 +4,8 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
+_OTHER_CLASSES = ("RPNHead", "GARPNHead", "STDCHead")  # object or none, boundary or none
+
 
 class HeadClasses(NamedTuple):
     """Number of classes of one head."""
@@ -38,7 +40,8 @@ def has_base_named(instance: Any, base: str) -> bool:
 def head_classes(model: Any) -> list[HeadClasses]:
     """Return the number of classes of every head of a classifier, detector or segmentor.
 
-    Heads without classes are omitted, such as those for pre-training or region proposals.
+    Heads without the classes of the data are omitted, such as those for pre-training, region
+    proposals or boundaries.
     """
     if has_base_named(model, "BaseClassifier"):
         return _classifier_heads(getattr(model, "head", None))
@@ -87,6 +90,8 @@ def _named_heads(model: nn.Module, names: tuple[str, ...]) -> list[HeadClasses]:
         last = next((part for part in reversed(parts) if not part.isdigit()), "")
         count = getattr(module, "num_classes", None)
         agnostic = getattr(module, "class_agnostic", False)
-        if last in names and "rpn_head" not in parts and isinstance(count, int) and not agnostic:
+        if any(has_base_named(module, base) for base in _OTHER_CLASSES):
+            continue
+        if last in names and isinstance(count, int) and not agnostic:
             found.append(HeadClasses(f"model.{path}", count, "", exact=True))
     return found

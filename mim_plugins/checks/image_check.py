@@ -10,6 +10,7 @@ from ..algorithms import MRMAE, MixMAE, PretrainingModel
 from ..algorithms.dependent_parts import check_statistics
 from ..backbones import HierarchicalBackbone, PlainBackbone
 from ..datasets.pipelines import check_not_normalized
+from ..datasets.wrappers import base_datasets
 from ..errors import ConfigError, CorruptImageError
 from ..file_names import printable
 from ..randomness import preserved_random_state
@@ -118,7 +119,7 @@ def read_samples(dataset: Any, field: str, count: int = _SAMPLES) -> list[dict]:
     """Return evenly spaced samples with ``inputs``, preserving the random state.
 
     Args:
-        dataset: built data set.
+        dataset: built data set; one of videos gives no samples, because each may be a whole video.
         field: config field of the data set, for messages.
         count: number of samples.
 
@@ -126,7 +127,8 @@ def read_samples(dataset: Any, field: str, count: int = _SAMPLES) -> list[dict]:
         ConfigError: a sample cannot be loaded.
         CorruptImageError: a transform of this package cannot decode an image.
     """
-    if not hasattr(dataset, "__len__"):
+    has_videos = any(has_base_named(each, "BaseVideoDataset") for each in base_datasets(dataset))
+    if has_videos or not hasattr(dataset, "__len__"):
         return []
     with preserved_random_state(cuda=False):
         samples = [
@@ -147,7 +149,7 @@ def _read_sample(dataset: Any, field: str, index: int) -> Any:
         cause = " ".join(f"{type(error).__name__}: {error}".split())
         raise ConfigError(
             f"{field}.dataset: sample {index}{named} does not pass through the pipeline ({cause});"
-            " correct the image or the pipeline"
+            " correct the pipeline, or the image if it cannot be read"
         ) from error
 
 

@@ -19,9 +19,9 @@ def check_custom_keys(cfg: Config, model: nn.Module) -> list[str]:
     """Check ``optim_wrapper.paramwise_cfg.custom_keys`` against the model and the optimizer.
 
     Returns:
-        Warnings about keys that are part of no parameter's name, and about settings that are
-        neither factors nor those of the optimizer. Such an entry has no effect, but a base config
-        may list parameters of other models, and hooks may read any settings.
+        Warnings about keys that resemble a parameter's name and are part of none, and about
+        settings that are neither factors nor those of the optimizer. Other keys without effect are
+        usual, because configs list parameters of several models. Hooks may read any settings.
 
     Raises:
         ConfigError: the keys or an entry are not a dict.
@@ -45,11 +45,11 @@ def check_custom_keys(cfg: Config, model: nn.Module) -> list[str]:
                 f"{field}[{key!r}] has '{unknown[0]}', which is neither a factor (lr_mult,"
                 " decay_mult) nor a setting of the optimizer"
             )
-        if not any(key in name for name in names):
-            near = _near(key, names)
-            hint = "" if near is None else f"; did you mean {near!r}?"
+        near = None if any(key in name for name in names) else _near(key, names)
+        if near is not None:
             warnings.append(
-                f"{field}[{key!r}] has no effect: no parameter of the model contains it{hint}"
+                f"{field}[{key!r}] has no effect: no parameter of the model contains it; did you"
+                f" mean {near!r}?"
             )
     return warnings
 

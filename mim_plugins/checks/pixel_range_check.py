@@ -10,6 +10,7 @@ from ..data_preprocessors import passes_rgb, reverses_channels
 from ..errors import ConfigError
 
 _FAR = 8  # standard deviations
+_STANDARDIZED = 8  # hardly exceeded by images with mean 0 and standard deviation 1
 _WHITE = 255
 _DARK = 31
 _OVERSHOOT = 32  # of the bicubic interpolation of float images
@@ -41,8 +42,8 @@ def check_pixel_range(preprocessor: Any, field: str, images: Sequence[Tensor]) -
         if not image.is_floating_point() or not image.numel():
             continue
         low, high = float(image.min()), float(image.max())
-        is_small = low < high <= 1 < float(mean.max())  # a mean of pixels from 0 to 255
-        if is_small or (low < 0 and _is_far(low, high, mean, std)):
+        highest = _STANDARDIZED if low < 0 else 1
+        if low < high <= highest < float(mean.max()):  # a mean of pixels from 0 to 255
             return (
                 f"{field}: images have values from {low:.4g} to {high:.4g} before"
                 f" data_preprocessor normalizes them with mean={mean.flatten().tolist()}; leave"
@@ -78,15 +79,6 @@ def _check_darkness(field: str, images: Sequence[Tensor]) -> str | None:
         " with bands=dict(channels=...) of the loading transform, or with --channels of"
         " mim-plugins pretrain"
     )
-
-
-def _is_far(low: float, high: float, mean: Tensor, std: Tensor) -> bool:
-    """Return whether negative values are not those of which ``mean`` and ``std`` were measured.
-
-    Temperatures, decibels and Hounsfield units may be negative.
-    """
-    is_below = low < float(mean.min()) - _FAR * float(std.max())
-    return is_below or max(-low, high) < float(mean.abs().max())
 
 
 def check_teacher_range(field: str, images: Sequence[Tensor]) -> None:

@@ -36,7 +36,6 @@ _OF_MMCV_1 = dict(
     momentum_config="param_scheduler",
     mp_start_method="env_cfg.mp_cfg.mp_start_method",
     opencv_num_threads="env_cfg.mp_cfg.opencv_num_threads",
-    optimizer="optim_wrapper.optimizer",
     optimizer_config="optim_wrapper.clip_grad and accumulative_counts",
     resume_from="load_from, with resume=True",
     runner="train_cfg",

@@ -110,7 +110,16 @@ def _with_prefix(state_dict: dict[str, Tensor], model: nn.Module) -> dict[str, T
 
 @register_model
 def mim_plugins_encoder(pretrained: bool = False, **kwargs: Any) -> nn.Module:
-    """Build an encoder from the ``config.json`` that ``Encoder.save_pretrained`` writes."""
+    """Build an encoder from the ``config.json`` that ``Encoder.save_pretrained`` writes.
+
+    Raises:
+        CheckpointError: ``features_only`` is set.
+    """
+    if kwargs.get("features_only"):
+        raise CheckpointError(
+            "mim_plugins_encoder: features_only=True is not possible; for maps of several stages,"
+            " load the encoder with mim_plugins.load and use its backbone"
+        )
     return build_model_with_cfg(
         TimmEncoder, "mim_plugins_encoder", pretrained, pretrained_filter_fn=_with_prefix, **kwargs
     )

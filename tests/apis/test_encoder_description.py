@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import math
 
 import numpy as np
 import pytest
@@ -55,6 +56,30 @@ def test_configs_with_other_values_are_refused(mean):
     cfg["model"]["data_preprocessor"]["mean"] = mean
     with pytest.raises(CheckpointError, match=r"preprocessing\.mean|data_preprocessor\.mean|NaN"):
         describe_config(cfg)
+
+
+@pytest.mark.parametrize(
+    "nodata", [-99999, 1e20, -3.4028234663852886e38, -1.7976931348623157e308, math.nan, -math.inf]
+)
+def test_values_of_any_size_stand_for_no_data(tmp_path, nodata):
+    bands = dict(channels=4, fill=[-1e6, 0, 1e9, 0.5], nodata=nodata)
+    normalization = dict(mean=[70000, 10**20, -1e30, 1.0], std=[1e6, 1e25, 1.0, 1.0])
+    cfg = dict(
+        model=dict(
+            backbone=dict(type="MaskedSwin", in_channels=4),
+            data_preprocessor=dict(type="MixDataPreprocessor", **normalization),
+        ),
+        train_dataloader=dict(dataset=dict(pipeline=[dict(type="LoadImage", bands=bands)])),
+    )
+    file = tmp_path / "a.pth"
+    torch.save(dict(meta=dict(cfg=Config(cfg).pretty_text), state_dict={}), file)
+    for found in (describe_config(cfg), describe_checkpoint(file)):
+        given = found.preprocessing
+        assert given.mean == tuple(normalization["mean"])
+        assert given.std == tuple(normalization["std"])
+        assert given.bands["fill"] == bands["fill"]
+        assert given.bands["nodata"] == (nodata if math.isfinite(nodata) else None)
+        assert all(torch.tensor(each).isfinite().all() for each in (given.mean, given.std))
 
 
 @pytest.mark.parametrize("field", ["train_dataloader", "val_dataloader", "test_dataloader"])

@@ -49,3 +49,13 @@ def test_units_are_those_of_the_files():
     text = str(model_card(given._replace(preprocessing=bands), {}))
     assert "of pixels in the numbers of the files\n" in text
     assert "255" not in text
+
+
+@pytest.mark.parametrize("order", ["rgb", "bgr"])
+@pytest.mark.parametrize("name", ["mixmae/swin_b_600e", "mrmae/vit_b_400e"])
+def test_cards_contain_code_of_timm_only_for_rgb(name, order):
+    given = describe_config(read_config(name).to_dict())
+    preprocessing = given.preprocessing._replace(channel_order=order)
+    text = str(model_card(given._replace(preprocessing=preprocessing), {}))
+    assert ("timm" in text) == (order == "rgb")
+    assert "\n\n\n" not in text

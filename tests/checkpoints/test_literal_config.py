@@ -1,5 +1,8 @@
 """Configs that are read without executing them."""
 
+import math
+
+import numpy as np
 import pytest
 from mmengine.config import Config
 
@@ -49,3 +52,14 @@ def test_numbers_of_numpy_are_those_of_python():
     assert literal_config(f"a = {text}")["a"] == [1.5, -2.0, 3, 4]
     for other in ("np.float64(f())", "np.float64(1.5, 2)", "np.load('x')", "os.float64(1.5)"):
         assert literal_config(f"a = {other}")["a"] is COMPUTED
+
+
+def test_numbers_that_are_not_finite_are_numbers():
+    given = dict(a=dict(nan=float("nan"), low=float("-inf"), high=np.float64("inf")))
+    for text in (
+        Config(given).pretty_text,
+        "a = dict(nan=float('NaN'), low=-inf, high=float('inf'))",
+    ):
+        found = literal_config(text)["a"]
+        assert math.isnan(found.pop("nan"))
+        assert found == dict(low=-math.inf, high=math.inf)

@@ -111,6 +111,32 @@ def test_an_unknown_tensor_of_a_layout_names_the_file():
         select(content, None)
 
 
+HEADS = ("head.layers.head.weight", "decode_head.conv_seg.weight", "rpn_head.a.0", "ema_backbone_x")
+
+
+@pytest.mark.parametrize("beginning", ["", "model."])
+@pytest.mark.parametrize(
+    ("pair", "found"),
+    [
+        (("cls_token", "layers.0.ln1.weight"), {"cls_token", "blocks.0.norm1.weight"}),
+        (
+            ("absolute_pos_embed", "layers.0.blocks.0.ln1.weight"),
+            {"pos_embed", "stages.0.blocks.0.norm1.weight"},
+        ),
+    ],
+)
+def test_encoders_of_mmpretrain_are_found_in_any_model(pair, found, beginning):
+    content = tensors(*(f"backbone.{name}" for name in pair), *HEADS)
+    if "backbone.absolute_pos_embed" in content:
+        content["backbone.absolute_pos_embed"] = torch.randn(1, 4, 8)
+    encoder = select({beginning + name: each for name, each in content.items()}, beginning)
+    assert set(encoder.tensors) == found
+    assert encoder.others == dict(head=1, decode_head=1, rpn_head=1, ema_backbone_x=1)
+    content["backbone.surprise"] = content["head.layers.head.weight"]
+    with pytest.raises(CheckpointError, match=r"x\.pth.*are unknown: backbone\.surprise;"):
+        select(content, "backbone.")
+
+
 TINY = dict(
     MaskedSwin=dict(arch=dict(embed_dims=8, depths=(1, 1), num_heads=(1, 2)), window_size=4),
     MaskedPVT=dict(

@@ -51,10 +51,18 @@ class Head(nn.Module):
         self.class_agnostic = class_agnostic
 
 
+class RPNHead(Head):
+    pass
+
+
+class STDCHead(Head):
+    pass
+
+
 def test_detector_heads_are_found_without_proposals():
     model, roi = BaseDetector(), nn.Module()
-    model.rpn_head, model.roi_head = nn.Module(), roi
-    model.rpn_head.bbox_head = Head(1)
+    model.rpn_head, model.roi_head = RPNHead(1), roi
+    model.bbox_head = RPNHead(1)  # as in detectors of proposals alone
     roi.bbox_head = nn.ModuleList([Head(80), Head(81)])
     roi.mask_head = Head(80, class_agnostic=True)
     assert [each[:2] for each in head_classes(model)] == [
@@ -67,7 +75,10 @@ def test_detector_heads_are_found_without_proposals():
 
 def test_segmentor_heads_are_found():
     model = BaseSegmentor()
-    model.decode_head, model.auxiliary_head = Head(150), nn.ModuleList([Head(150), Head(19)])
+    model.decode_head, model.auxiliary_head = (
+        Head(150),
+        nn.ModuleList([Head(150), Head(19), STDCHead(2)]),
+    )
     names = [(each.name, each.classes) for each in head_classes(model)]
     assert names == [
         ("model.decode_head", 150),

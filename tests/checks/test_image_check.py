@@ -12,6 +12,7 @@ from mmengine.structures import BaseDataElement, InstanceData, PixelData
 from mrmae_fakes import colors_mimic
 from tiny_run import MIXMAE, MRMAE
 from torch import nn
+from torch.utils.data import ConcatDataset
 
 from mim_plugins.checks.image_check import check_images, read_samples, try_first_batch
 from mim_plugins.errors import ConfigError, CorruptImageError
@@ -218,6 +219,19 @@ def test_other_models_and_empty_data_are_skipped():
     try_first_batch(SimpleNamespace(), Images((32, 32), channels=9))
     assert check_images(classifier(), train([])) == []
     assert read_samples(iter([1]), "x") == []
+
+
+class BaseVideoDataset(Images):
+    """Class with the name of MMDetection's."""
+
+    def __getitem__(self, index):
+        raise AssertionError("a video is read")
+
+
+def test_videos_are_not_read():
+    videos = BaseVideoDataset((32, 32))
+    assert read_samples(videos, "train_dataloader") == []
+    assert read_samples(ConcatDataset([videos]), "train_dataloader") == []
 
 
 class Unreadable(Images):

@@ -36,8 +36,6 @@ def test_images_that_are_normalized_twice_are_a_warning(image):
     assert "before data_preprocessor normalizes" in check_pixel_range(
         preprocessor(), FIELD, [pixels, image]
     )
-    small = preprocessor(0.5, 0.2)
-    assert check_pixel_range(small, FIELD, [torch.tensor([[[-2.0, 2.0]]])])
 
 
 def test_images_that_are_almost_black_are_a_warning():
@@ -111,6 +109,9 @@ def test_overshoot_of_bicubic_interpolation_passes_to_teachers():
         (preprocessor(0.5, 0.2), torch.tensor([[[-0.1, 0.9]]])),
         (preprocessor(0.1, 0.2), torch.tensor([[[0.0] * 99 + [100.0]]])),  # an outlier
         (preprocessor(123.0, 1.0), torch.full((3, 2, 2), 90, dtype=torch.uint8)),
+        (preprocessor(123.0, 1.0), torch.tensor([[[-20.0, 180.0]]])),  # PhotoMetricDistortion
+        (preprocessor(123.0, 1.0), torch.tensor([[[-0.5, 90.0]]])),
+        (preprocessor(15.0, 8.0), torch.tensor([[[-30.0, 12.0]]])),  # temperatures
         (preprocessor(0.0, 1.0), torch.full((3, 2, 2), 90, dtype=torch.uint8)),
         (preprocessor(-600.0, 500.0), torch.tensor([[[-1024.0, 3000.0]]])),
         (preprocessor(-12.0, 4.0), torch.tensor([[[-30.0, -1.0]]])),

@@ -43,6 +43,12 @@ def test_encoders_have_the_same_features_in_timm(name, out_type, tmp_path):
     assert create(tmp_path, num_classes=5)(images).shape == (2, 5)
 
 
+def test_maps_of_several_stages_are_refused_in_timm(tmp_path):
+    saved(tmp_path, "pvt")
+    with pytest.raises(CheckpointError, match=r"features_only=True is not possible; .*backbone"):
+        create(tmp_path, features_only=True)
+
+
 @torch.no_grad()
 @pytest.mark.parametrize("name", ["vit", "vit_without_cls"])
 @pytest.mark.parametrize("out_type", ["featmap", "avg_featmap"])
