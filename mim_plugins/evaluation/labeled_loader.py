@@ -30,9 +30,9 @@ def build_labeled_loader(
 
     Args:
         dataset: config of a data set. The default ``type`` is :class:`LabeledImageFolder` with one
-            folder per class in ``data_prefix``. The default ``pipeline`` resizes images to
-            256 / 224 of ``img_size`` and crops the center. Both defaults apply to each part of a
-            ``ConcatDataset``. Corrupt images are marked, see :class:`ReadableImages`.
+            folder per class in ``data_prefix``. The default ``pipeline`` resizes images until
+            they cover 256 / 224 of ``img_size`` and crops the center. Both defaults apply to each
+            part of a ``ConcatDataset``. Corrupt images are marked, see :class:`ReadableImages`.
         img_size: side or (H, W) of the default crop.
         batch_size: images per process.
         num_workers: loading processes.
