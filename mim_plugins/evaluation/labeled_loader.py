@@ -1,8 +1,10 @@
 """Loaders of labeled images for evaluations, with a center crop by default."""
 
+import logging
 from collections.abc import Sequence
 
 from mmengine.dist import get_world_size
+from mmengine.logging import print_log
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader, Dataset, Subset
@@ -15,6 +17,7 @@ from ..sampling import evenly_spaced
 from ..transforms.center_crop import center_crop
 from .class_names import class_difference, class_names
 from .readable_images import ReadableImages
+from .shared_images import count_shared_images
 
 
 def build_labeled_loader(
@@ -70,6 +73,8 @@ def build_labeled_loader(
 def check_same_classes(references: DataLoader, queries: DataLoader) -> None:
     """Check that both data sets assign the same numbers to the same classes.
 
+    Warn of queries that are also references, because they find themselves.
+
     Raises:
         ValueError: they name different classes.
     """
@@ -84,6 +89,16 @@ def check_same_classes(references: DataLoader, queries: DataLoader) -> None:
         raise ValueError(
             f"the queries have other classes than the references: {difference}; their labels would"
             " not mean the same. Give both the same class folders"
+        )
+    shared = count_shared_images(references.dataset, queries.dataset)
+    if shared:
+        total = len(queries.dataset)  # type: ignore[arg-type]
+        print_log(
+            f"{shared} of {total} queries are also among the references and find themselves, so the"
+            " accuracy is too high; give other images as queries (is one folder a link to the"
+            " other?)",
+            logger="current",
+            level=logging.WARNING,
         )
 
 
