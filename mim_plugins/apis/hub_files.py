@@ -39,14 +39,16 @@ def write_hub_files(encoder: Any, folder: Path) -> None:
 def is_vit_of_timm(description: Description) -> bool:
     """Return whether timm's ``VisionTransformer`` computes the same features.
 
-    It reads only squares of its ``img_size``, so that must be the size of the described images.
+    It reads only squares of its ``img_size``, so that must be the size of the described images, and
+    a multiple of the patch size, because it does not pad.
     """
     backbone = description.backbone
     if backbone["type"] != "MaskedViT":
         return False
-    size = backbone.get("img_size", inspect.signature(MaskedViT).parameters["img_size"].default)
+    defaults = inspect.signature(MaskedViT).parameters
+    size, patch = (backbone.get(key, defaults[key].default) for key in ("img_size", "patch_size"))
     sides = {size} if isinstance(size, int) else set(size)
-    if len(sides | set(description.preprocessing.size)) != 1:
+    if len(sides | set(description.preprocessing.size)) != 1 or min(sides) % patch:
         return False
     arch = resolve_arch("MaskedViT", MaskedViT.arch_settings, backbone.get("arch", "base"))
     return not differences_in_timm(description, arch["depth"])

@@ -111,9 +111,16 @@ def test_arguments_of_timms_models_are_accepted(name, tmp_path):
         model.set_grad_checkpointing(enable)
         found = {m.with_cp for m in model.modules() if hasattr(m, "with_cp")}
         assert found == {enable}
-    for wrong in (dict(drop_path_rate=2.0), dict(img_size=33)):
+    for wrong in (dict(drop_path_rate=2.0), dict(img_size=0)):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             create(tmp_path, **wrong)
+
+
+def test_partial_patches_of_a_vit_need_our_model(tmp_path):
+    encoder = saved(tmp_path, "vit", img_size=90)
+    model, images = create(tmp_path), torch.randn(1, 3, 90, 90)
+    assert type(model).__name__ == "TimmEncoder"
+    torch.testing.assert_close(model(images), encoder(images))
 
 
 def test_windows_of_a_vit_need_our_model(tmp_path):

@@ -33,7 +33,7 @@ def test_center_is_kept_without_resizing(ramp):
     assert cropped[0, 0].tolist() == list(range(48, 144, 2))
 
 
-def test_the_short_edge_of_squares_is_a_seventh_longer_than_the_crop():
+def test_short_edge_of_squares_is_a_seventh_longer():
     for side in range(16, 512):
         (resize,) = (step for step in center_crop(side) if "scale" in step)
         assert resize["scale"] == round(side * 256 / 224)
