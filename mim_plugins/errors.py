@@ -45,6 +45,10 @@ class NonFiniteLossError(UserError, RuntimeError):
     """Error of a loss that is NaN or infinite; with iteration, rank, loss terms and images."""
 
 
+class NonFiniteFeaturesError(UserError, RuntimeError):
+    """Error of features that are NaN or infinite; with their number and precision."""
+
+
 class MissingPackageError(UserError, ImportError):
     """Error of a package that is not installed; the message contains the command."""
 

@@ -12,6 +12,7 @@ from mim_plugins.errors import (
     DataNotFoundError,
     GlobalBatchError,
     MissingPackageError,
+    NonFiniteFeaturesError,
     NonFiniteLossError,
     UserError,
     WorkDirError,
@@ -25,6 +26,7 @@ BASES = {
     DataNotFoundError: FileNotFoundError,
     GlobalBatchError: ValueError,
     MissingPackageError: ImportError,
+    NonFiniteFeaturesError: RuntimeError,
     NonFiniteLossError: RuntimeError,
     WorkDirError: RuntimeError,
 }

@@ -15,6 +15,7 @@ FLOORS = [
         "errors",
         "file_names",
         "lazy",
+        "number_checks",
         "paths",
         "randomness",
         "registry",

@@ -56,6 +56,20 @@ def image_channels(backbone: Any) -> int:
     return getattr(backbone, "in_channels", RGB)
 
 
+def check_img_size(owner: str, backbone: Any) -> None:
+    """Check that images of the backbone's ``img_size`` consist of full mask cells.
+
+    Raises:
+        ConfigError: a side is not a multiple of the encoder's stride.
+    """
+    img_size, stride = tuple(backbone.img_size), backbone.encoder_stride
+    if any(side % stride for side in img_size):
+        raise ConfigError(
+            f"{owner}: backbone.img_size={img_size} must be multiples of the encoder stride"
+            f" {stride} in pre-training"
+        )
+
+
 def check_outputs(owner: str, backbone: Any) -> None:
     """Check that a backbone has no norms of further outputs.
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ..errors import ConfigError
 from ..heads import MimicHead
+from ..number_checks import check_integer, check_not_negative
 from ..registry import MODELS, SCOPE
 from ..targets import TeacherOutput
 
@@ -33,8 +34,8 @@ class Mimic(BaseModule):
         init_cfg: MMEngine's.
 
     Raises:
-        ValueError: ``weight`` is below 0, ``grid_scale`` is below 1, or ``fusion_layers`` are no
-            integers.
+        ValueError: ``weight`` is not a number of at least 0, ``grid_scale`` is not an integer of at
+            least 1, or ``fusion_layers`` are no integers.
     """
 
     def __init__(
@@ -48,10 +49,8 @@ class Mimic(BaseModule):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        if weight < 0 or grid_scale < 1:
-            raise ValueError(
-                f"Mimic: weight={weight} must be at least 0, grid_scale={grid_scale} at least 1"
-            )
+        check_not_negative("Mimic", "weight", weight)
+        grid_scale = check_integer("Mimic", "grid_scale", grid_scale)
         self.target_generator = MODELS.build(target_generator)
         self.fusion_layers = _layer_indices(fusion_layers)
         self.weight = weight

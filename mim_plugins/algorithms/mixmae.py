@@ -12,6 +12,7 @@ from ..registry import MODELS
 from .dependent_parts import (
     build_decoder,
     build_dependent,
+    check_img_size,
     check_outputs,
     check_preprocessor,
     image_channels,
@@ -86,6 +87,7 @@ class MixMAE(PretrainingModel):
                 " HierarchicalBackbone"
             )
         check_outputs("MixMAE", self.backbone)
+        check_img_size("MixMAE", self.backbone)
         mixing: Any = getattr(self.data_preprocessor, "batch_transform", None)
         if not hasattr(mixing, "bind"):
             raise ValueError(

@@ -16,11 +16,13 @@ from ..masking import (
     random_scores,
     upsample_mask,
 )
+from ..number_checks import check_above_0, check_not_negative, check_share
 from ..registry import MODELS
 from ..targets import TeacherOutput
 from .dependent_parts import (
     build_decoder,
     build_dependent,
+    check_img_size,
     check_outputs,
     check_preprocessor,
     check_unmixed,
@@ -122,7 +124,11 @@ class MRMAE(PretrainingModel):
                 " pre-training"
             )
         check_outputs("MRMAE", self.backbone)
+        check_img_size("MRMAE", self.backbone)
         check_unmixed("MRMAE", self.data_preprocessor)
+        check_share("MRMAE", "mask_ratio", mask_ratio)
+        check_not_negative("MRMAE", "reconstruction_weight", reconstruction_weight)
+        check_above_0("MRMAE", "focus_temperature", focus_temperature)
         stride, img_size = self.backbone.encoder_stride, self.backbone.img_size
         count_visible((img_size[0] // stride) * (img_size[1] // stride), mask_ratio)
         dim = self.backbone.embed_dims
@@ -225,8 +231,6 @@ class MRMAE(PretrainingModel):
                 )
 
     def _check_focus(self) -> None:
-        if self.focus_temperature <= 0:
-            raise ValueError(f"MRMAE: focus_temperature={self.focus_temperature} must be above 0")
         if self.focus_teacher is None:
             return
         if self.focus_teacher not in self.mimics:

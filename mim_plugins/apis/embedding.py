@@ -1,6 +1,7 @@
 """Features of any number of images in a file."""
 
 import csv
+import logging
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from mmengine.dist import all_gather_object, barrier, broadcast_object_list, get_dist_info
+from mmengine.logging import print_log
 
 from ..checkpoints.writing import write_atomically
 from ..datasets.image_files import suffixes_read
@@ -34,6 +36,8 @@ class Embeddings(NamedTuple):
     """Shape of an image's features by kind."""
     corrupt: dict[str, str]
     """Error message of each image that could not be read, by name."""
+    non_finite: int
+    """Number of images in the file with features that are NaN or infinite."""
 
 
 def embed(
@@ -50,6 +54,7 @@ def embed(
     In a distributed run, each process computes a contiguous share, and the first one writes the
     file: each image once and in order. The folder of ``out`` must then be shared. The file is
     written atomically. Images that cannot be read are left out and listed in ``OUT.corrupt.csv``.
+    Features that are not finite are written, with a warning.
 
     Args:
         model: see :func:`extract_features`.
@@ -83,6 +88,7 @@ def embed(
     try:
         bounds = [len(source) * each // processes for each in (rank, rank + 1)]
         corrupt: dict[int, str] = {}
+        non_finite = 0
         batches = feature_batches(
             model,
             source,
@@ -95,8 +101,11 @@ def embed(
         )
         for batch in batches:
             names = [source.name(index) for index in batch.indices]
-            spool.append(rank, names, _arrays(batch, kinds))
-        shares = all_gather_object((len(range(*bounds)) - len(corrupt), corrupt, spool.shapes))
+            arrays = _arrays(batch, kinds)
+            non_finite += _count_non_finite(arrays)
+            spool.append(rank, names, arrays)
+        count = len(range(*bounds)) - len(corrupt)
+        shares = all_gather_object((count, corrupt, spool.shapes, non_finite))
         done = _merged(path, source, shares)
         if rank == 0:
             spool.shapes = done.shapes
@@ -104,6 +113,7 @@ def embed(
                 path, lambda file: write_features_file(file, path.suffix, spool, processes)
             )
             _list_corrupt(path, done.corrupt)
+            _warn_of_non_finite(done)
         barrier()
         return done
     finally:
@@ -127,13 +137,29 @@ def _arrays(batch: FeatureBatch, kinds: tuple[str, ...]) -> dict[str, np.ndarray
 
 
 def _merged(path: Path, source: ImageSource, shares: list) -> Embeddings:
-    counts, corrupt, shapes = zip(*shares, strict=True)
+    counts, corrupt, shapes, non_finite = zip(*shares, strict=True)
     messages = {source.name(index): text for part in corrupt for index, text in part.items()}
     if not sum(counts):
         raise DataNotFoundError(
             f"none of {len(source)} images can be read: {next(iter(messages.values()))}"
         )
-    return Embeddings(path, sum(counts), next(filter(None, shapes)), messages)
+    return Embeddings(path, sum(counts), next(filter(None, shapes)), messages, sum(non_finite))
+
+
+def _count_non_finite(arrays: dict[str, np.ndarray]) -> int:
+    """Return the number of images of a batch with a feature that is NaN or infinite."""
+    finite = [np.isfinite(array).reshape(len(array), -1).all(axis=1) for array in arrays.values()]
+    return int((~np.all(finite, axis=0)).sum())
+
+
+def _warn_of_non_finite(done: Embeddings) -> None:
+    if done.non_finite:
+        print_log(
+            f"{done.non_finite} of {done.images} images in '{printable(done.path)}' have features"
+            " that are NaN or infinite; check the weights, and compute in float32",
+            logger="current",
+            level=logging.WARNING,
+        )
 
 
 def _list_corrupt(path: Path, corrupt: dict[str, str]) -> None:

@@ -22,6 +22,7 @@ from ..config import type_name
 from ..datasets.pipelines import pipelines_of, transform_name
 from ..datasets.wrappers import loading_bands
 from ..registry import MODELS, SCOPE
+from ..transforms.center_crop import covering_scale
 from ..version import __version__
 from .described_values import (
     as_dict,
@@ -84,8 +85,8 @@ def describe_config(config: Mapping[str, Any]) -> Description | None:
     """Return the description of a config's encoder, None if its backbone is not of this package.
 
     Images are prepared by the pipeline of the test data, or else of the validation data, if it
-    resizes the short edge and crops the center. Otherwise, as in pre-training, the short edge is
-    256 / 224 of the backbone's ``img_size``, and the crop has that size.
+    resizes the short edge, or until a size is covered, and crops the center. Otherwise, as in
+    pre-training, images cover 256 / 224 of the backbone's ``img_size``, the size of the crop.
 
     Raises:
         CheckpointError: the config contains values that no description may have.
@@ -111,7 +112,7 @@ def describe_config(config: Mapping[str, Any]) -> Description | None:
     order = "any" if channels != 3 else "rgb" if normalization.to_rgb else "bgr"
     resizing = _center_crop(config) or dict(
         size=(height, width),
-        short_edge=round(max(height, width) * 256 / 224),
+        resize=described_sides("img_size", covering_scale((height, width))),
         interpolation="bicubic",
         backend="pillow",
     )
@@ -143,7 +144,7 @@ def _plain_bands(config: Mapping[str, Any], channels: int) -> dict[str, Any] | N
 
 
 def _center_crop(config: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return size, short edge, interpolation and backend of the test pipeline, if it has these."""
+    """Return sizes, interpolation and backend of the test pipeline, if it has these."""
     field = "test_dataloader" if config.get("test_dataloader") else "val_dataloader"
     steps = next(pipelines_of(config.get(field)), ())
     if tuple(map(transform_name, steps[1:])) != _CENTER_CROP:
@@ -152,14 +153,14 @@ def _center_crop(config: Mapping[str, Any]) -> dict[str, Any] | None:
         raise refusal(f"{field} pipeline", steps[1], "a list of dicts")
     resize, crop = plain(steps[1]), plain(steps[2])
     width, height = described_sides(f"{field} crop_size", crop.get("crop_size"))
-    scale = resize.get("scale")
     if resize.get("edge", "short") != "short":
         return None
-    if max(width, height) > described_pixels(f"{field} scale", scale):
+    scale = described_sides(f"{field} scale", resize.get("scale"))
+    if height > scale[0] or width > scale[1]:
         return None
     described = dict(
         size=(height, width),
-        short_edge=scale,
+        resize=scale,
         interpolation=resize.get("interpolation", "bilinear"),
         backend=resize.get("backend", "cv2"),
     )

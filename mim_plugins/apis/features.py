@@ -31,8 +31,8 @@ def extract_features(
     """Compute features of unmasked images with a model's backbone.
 
     Images of any kind pass through the test pipeline of the model's config and its data
-    preprocessor. For pre-training configs, which have no test pipeline, their short edge is resized
-    to 256 / 224 of the backbone's ``img_size``, followed by a center crop of that size. All
+    preprocessor. For pre-training configs, which have no test pipeline, they are resized until they
+    cover 256 / 224 of the backbone's ``img_size``, followed by a center crop of that size. All
     features are returned at once; :func:`embed` writes those of many images to a file.
 
     Args:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..backbones import MaskedViT
 from ..backbones.arguments import resolve_arch
-from ..checkpoints.description import KEY, Description
+from ..checkpoints.description import KEY, Description, Preprocessing
 from ..checkpoints.export import differences_in_timm, save_safetensors, to_timm
 from ..checkpoints.writing import write_atomically
 from ..errors import CheckpointError
@@ -39,14 +39,16 @@ def write_hub_files(encoder: Any, folder: Path) -> None:
 def is_vit_of_timm(description: Description) -> bool:
     """Return whether timm's ``VisionTransformer`` computes the same features.
 
-    It reads only squares of its ``img_size``, so that must be the size of the described images.
+    It reads only squares of its ``img_size``, so that must be the size of the described images, and
+    a multiple of the patch size, because it does not pad.
     """
     backbone = description.backbone
     if backbone["type"] != "MaskedViT":
         return False
-    size = backbone.get("img_size", inspect.signature(MaskedViT).parameters["img_size"].default)
+    defaults = inspect.signature(MaskedViT).parameters
+    size, patch = (backbone.get(key, defaults[key].default) for key in ("img_size", "patch_size"))
     sides = {size} if isinstance(size, int) else set(size)
-    if len(sides | set(description.preprocessing.size)) != 1:
+    if len(sides | set(description.preprocessing.size)) != 1 or min(sides) % patch:
         return False
     arch = resolve_arch("MaskedViT", MaskedViT.arch_settings, backbone.get("arch", "base"))
     return not differences_in_timm(description, arch["depth"])
@@ -55,20 +57,27 @@ def is_vit_of_timm(description: Description) -> bool:
 def crop_in_timm(description: Description) -> str:
     """Return how the images that timm prepares differ from the described ones, or ``""``."""
     given = description.preprocessing
-    height, width = given.size
-    if height == width or given.channel_order == "bgr":
+    covered = _covered_in_timm(given.size, _crop_fraction(given))
+    if given.channel_order == "bgr" or covered == given.resize:
         return ""
+    height, width = given.size
     return (
-        f"timm's transform for {height} x {width} pixels does not resize the short edge of an image"
-        f" to {given.short_edge} pixels, but scales the image until it covers a rectangle; resize"
-        " and crop images without timm.data.create_transform"
+        f"timm resizes images in proportion to the crop of {height} x {width} pixels, and not"
+        f" {given.resizing}; resize and crop images without timm.data.create_transform"
     )
 
 
-def _crop_fraction(side: int, short_edge: int) -> float:
-    """Return the fraction with which timm's ``floor(side / fraction)`` is ``short_edge``."""
-    fraction = side / short_edge
-    return fraction if math.floor(side / fraction) == short_edge else math.nextafter(fraction, 0)
+def _covered_in_timm(crop: tuple[int, int], fraction: float) -> tuple[int, int]:
+    """Return (H, W) that images cover after resizing by timm."""
+    return math.floor(crop[0] / fraction), math.floor(crop[1] / fraction)
+
+
+def _crop_fraction(given: Preprocessing) -> float:
+    """Return the fraction with which timm resizes as described, if there is one."""
+    side, resized = max(zip(given.size, given.resize, strict=True))
+    fraction = side / resized
+    is_exact = _covered_in_timm(given.size, fraction) == given.resize
+    return fraction if is_exact else math.nextafter(fraction, 0)
 
 
 def timm_config(encoder: Any) -> dict[str, Any]:
@@ -83,7 +92,7 @@ def timm_config(encoder: Any) -> dict[str, Any]:
     preprocessing = dict(
         input_size=[given.channels, *given.size],
         interpolation=given.interpolation,
-        crop_pct=_crop_fraction(max(given.size), given.short_edge),
+        crop_pct=_crop_fraction(given),
         crop_mode="center",
         mean=[each / _SCALE for each in given.mean],
         std=[each / _SCALE for each in given.std],

@@ -10,15 +10,16 @@ from .image_pipeline import ImagePipeline
 from .pixels import Images
 
 
-def read_images(images: Images, short_edge: int, crop: tuple[int, int]) -> Tensor:
-    """Read images, resize their short edge and crop their center.
+def read_images(images: Images, resize: int | tuple[int, int], crop: tuple[int, int]) -> Tensor:
+    """Read images, resize them and crop their center.
 
     Resizing is bicubic and antialiased on 8-bit pixels, as in the recipes' evaluation pipeline.
 
     Args:
         images: see :data:`Images`; sizes may differ.
-        short_edge: pixels of the short edge after resizing.
-        crop: (H, W) in pixels, both at most ``short_edge``.
+        resize: pixels of the short edge after resizing, or (H, W) to cover, see
+            :class:`ResizeEdge`.
+        crop: (H, W) in pixels, at most those of ``resize``.
 
     Returns:
         RGB bytes (B, 3, H, W).
@@ -28,7 +29,7 @@ def read_images(images: Images, short_edge: int, crop: tuple[int, int]) -> Tenso
         ValueError: there is no image, an image cannot be read, or its numbers have another type or
             range.
     """
-    pipeline = ImagePipeline(center_crop(crop, short_edge), name="read_images")
+    pipeline = ImagePipeline(center_crop(crop, resize), name="read_images")
     return torch.stack([sample["inputs"].flip(0) for sample in pipeline(images)])
 
 

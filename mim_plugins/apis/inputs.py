@@ -44,7 +44,7 @@ def evaluation_pipeline(model: Any) -> ImagePipeline:
     return central_pipeline(model)
 
 
-def central_pipeline(model: Any, short_edge: int | None = None) -> ImagePipeline:
+def central_pipeline(model: Any, resize: int | Sequence[int] | None = None) -> ImagePipeline:
     """Build the pipeline that resizes images and crops their center to the backbone's size.
 
     Files are read with ``bands`` of the training data, if they have it. Otherwise, for a backbone
@@ -52,14 +52,14 @@ def central_pipeline(model: Any, short_edge: int | None = None) -> ImagePipeline
 
     Args:
         model: a model with ``backbone`` and ``data_preprocessor``.
-        short_edge: see :func:`center_crop`.
+        resize: see :func:`center_crop`.
 
     Raises:
         ConfigError: the training pipeline normalizes, see :func:`check_not_normalized`.
     """
     check_not_normalized(run_config(model).get("train_dataloader"), "train_dataloader")
     img_size = getattr(model.backbone, "img_size", 224)
-    *steps, _ = center_crop(img_size, short_edge, **_reading(model))
+    *steps, _ = center_crop(img_size, resize, **_reading(model))
     return _pipeline(model, steps, "the pipeline of a center crop")
 
 
@@ -71,7 +71,7 @@ def loading_pipeline(model: Any) -> ImagePipeline:
 
 def _described_pipeline(model: Any) -> ImagePipeline:
     given: Preprocessing = model.preprocessing
-    resizing = (given.size, given.short_edge, given.interpolation, given.backend)
+    resizing = (given.size, given.resize, given.interpolation, given.backend)
     *steps, _ = center_crop(*resizing, **_reading(model))
     return _pipeline(model, steps, "the described preprocessing")
 

@@ -111,7 +111,7 @@ def _text(description: Description, figures: dict[str, float | str], is_timm: bo
         *(of_timm if _is_in_timm(description) else []),
         "## Preprocessing",
         "",
-        f"- resize the short edge to {given.short_edge} pixels, {given.interpolation}",
+        f"- resize {given.resizing}, {given.interpolation}",
         f"- crop the center, {given.size[0]} x {given.size[1]} pixels (height x width)",
         f"- {given.channels} channels, order: {given.channel_order}",
         f"- mean {list(given.mean)} and standard deviation {list(given.std)} of pixels"

@@ -30,5 +30,5 @@ def reconstruct(model: Any, images: Images, seed: int = 0) -> dict[str, Tensor]:
             read.
     """
     check_reconstructs(model)
-    samples = central_pipeline(model, max(model.backbone.img_size))(images)
+    samples = central_pipeline(model, model.backbone.img_size)(images)
     return reconstruction_panels(model, model_inputs(model, samples), seed)

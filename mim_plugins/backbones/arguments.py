@@ -7,7 +7,7 @@ from typing import Any
 from torch.nn.modules.utils import _pair
 
 from ..errors import ConfigError
-from .number_checks import is_above_0, is_int, is_positive_int
+from ..number_checks import is_above_0, is_int, is_positive_int
 
 OUT_TYPES = ("featmap", "avg_featmap")
 _RATIOS = "mlp_ratios"  # the only entry of sizes that may contain fractions
@@ -86,18 +86,15 @@ def check_heads(name: str, widths: Sequence[int], num_heads: int | Sequence[int]
         )
 
 
-def check_img_size(name: str, img_size: int | Sequence[int], stride: int) -> tuple[int, int]:
+def check_img_size(name: str, img_size: int | Sequence[int]) -> tuple[int, int]:
     """Return ``img_size`` as (H, W).
 
     Raises:
-        ValueError: there are not one or two sides, or a side is not a multiple of ``stride``.
+        ValueError: there are not one or two positive integers.
     """
     sides = tuple(_pair(img_size))
-    if len(sides) != 2 or any(not is_int(side) or side < 1 or side % stride for side in sides):
-        raise ValueError(
-            f"{name}: img_size={sides} must be one side or (H, W), multiples of the encoder"
-            f" stride {stride}, in whole pixels"
-        )
+    if len(sides) != 2 or any(not is_int(side) or side < 1 for side in sides):
+        raise ValueError(f"{name}: img_size={sides} must be one side or (H, W), in whole pixels")
     return int(sides[0]), int(sides[1])
 
 
@@ -112,16 +109,6 @@ def check_side(name: str, argument: str, side: int) -> int:
             f"{name}: {argument}={side!r} must be a positive integer, the side of square patches"
         )
     return int(side)
-
-
-def check_ratio(name: str, argument: str, ratio: float) -> None:
-    """Check the width of a layer relative to its input.
-
-    Raises:
-        ConfigError: it is not a number above 0.
-    """
-    if not is_above_0(ratio):
-        raise ConfigError(f"{name}: {argument}={ratio!r} must be a number above 0")
 
 
 def check_in_channels(name: str, in_channels: int) -> int:

@@ -43,7 +43,8 @@ class BaseBackbone(BaseModule):
 
     Args:
         arch: key of ``arch_settings`` or its first letter, or a dict with the same entries.
-        img_size: side or (H, W), in pixels, for which position embeddings are made.
+        img_size: side or (H, W), in pixels, for which position embeddings are made. Pre-training
+            needs multiples of ``encoder_stride``.
         encoder_stride: pixels per token side in the last stage.
         in_channels: channels of the images.
         out_indices: outputs that ``forward`` returns, counted from 0; negative indices count from
@@ -91,7 +92,7 @@ class BaseBackbone(BaseModule):
         self.stage_channels: tuple[int, ...] = tuple(dims)
         check_heads(name, self.stage_channels, self.settings.get("num_heads", 1))
         self.encoder_stride = check_side(name, "encoder_stride", encoder_stride)
-        self.img_size = check_img_size(name, img_size, encoder_stride)
+        self.img_size = check_img_size(name, img_size)
         self.in_channels = check_in_channels(name, in_channels)
         self.out_type = check_out_type(name, out_type)
         self.out_indices = check_out_indices(name, out_indices, self.num_outputs)

@@ -11,9 +11,9 @@ from ..checkpoints.wrapped_names import FLAT, joined, without_wrappers
 from ..errors import ConfigError
 from ..layers import Grouping
 from ..masking import upsample_mask
+from ..number_checks import is_positive_int
 from .arguments import check_side
 from .base_backbone import BaseBackbone
-from .number_checks import is_positive_int
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,9 @@ from ..layers import (
     resize_position_embedding,
     sincos_position_embedding,
 )
+from ..number_checks import check_above_0
 from ..registry import MODELS
-from .arguments import check_global_blocks, check_rate, check_ratio
+from .arguments import check_global_blocks, check_rate
 from .hierarchical_backbone import HierarchicalBackbone
 
 GLOBAL = "global"
@@ -125,10 +126,13 @@ class MaskedSwin(HierarchicalBackbone):
         img_size: side or (H, W), in pixels, for which position embedding and windows are made.
         patch_size: pixels per token side in the first stage.
         window_size: window side per stage, or one for all. It is reduced to the grid of the stage
-            at ``img_size`` if that is smaller. With ``'global'``, the stage attends over its full
-            grid at any input size. Its biases are made for ``img_size`` and resized at run time for
-            larger grids. They take heads * L**2 numbers per block for L tokens: at 1024 pixels, 32
-            M in the last stage of Swin-B and 256 M in the stage before it.
+            at ``img_size`` if that is smaller, as in the authors' code. Loading resizes the biases
+            to reduced windows, whereas an encoder made for larger images uses the middle of its
+            biases for a small grid. So features of one image and the same weights depend on
+            ``img_size``, which should be that of training. With ``'global'``, the stage attends
+            over its full grid at any input size. Its biases are made for ``img_size`` and resized
+            at run time for larger grids. They take heads * L**2 numbers per block for L tokens: at
+            1024 pixels, 32 M in the last stage of Swin-B and 256 M in the stage before it.
         global_blocks: blocks, counted over all stages, that attend over the full grid as well.
         shift_windows: shift the windows of every second block by half a window, as in Swin.
         mlp_ratio: width of the MLPs relative to their input.
@@ -197,7 +201,7 @@ class MaskedSwin(HierarchicalBackbone):
         windows = self.per_stage("window_size", window_size, keyword=GLOBAL)
         name = type(self).__name__
         globally = check_global_blocks(name, global_blocks, sum(self.depths))
-        check_ratio(name, "mlp_ratio", mlp_ratio)
+        check_above_0(name, "mlp_ratio", mlp_ratio)
         check_rate(name, "drop_rate", drop_rate)
         check_rate(name, "attn_drop_rate", attn_drop_rate)
         self.patch_embed = PatchEmbed(in_channels, self.stage_channels[0], patch_size)

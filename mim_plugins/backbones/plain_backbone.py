@@ -15,7 +15,8 @@ from ..layers import (
     windowed_forward,
 )
 from ..masking import TokenMask, gather_tokens
-from .arguments import check_pooled_output, check_ratio, check_windows
+from ..number_checks import check_above_0
+from .arguments import check_pooled_output, check_windows
 from .base_backbone import BaseBackbone
 from .encoded_tokens import EncodedTokens
 
@@ -70,7 +71,7 @@ class PlainBackbone(BaseBackbone):
     ) -> None:
         super().__init__(**kwargs)
         name, depth = type(self).__name__, self.depths[-1]
-        check_ratio(name, "mlp_ratio", mlp_ratio)
+        check_above_0(name, "mlp_ratio", mlp_ratio)
         check_pooled_output(name, self.out_type, self.out_indices, self.num_outputs - 1)
         self.window_size = window_size
         self.global_blocks = check_windows(name, window_size, global_blocks, depth)

@@ -5,6 +5,7 @@ anywhere, so every entry is checked, and nothing in it is executed.
 """
 
 import json
+import operator
 from typing import Any, NamedTuple
 
 from ..errors import CheckpointError, ConfigError
@@ -41,12 +42,12 @@ _MOST_STAGES = 8
 
 
 class Preprocessing(NamedTuple):
-    """Preparation of images: resize the short edge, crop the center, normalize."""
+    """Preparation of images: resize, crop the center, normalize."""
 
     size: tuple[int, int]
     """(H, W) of the crop in pixels."""
-    short_edge: int
-    """Pixels of the short edge after resizing."""
+    resize: tuple[int, int]
+    """(H, W) that the smallest resized image covers; equal ones are those of the short edge."""
     interpolation: str
     """One of :data:`INTERPOLATIONS`."""
     backend: str
@@ -60,6 +61,14 @@ class Preprocessing(NamedTuple):
     """In the same form as ``mean``."""
     bands: dict[str, Any] | None = None
     """Arguments of :class:`Bands` with which files are read; None for 8-bit colors or gray."""
+
+    @property
+    def resizing(self) -> str:
+        """How images are resized, as an addition to a sentence."""
+        height, width = self.resize
+        if height == width:
+            return f"the short edge to {height} pixels"
+        return f"until the image covers {height} x {width} pixels (height x width)"
 
     @property
     def units(self) -> str:
@@ -182,8 +191,8 @@ def _check_agreement(given: Preprocessing) -> None:
         )
     require(min(given.std) > 0, "preprocessing.std must be above 0")
     require(
-        max(given.size) <= given.short_edge,
-        f"preprocessing.size {list(given.size)} exceeds short_edge {given.short_edge}",
+        all(map(operator.le, given.size, given.resize)),
+        f"preprocessing.size {list(given.size)} exceeds resize {list(given.resize)}",
     )
     require(
         (given.channels == 3) == (given.channel_order != "any"),
@@ -202,7 +211,7 @@ _ENTRIES = dict(
 )
 _PREPROCESSING = dict(
     size=height_and_width,
-    short_edge=integer(1),
+    resize=height_and_width,
     interpolation=one_of(*INTERPOLATIONS),
     backend=one_of("pillow", "cv2"),
     channels=integer(1),

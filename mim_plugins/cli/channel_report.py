@@ -37,10 +37,10 @@ def print_channel_report(args: argparse.Namespace) -> None:
 
 def report(measured: ChannelStatistics) -> list[str]:
     """Return the lines of the report."""
+    short_side = statistics.median(map(min, measured.shapes))
     lines = [
-        f"{counted(measured.images, 'image')}, short side"
-        f" {statistics.median(measured.short_sides):g} px (median), {measured.missing:.2%} of the"
-        " values missing",
+        f"{counted(measured.images, 'image')}, short side {short_side:g} px (median),"
+        f" {measured.missing:.2%} of the values missing",
         f"{'channel':>7}{'mean':>13}{'std':>13}{'low':>13}{'high':>13}",
     ]
     rows = zip(measured.mean, measured.std, measured.low, measured.high, strict=True)

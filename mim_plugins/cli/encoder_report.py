@@ -22,7 +22,7 @@ def _lines(description: Description) -> dict[str, str]:
     normal = f"mean {list(given.mean)}, std {list(given.std)} of pixels {given.units}"
     lines = dict(
         arguments=", ".join(arguments),
-        images=f"short edge {given.short_edge} ({given.interpolation}, {given.backend}), crop"
+        images=f"resize {given.resizing} ({given.interpolation}, {given.backend}), crop"
         f" {given.size[0]}x{given.size[1]}",
         channels=f"{given.channels} ({given.channel_order}), {normal}",
         algorithm=description.algorithm,

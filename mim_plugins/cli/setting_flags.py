@@ -9,6 +9,8 @@ from mmengine.config import Config
 from ..apis import override_config
 from ..config import type_name
 from ..errors import ConfigError
+from ..registry import SCOPE
+from ..transforms.center_crop import covering_scale
 from .dataset_configs import LOADERS
 from .sizes import config_size, format_size
 from .windows import best_window
@@ -19,7 +21,9 @@ _CROPS = dict(
     RandomCrop="crop_size",
     CenterCrop="crop_size",
 )
-_EDGES = ("ResizeEdge",)  # of which a crop follows
+_EDGE = "ResizeEdge"  # of which a crop follows
+_COVERING = f"{SCOPE}.{_EDGE}"  # which mmpretrain's does not
+_STRETCH = (3 / 4, 4 / 3)  # aspect ratios of mmpretrain's RandomResizedCrop by default
 _DENSE = ("mmdet", "mmseg")
 _WINDOWS = (14, 14, 14, 7)  # of MaskedSwin by default
 
@@ -147,23 +151,38 @@ def _pipelines(dataset: Any, path: str) -> Iterator[tuple[str, list]]:
 def _crops(pipeline: list, path: str, size: tuple[int, int]) -> Iterator[tuple[str, Any]]:
     """Yield the entries of the crops, and of the resized edges, which keep their ratio to these."""
     kinds = [type_name(each.get("type")) if isinstance(each, dict) else "" for each in pipeline]
-    crops = {n: _CROPS[kind] for n, kind in enumerate(kinds) if kind in _CROPS}
-    for number, field in crops.items():
+    before = None
+    for number, kind in enumerate(kinds):
+        if kind not in _CROPS:
+            continue
+        field, place = _CROPS[kind], f"{path}.{number}"
+        before = _sides(pipeline[number].get(field))
         # mmcv reads (width, height), as a tuple only
-        is_swapped = kinds[number] == "CenterCrop" and size[0] != size[1]
-        yield f"{path}.{number}.{field}", size[::-1] if is_swapped else config_size(size)
-    if not crops:
+        is_swapped = kind == "CenterCrop" and size[0] != size[1]
+        yield f"{place}.{field}", size[::-1] if is_swapped else config_size(size)
+        if kind == "RandomResizedCrop":
+            shape = 1.0 if before is None else before[1] / before[0]
+            factor = size[1] / size[0] / shape
+            low, high = pipeline[number].get("aspect_ratio_range", _STRETCH)
+            if factor != 1:
+                yield f"{place}.aspect_ratio_range", [low * factor, high * factor]
+    if before is None:
         return
-    last = max(crops)
-    before = _longer_side(pipeline[last].get(crops[last]))
+    last = max(number for number, kind in enumerate(kinds) if kind in _CROPS)
     for number, kind in enumerate(kinds[:last]):
-        scale = pipeline[number].get("scale") if kind in _EDGES else None
-        if isinstance(scale, int) and before is not None:
-            yield f"{path}.{number}.scale", round(scale * max(size) / before)
+        scale = _sides(pipeline[number].get("scale")) if kind == _EDGE else None
+        if scale is None:
+            continue
+        longer = round(max(scale) * max(size) / max(before))
+        is_short = pipeline[number].get("edge", "short") == "short"
+        found = covering_scale(size, longer) if is_short else longer
+        if not isinstance(found, int) and pipeline[number]["type"] != _COVERING:
+            yield f"{path}.{number}.type", _COVERING
+        yield f"{path}.{number}.scale", found
 
 
-def _longer_side(crop: Any) -> int | None:
-    """Return the longer side of a crop; an edge in proportion to it covers both sides."""
-    if isinstance(crop, (list, tuple)):
-        return max(crop)
-    return crop if isinstance(crop, int) else None
+def _sides(size: Any) -> tuple[int, int] | None:
+    """Return the two sides that a config's entry gives, None for an unknown one."""
+    sides = size if isinstance(size, (list, tuple)) else (size, size)
+    is_known = len(sides) == 2 and all(isinstance(side, int) for side in sides)
+    return tuple(sides) if is_known else None

@@ -28,8 +28,8 @@ class ChannelStatistics(NamedTuple):
     """Share of values that are NaN, infinite or no data."""
     images: int
     """Number of images that were read."""
-    short_sides: list[int]
-    """Short side of each of them, in pixels."""
+    shapes: list[tuple[int, int]]
+    """(H, W) of each of them, in pixels."""
     corrupt: list[str]
     """Messages on the images that could not be read."""
 
@@ -51,7 +51,7 @@ def channel_statistics(paths: Iterable[str], bands: dict | None = None) -> Chann
     """
     load, moments = LoadImage(bands=bands), _Moments()
     kinds: Counter[str] = Counter()
-    sides: list[int] = []
+    shapes: list[tuple[int, int]] = []
     corrupt: list[str] = []
     wrong: list[str] = []
     for path in paths:
@@ -62,13 +62,13 @@ def channel_statistics(paths: Iterable[str], bands: dict | None = None) -> Chann
             continue
         moments.add(image)
         kinds[_kind(image.dtype)] += 1
-        sides.append(min(image.pixels.shape[:2]))
+        shapes.append((image.pixels.shape[0], image.pixels.shape[1]))
     if wrong:
         raise DataNotFoundError(
-            f"data: {len(wrong)} of {len(wrong) + len(sides) + len(corrupt)} images have another"
+            f"data: {len(wrong)} of {len(wrong) + len(shapes) + len(corrupt)} images have another"
             f" number of bands: {wrong[0]}"
         )
-    if not sides:
+    if not shapes:
         first = corrupt[0] if corrupt else "there are none"
         raise DataNotFoundError(f"data: no image can be read: {first}")
     if len(kinds) > 1:
@@ -90,8 +90,8 @@ def channel_statistics(paths: Iterable[str], bands: dict | None = None) -> Chann
         moments.low.tolist(),
         moments.high.tolist(),
         moments.missing / moments.values,
-        len(sides),
-        sides,
+        len(shapes),
+        shapes,
         corrupt,
     )
 

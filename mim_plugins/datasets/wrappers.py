@@ -31,7 +31,9 @@ def base_sample(dataset: Any, index: int) -> tuple[Any, int]:
     """
     inner: Any = getattr(dataset, "dataset", None)
     find = getattr(dataset, "_get_ori_dataset_idx", None)  # of MMEngine's wrappers
-    if find is not None:
+    if find is not None and hasattr(inner, "__len__") and len(dataset) == len(inner):
+        pass  # mmpretrain's KFoldDataset reduces the inner data set, and maps to that before
+    elif find is not None:
         found = find(index)
         number, index = found if isinstance(found, tuple) else (None, found)
         inner = inner if number is None else dataset.datasets[number]

@@ -8,6 +8,7 @@ import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from ..errors import ConfigError
 from ..layers import (
     TransformerBlock,
     init_linear_and_norm,
@@ -16,6 +17,7 @@ from ..layers import (
     sincos_position_embedding,
 )
 from ..masking import gather_tokens
+from ..number_checks import check_above_0, check_integer
 from ..registry import MODELS
 
 
@@ -33,6 +35,10 @@ class ReconstructionDecoder(BaseModule):
         norm_eps: epsilon of the LayerNorms.
         out_channels: channels of the predicted images.
         init_cfg: MMEngine's.
+
+    Raises:
+        ValueError: a number is not possible, or ``embed_dims`` is not a multiple of 4 and of
+            ``num_heads``.
     """
 
     pos_embed: Tensor
@@ -51,6 +57,24 @@ class ReconstructionDecoder(BaseModule):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
+        owner = type(self).__name__
+        sizes = dict(
+            in_channels=in_channels,
+            patch_size=patch_size,
+            embed_dims=embed_dims,
+            num_heads=num_heads,
+            out_channels=out_channels,
+        )
+        for argument, value in sizes.items():
+            check_integer(owner, argument, value)
+        check_integer(owner, "depth", depth, 0)
+        check_above_0(owner, "mlp_ratio", mlp_ratio)
+        check_above_0(owner, "norm_eps", norm_eps)
+        if embed_dims % 4 or embed_dims % num_heads:
+            raise ConfigError(
+                f"{owner}: embed_dims={embed_dims} must be a multiple of 4, for the position"
+                f" embedding, and of num_heads={num_heads}"
+            )
         self.embed = nn.Linear(in_channels, embed_dims)
         self.mask_token = nn.Parameter(torch.zeros(1, 1, embed_dims))
         nn.init.trunc_normal_(self.mask_token, std=0.02)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from ..data_preprocessors import preprocess_for
-from ..errors import ConfigError
+from ..errors import ConfigError, NonFiniteFeaturesError
 from ..layers.pooling import pooled_features
 from .labeled_features import LabeledFeatures
 from .readable_images import corruption_record
@@ -46,6 +46,7 @@ def extract_features(
 
     Raises:
         ValueError: an image has no label.
+        NonFiniteFeaturesError: a feature is NaN or infinite; all processes raise it.
     """
     features, labels, readable = [], [], []
     corrupt: dict[str, str] = {}
@@ -63,7 +64,9 @@ def extract_features(
     shares = (_gather_shares(torch.cat(share), total) for share in (features, labels, readable))
     all_features, all_labels, kept = shares
     _name_corrupt(corrupt, total)
-    return LabeledFeatures(all_features[kept.bool()], all_labels[kept.bool()])
+    found = LabeledFeatures(all_features[kept.bool()], all_labels[kept.bool()])
+    _check_finite(found.features, dtype)
+    return found
 
 
 @torch.no_grad()
@@ -116,6 +119,22 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
     finally:
         for module, training in modes:
             module.training = training
+
+
+def _check_finite(features: Tensor, dtype: torch.dtype) -> None:
+    broken = int((~features.isfinite()).any(dim=1).sum())
+    if not broken:
+        return
+    remedy = (
+        "check the weights, and pixels that are not finite"
+        if dtype == torch.float32
+        else "compute them in float32, and check the weights if they are not finite then"
+    )
+    precision = str(dtype).removeprefix("torch.")
+    raise NonFiniteFeaturesError(
+        f"{broken} of {len(features)} images have features in {precision} that are NaN or infinite,"
+        f" so no accuracy is known: {remedy}"
+    )
 
 
 def _labels(batch: dict[str, Any]) -> Tensor:

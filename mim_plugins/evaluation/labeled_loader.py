@@ -1,9 +1,11 @@
 """Loaders of labeled images for evaluations, with a center crop by default."""
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
 from mmengine.dist import get_world_size
+from mmengine.logging import print_log
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader, Dataset, Subset
@@ -17,6 +19,7 @@ from ..sampling import evenly_spaced
 from ..transforms.center_crop import center_crop
 from .class_names import class_difference, class_names
 from .readable_images import ReadableImages
+from .shared_images import count_shared_images
 
 
 def build_labeled_loader(
@@ -32,9 +35,9 @@ def build_labeled_loader(
 
     Args:
         dataset: config of a data set. The default ``type`` is :class:`LabeledImageFolder` with one
-            folder per class in ``data_prefix``. The default ``pipeline`` resizes images to
-            256 / 224 of ``img_size`` and crops the center. Both defaults apply to each part of a
-            ``ConcatDataset``. Corrupt images are marked, see :class:`ReadableImages`.
+            folder per class in ``data_prefix``. The default ``pipeline`` resizes images until
+            they cover 256 / 224 of ``img_size`` and crops the center. Both defaults apply to each
+            part of a ``ConcatDataset``. Corrupt images are marked, see :class:`ReadableImages`.
         img_size: side or (H, W) of the default crop.
         batch_size: images per process.
         num_workers: loading processes.
@@ -72,9 +75,12 @@ def build_labeled_loader(
 def check_same_classes(references: DataLoader, queries: DataLoader) -> None:
     """Check that both data sets assign the same numbers to the same classes.
 
+    Warn of queries that are also references, because they find themselves.
+
     Raises:
         ValueError: they name different classes, or one without names has more than the other.
     """
+    _warn_of_shared_images(references, queries)
     bases = [base for loader in (references, queries) for base in base_datasets(loader.dataset)]
     names = [class_names(base) for base in bases]
     expected = next(filter(None, names), None)
@@ -97,6 +103,19 @@ def check_same_classes(references: DataLoader, queries: DataLoader) -> None:
 
 def _highest_label(dataset: Any) -> int:
     return max(int(dataset.get_data_info(n)["gt_label"]) for n in range(len(dataset)))
+
+
+def _warn_of_shared_images(references: DataLoader, queries: DataLoader) -> None:
+    shared = count_shared_images(references.dataset, queries.dataset)
+    if shared:
+        total = len(queries.dataset)  # type: ignore[arg-type]
+        print_log(
+            f"{shared} of {total} queries are also among the references and find themselves, so the"
+            " accuracy is too high; give other images as queries (is one folder a link to the"
+            " other?)",
+            logger="current",
+            level=logging.WARNING,
+        )
 
 
 def _completed(dataset: dict, defaults: dict) -> dict:

@@ -32,6 +32,7 @@ def linear_probe_accuracy(
         queries: features to classify, on the same device.
     """
     (features, labels), (tests, answers) = references, queries
+    features, tests = features.float(), tests.float()
     mean, std = features.mean(dim=0), features.std(dim=0, correction=0).clamp(min=_SMALLEST_STD)
     classes = int(max(labels.max(), answers.max())) + 1
     weight, bias = _train((features - mean) / std, labels, classes)

@@ -5,6 +5,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from ..layers import init_linear_and_norm
+from ..number_checks import check_integer
 from ..registry import MODELS
 
 _DISTANCES = {
@@ -32,7 +33,7 @@ class MimicHead(BaseModule):
         init_cfg: MMEngine's.
 
     Raises:
-        ValueError: ``distance`` is unknown.
+        ValueError: ``distance`` is unknown, or a number is no integer that is possible.
     """
 
     def __init__(
@@ -46,6 +47,9 @@ class MimicHead(BaseModule):
         super().__init__(init_cfg)
         if distance not in _DISTANCES:
             raise ValueError(f"MimicHead: distance={distance!r} must be one of {list(_DISTANCES)}")
+        check_integer("MimicHead", "in_channels", in_channels)
+        check_integer("MimicHead", "out_channels", out_channels)
+        check_integer("MimicHead", "num_fusion_layers", num_fusion_layers, 0)
         self.distance = distance
         self.fusion = nn.ModuleList(
             nn.Linear(in_channels, in_channels) for _ in range(num_fusion_layers)

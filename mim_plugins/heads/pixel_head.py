@@ -4,6 +4,7 @@ from mmengine.model import BaseModule
 from torch import Tensor
 
 from ..layers import patch_statistics, patchify
+from ..number_checks import check_integer
 from ..registry import MODELS
 
 
@@ -15,13 +16,16 @@ class PixelHead(BaseModule):
         patch_size: pixels per patch side; given by the algorithm.
         norm_pix: normalize each target patch to mean 0 and variance 1.
         init_cfg: MMEngine's.
+
+    Raises:
+        ValueError: ``patch_size`` is not a positive integer.
     """
 
     def __init__(
         self, patch_size: int, norm_pix: bool = True, init_cfg: dict | None = None
     ) -> None:
         super().__init__(init_cfg)
-        self.patch_size = patch_size
+        self.patch_size = check_integer("PixelHead", "patch_size", patch_size)
         self.norm_pix = norm_pix
 
     def forward(self, prediction: Tensor, images: Tensor, mask: Tensor | None = None) -> Tensor:

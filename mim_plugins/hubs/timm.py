@@ -58,7 +58,7 @@ class TimmEncoder(nn.Module):
         with_rate = description.backbone | dict(drop_path_rate=drop_path_rate)
         self.backbone: Any = Encoder(description._replace(backbone=with_rate)).backbone
         if img_size is not None:
-            check_img_size("mim_plugins_encoder", img_size, self.backbone.encoder_stride)
+            check_img_size("mim_plugins_encoder", img_size)
         if in_chans != self.backbone.in_channels:
             raise CheckpointError(
                 f"mim_plugins_encoder: in_chans={in_chans}, but the encoder reads"

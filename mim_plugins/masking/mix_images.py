@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from ..number_checks import check_not_negative, check_share
 from ..registry import TRANSFORMS
 from .mixing import (
     MixedImages,
@@ -38,13 +39,11 @@ class MixImages:
         per_pair: bool = False,
         encoder_stride: int | None = None,
     ) -> None:
-        if not isinstance(mask_ratio, float) or not 0 < mask_ratio < 1:
+        check_share("MixImages", "mask_ratio", mask_ratio)
+        check_not_negative("MixImages", "range_mask_ratio", range_mask_ratio)
+        if range_mask_ratio >= 1 - mask_ratio:
             raise ValueError(
-                f"MixImages: mask_ratio={mask_ratio!r} must be a float above 0 and below 1"
-            )
-        if not 0 <= range_mask_ratio < 1 - mask_ratio:
-            raise ValueError(
-                f"MixImages: range_mask_ratio={range_mask_ratio} must be at least 0 and below"
+                f"MixImages: range_mask_ratio={range_mask_ratio} must be below"
                 f" 1 - mask_ratio = {1 - mask_ratio:g}"
             )
         self.mask_ratio = mask_ratio

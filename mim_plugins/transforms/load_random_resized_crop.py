@@ -28,12 +28,14 @@ class LoadRandomResizedCrop:
 
     It replaces :class:`LoadImage`, mmpretrain's ``RandomResizedCrop`` with
     ``backend='pillow', interpolation='bicubic'`` and mmcv's ``RandomFlip``. Crops and flips are the
-    same for the same state of NumPy's random generator, and so are the errors of corrupt files.
+    same for the same state of NumPy's random generator and square images, and so are the errors of
+    corrupt files.
 
     Args:
         scale: side or (H, W) of the result.
         crop_ratio_range: area of the crop relative to that of the image.
-        aspect_ratio_range: width of the crop relative to its height.
+        aspect_ratio_range: width / height of the crop relative to that of ``scale``, so the crop is
+            stretched equally for every ``scale``. mmpretrain's is absolute.
         flip_prob: probability of a horizontal flip; None draws no random number for it.
         backend: ``'exact'`` yields the pixels of mmpretrain. ``'fast'`` resizes with PyTorch, whose
             rounding differs. With the package simplejpeg (extra ``fast``), it decodes JPEG files
@@ -148,7 +150,9 @@ class LoadRandomResizedCrop:
         return image[top : top + height, left : left + width], shape
 
     def _sample_box(self, shape: tuple[int, int]) -> Box:
-        return sample_crop_box(*shape, self.crop_ratio_range, self.aspect_ratio_range)
+        low, high = self.aspect_ratio_range
+        own = self.size[1] / self.size[0]
+        return sample_crop_box(*shape, self.crop_ratio_range, (low * own, high * own))
 
 
 def _check_size(scale: int | Sequence[int]) -> tuple[int, int]:

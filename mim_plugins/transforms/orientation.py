@@ -54,9 +54,14 @@ def image_orientation(image: Image.Image) -> int:
         return UPRIGHT
 
 
+def is_transposed(orientation: int | None) -> bool:
+    """Return whether an EXIF orientation exchanges width and height."""
+    return orientation is not None and orientation >= 5
+
+
 def turn_upright(image: np.ndarray, orientation: int) -> np.ndarray:
     """Turn and mirror pixels (H, W[, C]) stored with an EXIF orientation, so they are upright."""
-    if orientation >= 5:
+    if is_transposed(orientation):
         image = cv2.transpose(image)
     mirror = _MIRRORS.get(orientation)
     return image if mirror is None else cv2.flip(image, mirror)

@@ -1,6 +1,7 @@
 """Transform that resizes an image by one edge, and only the middle of very long images."""
 
 import math
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -23,20 +24,23 @@ class ResizeEdge:
     after this transform yields the same pixels, up to rounding.
 
     Args:
-        scale: pixels of the edge after resizing.
-        edge: ``'short'``, ``'long'``, ``'width'`` or ``'height'``.
+        scale: pixels of the edge after resizing. With (H, W), the image is resized to the smallest
+            size that covers these, as timm does before a center crop; two equal sides are one
+            short edge.
+        edge: ``'short'``, ``'long'``, ``'width'`` or ``'height'``; ``'short'`` with (H, W).
         backend: ``'cv2'`` or ``'pillow'``.
         interpolation: a mode of mmcv's ``imresize`` for the backend, such as ``'bicubic'``.
         max_ratio: length beyond which only the middle is kept, in multiples of ``scale``. Crops
             must not be longer.
 
     Raises:
-        ValueError: another ``edge`` or ``backend``, or ``scale`` or ``max_ratio`` below 1.
+        ValueError: another ``edge`` or ``backend``, ``scale`` or ``max_ratio`` below 1, or (H, W)
+            with another edge than the short one.
     """
 
     def __init__(
         self,
-        scale: int,
+        scale: int | Sequence[int],
         edge: str = "short",
         backend: str = "cv2",
         interpolation: str = "bilinear",
@@ -46,15 +50,21 @@ class ResizeEdge:
             raise ValueError(f"ResizeEdge: edge={edge!r} must be one of {EDGES}")
         if backend not in BACKENDS:
             raise ValueError(f"ResizeEdge: backend={backend!r} must be one of {BACKENDS}")
-        if scale < 1 or max_ratio < 1:
+        sides = (scale, scale) if isinstance(scale, int) else tuple(scale)
+        if len(sides) != 2 or min(sides) < 1 or max_ratio < 1:
             raise ValueError(
-                f"ResizeEdge: scale={scale} and max_ratio={max_ratio} must be at least 1"
+                f"ResizeEdge: scale={scale} and max_ratio={max_ratio} must be at least 1, and scale"
+                " one edge or (H, W)"
             )
-        self.scale = scale
+        if edge != "short" and not isinstance(scale, int):
+            raise ValueError(
+                f"ResizeEdge: scale={scale} is (H, W), so edge={edge!r} must be 'short'"
+            )
+        self.scale = sides[0] if sides[0] == sides[1] else (sides[0], sides[1])
         self.edge = edge
         self.backend = backend
         self.interpolation = interpolation
-        self.longest = max(scale, math.ceil(scale * max_ratio))
+        self.longest = max(*sides, math.ceil(max(sides) * max_ratio))
 
     def __call__(self, results: dict) -> dict:
         """Replace ``img`` (H, W) or (H, W, C) and ``img_shape``, add ``scale``, ``scale_factor``.
@@ -74,9 +84,14 @@ class ResizeEdge:
         )
 
 
-def resized_size(shape: tuple[int, ...], scale: int, edge: str) -> tuple[int, int]:
+def resized_size(
+    shape: tuple[int, ...], scale: int | tuple[int, int], edge: str
+) -> tuple[int, int]:
     """Return (H, W) of an image of ``shape`` (H, W, ...) after resizing ``edge`` to ``scale``."""
     height, width = shape[:2]
+    if not isinstance(scale, int):
+        ratio = min(height / scale[0], width / scale[1])
+        return round(height / ratio), round(width / ratio)  # timm's, also in rounding
     if edge in ("short", "long"):
         edge = "width" if (width < height) == (edge == "short") and width != height else "height"
     if edge == "width":

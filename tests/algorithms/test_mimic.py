@@ -110,8 +110,13 @@ def test_intermediate_layers_are_fused():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        (dict(weight=-0.1), r"Mimic: weight=-0\.1 must be at least 0"),
-        (dict(grid_scale=0), "grid_scale=0 at least 1"),
+        (dict(weight=-0.1), r"Mimic: weight=-0\.1 must be a number of at least 0"),
+        (dict(weight="1"), "Mimic: weight='1' must be a number"),
+        (dict(weight=float("nan")), "Mimic: weight=nan must be a number"),
+        (dict(grid_scale=0), "Mimic: grid_scale=0 must be an integer of at least 1"),
+        (dict(grid_scale=2.0), "Mimic: grid_scale=2.0 must be an integer"),
+        (dict(grid_scale=1.5), "Mimic: grid_scale=1.5 must be an integer"),
+        (dict(grid_scale="2"), "Mimic: grid_scale='2' must be an integer"),
         (dict(distance="l3"), "distance='l3'"),
     ],
 )

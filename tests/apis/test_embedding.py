@@ -5,12 +5,14 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from archive_files import class_files, write_archive
 from described_encoders import encoder_of
 from PIL import Image
 from two_processes import in_two_processes
 
 import mim_plugins
+from mim_plugins.apis import embedding
 from mim_plugins.apis.embedding import embed
 from mim_plugins.errors import ConfigError, DataNotFoundError
 
@@ -164,3 +166,15 @@ def test_missing_pyarrow_is_named(encoder, folder, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(ImportError, match=r"pip install 'mim_plugins\[parquet\]'"):
         embed(encoder, folder, tmp_path / "a.parquet")
+
+
+@pytest.mark.parametrize("is_finite", [True, False])
+def test_features_that_are_not_finite_are_counted(folder, tmp_path, monkeypatch, is_finite):
+    encoder = encoder_of("vit")
+    if not is_finite:
+        torch.nn.init.constant_(next(encoder.parameters()), float("inf"))
+    messages = []
+    monkeypatch.setattr(embedding, "print_log", lambda text, **_: messages.append(text))
+    done = embed(encoder, folder, tmp_path / "a.npz", ("pooled", "cls"))
+    assert done.non_finite == (0 if is_finite else 7)
+    assert ["7 of 7 images in" in each for each in messages] == [True] * (not is_finite)

@@ -48,7 +48,7 @@ def test_pipeline_of_fine_tuning_is_kept(finetune_cfg, out_type, tmp_path, photo
     model, file = exported(finetune_cfg, tmp_path)
     encoder = mim_plugins.load(file)
     assert_same_features(model, encoder, photos)
-    assert encoder.preprocessing.short_edge == 40
+    assert encoder.preprocessing.resize == (40, 40)
     assert encoder.preprocessing.channel_order == ("rgb" if out_type == "featmap" else "bgr")
 
 
@@ -121,7 +121,7 @@ WRONG = {
     "zero std": (setting([0.0, 1.0, 1.0], "preprocessing", "std"), "std must be above 0"),
     "two means": (setting([0.0, 1.0], "preprocessing", "mean"), "2 values for 3 channels"),
     "other library": (setting("exec", "preprocessing", "backend"), "not one of pillow, cv2"),
-    "crop beyond edge": (setting(5, "preprocessing", "short_edge"), "exceeds short_edge"),
+    "crop beyond edge": (setting([5, 5], "preprocessing", "resize"), "exceeds resize"),
     "gray as rgb": (setting("any", "preprocessing", "channel_order"), "does not fit 3"),
     "long text": (setting("x" * 5000, "source"), "not a line of text"),
     "control characters": (setting("a\nb\x1b[2J", "source"), "not a line of text"),

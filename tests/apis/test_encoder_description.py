@@ -46,7 +46,7 @@ def test_arguments_of_training_are_left_out():
     description = describe_config(cfg.to_dict())
     assert set(description.backbone) == {"type", "arch", "img_size", "window_size", "out_type"}
     given = description.preprocessing
-    assert (given.size, given.short_edge, given.channel_order) == ((384, 384), 384, "rgb")
+    assert (given.size, given.resize, given.channel_order) == ((384, 384), (384, 384), "rgb")
     assert given.mean == tuple(cfg.data_preprocessor.mean)
 
 

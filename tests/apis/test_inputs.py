@@ -3,16 +3,21 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
+from PIL import Image
 
 from mim_plugins import extract_features, get_model
-from mim_plugins.apis import build_model
+from mim_plugins.apis import Encoder, build_model, describe_config
+from mim_plugins.apis.image_pipeline import ImagePipeline
 from mim_plugins.apis.inputs import (
     are_one_size,
     central_pipeline,
     evaluation_pipeline,
     model_inputs,
 )
+from mim_plugins.cli.finetuning.config_text import Settings, config_text
+from mim_plugins.cli.labeled_survey import LabeledSurvey
 from mim_plugins.errors import ConfigError
+from mim_plugins.evaluation.labeled_loader import build_labeled_loader
 
 STEPS = [
     dict(type="LoadImageFromFile"),
@@ -152,3 +157,27 @@ def test_bands_of_data_in_memory_keep_their_order(pretrain_cfg):
     pretrain_cfg.train_dataloader.dataset = dict(type="Memory")
     image = np.broadcast_to(np.arange(4, dtype=np.float32), (32, 32, 4))
     assert prepared(pretrain_cfg, image)[0, :, 5, 5].tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("size", [32, (32, 64), (64, 32), (32, 128)])
+def test_commands_read_the_same_pixels_of_an_image(pretrain_cfg, photos, size, tmp_path):
+    pretrain_cfg.model.backbone.img_size = size
+    encoder, model = Encoder(describe_config(pretrain_cfg.to_dict())), build_model(pretrain_cfg)
+    for number, photo in enumerate(photos):
+        path = tmp_path / f"{number}" / "class" / "a.png"
+        path.parent.mkdir(parents=True)
+        Image.fromarray(photo).save(path)
+        loader = build_labeled_loader(dict(data_root=str(path.parents[1])), size, num_workers=0)
+        expected = next(iter(loader))["inputs"][0]
+        finetuned = Config.fromstring(finetune_text(pretrain_cfg, tmp_path), ".py")
+        for prepare in (
+            evaluation_pipeline(model),
+            evaluation_pipeline(encoder),
+            ImagePipeline(finetuned.test_pipeline),
+        ):
+            assert torch.equal(prepare(path)[0]["inputs"], expected)
+
+
+def finetune_text(cfg, folder):
+    survey = LabeledSurvey(str(folder), 60, 7)
+    return config_text(Settings(survey, folder / "epoch_1.pth", 16, 10, 1, folder), cfg)

@@ -67,7 +67,7 @@ def test_wrong_files_and_different_programs_are_refused(tmp_path, monkeypatch):
 def test_a_program_of_an_encoder_for_bgr_takes_rgb(tmp_path, monkeypatch):
     given = encoder_of("vit_without_cls").description
     preprocessing = given.preprocessing._replace(
-        channel_order="bgr", size=(32, 32), short_edge=32, mean=(9.0, 99.0, 199.0)
+        channel_order="bgr", size=(32, 32), resize=(32, 32), mean=(9.0, 99.0, 199.0)
     )
     encoder = randomized(Encoder(given._replace(preprocessing=preprocessing)).eval())
     export_program(encoder, tmp_path / "a.pt2")

@@ -116,6 +116,17 @@ def test_other_channels_of_the_image_are_possible(build):
     assert backbone(torch.randn(1, 1, 64, 64))[0].shape[2:] == (4, 4)
 
 
+@pytest.mark.parametrize("img_size", [60, (64, 75), (33, 64)])
+def test_images_of_any_size_are_encoded_without_pre_training(build, img_size):
+    backbone = build(img_size=img_size).eval()
+    images = torch.randn(1, 3, *backbone.img_size)
+    grid = backbone.stages_info()[-1].grid
+    with torch.no_grad():
+        features = backbone(images)[0]
+    assert tuple(features.shape[2:]) == grid == tuple(-(-side // 16) for side in images.shape[2:])
+    assert build(img_size=64).load_state_dict(backbone.state_dict())
+
+
 def test_building_does_not_change_the_config(config):
     before = repr(config)
     MODELS.build(config)
@@ -127,8 +138,8 @@ def test_building_does_not_change_the_config(config):
     [
         (dict(arch="gigantic"), r"arch='gigantic' is unknown; choose one of \['"),
         (dict(arch=dict(depths=(1, 1))), r"arch=\{'depths': \(1, 1\)\} must have exactly the keys"),
-        (dict(img_size=60), r"img_size=\(60, 60\).*encoder stride 16"),
-        (dict(img_size=(64, 72)), r"img_size=\(64, 72\)"),
+        (dict(img_size=0), r"img_size=\(0, 0\)"),
+        (dict(img_size=(64, -8)), r"img_size=\(64, -8\)"),
         (dict(in_channels=0), "in_channels=0"),
         (dict(out_type="cls_token"), "out_type='cls_token'"),
         (dict(out_indices=(3,)), r"out_indices=\(3,\).*-3 and 2"),

@@ -7,7 +7,7 @@ from mim_plugins.errors import CheckpointError
 
 IMAGES = Preprocessing(
     size=(32, 64),
-    short_edge=73,
+    resize=(36, 73),
     interpolation="bicubic",
     backend="pillow",
     channels=4,
@@ -31,7 +31,7 @@ def test_text_gives_the_description_again():
         (dict(channels=3), "does not fit 3 channels"),
         (dict(mean=(1.0, 2.0)), "mean has 2 values for 4 channels"),
         (dict(std=(0.0,)), "std must be above 0"),
-        (dict(short_edge=63), r"size \[32, 64\] exceeds short_edge 63"),
+        (dict(resize=(36, 63)), r"size \[32, 64\] exceeds resize \[36, 63\]"),
         (dict(channel_order="rgb"), "does not fit 4"),
         (dict(bands=dict(channels=4, loader="a")), "has only channels, fill, nodata and axes"),
         (dict(bands=dict(fill=0)), "missing 1 required.*'channels'"),

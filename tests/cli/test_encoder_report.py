@@ -12,7 +12,10 @@ def test_lines_describe_the_encoder(tmp_path, capsys):
     first, *lines = capsys.readouterr().out.splitlines()
     assert first.endswith("encoder.safetensors: MaskedViT, 0.0 M parameters")
     assert "  source         epoch_3.pth" in lines
-    assert "  images         short edge 110 (bicubic, pillow), crop 96x96" in lines
+    assert (
+        "  images         resize the short edge to 110 pixels (bicubic, pillow), crop 96x96"
+        in lines
+    )
     assert all(line.startswith("  ") and line.split()[1] for line in lines)
 
 

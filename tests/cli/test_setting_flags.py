@@ -9,6 +9,7 @@ from mim_plugins.apis import override_config, read_config
 from mim_plugins.cli.run_arguments import add_train_arguments
 from mim_plugins.cli.setting_flags import apply_flags
 from mim_plugins.errors import ConfigError
+from mim_plugins.transforms.resize_edge import resized_size
 
 PIPELINE = "train_dataloader.dataset.pipeline"
 MIXMAE, FINETUNE = "mixmae/swin_b_600e", "mixmae/swin_b_finetune_100e"
@@ -20,8 +21,11 @@ def flags(**given):
 
 
 def crops(size, edge):
-    """Options of a fine-tuning recipe for a crop and the short edge before it."""
+    """Options of a fine-tuning recipe for a crop and the size before it."""
     options = {f"{PIPELINE}.1.scale": size}
+    if not isinstance(size, int):
+        ratio = size[1] / size[0]
+        options[f"{PIPELINE}.1.aspect_ratio_range"] = [3 / 4 * ratio, 4 / 3 * ratio]
     for loader in ("val", "test"):
         options[f"{loader}_dataloader.dataset.pipeline.1.scale"] = edge
         # CenterCrop of mmcv reads (width, height)
@@ -62,7 +66,7 @@ def crops(size, edge):
                 "model.backbone.img_size": [192, 256],
                 "model.backbone.window_size": [16, 8, "global", "global"],
             }
-            | crops([192, 256], 293),
+            | crops([192, 256], [219, 293]),
         ),
         (
             "mrmae/vit_b_linear_probe_90e",
@@ -102,6 +106,32 @@ def test_values_of_the_config_may_be_repeated():
     assert cfg.model.backbone.pop("window_size") == [14, 14, 14, 7]
     assert cfg.model.backbone.pop("img_size") == 224
     assert cfg.to_dict() == read_config(MIXMAE).to_dict()
+
+
+def test_sizes_of_rectangles_and_squares_follow_each_other():
+    cfg = read_config(FINETUNE)
+    before = cfg.to_dict()
+    for size in (64, 512), (512, 64), (448, 224), (224, 224):
+        apply_flags(cfg, flags(img_size=size))
+        train, test = cfg.train_dataloader.dataset.pipeline, cfg.test_dataloader.dataset.pipeline
+        low, high = train[1].get("aspect_ratio_range")
+        assert (low, high) == pytest.approx((0.75 * size[1] / size[0], 4 / 3 * size[1] / size[0]))
+        resized = resized_size((1000 * size[0], 1000 * size[1]), test[1].scale, "short")
+        share = size[0] * size[1] / (resized[0] * resized[1])
+        assert share == pytest.approx((7 / 8) ** 2, rel=0.02)
+    assert (test[1].scale, test[2].crop_size) == (256, 224)
+    assert cfg.test_dataloader.to_dict() == before["test_dataloader"]
+
+
+def test_rectangles_are_covered_by_our_transform():
+    edge = dict(type="ResizeEdge", scale=256, edge="short", backend="pillow")
+    pipeline = [edge, dict(type="mmpretrain.CenterCrop", crop_size=224)]
+    given = dict(model=dict(backbone=dict(type="MaskedViT")))
+    cfg = Config(given | dict(val_dataloader=dict(dataset=dict(type="A", pipeline=pipeline))))
+    apply_flags(cfg, flags(img_size=(96, 192)))
+    resize, crop = cfg.val_dataloader.dataset.pipeline
+    assert resize == dict(edge, type="mim_plugins.ResizeEdge", scale=[109, 219])
+    assert crop.crop_size == (192, 96)
 
 
 def test_images_inside_of_wrappers_are_resized():

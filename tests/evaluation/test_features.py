@@ -8,6 +8,8 @@ from torch import nn
 from torch.utils.data import DataLoader
 from two_processes import in_two_processes
 
+from mim_plugins.datasets.replacement import RECORD
+from mim_plugins.errors import NonFiniteFeaturesError
 from mim_plugins.evaluation import extract_features
 from mim_plugins.layers.pooling import pooled_features
 from mim_plugins.registry import MODELS
@@ -156,3 +158,22 @@ def test_images_marked_as_corrupt_are_left_out_and_named(caplog):
     messages = {record.getMessage() for record in caplog.records}
     (line,) = [text for text in messages if "left out" in text]
     assert "3 of 7 images are left out: corrupt image '0.jpg': empty" in line
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize(
+    ("dtype", "remedy"),
+    [(torch.float32, "float32 that .*check the weights"), (torch.bfloat16, "in float32")],
+)
+def test_features_that_are_not_finite_are_an_error(value, dtype, remedy):
+    samples = [sample(index) for index in range(5)]
+    samples[3]["inputs"][0, 0, 0] = value
+    with pytest.raises(NonFiniteFeaturesError, match=f"^1 of 5 images .*{remedy}"):
+        extract_features(Brightness(), PREPROCESSOR, loader(samples), dtype)
+
+
+def test_corrupt_images_need_no_finite_features():
+    samples = [sample(index) for index in range(3)]
+    samples[1]["inputs"][:] = float("nan")
+    samples[1]["data_samples"].set_metainfo({RECORD: {"a.jpg": "corrupt"}})
+    assert len(extract_features(Brightness(), PREPROCESSOR, loader(samples)).labels) == 2

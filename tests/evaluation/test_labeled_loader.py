@@ -56,7 +56,7 @@ def test_reads_class_folders_in_order_with_a_center_crop(root):
 def test_long_and_turned_images_are_read_as_elsewhere(tmp_path):
     Image.new("RGB", (20000, 1), (1, 2, 3)).save(tmp_path / "long.png")
     (tmp_path / "turned.png").write_bytes(oriented("PNG", 6, "LONG", ">"))
-    pipeline = Compose(center_crop((32, 24), short_edge=40))
+    pipeline = Compose(center_crop((32, 24), resize=40))
     long, turned = (
         pipeline(dict(img_path=str(tmp_path / name), gt_label=1))
         for name in ("long.png", "turned.png")

@@ -41,3 +41,10 @@ def test_result_repeats_and_leaves_features_and_generators_alone(monkeypatch):
     assert not references.features.requires_grad
     assert linear_probe_accuracy(references, queries) == first
     assert 50 < first[0] < 100
+
+
+def test_half_precision_is_computed_in_float32():
+    references, queries = clusters(200, 1), clusters(80, 2)
+    halves = [LabeledFeatures(each.features.half(), each.labels) for each in (references, queries)]
+    expected = [LabeledFeatures(each.features.float(), each.labels) for each in halves]
+    assert linear_probe_accuracy(*halves) == linear_probe_accuracy(*expected)

@@ -1,18 +1,23 @@
 """Exported encoders as models of timm."""
 
 import importlib
+import itertools
 import json
 import math
 import sys
 
+import numpy as np
 import pytest
 import torch
 from described_encoders import encoder_of, pretraining, randomized
+from PIL import Image
 from torchvision.ops import StochasticDepth
 
 from mim_plugins.apis import Encoder, describe_config
 from mim_plugins.apis.hub_files import _crop_fraction, crop_in_timm
+from mim_plugins.apis.inputs import evaluation_pipeline, model_inputs
 from mim_plugins.errors import CheckpointError
+from mim_plugins.transforms.center_crop import covering_scale
 
 timm = pytest.importorskip("timm")
 pytest.importorskip("huggingface_hub")
@@ -67,7 +72,7 @@ def test_preprocessing_is_that_of_the_encoder(name, tmp_path):
     transform = timm.data.create_transform(**config)
     resize, crop = transform.transforms[:2]
     given = encoder.preprocessing
-    assert resize.size == given.short_edge
+    assert (resize.size, resize.size) == given.resize
     assert tuple(crop.size) == given.size
     assert config["interpolation"] == "bicubic"
     assert [255 * each for each in config["mean"]] == pytest.approx(given.mean)
@@ -112,9 +117,16 @@ def test_arguments_of_timms_models_are_accepted(name, tmp_path):
         model.set_grad_checkpointing(enable)
         found = {m.with_cp for m in model.modules() if hasattr(m, "with_cp")}
         assert found == {enable}
-    for wrong in (dict(drop_path_rate=2.0), dict(img_size=33)):
+    for wrong in (dict(drop_path_rate=2.0), dict(img_size=0)):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             create(tmp_path, **wrong)
+
+
+def test_partial_patches_of_a_vit_need_our_model(tmp_path):
+    encoder = saved(tmp_path, "vit", img_size=90)
+    model, images = create(tmp_path), torch.randn(1, 3, 90, 90)
+    assert type(model).__name__ == "TimmEncoder"
+    torch.testing.assert_close(model(images), encoder(images))
 
 
 def test_windows_of_a_vit_need_our_model(tmp_path):
@@ -137,18 +149,44 @@ def test_the_last_output_is_that_of_the_encoder(name, indices, tmp_path):
     assert create(tmp_path, num_classes=5)(images).shape == (2, 5)
 
 
-def test_the_short_edge_is_resized_exactly():
-    for side in range(16, 128):
-        for edge in range(side, 2 * side):
-            assert math.floor(side / _crop_fraction(side, edge)) == edge
+def test_images_are_resized_in_timm_as_described():
+    given = encoder_of("vit").description.preprocessing
+    sides = range(16, 128)
+    squares = [((side, side), (edge, edge)) for side in sides for edge in range(side, 2 * side)]
+    rectangles = [
+        (crop, tuple(covering_scale(crop)))
+        for crop in itertools.product(range(16, 600, 16), repeat=2)
+        if crop[0] != crop[1]
+    ]
+    for crop, resize in squares + rectangles:
+        fraction = _crop_fraction(given._replace(size=crop, resize=resize))
+        assert tuple(math.floor(side / fraction) for side in crop) == resize
 
 
-def test_other_images_of_rectangles_are_stated(tmp_path):
-    for size in (96, (64, 96)):
-        encoder = encoder_of("vit", img_size=size)
-        is_rectangle = size != 96
-        assert bool(crop_in_timm(encoder.description)) == is_rectangle
-        assert ("timm's transform for" in str(encoder.generate_model_card())) == is_rectangle
+@pytest.mark.parametrize("size", [96, (64, 96), (32, 256), (256, 32), (128, 512)])
+@pytest.mark.parametrize("shape", [(50, 70), (300, 201), (64, 512), (40, 600), (701, 90)])
+def test_pixels_are_those_of_timm(size, shape, tmp_path):
+    encoder = saved(tmp_path, "vit", img_size=size)
+    assert not crop_in_timm(encoder.description)
+    config = timm.data.resolve_model_data_config(create(tmp_path))
+    pixels = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    image = Image.fromarray(pixels)
+    theirs = timm.data.create_transform(**config)(image)
+    ours = model_inputs(encoder, evaluation_pipeline(encoder)([image]))[0]
+    assert theirs.shape == ours.shape
+    torch.testing.assert_close(theirs, ours, atol=1e-5, rtol=0)
+
+
+def test_resizing_that_timm_lacks_is_stated():
+    config = pretraining("vit").to_dict()
+    resize = dict(type="ResizeEdge", scale=160, edge="short")
+    for crop, is_stated in ((96, 64), True), (96, False):
+        steps = [dict(type="LoadImageFromFile"), resize, dict(type="CenterCrop", crop_size=crop)]
+        pipeline = [*steps, dict(type="PackInputs")]
+        config["test_dataloader"] = dict(dataset=dict(pipeline=pipeline))
+        encoder = Encoder(describe_config(config))
+        assert bool(crop_in_timm(encoder.description)) == is_stated
+        assert ("timm resizes" in str(encoder.generate_model_card())) == is_stated
 
 
 def test_changed_configs_are_refused(tmp_path):

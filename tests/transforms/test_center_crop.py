@@ -29,13 +29,33 @@ def test_crop_has_the_given_height_and_width(ramp, img_size, shape):
 
 
 def test_center_is_kept_without_resizing(ramp):
-    cropped = crop(ramp, (32, 48), short_edge=64)
+    cropped = crop(ramp, (32, 48), resize=64)
     assert cropped[0, 0].tolist() == list(range(48, 144, 2))
 
 
-def test_short_edge_is_a_seventh_longer_than_the_crop():
-    (resize,) = (step for step in center_crop(224) if "scale" in step)
-    assert resize["scale"] == 256
+def test_short_edge_of_squares_is_a_seventh_longer():
+    for side in range(16, 512):
+        (resize,) = (step for step in center_crop(side) if "scale" in step)
+        assert resize["scale"] == round(side * 256 / 224)
+
+
+@pytest.mark.parametrize("size", [(224, 224), (224, 448), (128, 512), (64, 512), (480, 96)])
+def test_crops_of_every_shape_show_the_same_share_of_an_image(size, tmp_path):
+    height, width = size
+    y, x = np.mgrid[:height, :width] / np.array(size)[:, None, None]
+    image = np.stack([y, x, 0 * x], axis=2) * 255
+    cv2.imwrite(str(tmp_path / "a.png"), image.round().astype(np.uint8))
+    pixels = crop(tmp_path / "a.png", size).numpy() / 255
+    seen = np.ptp(pixels[0]) * np.ptp(pixels[1])
+    assert seen == pytest.approx((7 / 8) ** 2, abs=0.02)
+
+
+@pytest.mark.parametrize("size", [(64, 512), (224, 96), (100, 101)])
+@pytest.mark.parametrize("shape", [(1, 1), (50, 50), (64, 512), (7, 900), (900, 7), (63, 500)])
+def test_images_of_every_shape_cover_the_crop(size, shape, tmp_path):
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((*shape, 3), np.uint8))
+    assert tuple(crop(tmp_path / "a.png", size).shape) == (3, *size)
+    assert tuple(crop(tmp_path / "a.png", size, resize=size).shape) == (3, *size)
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -17,6 +17,7 @@ from mim_plugins.data_preprocessors import MixDataPreprocessor
 from mim_plugins.registry import TRANSFORMS
 from mim_plugins.transforms import LoadImage, LoadRandomResizedCrop, jpeg_region
 from mim_plugins.transforms.load_random_resized_crop import resize_fast
+from mim_plugins.transforms.random_crop import sample_crop_box
 
 SIZE = 32
 DATA = Path(os.environ.get("MIM_PLUGINS_DATA", "missing"), "imagenet_sample")
@@ -183,6 +184,27 @@ def test_results_do_not_share_memory(folder, backend):
     run([LoadRandomResizedCrop(SIZE, backend=backend)], folder[::-1])
 
     assert all(np.array_equal(s["img"], c) for s, c in zip(samples, copies, strict=True))
+
+
+@pytest.mark.parametrize("size", [(64, 512), (128, 512), (512, 64), (96, 96)])
+def test_crops_are_diverse_for_images_of_the_shape_of_the_result(size):
+    load = LoadRandomResizedCrop(size)
+    shape = size[0] * 3, size[1] * 3
+    np.random.seed(0)
+    boxes = [load._sample_box(shape) for _ in range(50)]
+    assert len(set(boxes)) >= 45
+    stretch = [box.width / box.height * size[0] / size[1] for box in boxes]
+    assert 0.7 < min(stretch) < 0.9
+    assert 1.1 < max(stretch) < 1.4
+
+
+@pytest.mark.parametrize("side", [1, 32, 224])
+def test_boxes_of_squares_are_those_of_the_range_itself(side):
+    np.random.seed(0)
+    expected = [sample_crop_box(375, 500, (0.2, 1.0), (3 / 4, 4 / 3)) for _ in range(20)]
+    np.random.seed(0)
+    load = LoadRandomResizedCrop((side, side))
+    assert [load._sample_box((375, 500)) for _ in range(20)] == expected
 
 
 def test_the_size_may_be_a_pair(folder):

@@ -1,3 +1,4 @@
+import re
 import tracemalloc
 
 import numpy as np
@@ -76,6 +77,26 @@ def test_memory_is_bounded(backend, interpolation, size):
     assert (results["img"] == 77).all()
 
 
+@pytest.mark.parametrize("scale", [(64, 512), (512, 64), (90, 100)])
+@pytest.mark.parametrize("shape", [(64, 512), (50, 70), (1, 20000), (20000, 1), (333, 17)])
+def test_images_cover_two_sides_and_no_more(scale, shape):
+    height, width = resized_size(shape, scale, "short")
+    assert height >= scale[0]
+    assert width >= scale[1]
+    assert height == scale[0] or width == scale[1]
+    image = ResizeEdge(scale, backend="pillow")(dict(img=np.zeros((*shape, 3), np.uint8)))["img"]
+    longest = 16 * max(scale)
+    for side, expected in zip(image.shape[:2], (height, width), strict=True):
+        assert side == expected if expected <= longest else longest <= side < longest + 4
+
+
+def test_two_equal_sides_are_the_short_edge():
+    image = loaded(smooth(50, 71))
+    pair, edge = ResizeEdge([37, 37])(image), ResizeEdge(37)(image)
+    assert np.array_equal(pair.pop("img"), edge.pop("img"))
+    assert pair == edge
+
+
 def test_no_edge_becomes_zero():
     assert resized_size((1, 20000), 32, "long") == (1, 32)
     assert ResizeEdge(32, "long")(loaded(smooth(1, 20000)))["img"].shape == (1, 32, 3)
@@ -89,12 +110,26 @@ def test_a_transform_of_a_config_leaves_its_input_unchanged():
 
 
 @pytest.mark.parametrize(
-    "arguments", [dict(edge="shorter"), dict(backend="numpy"), dict(scale=0), dict(max_ratio=0.5)]
+    "arguments",
+    [
+        dict(edge="shorter"),
+        dict(backend="numpy"),
+        dict(scale=0),
+        dict(max_ratio=0.5),
+        dict(scale=(0, 3)),
+        dict(scale=(3, 4, 5)),
+    ],
 )
 def test_arguments_that_make_no_sense_are_refused(arguments):
     (name, value), *_ = arguments.items()
-    with pytest.raises(ValueError, match=f"ResizeEdge: .*{name}={value!r}"):
+    with pytest.raises(ValueError, match=re.escape(f"{name}={value!r}")):
         ResizeEdge(**(dict(scale=32) | arguments))
+
+
+@pytest.mark.parametrize("edge", ["long", "width", "height"])
+def test_other_edges_have_one_length(edge):
+    with pytest.raises(ValueError, match=f"scale=.*edge='{edge}' must be 'short'"):
+        ResizeEdge((32, 64), edge)
 
 
 @pytest.mark.parametrize("backend", ["cv2", "pillow"])

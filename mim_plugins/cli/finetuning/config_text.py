@@ -12,6 +12,7 @@ from ...backbones import MaskedConvViT, PlainBackbone
 from ...datasets.wrappers import loading_bands
 from ...file_names import printable
 from ...registry import MODELS
+from ...transforms.center_crop import covering_scale
 from ..commands.names import PROGRAM
 from ..config_source import Expression, literal
 from ..labeled_survey import LabeledSurvey
@@ -65,20 +66,24 @@ def _loaders(settings: Settings) -> list[dict[str, Any]]:
 def _pipeline_lines(size: tuple[int, int], bands: dict | None, is_gray: bool) -> list[str]:
     """Return the lines of the pipelines; the recipe's augmentation is for 8-bit colors."""
     height, width = size
+    crop_shape = f"scale=({height}, {width})"
+    if height != width:
+        ratio = f"{width} / {height}"
+        crop_shape += f", aspect_ratio_range=(3 / 4 * {ratio}, 4 / 3 * {ratio})"
     lines = [
-        f"resize = dict(_base_.test_pipeline[1], scale={round(max(size) * 256 / 224)})",
+        f"resize = dict(_base_.test_pipeline[1], scale={covering_scale(size)})",
         f"center = dict(_base_.test_pipeline[2], crop_size=({width}, {height}))",
     ]
     if is_gray:
         lines += [
-            f"crop = dict(_base_.train_pipeline[1], scale=({height}, {width}))",
+            f"crop = dict(_base_.train_pipeline[1], {crop_shape})",
             'load = dict(type="LoadImageFromFile", color_type="grayscale")',
             "flip, pack = _base_.train_pipeline[2], _base_.train_pipeline[-1]",
             "train_pipeline = [load, crop, flip, pack]",
         ]
     elif bands is None:
         lines += [
-            f"crop = dict(_base_.train_pipeline[1], scale=({height}, {width}))",
+            f"crop = dict(_base_.train_pipeline[1], {crop_shape})",
             "train_pipeline = [_base_.train_pipeline[0], crop, *_base_.train_pipeline[2:]]",
             "load = _base_.test_pipeline[0]",
         ]

@@ -9,6 +9,7 @@ from ..windows import best_window
 from .methods import FAMILIES, family_of
 
 SMALLEST, LARGEST = 32, 8192
+_FEW = 0.2  # share of an image, the smallest area of a random crop
 
 
 class ImageSize(NamedTuple):
@@ -22,6 +23,27 @@ class ImageSize(NamedTuple):
     """Pixels per side of a mask cell."""
     windows: tuple[int | str, ...]
     """Tokens per side of a window, per stage; empty for encoders without windows."""
+
+    def shape_note(self, aspect_ratio: float) -> str:
+        """Return a note on images of another shape, of which crops contain little, or ``""``.
+
+        Args:
+            aspect_ratio: width / height of the images.
+        """
+        height, width = self.shape
+        relative = aspect_ratio * height / width
+        share = min(relative, 1 / relative)
+        if share >= _FEW:
+            return ""
+        shorter = min(self.shape)
+        longer = round(shorter * max(aspect_ratio, 1 / aspect_ratio) / self.cell) * self.cell
+        longer = min(longer, LARGEST // self.cell * self.cell)
+        fitting = (shorter, longer) if aspect_ratio > 1 else (longer, shorter)
+        return (
+            f"images have {aspect_ratio:.2g} times as many columns as rows (median), so a crop of"
+            f" the shape {height}x{width} contains at most {share:.0%} of an image;"
+            f" --img-size {format_size(fitting)} has their shape"
+        )
 
     def describe(self) -> str:
         """Return the sizes in one line."""

@@ -24,6 +24,7 @@ from ...errors import ConfigError, CorruptImageError, DataNotFoundError
 from ...file_names import printable
 from ...sampling import evenly_spaced
 from ...transforms import Bands, LoadImage
+from ...transforms.orientation import is_transposed, read_orientation
 from ...transforms.pillow_header import open_header
 
 _PROBED = 32  # images whose size is read
@@ -54,6 +55,8 @@ class ImageSurvey(NamedTuple):
     """Their number in an epoch."""
     short_side: int
     """Median of the short sides, in pixels, of evenly spaced images."""
+    aspect_ratio: float = 1.0
+    """Median of width / height of the same images."""
     statistics: ChannelStatistics | None = None
     """Mean and standard deviation of evenly spaced images with ``channels``."""
 
@@ -84,10 +87,10 @@ def survey_images(data: Sequence[str | os.PathLike], channels: int | None = None
     if channels is not None:
         measured = [paths[index] for index in evenly_spaced(len(paths), _MEASURED)]
         found_statistics = channel_statistics(measured, dict(channels=channels))
-        short_side = int(statistics.median(found_statistics.short_sides))
-        return ImageSurvey(tuple(parts), images, short_side, found_statistics)
-    sides = [_short_side(paths[index]) for index in evenly_spaced(len(paths), _PROBED)]
-    readable = [side for side in sides if side]
+        medians = _medians(found_statistics.shapes)
+        return ImageSurvey(tuple(parts), images, *medians, found_statistics)
+    shapes = [_shape(paths[index]) for index in evenly_spaced(len(paths), _PROBED)]
+    readable = [shape for shape in shapes if shape is not None]
     if not readable:
         hint = (
             "--channels reads images of other kinds than 8-bit colors"
@@ -95,9 +98,15 @@ def survey_images(data: Sequence[str | os.PathLike], channels: int | None = None
             else "paths in a list are relative to the folder of the list"
         )
         raise DataNotFoundError(
-            f"data: none of {len(sides)} images can be read; the first: {_cause(paths[0])}; {hint}"
+            f"data: none of {len(shapes)} images can be read; the first: {_cause(paths[0])}; {hint}"
         )
-    return ImageSurvey(tuple(parts), images, int(statistics.median(readable)))
+    return ImageSurvey(tuple(parts), images, *_medians(readable))
+
+
+def _medians(shapes: Sequence[tuple[int, int]]) -> tuple[int, float]:
+    """Return the medians of the short side and of width / height of images (H, W)."""
+    ratios = [width / height for height, width in shapes]
+    return int(statistics.median(map(min, shapes))), statistics.median(ratios)
 
 
 def _survey_part(given: str, suffixes: Sequence[str]) -> tuple[DataPart, list[str]]:
@@ -152,10 +161,12 @@ def _cause(path: str) -> str:
     return f"'{printable(path)}' has no header that Pillow reads"
 
 
-def _short_side(path: str) -> int:
-    """Return the shorter side of an image, 0 if its header cannot be read."""
+def _shape(path: str) -> tuple[int, int] | None:
+    """Return (H, W) of an upright image, None if its header cannot be read."""
     try:
-        with open_header(LoadImage().read(path)) as image:
-            return min(image.size)
+        data = LoadImage().read(path)
+        with open_header(data) as image:
+            width, height = image.size
     except Exception:  # Pillow raises many types for corrupt headers
-        return 0
+        return None
+    return (width, height) if is_transposed(read_orientation(data)) else (height, width)

@@ -90,6 +90,9 @@ def pretrain(
         settings = resolve(batch_size=_batch_that_fits(settings, machine.memory))
     write_config(settings.out, config_text(settings), overwrite)
     print(f"{settings.describe()}\nconfig: {settings.config}", flush=True)
+    note = settings.size.shape_note(survey.aspect_ratio)
+    if note:
+        print(f"note: {note}", flush=True)
     if config_only:
         return RunResults(settings.config)
     runner = train(train_arguments(settings.config, settings.out, overwrite=overwrite))

@@ -10,7 +10,7 @@ from ...apis.inputs import input_channels
 from ...data_preprocessors import check_file_colors
 from ...datasets.pipelines import check_not_normalized
 from ...datasets.wrappers import base_dataset_configs, base_datasets, loading_bands
-from ...errors import ConfigError, CorruptImageError
+from ...errors import ConfigError, CorruptImageError, NonFiniteFeaturesError
 from ...evaluation.features import PRECISIONS, check_features, extract_features
 from ...evaluation.knn import check_neighbors, knn_accuracy
 from ...evaluation.knn_loaders import build_knn_loaders
@@ -45,7 +45,7 @@ class KNNHook(IntervalHook):
     In a distributed run the images are divided among the processes. The checkpoint of the same
     epoch or iteration is saved before the evaluation and survives if the evaluation fails. Its
     message hub therefore lacks this result. Corrupt images are skipped and logged. If too few
-    images remain, the evaluation is skipped with a warning.
+    images remain, or features are not finite, the evaluation is skipped with a warning.
 
     Args:
         references: config of the labeled data set that contains the neighbors. Defaults to a
@@ -161,7 +161,7 @@ class KNNHook(IntervalHook):
                     )
                     for loader in self._loaders
                 )
-        except CorruptImageError as error:  # raised on all processes if no image can be read
+        except (CorruptImageError, NonFiniteFeaturesError) as error:  # raised on all processes
             runner.logger.warning(f"k-NN evaluation skipped: {error.summary}")
             return
         if len(references.labels) < self.k or not len(queries.labels):

@@ -103,7 +103,7 @@ class ReconstructionHook(IntervalHook):
             images = tuple(evenly_spaced(len(dataset), images))
         indices = [image for image in images if isinstance(image, int)]
         if len(indices) < len(images):
-            pipeline = central_pipeline(model, max(model.backbone.img_size))
+            pipeline = central_pipeline(model, model.backbone.img_size)
             return model_inputs(model, pipeline(list(map(str, images))))
         beyond = [index for index in indices if not -len(dataset) <= index < len(dataset)]
         if beyond:

@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from band_images import write_scenes
 from image_folders import write_images
 from mmengine.config import Config
 from mmengine.dataset import Compose
-from mmengine.registry import DefaultScope
+from mmengine.registry import TRANSFORMS, DefaultScope
 
 from mim_plugins.apis import read_config
 from mim_plugins.cli.finetuning.config_text import Settings, config_text
@@ -57,6 +58,27 @@ def test_rectangles_are_height_and_width_in_all_pipelines(tmp_path):
     cfg = Config.fromstring(text_for(pretrained), ".py")
     (path,) = write_images(tmp_path, 1, (70, 200)).iterdir()
     assert set(shapes(cfg, path)) == {(3, 48, 96)}
+
+
+@pytest.mark.parametrize("kind", ["colors", "gray", "bands"])
+@pytest.mark.parametrize("size", [(48, 384), (384, 48), (48, 48)])
+def test_crops_have_the_shape_of_the_encoders_images(kind, size):
+    pretrained = read_config("mrmae/vit_b_400e")
+    pretrained.model.backbone.update(img_size=size, in_channels=1 if kind == "gray" else 3)
+    if kind == "bands":
+        pretrained.train_dataloader.dataset.pipeline[0].bands = dict(channels=3)
+    cfg = Config.fromstring(text_for(pretrained), ".py")
+    with DefaultScope.overwrite_default_scope("mmpretrain"):
+        crop = TRANSFORMS.build(cfg.train_pipeline[0 if kind == "bands" else 1])
+    image = np.zeros((size[0] * 2, size[1] * 2, 3), np.uint8)
+    np.random.seed(0)
+    if kind == "bands":
+        found = {tuple(crop._sample_box(image.shape[:2])) for _ in range(50)}
+    else:
+        found = {crop.rand_crop_params.__wrapped__(crop, image) for _ in range(50)}
+    assert len(found) >= 45
+    scale = cfg.test_pipeline[1]["scale"]
+    assert scale == (55 if size == (48, 48) else [54, 439] if size == (48, 384) else [439, 54])
 
 
 @pytest.mark.parametrize("pretrained", ["mrmae/vit_b_400e", "mixmae/pvt_s_300e"])

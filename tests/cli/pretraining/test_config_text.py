@@ -51,8 +51,8 @@ def test_config_builds_the_chosen_encoder(method, arch, side):
 @pytest.mark.parametrize("channels", [1, 3, 13])
 def test_channels_are_one_variable_of_loader_and_model(channels):
     mean, std = [float(n + 1) for n in range(channels)], [2.0] * channels
-    found = ChannelStatistics(mean, std, mean, mean, 0, 9, [64] * 9, [])
-    given = ImageSurvey((DataPart("/data/x"),), 200, 375, found)
+    found = ChannelStatistics(mean, std, mean, mean, 0, 9, [(64, 64)] * 9, [])
+    given = ImageSurvey((DataPart("/data/x"),), 200, 375, statistics=found)
     text = config_text(resolve_settings(given, MACHINE, "mae", img_size=(96, 128)))
     assert text.count(f"channels = {channels}\n") == 1
     cfg = Config.fromstring(text, ".py")

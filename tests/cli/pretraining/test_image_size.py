@@ -4,6 +4,7 @@ import pytest
 
 from mim_plugins.cli.pretraining.image_size import automatic_image_size, fit_image_size
 from mim_plugins.cli.pretraining.methods import METHODS, arch_names
+from mim_plugins.cli.sizes import parse_size
 from mim_plugins.errors import ConfigError
 
 
@@ -88,3 +89,29 @@ def test_images_smaller_than_any_size_are_an_error(method):
     for arch in arch_names(method):
         with pytest.raises(ConfigError, match=r"too small for .* 20 px .*--img-size \d+ enlarges"):
             automatic_image_size(arch, 224, 20)
+
+
+@pytest.mark.parametrize(
+    ("size", "ratio", "fitting"),
+    [
+        (64, 8, "64x512"),
+        (64, 1 / 8, "512x64"),
+        (224, 5.2, "224x1152"),
+        ((512, 64), 8, "64x512"),
+        ((64, 512), 1, "64"),
+        (64, 1000, "64x8192"),
+    ],
+)
+def test_shapes_of_which_crops_contain_little_are_noted(size, ratio, fitting):
+    fitted = fit_image_size("swin-t", size)
+    note = fitted.shape_note(ratio)
+    assert f"--img-size {fitting} has" in note
+    better = fit_image_size("swin-t", parse_size(fitting))
+    assert ratio == 1000 or not better.shape_note(ratio)
+
+
+@pytest.mark.parametrize(
+    ("size", "ratio"), [(64, 1), (224, 4.9), (224, 0.21), ((64, 512), 8), ((64, 512), 2)]
+)
+def test_usual_shapes_have_no_note(size, ratio):
+    assert fit_image_size("swin-t", size).shape_note(ratio) == ""

@@ -5,6 +5,7 @@ import os
 import pytest
 from archive_files import class_files, image_bytes, write_archive
 from band_images import write_scenes
+from image_files import encode, exif
 from image_folders import write_images
 from packs import write_folder
 from PIL import Image
@@ -20,7 +21,8 @@ def test_images_of_all_folders_are_counted(tmp_path):
     write_images(tmp_path / "b/train/c", 2, (70, 60))
     write_images(tmp_path / "b/val/c", 5)
     survey = survey_images([tmp_path / "a", str(tmp_path / "b")])
-    assert survey == ((DataPart(f"{tmp_path}/a"), DataPart(f"{tmp_path}/b/train")), 5, 48, None)
+    parts = DataPart(f"{tmp_path}/a"), DataPart(f"{tmp_path}/b/train")
+    assert survey == (parts, 5, 48, 56 / 48, None)
 
 
 @pytest.mark.parametrize("kind", ["folder", "tar", "tars"])
@@ -108,6 +110,13 @@ def test_unreadable_images_do_not_affect_the_size(tmp_path):
     assert survey_images([tmp_path]).short_side == 64
 
 
+def test_shapes_are_those_of_upright_images(tmp_path):
+    for orientation in 1, 6:
+        content = encode(Image.new("RGB", (80, 40)), "JPEG", exif=exif(orientation))
+        place = write_folder(tmp_path / str(orientation), {"a.jpg": content})
+        assert survey_images([place]).aspect_ratio == (2 if orientation == 1 else 1 / 2)
+
+
 def test_images_beyond_the_limit_of_pillow_are_measured(tmp_path, monkeypatch):
     write_images(tmp_path, 2, (64, 48))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
@@ -119,7 +128,7 @@ def test_bands_are_counted_and_measured(tmp_path):
     write_scenes(tmp_path, 3, bands=4)
     write_scenes(tmp_path / "more", 2, suffix=".npy", bands=4, size=(60, 48))
     survey = survey_images([tmp_path], channels=4)
-    assert (survey.images, survey.short_side) == (5, 40)
+    assert (survey.images, survey.short_side, survey.aspect_ratio) == (5, 40, 1.25)
     assert len(survey.statistics.mean) == 4
     for channels, message in ((3, "5 of 5 images have another number of bands"), (0, "channels=0")):
         with pytest.raises(ValueError if channels == 0 else DataNotFoundError, match=message):

@@ -144,6 +144,14 @@ def test_config_can_be_written_without_training(tmp_path, monkeypatch):
     assert [path.name for path in (tmp_path / "work_dirs").iterdir()] == ["mae_vit-t_data.py"]
 
 
+def test_shape_of_elongated_images_is_suggested(tmp_path, capsys):
+    write_images(tmp_path / "data", 4, (48, 400))
+    given = dict(batch_size=2, config_only=True, out=tmp_path / "run", overwrite=True)
+    for size, is_noted in (32, True), ((32, 256), False):
+        mim_plugins.pretrain(tmp_path / "data", "mae", "vit-t", size, **given)
+        assert ("note: images have 8.3 times" in capsys.readouterr().out) == is_noted
+
+
 def test_config_of_data_of_the_hub_reads_them(tmp_path, monkeypatch):
     fake_hub(monkeypatch, tmp_path, train=class_files(images=4), validation=class_files("val"))
     out = str(tmp_path / "run")

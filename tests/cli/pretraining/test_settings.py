@@ -54,8 +54,8 @@ def test_folder_train_is_named_after_its_parent():
 
 def measured(channels):
     values = [1.0] * channels
-    found = ChannelStatistics(values, values, values, values, 0, 9, [64] * 9, [])
-    return ImageSurvey((DataPart("/data/x"),), 200, 375, found)
+    found = ChannelStatistics(values, values, values, values, 0, 9, [(64, 64)] * 9, [])
+    return ImageSurvey((DataPart("/data/x"),), 200, 375, statistics=found)
 
 
 def test_channels_follow_from_the_measured_images():

@@ -172,3 +172,15 @@ def test_probe_can_be_turned_off(root):
     scalars = runner.message_hub.log_scalars
     assert "knn/rankme" in scalars
     assert "knn/probe_top1" not in scalars
+
+
+def test_features_that_are_not_finite_are_a_warning(root, monkeypatch):
+    runner, hook = prepared(root)
+    warnings = []
+    monkeypatch.setattr(runner.logger, "warning", warnings.append)
+    with torch.no_grad():
+        next(runner.model.backbone.parameters()).fill_(float("nan"))
+    hook.act(runner, 1)
+    (message,) = warnings
+    assert message.startswith("k-NN evaluation skipped: 18 of 18 images have features in float32")
+    assert not any("knn" in name for name in runner.message_hub.log_scalars)
