@@ -134,11 +134,14 @@ NO_ATTENTION = dict(colors=colors_mimic(has_cls_attention=False))
     ("changes", "message"),
     [
         (dict(mask_ratio=0.99), r"mask_ratio=0\.99 leaves 0 of 36 tokens visible"),
-        (dict(mask_ratio=0.0), r"mask_ratio=0\.0 leaves 36 of 36"),
+        (dict(mask_ratio=0.0), r"mask_ratio=0\.0 must be a number above 0"),
         (dict(focus_teacher="clip"), r"'clip' must name one of the mimics \['colors'\]"),
         (dict(focus_teacher="clip", mimics=None), r"'clip' must name one of the mimics \[\]"),
         (dict(focus_teacher="colors", mimics=NO_ATTENTION), r"'colors'.*with \[CLS\] attention"),
-        (dict(focus_teacher="colors", focus_temperature=0), "focus_temperature=0 must be above 0"),
+        (
+            dict(focus_teacher="colors", focus_temperature=0),
+            "focus_temperature=0 must be a number above 0",
+        ),
         (dict(focus_teacher="colors", focus_temperature=-1.5), r"focus_temperature=-1\.5"),
     ],
 )
