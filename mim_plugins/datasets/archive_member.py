@@ -10,7 +10,6 @@ from mmengine.logging import print_log
 from ..archives import ImageArchive
 from ..errors import SplitError
 from ..file_names import printable
-from ..wording import listed
 from .archive_places import ArchivePlace, stem_of
 from .image_files import IMAGE_SUFFIXES, is_hidden
 from .splits import (
@@ -131,16 +130,12 @@ def _below(members: list[ArchiveMember], place: ArchivePlace, strict: bool) -> l
             return _inside(members, *choice.prefixes)
     if wanted and members and not place.is_named:
         refuse_splits(paths, [], wanted, where)
-        if strict or not plain_split(posixpath.basename(wanted)):
-            shared = as_prefix(shared_folders(paths))
-            tops = sorted({*first_folders(paths, shared)} - {""})
-            found = f", but {listed([shared + printable(each) for each in tops])}" if tops else ""
-            cause = f"'{printable(where)}' has no folder '{wanted}'{found}"
+        if strict:
             raise SplitError(
-                f"{cause}: store its images as {wanted}/CLASS/IMAGE, or give a folder with an"
-                f" archive of each split, such as {wanted}.tar or {wanted}.parquet",
-                cause,
-                ("",),
+                f"'{printable(where)}' has no folder '{wanted}': store its images as"
+                f" {wanted}/CLASS/IMAGE, or give a folder with an archive of each split, such as"
+                f" {wanted}.tar or {wanted}.parquet",
+                f"'{printable(where)}' has no folder '{wanted}'",
             )
     return _inside(members, as_prefix(shared_folders(paths)) if members else "")
 

@@ -12,7 +12,6 @@ from mmengine.logging import print_log
 from ..archives import archive_format, archive_of
 from ..file_names import printable
 from ..wording import counted, listed
-from .archive_member import first_folders
 from .archive_places import (
     ArchivePlace,
     archive_place,
@@ -32,7 +31,6 @@ from .splits import (
     plain_split,
     refuse_splits,
     similar_split,
-    split_error,
 )
 
 _SAMPLED = 1000  # files of a folder beside the split, among which images are looked for
@@ -86,7 +84,7 @@ def find_split(
 
     Raises:
         SplitError: the choice is not clear, see :func:`check_choice`, or everything must not be
-            read, see :func:`refuse_splits`; or a name that is no split does not exist.
+            read, see :func:`refuse_splits`.
         DataNotFoundError: see :func:`archive_place` and :func:`refuse_stray_images`.
     """
     split = normal_split(split)
@@ -131,13 +129,6 @@ def _everything(
     paths, archives = contents.scans[root].paths, [*contents.archives.values()]
     if split:
         refuse_splits(contents.images, [*contents.archives], split, root)
-        if not strict and not plain_split(posixpath.basename(split)):
-            tops = {*first_folders([*contents.images, *contents.archives])} - {""}
-            found = listed(sorted(map(printable, tops)))
-            cause = (
-                f"'{printable(root)}' has no '{printable(split)}'{f', but {found}' * bool(tops)}"
-            )
-            raise split_error(cause, None, [""])
     if archives and (strict or not paths):
         return archive_place(archives, split)
     if strict and split:

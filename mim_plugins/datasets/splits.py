@@ -5,7 +5,7 @@ import os
 import posixpath
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -68,7 +68,7 @@ def names_of_split(names: Iterable[str], wanted: str, exact: bool) -> list[str]:
 
     def is_own(name: str, word: str) -> bool:
         rest = name.lower().removeprefix(word) if name.lower().startswith(word) else None
-        return rest == "" or bool(rest and not exact and _NUMBERS.fullmatch(rest))
+        return rest == "" or bool(word and rest and not exact and _NUMBERS.fullmatch(rest))
 
     own = {name for name in names for word in words if is_own(name, word)}
     return [wanted] if wanted in own else sorted(own)
@@ -159,45 +159,47 @@ def check_choice(choice: Choice, paths: Collection[str], where: str) -> None:
 
 
 def refuse_splits(images: Iterable[str], archives: Iterable[str], wanted: str, where: str) -> None:
-    """Refuse to read everything if names of folders, at any depth, may be other splits.
+    """Refuse to read everything if names of folders may be other splits, or a name is missing.
 
     Args:
         images: :func:`outline` of the images.
         archives: paths of archives, as ``STEM/SUFFIX``.
-        wanted: the split, which none of them is.
+        wanted: the split, or another folder, which none of them is.
         where: the data, for messages.
 
     Raises:
-        SplitError: names look like different splits, or one is exactly another split.
+        SplitError: names at any depth look like different splits, or one is exactly another split;
+            or ``wanted`` is no split.
     """
-    kinds, groups = dict[str, str](), dict[str, list[str]]()
     stems = {posixpath.dirname(path): posixpath.basename(path) for path in archives}
-    for path in (*images, *stems):
-        parts = path.split("/") if path in stems else path.split("/")[:-1]
-        for depth, part in enumerate(parts, 1):
-            name = "/".join(parts[:depth])
-            if name not in kinds and (kind := similar_split(part)):
-                kinds[name] = kind
-                group = _without_numbers(name) if name in stems else name
-                groups.setdefault(group, []).append(name + stems.get(name, ""))
+    parts = [*(path.split("/")[:-1] for path in images), *(stem.split("/") for stem in stems)]
     split = plain_split(posixpath.basename(wanted))
-    is_other = any(split_of(posixpath.basename(name)) not in (None, split) for name in kinds)
+    if split is None:
+        tops = listed(sorted({printable(each[0]) for each in parts if each}), _SHOWN)
+        cause = f"'{printable(where)}' has no folder or archive '{printable(wanted)}'"
+        raise split_error(f"{cause}, but {tops}" if tops else cause, None, [])
+    names = {"/".join(each[:depth]) for each in parts for depth in range(1, len(each) + 1)}
+    kinds = {each: kind for each in names if (kind := similar_split(posixpath.basename(each)))}
+    is_other = any(split_of(posixpath.basename(each)) not in (None, split) for each in kinds)
     if not is_other and len({*kinds.values()}) < 2:
         return
-    found = sorted(groups, key=lambda name: (name.count("/"), name))
-    shown = listed([printable(_pattern(name, groups[name])) for name in found], _SHOWN)
-    splits = {name: similar_split(posixpath.basename(name)) or "" for name in found}
-    own = [name for name in found if split and split in splits[name]]
-    # training images are no substitute for others
-    others = [name for name in found if split in (None, "train") or "train" not in splits[name]]
+    groups: dict[str, list[str]] = {}
+    for name in sorted(kinds, key=lambda name: (name.count("/"), name)):
+        group = _without_numbers(name) if name in stems else name
+        groups.setdefault(group, []).append(name)
+    shown = listed([printable(_pattern(word, groups[word], stems)) for word in groups], _SHOWN)
+    own = [word for word, (name, *_) in groups.items() if split in kinds[name]]
+    if split == "train":  # training images are no substitute for others
+        own = own or [*groups]
+    own = own or [word for word, (name, *_) in groups.items() if "train" not in kinds[name]]
     cause = f"'{printable(where)}' has no split '{printable(wanted)}', but {shown}"
-    raise split_error(cause, split, [*[*own, *others][:1], ""])
+    raise split_error(cause, split, [*own[:1], ""])
 
 
-def _pattern(word: str, names: list[str]) -> str:
-    """Return the name of an archive, or a pattern of several that begin with a word."""
+def _pattern(word: str, names: Sequence[str], suffixes: Mapping[str, str]) -> str:
+    """Return the name of a folder or archive, or a pattern of several that begin with a word."""
     sign = names[-1][len(word) : len(word) + 1].strip("0123456789")
-    return names[0] if not names[1:] else f"{word}{sign}*{os.path.splitext(names[0])[1]}"
+    return (f"{word}{sign}*" if names[1:] else names[0]) + suffixes.get(names[0], "")
 
 
 def split_error(cause: str, split: str | None, names: Sequence[str]) -> SplitError:
