@@ -14,6 +14,8 @@ from mmengine.logging import print_log
 from ..errors import SplitError
 from ..file_names import printable
 from ..wording import listed
+from .former_splits import split_in_name as split_in_name
+from .former_splits import splits_among as splits_among
 
 SPLITS = ("train", "val", "test")
 _SPELLINGS = dict(train="train", training="train", val="val", valid="val", validation="val")
@@ -123,10 +125,7 @@ def choose_split(paths: Collection[str], wanted: str, exact: bool) -> Choice | N
 def check_choice(choice: Choice, paths: Collection[str], where: str) -> None:
     """Refuse a choice that is not clear, and log a warning of what is not read beside it.
 
-    Args:
-        choice: what is read.
-        paths: :func:`outline` of all images and archives.
-        where: the data, for messages.
+    The paths are the :func:`outline` of all images and archives of the data ``where``.
 
     Raises:
         SplitError: several names are no shards, or the split may be a class.
