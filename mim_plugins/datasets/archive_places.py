@@ -2,7 +2,7 @@
 
 import glob
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import NamedTuple
 
 from ..archives import FORMATS, HUB, archive_format, format_of_suffix, open_archive
@@ -12,7 +12,7 @@ from ..errors import ArchiveError, DataNotFoundError
 from ..file_names import printable
 from ..wording import counted
 from .former_splits import name_with_split as name_with_split
-from .image_files import ARCHIVES, scan_images
+from .image_files import ARCHIVES, ImageScan, scan_images
 from .splits import names_of_split, normal_split, split_of
 
 _FOREIGN = (
@@ -98,12 +98,13 @@ def stem_of(archive: str) -> str:
     return os.path.splitext(archive)[0] if format_of_suffix(archive) else archive
 
 
-def refuse_stray_images(root: str, images: Sequence[str], archives: Sequence[str]) -> None:
+def refuse_stray_images(root: str, scan: ImageScan) -> None:
     """Refuse to read a few images of a folder, such as a logo, instead of its archives.
 
     Raises:
         DataNotFoundError: there are archives, and few images.
     """
+    images, archives = scan.paths, scan.left_out.get(ARCHIVES, ())
     if archives and 0 < len(images) <= _STRAY:
         raise DataNotFoundError(
             f"'{printable(root)}' has {counted(len(images), 'image')} such as"

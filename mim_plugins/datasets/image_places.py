@@ -12,7 +12,7 @@ from .archive_places import (
     is_archive_place,
     refuse_stray_images,
 )
-from .image_files import ARCHIVES, IMAGE_SUFFIXES, scan_images
+from .image_files import IMAGE_SUFFIXES, scan_images
 from .image_lists import read_image_list
 
 LIST_SUFFIX = ".txt"
@@ -37,7 +37,7 @@ def images_at(place: str, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> list[str]
             return [place]
         scan = scan_images(place, suffixes)
         scan.warn_of_left_out(place)
-        refuse_stray_images(place, scan.paths, scan.left_out.get(ARCHIVES, ()))
+        refuse_stray_images(place, scan)
         if scan.paths:
             return scan.paths
     found = find_archives(place)

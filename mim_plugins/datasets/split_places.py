@@ -126,14 +126,14 @@ def _everything(
     root: str, split: str, contents: _Contents, strict: bool
 ) -> FolderImages | ArchivePlace:
     """Return all images or archives, if no names may be other splits."""
-    paths, archives = contents.scans[root].paths, [*contents.archives.values()]
+    scan, archives = contents.scans[root], [*contents.archives.values()]
     if split:
         refuse_splits(contents.images, [*contents.archives], split, root)
-    if archives and (strict or not paths):
+    if archives and (strict or not scan.paths):
         return archive_place(archives, split)
     if strict and split:
         return FolderImages([], [])
-    refuse_stray_images(root, paths, archives)
+    refuse_stray_images(root, scan)
     return _read([root], contents)
 
 

@@ -93,9 +93,8 @@ def list_images(args: argparse.Namespace) -> tuple[list[str], str]:
     suffixes = suffixes_read(None if args.channels is None else Bands(args.channels))
     if os.path.isdir(args.root) and not is_archive_place(args.root):
         scan = scan_images(args.root, suffixes)
-        archives = scan.left_out.get(ARCHIVES, [])
-        refuse_stray_images(args.root, scan.paths, archives)
-        if scan.paths or not archives:
+        refuse_stray_images(args.root, scan)
+        if scan.paths or ARCHIVES not in scan.left_out:
             return scan.paths, scan.describe_left_out()
     return images_at(args.root, suffixes), ""
 
