@@ -61,9 +61,8 @@ def members_at(
                 f" '{printable(names[0])}')",
                 "current",
             )
-    if all(map(_is_in_shard_folder, found)) and are_shards(
-        [stem_of(each.path) for each in archives]
-    ):
+    are_parts = len(archives) > 1 and are_shards([stem_of(each.path) for each in archives])
+    if are_parts and all(map(_is_in_shard_folder, found)):
         found = [_inside(members, f"{members[0].path.partition('/')[0]}/") for members in found]
     return _below([each for members in found for each in members], place, strict)
 

@@ -172,7 +172,7 @@ def refuse_splits(images: Iterable[str], archives: Iterable[str], wanted: str, w
     """
     stems = {posixpath.dirname(path): posixpath.basename(path) for path in archives}
     parts = [*(path.split("/")[:-1] for path in images), *(stem.split("/") for stem in stems)]
-    split = plain_split(posixpath.basename(wanted))
+    split = plain_split(wanted)
     if split is None:
         tops = listed(sorted({printable(each[0]) for each in parts if each}), _SHOWN)
         cause = f"'{printable(where)}' has no folder or archive '{printable(wanted)}'"

@@ -85,6 +85,7 @@ def test_exact_names_or_else_everything_is_read(root, names, split, found):
         (["x_train.zip", "y/val/0.jpg"], "train", "but x_train.zip, y/val"),
         (["val/0.jpg", "a/0.jpg"], "train", "no split 'train', but val"),
         (["a/0.jpg", "0.jpg"], "imagse", "has no folder or archive 'imagse', but a: give"),
+        (["a/0.jpg"], "/none/train", "has no folder or archive '/none/train', but a: give"),
     ],
 )
 def test_names_that_are_not_clear_are_an_error(root, names, split, message):
