@@ -11,7 +11,6 @@ from ..archives.hugging_face_archive import split_names
 from ..errors import ArchiveError, DataNotFoundError
 from ..file_names import printable
 from ..wording import counted
-from .former_splits import name_with_split as name_with_split
 from .image_files import ARCHIVES, ImageScan, scan_images
 from .splits import names_of_split, normal_split, split_of
 

@@ -137,8 +137,7 @@ class LabeledImageFolder(LabeledDataset):
         if os.path.isfile(root) and not is_archive:
             raise DataNotFoundError(f"'{printable(root)}' {describe_unread(root)}")
         is_folder = not is_archive and folder.is_dir()
-        found = self._read_folders([folder]) if is_folder else []
-        if found:
+        if found := self._read_folders([folder] if is_folder else []):
             return found
         is_root = is_archive or os.path.isdir(root)
         place = find_split(root, split, self.suffixes, strict=True) if is_root else None

@@ -14,8 +14,6 @@ from mmengine.logging import print_log
 from ..errors import SplitError
 from ..file_names import printable
 from ..wording import listed
-from .former_splits import split_in_name as split_in_name
-from .former_splits import splits_among as splits_among
 
 SPLITS = ("train", "val", "test")
 _SPELLINGS = dict(train="train", training="train", val="val", valid="val", validation="val")
