@@ -33,6 +33,21 @@ class DataNotFoundError(UserError, FileNotFoundError):
     """Error of data that a config names but that do not exist."""
 
 
+class SplitError(DataNotFoundError):
+    """Error of a split of a data set that is missing or not clear.
+
+    Args:
+        message: the cause, and what to give in a config.
+        cause: what is wrong, with the names to choose from.
+        names: those to give instead, ``""`` for everything.
+    """
+
+    def __init__(self, message: str, cause: str = "", names: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.cause = cause
+        self.names = names
+
+
 class ArchiveError(UserError, ValueError):
     """Error of an archive of images that is corrupt, or that lacks a package to read it."""
 

@@ -8,7 +8,15 @@ from .addresses import (
     split_address,
     try_archives,
 )
-from .formats import FORMATS, HUB, SEPARATOR, archive_format, format_of_suffix, open_archive
+from .formats import (
+    FORMATS,
+    HUB,
+    SEPARATOR,
+    archive_format,
+    archive_of,
+    format_of_suffix,
+    open_archive,
+)
 from .image_archive import ImageArchive
 from .stored_labels import with_common_classes
 
@@ -18,6 +26,7 @@ __all__ = [
     "SEPARATOR",
     "ImageArchive",
     "archive_format",
+    "archive_of",
     "archives_of",
     "contains_file",
     "format_of_suffix",

@@ -39,6 +39,14 @@ def format_of_suffix(name: str) -> str | None:
     return _SUFFIXES.get(os.path.splitext(name)[1].lower())
 
 
+def archive_of(file: str) -> str | None:
+    """Return the archive that a file is, or the folder whose archive it stores, None if neither."""
+    folder, name = os.path.split(file)
+    if any(name == names[0] for names in _FOLDERS.values()):
+        return folder if archive_format(folder) else None
+    return file if format_of_suffix(name) and name != "lock.mdb" else None
+
+
 def _contains(folder: str, names: Sequence[str]) -> bool:
     return all(os.path.isfile(f"{folder}/{name}") for name in names)
 

@@ -7,9 +7,8 @@ from typing import NamedTuple
 
 from ..archives import HUB
 from ..datasets import LabeledImageFolder
-from ..datasets.archive_places import find_archives
 from ..datasets.image_files import IMAGE_SUFFIXES
-from ..errors import DataNotFoundError
+from ..errors import DataNotFoundError, SplitError
 from ..file_names import printable
 
 
@@ -35,17 +34,8 @@ def survey_labeled(
     root = os.fspath(data)
     if not root.startswith(HUB):
         root = str(Path(root).expanduser().absolute())
-    for split in ("train", "val"):
-        if not os.path.isdir(os.path.join(root, split)) and not find_archives(root, split):
-            raise DataNotFoundError(
-                f"data '{printable(data)}' has no folder {split}: arrange labeled images as"
-                " train/CLASS/IMAGE and val/CLASS/IMAGE"
-            )
-    dataset = LabeledImageFolder(root, data_prefix="train", extensions=suffixes, lazy_init=True)
-    entries = dataset.load_data_list()
-    LabeledImageFolder(
-        root, data_prefix="val", extensions=suffixes, lazy_init=True
-    ).load_data_list()
+    dataset, entries = _read(root, "train", suffixes)
+    _read(root, "val", suffixes)
     classes = len(dataset.CLASSES or ()) or 1 + max(entry["gt_label"] for entry in entries)
     if classes < 2:
         raise DataNotFoundError(
@@ -58,3 +48,14 @@ def survey_labeled(
             " train: number the classes from 0"
         )
     return LabeledSurvey(root, len(entries), classes)
+
+
+def _read(root: str, split: str, suffixes: Sequence[str]) -> tuple[LabeledImageFolder, list[dict]]:
+    dataset = LabeledImageFolder(root, data_prefix=split, extensions=suffixes, lazy_init=True)
+    try:
+        return dataset, dataset.load_data_list()
+    except SplitError as error:
+        raise DataNotFoundError(
+            f"data {error.cause}: arrange labeled images as train/CLASS/IMAGE and val/CLASS/IMAGE,"
+            f" or give the folder or archive of {split} this name"
+        ) from error

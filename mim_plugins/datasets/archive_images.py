@@ -8,6 +8,7 @@ from typing import NamedTuple
 from mmengine.logging import print_log
 
 from ..archives import (
+    SEPARATOR,
     ImageArchive,
     format_of_suffix,
     join_address,
@@ -20,6 +21,7 @@ from ..wording import counted
 from .archive_member import LABEL_SUFFIX, ArchiveMember, first_folders, folders_below, members_at
 from .archive_places import ArchivePlace
 from .image_files import IMAGE_SUFFIXES
+from .splits import describe_folders
 
 _LONGEST_LABEL = 18  # digits that fit 64 bits
 _WIDE_READ = 16  # rows, above which reading a Parquet file at random is slow
@@ -63,7 +65,10 @@ def archive_images(
     archives = [open_archive(path) for path in place.archives]
     found = images_in(archives, place, labeled, strict, suffixes)
     _warn_of_wide_reads(archives)
-    print_log(f"{counted(len(found.paths), 'image')} in '{_shown(place)}'", "current")
+    print_log(
+        f"{counted(len(found.paths), 'image')} in '{_shown(place)}'{_counts(found.paths)}",
+        "current",
+    )
     return found
 
 
@@ -93,6 +98,11 @@ def _shown(place: ArchivePlace) -> str:
     return printable(place.archives[0]) + (" ..." if place.archives[1:] else "")
 
 
+def _counts(addresses: Sequence[str]) -> str:
+    members = (address.partition(SEPARATOR)[2] for address in addresses)
+    return describe_folders([posixpath.normpath(name) for name in members])
+
+
 def stores_labels(place: ArchivePlace) -> bool:
     """Return whether archives contain labels other than class folders."""
     archives = map(open_archive, place.archives)
@@ -111,6 +121,7 @@ def _labels_of(
     if any(map(_has_label_files, archives)):
         return [_read_label(each) for each in members], None
     folders = first_folders([each.path for each in members])
+    _refuse_folders_of_archives(members)
     full = [(posixpath.normpath(each.name).lstrip("/"), each.path) for each in members]
     inside = {name[: len(name) - len(path)] for name, path in full}
     classes = sorted(
@@ -124,6 +135,20 @@ def _labels_of(
         )
     numbers = {name: number for number, name in enumerate(classes)}
     return [numbers[folder] for folder in folders], tuple(classes)
+
+
+def _refuse_folders_of_archives(members: list[ArchiveMember]) -> None:
+    """Refuse archives that have a folder of their own each, which may be classes or shards."""
+    outer = {(each.archive.path, each.path.partition("/")[0]) for each in members}
+    archives, folders = ({*each} for each in zip(*outer, strict=True))
+    is_flat = any(each.path.count("/") < 2 for each in members)
+    if len(outer) == len(archives) == len(folders) > 1 and not is_flat:
+        archive, folder = min(outer)
+        raise ArchiveError(
+            f"'{printable(archive)}' and {counted(len(outer) - 1, 'other archive')} have a folder"
+            f" of folders each, such as '{printable(folder)}', which is a class or the name of the"
+            " archive: store CLASS/IMAGE in all, or read one archive or a list"
+        )
 
 
 def _stored_labels(

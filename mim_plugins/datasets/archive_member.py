@@ -2,28 +2,27 @@
 
 import posixpath
 from collections.abc import Sequence
-from contextlib import suppress
 from functools import cache
 from typing import NamedTuple
 
 from mmengine.logging import print_log
 
-from ..archives import ImageArchive, open_archive
-from ..archives.hugging_face_archive import split_names
-from ..errors import DataNotFoundError
+from ..archives import ImageArchive
+from ..errors import SplitError
 from ..file_names import printable
-from .archive_places import ArchivePlace, name_with_split
+from .archive_places import ArchivePlace, stem_of
 from .image_files import IMAGE_SUFFIXES, is_hidden
 from .splits import (
-    are_clear,
+    are_shards,
     as_prefix,
+    check_choice,
     choose_split,
     normal_split,
+    outline,
     plain_split,
+    refuse_splits,
     shared_folders,
-    split_in_name,
-    split_level,
-    warn_of_other_splits,
+    split_of,
 )
 
 LABEL_SUFFIX = ".cls"
@@ -52,22 +51,20 @@ def members_at(
     share, because many archives contain one folder. See :func:`archive_images` for the arguments
     and errors.
     """
-    members = []
+    found = []
     for archive in archives:
-        found, left_out = _images_of(archive, tuple(suffixes))
-        members += found
+        members, left_out = _images_of(archive, tuple(suffixes))
+        found.append(members)
         for kind, names in left_out.items():
             print_log(
                 f"left out of '{printable(archive.path)}': {len(names)} {kind} (such as"
                 f" '{printable(names[0])}')",
                 "current",
             )
-    return _below(members, place, strict)
-
-
-def contains_images(archive: str, suffixes: Sequence[str]) -> bool:
-    """Return whether an archive contains images."""
-    return bool(_images_of(open_archive(archive), tuple(suffixes))[0])
+    are_parts = len(archives) > 1 and are_shards([stem_of(each.path) for each in archives])
+    if are_parts and all(map(_is_in_shard_folder, found)):
+        found = [_inside(members, f"{members[0].path.partition('/')[0]}/") for members in found]
+    return _below([each for members in found for each in members], place, strict)
 
 
 def folders_below(archives: Sequence[ImageArchive], prefix: str) -> set[str]:
@@ -107,57 +104,39 @@ def _images_of(
     return found, {kind: names for kind, names in left_out.items() if names}
 
 
+def _is_in_shard_folder(members: list[ArchiveMember]) -> bool:
+    """Return whether the images of an archive are in folders in one with the archive's name."""
+    stem = posixpath.basename(stem_of(members[0].archive.path)) if members else ""
+    return bool(members) and all(
+        each.path.startswith(f"{stem}/") and each.path.count("/") > 1 for each in members
+    )
+
+
 def _below(members: list[ArchiveMember], place: ArchivePlace, strict: bool) -> list[ArchiveMember]:
-    if not members:
-        return members
-    if place.split and _has_split_folders(members, place.split):
-        with suppress(DataNotFoundError):  # the name of the archive determines the split
-            members = _in_split(members, place.split, place) or members
-    folder = normal_split(place.folder).lstrip("/")
-    if not folder:
-        return _inside(members, as_prefix(shared_folders([each.path for each in members])))
-    found = None if plain_split(folder) else _in_folder(members, folder)
-    found = found or _in_split(members, folder, place)
-    if not found and strict and not place.is_named:
-        shared, names, _ = split_level([each.path for each in members])
-        tops = ", ".join(as_prefix(shared) + printable(name) for name in sorted(names - {""})[:3])
-        raise DataNotFoundError(
-            f"'{printable(place.archives[0])}' has no folder '{folder}'"
-            f"{f', but {tops}' if tops else ''}: store its images as {folder}/CLASS/IMAGE, or give"
-            f" a folder with an archive of each split, such as {folder}.tar or {folder}.parquet"
-        )
-    if not found:
-        warn_of_other_splits([each.path for each in members], folder, place.archives[0])
-    return found or _below(members, place._replace(folder="", split=""), strict)
-
-
-def _has_split_folders(members: list[ArchiveMember], split: str) -> bool:
-    """Return whether folders in archives of a split are splits and not classes of that name."""
-    names = split_level([each.path for each in members]).names
-    return len(names) == 1 or are_clear(names, split)
-
-
-def _in_split(
-    members: list[ArchiveMember], wanted: str, place: ArchivePlace
-) -> list[ArchiveMember] | None:
-    """Return the images in the folders that stand for a split, None if there are no splits."""
-    shared, names, classes = split_level([each.path for each in members])
-    split = split_in_name(name_with_split(place.archives[0]))
-    if {*map(split_in_name, names)} == {split} != {split_in_name(wanted)}:
-        return None  # the archive of another split was given
-    name, where, around = posixpath.basename(wanted), place.archives[0], as_prefix(shared)
-    own = choose_split(names, name, classes.__contains__, where, around)
-    return None if own is None else _inside(members, *(f"{around}{each}/" for each in own))
-
-
-def _in_folder(members: list[ArchiveMember], folder: str) -> list[ArchiveMember] | None:
-    """Return the images in a folder that is named from any of those that all images share."""
-    shared = shared_folders([each.path for each in members])
-    outer, name = posixpath.split(folder)
-    names = [posixpath.join(outer, each) for each in split_names(name)]
-    places = [[*shared[:depth], each] for depth in range(len(shared) + 1) for each in names]
-    found = (_inside(members, as_prefix(each)) for each in places)  # from the top
-    return next(filter(None, found), None)
+    """Return the images of the place's folder, or all of them."""
+    paths, where = outline(each.path for each in members), place.archives[0]
+    wanted = normal_split(place.folder).lstrip("/")
+    for exact in (True, False) if wanted and members else ():
+        choice = choose_split(paths, wanted, exact)
+        # in an archive of a split, folders are classes unless one is another split
+        if choice and (
+            not place.is_named
+            or not plain_split(posixpath.basename(wanted))
+            or not choice.beside
+            or any(map(split_of, choice.beside))
+        ):
+            check_choice(choice, paths, where)
+            return _inside(members, *choice.prefixes)
+    if wanted and members and not place.is_named:
+        refuse_splits(paths, [], wanted, where)
+        if strict:
+            raise SplitError(
+                f"'{printable(where)}' has no folder '{wanted}': store its images as"
+                f" {wanted}/CLASS/IMAGE, or give a folder with an archive of each split, such as"
+                f" {wanted}.tar or {wanted}.parquet",
+                f"'{printable(where)}' has no folder '{wanted}'",
+            )
+    return _inside(members, as_prefix(shared_folders(paths)) if members else "")
 
 
 def _inside(members: list[ArchiveMember], *prefixes: str) -> list[ArchiveMember]:

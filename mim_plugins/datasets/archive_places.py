@@ -2,22 +2,23 @@
 
 import glob
 import os
-from collections.abc import Callable, Collection
-from contextlib import suppress
+from collections.abc import Collection
 from typing import NamedTuple
 
-from ..archives import FORMATS, HUB, archive_format, format_of_suffix
+from ..archives import FORMATS, HUB, archive_format, format_of_suffix, open_archive
+from ..archives.handles import file_identity
 from ..archives.hugging_face_archive import split_names
-from ..errors import DataNotFoundError
+from ..errors import ArchiveError, DataNotFoundError
 from ..file_names import printable
-from .image_files import is_folder, is_hidden
-from .splits import choose_split, normal_split, plain_split, split_in_name
+from ..wording import counted
+from .image_files import ARCHIVES, ImageScan, scan_images
+from .splits import names_of_split, normal_split, split_of
 
 _FOREIGN = (
     ".7z", ".arrow", ".bz2", ".gz", ".h5", ".hdf5", ".rar", ".rec", ".tfrecord", ".tgz", ".xz",
     ".zst",
 )  # fmt: skip
-_AFTER_NAME = (".", "-", "_")  # images.tar, images-00000-of-00010.parquet, images_0.zip
+_STRAY = 10  # images, such as a logo, beside archives that are the data
 
 
 class ArchivePlace(NamedTuple):
@@ -29,8 +30,6 @@ class ArchivePlace(NamedTuple):
     """Folder inside them, ``""`` for all images."""
     is_named: bool = False
     """The archives have the name of the folder, and may therefore consist of its images."""
-    split: str = ""
-    """Split that the archives stand for. If they have folders of it, only these are read."""
 
 
 def is_archive_place(root: str) -> bool:
@@ -42,77 +41,75 @@ def is_archive_place(root: str) -> bool:
 
 
 def find_archives(root: str, split: str = "", strict: bool = False) -> ArchivePlace | None:
-    """Return the archives of a split, or None if there are none.
+    """Return all archives of a data root, or None if there are none.
 
     ``root`` is an archive, a pattern such as ``data/train-*.tar``, a data set of the hub or a
-    folder. In a folder, these are the archives in its sub-folder of the split, or those chosen by
-    :func:`choose_split`, or all if they are no splits, of the folder or of the only one in it with
-    archives. Archives whose name begins with another folder are also chosen. If the archives
-    contain the folder, only its images are read.
+    folder. If the archives contain the folder ``split``, only its images are read.
 
     Args:
         root: data root.
         split: name of the split, or folder in the archives; ``""`` for everything.
         strict: refuse ``hf://NAME#SPLIT`` with another split than ``split``. Otherwise its own
-            split is read, because ``split`` may be a default.
+            split is read, because ``split`` may be a default, and so is an archive that is another
+            split.
 
     Raises:
-        DataNotFoundError: see :func:`choose_split`.
+        DataNotFoundError: see :func:`archive_place`.
     """
     split = normal_split(split)
     if root.startswith(HUB):
         return ArchivePlace([with_split(root, split, strict)], "")
-    matches = _matches(root)
-    if matches or archive_format(root):
-        return ArchivePlace(matches or [root], split)
-    if not os.path.isdir(root):
-        return None
-    place = archives_of_split(root, split)
-    if place or split.partition("/")[0] == ".." or os.path.isabs(split):
-        return place
-    inside = _archives_at(root)
-    folders = [] if inside else [os.path.join(root, name) for name in _names_in(root)]
-    folders = [each for each in folders if _archives_at(each)]
-    if len(folders) == 1:  # such as data of a copy from the hub
-        return find_archives(folders[0], split)
-    is_class = any(plain_split(_stem(each)) == (plain_split(split) or "") for each in inside)
-    return ArchivePlace(inside, "" if is_class else split) if inside else None
+    if not is_archive_place(root):
+        found = scan_images(root).left_out.get(ARCHIVES) if os.path.isdir(root) else None
+        return archive_place(found, split) if found else None
+    archives = _matches(root) or [root]
+    names = [[*map(os.path.basename, (stem_of(each), os.path.dirname(each)))] for each in archives]
+    is_own = all(names_of_split(each, os.path.basename(split), exact=False) for each in names)
+    is_given = not strict and all(split_of(stem) for stem, _ in names)
+    return archive_place(archives, split, is_own or is_given)
 
 
-def archives_of_split(
-    root: str,
-    split: str,
-    beside: Collection[str] = (),
-    is_read: Callable[[str], bool] = os.path.exists,
-) -> ArchivePlace | None:
-    """Return the archives in a folder that belong to a split or folder by their place or name.
+def archive_place(
+    archives: Collection[str], folder: str = "", is_named: bool = False
+) -> ArchivePlace:
+    """Return the place of archives, each file once.
 
-    Args:
-        root: the folder.
-        split: see :func:`find_archives`, also for the errors.
-        beside: folders of images, without the split, to choose among as well.
-        is_read: whether an archive of the split contains images.
+    Raises:
+        DataNotFoundError: two archives differ in their suffix alone.
     """
-    if split and (found := _archives_at(os.path.join(root, split))):
-        return ArchivePlace(found, "", split=plain_split(split) or "")
-    first, _, rest = split.partition("/")
-    if first in ("", ".."):
-        return None
-    groups = _archives_by_name(root)
-    named = [each for name in groups if _begins_with(name, split) for each in groups[name]]
-    if named and not plain_split(first):
-        return ArchivePlace(named, split, is_named=True)
-    kind = split_in_name(first) or first
-    names = {
-        name
-        for name, found in groups.items()
-        if split_in_name(name) != kind or any(map(is_read, found))
-    }
-    if beside and kind not in map(split_in_name, names):
-        return None
-    own = choose_split({*names, *beside}, first, groups.__contains__, root) or []
-    found = [each for name in own for each in groups[name]]
-    return ArchivePlace(found, rest, split=kind) if found else None
+    files = {file_identity(path): path for path in sorted(archives, key=_links_last, reverse=True)}
+    groups: dict[str, list[str]] = {}
+    for path in sorted(files.values()):
+        groups.setdefault(stem_of(path), []).append(path)
+    for paths in groups.values():
+        if len(paths) > 1:
+            paths[:] = [each for each in paths if not _is_metadata(each)] or paths
+        if len(paths) > 1:
+            raise DataNotFoundError(
+                f"'{printable(paths[0])}' and '{printable(paths[1])}' have the same name: give the"
+                " path of one as data, or remove one"
+            )
+    return ArchivePlace([path for paths in groups.values() for path in paths], folder, is_named)
+
+
+def stem_of(archive: str) -> str:
+    """Return the path of an archive without its suffix."""
+    return os.path.splitext(archive)[0] if format_of_suffix(archive) else archive
+
+
+def refuse_stray_images(root: str, scan: ImageScan) -> None:
+    """Refuse to read a few images of a folder, such as a logo, instead of its archives.
+
+    Raises:
+        DataNotFoundError: there are archives, and few images.
+    """
+    images, archives = scan.paths, scan.left_out.get(ARCHIVES, ())
+    if archives and 0 < len(images) <= _STRAY:
+        raise DataNotFoundError(
+            f"'{printable(root)}' has {counted(len(images), 'image')} such as"
+            f" '{printable(images[0])}', and {counted(len(archives), 'archive')} such as"
+            f" '{printable(archives[0])}': give the path of those to read, or a pattern of archives"
+        )
 
 
 def with_split(root: str, split: str, strict: bool = False) -> str:
@@ -132,13 +129,6 @@ def with_split(root: str, split: str, strict: bool = False) -> str:
     return root if own else f"{name}#{split}"
 
 
-def name_with_split(archive: str) -> str:
-    """Return the name of an archive, or that of its folder if this one alone stands for a split."""
-    folder = os.path.basename(os.path.dirname(archive))
-    is_named = split_in_name(_stem(archive)) or not split_in_name(folder)
-    return _stem(archive) if is_named else folder
-
-
 def list_of_archive(data_root: str, ann_file: str) -> str:
     """Return the path of a list, which an archive as data root cannot contain."""
     if not ann_file or not is_archive_place(data_root):
@@ -156,45 +146,26 @@ def describe_unread(path: str) -> str:
     return f"is not a folder, and no archive either; supported are {FORMATS}"
 
 
-def _archives_at(path: str) -> list[str]:
-    """Return the archives in a folder, or the archive that a path is."""
-    if archive_format(path):
-        return [path]
-    paths = [os.path.join(path, name) for name in _names_in(path)]
-    return [each for each in paths if format_of_suffix(each) and archive_format(each)]
+def describe_foreign(folder: str) -> str:
+    """Return the first archive in a folder, at any depth, whose format is not read, or ``""``."""
+    for place, _, names in sorted(os.walk(folder)):
+        for name in sorted(names):
+            if name.lower().endswith(_FOREIGN):
+                path = os.path.join(place, name)
+                return f"; '{printable(path)}' {describe_unread(path)}"
+    return ""
 
 
-def _archives_by_name(root: str) -> dict[str, list[str]]:
-    """Return archives by their names without suffix, or by their folders, if these are splits."""
-    found: dict[str, list[str]] = {}
-    for path in _archives_at(root):
-        found.setdefault(_stem(path), []).append(path)
-    for name in filter(split_in_name, _folders_in(root)):
-        if not format_of_suffix(name) and (inside := _archives_at(os.path.join(root, name))):
-            found[name] = inside
-    return found
+def _links_last(path: str) -> tuple[bool, str]:
+    return os.path.islink(path), path
 
 
-def _folders_in(root: str) -> list[str]:
-    with suppress(OSError), os.scandir(root) as entries:  # no request of the disk per image
-        return sorted(each.name for each in entries if not is_hidden(each.name) and is_folder(each))
-    return []
-
-
-def _names_in(folder: str) -> list[str]:
+def _is_metadata(archive: str) -> bool:
+    """Return whether a table beside an archive of its name has no images, as of img2dataset."""
     try:
-        return sorted(name for name in os.listdir(folder) if not is_hidden(name))
-    except OSError:
-        return []
-
-
-def _stem(archive: str) -> str:
-    return os.path.splitext(os.path.basename(archive))[0]
-
-
-def _begins_with(name: str, folder: str) -> bool:
-    start, given = folder.lower(), name.lower()
-    return given.startswith(start) and (given[len(start) :] or ".").startswith(_AFTER_NAME)
+        return archive_format(archive) == "parquet" and not open_archive(archive)
+    except ArchiveError:
+        return True
 
 
 def _matches(pattern: str) -> list[str]:

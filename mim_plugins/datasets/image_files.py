@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from mmengine.logging import print_log
 
-from ..archives import format_of_suffix
+from ..archives import archive_of
 from ..archives.handles import file_identity
 from ..errors import DataNotFoundError
 from ..file_names import printable
@@ -172,8 +172,8 @@ class _Walk:
             self.paths.append(entry.path)
         elif is_image:
             self._leave_out(SPECIAL, entry.path)
-        elif format_of_suffix(entry.name):
-            self._leave_out(ARCHIVES, entry.path)
+        elif archive := archive_of(entry.path):
+            self._leave_out(ARCHIVES, archive)
 
     def _leave_out(self, kind: str, path: str) -> None:
         self.left_out.setdefault(kind, []).append(path)

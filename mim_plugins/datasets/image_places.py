@@ -6,7 +6,12 @@ from collections.abc import Sequence
 from ..errors import DataNotFoundError
 from ..file_names import printable
 from .archive_images import archive_images
-from .archive_places import find_archives, is_archive_place
+from .archive_places import (
+    describe_foreign,
+    find_archives,
+    is_archive_place,
+    refuse_stray_images,
+)
 from .image_files import IMAGE_SUFFIXES, scan_images
 from .image_lists import read_image_list
 
@@ -32,11 +37,12 @@ def images_at(place: str, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> list[str]
             return [place]
         scan = scan_images(place, suffixes)
         scan.warn_of_left_out(place)
+        refuse_stray_images(place, scan)
         if scan.paths:
             return scan.paths
     found = find_archives(place)
     paths = archive_images(found, suffixes=suffixes).paths if found else []
-    return _some(paths, place, f" (looked for {' '.join(suffixes)})")
+    return _some(paths, place, f" (looked for {' '.join(suffixes)}){describe_foreign(place)}")
 
 
 def _some(paths: list[str], place: str, sought: str = "") -> list[str]:

@@ -9,14 +9,14 @@ from typing import Any
 from mmengine.logging import print_log
 
 from ..archives import HUB, ImageArchive, archives_of
-from ..errors import DataNotFoundError
+from ..errors import DataNotFoundError, SplitError
 from ..file_names import printable, read_lines
 from ..registry import DATASETS
 from .archive_images import archive_images
 from .archive_places import (
     ArchivePlace,
+    describe_foreign,
     describe_unread,
-    find_archives,
     is_archive_place,
     list_of_archive,
     with_split,
@@ -26,6 +26,7 @@ from .image_lists import paths_in, read_image_list, read_labeled_list
 from .images_by_class import images_by_class
 from .labeled_dataset import LabeledDataset
 from .single_paths import check_local_paths, check_single_paths
+from .split_places import find_split
 from .splits import SPLITS, normal_split
 
 
@@ -133,27 +134,28 @@ class LabeledImageFolder(LabeledDataset):
         folder = Path(self.data_prefix["img_path"] or root)
         if self.ann_file:
             return self._read_list(with_split(root, split, strict=True) if is_archive else folder)
-        is_folder = not is_archive and folder.is_dir()
-        place = None if is_folder else find_archives(root, split, strict=True)
-        if place:
-            return self._read_archives(place)
-        if os.path.isfile(root):
+        if os.path.isfile(root) and not is_archive:
             raise DataNotFoundError(f"'{printable(root)}' {describe_unread(root)}")
-        if not folder.is_dir():
-            raise DataNotFoundError(
-                f"{type(self).__name__}: there is no folder '{printable(folder)}'. {_LAYOUT}"
-            )
-        found = self._read_classes(folder) if self.with_label else self._read_all(folder)
-        place = None if found else find_archives(root, split, strict=True)
-        if place:
+        is_folder = not is_archive and folder.is_dir()
+        if found := self._read_folders([folder] if is_folder else []):
+            return found
+        is_root = is_archive or os.path.isdir(root)
+        place = find_split(root, split, self.suffixes, strict=True) if is_root else None
+        if isinstance(place, ArchivePlace):
             return self._read_archives(place)
-        if not found:
-            where = "the class folders of " if self.with_label else ""
-            raise DataNotFoundError(
-                f"{type(self).__name__}: no images in {where}'{printable(folder)}' (looked for"
-                f" {' '.join(self.suffixes)}). {_LAYOUT}"
-            )
-        return found
+        others = [each for each in map(Path, place.folders if place else ()) if each != folder]
+        if found := self._read_folders(others):
+            return found
+        name, unread = type(self).__name__, describe_foreign(root)
+        if not is_folder and not others:
+            cause = f"'{printable(root)}' has no folder '{printable(split)}'{unread}"
+            message = f"{name}: there is no folder '{printable(folder)}'{unread}. {_LAYOUT}"
+            raise SplitError(message, cause)
+        where = "the class folders of " if self.with_label else ""
+        raise DataNotFoundError(
+            f"{name}: no images in {where}'{printable(folder)}' (looked for"
+            f" {' '.join(self.suffixes)}){unread}. {_LAYOUT}"
+        )
 
     def _read_archives(self, place: ArchivePlace) -> list[dict]:
         found = archive_images(place, self.with_label, strict=True, suffixes=self.suffixes)
@@ -189,34 +191,41 @@ class LabeledImageFolder(LabeledDataset):
         self.archives = archives_of(each["img_path"] for each in found)
         return found
 
-    def _read_all(self, folder: Path) -> list[dict]:
-        scan = scan_images(folder, self.suffixes)
-        scan.warn_of_left_out(folder)
-        return [dict(img_path=path) for path in scan.paths]
-
-    def _read_classes(self, folder: Path) -> list[dict]:
-        classes, scan = images_by_class(folder, self.suffixes)
-        scan.warn_of_left_out(folder)
-        split = normal_split(self.split)
+    def _read_folders(self, folders: Sequence[Path]) -> list[dict]:
+        """Return the images of a folder, or of several with the same classes."""
+        classes: dict[str, list[str]] = {}
+        split, has_images = normal_split(self.split), False
+        for folder in folders:
+            if self.with_label:
+                found, scan = images_by_class(folder, self.suffixes)
+            else:
+                scan = scan_images(folder, self.suffixes)
+                found = {"": scan.paths}
+            scan.warn_of_left_out(folder)
+            has_images |= bool(scan.paths)
+            for name, paths in found.items():
+                classes.setdefault(name, []).extend(os.path.join(folder, name, p) for p in paths)
+        if not self.with_label:
+            return [dict(img_path=path) for path in classes.get("", ())]
         listed = os.path.join(self.data_root, "meta", f"{split}.txt")
-        is_flat = bool(scan.paths) and not any(classes.values())
+        is_flat = has_images and not any(classes.values())
         if is_flat and split in ("train", "val") and os.path.isfile(listed):
-            print_log(f"labels of '{printable(folder)}': '{printable(listed)}'", "current")
+            print_log(f"labels of '{printable(folders[0])}': '{printable(listed)}'", "current")
             self.ann_file = listed
-            return self._read_list(folder)
-        if scan.paths:
-            self._name_classes(tuple(classes), folder)
+            return self._read_list(folders[0])
+        if any(classes.values()):
+            self._name_classes(tuple(sorted(classes)), folders[0])
         empty = [printable(name) for name, paths in classes.items() if not paths]
         if empty and len(empty) < len(classes):
             print_log(
-                f"{len(empty)} class folders of '{printable(folder)}' have no images, such as"
+                f"{len(empty)} class folders of '{printable(folders[0])}' have no images, such as"
                 f" {', '.join(empty[:3])}",
                 logger="current",
                 level=logging.WARNING,
             )
         return [
-            dict(img_path=os.path.join(folder, name, path), gt_label=label)
-            for label, (name, paths) in enumerate(classes.items())
+            dict(img_path=path, gt_label=label)
+            for label, (_, paths) in enumerate(sorted(classes.items()))
             for path in paths
         ]
 

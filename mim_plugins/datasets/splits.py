@@ -1,25 +1,33 @@
-"""Splits of a data set among names side by side: folders, archives, or folders in archives."""
+"""Names of splits: only exact names select data, and similar names only refuse to read all."""
 
 import logging
 import os
 import posixpath
 import re
-from collections.abc import Callable, Collection, Iterable, Sequence
-from itertools import islice
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from mmengine.logging import print_log
 
-from ..errors import DataNotFoundError
+from ..errors import SplitError
 from ..file_names import printable
-from .image_files import IMAGE_SUFFIXES, is_file, is_folder, is_hidden
+from ..wording import listed
 
 SPLITS = ("train", "val", "test")
-_WORDS = dict(train="train", training="train", val="val", valid="val", validation="val")
-_WORDS |= dict(test="test", testing="test")
-_HASH = re.compile(r"(?<![^\W_])[0-9a-f]{8,}(?![^\W_])")
-_FEWEST_CLASSES = 4  # beside a class whose name contains that of a split
-_SHOWN = 5  # names in a line
+_SPELLINGS = dict(train="train", training="train", val="val", valid="val", validation="val")
+_SPELLINGS |= dict(test="test", testing="test")
+_NUMBERS = re.compile(r"((?:[-_. ]?\d+)+)(?:[-_]of[-_](\d+))?(?:[-_][0-9a-f]{8,})?", re.I)
+_NUMBERED = re.compile(rf"(.*?){_NUMBERS.pattern}", re.I)
+_SIMILAR = dict(  # words of names that look like a split
+    train=re.compile("tr|train(ing|val)?(set|data|images)?"),
+    val=re.compile("va|(val|valid|validation|dev|eval|evaluation|holdout)(set|data|images)?"),
+    test=re.compile("ts|test(ing)?(set|data|images)?"),
+)
+_SHORT = {"Tr", "Va", "Ts"}  # such as imagesTr
+_FEWEST_CLASSES = 4  # beside a class whose name is exactly that of a split
+_SHOWN = 6  # names in a line
 
 
 def normal_split(split: str) -> str:
@@ -30,169 +38,187 @@ def normal_split(split: str) -> str:
 
 def plain_split(name: str) -> str | None:
     """Return the split that is the whole name, such as ``val`` for ``Validation``, if any."""
-    return _WORDS.get(name.lower())
+    return _SPELLINGS.get(name.lower())
 
 
-def split_in_name(name: str) -> str | None:
-    """Return the split that the name of a folder, or of an archive without suffix, stands for.
+def split_of(name: str) -> str | None:
+    """Return the split that a name is, alone or followed by numbers as in ``train-0-of-2``."""
+    return plain_split(_without_numbers(name))
 
-    One of its words is ``train``, ``training``, ``val``, ``valid``, ``validation``, ``test`` or
-    ``testing`` in any case. Words end at numbers, signs and before capital letters, as in
-    ``train2017``, ``ILSVRC2012_img_train`` and ``trainA``. A name of two splits stands for none.
+
+def similar_split(name: str) -> str | None:
+    """Return the splits that words of a name look like, joined by a plus sign, None if none.
+
+    Words end at numbers, signs and before capital letters.
     """
-    splits = {_WORDS[word] for word in _words(name) if word in _WORDS}
-    return splits.pop() if len(splits) == 1 else None
+    words = re.findall(r"[^\W\d_]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name))
+    words = [each for n, each in enumerate(words) if len(each) > 2 or (n and each in _SHORT)]
+    lower = [each.lower() for each in words]
+    found = [split for split, pattern in _SIMILAR.items() if any(map(pattern.fullmatch, lower))]
+    return "+".join(found) or None
 
 
-def choose_split(
-    names: Collection[str],
-    wanted: str,
-    is_class: Callable[[str], bool],
-    where: str,
-    prefix: str = "",
-) -> list[str] | None:
-    """Return those of the names side by side that are a split, or None if they are no splits.
+def names_of_split(names: Iterable[str], wanted: str, exact: bool) -> list[str]:
+    """Return the names that are exactly a split in any spelling, or another wanted name.
 
-    A name that is that of the split is chosen alone, unless it is :func:`class_among` the names.
-    Otherwise they are splits if one of them is that of another split, or if two stand for different
-    splits. All that stand for the split must then be alike, except for numbers and single letters.
-    A warning lists the names that are left out.
+    If not ``exact``, numbers may follow. The name wanted is returned alone.
+    """
+    split = plain_split(wanted)
+    words = [word for word, each in _SPELLINGS.items() if each == split] or [wanted.lower()]
+
+    def is_own(name: str, word: str) -> bool:
+        rest = name.lower().removeprefix(word) if name.lower().startswith(word) else None
+        return rest == "" or bool(word and rest and not exact and _NUMBERS.fullmatch(rest))
+
+    own = {name for name in names for word in words if is_own(name, word)}
+    return [wanted] if wanted in own else sorted(own)
+
+
+def are_shards(names: Collection[str]) -> bool:
+    """Return whether names end in consecutive numbers, or in numbers ``-of-`` the same one."""
+    found = [_NUMBERED.fullmatch(name.lower()) for name in names]
+    parts = [(each[1], each[3], re.findall(r"\d+", each[2])) for each in found if each]
+    kinds = {(word, total, *numbers[:-1]) for word, total, numbers in parts}
+    if len(parts) < len(names) or len(kinds) > 1:
+        return False
+    last = sorted(int(numbers[-1]) for _, _, numbers in parts)
+    steps = {second - first for first, second in pairwise(last)}
+    return steps <= {1} or (parts[0][1] is not None and 0 not in steps)
+
+
+class Choice(NamedTuple):
+    """Folders, or archives without suffix, that are a split."""
+
+    around: str
+    """Folders around them, ``""`` or ending in a slash."""
+    names: list[str]
+    beside: set[str]
+    """Other names side by side, ``""`` for images."""
+
+    @property
+    def prefixes(self) -> list[str]:
+        """Beginnings of the paths in the split."""
+        return [f"{self.around}{name}/" for name in self.names]
+
+
+def choose_split(paths: Collection[str], wanted: str, exact: bool) -> Choice | None:
+    """Return the outermost folders that are a split, in those that all paths share, if any.
 
     Args:
-        names: names of folders or archives that contain images, ``""`` for images beside them.
-        wanted: the split, or another folder.
-        is_class: whether a folder contains images and no folders, see :func:`class_among`.
-        where: the data, for messages.
-        prefix: folders around the names.
+        paths: :func:`outline` of the images.
+        wanted: name of the split, or path of a folder; see :func:`names_of_split`.
+        exact: see :func:`names_of_split`.
+    """
+    outer, name = posixpath.split(wanted)
+    shared = shared_folders(paths) if paths else []
+    for depth in range(len(shared) + 1):
+        around = as_prefix([*shared[:depth], *filter(None, outer.split("/"))])
+        inside = [path[len(around) :] for path in paths if path.startswith(around)]
+        tops = {path.partition("/")[0] if "/" in path else "" for path in inside}
+        if own := names_of_split(tops, name, exact):
+            return Choice(around, own, tops - {*own})
+    return None
+
+
+def check_choice(choice: Choice, paths: Collection[str], where: str) -> None:
+    """Refuse a choice that is not clear, and log a warning of what is not read beside it.
+
+    The paths are the :func:`outline` of all images and archives of the data ``where``.
 
     Raises:
-        DataNotFoundError: none of the splits is the one wanted, or several may be it.
+        SplitError: several names are no shards, or the split may be a class.
     """
-    split, names = split_in_name(wanted), sorted(names)
-    own = [name for name in names if split and split_in_name(name) == split]
-    exact = [name for name in own if plain_split(name)]
-    if exact and (found := class_among(names, is_class)):
-        _warn(
-            f"'{found}' is read with the {len(names) - 1} others in '{printable(where)}', because"
-            " it seems to be a class; to read it alone, give its path as data"
+    around, own, _ = choice
+    split, first = split_of(own[0]), around + own[0]
+    if len(own) > 1 and not are_shards(own):
+        names = listed([printable(around + each) for each in own], _SHOWN)
+        cause = f"'{printable(where)}' has several '{split or own[0]}', which are no shards:"
+        raise split_error(f"{cause} {names}", split, [first, ""])
+    if split is None:
+        return
+    parts = [path.removeprefix(around).split("/") for path in paths]
+    deep = {each[0] for each in parts if len(each) > 2}
+    classes = {each[0] for each in parts if len(each) == 2} - deep
+    beside = {each[0] if each[1:] else "" for each in parts} - {*own}
+    kinds = {*map(similar_split, beside)} - {None, split}
+    like = sorted(beside & classes) if own[0] in classes and plain_split(own[0]) else []
+    if len(like) >= _FEWEST_CLASSES and not kinds:
+        cause = f"'{printable(where)}': '{printable(first)}' may be the split, or a class such as"
+        raise split_error(f"{cause} {listed([*map(printable, like)])}", split, [""])
+    unread = [printable(each) for each in sorted(beside) if similar_split(each) in (None, split)]
+    if unread:
+        print_log(
+            f"'{printable(where)}': not read beside {listed([*map(printable, own)])}:"
+            f" {listed([each or 'other images' for each in unread], _SHOWN)}",
+            "current",
+            logging.WARNING,
         )
-        return None
-    if exact:
-        own = [wanted] if wanted in exact else exact
-    elif not are_splits(names, split):
-        return None
-    elif len({*map(_pattern, own)}) != 1 or not (
-        are_clear(names, split) or _pattern(own[0]).startswith("*")
-    ):
-        example = min(own or names, key=lambda name: (not name, split_in_name(name) or ""))
-        raise DataNotFoundError(
-            f"'{printable(where)}' has no {'clear ' if own else ''}split '{printable(wanted)}', but"
-            f" {_list(own or names)}: give the path of one as data, or"
-            f" data_prefix='{printable(prefix + example)}', or data_prefix='' to read all"
-            " (--cfg-options train_dataloader.dataset.data_prefix.img_path=)"
-        )
-    others = [name for name in names if name not in own and not (exact and plain_split(name))]
-    if others:
-        _warn(f"'{printable(where)}': read as {split}: {_list(own)}; left out: {_list(others)}")
-    return own
 
 
-def are_splits(names: Collection[str], wanted: str | None = None) -> bool:
-    """Return whether names side by side are splits of one data set, see :func:`choose_split`.
-
-    Beside four names without a split, as names of classes are, one must be that of another split
-    than the one wanted, or two must differ in nothing but the split.
-    """
-    splits = [split_in_name(name) for name in names]
-    are_few = splits.count(None) < _FEWEST_CLASSES
-    return are_clear(names, wanted) or (are_few and len({*splits} - {None}) > 1)
-
-
-def are_clear(names: Collection[str], wanted: str | None) -> bool:
-    """Return whether one is the name of another split, or two differ in nothing but the split."""
-    found = {(_pattern(name), split) for name in names if (split := split_in_name(name))}
-    is_plain = any(plain_split(name) not in (None, wanted) for name in names)
-    return is_plain or len(dict(found)) < len(found)
-
-
-def class_among(names: Collection[str], is_class: Callable[[str], bool]) -> str | None:
-    """Return the name of a class that is exactly that of the training split, if any.
-
-    Such a folder, like the trains of CIFAR-100, contains images and no folders, like at least four
-    folders beside it, and there are no other splits.
-    """
-    exact = [name for name in names if plain_split(name)]
-    if len(exact) != 1 or {*map(split_in_name, names)} != {None, "train"}:
-        return None
-    others = (name for name in names if split_in_name(name) is None)
-    found = list(islice(filter(is_class, others), _FEWEST_CLASSES))
-    return exact[0] if len(found) == _FEWEST_CLASSES and is_class(exact[0]) else None
-
-
-class Level(NamedTuple):
-    """Folders side by side that contain images."""
-
-    shared: list[str]
-    """Folders around them, from the outermost."""
-    names: set[str]
-    """Their names, ``""`` for images beside them."""
-    classes: set[str]
-    """Those with images and no folders."""
-
-
-def split_level(paths: Collection[str]) -> Level:
-    """Return the folders of images that may be splits.
-
-    These are the first ones below those that all paths share, or else the innermost shared one
-    that has the name of a split.
-    """
-    shared = shared_folders(paths)
-    start = len(as_prefix(shared))
-    parts = [path[start:].split("/", 2) for path in paths]
-    deep = {each[0] for each in parts if len(each) == 3}
-    flat = {each[0] for each in parts if len(each) == 2}
-    names = deep | flat | {"" for each in parts if len(each) == 1}
-    plain = [n for n, part in enumerate(shared) if plain_split(part)]
-    if plain and not are_splits(names):
-        return Level(shared[: plain[-1]], {shared[plain[-1]]}, set())
-    return Level(shared, names, flat - deep)
-
-
-def splits_among(paths: Collection[str]) -> list[str]:
-    """Return the names of those folders of the paths of images that are splits, sorted."""
-    _, names, classes = split_level(paths)
-    if not are_splits(names) or class_among(names, classes.__contains__):
-        return []
-    return sorted(filter(split_in_name, names))
-
-
-def warn_of_other_splits(paths: Iterable[str], wanted: str, where: str) -> None:
-    """Log a warning if images in folders of other splits, at any depth, are read.
+def refuse_splits(images: Iterable[str], archives: Iterable[str], wanted: str, where: str) -> None:
+    """Refuse to read everything if names of folders may be other splits, or a name is missing.
 
     Args:
-        paths: paths of the images that are read.
-        wanted: split or folder; no split excludes another if ``""``.
-        where: the data, for the message.
+        images: :func:`outline` of the images.
+        archives: paths of archives, as ``STEM/SUFFIX``.
+        wanted: the split, or another folder, which none of them is.
+        where: the data, for messages.
+
+    Raises:
+        SplitError: names at any depth look like different splits, or one is exactly another split;
+            or ``wanted`` is no split.
     """
-    folders = {part for path in {*map(posixpath.dirname, paths)} for part in path.split("/")}
-    split = split_in_name(posixpath.basename(wanted))
-    others = sorted(name for name in folders if plain_split(name) not in (None, split))
-    if split and others:
-        _warn(
-            f"'{printable(where)}': images in folders of other splits than {split} are read too"
-            f" ({_list(others)}); give the folder to read if they should not be"
-        )
+    stems = {posixpath.dirname(path): posixpath.basename(path) for path in archives}
+    parts = [*(path.split("/")[:-1] for path in images), *(stem.split("/") for stem in stems)]
+    split = plain_split(wanted)
+    if split is None:
+        tops = listed(sorted({printable(each[0]) for each in parts if each}), _SHOWN)
+        cause = f"'{printable(where)}' has no folder or archive '{printable(wanted)}'"
+        raise split_error(f"{cause}, but {tops}" if tops else cause, None, [])
+    names = {"/".join(each[:depth]) for each in parts for depth in range(1, len(each) + 1)}
+    kinds = {each: kind for each in names if (kind := similar_split(posixpath.basename(each)))}
+    is_other = any(split_of(posixpath.basename(each)) not in (None, split) for each in kinds)
+    if not is_other and len({*kinds.values()}) < 2:
+        return
+    groups: dict[str, list[str]] = {}
+    for name in sorted(kinds, key=lambda name: (name.count("/"), name)):
+        group = _without_numbers(name) if name in stems else name
+        groups.setdefault(group, []).append(name)
+    shown = listed([printable(_pattern(word, groups[word], stems)) for word in groups], _SHOWN)
+    own = [word for word, (name, *_) in groups.items() if split in kinds[name]]
+    if split == "train":  # training images are no substitute for others
+        own = own or [*groups]
+    own = own or [word for word, (name, *_) in groups.items() if "train" not in kinds[name]]
+    cause = f"'{printable(where)}' has no split '{printable(wanted)}', but {shown}"
+    raise split_error(cause, split, [*own[:1], ""])
 
 
-def class_in_folder(folder: str, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> str | None:
-    """Return :func:`class_among` the folders in a folder, reading few of them."""
+def _pattern(word: str, names: Sequence[str], suffixes: Mapping[str, str]) -> str:
+    """Return the name of a folder or archive, or a pattern of several that begin with a word."""
+    sign = names[-1][len(word) : len(word) + 1].strip("0123456789")
+    return (f"{word}{sign}*" if names[1:] else names[0]) + suffixes.get(names[0], "")
 
-    def is_class(name: str) -> bool:
-        entries = _entries(os.path.join(folder, name))
-        images = (each for each in entries if each.name.lower().endswith(tuple(suffixes)))
-        return any(map(is_file, images)) and not any(map(is_folder, entries))
 
-    return class_among([each.name for each in _entries(folder) if is_folder(each)], is_class)
+def split_error(cause: str, split: str | None, names: Sequence[str]) -> SplitError:
+    """Return the error of a split, with names to give in a config instead, ``""`` for all."""
+    if split in ("val", "test"):
+        names = [name for name in names if name]  # all would include the training images
+    remedy = how_to_read(names, "data_prefix=")
+    if "" in names:
+        remedy += " (--cfg-options train_dataloader.dataset.data_prefix.img_path=)"
+    return SplitError(f"{cause}: {remedy}", cause, tuple(names))
+
+
+def how_to_read(names: Sequence[str], option: str) -> str:
+    """Return how to read one of the names with an option such as ``--split``."""
+    given = [f", or its name, such as {option}{printable(name)!r}" for name in names if name]
+    everything = f"; {option}'' reads all" if "" in names else ""
+    return f"give the path of one as data{''.join(given[:1])}{everything}"
+
+
+def outline(paths: Iterable[str]) -> list[str]:
+    """Return one path in each folder, sorted, which is enough to find splits."""
+    return sorted({f"{path.rpartition('/')[0]}/0".lstrip("/") for path in paths})
 
 
 def shared_folders(paths: Collection[str]) -> list[str]:
@@ -207,31 +233,15 @@ def as_prefix(parts: Iterable[str]) -> str:
     return "".join(f"{part}/" for part in parts)
 
 
-def _words(name: str) -> list[str]:
-    """Return words and numbers, in lower case."""
-    return re.findall(r"\d+|[^\W\d_]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower())
+def describe_folders(paths: Collection[str]) -> str:
+    """Return the number of paths in each folder below those that all share, ``""`` for one."""
+    start = len(as_prefix(shared_folders(paths)))
+    inner = (path[start:] for path in paths)
+    counts = Counter(path.partition("/")[0] if "/" in path else "." for path in inner)
+    shown = [f"{printable(name)} {count}" for name, count in sorted(counts.items())]
+    return f": {listed(shown, _SHOWN)}" if len(counts) > 1 else ""
 
 
-def _pattern(name: str) -> str:
-    """Return a name without its split, numbers, hashes and single letters."""
-    words = _words(_HASH.sub("0", name))
-    short = ("#" if word.isdecimal() or len(word) == 1 else word for word in words)
-    return " ".join("*" if word in _WORDS else word for word in short)
-
-
-def _warn(text: str) -> None:
-    print_log(text, "current", logging.WARNING)
-
-
-def _list(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if names[_SHOWN:] else ""
-    return ", ".join(printable(name) or "other images" for name in names[:_SHOWN]) + more
-
-
-def _entries(folder: str) -> list[os.DirEntry[str]]:
-    """Return the visible entries, none if the folder cannot be read."""
-    try:
-        with os.scandir(folder) as entries:
-            return [entry for entry in entries if not is_hidden(entry.name)]
-    except OSError:
-        return []
+def _without_numbers(name: str) -> str:
+    found = _NUMBERED.fullmatch(name)
+    return found[1] if found else name

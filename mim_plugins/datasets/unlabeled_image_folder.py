@@ -16,6 +16,7 @@ from ..wording import counted
 from .archive_images import archive_images
 from .archive_places import (
     ArchivePlace,
+    describe_foreign,
     describe_unread,
     is_archive_place,
     list_of_archive,
@@ -38,9 +39,9 @@ class UnlabeledImageFolder(BaseDataset):
 
     Args:
         data_root: the folder. If it has a sub-folder ``data_prefix['img_path']`` (``train`` in our
-            recipes), or else folders or archives that stand for it, only these are read; a plain
-            folder of images works as well. Also an archive, or a folder or pattern of archives;
-            see :func:`find_split` and :func:`find_archives`.
+            recipes), or archives of this name, only these are read; a plain folder of images works
+            as well. Also an archive, or a folder or pattern of archives; see :func:`find_split`
+            and :func:`find_archives`.
         ann_file: optional text file, relative to ``data_root`` or to the folder of the archive,
             with one image path per line, relative to the folder or archive that is read; a label
             after the path is ignored.
@@ -145,8 +146,8 @@ class UnlabeledImageFolder(BaseDataset):
             return found.paths
         if not place.paths:
             raise DataNotFoundError(
-                f"no images in '{printable(place.folder)}' or its sub-folders (looked for"
-                f" {' '.join(suffixes)}). {_LAYOUT_HELP}"
+                f"no images in '{printable(self.data_root)}' or its sub-folders (looked for"
+                f" {' '.join(suffixes)}){describe_foreign(self.data_root)}. {_LAYOUT_HELP}"
             )
         return place.paths
 

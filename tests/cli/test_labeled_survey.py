@@ -54,10 +54,10 @@ def test_data_of_the_hub_contain_both_splits(tmp_path, monkeypatch):
 
 
 def test_missing_folders_and_single_classes_are_errors(tmp_path):
-    with pytest.raises(DataNotFoundError, match="no folder train: arrange"):
+    with pytest.raises(DataNotFoundError, match="has no folder 'train': arrange"):
         survey_labeled(tmp_path)
     write_images(tmp_path / "train/a")
-    with pytest.raises(DataNotFoundError, match="no folder val"):
+    with pytest.raises(DataNotFoundError, match="has no split 'val', but train: arrange"):
         survey_labeled(tmp_path)
     write_images(tmp_path / "val/a")
     with pytest.raises(DataNotFoundError, match="1 class in train, with 1 images"):
@@ -79,3 +79,15 @@ def test_both_splits_may_contain_files_of_bands(tmp_path):
             folder.mkdir(parents=True)
             np.save(folder / "1.npy", np.zeros((4, 4, 4), np.float32))
     assert survey_labeled(tmp_path, BAND_SUFFIXES) == (str(tmp_path), 2, 2)
+
+
+def test_each_split_is_logged_once(tmp_path, monkeypatch):
+    lines = []
+    for module in ("splits", "archive_images"):
+        monkeypatch.setattr(
+            f"mim_plugins.datasets.{module}.print_log", lambda x, *_: lines.append(x)
+        )
+    for split in ("train-0", "validation-0", "extra"):
+        write_archive(tmp_path / f"data/{split}.tar", class_files(), "tar")
+    assert survey_labeled(tmp_path).images == 4
+    assert len(lines) == len({*lines}) == 4

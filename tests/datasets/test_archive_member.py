@@ -5,9 +5,11 @@ from archive_files import class_files, write_tar
 
 from mim_plugins.archives import open_archive
 from mim_plugins.datasets import LabeledImageFolder, UnlabeledImageFolder, archive_member, splits
-from mim_plugins.datasets.archive_member import contains_images, members_at
+from mim_plugins.datasets.archive_member import members_at
 from mim_plugins.datasets.archive_places import ArchivePlace
-from mim_plugins.errors import DataNotFoundError
+from mim_plugins.errors import ArchiveError, DataNotFoundError
+
+CLASSES = ("bus", "car", "cat", "dog", "train")
 
 
 @pytest.fixture
@@ -17,131 +19,123 @@ def read(tmp_path, monkeypatch):
     for module in (archive_member, splits):
         monkeypatch.setattr(module, "print_log", lambda text, *_: lines.append(text))
 
-    def read(names, folder="", **options):
+    def read(names, folder="", is_named=False, **options):
         path = tmp_path / f"{len(list(tmp_path.iterdir()))}.tar"
-        write_tar(path, dict.fromkeys(names, b""))
+        write_tar(path, dict.fromkeys(names.split(), b""))
         lines.clear()
-        archive = open_archive(str(path))
-        members = members_at(ArchivePlace([str(path)], folder), [archive], **options)
-        return [each.path for each in members], list(lines)
+        place = ArchivePlace([str(path)], folder, is_named)
+        members = members_at(place, [open_archive(str(path))], **options)
+        return " ".join(each.path for each in members), list(lines)
 
     return read
 
 
-def test_all_names_of_the_validation_find_its_folder(read):
-    for stored in ("val", "valid", "validation"):
-        for asked in ("val", "validation/", "./valid"):
-            names = ["train/0.png", f"{stored}/1.png"]
-            assert read(names, asked, strict=True) == (["1.png"], [])
-            assert read([f"a/{each}" for each in names], f"a/{asked}")[0] == ["1.png"]
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize(
+    ("names", "folder", "found"),
+    [
+        ("train/0.png valid/1.png", "./val/", "1.png"),
+        ("a/b/train/0.png a/b/Val/1.png", "validation", "1.png"),
+        ("a/train/0.png a/val/1.png", "a/val", "1.png"),
+        ("train2017/0.png val2017/1.png", "train", "0.png"),
+        ("train_0/a/0.png train_1/b/1.png val/2.png", "train", "a/0.png b/1.png"),
+        ("x/images/0.png x/masks/1.png", "images", "0.png"),
+        ("a/0.png val/1.png", "", "a/0.png val/1.png"),
+    ],
+)
+def test_folder_of_exactly_the_name_is_read(read, strict, names, folder, found):
+    assert read(names, folder, strict=strict) == (found, [])
 
 
-@pytest.mark.parametrize("top", ["", "VOC/JPEGImages/"])
-def test_class_with_the_name_of_a_split_is_a_warning(read, top):
-    names = [f"{top}{name}/0.png" for name in ("bus", "car", "cat", "dog", "train")]
-    paths, (line,) = read(names, "train")
-    assert paths == [name.removeprefix(top) for name in names]
-    assert "'train' is read with the 4 others in" in line
-    assert read(names) == (paths, [])
-    for others in (["val"], ["val", "test"], []):
-        names = [f"{top}{name}/0.png" for name in ("train", *others)]
-        assert read(names, "train") == (["0.png"], [])
-    assert "left out: bus, car" in read(["bus/0.png", "car/0.png", "train/0.png"], "train")[1][0]
+def test_folders_that_are_not_read_are_a_warning(read):
+    _, (line,) = read("train/0.png x/0.png val/0.png 0.png", "train")
+    assert line.endswith("not read beside train: other images, x")
 
 
-@pytest.mark.parametrize("top", ["", "a/b-c/", "pre-train/imagenet/", "val/"])
-def test_folder_that_stands_for_the_split_is_read_alone(read, top):
-    names = [f"{top}{name}/0.png" for name in ("train2017", "val2017", "annotations")]
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (" ".join(f"VOC/{name}/0.png" for name in CLASSES), "'VOC/train' may be the split, or a"),
+        ("x/train_a/0.png x/train_b/0.png y/test/0.png", "but x/train_a, x/train_b, y/test"),
+        ("b/val/c/0.png", "has no split 'train', but b/val"),
+        ("train_224/0.png train_288/0.png", "no shards: train_224, train_288"),
+    ],
+)
+def test_folders_that_may_be_splits_are_an_error(read, names, message):
     for strict in (False, True):
-        assert read(names, "train", strict=strict)[0] == ["0.png"]
-        paths, (line,) = read(names, "Validation", strict=strict)
-        assert paths == ["0.png"]
-        assert line.endswith("read as val: val2017; left out: annotations, train2017")
-    assert len(read(names)[0]) == 3
-    names += [f"{top}Train_2014/a/0.png"]
-    assert read(names, "train")[0] == ["a/0.png", "0.png"]
-    with pytest.raises(DataNotFoundError, match=f"data_prefix='{top}Train_2014', or"):
-        read([*names, f"{top}train_masks/0.png"], "train")
-    assert read([*names, f"{top}train_masks/1.png"], "train_masks")[0] == ["1.png"]
+        with pytest.raises(DataNotFoundError, match=message):
+            read(names, "train", strict=strict)
 
 
-def test_other_splits_without_the_wanted_one_are_an_error(read):
-    names = ["a/0.png", "0.png", "test/0.png", "my_val/0.png"]
-    for refused, options in ((names, {}), (names, dict(strict=True)), (["b/val/c/0.png"], {})):
-        with pytest.raises(DataNotFoundError, match=r"has no split 'train', but .*val"):
-            read(refused, "train", **options)
-    for name in ("train", "images"):
-        assert len(read(names[:2], name)[0]) == 2
-        with pytest.raises(DataNotFoundError, match=f"no folder '{name}', but x/a, x/b: store"):
-            read(["x/a/0.png", "x/b/0.png"], name, strict=True)
-        with pytest.raises(DataNotFoundError, match=f"no folder '{name}': store"):
-            read(["x/0.png"], name, strict=True)
+def test_missing_folder_is_an_error_unless_it_is_a_split(read):
+    assert read("x/a/0.png x/b/0.png", "train")[0] == "a/0.png b/0.png"
+    with pytest.raises(DataNotFoundError, match="no folder 'train': store its images as train/"):
+        read("x/a/0.png x/b/0.png", "train", strict=True)
+    for strict in (False, True):
+        with pytest.raises(
+            DataNotFoundError, match="has no folder or archive 'images', but x, y: give the path"
+        ):
+            read("x/0.png y/0.png", "images", strict=strict)
 
 
-def test_labels_in_several_folders_of_a_split_are_the_classes(tmp_path):
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [
+        (" ".join(f"{name}/0.png" for name in CLASSES), None),
+        ("freight_train/0.png metro/0.png test/0.png", None),
+        ("resting/0.png training/0.png", None),
+        ("a/0.png b/0.png", None),
+        ("train/a/0.png train_x/a/0.png val/b/0.png y/0.png", "a/0.png"),
+        ("train_0/a/0.png train_1/b/0.png", "a/0.png b/0.png"),
+    ],
+)
+def test_archive_of_a_split_consists_of_its_classes(read, names, found):
+    for strict in (False, True):
+        assert read(names, "train", is_named=True, strict=strict)[0] == (found or names)
+
+
+def write_shards(folder, tops, classes):
+    for number, top in enumerate(tops):
+        inner = classes[number] if classes else "ab"
+        prefix = f"{top}/" if top else ""
+        files = {f"{prefix}{name}/{number}.png": b"" for name in inner}
+        write_tar(folder / f"part{number}.tar", files)
+    return LabeledImageFolder(str(folder / "part*.tar"), lazy_init=True).load_data_list()
+
+
+@pytest.mark.parametrize(
+    ("tops", "classes"),
+    [
+        (("part0", "part1"), ("ab", "ab")),
+        (("part0", "part1"), ("a", "b")),
+        (("x", "x"), ("ab", "b")),
+        (("", ""), ("ab", "ab")),
+    ],
+)
+def test_folders_with_the_names_of_shards_are_no_classes(tmp_path, tops, classes):
+    found = write_shards(tmp_path, tops, classes)
+    assert [each["gt_label"] for each in found] == ["ab".index(c) for c in "".join(classes)]
+
+
+def test_folders_of_archives_that_may_be_classes_are_an_error(tmp_path):
+    with pytest.raises(
+        ArchiveError, match=r"part0\.tar' and 1 other archive have a folder of fold"
+    ):
+        write_shards(tmp_path, ("x", "y"), ())
+    images = UnlabeledImageFolder(str(tmp_path), lazy_init=True).load_data_list()
+    assert len(images) == 4
+    found = write_shards(tmp_path, ("", ""), ("a", "b"))
+    assert [each["gt_label"] for each in found] == [0, 1]
+
+
+def test_class_folders_of_shards_are_read_together(tmp_path):
     files = class_files("train_0") | class_files("train_1", classes="bc") | class_files("val")
     write_tar(tmp_path / "a.tar", files | {"train_1/d/": b""})
-    (tmp_path / "b").mkdir()
-    write_tar(tmp_path / "b/train.tar", files)
     dataset = LabeledImageFolder(str(tmp_path / "a.tar"), data_prefix="train")
     assert dataset.CLASSES == ("a", "b", "c")
     assert dataset.get_gt_labels().tolist() == [0, 0, 1, 1, 1, 1, 2, 2]
-    dataset = LabeledImageFolder(str(tmp_path / "b"), data_prefix="train")
-    assert dataset.get_gt_labels().tolist() == [0, 0, 1, 1, 1, 1, 2, 2]
-
-
-def test_classes_of_an_archive_of_a_split_are_no_splits(tmp_path):
-    classes = ("freight_train", "metro", "test", "train")
-    write_tar(tmp_path / "val.tar", {f"{name}/0.png": b"" for name in classes})
-    for kind in (LabeledImageFolder, UnlabeledImageFolder):
-        assert len(kind(str(tmp_path), data_prefix="val", lazy_init=True).load_data_list()) == 4
-
-
-def test_archives_of_annotations_contain_no_images(tmp_path):
-    for name, expected in {"a.json": False, ".a.png": False, "a.png": True, "key": True}.items():
-        write_tar(tmp_path / f"{name}.tar", {name: b""})
-        assert contains_images(str(tmp_path / f"{name}.tar"), (".png",)) == expected
-
-
-def test_split_in_the_name_of_an_archive_agrees_with_its_folder(tmp_path):
-    for name, images in {"val": 2, "a": None}.items():
-        path = tmp_path / f"{name}.tar"
-        write_tar(path, class_files("val", images=1))
-        if images:
-            assert len(UnlabeledImageFolder(str(path), data_prefix="train")) == images
-            continue
-        with pytest.raises(DataNotFoundError, match="has no split 'train', but val: give"):
-            UnlabeledImageFolder(str(path), data_prefix="train")
-
-
-@pytest.mark.parametrize("kind", [UnlabeledImageFolder, LabeledImageFolder])
-@pytest.mark.parametrize("name", ["train.tar", "A_img_train.tar", "train_val.tar", "train/0.tar"])
-def test_folder_of_the_split_is_read_in_its_archive(tmp_path, kind, name):
-    (tmp_path / name).parent.mkdir(exist_ok=True)
-    others = class_files("val") | class_files("train_masks", images=3) | class_files("x/y")
-    write_tar(tmp_path / name, class_files("train", images=1) | others)
-    dataset = kind(str(tmp_path), data_prefix="train", lazy_init=True)
-    found = dataset.load_data_list()
-    assert [each["img_path"].partition("::")[2] for each in found] == [
-        "train/a/0.png",
-        "train/b/0.png",
-    ]
-    assert [each.get("gt_label") for each in found] in ([0, 1], [None, None])
 
 
 def test_label_files_are_not_reported_as_left_out(read):
-    assert read(["0.png", "0.cls"])[1] == []
-    assert "1 other files (such as '0.json')" in read(["0.png", "0.json"])[1][0]
-
-
-def test_other_spelling_of_a_split_does_not_mix_archives(tmp_path):
-    write_tar(tmp_path / "train.tar", class_files(images=1))
-    write_tar(tmp_path / "val.tar", class_files(images=2))
-    for prefix, images in {
-        "train/": 2,
-        "./train": 2,
-        "Training": 2,
-        "validation": 4,
-        "": 6,
-    }.items():
-        assert len(UnlabeledImageFolder(str(tmp_path), data_prefix=prefix)) == images
+    assert read("0.png 0.cls")[1] == []
+    assert "1 other files (such as '0.json')" in read("0.png 0.json")[1][0]

@@ -1,12 +1,18 @@
-import pytest
+"""Archives of a data root."""
 
-from mim_plugins.datasets import splits
+import os
+
+import pytest
+from archive_files import class_files, image_bytes, write_archive
+
+from mim_plugins.archives import archive_of
 from mim_plugins.datasets.archive_places import (
+    archive_place,
+    describe_foreign,
     describe_unread,
     find_archives,
     is_archive_place,
     list_of_archive,
-    name_with_split,
 )
 from mim_plugins.errors import DataNotFoundError
 
@@ -16,7 +22,7 @@ def make(tmp_path):
     def touch(*names):
         for name in names:
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / name).touch()
+            (tmp_path / name).write_bytes(name.encode())
         return str(tmp_path)
 
     return touch
@@ -24,172 +30,104 @@ def make(tmp_path):
 
 def found(root, split=""):
     place = find_archives(root, split)
-    return place and ([path.rpartition("/")[2] for path in place.archives], place.folder)
+    return place and ([os.path.basename(path) for path in place.archives], place.folder)
 
 
-def test_single_archive_keeps_the_split_as_a_folder(make):
-    root = make("a.tar")
-    assert found(f"{root}/a.tar", "train") == (["a.tar"], "train")
-    assert found(f"{root}/a.tar") == (["a.tar"], "")
-    assert is_archive_place(f"{root}/a.tar")
-
-
-def test_archives_of_a_split_are_found_by_name_or_folder(make):
-    root = make("train.tar", "val.tar", "trainer.tar", ".train.tar")
-    assert found(root, "train") == (["train.tar"], "")
-    root = make("p/train-0-of-2.parquet", "p/train-1-of-2.parquet", "p/validation-0-of-1.parquet")
-    assert found(f"{root}/p", "train")[0] == ["train-0-of-2.parquet", "train-1-of-2.parquet"]
-    assert found(f"{root}/p", "val")[0] == ["validation-0-of-1.parquet"]
-    root = make("w/train/0.tar", "w/train/1.tar", "w/val/0.tar", "w/train.zip")
-    assert found(f"{root}/w", "train") == (["0.tar", "1.tar"], "")
-    assert found(make("l/val/data.mdb") + "/l", "val") == (["val"], "")
-
-
-@pytest.mark.parametrize("split", ["val", "val/", "./val", "validation", "valid/"])
-def test_all_spellings_of_a_split_find_its_archives(make, split):
-    assert found(make("a/train.tar", "a/val.tar") + "/a", split) == (["val.tar"], "")
-    assert found(make("b/train.tar", "b/valid-0.tar") + "/b", split) == (["valid-0.tar"], "")
-    assert found(make("c/train/0.tar", "c/validation/1.tar") + "/c", split) == (["1.tar"], "")
-    assert found(f"{make('d.tar')}/d.tar", split)[1] == split.strip("./")
-    with pytest.raises(DataNotFoundError, match=r"has no split 'val[a-z]*', but train: give"):
-        find_archives(make("e/train.tar") + "/e", split)
-    name = split.strip("./")
-    assert find_archives("hf://u/n", split).archives == [f"hf://u/n#{name}"]
-    assert find_archives("hf://u/n#val", split, strict=True).archives == ["hf://u/n#val"]
-
-
-def test_archives_of_a_split_are_those_named_like_it(make):
-    root = make("A_img_train.tar", "A_img_val.tar", "A_labels.zip", "trainval.zip")
-    place = find_archives(root, "Training")
-    assert found(root, "train") == (["A_img_train.tar"], "")
-    assert (place.is_named, place.split) == (False, "train")
-    assert found(root, "valid") == (["A_img_val.tar"], "")
-    assert found(root, "A_labels") == (["A_labels.zip"], "A_labels")
-    assert len(find_archives(root).archives) == 4
-    root = make("b/train_0.tar", "b/train_a/0.tar", "b/val_0/0.tar", "b/train_0/1.tar")
-    assert found(f"{root}/b", "train") == (["1.tar", "0.tar"], "")
-    root = make("c/train.lmdb/data.mdb", "c/val.lmdb/data.mdb", "c/x/train/0.tar")
-    assert found(f"{root}/c", "train") == (["train.lmdb"], "")
-
-
-def test_only_folder_of_archives_is_read(make):
-    root = make("README.md", "data/train-0-of-1.parquet", "data/validation-0-of-1.parquet")
-    assert found(root, "train") == (["train-0-of-1.parquet"], "")
-    assert len(found(root)[0]) == 2
-    make("more/train.tar")
-    assert found(root, "train") is None
-
-
-def test_archives_that_are_left_out_are_listed(make, monkeypatch):
-    lines = []
-    monkeypatch.setattr(splits, "print_log", lambda text, *_: lines.append(text))
-    root = make("train_256_standard.tar", "val_256.tar", "test_256.tar")
-    assert found(root, "train") == (["train_256_standard.tar"], "")
-    assert lines == [f"'{root}': read as train: train_256_standard; left out: test_256, val_256"]
-    make("train_masks.tar")
-    with pytest.raises(DataNotFoundError, match="no clear split 'train'"):
-        find_archives(root, "train")
-
-
-def test_archives_of_classes_are_all_read(make):
-    root = make(*(f"{name}.tar" for name in ("bus", "car", "train", "truck", "van")))
-    assert found(root, "train")[1] == ""
-    assert len(found(root, "train")[0]) == 5
-    make("bullet_train.tar")
-    assert len(found(root, "train")[0]) == 6
-    make("val.tar")
-    assert found(root, "train") == (["train.tar"], "")
-
-
-def test_folder_of_a_split_is_read_in_its_archives_alone(make):
-    root = make("train.tar", "val.tar", "x/train/0.tar", "x/val/0.tar")
-    for place in (root, f"{root}/x"):
-        archives, folder = found(place, "./train/cats/")
-        assert (len(archives), folder) == (1, "cats")
-    with pytest.raises(DataNotFoundError, match="has no split 'test', but train, val: give"):
-        find_archives(root, "test/cats")
-
-
-def test_folders_outside_of_the_root_are_joined(make):
-    root = make("root/other.tar", "tars/train.tar")
-    for split in (f"{root}/tars", f"{root}/tars/", "../tars", "./../tars/"):
-        assert found(f"{root}/root", split) == (["train.tar"], "")
-        assert found(f"{root}/root", split.replace("tars", "none")) is None
-
-
-def test_folder_with_the_name_of_an_archive_is_looked_for_in_it(make):
-    root = make("images.tar", "annotations.tar")
-    archives = ["annotations.tar", "images.tar"]
-    assert found(root, "images/training") == (archives, "images/training")
-
-
-def test_archives_with_the_name_of_a_folder_may_contain_it(make):
-    root = make("images-0.tar", "images-1.tar", "annotations.tar", "train.tar")
-    place = find_archives(root, "images/")
-    assert found(root, "images/") == (["images-0.tar", "images-1.tar"], "images")
-    assert place.is_named
-    assert not find_archives(root, "train").is_named
-
-
-def test_name_of_an_archive_or_else_of_its_folder_has_the_split():
-    for path, name in {
-        "train.tar": "train",
-        "a/validation-0-of-2.parquet": "validation-0-of-2",
-        "a/valid/0.tar": "valid",
-        "val/train_0.zip": "train_0",
-        "a/trainer.tar": "trainer",
-        "train2017/train_val.zip": "train2017",
-        "hf://u/n#val": "n#val",
-    }.items():
-        assert name_with_split(path) == name
-
-
-def test_folder_of_archives_without_splits_is_read_completely(make):
-    root = make("0.tar", "1.zip", "notes.txt")
-    assert found(root, "train") == (["0.tar", "1.zip"], "train")
-    assert not is_archive_place(root)
-
-
-def test_missing_split_is_an_error(make):
-    with pytest.raises(DataNotFoundError, match="has no split 'train', but val: give"):
-        find_archives(make("val.tar"), "train")
-
-
-def test_patterns_match_archives(make):
-    root = make("a-1.tar", "a-0.tar", "b.tar", "a-0.txt", "x/c.tar", "x/y/d.tar")
+def test_archives_of_a_root_are_an_archive_a_pattern_or_all(make):
+    root = make(
+        "a-1.tar", "a-0.tar", "b.tar", "a-0.txt", "x/c.tar", "x/y/d.lmdb/data.mdb", ".e.tar"
+    )
+    assert found(f"{root}/b.tar", "./train/") == (["b.tar"], "train")
     assert found(f"{root}/a-*.tar", "train") == (["a-0.tar", "a-1.tar"], "train")
     assert found(f"{root}/c-*.jpg") is None
-    assert len(found(f"{root}/**/*.tar")[0]) == 5
+    assert found(root) == (["a-0.tar", "a-1.tar", "b.tar", "c.tar", "d.lmdb"], "")
+    assert is_archive_place(f"{root}/b.tar")
+    assert not is_archive_place(root)
+    assert found(f"{root}/x/none") is None
 
 
-def test_splits_of_the_hub_are_part_of_the_name():
-    assert find_archives("hf://u/n", "val").archives == ["hf://u/n#val"]
-    assert find_archives("hf://u/n#test", "train").archives == ["hf://u/n#test"]
-    assert find_archives("hf://u/n").archives == ["hf://u/n"]
+def test_archives_are_recognized_by_their_files(make):
+    root = make("a/data.mdb", "a/lock.mdb", "b/state.json", "b/dataset_info.json", "c/state.json")
+    assert [archive_of(f"{root}/{name}") for name in ("a/data.mdb", "b/state.json", "x.tar")] == [
+        f"{root}/a",
+        f"{root}/b",
+        f"{root}/x.tar",
+    ]
+    for name in ("a/lock.mdb", "b/dataset_info.json", "c/state.json", "a.txt"):
+        assert archive_of(f"{root}/{name}") is None
 
 
 @pytest.mark.parametrize(
-    ("own", "split"), [("train", "val"), ("validation", "train"), ("test", "train"), ("x", "val")]
+    ("name", "split", "named", "strict"),
+    [
+        ("train.tar", "train", True, True),
+        ("validation-00000-of-00001.parquet", "val", True, True),
+        ("train/0.tar", "train", True, True),
+        ("images-0.zip", "images", True, True),
+        ("val.tar", "train", True, False),
+        ("imagenet_train.tar", "train", False, False),
+        ("test/0.tar", "train", False, False),
+        ("0.tar", "", False, False),
+    ],
 )
-def test_other_split_than_that_of_the_name_can_be_refused(own, split):
-    message = f"is the split '{own}' alone, but the split '{split}' is needed: give 'hf://u/n'"
-    with pytest.raises(DataNotFoundError, match=message):
-        find_archives(f"hf://u/n#{own}", split, strict=True)
-    assert find_archives(f"hf://u/n#{own}", own, strict=True).archives == [f"hf://u/n#{own}"]
+def test_archive_that_is_the_split_needs_no_folder(make, name, split, named, strict):
+    path = f"{make(name)}/{name}"
+    assert find_archives(path, split).is_named == named
+    assert find_archives(path, split, strict=True).is_named == strict
 
 
-def test_names_of_the_same_split_are_no_contradiction():
+def test_archives_that_differ_in_the_suffix_alone_are_an_error(make):
+    root = make("x/train.tar", "x/train.zip", "y/a.tar", "z/a.zip")
+    with pytest.raises(
+        DataNotFoundError, match=r"train\.tar' and '.*train\.zip' have the same name"
+    ):
+        find_archives(f"{root}/x")
+    assert found(root + "/[yz]/*")[0] == ["a.tar", "a.zip"]
+
+
+def test_table_without_images_beside_an_archive_is_left_out(tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    import pyarrow
+
+    write_archive(tmp_path / "00000.tar", class_files(), "tar")
+    parquet.write_table(pyarrow.table(dict(url=["a"], key=["0"])), tmp_path / "00000.parquet")
+    assert found(str(tmp_path)) == (["00000.tar"], "")
+    write_archive(tmp_path / "00000.parquet", {"a/0.png": image_bytes()}, "parquet")
+    with pytest.raises(DataNotFoundError, match="have the same name"):
+        find_archives(str(tmp_path))
+
+
+def test_links_to_an_archive_are_read_once(make):
+    root = make("b-1.tar", "c.tar")
+    os.symlink("b-1.tar", f"{root}/a-0.tar")
+    os.link(f"{root}/c.tar", f"{root}/d.tar")
+    assert found(root) == (["b-1.tar", "c.tar"], "")
+    paths = [f"{root}/{name}.tar" for name in "ac"]
+    os.rename(f"{root}/a-0.tar", f"{root}/a.tar")
+    assert archive_place(paths).archives == paths
+
+
+def test_splits_of_the_hub_are_part_of_the_name():
+    assert find_archives("hf://u/n", "./val/").archives == ["hf://u/n#val"]
+    assert find_archives("hf://u/n#test", "train").archives == ["hf://u/n#test"]
+    assert find_archives("hf://u/n").archives == ["hf://u/n"]
     for own, split in (("validation", "val"), ("val", "validation"), ("train", "")):
-        found = find_archives(f"hf://u/n#{own}", split, strict=True)
-        assert found.archives == [f"hf://u/n#{own}"]
+        place = find_archives(f"hf://u/n#{own}", split, strict=True)
+        assert place.archives == [f"hf://u/n#{own}"]
+    for own, split in (("train", "val"), ("validation", "train"), ("x", "val")):
+        message = f"is the split '{own}' alone, but the split '{split}' is needed: give 'hf://u/n'"
+        with pytest.raises(DataNotFoundError, match=message):
+            find_archives(f"hf://u/n#{own}", split, strict=True)
 
 
 def test_other_places_are_described(make):
-    root = make("a.tar.gz", "b.txt")
+    root = make("x/a.tar.gz", "b.txt")
     assert find_archives(root) is None
-    assert "format that is not read; supported are" in describe_unread(f"{root}/a.tar.gz")
-    assert "no archive either" in describe_unread(f"{root}/b.txt")
+    assert describe_foreign(root).startswith(f"; '{root}/x/a.tar.gz' has a format that is not read")
+    assert describe_unread(f"{root}/b.txt").startswith("is not a folder, and no archive either")
     assert describe_unread(f"{root}/c") == "does not exist"
+    os.remove(f"{root}/x/a.tar.gz")
+    assert describe_foreign(root) == ""
 
 
 def test_lists_are_relative_to_the_folder_of_an_archive(make):

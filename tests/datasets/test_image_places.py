@@ -17,20 +17,21 @@ def test_images_of_every_kind_of_place_are_found(tmp_path):
     assert images_at(archive) == members
     assert images_at(str(tmp_path / "x")) == members
     assert images_at(str(tmp_path / "list.txt")) == [f"{tmp_path}/1.png", members[-1]]
-    assert images_at(str(tmp_path)) == [f"{tmp_path}/1.png"]
+    with pytest.raises(DataNotFoundError, match=r"has 1 image such as .*, and 1 archive such as"):
+        images_at(str(tmp_path))
     for image in ("none.jpg", "hf://user/name#train::3", "https://host/a.jpg"):
         assert images_at(image) == [image]
 
 
-@pytest.mark.parametrize(("image", "warnings"), [("preview.png", 1), (None, 0)])
-def test_archives_beside_images_are_reported(tmp_path, monkeypatch, image, warnings):
+@pytest.mark.parametrize("images", [11, 0])
+def test_archives_beside_many_images_are_reported(tmp_path, monkeypatch, images):
     logged = []
     monkeypatch.setattr(image_files, "print_log", lambda *given: logged.append(given))
     write_archive(tmp_path / "train-0.tar", class_files(), "tar")
-    if image:
-        (tmp_path / image).write_bytes(image_bytes())
-    assert len(images_at(str(tmp_path))) == (1 if image else 4)
-    assert len(logged) == warnings
+    for number in range(images):
+        (tmp_path / f"{number}.png").write_bytes(b"")
+    assert len(images_at(str(tmp_path))) == (images or 4)
+    assert len(logged) == bool(images)
     for text, _, level in logged:
         assert "1 archives, because" in text
         assert level == logging.WARNING

@@ -151,7 +151,16 @@ def test_class_and_file_names_of_any_bytes_are_read(root):
     ("arguments", "error", "message"),
     [
         (dict(split="tset"), ValueError, r"split='tset' must be one of"),
-        (dict(split="test"), DataNotFoundError, r"no folder '.*test'.*ROOT/train/CLASS"),
+        (
+            dict(split="test"),
+            DataNotFoundError,
+            r"has no split 'test', but train, val: give .*val'$",
+        ),
+        (
+            dict(data_prefix="val/c"),
+            DataNotFoundError,
+            r"has no folder or archive 'val/c', but train, val: give the path",
+        ),
         (dict(data_prefix="train/a/deep"), DataNotFoundError, r"no images in the class folders of"),
         (dict(split="train", ann_file="gone.txt"), DataNotFoundError, r"no list '.*gone\.txt'"),
         (dict(split="train", classes=["a"]), ValueError, r"2 class folders, but 1 class names"),

@@ -7,7 +7,7 @@ from image_folders import write_tiny_images
 from mmengine.registry import DefaultScope
 
 from mim_plugins.datasets import UnlabeledImageFolder, replacement_index
-from mim_plugins.errors import CorruptImageError, DataNotFoundError
+from mim_plugins.errors import CorruptImageError, DataNotFoundError, SplitError
 from mim_plugins.registry import DATASETS
 
 
@@ -37,10 +37,12 @@ def test_reads_all_images_of_a_folder_of_any_depth(make, names):
     assert sorted(names_in(UnlabeledImageFolder(str(root)), root)) == sorted(names)
 
 
-def test_sub_folder_that_is_a_class_is_read_with_the_others(make):
+def test_sub_folder_that_may_be_a_class_is_an_error(make):
     root = make(*(f"{name}/1.png" for name in ("bus", "car", "cat", "dog", "train")))
     (root / "list.txt").write_text("1.png")
-    assert len(UnlabeledImageFolder(str(root), data_prefix="./train")) == 5
+    with pytest.raises(SplitError, match=r"may be .* a class .*; data_prefix='' reads all \(--cfg"):
+        UnlabeledImageFolder(str(root), data_prefix="./train")
+    assert len(UnlabeledImageFolder(str(root))) == 5
     assert len(UnlabeledImageFolder(str(root), data_prefix="train", ann_file="list.txt")) == 1
     make("val/1.png")
     assert len(UnlabeledImageFolder(str(root), data_prefix="train")) == 1

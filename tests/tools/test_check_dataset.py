@@ -202,12 +202,17 @@ def test_lists_replace_neither_each_other_nor_the_data(tmp_path):
         (("--out", "x", "--write-list", "x"), "--write-list: 'x' is the file of --out", 2),
         (("--list", f"{link}.partial", "--out", link), "' after Ctrl-C, the file of --list", 2),
         (("--list", listed, "--out", archive), "--out: '{}/a.tar' is one of the images", 1),
-        (("--write-list", tmp_path / "0.jpg"), "--write-list: '{}/0.jpg' is one of", 1),
+        (("--write-list", tmp_path / "0.jpg"), "has 1 image such as '{0}/0.jpg', and 1 archive", 1),
+        (
+            ("--list", listed, "--write-list", tmp_path / "0.jpg"),
+            "--write-list: '{}/0.jpg' is o",
+            1,
+        ),
     ):
         printed = run_tool(TOOL, tmp_path, "--workers", 1, *arguments, code=code)
         assert message.format(tmp_path) in printed.stderr
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
-    check(tmp_path, "--out", "/dev/null", "--write-list", "/dev/null")
+    check(tmp_path, "--list", listed, "--out", "/dev/null", "--write-list", "/dev/null")
 
 
 def test_images_outside_of_a_linked_folder_are_found_again(tmp_path, monkeypatch):

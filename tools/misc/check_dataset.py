@@ -82,8 +82,8 @@ def parse_args() -> argparse.Namespace:
 
 def list_images(args: argparse.Namespace) -> tuple[list[str], str]:
     """Return the paths to check, and a description of the files that are left out."""
-    from mim_plugins.datasets.archive_places import find_archives, is_archive_place
-    from mim_plugins.datasets.image_files import scan_images, suffixes_read
+    from mim_plugins.datasets.archive_places import is_archive_place, refuse_stray_images
+    from mim_plugins.datasets.image_files import ARCHIVES, scan_images, suffixes_read
     from mim_plugins.datasets.image_lists import read_image_list
     from mim_plugins.datasets.image_places import images_at
     from mim_plugins.transforms import Bands
@@ -93,7 +93,8 @@ def list_images(args: argparse.Namespace) -> tuple[list[str], str]:
     suffixes = suffixes_read(None if args.channels is None else Bands(args.channels))
     if os.path.isdir(args.root) and not is_archive_place(args.root):
         scan = scan_images(args.root, suffixes)
-        if scan.paths or not find_archives(args.root):
+        refuse_stray_images(args.root, scan)
+        if scan.paths or ARCHIVES not in scan.left_out:
             return scan.paths, scan.describe_left_out()
     return images_at(args.root, suffixes), ""
 

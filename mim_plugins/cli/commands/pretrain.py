@@ -42,6 +42,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder with train/CLASS/IMAGE and val/CLASS/IMAGE, to log the accuracy of k-NN and a"
         " linear probe, and RankMe, during training",
     )
+    parser.add_argument(
+        "--split",
+        default="train",
+        metavar="NAME",
+        help="folder or archive in DATA that is read alone, if there are splits (default: train);"
+        " '' reads all",
+    )
     add_own_run_arguments(parser, "work_dirs/METHOD_ARCH_DATA")
     parser.add_argument(
         "--config-only", action="store_true", help="write the config without training"
@@ -69,4 +76,5 @@ def run(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
             args.channels,
             args.shown_bands,
             args.val,
+            args.split,
         )

@@ -11,6 +11,7 @@ from ...archives import HUB, image_exists
 from ...datasets.archive_images import archive_images
 from ...datasets.archive_places import (
     ArchivePlace,
+    describe_foreign,
     describe_unread,
     is_archive_place,
 )
@@ -20,7 +21,8 @@ from ...datasets.image_lists import read_image_list
 from ...datasets.image_places import is_list
 from ...datasets.mixture_sampler import mixed_count
 from ...datasets.split_places import find_split
-from ...errors import ConfigError, CorruptImageError, DataNotFoundError
+from ...datasets.splits import how_to_read
+from ...errors import ConfigError, CorruptImageError, DataNotFoundError, SplitError
 from ...file_names import printable
 from ...sampling import evenly_spaced
 from ...transforms import Bands, LoadImage
@@ -30,7 +32,6 @@ from ...transforms.pillow_header import open_header
 _PROBED = 32  # images whose size is read
 _MEASURED = 256  # images of several bands whose mean and standard deviation are computed
 _WEIGHTED = re.compile(r"(.+):(\d+\.?\d*|\.\d+)", re.DOTALL)
-_SPLIT = "train"
 
 
 class DataPart(NamedTuple):
@@ -61,15 +62,17 @@ class ImageSurvey(NamedTuple):
     """Mean and standard deviation of evenly spaced images with ``channels``."""
 
 
-def survey_images(data: Sequence[str | os.PathLike], channels: int | None = None) -> ImageSurvey:
+def survey_images(
+    data: Sequence[str | os.PathLike], channels: int | None = None, split: str = "train"
+) -> ImageSurvey:
     """Count the images of folders, lists and archives, and read the sizes of a few.
 
-    The training split is read, see :func:`choose_split`. ``DATA:2`` gives the images the weight 2.
-    With ``channels``, files of bands are images, too, and evenly spaced ones are measured.
+    Only a split is read, see :func:`find_split`. ``DATA:2`` gives the images the weight 2. With
+    ``channels``, files of bands are images, too, and evenly spaced ones are measured.
 
     Raises:
-        DataNotFoundError: a place does not exist, contains other splits alone or no images, or none
-            can be read; with ``channels``, see :func:`channel_statistics`.
+        DataNotFoundError: a place does not exist, contains no images, or only other splits or
+            unclear ones, or none can be read; with ``channels``, see :func:`channel_statistics`.
         ArchiveError: an archive is corrupt.
         ConfigError: a weight is not usable, ``channels`` is not a number of bands, or a package is
             missing.
@@ -77,7 +80,7 @@ def survey_images(data: Sequence[str | os.PathLike], channels: int | None = None
     suffixes = suffixes_read(None if channels is None else Bands(channels))
     parts, paths, images = [], [], 0
     for each in data:
-        part, found = _survey_part(os.fspath(each), suffixes)
+        part, found = _survey_part(os.fspath(each), suffixes, split)
         parts.append(part)
         paths += found
         try:
@@ -109,7 +112,7 @@ def _medians(shapes: Sequence[tuple[int, int]]) -> tuple[int, float]:
     return int(statistics.median(map(min, shapes))), statistics.median(ratios)
 
 
-def _survey_part(given: str, suffixes: Sequence[str]) -> tuple[DataPart, list[str]]:
+def _survey_part(given: str, suffixes: Sequence[str], split: str) -> tuple[DataPart, list[str]]:
     """Return a part of the data and the addresses of its images."""
     place, weight = _split_weight(given)
     if not place.startswith(HUB):
@@ -123,15 +126,22 @@ def _survey_part(given: str, suffixes: Sequence[str]) -> tuple[DataPart, list[st
         part = DataPart(os.path.dirname(place), ann_file=place)
         found = read_image_list(place, part.root)
     elif is_archive_place(place) or os.path.isdir(place):
-        at = find_split(place, _SPLIT, suffixes)
-        if isinstance(at, ArchivePlace):
-            part, found = DataPart(place, _SPLIT), archive_images(at, suffixes=suffixes).paths
-        else:
-            part, found = DataPart(at.folder, at.split), at.paths
+        try:
+            at = find_split(place, split, suffixes)
+            if isinstance(at, ArchivePlace):
+                part, found = DataPart(place, split), archive_images(at, suffixes=suffixes).paths
+            else:
+                found = at.paths
+                is_one = len(at.folders) == 1
+                part = DataPart(at.folders[0]) if is_one else DataPart(place, split)
+        except SplitError as error:
+            remedy = how_to_read(error.names, "--split ")
+            raise DataNotFoundError(f"data {error.cause}: {remedy}") from error
     else:
         raise DataNotFoundError(f"data '{printable(given)}' {describe_unread(place)}")
     if not found:
-        raise DataNotFoundError(f"data '{printable(given)}' contains no images")
+        foreign = describe_foreign(place)
+        raise DataNotFoundError(f"data '{printable(given)}' contains no images{foreign}")
     return part._replace(weight=weight), found
 
 

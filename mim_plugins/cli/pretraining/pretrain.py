@@ -40,6 +40,7 @@ def pretrain(
     channels: int | None = None,
     shown_bands: Sequence[int] | None = None,
     val: str | os.PathLike | None = None,
+    split: str = "train",
 ) -> RunResults:
     """Pre-train an encoder on folders or archives of images, as ``mim-plugins pretrain`` does.
 
@@ -63,6 +64,7 @@ def pretrain(
         shown_bands: one or three bands that pictures show, counted from 0.
         val: folder of labeled images, ``train/CLASS/IMAGE`` and ``val/CLASS/IMAGE``, on which
             :class:`KNNHook` evaluates the encoder during training.
+        split: folder or archive in ``data`` that is read alone if it exists; ``""`` reads all.
 
     Returns:
         Paths of the files that the run wrote.
@@ -75,7 +77,7 @@ def pretrain(
     folders = [data] if isinstance(data, (str, os.PathLike)) else list(data)
     if not folders:
         raise ConfigError("data: give at least one folder of images or archive")
-    machine, survey = this_machine(), survey_images(folders, channels)
+    machine, survey = this_machine(), survey_images(folders, channels, split)
     resolve = partial(
         resolve_settings,
         *(survey, machine, method, arch, img_size, epochs),

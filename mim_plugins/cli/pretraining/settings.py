@@ -5,13 +5,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from ...archives import format_of_suffix
+from ...datasets.image_places import LIST_SUFFIX
+from ...datasets.splits import plain_split, similar_split
 from ...errors import ConfigError
 from ...wording import counted
 from ..labeled_survey import LabeledSurvey
 from ..machine import Machine
 from ..own_runs import automatic_batch, automatic_epochs, config_path, safe_name
 from .image_size import ImageSize, automatic_image_size, fit_image_size
-from .image_survey import DataPart, ImageSurvey
+from .image_survey import ImageSurvey
 from .methods import METHODS, TITLES, arch_names, choose_name, choose_teacher
 
 _MANY_IMAGES = 50_000  # from here on, a GPU trains a base encoder by default
@@ -21,6 +24,7 @@ _EPOCHS = {True: (300, 1600), False: (10, 300)}
 _IMG_SIZE = {True: 224, False: 128}
 _WARMUP_SHARE = 1 / 15  # 40 of 600 epochs, as in MixMAE's recipe
 _MAX_WARMUP = 40
+_USUAL = {"data", "images", "imgs", "jpegimages", "jpg"}  # folders in many data sets
 
 
 class Settings(NamedTuple):
@@ -173,9 +177,17 @@ def _check_batch(method: str, images: int, batch_size: int | None, machine: Mach
 
 
 def _default_folder(method: str, arch: str, survey: ImageSurvey) -> Path:
-    return Path("work_dirs", f"{method}_{arch}_{_name(survey.parts[0])}")
+    part = survey.parts[0]
+    return Path(
+        "work_dirs", f"{method}_{arch}_{safe_name(_name(Path(part.ann_file or part.root)))}"
+    )
 
 
-def _name(part: DataPart) -> str:
-    path = Path(part.ann_file or part.root)
-    return safe_name(path.parent.name if path.name == "train" else path.stem)
+def _name(path: Path) -> str:
+    """Return the name of data, with that of the folder around a split or a usual name."""
+    is_file = path.name.endswith(LIST_SUFFIX) or format_of_suffix(path.name)
+    name = path.stem if is_file else path.name
+    if path == path.parent or not (similar_split(name) or name.lower() in _USUAL):
+        return name
+    outer = _name(path.parent)
+    return outer if plain_split(name) == "train" else f"{outer}_{name}"

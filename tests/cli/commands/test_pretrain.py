@@ -20,8 +20,9 @@ def given(monkeypatch):
 def test_only_the_data_are_required(given):
     main(["pretrain", "photos", "more.tar:2"])
     assert given["data"] == ["photos", "more.tar:2"]
-    assert given["method"] == "mixmae"
-    assert not any(value for name, value in given.items() if name not in ("data", "method"))
+    assert (given["method"], given["split"]) == ("mixmae", "train")
+    others = given.keys() - {"data", "method", "split"}
+    assert not any(given[name] for name in others)
 
 
 def test_options_reach_the_arguments_of_their_names(given):

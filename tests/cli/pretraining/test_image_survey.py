@@ -26,7 +26,7 @@ def test_images_of_all_folders_are_counted(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["folder", "tar", "tars"])
-def test_class_of_the_name_train_is_no_split(tmp_path, kind):
+def test_class_of_the_name_train_is_read_with_an_option(tmp_path, kind):
     names = ("train/0.png", *(f"{name}/0.png" for name in ("bus", "car", "cat", "dog")))
     files = dict.fromkeys(names, image_bytes())
     if kind == "tars":
@@ -37,10 +37,12 @@ def test_class_of_the_name_train_is_no_split(tmp_path, kind):
         place = write_archive(tmp_path / "a.tar", files, "tar")
     else:
         place = write_folder(tmp_path / "a", files)
-    survey = survey_images([place])
-    assert (survey.parts[0].root, survey.images) == (str(place), 5)
-    dataset = UnlabeledImageFolder(str(place), data_prefix="train", lazy_init=True)
-    assert len(dataset.load_data_list()) == 5
+    with pytest.raises(
+        DataNotFoundError, match=r"may be the split, or a class .*; --split '' reads"
+    ):
+        survey_images([place])
+    survey = survey_images([place], split="")
+    assert (survey.parts, survey.images) == ((DataPart(str(place)),), 5)
 
 
 def test_run_reads_the_images_that_were_counted(tmp_path):
@@ -73,6 +75,15 @@ def test_other_splits_alone_are_not_read(tmp_path):
     for read in (survey_images, lambda roots: UnlabeledImageFolder(roots[0], data_prefix="train")):
         with pytest.raises(DataNotFoundError, match="has no split 'train', but test, val: give"):
             read([str(tmp_path)])
+    for given in "", "x":
+        with pytest.raises(
+            DataNotFoundError, match=r"such as --split 'test'; --split '' reads all$"
+        ):
+            survey_images([tmp_path / given])
+        (tmp_path / "x").mkdir(exist_ok=True)
+        write_archive(tmp_path / "x/a.tar", class_files("test"), "tar")
+    assert survey_images([tmp_path / "x"], split="test").images == 4
+    (tmp_path / "x/a.tar").unlink()
     (tmp_path / "val").rename(tmp_path / "train")
     assert survey_images([tmp_path]).images == 4
 

@@ -47,9 +47,22 @@ def test_given_settings_are_kept():
     assert str(settings.out) == "x/y"
 
 
-def test_folder_train_is_named_after_its_parent():
-    settings = resolve_settings(survey(folder="/data/birds/train"), CPU)
-    assert settings.out.name == "mixmae_swin-t_birds"
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [
+        ("/data/birds/train", "birds"),
+        ("/data/birds/train2017", "birds_train2017"),
+        ("/data/birds/images/train", "birds_images"),
+        ("/data/birds/val.tar", "birds_val"),
+        ("/data/birds/data/train-*.parquet", "birds_data_train-_"),
+        ("/data/birds/training.txt", "birds"),
+        ("/data/birds.v2", "birds_v2"),
+        ("/train", "data"),
+        ("hf://user/birds#val", "user_birds_val"),
+    ],
+)
+def test_work_folder_is_named_after_the_data_set(folder, name):
+    assert resolve_settings(survey(folder=folder), CPU).out.name == f"mixmae_swin-t_{name}"
 
 
 def measured(channels):
