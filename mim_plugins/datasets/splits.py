@@ -211,10 +211,11 @@ def _pattern(word: str, names: Sequence[str], suffixes: Mapping[str, str]) -> st
 
 def without_shared_beginning(archives: Mapping[str, str]) -> dict[str, str]:
     """Return archives without the words that the names side by side share, as ``x_train x_val``."""
-    start = os.path.commonprefix([posixpath.dirname(path) for path in archives])
-    around, word = start[: start.rfind("/") + 1], start.rpartition("/")[2]
-    cut = len(around) + len(re.sub(r"[^\W_]*$", "", word))
-    return {around + path[cut:]: archive for path, archive in archives.items() if archives}
+    stems = {posixpath.dirname(path) for path in archives}
+    around, slash, word = os.path.commonprefix([*stems]).rpartition("/")
+    word = re.sub(r"[^\W_]*$", "", word) if len(stems) > 1 else ""
+    start = len(around + slash)
+    return {path[:start] + path[start + len(word) :]: each for path, each in archives.items()}
 
 
 def _warn(text: str) -> None:

@@ -117,7 +117,7 @@ def _read_list(file: str) -> Source | None:
 
 def _read_archives(source: str, place: ArchivePlace) -> Source:
     """Keep the labels that archives store, or else the paths of their members."""
-    stems = [stem_of(each) for each in place.archives]
+    stems = [f"{stem_of(each)}/0" for each in place.archives]
     _refuse_splits(source, stems, "give the archives of one, such as 'data/train-*.tar'")
     found = archive_images(place, stores_labels(place), suffixes=BAND_SUFFIXES)
     paths = paths_of(found.paths, "")
@@ -154,7 +154,7 @@ def _labeled_in(found: Source, classes: Sequence[str]) -> Source:
 
 
 def _refuse_splits(source: str, paths: Sequence[str], remedy: str) -> None:
-    """Refuse images, or archives without suffix, of different splits."""
+    """Refuse paths of different splits."""
     start = len(shared_prefix(paths))
     inner = [path[start:] for path in paths]
     try:
