@@ -138,9 +138,8 @@ def check_choice(
     if len(own) > 1 and not (are_files and are_shards(own)):
         raise SplitError(f"{data} has several '{split or wanted}', which are no shards: {shown}")
     found = _NUMBERED.fullmatch(own[0]) if are_files else None
-    if missing := int((found and found[3]) or 0) - len(own):
-        if missing > 0:
-            _warn(f"{data} lacks {missing} of the {len(own) + missing} parts: {shown}")
+    if (missing := int((found and found[3]) or 0) - len(own)) > 0:
+        _warn(f"{data} lacks {missing} of the {len(own) + missing} parts: {shown}")
     if split is None:
         return
     parts = [path.removeprefix(around).split("/") for path in (*images, *archives)]
@@ -193,10 +192,11 @@ def refuse_splits(images: Iterable[str], archives: Iterable[str], wanted: str, w
         group = _without_numbers(name) if name in stems else name
         groups.setdefault(group, []).append(name)
     shown = listed([printable(_pattern(word, groups[word], stems)) for word in groups], _SHOWN)
-    is_other = any(split_of(posixpath.basename(each)) not in (None, split) for each in kinds)
-    if not wanted:  # one split, even another one, without anything beside
-        is_other = is_other and not all(any(map(similar_split, each)) for each in parts)
-    if is_other or len({*kinds.values()}) > 1:
+    exact = {split_of(posixpath.basename(each)) for each in kinds} - {None}
+    is_mixed = len({*kinds.values()}) > 1
+    if not wanted:  # classes may have similar names, unless all have
+        is_mixed &= len(exact) > 1 or all(any(map(similar_split, each)) for each in parts)
+    if is_mixed or (wanted and exact - {split}):
         which = f"no split '{printable(wanted)}', but" if wanted else "different splits:"
         raise SplitError(f"{data} has {which} {shown}")
     if {*kinds.values()} - {split} and wanted:
@@ -212,7 +212,7 @@ def _pattern(word: str, names: Sequence[str], suffixes: Mapping[str, str]) -> st
 def without_shared_beginning(archives: Mapping[str, str]) -> dict[str, str]:
     """Return archives without the words that the names side by side share, as ``x_train x_val``."""
     stems = {posixpath.dirname(path) for path in archives}
-    around, slash, word = os.path.commonprefix([*stems]).rpartition("/")
+    around, slash, word = os.path.commonprefix([*stems]).rpartition("/")  # noqa: RUF071
     word = re.sub(r"[^\W_]*$", "", word) if len(stems) > 1 else ""
     start = len(around + slash)
     return {path[:start] + path[start + len(word) :]: each for path, each in archives.items()}

@@ -106,9 +106,7 @@ def _highest_label(dataset: Any) -> int:
 
 
 def _warn_of_shared_images(references: DataLoader, queries: DataLoader) -> None:
-    if is_main_process() and (
-        shared := count_shared_images(references.dataset, queries.dataset)
-    ):
+    if is_main_process() and (shared := count_shared_images(references.dataset, queries.dataset)):
         total = len(queries.dataset)  # type: ignore[arg-type]
         print_log(
             f"{shared} of {total} queries are also among the references and find themselves, so the"

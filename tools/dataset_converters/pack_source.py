@@ -109,7 +109,9 @@ def _read_list(file: str) -> Source | None:
                 " every line a path and a label from 0, or a path alone"
             )
     labels = [label for _, label in entries]
-    if not are_mixed(first_folders(paths, shared_prefix(paths))) and labels == [image.label for image in by_path.images]:
+    if not are_mixed(first_folders(paths, shared_prefix(paths))) and labels == [
+        image.label for image in by_path.images
+    ]:
         return by_path
     classes = _numbered_classes(file, labels)
     return Source(named_by_label(addresses, labels, None), classes)
