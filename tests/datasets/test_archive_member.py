@@ -1,7 +1,7 @@
 """Folders in archives."""
 
 import pytest
-from archive_files import class_files, write_tar
+from archive_files import write_tar
 
 from mim_plugins.archives import open_archive
 from mim_plugins.datasets import LabeledImageFolder, UnlabeledImageFolder, archive_member, splits

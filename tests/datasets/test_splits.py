@@ -99,13 +99,13 @@ def test_unclear_choices_are_an_error():
     ):
         check("train2014 train2017 val2017")
     for names in ("bus car cat dog train", "bus car cat Test_drive train"):
-        with pytest.raises(SplitError, match="'train' may be the split, or a class such as bus"):
+        with pytest.raises(SplitError, match="'train' may be the split, or a class such as"):
             check(names)
         check(f"{names} test")
         check(names, paths=["train/deep/0"])
         check(f"{names} test".replace("train", "train2017"))
     for names in ("train_0 train_1 val", "train2017 photos", "train_0 train_a val", "train-0 0"):
-        with pytest.raises(SplitError, match="no shards|may be a part of 'train'"):
+        with pytest.raises(SplitError, match=r"no shards|may be a part of 'train'"):
             check(names)
     check("train2017 photos", "train2017")
 

@@ -1,7 +1,6 @@
 """Images to pack from a folder, list or archive, with their labels."""
 
 import os
-import posixpath
 from collections.abc import Sequence
 from itertools import pairwise
 
