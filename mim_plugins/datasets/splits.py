@@ -147,8 +147,8 @@ def check_choice(
     unread = [each for each in sorted(beside) if similar_split(each) in (None, split)]
     names = listed([printable(each) or "other images" for each in unread], _SHOWN)
     has_others = not {*map(split_of, beside)} <= {None, split}
-    deep = {each[0] for each in parts if len(each) > 2}
-    classes = {each[0] for each in parts if len(each) == 2} - deep
+    classes = {each[0] for each in parts if len(each) == 2}
+    classes -= {each[0] for each in parts if len(each) > 2}
     if plain_split(own[0]):
         is_class = own[0] in classes and len(beside & classes) >= _FEWEST_CLASSES
         if is_class and not has_others:
