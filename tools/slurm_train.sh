@@ -28,6 +28,9 @@ fi
 # the id distinguishes a restart, also by a requeue, from a new run
 MIM_PLUGINS_LAUNCH=${requeued:-$(hostname)_$$_$(date +%s)}
 export MIM_PLUGINS_LAUNCH
+if ((${SLURM_RESTART_COUNT:-0} == 0)); then
+    rm -f "$work_dir/restarts.json" # of an earlier run in the same batch job
+fi
 export MIM_PLUGINS_NO_RESTART=$work_dir/no_restart # written after a failure that would recur
 mark=$work_dir/preempted
 counter=$work_dir/restarts_$MIM_PLUGINS_LAUNCH

@@ -138,7 +138,8 @@ def _parse(text: str) -> Description:
     entries = check_entries(content, _ENTRIES)
     values = check_entries(entries["preprocessing"], _PREPROCESSING, "preprocessing")
     numbers = {name: tuple(map(float, values[name])) for name in ("mean", "std")}
-    preprocessing = Preprocessing(**values | numbers | dict(size=tuple(values["size"])))
+    sizes = {name: tuple(values[name]) for name in ("size", "resize")}
+    preprocessing = Preprocessing(**values | numbers | sizes)
     _check_agreement(preprocessing)
     return Description(**entries | dict(preprocessing=preprocessing))
 

@@ -104,7 +104,9 @@ def test_the_number_of_channels_is_that_of_the_backbone():
 
 
 def described(order):
-    images = Preprocessing((32, 32), 37, "bicubic", "pillow", 3, order, (1.5, 2, 3), (4, 5, 6))
+    images = Preprocessing(
+        (32, 32), (37, 37), "bicubic", "pillow", 3, order, (1.5, 2, 3), (4, 5, 6)
+    )
     return Description(dict(type="MaskedViT"), images)
 
 

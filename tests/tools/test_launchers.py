@@ -390,6 +390,21 @@ def test_restart_before_an_iteration_still_overwrites(slurm, tmp_path, tiny, por
     assert not (run / "epoch_2.pth").exists()
 
 
+def test_second_run_in_a_batch_job_is_no_restart(slurm, tmp_path, tiny, port):
+    config, arguments = tiny
+    run = tmp_path / "run"
+    command = ("bash", "tools/slurm_train.sh", "part", "job", config, run)
+    job = dict(GPUS="1", PORT=port, SLURM_JOB_ID="123")
+    first = slurm(*command, *arguments, **job)
+    assert first.returncode == 0, first.stderr[-3000:]
+    assert slurm(*command, *arguments, **job).returncode == 1  # the folder has checkpoints
+    again = slurm(*command, "--overwrite", *arguments, **job)
+    assert again.returncode == 0, again.stderr[-3000:]
+    assert "resumed epoch" not in again.stdout + again.stderr
+    requeued = slurm(*command, *arguments, **job, SLURM_RESTART_COUNT="1")
+    assert "Load checkpoint" in requeued.stdout + requeued.stderr
+
+
 def test_two_machines_train_together(slurm, tmp_path, tiny, port):
     config, arguments = tiny
 

@@ -117,7 +117,7 @@ def test_train_tool_runs_the_written_config_and_resume_continues(finished, capsy
     run_tool("train.py", folder / "again.py", "--work-dir", folder / "again", *options)
     assert (folder / "again/epoch_1.pth").is_file()
     config = folder / "again/again.py"
-    config.write_text(config.read_text().replace("max_epochs=1,", "max_epochs=2,"))
+    config.write_text(config.read_text().replace("max_epochs=1", "max_epochs=2"))
     os.utime(folder / "run.py", (time.time() + 9,) * 2)
     monkeypatch.chdir(folder)
     main(["resume", "again"])
@@ -137,11 +137,11 @@ def test_earlier_run_is_kept_without_overwrite(finished):
 
 def test_config_can_be_written_without_training(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    write_images(tmp_path / "data", 4)
-    results = mim_plugins.pretrain("data", "mae", "vit-t", batch_size=2, config_only=True)
-    assert str(results.config) == "work_dirs/mae_vit-t_data.py"
+    write_images(tmp_path / "birds", 4)
+    results = mim_plugins.pretrain("birds", "mae", "vit-t", batch_size=2, config_only=True)
+    assert str(results.config) == "work_dirs/mae_vit-t_birds.py"
     assert results.checkpoint is None
-    assert [path.name for path in (tmp_path / "work_dirs").iterdir()] == ["mae_vit-t_data.py"]
+    assert [path.name for path in (tmp_path / "work_dirs").iterdir()] == ["mae_vit-t_birds.py"]
 
 
 def test_shape_of_elongated_images_is_suggested(tmp_path, capsys):
