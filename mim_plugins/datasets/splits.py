@@ -133,8 +133,7 @@ def check_choice(
     around, own, _ = choice
     data, split = f"'{printable(where)}'", plain_split(posixpath.basename(wanted))
     shown = listed([printable(around + each) for each in own], _SHOWN)
-    stems = {*map(posixpath.dirname, archives)}
-    are_files = all(around + each in stems for each in own)
+    are_files = {around + each for each in own} <= {*map(posixpath.dirname, archives)}
     if len(own) > 1 and not (are_files and are_shards(own)):
         raise SplitError(f"{data} has several '{split or wanted}', which are no shards: {shown}")
     found = _NUMBERED.fullmatch(own[0]) if are_files else None
@@ -147,13 +146,11 @@ def check_choice(
     unread = [each for each in sorted(beside) if similar_split(each) in (None, split)]
     names = listed([printable(each) or "other images" for each in unread], _SHOWN)
     has_others = not {*map(split_of, beside)} <= {None, split}
-    classes = {each[0] for each in parts if len(each) == 2}
-    classes -= {each[0] for each in parts if len(each) > 2}
+    deep = {each[0] for each in parts if len(each) > 2}
+    classes = {each[0] for each in parts if len(each) == 2} - deep
     if plain_split(own[0]):
-        is_class = own[0] in classes and len(beside & classes) >= _FEWEST_CLASSES
-        if is_class and not has_others:
-            like = listed([*map(printable, sorted(beside & classes))])
-            raise SplitError(f"{data}: '{shown}' may be the split, or a class such as {like}")
+        if own[0] in classes and len(beside & classes) >= _FEWEST_CLASSES and not has_others:
+            raise SplitError(f"{data}: '{shown}' may be the split, or a class such as {names}")
     else:
         word = _without_numbers(own[0]).lower()
         is_part = any(each.lower().startswith(word) for each in beside)
@@ -183,8 +180,8 @@ def refuse_splits(images: Iterable[str], archives: Iterable[str], wanted: str, w
     split, data = plain_split(wanted or "train"), f"'{printable(where)}'"
     if split is None:
         tops = listed(sorted({printable(each[0]) for each in parts if each}), _SHOWN)
-        cause = f"{data} has no folder or archive '{printable(wanted)}'"
-        raise SplitError(f"{cause}, but {tops}" if tops else cause)
+        found = f", but {tops}" if tops else ""
+        raise SplitError(f"{data} has no folder or archive '{printable(wanted)}'{found}")
     names = {"/".join(each[:depth]) for each in parts for depth in range(1, len(each) + 1)}
     kinds = {each: kind for each in names if (kind := similar_split(posixpath.basename(each)))}
     groups: dict[str, list[str]] = {}

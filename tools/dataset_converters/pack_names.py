@@ -106,12 +106,12 @@ def shared_prefix(paths: Sequence[str]) -> str:
 
 
 def folders_around_classes(paths: Sequence[str]) -> str:
-    """Return the folders that all paths share, through the first split if there is one.
+    """Return the folders that all paths share through the first split, ``""`` without one.
 
-    Such folders without any inside are classes.
+    A split without folders is a class.
     """
     shared = shared_folders(paths)
-    count = next((n for n, part in enumerate(shared, 1) if plain_split(part)), len(shared))
+    count = next((n for n, part in enumerate(shared, 1) if plain_split(part)), 0)
     around = as_prefix(shared[:count])
     return around if any(first_folders(paths, around)) else ""
 

@@ -79,6 +79,10 @@ def _read_folder(folder: str, scan: ImageScan) -> Source:
     paths = paths_of(scan.paths, folder)
     _refuse_splits(folder, paths, "pack each alone")
     around = folders_around_classes(paths)
+    inner = shared_prefix(paths)
+    is_deep = not around and any(first_folders(paths, inner))
+    if is_deep and len(classes_of_scan(folder, scan, BAND_SUFFIXES)) > 1:
+        around = inner  # other folders, such as meta of Food-101, have no images
     _refuse_images_beside(folder, paths, around)
     found = named_by_path(scan.paths, paths, around)
     if found.classes is None:
