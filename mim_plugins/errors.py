@@ -37,19 +37,22 @@ class SplitError(DataNotFoundError):
     """Error of a split of a data set that is missing or not clear.
 
     Args:
-        message: the cause, and what to give in a config.
         cause: what is wrong, with the names to choose from.
-        names: those to give instead, ``""`` for everything.
+        remedy: what to do.
     """
 
-    def __init__(self, message: str, cause: str = "", names: tuple[str, ...] = ()) -> None:
-        super().__init__(message)
+    def __init__(self, cause: str, remedy: str = "give the path of one as data") -> None:
+        super().__init__(f"{cause}: {remedy}")
         self.cause = cause
-        self.names = names
+        self.remedy = remedy
 
 
 class ArchiveError(UserError, ValueError):
     """Error of an archive of images that is corrupt, or that lacks a package to read it."""
+
+
+class TableError(ArchiveError):
+    """Error of a table that has no column of images."""
 
 
 class GlobalBatchError(UserError, ValueError):

@@ -15,6 +15,7 @@ from .formats import (
     archive_format,
     archive_of,
     format_of_suffix,
+    is_metadata,
     open_archive,
 )
 from .image_archive import ImageArchive
@@ -31,6 +32,7 @@ __all__ = [
     "contains_file",
     "format_of_suffix",
     "image_exists",
+    "is_metadata",
     "is_url",
     "join_address",
     "open_archive",

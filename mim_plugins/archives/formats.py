@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from importlib import import_module
 
-from ..errors import ArchiveError, DataNotFoundError
+from ..errors import ArchiveError, DataNotFoundError, TableError, UserError
 from ..file_names import printable
 from .handles import forget_handles
 from .image_archive import ImageArchive, opened_archives
@@ -69,6 +69,16 @@ def open_archive(path: str) -> ImageArchive:
         known.version = version
         opened_archives[path] = known
     return known
+
+
+def is_metadata(path: str) -> bool:
+    """Return whether a path is a table without images, as of img2dataset, which is no data."""
+    try:
+        return format_of_suffix(path) == "parquet" and open_archive(path) is None
+    except TableError:
+        return True
+    except UserError:  # reported where it is read
+        return False
 
 
 def read_archive(path: str, kind: str) -> ImageArchive:

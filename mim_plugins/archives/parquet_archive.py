@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ArchiveError
+from ..errors import ArchiveError, TableError
 from ..file_names import printable
 from .extras import import_extra
 from .handles import handle_of
@@ -100,7 +100,7 @@ def _image_column(path: str, schema: Any) -> str:
                 found[field.name] = f"{field.name}.bytes"
     chosen = [found[name] for name in IMAGE_COLUMNS if name in found] or list(found.values())
     if not chosen or (len(found) > 1 and not set(IMAGE_COLUMNS) & set(found)):
-        raise ArchiveError(
+        raise (ArchiveError if found else TableError)(
             f"'{printable(path)}' has the columns {', '.join(map(printable, schema.names))}, but"
             " needs one column of image files, named 'image': bytes, or a struct with bytes"
         )

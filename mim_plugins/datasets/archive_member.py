@@ -125,16 +125,15 @@ def _below(members: list[ArchiveMember], place: ArchivePlace, strict: bool) -> l
             or not choice.beside
             or any(map(split_of, choice.beside))
         ):
-            check_choice(choice, paths, where)
+            check_choice(choice, paths, [], wanted, where)
             return _inside(members, *choice.prefixes)
     if wanted and members and not place.is_named:
         refuse_splits(paths, [], wanted, where)
         if strict:
             raise SplitError(
-                f"'{printable(where)}' has no folder '{wanted}': store its images as"
-                f" {wanted}/CLASS/IMAGE, or give a folder with an archive of each split, such as"
-                f" {wanted}.tar or {wanted}.parquet",
                 f"'{printable(where)}' has no folder '{wanted}'",
+                f"store its images as {wanted}/CLASS/IMAGE, or give a folder with an archive of"
+                f" each split, such as {wanted}.tar or {wanted}.parquet",
             )
     return _inside(members, as_prefix(shared_folders(paths)) if members else "")
 

@@ -5,10 +5,10 @@ import os
 from collections.abc import Collection
 from typing import NamedTuple
 
-from ..archives import FORMATS, HUB, archive_format, format_of_suffix, open_archive
+from ..archives import FORMATS, HUB, archive_format, format_of_suffix, is_metadata
 from ..archives.handles import file_identity
 from ..archives.hugging_face_archive import split_names
-from ..errors import ArchiveError, DataNotFoundError
+from ..errors import DataNotFoundError
 from ..file_names import printable
 from ..wording import counted
 from .image_files import ARCHIVES, ImageScan, scan_images
@@ -82,8 +82,6 @@ def archive_place(
     for path in sorted(files.values()):
         groups.setdefault(stem_of(path), []).append(path)
     for paths in groups.values():
-        if len(paths) > 1:
-            paths[:] = [each for each in paths if not _is_metadata(each)] or paths
         if len(paths) > 1:
             raise DataNotFoundError(
                 f"'{printable(paths[0])}' and '{printable(paths[1])}' have the same name: give the"
@@ -160,16 +158,8 @@ def _links_last(path: str) -> tuple[bool, str]:
     return os.path.islink(path), path
 
 
-def _is_metadata(archive: str) -> bool:
-    """Return whether a table beside an archive of its name has no images, as of img2dataset."""
-    try:
-        return archive_format(archive) == "parquet" and not open_archive(archive)
-    except ArchiveError:
-        return True
-
-
 def _matches(pattern: str) -> list[str]:
     if not glob.has_magic(pattern) or os.path.exists(pattern):
         return []
     found = sorted(glob.glob(pattern, recursive=True))
-    return [path for path in found if archive_format(path)]
+    return [path for path in found if archive_format(path) and not is_metadata(path)]

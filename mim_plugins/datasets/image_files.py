@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from mmengine.logging import print_log
 
-from ..archives import archive_of
+from ..archives import archive_of, is_metadata
 from ..archives.handles import file_identity
 from ..errors import DataNotFoundError
 from ..file_names import printable
@@ -172,7 +172,7 @@ class _Walk:
             self.paths.append(entry.path)
         elif is_image:
             self._leave_out(SPECIAL, entry.path)
-        elif archive := archive_of(entry.path):
+        elif (archive := archive_of(entry.path)) and not is_metadata(archive):
             self._leave_out(ARCHIVES, archive)
 
     def _leave_out(self, kind: str, path: str) -> None:

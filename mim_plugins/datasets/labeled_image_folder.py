@@ -149,11 +149,10 @@ class LabeledImageFolder(LabeledDataset):
         name, unread = type(self).__name__, describe_foreign(root)
         if not is_folder and not others:
             cause = f"'{printable(root)}' has no folder '{printable(split)}'{unread}"
-            message = f"{name}: there is no folder '{printable(folder)}'{unread}. {_LAYOUT}"
-            raise SplitError(message, cause)
+            raise SplitError(cause, _LAYOUT)
         where = "the class folders of " if self.with_label else ""
         raise DataNotFoundError(
-            f"{name}: no images in {where}'{printable(folder)}' (looked for"
+            f"{name}: no images in {where}'{printable([folder, *others][-1])}' (looked for"
             f" {' '.join(self.suffixes)}){unread}. {_LAYOUT}"
         )
 

@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from mmengine.logging import print_log
 
-from ..archives import archive_format, archive_of
+from ..archives import archive_format, archive_of, is_metadata
+from ..errors import DataNotFoundError
 from ..file_names import printable
 from ..wording import counted, listed
 from .archive_places import (
@@ -30,7 +31,9 @@ from .splits import (
     outline,
     plain_split,
     refuse_splits,
-    similar_split,
+    shared_folders,
+    split_of,
+    without_shared_beginning,
 )
 
 _SAMPLED = 1000  # files of a folder beside the split, among which images are looked for
@@ -40,7 +43,7 @@ class FolderImages(NamedTuple):
     """Images of a split in folders."""
 
     folders: list[str]
-    """The folder, or several that are shards; none if no folder is the split."""
+    """The folder; none if no folder is the split."""
     paths: list[str]
 
 
@@ -106,19 +109,20 @@ def _choose(
     root: str, split: str, contents: _Contents, suffixes: Sequence[str], kinds: Sequence[bool]
 ) -> FolderImages | ArchivePlace | None:
     """Return the images or archives that are a split, exactly if True is among the kinds."""
-    paths = contents.images, [*contents.archives]
-    for exact, names in product(kinds, paths) if split else ():
+    archives, short = contents.archives, without_shared_beginning(contents.archives)
+    places = contents.images, archives, short if plain_split(split) else {}
+    for exact, names in product(kinds, places) if split else ():
         choice = choose_split(names, split, exact)
         if choice is None:
             continue
-        check_choice(choice, [path for each in paths for path in each], root)
+        archives = short if names is short else contents.archives
+        check_choice(choice, contents.images, archives, split, root)
         prefixes = tuple(choice.prefixes)
         if names is contents.images:
             return _read([os.path.join(root, each[:-1]) for each in prefixes], contents, suffixes)
         inside = [path for path in names if path.startswith(prefixes)]
         files = [path for path in inside if f"{posixpath.dirname(path)}/" in prefixes] or inside
-        archives = [contents.archives[path] for path in files]
-        return archive_place(archives, posixpath.basename(split), is_named=True)
+        return archive_place([archives[each] for each in files], posixpath.basename(split), True)
     return None
 
 
@@ -133,8 +137,21 @@ def _everything(
         return archive_place(archives, split)
     if strict and split:
         return FolderImages([], [])
+    _refuse_empty_split(root, split, scan.paths)
     refuse_stray_images(root, scan)
     return _read([root], contents)
+
+
+def _refuse_empty_split(root: str, split: str, paths: Sequence[str]) -> None:
+    """Refuse to read everything beside the folder of a split, such as one that is not mounted."""
+    shared = shared_folders([_relative(path, root) for path in paths]) if paths and split else []
+    for depth in range(len(shared) + 1 if split else 0):
+        around = os.path.join(root, *shared[:depth])
+        for name in names_of_split(os.listdir(around), split, exact=True):
+            if os.path.isdir(place := os.path.join(around, name)):
+                raise DataNotFoundError(
+                    f"'{printable(place)}' contains no images: restore them, or remove the folder"
+                )
 
 
 def _read(folders: list[str], contents: _Contents, suffixes: Sequence[str] = ()) -> FolderImages:
@@ -164,11 +181,11 @@ def _top(folder: str, split: str, suffixes: Sequence[str]) -> _Contents:
     contents = _Contents([], {}, {})
     for name in names if own else ():
         path, kind = os.path.join(folder, name), plain_split(split)
-        if archive_format(path):
+        if archive_format(path) and not is_metadata(path):
             contents.add_archive(folder, path)
         elif name in own and os.path.isdir(path):
             contents.add(folder, path, suffixes)
-        elif kind and similar_split(name) not in (None, kind):
+        elif kind and split_of(name) not in (None, kind):
             contents.images.append(f"{name}/0/0")
         elif kind and (inner := _sample(path, tuple(suffixes))):
             contents.images.append(f"{name}/{inner}")

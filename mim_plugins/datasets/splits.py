@@ -120,48 +120,55 @@ def choose_split(paths: Collection[str], wanted: str, exact: bool) -> Choice | N
     return None
 
 
-def check_choice(choice: Choice, paths: Collection[str], where: str) -> None:
+def check_choice(
+    choice: Choice, images: Collection[str], archives: Collection[str], wanted: str, where: str
+) -> None:
     """Refuse a choice that is not clear, and log a warning of what is not read beside it.
 
-    The paths are the :func:`outline` of all images and archives of the data ``where``.
+    See :func:`choose_split` and :func:`refuse_splits` for the arguments.
 
     Raises:
-        SplitError: several names are no shards, or the split may be a class.
+        SplitError: several names are no shards, or the split may be a class or a part of it.
     """
     around, own, _ = choice
-    split, first = split_of(own[0]), around + own[0]
-    if len(own) > 1 and not are_shards(own):
-        names = listed([printable(around + each) for each in own], _SHOWN)
-        cause = f"'{printable(where)}' has several '{split or own[0]}', which are no shards:"
-        raise split_error(f"{cause} {names}", split, [first, ""])
+    data, split = f"'{printable(where)}'", plain_split(posixpath.basename(wanted))
+    shown = listed([printable(around + each) for each in own], _SHOWN)
+    are_files = {around + each for each in own} <= {*map(posixpath.dirname, archives)}
+    if len(own) > 1 and not (are_files and are_shards(own)):
+        raise SplitError(f"{data} has several '{split or wanted}', which are no shards: {shown}")
+    found = _NUMBERED.fullmatch(own[0]) if are_files else None
+    if (missing := int((found and found[3]) or 0) - len(own)) > 0:
+        _warn(f"{data} lacks {missing} of the {len(own) + missing} parts: {shown}")
     if split is None:
         return
-    parts = [path.removeprefix(around).split("/") for path in paths]
+    parts = [path.removeprefix(around).split("/") for path in (*images, *archives)]
+    beside = {each[0] if each[1:] else "" for each in parts} - {*own}
+    unread = [each for each in sorted(beside) if similar_split(each) in (None, split)]
+    names = listed([printable(each) or "other images" for each in unread], _SHOWN)
+    has_others = not {*map(split_of, beside)} <= {None, split}
     deep = {each[0] for each in parts if len(each) > 2}
     classes = {each[0] for each in parts if len(each) == 2} - deep
-    beside = {each[0] if each[1:] else "" for each in parts} - {*own}
-    kinds = {*map(similar_split, beside)} - {None, split}
-    like = sorted(beside & classes) if own[0] in classes and plain_split(own[0]) else []
-    if len(like) >= _FEWEST_CLASSES and not kinds:
-        cause = f"'{printable(where)}': '{printable(first)}' may be the split, or a class such as"
-        raise split_error(f"{cause} {listed([*map(printable, like)])}", split, [""])
-    unread = [printable(each) for each in sorted(beside) if similar_split(each) in (None, split)]
+    if plain_split(own[0]):
+        if own[0] in classes and len(beside & classes) >= _FEWEST_CLASSES and not has_others:
+            raise SplitError(f"{data}: '{shown}' may be the split, or a class such as {names}")
+    else:
+        word = _without_numbers(own[0]).lower()
+        is_part = any(each.lower().startswith(word) for each in beside)
+        if is_part or (beside and not has_others):
+            raise SplitError(f"{data}: {shown} may be a part of '{split}', beside {names}")
     if unread:
-        print_log(
-            f"'{printable(where)}': not read beside {listed([*map(printable, own)])}:"
-            f" {listed([each or 'other images' for each in unread], _SHOWN)}",
-            "current",
-            logging.WARNING,
-        )
+        _warn(f"{data}: not read beside {listed([*map(printable, own)], _SHOWN)}: {names}")
 
 
 def refuse_splits(images: Iterable[str], archives: Iterable[str], wanted: str, where: str) -> None:
     """Refuse to read everything if names of folders may be other splits, or a name is missing.
 
+    Names that only look like one other split are a warning.
+
     Args:
         images: :func:`outline` of the images.
         archives: paths of archives, as ``STEM/SUFFIX``.
-        wanted: the split, or another folder, which none of them is.
+        wanted: the split, or another folder, which none of them is; ``""`` for one split, any.
         where: the data, for messages.
 
     Raises:
@@ -170,27 +177,27 @@ def refuse_splits(images: Iterable[str], archives: Iterable[str], wanted: str, w
     """
     stems = {posixpath.dirname(path): posixpath.basename(path) for path in archives}
     parts = [*(path.split("/")[:-1] for path in images), *(stem.split("/") for stem in stems)]
-    split = plain_split(wanted)
+    split, data = plain_split(wanted or "train"), f"'{printable(where)}'"
     if split is None:
         tops = listed(sorted({printable(each[0]) for each in parts if each}), _SHOWN)
-        cause = f"'{printable(where)}' has no folder or archive '{printable(wanted)}'"
-        raise split_error(f"{cause}, but {tops}" if tops else cause, None, [])
+        found = f", but {tops}" if tops else ""
+        raise SplitError(f"{data} has no folder or archive '{printable(wanted)}'{found}")
     names = {"/".join(each[:depth]) for each in parts for depth in range(1, len(each) + 1)}
     kinds = {each: kind for each in names if (kind := similar_split(posixpath.basename(each)))}
-    is_other = any(split_of(posixpath.basename(each)) not in (None, split) for each in kinds)
-    if not is_other and len({*kinds.values()}) < 2:
-        return
     groups: dict[str, list[str]] = {}
     for name in sorted(kinds, key=lambda name: (name.count("/"), name)):
         group = _without_numbers(name) if name in stems else name
         groups.setdefault(group, []).append(name)
     shown = listed([printable(_pattern(word, groups[word], stems)) for word in groups], _SHOWN)
-    own = [word for word, (name, *_) in groups.items() if split in kinds[name]]
-    if split == "train":  # training images are no substitute for others
-        own = own or [*groups]
-    own = own or [word for word, (name, *_) in groups.items() if "train" not in kinds[name]]
-    cause = f"'{printable(where)}' has no split '{printable(wanted)}', but {shown}"
-    raise split_error(cause, split, [*own[:1], ""])
+    exact = {split_of(posixpath.basename(each)) for each in kinds} - {None}
+    is_mixed = len({*kinds.values()}) > 1
+    if not wanted:  # classes may have similar names, unless all have
+        is_mixed &= len(exact) > 1 or all(any(map(similar_split, each)) for each in parts)
+    if is_mixed or (wanted and exact - {split}):
+        which = f"no split '{printable(wanted)}', but" if wanted else "different splits:"
+        raise SplitError(f"{data} has {which} {shown}")
+    if {*kinds.values()} - {split} and wanted:
+        _warn(f"{data} has no split '{split}', but {shown}, which may be another split")
 
 
 def _pattern(word: str, names: Sequence[str], suffixes: Mapping[str, str]) -> str:
@@ -199,21 +206,17 @@ def _pattern(word: str, names: Sequence[str], suffixes: Mapping[str, str]) -> st
     return (f"{word}{sign}*" if names[1:] else names[0]) + suffixes.get(names[0], "")
 
 
-def split_error(cause: str, split: str | None, names: Sequence[str]) -> SplitError:
-    """Return the error of a split, with names to give in a config instead, ``""`` for all."""
-    if split in ("val", "test"):
-        names = [name for name in names if name]  # all would include the training images
-    remedy = how_to_read(names, "data_prefix=")
-    if "" in names:
-        remedy += " (--cfg-options train_dataloader.dataset.data_prefix.img_path=)"
-    return SplitError(f"{cause}: {remedy}", cause, tuple(names))
+def without_shared_beginning(archives: Mapping[str, str]) -> dict[str, str]:
+    """Return archives without the words that the names side by side share, as ``x_train x_val``."""
+    stems = {posixpath.dirname(path) for path in archives}
+    around, slash, word = os.path.commonprefix([*stems]).rpartition("/")  # noqa: RUF071
+    word = re.sub(r"[^\W_]*$", "", word) if len(stems) > 1 else ""
+    start = len(around + slash)
+    return {path[:start] + path[start + len(word) :]: each for path, each in archives.items()}
 
 
-def how_to_read(names: Sequence[str], option: str) -> str:
-    """Return how to read one of the names with an option such as ``--split``."""
-    given = [f", or its name, such as {option}{printable(name)!r}" for name in names if name]
-    everything = f"; {option}'' reads all" if "" in names else ""
-    return f"give the path of one as data{''.join(given[:1])}{everything}"
+def _warn(text: str) -> None:
+    print_log(text, "current", logging.WARNING)
 
 
 def outline(paths: Iterable[str]) -> list[str]:

@@ -9,7 +9,7 @@ from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 
 from ..archives import HUB, ImageArchive, archives_of, image_exists
-from ..errors import DataNotFoundError
+from ..errors import DataNotFoundError, SplitError
 from ..file_names import printable
 from ..registry import DATASETS
 from ..wording import counted
@@ -29,6 +29,7 @@ from .image_lists import read_image_list
 from .replacement import check_on_corrupt, prepare_or_name_cause, prepare_or_replace
 from .single_paths import check_local_paths, check_single_paths
 from .split_places import FolderImages, find_split
+from .splits import normal_split, plain_split
 
 
 @DATASETS.register_module()
@@ -117,8 +118,13 @@ class UnlabeledImageFolder(BaseDataset):
         if self.ann_file:
             paths = self._read_list(is_archive)
         else:
-            place = find_split(self.data_root, self.split, suffixes)
-            paths = self._read_images(place, suffixes)
+            try:
+                place = find_split(self.data_root, self.split, suffixes)
+                paths = self._read_images(place, suffixes)
+            except SplitError as error:
+                if plain_split(normal_split(self.split)) != "train":
+                    raise  # all would include the training images
+                raise SplitError(error.cause, f"{error.remedy}; {_READ_ALL}") from error
         return [dict(img_path=path) for path in paths]
 
     def _read_list(self, is_archive: bool) -> list[str]:
@@ -175,6 +181,9 @@ class UnlabeledImageFolder(BaseDataset):
         return paths
 
 
+_READ_ALL = (
+    "data_prefix='' reads all (--cfg-options train_dataloader.dataset.data_prefix.img_path=)"
+)
 _LAYOUT_HELP = (
     "Arrange the data as ROOT/train/CLASS/IMAGE.JPEG, or put images into any folder, and set it"
     " with --data-root."

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from mmengine.dist import get_world_size
+from mmengine.dist import get_world_size, is_main_process
 from mmengine.logging import print_log
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
@@ -106,8 +106,7 @@ def _highest_label(dataset: Any) -> int:
 
 
 def _warn_of_shared_images(references: DataLoader, queries: DataLoader) -> None:
-    shared = count_shared_images(references.dataset, queries.dataset)
-    if shared:
+    if is_main_process() and (shared := count_shared_images(references.dataset, queries.dataset)):
         total = len(queries.dataset)  # type: ignore[arg-type]
         print_log(
             f"{shared} of {total} queries are also among the references and find themselves, so the"

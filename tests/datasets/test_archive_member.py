@@ -1,7 +1,7 @@
 """Folders in archives."""
 
 import pytest
-from archive_files import class_files, write_tar
+from archive_files import write_tar
 
 from mim_plugins.archives import open_archive
 from mim_plugins.datasets import LabeledImageFolder, UnlabeledImageFolder, archive_member, splits
@@ -38,7 +38,6 @@ def read(tmp_path, monkeypatch):
         ("a/b/train/0.png a/b/Val/1.png", "validation", "1.png"),
         ("a/train/0.png a/val/1.png", "a/val", "1.png"),
         ("train2017/0.png val2017/1.png", "train", "0.png"),
-        ("train_0/a/0.png train_1/b/1.png val/2.png", "train", "a/0.png b/1.png"),
         ("x/images/0.png x/masks/1.png", "images", "0.png"),
         ("a/0.png val/1.png", "", "a/0.png val/1.png"),
     ],
@@ -86,7 +85,6 @@ def test_missing_folder_is_an_error_unless_it_is_a_split(read):
         ("resting/0.png training/0.png", None),
         ("a/0.png b/0.png", None),
         ("train/a/0.png train_x/a/0.png val/b/0.png y/0.png", "a/0.png"),
-        ("train_0/a/0.png train_1/b/0.png", "a/0.png b/0.png"),
     ],
 )
 def test_archive_of_a_split_consists_of_its_classes(read, names, found):
@@ -126,14 +124,6 @@ def test_folders_of_archives_that_may_be_classes_are_an_error(tmp_path):
     assert len(images) == 4
     found = write_shards(tmp_path, ("", ""), ("a", "b"))
     assert [each["gt_label"] for each in found] == [0, 1]
-
-
-def test_class_folders_of_shards_are_read_together(tmp_path):
-    files = class_files("train_0") | class_files("train_1", classes="bc") | class_files("val")
-    write_tar(tmp_path / "a.tar", files | {"train_1/d/": b""})
-    dataset = LabeledImageFolder(str(tmp_path / "a.tar"), data_prefix="train")
-    assert dataset.CLASSES == ("a", "b", "c")
-    assert dataset.get_gt_labels().tolist() == [0, 0, 1, 1, 1, 1, 2, 2]
 
 
 def test_label_files_are_not_reported_as_left_out(read):

@@ -154,7 +154,7 @@ def test_class_and_file_names_of_any_bytes_are_read(root):
         (
             dict(split="test"),
             DataNotFoundError,
-            r"has no split 'test', but train, val: give .*val'$",
+            r"has no split 'test', but train, val: give the path of one as data$",
         ),
         (
             dict(data_prefix="val/c"),

@@ -41,8 +41,8 @@ def lines(monkeypatch):
         (["Train/0.zip", "Train/1.zip", "val.zip", "0.txt"], "train", "Train/0.zip Train/1.zip"),
         (["train.zip", "train2017/0.jpg", "0.jpg"], "train", "train.zip"),
         (["train2017/0.jpg", "train2017.zip", "val2017/0.jpg"], "train", "train2017/0.jpg"),
-        (["train_0/0.jpg", "train_1/a/0.jpg", "val/0.jpg"], "train",
-         "train_0/0.jpg train_1/a/0.jpg"),
+        (["x-train-0.zip", "x-train-1.zip", "x-val-0.zip"], "train",
+         "x-train-0.zip x-train-1.zip"),
         (["train/0.jpg", "Training/0.jpg"], "train", "train/0.jpg"),
         (["train/data.mdb", "val/data.mdb"], "train", "train"),
         # in folders that all images share, or all archives
@@ -76,8 +76,9 @@ def test_exact_names_or_else_everything_is_read(root, names, split, found):
 @pytest.mark.parametrize(
     ("names", "split", "message"),
     [
-        (CLASSES, "train", "'train' may be the split, or a class such as bus, car, cat and 1 more"),
+        (CLASSES, "train", "'train' may be the split, or a class such as bus, car, cat, dog"),
         ([f"{name[:-6]}.zip" for name in CLASSES], "train", "may be the split, or a class"),
+        (["train_0/0.jpg", "train_1/0.jpg", "val/0.jpg"], "train", "no shards: train_0, train_1"),
         (["train2014/0.jpg", "train2017/0.jpg"], "train", "no shards: train2014, train2017"),
         (["Train/0.jpg", "training/0.jpg"], "train", "no shards: Train, training"),
         (["train_224.zip", "train_288.zip"], "train", "no shards: train_224, train_288"),
@@ -92,6 +93,12 @@ def test_names_that_are_not_clear_are_an_error(root, names, split, message):
     with pytest.raises(SplitError, match=message) as caught:
         find_split(root(*names), split)
     assert "\n" not in str(caught.value)
+
+
+def test_folder_of_a_split_without_images_is_an_error(root):
+    folder = root("train/0.txt", "photos/0.jpg")
+    with pytest.raises(DataNotFoundError, match="train' contains no images"):
+        find_split(folder, "train")
 
 
 def test_few_images_beside_archives_are_an_error(root):

@@ -175,7 +175,7 @@ def test_wrong_arguments_and_sources_are_one_line(tmp_path, capsys):
         ((source, "x.tar", "--short-side", "0"), 2, "--short-side 0 must be at least 1"),
         ((source, "x.tar", "--quality", "101"), 2, "--quality 101 must be from 1 to 100"),
         ((source, tmp_path / "exists.parquet"), 2, "exists: remove it"),
-        ((source, tmp_path / "x.parquet"), 1, "contains the splits train, val, but a pack has one"),
+        ((source, tmp_path / "x.parquet"), 1, "has different splits: train, val; a pack has one"),
         ((tmp_path / "none", tmp_path / "x.tar"), 1, "has no images: give a folder"),
         ((tmp_path / "empty.tar", tmp_path / "x.tar"), 1, "no images in the archive"),
         ((tmp_path / "bad", tmp_path / "x.tar", "--short-side", "9"), 1, "no image can be packed"),

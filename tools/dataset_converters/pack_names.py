@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 from mim_plugins.archives import is_url, split_address
 from mim_plugins.datasets.archive_member import first_folders
 from mim_plugins.datasets.image_files import is_hidden
-from mim_plugins.datasets.splits import as_prefix, plain_split, shared_folders
+from mim_plugins.datasets.splits import as_prefix, plain_split, refuse_splits, shared_folders
+from mim_plugins.errors import SplitError
 from mim_plugins.file_names import printable
 
 
@@ -115,10 +116,13 @@ def folders_around_classes(paths: Sequence[str]) -> str:
     return around if any(first_folders(paths, around)) else ""
 
 
-def different_splits(names: Iterable[str]) -> list[str]:
-    """Return the names that are exactly those of splits, if these are at least two splits."""
-    found = sorted(filter(plain_split, set(names)))
-    return found if len({*map(plain_split, found)}) > 1 else []
+def are_mixed(names: Iterable[str]) -> bool:
+    """Return whether class folders of these names would be read as splits."""
+    try:
+        refuse_splits([f"{name}/0" for name in names], [], "", "")
+    except SplitError:
+        return True
+    return False
 
 
 def _path_of_url(url: str) -> str:
@@ -159,7 +163,7 @@ def named_by_label(
         sorted(set(labels)) == list(range(len(names)))
         and list(names) == sorted(set(names))
         and not any("/" in name or not name or is_hidden(name) for name in names)
-        and not different_splits(names)
+        and not are_mixed(names)
     )
     digits = len(str(len(addresses)))
     return [

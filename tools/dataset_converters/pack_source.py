@@ -1,14 +1,12 @@
 """Images to pack from a folder, list or archive, with their labels."""
 
 import os
-import re
-import shlex
 from collections.abc import Sequence
 from itertools import pairwise
 
 from pack_names import (
     Source,
-    different_splits,
+    are_mixed,
     folders_around_classes,
     listed_paths,
     named_by_label,
@@ -19,13 +17,18 @@ from pack_names import (
 
 from mim_plugins.datasets.archive_images import archive_images, stores_labels
 from mim_plugins.datasets.archive_member import first_folders, folders_below
-from mim_plugins.datasets.archive_places import ArchivePlace, find_archives, is_archive_place
+from mim_plugins.datasets.archive_places import (
+    ArchivePlace,
+    find_archives,
+    is_archive_place,
+    stem_of,
+)
 from mim_plugins.datasets.image_files import BAND_SUFFIXES, ImageScan, scan_images
 from mim_plugins.datasets.image_lists import paths_in, read_image_list, read_labeled_list
 from mim_plugins.datasets.image_places import is_list
 from mim_plugins.datasets.images_by_class import classes_of_scan
-from mim_plugins.datasets.splits import plain_split
-from mim_plugins.errors import DataNotFoundError
+from mim_plugins.datasets.splits import outline, refuse_splits
+from mim_plugins.errors import DataNotFoundError, SplitError
 from mim_plugins.file_names import printable, read_lines, unquote_name
 
 _MOST_CLASSES = 1_000_000  # larger labels are times or identifiers, and a pack names all classes
@@ -74,14 +77,12 @@ def _read(source: str) -> Source | None:
 def _read_folder(folder: str, scan: ImageScan) -> Source:
     """Keep the paths and the labels, those of class folders without images included."""
     paths = paths_of(scan.paths, folder)
-    splits = _splits_in(paths)
-    places = [printable(os.path.join(folder, shared_prefix(paths), name)) for name in splits]
-    commands = [
-        f"pack {shlex.quote(place)} {shlex.quote(f'{os.path.basename(place)}.tar')}"
-        for place in places
-    ]
-    _refuse_splits(folder, splits, f"{' and '.join(commands)}, side by side")
+    _refuse_splits(folder, paths, "pack each alone")
     around = folders_around_classes(paths)
+    inner = shared_prefix(paths)
+    is_deep = not around and any(first_folders(paths, inner))
+    if is_deep and len(classes_of_scan(folder, scan, BAND_SUFFIXES)) > 1:
+        around = inner  # other folders, such as meta of Food-101, have no images
     _refuse_images_beside(folder, paths, around)
     found = named_by_path(scan.paths, paths, around)
     if found.classes is None:
@@ -99,9 +100,8 @@ def _read_list(file: str) -> Source | None:
         return None
     paths = listed_paths(addresses, folder)
     by_path = named_by_path(addresses, paths)
-    splits = _splits_in(paths)
     if addresses == paths_in(folder, [unquote_name(line) for line in read_lines(file)]):
-        _refuse_splits(file, splits, "pack a list of each")
+        _refuse_splits(file, paths, "pack a list of each")
         return by_path
     entries = read_labeled_list(file)
     named = paths_in(folder, [name for name, _ in entries])
@@ -112,7 +112,9 @@ def _read_list(file: str) -> Source | None:
                 " every line a path and a label from 0, or a path alone"
             )
     labels = [label for _, label in entries]
-    if not splits and labels == [image.label for image in by_path.images]:
+    if not are_mixed(first_folders(paths, shared_prefix(paths))) and labels == [
+        image.label for image in by_path.images
+    ]:
         return by_path
     classes = _numbered_classes(file, labels)
     return Source(named_by_label(addresses, labels, None), classes)
@@ -120,12 +122,12 @@ def _read_list(file: str) -> Source | None:
 
 def _read_archives(source: str, place: ArchivePlace) -> Source:
     """Keep the labels that archives store, or else the paths of their members."""
-    splits = different_splits(map(_name_of_archive, place.archives))
-    _refuse_splits(source, splits, "give the archives of one, such as 'data/train-*.tar'")
+    stems = [f"{stem_of(each)}/0" for each in place.archives]
+    _refuse_splits(source, stems, "give the archives of one, such as 'data/train-*.tar'")
     found = archive_images(place, stores_labels(place), suffixes=BAND_SUFFIXES)
     paths = paths_of(found.paths, "")
     line = printable(found.paths[0])
-    _refuse_splits(source, _splits_in(paths), f"unpack it, or pack lists with lines like '{line}'")
+    _refuse_splits(source, paths, f"unpack it, or pack lists with lines like '{line}'")
     if found.labels is not None:
         images = named_by_label(found.paths, found.labels, found.classes)
         return Source(images, found.classes or _numbered_classes(source, found.labels))
@@ -135,13 +137,6 @@ def _read_archives(source: str, place: ArchivePlace) -> Source:
     if by_path.classes is None:
         return by_path
     return _labeled_in(by_path, sorted({*by_path.classes, *folders_below(found.archives, shared)}))
-
-
-def _name_of_archive(path: str) -> str:
-    """Return the name without numbers, such as train of train-0-of-9, or that of its folder."""
-    folder, file = os.path.split(path)
-    name = re.sub(r"[-_.]?[0-9].*", "", os.path.splitext(file)[0])
-    return name if plain_split(name) else os.path.basename(folder)
 
 
 def _numbered_classes(source: str, labels: Sequence[int]) -> tuple[str, ...]:
@@ -163,16 +158,14 @@ def _labeled_in(found: Source, classes: Sequence[str]) -> Source:
     return Source(images, tuple(classes))
 
 
-def _splits_in(paths: Sequence[str]) -> list[str]:
-    return different_splits(first_folders(paths, shared_prefix(paths)))
-
-
-def _refuse_splits(source: str, splits: Sequence[str], remedy: str) -> None:
-    if splits:
-        raise DataNotFoundError(
-            f"source '{printable(source)}' contains the splits"
-            f" {', '.join(map(printable, splits))}, but a pack has one: {remedy}"
-        )
+def _refuse_splits(source: str, paths: Sequence[str], remedy: str) -> None:
+    """Refuse paths of different splits."""
+    start = len(shared_prefix(paths))
+    inner = [path[start:] for path in paths]
+    try:
+        refuse_splits(outline(inner), [], "", source)
+    except SplitError as error:
+        raise DataNotFoundError(f"source {error.cause}; a pack has one: {remedy}") from error
 
 
 def _refuse_images_beside(source: str, paths: Sequence[str], around: str) -> None:

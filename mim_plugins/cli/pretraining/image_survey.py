@@ -21,7 +21,7 @@ from ...datasets.image_lists import read_image_list
 from ...datasets.image_places import is_list
 from ...datasets.mixture_sampler import mixed_count
 from ...datasets.split_places import find_split
-from ...datasets.splits import how_to_read
+from ...datasets.splits import normal_split, plain_split
 from ...errors import ConfigError, CorruptImageError, DataNotFoundError, SplitError
 from ...file_names import printable
 from ...sampling import evenly_spaced
@@ -135,8 +135,9 @@ def _survey_part(given: str, suffixes: Sequence[str], split: str) -> tuple[DataP
                 is_one = len(at.folders) == 1
                 part = DataPart(at.folders[0]) if is_one else DataPart(place, split)
         except SplitError as error:
-            remedy = how_to_read(error.names, "--split ")
-            raise DataNotFoundError(f"data {error.cause}: {remedy}") from error
+            is_train = plain_split(normal_split(split)) == "train"
+            every = "; --split '' reads all" if is_train else ""
+            raise DataNotFoundError(f"data {error}{every}") from error
     else:
         raise DataNotFoundError(f"data '{printable(given)}' {describe_unread(place)}")
     if not found:
