@@ -64,7 +64,7 @@ class Preprocessing(NamedTuple):
 
     @property
     def resizing(self) -> str:
-        """How images are resized, as an addition to a sentence."""
+        """Text about the resizing, to be added to a sentence."""
         height, width = self.resize
         if height == width:
             return f"the short edge to {height} pixels"
